@@ -136,10 +136,31 @@ func rat(s string) *big.Rat {
 // related draws a pair that is often close together or equal.
 func related(t *rapid.T) (a, b value.Value) {
 	a = genValue.Draw(t, "a")
-	if rapid.Bool().Draw(t, "same kind") {
+	switch rapid.IntRange(0, 5).Draw(t, "relation") {
+	case 0:
+		return a, genValue.Draw(t, "b")
+	case 1:
+		return a, ofKind(a.Kind()).Draw(t, "b")
+	case 2:
+		return a, a
+	}
+	switch a.Kind() {
+	case value.KindText, value.KindBytes, value.KindOpaque: // one begins as the other
+		tail := rapid.StringMatching("[\x00\x01a]{1,2}").Draw(t, "tail")
+		s := string(must(value.Convert(a, value.KindBytes)).Any().([]byte))
+		return a, must(value.Convert([]byte(s+tail), a.Kind()))
+	case value.KindDecimal: // one more digit, another exponent, the other sign
+		s := a.String()
+		if rapid.Bool().Draw(t, "negate") {
+			s = strings.TrimPrefix("-"+s, "--")
+		}
+		if strings.Contains(s, ".") && !strings.Contains(s, "e") {
+			s += rapid.StringMatching("[0-9]{0,3}(e-?[0-9])?").Draw(t, "digits")
+		}
+		return a, must(value.ParseDecimal(s))
+	default:
 		return a, ofKind(a.Kind()).Draw(t, "b")
 	}
-	return a, genValue.Draw(t, "b")
 }
 
 // hugeExponent keeps decimals away from math/big that would take it minutes.
