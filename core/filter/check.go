@@ -1,0 +1,138 @@
+package filter
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/binderyhq/bindery/core/value"
+)
+
+// UnknownColumnError reports an expression on a column that is not there.
+type UnknownColumnError struct {
+	Column string
+}
+
+// Error names the column.
+func (e *UnknownColumnError) Error() string {
+	return fmt.Sprintf("filter: unknown column %q", e.Column)
+}
+
+var (
+	errNilLiteral = errors.New("nothing compares with NULL; use IsNull or NotNull")
+	errNilExpr    = errors.New("filter: a part of the expression is nil")
+)
+
+// Check returns everything that is wrong with the expression, joined, in the
+// expression's order: columns that kind does not know, as an
+// [*UnknownColumnError] each, literals that are nil or that do not convert to
+// the kind of their column without loss, and parts that are nil. kind returns
+// the kind of a column, and whether there is such a column. A nil expression
+// is correct: it restricts nothing.
+func Check(e Expr, kind func(column string) (value.Kind, bool)) error {
+	c := checker{kind: kind}
+	if !isNil(e) {
+		c.check(e)
+	}
+	return errors.Join(c.errs...)
+}
+
+type checker struct {
+	kind    func(column string) (value.Kind, bool)
+	errs    []error
+	unknown []string // columns that have been reported
+}
+
+func (c *checker) check(e Expr) {
+	if isNil(e) {
+		c.errs = append(c.errs, errNilExpr)
+		return
+	}
+	switch e := e.(type) {
+	case *Comparison:
+		c.column(e.Column, e.Value)
+	case *Membership:
+		c.column(e.Column, e.Values...)
+	case *NullTest:
+		c.column(e.Column)
+	case *Conjunction:
+		c.checkAll(e.Exprs)
+	case *Disjunction:
+		c.checkAll(e.Exprs)
+	case *Negation:
+		c.check(e.Expr)
+	}
+}
+
+func (c *checker) checkAll(exprs []Expr) {
+	for _, e := range exprs {
+		c.check(e)
+	}
+}
+
+func (c *checker) column(name string, literals ...any) {
+	kind, ok := c.kind(name)
+	if !ok {
+		if !slices.Contains(c.unknown, name) {
+			c.unknown = append(c.unknown, name)
+			c.errs = append(c.errs, &UnknownColumnError{Column: name})
+		}
+		return
+	}
+	for _, l := range literals {
+		if _, err := convert(name, l, kind); err != nil {
+			c.errs = append(c.errs, err)
+		}
+	}
+}
+
+// convert converts a literal to its column's kind.
+func convert(column string, literal any, kind value.Kind) (value.Value, error) {
+	v, err := value.Convert(literal, kind)
+	if err == nil && v.IsNull() {
+		err = errNilLiteral
+	}
+	if err != nil {
+		return value.Value{}, fmt.Errorf("filter: comparing column %q: %w", column, err)
+	}
+	return v, nil
+}
+
+// Columns returns the names of the columns that the expression is about, each
+// once, sorted.
+func Columns(e Expr) []string {
+	var names []string
+	walk(e, func(e Expr) {
+		switch e := e.(type) {
+		case *Comparison:
+			names = append(names, e.Column)
+		case *Membership:
+			names = append(names, e.Column)
+		case *NullTest:
+			names = append(names, e.Column)
+		}
+	})
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// walk calls f for every part of the expression that is not a group.
+func walk(e Expr, f func(Expr)) {
+	if isNil(e) {
+		return
+	}
+	switch e := e.(type) {
+	case *Conjunction:
+		for _, part := range e.Exprs {
+			walk(part, f)
+		}
+	case *Disjunction:
+		for _, part := range e.Exprs {
+			walk(part, f)
+		}
+	case *Negation:
+		walk(e.Expr, f)
+	default:
+		f(e)
+	}
+}
