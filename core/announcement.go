@@ -1,0 +1,43 @@
+package core
+
+import "sync"
+
+// announcement is what one source has announced to one feed.
+type announcement struct {
+	feed  *feed
+	keys  []Key         // nil: the whole table, the keys are not known yet
+	ended chan struct{} // closed by confirm and withdraw
+}
+
+// announced is what a source holds: the announcements to all feeds that its
+// changes concern.
+type announced struct {
+	sink  *sink
+	once  sync.Once
+	parts []*announcement
+	orig  []Change
+	res   receipt
+}
+
+// Confirm implements [Announcement].
+func (a *announced) Confirm(changes ...Change) Receipt {
+	a.once.Do(func() {
+		if len(changes) == 0 {
+			changes = a.orig
+		}
+		// Report first: from here on the keys are read in any case, so that no
+		// read can fall between the two.
+		a.res = a.sink.report(changes)
+		a.end()
+	})
+	return a.res
+}
+
+// Withdraw implements [Announcement].
+func (a *announced) Withdraw() { a.once.Do(a.end) }
+
+func (a *announced) end() {
+	for _, p := range a.parts {
+		p.feed.unannounce(p)
+	}
+}

@@ -1,0 +1,239 @@
+package core
+
+import (
+	"bytes"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/value"
+)
+
+// candidate is a row as read, before it is known which bindings hold it. It is
+// shared by the bindings of one loader.
+type candidate struct {
+	key  Key
+	row  any
+	json []byte
+}
+
+// candidates turns rows as a loader returned them into candidates.
+func (sh *shape) candidates(r reader, rows []any) ([]candidate, error) {
+	out := make([]candidate, len(rows))
+	for i, row := range rows {
+		key, err := sh.keyOf(r, row)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = candidate{key: key, row: row}
+	}
+	return out, nil
+}
+
+// encoded returns the row's JSON, made on first use.
+func (c *candidate) encoded(r reader) ([]byte, error) {
+	if c.json == nil {
+		b, err := r.encode(c.row)
+		if err != nil {
+			return nil, fmt.Errorf("encoding row %q: %w", c.key, err)
+		}
+		c.json = b
+	}
+	return c.json, nil
+}
+
+// matcher returns the test for membership that is made in memory.
+func (sh *shape) matcher(r reader) func(row any) bool {
+	if sh.program == nil {
+		return func(any) bool { return true }
+	}
+	var row any
+	get := func(column int) value.Value { return r.value(row, column) }
+	return func(candidate any) bool {
+		row = candidate
+		return sh.program.Eval(get) == filter.True
+	}
+}
+
+// transition is a binding's way from one snapshot to the next: rows are put and
+// removed, and what really differs becomes the event.
+type transition struct {
+	v       *View
+	sh      *shape
+	now     time.Time
+	rows    *tree
+	ordered *tree
+	sum     digest
+	bytes   int
+	event   Event
+	hidden  bool // a row changed in what its encoding does not show
+}
+
+// begin starts a transition from the snapshot, or from nothing.
+func (v *View) begin(sh *shape, from *Snapshot, now time.Time) *transition {
+	t := &transition{v: v, sh: sh, now: now, sum: sh.base}
+	if from == nil {
+		t.rows = &tree{}
+		t.ordered = t.rows
+		if sh.order != nil {
+			t.ordered = &tree{}
+		}
+		return t
+	}
+	t.rows = from.rows.Copy()
+	t.ordered = t.rows
+	if sh.order != nil {
+		t.ordered = from.ordered.Copy()
+	}
+	t.sum, t.bytes = from.sum, from.bytes
+	return t
+}
+
+// put makes the row part of the snapshot.
+func (t *transition) put(c *candidate) error {
+	r := t.v.read
+	js, err := c.encoded(r)
+	if err != nil {
+		return err
+	}
+	order := t.sh.orderOf(r, c.row, c.key)
+	old, exists := t.rows.Get(string(c.key))
+	if exists && old.order == order && bytes.Equal(old.json, js) {
+		// An equal row is no event. Go code may see more of it than clients do
+		// (fields that are not encoded): then it gets the new one.
+		if !reflect.DeepEqual(old.row, c.row) {
+			e := *old
+			e.row = c.row
+			t.set(&e)
+			t.hidden = true
+		}
+		return nil
+	}
+	e := &entry{key: c.key, order: order, json: js, row: c.row}
+	if t.sh.order == nil {
+		e.order = string(c.key)
+	}
+	e.sum, t.v.scratch = digestOf(t.v.scratch, t.sh.print, []byte(e.key), []byte(e.order), e.json)
+	var prev *stamp
+	if exists {
+		prev = old.stamp
+		t.unset(old)
+	}
+	e.stamp = newStamp(t.now, prev)
+	t.set(e)
+	t.sum = t.sum.add(e.sum)
+	t.bytes += len(e.json)
+	if exists {
+		t.event.Updated = append(t.event.Updated, Row{e})
+	} else {
+		t.event.Created = append(t.event.Created, Row{e})
+	}
+	return nil
+}
+
+// remove takes the row out of the snapshot, if it was in it.
+func (t *transition) remove(key Key) {
+	old, ok := t.rows.Get(string(key))
+	if !ok {
+		return
+	}
+	t.unset(old)
+	t.event.Deleted = append(t.event.Deleted, Row{old})
+}
+
+func (t *transition) set(e *entry) {
+	t.rows.Set(string(e.key), e)
+	if t.ordered != t.rows {
+		t.ordered.Set(e.order, e)
+	}
+}
+
+func (t *transition) unset(e *entry) {
+	t.rows.Delete(string(e.key))
+	if t.ordered != t.rows {
+		t.ordered.Delete(e.order)
+	}
+	t.sum = t.sum.sub(e.sum)
+	t.bytes -= len(e.json)
+}
+
+// replace makes the candidates all there is.
+func (t *transition) replace(all []candidate) error {
+	keep := make(map[Key]struct{}, len(all))
+	for i := range all {
+		keep[all[i].key] = struct{}{}
+	}
+	if len(keep) < len(all) {
+		return fmt.Errorf("table %q: two rows of one key: the key columns %q do not tell rows apart", t.sh.schema.Table, t.sh.schema.Key)
+	}
+	var gone []Key
+	t.rows.Scan(func(key string, e *entry) bool {
+		if _, ok := keep[Key(key)]; !ok {
+			gone = append(gone, e.key)
+		}
+		return true
+	})
+	for _, key := range gone {
+		t.remove(key)
+	}
+	for i := range all {
+		if err := t.put(&all[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finish publishes the result. With sync set it is published even when nothing
+// differs, and subscribers get a sync. The caller holds the feed's publishing
+// lock.
+func (t *transition) finish(sync bool) {
+	cur := t.v.current.Load() // from, or what Touch made of it
+	changed := cur == nil || t.event.Len() > 0
+	if !changed && !t.hidden && !sync {
+		return
+	}
+	next := &Snapshot{memo: &memo{}, sum: t.sum, rows: t.rows, ordered: t.ordered, bytes: t.bytes, body: &lazyBody{}}
+	if !changed || sync && t.sum == cur.sum {
+		// The same content: the same version, and what was built for it.
+		next.version, next.stamp = cur.version, cur.stamp
+		if !sync {
+			next.body, next.memo = cur.body, cur.memo
+		}
+		t.v.publish(next, nil, sync)
+		return
+	}
+	var before Version
+	var prev *stamp
+	if cur != nil {
+		before, prev = cur.version, cur.stamp
+	}
+	next.stamp = newStamp(t.now, prev)
+	next.version = Version{Token: t.sum.token(), Seq: before.Seq + 1, Modified: next.stamp.modified}
+	e := &t.event
+	e.From, e.Version = before.Token, next.version
+	e.measure()
+	t.v.publish(next, e, sync)
+}
+
+// firstRows returns the first n rows in the binding's order, for loaders that
+// do not limit their answers.
+func (sh *shape) firstRows(r reader, rows []candidate, n int) []candidate {
+	type placed struct {
+		order string
+		at    int
+	}
+	places := make([]placed, len(rows))
+	for i := range rows {
+		places[i] = placed{sh.orderOf(r, rows[i].row, rows[i].key), i}
+	}
+	slices.SortFunc(places, func(a, b placed) int { return strings.Compare(a.order, b.order) })
+	first := make([]candidate, n)
+	for i := range first {
+		first[i] = rows[places[i].at]
+	}
+	return first
+}

@@ -1,0 +1,88 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Config tunes a registry. The zero value of each field means its default.
+type Config struct {
+	// Logger receives what is worth an operator's attention. The default is
+	// slog.Default().
+	Logger *slog.Logger
+
+	// LoadWait bounds how long Start waits for the first load of the
+	// bindings. Bindings that are not loaded by then go on loading in the
+	// background; Start succeeds. The default is 10 seconds; negative means
+	// not to wait.
+	LoadWait time.Duration
+
+	// WatchWait bounds how long Start waits for the sources to watch before
+	// the bindings load. A source that comes later has its tables read again.
+	// The default is 5 seconds; negative means not to wait.
+	WatchWait time.Duration
+
+	// ReadTimeout bounds one read of a table: one batch, or a whole table. The
+	// default is one minute. A read that takes longer counts as failed.
+	ReadTimeout time.Duration
+
+	// AnnounceWait bounds how long a read waits for the keys of a commit that
+	// is under way, before it reads the whole table instead. The default is
+	// 100 milliseconds; where reading the whole table takes long, up to four
+	// times as long is waited.
+	AnnounceWait time.Duration
+
+	// MaxBatchKeys bounds the keys that are gathered for one read of a table;
+	// when more are reported the whole table is read. The default is 10,000.
+	MaxBatchKeys int
+
+	// Now is the clock of versions and states. The default is time.Now.
+	Now func() time.Time
+}
+
+// WithDefaults returns a copy in which every zero field has its default.
+func (c Config) WithDefaults() Config {
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	setDuration := func(d *time.Duration, fallback time.Duration) {
+		if *d == 0 {
+			*d = fallback
+		}
+	}
+	setDuration(&c.LoadWait, 10*time.Second)
+	setDuration(&c.WatchWait, 5*time.Second)
+	setDuration(&c.ReadTimeout, time.Minute)
+	setDuration(&c.AnnounceWait, 100*time.Millisecond)
+	if c.MaxBatchKeys == 0 {
+		c.MaxBatchKeys = 10_000
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+// Validate returns everything that is wrong with the configuration.
+func (c Config) Validate() error {
+	var errs []error
+	if c.ReadTimeout < 0 {
+		errs = append(errs, fmt.Errorf("config: ReadTimeout %v is negative", c.ReadTimeout))
+	}
+	if c.AnnounceWait < 0 {
+		errs = append(errs, fmt.Errorf("config: AnnounceWait %v is negative", c.AnnounceWait))
+	}
+	if c.MaxBatchKeys < 0 {
+		errs = append(errs, fmt.Errorf("config: MaxBatchKeys %d is negative", c.MaxBatchKeys))
+	}
+	return errors.Join(errs...)
+}
+
+// NewRegistry returns an empty registry with this configuration.
+func (c Config) NewRegistry() *Registry { return newRegistry(c) }
+
+// NewRegistry returns an empty registry with the default configuration; see
+// [Config.NewRegistry] for another.
+func NewRegistry() *Registry { return newRegistry(Config{}) }

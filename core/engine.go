@@ -1,0 +1,196 @@
+package core
+
+import (
+	"context"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// engine is what runs: one feed per table, and the sources that report to them.
+// The registry assembles it and owns it.
+type engine struct {
+	cfg Config
+	log *slog.Logger
+	now func() time.Time
+
+	ctx    context.Context // of all background work
+	cancel context.CancelCauseFunc
+	wg     sync.WaitGroup // feeds
+
+	mu        sync.Mutex // guards what follows
+	feeds     map[Table]*feedRun
+	order     []Table         // of the feeds, as they came
+	changed   chan struct{}   // closed when feeds come or go, then replaced
+	sources   []*sourceRun    // fixed at Start
+	observers []namedObserver // fixed at Start
+}
+
+type feedRun struct {
+	*feed
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+type namedObserver struct {
+	name string
+	PublishObserver
+}
+
+func newEngine(cfg Config) *engine {
+	e := &engine{
+		cfg:     cfg,
+		log:     cfg.Logger,
+		now:     cfg.Now,
+		feeds:   make(map[Table]*feedRun),
+		changed: make(chan struct{}),
+	}
+	e.ctx, e.cancel = context.WithCancelCause(context.Background())
+	return e
+}
+
+// attach gives the binding to its table's feed, which loads it with its next
+// batch. The receipt waits for that.
+func (e *engine) attach(v *View) {
+	table := v.Schema().Table
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	run := e.feeds[table]
+	if run == nil {
+		run = &feedRun{feed: newFeed(e, table), done: make(chan struct{})}
+		e.feeds[table] = run
+		e.order = append(e.order, table)
+		close(e.changed)
+		e.changed = make(chan struct{})
+	}
+	run.addView(v)
+}
+
+// load starts the feeds that do not run yet and has the bindings read.
+func (e *engine) load(views []*View) receipt {
+	e.mu.Lock()
+	for _, table := range e.order {
+		run := e.feeds[table]
+		if run.cancel != nil {
+			continue
+		}
+		ctx, cancel := context.WithCancel(e.ctx)
+		run.cancel = cancel
+		e.wg.Add(1)
+		go func() {
+			defer e.wg.Done()
+			defer close(run.done)
+			run.run(ctx)
+		}()
+	}
+	e.mu.Unlock()
+	var r receipt
+	for _, v := range views {
+		r = append(r, v.feed.Load().reload(v, false)...)
+	}
+	return r
+}
+
+// detach takes the binding from its feed, and ends a feed without bindings.
+func (e *engine) detach(ctx context.Context, v *View) error {
+	e.mu.Lock()
+	table := v.Schema().Table
+	run := e.feeds[table]
+	if run == nil || !run.removeView(v) {
+		e.mu.Unlock()
+		return nil
+	}
+	delete(e.feeds, table)
+	for i, t := range e.order {
+		if t == table {
+			e.order = append(e.order[:i:i], e.order[i+1:]...)
+			break
+		}
+	}
+	close(e.changed)
+	e.changed = make(chan struct{})
+	e.mu.Unlock()
+	run.cancel()
+	select {
+	case <-run.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// running returns the feeds, in the order in which they came.
+func (e *engine) running() []*feed {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	fs := make([]*feed, len(e.order))
+	for i, t := range e.order {
+		fs[i] = e.feeds[t].feed
+	}
+	return fs
+}
+
+// matching returns the feeds that a change of the table concerns.
+func (e *engine) matching(t Table) []*feed {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if t.Name != "" {
+		if run := e.feeds[t]; run != nil {
+			return []*feed{run.feed}
+		}
+		return nil
+	}
+	var fs []*feed
+	for _, table := range e.order {
+		if table.Database == t.Database && (t.Schema == "" || t.Schema == table.Schema) {
+			fs = append(fs, e.feeds[table].feed)
+		}
+	}
+	return fs
+}
+
+// watched reports whether a source is watching the table (or no source covers
+// it at all), since when that is so, and if not, why.
+func (e *engine) watched(t Table) (ok bool, since time.Time, why error) {
+	e.mu.Lock()
+	sources := e.sources
+	e.mu.Unlock()
+	covered := false
+	for _, s := range sources {
+		if !s.covers(t) {
+			continue
+		}
+		covered = true
+		watching, at, err := s.state()
+		switch {
+		case watching && (!ok || at.Before(since)):
+			ok, since, why = true, at, nil
+		case !watching && !ok:
+			since, why = at, err
+		}
+	}
+	if !covered {
+		return true, time.Time{}, nil
+	}
+	return ok, since, why
+}
+
+// observe tells the plugins of a new version.
+func (e *engine) observe(v *View, ev *Event) {
+	e.mu.Lock()
+	observers := e.observers
+	e.mu.Unlock()
+	for _, o := range observers {
+		func() {
+			defer func() {
+				if r := recover(); r != nil {
+					e.log.Error("core: plugin panicked while observing a new version",
+						slog.String("plugin", o.name), slog.String("binding", v.name),
+						slog.Any("panic", r), slog.String("stack", string(debug.Stack())))
+				}
+			}()
+			o.Published(v, ev)
+		}()
+	}
+}

@@ -1,0 +1,513 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+)
+
+// feed turns the reports on one table into new versions of the table's
+// bindings. Its one goroutine gathers what was reported, reads it in one go,
+// and publishes; reports that arrive meanwhile share the next read. So at most
+// one read of the table is in flight, whatever writers do.
+//
+// The way of a batch: take what is pending, open a snapshot of the database
+// where more than one statement or an announcement makes that necessary, read,
+// let every binding make its transition, tell those who wait. When a read fails
+// everything taken goes back and is read again, with back-off.
+type feed struct {
+	eng   *engine
+	table Table
+
+	// publishing is held while a binding of this feed moves to a new version:
+	// by the feed's goroutine, and by Touch.
+	publishing sync.Mutex
+
+	wake  chan struct{} // capacity 1
+	tried chan struct{} // closed after the first batch, whether it succeeded or not
+
+	mu        sync.Mutex // guards what follows
+	views     []*View
+	reloads   map[*View]bool // to be read in full; true: forget first
+	pending   pending
+	announced map[*announcement]struct{}
+	announces uint64        // announcements ever made
+	reported  uint64        // reports ever made
+	applied   uint64        // reports that show
+	progress  chan struct{} // closed when applied moves, then replaced
+	reading   bool          // a first read has begun
+	failure   error         // of the last read
+	since     time.Time     // of failure, or of its end
+	closed    bool
+	stats     FeedStats
+	prepared  map[any]bool // loaders whose Prepare has succeeded; the goroutine's own
+
+	wholeRead time.Duration // how long the last read of the whole table took
+}
+
+// FeedStats counts what a feed has done. All counters only grow.
+type FeedStats struct {
+	Table Table
+	// Reports counts calls that concerned the table, Keys the keys in them.
+	Reports, Keys uint64
+	// Reads counts batches read, WholeReads those that read the whole table,
+	// BatchKeys the keys read in the others, Failures reads that failed.
+	Reads, WholeReads, BatchKeys, Failures uint64
+	// Overflows counts how often so many keys were gathered that the whole
+	// table was read instead.
+	Overflows uint64
+	// Waited counts batches that waited for the keys of a commit under way,
+	// WaitedOut those that read the whole table because the wait was too long.
+	Waited, WaitedOut uint64
+}
+
+func newFeed(eng *engine, table Table) *feed {
+	return &feed{
+		eng:       eng,
+		table:     table,
+		wake:      make(chan struct{}, 1),
+		tried:     make(chan struct{}),
+		reloads:   make(map[*View]bool),
+		pending:   pending{maxKeys: eng.cfg.MaxBatchKeys},
+		announced: make(map[*announcement]struct{}),
+		progress:  make(chan struct{}),
+		since:     eng.now(),
+		prepared:  make(map[any]bool),
+	}
+}
+
+func (f *feed) now() time.Time { return f.eng.now() }
+
+func (f *feed) logger() *slog.Logger { return f.eng.log }
+
+// kick makes the goroutine look for work.
+func (f *feed) kick() {
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// report gathers keys (nil: the whole table) and returns the mark to wait for.
+func (f *feed) report(keys []Key) mark {
+	f.mu.Lock()
+	f.stats.Reports++
+	f.stats.Keys += uint64(len(keys))
+	if f.pending.add(keys) {
+		f.stats.Overflows++
+	}
+	f.reported++
+	m := mark{f, f.reported}
+	f.mu.Unlock()
+	f.kick()
+	return m
+}
+
+func (f *feed) announce(keys []Key) *announcement {
+	a := &announcement{feed: f, keys: keys, ended: make(chan struct{})}
+	f.mu.Lock()
+	f.announced[a] = struct{}{}
+	f.announces++
+	f.mu.Unlock()
+	return a
+}
+
+func (f *feed) unannounce(a *announcement) {
+	f.mu.Lock()
+	if _, ok := f.announced[a]; ok {
+		delete(f.announced, a)
+		close(a.ended)
+	}
+	f.mu.Unlock()
+}
+
+// reload has one binding read in full.
+func (f *feed) reload(v *View, forget bool) receipt {
+	f.mu.Lock()
+	if slices.Contains(f.views, v) {
+		f.reloads[v] = f.reloads[v] || forget
+	}
+	f.reported++
+	m := mark{f, f.reported}
+	f.mu.Unlock()
+	f.kick()
+	return receipt{m}
+}
+
+// addView makes the feed keep the binding. It is loaded by the next batch.
+func (f *feed) addView(v *View) {
+	v.feed.Store(f)
+	f.mu.Lock()
+	f.views = append(f.views, v)
+	f.mu.Unlock()
+}
+
+// removeView reports whether the feed has no bindings left.
+func (f *feed) removeView(v *View) (empty bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.views = slices.DeleteFunc(slices.Clone(f.views), func(o *View) bool { return o == v })
+	delete(f.reloads, v)
+	return len(f.views) == 0
+}
+
+// barrier returns a mark for everything reported so far.
+func (f *feed) barrier() mark {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return mark{f, f.reported}
+}
+
+// wait waits until everything up to the report shows.
+func (f *feed) wait(ctx context.Context, seq uint64) error {
+	for {
+		f.mu.Lock()
+		applied, closed, progress := f.applied, f.closed, f.progress
+		f.mu.Unlock()
+		switch {
+		case applied >= seq:
+			return nil
+		case closed:
+			return ErrClosed
+		}
+		select {
+		case <-progress:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// close lets go of all who wait. The goroutine has ended.
+func (f *feed) close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
+	close(f.progress)
+	f.progress = make(chan struct{})
+}
+
+// run is the feed's goroutine; it returns when ctx is done.
+func (f *feed) run(ctx context.Context) {
+	defer f.close()
+	backoff := newBackoff()
+	tried := sync.OnceFunc(func() { close(f.tried) })
+	for {
+		select {
+		case <-f.wake:
+		case <-ctx.Done():
+			return
+		}
+		for f.hasWork() {
+			err := f.batch(ctx)
+			if ctx.Err() != nil {
+				return
+			}
+			f.note(err)
+			tried()
+			if err == nil {
+				backoff.reset()
+				continue
+			}
+			timer := time.NewTimer(backoff.next())
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				timer.Stop()
+				return
+			}
+		}
+	}
+}
+
+func (f *feed) hasWork() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.views) > 0 && (!f.pending.empty() || len(f.reloads) > 0 || f.applied < f.reported)
+}
+
+// note records and logs how a read went: a failure once per streak of equal
+// texts, and its end.
+func (f *feed) note(err error) {
+	f.mu.Lock()
+	before := f.failure
+	if err != nil {
+		f.stats.Failures++
+	}
+	if (err == nil) != (before == nil) {
+		f.since = f.now()
+	}
+	f.failure = err
+	f.mu.Unlock()
+	switch {
+	case err != nil && (before == nil || before.Error() != err.Error()):
+		f.logger().Warn("core: reading failed; rows are served from memory until it succeeds",
+			slog.String("table", f.table.String()), slog.Any("error", err))
+	case err == nil && before != nil:
+		f.logger().Info("core: reading succeeds again", slog.String("table", f.table.String()))
+	}
+}
+
+// work is what one batch covers.
+type work struct {
+	pending
+	reloads map[*View]bool
+	views   []*View
+	seq     uint64 // reports up to this one are covered
+	gen     uint64 // announcements made when it was taken
+	calm    bool   // nothing was announced then
+}
+
+func (f *feed) take() work {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	w := work{
+		pending: f.pending.take(),
+		reloads: f.reloads,
+		views:   f.views,
+		seq:     f.reported,
+		gen:     f.announces,
+		calm:    len(f.announced) == 0,
+	}
+	f.reloads = make(map[*View]bool)
+	f.reading = true
+	return w
+}
+
+// putBack returns what a failed batch had taken.
+func (f *feed) putBack(w work) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.pending.merge(w.pending)
+	for v, forget := range w.reloads {
+		if slices.Contains(f.views, v) {
+			f.reloads[v] = f.reloads[v] || forget
+		}
+	}
+}
+
+func (f *feed) batch(ctx context.Context) error {
+	w := f.take()
+	ctx, cancel := context.WithTimeoutCause(ctx, f.eng.cfg.ReadTimeout,
+		fmt.Errorf("no answer within %v", f.eng.cfg.ReadTimeout))
+	defer cancel()
+	begun := f.now()
+	moves, whole, err := f.read(ctx, w)
+	if err != nil {
+		f.putBack(w)
+		if cause := context.Cause(ctx); cause != nil && errors.Is(err, ctx.Err()) {
+			err = cause
+		}
+		return fmt.Errorf("core: reading table %q: %w", f.table, err)
+	}
+	f.publishing.Lock()
+	for _, m := range moves {
+		m.t.finish(m.forget)
+	}
+	f.publishing.Unlock()
+
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stats.Reads++
+	if whole {
+		f.stats.WholeReads++
+		f.wholeRead = f.now().Sub(begun)
+	} else {
+		f.stats.BatchKeys += uint64(len(w.keys))
+	}
+	f.applied = w.seq
+	close(f.progress)
+	f.progress = make(chan struct{})
+	return nil
+}
+
+// move is a transition ready to be published.
+type move struct {
+	t      *transition
+	forget bool
+}
+
+// read reads what the work covers and prepares the transitions. Nothing is
+// published before all of them are ready, so that an error leaves every binding
+// as it was.
+func (f *feed) read(ctx context.Context, w work) (moves []move, whole bool, err error) {
+	if len(w.views) == 0 {
+		return nil, false, nil
+	}
+	if err := f.prepare(ctx, w.views); err != nil {
+		return nil, false, err
+	}
+	p := planReads(w)
+	if w.calm && len(p.reads) <= 1 {
+		// One statement sees one state by itself. It is a state that holds no
+		// part of an unread commit if nothing was announced up to its end.
+		moves, err := f.execute(ctx, p, w)
+		f.mu.Lock()
+		undisturbed := f.announces == w.gen
+		f.mu.Unlock()
+		if err != nil || undisturbed {
+			return moves, p.whole, err
+		}
+	}
+	snapshotter := w.views[0].read.snapshotter()
+	if snapshotter == nil {
+		moves, err := f.execute(ctx, p, w)
+		return moves, p.whole, err
+	}
+	snap, release, err := guardSnapshot(ctx, snapshotter)
+	if err != nil {
+		return nil, false, fmt.Errorf("opening a snapshot: %w", err)
+	}
+	defer release()
+	// Whatever the snapshot shows was announced before it was committed, so it
+	// has been announced by now.
+	extended, err := f.extend(ctx, w)
+	if err != nil {
+		return nil, false, err
+	}
+	p = planReads(extended)
+	moves, err = f.execute(snap, p, extended)
+	return moves, p.whole, err
+}
+
+func guardSnapshot(ctx context.Context, s Snapshotter) (context.Context, func(), error) {
+	type opened struct {
+		ctx     context.Context
+		release func()
+	}
+	o, err := guard("Snapshot", func() (opened, error) {
+		c, r, err := s.Snapshot(ctx)
+		return opened{c, r}, err
+	})
+	return o.ctx, o.release, err
+}
+
+// extend adds to the work all that is announced, and what has been reported
+// meanwhile, to be read too and read again later: it may have been committed
+// after the snapshot was opened. Announcements of unknown keys are waited for,
+// within a bound; beyond it the whole table is read.
+func (f *feed) extend(ctx context.Context, w work) (work, error) {
+	f.mu.Lock()
+	var unknown []*announcement
+	for a := range f.announced {
+		if a.keys == nil {
+			unknown = append(unknown, a)
+		}
+	}
+	patience := max(f.eng.cfg.AnnounceWait, 4*f.wholeRead)
+	f.mu.Unlock()
+
+	late := false
+	if len(unknown) > 0 && !w.whole {
+		timer := time.NewTimer(patience)
+		defer timer.Stop()
+	waiting:
+		for _, a := range unknown {
+			select {
+			case <-a.ended:
+			case <-timer.C:
+				late = true
+				break waiting
+			case <-ctx.Done():
+				return w, ctx.Err()
+			}
+		}
+	}
+
+	ext := w
+	ext.pending = pending{maxKeys: f.eng.cfg.MaxBatchKeys}
+	ext.pending.merge(w.pending)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(unknown) > 0 && !w.whole {
+		f.stats.Waited++
+	}
+	if late {
+		f.stats.WaitedOut++
+		ext.setWhole()
+	}
+	ext.pending.merge(f.pending)
+	for a := range f.announced {
+		if a.keys != nil {
+			ext.pending.add(a.keys)
+		}
+	}
+	return ext, nil
+}
+
+// prepare lets loaders ask the database about their tables, once each.
+func (f *feed) prepare(ctx context.Context, views []*View) error {
+	for _, v := range views {
+		id := v.read.identity()
+		if !f.prepared[id] {
+			if err := v.read.prepare(ctx); err != nil {
+				return fmt.Errorf("preparing %s: %w", v.describe(), err)
+			}
+			f.prepared[id] = true
+		}
+		if v.current.Load() == nil {
+			// What the loader learned may make filters exact that were not.
+			sh, errs := v.check()
+			if len(errs) > 0 {
+				return fmt.Errorf("%s: %w", v.describe(), errors.Join(errs...))
+			}
+			v.shape.Store(sh)
+		}
+	}
+	return nil
+}
+
+func (f *feed) observe(v *View, e *Event) { f.eng.observe(v, e) }
+
+// stateOf returns the state of one of the feed's bindings.
+func (f *feed) stateOf(v *View) (State, time.Time, error) {
+	watched, since, lost := f.eng.watched(f.table)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case v.current.Load() == nil:
+		return Loading, f.since, f.failure
+	case f.failure != nil:
+		return Stale, f.since, f.failure
+	case !watched:
+		return Stale, since, lost
+	}
+	if since.Before(f.since) {
+		since = f.since
+	}
+	return Live, since, nil
+}
+
+func (f *feed) snapshotStats() FeedStats {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	st := f.stats
+	st.Table = f.table
+	return st
+}
+
+// backoff yields growing waits with jitter.
+type backoff struct{ wait time.Duration }
+
+// The waits after failures: the first, and the longest.
+const (
+	firstBackoff = 100 * time.Millisecond
+	maxBackoff   = 30 * time.Second
+)
+
+func newBackoff() *backoff { return &backoff{wait: firstBackoff} }
+
+// next returns a wait between half of the present step and all of it, and
+// doubles the step.
+func (b *backoff) next() time.Duration {
+	w := b.wait
+	b.wait = min(2*b.wait, maxBackoff)
+	return w/2 + rand.N(w/2+1)
+}
+
+func (b *backoff) reset() { b.wait = firstBackoff }

@@ -1,0 +1,108 @@
+package core
+
+import (
+	"context"
+
+	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/value"
+)
+
+// Loader reads the rows of one table as values of T. Bindings that are to
+// share reads share a Loader: the engine compares them with ==, so a Loader is
+// a pointer.
+//
+// These three methods make any table bindable: filter, order and limit are
+// then applied in memory. [Querier], [Snapshotter] and [Preparer] are what a
+// loader over a database adds.
+//
+// All reading methods may be called concurrently. Rows handed over are the
+// engine's: the loader neither keeps nor modifies them, and no two calls
+// return the same pointer.
+type Loader[T any] interface {
+	// Schema describes the table. It does no input or output; the error tells
+	// the user what is wrong with the model. The engine calls it when the
+	// binding is registered, and again after Prepare.
+	Schema() (Schema, error)
+
+	// Value returns the value of a column of the row, by its position in
+	// Schema.Columns, converted to the column's kind.
+	Value(row *T, column int) value.Value
+
+	// Load reads the rows that have the keys, or all rows when keys is nil.
+	// Keys that no row has are left out; the order does not matter. An empty,
+	// non-nil slice is never passed. The rows are those of one moment: Load
+	// uses one statement, or one transaction.
+	Load(ctx context.Context, keys []Key) ([]*T, error)
+}
+
+// Query says which rows to read. All its conditions must hold.
+type Query struct {
+	// Keys restricts the answer to these keys; nil does not restrict it.
+	Keys []Key
+	// Filter restricts the answer to the rows for which it is true; nil does
+	// not restrict it.
+	Filter filter.Expr
+	// Where is a condition in the loader's own terms, from [WithWhere]; nil
+	// is none.
+	Where any
+	// Order and Limit: with a Limit above 0 the answer is the first Limit rows
+	// in Order (which then ends with the key columns); otherwise the order of
+	// the answer does not matter.
+	Order []Order
+	Limit int
+}
+
+// Querier is implemented by loaders whose database evaluates filters. Without
+// it, bindings with a [WithWhere] condition or with a filter that is not exact
+// for its columns are refused.
+type Querier[T any] interface {
+	// Query reads the rows that the query names, in one statement or one
+	// transaction.
+	Query(ctx context.Context, q Query) ([]*T, error)
+}
+
+// Snapshotter is implemented by loaders whose database can show several reads
+// one and the same state.
+type Snapshotter interface {
+	// Snapshot opens a read-only view of the database and returns a context
+	// that carries it. Every Loader of the same Table.Database that is given
+	// that context, or one derived from it, reads in that view. It shows the
+	// commits that were visible at some moment during the call, and no later
+	// ones. release is called once, when reading is done.
+	Snapshot(ctx context.Context) (snapshot context.Context, release func(), err error)
+}
+
+// Preparer is implemented by loaders that must ask the database before they
+// know their schema in full (collations, for example).
+type Preparer interface {
+	// Prepare is called before the first read, and again, with back-off, when
+	// it fails.
+	Prepare(ctx context.Context) error
+}
+
+// Order is one column of an order.
+type Order struct {
+	Column string
+	Desc   bool
+	// Nulls places NULLs; the zero value puts them first in ascending and
+	// last in descending order, as if NULL were less than every value.
+	Nulls Nulls
+}
+
+// Nulls places NULL in an order.
+type Nulls uint8
+
+// The places that NULLs can have.
+const (
+	NullsLowest Nulls = iota // less than every value
+	NullsFirst
+	NullsLast
+)
+
+// String returns the column's name, with a leading "-" when descending.
+func (o Order) String() string {
+	if o.Desc {
+		return "-" + o.Column
+	}
+	return o.Column
+}

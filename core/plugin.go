@@ -1,0 +1,30 @@
+package core
+
+import "context"
+
+// Plugin looks across all bindings: metrics, admin, relay. What it can do
+// beyond its life cycle it says by implementing the small interfaces of this
+// file; they are looked for once, at Start.
+type Plugin interface {
+	// Name names the plugin in logs and errors. It need not be unique.
+	Name() string
+
+	// Start is called once by [Registry.Start], before sources watch and
+	// bindings load. The context bounds starting only. An error fails Start.
+	Start(ctx context.Context, reg *Registry) error
+
+	// Shutdown is called once, after transports and sources have stopped. It
+	// returns when nothing of the plugin is running any more, or with the
+	// context's error when that ends first.
+	Shutdown(ctx context.Context) error
+}
+
+// PublishObserver is implemented by plugins that want to see every new
+// version.
+type PublishObserver interface {
+	// Published is called after a binding got a new version, in order for each
+	// binding, on the goroutine of the table's feed: it must not block and
+	// must not call back into the registry's Flush or a binding's Resync. A
+	// panic is logged and the plugin is kept.
+	Published(v *View, e *Event)
+}

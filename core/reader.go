@@ -1,0 +1,99 @@
+package core
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/binderyhq/bindery/core/value"
+)
+
+// reader is a Loader without its type, with the abilities that it has found
+// out. Rows are *T. Two readers of one loader are told apart by their loader.
+type reader interface {
+	identity() any
+	schema() (Schema, error)
+	canQuery() bool
+	load(ctx context.Context, keys []Key) ([]any, error)
+	query(ctx context.Context, q Query) ([]any, error)
+	value(row any, column int) value.Value
+	encode(row any) ([]byte, error)
+	prepare(ctx context.Context) error
+	snapshotter() Snapshotter
+	// typeName names T, for version tokens and errors.
+	typeName() string
+}
+
+type typedReader[T any] struct{ Loader[T] }
+
+func (r *typedReader[T]) identity() any { return r.Loader }
+
+func (r *typedReader[T]) typeName() string { return fmt.Sprintf("%T", *new(T)) }
+
+func (r *typedReader[T]) schema() (Schema, error) { return r.Loader.Schema() }
+
+func (r *typedReader[T]) canQuery() bool {
+	_, ok := r.Loader.(Querier[T])
+	return ok
+}
+
+func (r *typedReader[T]) load(ctx context.Context, keys []Key) ([]any, error) {
+	return guard("Load", func() ([]any, error) { return untyped(r.Loader.Load(ctx, keys)) })
+}
+
+func (r *typedReader[T]) query(ctx context.Context, q Query) ([]any, error) {
+	return guard("Query", func() ([]any, error) {
+		querier, ok := r.Loader.(Querier[T])
+		if !ok {
+			return nil, errors.New("the loader does not evaluate queries")
+		}
+		return untyped(querier.Query(ctx, q))
+	})
+}
+
+func (r *typedReader[T]) value(row any, column int) value.Value {
+	return r.Loader.Value(row.(*T), column)
+}
+
+// encode makes a row's JSON, by the model's own JSON tags.
+func (r *typedReader[T]) encode(row any) ([]byte, error) { return json.Marshal(row) }
+
+func (r *typedReader[T]) prepare(ctx context.Context) error {
+	p, ok := r.Loader.(Preparer)
+	if !ok {
+		return nil
+	}
+	_, err := guard("Prepare", func() (struct{}, error) { return struct{}{}, p.Prepare(ctx) })
+	return err
+}
+
+func (r *typedReader[T]) snapshotter() Snapshotter {
+	s, _ := r.Loader.(Snapshotter)
+	return s
+}
+
+func untyped[T any](rows []*T, err error) ([]any, error) {
+	if err != nil {
+		return nil, err
+	}
+	out := make([]any, len(rows))
+	for i, r := range rows {
+		if r == nil {
+			return nil, errors.New("the loader returned a nil row")
+		}
+		out[i] = r
+	}
+	return out, nil
+}
+
+// guard calls the user's code and turns its panic into an error.
+func guard[R any](what string, call func() (R, error)) (res R, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic in the loader's %s: %v\n%s", what, p, debug.Stack())
+		}
+	}()
+	return call()
+}

@@ -1,0 +1,107 @@
+package core
+
+import "context"
+
+// Source watches for committed change and reports it. It never says what a row
+// is, only that something may have changed and is committed: the engine reads
+// the rows again and the database decides. So a source may report twice, too
+// much, or in any order; what it must never do is stay silent about a commit,
+// or report one before a fresh read can see it.
+//
+// A source implements Source, and [Scoped] or [Naming] where they fit. It is
+// built by its own constructor, without input or output and without
+// goroutines; all of its work happens in Watch.
+type Source interface {
+	// Name names the source in logs, metrics and errors, for example
+	// "pgsource". It need not be unique.
+	Name() string
+
+	// Watch watches until ctx is done, and then returns once nothing of it is
+	// running any more. The registry calls it on a goroutine of its own, once
+	// at a time. It calls sink.Watching as soon as every later commit is
+	// certain to be reported, and again whenever that becomes true anew after
+	// sink.Lost.
+	//
+	// A return before ctx is done is a failure, whatever the error: the
+	// registry counts it as Lost and calls Watch again, waiting longer after
+	// each failure (0.1 to 30 seconds, with jitter). An error wrapped by
+	// [Permanent] is not retried. The error is logged once per streak of equal
+	// texts.
+	Watch(ctx context.Context, sink Sink) error
+}
+
+// Scoped is implemented by sources that do not see every table. Without it a
+// source is taken to see all tables that are bound.
+type Scoped interface {
+	// Covers reports whether the source sees the changes of the table. It is
+	// called often and answers from memory.
+	Covers(Table) bool
+}
+
+// Naming is implemented by sources whose user named tables. Start refuses a
+// registry in which such a table is not bound, and says which.
+type Naming interface {
+	// Tables returns the tables that the user named. A Schema left empty
+	// matches any.
+	Tables() []Table
+}
+
+// Change names rows of a table that may have changed.
+type Change struct {
+	// Table is the table, as [Sink.Tables] spells it. A Name left empty means
+	// every bound table of the database.
+	Table Table
+	// Keys are the keys of the rows; nil means the whole table. The slice is
+	// the engine's from the call on.
+	Keys []Key
+}
+
+// Sink is where a source reports to. Its methods may be called from any
+// goroutine, concurrently; none of them blocks, and none fails: changes of
+// tables that nobody binds, and whatever comes after shutdown, are dropped.
+type Sink interface {
+	// Tables returns what is bound and covered by the source now, and a
+	// channel that is closed when that set changes.
+	Tables() ([]Schema, <-chan struct{})
+
+	// Report says that the changes are committed and visible to a read that
+	// begins now.
+	Report(changes ...Change) Receipt
+
+	// Announce says that the changes are about to be committed: it is called
+	// before the commit begins. From then on until it is confirmed the engine
+	// takes care that no snapshot shows a part of them: rows announced are
+	// read together with whatever else is read. An announcement of a whole
+	// table says that the keys are not known yet. Every announcement must be
+	// confirmed, also when the transaction was rolled back.
+	Announce(changes ...Change) Announcement
+
+	// Watching says that from now on no commit goes unreported. What was
+	// loaded before is read again, unless the source has been watching
+	// all the time since before that read.
+	Watching()
+
+	// Lost says that commits may go unreported until Watching is called
+	// again. The bindings concerned are marked stale when no other source
+	// watches them.
+	Lost(err error)
+}
+
+// Announcement is a commit under way, see [Sink.Announce].
+type Announcement interface {
+	// Confirm says that the commit is visible, or has been rolled back. The
+	// changes given replace those announced; with none given the announced
+	// ones stand. Only the first call counts.
+	Confirm(changes ...Change) Receipt
+	// Withdraw says that nothing was committed and nothing need be read.
+	Withdraw()
+}
+
+// Receipt lets a writer wait until its change shows.
+type Receipt interface {
+	// Wait returns nil when every binding that the report concerns has caught
+	// up with it. It returns the context's error when that ends first, and
+	// [ErrClosed] when the registry shuts down. It may be called any number
+	// of times, from any goroutine.
+	Wait(ctx context.Context) error
+}

@@ -1,0 +1,150 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// sourceRun runs one source: it calls Watch, again after failures, and keeps
+// what is known about its state.
+type sourceRun struct {
+	eng    *engine
+	source Source
+	scope  Scoped // nil: all tables
+	place  string
+
+	reports atomic.Uint64
+	done    chan struct{} // closed when Watch has returned for good
+
+	mu       sync.Mutex // guards what follows
+	watching bool
+	since    time.Time
+	err      error         // why it is not watching
+	failures uint64        // returns of Watch and calls of Lost
+	settled  chan struct{} // closed when it first watched or failed
+	once     sync.Once
+}
+
+// SourceStatus is what is known about a source.
+type SourceStatus struct {
+	Name string
+	// Watching says that every commit is being reported, Since when that or
+	// its contrary began, Err why it is not so.
+	Watching bool
+	Since    time.Time
+	Err      error
+	// Reports counts the calls of Report and Confirm, Failures the losses.
+	Reports, Failures uint64
+}
+
+func newSourceRun(eng *engine, s Source, place string) *sourceRun {
+	scope, _ := s.(Scoped)
+	return &sourceRun{eng: eng, source: s, scope: scope, place: place, since: eng.now(),
+		err: errors.New("not watching yet"), settled: make(chan struct{}), done: make(chan struct{})}
+}
+
+func (r *sourceRun) covers(t Table) bool { return r.scope == nil || r.scope.Covers(t) }
+
+func (r *sourceRun) state() (watching bool, since time.Time, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.watching, r.since, r.err
+}
+
+func (r *sourceRun) status() SourceStatus {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return SourceStatus{Name: r.source.Name(), Watching: r.watching, Since: r.since, Err: r.err,
+		Reports: r.reports.Load(), Failures: r.failures}
+}
+
+// setWatching has what was read before read again.
+func (r *sourceRun) setWatching() {
+	r.mu.Lock()
+	if !r.watching {
+		r.since = r.eng.now()
+	}
+	r.watching, r.err = true, nil
+	r.mu.Unlock()
+	for _, f := range r.eng.running() {
+		if !r.covers(f.table) {
+			continue
+		}
+		f.mu.Lock()
+		read := f.reading
+		f.mu.Unlock()
+		if read {
+			f.report(nil)
+		}
+	}
+	r.settle()
+}
+
+func (r *sourceRun) setLost(err error) {
+	if err == nil {
+		err = errors.New("lost for an unknown reason")
+	}
+	r.mu.Lock()
+	was, before := r.watching, r.err
+	if was {
+		r.since = r.eng.now()
+	}
+	r.watching, r.err = false, err
+	r.failures++
+	r.mu.Unlock()
+	if was || before == nil || before.Error() != err.Error() {
+		r.eng.log.Warn("core: source does not see changes for now",
+			slog.String("source", r.source.Name()), slog.Any("error", err))
+	}
+	r.settle()
+}
+
+func (r *sourceRun) settle() { r.once.Do(func() { close(r.settled) }) }
+
+// run calls Watch until ctx is done.
+func (r *sourceRun) run(ctx context.Context) {
+	defer close(r.done)
+	backoff := newBackoff()
+	for {
+		begun := time.Now()
+		err := r.watch(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			err = errors.New("it stopped watching without saying why")
+		}
+		err = fmt.Errorf("core: watching with source %q: %w", r.source.Name(), err)
+		r.setLost(err)
+		if IsPermanent(err) {
+			r.eng.log.Error("core: source cannot watch and is given up",
+				slog.String("source", r.source.Name()), slog.Any("error", err))
+			return
+		}
+		if time.Since(begun) > maxBackoff {
+			backoff.reset()
+		}
+		timer := time.NewTimer(backoff.next())
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+	}
+}
+
+func (r *sourceRun) watch(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return r.source.Watch(ctx, &sink{run: r})
+}

@@ -1,0 +1,248 @@
+package core
+
+import "context"
+
+// SubscribeOptions says where a subscription begins and how it calls.
+type SubscribeOptions struct {
+	// Version is the token of the version that the subscriber already holds,
+	// "" for none. A token of a binding's past continues from there as long
+	// as the log reaches back to it; any other gets a sync.
+	Version string
+	// Notify is called when an event has become available after [Subscription.Poll]
+	// returned none, or the subscription has ended: once, until Poll returns
+	// none again. It is called on the goroutine that publishes, must not
+	// block, and must not call the subscription. With nil, [Subscription.Next]
+	// waits.
+	Notify func()
+}
+
+// Subscription is a cursor on the changes of one binding. It holds no queue: a
+// subscriber that lags is given what it missed as one merged event, or as a
+// sync when the log no longer reaches back. So a slow subscriber costs as much
+// as a fast one.
+//
+// The first event is always available once the binding has loaded: Synced,
+// Confirmed or Changed, depending on the version that the subscriber holds.
+// Events follow on each other without gap or repetition.
+//
+// One goroutine at a time calls Poll or Next; Close may be called by any.
+type Subscription struct {
+	view   *View
+	notify func()
+	wake   chan struct{} // of Next, nil when the user gave Notify
+
+	// Guarded by view.mu.
+	resume  string // token to resume from, until the first event
+	started bool
+	synced  bool   // false: a sync is due
+	pos     uint64 // of the next event in the log
+	armed   int    // index in view.armed plus one, 0 when not armed
+	closed  bool
+}
+
+// Subscribe begins a subscription. It never fails: the subscription of a
+// binding that was removed ends with [ErrRemoved] at its first Poll or Next.
+// It costs memory until Close.
+func (v *View) Subscribe(opts SubscribeOptions) *Subscription {
+	s := &Subscription{view: v, notify: opts.Notify, resume: opts.Version}
+	if s.notify == nil {
+		wake := make(chan struct{}, 1)
+		s.wake = wake
+		s.notify = func() {
+			select {
+			case wake <- struct{}{}:
+			default:
+			}
+		}
+	}
+	v.mu.Lock()
+	v.subscribers++
+	v.mu.Unlock()
+	return s
+}
+
+// Poll returns the next event, or nil when there is none yet; Notify is then
+// called when there is. After the end it returns [ErrRemoved], [ErrClosed] or
+// [ErrSubscriptionClosed].
+func (s *Subscription) Poll() (*Event, error) {
+	v := s.view
+	v.mu.Lock()
+	if err := s.endedLocked(); err != nil {
+		v.mu.Unlock()
+		return nil, err
+	}
+	cur := v.current.Load()
+	if cur == nil { // not loaded yet
+		s.armLocked()
+		v.mu.Unlock()
+		return nil, nil
+	}
+	if !s.started {
+		s.started = true
+		s.pos, s.synced = v.log.find(s.resume)
+		if s.resume == cur.version.Token {
+			s.pos, s.synced = v.log.next(), true
+			v.mu.Unlock()
+			return &Event{Kind: Confirmed, From: s.resume, Version: cur.version}, nil
+		}
+	}
+	var missed []*Event
+	if s.synced {
+		missed, s.synced = v.log.since(s.pos)
+	}
+	next := v.log.next()
+	if s.synced && len(missed) == 0 {
+		s.armLocked()
+		v.mu.Unlock()
+		return nil, nil
+	}
+	s.synced, s.pos = true, next
+	resynced := missed == nil
+	if resynced {
+		v.counters.syncs.Add(1)
+	}
+	v.mu.Unlock()
+	// Events and snapshots are immutable, so the rest needs no lock.
+	if resynced {
+		return cur.syncEvent(), nil
+	}
+	return v.mergeShared(missed, cur), nil
+}
+
+// Next returns the next event, waiting for it. It returns the context's error
+// when that ends first, and after the end the same errors as Poll. It must not
+// be used on a subscription with a Notify function.
+func (s *Subscription) Next(ctx context.Context) (*Event, error) {
+	for {
+		e, err := s.Poll()
+		if e != nil || err != nil {
+			return e, err
+		}
+		select {
+		case <-s.wake:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// View returns the binding that is subscribed to.
+func (s *Subscription) View() *View { return s.view }
+
+// Close ends the subscription. Notify is not called any more once Close has
+// returned, except by a publish that is under way. Closing twice is harmless.
+func (s *Subscription) Close() {
+	v := s.view
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if s.closed {
+		return
+	}
+	s.closed = true
+	v.subscribers--
+	s.disarmLocked()
+	if s.wake != nil {
+		s.notify()
+	}
+}
+
+func (s *Subscription) endedLocked() error {
+	if s.closed {
+		return ErrSubscriptionClosed
+	}
+	return s.view.ended
+}
+
+func (s *Subscription) armLocked() {
+	if s.armed == 0 {
+		s.view.armed = append(s.view.armed, s)
+		s.armed = len(s.view.armed)
+	}
+}
+
+func (s *Subscription) disarmLocked() {
+	if s.armed == 0 {
+		return
+	}
+	a := s.view.armed
+	last := a[len(a)-1]
+	a[s.armed-1], last.armed = last, s.armed
+	a[len(a)-1] = nil
+	s.view.armed = a[:len(a)-1]
+	s.armed = 0
+}
+
+// syncEvent returns the event that replaces everything by the snapshot.
+func (s *Snapshot) syncEvent() *Event {
+	s.syncOnce.Do(func() { s.sync = &Event{Kind: Synced, Version: s.version, Snapshot: s} })
+	return s.sync
+}
+
+// A lagging subscriber is given a sync when what it missed is more than this
+// many rows, or more than twice the rows there are.
+const maxMergedRows = 8192
+
+// maxSharedMerges bounds the merged events that are kept for others who lag by
+// as much. They are forgotten at the next publish.
+const maxSharedMerges = 16
+
+// mergeShared merges the events that a subscriber missed, up to the version of
+// cur.
+func (v *View) mergeShared(missed []*Event, cur *Snapshot) *Event {
+	if len(missed) == 1 {
+		return missed[0]
+	}
+	weight := 0
+	for _, e := range missed {
+		weight += e.Len()
+	}
+	if weight > min(maxMergedRows, 2*cur.Len()+16) {
+		v.counters.syncs.Add(1)
+		return cur.syncEvent()
+	}
+	last := missed[len(missed)-1]
+	v.mu.Lock()
+	if v.mergedFor != last {
+		v.mergedFor, v.merged = last, nil
+	}
+	m := v.merged[len(missed)]
+	v.mu.Unlock()
+	if m != nil {
+		return m
+	}
+	m = merge(missed)
+	v.counters.merges.Add(1)
+	v.mu.Lock()
+	if v.mergedFor == last && len(v.merged) < maxSharedMerges {
+		if v.merged == nil {
+			v.merged = make(map[int]*Event)
+		}
+		v.merged[len(missed)] = m
+	}
+	v.mu.Unlock()
+	return m
+}
+
+// takeArmedLocked takes the subscriptions that wait, to be called once the lock is
+// released.
+func (v *View) takeArmedLocked() []*Subscription {
+	armed := v.armed
+	v.armed = v.spare[:0]
+	v.spare = nil
+	for _, s := range armed {
+		s.armed = 0
+	}
+	return armed
+}
+
+// notifyAll calls the subscriptions taken before. It runs on one goroutine at a
+// time.
+func (v *View) notifyAll(armed []*Subscription) {
+	for _, s := range armed {
+		s.notify()
+	}
+	clear(armed)
+	v.mu.Lock()
+	v.spare = armed[:0]
+	v.mu.Unlock()
+}

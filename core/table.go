@@ -1,0 +1,146 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/value"
+)
+
+// Table names a table (or a view, a file: whatever a [Loader] reads) of one
+// database. It is comparable; two bindings whose loaders name the same Table
+// share one feed, and so every read.
+type Table struct {
+	// Database tells the databases of one registry apart. The zero value is
+	// the usual one: programs with a single database need no name for it.
+	Database string
+	// Schema is the database's own name space, "" for the connection's default.
+	Schema string
+	// Name is the table's name as the database spells it. In a [Change], and
+	// only there, "" stands for every table of the database.
+	Name string
+}
+
+// String returns the name as people write it: schema.name, with the database
+// in front where it has a name.
+func (t Table) String() string {
+	s := t.Name
+	if t.Schema != "" {
+		s = t.Schema + "." + s
+	}
+	if t.Database != "" {
+		s = t.Database + ":" + s
+	}
+	return s
+}
+
+// Column describes one column of a table.
+type Column struct {
+	// Name is the column's name in the database.
+	Name string
+	// JSON is the field's name in encoded rows, "" when rows do not show it.
+	JSON string
+	// Kind is the kind of value that the column holds; every value of the
+	// column that reaches the engine is converted to it.
+	Kind value.Kind
+	// Nullable says whether the column may hold NULL.
+	Nullable bool
+	// Exact says which comparisons Go provably makes as the database does.
+	// The zero value is none: filters on the column are then asked of the
+	// database.
+	Exact filter.Exactness
+}
+
+// Schema describes the table a [Loader] reads: its name, its columns and its
+// key. It is a value; whoever receives one does not modify its slices.
+type Schema struct {
+	Table   Table
+	Columns []Column
+	// Key names the key columns, in key order. There is at least one.
+	Key []string
+}
+
+// Column returns the position of the named column, or -1.
+func (s *Schema) Column(name string) int {
+	return slices.IndexFunc(s.Columns, func(c Column) bool { return c.Name == name })
+}
+
+// MakeKey builds the key of a row from the values of its key columns, in key
+// order. Values are converted to the columns' kinds, so that an int32, an
+// int64 and "7" from a log all give the same key. The error names the column.
+func (s *Schema) MakeKey(values ...any) (Key, error) {
+	if len(values) != len(s.Key) {
+		return "", fmt.Errorf("core: table %q has a key of %d columns (%s), got %d values",
+			s.Table, len(s.Key), strings.Join(s.Key, ", "), len(values))
+	}
+	var enc []byte
+	for i, v := range values {
+		kind := s.keyKind(i)
+		val, err := value.Convert(v, kind)
+		if err != nil {
+			return "", fmt.Errorf("core: key column %q of table %q: %w", s.Key[i], s.Table, err)
+		}
+		enc = val.AppendOrdered(enc)
+	}
+	return Key(enc), nil
+}
+
+// ParseKey builds a key from its parts in text form, as [Key.Parts] gives
+// them; see [value.Parse]. The error names the column.
+func (s *Schema) ParseKey(parts ...string) (Key, error) {
+	if len(parts) != len(s.Key) {
+		return "", fmt.Errorf("core: table %q has a key of %d columns (%s), got %d parts",
+			s.Table, len(s.Key), strings.Join(s.Key, ", "), len(parts))
+	}
+	var enc []byte
+	for i, p := range parts {
+		val, err := value.Parse(s.keyKind(i), p)
+		if err != nil {
+			return "", fmt.Errorf("core: key column %q of table %q: %w", s.Key[i], s.Table, err)
+		}
+		enc = val.AppendOrdered(enc)
+	}
+	return Key(enc), nil
+}
+
+func (s *Schema) keyKind(i int) value.Kind {
+	if c := s.Column(s.Key[i]); c >= 0 {
+		return s.Columns[c].Kind
+	}
+	return value.KindNull // the checks at start refuse such a schema
+}
+
+// check returns everything wrong with the schema.
+func (s *Schema) check() error {
+	var errs []error
+	if s.Table.Name == "" {
+		errs = append(errs, errors.New("its loader names no table"))
+	}
+	seen := make(map[string]bool, len(s.Columns))
+	for _, c := range s.Columns {
+		if seen[c.Name] {
+			errs = append(errs, fmt.Errorf("table %q: column %q is declared twice", s.Table, c.Name))
+		}
+		seen[c.Name] = true
+	}
+	if len(s.Key) == 0 {
+		errs = append(errs, fmt.Errorf("table %q has no key: a binding needs a primary key to tell its rows apart", s.Table))
+	}
+	for _, k := range s.Key {
+		if !seen[k] {
+			errs = append(errs, fmt.Errorf("table %q: key column %q is not among its columns (%s)", s.Table, k, s.columnNames()))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Schema) columnNames() string {
+	names := make([]string, len(s.Columns))
+	for i, c := range s.Columns {
+		names[i] = c.Name
+	}
+	return strings.Join(names, ", ")
+}

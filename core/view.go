@@ -1,0 +1,455 @@
+package core
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/value"
+)
+
+// View is a binding without its type, as transports and plugins see it: it
+// speaks in encoded rows. All methods may be called from any goroutine.
+type View struct {
+	name string
+	spec spec
+	read reader
+
+	// Set when the binding is checked, before it is published to anybody;
+	// shape again after the loader's Prepare.
+	shape atomic.Pointer[shape]
+	feed  atomic.Pointer[feed]
+
+	current  atomic.Pointer[Snapshot]
+	loaded   chan struct{} // closed at the first load
+	done     chan struct{} // closed at the end
+	watchers sync.WaitGroup
+	counters viewCounters
+
+	// mu guards what follows and, together with the feed being the only
+	// writer, the order in which current and log move.
+	mu          sync.Mutex
+	log         eventLog
+	armed       []*Subscription
+	spare       []*Subscription
+	mergedFor   *Event
+	merged      map[int]*Event
+	subscribers int
+	ended       error // ErrRemoved or ErrClosed once done is closed
+	registered  bool
+
+	scratch []byte // of digestOf; the feed's goroutine only
+}
+
+// shape is what the checks make of a binding's options and its loader's
+// schema.
+type shape struct {
+	schema   Schema
+	key      []int // columns
+	order    []orderColumn
+	orderBy  []Order         // as declared, ended by the key columns that were missing
+	program  *filter.Program // nil: no filter
+	inMemory bool            // membership is decided by program alone
+	base     digest          // of the fingerprint
+	print    []byte          // the fingerprint's digest, in the digest of each row
+}
+
+type orderColumn struct {
+	column int
+	desc   bool
+	last   bool // NULLs after all values
+}
+
+func newView(name string, r reader, s spec) *View {
+	v := &View{name: name, spec: s, read: r, loaded: make(chan struct{}), done: make(chan struct{})}
+	v.log.maxEvents = bound(s.logEvents, DefaultLogEvents)
+	v.log.maxBytes = bound(s.logBytes, DefaultLogBytes)
+	return v
+}
+
+// Name returns the binding's name.
+func (v *View) Name() string { return v.name }
+
+// Schema describes the table that the binding reads. It is the zero value
+// before the binding was registered and found sound.
+func (v *View) Schema() Schema {
+	if sh := v.shape.Load(); sh != nil {
+		return sh.schema
+	}
+	return Schema{}
+}
+
+// Order returns the columns that order the rows, down to those of the key,
+// which make the order total.
+func (v *View) Order() []Order {
+	if sh := v.shape.Load(); sh != nil {
+		return sh.orderBy
+	}
+	return nil
+}
+
+// OrderFields returns the order in terms of the encoded rows: their fields, with a
+// leading "-" for descending. It is nil when rows do not show all of them.
+func (v *View) OrderFields() []string {
+	sh := v.shape.Load()
+	if sh == nil {
+		return nil
+	}
+	fields := make([]string, len(sh.orderBy))
+	for i, o := range sh.orderBy {
+		o.Column = sh.schema.Columns[sh.schema.Column(o.Column)].JSON
+		if o.Column == "" {
+			return nil
+		}
+		fields[i] = o.String()
+	}
+	return fields
+}
+
+// Snapshot returns the current rows, or nil before the first load.
+func (v *View) Snapshot() *Snapshot { return v.current.Load() }
+
+// Version returns the current version, the zero value before the first load.
+func (v *View) Version() Version {
+	if s := v.current.Load(); s != nil {
+		return s.version
+	}
+	return Version{}
+}
+
+// Len returns the number of rows.
+func (v *View) Len() int {
+	if s := v.current.Load(); s != nil {
+		return s.Len()
+	}
+	return 0
+}
+
+// Loaded returns a channel that is closed when the rows have been read for the
+// first time.
+func (v *View) Loaded() <-chan struct{} { return v.loaded }
+
+// Done returns a channel that is closed when the binding has ended, because it
+// was removed or because the registry shut down.
+func (v *View) Done() <-chan struct{} { return v.done }
+
+// Resync reads all rows again and returns when the result shows. Subscribers
+// get the events that the difference amounts to, and nothing when there is
+// none. It returns the context's error when that ends first (the reading goes
+// on), [ErrNotStarted], [ErrRemoved] or [ErrClosed].
+func (v *View) Resync(ctx context.Context) error { return v.reload(ctx, false) }
+
+// Clear forgets everything held (rows, encodings, log) and reads it anew. Until
+// that is done readers have the old rows; then subscribers get a sync. The
+// errors are those of [View.Resync].
+func (v *View) Clear(ctx context.Context) error { return v.reload(ctx, true) }
+
+func (v *View) reload(ctx context.Context, forget bool) error {
+	f := v.feed.Load()
+	if f == nil {
+		return fmt.Errorf("core: binding %q: %w", v.name, ErrNotStarted)
+	}
+	if err := f.reload(v, forget).Wait(ctx); err != nil {
+		return fmt.Errorf("core: reading binding %q again: %w", v.name, err)
+	}
+	return nil
+}
+
+// Touch moves the version's time of change to now, and tells subscribers that
+// what they have is current. The token stays, since the content does. It
+// returns [ErrNotLoaded], [ErrRemoved] or [ErrClosed].
+func (v *View) Touch() error {
+	f := v.feed.Load()
+	if f == nil {
+		return fmt.Errorf("core: binding %q: %w", v.name, ErrNotStarted)
+	}
+	f.publishing.Lock()
+	defer f.publishing.Unlock()
+	cur := v.current.Load()
+	if cur == nil {
+		return fmt.Errorf("core: binding %q: %w", v.name, ErrNotLoaded)
+	}
+	v.mu.Lock()
+	err := v.ended
+	v.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("core: binding %q: %w", v.name, err)
+	}
+	next := &Snapshot{memo: &memo{}, sum: cur.sum, rows: cur.rows, ordered: cur.ordered, bytes: cur.bytes, body: cur.body,
+		stamp: newStamp(f.now(), cur.stamp)}
+	next.version = Version{Token: cur.version.Token, Seq: cur.version.Seq + 1, Modified: next.stamp.modified}
+	e := &Event{Kind: Confirmed, From: cur.version.Token, Version: next.version}
+	e.measure()
+	v.publish(next, e, false)
+	return nil
+}
+
+// Status returns what is known about the binding.
+func (v *View) Status() Status {
+	st := Status{
+		Events: v.counters.events.Load(),
+		Syncs:  v.counters.syncs.Load(),
+		Merges: v.counters.merges.Load(),
+	}
+	if s := v.current.Load(); s != nil {
+		st.Version, st.Rows, st.Bytes = s.version, s.Len(), s.bytes
+	}
+	v.mu.Lock()
+	st.Subscribers = v.subscribers
+	ended := v.ended
+	v.mu.Unlock()
+	if f := v.feed.Load(); f != nil {
+		st.State, st.Since, st.Err = f.stateOf(v)
+	}
+	if ended != nil {
+		st.State, st.Err = Ended, ended
+	}
+	return st
+}
+
+// validName is what names of bindings look like: they appear in paths, in
+// messages and in metrics.
+var validName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.~-]{0,99}$`)
+
+// check makes the binding's shape, or returns everything that is wrong with
+// it.
+func (v *View) check() (*shape, []error) {
+	errs := append([]error(nil), v.spec.problems...)
+	if !validName.MatchString(v.name) {
+		errs = append(errs, fmt.Errorf("invalid name: must begin with a letter and consist of at most 100 letters, digits and the characters _ . ~ -"))
+	}
+	if v.read == nil {
+		return nil, errs
+	}
+	schema, err := v.read.schema()
+	if err != nil {
+		return nil, append(errs, err)
+	}
+	if err := schema.check(); err != nil {
+		return nil, append(errs, err)
+	}
+	sh := &shape{schema: schema}
+	for _, k := range schema.Key {
+		sh.key = append(sh.key, schema.Column(k))
+	}
+	if err := sh.setOrder(v.spec.order); err != nil {
+		errs = append(errs, err...)
+	}
+	if err := sh.setFilter(v.spec.filter); err != nil {
+		errs = append(errs, err)
+	}
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	sh.inMemory = v.spec.where == nil && (v.spec.filter == nil || !v.read.canQuery() ||
+		filter.IsExact(v.spec.filter, func(column string) filter.Exactness { return schema.Columns[schema.Column(column)].Exact }))
+	if v.spec.where != nil && !v.read.canQuery() {
+		errs = append(errs, fmt.Errorf("its condition (%s) needs a loader whose database evaluates queries (core.Querier)", v.spec.whereText))
+	}
+	sh.setFingerprint(v)
+	return sh, errs
+}
+
+func (sh *shape) setOrder(declared []Order) (errs []error) {
+	sh.orderBy = append([]Order(nil), declared...)
+	used := map[string]bool{}
+	for _, o := range declared {
+		if sh.schema.Column(o.Column) < 0 {
+			errs = append(errs, fmt.Errorf("order: unknown column %q of table %q (its columns: %s)", o.Column, sh.schema.Table, sh.schema.columnNames()))
+		}
+		if used[o.Column] {
+			errs = append(errs, fmt.Errorf("order: column %q is named twice", o.Column))
+		}
+		used[o.Column] = true
+	}
+	if len(errs) > 0 {
+		return errs
+	}
+	for _, k := range sh.schema.Key {
+		if !used[k] {
+			sh.orderBy = append(sh.orderBy, Order{Column: k})
+		}
+	}
+	// Ordered by its key, ascending, a row's place is its key.
+	byKey := len(sh.orderBy) == len(sh.schema.Key)
+	for i, o := range sh.orderBy {
+		byKey = byKey && o == Order{Column: sh.schema.Key[min(i, len(sh.schema.Key)-1)]}
+	}
+	if byKey {
+		return nil
+	}
+	for _, o := range sh.orderBy {
+		sh.order = append(sh.order, orderColumn{
+			column: sh.schema.Column(o.Column),
+			desc:   o.Desc,
+			last:   o.Nulls == NullsLast || o.Nulls == NullsLowest && o.Desc,
+		})
+	}
+	return nil
+}
+
+func (sh *shape) setFilter(e filter.Expr) error {
+	if e == nil {
+		return nil
+	}
+	kind := func(column string) (value.Kind, bool) {
+		if c := sh.schema.Column(column); c >= 0 {
+			return sh.schema.Columns[c].Kind, true
+		}
+		return value.KindNull, false
+	}
+	if err := filter.Check(e, kind); err != nil {
+		return fmt.Errorf("filter on table %q (its columns: %s): %w", sh.schema.Table, sh.schema.columnNames(), err)
+	}
+	p, err := filter.Compile(e, func(column string) (int, value.Kind, bool) {
+		k, ok := kind(column)
+		return sh.schema.Column(column), k, ok
+	})
+	if err != nil {
+		return fmt.Errorf("filter: %w", err)
+	}
+	sh.program = p
+	return nil
+}
+
+// codecVersion changes when the same rows come to be encoded, hashed or ordered
+// differently, so that tokens from before are not taken for current.
+const codecVersion = "1"
+
+// setFingerprint computes the digest of everything that decides what clients
+// see beside the rows.
+func (sh *shape) setFingerprint(v *View) {
+	parts := []string{codecVersion, v.name, sh.schema.Table.Schema, sh.schema.Table.Name, v.read.typeName(),
+		v.spec.whereText, strconv.Itoa(v.spec.limit)}
+	if v.spec.filter != nil {
+		parts = append(parts, v.spec.filter.String())
+	}
+	for _, o := range sh.orderBy {
+		parts = append(parts, o.String()+"/"+strconv.Itoa(int(o.Nulls)))
+	}
+	raw := make([][]byte, len(parts))
+	for i, p := range parts {
+		raw[i] = []byte(p)
+	}
+	sh.base, _ = digestOf(nil, raw...)
+	sh.print = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, sh.base.hi), sh.base.lo)
+}
+
+// orderOf returns where the row stands; the key when rows are ordered by it.
+func (sh *shape) orderOf(r reader, row any, key Key) string {
+	if sh.order == nil {
+		return string(key)
+	}
+	var enc []byte
+	for _, o := range sh.order {
+		val := r.value(row, o.column)
+		// A byte in front places NULL, whichever way the column runs.
+		switch {
+		case !val.IsNull():
+			enc = append(enc, 1)
+		case o.last:
+			enc = append(enc, 2)
+			continue
+		default:
+			enc = append(enc, 0)
+			continue
+		}
+		at := len(enc)
+		enc = val.AppendOrdered(enc)
+		if o.desc {
+			for i := at; i < len(enc); i++ {
+				enc[i] = ^enc[i]
+			}
+		}
+	}
+	return string(append(enc, key...))
+}
+
+// keyOf returns the row's key; the error names a key column that is NULL.
+func (sh *shape) keyOf(r reader, row any) (Key, error) {
+	var buf [64]byte
+	enc := buf[:0]
+	for _, c := range sh.key {
+		val := r.value(row, c)
+		if val.IsNull() {
+			return "", fmt.Errorf("a row of table %q has NULL in key column %q", sh.schema.Table, sh.schema.Columns[c].Name)
+		}
+		enc = val.AppendOrdered(enc)
+	}
+	return Key(enc), nil
+}
+
+// publish makes the snapshot current. The caller holds the feed's publishing
+// lock. A nil event says that nothing changed that anybody but Go code can see;
+// with sync set the log is forgotten and every subscriber gets a sync.
+func (v *View) publish(next *Snapshot, e *Event, sync bool) {
+	v.mu.Lock()
+	if v.ended != nil {
+		v.mu.Unlock()
+		return
+	}
+	first := v.current.Swap(next) == nil
+	switch {
+	case first, sync:
+		v.log.reset()
+		e = next.syncEvent()
+	case e == nil:
+		v.mu.Unlock()
+		return
+	default:
+		v.log.append(e)
+	}
+	armed := v.takeArmedLocked()
+	v.mu.Unlock()
+	v.counters.events.Add(1)
+	if first {
+		close(v.loaded)
+	}
+	v.notifyAll(armed)
+	if f := v.feed.Load(); f != nil {
+		f.observe(v, e)
+	}
+}
+
+// end ends the binding: subscribers are told why.
+func (v *View) end(why error) {
+	v.mu.Lock()
+	if v.ended != nil {
+		v.mu.Unlock()
+		return
+	}
+	v.ended = why
+	close(v.done)
+	armed := v.takeArmedLocked()
+	v.mu.Unlock()
+	for _, s := range armed {
+		s.notify()
+	}
+}
+
+func (v *View) logger() *slog.Logger {
+	if f := v.feed.Load(); f != nil {
+		return f.logger()
+	}
+	return slog.Default()
+}
+
+// describe names the binding in errors, with the place of its declaration.
+func (v *View) describe() string {
+	return fmt.Sprintf("binding %q (%s)", v.name, v.spec.placeOfBind)
+}
+
+// HTTPDate is as [Snapshot.HTTPDate]; it returns false before the first load.
+func (v *View) HTTPDate(now time.Time) (time.Time, bool) {
+	if s := v.current.Load(); s != nil {
+		return s.HTTPDate(now)
+	}
+	return time.Time{}, false
+}
