@@ -1,0 +1,48 @@
+package coretest
+
+import (
+	"context"
+	"sync"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+// Source is a source that reports what it is told to, through the sink that it
+// was given. The zero value is ready to use.
+type Source struct {
+	// Err, when set, is what Watch returns at once.
+	Err error
+
+	mu   sync.Mutex
+	sink core.Sink
+}
+
+var _ core.Source = (*Source)(nil)
+
+// Name implements [core.Source].
+func (*Source) Name() string { return "coretest" }
+
+// Watch implements [core.Source].
+func (s *Source) Watch(ctx context.Context, sink core.Sink) error {
+	if s.Err != nil {
+		return s.Err
+	}
+	s.mu.Lock()
+	s.sink = sink
+	s.mu.Unlock()
+	sink.Watching()
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// Sink returns the sink, or nil before Watch.
+func (s *Source) Sink() core.Sink {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sink
+}
+
+// Report reports the changes and waits until they show.
+func (s *Source) Report(ctx context.Context, changes ...core.Change) error {
+	return s.Sink().Report(changes...).Wait(ctx)
+}

@@ -1,0 +1,168 @@
+package coretest
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+// Table is a database table in memory: a [core.Loader] over a map, with
+// transactions and snapshots. All methods may be called from any goroutine.
+type Table[T any] struct {
+	*core.Description[T]
+	schema core.Schema
+
+	mu    sync.Mutex // guards what follows
+	rows  map[core.Key]T
+	fail  error
+	hold  chan struct{}
+	loads int
+	keys  int
+}
+
+var (
+	_ core.Loader[struct{}] = (*Table[struct{}])(nil)
+	_ core.Snapshotter      = (*Table[struct{}])(nil)
+)
+
+// NewTable returns an empty table of that name. Its columns are the fields of
+// T, see [core.Describe], and key names those of its key. It panics when T is
+// no struct or has no such fields.
+func NewTable[T any](name string, key ...string) *Table[T] {
+	d := core.Describe[T](core.Table{Name: name}, key...)
+	schema, err := d.Schema()
+	if err != nil {
+		panic(err)
+	}
+	for _, k := range key {
+		if schema.Column(k) < 0 {
+			panic(fmt.Sprintf("coretest: table %q has no column %q", name, k))
+		}
+	}
+	return &Table[T]{Description: d, schema: schema, rows: make(map[core.Key]T)}
+}
+
+// Name returns the table's name as changes bear it.
+func (t *Table[T]) Name() core.Table { return t.schema.Table }
+
+// KeyOf returns the key of the row.
+func (t *Table[T]) KeyOf(row T) core.Key {
+	var enc []byte
+	for _, k := range t.schema.Key {
+		enc = t.Value(&row, t.schema.Column(k)).AppendOrdered(enc)
+	}
+	return core.Key(enc)
+}
+
+// Put writes rows, all at once, and returns the change to report. Nothing is
+// reported by itself.
+func (t *Table[T]) Put(rows ...T) core.Change {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := core.Change{Table: t.schema.Table, Keys: []core.Key{}}
+	for _, r := range rows {
+		k := t.KeyOf(r)
+		t.rows[k] = r
+		c.Keys = append(c.Keys, k)
+	}
+	return c
+}
+
+// Delete removes rows, all at once, and returns the change to report.
+func (t *Table[T]) Delete(keys ...core.Key) core.Change {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, k := range keys {
+		delete(t.rows, k)
+	}
+	return core.Change{Table: t.schema.Table, Keys: append([]core.Key{}, keys...)}
+}
+
+// Rows returns a copy of what the table holds.
+func (t *Table[T]) Rows() map[core.Key]T {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return maps.Clone(t.rows)
+}
+
+// Fail makes every read fail with err from now on; nil mends it.
+func (t *Table[T]) Fail(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.fail = err
+}
+
+// Hold makes reads that begin from now on wait, after they have seen the rows,
+// until release is called.
+func (t *Table[T]) Hold() (release func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	hold := make(chan struct{})
+	t.hold = hold
+	return sync.OnceFunc(func() {
+		t.mu.Lock()
+		if t.hold == hold {
+			t.hold = nil
+		}
+		t.mu.Unlock()
+		close(hold)
+	})
+}
+
+// Reads returns how many reads there were, and how many keys they asked for
+// together.
+func (t *Table[T]) Reads() (loads, keys int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.loads, t.keys
+}
+
+type snapshotKey[T any] struct{ t *Table[T] }
+
+// Snapshot implements [core.Snapshotter], for this table alone.
+func (t *Table[T]) Snapshot(ctx context.Context) (context.Context, func(), error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.fail != nil {
+		return nil, nil, t.fail
+	}
+	return context.WithValue(ctx, snapshotKey[T]{t}, maps.Clone(t.rows)), func() {}, nil
+}
+
+// Load implements [core.Loader].
+func (t *Table[T]) Load(ctx context.Context, keys []core.Key) ([]*T, error) {
+	t.mu.Lock()
+	t.loads++
+	t.keys += len(keys)
+	rows, err, hold := t.rows, t.fail, t.hold
+	if snap, ok := ctx.Value(snapshotKey[T]{t}).(map[core.Key]T); ok {
+		rows = snap
+	}
+	var out []*T
+	if keys == nil {
+		out = make([]*T, 0, len(rows))
+		for _, r := range rows {
+			out = append(out, &r)
+		}
+	}
+	for _, k := range keys {
+		if r, ok := rows[k]; ok {
+			out = append(out, &r)
+		}
+	}
+	t.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	if hold != nil {
+		select {
+		case <-hold:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return out, nil
+}

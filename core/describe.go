@@ -1,0 +1,107 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/value"
+)
+
+// Description is the Schema and Value of a [Loader] whose rows are structs and
+// whose authority is Go itself: a file, a map, another service. A loader embeds
+// the result of [Describe] and writes Load alone.
+//
+// Columns are the exported fields, embedded structs included, under the names
+// of their JSON tags; fields of the tag "-" are no columns. All comparisons are
+// made by Go and so are exact.
+type Description[T any] struct {
+	schema Schema
+	err    error
+	fields [][]int
+}
+
+// Describe makes the description of rows of T in the table, told apart by the
+// key columns. What is wrong is returned by Schema, and so reported by
+// [Registry.Start].
+func Describe[T any](table Table, key ...string) *Description[T] {
+	d := &Description[T]{schema: Schema{Table: table, Key: key}}
+	typ := reflect.TypeFor[T]()
+	if typ.Kind() != reflect.Struct {
+		d.err = fmt.Errorf("core: describing rows of table %q: %s is no struct", table, typ)
+		return d
+	}
+	for _, f := range reflect.VisibleFields(typ) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if !f.IsExported() || name == "-" || f.Anonymous && name == "" && f.Type.Kind() == reflect.Struct {
+			continue
+		}
+		if throughPointer(typ, f.Index) {
+			d.err = errors.Join(d.err, fmt.Errorf("core: describing rows of table %q: field %s lies in an embedded pointer", table, f.Name))
+			continue
+		}
+		if name == "" {
+			name = f.Name
+		}
+		kind, nullable := kindOfType(f.Type)
+		d.schema.Columns = append(d.schema.Columns, Column{Name: name, JSON: name, Kind: kind, Nullable: nullable, Exact: filter.Exact})
+		d.fields = append(d.fields, f.Index)
+	}
+	return d
+}
+
+// throughPointer reports whether the way to the field leads through a pointer.
+func throughPointer(typ reflect.Type, index []int) bool {
+	for _, i := range index[:len(index)-1] {
+		typ = typ.Field(i).Type
+		if typ.Kind() == reflect.Pointer {
+			return true
+		}
+	}
+	return false
+}
+
+// kindOfType returns the kind of values that a field of the type holds.
+func kindOfType(t reflect.Type) (kind value.Kind, nullable bool) {
+	if t.Kind() == reflect.Pointer {
+		kind, _ = kindOfType(t.Elem())
+		return kind, true
+	}
+	if t == reflect.TypeFor[time.Time]() {
+		return value.KindTime, false
+	}
+	switch t.Kind() {
+	case reflect.Bool:
+		return value.KindBool, false
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint8, reflect.Uint16, reflect.Uint32:
+		return value.KindInt, false
+	case reflect.Uint, reflect.Uint64, reflect.Uintptr:
+		return value.KindDecimal, false
+	case reflect.Float32, reflect.Float64:
+		return value.KindFloat, false
+	case reflect.String:
+		return value.KindText, false
+	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Uint8 {
+			return value.KindBytes, true
+		}
+	}
+	return value.KindOpaque, true
+}
+
+// Schema implements that method of [Loader].
+func (d *Description[T]) Schema() (Schema, error) { return d.schema, d.err }
+
+// Value implements that method of [Loader].
+func (d *Description[T]) Value(row *T, column int) value.Value {
+	kind := d.schema.Columns[column].Kind
+	v, err := value.Convert(reflect.ValueOf(row).Elem().FieldByIndex(d.fields[column]).Interface(), kind)
+	if err != nil { // a field that is no value compares by how it prints
+		return value.Text(fmt.Sprint(reflect.ValueOf(row).Elem().FieldByIndex(d.fields[column]).Interface()))
+	}
+	return v
+}
