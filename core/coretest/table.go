@@ -81,6 +81,13 @@ func (t *Table[T]) Delete(keys ...core.Key) core.Change {
 	return core.Change{Table: t.schema.Table, Keys: append([]core.Key{}, keys...)}
 }
 
+// Update changes rows all at once, in any way. Nothing is reported by itself.
+func (t *Table[T]) Update(change func(rows map[core.Key]T)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	change(t.rows)
+}
+
 // Rows returns a copy of what the table holds.
 func (t *Table[T]) Rows() map[core.Key]T {
 	t.mu.Lock()
