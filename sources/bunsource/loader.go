@@ -1,0 +1,184 @@
+package bunsource
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/uptrace/bun"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/value"
+)
+
+// Loader reads the rows of a Bun model: it is what stands between a binding
+// and its table. [Bind] makes one; only those who combine parts themselves
+// need [NewLoader].
+//
+// Every time in a row is in UTC, whatever zone the database, the driver or the
+// process has. Soft-deleted rows are not there, as in any select of Bun's, and
+// neither are relations: a row holds the columns of its table. Fields marked
+// scanonly are not columns.
+//
+// Reads go to the database of the *bun.DB, also where a resolver would send
+// selects to a replica, which may not have what has just been reported. They
+// pass Bun's query hooks and the model's select hooks like any other select.
+//
+// A field that cannot tell NULL from its zero value (a string, over a column
+// that may be NULL) makes filters on the column be asked of the database
+// instead of being evaluated in memory. Declare such columns NOT NULL, or use
+// a pointer.
+//
+// All methods may be called concurrently.
+type Loader[T any] struct {
+	db       *bun.DB
+	describe func() (*model, error) // by the Go type alone, once
+	refined  atomic.Pointer[model]  // since Prepare
+
+	preparing sync.Mutex // held while the database is asked
+}
+
+// The abilities that the engine finds by assertion.
+var (
+	_ core.Loader[struct{}]  = (*Loader[struct{}])(nil)
+	_ core.Querier[struct{}] = (*Loader[struct{}])(nil)
+	_ core.Snapshotter       = (*Loader[struct{}])(nil)
+	_ core.Preparer          = (*Loader[struct{}])(nil)
+)
+
+// NewLoader returns a loader of T's rows from db. T is a struct, a model of
+// Bun's with a primary key; what is wrong with it is reported by
+// [Loader.Schema], which the registry asks at Start. Bindings that are to share
+// reads share a loader.
+func NewLoader[T any](db *bun.DB) *Loader[T] {
+	return &Loader[T]{
+		db:       db,
+		describe: sync.OnceValues(func() (*model, error) { return newModel(db, reflect.TypeFor[T]()) }),
+	}
+}
+
+// model returns what is known by now.
+func (l *Loader[T]) model() (*model, error) {
+	if m := l.refined.Load(); m != nil {
+		return m, nil
+	}
+	return l.describe()
+}
+
+// Schema describes the table by the model, and after [Loader.Prepare] by the
+// database too. The error names the model: it is not a struct, it has no
+// primary key, or Bun does not understand it.
+func (l *Loader[T]) Schema() (core.Schema, error) {
+	m, err := l.model()
+	if err != nil {
+		return core.Schema{}, err
+	}
+	return m.schema, nil
+}
+
+// Value returns the value of a column of the row; see [core.Loader]. It returns
+// NULL for a position that [Loader.Schema] does not have.
+func (l *Loader[T]) Value(row *T, column int) value.Value {
+	m, err := l.model()
+	if err != nil || row == nil || column < 0 || column >= len(m.columns) {
+		return value.Null()
+	}
+	return m.columns[column].read(reflect.ValueOf(row).Elem())
+}
+
+// Load reads the rows that have the keys, or all rows when keys is nil. As many
+// keys as it takes are asked for in one statement; where they need several,
+// these share a read-only transaction.
+func (l *Loader[T]) Load(ctx context.Context, keys []core.Key) ([]*T, error) {
+	return l.Query(ctx, core.Query{Keys: keys})
+}
+
+// Query reads the rows that the query names; see [Loader.Load] for keys.
+//
+// A limited query is ordered by the database as the engine orders in memory:
+// text by its bytes, NULL where the order says. A column that Go cannot order
+// (JSON, for example) is an error.
+func (l *Loader[T]) Query(ctx context.Context, q core.Query) ([]*T, error) {
+	m, err := l.model()
+	if err != nil {
+		return nil, err
+	}
+	rows, err := l.query(withoutHooks(ctx), m, q)
+	if err != nil {
+		return nil, fmt.Errorf("bunsource: reading table %q: %w", m.schema.Table, err)
+	}
+	return rows, nil
+}
+
+func (l *Loader[T]) query(ctx context.Context, m *model, q core.Query) ([]*T, error) {
+	statements, err := m.statements(q)
+	if err != nil || len(statements) == 0 {
+		return nil, err
+	}
+	var rows []*T
+	err = withConn(ctx, m, len(statements) > 1, func(ctx context.Context, conn bun.IConn) error {
+		for _, st := range statements {
+			var part []*T
+			if err := st.build(l.db, conn, &part).Scan(ctx); err != nil {
+				return err
+			}
+			rows = append(rows, part...)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range rows {
+		m.normalise(reflect.ValueOf(r).Elem())
+	}
+	if q.Keys != nil && !m.exactKeys() {
+		rows = l.withKeys(m, rows, q.Keys)
+	}
+	if len(statements) > 1 && q.Limit > 0 {
+		rows = l.first(m, rows, q.Order, q.Limit)
+	}
+	return rows, nil
+}
+
+// withKeys drops rows that the database took for one of the keys (of equal
+// text in another case, for one) without their having it.
+func (l *Loader[T]) withKeys(m *model, rows []*T, keys []core.Key) []*T {
+	asked := make(map[core.Key]struct{}, len(keys))
+	for _, k := range keys {
+		asked[k] = struct{}{}
+	}
+	return slices.DeleteFunc(rows, func(r *T) bool {
+		_, ok := asked[m.keyOf(reflect.ValueOf(r).Elem())]
+		return !ok
+	})
+}
+
+// first merges the answers of several statements, each of which is the
+// beginning of its own.
+func (l *Loader[T]) first(m *model, rows []*T, order []core.Order, limit int) []*T {
+	columns := m.columnsOf(order)
+	type ordered struct {
+		row  *T
+		vals []value.Value
+	}
+	all := make([]ordered, len(rows))
+	for i, r := range rows {
+		vals := make([]value.Value, len(columns))
+		for j, c := range columns {
+			vals[j] = m.columns[c].read(reflect.ValueOf(r).Elem())
+		}
+		all[i] = ordered{r, vals}
+	}
+	compare := comparer(order)
+	slices.SortStableFunc(all, func(a, b ordered) int { return compare(a.vals, b.vals) })
+	all = all[:min(limit, len(all))]
+	rows = rows[:0]
+	for _, o := range all {
+		rows = append(rows, o.row)
+	}
+	return rows
+}

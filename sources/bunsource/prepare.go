@@ -1,0 +1,89 @@
+package bunsource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect"
+)
+
+// Prepare asks the database for the types and collations of the table's
+// columns, which [Loader.Schema] then reflects: only now is it known what Go
+// may decide in the database's place. The error says that the database does not
+// answer, or names the table or the columns that do not exist (yet).
+//
+// What was once learned is kept: a table whose columns change their types calls
+// for a restart, as it does for a new model.
+func (l *Loader[T]) Prepare(ctx context.Context) error {
+	l.preparing.Lock()
+	defer l.preparing.Unlock()
+	if l.refined.Load() != nil {
+		return nil
+	}
+	m, err := l.describe()
+	if err != nil {
+		return err
+	}
+	var refined *model
+	err = withConn(withoutHooks(ctx), m, false, func(ctx context.Context, conn bun.IConn) error {
+		refined, err = m.inspect(ctx, conn)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("bunsource: preparing table %q: %w", m.schema.Table, err)
+	}
+	l.refined.Store(refined)
+	return nil
+}
+
+// errNoTable is what the inspectors return of a table that does not exist.
+var errNoTable = errors.New("it does not exist")
+
+// inspect returns the model with what the database says about its table.
+func (m *model) inspect(ctx context.Context, conn bun.IConn) (*model, error) {
+	var columns []tableColumn
+	var err error
+	switch m.db.Dialect().Name() {
+	case dialect.SQLite:
+		columns, err = m.inspectSQLite(ctx, conn)
+	case dialect.PG:
+		columns, err = m.inspectPostgres(ctx, conn)
+	case dialect.MySQL:
+		columns, err = m.inspectMySQL(ctx, conn)
+	default:
+		return m, nil // everything is asked of the database
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(columns) == 0 {
+		return nil, errNoTable
+	}
+	return m.refine(columns)
+}
+
+// tableColumn is a column as the database describes it.
+type tableColumn struct {
+	name  string
+	state columnState
+}
+
+// readColumns runs a query for columns and reads its rows, which it closes
+// before it returns: a pool may have no second connection.
+func readColumns(ctx context.Context, conn bun.IConn, query string, read func(scan func(...any) error) (tableColumn, error)) (columns []tableColumn, err error) {
+	rows, err := conn.QueryContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		c, err := read(rows.Scan)
+		if err != nil {
+			return nil, err
+		}
+		columns = append(columns, c)
+	}
+	return columns, rows.Err()
+}

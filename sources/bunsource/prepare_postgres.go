@@ -1,0 +1,39 @@
+package bunsource
+
+import (
+	"context"
+
+	"github.com/uptrace/bun"
+)
+
+// postgresColumns asks for columns as the catalogue has them. Types are spelled
+// as format_type does, domains as the type that they restrict. A collation is
+// named by what it sorts by where the C library does that ("C", "en_US.utf8"),
+// so that the database's default is told by what it stands for. Some columns of
+// the catalogue exist since Postgres 12 or 15 only: reading them through JSON
+// makes them NULL before.
+const postgresColumns = `
+SELECT a.attname,
+       CASE t.typtype WHEN 'd' THEN format_type(t.typbasetype, t.typtypmod)
+                      ELSE format_type(a.atttypid, a.atttypmod) END,
+       a.attnotnull OR t.typnotnull,
+       CASE WHEN co.oid IS NULL THEN ''
+            WHEN co.collprovider = 'd' AND coalesce(to_jsonb(d)->>'datlocprovider', 'c') = 'c' THEN d.datcollate::text
+            WHEN co.collprovider = 'c' THEN co.collcollate::text
+            ELSE co.collname::text END,
+       coalesce((to_jsonb(co)->>'collisdeterministic')::boolean, true)
+FROM pg_catalog.pg_attribute a
+JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_catalog.pg_collation co ON co.oid = a.attcollation
+CROSS JOIN (SELECT * FROM pg_catalog.pg_database WHERE datname = current_database()) d
+WHERE a.attrelid = to_regclass(?) AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum`
+
+func (m *model) inspectPostgres(ctx context.Context, conn bun.IConn) ([]tableColumn, error) {
+	query := m.db.QueryGen().FormatQuery(postgresColumns, string(m.table.SQLName))
+	return readColumns(ctx, conn, query, func(scan func(...any) error) (tableColumn, error) {
+		c := tableColumn{state: columnState{columnFacts: columnFacts{Known: true}}}
+		err := scan(&c.name, &c.state.SQLType, &c.state.NotNull, &c.state.Collation, &c.state.Deterministic)
+		return c, err
+	})
+}

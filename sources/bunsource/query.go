@@ -1,0 +1,107 @@
+package bunsource
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/uptrace/bun"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+// statement is one SELECT of a query: what the query says, and the keys that
+// this statement is for.
+type statement struct {
+	keys  *keyBatch // nil: of any key
+	where []sqlCondition
+	apply func(*bun.SelectQuery) *bun.SelectQuery // nil: none
+	order []string
+	limit int
+}
+
+// sqlCondition is SQL with Bun's placeholders.
+type sqlCondition struct {
+	query string
+	args  []any
+}
+
+// statements returns the SELECTs that together answer the query; none if no
+// row can.
+func (m *model) statements(q core.Query) ([]statement, error) {
+	var st statement
+	if q.Filter != nil {
+		query, args, err := whereExpr(m.db.Dialect().Name(), &m.schema, q.Filter)
+		if err != nil {
+			return nil, err
+		}
+		st.where = append(st.where, sqlCondition{query, args})
+	}
+	switch c := q.Where.(type) {
+	case nil:
+	case *condition:
+		if c.err != nil {
+			return nil, c.err
+		}
+		st.apply = c.apply
+	default:
+		return nil, fmt.Errorf("it has a condition of type %T, which is not from bunsource.Where", q.Where)
+	}
+	if q.Limit > 0 {
+		var err error
+		if st.order, err = m.orderBy(q.Order); err != nil {
+			return nil, err
+		}
+		st.limit = q.Limit
+	}
+	if q.Keys == nil {
+		return []statement{st}, nil
+	}
+	batches, err := m.keyBatches(q.Keys)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]statement, len(batches))
+	for i := range batches {
+		all[i] = st
+		all[i].keys = &batches[i]
+	}
+	return all, nil
+}
+
+// build makes the statement read into dest, over conn.
+func (st *statement) build(db *bun.DB, conn bun.IConn, dest any) *bun.SelectQuery {
+	q := db.NewSelect().Model(dest)
+	if st.keys != nil {
+		q = q.Where("?", bun.Safe(st.keys.cond))
+		if len(st.keys.args) > 0 {
+			conn = argsConn{conn, st.keys.args}
+		}
+	}
+	q = q.Conn(conn)
+	for _, c := range st.where {
+		q = q.Where(c.query, c.args...)
+	}
+	if st.apply != nil {
+		// In a group of its own, so that an OR in it does not undo the rest.
+		q = q.WhereGroup(" AND ", st.apply)
+	}
+	for _, o := range st.order {
+		q = q.OrderExpr("?", bun.Safe(o))
+	}
+	if st.limit > 0 {
+		q = q.Limit(int64(st.limit))
+	}
+	return q
+}
+
+// argsConn gives a query that Bun has written, and runs without arguments, the
+// arguments that a part of it refers to.
+type argsConn struct {
+	bun.IConn
+	args []any
+}
+
+func (c argsConn) QueryContext(ctx context.Context, query string, _ ...any) (*sql.Rows, error) {
+	return c.IConn.QueryContext(ctx, query, c.args...)
+}

@@ -1,0 +1,336 @@
+package bunsource
+
+import (
+	"encoding/hex"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/uptrace/bun/dialect"
+	"github.com/uptrace/bun/dialect/feature"
+	"github.com/uptrace/bun/schema"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/value"
+)
+
+// Bounds of one statement. Keys are counted as if each of their columns were a
+// parameter, whether it is sent as one or as text.
+const (
+	maxBatchBytes    = 512 << 10 // of keys in the statement; the last one may exceed it
+	maxParamsSQLite  = 32766
+	maxParamsDefault = 65535
+	// maxDisjuncts bounds what must be written as an OR of conditions, whose
+	// depth databases limit (SQLite: 1000).
+	maxDisjuncts = 200
+)
+
+// keyBatch is a condition that holds for the rows of some keys, with the
+// arguments that it refers to.
+type keyBatch struct {
+	cond string
+	args []any
+}
+
+// keyBatches splits keys into conditions, each small enough for one statement.
+// Keys that no row of the table can have (a text that is no uuid, for one) are
+// left out: the database would refuse the whole statement because of them.
+// The error reports a key that is none of this table.
+func (m *model) keyBatches(keys []core.Key) ([]keyBatch, error) {
+	keys = slices.Compact(slices.Sorted(slices.Values(keys)))
+	w := m.newKeyWriter()
+	for _, k := range keys {
+		vals, err := k.Values()
+		if err != nil {
+			return nil, err
+		}
+		if len(vals) != len(m.keys) {
+			return nil, fmt.Errorf("key %q has %d columns, the table's keys have %d", k, len(vals), len(m.keys))
+		}
+		possible := true
+		for i, v := range vals {
+			kind := m.schema.Columns[m.keys[i]].Kind
+			if v.Kind() == kind || v.IsNull() {
+				continue
+			}
+			if vals[i], err = value.Convert(v, kind); err != nil {
+				possible = false
+			}
+		}
+		if possible {
+			w.add(vals)
+		}
+	}
+	return w.finish(), nil
+}
+
+// keyWriter gathers keys into batches.
+type keyWriter interface {
+	add(key []value.Value)
+	finish() []keyBatch
+}
+
+func (m *model) newKeyWriter() keyWriter {
+	name := m.db.Dialect().Name()
+	maxKeys := maxParamsDefault
+	if name == dialect.SQLite {
+		maxKeys = maxParamsSQLite
+	}
+	maxKeys /= len(m.keys)
+	if name == dialect.PG {
+		if types, ok := m.arrayTypes(); ok {
+			return &arrayWriter{m: m, types: types, maxKeys: maxKeys}
+		}
+	}
+	return &literalWriter{m: m, maxKeys: maxKeys}
+}
+
+// literalWriter writes keys as literals, as Bun writes all values.
+type literalWriter struct {
+	m       *model
+	maxKeys int
+	done    []keyBatch
+	// Of the batch under way: the keys as a list, those that need a condition
+	// of their own, and their numbers.
+	list      []byte
+	disjuncts []byte
+	inList    int
+	apart     int
+}
+
+func (w *literalWriter) add(key []value.Value) {
+	alternatives := make([][]string, len(key))
+	hasNull := false
+	for i, v := range key {
+		hasNull = hasNull || v.IsNull()
+		if alternatives[i] = w.m.literals(w.m.keys[i], v); alternatives[i] == nil {
+			return
+		}
+	}
+	for _, parts := range product(alternatives) {
+		if hasNull || len(parts) > 1 && !w.m.db.HasFeature(feature.CompositeIn) {
+			w.addApart(parts)
+		} else {
+			w.addToList(parts)
+		}
+	}
+	if w.inList >= w.maxKeys || w.apart >= maxDisjuncts || len(w.list)+len(w.disjuncts) >= maxBatchBytes {
+		w.flush()
+	}
+}
+
+func (w *literalWriter) addToList(parts []string) {
+	w.inList++
+	if len(w.list) > 0 {
+		w.list = append(w.list, ", "...)
+	}
+	if len(parts) == 1 {
+		w.list = append(w.list, parts[0]...)
+		return
+	}
+	w.list = append(w.list, '(')
+	for i, p := range parts {
+		if i > 0 {
+			w.list = append(w.list, ',')
+		}
+		w.list = append(w.list, p...)
+	}
+	w.list = append(w.list, ')')
+}
+
+func (w *literalWriter) addApart(parts []string) {
+	w.apart++
+	if len(w.disjuncts) > 0 {
+		w.disjuncts = append(w.disjuncts, " OR "...)
+	}
+	w.disjuncts = append(w.disjuncts, '(')
+	for i, p := range parts {
+		if i > 0 {
+			w.disjuncts = append(w.disjuncts, " AND "...)
+		}
+		w.disjuncts = append(w.disjuncts, w.m.keyColumn(i)...)
+		if p == "NULL" {
+			w.disjuncts = append(w.disjuncts, " IS NULL"...)
+		} else {
+			w.disjuncts = append(append(w.disjuncts, " = "...), p...)
+		}
+	}
+	w.disjuncts = append(w.disjuncts, ')')
+}
+
+func (w *literalWriter) flush() {
+	var b strings.Builder
+	switch {
+	case w.inList == 0:
+	case len(w.m.keys) == 1 && w.inList == 1:
+		fmt.Fprintf(&b, "%s = %s", w.m.keyColumn(0), w.list)
+	case len(w.m.keys) == 1:
+		fmt.Fprintf(&b, "%s IN (%s)", w.m.keyColumn(0), w.list)
+	default:
+		columns := make([]string, len(w.m.keys))
+		for i := range columns {
+			columns[i] = w.m.keyColumn(i)
+		}
+		values := ""
+		if w.m.db.Dialect().Name() == dialect.SQLite {
+			values = "VALUES " // SQLite compares a row with a query, not with a list
+		}
+		fmt.Fprintf(&b, "(%s) IN (%s%s)", strings.Join(columns, ", "), values, w.list)
+	}
+	if w.apart > 0 {
+		if b.Len() > 0 {
+			b.WriteString(" OR ")
+		}
+		b.Write(w.disjuncts)
+	}
+	if b.Len() > 0 {
+		w.done = append(w.done, keyBatch{cond: b.String()})
+	}
+	w.list, w.disjuncts, w.inList, w.apart = w.list[:0], w.disjuncts[:0], 0, 0
+}
+
+func (w *literalWriter) finish() []keyBatch {
+	w.flush()
+	return w.done
+}
+
+// product returns all combinations of the alternatives.
+func product(alternatives [][]string) [][]string {
+	combos := [][]string{nil}
+	for _, options := range alternatives {
+		next := make([][]string, 0, len(combos)*len(options))
+		for _, c := range combos {
+			for _, o := range options {
+				next = append(next, append(c[:len(c):len(c)], o))
+			}
+		}
+		combos = next
+	}
+	return combos
+}
+
+// keyColumn returns the key's i-th column as it is compared with literals.
+func (m *model) keyColumn(i int) string {
+	c := m.columns[m.keys[i]]
+	if m.comparesAsNumber(m.keys[i]) {
+		return "CAST(" + c.sql + " AS NUMERIC)"
+	}
+	return c.sql
+}
+
+// comparesAsNumber reports whether column i holds numbers that SQLite keeps as
+// texts, so that 1.50 and 1.5 are not equal to it.
+func (m *model) comparesAsNumber(i int) bool {
+	c := m.columns[i]
+	return m.db.Dialect().Name() == dialect.SQLite && m.schema.Columns[i].Kind == value.KindDecimal &&
+		c.facts.Known && !hasNumericAffinity(c.facts.SQLType)
+}
+
+// literals returns the ways in which the database may hold the value in
+// column i; nil if it cannot hold it.
+func (m *model) literals(i int, v value.Value) []string {
+	d := m.db.Dialect()
+	one := func(b []byte) []string { return []string{string(b)} }
+	switch v.Kind() {
+	case value.KindNull:
+		return []string{"NULL"}
+	case value.KindBool:
+		return one(d.AppendBool(nil, v.Any().(bool)))
+	case value.KindInt:
+		return one(strconv.AppendInt(nil, v.Any().(int64), 10))
+	case value.KindFloat:
+		f := v.Any().(float64)
+		switch {
+		case !math.IsInf(f, 0) && !math.IsNaN(f):
+			return one(strconv.AppendFloat(nil, f, 'e', -1, 64))
+		case math.IsInf(f, 0) && d.Name() == dialect.SQLite:
+			return []string{map[bool]string{true: "9e999", false: "-9e999"}[f > 0]}
+		case d.Name() == dialect.PG:
+			return one(d.AppendString(nil, v.String()))
+		}
+		return nil
+	case value.KindDecimal:
+		s := v.String()
+		if c := s[len(s)-1]; c >= '0' && c <= '9' {
+			return []string{s}
+		}
+		if d.Name() == dialect.PG { // NaN, Infinity
+			return one(d.AppendString(nil, s))
+		}
+		return nil
+	case value.KindBytes:
+		return one(d.AppendBytes(nil, v.Any().([]byte)))
+	case value.KindTime:
+		t := v.Any().(time.Time)
+		if d.Name() == dialect.SQLite {
+			return sqliteTimes(t)
+		}
+		return one(d.AppendTime(nil, t))
+	default:
+		return textLiteral(d, v.String())
+	}
+}
+
+// textLiteral writes a text exactly. What Bun would alter or refuse (NUL, bytes
+// that are no UTF-8) is written in hexadecimal where the database can hold it.
+func textLiteral(d schema.Dialect, s string) []string {
+	if utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 {
+		return []string{string(d.AppendString(nil, s))}
+	}
+	x := "X'" + hex.EncodeToString([]byte(s)) + "'"
+	switch d.Name() {
+	case dialect.SQLite:
+		return []string{"CAST(" + x + " AS TEXT)"}
+	case dialect.MySQL:
+		return []string{"CONVERT(" + x + " USING utf8mb4)"}
+	}
+	return nil
+}
+
+// sqliteTimeForms are the ways in which times are commonly written in SQLite,
+// which has no type for them: Bun's, RFC 3339, SQLite's own functions,
+// JavaScript's, and that of the modernc driver.
+var sqliteTimeForms = []string{
+	"2006-01-02 15:04:05.999999-07:00",
+	"2006-01-02 15:04:05.999999999-07:00",
+	"2006-01-02 15:04:05.999999999",
+	"2006-01-02 15:04:05.000",
+	"2006-01-02T15:04:05.999999999Z07:00",
+	"2006-01-02T15:04:05.999999999-07:00",
+	"2006-01-02T15:04:05.999999999",
+	"2006-01-02T15:04:05.000Z07:00",
+	"2006-01-02 15:04:05.999999999 -0700 MST",
+	"2006-01-02",
+}
+
+func sqliteTimes(t time.Time) []string {
+	t = t.UTC()
+	var forms []string
+	for _, layout := range sqliteTimeForms {
+		text := t.Format(layout)
+		if back, err := time.Parse(layout, text); err != nil || !back.Equal(t) {
+			continue // the form is too coarse for this time
+		}
+		if text = "'" + text + "'"; !slices.Contains(forms, text) {
+			forms = append(forms, text)
+		}
+	}
+	return forms
+}
+
+// hasNumericAffinity says whether SQLite turns texts into numbers in a column
+// that was declared with the type.
+func hasNumericAffinity(sqlType string) bool {
+	t := strings.ToUpper(sqlType)
+	switch {
+	case strings.Contains(t, "INT"):
+		return true
+	case strings.Contains(t, "CHAR"), strings.Contains(t, "CLOB"), strings.Contains(t, "TEXT"), strings.Contains(t, "BLOB"), t == "":
+		return false
+	}
+	return true
+}

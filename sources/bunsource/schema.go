@@ -1,0 +1,173 @@
+package bunsource
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect"
+	"github.com/uptrace/bun/schema"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/value"
+)
+
+// model is what a loader knows about its Go type and its table. It is
+// immutable: what the database tells later makes a new model, see
+// [model.refine].
+type model struct {
+	db      *bun.DB
+	table   *schema.Table
+	schema  core.Schema
+	columns []modelColumn // parallel to schema.Columns
+	keys    []int         // the positions of the key columns, in key order
+	times   []timeField
+}
+
+// modelColumn is one column, as Bun, Go and the database see it.
+type modelColumn struct {
+	field *schema.Field
+	facts columnFacts
+	// sql is the column qualified by the table's alias, ready for a statement.
+	sql string
+	// nulls says how NULL arrives in the Go field.
+	nulls nullReading
+	// read reads the column's value from the struct, which is addressable.
+	read func(strct reflect.Value) value.Value
+}
+
+// newModel describes a Go type. Whatever Bun panics about becomes an error, so
+// that all mistakes of a program are reported together.
+func newModel(db *bun.DB, typ reflect.Type) (m *model, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			m, err = nil, modelError(typ, fmt.Errorf("%v", p))
+		}
+	}()
+	switch {
+	case db == nil:
+		return nil, modelError(typ, errors.New("the *bun.DB is nil"))
+	case typ.Kind() != reflect.Struct:
+		return nil, modelError(typ, errors.New("a binding needs a struct, not a "+typ.Kind().String()))
+	}
+	table := db.Table(typ)
+	if len(table.PKs) == 0 {
+		return nil, modelError(typ, fmt.Errorf("table %q has no primary key: mark the key's fields with `bun:\",pk\"`", table.Name))
+	}
+	m = &model{db: db, table: table}
+	m.schema.Table = tableOf(db, table)
+	names := jsonNames(typ)
+	for _, f := range table.Fields {
+		m.schema.Columns = append(m.schema.Columns, core.Column{Name: f.Name, JSON: names[indexPath(f.Index)]})
+		m.columns = append(m.columns, modelColumn{field: f, sql: string(table.SQLAlias) + "." + string(f.SQLName)})
+		if t, ok := newTimeField(f); ok {
+			m.times = append(m.times, t)
+		}
+	}
+	for _, pk := range table.PKs {
+		m.schema.Key = append(m.schema.Key, pk.Name)
+		m.keys = append(m.keys, m.schema.Column(pk.Name))
+	}
+	for i := range m.columns {
+		m.describe(i, columnState{})
+	}
+	return m, nil
+}
+
+func modelError(typ reflect.Type, cause error) error {
+	return fmt.Errorf("bunsource: reading model %q: %w", typ, cause)
+}
+
+// tableOf names a Bun table as the engine does. A schema is only told where
+// the model's tag does: an unqualified name is the connection's to resolve.
+func tableOf(db *bun.DB, t *schema.Table) core.Table {
+	name := core.Table{Database: databaseName(db), Name: t.Name}
+	if s, n, ok := strings.Cut(t.Name, "."); ok && !strings.Contains(n, ".") {
+		name.Schema, name.Name = s, n
+	}
+	return name
+}
+
+// columnState is what the database says about a column.
+type columnState struct {
+	columnFacts
+	NotNull bool
+}
+
+// describe fills in what follows from the facts about column i.
+func (m *model) describe(i int, state columnState) {
+	c, pub := &m.columns[i], &m.schema.Columns[i]
+	c.facts = state.columnFacts
+	pub.Kind, pub.Exact = columnTraits(m.db.Dialect().Name(), c.field, c.facts)
+	if state.Known {
+		pub.Nullable = !state.NotNull
+	} else {
+		pub.Nullable = !c.field.NotNull
+	}
+	c.read, c.nulls = columnReader(c.field, pub.Kind, pub.Nullable)
+	if !state.NotNull && c.nulls != nullsTold {
+		// In Go such a row has a value where the database has NULL, and every
+		// comparison is decided differently.
+		pub.Exact = 0
+	}
+}
+
+// refine returns the model as it is in the light of what the database says
+// about the table's columns. The error names the columns that the table lacks.
+func (m *model) refine(found []tableColumn) (*model, error) {
+	r := *m
+	r.schema.Columns = slices.Clone(m.schema.Columns)
+	r.columns = slices.Clone(m.columns)
+	var errs []error
+	for i, c := range r.schema.Columns {
+		at := slices.IndexFunc(found, func(f tableColumn) bool {
+			return f.name == c.Name || m.foldsNames() && strings.EqualFold(f.name, c.Name)
+		})
+		if at < 0 {
+			errs = append(errs, fmt.Errorf("it has no column %q for the field %s", c.Name, r.columns[i].field.GoName))
+			continue
+		}
+		r.describe(i, found[at].state)
+	}
+	if len(errs) > 0 {
+		names := make([]string, len(found))
+		for i, f := range found {
+			names[i] = f.name
+		}
+		return nil, fmt.Errorf("%w (its columns are %s)", errors.Join(errs...), strings.Join(names, ", "))
+	}
+	return &r, nil
+}
+
+// foldsNames reports whether the database ignores case in column names.
+func (m *model) foldsNames() bool {
+	name := m.db.Dialect().Name()
+	return name == dialect.SQLite || name == dialect.MySQL
+}
+
+// exactKeys reports whether a row that the database finds by a key is certain
+// to have that key, to the byte.
+func (m *model) exactKeys() bool {
+	for _, i := range m.keys {
+		if m.schema.Columns[i].Exact&filter.ExactEqual == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// keyOf returns the row's key.
+func (m *model) keyOf(strct reflect.Value) core.Key {
+	var enc []byte
+	for _, i := range m.keys {
+		enc = m.columns[i].read(strct).AppendOrdered(enc)
+	}
+	return core.Key(enc)
+}
+
+// indexPath makes a field's index a map key.
+func indexPath(index []int) string { return fmt.Sprint(index) }

@@ -1,0 +1,103 @@
+package bunsource
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"sync"
+
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect"
+)
+
+// snapshotKey is the context key of the snapshot of one database handle.
+type snapshotKey struct{ db *sql.DB }
+
+// snapshot is a read-only transaction that a context carries. A connection
+// runs one statement at a time, so readers take turns.
+type snapshot struct {
+	tx   *sql.Tx
+	turn chan struct{} // holds a token while nobody reads
+}
+
+// Snapshot opens a read-only transaction that sees one state of the database.
+// Whatever any loader over the same *sql.DB reads with the returned context, or
+// one derived from it, is read in that transaction. It holds one connection
+// until it is released, or ctx is done.
+//
+// On SQLite in rollback-journal mode an open snapshot keeps writers waiting, and
+// so does a pool of one connection; in WAL mode it does not.
+func (l *Loader[T]) Snapshot(ctx context.Context) (context.Context, func(), error) {
+	m, err := l.model()
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := openSnapshot(withoutHooks(ctx), m)
+	if err != nil {
+		return nil, nil, fmt.Errorf("bunsource: opening a snapshot for table %q: %w", m.schema.Table, err)
+	}
+	return context.WithValue(ctx, snapshotKey{l.db.DB}, s), sync.OnceFunc(s.release), nil
+}
+
+func openSnapshot(ctx context.Context, m *model) (*snapshot, error) {
+	opts := &sql.TxOptions{ReadOnly: true}
+	// A transaction sees the state at its first read, not at its BEGIN. So it
+	// is made to read something at once, as small a thing as will do.
+	var first string
+	gen := m.db.QueryGen()
+	switch m.db.Dialect().Name() {
+	case dialect.SQLite:
+		first = "SELECT EXISTS (SELECT 1 FROM sqlite_master)"
+		if s := m.schema.Table.Schema; s != "" { // which may be an attached database
+			first = gen.FormatQuery("SELECT EXISTS (SELECT 1 FROM ?.sqlite_master)", bun.Ident(s))
+		}
+	case dialect.PG:
+		opts.Isolation = sql.LevelRepeatableRead
+		first = "SELECT 1"
+	default:
+		// InnoDB needs a read of a table of its own. START TRANSACTION WITH
+		// CONSISTENT SNAPSHOT would do too, but database/sql cannot say it.
+		opts.Isolation = sql.LevelRepeatableRead
+		first = gen.FormatQuery("SELECT EXISTS (SELECT 1 FROM ?)", bun.Safe(m.table.SQLName))
+	}
+	tx, err := m.db.DB.BeginTx(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	var ignored any
+	if err := tx.QueryRowContext(ctx, first).Scan(&ignored); err != nil {
+		_ = tx.Rollback() // it has read nothing that matters
+		return nil, err
+	}
+	s := &snapshot{tx: tx, turn: make(chan struct{}, 1)}
+	s.turn <- struct{}{}
+	return s, nil
+}
+
+// release ends the transaction. Its error means that the transaction has ended
+// already, with its context or its connection.
+func (s *snapshot) release() { _ = s.tx.Rollback() }
+
+// withConn calls read with a connection: that of the context's snapshot, or
+// else that of a snapshot of its own if the read takes several statements, or
+// else any of the pool.
+func withConn(ctx context.Context, m *model, several bool, read func(context.Context, bun.IConn) error) error {
+	s, _ := ctx.Value(snapshotKey{m.db.DB}).(*snapshot)
+	switch {
+	case s == nil && several:
+		var err error
+		if s, err = openSnapshot(ctx, m); err != nil {
+			return fmt.Errorf("opening a snapshot: %w", err)
+		}
+		defer s.release()
+	case s == nil:
+		return read(ctx, m.db.DB)
+	}
+	select {
+	case <-s.turn:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { s.turn <- struct{}{} }()
+	return read(ctx, s.tx)
+}
