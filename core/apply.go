@@ -193,11 +193,14 @@ func (t *transition) replace(all []candidate) error {
 func (t *transition) finish(sync bool) {
 	cur := t.v.current.Load() // from, or what Touch made of it
 	changed := cur == nil || t.event.Len() > 0
+	if sync && cur != nil { // begun with nothing, so the event says nothing
+		changed = t.sum != cur.sum
+	}
 	if !changed && !t.hidden && !sync {
 		return
 	}
 	next := &Snapshot{memo: &memo{}, sum: t.sum, rows: t.rows, ordered: t.ordered, bytes: t.bytes, body: &lazyBody{}}
-	if !changed || sync && t.sum == cur.sum {
+	if !changed {
 		// The same content: the same version, and what was built for it.
 		next.version, next.stamp = cur.version, cur.stamp
 		if !sync {

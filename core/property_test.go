@@ -3,6 +3,7 @@ package core_test
 import (
 	"cmp"
 	"context"
+	"runtime"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -214,12 +215,17 @@ func TestEveryVersionIsAState(t *testing.T) {
 							c.Keys = keys
 						}
 						a := r.source.Sink().Announce(c)
+						runtime.Gosched()
 						r.table.Update(func(rows map[core.Key]item) {
 							f, t := rows[key(from)], rows[key(to)]
 							f.Price, t.Price = f.Price-1, t.Price+1
 							rows[key(from)], rows[key(to)] = f, t
 						})
-						a.Confirm(core.Change{Table: r.table.Name(), Keys: keys})
+						runtime.Gosched()
+						shown := a.Confirm(core.Change{Table: r.table.Name(), Keys: keys})
+						if n%3 == 0 {
+							_ = shown.Wait(ctx)
+						}
 					}
 				}()
 			}
@@ -238,7 +244,7 @@ func TestEveryVersionIsAState(t *testing.T) {
 					t.Fatalf("version %d shows a total of %d, want %d", n, s, total)
 				}
 			}
-			if n < 2 {
+			if n < 50 {
 				t.Fatalf("only %d versions were seen", n)
 			}
 		})
