@@ -82,7 +82,7 @@ func (r *Registry) Add(bindings ...Bindable) error {
 		defer r.mu.Unlock()
 		for _, b := range bindings {
 			if b == nil || b.view() == nil {
-				r.problems = append(r.problems, fmt.Errorf("nil binding added at %s", callerOutside()))
+				r.problems = append(r.problems, fmt.Errorf("core: nil binding added at %s", callerOutside()))
 				continue
 			}
 			r.views = append(r.views, b.view())
@@ -170,7 +170,7 @@ func register[T any](r *Registry, list *[]placed[T], what string, items []T) err
 	place := callerOutside()
 	for _, it := range items {
 		if any(it) == nil {
-			r.problems = append(r.problems, fmt.Errorf("nil %s registered at %s", what, place))
+			r.problems = append(r.problems, fmt.Errorf("core: nil %s registered at %s", what, place))
 			continue
 		}
 		*list = append(*list, placed[T]{it, place})
