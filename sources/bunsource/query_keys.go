@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -246,7 +247,15 @@ func (m *model) literals(i int, v value.Value) []string {
 		f := v.Any().(float64)
 		switch {
 		case !math.IsInf(f, 0) && !math.IsNaN(f):
-			return one(strconv.AppendFloat(nil, f, 'e', -1, 64))
+			exact := strconv.FormatFloat(f, 'e', -1, 64)
+			if m.columns[i].field.IndirectType.Kind() == reflect.Float32 {
+				// Bun writes 0.1 where the float32 is 0.10000000149011612, and
+				// the column may have kept more digits than a float32 has.
+				if short := strconv.FormatFloat(f, 'e', -1, 32); short != exact {
+					return []string{exact, short}
+				}
+			}
+			return []string{exact}
 		case math.IsInf(f, 0) && d.Name() == dialect.SQLite:
 			return []string{map[bool]string{true: "9e999", false: "-9e999"}[f > 0]}
 		case d.Name() == dialect.PG:

@@ -2,6 +2,7 @@ package bunsource
 
 import (
 	"context"
+	"reflect"
 	"time"
 
 	"github.com/binderyhq/bindery/core"
@@ -21,7 +22,7 @@ type columnFacts struct {
 }
 
 func columnTraits(d dialect.Name, f *schema.Field, facts columnFacts) (value.Kind, filter.Exactness) {
-	v, err := value.Of(f.Table.ZeroValue.FieldByIndex(f.Index).Interface())
+	v, err := value.Of(reflect.Zero(f.StructField.Type).Interface())
 	_ = err
 	switch v.Kind() {
 	case value.KindNull:
@@ -35,7 +36,13 @@ func columnTraits(d dialect.Name, f *schema.Field, facts columnFacts) (value.Kin
 		if f.IndirectType.String() == "string" {
 			return value.KindText, filter.ExactEqual
 		}
+		if f.IndirectType.String() == "[]uint8" {
+			return value.KindBytes, filter.ExactEqual
+		}
 		return value.KindOpaque, 0
+	}
+	if v.Kind() == value.KindText && (facts.Collation == "unknown" || !facts.Deterministic) {
+		return v.Kind(), 0
 	}
 	return v.Kind(), filter.ExactEqual
 }
