@@ -50,6 +50,9 @@ func (c *checker) check(e Expr) {
 	}
 	switch e := e.(type) {
 	case *Comparison:
+		if int(e.Op) >= len(opNames) {
+			c.errs = append(c.errs, fmt.Errorf("filter: comparing column %q: no operator has the number %d", e.Column, e.Op))
+		}
 		c.column(e.Column, e.Value)
 	case *Membership:
 		c.column(e.Column, e.Values...)
