@@ -1,0 +1,123 @@
+// Package problem is the vocabulary of errors that clients see, the same over
+// every transport: problem details as in RFC 9457.
+//
+// A [Problem] is made for the client. What went wrong inside (a driver's
+// message, a host name, a query) goes to the log and never into a Problem.
+package problem
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// ContentType is the media type of an encoded Problem.
+const ContentType = "application/problem+json"
+
+// Type names a kind of problem. Types are stable: clients compare them. They
+// are URNs, since there is nothing to be fetched.
+type Type string
+
+// The types of problems. Where a type goes with one status only, the function
+// of its name makes it.
+const (
+	TypeBadParameter        Type = "urn:bindery:problem:bad-parameter"
+	TypeMalformedBody       Type = "urn:bindery:problem:malformed-body"
+	TypeMalformedMessage    Type = "urn:bindery:problem:malformed-message"
+	TypeUnauthorized        Type = "urn:bindery:problem:unauthorized"
+	TypeForbidden           Type = "urn:bindery:problem:forbidden"
+	TypeOriginRefused       Type = "urn:bindery:problem:origin-refused"
+	TypeUnknownBinding      Type = "urn:bindery:problem:unknown-binding"
+	TypeNotFound            Type = "urn:bindery:problem:not-found"
+	TypeMethodNotAllowed    Type = "urn:bindery:problem:method-not-allowed"
+	TypeConflict            Type = "urn:bindery:problem:conflict"
+	TypePreconditionFailed  Type = "urn:bindery:problem:precondition-failed"
+	TypeTooLarge            Type = "urn:bindery:problem:too-large"
+	TypeUnsupportedMedia    Type = "urn:bindery:problem:unsupported-media-type"
+	TypeInvalid             Type = "urn:bindery:problem:invalid"
+	TypePreconditionMissing Type = "urn:bindery:problem:precondition-missing"
+	TypeTooMany             Type = "urn:bindery:problem:too-many"
+	TypeInternal            Type = "urn:bindery:problem:internal"
+	TypeNotLoaded           Type = "urn:bindery:problem:not-loaded"
+	TypeShuttingDown        Type = "urn:bindery:problem:shutting-down"
+	TypeUnavailable         Type = "urn:bindery:problem:unavailable"
+)
+
+// Problem is one error as clients see it. It marshals to the JSON that
+// RFC 9457 describes and is an error itself. A Problem that has been handed
+// out is not modified any more: [Problem.With] and its like return copies.
+type Problem struct {
+	// Type says what kind of problem it is.
+	Type Type `json:"type"`
+	// Title says the same to people. It depends on nothing but the type.
+	Title string `json:"title"`
+	// Status is the HTTP status code, also where no HTTP answer is made.
+	Status int `json:"status"`
+	// Detail explains this occurrence, "" when there is nothing to add.
+	Detail string `json:"detail,omitempty"`
+	// Instance is a URI reference of this occurrence, "" for none.
+	Instance string `json:"instance,omitempty"`
+	// Errors lists what is wrong with the single fields of a request.
+	Errors []FieldError `json:"errors,omitempty"`
+	// RetryAfter tells the client when trying again makes sense. It is
+	// rounded up to full seconds; 0 says nothing.
+	RetryAfter time.Duration `json:"-"`
+}
+
+// FieldError says what is wrong with one field, or one parameter, of a request.
+type FieldError struct {
+	Field  string `json:"field"`
+	Detail string `json:"detail"`
+}
+
+// Error implements error.
+func (p *Problem) Error() string {
+	if p.Detail == "" {
+		return p.Title
+	}
+	return p.Title + ": " + p.Detail
+}
+
+// With returns a copy with this detail.
+func (p *Problem) With(detail string) *Problem {
+	c := *p
+	c.Detail = detail
+	return &c
+}
+
+// WithErrors returns a copy that lists these fields.
+func (p *Problem) WithErrors(errs ...FieldError) *Problem {
+	c := *p
+	c.Errors = errs
+	return &c
+}
+
+// JSON returns the encoded problem, ready to be sent as a body or as part of a
+// message.
+func (p *Problem) JSON() []byte {
+	b, err := json.Marshal(p)
+	if err != nil { // strings and numbers always marshal
+		panic("problem: encoding a problem: " + err.Error())
+	}
+	return b
+}
+
+// Write answers the request with the problem. It does not send the body in
+// answer to HEAD. Answers are never stored: a 404 would otherwise be cacheable.
+func (p *Problem) Write(w http.ResponseWriter, r *http.Request) error {
+	body := p.JSON()
+	h := w.Header()
+	h.Set("Content-Type", ContentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-store")
+	if p.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.FormatInt(int64((p.RetryAfter+time.Second-1)/time.Second), 10))
+	}
+	w.WriteHeader(p.Status)
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	_, err := w.Write(body)
+	return err
+}
