@@ -58,6 +58,12 @@ func (sh *shape) matcher(r reader) func(row any) bool {
 	}
 }
 
+// sumOf returns the digest of the row in its binding. The buffer is scratch
+// space, returned for the next call.
+func (sh *shape) sumOf(e *entry, buf []byte) (digest, []byte) {
+	return digestOf(buf, sh.print, []byte(e.key), []byte(e.order), e.json)
+}
+
 // transition is a binding's way from one snapshot to the next: rows are put and
 // removed, and what really differs becomes the event.
 type transition struct {
@@ -113,10 +119,7 @@ func (t *transition) put(c *candidate) error {
 		return nil
 	}
 	e := &entry{key: c.key, order: order, json: js, row: c.row}
-	if t.sh.order == nil {
-		e.order = string(c.key)
-	}
-	e.sum, t.v.scratch = digestOf(t.v.scratch, t.sh.print, []byte(e.key), []byte(e.order), e.json)
+	e.sum, t.v.scratch = t.sh.sumOf(e, t.v.scratch)
 	var prev *stamp
 	if exists {
 		prev = old.stamp

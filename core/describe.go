@@ -93,6 +93,15 @@ func kindOfType(t reflect.Type) (kind value.Kind, nullable bool) {
 	return value.KindOpaque, true
 }
 
+// Field returns the index of the column's field, as in
+// [reflect.Value.FieldByIndex], or nil when there is no such column.
+func (d *Description[T]) Field(column string) []int {
+	if i := d.schema.Column(column); i >= 0 {
+		return d.fields[i]
+	}
+	return nil
+}
+
 // Schema implements that method of [Loader].
 func (d *Description[T]) Schema() (Schema, error) { return d.schema, d.err }
 

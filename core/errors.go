@@ -1,6 +1,9 @@
 package core
 
-import "errors"
+import (
+	"errors"
+	"strconv"
+)
 
 // States that callers test for with errors.Is.
 var (
@@ -16,6 +19,13 @@ var (
 	// ErrRemoved is returned to the subscribers of a binding that was removed
 	// from its registry, and by its methods that need one.
 	ErrRemoved = errors.New("core: binding has been removed")
+	// ErrNotWritable is returned by writes to a binding that was not declared
+	// [Writable].
+	ErrNotWritable = errors.New("core: binding is not writable")
+	// ErrNoRow is returned by writes to a row that the binding does not hold.
+	ErrNoRow = errors.New("core: no such row in the binding")
+	// ErrPrecondition is returned by writes whose precondition does not hold.
+	ErrPrecondition = errors.New("core: the row is not as the precondition demands")
 	// ErrSubscriptionClosed is returned by a subscription after its Close.
 	ErrSubscriptionClosed = errors.New("core: subscription is closed")
 )
@@ -41,3 +51,45 @@ func IsPermanent(err error) bool {
 	var p *permanentError
 	return errors.As(err, &p)
 }
+
+// InvalidError says why a write was refused because of what it would write.
+type InvalidError struct {
+	Fields []FieldError
+}
+
+// FieldError says what is wrong with one field.
+type FieldError struct {
+	// Field is the field's name in the encoded row, "" when the row as a whole
+	// is wrong.
+	Field string
+	// Detail says what is wrong, in words that a client may see.
+	Detail string
+}
+
+// Error names the fields and what is wrong with them.
+func (e *InvalidError) Error() string {
+	text := "core: the row is not acceptable"
+	for i, f := range e.Fields {
+		sep := "; "
+		if i == 0 {
+			sep = ": "
+		}
+		if f.Field != "" {
+			text += sep + strconv.Quote(f.Field) + ": " + f.Detail
+		} else {
+			text += sep + f.Detail
+		}
+	}
+	return text
+}
+
+// Invalid returns an [*InvalidError] about one field.
+func Invalid(field, detail string) error {
+	return &InvalidError{Fields: []FieldError{{field, detail}}}
+}
+
+// MalformedError says that a body is no JSON object.
+type MalformedError struct{ Detail string }
+
+// Error says what is wrong, in words that a client may see.
+func (e *MalformedError) Error() string { return "core: malformed body: " + e.Detail }

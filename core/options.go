@@ -21,6 +21,9 @@ type spec struct {
 	limit       int
 	logEvents   int
 	logBytes    int
+	writable    bool
+	mayLeave    bool
+	matchNeeded bool
 	problems    []error
 	placeOfBind string
 }
@@ -84,6 +87,19 @@ func Limit(n int) Option {
 		s.limit = n
 	}
 }
+
+// Writable lets clients write to the binding through transports that can, such
+// as rest. A write reaches only rows that the binding holds, and is rolled back
+// when it would put a row outside; see [RowsMayLeave]. The loader must be a
+// [Writer].
+func Writable() Option { return func(s *spec) { s.writable = true } }
+
+// RowsMayLeave lets a write put a row outside of a writable binding.
+func RowsMayLeave() Option { return func(s *spec) { s.mayLeave = true } }
+
+// RequireMatch refuses updates and deletes of a writable binding that do not
+// say which version of the row they mean (If-Match).
+func RequireMatch() Option { return func(s *spec) { s.matchNeeded = true } }
 
 // The default bounds of a binding's event log.
 const (

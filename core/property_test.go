@@ -90,7 +90,7 @@ func TestEngineAgainstModel(t *testing.T) {
 
 		write := func(t *rapid.T) core.Change {
 			if rapid.IntRange(0, 3).Draw(t, "delete") == 0 {
-				return r.table.Delete(key(rapid.IntRange(1, 8).Draw(t, "id")))
+				return r.table.Remove(key(rapid.IntRange(1, 8).Draw(t, "id")))
 			}
 			var rows []item
 			for range rapid.IntRange(1, 3).Draw(t, "rows") {
@@ -216,7 +216,7 @@ func TestEveryVersionIsAState(t *testing.T) {
 						}
 						a := r.source.Sink().Announce(c)
 						runtime.Gosched()
-						r.table.Update(func(rows map[core.Key]item) {
+						r.table.Edit(func(rows map[core.Key]item) {
 							f, t := rows[key(from)], rows[key(to)]
 							f.Price, t.Price = f.Price-1, t.Price+1
 							rows[key(from)], rows[key(to)] = f, t

@@ -22,6 +22,7 @@ type reader interface {
 	encode(row any) ([]byte, error)
 	prepare(ctx context.Context) error
 	snapshotter() Snapshotter
+	writer() writer // nil when the loader does not write
 	// typeName names T, for version tokens and errors.
 	typeName() string
 }
@@ -73,6 +74,40 @@ func (r *typedReader[T]) snapshotter() Snapshotter {
 	s, _ := r.Loader.(Snapshotter)
 	return s
 }
+
+func (r *typedReader[T]) writer() writer {
+	if w, ok := r.Loader.(Writer[T]); ok {
+		return typedWriter[T]{w}
+	}
+	return nil
+}
+
+// writer is a Writer without its type. Rows are *T.
+type writer interface {
+	transact(ctx context.Context, fn func(context.Context) error) error
+	lock(ctx context.Context, key Key) error
+	insert(ctx context.Context, row any, columns []string) (Key, error)
+	update(ctx context.Context, key Key, row any, columns, defaults []string) error
+	delete(ctx context.Context, key Key) error
+	newRow() any
+	cloneRow(row any) any
+}
+
+type typedWriter[T any] struct{ w Writer[T] }
+
+func (t typedWriter[T]) transact(ctx context.Context, fn func(context.Context) error) error {
+	return t.w.Transact(ctx, fn)
+}
+func (t typedWriter[T]) lock(ctx context.Context, key Key) error { return t.w.Lock(ctx, key) }
+func (t typedWriter[T]) insert(ctx context.Context, row any, columns []string) (Key, error) {
+	return t.w.Insert(ctx, row.(*T), columns)
+}
+func (t typedWriter[T]) update(ctx context.Context, key Key, row any, columns, defaults []string) error {
+	return t.w.Update(ctx, key, row.(*T), columns, defaults)
+}
+func (t typedWriter[T]) delete(ctx context.Context, key Key) error { return t.w.Delete(ctx, key) }
+func (t typedWriter[T]) newRow() any                               { return new(T) }
+func (t typedWriter[T]) cloneRow(row any) any                      { c := *row.(*T); return &c }
 
 func untyped[T any](rows []*T, err error) ([]any, error) {
 	if err != nil {

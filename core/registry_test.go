@@ -375,7 +375,7 @@ func TestOnChange(t *testing.T) {
 	if d := <-deltas; d.Reset || len(d.Created) != 1 || len(d.Updated) != 1 || d.Updated[0].Name != "x" || d.Version != b.Version() {
 		t.Errorf("second: %+v", d)
 	}
-	r.report(t, r.table.Delete(key(1)))
+	r.report(t, r.table.Remove(key(1)))
 	if d := <-deltas; len(d.Deleted) != 1 || d.Deleted[0].Name != "x" {
 		t.Errorf("third: %+v", d)
 	}

@@ -48,6 +48,12 @@ type Column struct {
 	Kind value.Kind
 	// Nullable says whether the column may hold NULL.
 	Nullable bool
+	// Default says that the database fills the column in when an insert does
+	// not name it; a nullable column need not say so.
+	Default bool
+	// Generated says that the database alone decides the value: clients
+	// cannot write it.
+	Generated bool
 	// Exact says which comparisons Go provably makes as the database does.
 	// The zero value is none: filters on the column are then asked of the
 	// database.

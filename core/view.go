@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"regexp"
@@ -252,6 +253,12 @@ func (v *View) check() (*shape, []error) {
 		filter.IsExact(v.spec.filter, func(column string) filter.Exactness { return schema.Columns[schema.Column(column)].Exact }))
 	if v.spec.where != nil && !v.read.canQuery() {
 		errs = append(errs, fmt.Errorf("its condition (%s) needs a loader whose database evaluates queries (core.Querier)", v.spec.whereText))
+	}
+	if v.spec.writable && v.read.writer() == nil {
+		errs = append(errs, errors.New("it is declared writable, but its loader does not write (core.Writer)"))
+	}
+	if !v.spec.writable && (v.spec.mayLeave || v.spec.matchNeeded) {
+		errs = append(errs, errors.New("RowsMayLeave and RequireMatch are for writable bindings: say Writable as well"))
 	}
 	sh.setFingerprint(v)
 	return sh, errs

@@ -15,6 +15,8 @@ type Table[T any] struct {
 	*core.Description[T]
 	schema core.Schema
 
+	writing sync.Mutex // held by the one transaction under way
+
 	mu    sync.Mutex // guards what follows
 	rows  map[core.Key]T
 	fail  error
@@ -26,6 +28,7 @@ type Table[T any] struct {
 var (
 	_ core.Loader[struct{}] = (*Table[struct{}])(nil)
 	_ core.Snapshotter      = (*Table[struct{}])(nil)
+	_ core.Writer[struct{}] = (*Table[struct{}])(nil)
 )
 
 // NewTable returns an empty table of that name. Its columns are the fields of
@@ -71,8 +74,8 @@ func (t *Table[T]) Put(rows ...T) core.Change {
 	return c
 }
 
-// Delete removes rows, all at once, and returns the change to report.
-func (t *Table[T]) Delete(keys ...core.Key) core.Change {
+// Remove removes rows, all at once, and returns the change to report.
+func (t *Table[T]) Remove(keys ...core.Key) core.Change {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, k := range keys {
@@ -81,8 +84,8 @@ func (t *Table[T]) Delete(keys ...core.Key) core.Change {
 	return core.Change{Table: t.schema.Table, Keys: append([]core.Key{}, keys...)}
 }
 
-// Update changes rows all at once, in any way. Nothing is reported by itself.
-func (t *Table[T]) Update(change func(rows map[core.Key]T)) {
+// Edit changes rows all at once, in any way. Nothing is reported by itself.
+func (t *Table[T]) Edit(change func(rows map[core.Key]T)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	change(t.rows)
@@ -127,6 +130,12 @@ func (t *Table[T]) Reads() (loads, keys int) {
 	return t.loads, t.keys
 }
 
+// seenBy returns the rows that a snapshot or a transaction sees.
+func (t *Table[T]) seenBy(ctx context.Context) (map[core.Key]T, bool) {
+	rows, ok := ctx.Value(snapshotKey[T]{t}).(map[core.Key]T)
+	return rows, ok
+}
+
 type snapshotKey[T any] struct{ t *Table[T] }
 
 // Snapshot implements [core.Snapshotter], for this table alone.
@@ -145,7 +154,7 @@ func (t *Table[T]) Load(ctx context.Context, keys []core.Key) ([]*T, error) {
 	t.loads++
 	t.keys += len(keys)
 	rows, err, hold := t.rows, t.fail, t.hold
-	if snap, ok := ctx.Value(snapshotKey[T]{t}).(map[core.Key]T); ok {
+	if snap, ok := t.seenBy(ctx); ok {
 		rows = snap
 	}
 	var out []*T

@@ -1,0 +1,376 @@
+package core
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// WriteOp is what a [Write] does.
+type WriteOp uint8
+
+// The kinds of writes.
+const (
+	// Insert makes a new row. The body names every column that has neither a
+	// default nor may be NULL.
+	Insert WriteOp = iota
+	// Replace writes a whole row: columns that the body does not name become
+	// NULL, or their default.
+	Replace
+	// Merge writes the columns that the body names (RFC 7396).
+	Merge
+	// Delete deletes the row.
+	Delete
+)
+
+// Write is one write by a client.
+type Write struct {
+	Op WriteOp
+	// Key is the row's; it is not used by Insert.
+	Key Key
+	// Body is a JSON object of the row's fields; it is not used by Delete.
+	Body []byte
+	// Match, when set, must hold for the row as the database has it.
+	Match func(Row) bool
+	// Validate, when set, is given a pointer to the row as it would be
+	// written, a *T. An *InvalidError, or any other error, refuses the write.
+	Validate func(row any) error
+}
+
+// WriteRules says what a binding's declaration lets clients write.
+type WriteRules struct {
+	// Writable: anything at all; RowsMayLeave: also so that a row is no longer
+	// part of the binding; RequireMatch: updates and deletes only with a
+	// precondition.
+	Writable, RowsMayLeave, RequireMatch bool
+}
+
+// WriteRules returns what clients may write.
+func (v *View) WriteRules() WriteRules {
+	return WriteRules{Writable: v.spec.writable, RowsMayLeave: v.spec.mayLeave, RequireMatch: v.spec.matchNeeded}
+}
+
+// Write carries out a client's write, in one transaction: the row must be part
+// of the binding, meet the precondition, and, unless rows may leave, be part of
+// the binding afterwards; otherwise nothing is written. It returns, after the
+// binding shows it, the row as the database has it; the zero Row after Delete.
+//
+// The errors that a client should be told are [ErrNotWritable], [ErrNoRow],
+// [ErrPrecondition], [*InvalidError] and [*MalformedError]; every other one is
+// the database's or the context's. A context that ends after the commit is no
+// error.
+func (v *View) Write(ctx context.Context, w Write) (Row, error) {
+	if !v.spec.writable {
+		return Row{}, fmt.Errorf("core: binding %q: %w", v.name, ErrNotWritable)
+	}
+	f := v.feed.Load()
+	if f == nil || v.current.Load() == nil {
+		return Row{}, fmt.Errorf("core: binding %q: %w", v.name, ErrNotLoaded)
+	}
+	op := &writing{v: v, sh: v.shape.Load(), w: w, db: v.read.writer()}
+	if err := op.parse(); err != nil {
+		return Row{}, err
+	}
+	if err := op.db.transact(ctx, op.run); err != nil {
+		return Row{}, err
+	}
+	// The commit is reported by whatever source watches the table. It is
+	// reported once more here, so that the answer does not depend on one, and
+	// waited for.
+	keys := []Key{op.key}
+	if err := (receipt{f.report(keys)}).Wait(ctx); err != nil && ctx.Err() == nil {
+		return Row{}, err
+	}
+	return op.result, nil
+}
+
+// writing is a write under way.
+type writing struct {
+	v  *View
+	sh *shape
+	w  Write
+	db writer
+
+	fields map[string]json.RawMessage // by column
+	key    Key
+	result Row
+}
+
+// parse reads the body as far as that is possible without the row.
+func (o *writing) parse() error {
+	o.key = o.w.Key
+	if o.w.Op == Delete {
+		return nil
+	}
+	raw, err := parseObject(o.w.Body)
+	if err != nil {
+		return err
+	}
+	byJSON := make(map[string]*Column)
+	for i := range o.sh.schema.Columns {
+		if c := &o.sh.schema.Columns[i]; c.JSON != "" {
+			byJSON[c.JSON] = c
+		}
+	}
+	o.fields = make(map[string]json.RawMessage, len(raw))
+	var problems []FieldError
+	for _, name := range slices.Sorted(maps.Keys(raw)) {
+		c := byJSON[name]
+		switch {
+		case c == nil:
+			problems = append(problems, FieldError{name, "is no field of this binding"})
+		case o.w.Op == Insert && c.Generated:
+			problems = append(problems, FieldError{name, "is made by the database and cannot be given"})
+		case isNull(raw[name]) && !c.Nullable:
+			problems = append(problems, FieldError{name, "must not be null"})
+		default:
+			o.fields[c.Name] = raw[name]
+		}
+	}
+	if o.w.Op != Merge {
+		for _, c := range o.sh.schema.Columns {
+			_, named := raw[c.JSON]
+			isKey := slices.Contains(o.sh.schema.Key, c.Name)
+			if named || c.JSON == "" || c.Nullable || c.Default || c.Generated || isKey && o.w.Op == Replace {
+				continue
+			}
+			problems = append(problems, FieldError{c.JSON, "is missing"})
+		}
+	}
+	if len(problems) > 0 {
+		return &InvalidError{Fields: problems}
+	}
+	return nil
+}
+
+// parseObject splits a JSON object into its members. Of a name given twice the
+// last counts, as in encoding/json.
+func parseObject(body []byte) (map[string]json.RawMessage, error) {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	var raw map[string]json.RawMessage
+	if err := dec.Decode(&raw); err != nil {
+		var typeErr *json.UnmarshalTypeError
+		if errors.As(err, &typeErr) {
+			return nil, &MalformedError{"want a JSON object, got " + typeErr.Value}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil, &MalformedError{"it is empty"}
+		}
+		return nil, &MalformedError{err.Error()}
+	}
+	if raw == nil {
+		return nil, &MalformedError{"want a JSON object, got null"}
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, &MalformedError{"there is something after the JSON object"}
+	}
+	return raw, nil
+}
+
+func isNull(raw json.RawMessage) bool { return string(bytes.TrimSpace(raw)) == "null" }
+
+// run is the transaction. It may be run more than once.
+func (o *writing) run(ctx context.Context) error {
+	o.result = Row{}
+	if o.w.Op == Insert {
+		return o.insert(ctx)
+	}
+	if err := o.db.lock(ctx, o.key); err != nil {
+		return err
+	}
+	before, member, err := o.find(ctx)
+	if err != nil {
+		return err
+	}
+	if !member {
+		return ErrNoRow
+	}
+	if o.w.Match != nil && !o.w.Match(Row{before}) {
+		return ErrPrecondition
+	}
+	if o.w.Op == Delete {
+		return o.db.delete(ctx, o.key)
+	}
+	row := o.db.cloneRow(before.row)
+	columns, err := o.decode(row)
+	if err != nil {
+		return err
+	}
+	if columns, err = o.checkKey(row, columns); err != nil {
+		return err
+	}
+	var defaults []string
+	if o.w.Op == Replace {
+		columns, defaults = o.complete(row, columns)
+	}
+	if err := o.validate(row); err != nil {
+		return err
+	}
+	if len(columns)+len(defaults) > 0 {
+		if err := o.db.update(ctx, o.key, row, columns, defaults); err != nil {
+			return err
+		}
+	}
+	return o.after(ctx)
+}
+
+func (o *writing) insert(ctx context.Context) error {
+	row := o.db.newRow()
+	columns, err := o.decode(row)
+	if err != nil {
+		return err
+	}
+	if err := o.validate(row); err != nil {
+		return err
+	}
+	if o.key, err = o.db.insert(ctx, row, columns); err != nil {
+		return err
+	}
+	return o.after(ctx)
+}
+
+// after reads the row as the database has it and makes sure of where it is.
+func (o *writing) after(ctx context.Context) error {
+	e, member, err := o.find(ctx)
+	switch {
+	case err != nil:
+		return err
+	case !member && !o.v.spec.mayLeave:
+		return Invalid("", fmt.Sprintf("the row would not be part of %q", o.v.name))
+	case e != nil:
+		o.result = Row{e}
+	}
+	return nil
+}
+
+// find reads the row as the transaction sees it, nil when there is none, and
+// whether the binding holds it.
+func (o *writing) find(ctx context.Context) (e *entry, member bool, err error) {
+	r := o.v.read
+	c, err := o.pick(r.load(ctx, []Key{o.key}))
+	if c == nil || err != nil {
+		return nil, false, err
+	}
+	if o.sh.inMemory {
+		member = o.sh.matcher(r)(c.row)
+	} else {
+		in, err := o.pick(r.query(ctx, Query{Keys: []Key{o.key}, Filter: o.v.spec.filter, Where: o.v.spec.where}))
+		if err != nil {
+			return nil, false, err
+		}
+		member = in != nil
+	}
+	js, err := c.encoded(r)
+	if err != nil {
+		return nil, false, err
+	}
+	e = &entry{key: c.key, order: o.sh.orderOf(r, c.row, c.key), json: js, row: c.row, stamp: newStamp(o.v.feed.Load().now(), nil)}
+	e.sum, _ = o.sh.sumOf(e, nil)
+	return e, member, nil
+}
+
+// pick returns the row with the write's key among those read.
+func (o *writing) pick(rows []any, err error) (*candidate, error) {
+	if err != nil {
+		return nil, err
+	}
+	found, err := o.sh.candidates(o.v.read, rows)
+	if err != nil {
+		return nil, err
+	}
+	for i := range found {
+		if found[i].key == o.key {
+			return &found[i], nil
+		}
+	}
+	return nil, nil
+}
+
+// decode sets the fields that the body names, one by one, so that every one
+// that is wrong can be named. It returns their columns.
+func (o *writing) decode(row any) (columns []string, err error) {
+	var problems []FieldError
+	for _, c := range o.sh.schema.Columns {
+		raw, ok := o.fields[c.Name]
+		if !ok {
+			continue
+		}
+		label, _ := json.Marshal(c.JSON)
+		one := slices.Concat([]byte{'{'}, label, []byte{':'}, raw, []byte{'}'})
+		if err := json.Unmarshal(one, row); err != nil {
+			problems = append(problems, FieldError{c.JSON, decodeProblem(err)})
+			continue
+		}
+		columns = append(columns, c.Name)
+	}
+	if len(problems) > 0 {
+		return nil, &InvalidError{Fields: problems}
+	}
+	return columns, nil
+}
+
+// decodeProblem says what is wrong with a value without the words of Go.
+func decodeProblem(err error) string {
+	var typeErr *json.UnmarshalTypeError
+	if !errors.As(err, &typeErr) {
+		return "cannot be read: " + strings.TrimPrefix(err.Error(), "json: ")
+	}
+	if number, ok := strings.CutPrefix(typeErr.Value, "number "); ok {
+		return "number " + number + " is out of range, or not of the column's type"
+	}
+	return "must not be a JSON " + typeErr.Value
+}
+
+// checkKey demands that key columns in the body are those of the path, and
+// takes them out of what is written.
+func (o *writing) checkKey(row any, columns []string) ([]string, error) {
+	key, err := o.sh.keyOf(o.v.read, row)
+	if err != nil || key != o.key {
+		var problems []FieldError
+		for _, k := range o.sh.schema.Key {
+			if c := o.sh.schema.Columns[o.sh.schema.Column(k)]; slices.Contains(columns, k) {
+				problems = append(problems, FieldError{c.JSON, "must equal the key in the path"})
+			}
+		}
+		return nil, &InvalidError{Fields: problems}
+	}
+	return slices.DeleteFunc(columns, func(c string) bool { return slices.Contains(o.sh.schema.Key, c) }), nil
+}
+
+// complete adds the columns that a replacement resets though it does not name
+// them: those that may be NULL become so, those that have a default get it.
+func (o *writing) complete(row any, columns []string) (all, defaults []string) {
+	for _, c := range o.sh.schema.Columns {
+		switch {
+		case c.JSON == "", c.Generated, slices.Contains(columns, c.Name), slices.Contains(o.sh.schema.Key, c.Name):
+		case c.Default:
+			defaults = append(defaults, c.Name)
+		case c.Nullable:
+			label, _ := json.Marshal(c.JSON)
+			null := slices.Concat([]byte{'{'}, label, []byte(":null}"))
+			_ = json.Unmarshal(null, row) // null is read into every type
+			columns = append(columns, c.Name)
+		}
+	}
+	return columns, defaults
+}
+
+// validate asks the application, and turns any error of its into one that
+// refuses the write.
+func (o *writing) validate(row any) error {
+	if o.w.Validate == nil {
+		return nil
+	}
+	err := o.w.Validate(row)
+	var invalid *InvalidError
+	if err == nil || errors.As(err, &invalid) {
+		return err
+	}
+	return Invalid("", err.Error())
+}

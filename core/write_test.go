@@ -1,0 +1,142 @@
+package core_test
+
+import (
+	"encoding/json"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/filter"
+)
+
+func TestWrite(t *testing.T) {
+	r := newItems(t, core.Config{})
+	r.table.Put(item{ID: 1, Name: "a", Price: 5, Live: true}, item{ID: 2, Name: "hidden"})
+	confined := core.Bind("confined", r.table, core.Where(filter.Eq("live", true)), core.Writable())
+	leaving := core.Bind("leaving", r.table, core.Where(filter.Eq("live", true)), core.Writable(), core.RowsMayLeave())
+	plain := core.Bind("plain", r.table)
+	r.start(t, confined, leaving, plain)
+	defer r.stop(t)
+
+	write := func(b *core.Binding[item], op core.WriteOp, id int, body string) (core.Row, error) {
+		return b.Write(r.ctx, core.Write{Op: op, Key: key(id), Body: []byte(body)})
+	}
+	for _, c := range []struct {
+		what string
+		b    *core.Binding[item]
+		op   core.WriteOp
+		id   int
+		body string
+		is   error
+		says []string
+	}{
+		{"not writable", plain, core.Merge, 1, `{}`, core.ErrNotWritable, nil},
+		{"unknown key", confined, core.Merge, 9, `{}`, core.ErrNoRow, nil},
+		{"row outside", confined, core.Delete, 2, ``, core.ErrNoRow, nil},
+		{"row outside, leaving allowed", leaving, core.Merge, 2, `{"live":true}`, core.ErrNoRow, nil},
+		{"leaves", confined, core.Merge, 1, `{"live":false}`, nil, []string{"confined"}},
+		{"inserted outside", confined, core.Insert, 0, `{"id":3,"name":"x","price":1,"live":false}`, nil, []string{"confined"}},
+		{"unknown field", confined, core.Merge, 1, `{"prise":1,"nom":2}`, nil, []string{`"nom"`, `"prise"`}},
+		{"null", confined, core.Merge, 1, `{"name":null}`, nil, []string{`"name"`, "null"}},
+		{"types", confined, core.Merge, 1, `{"name":3,"price":"dear"}`, nil, []string{`"name"`, `"price"`, "number", "string"}},
+		{"range", confined, core.Merge, 1, `{"price":1e300}`, nil, []string{`"price"`, "range"}},
+		{"missing", confined, core.Replace, 1, `{"name":"b"}`, nil, []string{`"price"`, `"live"`}},
+		{"other key", confined, core.Merge, 1, `{"id":7}`, nil, []string{`"id"`, "path"}},
+		{"taken", confined, core.Insert, 0, `{"id":1,"name":"x","price":1,"live":true}`, nil, []string{`"id"`, "taken"}},
+	} {
+		_, err := write(c.b, c.op, c.id, c.body)
+		var invalid *core.InvalidError
+		switch {
+		case c.is != nil && !errors.Is(err, c.is):
+			t.Errorf("%s: %v, want %v", c.what, err, c.is)
+		case c.is == nil && !errors.As(err, &invalid):
+			t.Errorf("%s: %v, want an InvalidError", c.what, err)
+		case c.is == nil:
+			wantErr(t, err, c.says...)
+		}
+	}
+	for _, body := range []string{``, `null`, `[1]`, `"x"`, `{"a"`, `{} {}`, `{"id":1}x`} {
+		var malformed *core.MalformedError
+		if _, err := write(confined, core.Merge, 1, body); !errors.As(err, &malformed) {
+			t.Errorf("body %q: %v, want a MalformedError", body, err)
+		}
+	}
+	if rows := r.table.Rows(); len(rows) != 2 || rows[key(1)].Name != "a" || !rows[key(1)].Live {
+		t.Fatalf("refused writes left %v", rows)
+	}
+
+	row, err := write(confined, core.Merge, 1, `{"name":"b","id":1}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, _ := confined.Snapshot().Get(key(1))
+	if string(row.JSON()) != string(shown.JSON()) || row.Token() != shown.Token() {
+		t.Errorf("answered %s %s, the binding shows %s %s", row.JSON(), row.Token(), shown.JSON(), shown.Token())
+	}
+	if _, err := write(confined, core.Insert, 0, `{"id":3,"name":"c","price":2,"live":true}`); err != nil {
+		t.Error(err)
+	}
+	if got, _ := confined.Get(key(3)); got.Name != "c" {
+		t.Errorf("after Insert: %+v", got)
+	}
+	if _, err := write(confined, core.Replace, 3, `{"name":"d","price":9,"live":true}`); err != nil {
+		t.Error(err)
+	}
+	row, err = write(leaving, core.Merge, 3, `{"live":false}`)
+	var left item
+	if err != nil || json.Unmarshal(row.JSON(), &left) != nil || left != (item{ID: 3, Name: "d", Price: 9}) {
+		t.Errorf("leaving: %s %v", row.JSON(), err)
+	}
+	if _, ok := leaving.Get(key(3)); ok {
+		t.Error("a row that left is shown")
+	}
+	if _, err := write(confined, core.Delete, 1, ``); err != nil {
+		t.Error(err)
+	}
+	if len(ids(confined)) != 0 {
+		t.Errorf("rows after Delete: %v", ids(confined))
+	}
+}
+
+// TestWriteMatch: of many writers that saw the same version, one wins.
+func TestWriteMatch(t *testing.T) {
+	r := newItems(t, core.Config{})
+	r.table.Put(item{ID: 1})
+	b := core.Bind("items", r.table, core.Writable())
+	r.start(t, b)
+	defer r.stop(t)
+	seen, _ := b.Snapshot().Get(key(1))
+	token := seen.Token()
+	var wg sync.WaitGroup
+	results := make(chan error, 8)
+	for range 8 {
+		wg.Go(func() {
+			_, err := b.Write(r.ctx, core.Write{Op: core.Merge, Key: key(1), Body: []byte(`{"price":1}`),
+				Match: func(r core.Row) bool { return r.Token() == token }})
+			results <- err
+		})
+	}
+	wg.Wait()
+	close(results)
+	won := 0
+	for err := range results {
+		switch {
+		case err == nil:
+			won++
+		case !errors.Is(err, core.ErrPrecondition):
+			t.Errorf("%v, want ErrPrecondition", err)
+		}
+	}
+	if won != 1 {
+		t.Errorf("%d writers won", won)
+	}
+	_, err := b.Write(r.ctx, core.Write{Op: core.Merge, Key: key(1), Body: []byte(`{"price":2}`),
+		Validate: func(row any) error {
+			if row.(*item).Price == 2 {
+				return errors.New("two is unlucky")
+			}
+			return nil
+		}})
+	wantErr(t, err, "unlucky")
+}
