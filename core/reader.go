@@ -102,6 +102,7 @@ func (t typedWriter[T]) lock(ctx context.Context, key Key) error { return t.w.Lo
 func (t typedWriter[T]) insert(ctx context.Context, row any, columns []string) (Key, error) {
 	return t.w.Insert(ctx, row.(*T), columns)
 }
+
 func (t typedWriter[T]) update(ctx context.Context, key Key, row any, columns, defaults []string) error {
 	return t.w.Update(ctx, key, row.(*T), columns, defaults)
 }

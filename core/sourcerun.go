@@ -45,8 +45,10 @@ type SourceStatus struct {
 
 func newSourceRun(eng *engine, s Source, place string) *sourceRun {
 	scope, _ := s.(Scoped)
-	return &sourceRun{eng: eng, source: s, scope: scope, place: place, since: eng.now(),
-		err: errors.New("not watching yet"), settled: make(chan struct{}), done: make(chan struct{})}
+	return &sourceRun{
+		eng: eng, source: s, scope: scope, place: place, since: eng.now(),
+		err: errors.New("not watching yet"), settled: make(chan struct{}), done: make(chan struct{}),
+	}
 }
 
 func (r *sourceRun) covers(t Table) bool { return r.scope == nil || r.scope.Covers(t) }
@@ -60,8 +62,10 @@ func (r *sourceRun) state() (watching bool, since time.Time, err error) {
 func (r *sourceRun) status() SourceStatus {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return SourceStatus{Name: r.source.Name(), Watching: r.watching, Since: r.since, Err: r.err,
-		Reports: r.reports.Load(), Failures: r.failures}
+	return SourceStatus{
+		Name: r.source.Name(), Watching: r.watching, Since: r.since, Err: r.err,
+		Reports: r.reports.Load(), Failures: r.failures,
+	}
 }
 
 // setWatching has what was read before read again.

@@ -183,8 +183,10 @@ func (v *View) Touch() error {
 	if err != nil {
 		return fmt.Errorf("core: binding %q: %w", v.name, err)
 	}
-	next := &Snapshot{memo: &memo{}, sum: cur.sum, rows: cur.rows, ordered: cur.ordered, bytes: cur.bytes, body: cur.body,
-		stamp: newStamp(f.now(), cur.stamp)}
+	next := &Snapshot{
+		memo: &memo{}, sum: cur.sum, rows: cur.rows, ordered: cur.ordered, bytes: cur.bytes, body: cur.body,
+		stamp: newStamp(f.now(), cur.stamp),
+	}
 	next.version = Version{Token: cur.version.Token, Seq: cur.version.Seq + 1, Modified: next.stamp.modified}
 	e := &Event{Kind: Confirmed, From: cur.version.Token, Version: next.version}
 	e.measure()
@@ -333,8 +335,10 @@ const codecVersion = "1"
 // setFingerprint computes the digest of everything that decides what clients
 // see beside the rows.
 func (sh *shape) setFingerprint(v *View) {
-	parts := []string{codecVersion, v.name, sh.schema.Table.Schema, sh.schema.Table.Name, v.read.typeName(),
-		v.spec.whereText, strconv.Itoa(v.spec.limit)}
+	parts := []string{
+		codecVersion, v.name, sh.schema.Table.Schema, sh.schema.Table.Name, v.read.typeName(),
+		v.spec.whereText, strconv.Itoa(v.spec.limit),
+	}
 	if v.spec.filter != nil {
 		parts = append(parts, v.spec.filter.String())
 	}

@@ -112,8 +112,10 @@ func TestWriteMatch(t *testing.T) {
 	results := make(chan error, 8)
 	for range 8 {
 		wg.Go(func() {
-			_, err := b.Write(r.ctx, core.Write{Op: core.Merge, Key: key(1), Body: []byte(`{"price":1}`),
-				Match: func(r core.Row) bool { return r.Token() == token }})
+			_, err := b.Write(r.ctx, core.Write{
+				Op: core.Merge, Key: key(1), Body: []byte(`{"price":1}`),
+				Match: func(r core.Row) bool { return r.Token() == token },
+			})
 			results <- err
 		})
 	}
@@ -131,12 +133,14 @@ func TestWriteMatch(t *testing.T) {
 	if won != 1 {
 		t.Errorf("%d writers won", won)
 	}
-	_, err := b.Write(r.ctx, core.Write{Op: core.Merge, Key: key(1), Body: []byte(`{"price":2}`),
+	_, err := b.Write(r.ctx, core.Write{
+		Op: core.Merge, Key: key(1), Body: []byte(`{"price":2}`),
 		Validate: func(row any) error {
 			if row.(*item).Price == 2 {
 				return errors.New("two is unlucky")
 			}
 			return nil
-		}})
+		},
+	})
 	wantErr(t, err, "unlucky")
 }

@@ -126,8 +126,10 @@ func (s *Sink) Record() *Record {
 }
 
 func (s *Sink) recordLocked() *Record {
-	return &Record{Changes: slices.Clone(s.reports), Announced: s.announce, Open: s.open,
-		Watching: s.watching, Losses: slices.Clone(s.losses)}
+	return &Record{
+		Changes: slices.Clone(s.reports), Announced: s.announce, Open: s.open,
+		Watching: s.watching, Losses: slices.Clone(s.losses),
+	}
 }
 
 // Covers reports whether the changes speak of the key, or of its whole table.

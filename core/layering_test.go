@@ -1,0 +1,131 @@
+package core_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/binderyhq/bindery/"
+
+// coreMayImport are the packages outside of the standard library that core is
+// allowed to build on: small ones, without dependencies worth the name.
+var coreMayImport = []string{"github.com/tidwall/btree", "github.com/zeebo/xxh3"}
+
+// testOnly are modules that no shipped package may import.
+var testOnly = []string{
+	"pgregory.net/rapid", "go.uber.org/goleak", "github.com/tmaxmax/go-sse",
+	"github.com/Shopify/toxiproxy", "github.com/chromedp/", "testing",
+}
+
+// mayImportTesting are packages that exist for tests.
+var mayImportTesting = []string{"sources/sourcetest", "transports/transporttest", "core/coretest"}
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+}
+
+// TestLayering holds the rule that imports point downwards only: examples to
+// plugins, transports and sources, these to core; and that siblings do not
+// import each other.
+func TestLayering(t *testing.T) {
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, stderr.String())
+	}
+	seen := map[string]bool{}
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p goPackage
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimPrefix(p.ImportPath, module)
+		room, _, _ := strings.Cut(name, "/")
+		seen[room] = true
+		for _, imp := range p.Imports {
+			if why := forbidden(name, room, imp); why != "" {
+				t.Errorf("%s imports %s: %s", name, imp, why)
+			}
+		}
+	}
+	for _, room := range []string{"core", "sources", "transports", "examples"} {
+		if !seen[room] {
+			t.Errorf("no packages in %s were seen", room)
+		}
+	}
+}
+
+// level orders the rooms: an import leads to a lower one.
+var level = map[string]int{"core": 0, "sources": 1, "transports": 1, "plugins": 1, "examples": 2}
+
+func forbidden(name, room, imp string) string {
+	own, ours := strings.CutPrefix(imp, module)
+	if !ours {
+		third := strings.Contains(strings.SplitN(imp, "/", 2)[0], ".")
+		forTests := slices.ContainsFunc(mayImportTesting, func(p string) bool { return strings.HasPrefix(name, p) })
+		switch {
+		case room == "core" && third && !slices.Contains(coreMayImport, imp):
+			return "core builds on the standard library and a few small packages"
+		case !forTests && slices.ContainsFunc(testOnly, func(p string) bool {
+			return imp == strings.TrimSuffix(p, "/") || strings.HasPrefix(imp, strings.TrimSuffix(p, "/")+"/") && p != "testing"
+		}):
+			return "it is for tests"
+		}
+		return ""
+	}
+	target, rest, _ := strings.Cut(own, "/")
+	switch {
+	case level[target] > level[room]:
+		return "the arrow points upwards"
+	case target == room && (room == "sources" || room == "transports" || room == "plugins"):
+		mine, _, _ := strings.Cut(strings.TrimPrefix(name, room+"/"), "/")
+		theirs, _, _ := strings.Cut(rest, "/")
+		if mine != theirs && theirs != "internal" {
+			return "siblings do not import each other"
+		}
+	case target != room && level[target] == level[room]:
+		return "rooms of one level do not import each other"
+	case room == "core" && strings.HasPrefix(own, "core/coretest"):
+		return "it is for tests"
+	}
+	return ""
+}
+
+// TestForbidden tries the rule itself.
+func TestForbidden(t *testing.T) {
+	for _, c := range []struct {
+		name, imp string
+		bad       bool
+	}{
+		{"core", "github.com/uptrace/bun", true},
+		{"core", "github.com/tidwall/btree", false},
+		{"core", module + "sources/bunsource", true},
+		{"core/filter", module + "core/value", false},
+		{"sources/pollsource", module + "sources/bunsource", true},
+		{"sources/pollsource", module + "sources/internal/sqlname", false},
+		{"sources/pollsource", module + "transports/rest", true},
+		{"transports/rest", module + "core", false},
+		{"transports/sse", module + "transports/internal/wire", false},
+		{"transports/sse", module + "transports/rest", true},
+		{"transports/sse", "pgregory.net/rapid", true},
+		{"sources/sourcetest/pgtest", "testing", false},
+		{"sources/bunsource", "testing", true},
+		{"examples/storefront", module + "transports/sse", false},
+	} {
+		room, _, _ := strings.Cut(c.name, "/")
+		if got := forbidden(c.name, room, c.imp) != ""; got != c.bad {
+			t.Errorf("%s importing %s: forbidden %v, want %v", c.name, c.imp, got, c.bad)
+		}
+	}
+}
