@@ -34,7 +34,7 @@ var formats = []format{
 }
 
 // priceEndings are the cents that prices end in, as shops like them.
-var priceEndings = []float64{0.99, 0.49, 0.90, 0.50, 0.95, 0}
+var priceEndings = []float64{0.99, 0.49, 0.90, 0.50, 0.95, 0.25}
 
 // seedProducts makes n products, the same ones for every run: half of them in
 // each venue, nine in ten active (exactly so when n is a multiple of ten). No

@@ -31,11 +31,14 @@ export function parsePrice(text) {
   return /^\d{1,8}(\.\d{1,2})?$/.test(plain) ? Number(plain) : NaN;
 }
 
-// splitName takes "Artist – Album (LP)" apart; what has no such form is all
-// album.
+// splitName takes "Artist – Album (LP)" apart into {album, credit}: the album,
+// and who made it with what it comes as. What has no such form is all album.
 export function splitName(name) {
   const dash = name.indexOf(" – ");
-  return dash < 0 ? { artist: "", album: name } : { artist: name.slice(0, dash), album: name.slice(dash + 3) };
+  const artist = dash < 0 ? "" : name.slice(0, dash);
+  const title = dash < 0 ? name : name.slice(dash + 3);
+  const [, album, format] = title.match(/^(.+) \(((?:LP|CD|Cassette)\b[^()]*)\)$/) ?? [null, title, ""];
+  return { album, credit: [artist, format].filter(Boolean).join(" · ") };
 }
 
 // sleeveOf derives the look of a record's cover from its name, so that it is

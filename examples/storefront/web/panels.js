@@ -15,8 +15,8 @@ function element(tag, className, ...children) {
 }
 
 function titles(name) {
-  const { artist, album } = splitName(name);
-  const e = element("span", "titles", element("span", "album", album), element("span", "artist", artist));
+  const { album, credit } = splitName(name);
+  const e = element("span", "titles", element("span", "album", album), element("span", "artist", credit));
   e.title = name;
   return e;
 }

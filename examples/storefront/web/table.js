@@ -269,12 +269,12 @@ class Line {
     if (this.#row && sameRow(this.#row, row)) return;
     this.#row = row;
     const parts = this.#parts;
-    const { artist, album } = splitName(row.name);
+    const { album, credit } = splitName(row.name);
     const { palette, pattern, format } = sleeveOf(row.name);
     parts.id.textContent = row.id;
     parts.sleeve.className = `sleeve palette-${palette} pattern-${pattern} ${format}`;
     parts.album.textContent = album;
-    parts.artist.textContent = artist;
+    parts.artist.textContent = credit;
     parts.name.title = row.name;
     parts.name.ariaLabel = `Edit the name: ${row.name}`;
     parts.price.textContent = formatPrice(row.price);
