@@ -34,6 +34,12 @@ type Config struct {
 	// times as long is waited.
 	AnnounceWait time.Duration
 
+	// CatchUpWait bounds how long a read waits for a source that follows the
+	// database's log to report what the read can see, before it reads the whole
+	// table instead. The default is 2 seconds; where reading the whole table
+	// takes long, up to four times as long is waited.
+	CatchUpWait time.Duration
+
 	// MaxBatchKeys bounds the keys that are gathered for one read of a table;
 	// when more are reported the whole table is read. The default is 10,000.
 	MaxBatchKeys int
@@ -56,6 +62,7 @@ func (c Config) WithDefaults() Config {
 	setDuration(&c.WatchWait, 5*time.Second)
 	setDuration(&c.ReadTimeout, time.Minute)
 	setDuration(&c.AnnounceWait, 100*time.Millisecond)
+	setDuration(&c.CatchUpWait, 2*time.Second)
 	if c.MaxBatchKeys == 0 {
 		c.MaxBatchKeys = 10_000
 	}
@@ -73,6 +80,9 @@ func (c Config) Validate() error {
 	}
 	if c.AnnounceWait < 0 {
 		errs = append(errs, fmt.Errorf("config: AnnounceWait %v is negative", c.AnnounceWait))
+	}
+	if c.CatchUpWait < 0 {
+		errs = append(errs, fmt.Errorf("config: CatchUpWait %v is negative", c.CatchUpWait))
 	}
 	if c.MaxBatchKeys < 0 {
 		errs = append(errs, fmt.Errorf("config: MaxBatchKeys %d is negative", c.MaxBatchKeys))

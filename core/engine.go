@@ -176,6 +176,24 @@ func (e *engine) watched(t Table) (ok bool, since time.Time, why error) {
 	return ok, since, why
 }
 
+// following returns the sources that follow the table's database and are
+// watching.
+func (e *engine) following(t Table) []Following {
+	e.mu.Lock()
+	sources := e.sources
+	e.mu.Unlock()
+	var fs []Following
+	for _, s := range sources {
+		if s.follows == nil || !s.covers(t) {
+			continue
+		}
+		if watching, _, _ := s.state(); watching {
+			fs = append(fs, s.follows)
+		}
+	}
+	return fs
+}
+
 // observe tells the plugins of a new version.
 func (e *engine) observe(v *View, ev *Event) {
 	e.mu.Lock()

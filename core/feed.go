@@ -64,6 +64,9 @@ type FeedStats struct {
 	// Waited counts batches that waited for the keys of a commit under way,
 	// WaitedOut those that read the whole table because the wait was too long.
 	Waited, WaitedOut uint64
+	// Behind counts batches that read the whole table because a source that
+	// follows the database's log did not catch up in time.
+	Behind uint64
 }
 
 func newFeed(eng *engine, table Table) *feed {
@@ -343,7 +346,8 @@ func (f *feed) read(ctx context.Context, w work) (moves []move, whole bool, err 
 		return nil, false, err
 	}
 	p := planReads(w)
-	if w.calm && len(p.reads) <= 1 {
+	following := f.eng.following(f.table)
+	if w.calm && len(p.reads) <= 1 && len(following) == 0 {
 		// One statement sees one state by itself. It is a state that holds no
 		// part of an unread commit if nothing was announced up to its end.
 		moves, err := f.execute(ctx, p, w)
@@ -364,11 +368,15 @@ func (f *feed) read(ctx context.Context, w work) (moves []move, whole bool, err 
 		return nil, false, fmt.Errorf("opening a snapshot: %w", err)
 	}
 	defer release()
+	behind := f.catchUp(snap, following)
 	// Whatever the snapshot shows was announced before it was committed, so it
 	// has been announced by now.
 	extended, err := f.extend(ctx, w)
 	if err != nil {
 		return nil, false, err
+	}
+	if behind {
+		extended.setWhole()
 	}
 	p = planReads(extended)
 	moves, err = f.execute(snap, p, extended)
@@ -385,6 +393,28 @@ func guardSnapshot(ctx context.Context, s Snapshotter) (context.Context, func(),
 		return opened{c, r}, err
 	})
 	return o.ctx, o.release, err
+}
+
+// catchUp has the sources that follow the database's log report all that the
+// snapshot shows, within a bound. It returns true when one of them has not.
+func (f *feed) catchUp(snap context.Context, following []Following) (behind bool) {
+	if len(following) == 0 {
+		return false
+	}
+	f.mu.Lock()
+	patience := max(f.eng.cfg.CatchUpWait, 4*f.wholeRead)
+	f.mu.Unlock()
+	ctx, cancel := context.WithTimeoutCause(snap, patience, fmt.Errorf("the source has not caught up within %v", patience))
+	defer cancel()
+	for _, src := range following {
+		if _, err := guard("CatchUp", func() (struct{}, error) { return struct{}{}, src.CatchUp(ctx) }); err != nil {
+			f.mu.Lock()
+			f.stats.Behind++
+			f.mu.Unlock()
+			return true
+		}
+	}
+	return false
 }
 
 // extend adds to the work all that is announced, and what has been reported

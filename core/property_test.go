@@ -4,11 +4,14 @@ import (
 	"cmp"
 	"context"
 	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"pgregory.net/rapid"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/filter"
 )
 
@@ -262,3 +265,88 @@ func (*observer) Shutdown(context.Context) error              { return nil }
 func (o *observer) Published(v *core.View, e *core.Event)     { o.on(v, e) }
 
 var _ core.PublishObserver = (*observer)(nil)
+
+// follower is a source that learns of commits late, from a log, and can catch
+// up with it.
+type follower struct {
+	table *coretest.Table[item]
+	coretest.Source
+	mu  sync.Mutex
+	log []core.Change // committed and not yet reported
+}
+
+func (f *follower) commit(change func(map[core.Key]item), keys ...core.Key) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.table.Edit(change)
+	f.log = append(f.log, core.Change{Table: f.table.Name(), Keys: keys})
+}
+
+// report reports the oldest n commits, in two reports each: the keys of one
+// transaction come apart.
+func (f *follower) report(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, c := range f.log[:min(n, len(f.log))] {
+		for _, k := range c.Keys {
+			f.Sink().Report(core.Change{Table: c.Table, Keys: []core.Key{k}})
+		}
+	}
+	f.log = f.log[min(n, len(f.log)):]
+}
+
+func (f *follower) CatchUp(context.Context) error {
+	f.report(1 << 20)
+	return nil
+}
+
+// TestCatchingUp is the bank again, with a source that does not announce but
+// catches up with its log inside of the read.
+func TestCatchingUp(t *testing.T) {
+	const accounts, total = 20, 20 * 100
+	r := newItems(t, core.Config{})
+	for i := range accounts {
+		r.table.Put(item{ID: i, Price: 100})
+	}
+	b := core.Bind("accounts", r.table)
+	src := &follower{table: r.table}
+	_ = r.reg.Add(b)
+	_ = r.reg.Watch(src)
+	var bad, seen atomic.Int64
+	_ = r.reg.Use(&observer{on: func(*core.View, *core.Event) {
+		sum := 0
+		for it := range b.All() {
+			sum += it.Price
+		}
+		seen.Add(1)
+		if sum != total {
+			bad.Add(1)
+		}
+	}})
+	if err := r.reg.Start(r.ctx); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 500 {
+		from, to := key(n*7%accounts), key((n*3+1)%accounts)
+		if from == to {
+			continue
+		}
+		src.commit(func(rows map[core.Key]item) {
+			f, t := rows[from], rows[to]
+			f.Price, t.Price = f.Price-1, t.Price+1
+			rows[from], rows[to] = f, t
+		}, from, to)
+		if n%3 == 0 {
+			src.report(1)
+			runtime.Gosched()
+		}
+	}
+	src.report(1 << 20)
+	if err := r.reg.Flush(r.ctx); err != nil {
+		t.Fatal(err)
+	}
+	r.stop(t)
+	if bad.Load() != 0 || seen.Load() < 20 {
+		t.Errorf("%d of %d versions have another total", bad.Load(), seen.Load())
+	}
+}

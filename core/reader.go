@@ -128,7 +128,7 @@ func untyped[T any](rows []*T, err error) ([]any, error) {
 func guard[R any](what string, call func() (R, error)) (res R, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic in the loader's %s: %v\n%s", what, p, debug.Stack())
+			err = fmt.Errorf("panic in %s: %v\n%s", what, p, debug.Stack())
 		}
 	}()
 	return call()

@@ -19,6 +19,8 @@ type sourceRun struct {
 	scope  Scoped // nil: all tables
 	place  string
 
+	follows Following // nil: it announces, or promises less
+
 	reports atomic.Uint64
 	done    chan struct{} // closed when Watch has returned for good
 
@@ -45,8 +47,9 @@ type SourceStatus struct {
 
 func newSourceRun(eng *engine, s Source, place string) *sourceRun {
 	scope, _ := s.(Scoped)
+	follows, _ := s.(Following)
 	return &sourceRun{
-		eng: eng, source: s, scope: scope, place: place, since: eng.now(),
+		eng: eng, source: s, scope: scope, follows: follows, place: place, since: eng.now(),
 		err: errors.New("not watching yet"), settled: make(chan struct{}), done: make(chan struct{}),
 	}
 }
