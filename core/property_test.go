@@ -340,6 +340,9 @@ func TestCatchingUp(t *testing.T) {
 			src.report(1)
 			runtime.Gosched()
 		}
+		if n%10 == 0 { // otherwise all of it would be one batch
+			_ = r.reg.Flush(r.ctx)
+		}
 	}
 	src.report(1 << 20)
 	if err := r.reg.Flush(r.ctx); err != nil {
