@@ -33,9 +33,6 @@ var formats = []format{
 	{"LP 180 g", 24, 49},
 }
 
-// priceEndings are the cents that prices end in, as shops like them.
-var priceEndings = []float64{0.99, 0.49, 0.90, 0.50, 0.95, 0.25}
-
 // seedProducts makes n products, the same ones for every run: half of them in
 // each venue, nine in ten active (exactly so when n is a multiple of ten). No
 // two bear the same name: when every album has come in every format, pressings
@@ -85,16 +82,16 @@ func gcd(a, b int) int {
 	return a
 }
 
-// priceOf derives a price with two decimals from the name. Most are in the
-// lower half of the format's range.
+// priceOf derives a price from the name. Most are in the lower half of the
+// format's range, and all end in a 5 or a 9, as shops like it.
 func priceOf(name string, f format) Price {
 	h := fnv.New64a()
 	h.Write([]byte(name)) // never fails
 	sum := h.Sum64()
 	part := float64(sum%1000) / 1000
-	whole := math.Floor(f.low + (f.high-f.low)*part*part)
-	ending := priceEndings[sum/1000%uint64(len(priceEndings))]
-	return Price(math.Round((whole+ending)*100) / 100)
+	whole := math.Floor(f.low + (f.high-f.low)*math.Pow(part, 1.4))
+	cents := float64(sum/1000%10*10 + 5 + sum/10_000%2*4)
+	return Price(math.Round(whole*100+cents) / 100)
 }
 
 // insertSeed writes the products, in statements of bounded size.

@@ -45,13 +45,11 @@ function follow(name, show) {
 
 function showInTable(name) {
   return (rows, change, isNewVersion) => {
+    if (isNewVersion) thread.add(name, change);
     if (name !== view) return;
     table.changed(change);
     news.add(change);
-    if (isNewVersion) {
-      thread.add(change, rows.changes);
-      announce(change);
-    }
+    if (isNewVersion) announce(change);
     drawVersion();
   };
 }
@@ -70,7 +68,8 @@ live.connect();
 function turnTo(name) {
   if (name !== view && view === "everything") {
     live.leave(view);
-    delete bindings.everything;
+    thread.forget(view);
+    delete bindings[view];
   }
   const joining = !bindings[name];
   if (joining) bindings[name] = new Rows();
@@ -98,7 +97,7 @@ function drawConnection() {
   const texts = {
     connecting: "Connecting…",
     live: "Live",
-    waiting: `Offline, next try in ${Math.max(1, Math.ceil((retryAt - Date.now()) / 1000))} s`,
+    waiting: `Offline, retry in ${Math.max(1, Math.ceil((retryAt - Date.now()) / 1000))} s`,
   };
   $("#connection").dataset.state = state;
   document.body.dataset.connection = state;
