@@ -1,0 +1,68 @@
+package rest
+
+import (
+	"bytes"
+	"fmt"
+	"sync"
+
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+const (
+	// zstdWindow is the largest window that HTTP clients must support
+	// (RFC 9659), in bytes.
+	zstdWindow = 8 << 20
+	// brotliQuality is the highest that is not much slower than gzip.
+	brotliQuality = 5
+	// zstdAtOnce bounds the zstd encoders, and so the memory they keep.
+	zstdAtOnce = 4
+)
+
+// zstdEncoder is shared: EncodeAll may be called concurrently, and keeps no
+// goroutine.
+var zstdEncoder = sync.OnceValue(func() *zstd.Encoder {
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(zstdAtOnce), zstd.WithWindowSize(zstdWindow), zstd.WithLowerEncoderMem(true))
+	if err != nil { // the options are constants
+		panic(fmt.Sprintf("rest: making a zstd encoder: %v", err))
+	}
+	return e
+})
+
+var gzipWriters = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+
+var brotliWriters = sync.Pool{New: func() any { return brotli.NewWriterLevel(nil, brotliQuality) }}
+
+// compress returns the body in the coding. The same body always gives the same
+// bytes, which is what a strong tag promises of one build of the program; the
+// suffix of the tag keeps the codings apart.
+func compress(body []byte, c coding) []byte {
+	var out bytes.Buffer
+	switch c {
+	case zstdCoding:
+		return zstdEncoder().EncodeAll(body, nil)
+	case brotliCoding:
+		w := brotliWriters.Get().(*brotli.Writer)
+		defer brotliWriters.Put(w)
+		w.Reset(&out)
+		finish(w.Write(body))
+		finish(0, w.Close())
+	case gzipCoding:
+		w := gzipWriters.Get().(*gzip.Writer)
+		defer gzipWriters.Put(w)
+		w.Reset(&out)
+		finish(w.Write(body))
+		finish(0, w.Close())
+	default:
+		return body
+	}
+	return out.Bytes()
+}
+
+// finish stops at an error that cannot be: writing to memory never fails.
+func finish(_ int, err error) {
+	if err != nil {
+		panic(fmt.Sprintf("rest: compressing in memory: %v", err))
+	}
+}

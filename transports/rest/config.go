@@ -1,0 +1,92 @@
+package rest
+
+import (
+	"errors"
+	"fmt"
+	"net/textproto"
+	"strings"
+	"time"
+)
+
+// The defaults of [Config].
+const (
+	DefaultCacheControl = "no-cache"
+	DefaultPageLimit    = 100
+	DefaultMaxPageLimit = 1000
+	DefaultMaxWait      = time.Minute
+	DefaultMaxWaiting   = 1000
+	DefaultMinCompress  = 1024
+)
+
+// Config tunes a [Transport]. The zero value of each field means its default.
+type Config struct {
+	// CacheControl is the Cache-Control header of answers by name of the
+	// binding; the entry "" is for bindings without one of their own. The
+	// default is [DefaultCacheControl]: caches may keep answers and must ask
+	// each time, which costs a 304. Some caches (nginx, Varnish) keep only what
+	// has a max-age above 0.
+	CacheControl map[string]string
+
+	// PageLimit is the number of rows in a page whose request has an offset
+	// and no limit. The default is [DefaultPageLimit], or MaxPageLimit where
+	// that is less.
+	PageLimit int
+
+	// MaxPageLimit is the highest limit that a request may name; a higher one
+	// is a 400. The default is [DefaultMaxPageLimit].
+	MaxPageLimit int
+
+	// MaxWait bounds how long a request with "Prefer: wait" is held. A request
+	// that would wait longer is held that long. The default is
+	// [DefaultMaxWait]; negative means that no request is held. Where the HTTP
+	// server has a WriteTimeout, it counts from the end of the waiting.
+	MaxWait time.Duration
+
+	// MaxWaiting bounds the requests that are held at the same time. Those
+	// beyond it are answered at once, as if they had not asked to wait. The
+	// default is [DefaultMaxWaiting]; negative means that no request is held.
+	MaxWaiting int
+
+	// MinCompress is the length of the shortest body that is compressed, in
+	// bytes. The default is [DefaultMinCompress]; negative means that nothing
+	// is compressed.
+	MinCompress int
+}
+
+// WithDefaults returns a copy in which every zero field has its default.
+func (c Config) WithDefaults() Config {
+	if c.MaxPageLimit == 0 {
+		c.MaxPageLimit = DefaultMaxPageLimit
+	}
+	if c.PageLimit == 0 {
+		c.PageLimit = min(DefaultPageLimit, c.MaxPageLimit)
+	}
+	if c.MaxWait == 0 {
+		c.MaxWait = DefaultMaxWait
+	}
+	if c.MaxWaiting == 0 {
+		c.MaxWaiting = DefaultMaxWaiting
+	}
+	if c.MinCompress == 0 {
+		c.MinCompress = DefaultMinCompress
+	}
+	return c
+}
+
+// Validate returns everything that is wrong with the configuration.
+func (c Config) Validate() error {
+	c = c.WithDefaults()
+	var errs []error
+	for name, text := range c.CacheControl {
+		if text != textproto.TrimString(text) || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+			errs = append(errs, fmt.Errorf("config: CacheControl of %q: %q is not the value of a header", name, text))
+		}
+	}
+	if c.MaxPageLimit < 1 {
+		errs = append(errs, fmt.Errorf("config: MaxPageLimit %d is not positive", c.MaxPageLimit))
+	}
+	if c.PageLimit < 1 || c.PageLimit > c.MaxPageLimit {
+		errs = append(errs, fmt.Errorf("config: PageLimit %d is not between 1 and MaxPageLimit (%d)", c.PageLimit, c.MaxPageLimit))
+	}
+	return errors.Join(errs...)
+}

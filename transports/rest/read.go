@@ -1,0 +1,150 @@
+package rest
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/transports/internal/problem"
+)
+
+// Header values that all answers share. net/http only reads them.
+var (
+	varyEncoding = []string{"Accept-Encoding"}
+	jsonType     = []string{"application/json"}
+	codingHeader = [identity][]string{{"zstd"}, {"br"}, {"gzip"}}
+)
+
+// selection is what a request reads: a content, and the headers that go with
+// it, in a 304 too.
+type selection struct {
+	content  *content
+	date     time.Time // of Last-Modified, zero while it must not be shown
+	dateText []string
+	links    []string // nil for none
+	total    string   // of X-Total-Count, "" for none
+}
+
+func (t *Transport) readList(x exchange) (*problem.Problem, error) {
+	q, p := t.parseQuery(x.r.URL.RawQuery)
+	if p != nil {
+		return p, nil
+	}
+	return t.read(x, func(s *core.Snapshot, now time.Time) (selection, *problem.Problem) {
+		e := t.edition(x.view, s)
+		sel := selection{content: e.list, links: e.monitors}
+		sel.dateText, sel.date = e.lastModified(now)
+		if q.paged {
+			sel.content = e.page(q.window)
+			sel.total = strconv.Itoa(s.Len())
+			links := pageLinks(x.r.URL.EscapedPath(), q.window, s.Len())
+			if e.monitors != nil {
+				links += ", " + e.monitors[0]
+			}
+			sel.links = []string{links}
+		}
+		return sel, nil
+	})
+}
+
+func (t *Transport) readRow(x exchange) (*problem.Problem, error) {
+	if p := noParameters(x.r.URL.RawQuery); p != nil {
+		return p, nil
+	}
+	return t.read(x, func(s *core.Snapshot, now time.Time) (selection, *problem.Problem) {
+		// A key that cannot be one of this table's is a key that no row has.
+		key, ok := keyOf(x.r, x.view.Schema(), x.key)
+		var r core.Row
+		if ok {
+			r, ok = s.Get(key)
+		}
+		if !ok {
+			return selection{}, problem.NotFound("there is no row of this key")
+		}
+		sel := selection{content: rowContent(r), links: t.edition(x.view, s).monitors}
+		if date, ok := r.HTTPDate(now); ok {
+			sel.date, sel.dateText = date, []string{date.Format(http.TimeFormat)}
+		}
+		return sel, nil
+	})
+}
+
+// pick finds what a request reads in a snapshot.
+type pick func(*core.Snapshot, time.Time) (selection, *problem.Problem)
+
+// read answers GET and HEAD.
+func (t *Transport) read(x exchange, from pick) (*problem.Problem, error) {
+	s := x.view.Snapshot()
+	if s == nil {
+		return problem.NotLoaded(x.view.Name()), nil
+	}
+	now := t.reg.Now()
+	sel, p := from(s, now)
+	if p != nil {
+		return p, nil
+	}
+	v := judge(x.r.Header, sel.content, sel.date, now, t.cfg.MinCompress)
+	if v.held {
+		if wait := preferredWait(x.r.Header["Prefer"]); wait > 0 {
+			sel, v, p = t.wait(x, wait, s, from)
+			if p != nil {
+				return p, nil
+			}
+		}
+	}
+	return t.answer(x, sel, v)
+}
+
+// answer writes the headers that 200 and 304 share, and then the body if there
+// is to be one.
+func (t *Transport) answer(x exchange, sel selection, v verdict) (*problem.Problem, error) {
+	if v.outcome == failed {
+		return problem.PreconditionFailed("the content is not the one that the request names"), nil
+	}
+	h := x.w.Header()
+	h["Etag"] = sel.content.etags[v.coding]
+	h["Cache-Control"] = t.cacheControlOf(x.view.Name())
+	addShared(h, "Vary", varyEncoding)
+	if sel.dateText != nil {
+		h["Last-Modified"] = sel.dateText
+	}
+	if sel.links != nil {
+		addShared(h, "Link", sel.links)
+	}
+	if sel.total != "" {
+		h["X-Total-Count"] = []string{sel.total}
+	}
+	if v.outcome == notModified {
+		x.w.WriteHeader(http.StatusNotModified)
+		return nil, nil
+	}
+	body := sel.content.body(v.coding)
+	h["Content-Type"] = jsonType
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	if v.coding != identity {
+		h["Content-Encoding"] = codingHeader[v.coding]
+	}
+	x.w.WriteHeader(http.StatusOK)
+	if x.r.Method == http.MethodHead {
+		return nil, nil
+	}
+	_, err := x.w.Write(body)
+	return nil, err
+}
+
+func (t *Transport) cacheControlOf(binding string) []string {
+	if text, ok := t.cacheControl[binding]; ok {
+		return text
+	}
+	return t.cacheControl[""]
+}
+
+// addShared adds values that other answers use too to a header that middleware
+// may have set already: then both are copied, and never appended to in place.
+func addShared(h http.Header, name string, values []string) {
+	if was := h[name]; len(was) > 0 {
+		values = append(was[:len(was):len(was)], values...)
+	}
+	h[name] = values
+}

@@ -1,0 +1,176 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/transports/internal/problem"
+)
+
+// Transport serves bindings over HTTP. It is made by [New].
+type Transport struct {
+	group        *echo.Group
+	cfg          Config
+	cacheControl map[string][]string // header values by binding
+	problems     []error             // of New, reported by Mount
+
+	// Set by Mount.
+	reg      *core.Registry
+	stopping context.Context // done when waiting requests must end
+	stop     context.CancelFunc
+	holds    holds
+}
+
+var _ core.Transport = (*Transport)(nil)
+
+// New returns a transport that serves all bindings of its registry under the
+// group's prefix. At most one configuration is given. What is wrong with it is
+// reported by [core.Registry.Start].
+func New(group *echo.Group, cfg ...Config) *Transport {
+	t := &Transport{group: group, cacheControl: make(map[string][]string)}
+	if group == nil {
+		t.problems = append(t.problems, errors.New("its group is nil"))
+	}
+	if len(cfg) > 1 {
+		t.problems = append(t.problems, fmt.Errorf("%d configurations, at most one can be", len(cfg)))
+	}
+	if len(cfg) > 0 {
+		t.cfg = cfg[0]
+	}
+	t.problems = append(t.problems, t.cfg.Validate())
+	t.cfg = t.cfg.WithDefaults()
+	t.holds.max = t.cfg.MaxWaiting
+	t.cacheControl[""] = []string{DefaultCacheControl}
+	for name, text := range t.cfg.CacheControl {
+		t.cacheControl[name] = []string{text}
+	}
+	return t
+}
+
+// Name implements [core.Transport].
+func (*Transport) Name() string { return "rest" }
+
+// Mount implements [core.Transport].
+func (t *Transport) Mount(reg *core.Registry) error {
+	if err := errors.Join(t.problems...); err != nil {
+		return fmt.Errorf("rest: mounting: %w", err)
+	}
+	t.reg = reg
+	t.stopping, t.stop = context.WithCancel(reg.Stopping())
+	lists := t.group.Any("/:binding", t.serve(t.list))
+	t.group.Any("/:binding/:key", t.serve(t.row))
+	if strings.TrimSuffix(lists[0].Path, "/:binding") != "" {
+		// Under a prefix of its own the transport says itself that there is
+		// nothing; at the root that is up to the application.
+		t.group.RouteNotFound("", t.nothing)
+		t.group.RouteNotFound("/*", t.nothing)
+	}
+	return nil
+}
+
+// Shutdown implements [core.Transport]. Requests that wait for a change are
+// answered.
+func (t *Transport) Shutdown(ctx context.Context) error {
+	t.stop()
+	if err := t.holds.drain(ctx); err != nil {
+		return fmt.Errorf("rest: ending requests that wait: %w", err)
+	}
+	return nil
+}
+
+// exchange is one request and where its answer goes.
+type exchange struct {
+	w    http.ResponseWriter
+	r    *http.Request
+	view *core.View
+	key  string // the part of the path that names the row, as it came
+}
+
+// A resource answers the requests for one kind of URL. A problem that it
+// returns is the answer; an error is one of writing.
+type resource func(exchange) (*problem.Problem, error)
+
+// serve makes a handler of a resource: it finds the binding.
+func (t *Transport) serve(answer resource) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		x := exchange{w: c.Response(), r: c.Request(), key: c.Param("key")}
+		exposeHeaders(x.w.Header())
+		v, p := t.lookup(nameOf(x.r, c.Param("binding")))
+		if p == nil {
+			x.view = v
+			var err error
+			if p, err = answer(x); err != nil {
+				return err
+			}
+		}
+		if p != nil {
+			return p.Write(x.w, x.r)
+		}
+		return nil
+	}
+}
+
+func (t *Transport) lookup(name string) (*core.View, *problem.Problem) {
+	v, ok := t.reg.Lookup(name)
+	if !ok {
+		return nil, problem.UnknownBinding(name)
+	}
+	select {
+	case <-v.Done():
+		// Its rows are not kept current any more.
+		return nil, problem.ShuttingDown()
+	default:
+		return v, nil
+	}
+}
+
+// nothing answers for paths that cannot be anything.
+func (t *Transport) nothing(c echo.Context) error {
+	return problem.NotFound("there is nothing at this path").Write(c.Response(), c.Request())
+}
+
+// list answers for a binding as a whole.
+func (t *Transport) list(x exchange) (*problem.Problem, error) {
+	const allow = "GET, HEAD, OPTIONS"
+	switch x.r.Method {
+	case http.MethodGet, http.MethodHead:
+		return t.readList(x)
+	default:
+		return refuse(x, allow)
+	}
+}
+
+// row answers for one row.
+func (t *Transport) row(x exchange) (*problem.Problem, error) {
+	const allow = "GET, HEAD, OPTIONS"
+	switch x.r.Method {
+	case http.MethodGet, http.MethodHead:
+		return t.readRow(x)
+	default:
+		return refuse(x, allow)
+	}
+}
+
+// refuse answers OPTIONS, and any method that the resource does not have.
+func refuse(x exchange, allow string) (*problem.Problem, error) {
+	x.w.Header().Set("Allow", allow)
+	if x.r.Method != http.MethodOptions {
+		return problem.MethodNotAllowed(x.r.Method), nil
+	}
+	x.w.WriteHeader(http.StatusNoContent)
+	return nil, nil
+}
+
+// exposeHeaders lets scripts of other origins see the headers that mean
+// something here, once CORS middleware has let them see the answer at all.
+func exposeHeaders(h http.Header) {
+	if h.Get("Access-Control-Allow-Origin") != "" && h.Get("Access-Control-Expose-Headers") == "" {
+		h.Set("Access-Control-Expose-Headers", "ETag, Last-Modified, Link, Location, Preference-Applied, Retry-After, X-Total-Count")
+	}
+}

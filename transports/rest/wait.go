@@ -1,0 +1,63 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/transports/internal/problem"
+)
+
+// wait holds a request until what it reads is no longer what the client has:
+// at most for the time that the client asked for, and never beyond the end of
+// the request, of the binding or of the transport. It starts from the snapshot
+// that the client turned out to have.
+func (t *Transport) wait(x exchange, asked time.Duration, s *core.Snapshot, from pick) (selection, verdict, *problem.Problem) {
+	look := func(s *core.Snapshot) (selection, verdict, *problem.Problem) {
+		now := t.reg.Now()
+		sel, p := from(s, now)
+		if p != nil {
+			return sel, verdict{}, p
+		}
+		return sel, judge(x.r.Header, sel.content, sel.date, now, t.cfg.MinCompress), nil
+	}
+	wait := min(asked, t.cfg.MaxWait)
+	if wait <= 0 || !t.holds.begin() {
+		return look(s)
+	}
+	defer t.holds.end()
+	x.w.Header()["Preference-Applied"] = []string{"wait=" + strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10)}
+	extendWriteDeadline(x, wait)
+
+	ctx, cancel := context.WithTimeout(x.r.Context(), wait)
+	defer cancel()
+	defer context.AfterFunc(t.stopping, cancel)()
+	sub := x.view.Subscribe(core.SubscribeOptions{Version: s.Version().Token})
+	defer sub.Close()
+	for {
+		// Whatever the event is, the newest snapshot decides; an error says
+		// that the time is over.
+		_, over := sub.Next(ctx)
+		if errors.Is(over, core.ErrRemoved) {
+			return selection{}, verdict{}, problem.UnknownBinding(x.view.Name())
+		}
+		sel, v, p := look(x.view.Snapshot())
+		if over != nil || p != nil || !v.held {
+			return sel, v, p
+		}
+	}
+}
+
+// extendWriteDeadline makes a server's WriteTimeout count from the end of the
+// waiting. A connection that cannot be told so is cut by the server in time;
+// that is for whoever set the timeout to weigh.
+func extendWriteDeadline(x exchange, wait time.Duration) {
+	server, ok := x.r.Context().Value(http.ServerContextKey).(*http.Server)
+	if !ok || server.WriteTimeout <= 0 {
+		return
+	}
+	_ = http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(wait + server.WriteTimeout))
+}
