@@ -8,7 +8,8 @@ import (
 )
 
 const mysqlColumns = `
-SELECT column_name, column_type, is_nullable = 'NO', collation_name
+SELECT column_name, column_type, is_nullable = 'NO',
+       column_default IS NOT NULL OR extra LIKE '%auto_increment%', extra LIKE '%GENERATED' AND extra NOT LIKE 'DEFAULT%', collation_name
 FROM information_schema.columns
 WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ?
 ORDER BY ordinal_position`
@@ -25,7 +26,7 @@ func (m *model) inspectMySQL(ctx context.Context, conn bun.IConn) ([]tableColumn
 	return readColumns(ctx, conn, m.mysqlColumnsQuery(), func(scan func(...any) error) (tableColumn, error) {
 		c := tableColumn{state: columnState{columnFacts: columnFacts{Known: true, Deterministic: true}}}
 		var collation sql.NullString
-		err := scan(&c.name, &c.state.SQLType, &c.state.NotNull, &collation)
+		err := scan(&c.name, &c.state.SQLType, &c.state.NotNull, &c.state.Default, &c.state.Generated, &collation)
 		c.state.Collation = collation.String
 		return c, err
 	})

@@ -17,6 +17,8 @@ SELECT a.attname,
        CASE t.typtype WHEN 'd' THEN format_type(t.typbasetype, t.typtypmod)
                       ELSE format_type(a.atttypid, a.atttypmod) END,
        a.attnotnull OR t.typnotnull,
+       a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL,
+       coalesce(to_jsonb(a)->>'attgenerated', '') <> '' OR a.attidentity = 'a',
        CASE WHEN co.oid IS NULL THEN ''
             WHEN co.collprovider = 'd' AND coalesce(to_jsonb(d)->>'datlocprovider', 'c') = 'c' THEN d.datcollate::text
             WHEN co.collprovider = 'c' THEN co.collcollate::text
@@ -33,7 +35,7 @@ func (m *model) inspectPostgres(ctx context.Context, conn bun.IConn) ([]tableCol
 	query := m.db.QueryGen().FormatQuery(postgresColumns, string(m.table.SQLName))
 	return readColumns(ctx, conn, query, func(scan func(...any) error) (tableColumn, error) {
 		c := tableColumn{state: columnState{columnFacts: columnFacts{Known: true}}}
-		err := scan(&c.name, &c.state.SQLType, &c.state.NotNull, &c.state.Collation, &c.state.Deterministic)
+		err := scan(&c.name, &c.state.SQLType, &c.state.NotNull, &c.state.Default, &c.state.Generated, &c.state.Collation, &c.state.Deterministic)
 		return c, err
 	})
 }

@@ -35,23 +35,24 @@ func (m *model) inspectSQLite(ctx context.Context, conn bun.IConn) ([]tableColum
 	if !isTable || strings.Contains(strings.ToUpper(create.String), "COLLATE") {
 		collation = sqliteUnknownCollation
 	}
-	query = gen.FormatQuery(`SELECT name, type, "notnull", pk FROM pragma_table_xinfo(?, ?)`, t.Name, schema)
+	query = gen.FormatQuery(`SELECT name, type, "notnull", dflt_value IS NOT NULL, hidden IN (2, 3), pk FROM pragma_table_xinfo(?, ?)`, t.Name, schema)
 	position := 0
 	var keys []int // positions of the primary key's columns
 	columns, err := readColumns(ctx, conn, query, func(scan func(...any) error) (tableColumn, error) {
 		c := tableColumn{state: columnState{columnFacts: columnFacts{Collation: collation, Deterministic: true, Known: isTable}}}
 		var pk int
-		err := scan(&c.name, &c.state.SQLType, &c.state.NotNull, &pk)
+		err := scan(&c.name, &c.state.SQLType, &c.state.NotNull, &c.state.Default, &c.state.Generated, &pk)
 		if pk > 0 {
 			keys = append(keys, position)
 		}
 		position++
 		return c, err
 	})
-	// An INTEGER PRIMARY KEY is the row's number, which is never NULL. Other
+	// An INTEGER PRIMARY KEY is the row's number: given by the database if by
+	// nobody else, and never NULL. Other
 	// keys may be NULL in SQLite, unless they say otherwise.
 	if err == nil && len(keys) == 1 && strings.EqualFold(columns[keys[0]].state.SQLType, "INTEGER") {
-		columns[keys[0]].state.NotNull = true
+		columns[keys[0]].state.NotNull, columns[keys[0]].state.Default = true, true
 	}
 	return columns, err
 }

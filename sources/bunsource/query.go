@@ -31,7 +31,7 @@ type sqlCondition struct {
 func (m *model) statements(q core.Query) ([]statement, error) {
 	var st statement
 	if q.Filter != nil {
-		query, args, err := whereExpr(m.db.Dialect().Name(), &m.schema, q.Filter)
+		query, args, err := m.where(q.Filter)
 		if err != nil {
 			return nil, err
 		}
@@ -67,6 +67,15 @@ func (m *model) statements(q core.Query) ([]statement, error) {
 		all[i].keys = &batches[i]
 	}
 	return all, nil
+}
+
+// whereColumn finds a column for a filter.
+func (m *model) whereColumn(name string) (whereColumn, bool) {
+	i := m.schema.Column(name)
+	if i < 0 {
+		return whereColumn{}, false
+	}
+	return whereColumn{name: name, kind: m.schema.Columns[i].Kind, sqlType: m.columns[i].facts.SQLType}, true
 }
 
 // build makes the statement read into dest, over conn.

@@ -4,10 +4,11 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/uptrace/bun/dialect"
 
 	"github.com/binderyhq/bindery/core/value"
 )
@@ -76,8 +77,8 @@ func (w *arrayWriter) flush() {
 		b.args[i] = "{" + w.arrays[i].String() + "}"
 		columns[i] = w.m.keyColumn(i)
 		params[i] = fmt.Sprintf("$%d", i+1)
-		if w.types[i] != "" {
-			params[i] += "::" + w.types[i] + "[]"
+		if len(columns) > 1 { // one alone is of its column's type
+			params[i] += "::" + arrayType(w.types[i]) + "[]"
 		}
 	}
 	if len(columns) == 1 {
@@ -95,46 +96,69 @@ func (w *arrayWriter) finish() []keyBatch {
 }
 
 // arrayElement writes a value as an element of an array literal. It reports
-// false for what a column of the type cannot hold: Postgres refuses the whole
-// array over it.
+// false for what a column of the type cannot hold: Postgres would refuse the
+// whole array over it.
 func arrayElement(v value.Value, sqlType string) (string, bool) {
-	base, _, _ := strings.Cut(sqlType, "(")
+	base := baseType(sqlType)
+	if kind, ok := pgKinds[base]; ok {
+		var err error
+		if v, err = value.Convert(v, kind); err != nil {
+			return "", false
+		}
+	}
 	switch v.Kind() {
 	case value.KindNull:
 		return "", false // no key in Postgres holds NULL
-	case value.KindBool:
-		return v.String(), true
 	case value.KindInt:
-		limit := int64(math.MaxInt64)
-		switch base {
-		case "smallint":
-			limit = math.MaxInt16
-		case "integer", "oid":
-			limit = math.MaxInt32
-		}
 		n := v.Any().(int64)
-		return v.String(), n >= -limit-1 && n <= limit
+		if bits, ok := pgIntegerBits[base]; ok && n>>(bits-1) != 0 && n>>(bits-1) != -1 {
+			return "", false
+		}
+		return v.String(), true
 	case value.KindFloat:
 		f := v.Any().(float64)
-		fits := base != "real" || math.IsInf(f, 0) || math.Abs(f) <= math.MaxFloat32
-		return quoteElement(v.String()), fits
-	case value.KindDecimal:
+		if base == "real" && !math.IsInf(f, 0) && math.Abs(f) > math.MaxFloat32 {
+			return "", false
+		}
+		return quoteElement(v.String()), true
+	case value.KindBool, value.KindDecimal:
 		return quoteElement(v.String()), true
 	case value.KindBytes:
 		return quoteElement(`\x` + hex.EncodeToString(v.Any().([]byte))), true
 	case value.KindTime:
-		t := v.Any().(time.Time)
-		if t.Year() < 1 || t.Year() > 294000 {
+		l := timeLiteral(dialect.PG, whereColumn{}, v.Any().(time.Time))
+		if l.beyond != 0 || l.between {
 			return "", false
 		}
-		return quoteElement(t.Format("2006-01-02 15:04:05.999999-07:00")), true
+		return quoteElement(strings.Trim(l.query, "'")), true
 	default:
 		s := v.String()
-		if !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0 || base == "uuid" && !isUUID(s) {
+		if !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0 || base == "uuid" && !isCanonicalUUID(s) {
 			return "", false
 		}
 		return quoteElement(s), true
 	}
+}
+
+// pgKinds are the kinds that elements of arrays are read as.
+var pgKinds = map[string]value.Kind{
+	"smallint": value.KindInt, "integer": value.KindInt, "bigint": value.KindInt,
+	"real": value.KindFloat, "double precision": value.KindFloat, "numeric": value.KindDecimal,
+	"boolean": value.KindBool, "bytea": value.KindBytes, "uuid": value.KindText,
+	"date": value.KindTime, "timestamp with time zone": value.KindTime, "timestamp without time zone": value.KindTime,
+}
+
+// arrayType returns the type of an array's elements for a cast. Without its
+// modifiers, which would have the cast cut and round.
+func arrayType(sqlType string) string {
+	open, length := strings.IndexByte(sqlType, '('), strings.IndexByte(sqlType, ')')
+	if open >= 0 && length > open {
+		sqlType = strings.TrimSpace(sqlType[:open]) + sqlType[length+1:]
+	}
+	if sqlType == "character" {
+		return "bpchar" // character alone is one of them
+	}
+	return sqlType
 }
 
 func quoteElement(s string) string {
@@ -149,22 +173,4 @@ func quoteElement(s string) string {
 	}
 	b.WriteByte('"')
 	return b.String()
-}
-
-// isUUID reports whether s is a uuid in its canonical form, 8-4-4-4-12.
-func isUUID(s string) bool {
-	if len(s) != 36 {
-		return false
-	}
-	dashes := []int{8, 13, 18, 23}
-	for i := range len(s) {
-		if slices.Contains(dashes, i) {
-			if s[i] != '-' {
-				return false
-			}
-		} else if !strings.ContainsRune("0123456789abcdefABCDEF", rune(s[i])) {
-			return false
-		}
-	}
-	return true
 }

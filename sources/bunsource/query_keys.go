@@ -227,8 +227,11 @@ func (m *model) keyColumn(i int) string {
 // texts, so that 1.50 and 1.5 are not equal to it.
 func (m *model) comparesAsNumber(i int) bool {
 	c := m.columns[i]
-	return m.db.Dialect().Name() == dialect.SQLite && m.schema.Columns[i].Kind == value.KindDecimal &&
-		c.facts.Known && !hasNumericAffinity(c.facts.SQLType)
+	if m.db.Dialect().Name() != dialect.SQLite || m.schema.Columns[i].Kind != value.KindDecimal || !c.facts.Known {
+		return false
+	}
+	a := sqliteAffinity(c.facts.SQLType)
+	return a == affinityText || a == affinityBlob
 }
 
 // literals returns the ways in which the database may hold the value in
@@ -244,33 +247,13 @@ func (m *model) literals(i int, v value.Value) []string {
 	case value.KindInt:
 		return one(strconv.AppendInt(nil, v.Any().(int64), 10))
 	case value.KindFloat:
-		f := v.Any().(float64)
-		switch {
-		case !math.IsInf(f, 0) && !math.IsNaN(f):
-			exact := strconv.FormatFloat(f, 'e', -1, 64)
-			if m.columns[i].field.IndirectType.Kind() == reflect.Float32 {
-				// Bun writes 0.1 where the float32 is 0.10000000149011612, and
-				// the column may have kept more digits than a float32 has.
-				if short := strconv.FormatFloat(f, 'e', -1, 32); short != exact {
-					return []string{exact, short}
-				}
-			}
-			return []string{exact}
-		case math.IsInf(f, 0) && d.Name() == dialect.SQLite:
-			return []string{map[bool]string{true: "9e999", false: "-9e999"}[f > 0]}
-		case d.Name() == dialect.PG:
-			return one(d.AppendString(nil, v.String()))
-		}
-		return nil
+		return m.floatLiterals(i, v.Any().(float64))
 	case value.KindDecimal:
 		s := v.String()
 		if c := s[len(s)-1]; c >= '0' && c <= '9' {
 			return []string{s}
 		}
-		if d.Name() == dialect.PG { // NaN, Infinity
-			return one(d.AppendString(nil, s))
-		}
-		return nil
+		return nil // NaN, Infinity
 	case value.KindBytes:
 		return one(d.AppendBytes(nil, v.Any().([]byte)))
 	case value.KindTime:
@@ -282,6 +265,26 @@ func (m *model) literals(i int, v value.Value) []string {
 	default:
 		return textLiteral(d, v.String())
 	}
+}
+
+func (m *model) floatLiterals(i int, f float64) []string {
+	d := m.db.Dialect()
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		if l := specialNumber(d.Name(), f); l.beyond == 0 {
+			return []string{l.query}
+		}
+		return nil
+	}
+	exact := strconv.FormatFloat(f, 'e', -1, 64)
+	if d.Name() == dialect.SQLite {
+		exact = sqliteFloat(f)
+	}
+	if m.columns[i].field.IndirectType.Kind() != reflect.Float32 {
+		return []string{exact}
+	}
+	// Bun writes 0.1 where the float32 is 0.10000000149011612, and the column
+	// may have kept more digits than a float32 has.
+	return []string{exact, strconv.FormatFloat(f, 'e', -1, 32)}
 }
 
 // textLiteral writes a text exactly. What Bun would alter or refuse (NUL, bytes
@@ -329,17 +332,4 @@ func sqliteTimes(t time.Time) []string {
 		}
 	}
 	return forms
-}
-
-// hasNumericAffinity says whether SQLite turns texts into numbers in a column
-// that was declared with the type.
-func hasNumericAffinity(sqlType string) bool {
-	t := strings.ToUpper(sqlType)
-	switch {
-	case strings.Contains(t, "INT"):
-		return true
-	case strings.Contains(t, "CHAR"), strings.Contains(t, "CLOB"), strings.Contains(t, "TEXT"), strings.Contains(t, "BLOB"), t == "":
-		return false
-	}
-	return true
 }

@@ -39,7 +39,7 @@ func (m *model) orderTerm(i int, expr string, o core.Order) []string {
 	}
 	first := o.Nulls == core.NullsFirst || o.Nulls == core.NullsLowest && !o.Desc
 	c := m.columns[i]
-	if !m.schema.Columns[i].Nullable && c.facts.Known || c.nulls == nullsAsZero {
+	if !m.schema.Columns[i].Nullable && c.facts.Known || c.nulls == nullsAsZero && m.zeroLiteral(m.schema.Columns[i].Kind) != "" {
 		return []string{expr + dir} // there are none
 	}
 	name := m.db.Dialect().Name()
@@ -59,51 +59,87 @@ func (m *model) orderTerm(i int, expr string, o core.Order) []string {
 // values of column i come in the order that package value defines.
 func (m *model) orderExprs(i int) ([]string, error) {
 	c, pub := m.columns[i], m.schema.Columns[i]
-	name := m.db.Dialect().Name()
-	col := c.sql
-	if zero := m.zeroLiteral(pub.Kind); zero != "" && pub.Nullable {
-		switch c.nulls {
-		case nullsAsZero:
-			col = "COALESCE(" + col + ", " + zero + ")"
-		case zeroAsNull:
-			col = "NULLIF(" + col + ", " + zero + ")"
-		}
+	switch m.db.Dialect().Name() {
+	case dialect.PG:
+		return m.orderPostgres(c, pub)
+	case dialect.SQLite:
+		return m.orderSQLite(c, pub)
 	}
 	switch pub.Kind {
 	case value.KindOpaque:
-		return nil, fmt.Errorf("ordering by column %q of type %q: Go cannot order such values as the database does", pub.Name, c.facts.SQLType)
+		return nil, unorderable(c, pub)
 	case value.KindText:
-		switch name {
-		case dialect.PG:
-			// The cast lets types that are texts in Go only (uuid, enums) have a
-			// collation; a text column is left as it is.
-			return []string{"(" + col + ")::text COLLATE \"C\""}, nil
-		case dialect.SQLite:
-			if hasNumericAffinity(c.facts.SQLType) || !c.facts.Known {
-				return []string{"CAST(" + col + " AS TEXT) COLLATE BINARY"}, nil
-			}
-			return []string{col + " COLLATE BINARY"}, nil
-		case dialect.MySQL:
-			// Binary, since the _bin collations ignore trailing spaces.
-			return []string{"CAST(CONVERT(" + col + " USING utf8mb4) AS BINARY)"}, nil
-		}
+		// Binary, since the _bin collations ignore trailing spaces.
+		return []string{"CAST(CONVERT(" + m.withNulls(c.sql, "''", c, pub) + " USING utf8mb4) AS BINARY)"}, nil
 	case value.KindBool:
-		if name == dialect.SQLite || name == dialect.MySQL {
-			return []string{"(" + col + " <> 0)"}, nil // where every number but 0 is true
+		return []string{"(" + m.withNulls(c.sql, "0", c, pub) + " <> 0)"}, nil // every number but 0 is true
+	}
+	return []string{m.withNulls(c.sql, m.zeroLiteral(pub.Kind), c, pub)}, nil
+}
+
+func (m *model) orderPostgres(c modelColumn, pub core.Column) ([]string, error) {
+	stored, known := pgKinds[baseType(c.facts.SQLType)]
+	number := func(k value.Kind) bool {
+		return k == value.KindInt || k == value.KindFloat || k == value.KindDecimal
+	}
+	zero := m.zeroLiteral(pub.Kind)
+	switch {
+	case pub.Kind == value.KindText:
+		// The cast lets types that are texts in Go only (uuid, enums) have a
+		// collation; a text column is left as it is.
+		return []string{m.withNulls("("+c.sql+")::text", "''", c, pub) + ` COLLATE "C"`}, nil
+	case pub.Kind == value.KindOpaque:
+		return nil, unorderable(c, pub)
+	case !c.facts.Known, stored == pub.Kind, number(stored) && number(pub.Kind):
+	case pub.Kind == value.KindBool && stored == value.KindInt:
+		zero = "0"
+	case !known && number(pub.Kind) && pgNumbers[baseType(c.facts.SQLType)]: // oid
+	default:
+		return nil, unorderable(c, pub)
+	}
+	return []string{m.withNulls(c.sql, zero, c, pub)}, nil
+}
+
+func (m *model) orderSQLite(c modelColumn, pub core.Column) ([]string, error) {
+	known, aff := c.facts.Known, sqliteAffinity(c.facts.SQLType)
+	col := m.withNulls(c.sql, m.zeroLiteral(pub.Kind), c, pub)
+	switch pub.Kind {
+	case value.KindOpaque:
+		return nil, unorderable(c, pub)
+	case value.KindText:
+		if !known || aff != affinityText {
+			col = "CAST(" + col + " AS TEXT)" // where numbers would come first
 		}
+		return []string{col + " COLLATE BINARY"}, nil
+	case value.KindBool:
+		return []string{"(" + col + " <> 0)"}, nil // every number but 0 is true
 	case value.KindTime:
-		if name == dialect.SQLite {
-			// Texts in SQLite. The first term orders those written in different
-			// forms and zones, to the millisecond; the second is exact among
-			// those of one form.
-			return []string{"julianday(" + col + ")", col}, nil
-		}
-	case value.KindDecimal:
-		if m.comparesAsNumber(i) {
-			return []string{"CAST(" + col + " AS NUMERIC)", col}, nil
+		// The first term orders texts written in different forms and zones, to
+		// the millisecond; the second is exact among those of one form.
+		return []string{"julianday(" + col + ")", col}, nil
+	case value.KindInt, value.KindFloat, value.KindDecimal:
+		if !known || aff == affinityText || aff == affinityBlob {
+			return []string{"CAST(" + col + " AS NUMERIC)"}, nil // where texts would come last
 		}
 	}
 	return []string{col}, nil
+}
+
+func unorderable(c modelColumn, pub core.Column) error {
+	return fmt.Errorf("ordering by column %q of type %q: Go does not order such values as the database does", pub.Name, c.facts.SQLType)
+}
+
+// withNulls makes of a column what Go makes of it: a field that cannot tell
+// shows NULL as zero, or zero as NULL.
+func (m *model) withNulls(col, zero string, c modelColumn, pub core.Column) string {
+	switch {
+	case zero == "" || !pub.Nullable && c.facts.Known:
+	case c.nulls == nullsAsZero:
+		return "COALESCE(" + col + ", " + zero + ")"
+	case c.nulls == zeroAsNull:
+		return "NULLIF(" + col + ", " + zero + ")"
+	}
+	return col
 }
 
 // zeroLiteral returns the zero value of Go's types of the kind; "" if they

@@ -96,6 +96,10 @@ func tableOf(db *bun.DB, t *schema.Table) core.Table {
 type columnState struct {
 	columnFacts
 	NotNull bool
+	// Default: the database fills the column in when an insert leaves it out.
+	Default bool
+	// Generated: nobody else may.
+	Generated bool
 }
 
 // describe fills in what follows from the facts about column i.
@@ -103,10 +107,11 @@ func (m *model) describe(i int, state columnState) {
 	c, pub := &m.columns[i], &m.schema.Columns[i]
 	c.facts = state.columnFacts
 	pub.Kind, pub.Exact = columnTraits(m.db.Dialect().Name(), c.field, c.facts)
-	if state.Known {
-		pub.Nullable = !state.NotNull
-	} else {
+	if state == (columnState{}) { // not asked yet: as the model's tags have it
 		pub.Nullable = !c.field.NotNull
+		pub.Default = c.field.AutoIncrement || c.field.Identity || c.field.SQLDefault != ""
+	} else {
+		pub.Nullable, pub.Default, pub.Generated = !state.NotNull, state.Default, state.Generated
 	}
 	c.read, c.nulls = columnReader(c.field, pub.Kind, pub.Nullable)
 	if !state.NotNull && c.nulls != nullsTold {
@@ -122,23 +127,23 @@ func (m *model) refine(found []tableColumn) (*model, error) {
 	r := *m
 	r.schema.Columns = slices.Clone(m.schema.Columns)
 	r.columns = slices.Clone(m.columns)
-	var errs []error
+	var missing []string
 	for i, c := range r.schema.Columns {
 		at := slices.IndexFunc(found, func(f tableColumn) bool {
 			return f.name == c.Name || m.foldsNames() && strings.EqualFold(f.name, c.Name)
 		})
 		if at < 0 {
-			errs = append(errs, fmt.Errorf("it has no column %q for the field %s", c.Name, r.columns[i].field.GoName))
+			missing = append(missing, fmt.Sprintf("it has no column %q for the field %s", c.Name, r.columns[i].field.GoName))
 			continue
 		}
 		r.describe(i, found[at].state)
 	}
-	if len(errs) > 0 {
+	if len(missing) > 0 {
 		names := make([]string, len(found))
 		for i, f := range found {
 			names[i] = f.name
 		}
-		return nil, fmt.Errorf("%w (its columns are %s)", errors.Join(errs...), strings.Join(names, ", "))
+		return nil, fmt.Errorf("%s (its columns are %s)", strings.Join(missing, "; "), strings.Join(names, ", "))
 	}
 	return &r, nil
 }
