@@ -5,6 +5,7 @@ import "sync"
 // announcement is what one source has announced to one feed.
 type announcement struct {
 	feed  *feed
+	by    *sourceRun
 	keys  []Key         // nil: the whole table, the keys are not known yet
 	ended chan struct{} // closed by confirm and withdraw
 }

@@ -87,7 +87,7 @@ func (e *engine) load(views []*View) receipt {
 	e.mu.Unlock()
 	var r receipt
 	for _, v := range views {
-		r = append(r, v.feed.Load().reload(v, false)...)
+		r = append(r, v.feed.Load().reload(v, reload{})...)
 	}
 	return r
 }

@@ -33,7 +33,7 @@ type feed struct {
 
 	mu        sync.Mutex // guards what follows
 	views     []*View
-	reloads   map[*View]bool // to be read in full; true: forget first
+	reloads   map[*View]reload // to be read in full
 	pending   pending
 	announced map[*announcement]struct{}
 	announces uint64        // announcements ever made
@@ -75,7 +75,7 @@ func newFeed(eng *engine, table Table) *feed {
 		table:     table,
 		wake:      make(chan struct{}, 1),
 		tried:     make(chan struct{}),
-		reloads:   make(map[*View]bool),
+		reloads:   make(map[*View]reload),
 		pending:   pending{maxKeys: eng.cfg.MaxBatchKeys},
 		announced: make(map[*announcement]struct{}),
 		progress:  make(chan struct{}),
@@ -97,11 +97,12 @@ func (f *feed) kick() {
 }
 
 // report gathers keys (nil: the whole table) and returns the mark to wait for.
-func (f *feed) report(keys []Key) mark {
+// by is the source that reports, nil for the engine itself.
+func (f *feed) report(keys []Key, by *sourceRun) mark {
 	f.mu.Lock()
 	f.stats.Reports++
 	f.stats.Keys += uint64(len(keys))
-	if f.pending.add(keys) {
+	if f.pending.add(keys, by) {
 		f.stats.Overflows++
 	}
 	f.reported++
@@ -111,8 +112,8 @@ func (f *feed) report(keys []Key) mark {
 	return m
 }
 
-func (f *feed) announce(keys []Key) *announcement {
-	a := &announcement{feed: f, keys: keys, ended: make(chan struct{})}
+func (f *feed) announce(keys []Key, by *sourceRun) *announcement {
+	a := &announcement{feed: f, by: by, keys: keys, ended: make(chan struct{})}
 	f.mu.Lock()
 	f.announced[a] = struct{}{}
 	f.announces++
@@ -129,11 +130,21 @@ func (f *feed) unannounce(a *announcement) {
 	f.mu.Unlock()
 }
 
+// reload says how a binding is to be read in full.
+type reload struct {
+	forget bool     // begin with nothing
+	audits []*audit // what is found to differ is noted here
+}
+
+func (r reload) and(o reload) reload {
+	return reload{forget: r.forget || o.forget, audits: append(r.audits, o.audits...)}
+}
+
 // reload has one binding read in full.
-func (f *feed) reload(v *View, forget bool) receipt {
+func (f *feed) reload(v *View, how reload) receipt {
 	f.mu.Lock()
 	if slices.Contains(f.views, v) {
-		f.reloads[v] = f.reloads[v] || forget
+		f.reloads[v] = f.reloads[v].and(how)
 	}
 	f.reported++
 	m := mark{f, f.reported}
@@ -259,7 +270,7 @@ func (f *feed) note(err error) {
 // work is what one batch covers.
 type work struct {
 	pending
-	reloads map[*View]bool
+	reloads map[*View]reload
 	views   []*View
 	seq     uint64 // reports up to this one are covered
 	gen     uint64 // announcements made when it was taken
@@ -277,7 +288,7 @@ func (f *feed) take() work {
 		gen:     f.announces,
 		calm:    len(f.announced) == 0,
 	}
-	f.reloads = make(map[*View]bool)
+	f.reloads = make(map[*View]reload)
 	f.reading = true
 	return w
 }
@@ -287,9 +298,9 @@ func (f *feed) putBack(w work) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.pending.merge(w.pending)
-	for v, forget := range w.reloads {
+	for v, how := range w.reloads {
 		if slices.Contains(f.views, v) {
-			f.reloads[v] = f.reloads[v] || forget
+			f.reloads[v] = f.reloads[v].and(how)
 		}
 	}
 }
@@ -300,7 +311,7 @@ func (f *feed) batch(ctx context.Context) error {
 		fmt.Errorf("no answer within %v", f.eng.cfg.ReadTimeout))
 	defer cancel()
 	begun := f.now()
-	moves, whole, err := f.read(ctx, w)
+	moves, covered, err := f.read(ctx, w)
 	if err != nil {
 		f.putBack(w)
 		if cause := context.Cause(ctx); cause != nil && errors.Is(err, ctx.Err()) {
@@ -308,16 +319,17 @@ func (f *feed) batch(ctx context.Context) error {
 		}
 		return fmt.Errorf("core: reading table %q: %w", f.table, err)
 	}
+	credit(moves, covered)
 	f.publishing.Lock()
 	for _, m := range moves {
-		m.t.finish(m.forget)
+		m.t.finish(m.how.forget)
 	}
 	f.publishing.Unlock()
 
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.stats.Reads++
-	if whole {
+	if covered.whole {
 		f.stats.WholeReads++
 		f.wholeRead = f.now().Sub(begun)
 	} else {
@@ -331,19 +343,19 @@ func (f *feed) batch(ctx context.Context) error {
 
 // move is a transition ready to be published.
 type move struct {
-	t      *transition
-	forget bool
+	t   *transition
+	how reload
 }
 
 // read reads what the work covers and prepares the transitions. Nothing is
 // published before all of them are ready, so that an error leaves every binding
-// as it was.
-func (f *feed) read(ctx context.Context, w work) (moves []move, whole bool, err error) {
+// as it was. It returns the work that was really read, which may be more.
+func (f *feed) read(ctx context.Context, w work) (moves []move, covered work, err error) {
 	if len(w.views) == 0 {
-		return nil, false, nil
+		return nil, w, nil
 	}
 	if err := f.prepare(ctx, w.views); err != nil {
-		return nil, false, err
+		return nil, w, err
 	}
 	p := planReads(w)
 	following := f.eng.following(f.table)
@@ -355,17 +367,17 @@ func (f *feed) read(ctx context.Context, w work) (moves []move, whole bool, err 
 		undisturbed := f.announces == w.gen
 		f.mu.Unlock()
 		if err != nil || undisturbed {
-			return moves, p.whole, err
+			return moves, w, err
 		}
 	}
 	snapshotter := w.views[0].read.snapshotter()
 	if snapshotter == nil {
 		moves, err := f.execute(ctx, p, w)
-		return moves, p.whole, err
+		return moves, w, err
 	}
 	snap, release, err := guardSnapshot(ctx, snapshotter)
 	if err != nil {
-		return nil, false, fmt.Errorf("opening a snapshot: %w", err)
+		return nil, w, fmt.Errorf("opening a snapshot: %w", err)
 	}
 	defer release()
 	behind := f.catchUp(snap, following)
@@ -373,14 +385,14 @@ func (f *feed) read(ctx context.Context, w work) (moves []move, whole bool, err 
 	// has been announced by now.
 	extended, err := f.extend(ctx, w)
 	if err != nil {
-		return nil, false, err
+		return nil, w, err
 	}
 	if behind {
-		extended.setWhole()
+		extended.setWhole(nil)
 	}
 	p = planReads(extended)
 	moves, err = f.execute(snap, p, extended)
-	return moves, p.whole, err
+	return moves, extended, err
 }
 
 func guardSnapshot(ctx context.Context, s Snapshotter) (context.Context, func(), error) {
@@ -459,12 +471,12 @@ func (f *feed) extend(ctx context.Context, w work) (work, error) {
 	}
 	if late {
 		f.stats.WaitedOut++
-		ext.setWhole()
+		ext.setWhole(nil)
 	}
 	ext.pending.merge(f.pending)
 	for a := range f.announced {
 		if a.keys != nil {
-			ext.pending.add(a.keys)
+			ext.pending.add(a.keys, a.by)
 		}
 	}
 	return ext, nil

@@ -7,56 +7,77 @@ import (
 
 // pending gathers what sources have reported of one table and no read has
 // covered yet. It holds keys up to a bound, and beyond it just "the whole
-// table": then it costs no more memory however much is written. It has no lock
-// of its own.
+// table": then it costs no more memory however much is written. It remembers
+// which source was the first to report each, so that a change can be credited
+// to it. It has no lock of its own.
 type pending struct {
 	maxKeys int
-	keys    map[Key]struct{}
+	keys    map[Key]*sourceRun
 	whole   bool
+	wholeBy *sourceRun
 }
 
-// add gathers keys; nil means the whole table. It reports whether that made the
-// gathered keys overflow into a whole table.
-func (p *pending) add(keys []Key) (overflowed bool) {
+// add gathers keys; nil means the whole table. by is the source, nil for the
+// engine itself. It reports whether that made the gathered keys overflow into a
+// whole table.
+func (p *pending) add(keys []Key, by *sourceRun) (overflowed bool) {
 	switch {
-	case p.whole:
+	case p.whole && keys == nil:
 	case keys == nil:
-		p.setWhole()
+		p.setWhole(by)
+	case p.whole && len(p.keys)+len(keys) > p.maxKeys:
+		// The keys would only tell who is to be credited.
 	default:
 		if p.keys == nil {
-			p.keys = make(map[Key]struct{}, len(keys))
+			p.keys = make(map[Key]*sourceRun, len(keys))
 		}
 		for _, k := range keys {
-			p.keys[k] = struct{}{}
+			if _, ok := p.keys[k]; !ok {
+				p.keys[k] = by
+			}
 		}
 		if len(p.keys) > p.maxKeys {
-			p.setWhole()
+			p.setWhole(by)
+			p.keys = nil
 			return true
 		}
 	}
 	return false
 }
 
-func (p *pending) setWhole() { p.whole, p.keys = true, nil }
+func (p *pending) setWhole(by *sourceRun) {
+	if !p.whole {
+		p.whole, p.wholeBy = true, by
+	}
+}
 
 func (p *pending) empty() bool { return !p.whole && len(p.keys) == 0 }
 
 // take returns what was gathered and leaves nothing.
 func (p *pending) take() pending {
 	taken := *p
-	p.keys, p.whole = nil, false
+	p.keys, p.whole, p.wholeBy = nil, false, nil
 	return taken
 }
 
 // merge adds what another has gathered.
 func (p *pending) merge(o pending) {
 	if o.whole {
-		p.setWhole()
+		p.setWhole(o.wholeBy)
 	}
-	if len(o.keys) > 0 && !p.whole {
-		p.add(slices.Collect(maps.Keys(o.keys)))
+	for k, by := range o.keys {
+		p.add([]Key{k}, by)
 	}
 }
 
 // sorted returns the keys in order, so that events do not depend on chance.
 func (p *pending) sorted() []Key { return slices.Sorted(maps.Keys(p.keys)) }
+
+// credited returns the source that was the first to report the key, nil when it
+// was the engine, or is not known.
+func (p *pending) credited(k Key) *sourceRun {
+	if by, ok := p.keys[k]; ok {
+		return by
+	}
+	return p.wholeBy
+}

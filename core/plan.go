@@ -134,11 +134,11 @@ func (f *feed) execute(ctx context.Context, p plan, w work) ([]move, error) {
 			}
 		}
 		for _, v := range r.views {
-			t, err := v.advance(r, found, byKey, w.reloads[v], f)
+			t, err := v.advance(r, found, byKey, w.reloads[v].forget, f)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", v.describe(), err)
 			}
-			moves = append(moves, move{t: t, forget: w.reloads[v]})
+			moves = append(moves, move{t: t, how: w.reloads[v]})
 		}
 	}
 	return moves, nil

@@ -516,7 +516,7 @@ func (r *Registry) reloadAll(ctx context.Context, forget bool) error {
 		if f == nil {
 			return ErrNotStarted
 		}
-		marks = append(marks, f.reload(v, forget)...)
+		marks = append(marks, f.reload(v, reload{forget: forget})...)
 	}
 	return marks.Wait(ctx)
 }

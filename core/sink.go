@@ -39,7 +39,7 @@ func (s *sink) report(changes []Change) receipt {
 			if c.Table.Name == "" {
 				keys = nil // keys of every table are keys of none
 			}
-			r = append(r, f.report(keys))
+			r = append(r, f.report(keys, s.run))
 		}
 	}
 	return r
@@ -54,7 +54,7 @@ func (s *sink) Announce(changes ...Change) Announcement {
 			if c.Table.Name == "" {
 				keys = nil
 			}
-			a.parts = append(a.parts, f.announce(keys))
+			a.parts = append(a.parts, f.announce(keys, s.run))
 		}
 	}
 	return a

@@ -22,6 +22,7 @@ type sourceRun struct {
 	follows Following // nil: it announces, or promises less
 
 	reports atomic.Uint64
+	found   atomic.Uint64
 	done    chan struct{} // closed when Watch has returned for good
 
 	mu       sync.Mutex // guards what follows
@@ -43,6 +44,10 @@ type SourceStatus struct {
 	Err      error
 	// Reports counts the calls of Report and Confirm, Failures the losses.
 	Reports, Failures uint64
+	// Found counts the rows that were read to differ and that this source was the
+	// first to report. Beside a source that sees everything at once, a slower one
+	// finds nothing: what it finds, the other has missed.
+	Found uint64
 }
 
 func newSourceRun(eng *engine, s Source, place string) *sourceRun {
@@ -87,7 +92,7 @@ func (r *sourceRun) setWatching() {
 		read := f.reading
 		f.mu.Unlock()
 		if read {
-			f.report(nil)
+			f.report(nil, r)
 		}
 	}
 	r.settle()

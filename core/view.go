@@ -157,7 +157,7 @@ func (v *View) reload(ctx context.Context, forget bool) error {
 	if f == nil {
 		return fmt.Errorf("core: binding %q: %w", v.name, ErrNotStarted)
 	}
-	if err := f.reload(v, forget).Wait(ctx); err != nil {
+	if err := f.reload(v, reload{forget: forget}).Wait(ctx); err != nil {
 		return fmt.Errorf("core: reading binding %q again: %w", v.name, err)
 	}
 	return nil

@@ -84,7 +84,7 @@ func (v *View) Write(ctx context.Context, w Write) (Row, error) {
 	// reported once more here, so that the answer does not depend on one, and
 	// waited for.
 	keys := []Key{op.key}
-	if err := (receipt{f.report(keys)}).Wait(ctx); err != nil && ctx.Err() == nil {
+	if err := (receipt{f.report(keys, nil)}).Wait(ctx); err != nil && ctx.Err() == nil {
 		return Row{}, err
 	}
 	return op.result, nil

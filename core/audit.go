@@ -1,0 +1,100 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Drift is how a binding's rows differed from the database's, see
+// [View.Verify].
+type Drift struct {
+	// Missing are the keys of rows that the binding should have held, Extra of
+	// those it should not have held, Different of those it held otherwise.
+	Missing, Extra, Different []Key
+}
+
+// Len returns the number of rows that differed.
+func (d Drift) Len() int { return len(d.Missing) + len(d.Extra) + len(d.Different) }
+
+// audit notes what one Verify finds.
+type audit struct {
+	drift Drift
+	busy  bool // the table was under change of unknown extent
+}
+
+// auditAttempts is how often Verify tries to find the table at a moment when
+// it is known what is under way.
+const auditAttempts = 5
+
+// Verify compares the binding with the database, in one read, and returns how
+// they differ. What is being changed at that moment, and has been reported or
+// announced, is no difference. What differs is mended, with the events that it
+// amounts to. A binding whose sources see everything never drifts; see also
+// [SourceStatus], which tells what each source found first.
+//
+// The errors are those of [View.Resync], and one that says so when the
+// whole table was under change at each of several attempts.
+func (v *View) Verify(ctx context.Context) (Drift, error) {
+	f := v.feed.Load()
+	if f == nil {
+		return Drift{}, fmt.Errorf("core: binding %q: %w", v.name, ErrNotStarted)
+	}
+	for range auditAttempts {
+		a := &audit{}
+		if err := f.reload(v, reload{audits: []*audit{a}}).Wait(ctx); err != nil {
+			return Drift{}, fmt.Errorf("core: verifying binding %q: %w", v.name, err)
+		}
+		if !a.busy {
+			return a.drift, nil
+		}
+	}
+	return Drift{}, fmt.Errorf("core: verifying binding %q: %w", v.name, errBusy)
+}
+
+var errBusy = errors.New("the whole table was under change at each attempt")
+
+// credit counts what the batch found to differ: for the source that was first
+// to report it, and as drift where nobody had reported it. It is called before
+// the transitions are published.
+func credit(moves []move, covered work) {
+	credited := make(map[Key]struct{})
+	each := func(rows []Row) {
+		for _, r := range rows {
+			k := r.e.key
+			if _, ok := credited[k]; ok {
+				continue
+			}
+			credited[k] = struct{}{}
+			if by := covered.credited(k); by != nil {
+				by.found.Add(1)
+			}
+		}
+	}
+	for _, m := range moves {
+		e := &m.t.event
+		if m.how.forget || m.t.v.current.Load() == nil {
+			continue // all rows are new to a binding that begins
+		}
+		each(e.Created)
+		each(e.Updated)
+		each(e.Deleted)
+		for _, a := range m.how.audits {
+			a.busy = covered.whole
+			a.drift = Drift{
+				Missing:   unreported(e.Created, covered),
+				Extra:     unreported(e.Deleted, covered),
+				Different: unreported(e.Updated, covered),
+			}
+		}
+	}
+}
+
+func unreported(rows []Row, covered work) (keys []Key) {
+	for _, r := range rows {
+		if _, ok := covered.keys[r.e.key]; !ok {
+			keys = append(keys, r.e.key)
+		}
+	}
+	return keys
+}
