@@ -72,7 +72,7 @@ func (r *sourceRun) status() SourceStatus {
 	defer r.mu.Unlock()
 	return SourceStatus{
 		Name: r.source.Name(), Watching: r.watching, Since: r.since, Err: r.err,
-		Reports: r.reports.Load(), Failures: r.failures,
+		Reports: r.reports.Load(), Failures: r.failures, Found: r.found.Load(),
 	}
 }
 
