@@ -11,9 +11,14 @@ import (
 	"testing"
 	"time"
 
+	_ "github.com/jackc/pgx/v5/stdlib"
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
+	"github.com/uptrace/bun/schema"
 	_ "modernc.org/sqlite"
+
+	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 )
 
 func TestSeedProductsIsWhatTheContractSays(t *testing.T) {
@@ -74,7 +79,12 @@ func openSQLite(t *testing.T) *bun.DB {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db := bun.NewDB(sqldb, sqlitedialect.New())
+	return newDB(t, sqldb, sqlitedialect.New())
+}
+
+func newDB(t *testing.T, sqldb *sql.DB, d schema.Dialect) *bun.DB {
+	t.Helper()
+	db := bun.NewDB(sqldb, d)
 	t.Cleanup(func() {
 		if err := db.Close(); err != nil {
 			t.Error(err)
@@ -85,6 +95,54 @@ func openSQLite(t *testing.T) *bun.DB {
 
 func TestPrepareDatabaseSQLite(t *testing.T) {
 	testPrepareDatabase(t, openSQLite(t))
+}
+
+func TestPrepareDatabasePostgres(t *testing.T) {
+	db := openPostgres(t)
+	testPrepareDatabase(t, db)
+
+	t.Run("price keeps two decimals", func(t *testing.T) {
+		ctx := context.Background()
+		if _, err := db.ExecContext(ctx, "UPDATE products SET price = 12.345 WHERE id = 2"); err != nil {
+			t.Fatal(err)
+		}
+		var p Product
+		if err := db.NewSelect().Model(&p).Where("id = 2").Scan(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if p.Price != 12.35 {
+			t.Errorf("price is %v, want 12.35", p.Price)
+		}
+	})
+}
+
+// Several programs that start on one empty database must not fill it twice,
+// nor fail because another one made the table.
+func TestPrepareDatabaseAtTheSameTime(t *testing.T) {
+	db := openPostgres(t)
+	const programs, rows = 4, 30
+	errs := make(chan error, programs)
+	for range programs {
+		go func() { errs <- prepareDatabase(context.Background(), db, rows) }()
+	}
+	for range programs {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	n, err := db.NewSelect().Model((*Product)(nil)).Count(context.Background())
+	if err != nil || n != rows {
+		t.Errorf("got %d products (%v), want %d", n, err, rows)
+	}
+}
+
+func openPostgres(t *testing.T) *bun.DB {
+	t.Helper()
+	sqldb, err := sql.Open("pgx", pgtest.Shared(t).CreateDatabase(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newDB(t, sqldb, pgdialect.New())
 }
 
 // testPrepareDatabase holds for every dialect.

@@ -121,7 +121,7 @@ function drawVersion() {
     button.textContent = text;
     button.title = rows.version;
     button.ariaLabel = rows.loaded ? `Version ${rows.version}. Copy it.` : "No version yet";
-    if (rows.changes > 0) button.animate([{ color: "var(--thread)" }, {}], { duration: 1_200 });
+    if (rows.changes > 0) button.animate([{ color: "var(--mast-thread)" }, {}], { duration: 1_200 });
   }
   drawChanged();
 }
