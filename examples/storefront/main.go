@@ -1,0 +1,112 @@
+// Command storefront is a live record shop: products in a database, kept in
+// memory and served as REST, WebSocket and Server-Sent Events, with a page that
+// shows every change at once. See README.md for what to try.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// stopWithin bounds the whole way from a signal to the end of the program.
+const stopWithin = 4 * time.Second
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:8080", "the address to serve at; port 0 picks a free one")
+	dsn := flag.String("db", "", "the database: sqlite:PATH or postgres://…; empty for a new SQLite file in a temporary directory")
+	rows := flag.Int("rows", 1000, "how many products to fill an empty table with")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "storefront: unexpected argument %q\n", flag.Arg(0))
+		flag.Usage()
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, *addr, *dsn, *rows, func(url string) { fmt.Printf("storefront: serving at %s\n", url) }); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// run serves until ctx is done, and then ends streams, drains and returns.
+// serving is called once, with the URL, when requests are answered.
+func run(ctx context.Context, addr, dsn string, rows int, serving func(url string)) (err error) {
+	database, err := openDatabase(dsn)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, database.close()) }()
+
+	prepared := make(chan struct{})
+	go func() {
+		defer close(prepared)
+		prepareUntilDone(ctx, database, rows)
+	}()
+	defer func() { <-prepared }()
+	waitBriefly(ctx, prepared)
+
+	shop := newShop(database)
+	if err := shop.registry.Start(ctx); err != nil {
+		return fmt.Errorf("storefront: %w", err)
+	}
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return errors.Join(fmt.Errorf("storefront: %w", err), shop.registry.Shutdown(context.WithoutCancel(ctx)))
+	}
+	shop.echo.Listener = listener
+	served := make(chan error, 1)
+	go func() { served <- shop.echo.Start("") }()
+	serving("http://" + listener.Addr().String() + "/")
+
+	select {
+	case err := <-served:
+		return errors.Join(fmt.Errorf("storefront: serving: %w", err), shop.registry.Shutdown(context.WithoutCancel(ctx)))
+	case <-ctx.Done():
+	}
+	// Streams first: the HTTP server's own Shutdown waits for open SSE
+	// requests and does not know of WebSockets.
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+	defer cancel()
+	err = errors.Join(shop.registry.Shutdown(end), shop.echo.Shutdown(end))
+	if serr := <-served; !errors.Is(serr, http.ErrServerClosed) {
+		err = errors.Join(err, serr)
+	}
+	return err
+}
+
+// prepareUntilDone prepares the database, again and again while it is away:
+// the shop opens without it and fills its shelves when it comes.
+func prepareUntilDone(ctx context.Context, database *database, rows int) {
+	for wait := 200 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
+		err := prepareDatabase(ctx, database.db, rows)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		slog.Warn("the database cannot be prepared yet", slog.Any("error", err), slog.Duration("again in", wait))
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// waitBriefly waits for the database to be prepared, so that a usual start
+// finds its table, and goes on without it after a while.
+func waitBriefly(ctx context.Context, prepared <-chan struct{}) {
+	select {
+	case <-prepared:
+	case <-time.After(5 * time.Second):
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/go-playground/validator/v10"
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/examples/storefront/web"
+	"github.com/binderyhq/bindery/sources/bunsource"
+	"github.com/binderyhq/bindery/transports/rest"
+	"github.com/binderyhq/bindery/transports/sse"
+	"github.com/binderyhq/bindery/transports/websocket"
+)
+
+// shop is the program as it is assembled.
+type shop struct {
+	echo     *echo.Echo
+	registry *core.Registry
+}
+
+func newShop(database *database) *shop {
+	db := database.db
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.Server.ReadHeaderTimeout = 10 * time.Second
+	e.Validator = &rowValidator{validator.New(validator.WithRequiredStructEnabled())}
+	e.Use(middleware.Recover())
+
+	reg := core.NewRegistry()
+	reg.Add(
+		bunsource.Bind[Product](db, "products",
+			core.Where(filter.Eq("active", true)), core.Writable(), core.RowsMayLeave()),
+		bunsource.Bind[Product](db, "everything"),
+		bunsource.Bind[Product](db, "cheapest",
+			core.Where(filter.Eq("active", true)), core.OrderBy("price"), core.Limit(10)),
+	)
+	reg.Watch(bunsource.Hooks(db))
+	reg.Watch(database.others...)
+	reg.Serve(
+		rest.New(e.Group("/api")),
+		sse.New(e.Group("/events")),
+		websocket.New(e.Group("/ws")),
+	)
+
+	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
+	e.GET("/readyz", func(c echo.Context) error { return readiness(c, reg) })
+	page := echo.WrapHandler(web.Handler())
+	e.GET("/", page)
+	e.GET("/:file", page)
+	return &shop{echo: e, registry: reg}
+}
+
+// readiness answers 503 until every binding has loaded. A database that goes
+// away later does not turn it back: the shop goes on from memory, and says so.
+func readiness(c echo.Context, reg *core.Registry) error {
+	rd := reg.Ready()
+	body := map[string]any{"status": "ready"}
+	code := http.StatusOK
+	switch {
+	case !rd.Ready:
+		code = http.StatusServiceUnavailable
+		body = map[string]any{"status": "loading", "loading": rd.Loading}
+		c.Response().Header().Set("Retry-After", "1")
+	case len(rd.Stale) > 0:
+		body = map[string]any{"status": "stale", "stale": rd.Stale}
+	}
+	c.Response().Header().Set("Cache-Control", "no-store")
+	return c.JSON(code, body)
+}
+
+// rowValidator is Echo's validator: the rest transport asks it before it
+// writes.
+type rowValidator struct{ v *validator.Validate }
+
+func (r *rowValidator) Validate(row any) error { return r.v.Struct(row) }
