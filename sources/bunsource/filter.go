@@ -8,25 +8,28 @@ import (
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
 
-	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// whereExpr returns a filter as a condition for Bun's Where, with the args for
-// its placeholders. Where [filter.IsExact] holds, the database finds exactly
-// the rows for which Go's evaluation is true: the literals are written so that
+// where returns a filter as a condition for Bun's Where, with the args for its
+// placeholders. Where [filter.IsExact] holds, the database finds exactly the
+// rows for which Go's evaluation is true: the literals are written so that
 // nothing is rounded, truncated or reinterpreted on the way.
 //
 // The error names a column that the schema lacks, or a literal that does not
 // convert to its column's kind; a filter that was checked has neither.
-func whereExpr(d dialect.Name, s *core.Schema, e filter.Expr) (query string, args []any, err error) {
-	return whereColumns(d, e, func(name string) (whereColumn, bool) {
-		i := s.Column(name)
+func (m *model) where(e filter.Expr) (query string, args []any, err error) {
+	return whereColumns(m.db.Dialect().Name(), e, func(name string) (whereColumn, bool) {
+		i := m.schema.Column(name)
 		if i < 0 {
 			return whereColumn{}, false
 		}
-		return whereColumn{name: name, kind: s.Columns[i].Kind}, true
+		c := whereColumn{name: name, kind: m.schema.Columns[i].Kind}
+		if facts := m.columns[i].facts; facts.Known {
+			c.sqlType = facts.SQLType
+		}
+		return c, true
 	})
 }
 

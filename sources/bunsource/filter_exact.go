@@ -39,7 +39,7 @@ type columnFacts struct {
 //     Scanner of one's own may do anything;
 //   - the database compares as package value does. Text is equal under a
 //     deterministic collation, and in order only under one that compares bytes;
-//   - the literals of [whereExpr] reach the database unaltered.
+//   - the literals of [model.where] reach the database unaltered.
 //
 // In SQLite, values are taken to be of the storage class that the column's
 // declaration asks for. Whoever stores a blob in a column of texts, or a text
