@@ -1,0 +1,60 @@
+// Package bunsource is Bindery for [Bun]: it binds Bun models ([Bind]) and
+// reports what a program writes through Bun ([Hooks]).
+//
+// # Setup
+//
+// Open the database with [Open], or with [OpenConnector] for drivers that are
+// configured in code, and watch it with [Hooks]. The driver is then wrapped:
+// whatever this process commits is seen, and seen exactly when it has become
+// visible, no matter how it was written: by Bun's queries, Bulk, upserts,
+// RETURNING, raw SQL, RunInTx or BeginTx with any context, nested
+// transactions, prepared statements, writing statements in Query and QueryRow,
+// BEGIN and COMMIT as text, or the *sql.DB without Bun.
+//
+// A *bun.DB that was opened elsewhere can be given to [Hooks] as it is. Then
+// there is only Bun's query hook, and the promises are weaker:
+//
+//   - A statement with the context of a transaction is reported at the commit.
+//     Any other is reported at once, and again when the transactions that were
+//     open have ended, because it may have been part of one.
+//   - A writing statement in Query or QueryRow of the *bun.DB commits when its
+//     rows are closed, which nobody tells: it is reported several times in the
+//     minute that follows.
+//   - Prepared statements, and writes to the *sql.DB without Bun, are not seen.
+//
+// # Delivery
+//
+// A statement is reported by key where its text, with its arguments, proves
+// which keys it touches: an INSERT with the keys among its values; an UPDATE or
+// DELETE whose conditions, joined by AND, bind the key to values (WherePK and
+// Bulk do); and whatever returns its key in RETURNING, as Bun's INSERT does for
+// keys that the database makes. Otherwise the whole table is reported; where
+// even the table is unclear (CALL, DO, most DDL), every table. A statement that
+// changed no row is not reported. Text is understood as SQLite, Postgres and
+// MySQL write it; with any other dialect each write reports every table.
+//
+// What a transaction writes is gathered and announced just before the commit,
+// and confirmed when the commit has returned; so is a statement of its own
+// that may change more than one row. A rollback reports nothing. Where the
+// answer to a commit is lost, it is taken to have happened, and is reported
+// again several times in the minute that follows.
+//
+// # Reading one's own writes
+//
+// A write through Bun returns when the bindings that it concerns have caught
+// up, within [HooksConfig].WaitTimeout and the write's context; see
+// [HooksConfig].Async. It does not wait inside a transaction, nor while it
+// holds the pool's last connection, which the engine needs to read. Writes
+// to the *sql.DB without Bun do not wait.
+//
+// # Limits
+//
+// The hooks see what this process sends, not what the database does by itself:
+// triggers, foreign keys with ON DELETE CASCADE or SET NULL, rules, functions
+// that write when they are selected, and other processes stay unseen. Nor do
+// they know what a view shows, so a bound view is not updated by writes to its
+// tables, a bound table not by writes to a view of it or to one of its
+// partitions. Add a source that sees such changes: pollsource for any database.
+//
+// [Bun]: https://bun.uptrace.dev
+package bunsource

@@ -1,0 +1,71 @@
+package bunsource
+
+import (
+	"context"
+	"database/sql/driver"
+	"io"
+)
+
+// wrappedConnector makes connections that tell the tracker what they commit.
+type wrappedConnector struct {
+	inner   driver.Connector
+	tracker *tracker
+}
+
+var (
+	_ driver.Connector = (*wrappedConnector)(nil)
+	_ io.Closer        = (*wrappedConnector)(nil)
+)
+
+// Connect implements [driver.Connector].
+func (c *wrappedConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	inner, err := c.inner.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return newConn(inner, c.tracker), nil
+}
+
+// Driver implements [driver.Connector].
+func (c *wrappedConnector) Driver() driver.Driver {
+	return &wrappedDriver{inner: c.inner.Driver(), tracker: c.tracker}
+}
+
+// Close closes the connector, where it can be closed; [sql.DB.Close] calls it.
+func (c *wrappedConnector) Close() error {
+	if closer, ok := c.inner.(io.Closer); ok {
+		return closer.Close()
+	}
+	return nil
+}
+
+// wrappedDriver is what [sql.DB.Driver] returns for a wrapped connector. By it
+// the tracker of a *sql.DB is found.
+type wrappedDriver struct {
+	inner   driver.Driver
+	tracker *tracker
+}
+
+// Open implements [driver.Driver].
+func (d *wrappedDriver) Open(name string) (driver.Conn, error) {
+	inner, err := d.inner.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return newConn(inner, d.tracker), nil
+}
+
+// Unwrap returns the driver inside.
+func (d *wrappedDriver) Unwrap() driver.Driver { return d.inner }
+
+// dsnConnector connects a driver that makes no connectors of its own.
+type dsnConnector struct {
+	driver driver.Driver
+	dsn    string
+}
+
+// Connect implements [driver.Connector].
+func (c dsnConnector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
+
+// Driver implements [driver.Connector].
+func (c dsnConnector) Driver() driver.Driver { return c.driver }

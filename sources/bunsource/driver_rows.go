@@ -1,0 +1,121 @@
+package bunsource
+
+import (
+	"database/sql/driver"
+	"errors"
+	"io"
+	"reflect"
+)
+
+// rows are the rows of a statement that writes. Such a statement is over, and
+// committed if it is a transaction of its own, when they are closed.
+type rows struct {
+	inner driver.Rows
+	x     *execution
+	takes bool // the rows hold keys
+	ended bool // the first result was read to its end
+	err   error
+}
+
+var (
+	_ driver.RowsNextResultSet              = (*rows)(nil)
+	_ driver.RowsColumnTypeScanType         = (*rows)(nil)
+	_ driver.RowsColumnTypeDatabaseTypeName = (*rows)(nil)
+	_ driver.RowsColumnTypeLength           = (*rows)(nil)
+	_ driver.RowsColumnTypeNullable         = (*rows)(nil)
+	_ driver.RowsColumnTypePrecisionScale   = (*rows)(nil)
+)
+
+func newRows(inner driver.Rows, x *execution) *rows {
+	x.open = true
+	return &rows{inner: inner, x: x, takes: x.eff.takesRows()}
+}
+
+// Columns implements [driver.Rows].
+func (r *rows) Columns() []string { return r.inner.Columns() }
+
+// Next implements [driver.Rows].
+func (r *rows) Next(dest []driver.Value) error {
+	err := r.inner.Next(dest)
+	switch {
+	case err == nil:
+		if r.takes && !r.ended {
+			r.x.eff.takeRow(r.inner.Columns, dest)
+		}
+	case errors.Is(err, io.EOF):
+		r.ended = true
+	default:
+		r.err = err
+	}
+	return err
+}
+
+// Close implements [driver.Rows].
+func (r *rows) Close() error {
+	err := r.inner.Close()
+	if r.err == nil {
+		r.err = err
+	}
+	if r.takes && r.ended && r.err == nil {
+		r.x.eff.settle()
+	}
+	r.x.finish(nil, r.err)
+	r.x.release()
+	return err
+}
+
+// HasNextResultSet implements [driver.RowsNextResultSet].
+func (r *rows) HasNextResultSet() bool {
+	next, ok := r.inner.(driver.RowsNextResultSet)
+	return ok && next.HasNextResultSet()
+}
+
+// NextResultSet implements [driver.RowsNextResultSet].
+func (r *rows) NextResultSet() error {
+	next, ok := r.inner.(driver.RowsNextResultSet)
+	if !ok {
+		return io.EOF
+	}
+	r.takes = r.takes && r.ended
+	return next.NextResultSet()
+}
+
+// ColumnTypeScanType implements [driver.RowsColumnTypeScanType].
+func (r *rows) ColumnTypeScanType(i int) reflect.Type {
+	if c, ok := r.inner.(driver.RowsColumnTypeScanType); ok {
+		return c.ColumnTypeScanType(i)
+	}
+	return reflect.TypeFor[any]()
+}
+
+// ColumnTypeDatabaseTypeName implements [driver.RowsColumnTypeDatabaseTypeName].
+func (r *rows) ColumnTypeDatabaseTypeName(i int) string {
+	if c, ok := r.inner.(driver.RowsColumnTypeDatabaseTypeName); ok {
+		return c.ColumnTypeDatabaseTypeName(i)
+	}
+	return ""
+}
+
+// ColumnTypeLength implements [driver.RowsColumnTypeLength].
+func (r *rows) ColumnTypeLength(i int) (length int64, ok bool) {
+	if c, ok := r.inner.(driver.RowsColumnTypeLength); ok {
+		return c.ColumnTypeLength(i)
+	}
+	return 0, false
+}
+
+// ColumnTypeNullable implements [driver.RowsColumnTypeNullable].
+func (r *rows) ColumnTypeNullable(i int) (nullable, ok bool) {
+	if c, ok := r.inner.(driver.RowsColumnTypeNullable); ok {
+		return c.ColumnTypeNullable(i)
+	}
+	return false, false
+}
+
+// ColumnTypePrecisionScale implements [driver.RowsColumnTypePrecisionScale].
+func (r *rows) ColumnTypePrecisionScale(i int) (precision, scale int64, ok bool) {
+	if c, ok := r.inner.(driver.RowsColumnTypePrecisionScale); ok {
+		return c.ColumnTypePrecisionScale(i)
+	}
+	return 0, 0, false
+}

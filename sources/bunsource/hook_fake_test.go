@@ -1,0 +1,190 @@
+package bunsource
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+// fakeSink records what a source reports. It judges a report as the engine
+// would: by what a fresh connection reads at that moment.
+type fakeSink struct {
+	read func() state // reads all tables on a connection of its own
+
+	mu       sync.Mutex
+	schemas  []core.Schema
+	changed  chan struct{}
+	watching chan struct{}
+	open     map[*fakeAnnouncement]bool
+	reports  []fakeReport
+	wait     func(context.Context) error // of the receipts
+}
+
+// state is what the tables hold: rows as text, by table and key.
+type state map[core.Table]map[core.Key]string
+
+// fakeReport is one report, and what could be read when it came.
+type fakeReport struct {
+	changes []core.Change
+	seen    state
+}
+
+func newFakeSink(read func() state, schemas ...core.Schema) *fakeSink {
+	return &fakeSink{
+		read: read, schemas: schemas,
+		changed: make(chan struct{}), watching: make(chan struct{}, 1), open: map[*fakeAnnouncement]bool{},
+	}
+}
+
+func (s *fakeSink) Tables() ([]core.Schema, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.schemas), s.changed
+}
+
+func (s *fakeSink) bind(schema core.Schema) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.schemas = append(s.schemas, schema)
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+func (s *fakeSink) Report(changes ...core.Change) core.Receipt {
+	var seen state
+	if s.read != nil {
+		seen = s.read()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reports = append(s.reports, fakeReport{changes: changes, seen: seen})
+	return fakeReceipt{s}
+}
+
+func (s *fakeSink) Announce(changes ...core.Change) core.Announcement {
+	a := &fakeAnnouncement{sink: s, changes: changes}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open[a] = true
+	return a
+}
+
+func (s *fakeSink) Watching() { s.watching <- struct{}{} }
+
+func (s *fakeSink) Lost(error) {}
+
+// take returns the reports and forgets them.
+func (s *fakeSink) take() []fakeReport {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := s.reports
+	s.reports = nil
+	return out
+}
+
+func (s *fakeSink) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.reports)
+}
+
+func (s *fakeSink) announced() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.open)
+}
+
+type fakeAnnouncement struct {
+	sink    *fakeSink
+	changes []core.Change
+}
+
+func (a *fakeAnnouncement) close() bool {
+	a.sink.mu.Lock()
+	defer a.sink.mu.Unlock()
+	was := a.sink.open[a]
+	delete(a.sink.open, a)
+	return was
+}
+
+func (a *fakeAnnouncement) Confirm(changes ...core.Change) core.Receipt {
+	if !a.close() {
+		return fakeReceipt{a.sink}
+	}
+	if len(changes) == 0 {
+		changes = a.changes
+	}
+	return a.sink.Report(changes...)
+}
+
+func (a *fakeAnnouncement) Withdraw() { a.close() }
+
+type fakeReceipt struct{ sink *fakeSink }
+
+func (r fakeReceipt) Wait(ctx context.Context) error {
+	r.sink.mu.Lock()
+	wait := r.sink.wait
+	r.sink.mu.Unlock()
+	if wait == nil {
+		return nil
+	}
+	return wait(ctx)
+}
+
+// covers reports whether one of the changes may mean the row.
+func covers(changes []core.Change, table core.Table, key core.Key) bool {
+	for _, c := range changes {
+		if (c.Table.Name == "" || c.Table == table) && (c.Keys == nil || slices.Contains(c.Keys, key)) {
+			return true
+		}
+	}
+	return false
+}
+
+// unreported returns the rows that changed although no report told of them
+// after a reader could see them as they are now.
+func unreported(before, after state, reports []fakeReport) []string {
+	var out []string
+	for table := range after {
+		keys := maps.Clone(before[table])
+		if keys == nil {
+			keys = map[core.Key]string{}
+		}
+		maps.Copy(keys, after[table])
+		for key := range keys {
+			was, had := before[table][key]
+			is, has := after[table][key]
+			if was == is && had == has {
+				continue
+			}
+			if !slices.ContainsFunc(reports, func(r fakeReport) bool {
+				row, there := r.seen[table][key]
+				return covers(r.changes, table, key) && row == is && there == has
+			}) {
+				out = append(out, fmt.Sprintf("%s %s: %q became %q", table, key, was, is))
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// startWatching runs a source's Watch until the test is over.
+func startWatching(t testing.TB, s core.Source, sink *fakeSink) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Watch(ctx, sink) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Watch: %v", err)
+		}
+	})
+	<-sink.watching
+}

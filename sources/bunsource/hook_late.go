@@ -1,0 +1,75 @@
+package bunsource
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+// lateSteps are the times between the reports of a change of which nobody
+// says when it becomes visible: a commit whose answer was lost may still be
+// made by the server, and without the driver wrapper the end of a writing
+// db.Query is not seen.
+var lateSteps = [...]time.Duration{100 * time.Millisecond, time.Second, 10 * time.Second, time.Minute}
+
+// lateChanges are such changes. New ones start the steps anew for all.
+type lateChanges struct {
+	mu     sync.Mutex
+	tables []core.Table
+	wake   chan struct{} // holds one token when tables were added
+}
+
+// add adds changes, as whole tables: they are rare.
+func (l *lateChanges) add(changes []core.Change) {
+	l.mu.Lock()
+	for _, c := range changes {
+		if !slices.Contains(l.tables, c.Table) {
+			l.tables = append(l.tables, c.Table)
+		}
+	}
+	l.mu.Unlock()
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run reports late changes until ctx is done.
+func (l *lateChanges) run(ctx context.Context, sink core.Sink) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	timer.Stop()
+	for step := 0; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.wake:
+			step = 0
+			timer.Reset(lateSteps[step])
+		case <-timer.C:
+			if changes := l.take(step == len(lateSteps)-1); len(changes) > 0 {
+				sink.Report(changes...)
+			}
+			if step++; step < len(lateSteps) {
+				timer.Reset(lateSteps[step])
+			}
+		}
+	}
+}
+
+// take returns the changes, and forgets them after the last step.
+func (l *lateChanges) take(last bool) []core.Change {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make([]core.Change, len(l.tables))
+	for i, t := range l.tables {
+		out[i].Table = t
+	}
+	if last && len(l.wake) == 0 {
+		l.tables = nil
+	}
+	return out
+}

@@ -1,0 +1,101 @@
+package bunsource
+
+import (
+	"database/sql"
+	"reflect"
+	"strings"
+
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/schema"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+// modelKey is where Bun puts the keys that the database makes: the key field
+// of the model of an INSERT. It serves where the rows themselves are not seen.
+type modelKey struct {
+	field *schema.Field
+	value reflect.Value // the struct, or the slice
+}
+
+// modelKeyOf returns the key of a model that is inserted into the table, if
+// all of it is still to be made: only then is a key that is there afterwards
+// certain to be the database's answer. It returns nil otherwise.
+func modelKeyOf(model bun.Model, table tableName) *modelKey {
+	tm, ok := model.(bun.TableModel)
+	if !ok || len(tm.Table().PKs) != 1 || !strings.EqualFold(tm.Table().Name, table.name) {
+		return nil
+	}
+	m := &modelKey{field: tm.Table().PKs[0], value: reflect.ValueOf(tm.Value())}
+	if m.value.Kind() != reflect.Pointer || m.value.IsNil() {
+		return nil
+	}
+	m.value = m.value.Elem()
+	for i := range m.len() {
+		if el := m.at(i); !el.IsValid() || !m.field.HasZeroValue(el) {
+			return nil
+		}
+	}
+	return m
+}
+
+func (m *modelKey) len() int {
+	switch m.value.Kind() {
+	case reflect.Slice:
+		return m.value.Len()
+	case reflect.Struct:
+		return 1
+	default:
+		return 0
+	}
+}
+
+// at returns a struct, or the zero Value for a nil pointer.
+func (m *modelKey) at(i int) reflect.Value {
+	v := m.value
+	if v.Kind() == reflect.Slice {
+		v = v.Index(i)
+	}
+	if v.Kind() == reflect.Pointer {
+		v = v.Elem()
+	}
+	return v
+}
+
+// settle takes over the keys, if each row that changed has left one.
+func (m *modelKey) settle(e *effect, res sql.Result) {
+	if res == nil || m.len() == 0 || m.len() > maxKeys {
+		return
+	}
+	if n, err := res.RowsAffected(); err != nil || int(n) != m.len() {
+		return
+	}
+	for i := range m.len() {
+		if el := m.at(i); !el.IsValid() || m.field.HasZeroValue(el) {
+			return
+		}
+	}
+	for i := range e.tables {
+		for j := range e.tables[i].bound {
+			b := &e.tables[i].bound[j]
+			if b.known || len(b.schema.Key) != 1 || b.schema.Key[0] != m.field.Name {
+				continue
+			}
+			if keys, ok := m.keys(b.schema); ok {
+				b.keys, b.known = keys, true
+			}
+		}
+	}
+}
+
+func (m *modelKey) keys(s *core.Schema) ([]core.Key, bool) {
+	keys := make([]core.Key, m.len())
+	for i := range keys {
+		key, err := s.MakeKey(m.field.Value(m.at(i)).Interface())
+		if err != nil {
+			return nil, false
+		}
+		keys[i] = key
+	}
+	return keys, true
+}

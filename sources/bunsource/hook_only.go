@@ -1,0 +1,312 @@
+package bunsource
+
+import (
+	"context"
+	"database/sql/driver"
+	"runtime"
+	"sync"
+
+	"github.com/uptrace/bun"
+)
+
+// Without the driver wrapper the hook knows a transaction by its context
+// alone. A statement given that context is reported at the commit; any other
+// may be part of any transaction that is open, so it is reported at once and
+// again whenever one of them has ended.
+
+// aloneStmt is a writing statement that only the hook sees.
+type aloneStmt struct {
+	eff    effect
+	ann    *announced
+	tx     *txRecord // whose context it has, or nil
+	model  *modelKey // where a generated key will be, or nil
+	ends   bool      // the text may end a transaction
+	answer bool      // it has RETURNING
+	done   bool
+
+	cleanup runtime.Cleanup // in case nobody says that it has run
+}
+
+// aloneTx is a transaction that only the hook sees.
+type aloneTx struct {
+	id      uint64
+	cleanup runtime.Cleanup
+
+	mu      sync.Mutex // guards what follows
+	pending changeSet
+	running map[*aloneStmt]struct{}
+	ended   bool
+}
+
+// enter adds a statement to the transaction, unless that has ended.
+func (t *aloneTx) enter(a *aloneStmt) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ended {
+		return false
+	}
+	if t.running == nil {
+		t.running = make(map[*aloneStmt]struct{})
+	}
+	t.running[a] = struct{}{}
+	return true
+}
+
+// leave notes that a statement of the transaction has run. It reports false
+// when the transaction has ended before.
+func (t *aloneTx) leave(a *aloneStmt) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.running, a)
+	if t.ended {
+		return false
+	}
+	a.eff.addTo(&t.pending)
+	return true
+}
+
+// gathered returns a copy of what the transaction has written. end ends it.
+func (t *aloneTx) gathered(end bool) *changeSet {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := &changeSet{}
+	if t.ended {
+		return c
+	}
+	t.ended = end
+	c.merge(&t.pending)
+	for a := range t.running {
+		a.eff.addTo(c)
+	}
+	return c
+}
+
+// strayChanges are changes of statements whose transaction is not known, while
+// transactions are open that may be theirs.
+type strayChanges struct {
+	mu      sync.Mutex
+	last    uint64              // the youngest transaction
+	open    map[uint64]struct{} // those in flight
+	changes changeSet
+	upTo    uint64 // the youngest transaction that the changes may belong to
+}
+
+func (s *strayChanges) begin() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last++
+	if s.open == nil {
+		s.open = make(map[uint64]struct{})
+	}
+	s.open[s.last] = struct{}{}
+	return s.last
+}
+
+// end ends a transaction and returns what is to be reported again.
+func (s *strayChanges) end(id uint64) *changeSet {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := &changeSet{}
+	if _, ok := s.open[id]; !ok {
+		return c
+	}
+	delete(s.open, id)
+	c.merge(&s.changes)
+	for other := range s.open {
+		if other <= s.upTo {
+			return c
+		}
+	}
+	s.changes.clear()
+	return c
+}
+
+// add keeps changes until the transactions that are open now have ended.
+func (s *strayChanges) add(e *effect) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.open) > 0 {
+		e.addTo(&s.changes)
+		s.upTo = s.last
+	}
+}
+
+// afterBegin notes that Bun has begun a transaction.
+func (h *queryHook) afterBegin(tx *txRecord) {
+	tx.mu.Lock()
+	seen := tx.conn != nil
+	tx.mu.Unlock()
+	// A result means that BEGIN was executed as a statement, whose context
+	// nobody keeps.
+	if seen || tx.event.Err != nil || tx.event.Result != nil || tx.alone != nil {
+		return
+	}
+	t := h.tracker
+	id := t.stray.begin()
+	tx.alone = &aloneTx{id: id}
+	// A transaction whose context was cancelled ends without a word to Bun, if
+	// nobody calls Rollback. It has ended when nobody holds it any more.
+	tx.alone.cleanup = runtime.AddCleanup(tx, func(id uint64) { t.endStray(id) }, id)
+}
+
+func (t *tracker) endStray(id uint64) []awaited {
+	c := t.stray.end(id)
+	if c.empty() {
+		return nil
+	}
+	return t.confirm(nil, c.changes(t.boundTables()))
+}
+
+// before announces what a statement may commit.
+func (h *queryHook) before(ctx context.Context, rec *stmtRecord) {
+	e := rec.event
+	tx := txRecordOf(ctx)
+	if e.IQuery == nil && (e.Query == "COMMIT" || e.Query == "ROLLBACK") && tx != nil {
+		rec.alone = &aloneStmt{ends: true}
+		if e.Query == "COMMIT" && tx.alone != nil {
+			if changes := tx.alone.gathered(false).changes(h.tracker.boundTables()); !single(changes) {
+				rec.alone.ann = h.tracker.announce(changes)
+			}
+		}
+		return
+	}
+	a := h.judge(e)
+	if a == nil {
+		return
+	}
+	rec.alone = a
+	if tx != nil && tx.alone != nil && tx.alone.enter(a) {
+		a.tx = tx
+		return
+	}
+	if !a.eff.atomic() {
+		a.ann = h.tracker.announce(a.eff.changes())
+	}
+	// When a model panics while it is scanned, AfterQuery does not come. Then
+	// the record is all that is left of the statement.
+	t := h.tracker
+	a.cleanup = runtime.AddCleanup(rec, func(a *aloneStmt) { t.confirm(a.ann, a.eff.changes()) }, a)
+}
+
+// judge says what a statement writes; nil: nothing.
+func (h *queryHook) judge(e *bun.QueryEvent) *aloneStmt {
+	p := h.tracker.parse(e.Query)
+	if p == nil {
+		return nil
+	}
+	defer p.release()
+	a := &aloneStmt{eff: effectOf(p, h.tracker.boundTables(), nil)}
+	for i := range p.ops {
+		switch o := &p.ops[i]; o.kind {
+		case opCommit, opCommitChain, opCommitImplicit, opRelease, opUnknown:
+			a.ends = true
+		case opWrite:
+			a.answer = !o.write.returning.empty()
+			if a.eff.counted && o.write.verb == verbInsert {
+				a.model = modelKeyOf(e.Model, o.write.target)
+			}
+		}
+	}
+	return a
+}
+
+// after reports a statement that has run, and returns what to wait for.
+func (h *queryHook) after(rec *stmtRecord) []awaited {
+	t, e := h.tracker, rec.event
+	if rec.alone == nil && t.wrapped {
+		// It went to another database handle, by a ConnResolver, or never left.
+		rec.alone = h.judge(e)
+	}
+	a := rec.alone
+	if a == nil || a.done {
+		return nil
+	}
+	a.done = true
+	a.cleanup.Stop()
+	if e.Err == nil {
+		h.learn(a, e)
+	}
+	if a.ends {
+		// COMMIT as a statement: of which transaction, the hook cannot know.
+		a.eff.addAny()
+		t.reportLater(a.eff.changes())
+	}
+	if a.tx != nil {
+		if a.tx.alone.leave(a) {
+			if a.ends {
+				return t.confirm(nil, a.eff.changes())
+			}
+			return nil
+		}
+	}
+	changes := a.eff.changes()
+	waits := t.confirm(a.ann, changes)
+	t.stray.add(&a.eff)
+	rowsOpen := e.IQuery == nil && e.Result == nil && e.Err == nil // db.Query: it commits when they are closed
+	if rowsOpen || e.Err != nil && inDoubt(e.Err) {
+		t.reportLater(changes)
+	}
+	return waits
+}
+
+// addAny makes the effect that on every table.
+func (e *effect) addAny() { e.any = true }
+
+// learn takes from the event what the text did not say.
+func (h *queryHook) learn(a *aloneStmt, e *bun.QueryEvent) {
+	// What Bun has scanned it counts itself, which tells nothing when there
+	// was nothing to scan.
+	if _, scanned := e.Result.(driver.RowsAffected); !scanned || a.answer {
+		a.eff.learn(h.tracker, e.Result)
+	}
+	if a.model != nil {
+		a.model.settle(&a.eff, e.Result)
+	}
+}
+
+// afterEnd reports a transaction that Bun has committed or rolled back.
+func (h *queryHook) afterEnd(tx *txRecord, rec *stmtRecord) []awaited {
+	t, e := h.tracker, rec.event
+	var ann *announced
+	if rec.alone != nil {
+		if rec.alone.done {
+			return nil
+		}
+		rec.alone.done = true
+		ann = rec.alone.ann
+	}
+	if tx.alone == nil {
+		ann.withdraw()
+		return nil
+	}
+	if e.Result != nil { // executed as a statement, on some connection
+		ann.withdraw()
+		if e.Query == "ROLLBACK" {
+			return nil
+		}
+		return t.confirm(nil, t.boundTables().everything())
+	}
+	over := e.Query == "ROLLBACK" || e.Err == nil
+	gathered := tx.alone.gathered(over)
+	changes := gathered.changes(t.boundTables())
+	// After a rollback as well: a statement with the context of the transaction
+	// may have run beside it.
+	waits := t.confirm(ann, changes)
+	if e.Err != nil && inDoubt(e.Err) {
+		t.reportLater(changes)
+	}
+	if e.Query == "ROLLBACK" {
+		waits = nil
+	}
+	if !over {
+		return waits
+	}
+	if outer := tx.outer; outer != nil && outer.alone != nil {
+		outer.alone.mu.Lock()
+		outer.alone.pending.merge(gathered)
+		outer.alone.mu.Unlock()
+	}
+	tx.alone.cleanup.Stop()
+	t.endStray(tx.alone.id)
+	return waits
+}

@@ -1,0 +1,160 @@
+package bunsource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+	"weak"
+
+	"github.com/uptrace/bun"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+// DefaultWaitTimeout is how long a write waits for its bindings unless
+// [HooksConfig] says otherwise.
+const DefaultWaitTimeout = 2 * time.Second
+
+// HooksConfig configures [Hooks]. The zero value is what most programs want.
+type HooksConfig struct {
+	// Async lets writes return without waiting for the bindings that they
+	// concern. By default whoever has written through Bun reads his own write.
+	Async bool
+
+	// WaitTimeout bounds that wait; the context of the write does as well. The
+	// write has been made in any case: when the wait ends early it returns as
+	// if nothing were wrong, and a warning is logged. 0 means
+	// [DefaultWaitTimeout]; less is refused.
+	WaitTimeout time.Duration
+
+	// Database names the database of a *bun.DB that [Open] has not made, as
+	// [Named] does. It must be set before anything is bound on it.
+	Database string
+
+	// Logger takes the warnings. nil means [slog.Default].
+	Logger *slog.Logger
+}
+
+// HookSource reports what this process writes through a *bun.DB. It sees
+// every table of the database; see the package's documentation for what it
+// cannot see.
+type HookSource struct {
+	tracker *tracker
+	cfg     HooksConfig
+	err     error // what is wrong with the configuration
+
+	count  atomic.Uint64 // the waits that ended too early
+	streak atomic.Bool   // the last one did
+}
+
+var (
+	_ core.Source = (*HookSource)(nil)
+	_ core.Scoped = (*HookSource)(nil)
+)
+
+// Hooks returns the source of what is written through db, and through the
+// *sql.DB inside it if that has a wrapped driver ([Open], [OpenConnector],
+// [WrapConnector]). At most one config is given.
+//
+// A *bun.DB that was made elsewhere gets a query hook, and should not be in
+// use yet. Without the driver wrapper the hook alone has limits, see the
+// package's documentation.
+func Hooks(db *bun.DB, cfg ...HooksConfig) *HookSource {
+	s := &HookSource{tracker: trackerOf(db.DB)}
+	if len(cfg) > 1 {
+		s.err = fmt.Errorf("bunsource: watching database %q: Hooks takes one HooksConfig, got %d", s.tracker.database(), len(cfg))
+	} else if len(cfg) == 1 {
+		s.cfg = cfg[0]
+	}
+	s.check()
+	s.tracker.setDialect(db.Dialect())
+	s.tracker.hook(db)
+	return s
+}
+
+func (s *HookSource) check() {
+	if s.cfg.WaitTimeout == 0 {
+		s.cfg.WaitTimeout = DefaultWaitTimeout
+	}
+	if s.cfg.Logger == nil {
+		s.cfg.Logger = slog.Default()
+	}
+	if s.cfg.WaitTimeout < 0 {
+		s.err = errors.Join(s.err, fmt.Errorf("bunsource: watching database %q: WaitTimeout is %v, less than 0",
+			s.tracker.database(), s.cfg.WaitTimeout))
+	}
+	if name := s.cfg.Database; name != "" && !s.tracker.setName(name) {
+		s.err = errors.Join(s.err, fmt.Errorf("bunsource: naming database %q: it is in use as %q already; name it before the first Bind",
+			name, s.tracker.database()))
+	}
+}
+
+// hook adds the query hook to a *bun.DB that has none.
+func (t *tracker) hook(db *bun.DB) {
+	if t.isHooked(db) {
+		return
+	}
+	// A copy, as WithQueryHook makes it, would leave db itself unwatched.
+	db.AddQueryHook(&queryHook{tracker: t}) //nolint:staticcheck // SA1019: see above
+}
+
+// isHooked reports whether the *bun.DB has the hook, and takes it that it has
+// from now on.
+func (t *tracker) isHooked(db *bun.DB) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := weak.Make(db)
+	if slices.Contains(t.hooked, p) {
+		return true
+	}
+	t.hooked = slices.DeleteFunc(t.hooked, func(p weak.Pointer[bun.DB]) bool { return p.Value() == nil })
+	t.hooked = append(t.hooked, p)
+	return false
+}
+
+// Name implements [core.Source].
+func (s *HookSource) Name() string { return "bunsource" }
+
+// Covers implements [core.Scoped]: the hooks see every table of the database.
+func (s *HookSource) Covers(t core.Table) bool { return t.Database == s.tracker.database() }
+
+// Watch implements [core.Source]. It fails only for a configuration that
+// cannot work.
+func (s *HookSource) Watch(ctx context.Context, sink core.Sink) error {
+	if s.err != nil {
+		return core.Permanent(s.err)
+	}
+	a := &attachment{sink: sink, source: s, late: lateChanges{wake: make(chan struct{}, 1)}}
+	s.tracker.attach(a)
+	defer s.tracker.detach(a)
+	sink.Watching()
+	a.late.run(ctx, sink)
+	return nil
+}
+
+// Timeouts returns how many writes have returned before the bindings that they
+// concern had caught up. It may be called at any time.
+func (s *HookSource) Timeouts() uint64 { return s.count.Load() }
+
+// wait waits for a receipt, as long as the source allows.
+func (s *HookSource) wait(ctx context.Context, r core.Receipt) {
+	bounded, cancel := context.WithTimeout(ctx, s.cfg.WaitTimeout)
+	defer cancel()
+	err := r.Wait(bounded)
+	switch {
+	case err == nil:
+		s.streak.Store(false)
+	case bounded.Err() == nil || ctx.Err() != nil:
+		// The registry has been shut down, or the writer does not wait any longer.
+	default:
+		s.count.Add(1)
+		if !s.streak.Swap(true) {
+			s.cfg.Logger.WarnContext(ctx, "bunsource: a write returned before its bindings had caught up",
+				slog.String("database", s.tracker.database()), slog.Duration("waited", s.cfg.WaitTimeout))
+		}
+	}
+}

@@ -1,0 +1,84 @@
+package bunsource
+
+import (
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/schema"
+)
+
+// Option is what [Open] and [OpenConnector] can be told beyond what they need.
+type Option func(*openConfig)
+
+type openConfig struct {
+	database string
+	bun      []bun.DBOption
+}
+
+// Named gives the database a name ([core.Table.Database]), which tells the
+// databases of one registry apart. Programs with a single database need none.
+func Named(database string) Option {
+	return func(c *openConfig) { c.database = database }
+}
+
+// WithBun passes options on to [bun.NewDB].
+func WithBun(opts ...bun.DBOption) Option {
+	return func(c *openConfig) { c.bun = append(c.bun, opts...) }
+}
+
+// Open opens a database as [sql.Open] does and returns a *bun.DB whose commits
+// are seen, whichever way they are made: through Bun, through the *sql.DB
+// inside it, by prepared statements, or by SQL text. Like sql.Open it does not
+// connect. The error reports a driver that is not registered, or a data source
+// name that the driver refuses.
+func Open(driverName, dataSourceName string, d schema.Dialect, opts ...Option) (*bun.DB, error) {
+	// sql.Open is the only way to a registered driver; nothing connects yet.
+	probe, err := sql.Open(driverName, dataSourceName)
+	if err != nil {
+		return nil, fmt.Errorf("bunsource: opening a database with driver %q: %w", driverName, err)
+	}
+	drv := probe.Driver()
+	if err := probe.Close(); err != nil {
+		return nil, fmt.Errorf("bunsource: opening a database with driver %q: %w", driverName, err)
+	}
+	var connector driver.Connector = dsnConnector{driver: drv, dsn: dataSourceName}
+	if dc, ok := drv.(driver.DriverContext); ok {
+		if connector, err = dc.OpenConnector(dataSourceName); err != nil {
+			return nil, fmt.Errorf("bunsource: opening a database with driver %q: %w", driverName, err)
+		}
+	}
+	return OpenConnector(connector, d, opts...), nil
+}
+
+// OpenConnector is [Open] for drivers that are configured in code, such as
+// pgx with stdlib.GetConnector.
+func OpenConnector(connector driver.Connector, d schema.Dialect, opts ...Option) *bun.DB {
+	var cfg openConfig
+	for _, opt := range opts {
+		opt(&cfg)
+	}
+	db := bun.NewDB(sql.OpenDB(WrapConnector(connector)), d, cfg.bun...)
+	t := trackerOf(db.DB)
+	if cfg.database != "" {
+		t.setName(cfg.database)
+	}
+	t.setDialect(db.Dialect())
+	t.hook(db)
+	return db
+}
+
+// WrapConnector wraps a driver so that commits are seen. It serves programs
+// that build their *sql.DB themselves:
+//
+//	sqldb := sql.OpenDB(bunsource.WrapConnector(connector))
+//	db := bun.NewDB(sqldb, dialect)
+//	reg.Watch(bunsource.Hooks(db))
+//
+// Every [sql.DB] needs a connector of its own.
+func WrapConnector(connector driver.Connector) driver.Connector {
+	t := newTracker()
+	t.wrapped = true
+	return &wrappedConnector{inner: connector, tracker: t}
+}
