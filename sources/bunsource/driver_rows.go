@@ -56,8 +56,8 @@ func (r *rows) Close() error {
 	if r.err == nil {
 		r.err = err
 	}
-	if r.takes && r.ended && r.err == nil {
-		r.x.eff.settle()
+	if r.takes && r.err == nil {
+		r.x.eff.settle(r.ended)
 	}
 	r.x.finish(nil, r.err)
 	r.x.release()

@@ -217,12 +217,13 @@ func (e *effect) takeRow(names func() []string, row []driver.Value) {
 	}
 }
 
-// settle takes over the keys of an answer that was read to its end.
-func (e *effect) settle() {
+// settle takes over the keys of an answer. ended says that it was read to its
+// end; of a statement that changes one row, the one is enough.
+func (e *effect) settle(ended bool) {
 	for i := range e.tables {
 		for j := range e.tables[i].bound {
 			b := &e.tables[i].bound[j]
-			if b.answer != nil && !b.answer.failed {
+			if b.answer != nil && !b.answer.failed && (ended || b.one && len(b.answer.keys) == 1) {
 				b.keys, b.known = b.answer.keys, true
 			}
 		}

@@ -128,7 +128,7 @@ func (t *txState) mayCommit(p *parsed) bool {
 				return true
 			}
 		case opRelease:
-			if t.bySavepoint || t.phase == txDoubt {
+			if t.phase == txDoubt || t.bySavepoint && t.savepointNamed(p.ops[i].name) == 0 {
 				return true
 			}
 		}
@@ -189,15 +189,23 @@ func (t *txState) savepoint(d dialect.Name, name string) {
 	t.savepoints = append(t.savepoints, name)
 }
 
+// savepointNamed returns the place of the savepoint that a RELEASE means, the last
+// of its name, or -1.
+func (t *txState) savepointNamed(name string) int {
+	for i := len(t.savepoints) - 1; i >= 0; i-- {
+		if t.savepoints[i] == name {
+			return i
+		}
+	}
+	return -1
+}
+
 func (t *txState) released(name string) {
 	if !t.bySavepoint {
 		return
 	}
-	for i := len(t.savepoints) - 1; i >= 0; i-- {
-		if t.savepoints[i] == name {
-			t.savepoints = t.savepoints[:i]
-			break
-		}
+	if i := t.savepointNamed(name); i >= 0 {
+		t.savepoints = t.savepoints[:i]
 	}
 	if len(t.savepoints) == 0 {
 		t.leave()
