@@ -20,6 +20,10 @@ const (
 	zstdAtOnce = 4
 )
 
+// Brotli comes from andybalholm/brotli, a translation of the reference encoder
+// to Go: neither the standard library nor klauspost/compress has one, and
+// browsers that lack zstd have brotli.
+
 // zstdEncoder is shared: EncodeAll may be called concurrently, and keeps no
 // goroutine.
 var zstdEncoder = sync.OnceValue(func() *zstd.Encoder {

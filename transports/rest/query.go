@@ -1,11 +1,14 @@
 package rest
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/binderyhq/bindery/transports/internal/problem"
 )
@@ -35,7 +38,8 @@ func (t *Transport) parseQuery(raw string) (query, *problem.Problem) {
 			q.limit, p = number(name, text, 1, t.cfg.MaxPageLimit)
 		case "offset":
 			q.paged = true
-			q.offset, p = number(name, text, 0, maxOffset)
+			q.offset, p = number(name, text, 0, math.MaxInt)
+			q.offset = min(q.offset, maxOffset)
 		case "since":
 			q.delta = true
 			if q.since = text; text == "" {
@@ -86,23 +90,23 @@ func parameters(raw string) (map[string]string, *problem.Problem) {
 	return values, nil
 }
 
-// maxOffset keeps the arithmetic of pages from overflowing, also with ints of
-// 32 bits.
-const maxOffset = 1<<31 - 1 - 1<<20
+// maxOffset stands for every offset beyond it: it is behind the end of every
+// list, and the arithmetic of pages does not overflow, also with ints of 32
+// bits.
+const maxOffset = 1 << 30
 
-// number reads a number of digits alone.
+// number reads a number of digits alone. One that is too large for an int is
+// taken for the largest.
 func number(name, text string, lowest, highest int) (int, *problem.Problem) {
-	bad := func() (int, *problem.Problem) {
-		return 0, problem.BadParameter(name, fmt.Sprintf("must be a whole number from %d to %d", lowest, highest))
+	n, err := strconv.Atoi(text)
+	if errors.Is(err, strconv.ErrRange) {
+		n, err = math.MaxInt, nil
 	}
-	for i := range len(text) {
-		if text[i] < '0' || text[i] > '9' {
-			return bad()
-		}
+	if err == nil && strings.Trim(text, "0123456789") == "" && n >= lowest && n <= highest {
+		return n, nil
 	}
-	n, err := strconv.Atoi(text) // refuses the empty text and what overflows
-	if err != nil || n < lowest || n > highest {
-		return bad()
+	if highest == math.MaxInt {
+		return 0, problem.BadParameter(name, fmt.Sprintf("must be a whole number of at least %d", lowest))
 	}
-	return n, nil
+	return 0, problem.BadParameter(name, fmt.Sprintf("must be a whole number from %d to %d", lowest, highest))
 }
