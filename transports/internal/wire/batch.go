@@ -1,0 +1,108 @@
+package wire
+
+import "github.com/binderyhq/bindery/core"
+
+// Batch holds the messages of one event: together they lead to one version.
+// All but the last say that more follow. A batch is never empty.
+type Batch struct {
+	token    string
+	messages []Message // of a change
+	sync     *pages    // of a sync, instead
+}
+
+// Token names the version that the batch leads to.
+func (b *Batch) Token() string { return b.token }
+
+// Len returns the number of messages.
+func (b *Batch) Len() int {
+	if b.sync != nil {
+		return len(b.sync.first)
+	}
+	return len(b.messages)
+}
+
+// Message returns the message at the position, from 0. The pages of a sync are
+// built when first asked for, so that a client which never gets far costs no
+// more than it takes.
+func (b *Batch) Message(i int) Message {
+	if b.sync != nil {
+		return b.sync.message(i)
+	}
+	return b.messages[i]
+}
+
+func (b *Batch) all() [][]byte {
+	out := make([][]byte, b.Len())
+	for i := range out {
+		out[i] = b.Message(i).JSON
+	}
+	return out
+}
+
+// pages is how a snapshot divides into messages.
+type pages struct {
+	snap  *core.Snapshot
+	env   *envelope
+	first []int // position of each page's first row
+	key   pageKey
+}
+
+type pageKey struct {
+	limits Limits
+	action Action
+	page   int
+}
+
+// paginate finds where the pages begin, in one pass over the rows.
+func (enc *Encoder) paginate(v *core.View, snap *core.Snapshot) *pages {
+	p := &pages{snap: snap, env: newEnvelope(v, snap.Version()), first: []int{0}, key: pageKey{limits: enc.limits}}
+	room := p.env.room(enc.limits.Bytes)
+	at, rows, size := 0, 0, 0
+	for r := range snap.Rows() {
+		n := len(r.JSON()) + 1
+		if rows == enc.limits.Rows || rows > 0 && size+n > room {
+			p.first = append(p.first, at)
+			rows, size = 0, 0
+		}
+		at++
+		rows++
+		size += n
+	}
+	return p
+}
+
+// message returns the page at the position, from 0, as part of a sync.
+func (p *pages) message(i int) Message { return p.memo(Sync, i, i < len(p.first)-1) }
+
+// lookAt returns the page with the number, from 1, as a message of its own.
+func (p *pages) lookAt(page int) Message {
+	if page > len(p.first) { // not worth keeping, and there are arbitrarily many
+		return Message{Page, p.env.close(append(p.env.open(Page, 2), "[]"...), page, len(p.first), false)}
+	}
+	return p.memo(Page, page-1, false)
+}
+
+func (p *pages) memo(action Action, i int, more bool) Message {
+	key := p.key
+	key.action, key.page = action, i
+	return p.snap.Memo(key, func() any {
+		end := p.snap.Len()
+		if i+1 < len(p.first) {
+			end = p.first[i+1]
+		}
+		size := 2
+		for r := range p.snap.Page(p.first[i], end-p.first[i]) {
+			size += len(r.JSON()) + 1
+		}
+		msg := append(p.env.open(action, size), '[')
+		n := 0
+		for r := range p.snap.Page(p.first[i], end-p.first[i]) {
+			if n > 0 {
+				msg = append(msg, ',')
+			}
+			msg = append(msg, oneLine(r.JSON())...)
+			n++
+		}
+		return Message{action, p.env.close(append(msg, ']'), i+1, len(p.first), more)}
+	}).(Message)
+}

@@ -1,0 +1,110 @@
+package wire
+
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/transports/internal/problem"
+)
+
+// Action says what a message does, seen from the binding.
+type Action string
+
+// The actions of messages.
+const (
+	Sync   Action = "sync"   // replaces everything, or says that what the client has is current
+	Create Action = "create" // rows that came
+	Update Action = "update" // rows that changed
+	Delete Action = "delete" // keys of rows that went
+	Page   Action = "page"   // one page, looked at without joining
+	Leave  Action = "leave"  // the client has left
+	Error  Action = "error"  // a problem
+)
+
+// Message is one encoded message: a JSON object on one line. Its bytes are
+// shared and must not be modified.
+type Message struct {
+	Action Action
+	JSON   []byte
+}
+
+// ErrorMessage encodes a problem with the binding of that name, or with no
+// binding in particular when the name is "".
+func ErrorMessage(binding string, p *problem.Problem) Message {
+	b := []byte{'{'}
+	if binding != "" {
+		b = append(append(append(b, `"event":`...), quote(binding)...), ',')
+	}
+	b = append(append(append(b, `"action":"error","payload":`...), p.JSON()...), '}')
+	return Message{Error, b}
+}
+
+// LeaveMessage confirms that the client has left the binding.
+func LeaveMessage(binding string) Message {
+	b := append([]byte(`{"event":`), quote(binding)...)
+	return Message{Leave, append(b, `,"action":"leave"}`...)}
+}
+
+// quote returns the text as a JSON string.
+func quote(s string) []byte {
+	b, err := json.Marshal(s)
+	if err != nil { // strings always marshal
+		panic("wire: encoding a string: " + err.Error())
+	}
+	return b
+}
+
+// envelope is what stands around the rows of every message of one version.
+type envelope struct {
+	head    []byte // up to the action
+	order   []byte // of page 1, with its comma; empty when rows do not show it
+	version []byte // the version and its time
+}
+
+func newEnvelope(v *core.View, version core.Version) *envelope {
+	env := &envelope{head: append(append([]byte(`{"event":`), quote(v.Name())...), `,"action":"`...)}
+	if fields := v.OrderFields(); fields != nil {
+		list, err := json.Marshal(fields)
+		if err != nil { // strings always marshal
+			panic("wire: encoding an order: " + err.Error())
+		}
+		env.order = append([]byte(`,"order":`), list...)
+	}
+	env.version = append(append([]byte(`,"version":"`), version.Token...), `","last_modified":"`...)
+	env.version = append(version.Modified.UTC().AppendFormat(env.version, time.RFC3339Nano), '"')
+	return env
+}
+
+// slack is what page numbers, the action and punctuation take at most, in
+// bytes.
+const slack = 128
+
+// room returns how many bytes of rows fit into a message of the limit.
+func (env *envelope) room(limit int) int {
+	return max(limit-len(env.head)-len(env.order)-len(env.version)-slack, 1)
+}
+
+// open begins a message, up to its payload.
+func (env *envelope) open(action Action, size int) []byte {
+	b := make([]byte, 0, len(env.head)+len(env.order)+len(env.version)+slack+size)
+	b = append(append(b, env.head...), action...)
+	return append(b, `","payload":`...)
+}
+
+// close ends a message of one of the pages, or of no page when pages is 0.
+func (env *envelope) close(b []byte, page, pages int, more bool) []byte {
+	if pages > 0 {
+		b = strconv.AppendInt(append(b, `,"page":`...), int64(page), 10)
+		b = strconv.AppendInt(append(b, `,"pages":`...), int64(pages), 10)
+		if page == 1 {
+			b = append(b, env.order...)
+		}
+	}
+	b = append(b, env.version...)
+	if more {
+		b = append(b, `,"more":true`...)
+	}
+	return append(b, '}')
+}

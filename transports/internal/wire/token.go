@@ -1,0 +1,44 @@
+package wire
+
+import (
+	"strings"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+// codings are the suffixes that tell the entity tags of compressed bodies from
+// the plain one's.
+var codings = []string{"-gzip", "-br", "-zstd"}
+
+// ParseToken returns the version token in what a client sent as one. It takes
+// an entity tag too, as an HTTP answer bears it: quoted, weak, and with the
+// suffix of a content coding. What cannot be a token gives "", which no version
+// has.
+func ParseToken(s string) string {
+	if tag, ok := strings.CutPrefix(strings.TrimPrefix(s, "W/"), `"`); ok {
+		if s, ok = strings.CutSuffix(tag, `"`); !ok {
+			return ""
+		}
+	}
+	if len(s) > core.TokenLength {
+		token, suffix := s[:core.TokenLength], s[core.TokenLength:]
+		known := false
+		for _, c := range codings {
+			known = known || suffix == c
+		}
+		if !known {
+			return ""
+		}
+		s = token
+	}
+	if len(s) != core.TokenLength {
+		return ""
+	}
+	for i := range len(s) {
+		c := s[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
+			return ""
+		}
+	}
+	return s
+}

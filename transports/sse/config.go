@@ -1,0 +1,92 @@
+package sse
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/binderyhq/bindery/transports/internal/wire"
+)
+
+// Config tunes the transport. The zero value of each field means its default.
+type Config struct {
+	// Heartbeat is how long a stream may be silent before a comment line is
+	// sent, which keeps proxies from closing it and finds clients that have
+	// vanished. The default is 15 seconds; negative sends none.
+	Heartbeat time.Duration
+
+	// Retry is what clients are told to wait before they reconnect. Each is
+	// told a time between half and one and a half of it, so that they do not
+	// all come at once after a restart. The default is 2 seconds; negative
+	// leaves it to the client.
+	Retry time.Duration
+
+	// WriteTimeout bounds the writing of one event, at most MessageBytes
+	// long. The client is disconnected when it has not taken it by then. The
+	// default is 10 seconds.
+	WriteTimeout time.Duration
+
+	// DrainTimeout bounds how long Shutdown lets streams finish the batch
+	// that is being written. The default is 2 seconds.
+	DrainTimeout time.Duration
+
+	// MaxStreams bounds the streams open at a time; more are answered 503.
+	// The default is 10,000; negative means no bound.
+	MaxStreams int
+
+	// MaxBindings bounds the bindings of one stream. Their tokens make up its
+	// id, of 23 bytes for each, which must fit into a header. The default is
+	// 64.
+	MaxBindings int
+
+	// PageRows bounds the rows of one event. The default is 1,000.
+	PageRows int
+
+	// MessageBytes bounds the data of one event, in bytes; a single row that
+	// is longer is sent nevertheless. The default is 256 KiB, the minimum
+	// 1 KiB.
+	MessageBytes int
+}
+
+// WithDefaults returns a copy in which every zero field has its default.
+func (c Config) WithDefaults() Config {
+	setDuration := func(d *time.Duration, fallback time.Duration) {
+		if *d == 0 {
+			*d = fallback
+		}
+	}
+	setDuration(&c.Heartbeat, 15*time.Second)
+	setDuration(&c.Retry, 2*time.Second)
+	setDuration(&c.WriteTimeout, 10*time.Second)
+	setDuration(&c.DrainTimeout, 2*time.Second)
+	setInt := func(n *int, fallback int) {
+		if *n == 0 {
+			*n = fallback
+		}
+	}
+	setInt(&c.MaxStreams, 10_000)
+	setInt(&c.MaxBindings, 64)
+	setInt(&c.PageRows, wire.DefaultRows)
+	setInt(&c.MessageBytes, wire.DefaultBytes)
+	return c
+}
+
+// Validate returns everything that is wrong with the configuration.
+func (c Config) Validate() error {
+	var errs []error
+	if c.WriteTimeout < 0 {
+		errs = append(errs, fmt.Errorf("config: WriteTimeout %v is negative", c.WriteTimeout))
+	}
+	if c.DrainTimeout < 0 {
+		errs = append(errs, fmt.Errorf("config: DrainTimeout %v is negative", c.DrainTimeout))
+	}
+	if c.MaxBindings < 0 {
+		errs = append(errs, fmt.Errorf("config: MaxBindings %d is negative", c.MaxBindings))
+	}
+	if err := c.limits().Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("config: %w", err))
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) limits() wire.Limits { return wire.Limits{Rows: c.PageRows, Bytes: c.MessageBytes} }

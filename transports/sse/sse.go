@@ -1,0 +1,165 @@
+package sse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/transports/internal/problem"
+	"github.com/binderyhq/bindery/transports/internal/wire"
+)
+
+// Transport serves bindings as Server-Sent Events. It is made by [New] and
+// given to [core.Registry.Serve].
+type Transport struct {
+	group *echo.Group
+	cfg   Config
+	enc   *wire.Encoder
+
+	reg    *core.Registry // from Mount on
+	prefix atomic.Value   // string: the path in front of a binding's name
+
+	mu      sync.Mutex // guards what follows
+	streams map[*stream]struct{}
+	closed  bool
+	idle    chan struct{} // closed when closed is set and no stream is open
+
+	refused, stuck atomic.Uint64
+}
+
+var (
+	_ core.Transport  = (*Transport)(nil)
+	_ core.Monitoring = (*Transport)(nil)
+)
+
+// New returns a transport whose streams appear under the group. At most one
+// configuration may be given. What is wrong with it is reported by
+// [core.Registry.Start].
+func New(group *echo.Group, cfg ...Config) *Transport {
+	t := &Transport{group: group, streams: make(map[*stream]struct{}), idle: make(chan struct{})}
+	if len(cfg) > 0 {
+		t.cfg = cfg[0]
+	}
+	t.cfg = t.cfg.WithDefaults()
+	t.enc = wire.NewEncoder(t.cfg.limits())
+	t.prefix.Store("")
+	return t
+}
+
+// Name returns "sse".
+func (*Transport) Name() string { return "sse" }
+
+// Mount installs the routes, see [core.Transport].
+func (t *Transport) Mount(reg *core.Registry) error {
+	if t.group == nil {
+		return errors.New("sse: the group is nil")
+	}
+	if err := t.cfg.Validate(); err != nil {
+		return fmt.Errorf("sse: %w", err)
+	}
+	t.reg = reg
+	others := []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
+	for path, handler := range map[string]echo.HandlerFunc{"": t.serveSeveral, "/:binding": t.serveOne} {
+		route := t.group.GET(path, handler)
+		t.group.HEAD(path, handler)
+		t.group.Match(others, path, refuseMethod)
+		if prefix, ok := strings.CutSuffix(route.Path, ":binding"); ok {
+			t.prefix.Store(prefix)
+		}
+	}
+	return nil
+}
+
+// MonitorURL returns the path of the binding's stream, or "" before Mount.
+func (t *Transport) MonitorURL(binding string) string {
+	prefix := t.prefix.Load().(string)
+	if prefix == "" {
+		return ""
+	}
+	return prefix + url.PathEscape(binding)
+}
+
+// Shutdown waits for the streams, which the registry's stopping has told to
+// end, see the package's documentation. It returns when
+// none is left, or with the context's error when that ends first.
+func (t *Transport) Shutdown(ctx context.Context) error {
+	t.mu.Lock()
+	if !t.closed {
+		t.closed = true
+		if len(t.streams) == 0 {
+			close(t.idle)
+		}
+	}
+	t.mu.Unlock()
+	drain := time.NewTimer(t.cfg.DrainTimeout)
+	defer drain.Stop()
+	select {
+	case <-t.idle:
+		return nil
+	case <-drain.C:
+	case <-ctx.Done():
+	}
+	// Whoever is left does not read. Their writes fail at once now.
+	t.mu.Lock()
+	for s := range t.streams {
+		s.cut()
+	}
+	t.mu.Unlock()
+	select {
+	case <-t.idle:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("sse: waiting for streams to end: %w", ctx.Err())
+	}
+}
+
+// Stats counts streams since the program started.
+type Stats struct {
+	// Open is how many streams are open now.
+	Open int
+	// Refused counts requests refused because of Config.MaxStreams.
+	Refused uint64
+	// Stuck counts streams ended because the client did not read.
+	Stuck uint64
+}
+
+// Stats returns the counters. It may be called at any time.
+func (t *Transport) Stats() Stats {
+	t.mu.Lock()
+	open := len(t.streams)
+	t.mu.Unlock()
+	return Stats{Open: open, Refused: t.refused.Load(), Stuck: t.stuck.Load()}
+}
+
+// admit enters the stream, or says why not.
+func (t *Transport) admit(s *stream) *problem.Problem {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.closed || t.reg.Stopping().Err() != nil:
+		return problem.ShuttingDown()
+	case t.cfg.MaxStreams >= 0 && len(t.streams) >= t.cfg.MaxStreams:
+		t.refused.Add(1)
+		return problem.Unavailable("too many event streams are open")
+	}
+	t.streams[s] = struct{}{}
+	return nil
+}
+
+func (t *Transport) dismiss(s *stream) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.streams, s)
+	if t.closed && len(t.streams) == 0 {
+		close(t.idle)
+	}
+}
