@@ -1,0 +1,61 @@
+package pollsource
+
+import (
+	"context"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+// Check finds out cheaply what may have changed. This package makes them:
+// [Query], [Probe], [DataVersion], [XMin] and [Watermark]. A check is
+// immutable and may be given to several sources.
+type Check interface {
+	// validate returns what is wrong with how the check was made. It does no
+	// input or output.
+	validate() error
+
+	// group names what a table is looked at with: tables of one group share
+	// every look, and a finding about one is a finding about all. The name
+	// holds all that the watcher takes from the schema, so that a schema that
+	// changed (the database was asked for its types) begins a group anew.
+	group(table core.Schema) string
+
+	// watch returns a watcher of the group that the table is of. It does no
+	// input or output.
+	watch(table core.Schema) watcher
+}
+
+// watcher remembers what a group was like when it was last looked at. It is
+// used by one goroutine, and given up after an error.
+type watcher interface {
+	// look returns what may have changed since the look before. The first
+	// look is the one that later ones are compared with: whatever is
+	// committed after it begins is found by a later look. Its own finding is
+	// of no account.
+	look(ctx context.Context) (finding, error)
+
+	// close lets go of what look has opened.
+	close() error
+}
+
+// finding is what a look has found.
+type finding struct {
+	// whole says that any row may have changed; otherwise those of the keys.
+	whole bool
+	keys  []core.Key
+	// changed says that something did change: a finding may also repeat what
+	// was found before, to be safe, and that must not keep the interval short.
+	changed bool
+}
+
+// always is the check of a source without one: any row may have changed.
+type always struct{}
+
+func (always) validate() error           { return nil }
+func (always) group(core.Schema) string  { return "" }
+func (always) watch(core.Schema) watcher { return always{} }
+func (always) close() error              { return nil }
+
+func (always) look(context.Context) (finding, error) {
+	return finding{whole: true, changed: true}, nil
+}

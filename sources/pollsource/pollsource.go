@@ -1,0 +1,114 @@
+package pollsource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+// Source reports what may have changed at an interval. It is immutable; its
+// methods may be called from any goroutine.
+type Source struct {
+	interval time.Duration
+	check    Check
+	cfg      Config
+}
+
+var (
+	_ core.Source = (*Source)(nil)
+	_ core.Scoped = (*Source)(nil)
+	_ core.Naming = (*Source)(nil)
+)
+
+// Every returns a source that has every bound table read in full, and compared
+// with what its bindings hold, at the interval. It is what to put beside a
+// faster source, as an audit:
+//
+//	reg.Watch(bunsource.Hooks(db), pollsource.Every(time.Minute))
+//
+// It is short for New(interval, nil, nil).
+func Every(interval time.Duration) *Source { return New(interval, nil, nil) }
+
+// New returns a source that asks the check at the interval what may have
+// changed, and reports that. The interval is above 0 and counts from the end
+// of a poll to the begin of the next. A nil check reports every table whole,
+// each time. A nil config has all defaults.
+//
+// New does no input or output. What is wrong with its arguments is found by
+// [Source.Validate], and when the source is to watch: it is then given up.
+func New(interval time.Duration, check Check, cfg *Config) *Source {
+	s := &Source{interval: interval, check: check}
+	if cfg != nil {
+		s.cfg = *cfg
+		s.cfg.Tables = slices.Clone(cfg.Tables)
+	}
+	s.cfg = s.cfg.WithDefaults()
+	for i := range s.cfg.Tables {
+		if t := &s.cfg.Tables[i]; t.Database == "" {
+			t.Database = s.cfg.Database
+		}
+	}
+	if s.check == nil {
+		s.check = always{}
+	}
+	return s
+}
+
+// Validate returns everything that is wrong with what the source was made of.
+// It does no input or output.
+func (s *Source) Validate() error {
+	var errs []error
+	if s.interval <= 0 {
+		errs = append(errs, fmt.Errorf("the interval %v is not above 0", s.interval))
+	}
+	if err := s.cfg.Validate(); err != nil {
+		errs = append(errs, err)
+	}
+	if s.cfg.MaxInterval > 0 {
+		if s.check == (always{}) {
+			errs = append(errs, errors.New("config: MaxInterval needs a check: without one it is not known whether anything changed"))
+		}
+		if s.cfg.MaxInterval < s.interval {
+			errs = append(errs, fmt.Errorf("config: MaxInterval %v is below the interval %v", s.cfg.MaxInterval, s.interval))
+		}
+	}
+	if err := s.check.validate(); err != nil {
+		errs = append(errs, err)
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return fmt.Errorf("pollsource: setting up: %w", errors.Join(errs...))
+}
+
+// Name implements [core.Source].
+func (*Source) Name() string { return "pollsource" }
+
+// Tables implements [core.Naming].
+func (s *Source) Tables() []core.Table { return slices.Clone(s.cfg.Tables) }
+
+// Covers implements [core.Scoped].
+func (s *Source) Covers(t core.Table) bool {
+	if len(s.cfg.Tables) == 0 {
+		return t.Database == s.cfg.Database || s.cfg.Database == "" && s.check == (always{})
+	}
+	return slices.ContainsFunc(s.cfg.Tables, func(named core.Table) bool {
+		return named.Name == t.Name && named.Database == t.Database && (named.Schema == "" || named.Schema == t.Schema)
+	})
+}
+
+// Watch implements [core.Source]. It returns when ctx is done, and before that
+// only an error of [Source.Validate], which is permanent. Everything else that
+// goes wrong is told to the sink and tried again.
+func (s *Source) Watch(ctx context.Context, sink core.Sink) error {
+	if err := s.Validate(); err != nil {
+		return core.Permanent(err)
+	}
+	r := &run{source: s, sink: sink, wait: s.interval}
+	defer r.close()
+	return r.loop(ctx)
+}

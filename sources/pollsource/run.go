@@ -1,0 +1,239 @@
+package pollsource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+// maxRetry is the longest wait between polls that all fail, unless the interval
+// is longer.
+const maxRetry = 30 * time.Second
+
+// run is one call of Watch. It belongs to the goroutine of that call.
+type run struct {
+	source *Source
+	sink   core.Sink
+
+	groups   []*group
+	begun    bool // a first poll has been made
+	watching bool
+	lost     string        // the text last told to the sink as the reason why not
+	wait     time.Duration // before the next poll, without jitter
+}
+
+// group is what one watcher looks at.
+type group struct {
+	name    string
+	tables  []core.Schema // at least one
+	watcher watcher       // nil: it must be looked at for the first time, again
+	err     error         // of the last look
+}
+
+// loop polls until ctx is done. Timers are monotonic, so a clock that is set
+// does not disturb it.
+func (r *run) loop(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var changed <-chan struct{}
+	for {
+		select {
+		case <-timer.C:
+			changed = r.poll(ctx)
+			timer.Reset(r.jittered())
+		case <-changed:
+			// The interval goes on: what is bound more often than it ticks
+			// must not hold up the rest.
+			changed = r.admit(ctx)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// poll looks at everything, reports what it finds, and sets the wait.
+func (r *run) poll(ctx context.Context) (changed <-chan struct{}) {
+	changed = r.regroup()
+	answers, news := r.look(ctx, r.groups)
+	interval := r.source.interval
+	switch {
+	case news:
+		r.wait = interval
+	case answers == 0 && len(r.groups) > 0:
+		// Nobody answers: the first retry comes after one interval.
+		if r.watching || !r.begun {
+			r.wait = interval
+		} else {
+			r.wait = min(2*r.wait, max(interval, maxRetry))
+		}
+	case r.source.cfg.MaxInterval > 0:
+		if r.begun && r.watching {
+			r.wait = min(2*r.wait, r.source.cfg.MaxInterval)
+		} else {
+			r.wait = interval
+		}
+	default:
+		r.wait = interval
+	}
+	r.tell(ctx)
+	r.begun = true
+	return changed
+}
+
+// admit looks at what has been bound since the last poll, for the first time.
+func (r *run) admit(ctx context.Context) (changed <-chan struct{}) {
+	changed = r.regroup()
+	var fresh []*group
+	for _, g := range r.groups {
+		if g.watcher == nil && g.err == nil {
+			fresh = append(fresh, g)
+		}
+	}
+	r.look(ctx, fresh)
+	r.tell(ctx)
+	return changed
+}
+
+// regroup makes groups of the tables that are bound now, and gives up those
+// without tables.
+func (r *run) regroup() (changed <-chan struct{}) {
+	schemas, changed := r.sink.Tables()
+	for _, g := range r.groups {
+		g.tables = nil
+	}
+	for _, t := range schemas {
+		name := r.source.check.group(t)
+		i := slices.IndexFunc(r.groups, func(g *group) bool { return g.name == name })
+		if i < 0 {
+			i = len(r.groups)
+			r.groups = append(r.groups, &group{name: name})
+		}
+		r.groups[i].tables = append(r.groups[i].tables, t)
+	}
+	r.groups = slices.DeleteFunc(r.groups, func(g *group) bool {
+		if len(g.tables) == 0 {
+			g.drop()
+			return true
+		}
+		return false
+	})
+	return changed
+}
+
+// look looks at the groups and reports what it finds. It returns how many
+// answered, and whether any of them had news.
+func (r *run) look(ctx context.Context, groups []*group) (answers int, news bool) {
+	var changes []core.Change
+	for _, g := range groups {
+		first := g.watcher == nil
+		found, err := r.lookAt(ctx, g)
+		if ctx.Err() != nil {
+			return answers, news
+		}
+		g.err = err
+		if err != nil {
+			g.drop()
+			continue
+		}
+		answers++
+		if first {
+			// At the begin Watching has everything read. A table that comes
+			// later may have been read before this look, and changed between.
+			found = finding{whole: r.begun}
+		}
+		news = news || found.changed
+		if !found.whole && len(found.keys) == 0 {
+			continue
+		}
+		for _, t := range g.tables {
+			c := core.Change{Table: t.Table}
+			if !found.whole {
+				c.Keys = slices.Clone(found.keys)
+			}
+			changes = append(changes, c)
+		}
+	}
+	if len(changes) > 0 {
+		r.report(ctx, changes)
+	}
+	return answers, news
+}
+
+// lookAt looks at one group within the timeout.
+func (r *run) lookAt(ctx context.Context, g *group) (finding, error) {
+	if g.watcher == nil {
+		g.watcher = r.source.check.watch(g.tables[0])
+	}
+	timeout := r.source.cfg.Timeout
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %v", timeout))
+	defer cancel()
+	found, err := g.watcher.look(ctx)
+	if err == nil {
+		return found, nil
+	}
+	if ctx.Err() != nil {
+		// The drivers' own words for it differ, and say less.
+		err = context.Cause(ctx)
+	}
+	return finding{}, fmt.Errorf("pollsource: looking for changes of %q: %w", g.tables[0].Table, err)
+}
+
+// report reports and waits for the engine to catch up, but no longer than an
+// interval: where reading takes long, polls become rarer, and one table that
+// cannot be read does not keep the others waiting.
+func (r *run) report(ctx context.Context, changes []core.Change) {
+	receipt := r.sink.Report(changes...)
+	ctx, cancel := context.WithTimeout(ctx, r.source.interval)
+	defer cancel()
+	_ = receipt.Wait(ctx) // only to pace the polls
+}
+
+// tell tells the sink whether everything is watched, where that has changed.
+func (r *run) tell(ctx context.Context) {
+	if ctx.Err() != nil {
+		return
+	}
+	var errs []error
+	for _, g := range r.groups {
+		if g.err != nil {
+			errs = append(errs, g.err)
+		}
+	}
+	switch err := errors.Join(errs...); {
+	case err == nil && !r.watching:
+		r.watching, r.lost = true, ""
+		r.sink.Watching()
+	case err != nil && (r.watching || err.Error() != r.lost):
+		r.watching, r.lost = false, err.Error()
+		r.sink.Lost(err)
+	}
+}
+
+// jittered returns the wait, shortened at random.
+func (r *run) jittered() time.Duration {
+	most := time.Duration(r.source.cfg.Jitter * float64(r.wait))
+	if most <= 0 {
+		return r.wait
+	}
+	return r.wait - rand.N(most+1)
+}
+
+func (r *run) close() {
+	for _, g := range r.groups {
+		g.drop()
+	}
+}
+
+// drop gives the watcher up. That it could not be closed has no consequence
+// that anybody could see to.
+func (g *group) drop() {
+	if g.watcher != nil {
+		_ = g.watcher.close()
+		g.watcher = nil
+	}
+}
