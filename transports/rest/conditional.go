@@ -31,10 +31,9 @@ type verdict struct {
 // that it gets a 304 whichever coding it once received; a tag of a coding that
 // it does not accept does not match, since a 304 would make a cache answer
 // with a body that this client cannot read.
-func judge(h http.Header, c *content, date, now time.Time, minCompress int) verdict {
+func judge(h http.Header, c *content, date, now time.Time, compressible bool) verdict {
 	accept := parseAccept(h["Accept-Encoding"])
 	v := verdict{coding: identity}
-	compressible := minCompress >= 0 && c.size >= minCompress
 	if compressible {
 		v.coding = accept.best()
 	}

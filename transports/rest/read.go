@@ -31,6 +31,9 @@ func (t *Transport) readList(x exchange) (*problem.Problem, error) {
 	if p != nil {
 		return p, nil
 	}
+	if q.delta {
+		return t.readChanges(x, q.since)
+	}
 	return t.read(x, func(s *core.Snapshot, now time.Time) (selection, *problem.Problem) {
 		e := t.edition(x.view, s)
 		sel := selection{content: e.list, links: e.monitors}
@@ -84,7 +87,7 @@ func (t *Transport) read(x exchange, from pick) (*problem.Problem, error) {
 	if p != nil {
 		return p, nil
 	}
-	v := judge(x.r.Header, sel.content, sel.date, now, t.cfg.MinCompress)
+	v := judge(x.r.Header, sel.content, sel.date, now, t.compressible(sel.content))
 	if v.held {
 		if wait := preferredWait(x.r.Header["Prefer"]); wait > 0 {
 			sel, v, p = t.wait(x, wait, s, from)
@@ -119,18 +122,28 @@ func (t *Transport) answer(x exchange, sel selection, v verdict) (*problem.Probl
 		x.w.WriteHeader(http.StatusNotModified)
 		return nil, nil
 	}
-	body := sel.content.body(v.coding)
+	return nil, writeBody(x, sel.content.body(v.coding), v.coding)
+}
+
+// writeBody answers 200 with the body, which is in the coding.
+func writeBody(x exchange, body []byte, in coding) error {
+	h := x.w.Header()
 	h["Content-Type"] = jsonType
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	if v.coding != identity {
-		h["Content-Encoding"] = codingHeader[v.coding]
+	if in != identity {
+		h["Content-Encoding"] = codingHeader[in]
 	}
 	x.w.WriteHeader(http.StatusOK)
 	if x.r.Method == http.MethodHead {
-		return nil, nil
+		return nil
 	}
 	_, err := x.w.Write(body)
-	return nil, err
+	return err
+}
+
+// compressible reports whether the content is long enough to be compressed.
+func (t *Transport) compressible(c *content) bool {
+	return t.cfg.MinCompress >= 0 && c.size >= t.cfg.MinCompress
 }
 
 func (t *Transport) cacheControlOf(binding string) []string {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/transports/internal/problem"
+	"github.com/binderyhq/bindery/transports/internal/wire"
 )
 
 // Transport serves bindings over HTTP. It is made by [New].
@@ -19,6 +20,7 @@ type Transport struct {
 	cfg          Config
 	cacheControl map[string][]string // header values by binding
 	problems     []error             // of New, reported by Mount
+	messages     *wire.Encoder       // of changes
 
 	// Set by Mount.
 	reg      *core.Registry
@@ -33,7 +35,7 @@ var _ core.Transport = (*Transport)(nil)
 // group's prefix. At most one configuration is given. What is wrong with it is
 // reported by [core.Registry.Start].
 func New(group *echo.Group, cfg ...Config) *Transport {
-	t := &Transport{group: group, cacheControl: make(map[string][]string)}
+	t := &Transport{group: group, cacheControl: make(map[string][]string), messages: wire.NewEncoder(wire.Limits{})}
 	if group == nil {
 		t.problems = append(t.problems, errors.New("its group is nil"))
 	}

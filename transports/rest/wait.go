@@ -22,7 +22,7 @@ func (t *Transport) wait(x exchange, asked time.Duration, s *core.Snapshot, from
 		if p != nil {
 			return sel, verdict{}, p
 		}
-		return sel, judge(x.r.Header, sel.content, sel.date, now, t.cfg.MinCompress), nil
+		return sel, judge(x.r.Header, sel.content, sel.date, now, t.compressible(sel.content)), nil
 	}
 	wait := min(asked, t.cfg.MaxWait)
 	if wait <= 0 || !t.holds.begin() {

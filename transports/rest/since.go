@@ -1,0 +1,66 @@
+package rest
+
+import (
+	"errors"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/transports/internal/problem"
+	"github.com/binderyhq/bindery/transports/internal/wire"
+)
+
+// noStore is the Cache-Control of changes: what leads from one version to the
+// current one is of use once.
+var noStore = []string{"no-store"}
+
+// deltaKey keeps the bodies of different transports apart.
+type deltaKey struct{ t *Transport }
+
+// readChanges answers with the messages that lead from a version to the current
+// one. The answer has no tag: the same change may be told in several ways.
+func (t *Transport) readChanges(x exchange, token string) (*problem.Problem, error) {
+	// The first event of a subscription is all that was missed.
+	sub := x.view.Subscribe(core.SubscribeOptions{Version: wire.ParseToken(token)})
+	defer sub.Close()
+	e, err := sub.Poll()
+	switch {
+	case errors.Is(err, core.ErrRemoved):
+		return problem.UnknownBinding(x.view.Name()), nil
+	case err != nil:
+		return problem.ShuttingDown(), nil
+	case e == nil:
+		return problem.NotLoaded(x.view.Name()), nil
+	}
+	// Events are shared by all who missed the same, and so is the body.
+	c := e.Memo(deltaKey{t}, func() any {
+		body := t.changes(x.view, e)
+		return &content{size: len(body), build: func() []byte { return body }}
+	}).(*content)
+	in := identity
+	if t.compressible(c) {
+		in = parseAccept(x.r.Header["Accept-Encoding"]).best()
+	}
+	h := x.w.Header()
+	h["Cache-Control"] = noStore
+	if links := t.monitorLinks(x.view.Name()); links != "" {
+		addShared(h, "Link", []string{links})
+	}
+	addShared(h, "Vary", varyEncoding)
+	return nil, writeBody(x, c.body(in), in)
+}
+
+// changes returns the event's messages as one JSON array.
+func (t *Transport) changes(v *core.View, e *core.Event) []byte {
+	batch := t.messages.Batch(v, e)
+	size := 3
+	for i := range batch.Len() {
+		size += len(batch.Message(i).JSON) + 1
+	}
+	body := append(make([]byte, 0, size), '[')
+	for i := range batch.Len() {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = append(body, batch.Message(i).JSON...)
+	}
+	return append(body, "]\n"...)
+}
