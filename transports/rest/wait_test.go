@@ -191,7 +191,7 @@ func TestDrainHonoursItsContext(t *testing.T) {
 func TestWaitOnARealServer(t *testing.T) {
 	s := newShop(t, 1)
 	server := httptest.NewUnstartedServer(s.e)
-	server.Config.WriteTimeout = 50 * time.Millisecond
+	server.Config.WriteTimeout = 500 * time.Millisecond
 	server.Start()
 	defer server.Close()
 	client := server.Client()
@@ -204,7 +204,7 @@ func TestWaitOnARealServer(t *testing.T) {
 		r.Header.Set("Prefer", "wait="+strconv.Itoa(wait))
 		return client.Do(r)
 	}
-	// One second is many times the WriteTimeout.
+	// One second is longer than the WriteTimeout.
 	res, err := ask(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)
