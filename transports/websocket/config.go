@@ -1,0 +1,121 @@
+package websocket
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/binderyhq/bindery/transports/internal/wire"
+)
+
+// Config tunes the transport. The zero value of each field means its default.
+type Config struct {
+	// Origins are the origins whose pages may connect, beside the server's
+	// own (that of the request's Host), each as browsers send it:
+	// "https://shop.example". "*" allows all but "null". Requests without an
+	// Origin header, which do not come from pages, are always allowed. The
+	// default is none.
+	Origins []string
+
+	// MaxConnections bounds the connections open at a time; more are answered
+	// 503. The default is 10,000; negative means no bound.
+	MaxConnections int
+
+	// MaxJoins bounds the bindings that one connection has joined. The default
+	// is 256.
+	MaxJoins int
+
+	// MaxRequestBytes bounds one message of the client, in bytes. The default
+	// is 64 KiB.
+	MaxRequestBytes int64
+
+	// HandshakeTimeout bounds the writing of the handshake's answer. The
+	// default is 10 seconds. Reading the request is bounded by the server's
+	// ReadHeaderTimeout.
+	HandshakeTimeout time.Duration
+
+	// WriteTimeout bounds the writing of one message, at most MessageBytes
+	// long. The client is disconnected when it has not taken it by then. The
+	// default is 10 seconds.
+	WriteTimeout time.Duration
+
+	// PingInterval is how often the client is pinged. It is disconnected when
+	// nothing has answered for two intervals and WriteTimeout. The default is
+	// 25 seconds, short enough for most proxies.
+	PingInterval time.Duration
+
+	// DrainTimeout bounds how long Shutdown lets connections complete the
+	// batches that are under way. The default is 2 seconds.
+	DrainTimeout time.Duration
+
+	// PageRows bounds the rows of one message. The default is 1,000.
+	PageRows int
+
+	// MessageBytes bounds one message to the client, in bytes; a single row
+	// that is longer is sent nevertheless. The default is 256 KiB, the minimum
+	// 1 KiB.
+	MessageBytes int
+}
+
+// WithDefaults returns a copy in which every zero field has its default.
+func (c Config) WithDefaults() Config {
+	setDuration := func(d *time.Duration, fallback time.Duration) {
+		if *d == 0 {
+			*d = fallback
+		}
+	}
+	setDuration(&c.HandshakeTimeout, 10*time.Second)
+	setDuration(&c.WriteTimeout, 10*time.Second)
+	setDuration(&c.PingInterval, 25*time.Second)
+	setDuration(&c.DrainTimeout, 2*time.Second)
+	setInt := func(n *int, fallback int) {
+		if *n == 0 {
+			*n = fallback
+		}
+	}
+	setInt(&c.MaxConnections, 10_000)
+	setInt(&c.MaxJoins, 256)
+	setInt(&c.PageRows, wire.DefaultRows)
+	setInt(&c.MessageBytes, wire.DefaultBytes)
+	if c.MaxRequestBytes == 0 {
+		c.MaxRequestBytes = 64 << 10
+	}
+	return c
+}
+
+// Validate returns everything that is wrong with the configuration.
+func (c Config) Validate() error {
+	var errs []error
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"HandshakeTimeout", c.HandshakeTimeout}, {"WriteTimeout", c.WriteTimeout},
+		{"PingInterval", c.PingInterval}, {"DrainTimeout", c.DrainTimeout},
+	} {
+		if d.value < 0 {
+			errs = append(errs, fmt.Errorf("config: %s %v is negative", d.name, d.value))
+		}
+	}
+	if c.MaxJoins < 0 {
+		errs = append(errs, fmt.Errorf("config: MaxJoins %d is negative", c.MaxJoins))
+	}
+	if c.MaxRequestBytes < 0 {
+		errs = append(errs, fmt.Errorf("config: MaxRequestBytes %d is negative", c.MaxRequestBytes))
+	}
+	if err := c.limits().Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("config: %w", err))
+	}
+	for _, o := range c.Origins {
+		if o == "*" {
+			continue
+		}
+		if u, err := url.Parse(o); err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+			errs = append(errs, fmt.Errorf("config: origin %q is not of the form scheme://host[:port]", o))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) limits() wire.Limits { return wire.Limits{Rows: c.PageRows, Bytes: c.MessageBytes} }

@@ -1,0 +1,45 @@
+package websocket
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// originAllowed reports whether the request may open a connection. Browsers let
+// any page connect to any server and send the user's cookies along, so the
+// server has to look at where the page came from.
+func (c Config) originAllowed(r *http.Request) bool {
+	given := r.Header.Values("Origin")
+	if len(given) == 0 {
+		return true // no browser's page
+	}
+	if len(given) > 1 {
+		return false
+	}
+	origin, err := url.Parse(given[0])
+	if err != nil || origin.Scheme == "" || origin.Host == "" {
+		return false // "null" above all: a sandboxed or local page
+	}
+	// The scheme is left alone: behind a proxy that ends TLS it is not known.
+	if sameHost(origin.Scheme, origin.Host, r.Host) {
+		return true
+	}
+	for _, o := range c.Origins {
+		if o == "*" {
+			return true
+		}
+		allowed, err := url.Parse(o)
+		if err == nil && strings.EqualFold(allowed.Scheme, origin.Scheme) && sameHost(origin.Scheme, allowed.Host, origin.Host) {
+			return true
+		}
+	}
+	return false
+}
+
+// sameHost compares hosts, with the scheme's default port where none is named.
+func sameHost(scheme, a, b string) bool {
+	port := map[string]string{"http": ":80", "https": ":443"}[strings.ToLower(scheme)]
+	trim := func(host string) string { return strings.TrimSuffix(strings.ToLower(host), port) }
+	return trim(a) == trim(b)
+}

@@ -1,0 +1,188 @@
+package websocket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	gorilla "github.com/gorilla/websocket"
+	"github.com/labstack/echo/v4"
+	"github.com/olahol/melody"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/transports/internal/problem"
+	"github.com/binderyhq/bindery/transports/internal/wire"
+)
+
+// Transport serves bindings over WebSocket. It is made by [New] and given to
+// [core.Registry.Serve].
+type Transport struct {
+	group  *echo.Group
+	cfg    Config
+	enc    *wire.Encoder
+	melody *melody.Melody
+	wakeup wakeup
+	reg    *core.Registry // from Mount on
+
+	mu       sync.Mutex // guards what follows
+	sessions map[*session]struct{}
+	closed   bool
+	idle     chan struct{} // closed when closed is set and no session is left
+
+	refused, stuck, held atomic.Uint64
+}
+
+var _ core.Transport = (*Transport)(nil)
+
+// New returns a transport that clients reach at the group's own path. At most
+// one configuration may be given. What is wrong with it is reported by
+// [core.Registry.Start].
+func New(group *echo.Group, cfg ...Config) *Transport {
+	t := &Transport{group: group, sessions: make(map[*session]struct{}), idle: make(chan struct{})}
+	if len(cfg) > 0 {
+		t.cfg = cfg[0]
+	}
+	t.cfg = t.cfg.WithDefaults()
+	t.enc = wire.NewEncoder(t.cfg.limits())
+	t.wakeup.max = runtime.GOMAXPROCS(0)
+	return t
+}
+
+// Name returns "websocket".
+func (*Transport) Name() string { return "websocket" }
+
+// Mount installs the route, see [core.Transport].
+func (t *Transport) Mount(reg *core.Registry) error {
+	if t.group == nil {
+		return errors.New("websocket: the group is nil")
+	}
+	if err := t.cfg.Validate(); err != nil {
+		return fmt.Errorf("websocket: %w", err)
+	}
+	t.reg = reg
+	t.melody = t.newMelody()
+	t.group.GET("", t.serve)
+	return nil
+}
+
+// Shutdown closes the connections, see the package's documentation. It returns
+// when none is left, or with the context's error when that ends first.
+func (t *Transport) Shutdown(ctx context.Context) error {
+	t.mu.Lock()
+	if !t.closed {
+		t.closed = true
+		if len(t.sessions) == 0 {
+			close(t.idle)
+		}
+	}
+	t.mu.Unlock()
+	for _, s := range t.open() {
+		s.stop()
+	}
+	drain := time.NewTimer(t.cfg.DrainTimeout)
+	defer drain.Stop()
+	select {
+	case <-t.idle:
+	case <-drain.C:
+	case <-ctx.Done():
+	}
+	for _, s := range t.open() {
+		s.cut()
+	}
+	select {
+	case <-t.idle:
+	case <-ctx.Done():
+		return fmt.Errorf("websocket: waiting for connections to end: %w", ctx.Err())
+	}
+	t.wakeup.stop()
+	return nil
+}
+
+// open returns the sessions that there are.
+func (t *Transport) open() []*session {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	list := make([]*session, 0, len(t.sessions))
+	for s := range t.sessions {
+		list = append(list, s)
+	}
+	return list
+}
+
+// Stats counts connections since the program started.
+type Stats struct {
+	// Open is how many connections are open now.
+	Open int
+	// Refused counts handshakes refused because of Config.MaxConnections.
+	Refused uint64
+	// Stuck counts connections ended because the client did not read.
+	Stuck uint64
+	// Held counts the times that a client's requests were not read until it
+	// had taken the answers to earlier ones.
+	Held uint64
+}
+
+// Stats returns the counters. It may be called at any time.
+func (t *Transport) Stats() Stats {
+	t.mu.Lock()
+	open := len(t.sessions)
+	t.mu.Unlock()
+	return Stats{Open: open, Refused: t.refused.Load(), Stuck: t.stuck.Load(), Held: t.held.Load()}
+}
+
+// serve makes the request a connection and serves it until that ends.
+func (t *Transport) serve(c echo.Context) error {
+	r, w := c.Request(), c.Response()
+	if !gorilla.IsWebSocketUpgrade(r) {
+		w.Header().Set("Upgrade", "websocket")
+		w.Header().Set("Connection", "Upgrade")
+		return badHandshake(http.StatusUpgradeRequired, "this is a WebSocket endpoint").Write(w, r)
+	}
+	if !t.cfg.originAllowed(r) {
+		return problem.OriginRefused().Write(w, r)
+	}
+	s := newSession(t)
+	if p := t.admit(s); p != nil {
+		return p.Write(w, r)
+	}
+	defer t.dismiss(s)
+	// An error has been answered; it is a handshake's, see newMelody.
+	_ = t.melody.HandleRequestWithKeys(w, r, map[string]any{sessionKey: s})
+	return nil
+}
+
+// admit enters the session, or says why not.
+func (t *Transport) admit(s *session) *problem.Problem {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.closed || t.reg.Stopping().Err() != nil:
+		return problem.ShuttingDown()
+	case t.cfg.MaxConnections >= 0 && len(t.sessions) >= t.cfg.MaxConnections:
+		t.refused.Add(1)
+		return problem.Unavailable("too many connections are open")
+	}
+	t.sessions[s] = struct{}{}
+	return nil
+}
+
+func (t *Transport) dismiss(s *session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.sessions, s)
+	if t.closed && len(t.sessions) == 0 {
+		close(t.idle)
+	}
+}
+
+// typeBadHandshake is the type of problems with the handshake itself.
+const typeBadHandshake problem.Type = "urn:bindery:problem:bad-handshake"
+
+func badHandshake(status int, detail string) *problem.Problem {
+	return &problem.Problem{Type: typeBadHandshake, Title: "Bad handshake", Status: status, Detail: detail}
+}
