@@ -70,7 +70,7 @@ func TestSeedProductsIsTheSameEveryTime(t *testing.T) {
 	}
 }
 
-func openSQLite(t *testing.T) *bun.DB {
+func newSQLite(t *testing.T) *bun.DB {
 	t.Helper()
 	// Recursive triggers are the setting under which a trigger could set
 	// itself off.
@@ -94,11 +94,11 @@ func newDB(t *testing.T, sqldb *sql.DB, d schema.Dialect) *bun.DB {
 }
 
 func TestPrepareDatabaseSQLite(t *testing.T) {
-	testPrepareDatabase(t, openSQLite(t))
+	testPrepareDatabase(t, newSQLite(t))
 }
 
 func TestPrepareDatabasePostgres(t *testing.T) {
-	db := openPostgres(t)
+	db := newPostgres(t)
 	testPrepareDatabase(t, db)
 
 	t.Run("price keeps two decimals", func(t *testing.T) {
@@ -119,7 +119,7 @@ func TestPrepareDatabasePostgres(t *testing.T) {
 // Several programs that start on one empty database must not fill it twice,
 // nor fail because another one made the table.
 func TestPrepareDatabaseAtTheSameTime(t *testing.T) {
-	db := openPostgres(t)
+	db := newPostgres(t)
 	const programs, rows = 4, 30
 	errs := make(chan error, programs)
 	for range programs {
@@ -136,7 +136,7 @@ func TestPrepareDatabaseAtTheSameTime(t *testing.T) {
 	}
 }
 
-func openPostgres(t *testing.T) *bun.DB {
+func newPostgres(t *testing.T) *bun.DB {
 	t.Helper()
 	sqldb, err := sql.Open("pgx", pgtest.Shared(t).CreateDatabase(t))
 	if err != nil {
