@@ -1,0 +1,78 @@
+package pollsource
+
+import (
+	"slices"
+	"time"
+)
+
+// maxMarks bounds a history. Beyond it every second mark is dropped, which
+// makes the bound that it gives older, and so no less safe.
+const maxMarks = 128
+
+// mark is the highest watermark of a table, as it was read once.
+type mark struct {
+	// The reading took place between start and end.
+	start, end time.Time
+	// high is nil when the table had no watermark.
+	high any
+	// oldest and newest are, of the transactions that were running then and
+	// had an id, because they had begun to write, those with the lowest and
+	// the highest id. Where none is known oldest is above every id, and newest
+	// below.
+	oldest, newest int64
+}
+
+// history is the marks of the last polls, oldest first. It answers from which
+// watermark on rows may have been committed since the last poll, by the
+// readings alone: watermarks are compared by the database and nobody else, so
+// they may be of any type and format.
+type history struct{ marks []mark }
+
+func (h *history) add(m mark) {
+	h.marks = append(h.marks, m)
+	if len(h.marks) > maxMarks {
+		kept := h.marks[:1]
+		for i := 2; i < len(h.marks); i += 2 {
+			kept = append(kept, h.marks[i])
+		}
+		if last := h.marks[len(h.marks)-1]; len(h.marks)%2 == 0 {
+			kept = append(kept, last)
+		}
+		h.marks = slices.Clip(kept)
+	}
+}
+
+// lower returns a watermark below which no row can have been committed since
+// the last poll began. settled is false while the history is too short to be
+// certain; the oldest watermark there is is returned then.
+//
+// A row that was committed since then belongs to a transaction that was writing
+// at the last mark or began to write later. In either case it was not writing
+// yet at a mark whose transactions are all older than the oldest of the last
+// mark. A watermark may be older than the first write of its transaction by the
+// overlap (now() is the begin of a transaction), not more; where transactions
+// are not known, it may be older by that than the commit. And what was the
+// highest watermark at some time cannot be above those that are given later.
+//
+// Marks that no later call can need are dropped.
+func (h *history) lower(overlap time.Duration) (high any, settled bool) {
+	last := h.marks[len(h.marks)-1]
+	horizon := -1
+	for i, m := range slices.Backward(h.marks) {
+		if m.newest < last.oldest {
+			horizon = i
+			break
+		}
+	}
+	if horizon < 0 {
+		return h.marks[0].high, false
+	}
+	latest := h.marks[horizon].start.Add(-overlap)
+	for i, m := range slices.Backward(h.marks) {
+		if !m.end.After(latest) {
+			h.marks = slices.Delete(h.marks, 0, i)
+			return m.high, true
+		}
+	}
+	return h.marks[0].high, false
+}
