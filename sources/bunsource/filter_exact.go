@@ -48,7 +48,8 @@ type columnFacts struct {
 func columnTraits(d dialect.Name, f *schema.Field, db columnFacts) (value.Kind, filter.Exactness) {
 	sqlType := db.SQLType
 	if !db.Known {
-		if sqlType = f.UserSQLType; sqlType == "" {
+		sqlType, _ = f.Tag.Option("type")
+		if sqlType == "" && f.IndirectType.Kind() != reflect.Struct { // of structs Bun only guesses
 			sqlType = f.DiscoveredSQLType
 		}
 	}

@@ -1,7 +1,6 @@
 package bunsource
 
 import (
-	"bytes"
 	"fmt"
 	"math"
 	"math/bits"
@@ -102,39 +101,34 @@ func specialNumber(d dialect.Name, f float64) literal {
 	}
 }
 
-// sqliteFloat writes a finite float so that SQLite computes exactly it. SQLite
-// reads decimal fractions to about 15 digits only, and not always as the
-// nearest float64; integers and powers of two, which it multiplies and divides
-// as the processor does, leave nothing to round.
+// sqliteFloat writes a finite float so that SQLite computes exactly it. Not
+// every version of SQLite reads decimals as the nearest float64; integers and
+// powers of two, which it multiplies and divides as the processor does, leave
+// nothing to round.
 func sqliteFloat(f float64) string {
 	if f == 0 {
 		return "0.0"
 	}
-	const maxShift = 62 // of an int64 that stays positive
-	frac, exp := math.Frexp(math.Abs(f))
-	m := uint64(math.Ldexp(frac, 53)) // f = ± m × 2^exp
+	const maxShift = 62 // so that a power of two is a positive int64
+	frac, exp := math.Frexp(f)
+	m := int64(math.Ldexp(frac, 53)) // f = m × 2^exp
 	exp -= 53
-	zeros := bits.TrailingZeros64(m)
-	m, exp = m>>zeros, exp+zeros
-	var b strings.Builder
-	if f < 0 {
-		b.WriteByte('-')
+	zeros := bits.TrailingZeros64(uint64(m))
+	m, exp = m>>zeros, exp+zeros // m is odd
+	if size := bits.Len64(uint64(max(m, -m))); exp >= 0 && size+exp <= maxShift {
+		return fmt.Sprintf("CAST(%d AS REAL)", m<<exp)
 	}
-	if exp >= 0 && bits.Len64(m)+exp <= maxShift {
-		fmt.Fprintf(&b, "%d.0", m<<exp)
-		return "CAST(" + strings.TrimSuffix(b.String(), ".0") + " AS REAL)"
-	}
-	fmt.Fprintf(&b, "%d", m)
 	op := " * "
 	if exp < 0 {
 		op, exp = " / ", -exp
 	}
-	for exp > 0 {
-		shift := min(exp, maxShift)
-		fmt.Fprintf(&b, "%sCAST(%d AS REAL)", op, uint64(1)<<shift)
-		exp -= shift
+	var b strings.Builder
+	fmt.Fprintf(&b, "(%d", m)
+	for ; exp > 0; exp -= maxShift {
+		fmt.Fprintf(&b, "%sCAST(%d AS REAL)", op, int64(1)<<min(exp, maxShift))
 	}
-	return "(" + b.String() + ")"
+	b.WriteByte(')')
+	return b.String()
 }
 
 func decimalLiteral(d dialect.Name, c whereColumn, v value.Value) literal {
@@ -251,7 +245,7 @@ func timeLiteral(d dialect.Name, c whereColumn, t time.Time) literal {
 
 // equalForms returns the texts that a SQLite column may hold for a time.
 func equalForms(values []value.Value) string {
-	var b bytes.Buffer
+	var b strings.Builder
 	for _, v := range values {
 		for _, form := range sqliteTimes(v.Any().(time.Time)) {
 			if b.Len() > 0 {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
-	"github.com/uptrace/bun/dialect/mysqldialect"
 	"pgregory.net/rapid"
 
 	"github.com/binderyhq/bindery/core"
@@ -323,5 +322,3 @@ func differing(rows []*specimen, a, b []int64) string {
 	}
 	return s.String()
 }
-
-var _ = mysqldialect.New
