@@ -41,37 +41,18 @@ func Bind[T any](name string, loader Loader[T], opts ...Option) *Binding[T] {
 	return &Binding[T]{View: newView(name, r, s)}
 }
 
+// now returns the current version.
+func (b *Binding[T]) now() Reading[T] { return Reading[T]{b.Snapshot()} }
+
 // All iterates over the rows in the binding's order. The whole iteration sees
 // one version, however long it takes.
-func (b *Binding[T]) All() iter.Seq[T] {
-	return func(yield func(T) bool) {
-		if s := b.Snapshot(); s != nil {
-			s.ordered.Scan(func(_ string, e *entry) bool { return yield(*e.row.(*T)) })
-		}
-	}
-}
+func (b *Binding[T]) All() iter.Seq[T] { return b.now().All() }
 
 // Keys iterates over the rows' keys in the binding's order.
-func (b *Binding[T]) Keys() iter.Seq[Key] {
-	return func(yield func(Key) bool) {
-		if s := b.Snapshot(); s != nil {
-			s.ordered.Scan(func(_ string, e *entry) bool { return yield(e.key) })
-		}
-	}
-}
+func (b *Binding[T]) Keys() iter.Seq[Key] { return b.now().Keys() }
 
 // Get returns the row with the key.
-func (b *Binding[T]) Get(key Key) (row T, ok bool) {
-	s := b.Snapshot()
-	if s == nil {
-		return row, false
-	}
-	e, ok := s.rows.Get(string(key))
-	if !ok {
-		return row, false
-	}
-	return *e.row.(*T), true
-}
+func (b *Binding[T]) Get(key Key) (row T, ok bool) { return b.now().Get(key) }
 
 // Delta is how a binding changed, for [Binding.OnChange].
 type Delta[T any] struct {

@@ -513,3 +513,32 @@ func TestStuckAnnouncement(t *testing.T) {
 	}
 	a.Withdraw()
 }
+
+func TestPin(t *testing.T) {
+	r := newItems(t, core.Config{})
+	r.table.Put(item{ID: 1, Name: "old"})
+	b, other := core.Bind("items", r.table), core.Bind("others", r.table)
+	if n := b.In(core.Pin(r.ctx, b.View)).Len(); n != 0 {
+		t.Errorf("%d rows before Start", n)
+	}
+	r.start(t, b, other)
+	defer r.stop(t)
+	ctx := core.Pin(r.ctx, b.View)
+	v := b.Version()
+	r.report(t, r.table.Put(item{ID: 1, Name: "new"}, item{ID: 2}))
+	pinned := b.In(ctx)
+	if it, ok := pinned.Get(key(1)); !ok || it.Name != "old" || pinned.Len() != 1 || pinned.Version() != v {
+		t.Errorf("pinned: %+v, %d rows at %v", it, pinned.Len(), pinned.Version())
+	}
+	for it := range pinned.All() {
+		if it.Name != "old" {
+			t.Errorf("pinned row %+v", it)
+		}
+	}
+	if it, _ := b.In(r.ctx).Get(key(1)); it.Name != "new" {
+		t.Errorf("unpinned: %+v", it)
+	}
+	if it, _ := other.In(ctx).Get(key(1)); it.Name != "new" {
+		t.Errorf("another binding: %+v", it)
+	}
+}

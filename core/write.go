@@ -125,7 +125,7 @@ func (o *writing) parse() error {
 		switch {
 		case c == nil:
 			problems = append(problems, FieldError{name, "is no field of this binding"})
-		case o.w.Op == Insert && c.Generated:
+		case o.w.Op == Insert && (c.Generated || c.Default && slices.Contains(o.sh.schema.Key, c.Name)):
 			problems = append(problems, FieldError{name, "is made by the database and cannot be given"})
 		case isNull(raw[name]) && !c.Nullable:
 			problems = append(problems, FieldError{name, "must not be null"})
