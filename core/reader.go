@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -58,8 +59,17 @@ func (r *typedReader[T]) value(row any, column int) value.Value {
 	return r.Loader.Value(row.(*T), column)
 }
 
-// encode makes a row's JSON, by the model's own JSON tags.
-func (r *typedReader[T]) encode(row any) ([]byte, error) { return json.Marshal(row) }
+// encode makes a row's JSON, by the model's own JSON tags. It is served as JSON
+// and not put into pages, so <, > and & stay what they are.
+func (r *typedReader[T]) encode(row any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(row); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
 
 func (r *typedReader[T]) prepare(ctx context.Context) error {
 	p, ok := r.Loader.(Preparer)

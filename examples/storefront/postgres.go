@@ -19,5 +19,5 @@ func openPostgres(dsn string) (*database, error) {
 	}
 	cfg.RuntimeParams["application_name"] = "storefront"
 	db := bunsource.OpenConnector(stdlib.GetConnector(*cfg), pgdialect.New())
-	return &database{db: db, others: []core.Source{pollsource.Xmin(db, pollEvery)}}, nil
+	return &database{db: db, others: []core.Source{pollsource.Every(pollEvery)}}, nil
 }

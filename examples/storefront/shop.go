@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/go-playground/validator/v10"
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 
@@ -28,7 +27,6 @@ func newShop(database *database) *shop {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.Server.ReadHeaderTimeout = 10 * time.Second
-	e.Validator = &rowValidator{validator.New(validator.WithRequiredStructEnabled())}
 	e.Use(middleware.Recover())
 
 	reg := core.NewRegistry()
@@ -72,9 +70,3 @@ func readiness(c echo.Context, reg *core.Registry) error {
 	c.Response().Header().Set("Cache-Control", "no-store")
 	return c.JSON(code, body)
 }
-
-// rowValidator is Echo's validator: the rest transport asks it before it
-// writes.
-type rowValidator struct{ v *validator.Validate }
-
-func (r *rowValidator) Validate(row any) error { return r.v.Struct(row) }
