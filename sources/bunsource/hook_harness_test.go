@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -265,3 +266,6 @@ func must(t testing.TB, what any, err error) {
 		t.Fatalf("%v: %v", reflect.TypeOf(what), err)
 	}
 }
+
+// collectGarbage has the cleanups of what is garbage run.
+func collectGarbage() { runtime.GC() }
