@@ -526,3 +526,22 @@ func BenchmarkAppendOrdered(b *testing.B) {
 		})
 	}
 }
+
+// FuzzParse: whatever text is read as a value, the value's own text is read as
+// the same one.
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{"null", "true", "-7", "1e23", "Infinity", "00ff", "2024-02-29T12:00:00.5+01:00", "-0044-03-15T00:00:00Z", "0000-01-01T00:00:00+23:59"} {
+		for k := value.KindNull; k <= value.KindOpaque; k++ {
+			f.Add(uint8(k), s)
+		}
+	}
+	f.Fuzz(func(t *testing.T, kind uint8, s string) {
+		v, err := value.Parse(value.Kind(kind), s)
+		if err != nil {
+			return
+		}
+		if again, err := value.Parse(v.Kind(), v.String()); err != nil || again != v {
+			t.Fatalf("%q as %s gives %v, which gives %v, %v", s, value.Kind(kind), v, again, err)
+		}
+	})
+}
