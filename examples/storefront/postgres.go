@@ -19,5 +19,5 @@ func openPostgres(dsn string) (*database, error) {
 	}
 	cfg.RuntimeParams["application_name"] = "storefront"
 	db := bunsource.OpenConnector(stdlib.GetConnector(*cfg), pgdialect.New())
-	return &database{db: db, others: []core.Source{pollsource.Every(pollEvery)}}, nil
+	return &database{db: db, others: []core.Source{pollsource.New(pollEvery, pollsource.XMin(db, 0), nil)}}, nil
 }

@@ -29,5 +29,5 @@ func openSQLite(path string) (*database, error) {
 	if err != nil {
 		return nil, fmt.Errorf("storefront: %w", err)
 	}
-	return &database{db: db, others: []core.Source{pollsource.Every(pollEvery)}}, nil
+	return &database{db: db, others: []core.Source{pollsource.New(pollEvery, pollsource.DataVersion(db), nil)}}, nil
 }
