@@ -39,7 +39,13 @@ type stream struct {
 }
 
 func newStream(t *Transport, c echo.Context) *stream {
-	return &stream{t: t, out: c.Response(), ctrl: http.NewResponseController(c.Response()), wake: make(chan struct{}, 1)}
+	return &stream{
+		t:   t,
+		out: c.Response(),
+		// Echo's own response panics where it cannot flush.
+		ctrl: http.NewResponseController(c.Response().Writer),
+		wake: make(chan struct{}, 1),
+	}
 }
 
 // cut makes a write under way, and all later ones, fail.

@@ -44,7 +44,7 @@ type Rig struct {
 func New(t TB, names ...string) *Rig {
 	r := &Rig{TB: t, Source: &coretest.Source{}, Tables: map[string]*coretest.Table[Item]{}, Bindings: map[string]*core.Binding[Item]{}}
 	r.Reg = core.Config{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}.NewRegistry()
-	r.history.states = map[string][]Item{}
+	r.history.states = map[string]*core.Snapshot{}
 	for _, n := range names {
 		r.Tables[n] = coretest.NewTable[Item](n, "id")
 		r.Bindings[n] = core.Bind[Item](n, r.Tables[n])
@@ -136,7 +136,7 @@ func Eventually(t TB, what string, condition func() bool) {
 // history is a plugin that notes what each version holds.
 type history struct {
 	mu     sync.Mutex // guards what follows
-	states map[string][]Item
+	states map[string]*core.Snapshot
 }
 
 var _ core.PublishObserver = (*history)(nil)
@@ -153,7 +153,18 @@ func (*history) Shutdown(context.Context) error { return nil }
 // Published implements [core.PublishObserver].
 func (h *history) Published(v *core.View, _ *core.Event) {
 	snap := v.Snapshot() // the version published: nobody else publishes meanwhile
-	items := []Item{}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.states[snap.Version().Token] = snap
+}
+
+func (h *history) at(token string) (items []Item, known bool) {
+	h.mu.Lock()
+	snap := h.states[token]
+	h.mu.Unlock()
+	if snap == nil {
+		return nil, false
+	}
 	for row := range snap.Rows() {
 		var it Item
 		if err := json.Unmarshal(row.JSON(), &it); err != nil {
@@ -161,14 +172,5 @@ func (h *history) Published(v *core.View, _ *core.Event) {
 		}
 		items = append(items, it)
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.states[snap.Version().Token] = items
-}
-
-func (h *history) at(token string) (items []Item, known bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	items, known = h.states[token]
-	return items, known
+	return items, true
 }
