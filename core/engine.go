@@ -150,28 +150,24 @@ func (e *engine) matching(t Table) []*feed {
 	return fs
 }
 
-// watched reports whether a source is watching the table (or no source covers
-// it at all), since when that is so, and if not, why.
+// watched reports whether every source that covers the table is watching (or
+// none covers it at all), since when that is so or is not, and if not, why.
 func (e *engine) watched(t Table) (ok bool, since time.Time, why error) {
 	e.mu.Lock()
 	sources := e.sources
 	e.mu.Unlock()
-	covered := false
+	ok = true
 	for _, s := range sources {
 		if !s.covers(t) {
 			continue
 		}
-		covered = true
 		watching, at, err := s.state()
 		switch {
-		case watching && (!ok || at.Before(since)):
-			ok, since, why = true, at, nil
-		case !watching && !ok:
-			since, why = at, err
+		case !watching && ok:
+			ok, since, why = false, at, err
+		case watching == ok && at.After(since):
+			since = at
 		}
-	}
-	if !covered {
-		return true, time.Time{}, nil
 	}
 	return ok, since, why
 }

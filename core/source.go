@@ -119,8 +119,8 @@ type Sink interface {
 	Watching()
 
 	// Lost says that commits may go unreported until Watching is called
-	// again. The bindings concerned are marked stale when no other source
-	// watches them.
+	// again. The bindings of the tables that the source covers are marked stale
+	// meanwhile, also when another source watches them: it may see less.
 	Lost(err error)
 }
 

@@ -12,10 +12,11 @@ type State uint8
 const (
 	// Loading: no rows have been read yet.
 	Loading State = iota
-	// Live: rows are current, and a source watches for change.
+	// Live: rows are current, and all sources that cover the table watch for
+	// change.
 	Live
 	// Stale: rows are served from memory, but the database could not be read
-	// of late, or no source is watching. It heals by itself.
+	// of late, or a source does not see changes. It heals by itself.
 	Stale
 	// Ended: the binding was removed or the registry shut down.
 	Ended
