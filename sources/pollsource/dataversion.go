@@ -74,5 +74,7 @@ func (w *dataVersionWatcher) close() error {
 	if w.conn == nil {
 		return nil
 	}
-	return w.conn.Close()
+	conn := w.conn
+	w.conn = nil
+	return conn.Close()
 }

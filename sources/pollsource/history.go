@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// maxMarks bounds a history. Beyond it every second mark is dropped, which
+// maxMarks bounds a history; it is even. Beyond it every second mark is dropped, which
 // makes the bound that it gives older, and so no less safe.
 const maxMarks = 128
 
@@ -31,14 +31,11 @@ type history struct{ marks []mark }
 func (h *history) add(m mark) {
 	h.marks = append(h.marks, m)
 	if len(h.marks) > maxMarks {
-		kept := h.marks[:1]
-		for i := 2; i < len(h.marks); i += 2 {
+		kept := h.marks[:0]
+		for i := 0; i < len(h.marks); i += 2 { // the first and the last are among them
 			kept = append(kept, h.marks[i])
 		}
-		if last := h.marks[len(h.marks)-1]; len(h.marks)%2 == 0 {
-			kept = append(kept, last)
-		}
-		h.marks = slices.Clip(kept)
+		h.marks = kept
 	}
 }
 
