@@ -4,8 +4,8 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
-	"os"
 	"time"
 	"unicode/utf8"
 
@@ -74,12 +74,13 @@ func (s *session) connected(ws *melody.Session) {
 // broken is called with every error of the connection, on its reading or
 // writing goroutine, after which that ends.
 func (s *session) broken(err error) {
+	var netErr net.Error // gorilla hides that a deadline was exceeded behind an error of its own
 	switch {
 	case errors.Is(err, melody.ErrWriteClosed), errors.Is(err, melody.ErrMessageBufferFull):
 		return // from within our own call, with mu held
 	case errors.Is(err, gorilla.ErrReadLimit):
 		s.linger() // gorilla has sent 1009
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.As(err, &netErr) && netErr.Timeout():
 		s.timedOut()
 	}
 	s.end()
