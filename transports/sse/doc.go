@@ -35,10 +35,11 @@
 //
 // # Shutdown
 //
-// Streams end after the batch that is being written. Those that have not ended
-// after Config.DrainTimeout, because their clients do not read, are cut.
-// [http.Server.Shutdown] waits for open streams, so shut the registry down
-// before or beside it.
+// Streams end after the batch that is being written, when the registry shuts
+// down or the HTTP server that serves them: [http.Server.Shutdown] waits for
+// open streams and so succeeds. Those that have not ended after
+// Config.DrainTimeout of the registry's shutdown, because their clients do not
+// read, are cut.
 //
 // # Errors
 //

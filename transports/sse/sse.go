@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/transports/internal/ending"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 	"github.com/binderyhq/bindery/transports/internal/wire"
 )
@@ -25,8 +26,9 @@ type Transport struct {
 	cfg   Config
 	enc   *wire.Encoder
 
-	reg    *core.Registry // from Mount on
-	prefix atomic.Value   // string: the path in front of a binding's name
+	reg     *core.Registry // from Mount on
+	prefix  atomic.Value   // string: the path in front of a binding's name
+	servers ending.Servers
 
 	mu      sync.Mutex // guards what follows
 	streams map[*stream]struct{}

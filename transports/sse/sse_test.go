@@ -278,6 +278,21 @@ func TestShutdownEndsStreams(t *testing.T) {
 	s.http.Close()
 }
 
+// The HTTP server's own shutdown, which waits for open requests, ends streams
+// too.
+func TestServersShutdownEndsItsStreams(t *testing.T) {
+	s := serve(t, sse.Config{}, "things")
+	r := s.open("/events/things", "")
+	defer r.close()
+	r.must()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := s.http.Config.Shutdown(ctx); err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+	r.ended()
+}
+
 func TestRemovedBindingEndsItsStream(t *testing.T) {
 	s := serve(t, sse.Config{}, "a", "b")
 	one, both := s.open("/events/a", ""), s.open("/events?event=a&event=b", "")

@@ -27,6 +27,8 @@ type stream struct {
 	out  *echo.Response
 	ctrl *http.ResponseController
 
+	ending context.Context // of the server
+
 	subs   []*core.Subscription // nil where the binding has ended
 	tokens []string             // of the versions sent, one for each subscription
 	begun  bool                 // the first event was sent
@@ -43,8 +45,9 @@ func newStream(t *Transport, c echo.Context) *stream {
 		t:   t,
 		out: c.Response(),
 		// Echo's own response panics where it cannot flush.
-		ctrl: http.NewResponseController(c.Response().Writer),
-		wake: make(chan struct{}, 1),
+		ctrl:   http.NewResponseController(c.Response().Writer),
+		ending: t.servers.Of(c.Request()),
+		wake:   make(chan struct{}, 1),
 	}
 }
 
@@ -129,6 +132,8 @@ func (s *stream) run(ctx context.Context) error {
 			return nil
 		case <-s.t.reg.Stopping().Done():
 			return nil
+		case <-s.ending.Done():
+			return nil
 		}
 	}
 }
@@ -146,6 +151,8 @@ func (s *stream) sendAvailable(ctx context.Context) (sent bool, err error) {
 			}
 			select {
 			case <-s.t.reg.Stopping().Done():
+				return sent, errEnded
+			case <-s.ending.Done():
 				return sent, errEnded
 			case <-ctx.Done():
 				return sent, errEnded

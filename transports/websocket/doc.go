@@ -42,9 +42,11 @@
 //
 // # Shutdown
 //
-// Connections complete the batches that are under way and are closed with 1001.
-// Those that are left after Config.DrainTimeout, because their clients do not
-// read, are cut. [http.Server.Shutdown] does not know of these connections.
+// Connections complete the batches that are under way and are closed with 1001,
+// when the registry shuts down or the HTTP server that they came from.
+// [http.Server.Shutdown] does not wait for them; the registry's does, and cuts
+// those that are left after Config.DrainTimeout, because their clients do not
+// read.
 //
 // # Errors
 //

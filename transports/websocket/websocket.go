@@ -15,6 +15,7 @@ import (
 	"github.com/olahol/melody"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/transports/internal/ending"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 	"github.com/binderyhq/bindery/transports/internal/wire"
 )
@@ -28,6 +29,8 @@ type Transport struct {
 	melody *melody.Melody
 	wakeup wakeup
 	reg    *core.Registry // from Mount on
+
+	servers ending.Servers
 
 	mu       sync.Mutex // guards what follows
 	sessions map[*session]struct{}
@@ -151,6 +154,8 @@ func (t *Transport) serve(c echo.Context) error {
 		return p.Write(w, r)
 	}
 	defer t.dismiss(s)
+	unhook := context.AfterFunc(t.servers.Of(r), s.stop)
+	defer unhook()
 	// An error has been answered; it is a handshake's, see newMelody.
 	_ = t.melody.HandleRequestWithKeys(w, r, map[string]any{sessionKey: s})
 	return nil

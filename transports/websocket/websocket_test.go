@@ -347,6 +347,47 @@ func TestShutdownClosesWithGoingAway(t *testing.T) {
 	s.http.Close()
 }
 
+func TestServersShutdownClosesItsConnections(t *testing.T) {
+	s := serve(t, websocket.Config{}, "things")
+	c := s.dial()
+	defer c.close()
+	c.send(`{"event":"things"}`)
+	c.next()
+	if err := s.http.Config.Shutdown(t.Context()); err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+	if got := c.closed(); got != gorilla.CloseGoingAway {
+		t.Errorf("closed with %d", got)
+	}
+}
+
+// A client that never reads costs a cursor, however much is written.
+func TestMemoryOfAClientThatNeverReads(t *testing.T) {
+	s := newServer(t, websocket.Config{WriteTimeout: time.Hour, DrainTimeout: time.Millisecond}, "things")
+	s.Forget = true
+	s.Tables["things"].Put(items(1, 100, strings.Repeat("x", 1000))...)
+	s.start()
+	defer s.stop()
+	stuck := s.dialWith(small())
+	defer stuck.close()
+	stuck.send(`{"event":"things"}`)
+	stuck.next()
+	write := func(n int) uint64 {
+		for i := range n {
+			s.Put("things", wiretest.Item{ID: i%100 + 1, Name: strconv.Itoa(i), Note: strings.Repeat("x", 1000)})
+		}
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := write(8_000) // fills the sockets, and the binding's log
+	after := write(16_000)
+	if grown := int64(after) - int64(before); grown > 4<<20 { // 16 MB were written
+		t.Errorf("the heap has grown by %d bytes", grown)
+	}
+}
+
 func TestRemovedBindingIsLeft(t *testing.T) {
 	s := serve(t, websocket.Config{}, "a", "b")
 	c := s.dial()

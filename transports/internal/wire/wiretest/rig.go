@@ -36,6 +36,9 @@ type Rig struct {
 	// Tables and Bindings go by name; each table has one binding of its name.
 	Tables   map[string]*coretest.Table[Item]
 	Bindings map[string]*core.Binding[Item]
+	// Forget keeps the rig from noting versions, so Check cannot be used.
+	// It is set before Start.
+	Forget bool
 
 	history history
 }
@@ -51,13 +54,15 @@ func New(t TB, names ...string) *Rig {
 		_ = r.Reg.Add(r.Bindings[n])
 	}
 	_ = r.Reg.Watch(r.Source)
-	_ = r.Reg.Use(&r.history)
 	return r
 }
 
 // Start starts the registry with the transport.
 func (r *Rig) Start(transports ...core.Transport) {
 	r.TB.Helper()
+	if !r.Forget {
+		_ = r.Reg.Use(&r.history)
+	}
 	_ = r.Reg.Serve(transports...)
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
