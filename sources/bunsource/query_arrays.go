@@ -61,7 +61,7 @@ func (w *arrayWriter) add(key []value.Value) {
 		w.arrays[i].WriteString(e)
 		w.size += len(e) + 1
 	}
-	if w.count++; w.count >= w.maxKeys || w.size > maxBatchBytes {
+	if w.count++; w.count >= w.maxKeys || w.size >= w.m.limits.bytes {
 		w.flush()
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
 	"github.com/uptrace/bun/dialect/feature"
 	"github.com/uptrace/bun/schema"
@@ -19,16 +20,27 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// Bounds of one statement. Keys are counted as if each of their columns were a
-// parameter, whether it is sent as one or as text.
-const (
-	maxBatchBytes    = 512 << 10 // of keys in the statement; the last one may exceed it
-	maxParamsSQLite  = 32766
-	maxParamsDefault = 65535
-	// maxDisjuncts bounds what must be written as an OR of conditions, whose
-	// depth databases limit (SQLite: 1000).
-	maxDisjuncts = 200
-)
+// batchLimits bound one statement.
+type batchLimits struct {
+	// params bounds the keys, counted as if each of their columns were a
+	// parameter, whether it is sent as one or as text.
+	params int
+	// bytes bounds the keys as they stand in the statement; the last one may
+	// exceed it.
+	bytes int
+}
+
+// limitsOf returns what databases of the dialect take.
+func limitsOf(name dialect.Name) batchLimits {
+	if name == dialect.SQLite {
+		return batchLimits{params: 32766, bytes: 512 << 10}
+	}
+	return batchLimits{params: 65535, bytes: 512 << 10}
+}
+
+// maxDisjuncts bounds what must be written as an OR of conditions, whose depth
+// databases limit (SQLite: 1000).
+const maxDisjuncts = 200
 
 // keyBatch is a condition that holds for the rows of some keys, with the
 // arguments that it refers to.
@@ -45,28 +57,60 @@ func (m *model) keyBatches(keys []core.Key) ([]keyBatch, error) {
 	keys = slices.Compact(slices.Sorted(slices.Values(keys)))
 	w := m.newKeyWriter()
 	for _, k := range keys {
-		vals, err := k.Values()
+		vals, err := m.keyValues(k)
 		if err != nil {
 			return nil, err
 		}
-		if len(vals) != len(m.keys) {
-			return nil, fmt.Errorf("key %q has %d columns, the table's keys have %d", k, len(vals), len(m.keys))
-		}
-		possible := true
-		for i, v := range vals {
-			kind := m.schema.Columns[m.keys[i]].Kind
-			if v.Kind() == kind || v.IsNull() {
-				continue
-			}
-			if vals[i], err = value.Convert(v, kind); err != nil {
-				possible = false
-			}
-		}
-		if possible {
+		if vals != nil {
 			w.add(vals)
 		}
 	}
 	return w.finish(), nil
+}
+
+// rowCondition returns a condition without parameters that finds the row of one
+// key, for statements that Bun writes; "" when no row of the table can have the
+// key. The error reports a key that is none of this table.
+func (m *model) rowCondition(key core.Key) (bun.Safe, error) {
+	vals, err := m.keyValues(key)
+	if err != nil || vals == nil {
+		return "", err
+	}
+	if m.db.Dialect().Name() == dialect.PG {
+		for i, v := range vals {
+			if _, ok := arrayElement(v, m.columns[m.keys[i]].facts.SQLType); !ok {
+				return "", nil
+			}
+		}
+	}
+	w := literalWriter{m: m, maxKeys: m.limits.params}
+	w.add(vals)
+	for _, b := range w.finish() {
+		return bun.Safe("(" + b.cond + ")"), nil
+	}
+	return "", nil
+}
+
+// keyValues opens a key and gives its parts the kinds of their columns; nil if
+// they are none of these kinds.
+func (m *model) keyValues(key core.Key) ([]value.Value, error) {
+	vals, err := key.Values()
+	if err != nil {
+		return nil, err
+	}
+	if len(vals) != len(m.keys) {
+		return nil, fmt.Errorf("key %q has %d columns, the table's keys have %d", key, len(vals), len(m.keys))
+	}
+	for i, v := range vals {
+		kind := m.schema.Columns[m.keys[i]].Kind
+		if v.Kind() == kind || v.IsNull() {
+			continue
+		}
+		if vals[i], err = value.Convert(v, kind); err != nil {
+			return nil, nil
+		}
+	}
+	return vals, nil
 }
 
 // keyWriter gathers keys into batches.
@@ -76,13 +120,8 @@ type keyWriter interface {
 }
 
 func (m *model) newKeyWriter() keyWriter {
-	name := m.db.Dialect().Name()
-	maxKeys := maxParamsDefault
-	if name == dialect.SQLite {
-		maxKeys = maxParamsSQLite
-	}
-	maxKeys /= len(m.keys)
-	if name == dialect.PG {
+	maxKeys := m.limits.params / len(m.keys)
+	if m.db.Dialect().Name() == dialect.PG {
 		if types, ok := m.arrayTypes(); ok {
 			return &arrayWriter{m: m, types: types, maxKeys: maxKeys}
 		}
@@ -119,7 +158,7 @@ func (w *literalWriter) add(key []value.Value) {
 			w.addToList(parts)
 		}
 	}
-	if w.inList >= w.maxKeys || w.apart >= maxDisjuncts || len(w.list)+len(w.disjuncts) >= maxBatchBytes {
+	if w.inList >= w.maxKeys || w.apart >= maxDisjuncts || len(w.list)+len(w.disjuncts) >= w.m.limits.bytes {
 		w.flush()
 	}
 }
@@ -250,16 +289,25 @@ func (m *model) literals(i int, v value.Value) []string {
 		return m.floatLiterals(i, v.Any().(float64))
 	case value.KindDecimal:
 		s := v.String()
-		if c := s[len(s)-1]; c >= '0' && c <= '9' {
+		switch last := s[len(s)-1]; {
+		case last >= '0' && last <= '9':
 			return []string{s}
+		case d.Name() == dialect.PG: // NaN, Infinity
+			return []string{"'" + s + "'"}
 		}
-		return nil // NaN, Infinity
+		return nil
 	case value.KindBytes:
 		return one(d.AppendBytes(nil, v.Any().([]byte)))
 	case value.KindTime:
 		t := v.Any().(time.Time)
-		if d.Name() == dialect.SQLite {
+		switch d.Name() {
+		case dialect.SQLite:
 			return sqliteTimes(t)
+		case dialect.PG:
+			if l := timeLiteral(d.Name(), whereColumn{}, t); l.beyond == 0 && !l.between {
+				return []string{l.query}
+			}
+			return nil
 		}
 		return one(d.AppendTime(nil, t))
 	default:
@@ -269,6 +317,9 @@ func (m *model) literals(i int, v value.Value) []string {
 
 func (m *model) floatLiterals(i int, f float64) []string {
 	d := m.db.Dialect()
+	if d.Name() == dialect.PG {
+		return []string{"'" + value.Float(f).String() + "'"} // of the column's own precision
+	}
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		if l := specialNumber(d.Name(), f); l.beyond == 0 {
 			return []string{l.query}

@@ -26,6 +26,7 @@ type model struct {
 	columns []modelColumn // parallel to schema.Columns
 	keys    []int         // the positions of the key columns, in key order
 	times   []timeField
+	limits  batchLimits
 }
 
 // modelColumn is one column, as Bun, Go and the database see it.
@@ -58,7 +59,7 @@ func newModel(db *bun.DB, typ reflect.Type) (m *model, err error) {
 	if len(table.PKs) == 0 {
 		return nil, modelError(typ, fmt.Errorf("table %q has no primary key: mark the key's fields with `bun:\",pk\"`", table.Name))
 	}
-	m = &model{db: db, table: table}
+	m = &model{db: db, table: table, limits: limitsOf(db.Dialect().Name())}
 	m.schema.Table = tableOf(db, table)
 	names := jsonNames(typ)
 	for _, f := range table.Fields {
