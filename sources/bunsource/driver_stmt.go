@@ -22,13 +22,18 @@ var (
 // which database/sql finds by the method.
 type convertingStmt struct {
 	*stmt
-	driver.ColumnConverter
+	converter driver.ColumnConverter //nolint:staticcheck // SA1019: drivers still have it
+}
+
+// ColumnConverter implements [driver.ColumnConverter].
+func (s convertingStmt) ColumnConverter(i int) driver.ValueConverter {
+	return s.converter.ColumnConverter(i)
 }
 
 func newStmt(inner driver.Stmt, c *conn, p *parsed) driver.Stmt {
 	s := &stmt{inner: inner, conn: c, p: p}
 	if cc, ok := inner.(driver.ColumnConverter); ok { //nolint:staticcheck // SA1019: drivers still have it
-		return convertingStmt{s, cc}
+		return convertingStmt{stmt: s, converter: cc}
 	}
 	return s
 }

@@ -45,7 +45,8 @@ type lexer struct {
 }
 
 // lex appends the tokens of the text to toks. It gives up, with false, on
-// text whose meaning depends on what it cannot know.
+// text whose meaning depends on what it cannot know, and on parentheses that
+// do not match.
 func lex(toks []token, src string, d dialect.Name) ([]token, bool) {
 	l := lexer{src: src, dialect: d}
 	for {
@@ -54,7 +55,7 @@ func lex(toks []token, src string, d dialect.Name) ([]token, bool) {
 			return toks, false
 		}
 		if l.pos >= len(src) {
-			return toks, true
+			return toks, l.depth == 0
 		}
 		start := l.pos
 		kind := l.scan()
@@ -67,7 +68,9 @@ func lex(toks []token, src string, d dialect.Name) ([]token, bool) {
 			case '(':
 				l.depth++
 			case ')':
-				l.depth = max(l.depth-1, 0)
+				if l.depth--; l.depth < 0 {
+					return toks, false
+				}
 				t.depth = l.depth
 			}
 		}
@@ -161,14 +164,11 @@ func (l *lexer) scan() tokenKind {
 			l.quoted('"', true)
 			return tokOpaque // a string, or in ANSI mode a name
 		}
-		l.quoted('"', false)
-		return tokQuoted
+		return l.closed('"', tokQuoted)
 	case c == '`':
-		l.quoted('`', false)
-		return tokQuoted
+		return l.closed('`', tokQuoted)
 	case c == '[' && l.dialect != dialect.PG && l.dialect != dialect.MySQL:
-		l.quoted(']', false)
-		return tokQuoted
+		return l.closed(']', tokQuoted)
 	case c == '(' || c == ')' || c == ',' || c == ';' || c == '[' || c == ']':
 		l.pos++
 		return tokPunct
@@ -226,6 +226,14 @@ func (l *lexer) quoted(quote byte, backslash bool) tokenKind {
 	return tokOpaque
 }
 
+// closed consumes a quoted token and returns its kind, if it has an end.
+func (l *lexer) closed(quote byte, kind tokenKind) tokenKind {
+	if l.quoted(quote, false) == tokOpaque {
+		return tokOpaque
+	}
+	return kind
+}
+
 func (l *lexer) number() {
 	for l.pos < len(l.src) {
 		c := l.src[l.pos]
@@ -251,8 +259,7 @@ func (l *lexer) word() tokenKind {
 				l.quoted('\'', true)
 				return tokOpaque
 			case 'x':
-				l.quoted('\'', false)
-				return tokBlob
+				return l.closed('\'', tokBlob)
 			case 'b', 'n':
 				l.quoted('\'', l.dialect == dialect.MySQL)
 				return tokOpaque

@@ -339,7 +339,7 @@ func FuzzParse(f *testing.F) {
 		"WITH d (id) AS (VALUES (1)) UPDATE t AS x SET n = 1 FROM d WHERE (x.id = d.id) RETURNING x.id",
 		"UPDATE t SET n = 1 WHERE (a, b) IN ((1, 'x')) AND id = -5::int -- x",
 		"BEGIN; SAVEPOINT a; RELEASE a; COMMIT AND CHAIN", "UPDATE a JOIN b SET c = 1", "$a$ $a$ E'\\'' X'00' U&'x' [x] `y` \"z\" /* /* */ */ # x",
-		"INSERT", "INSERT INTO", "INSERT INTO t (", "UPDATE t SET", "DELETE FROM t RETURNING", "WITH", "WITH a AS (", "(((", ")))", "COPY t (", "t.", "'", "\"",
+		"INSERT", "INSERT INTO", "INSERT INTO t (", "UPDATE t SET", "DELETE FROM t RETURNING", "WITH", "WITH a AS (", "(((", ")))", "COPY t (", "t.", "'", "\"", "INSERT INTO A()VALUES (", "COPY \"",
 	} {
 		f.Add(seed)
 	}
