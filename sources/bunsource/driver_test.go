@@ -43,16 +43,21 @@ func (s *script) Connect(context.Context) (driver.Conn, error) {
 	}
 	return &modernConn{legacyConn{s}}, nil
 }
-func (s *script) Driver() driver.Driver                    { return s }
-func (s *script) Open(string) (driver.Conn, error)         { return s.Connect(context.Background()) }
-func (s *script) Close() error                             { s.closed = true; return nil }
-func (s *script) LastInsertId() (int64, error)             { return 7, nil }
-func (s *script) RowsAffected() (int64, error)             { return 1, nil }
-func (s *script) Commit() error                            { return s.do("COMMIT") }
-func (s *script) Rollback() error                          { return s.do("ROLLBACK") }
-func (s *script) Columns() []string                        { return []string{"id"} }
-func (s *script) Next([]driver.Value) error                { return io.EOF }
-func (s *script) ConvertValue(v any) (driver.Value, error) { return v, s.do("convert") }
+func (s *script) Driver() driver.Driver            { return s }
+func (s *script) Open(string) (driver.Conn, error) { return s.Connect(context.Background()) }
+func (s *script) Close() error                     { s.closed = true; return nil }
+func (s *script) LastInsertId() (int64, error)     { return 7, nil }
+func (s *script) RowsAffected() (int64, error)     { return 1, nil }
+func (s *script) Commit() error                    { return s.do("COMMIT") }
+func (s *script) Rollback() error                  { return s.do("ROLLBACK") }
+func (s *script) Columns() []string                { return []string{"id"} }
+func (s *script) Next([]driver.Value) error        { return io.EOF }
+func (s *script) ConvertValue(v any) (driver.Value, error) {
+	if err := s.do("convert"); err != nil {
+		return nil, err
+	}
+	return driver.DefaultParameterConverter.ConvertValue(v)
+}
 
 type scriptRows struct{ *script }
 
