@@ -8,6 +8,8 @@ import (
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
+
+	"github.com/binderyhq/bindery/core"
 )
 
 // snapshotKey is the context key of the snapshot of one database handle.
@@ -36,7 +38,8 @@ func (l *Loader[T]) Snapshot(ctx context.Context) (context.Context, func(), erro
 	if err != nil {
 		return nil, nil, fmt.Errorf("bunsource: opening a snapshot for table %q: %w", m.schema.Table, err)
 	}
-	return context.WithValue(ctx, snapshotKey{l.db.DB}, s), sync.OnceFunc(s.release), nil
+	ctx = context.WithValue(ctx, snapshotKey{l.db.DB}, s)
+	return core.WithSnapshotScalar(ctx, s.scalar), sync.OnceFunc(s.release), nil
 }
 
 func openSnapshot(ctx context.Context, m *model) (*snapshot, error) {
@@ -78,6 +81,29 @@ func openSnapshot(ctx context.Context, m *model) (*snapshot, error) {
 // already, with its context or its connection.
 func (s *snapshot) release() { _ = s.tx.Rollback() }
 
+// take waits for the reader's turn; give ends it.
+func (s *snapshot) take(ctx context.Context) error {
+	select {
+	case <-s.turn:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *snapshot) give() { s.turn <- struct{}{} }
+
+// scalar answers a source that has a question about the snapshot, see
+// [core.SnapshotScalar].
+func (s *snapshot) scalar(ctx context.Context, statement string) (text string, err error) {
+	if err := s.take(ctx); err != nil {
+		return "", err
+	}
+	defer s.give()
+	err = s.tx.QueryRowContext(withoutHooks(ctx), statement).Scan(&text)
+	return text, err
+}
+
 // withConn calls read with a connection: that of the context's snapshot, or
 // else that of a snapshot of its own if the read takes several statements, or
 // else any of the pool.
@@ -93,11 +119,9 @@ func withConn(ctx context.Context, m *model, several bool, read func(context.Con
 	case s == nil:
 		return read(ctx, m.db.DB)
 	}
-	select {
-	case <-s.turn:
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := s.take(ctx); err != nil {
+		return err
 	}
-	defer func() { s.turn <- struct{}{} }()
+	defer s.give()
 	return read(ctx, s.tx)
 }

@@ -63,6 +63,10 @@ func TestSnapshotShowsOneState(t *testing.T) {
 		if got := read(t.Context()); got != "2 2" {
 			t.Errorf("without the snapshot %s rows, want 2 2", got)
 		}
+		// A source that follows the database's log asks the same state.
+		if got, err := core.SnapshotScalar(derived, "SELECT count(*) FROM lefts"); err != nil || got != "1" {
+			t.Errorf("count in the snapshot: %q, %v", got, err)
+		}
 		release()
 		release() // harmless
 		if _, err := lefts.Load(snap, nil); !errors.Is(err, sql.ErrTxDone) {
@@ -201,6 +205,9 @@ func TestSnapshotIsReadOnly(t *testing.T) {
 	}
 	defer release()
 	tx := snap.Value(snapshotKey{db.DB}).(*snapshot).tx
+	if _, err := core.SnapshotScalar(snap, "SELECT pg_current_snapshot()"); err != nil {
+		t.Errorf("the snapshot's identity: %v", err)
+	}
 	if _, err := tx.ExecContext(t.Context(), "INSERT INTO lefts VALUES (2)"); err == nil {
 		t.Error("the snapshot took a write")
 	}

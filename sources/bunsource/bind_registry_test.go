@@ -1,0 +1,210 @@
+package bunsource
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
+	"github.com/uptrace/bun/dialect/sqlitedialect"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
+)
+
+type shopItem struct {
+	bun.BaseModel `bun:"table:shop_items,alias:i"`
+	ID            int64   `bun:",pk,autoincrement"`
+	Name          string  `bun:",notnull"`
+	Price         int64   `bun:",notnull"`
+	Note          *string `bun:"note"`
+}
+
+// eachOpened runs a test on databases whose commits are seen.
+func eachOpened(t *testing.T, test func(t *testing.T, db *bun.DB)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) {
+		db, err := Open("sqlite", "file:"+filepath.Join(t.TempDir(), "test.db")+"?_pragma=busy_timeout(5000)&"+walMode, sqlitedialect.New())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		test(t, db)
+	})
+	t.Run("postgres", func(t *testing.T) {
+		db, err := Open("pgx", pgtest.Shared(t).CreateDatabase(t), pgdialect.New())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		test(t, db)
+	})
+}
+
+func quietRegistry() *core.Registry {
+	return core.Config{Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), LoadWait: -1}.NewRegistry()
+}
+
+func startRegistry(t *testing.T, reg *core.Registry) {
+	t.Helper()
+	if err := reg.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		if err := reg.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func waitLoaded(t *testing.T, views ...interface{ Loaded() <-chan struct{} }) {
+	t.Helper()
+	for _, v := range views {
+		select {
+		case <-v.Loaded():
+		case <-time.After(30 * time.Second):
+			t.Fatal("a binding does not load")
+		}
+	}
+}
+
+// What a binding shows is what its query finds, after every kind of write, also
+// where the pool has one connection only.
+func TestBindingsShowTheirQuery(t *testing.T) {
+	eachOpened(t, func(t *testing.T, db *bun.DB) {
+		for _, conns := range []int{1, 4} {
+			t.Run(fmt.Sprintf("connections=%d", conns), func(t *testing.T) {
+				db.SetMaxOpenConns(conns)
+				mustExec(t, db, "DROP TABLE IF EXISTS shop_items")
+				createTable(t, db, shopItem{Name: "b", Price: 2}, shopItem{Name: "B", Price: 1}, shopItem{Name: "ä", Price: 3})
+				all := Bind[shopItem](db, "all", core.OrderBy("name"))
+				cheap := Bind[shopItem](db, "cheap", core.Where(filter.Lt("price", 3)), core.OrderBy("-price"))
+				first := Bind[shopItem](db, "first", core.OrderBy("name"), core.Limit(2))
+				opaque := Bind[shopItem](db, "opaque", Where(func(q *bun.SelectQuery) *bun.SelectQuery {
+					return q.Where("lower(name) = ?", "b").WhereOr("note IS NOT NULL")
+				}))
+				reg := quietRegistry()
+				if err := reg.Add(all, cheap, first, opaque); err != nil {
+					t.Fatal(err)
+				}
+				if err := reg.Watch(Hooks(db)); err != nil {
+					t.Fatal(err)
+				}
+				startRegistry(t, reg)
+				waitLoaded(t, all, cheap, first, opaque)
+				show := func(b *core.Binding[shopItem]) string {
+					var names []string
+					for i := range b.All() {
+						names = append(names, i.Name)
+					}
+					return strings.Join(names, " ")
+				}
+				expect := func(after, wantAll, wantCheap, wantFirst, wantOpaque string) {
+					t.Helper()
+					if err := reg.Flush(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					got := fmt.Sprintf("%s | %s | %s | %s", show(all), show(cheap), show(first), show(opaque))
+					want := fmt.Sprintf("%s | %s | %s | %s", wantAll, wantCheap, wantFirst, wantOpaque)
+					if got != want {
+						t.Errorf("after %s: %s, want %s", after, got, want)
+					}
+				}
+				expect("the first load", "B b ä", "b B", "B b", "b B")
+				ctx := t.Context()
+				note := "n"
+				if _, err := db.NewInsert().Model(&shopItem{Name: "A", Price: 0, Note: &note}).Exec(ctx); err != nil {
+					t.Fatal(err)
+				}
+				expect("an insert", "A B b ä", "b B A", "A B", "b B A")
+				err := db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+					if _, err := tx.NewUpdate().Model((*shopItem)(nil)).Set("price = price + 2").Where("name <> ?", "A").Exec(ctx); err != nil {
+						return err
+					}
+					_, err := tx.NewDelete().Model((*shopItem)(nil)).Where("name = ?", "B").Exec(ctx)
+					return err
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				expect("a transaction", "A b ä", "A", "A b", "b A")
+			})
+		}
+	})
+}
+
+// A table that is made later is bound when it is there.
+func TestBindingsWaitForTheirTable(t *testing.T) {
+	eachOpened(t, func(t *testing.T, db *bun.DB) {
+		b := Bind[shopItem](db, "items")
+		reg := quietRegistry()
+		if err := reg.Add(b); err != nil {
+			t.Fatal(err)
+		}
+		if err := reg.Watch(Hooks(db)); err != nil {
+			t.Fatal(err)
+		}
+		startRegistry(t, reg)
+		deadline := time.Now().Add(20 * time.Second)
+		for b.Status().Err == nil {
+			if time.Now().After(deadline) {
+				t.Fatal("the failure does not show")
+			}
+			time.Sleep(time.Millisecond)
+		}
+		if err := b.Status().Err; !strings.Contains(err.Error(), `preparing table "shop_items": it does not exist`) {
+			t.Errorf("failure: %v", err)
+		}
+		createTable(t, db, shopItem{Name: "late"})
+		waitLoaded(t, b)
+		if b.Len() != 1 {
+			t.Errorf("%d rows", b.Len())
+		}
+	})
+}
+
+// The loader's own statements are reads: nothing is reported because of them.
+func TestReadsReportNothing(t *testing.T) {
+	eachOpened(t, func(t *testing.T, db *bun.DB) {
+		createTable(t, db, shopItem{Name: "a"})
+		l := preparedLoader[shopItem](t, db)
+		s, err := l.Schema()
+		if err != nil {
+			t.Fatal(err)
+		}
+		sink := newFakeSink(nil, s)
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- Hooks(db).Watch(ctx, sink) }()
+		<-sink.watching
+		snap, release, err := l.Snapshot(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, ctx := range []context.Context{snap, t.Context()} {
+			if _, err := l.Load(ctx, []core.Key{core.KeyOf(1)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		release()
+		if err := NewLoader[shopItem](db).Prepare(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if len(sink.reports) > 0 || len(sink.open) > 0 {
+			t.Errorf("reports %v, announcements %v", sink.reports, sink.open)
+		}
+	})
+}
