@@ -1,3 +1,84 @@
 // Package pollsource finds changes by asking, at an interval. It is for what
-// other sources cannot see: writes by other programs, by triggers, by hand.
+// other sources cannot see (writes by other programs, by triggers, by hand)
+// and for auditing the sources that see more.
+//
+// # Setup
+//
+//	reg.Watch(bunsource.Hooks(db), pollsource.Every(time.Minute))
+//
+// has every bound table read and compared once a minute. A [Check] makes polls
+// cheap enough to be frequent:
+//
+//	reg.Watch(pollsource.New(time.Second, pollsource.XMin(db, 0), nil))
+//
+//	check        database          finds                     reads at each poll
+//	none         any               everything                every row
+//	Query        any               what the query shows      the query's one row
+//	Probe        any               what the function shows   what the function reads
+//	DataVersion  SQLite            everything, not where     one number
+//	XMin         Postgres          every row, exactly        every key
+//	Watermark    Postgres, SQLite  rows written, by key;     the keys of recent rows
+//	                               deletes at the full pass
+//
+// Several sources may watch one table: a frequent one with a check that misses
+// something, and a rare [Every] that misses nothing. [Config] restricts a
+// source to some tables or to another database, and lets the interval grow
+// while nothing changes.
+//
+// Checks take a *bun.DB for its dialect; their statements run on the *sql.DB
+// beneath it, past Bun's hooks. It must be the database that the bindings
+// read, not a replica that lags behind it.
+//
+// # Delivery
+//
+// A change is reported, by key or as its whole table, at the first poll that
+// begins after its commit, if the check can see it. What changes twice between
+// two polls is seen once, and what comes and goes not at all. A poll first asks
+// and then reports, so that what is committed in between is found by the next.
+//
+// Nothing is announced: a version is a state that one table was in, but a
+// transaction that writes several tables may show in one of them before it
+// shows in the others.
+//
+// A table that is bound while the source runs is looked at right away, and
+// read once more after that.
+//
+// # Ordering
+//
+// There is none to speak of: the findings of one poll are reported together,
+// after those of the polls before.
+//
+// # Back-pressure
+//
+// One statement runs at a time. The interval counts from the end of a poll, and
+// a poll that reported something ends when the engine has caught up, or after
+// one more interval. So a table whose reading takes long is not read all the
+// time.
+//
+// # Shutdown
+//
+// Watch returns as soon as the statement under way has been cancelled; it has
+// no goroutines of its own. The connection that [DataVersion] keeps goes back
+// to its pool.
+//
+// # Errors
+//
+// A look that fails, or takes longer than Config.Timeout, makes the source
+// lost: bindings that no other source watches are stale. The same text is told
+// once. The table is looked at again at the next poll, while the others go on;
+// when no table answers, the waits double from one interval to 30 seconds (or
+// one interval, if that is longer). After a failure nothing of what was known
+// about the table is trusted: it is read whole, and when all tables answer the
+// source is watching again.
+//
+// Mistakes in the setup are permanent errors of Watch; [Source.Validate] tells
+// them earlier.
+//
+// # Limits
+//
+// [XMin] and [Watermark] remember rows, see their MaxRows; everything else
+// takes a constant amount of memory for each table. Tables are looked at one
+// after the other, so one that is slow delays the rest of its poll by
+// Config.Timeout at most; give it a source of its own. Intervals are measured
+// by the monotonic clock: setting the system's clock has no effect on them.
 package pollsource
