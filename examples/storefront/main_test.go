@@ -29,9 +29,14 @@ type running struct {
 
 func open(t *testing.T, dsn string, rows int) *running {
 	t.Helper()
+	return openAt(t, "127.0.0.1:0", dsn, rows)
+}
+
+func openAt(t *testing.T, addr, dsn string, rows int) *running {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	url, done := make(chan string, 1), make(chan error, 1)
-	go func() { done <- run(ctx, "127.0.0.1:0", dsn, rows, func(u string) { url <- u }) }()
+	go func() { done <- run(ctx, addr, dsn, rows, func(u string) { url <- u }) }()
 	r := &running{t: t}
 	stopped := false
 	r.stop = func() {
