@@ -282,6 +282,31 @@ func TestKeysComeBackExactly(t *testing.T) {
 	})
 }
 
+// Behind a pooler pgx must not prepare statements; parameters are then sent in
+// other ways.
+func TestKeysInEveryModeOfPgx(t *testing.T) {
+	for _, mode := range []string{"simple_protocol", "exec", "cache_describe"} {
+		t.Run(mode, func(t *testing.T) {
+			dsn := pgtest.Shared(t).CreateDatabase(t)
+			sep := "?"
+			if strings.Contains(dsn, "?") {
+				sep = "&"
+			}
+			sqldb, err := sql.Open("pgx", dsn+sep+"default_query_exec_mode="+mode)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { sqldb.Close() })
+			db := bun.NewDB(sqldb, pgdialect.New())
+			testKeys(t, db, intKeyed{ID: 1}, intKeyed{ID: -2})
+			testKeys(t, db, textKeyed{ID: `it's "q" \ {x,y} ? $1`}, textKeyed{ID: ""})
+			testKeys(t, db, bytesKeyed{ID: []byte{0, 0xff}})
+			testKeys(t, db, uuidKeyed{ID: uuid.MustParse("6ba7b810-9dad-11d1-80b4-00c04fd430c8")})
+			testKeys(t, db, compositeKeyed{PlaylistID: 1, Title: `a,"b`, At: time.UnixMicro(1).UTC()}, compositeKeyed{PlaylistID: 2, Title: "", At: time.UnixMicro(1).UTC()})
+		})
+	}
+}
+
 func TestDecimalKeysComeBackExactly(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, db *bun.DB) {
 		digits := []string{"1.50", "-0.001", "12345678901234.5"}
