@@ -229,9 +229,14 @@ func (r *Registry) check() error {
 }
 
 func (r *Registry) checkSource(s placed[Source]) (errs []error) {
+	if v, ok := s.it.(Validating); ok {
+		if err := v.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("core: source %q (%s): %w", s.it.Name(), s.place, err))
+		}
+	}
 	n, ok := s.it.(Naming)
 	if !ok {
-		return nil
+		return errs
 	}
 	for _, t := range n.Tables() {
 		bound := slices.ContainsFunc(r.views, func(v *View) bool {

@@ -25,6 +25,8 @@ type naming struct {
 
 func (n *naming) Tables() []core.Table { return n.tables }
 
+func (n *naming) Validate() error { return errors.New("its interval is negative") }
+
 // TestStartReportsEveryProblemAtOnce makes every mistake that can be made in
 // one registry, and demands that one error names all the culprits.
 func TestStartReportsEveryProblemAtOnce(t *testing.T) {
@@ -47,7 +49,7 @@ func TestStartReportsEveryProblemAtOnce(t *testing.T) {
 	_ = r.reg.Serve(nil)
 	err := r.reg.Start(r.ctx)
 	wantErr(t, err,
-		`two bindings are named "items": one declared at registry_test.go:33, one at registry_test.go:34`,
+		`two bindings are named "items": one declared at registry_test.go:35, one at registry_test.go:36`,
 		`"no way"`, `invalid name`,
 		`"keyless"`, `has no key`,
 		`"wrongkey"`, `"nr"`,
@@ -59,6 +61,7 @@ func TestStartReportsEveryProblemAtOnce(t *testing.T) {
 		`"opaque"`, `x = 1`,
 		`nil binding`, `nil source`, `nil transport`,
 		`"orders"`, `which no binding reads`,
+		`source "coretest"`, `its interval is negative`,
 	)
 	var se *core.StartError
 	if !errors.As(err, &se) || len(se.Problems) < 13 {

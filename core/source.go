@@ -50,6 +50,13 @@ type Naming interface {
 	Tables() []Table
 }
 
+// Validating is implemented by sources that can tell, without input or output,
+// that they are configured wrongly. Start returns what they say together with
+// everything else, and nothing is started.
+type Validating interface {
+	Validate() error
+}
+
 // Following is implemented by sources that follow the database's own log and
 // learn of commits after they are visible. It closes the gap in between: a read
 // that sees a part of a transaction before its report has come.
