@@ -69,15 +69,6 @@ func (m *model) statements(q core.Query) ([]statement, error) {
 	return all, nil
 }
 
-// whereColumn finds a column for a filter.
-func (m *model) whereColumn(name string) (whereColumn, bool) {
-	i := m.schema.Column(name)
-	if i < 0 {
-		return whereColumn{}, false
-	}
-	return whereColumn{name: name, kind: m.schema.Columns[i].Kind, sqlType: m.columns[i].facts.SQLType}, true
-}
-
 // build makes the statement read into dest, over conn.
 func (st *statement) build(db *bun.DB, conn bun.IConn, dest any) *bun.SelectQuery {
 	q := db.NewSelect().Model(dest)

@@ -105,7 +105,6 @@ func TestJSONNames(t *testing.T) {
 		*Side
 		E    int `json:"D"`
 		skip int
-		F    int    `json:"-,"`
 		G    int    `json:"-"`
 		H    string `json:",omitempty"`
 		Deep Deep   `json:"deep"`
