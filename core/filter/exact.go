@@ -1,8 +1,9 @@
 package filter
 
 // Exactness says which comparisons of a column Go provably makes as the
-// database does. It is a set of bits; the zero value is none. Whether a column
-// is NULL is the same everywhere and needs no bit.
+// database does. It is a set of bits; the zero value is none, not even whether
+// the column is NULL: a Go field that reads NULL as its zero value cannot tell.
+// With any bit set Go can tell NULL.
 type Exactness uint8
 
 const (
@@ -54,6 +55,9 @@ func IsExact(e Expr, exactness func(column string) Exactness) bool {
 				return // constant
 			}
 			needs, column = ExactEqual, e.Column
+		case *NullTest:
+			exact = exact && exactness(e.Column) != 0
+			return
 		default:
 			return
 		}

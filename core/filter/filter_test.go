@@ -446,7 +446,8 @@ func TestIsExact(t *testing.T) {
 		{filter.And(filter.Eq("eq", 1), filter.Ne("eq", 1), filter.In("eq", 1), filter.NotIn("eq", 1)), true},
 		{filter.Le("eq", 1), false}, {filter.Gt("order", 1), true}, {filter.Eq("order", 1), false},
 		{filter.Eq("none", 1), false}, {filter.Not(filter.Or(filter.Eq("all", 1), filter.Eq("none", 1))), false},
-		{filter.And(filter.IsNull("none"), filter.NotNull("none")), true}, {filter.In("none"), true}, {filter.In("none", 1), false},
+		{filter.IsNull("none"), false}, {filter.NotNull("none"), false}, {filter.And(filter.IsNull("eq"), filter.NotNull("order")), true},
+		{filter.In("none"), true}, {filter.In("none", 1), false},
 	} {
 		if got := filter.IsExact(tt.e, exactness); got != tt.want {
 			t.Errorf("%v: got %t", tt.e, got)
