@@ -16,6 +16,8 @@ const (
 	DefaultMaxWait      = time.Minute
 	DefaultMaxWaiting   = 1000
 	DefaultMinCompress  = 1024
+	DefaultMaxBody      = 1 << 20
+	DefaultWriteTimeout = 10 * time.Second
 )
 
 // Config tunes a [Transport]. The zero value of each field means its default.
@@ -51,6 +53,16 @@ type Config struct {
 	// bytes. The default is [DefaultMinCompress]; negative means that nothing
 	// is compressed.
 	MinCompress int
+
+	// MaxBody is the length of the longest body of a write, in bytes; a longer
+	// one is a 413. The default is [DefaultMaxBody].
+	MaxBody int64
+
+	// WriteTimeout bounds a write from when its body was read: the transaction,
+	// and the wait until the binding shows it. A transaction that takes longer
+	// is rolled back and answered with 503. The default is
+	// [DefaultWriteTimeout].
+	WriteTimeout time.Duration
 }
 
 // WithDefaults returns a copy in which every zero field has its default.
@@ -70,6 +82,12 @@ func (c Config) WithDefaults() Config {
 	if c.MinCompress == 0 {
 		c.MinCompress = DefaultMinCompress
 	}
+	if c.MaxBody == 0 {
+		c.MaxBody = DefaultMaxBody
+	}
+	if c.WriteTimeout == 0 {
+		c.WriteTimeout = DefaultWriteTimeout
+	}
 	return c
 }
 
@@ -87,6 +105,12 @@ func (c Config) Validate() error {
 	}
 	if c.PageLimit < 1 || c.PageLimit > c.MaxPageLimit {
 		errs = append(errs, fmt.Errorf("config: PageLimit %d is not between 1 and MaxPageLimit (%d)", c.PageLimit, c.MaxPageLimit))
+	}
+	if c.MaxBody < 1 {
+		errs = append(errs, fmt.Errorf("config: MaxBody %d is not positive", c.MaxBody))
+	}
+	if c.WriteTimeout < 0 {
+		errs = append(errs, fmt.Errorf("config: WriteTimeout %v is negative", c.WriteTimeout))
 	}
 	return errors.Join(errs...)
 }

@@ -63,7 +63,7 @@ func (t *Transport) readRow(x exchange) (*problem.Problem, error) {
 			r, ok = s.Get(key)
 		}
 		if !ok {
-			return selection{}, problem.NotFound("there is no row of this key")
+			return selection{}, noRow()
 		}
 		sel := selection{content: rowContent(r), links: t.edition(x.view, s).monitors}
 		if date, ok := r.HTTPDate(now); ok {
@@ -103,7 +103,7 @@ func (t *Transport) read(x exchange, from pick) (*problem.Problem, error) {
 // is to be one.
 func (t *Transport) answer(x exchange, sel selection, v verdict) (*problem.Problem, error) {
 	if v.outcome == failed {
-		return problem.PreconditionFailed("the content is not the one that the request names"), nil
+		return preconditionFailed(), nil
 	}
 	h := x.w.Header()
 	h["Etag"] = sel.content.etags[v.coding]
@@ -122,18 +122,18 @@ func (t *Transport) answer(x exchange, sel selection, v verdict) (*problem.Probl
 		x.w.WriteHeader(http.StatusNotModified)
 		return nil, nil
 	}
-	return nil, writeBody(x, sel.content.body(v.coding), v.coding)
+	return nil, writeBody(x, http.StatusOK, sel.content.body(v.coding), v.coding)
 }
 
-// writeBody answers 200 with the body, which is in the coding.
-func writeBody(x exchange, body []byte, in coding) error {
+// writeBody answers with the body, which is in the coding.
+func writeBody(x exchange, status int, body []byte, in coding) error {
 	h := x.w.Header()
 	h["Content-Type"] = jsonType
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	if in != identity {
 		h["Content-Encoding"] = codingHeader[in]
 	}
-	x.w.WriteHeader(http.StatusOK)
+	x.w.WriteHeader(status)
 	if x.r.Method == http.MethodHead {
 		return nil
 	}

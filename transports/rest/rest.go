@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strings"
 
@@ -26,7 +27,8 @@ type Transport struct {
 	reg      *core.Registry
 	stopping context.Context // done when waiting requests must end
 	stop     context.CancelFunc
-	holds    holds
+	holds    holds // of requests that wait
+	writes   holds // of writes under way
 }
 
 var _ core.Transport = (*Transport)(nil)
@@ -48,6 +50,7 @@ func New(group *echo.Group, cfg ...Config) *Transport {
 	t.problems = append(t.problems, t.cfg.Validate())
 	t.cfg = t.cfg.WithDefaults()
 	t.holds.max = t.cfg.MaxWaiting
+	t.writes.max = math.MaxInt // each has a connection, and those are the server's to bound
 	t.cacheControl[""] = []string{DefaultCacheControl}
 	for name, text := range t.cfg.CacheControl {
 		t.cacheControl[name] = []string{text}
@@ -77,11 +80,14 @@ func (t *Transport) Mount(reg *core.Registry) error {
 }
 
 // Shutdown implements [core.Transport]. Requests that wait for a change are
-// answered.
+// answered; writes under way are finished, and others refused.
 func (t *Transport) Shutdown(ctx context.Context) error {
 	t.stop()
 	if err := t.holds.drain(ctx); err != nil {
 		return fmt.Errorf("rest: ending requests that wait: %w", err)
+	}
+	if err := t.writes.drain(ctx); err != nil {
+		return fmt.Errorf("rest: finishing writes: %w", err)
 	}
 	return nil
 }
@@ -91,7 +97,8 @@ type exchange struct {
 	w    http.ResponseWriter
 	r    *http.Request
 	view *core.View
-	key  string // the part of the path that names the row, as it came
+	key  string     // the part of the path that names the row, as it came
+	app  *echo.Echo // whose Validator is asked about writes
 }
 
 // A resource answers the requests for one kind of URL. A problem that it
@@ -101,7 +108,7 @@ type resource func(exchange) (*problem.Problem, error)
 // serve makes a handler of a resource: it finds the binding.
 func (t *Transport) serve(answer resource) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		x := exchange{w: c.Response(), r: c.Request(), key: c.Param("key")}
+		x := exchange{w: c.Response(), r: c.Request(), key: c.Param("key"), app: c.Echo()}
 		exposeHeaders(x.w.Header())
 		v, p := t.lookup(nameOf(x.r, c.Param("binding")))
 		if p == nil {
@@ -139,10 +146,15 @@ func (t *Transport) nothing(c echo.Context) error {
 
 // list answers for a binding as a whole.
 func (t *Transport) list(x exchange) (*problem.Problem, error) {
-	const allow = "GET, HEAD, OPTIONS"
-	switch x.r.Method {
-	case http.MethodGet, http.MethodHead:
+	allow, writable := "GET, HEAD, OPTIONS", x.view.WriteRules().Writable
+	if writable {
+		allow += ", POST"
+	}
+	switch {
+	case x.r.Method == http.MethodGet, x.r.Method == http.MethodHead:
 		return t.readList(x)
+	case x.r.Method == http.MethodPost && writable:
+		return t.insert(x)
 	default:
 		return refuse(x, allow)
 	}
@@ -150,13 +162,23 @@ func (t *Transport) list(x exchange) (*problem.Problem, error) {
 
 // row answers for one row.
 func (t *Transport) row(x exchange) (*problem.Problem, error) {
-	const allow = "GET, HEAD, OPTIONS"
+	allow, writable := "GET, HEAD, OPTIONS", x.view.WriteRules().Writable
+	if writable {
+		allow += ", PUT, PATCH, DELETE"
+	}
 	switch x.r.Method {
 	case http.MethodGet, http.MethodHead:
 		return t.readRow(x)
-	default:
-		return refuse(x, allow)
+	case http.MethodPut, http.MethodPatch, http.MethodDelete:
+		if writable {
+			return t.change(x)
+		}
+	case http.MethodOptions:
+		if writable {
+			x.w.Header().Set("Accept-Patch", typeMergePatch+", "+typeJSON)
+		}
 	}
+	return refuse(x, allow)
 }
 
 // refuse answers OPTIONS, and any method that the resource does not have.
@@ -173,6 +195,6 @@ func refuse(x exchange, allow string) (*problem.Problem, error) {
 // something here, once CORS middleware has let them see the answer at all.
 func exposeHeaders(h http.Header) {
 	if h.Get("Access-Control-Allow-Origin") != "" && h.Get("Access-Control-Expose-Headers") == "" {
-		h.Set("Access-Control-Expose-Headers", "ETag, Last-Modified, Link, Location, Preference-Applied, Retry-After, X-Total-Count")
+		h.Set("Access-Control-Expose-Headers", "Content-Location, ETag, Last-Modified, Link, Location, Preference-Applied, Retry-After, X-Total-Count")
 	}
 }

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"errors"
+	"net/http"
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/transports/internal/problem"
@@ -45,7 +46,7 @@ func (t *Transport) readChanges(x exchange, token string) (*problem.Problem, err
 		addShared(h, "Link", []string{links})
 	}
 	addShared(h, "Vary", varyEncoding)
-	return nil, writeBody(x, c.body(in), in)
+	return nil, writeBody(x, http.StatusOK, c.body(in), in)
 }
 
 // changes returns the event's messages as one JSON array.

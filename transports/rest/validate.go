@@ -1,0 +1,109 @@
+package rest
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+// validate asks the validator of the Echo instance, if it has one, about a row
+// that is to be written.
+func (x exchange) validate(row any) error {
+	if x.app == nil || x.app.Validator == nil {
+		return nil
+	}
+	err := x.app.Validator.Validate(row)
+	if err == nil {
+		return nil
+	}
+	if fields := fieldErrors(row, err); fields != nil {
+		return &core.InvalidError{Fields: fields}
+	}
+	// Echo's own guide wraps what a validator says in an HTTPError, whose text
+	// is made for logs.
+	var wrapped *echo.HTTPError
+	if errors.As(err, &wrapped) {
+		if fields := fieldErrors(row, wrapped.Internal); fields != nil {
+			return &core.InvalidError{Fields: fields}
+		}
+		if text, ok := wrapped.Message.(string); ok {
+			return core.Invalid("", text)
+		}
+		return core.Invalid("", http.StatusText(http.StatusUnprocessableEntity))
+	}
+	return err
+}
+
+// fieldError is what go-playground/validator says of one field. That package is
+// an application's choice and too heavy to be imported for its errors alone.
+type fieldError interface {
+	StructNamespace() string // the path from the row's type, in names of Go
+	Tag() string
+	Param() string
+}
+
+// fieldErrors returns what an error of go-playground/validator says of the
+// single fields, nil when it is no such error.
+func fieldErrors(row any, err error) []core.FieldError {
+	for ; err != nil; err = errors.Unwrap(err) {
+		list := reflect.ValueOf(err)
+		if list.Kind() != reflect.Slice {
+			continue
+		}
+		var fields []core.FieldError
+		for i := range list.Len() {
+			f, ok := list.Index(i).Interface().(fieldError)
+			if !ok {
+				return nil
+			}
+			rule := f.Tag()
+			if f.Param() != "" {
+				rule += "=" + f.Param()
+			}
+			fields = append(fields, core.FieldError{
+				Field:  jsonPath(reflect.TypeOf(row), f.StructNamespace()),
+				Detail: fmt.Sprintf("breaks the rule %q", rule),
+			})
+		}
+		if fields != nil {
+			return fields
+		}
+	}
+	return nil
+}
+
+// jsonPath turns a path of Go field names, which begins with the name of the
+// row's type, into one of JSON names. What it does not know it leaves as it is.
+func jsonPath(t reflect.Type, path string) string {
+	_, path, _ = strings.Cut(path, ".")
+	var out []string
+	for _, part := range strings.Split(path, ".") {
+		name, index, indexed := strings.Cut(part, "[")
+		for t != nil && (t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Array || t.Kind() == reflect.Map) {
+			t = t.Elem()
+		}
+		if t != nil && t.Kind() == reflect.Struct {
+			if f, ok := t.FieldByName(name); ok {
+				tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+				t = f.Type
+				if f.Anonymous && tag == "" {
+					continue // its fields are the outer struct's
+				}
+				if tag != "" && tag != "-" {
+					name = tag
+				}
+			}
+		}
+		if indexed {
+			name += "[" + index
+		}
+		out = append(out, name)
+	}
+	return strings.Join(out, ".")
+}

@@ -1,0 +1,180 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/transports/internal/problem"
+)
+
+// The media types that rows are written in.
+const (
+	typeJSON       = "application/json"
+	typeMergePatch = "application/merge-patch+json"
+)
+
+// insert answers POST to a list.
+func (t *Transport) insert(x exchange) (*problem.Problem, error) {
+	w := core.Write{Op: core.Insert}
+	return t.write(x, w, typeJSON)
+}
+
+// change answers PUT, PATCH and DELETE of a row.
+func (t *Transport) change(x exchange) (*problem.Problem, error) {
+	var w core.Write
+	var accepted []string
+	switch x.r.Method {
+	case http.MethodPut:
+		w.Op, accepted = core.Replace, []string{typeJSON}
+	case http.MethodPatch:
+		w.Op, accepted = core.Merge, []string{typeMergePatch, typeJSON}
+	default:
+		w.Op = core.Delete
+	}
+	if x.view.WriteRules().RequireMatch && x.r.Header["If-Match"] == nil {
+		return problem.PreconditionMissing("the request must say in If-Match which version of the row it is for"), nil
+	}
+	key, ok := keyOf(x.r, x.view.Schema(), x.key)
+	if !ok {
+		return noRow(), nil
+	}
+	w.Key = key
+	return t.write(x, w, accepted...)
+}
+
+// write carries out a write whose body, if it has one, is of one of the
+// accepted types, and answers with the row.
+func (t *Transport) write(x exchange, w core.Write, accepted ...string) (*problem.Problem, error) {
+	if p := noParameters(x.r.URL.RawQuery); p != nil {
+		return p, nil
+	}
+	if !t.writes.begin() {
+		return problem.ShuttingDown(), nil
+	}
+	defer t.writes.end()
+	if w.Op != core.Delete {
+		var p *problem.Problem
+		if w.Body, p = t.readBody(x, accepted); p != nil || w.Body == nil {
+			return p, nil
+		}
+		w.Validate = x.validate
+	}
+	s := x.view.Snapshot()
+	if s == nil {
+		return problem.NotLoaded(x.view.Name()), nil
+	}
+	if w.Op == core.Insert {
+		if !t.admitsInsert(x, s) {
+			return preconditionFailed(), nil
+		}
+	} else {
+		w.Match = t.matcher(x.r.Header, s, w.Key)
+	}
+	ctx, cancel := context.WithTimeout(x.r.Context(), t.cfg.WriteTimeout)
+	defer cancel()
+	row, err := x.view.Write(ctx, w)
+	if err != nil {
+		return t.refusal(x, err), nil
+	}
+	return nil, t.answerWrite(x, w, row)
+}
+
+// answerWrite answers a write that was carried out with the row as it has
+// become. The answer is a representation of the row, with the tag that a GET of
+// it would have, and says so (RFC 9110, section 8.7); it is not to be stored.
+func (t *Transport) answerWrite(x exchange, w core.Write, row core.Row) error {
+	h := x.w.Header()
+	h["Cache-Control"] = noStore
+	if w.Op == core.Delete {
+		x.w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	status := http.StatusOK
+	if row == (core.Row{}) {
+		// A row that may leave the binding has left the table's own view of
+		// itself, as one does that is soft-deleted: there is nothing to show.
+		if status = http.StatusNoContent; w.Op == core.Insert {
+			status = http.StatusCreated
+		}
+		x.w.WriteHeader(status)
+		return nil
+	}
+	path := x.r.URL.EscapedPath()
+	if w.Op == core.Insert {
+		status = http.StatusCreated
+		path += "/" + row.Key().String()
+		h["Location"] = []string{path}
+	}
+	h["Content-Location"] = []string{path}
+	c := rowContent(row)
+	in := identity
+	if t.compressible(c) {
+		in = parseAccept(x.r.Header["Accept-Encoding"]).best()
+	}
+	h["Etag"] = c.etags[in]
+	addShared(h, "Vary", varyEncoding)
+	if links := t.monitorLinks(x.view.Name()); links != "" {
+		addShared(h, "Link", []string{links})
+	}
+	return writeBody(x, status, c.body(in), in)
+}
+
+// refusal is what the client is told of a write that was not carried out, nil
+// when there is nobody to tell. What is not for the client goes to the log.
+func (t *Transport) refusal(x exchange, err error) *problem.Problem {
+	var invalid *core.InvalidError
+	var malformed *core.MalformedError
+	switch {
+	case errors.As(err, &invalid):
+		return unacceptable(invalid)
+	case errors.As(err, &malformed):
+		if encoded(x.r.Header) {
+			return problem.UnsupportedMediaType("bodies without a Content-Encoding")
+		}
+		return problem.MalformedBody(malformed.Detail)
+	case errors.Is(err, core.ErrNoRow):
+		return noRow()
+	case errors.Is(err, core.ErrPrecondition):
+		return preconditionFailed()
+	case errors.Is(err, core.ErrNotWritable):
+		return problem.MethodNotAllowed(x.r.Method)
+	case errors.Is(err, core.ErrNotLoaded):
+		return problem.NotLoaded(x.view.Name())
+	case errors.Is(err, core.ErrRemoved):
+		return problem.UnknownBinding(x.view.Name())
+	case errors.Is(err, core.ErrClosed):
+		return problem.ShuttingDown()
+	case errors.Is(x.r.Context().Err(), context.Canceled):
+		return nil // the client has gone
+	}
+	t.reg.Logger().Error("rest: a write failed", "binding", x.view.Name(), "method", x.r.Method, "err", err)
+	return problem.Unavailable("the write could not be carried out; nothing says that trying again later is in vain")
+}
+
+// unacceptable words what is wrong with a row: what concerns it as a whole is
+// the detail.
+func unacceptable(invalid *core.InvalidError) *problem.Problem {
+	var whole []string
+	var fields []problem.FieldError
+	for _, f := range invalid.Fields {
+		if f.Field == "" {
+			whole = append(whole, f.Detail)
+			continue
+		}
+		fields = append(fields, problem.FieldError{Field: f.Field, Detail: f.Detail})
+	}
+	if whole == nil {
+		whole = []string{"fields that are not acceptable: " + strconv.Itoa(len(fields))}
+	}
+	return problem.Invalid(strings.Join(whole, "; "), fields...)
+}
+
+func noRow() *problem.Problem { return problem.NotFound("there is no row of this key") }
+
+func preconditionFailed() *problem.Problem {
+	return problem.PreconditionFailed("the content is not the one that the request names")
+}

@@ -1,0 +1,67 @@
+package rest
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/binderyhq/bindery/transports/internal/problem"
+)
+
+// readBody reads the body of a write. It returns nil without a problem when the
+// client has gone.
+func (t *Transport) readBody(x exchange, accepted []string) ([]byte, *problem.Problem) {
+	if !isOf(x.r.Header, accepted) {
+		text := strings.Join(accepted, ", ")
+		// Accept-Patch: RFC 5789. Accept-Post: W3C, Linked Data Platform 1.0.
+		switch x.r.Method {
+		case http.MethodPatch:
+			x.w.Header().Set("Accept-Patch", text)
+		case http.MethodPost:
+			x.w.Header().Set("Accept-Post", text)
+		}
+		return nil, problem.UnsupportedMediaType(text)
+	}
+	if x.r.ContentLength > t.cfg.MaxBody {
+		// Unread, so that a client that waits for "100 Continue" sends nothing.
+		return nil, problem.TooLarge(t.cfg.MaxBody)
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, t.cfg.MaxBody))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, problem.TooLarge(t.cfg.MaxBody)
+	case err != nil && x.r.Context().Err() != nil:
+		return nil, nil
+	case err != nil:
+		return nil, problem.MalformedBody("it could not be read to its end")
+	case !utf8.Valid(body) && encoded(x.r.Header):
+		return nil, problem.UnsupportedMediaType("bodies without a Content-Encoding")
+	case !utf8.Valid(body):
+		// encoding/json would replace what it cannot read, and the database
+		// would keep the replacement.
+		return nil, problem.MalformedBody("it is not UTF-8")
+	case body == nil:
+		body = []byte{}
+	}
+	return body, nil
+}
+
+// isOf reports whether the body is declared to be of one of the types, in
+// UTF-8, which is JSON's only charset.
+func isOf(h http.Header, types []string) bool {
+	name, params, err := mime.ParseMediaType(h.Get("Content-Type"))
+	charset, named := params["charset"]
+	return err == nil && slices.Contains(types, name) && (!named || strings.EqualFold(charset, "utf-8"))
+}
+
+// encoded reports whether the body was sent in a content coding. Middleware
+// that undoes it leaves the header, so this alone is no reason to refuse.
+func encoded(h http.Header) bool {
+	text := h.Get("Content-Encoding")
+	return text != "" && !strings.EqualFold(text, "identity")
+}
