@@ -87,23 +87,13 @@ func (l *Loader[T]) Lock(ctx context.Context, key core.Key) error {
 		_, err := tx.NewRaw("UPDATE ? SET ? = ? WHERE 0", m.table.SQLName, pk, pk).Exec(ctx)
 		return l.writeError(m, "locking a row of", err)
 	}
-	cond, args, err := m.keyCondition(key)
+	cond, err := m.rowCondition(key)
 	if err != nil || cond == "" {
 		return err
 	}
 	var found []int
-	err = tx.NewSelect().Model((*T)(nil)).ColumnExpr("1").Where(cond, args...).For("UPDATE").Scan(ctx, &found)
+	err = tx.NewSelect().Model((*T)(nil)).ColumnExpr("1").Where("?", cond).For("UPDATE").Scan(ctx, &found)
 	return l.writeError(m, "locking a row of", err)
-}
-
-// keyCondition returns the condition that finds the row; "" when no row of the
-// table can have such a key.
-func (m *model) keyCondition(key core.Key) (cond string, args []any, err error) {
-	batches, err := m.keyBatches([]core.Key{key})
-	if err != nil || len(batches) == 0 {
-		return "", nil, err
-	}
-	return batches[0].cond, batches[0].args, nil
 }
 
 // Insert implements [core.Writer]. The model's own hooks run; columns that its
@@ -117,6 +107,7 @@ func (l *Loader[T]) Insert(ctx context.Context, row *T, columns []string) (core.
 		return "", err
 	}
 	q := tx.NewInsert().Model(row)
+	zeroes := m.literalZeroes(reflect.ValueOf(row).Elem(), columns)
 	if columns, err = m.withHooked(ctx, row, columns, q); err != nil {
 		return "", err
 	}
@@ -128,7 +119,7 @@ func (l *Loader[T]) Insert(ctx context.Context, row *T, columns []string) (core.
 		return l.insertDefaults(ctx, tx, m, row, pks)
 	}
 	q = q.Column(columns...)
-	for name, literal := range m.literalZeroes(reflect.ValueOf(row).Elem(), columns) {
+	for name, literal := range zeroes {
 		q = q.Value(name, "?", literal)
 	}
 	if m.db.HasFeature(feature.InsertReturning) || m.db.HasFeature(feature.Returning) {
@@ -172,15 +163,15 @@ func (l *Loader[T]) Update(ctx context.Context, key core.Key, row *T, columns, d
 	if err := m.checkRange(reflect.ValueOf(row).Elem(), columns); err != nil {
 		return err
 	}
-	cond, args, err := m.keyCondition(key)
+	cond, err := m.rowCondition(key)
 	if err != nil || cond == "" {
 		return err
 	}
-	q := tx.NewUpdate().Model(row).Where(cond, args...)
+	q := tx.NewUpdate().Model(row).Where("?", cond)
+	values := m.literalZeroes(reflect.ValueOf(row).Elem(), columns)
 	if columns, err = m.withHooked(ctx, row, columns, q); err != nil {
 		return err
 	}
-	values := m.literalZeroes(reflect.ValueOf(row).Elem(), columns)
 	if m.db.HasFeature(feature.DefaultPlaceholder) {
 		for _, c := range defaults {
 			if !slices.Contains(columns, c) {
@@ -206,11 +197,11 @@ func (l *Loader[T]) Delete(ctx context.Context, key core.Key) error {
 	if err != nil {
 		return err
 	}
-	cond, args, err := m.keyCondition(key)
+	cond, err := m.rowCondition(key)
 	if err != nil || cond == "" {
 		return err
 	}
-	_, err = tx.NewDelete().Model((*T)(nil)).Where(cond, args...).Exec(ctx)
+	_, err = tx.NewDelete().Model((*T)(nil)).Where("?", cond).Exec(ctx)
 	return l.writeError(m, "deleting from", err)
 }
 
