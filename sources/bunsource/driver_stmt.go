@@ -1,5 +1,7 @@
 package bunsource
 
+//lint:file-ignore SA1019 a wrapper offers whatever the wrapped driver offers, the old interfaces too
+
 import (
 	"context"
 	"database/sql/driver"

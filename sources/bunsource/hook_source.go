@@ -99,6 +99,7 @@ func (t *tracker) hook(db *bun.DB) {
 		return
 	}
 	// A copy, as WithQueryHook makes it, would leave db itself unwatched.
+	//lint:ignore SA1019 see above
 	db.AddQueryHook(&queryHook{tracker: t}) //nolint:staticcheck // SA1019: see above
 }
 

@@ -135,9 +135,9 @@ func TestSeveralBindingsOnOneStream(t *testing.T) {
 		}
 	}
 	r := s.open(path, "")
-	id := follow(r)
+	follow(r)
 	s.Put("b", items(3, 9, "new")...)
-	id = follow(r)
+	id := follow(r)
 	r.close()
 	s.Put("a", items(9, 9, "late")...)
 	s.Delete("c", 1)
