@@ -1,0 +1,148 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// move is a transition ready to be published.
+type move struct {
+	t   *transition
+	how reload
+}
+
+// read reads what the work covers and prepares the transitions. Nothing is
+// published before all of them are ready, so that an error leaves every binding
+// as it was. It returns the work that was really read, which may be more.
+func (f *feed) read(ctx context.Context, w work) (moves []move, covered work, err error) {
+	if len(w.views) == 0 {
+		return nil, w, nil
+	}
+	if err := f.prepare(ctx, w.views); err != nil {
+		return nil, w, err
+	}
+	p := planReads(w)
+	following := f.eng.following(f.table)
+	if w.calm && len(p.reads) <= 1 && len(following) == 0 {
+		// One statement sees one state by itself. It is a state that holds no
+		// part of an unread commit if nothing was announced up to its end.
+		moves, err := f.execute(ctx, p, w)
+		f.mu.Lock()
+		undisturbed := f.announces == w.gen
+		f.mu.Unlock()
+		if err != nil || undisturbed {
+			return moves, w, err
+		}
+	}
+	snapshotter := w.views[0].read.snapshotter()
+	if snapshotter == nil {
+		moves, err := f.execute(ctx, p, w)
+		return moves, w, err
+	}
+	snap, release, err := guardSnapshot(ctx, snapshotter)
+	if err != nil {
+		return nil, w, fmt.Errorf("opening a snapshot: %w", err)
+	}
+	defer release()
+	behind := f.catchUp(snap, following)
+	// Whatever the snapshot shows was announced before it was committed, so it
+	// has been announced by now.
+	extended, err := f.extend(ctx, w)
+	if err != nil {
+		return nil, w, err
+	}
+	if behind {
+		extended.setWhole(nil)
+	}
+	p = planReads(extended)
+	moves, err = f.execute(snap, p, extended)
+	return moves, extended, err
+}
+
+func guardSnapshot(ctx context.Context, s Snapshotter) (context.Context, func(), error) {
+	type opened struct {
+		ctx     context.Context
+		release func()
+	}
+	o, err := guard("Snapshot", func() (opened, error) {
+		c, r, err := s.Snapshot(ctx)
+		return opened{c, r}, err
+	})
+	return o.ctx, o.release, err
+}
+
+// catchUp has the sources that follow the database's log report all that the
+// snapshot shows, within a bound. It returns true when one of them has not.
+func (f *feed) catchUp(snap context.Context, following []Following) (behind bool) {
+	if len(following) == 0 {
+		return false
+	}
+	f.mu.Lock()
+	patience := max(f.eng.cfg.CatchUpWait, 4*f.wholeRead)
+	f.mu.Unlock()
+	ctx, cancel := context.WithTimeoutCause(snap, patience, fmt.Errorf("the source has not caught up within %v", patience))
+	defer cancel()
+	for _, src := range following {
+		if _, err := guard("CatchUp", func() (struct{}, error) { return struct{}{}, src.CatchUp(ctx) }); err != nil {
+			f.mu.Lock()
+			f.stats.Behind++
+			f.mu.Unlock()
+			return true
+		}
+	}
+	return false
+}
+
+// extend adds to the work all that is announced, and what has been reported
+// meanwhile, to be read too and read again later: it may have been committed
+// after the snapshot was opened. Announcements of unknown keys are waited for,
+// within a bound; beyond it the whole table is read.
+func (f *feed) extend(ctx context.Context, w work) (work, error) {
+	f.mu.Lock()
+	var unknown []*announcement
+	for a := range f.announced {
+		if a.keys == nil {
+			unknown = append(unknown, a)
+		}
+	}
+	patience := max(f.eng.cfg.AnnounceWait, 4*f.wholeRead)
+	f.mu.Unlock()
+
+	late := false
+	if len(unknown) > 0 && !w.whole {
+		timer := time.NewTimer(patience)
+		defer timer.Stop()
+	waiting:
+		for _, a := range unknown {
+			select {
+			case <-a.ended:
+			case <-timer.C:
+				late = true
+				break waiting
+			case <-ctx.Done():
+				return w, ctx.Err()
+			}
+		}
+	}
+
+	ext := w
+	ext.pending = pending{maxKeys: f.eng.cfg.MaxBatchKeys}
+	ext.pending.merge(w.pending)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(unknown) > 0 && !w.whole {
+		f.stats.Waited++
+	}
+	if late {
+		f.stats.WaitedOut++
+		ext.setWhole(nil)
+	}
+	ext.pending.merge(f.pending)
+	for a := range f.announced {
+		if a.keys != nil {
+			ext.pending.add(a.keys, a.by)
+		}
+	}
+	return ext, nil
+}

@@ -1,0 +1,31 @@
+package core
+
+// Readiness says whether a registry can serve.
+type Readiness struct {
+	// Ready is true once every binding has loaded. It does not become false
+	// again when a database goes away: rows are then served from memory.
+	Ready bool
+	// Loading and Stale name the bindings that have not loaded yet, and those
+	// whose rows may be out of date.
+	Loading, Stale []string
+}
+
+// Ready says whether every binding has loaded, and which are stale. It is false
+// before Start and after Shutdown.
+func (r *Registry) Ready() Readiness {
+	r.mu.Lock()
+	running := r.phase == started
+	views := r.views
+	r.mu.Unlock()
+	st := Readiness{Ready: running}
+	for _, v := range views {
+		switch v.Status().State {
+		case Loading:
+			st.Ready = false
+			st.Loading = append(st.Loading, v.name)
+		case Stale:
+			st.Stale = append(st.Stale, v.name)
+		}
+	}
+	return st
+}

@@ -1,0 +1,230 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+)
+
+// checkBindings makes the bindings' shapes and returns everything wrong with
+// them. The caller holds r.mu.
+func (r *Registry) checkBindings(views []*View) (errs []error) {
+	seen := make(map[string]*View)
+	for _, v := range views {
+		other := seen[v.name]
+		if other == nil {
+			other = r.byName[v.name]
+		}
+		switch {
+		case other == v:
+			errs = append(errs, fmt.Errorf("core: %s is added twice", v.describe()))
+			continue
+		case other != nil:
+			errs = append(errs, fmt.Errorf("core: two bindings are named %q: one declared at %s, one at %s",
+				v.name, other.spec.placeOfBind, v.spec.placeOfBind))
+		}
+		seen[v.name] = v
+		v.mu.Lock()
+		again := v.registered
+		v.registered = true
+		v.mu.Unlock()
+		if again {
+			errs = append(errs, fmt.Errorf("core: %s has been in a registry before: declare it anew", v.describe()))
+			continue
+		}
+		sh, problems := v.check()
+		for _, p := range problems {
+			errs = append(errs, fmt.Errorf("core: %s: %w", v.describe(), p))
+		}
+		if sh != nil {
+			v.shape.Store(sh)
+		}
+	}
+	return errs
+}
+
+// check returns everything wrong with what was registered.
+func (r *Registry) check() error {
+	errs := slices.Clone(r.problems)
+	errs = append(errs, r.checkBindings(r.views)...)
+	for _, s := range r.sources {
+		errs = append(errs, r.checkSource(s)...)
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return &StartError{Problems: errs}
+}
+
+func (r *Registry) checkSource(s placed[Source]) (errs []error) {
+	if v, ok := s.it.(Validating); ok {
+		if err := v.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("core: source %q (%s): %w", s.it.Name(), s.place, err))
+		}
+	}
+	n, ok := s.it.(Naming)
+	if !ok {
+		return errs
+	}
+	for _, t := range n.Tables() {
+		bound := slices.ContainsFunc(r.views, func(v *View) bool {
+			b := v.Schema().Table
+			return b.Name == t.Name && b.Database == t.Database && (t.Schema == "" || t.Schema == b.Schema)
+		})
+		if !bound {
+			errs = append(errs, fmt.Errorf("core: source %q (%s) watches table %q, which no binding reads", s.it.Name(), s.place, t))
+		}
+	}
+	return errs
+}
+
+// StartError holds everything that was found wrong before anything was
+// started.
+type StartError struct {
+	Problems []error
+}
+
+// Error lists the problems, one a line.
+func (e *StartError) Error() string { return errors.Join(e.Problems...).Error() }
+
+// Unwrap returns the problems.
+func (e *StartError) Unwrap() []error { return e.Problems }
+
+// Start checks everything that was registered and returns a [*StartError] with
+// all problems at once, before anything runs. Then it mounts the transports,
+// starts the plugins, lets the sources watch, and loads the bindings. It
+// returns when every binding has loaded; a database that is away, or slower
+// than Config.LoadWait, does not fail it: its bindings load when they can, see
+// [Registry.Ready].
+//
+// The context bounds starting alone; when it ends first, everything started is
+// stopped again and its error returned. Start may be called once: a second call
+// returns [ErrStarted], a call after Shutdown [ErrClosed].
+func (r *Registry) Start(ctx context.Context) error {
+	r.mu.Lock()
+	switch r.phase {
+	case closing:
+		r.mu.Unlock()
+		return ErrClosed
+	case starting, started:
+		r.mu.Unlock()
+		return ErrStarted
+	}
+	r.phase = starting
+	if err := r.check(); err != nil {
+		r.mu.Unlock()
+		return err
+	}
+	for _, v := range r.views {
+		r.byName[v.name] = v
+		r.eng.attach(v)
+	}
+	views := slices.Clone(r.views)
+	r.mu.Unlock()
+
+	if err := r.start(ctx, views); err != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+		defer cancel()
+		return errors.Join(err, r.Shutdown(ctx))
+	}
+	return nil
+}
+
+// rollbackTimeout bounds the stopping of what a failed Start had started.
+const rollbackTimeout = 5 * time.Second
+
+func (r *Registry) start(ctx context.Context, views []*View) error {
+	e := r.eng
+	for _, p := range r.plugins {
+		if o, ok := p.it.(PublishObserver); ok {
+			e.observers = append(e.observers, namedObserver{p.it.Name(), o})
+		}
+	}
+	for _, t := range r.transports {
+		if err := t.it.Mount(r); err != nil {
+			return fmt.Errorf("core: mounting transport %q (%s): %w", t.it.Name(), t.place, err)
+		}
+		r.mu.Lock()
+		r.mounted = append(r.mounted, t.it)
+		r.mu.Unlock()
+	}
+	for _, p := range r.plugins {
+		if err := p.it.Start(ctx, r); err != nil {
+			return fmt.Errorf("core: starting plugin %q (%s): %w", p.it.Name(), p.place, err)
+		}
+		r.mu.Lock()
+		r.used = append(r.used, p.it)
+		r.mu.Unlock()
+	}
+	var runs []*sourceRun
+	for _, s := range r.sources {
+		runs = append(runs, newSourceRun(e, s.it, s.place))
+	}
+	e.mu.Lock()
+	e.sources = runs
+	e.mu.Unlock()
+	for _, run := range runs {
+		go run.run(e.ctx)
+	}
+	r.warnUnwatched(views)
+	if err := waitAll(ctx, r.stopping, e.cfg.WatchWait, runs, func(s *sourceRun) <-chan struct{} { return s.settled }); err != nil {
+		return fmt.Errorf("core: waiting for sources to watch: %w", err)
+	}
+	r.mu.Lock()
+	if r.phase == closing {
+		r.mu.Unlock()
+		return ErrClosed
+	}
+	r.phase = started
+	r.mu.Unlock()
+	e.load(views)
+	if err := waitAll(ctx, r.stopping, e.cfg.LoadWait, views, func(v *View) <-chan struct{} { return v.firstTry() }); err != nil {
+		return fmt.Errorf("core: waiting for bindings to load: %w", err)
+	}
+	return nil
+}
+
+// waitAll waits until the channels of all items are closed, for no longer than
+// the bound, and returns the error of a context that ends first.
+func waitAll[T any](ctx, stopping context.Context, bound time.Duration, items []T, ch func(T) <-chan struct{}) error {
+	if bound < 0 {
+		return nil
+	}
+	timer := time.NewTimer(bound)
+	defer timer.Stop()
+	for _, it := range items {
+		select {
+		case <-ch(it):
+		case <-timer.C:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-stopping.Done():
+			return ErrClosed
+		}
+	}
+	return nil
+}
+
+// firstTry returns a channel that is closed when the binding has loaded or the
+// first attempt has failed.
+func (v *View) firstTry() <-chan struct{} {
+	if f := v.feed.Load(); f != nil {
+		return f.tried
+	}
+	return v.loaded
+}
+
+// warnUnwatched tells of bindings that nothing keeps current.
+func (r *Registry) warnUnwatched(views []*View) {
+	for _, v := range views {
+		table := v.Schema().Table
+		if !slices.ContainsFunc(r.eng.sources, func(s *sourceRun) bool { return s.covers(table) }) {
+			r.eng.log.Warn("core: no source watches the binding's table: it changes only by Resync",
+				slog.String("binding", v.name), slog.String("table", table.String()))
+		}
+	}
+}
