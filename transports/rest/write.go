@@ -152,7 +152,7 @@ func (t *Transport) refusal(x exchange, err error) *problem.Problem {
 		return nil // the client has gone
 	}
 	t.reg.Logger().Error("rest: a write failed", "binding", x.view.Name(), "method", x.r.Method, "err", err)
-	return problem.Unavailable("the write could not be carried out; nothing says that trying again later is in vain")
+	return problem.Unavailable("the write could not be carried out now")
 }
 
 // unacceptable words what is wrong with a row: what concerns it as a whole is
