@@ -1,0 +1,93 @@
+package sqlitesource
+
+import (
+	"context"
+	"database/sql/driver"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"modernc.org/sqlite"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+// Source reports what is written through the connections of its connector, and
+// watches for what others write. Its methods may be called from any goroutine.
+type Source struct {
+	inner driver.Connector
+	cfg   Config
+
+	// started and finished count commits that were about to be made and those
+	// whose call has returned; see foreign.go.
+	started, finished atomic.Uint64
+	live              atomic.Int64 // connections that are open
+	alone             atomic.Bool  // the pool seems to have one connection only
+	timeouts          atomic.Uint64
+
+	sinks atomic.Pointer[[]core.Sink] // never modified, only replaced
+	bound atomic.Pointer[boundTables]
+
+	mu sync.Mutex // held while the pointers above are replaced
+}
+
+var (
+	_ core.Source = (*Source)(nil)
+	_ core.Scoped = (*Source)(nil)
+)
+
+// New returns a source for the database of that data source name, in the words
+// of modernc.org/sqlite. Like [sql.Open] it does not connect. A nil config has
+// all defaults. The error reports a name that the driver refuses.
+func New(dsn string, cfg *Config) (*Source, error) {
+	inner, err := sqlite.NewConnector(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("sqlitesource: opening a database: %w", err)
+	}
+	return Wrap(inner, cfg), nil
+}
+
+// Wrap returns a source for the connections of a connector of modernc.org/sqlite.
+// Other drivers' connections are refused when they are made.
+func Wrap(inner driver.Connector, cfg *Config) *Source {
+	s := &Source{inner: inner}
+	if cfg != nil {
+		s.cfg = *cfg
+	}
+	s.cfg = s.cfg.WithDefaults()
+	s.sinks.Store(new([]core.Sink))
+	return s
+}
+
+// Connector returns the connector whose connections are seen. Any number of
+// [sql.DB] may be opened with it.
+func (s *Source) Connector() driver.Connector { return &connector{s} }
+
+// Name implements [core.Source].
+func (*Source) Name() string { return "sqlitesource" }
+
+// Covers implements [core.Scoped]: every table of the database.
+func (s *Source) Covers(t core.Table) bool { return t.Database == s.cfg.Database }
+
+// Timeouts returns how many writes have returned before the bindings that they
+// concern had caught up.
+func (s *Source) Timeouts() uint64 { return s.timeouts.Load() }
+
+// Watch implements [core.Source]. It returns when ctx is done; before that an
+// error of [Config.Validate], which is permanent, or of opening the database.
+func (s *Source) Watch(ctx context.Context, sink core.Sink) error {
+	if err := s.cfg.Validate(); err != nil {
+		return core.Permanent(err)
+	}
+	w := foreignWatch{source: s, sink: sink}
+	defer w.close()
+	if s.cfg.Interval > 0 {
+		if err := w.open(ctx); err != nil {
+			return err
+		}
+	}
+	s.attach(sink)
+	defer s.detach(sink)
+	sink.Watching()
+	return w.run(ctx)
+}
