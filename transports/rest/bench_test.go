@@ -123,3 +123,24 @@ func BenchmarkOverHTTP(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkNotModifiedPage is a page of the application that is not modified,
+// beside an Echo whose handler does nothing.
+func BenchmarkNotModifiedPage(b *testing.B) {
+	s := newShop(b, 1000)
+	e := echo.New()
+	e.GET("/page", func(c echo.Context) error { return c.String(200, "page") }, NotModified(s.views("products")...))
+	e.GET("/empty", func(c echo.Context) error { return c.NoContent(200) })
+	tag := do(b, e, "GET", "/page").Header.Get("ETag")
+	for name, ask := range map[string]func(){
+		"304":   asker(b, e, 304, "/page", "If-None-Match", tag),
+		"empty": asker(b, e, 200, "/empty"),
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				ask()
+			}
+		})
+	}
+}
