@@ -52,7 +52,7 @@ func (t *Transport) write(x exchange, w core.Write, accepted ...string) (*proble
 	if p := noParameters(x.r.URL.RawQuery); p != nil {
 		return p, nil
 	}
-	if !t.writes.begin() {
+	if t.stopping.Err() != nil || !t.writes.begin() {
 		return problem.ShuttingDown(), nil
 	}
 	defer t.writes.end()
