@@ -1,0 +1,145 @@
+package coretest_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/coretest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+type note struct {
+	ID   int    `json:"id"`
+	Text string `json:"text"`
+}
+
+func load(t *testing.T, ctx context.Context, table *coretest.Table[note], keys ...core.Key) map[int]string {
+	t.Helper()
+	if len(keys) == 0 {
+		keys = nil
+	}
+	rows, err := table.Load(ctx, keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[int]string{}
+	for _, r := range rows {
+		got[r.ID] = r.Text
+	}
+	return got
+}
+
+func TestTable(t *testing.T) {
+	ctx := t.Context()
+	table := coretest.NewTable[note]("notes", "id")
+	c := table.Put(note{1, "a"}, note{2, "b"})
+	if c.Table != table.Name() || len(c.Keys) != 2 || c.Keys[0] != core.KeyOf(1) {
+		t.Errorf("change %v", c)
+	}
+	snap, release, err := table.Snapshot(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	table.Put(note{1, "later"})
+	table.Remove(core.KeyOf(2))
+	if got := load(t, snap, table); got[1] != "a" || got[2] != "b" {
+		t.Errorf("the snapshot shows %v", got)
+	}
+	if got := load(t, ctx, table, core.KeyOf(1), core.KeyOf(2)); len(got) != 1 || got[1] != "later" {
+		t.Errorf("the table shows %v", got)
+	}
+	table.Fail(errors.New("away"))
+	if _, err := table.Load(ctx, nil); err == nil {
+		t.Error("a read succeeds that should fail")
+	}
+	if _, _, err := table.Snapshot(ctx); err == nil {
+		t.Error("a snapshot succeeds that should fail")
+	}
+	table.Fail(nil)
+	if loads, keys := table.Reads(); loads != 3 || keys != 2 {
+		t.Errorf("%d reads of %d keys", loads, keys)
+	}
+}
+
+func TestTransaction(t *testing.T) {
+	table := coretest.NewTable[note]("notes", "id")
+	table.Put(note{1, "a"})
+	failed := errors.New("no")
+	err := table.Transact(t.Context(), func(ctx context.Context) error {
+		if _, err := table.Insert(ctx, &note{2, "b"}, []string{"id", "text"}); err != nil {
+			return err
+		}
+		if err := table.Update(ctx, core.KeyOf(1), &note{1, "x"}, []string{"text"}, nil); err != nil {
+			return err
+		}
+		if got := load(t, ctx, table); got[1] != "x" || got[2] != "b" {
+			t.Errorf("inside: %v", got)
+		}
+		if got := load(t, context.Background(), table); len(got) != 1 || got[1] != "a" {
+			t.Errorf("outside: %v", got)
+		}
+		return failed
+	})
+	if !errors.Is(err, failed) || len(table.Rows()) != 1 {
+		t.Errorf("after a rollback: %v %v", err, table.Rows())
+	}
+	if _, err := table.Insert(t.Context(), &note{3, ""}, nil); err == nil {
+		t.Error("a write outside of a transaction succeeds")
+	}
+}
+
+func TestHold(t *testing.T) {
+	table := coretest.NewTable[note]("notes", "id")
+	release := table.Hold()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+	defer cancel()
+	if _, err := table.Load(ctx, nil); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a held read: %v", err)
+	}
+	release()
+	release()
+	load(t, t.Context(), table)
+}
+
+func TestSink(t *testing.T) {
+	table := coretest.NewTable[note]("notes", "id")
+	var sink coretest.Sink
+	var src coretest.Source
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = src.Watch(ctx, &sink)
+	}()
+	if err := sink.Await(t.Context(), func(r *coretest.Record) bool { return r.Watching == 1 }); err != nil {
+		t.Fatal(err)
+	}
+	if err := src.Report(t.Context(), table.Put(note{1, "a"})); err != nil {
+		t.Fatal(err)
+	}
+	a := sink.Announce(core.Change{Table: table.Name()})
+	if r := sink.Record(); r.Open != 1 || r.Announced != 1 || len(r.Changes) != 1 {
+		t.Errorf("record %+v", r)
+	}
+	a.Confirm(core.Change{Table: table.Name(), Keys: []core.Key{core.KeyOf(7)}})
+	a.Confirm()
+	a.Withdraw()
+	sink.Announce().Withdraw()
+	sink.Lost(errors.New("blind"))
+	r := sink.Record()
+	if r.Open != 0 || len(r.Changes) != 2 || len(r.Losses) != 1 {
+		t.Errorf("record %+v", r)
+	}
+	if !r.Covers(table.Name(), core.KeyOf(7)) || r.Covers(table.Name(), core.KeyOf(8)) || r.Covers(core.Table{Name: "other"}, core.KeyOf(7)) {
+		t.Error("Covers is wrong")
+	}
+	cancel()
+	<-done
+}
