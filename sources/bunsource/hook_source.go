@@ -52,8 +52,9 @@ type HookSource struct {
 }
 
 var (
-	_ core.Source = (*HookSource)(nil)
-	_ core.Scoped = (*HookSource)(nil)
+	_ core.Source     = (*HookSource)(nil)
+	_ core.Scoped     = (*HookSource)(nil)
+	_ core.Validating = (*HookSource)(nil)
 )
 
 // Hooks returns the source of what is written through db, and through the
@@ -122,6 +123,9 @@ func (s *HookSource) Name() string { return "bunsource" }
 
 // Covers implements [core.Scoped]: the hooks see every table of the database.
 func (s *HookSource) Covers(t core.Table) bool { return t.Database == s.tracker.database() }
+
+// Validate implements [core.Validating].
+func (s *HookSource) Validate() error { return s.err }
 
 // Watch implements [core.Source]. It fails only for a configuration that
 // cannot work.

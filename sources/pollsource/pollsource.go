@@ -19,9 +19,10 @@ type Source struct {
 }
 
 var (
-	_ core.Source = (*Source)(nil)
-	_ core.Scoped = (*Source)(nil)
-	_ core.Naming = (*Source)(nil)
+	_ core.Source     = (*Source)(nil)
+	_ core.Scoped     = (*Source)(nil)
+	_ core.Naming     = (*Source)(nil)
+	_ core.Validating = (*Source)(nil)
 )
 
 // Every returns a source that has every bound table read in full, and compared
