@@ -502,3 +502,44 @@ func waitFor(t testing.TB, what string, ok func() bool) {
 		}
 	}
 }
+
+// SQLite may end a transaction by itself. What follows on the same *bun.Tx
+// commits at once, and is reported at once.
+func TestTransactionsThatEndByThemselves(t *testing.T) {
+	h := newHookDB(t, dialect.SQLite, true)
+	tx, err := h.db.BeginTx(t.Context(), nil)
+	must(t, tx, err)
+	defer func() { _ = tx.Rollback() }()
+	h.check(t, false, func() {
+		exec(t, tx.NewUpdate().Model(&hookItem{ID: 2, Name: "x"}).WherePK())
+		if _, err := tx.Exec("INSERT OR ROLLBACK INTO items (id, name, price) VALUES (1, 'again', 1)"); err == nil {
+			t.Error("a second row with the same key was inserted")
+		}
+		exec(t, tx.NewUpdate().Model(&hookItem{ID: 3, Name: "x"}).WherePK())
+	})
+}
+
+// In SQLite the statements of a connection that are not part of a transaction
+// are committed together, when the last of them is over.
+func TestStatementsThatAreCommittedTogether(t *testing.T) {
+	h := newHookDB(t, dialect.SQLite, true)
+	conn, err := h.db.Conn(t.Context())
+	must(t, conn, err)
+	h.check(t, false, func() {
+		rows, err := conn.QueryContext(t.Context(), "UPDATE items SET price = 1 WHERE id < 4 RETURNING id")
+		must(t, conn, err)
+		rows.Next()
+		exec(t, conn.NewUpdate().Model(&hookPair{A: 1, B: "x", N: 100}).WherePK())
+		must(t, rows, rows.Close())
+	})
+	// A transaction that begins in between takes the open statement along.
+	h.check(t, false, func() {
+		rows, err := conn.QueryContext(t.Context(), "UPDATE items SET price = 2 WHERE id < 4 RETURNING id")
+		must(t, conn, err)
+		rows.Next()
+		rawExec(t, conn, "BEGIN")
+		must(t, rows, rows.Close())
+		rawExec(t, conn, "COMMIT")
+	})
+	must(t, conn, conn.Close())
+}
