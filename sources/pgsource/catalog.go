@@ -1,0 +1,181 @@
+package pgsource
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+// relation is one table of the catalog that is, or belongs to, a bound table.
+type relation struct {
+	OID      string   `json:"oid"`
+	Schema   string   `json:"schema"`
+	Name     string   `json:"name"`
+	Kind     string   `json:"kind"`     // pg_class.relkind
+	Below    bool     `json:"below"`    // the bound table, its partition or its child
+	Identity string   `json:"identity"` // pg_class.relreplident
+	Columns  []string `json:"columns"`  // of the identity, if it has an index
+	Primary  []string `json:"primary"`  // the primary key
+	Listed   bool     `json:"listed"`   // the publication has it, or a table that it is a partition of
+}
+
+func (r *relation) sql() string { return quoteIdent(r.Schema) + "." + quoteIdent(r.Name) }
+
+// bound is a bound table as the catalog has it. Its relations are those whose
+// changes concern it: its own, first; its partitions and children, and the
+// tables that it is a partition of, as a publication may give either.
+type bound struct {
+	table     core.Table
+	key       []string
+	relations []relation
+	added     bool // it was not published before it was looked up
+}
+
+const relationsQuery = `
+WITH RECURSIVE
+below(oid) AS (
+	SELECT $1::oid
+	UNION SELECT i.inhrelid FROM pg_inherits i JOIN below ON i.inhparent = below.oid),
+above(oid) AS (
+	SELECT $1::oid
+	UNION SELECT i.inhparent FROM pg_inherits i JOIN above ON i.inhrelid = above.oid
+	JOIN pg_class c ON c.oid = i.inhparent AND c.relkind = 'p'),
+listed AS (
+	SELECT c.oid FROM pg_publication_tables t JOIN pg_namespace n ON n.nspname = t.schemaname
+	JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename WHERE t.pubname = $2)
+SELECT json_build_object(
+	'oid', c.oid::text, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind,
+	'below', c.oid IN (SELECT oid FROM below), 'identity', c.relreplident,
+	'columns', (SELECT json_agg(a.attname) FROM pg_index x JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (x.indkey)
+		WHERE x.indrelid = c.oid AND CASE c.relreplident WHEN 'd' THEN x.indisprimary ELSE x.indisreplident END),
+	'primary', (SELECT json_agg(a.attname) FROM pg_index x JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (x.indkey)
+		WHERE x.indrelid = c.oid AND x.indisprimary),
+	'listed', EXISTS (SELECT FROM listed l WHERE l.oid = c.oid OR l.oid IN (SELECT relid FROM pg_partition_ancestors(c.oid))))::text
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.oid IN (SELECT oid FROM below UNION SELECT oid FROM above)
+ORDER BY c.oid <> $1::oid, c.oid`
+
+// lookUp finds a bound table in the catalog.
+func lookUp(ctx context.Context, conn *pgconn.PgConn, s core.Schema, publication string) (*bound, error) {
+	b := &bound{table: s.Table, key: s.Key}
+	name := quoteIdent(s.Table.Name)
+	if s.Table.Schema != "" {
+		name = quoteIdent(s.Table.Schema) + "." + name
+	}
+	found, err := query(ctx, conn, "SELECT to_regclass($1)::oid::text, current_setting('search_path')", name)
+	switch {
+	case err != nil:
+		return nil, err
+	case found[0][0] == "" && s.Table.Schema == "":
+		return nil, fmt.Errorf("it does not exist in the schemas of search_path (%s)", found[0][1])
+	case found[0][0] == "":
+		return nil, errors.New("it does not exist, or the role may not use its schema")
+	}
+	rows, err := query(ctx, conn, relationsQuery, found[0][0], publication)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range rows {
+		var r relation
+		if err := json.Unmarshal([]byte(row[0]), &r); err != nil {
+			return nil, err
+		}
+		b.relations = append(b.relations, r)
+	}
+	if len(b.relations) == 0 || b.relations[0].OID != found[0][0] {
+		return nil, errors.New("it was dropped meanwhile")
+	}
+	return b, nil
+}
+
+// checkIdentity finds out whether the log will tell the key of every row that
+// is updated or deleted. A table must pass before it is published: without an
+// identity Postgres would refuse to update it from then on.
+func (b *bound) checkIdentity() error {
+	for i := range b.relations {
+		r := &b.relations[i]
+		switch {
+		case !r.Below, r.Kind == "p": // identities are those of the partitions
+			continue
+		case r.Kind != "r":
+			return fmt.Errorf("%s is a %s, whose changes Postgres does not log: watch it with another source", r.sql(), kindName(r.Kind))
+		}
+		mend := "ALTER TABLE " + r.sql() + " REPLICA IDENTITY FULL"
+		if contains(r.Primary, b.key) {
+			mend = "ALTER TABLE " + r.sql() + " REPLICA IDENTITY DEFAULT"
+		}
+		why := ""
+		switch {
+		case r.Identity == "f":
+			continue
+		case r.Identity == "n":
+			why = "its replica identity is NOTHING"
+		case len(r.Columns) == 0 && r.Identity == "d":
+			why = "it has no primary key, and so no replica identity"
+		case len(r.Columns) == 0:
+			why = "the index of its replica identity was dropped"
+		case !contains(r.Columns, b.key):
+			why = fmt.Sprintf("its replica identity (%s) does not hold the binding's key (%s)",
+				strings.Join(r.Columns, ", "), strings.Join(b.key, ", "))
+		default:
+			continue
+		}
+		return fmt.Errorf("the log does not tell which rows of %s are updated or deleted: %s; mend it with: %s", r.sql(), why, mend)
+	}
+	return nil
+}
+
+// unlisted returns the statements' objects that are missing in the publication.
+func (b *bound) unlisted() []string {
+	var missing []string
+	for i := range b.relations {
+		r := &b.relations[i]
+		if !r.Below || r.Listed {
+			continue
+		}
+		if i == 0 {
+			return []string{r.sql()} // and, by that, all that are below it
+		}
+		if !b.partitioned() { // partitions follow their table
+			missing = append(missing, "ONLY "+r.sql())
+		}
+	}
+	return missing
+}
+
+func (b *bound) partitioned() bool { return b.relations[0].Kind == "p" }
+
+// same reports whether the log tells of the table as it did before.
+func (b *bound) same(o *bound) bool {
+	return slices.Equal(b.key, o.key) &&
+		slices.EqualFunc(b.relations, o.relations, func(x, y relation) bool { return x.OID == y.OID })
+}
+
+func kindName(relkind string) string {
+	switch relkind {
+	case "v":
+		return "view"
+	case "m":
+		return "materialized view"
+	case "f":
+		return "foreign table"
+	default:
+		return "relation of kind " + relkind
+	}
+}
+
+// contains reports whether all of the names are among those that are had.
+func contains(had, names []string) bool {
+	return !slices.ContainsFunc(names, func(n string) bool { return !slices.Contains(had, n) })
+}
+
+func quoteIdent(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+func quoteLiteral(text string) string { return `'` + strings.ReplaceAll(text, `'`, `''`) + `'` }

@@ -1,0 +1,104 @@
+package pgsource
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// farewell bounds what is said to a server when a session has ended: without an
+// answer it notices by itself, later.
+const farewell = 2 * time.Second
+
+// sessionParams make values look the same whatever the role's settings are.
+var sessionParams = map[string]string{
+	"client_encoding":    "UTF8",
+	"bytea_output":       "hex",
+	"DateStyle":          "ISO",
+	"IntervalStyle":      "postgres",
+	"TimeZone":           "UTC",
+	"extra_float_digits": "3",
+	// What the source itself commits is to be flushed, and not to wait for
+	// standbys.
+	"synchronous_commit": "local",
+}
+
+// connect opens a connection for the session that ctx bounds; starting bounds
+// the opening alone. With replication it takes replication commands.
+func connect(ctx, starting context.Context, dsn string, replication bool) (*pgconn.PgConn, error) {
+	cfg, err := pgconn.ParseConfig(dsn) // whose error does not show the password
+	if err != nil {
+		return nil, err
+	}
+	for name, v := range sessionParams {
+		cfg.RuntimeParams[name] = v
+	}
+	if cfg.RuntimeParams["application_name"] == "" {
+		cfg.RuntimeParams["application_name"] = "bindery pgsource"
+	}
+	if replication {
+		cfg.RuntimeParams["replication"] = "database"
+	}
+	// A connection that breaks off asks the server to cancel what it is doing,
+	// through another one. That must not take longer than all other farewells.
+	dial := cfg.DialFunc
+	cfg.DialFunc = func(dialing context.Context, network, addr string) (net.Conn, error) {
+		if ctx.Err() != nil {
+			var cancel context.CancelFunc
+			dialing, cancel = context.WithTimeout(dialing, farewell)
+			defer cancel()
+		}
+		return dial(dialing, network, addr)
+	}
+	return pgconn.ConnectConfig(starting, cfg)
+}
+
+// closeConn closes a connection that nobody uses any more, and waits until
+// nothing of it is left.
+func closeConn(conn *pgconn.PgConn) {
+	ctx, cancel := context.WithTimeout(context.Background(), farewell)
+	defer cancel()
+	_ = conn.Close(ctx) // it is of no further use, broken or not
+	<-conn.CleanupDone()
+}
+
+// query runs one statement on the connection and returns its rows as texts.
+// NULL is "".
+func query(ctx context.Context, conn *pgconn.PgConn, sql string, args ...string) ([][]string, error) {
+	params := make([][]byte, len(args))
+	for i, a := range args {
+		params[i] = []byte(a)
+	}
+	res := conn.ExecParams(ctx, sql, params, nil, nil, nil).Read()
+	if res.Err != nil {
+		return nil, res.Err
+	}
+	rows := make([][]string, len(res.Rows))
+	for i, r := range res.Rows {
+		for _, text := range r {
+			rows[i] = append(rows[i], string(text))
+		}
+	}
+	return rows, nil
+}
+
+// exec runs a statement that takes no parameters, such as ALTER PUBLICATION.
+func exec(ctx context.Context, conn *pgconn.PgConn, sql string) error {
+	_, err := conn.Exec(ctx, sql).ReadAll()
+	return err
+}
+
+// querySnapshot asks which transactions a read that begins now would show.
+func querySnapshot(ctx context.Context, conn *pgconn.PgConn) (snapshot, error) {
+	rows, err := query(ctx, conn, snapshotQuery)
+	if err != nil {
+		return snapshot{}, fmt.Errorf("asking which transactions are visible: %w", err)
+	}
+	if len(rows) != 1 || len(rows[0]) != 1 {
+		return snapshot{}, fmt.Errorf("asking which transactions are visible: %d rows", len(rows))
+	}
+	return parseSnapshot(rows[0][0])
+}

@@ -1,0 +1,129 @@
+package pgsource
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+)
+
+// gatherer puts the messages of the log together to commits. It belongs to the
+// goroutine that receives them.
+type gatherer struct {
+	routes  *atomic.Pointer[routes]
+	maxKeys int
+
+	decoder decoder
+	senders map[uint32]*sender
+	open    *commit // the transaction whose messages are coming
+	key     []byte  // reused
+}
+
+// take takes one message. At the end of a transaction it returns the commit and
+// the position behind it; what it changed may be nothing that is bound.
+func (g *gatherer) take(data []byte) (done *commit, end uint64, err error) {
+	msg, err := g.decoder.decode(data)
+	if err != nil {
+		return nil, 0, fmt.Errorf("decoding the log: %w", err)
+	}
+	switch m := msg.(type) {
+	case beginMessage:
+		g.open = &commit{xid: m.xid, changes: make(changes)}
+		return nil, 0, nil
+	case relationMessage: // inside of a transaction, as a rule
+		g.describe(m)
+		return nil, 0, nil
+	case nil:
+		return nil, 0, nil
+	}
+	if g.open == nil {
+		return nil, 0, errors.New("decoding the log: a change outside of a transaction")
+	}
+	switch m := msg.(type) {
+	case commitMessage:
+		done, g.open = g.open, nil
+		return done, m.end, nil
+	case rowMessage:
+		return nil, 0, g.row(m)
+	case truncateMessage:
+		for _, id := range m.relations {
+			if err := g.whole(id); err != nil {
+				return nil, 0, err
+			}
+		}
+	}
+	return nil, 0, nil
+}
+
+// describe remembers how a relation's rows look. One that looks different from
+// before was altered, which may have changed every row of it.
+func (g *gatherer) describe(m relationMessage) {
+	s := g.senders[m.id]
+	if s != nil && slices.Equal(s.columns, m.columns) {
+		return
+	}
+	if g.senders == nil {
+		g.senders = make(map[uint32]*sender)
+	}
+	altered := s != nil && g.open != nil
+	g.senders[m.id] = &sender{columns: m.columns}
+	if altered {
+		_ = g.whole(m.id) // it is known
+	}
+}
+
+func (g *gatherer) targets(id uint32) ([]target, error) {
+	s := g.senders[id]
+	if s == nil {
+		return nil, fmt.Errorf("decoding the log: relation %d was not described", id)
+	}
+	return s.resolve(id, g.routes.Load()), nil
+}
+
+func (g *gatherer) whole(id uint32) error {
+	targets, err := g.targets(id)
+	for _, t := range targets {
+		g.open.changes.of(t.table).setWhole()
+	}
+	return err
+}
+
+// row notes the keys of a row before and after the change.
+func (g *gatherer) row(m rowMessage) error {
+	targets, err := g.targets(m.relation)
+	for _, t := range targets {
+		set := g.open.changes.of(t.table)
+		if set.whole {
+			continue
+		}
+		if t.positions == nil || !g.note(set, t.positions, m.old, m.new) || !g.note(set, t.positions, m.new, m.old) {
+			set.setWhole()
+		}
+	}
+	return err
+}
+
+// note adds the key of one version of the row, if there is one. What was stored
+// out of line and not sent is as in the other version. It reports false where
+// the key is not told.
+func (g *gatherer) note(set *keySet, positions []int, row, other []field) bool {
+	if row == nil {
+		return true
+	}
+	g.key = g.key[:0]
+	for _, at := range positions {
+		if at >= len(row) {
+			return false
+		}
+		f := row[at]
+		if f.kind == fieldUnchanged && at < len(other) {
+			f = other[at]
+		}
+		if f.kind != fieldText {
+			return false
+		}
+		g.key = appendKeyPart(g.key, f.text)
+	}
+	set.add(g.key, g.maxKeys)
+	return true
+}

@@ -1,0 +1,243 @@
+package pgsource
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/value"
+	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
+)
+
+const patient = 30 * time.Second // no test takes that long, unless it fails
+
+// fakeSink records what a source reports.
+type fakeSink struct {
+	visible func(core.Change) // called with each report, if set
+
+	mu       sync.Mutex // guards what follows
+	schemas  []core.Schema
+	changed  chan struct{}
+	moved    chan struct{} // closed at every call, then replaced
+	reports  [][]core.Change
+	watching int // calls of Watching
+}
+
+func newFakeSink(schemas ...core.Schema) *fakeSink {
+	return &fakeSink{schemas: schemas, changed: make(chan struct{}), moved: make(chan struct{})}
+}
+
+func (s *fakeSink) Tables() ([]core.Schema, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.schemas), s.changed
+}
+
+func (s *fakeSink) bind(schemas ...core.Schema) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.schemas = append(s.schemas, schemas...)
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+func (s *fakeSink) note(do func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	do()
+	close(s.moved)
+	s.moved = make(chan struct{})
+}
+
+func (s *fakeSink) Report(changes ...core.Change) core.Receipt {
+	if s.visible != nil {
+		for _, c := range changes {
+			s.visible(c)
+		}
+	}
+	s.note(func() { s.reports = append(s.reports, changes) })
+	return shown{}
+}
+
+func (s *fakeSink) Announce(...core.Change) core.Announcement { panic("pgsource does not announce") }
+func (s *fakeSink) Watching()                                 { s.note(func() { s.watching++ }) }
+func (s *fakeSink) Lost(error)                                {}
+
+type shown struct{}
+
+func (shown) Wait(context.Context) error { return nil }
+
+// until waits until the condition holds, which is called with the lock held.
+func (s *fakeSink) until(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	deadline := time.After(patient)
+	for {
+		s.mu.Lock()
+		ok, moved := cond(), s.moved
+		s.mu.Unlock()
+		if ok {
+			return
+		}
+		select {
+		case <-moved:
+		case <-deadline:
+			t.Fatalf("waited in vain for %s; reports: %v", what, s.take())
+		}
+	}
+}
+
+// take returns what was reported, as sorted text, and forgets it: each change
+// as table[key key], or table* for the whole table.
+func (s *fakeSink) take() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []string
+	for _, r := range s.reports {
+		all = append(all, describe(r))
+	}
+	s.reports = nil
+	return strings.Join(all, " ")
+}
+
+func describe(changes []core.Change) string {
+	var texts []string
+	for _, c := range changes {
+		if c.Keys == nil {
+			texts = append(texts, c.Table.String()+"*")
+			continue
+		}
+		var keys []string
+		for _, k := range c.Keys {
+			keys = append(keys, k.String())
+		}
+		slices.Sort(keys)
+		texts = append(texts, fmt.Sprintf("%s%v", c.Table, keys))
+	}
+	slices.Sort(texts)
+	return strings.Join(texts, "+")
+}
+
+// table describes a table whose key columns are given as name:kind.
+func table(name string, key ...string) core.Schema {
+	s := core.Schema{Table: core.Table{Name: name}}
+	if schema, n, ok := strings.Cut(name, "."); ok {
+		s.Table = core.Table{Schema: schema, Name: n}
+	}
+	kinds := map[string]value.Kind{
+		"int": value.KindInt, "text": value.KindText, "time": value.KindTime, "decimal": value.KindDecimal,
+		"bytes": value.KindBytes, "bool": value.KindBool, "float": value.KindFloat, "opaque": value.KindOpaque,
+	}
+	for _, k := range key {
+		name, kind, _ := strings.Cut(k, ":")
+		s.Columns = append(s.Columns, core.Column{Name: name, Kind: kinds[kind]})
+		s.Key = append(s.Key, name)
+	}
+	return s
+}
+
+// rig is a database, a source that watches it, and a connection that writes.
+type rig struct {
+	t    testing.TB
+	dsn  string
+	conn *pgx.Conn
+	src  *Source
+	sink *fakeSink
+	stop func() error
+}
+
+func newRig(t testing.TB, statements ...string) *rig {
+	t.Helper()
+	r := &rig{t: t, dsn: pgtest.Shared(t).CreateDatabase(t)}
+	r.conn = dial(t, r.dsn)
+	r.exec(statements...)
+	return r
+}
+
+func dial(t testing.TB, dsn string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+func (r *rig) exec(statements ...string) {
+	r.t.Helper()
+	for _, s := range statements {
+		if _, err := r.conn.Exec(r.t.Context(), s); err != nil {
+			r.t.Fatalf("%s: %v", s, err)
+		}
+	}
+}
+
+// watch starts the source and waits until it is watching.
+func (r *rig) watch(cfg *Config, schemas ...core.Schema) {
+	r.t.Helper()
+	r.sink = newFakeSink(schemas...)
+	r.src = New(r.dsn, cfg)
+	ended := r.start()
+	r.sink.until(r.t, "Watching", func() bool {
+		select {
+		case err := <-ended:
+			r.t.Fatalf("Watch: %v", err)
+		default:
+		}
+		return r.sink.watching > 0
+	})
+}
+
+func (r *rig) start() <-chan error {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		err := r.src.Watch(ctx, r.sink)
+		ended <- err
+		r.sink.note(func() {})
+	}()
+	r.stop = sync.OnceValue(func() error {
+		cancel()
+		select {
+		case err := <-ended:
+			return err
+		case <-time.After(patient):
+			return fmt.Errorf("Watch does not return")
+		}
+	})
+	r.t.Cleanup(func() { _ = r.stop() })
+	return ended
+}
+
+// expect waits for a report of the marker row, and wants what came before it.
+func (r *rig) expect(after, want string) {
+	r.t.Helper()
+	r.exec("INSERT INTO marker DEFAULT VALUES")
+	r.sink.until(r.t, "the marker after "+after, func() bool {
+		return slices.ContainsFunc(r.sink.reports, func(c []core.Change) bool {
+			return slices.ContainsFunc(c, func(c core.Change) bool { return c.Table.Name == "marker" })
+		})
+	})
+	var got []string
+	for g := range strings.SplitSeq(r.sink.take(), " ") {
+		for c := range strings.SplitSeq(g, "+") {
+			if !strings.HasPrefix(c, "marker") {
+				got = append(got, c)
+			}
+		}
+	}
+	if g := strings.Join(got, " "); g != want {
+		r.t.Errorf("after %s: reported %s, want %s", after, g, want)
+	}
+}
+
+const markerTable = "CREATE TABLE marker (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY)"
+
+var marker = table("marker", "id:int")

@@ -1,0 +1,119 @@
+package pgsource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+// Source reports what the log of a Postgres server says was committed. Its
+// methods may be called from any goroutine.
+type Source struct {
+	dsn string
+	cfg Config
+
+	mu      sync.Mutex // guards what follows
+	current *stream    // nil while changes do not stream
+}
+
+var (
+	_ core.Source     = (*Source)(nil)
+	_ core.Scoped     = (*Source)(nil)
+	_ core.Naming     = (*Source)(nil)
+	_ core.Validating = (*Source)(nil)
+	_ core.Following  = (*Source)(nil)
+)
+
+// New returns a source that follows the database that dsn names, in any form
+// that pgx reads, by logical replication. It must be the database that the
+// bindings read, and tables without a schema are found by the same search_path.
+// The connection takes no pooler in between. A nil config has all defaults.
+//
+// New does no input or output. What is wrong with its arguments is found by
+// [Source.Validate].
+func New(dsn string, cfg *Config) *Source {
+	s := &Source{dsn: dsn}
+	if cfg != nil {
+		s.cfg = *cfg
+		s.cfg.Tables = slices.Clone(cfg.Tables)
+	}
+	s.cfg = s.cfg.WithDefaults()
+	for i := range s.cfg.Tables {
+		if t := &s.cfg.Tables[i]; t.Database == "" {
+			t.Database = s.cfg.Database
+		}
+	}
+	return s
+}
+
+// Validate implements [core.Validating]. It returns everything that is wrong
+// with what the source was made of.
+func (s *Source) Validate() error {
+	errs := []error{s.cfg.Validate()}
+	if _, err := pgconn.ParseConfig(s.dsn); err != nil {
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("pgsource: setting up: %w", err)
+	}
+	return nil
+}
+
+// Name implements [core.Source].
+func (*Source) Name() string { return "pgsource" }
+
+// Tables implements [core.Naming].
+func (s *Source) Tables() []core.Table { return slices.Clone(s.cfg.Tables) }
+
+// Covers implements [core.Scoped].
+func (s *Source) Covers(t core.Table) bool {
+	if len(s.cfg.Tables) == 0 {
+		return t.Database == s.cfg.Database
+	}
+	return slices.ContainsFunc(s.cfg.Tables, func(named core.Table) bool {
+		return named.Name == t.Name && named.Database == t.Database && (named.Schema == "" || named.Schema == t.Schema)
+	})
+}
+
+// Watch implements [core.Source]. It follows the log through one connection
+// until that fails: the registry then calls it again, and what was missed in
+// between is read again.
+func (s *Source) Watch(ctx context.Context, sink core.Sink) error {
+	if err := s.Validate(); err != nil {
+		return core.Permanent(err)
+	}
+	err := s.follow(ctx, sink)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return fmt.Errorf("pgsource: following publication %q: %w", s.cfg.Publication, err)
+}
+
+var errNotStreaming = errors.New("pgsource: catching up: changes do not stream")
+
+// CatchUp implements [core.Following]: it returns when all that the snapshot
+// shows has been reported.
+func (s *Source) CatchUp(ctx context.Context) error {
+	s.mu.Lock()
+	st := s.current
+	s.mu.Unlock()
+	if st == nil {
+		return errNotStreaming
+	}
+	if err := st.catchUp(ctx); err != nil {
+		return fmt.Errorf("pgsource: catching up: %w", err)
+	}
+	return nil
+}
+
+func (s *Source) setCurrent(st *stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.current = st
+}

@@ -1,0 +1,70 @@
+package pgsource
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// snapshot says which transactions a snapshot of the database shows. Ids
+// have 64 bits: they count on when those of 32 bits begin anew.
+type snapshot struct {
+	xmin, xmax uint64   // below xmin all have ended; from xmax on none is shown
+	running    []uint64 // between them these had not ended, ascending
+}
+
+// snapshotQuery works on every version that has logical replication;
+// pg_current_snapshot, its successor, does not. Both write the same text.
+const snapshotQuery = "SELECT txid_current_snapshot()::text"
+
+// parseSnapshot reads a snapshot as Postgres writes it, xmin:xmax:xip,xip.
+func parseSnapshot(text string) (snapshot, error) {
+	malformed := fmt.Errorf("malformed snapshot %q", text)
+	parts := strings.Split(text, ":")
+	if len(parts) != 3 {
+		return snapshot{}, malformed
+	}
+	var s snapshot
+	var err error
+	if s.xmin, err = strconv.ParseUint(parts[0], 10, 64); err != nil {
+		return snapshot{}, malformed
+	}
+	if s.xmax, err = strconv.ParseUint(parts[1], 10, 64); err != nil || s.xmax < s.xmin {
+		return snapshot{}, malformed
+	}
+	if parts[2] == "" {
+		return s, nil
+	}
+	for id := range strings.SplitSeq(parts[2], ",") {
+		x, err := strconv.ParseUint(id, 10, 64)
+		if err != nil {
+			return snapshot{}, malformed
+		}
+		s.running = append(s.running, x)
+	}
+	slices.Sort(s.running)
+	return s, nil
+}
+
+// ended reports whether the transaction had ended when the snapshot was taken:
+// if it was committed, the snapshot shows it. The log tells ids by their lower
+// 32 bits; the full one is that nearest to the snapshot's own, since Postgres
+// never lets ids in use be 2^31 apart.
+func (s *snapshot) ended(xid uint32) bool {
+	full := s.xmax&^uint64(1<<32-1) | uint64(xid)
+	switch {
+	case full > s.xmax+1<<31 && full >= 1<<32:
+		full -= 1 << 32
+	case full+1<<31 < s.xmax:
+		full += 1 << 32
+	}
+	if full >= s.xmax {
+		return false
+	}
+	if full < s.xmin {
+		return true
+	}
+	_, found := slices.BinarySearch(s.running, full)
+	return !found
+}

@@ -1,0 +1,247 @@
+package pgsource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pglogrepl"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+// stream is what one session has received of the log, and has yet to report.
+type stream struct {
+	sink    core.Sink
+	maxKeys int
+
+	routes atomic.Pointer[routes]
+	wake   chan struct{} // capacity 1: there is something to look after
+	pings  chan struct{} // capacity 1: the server is to say how far it is
+	ended  chan struct{} // closed when the session is over
+
+	// reporting is held from the moment commits are taken out of pending until
+	// they are reported: who then finds nothing pending knows that nothing is
+	// on its way either. It is taken before mu. The sink does not block.
+	reporting sync.Mutex
+
+	mu       sync.Mutex    // guards what follows
+	received uint64        // all commits up to this position are here
+	pending  []commit      // in the order of the log
+	keys     int           // in pending
+	progress chan struct{} // if somebody waits: closed when received moves
+	nudge    bool          // somebody waits for what the server has not flushed
+}
+
+// maxPending bounds the commits that wait to become visible. There can be no
+// more of them than server processes, unless something is very wrong.
+const maxPending = 1 << 16
+
+func newStream(sink core.Sink, maxKeys int, start uint64) *stream {
+	return &stream{
+		sink: sink, maxKeys: maxKeys, received: start,
+		wake: make(chan struct{}, 1), pings: make(chan struct{}, 1), ended: make(chan struct{}),
+	}
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// receive takes over that all commits up to the position have been received,
+// the last of which may be new.
+func (st *stream) receive(c *commit, position uint64) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if position > st.received {
+		st.received = position
+	}
+	if c != nil {
+		st.forgetUnsettled(c.xid)
+	}
+	if c != nil && len(c.changes) > 0 {
+		if len(st.pending) >= maxPending {
+			return fmt.Errorf("more than %d commits are not visible yet", maxPending)
+		}
+		st.pending = append(st.pending, *c)
+		if st.keys += c.changes.size(); st.keys > st.maxKeys {
+			for i := range st.pending {
+				st.pending[i].changes.setWhole()
+			}
+			st.keys = 0
+		}
+		signal(st.wake)
+	}
+	if st.progress != nil {
+		close(st.progress)
+		st.progress = nil
+	}
+	return nil
+}
+
+// settle has whole tables reported once each of the transactions has ended that
+// the snapshot does not show yet: their changes may not come through the log.
+// With streamed, they do if their commit does.
+func (st *stream) settle(s *snapshot, tables []core.Table, streamed bool) {
+	if len(tables) == 0 {
+		return
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for _, x := range s.running {
+		c := commit{xid: uint32(x), changes: make(changes), unsettled: streamed}
+		for _, t := range tables {
+			c.changes.of(t).setWhole()
+		}
+		st.pending = append(st.pending, c)
+	}
+	signal(st.wake)
+}
+
+// forgetUnsettled drops what was noted only in case that the commit does not
+// come. The caller holds mu.
+func (st *stream) forgetUnsettled(xid uint32) {
+	for i := range st.pending {
+		if c := &st.pending[i]; c.unsettled && c.xid == xid {
+			st.pending = append(st.pending[:i], st.pending[i+1:]...)
+			return
+		}
+	}
+}
+
+// position returns how far the log has been received.
+func (st *stream) position() uint64 {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.received
+}
+
+// waiting returns how many commits are not known to be visible yet, and whether
+// the server is to be nudged, once.
+func (st *stream) waiting() (commits int, nudge bool) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	nudge, st.nudge = st.nudge, false
+	return len(st.pending), nudge
+}
+
+// reportEnded reports what was committed by transactions that the snapshot
+// shows. When it returns, none of them is left, and left are the others.
+func (st *stream) reportEnded(s *snapshot) (left int) {
+	st.reporting.Lock()
+	defer st.reporting.Unlock()
+	st.mu.Lock()
+	var all changes
+	keep := st.pending[:0]
+	st.keys = 0
+	for _, c := range st.pending {
+		switch {
+		case !s.ended(c.xid):
+			st.keys += c.changes.size()
+			keep = append(keep, c)
+		case all == nil:
+			all = c.changes
+		default:
+			all.merge(c.changes, st.maxKeys)
+		}
+	}
+	clear(st.pending[len(keep):])
+	st.pending = keep
+	left = len(keep)
+	st.mu.Unlock()
+
+	if all != nil {
+		schemas, _ := st.sink.Tables()
+		if list := all.report(schemas); len(list) > 0 {
+			st.sink.Report(list...)
+		}
+	}
+	return left
+}
+
+// The snapshot's own question: which commits it shows, and a position behind all
+// of their records. A record is inserted in the log before its transaction
+// becomes visible, so the position is asked after the snapshot was taken.
+const catchUpQuery = "SELECT pg_current_wal_insert_lsn()::text || ' ' || (" + snapshotQuery + ")"
+
+// catchUp returns when all that the snapshot of ctx shows has been reported.
+func (st *stream) catchUp(ctx context.Context) error {
+	text, err := core.SnapshotScalar(ctx, catchUpQuery)
+	if err != nil {
+		return err
+	}
+	at, rest, _ := strings.Cut(text, " ")
+	position, err := pglogrepl.ParseLSN(at)
+	if err != nil {
+		return err
+	}
+	s, err := parseSnapshot(rest)
+	if err != nil {
+		return err
+	}
+	if err := st.await(ctx, uint64(position)); err != nil {
+		return err
+	}
+	// Not all commits up to the position need be in the snapshot. The others
+	// stay, to be reported when they are visible.
+	st.reportEnded(&s)
+	return nil
+}
+
+// Waiting for a position begins with asking for it, after firstPing again, and
+// so on, at growing intervals up to lastPing. An idle server tells its position
+// at once, unless it has not flushed it: then, at lastPing, it is nudged.
+const (
+	firstPing = time.Millisecond
+	lastPing  = 8 * time.Millisecond
+)
+
+var errEnded = errors.New("the connection was lost")
+
+// await waits until all commits up to the position have been received.
+func (st *stream) await(ctx context.Context, position uint64) error {
+	var timer *time.Timer
+	patience := firstPing
+	nudged := false
+	for {
+		st.mu.Lock()
+		if st.received >= position {
+			st.mu.Unlock()
+			return nil
+		}
+		if st.progress == nil {
+			st.progress = make(chan struct{})
+		}
+		progress := st.progress
+		st.mu.Unlock()
+		if timer == nil {
+			signal(st.pings)
+			timer = time.NewTimer(patience)
+			defer timer.Stop()
+		}
+		select {
+		case <-progress:
+		case <-timer.C:
+			signal(st.pings)
+			if patience = min(2*patience, lastPing); patience == lastPing && !nudged {
+				nudged = true
+				st.mu.Lock()
+				st.nudge = true
+				st.mu.Unlock()
+				signal(st.wake)
+			}
+			timer.Reset(patience)
+		case <-st.ended:
+			return errEnded
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
