@@ -69,6 +69,15 @@ var hookCases = []hookCase{
 	{name: "insert without an answer", keys: anyWhole, run: func(t *testing.T, ctx context.Context, db *bun.DB) {
 		exec(t, db.NewInsert().Model(&hookItem{ID: 3, Name: "new"}).Value("id", "40 + 2").Returning("NULL"))
 	}},
+	{name: "raw insert", keys: 1, only: dialect.SQLite, run: func(t *testing.T, ctx context.Context, db *bun.DB) {
+		rawExec(t, db, "INSERT INTO items (name, price) VALUES ('new', 1)")
+	}},
+	{name: "raw insert of NULL", keys: 1, only: dialect.SQLite, run: func(t *testing.T, ctx context.Context, db *bun.DB) {
+		rawExec(t, db, "INSERT INTO items (name, id, price) VALUES (upper('new, it is'), NULL, 1)")
+	}},
+	{name: "raw insert from a select", keys: anyWhole, run: func(t *testing.T, ctx context.Context, db *bun.DB) {
+		rawExec(t, db, "INSERT INTO items (id, name, price) SELECT 93, 'x', 1")
+	}},
 	{name: "insert a map", keys: 1, run: func(t *testing.T, ctx context.Context, db *bun.DB) {
 		row := map[string]any{"id": 91, "name": "map", "price": 1}
 		exec(t, db.NewInsert().Model(&row).TableExpr("items"))

@@ -96,11 +96,33 @@ func boundEffectOf(p *parsed, w *write, s *core.Schema, args []driver.NamedValue
 	}
 	if !w.returning.empty() {
 		e.answer = r.answer()
-	} else if w.verb == verbInsert && e.one && !w.onUpdate && len(r.key) == 1 && r.key[0].Kind == value.KindInt &&
-		(p.dialect == dialect.SQLite || p.dialect == dialect.MySQL) {
-		e.generated = true
+	} else if e.one && !w.onUpdate && (p.dialect == dialect.SQLite || p.dialect == dialect.MySQL) {
+		e.generated = r.generates()
 	}
 	return e
+}
+
+// generates reports whether an INSERT of one row leaves the key, an integer,
+// to the database.
+func (r *prover) generates() bool {
+	if r.w.verb != verbInsert || r.w.columns.empty() || len(r.key) != 1 || r.key[0].Kind != value.KindInt {
+		return false
+	}
+	place := r.place(0)
+	if place < 0 {
+		return true
+	}
+	depth := r.toks[r.w.values.lo].depth + 1
+	at := r.w.values.lo + 1
+	for n := 0; n < place && at < r.w.values.hi; at++ {
+		if r.toks[at].depth == depth && r.is(at, ",") {
+			n++
+		}
+	}
+	if at >= r.w.values.hi || !r.word(at, "NULL", "DEFAULT") && r.text(at) != "0" {
+		return false
+	}
+	return r.is(at+1, ",") || r.is(at+1, ")")
 }
 
 // answer finds the key among the columns of RETURNING. Only plain columns

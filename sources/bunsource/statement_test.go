@@ -162,6 +162,9 @@ func proveKeys(t *testing.T, d dialect.Name, s *core.Schema, query string, args 
 	if proof.one {
 		out += " one"
 	}
+	if boundEffectOf(p, w, s, named).generated {
+		out += " generated"
+	}
 	if r.w.returning.empty() {
 		return out
 	}
@@ -285,8 +288,11 @@ func TestWhatAStatementProves(t *testing.T) {
 		{d: pg, s: id, query: "INSERT INTO t VALUES (1, 2)", want: "? one"},
 		{d: pg, s: id, query: "INSERT INTO t (id, n) VALUES (DEFAULT, 2), (3, 4)", want: "?"},
 		{d: pg, s: id, query: "INSERT INTO t (id, n) VALUES (DEFAULT, 2) RETURNING id", want: "? one returns [0]"},
-		{d: sqlite, s: id, query: "INSERT INTO t (id, n) VALUES (NULL, 2)", want: "? one"},
-		{d: mysql, s: id, query: "INSERT INTO t (id, n) VALUES (0, 2)", want: "? one"},
+		{d: sqlite, s: id, query: "INSERT INTO t (id, n) VALUES (NULL, 2)", want: "? one generated"},
+		{d: sqlite, s: id, query: "INSERT INTO t (n) VALUES (2)", want: "? one generated"},
+		{d: sqlite, s: id, query: "INSERT INTO t (n, id) VALUES ((1, 2), NULL + 1)", want: "? one"},
+		{d: sqlite, s: id, query: "INSERT INTO t (n, id) VALUES (f(1, 2), NULL)", want: "? one generated"},
+		{d: mysql, s: id, query: "INSERT INTO t (id, n) VALUES (0, 2)", want: "? one generated"},
 		{d: sqlite, s: id, query: "INSERT INTO t (id, n) VALUES (0, 2)", want: "0 one"},
 		{d: pg, s: id, query: "INSERT INTO t (id) SELECT 5", want: "?"},
 		{d: sqlite, s: id, query: "INSERT OR REPLACE INTO t (id) VALUES (1)", want: "?"},
