@@ -103,12 +103,13 @@ func (l *Loader[T]) Insert(ctx context.Context, row *T, columns []string) (core.
 	if err != nil {
 		return "", err
 	}
-	if err := m.checkRange(reflect.ValueOf(row).Elem(), columns); err != nil {
+	if err := m.checkValues(reflect.ValueOf(row).Elem(), columns); err != nil {
 		return "", err
 	}
 	q := tx.NewInsert().Model(row)
 	zeroes := m.literalZeroes(reflect.ValueOf(row).Elem(), columns)
-	if columns, err = m.withHooked(ctx, row, columns, q); err != nil {
+	named := columns
+	if columns, err = m.withHooked(ctx, row, columns, zeroes, q); err != nil {
 		return "", err
 	}
 	pks := make([]string, len(m.table.PKs))
@@ -126,7 +127,7 @@ func (l *Loader[T]) Insert(ctx context.Context, row *T, columns []string) (core.
 		q = q.Returning(strings.Join(pks, ", "))
 	}
 	if _, err := q.Exec(ctx); err != nil {
-		return "", l.writeError(m, "inserting into", err)
+		return "", l.writeError(m, "inserting into", err, named...)
 	}
 	return m.keyOf(reflect.ValueOf(row).Elem()), nil
 }
@@ -160,7 +161,7 @@ func (l *Loader[T]) Update(ctx context.Context, key core.Key, row *T, columns, d
 	if err != nil {
 		return err
 	}
-	if err := m.checkRange(reflect.ValueOf(row).Elem(), columns); err != nil {
+	if err := m.checkValues(reflect.ValueOf(row).Elem(), columns); err != nil {
 		return err
 	}
 	cond, err := m.rowCondition(key)
@@ -169,7 +170,8 @@ func (l *Loader[T]) Update(ctx context.Context, key core.Key, row *T, columns, d
 	}
 	q := tx.NewUpdate().Model(row).Where("?", cond)
 	values := m.literalZeroes(reflect.ValueOf(row).Elem(), columns)
-	if columns, err = m.withHooked(ctx, row, columns, q); err != nil {
+	named := columns
+	if columns, err = m.withHooked(ctx, row, columns, values, q); err != nil {
 		return err
 	}
 	if m.db.HasFeature(feature.DefaultPlaceholder) {
@@ -188,7 +190,7 @@ func (l *Loader[T]) Update(ctx context.Context, key core.Key, row *T, columns, d
 		q = q.Value(name, "?", literal)
 	}
 	_, err = q.Exec(ctx)
-	return l.writeError(m, "updating", err)
+	return l.writeError(m, "updating", err, named...)
 }
 
 // Delete implements [core.Writer].
@@ -205,10 +207,11 @@ func (l *Loader[T]) Delete(ctx context.Context, key core.Key) error {
 	return l.writeError(m, "deleting from", err)
 }
 
-// withHooked adds the columns that the model's BeforeAppendModel hook changes.
-// Bun runs the hook only when it writes the statement out, too late to know
-// them, so it is tried on a copy.
-func (m *model) withHooked(ctx context.Context, row any, columns []string, q bun.Query) ([]string, error) {
+// withHooked adds the columns that the model's BeforeAppendModel hook changes,
+// and takes them out of zeroes: the hook has the last word. Bun runs the hook
+// only when it writes the statement out, too late to know them, so it is tried
+// on a copy.
+func (m *model) withHooked(ctx context.Context, row any, columns []string, zeroes map[string]bun.Safe, q bun.Query) ([]string, error) {
 	was := reflect.ValueOf(row).Elem()
 	copied := reflect.New(was.Type())
 	copied.Elem().Set(was)
@@ -222,7 +225,11 @@ func (m *model) withHooked(ctx context.Context, row any, columns []string, q bun
 	columns = slices.Clone(columns)
 	for i := range m.columns {
 		name := m.schema.Columns[i].Name
-		if m.columns[i].read(was) != m.columns[i].read(copied.Elem()) && !slices.Contains(columns, name) {
+		if m.columns[i].read(was) == m.columns[i].read(copied.Elem()) {
+			continue
+		}
+		delete(zeroes, name)
+		if !slices.Contains(columns, name) {
 			columns = append(columns, name)
 		}
 	}
@@ -230,18 +237,20 @@ func (m *model) withHooked(ctx context.Context, row any, columns []string, q bun
 }
 
 // literalZeroes returns how to write those of the named columns that are zero
-// in Go where Bun would write NULL or DEFAULT instead, though the column may
-// not be NULL: whoever names a column means the value.
+// or nil in Go: whoever names a column means the value, or NULL, where Bun might
+// write DEFAULT. The zero of a nullzero field means NULL where the column may be.
 func (m *model) literalZeroes(strct reflect.Value, columns []string) map[string]bun.Safe {
 	values := make(map[string]bun.Safe)
 	gen := m.db.QueryGen()
 	for _, name := range columns {
 		i := m.schema.Column(name)
 		f := m.columns[i].field
-		if f.IsPtr || f.Append == nil || m.schema.Columns[i].Nullable || !f.HasZeroValue(strct) {
-			continue
+		switch {
+		case f.IsPtr && f.HasNilValue(strct), f.NullZero && m.schema.Columns[i].Nullable && f.HasZeroValue(strct):
+			values[name] = "NULL"
+		case !f.IsPtr && f.Append != nil && f.HasZeroValue(strct):
+			values[name] = bun.Safe(f.Append(gen, nil, f.Value(strct)))
 		}
-		values[name] = bun.Safe(f.Append(gen, nil, f.Value(strct)))
 	}
 	return values
 }
@@ -249,6 +258,10 @@ func (m *model) literalZeroes(strct reflect.Value, columns []string) map[string]
 // collided reports whether the database ended a transaction in favour of
 // another, so that it is worth trying again.
 func collided(err error) bool {
+	var invalid *core.InvalidError
+	if errors.As(err, &invalid) {
+		return false // whose words may be anything
+	}
 	var coded interface{ SQLState() string }
 	if errors.As(err, &coded) {
 		switch coded.SQLState() {
@@ -266,21 +279,30 @@ func collided(err error) bool {
 	return false
 }
 
-// writeError tells what the client can mend from what it cannot.
-func (l *Loader[T]) writeError(m *model, doing string, err error) error {
+// writeError tells what the client can mend from what it cannot. The columns are
+// those that the client named.
+func (l *Loader[T]) writeError(m *model, doing string, err error, named ...string) error {
 	if err == nil {
 		return nil
 	}
 	if v, ok := violationOf(err); ok {
-		return m.invalid(v)
+		return m.invalid(v, named)
 	}
 	return fmt.Errorf("bunsource: %s table %q: %w", doing, m.schema.Table, err)
 }
 
-// invalid words a violation for clients.
-func (m *model) invalid(v violation) error {
+// invalid words a violation for clients. A violation that the database puts
+// down to no column is that of the only column that was written.
+func (m *model) invalid(v violation, named []string) error {
+	column := v.column
+	if column == "" {
+		column = m.columnOfRule(v.rule)
+	}
+	if column == "" && len(named) == 1 {
+		column = named[0]
+	}
 	field := ""
-	if i := m.schema.Column(v.column); i >= 0 {
+	if i := m.schema.Column(column); i >= 0 {
 		field = m.schema.Columns[i].JSON
 	}
 	return core.Invalid(field, v.detail)

@@ -2,20 +2,16 @@ package bunsource
 
 import (
 	"errors"
-	"math"
 	"reflect"
 	"regexp"
-	"strconv"
 	"strings"
-
-	"github.com/binderyhq/bindery/core"
-	"github.com/binderyhq/bindery/core/value"
 )
 
 // violation is what a row did wrong in the database's eyes.
 type violation struct {
 	column string // "" when the database does not say
 	detail string // for clients: never the driver's own words
+	rule   string // the rule that was broken, as the database calls it, "" for none
 }
 
 // The details of violations.
@@ -44,7 +40,10 @@ func violationOf(err error) (violation, bool) {
 			continue
 		}
 		v := violation{detail: known.detail}
-		if len(m) > 1 {
+		switch {
+		case len(m) > 1 && known.detail == detailCheck:
+			v.rule = m[1]
+		case len(m) > 1:
 			v.column = m[1]
 		}
 		return v, true
@@ -60,13 +59,13 @@ var textViolations = []struct {
 	{regexp.MustCompile(`UNIQUE constraint failed: (?:[^.,]*\.)?([^\s,(]+)`), detailTaken},
 	{regexp.MustCompile(`NOT NULL constraint failed: (?:[^.,]*\.)?([^\s,(]+)`), detailNull},
 	{regexp.MustCompile(`FOREIGN KEY constraint failed`), detailReference},
-	{regexp.MustCompile(`CHECK constraint failed`), detailCheck},
+	{regexp.MustCompile(`CHECK constraint failed: (.*)`), detailCheck},
 	{regexp.MustCompile(`datatype mismatch|cannot store \w+ value in \w+ column`), detailForm},
 	{regexp.MustCompile(`string or blob too big`), detailTooLong},
 	{regexp.MustCompile(`Error 1062\b`), detailTaken},
 	{regexp.MustCompile(`Error 1048\b.*Column '([^']+)'`), detailNull},
 	{regexp.MustCompile(`Error 145[12]\b`), detailReference},
-	{regexp.MustCompile(`Error 3819\b`), detailCheck},
+	{regexp.MustCompile(`Error 3819\b.*constraint '([^']+)'`), detailCheck},
 	{regexp.MustCompile(`Error 1264\b.*column '([^']+)'`), detailRange},
 	{regexp.MustCompile(`Error 1406\b.*column '([^']+)'`), detailTooLong},
 	{regexp.MustCompile(`Error 136[67]\b`), detailForm},
@@ -95,7 +94,7 @@ func postgresViolation(state string, err error) (violation, bool) {
 	if !ok {
 		return violation{}, false
 	}
-	v := violation{detail: detail, column: errorField(err, "ColumnName")}
+	v := violation{detail: detail, column: errorField(err, "ColumnName"), rule: errorField(err, "ConstraintName")}
 	if v.column == "" {
 		if m := postgresKeyDetail.FindStringSubmatch(errorField(err, "Detail")); m != nil {
 			v.column = m[1]
@@ -119,36 +118,33 @@ func errorField(err error, name string) string {
 	return ""
 }
 
-var numericType = regexp.MustCompile(`^(?i:NUMERIC|DECIMAL)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)$`)
+var ruleWord = regexp.MustCompile(`[\p{L}_][\p{L}\p{N}_$]*`)
 
-// checkRange refuses numbers with more digits than their column declares.
-// Postgres and MySQL would refuse them as well; SQLite would not.
-func (m *model) checkRange(strct reflect.Value, columns []string) error {
-	var problems []core.FieldError
-	for _, name := range columns {
-		i := m.schema.Column(name)
-		declared := m.columns[i].facts.SQLType
-		if declared == "" {
-			declared = m.columns[i].field.UserSQLType
-		}
-		match := numericType.FindStringSubmatch(strings.TrimSpace(declared))
-		if match == nil {
-			continue
-		}
-		precision, _ := strconv.Atoi(match[1])
-		scale, _ := strconv.Atoi(match[2])
-		v, err := value.Convert(m.columns[i].read(strct), value.KindFloat)
-		if err != nil || v.IsNull() {
-			continue // a decimal that no float can be is judged by the database
-		}
-		f, _ := v.Any().(float64)
-		// Rounded to the scale, as it will be stored.
-		if limit, unit := math.Pow10(precision-scale), math.Pow10(-scale); math.Abs(f) >= limit-unit/2 {
-			problems = append(problems, core.FieldError{Field: m.schema.Columns[i].JSON, Detail: detailRange})
+// columnOfRule returns the column that a rule is about, when its name or its
+// text says so and names no other; else "". Postgres names the rule of a column
+// table_column_check, SQLite cites the condition.
+func (m *model) columnOfRule(rule string) string {
+	if rest, ok := strings.CutPrefix(rule, m.schema.Table.Name+"_"); ok {
+		if column, _, ok := cutLast(rest, "_check"); ok && m.schema.Column(column) >= 0 {
+			return column
 		}
 	}
-	if len(problems) > 0 {
-		return &core.InvalidError{Fields: problems}
+	found := ""
+	for _, word := range ruleWord.FindAllString(rule, -1) {
+		switch {
+		case m.schema.Column(word) < 0 || word == found:
+		case found != "":
+			return ""
+		default:
+			found = word
+		}
 	}
-	return nil
+	return found
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
 }

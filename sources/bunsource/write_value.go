@@ -1,0 +1,102 @@
+package bunsource
+
+import (
+	"math"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/uptrace/bun/dialect"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/value"
+)
+
+// checkValues refuses values that the named columns cannot hold, where the
+// database would not, or would not say which column it is about.
+func (m *model) checkValues(strct reflect.Value, columns []string) error {
+	var problems []core.FieldError
+	for _, name := range columns {
+		i := m.schema.Column(name)
+		if detail := m.problemOf(i, m.columns[i].read(strct)); detail != "" {
+			problems = append(problems, core.FieldError{Field: m.schema.Columns[i].JSON, Detail: detail})
+		}
+	}
+	if len(problems) > 0 {
+		return &core.InvalidError{Fields: problems}
+	}
+	return nil
+}
+
+var (
+	numericType = regexp.MustCompile(`^(?i:NUMERIC|DECIMAL)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)$`)
+	textType    = regexp.MustCompile(`^character(?: varying)?\((\d+)\)$`)
+	uuidDigits  = regexp.MustCompile(`^[0-9A-Fa-f]{32}$`)
+)
+
+// problemOf says what is wrong with the value for column i, "" if nothing.
+func (m *model) problemOf(i int, v value.Value) string {
+	if v.IsNull() {
+		return ""
+	}
+	text, isText := v.Any().(string)
+	isText = isText && v.Kind() != value.KindDecimal
+	if isText && strings.ContainsRune(text, 0) {
+		return detailForm // Bun does not write it
+	}
+	declared := m.columns[i].facts.SQLType
+	if declared == "" {
+		declared = m.columns[i].field.UserSQLType
+	}
+	declared = strings.TrimSpace(declared)
+	if match := numericType.FindStringSubmatch(declared); match != nil {
+		return numericProblem(v, match[1], match[2])
+	}
+	if m.db.Dialect().Name() != dialect.PG {
+		return "" // SQLite does not mind, and MySQL names the column
+	}
+	switch declared {
+	case "smallint":
+		return integerProblem(v, 16)
+	case "integer":
+		return integerProblem(v, 32)
+	case "uuid":
+		if isText && !uuidDigits.MatchString(strings.ReplaceAll(strings.Trim(text, "{}"), "-", "")) {
+			return detailForm
+		}
+	}
+	if match := textType.FindStringSubmatch(declared); match != nil && isText {
+		// Blanks at the end do not count.
+		if limit, err := strconv.Atoi(match[1]); err == nil && utf8.RuneCountInString(strings.TrimRight(text, " ")) > limit {
+			return detailTooLong
+		}
+	}
+	return ""
+}
+
+// numericProblem refuses numbers with more digits than their column declares.
+// SQLite would not.
+func numericProblem(v value.Value, precisionText, scaleText string) string {
+	precision, _ := strconv.Atoi(precisionText) // digits, and few
+	scale, _ := strconv.Atoi(scaleText)         // 0 when there is none
+	v, err := value.Convert(v, value.KindFloat)
+	if err != nil {
+		return "" // a decimal that no float can be is judged by the database
+	}
+	f, _ := v.Any().(float64)
+	// Rounded to the scale, as it will be stored.
+	if limit, unit := math.Pow10(precision-scale), math.Pow10(-scale); math.Abs(f) >= limit-unit/2 {
+		return detailRange
+	}
+	return ""
+}
+
+func integerProblem(v value.Value, bits int) string {
+	n, ok := v.Any().(int64)
+	if limit := int64(1) << (bits - 1); ok && (n < -limit || n >= limit) {
+		return detailRange
+	}
+	return ""
+}
