@@ -1,0 +1,89 @@
+package sourcetest_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/sources/sourcetest"
+)
+
+// TestCoretest holds the fake source of package coretest, which reports what it
+// is told to, to the rules.
+func TestCoretest(t *testing.T) {
+	sourcetest.Run(t, func() (sourcetest.Harness, error) {
+		h := &told{table: coretest.NewTable[row]("rows", "id")}
+		for i := range sourcetest.InitialRows {
+			h.table.Put(row{ID: i + 1})
+		}
+		return h, nil
+	})
+}
+
+type row struct {
+	ID int `json:"id"`
+	V  int `json:"v"`
+}
+
+// told tells the source what was written.
+type told struct {
+	source coretest.Source
+	table  *coretest.Table[row]
+	one    sync.Mutex // writes are made one after the other
+}
+
+func (h *told) Source() core.Source { return &h.source }
+func (h *told) Close() error        { return nil }
+
+func (h *told) Schemas() []core.Schema {
+	s, _ := h.table.Schema() // NewTable has checked it
+	return []core.Schema{s}
+}
+
+func (h *told) Abilities() sourcetest.Abilities {
+	return sourcetest.Abilities{Keys: true, KeyChanges: true, WholeTransactions: true}
+}
+
+func (h *told) Read(context.Context) (sourcetest.Rows, error) {
+	rows := map[core.Key]string{}
+	for k, r := range h.table.Rows() {
+		rows[k] = fmt.Sprint(r.V)
+	}
+	return sourcetest.Rows{h.table.Name(): rows}, nil
+}
+
+func (h *told) Write(_ context.Context, writes ...sourcetest.Write) error {
+	h.one.Lock()
+	defer h.one.Unlock()
+	change := core.Change{Table: h.table.Name()}
+	for _, w := range writes {
+		change.Keys = append(change.Keys, core.KeyOf(w.ID))
+		if w.Kind == sourcetest.Rekey {
+			change.Keys = append(change.Keys, core.KeyOf(w.To))
+		}
+	}
+	var ann core.Announcement
+	if sink := h.source.Sink(); sink != nil {
+		ann = sink.Announce(change)
+	}
+	h.table.Edit(func(rows map[core.Key]row) {
+		for _, w := range writes {
+			switch w.Kind {
+			case sourcetest.Insert, sourcetest.Update:
+				rows[core.KeyOf(w.ID)] = row{ID: w.ID, V: w.Value}
+			case sourcetest.Rekey:
+				rows[core.KeyOf(w.To)] = row{ID: w.To, V: rows[core.KeyOf(w.ID)].V}
+				delete(rows, core.KeyOf(w.ID))
+			case sourcetest.Delete:
+				delete(rows, core.KeyOf(w.ID))
+			}
+		}
+	})
+	if ann != nil {
+		ann.Confirm()
+	}
+	return nil
+}
