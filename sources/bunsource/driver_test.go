@@ -82,6 +82,7 @@ func (s legacyStmt) NumInput() int { return strings.Count(s.query, "?") }
 func (s legacyStmt) Exec(args []driver.Value) (driver.Result, error) {
 	return s.s, s.s.do(s.query)
 }
+
 func (s legacyStmt) Query(args []driver.Value) (driver.Rows, error) {
 	return scriptRows{s.s}, s.s.do(s.query)
 }
@@ -92,9 +93,11 @@ type modernConn struct{ legacyConn }
 func (c *modernConn) ExecContext(_ context.Context, query string, _ []driver.NamedValue) (driver.Result, error) {
 	return c.s, c.s.do(query)
 }
+
 func (c *modernConn) QueryContext(_ context.Context, query string, _ []driver.NamedValue) (driver.Rows, error) {
 	return scriptRows{c.s}, c.s.do(query)
 }
+
 func (c *modernConn) BeginTx(context.Context, driver.TxOptions) (driver.Tx, error) {
 	return c.s, c.s.do("BEGIN")
 }
