@@ -290,9 +290,15 @@ func TestThreeValuedLogic(t *testing.T) {
 	}
 	const F, U, T = filter.False, filter.Unknown, filter.True
 	for _, tt := range []struct{ a, b, and, or filter.Truth }{
-		{F, F, F, F}, {F, U, F, U}, {F, T, F, T},
-		{U, F, F, U}, {U, U, U, U}, {U, T, U, T},
-		{T, F, F, T}, {T, U, U, T}, {T, T, T, T},
+		{F, F, F, F},
+		{F, U, F, U},
+		{F, T, F, T},
+		{U, F, F, U},
+		{U, U, U, U},
+		{U, T, U, T},
+		{T, F, F, T},
+		{T, U, U, T},
+		{T, T, T, T},
 	} {
 		for e, want := range map[filter.Expr]filter.Truth{
 			filter.And(truths[tt.a], truths[tt.b]): tt.and,
@@ -322,15 +328,29 @@ func TestEval(t *testing.T) {
 		want filter.Truth
 	}{
 		{nil, filter.True},
-		{filter.Eq("n", int8(5)), filter.True}, {filter.Eq("n", 5.0), filter.True}, {filter.Eq("n", "5"), filter.True},
-		{filter.Between("n", 5, 6), filter.True}, {filter.Between("n", 6, 5), filter.False},
-		{filter.Eq("flag", true), filter.True}, {filter.Gt("flag", false), filter.True}, {filter.Eq("flag", 1), filter.True},
-		{filter.Eq("f", math.NaN()), filter.True}, {filter.Gt("f", math.Inf(1)), filter.True}, {filter.Lt("f", 1), filter.False},
-		{filter.Eq("price", 1.5), filter.True}, {filter.Lt("price", "1.51"), filter.True}, {filter.In("price", 1, "1.5"), filter.True},
+		{filter.Eq("n", int8(5)), filter.True},
+		{filter.Eq("n", 5.0), filter.True},
+		{filter.Eq("n", "5"), filter.True},
+		{filter.Between("n", 5, 6), filter.True},
+		{filter.Between("n", 6, 5), filter.False},
+		{filter.Eq("flag", true), filter.True},
+		{filter.Gt("flag", false), filter.True},
+		{filter.Eq("flag", 1), filter.True},
+		{filter.Eq("f", math.NaN()), filter.True},
+		{filter.Gt("f", math.Inf(1)), filter.True},
+		{filter.Lt("f", 1), filter.False},
+		{filter.Eq("price", 1.5), filter.True},
+		{filter.Lt("price", "1.51"), filter.True},
+		{filter.In("price", 1, "1.5"), filter.True},
 		{filter.Eq("name", "e\u0301"), filter.False},
-		{filter.Eq("at", time.Date(2024, 1, 1, 1, 0, 0, 0, time.FixedZone("", 3600))), filter.True}, {filter.Ge("at", "2024-01-01"), filter.True},
-		{filter.Eq("raw", []byte{}), filter.Unknown}, {filter.In("raw"), filter.False}, {filter.NotIn("raw"), filter.True},
-		{filter.NotIn("raw", []byte{}), filter.Unknown}, {filter.IsNull("raw"), filter.True}, {filter.NotNull("raw"), filter.False},
+		{filter.Eq("at", time.Date(2024, 1, 1, 1, 0, 0, 0, time.FixedZone("", 3600))), filter.True},
+		{filter.Ge("at", "2024-01-01"), filter.True},
+		{filter.Eq("raw", []byte{}), filter.Unknown},
+		{filter.In("raw"), filter.False},
+		{filter.NotIn("raw"), filter.True},
+		{filter.NotIn("raw", []byte{}), filter.Unknown},
+		{filter.IsNull("raw"), filter.True},
+		{filter.NotNull("raw"), filter.False},
 	} {
 		if got := eval(t, tt.e, r); got != tt.want {
 			t.Errorf("%v is %v, want %v", tt.e, got, tt.want)
@@ -400,7 +420,9 @@ func TestString(t *testing.T) {
 		{filter.Gt("price", uint64(math.MaxUint64)), `price > decimal(18446744073709551615)`},
 		{filter.Le("n", nil), `n <= null`},
 		{filter.Eq("n", struct{}{}), `n = invalid(struct {})`},
-		{filter.And(), `true`}, {filter.Or(), `false`}, {filter.In("n"), `n in ()`},
+		{filter.And(), `true`},
+		{filter.Or(), `false`},
+		{filter.In("n"), `n in ()`},
 		{filter.And(nil, filter.Not(nil)), `(nil and not (nil))`},
 		{filter.And(filter.Eq("n", 1)), `n = 1`},
 	} {
@@ -444,10 +466,16 @@ func TestIsExact(t *testing.T) {
 		{nil, true},
 		{filter.And(filter.Eq("all", 1), filter.Lt("all", 1)), true},
 		{filter.And(filter.Eq("eq", 1), filter.Ne("eq", 1), filter.In("eq", 1), filter.NotIn("eq", 1)), true},
-		{filter.Le("eq", 1), false}, {filter.Gt("order", 1), true}, {filter.Eq("order", 1), false},
-		{filter.Eq("none", 1), false}, {filter.Not(filter.Or(filter.Eq("all", 1), filter.Eq("none", 1))), false},
-		{filter.IsNull("none"), false}, {filter.NotNull("none"), false}, {filter.And(filter.IsNull("eq"), filter.NotNull("order")), true},
-		{filter.In("none"), true}, {filter.In("none", 1), false},
+		{filter.Le("eq", 1), false},
+		{filter.Gt("order", 1), true},
+		{filter.Eq("order", 1), false},
+		{filter.Eq("none", 1), false},
+		{filter.Not(filter.Or(filter.Eq("all", 1), filter.Eq("none", 1))), false},
+		{filter.IsNull("none"), false},
+		{filter.NotNull("none"), false},
+		{filter.And(filter.IsNull("eq"), filter.NotNull("order")), true},
+		{filter.In("none"), true},
+		{filter.In("none", 1), false},
 	} {
 		if got := filter.IsExact(tt.e, exactness); got != tt.want {
 			t.Errorf("%v: got %t", tt.e, got)

@@ -27,9 +27,10 @@ type script struct {
 	closed int
 }
 
-func (s *script) validate() error               { return nil }
-func (s *script) group(t core.Schema) string    { return t.Table.String() }
-func (s *script) set(table string, f finding)   { s.mu.Lock(); defer s.mu.Unlock(); s.found[table] = f }
+func (s *script) validate() error            { return nil }
+func (s *script) group(t core.Schema) string { return t.Table.String() }
+func (s *script) set(table string, f finding) { s.mu.Lock(); defer s.mu.Unlock(); s.found[table] = f }
+
 func (s *script) setFail(table string, e error) { s.mu.Lock(); defer s.mu.Unlock(); s.fail[table] = e }
 func (s *script) setBlock(b bool)               { s.mu.Lock(); defer s.mu.Unlock(); s.block = b }
 func (s *script) lookTimes() []time.Duration {
@@ -37,6 +38,7 @@ func (s *script) lookTimes() []time.Duration {
 	defer s.mu.Unlock()
 	return slices.Clone(s.looks)
 }
+
 func (s *script) openWatchers() (opened, cl int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -145,8 +147,9 @@ func (r *recorder) Report(changes ...core.Change) core.Receipt {
 }
 
 func (r *recorder) Announce(...core.Change) core.Announcement { panic("polling announces nothing") }
-func (r *recorder) Watching()                                 { r.mu.Lock(); defer r.mu.Unlock(); r.note("watching") }
-func (r *recorder) Lost(err error)                            { r.mu.Lock(); defer r.mu.Unlock(); r.note("lost: " + err.Error()) }
+func (r *recorder) Watching() { r.mu.Lock(); defer r.mu.Unlock(); r.note("watching") }
+
+func (r *recorder) Lost(err error) { r.mu.Lock(); defer r.mu.Unlock(); r.note("lost: " + err.Error()) }
 
 // receipt waits for a channel; nil does not wait.
 type receipt struct{ shown chan struct{} }
@@ -354,8 +357,10 @@ func TestValidate(t *testing.T) {
 		parts  []string
 	}{
 		{Every(0), []string{"interval 0s"}},
-		{New(-1, nil, &Config{MaxInterval: -1, Timeout: -1, Jitter: 2, Tables: []core.Table{{Schema: "s"}}}),
-			[]string{"interval", "MaxInterval", "Timeout", "Jitter", "Tables[0]"}},
+		{
+			New(-1, nil, &Config{MaxInterval: -1, Timeout: -1, Jitter: 2, Tables: []core.Table{{Schema: "s"}}}),
+			[]string{"interval", "MaxInterval", "Timeout", "Jitter", "Tables[0]"},
+		},
 		{New(time.Second, nil, &Config{MaxInterval: time.Minute}), []string{"needs a check"}},
 		{New(time.Minute, newScript(), &Config{MaxInterval: time.Second}), []string{"below the interval"}},
 	} {

@@ -79,8 +79,14 @@ func TestXMinKeysOfAllKinds(t *testing.T) {
 		name string
 		kind value.Kind
 	}{
-		{"Id", value.KindText}, {"Größe", value.KindDecimal}, {"at", value.KindTime}, {"day", value.KindTime}, {"raw", value.KindBytes},
-		{"ok", value.KindBool}, {"big", value.KindInt}, {"name", value.KindText},
+		{"Id", value.KindText},
+		{"Größe", value.KindDecimal},
+		{"at", value.KindTime},
+		{"day", value.KindTime},
+		{"raw", value.KindBytes},
+		{"ok", value.KindBool},
+		{"big", value.KindInt},
+		{"name", value.KindText},
 	} {
 		schema.Key = append(schema.Key, c.name)
 		schema.Columns = append(schema.Columns, core.Column{Name: c.name, Kind: c.kind})

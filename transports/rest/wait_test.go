@@ -118,8 +118,15 @@ func TestNothingToWaitFor(t *testing.T) {
 		tag, prefer string
 		status      int
 	}{
-		{"", "wait=30", 200}, {`"other"`, "wait=30", 200}, {"*", "wait=30", 304},
-		{tag, "wait=0", 304}, {tag, "wait", 304}, {tag, "wait=-1", 304}, {tag, "wait=soon", 304}, {tag, "waiting=30", 304}, {tag, "wait=0, wait=30", 304},
+		{"", "wait=30", 200},
+		{`"other"`, "wait=30", 200},
+		{"*", "wait=30", 304},
+		{tag, "wait=0", 304},
+		{tag, "wait", 304},
+		{tag, "wait=-1", 304},
+		{tag, "wait=soon", 304},
+		{tag, "waiting=30", 304},
+		{tag, "wait=0, wait=30", 304},
 	} {
 		headers := []string{"Prefer", c.prefer}
 		if c.tag != "" {

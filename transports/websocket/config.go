@@ -91,8 +91,10 @@ func (c Config) Validate() error {
 		name  string
 		value time.Duration
 	}{
-		{"HandshakeTimeout", c.HandshakeTimeout}, {"WriteTimeout", c.WriteTimeout},
-		{"PingInterval", c.PingInterval}, {"DrainTimeout", c.DrainTimeout},
+		{"HandshakeTimeout", c.HandshakeTimeout},
+		{"WriteTimeout", c.WriteTimeout},
+		{"PingInterval", c.PingInterval},
+		{"DrainTimeout", c.DrainTimeout},
 	} {
 		if d.value < 0 {
 			errs = append(errs, fmt.Errorf("config: %s %v is negative", d.name, d.value))

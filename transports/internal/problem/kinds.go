@@ -17,9 +17,11 @@ const unavailableRetry = 5 * time.Second
 // BadParameter says that a parameter is unknown, missing, repeated or has a
 // bad value. The name is repeated in Errors, for programs.
 func BadParameter(name, detail string) *Problem {
-	return &Problem{Type: TypeBadParameter, Title: "Bad parameter", Status: http.StatusBadRequest,
+	return &Problem{
+		Type: TypeBadParameter, Title: "Bad parameter", Status: http.StatusBadRequest,
 		Detail: "parameter " + strconv.Quote(name) + ": " + detail,
-		Errors: []FieldError{{Field: name, Detail: detail}}}
+		Errors: []FieldError{{Field: name, Detail: detail}},
+	}
 }
 
 // MalformedQuery says that the query of a URL cannot be parsed at all.
@@ -50,14 +52,18 @@ func Forbidden(detail string) *Problem {
 
 // OriginRefused says that pages of the request's origin may not connect.
 func OriginRefused() *Problem {
-	return &Problem{Type: TypeOriginRefused, Title: "Origin refused", Status: http.StatusForbidden,
-		Detail: "pages of this origin may not connect"}
+	return &Problem{
+		Type: TypeOriginRefused, Title: "Origin refused", Status: http.StatusForbidden,
+		Detail: "pages of this origin may not connect",
+	}
 }
 
 // UnknownBinding says that there is no binding of that name.
 func UnknownBinding(name string) *Problem {
-	return &Problem{Type: TypeUnknownBinding, Title: "Unknown binding", Status: http.StatusNotFound,
-		Detail: "there is no binding " + strconv.Quote(name)}
+	return &Problem{
+		Type: TypeUnknownBinding, Title: "Unknown binding", Status: http.StatusNotFound,
+		Detail: "there is no binding " + strconv.Quote(name),
+	}
 }
 
 // NotFound says that there is nothing at a path, or no row of a key.
@@ -68,8 +74,10 @@ func NotFound(detail string) *Problem {
 // MethodNotAllowed says that the resource does not support the method. The
 // answer must bear the header Allow.
 func MethodNotAllowed(method string) *Problem {
-	return &Problem{Type: TypeMethodNotAllowed, Title: "Method not allowed", Status: http.StatusMethodNotAllowed,
-		Detail: "the resource does not support " + method}
+	return &Problem{
+		Type: TypeMethodNotAllowed, Title: "Method not allowed", Status: http.StatusMethodNotAllowed,
+		Detail: "the resource does not support " + method,
+	}
 }
 
 // Conflict says that a write contradicts what the database holds.
@@ -85,14 +93,18 @@ func PreconditionFailed(detail string) *Problem {
 
 // TooLarge says that a body or a message is longer than limit bytes.
 func TooLarge(limit int64) *Problem {
-	return &Problem{Type: TypeTooLarge, Title: "Too large", Status: http.StatusRequestEntityTooLarge,
-		Detail: "the limit is " + strconv.FormatInt(limit, 10) + " bytes"}
+	return &Problem{
+		Type: TypeTooLarge, Title: "Too large", Status: http.StatusRequestEntityTooLarge,
+		Detail: "the limit is " + strconv.FormatInt(limit, 10) + " bytes",
+	}
 }
 
 // UnsupportedMediaType says which media types are accepted.
 func UnsupportedMediaType(accepted string) *Problem {
-	return &Problem{Type: TypeUnsupportedMedia, Title: "Unsupported media type", Status: http.StatusUnsupportedMediaType,
-		Detail: "accepted: " + accepted}
+	return &Problem{
+		Type: TypeUnsupportedMedia, Title: "Unsupported media type", Status: http.StatusUnsupportedMediaType,
+		Detail: "accepted: " + accepted,
+	}
 }
 
 // Invalid says that a well-formed request has unacceptable fields.
@@ -118,20 +130,26 @@ func Internal() *Problem {
 
 // NotLoaded says that the rows of a binding have not been read yet.
 func NotLoaded(name string) *Problem {
-	return &Problem{Type: TypeNotLoaded, Title: "Not loaded yet", Status: http.StatusServiceUnavailable,
-		Detail: "binding " + strconv.Quote(name) + " has not loaded yet", RetryAfter: notLoadedRetry}
+	return &Problem{
+		Type: TypeNotLoaded, Title: "Not loaded yet", Status: http.StatusServiceUnavailable,
+		Detail: "binding " + strconv.Quote(name) + " has not loaded yet", RetryAfter: notLoadedRetry,
+	}
 }
 
 // ShuttingDown says that the server is about to end; another node, or the next
 // process, can answer.
 func ShuttingDown() *Problem {
-	return &Problem{Type: TypeShuttingDown, Title: "Shutting down", Status: http.StatusServiceUnavailable,
-		RetryAfter: unavailableRetry}
+	return &Problem{
+		Type: TypeShuttingDown, Title: "Shutting down", Status: http.StatusServiceUnavailable,
+		RetryAfter: unavailableRetry,
+	}
 }
 
 // Unavailable says that the server cannot do this now: the database is away, or
 // a limit of the server as a whole is reached.
 func Unavailable(detail string) *Problem {
-	return &Problem{Type: TypeUnavailable, Title: "Unavailable", Status: http.StatusServiceUnavailable,
-		Detail: detail, RetryAfter: unavailableRetry}
+	return &Problem{
+		Type: TypeUnavailable, Title: "Unavailable", Status: http.StatusServiceUnavailable,
+		Detail: detail, RetryAfter: unavailableRetry,
+	}
 }
