@@ -48,6 +48,9 @@ func (l *Loader[T]) Transact(ctx context.Context, fn func(ctx context.Context) e
 		switch {
 		case err == nil:
 			return nil
+		case errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil:
+			// database/sql rolled it back because the context had ended.
+			return fmt.Errorf("bunsource: writing: %w", ctx.Err())
 		case !collided(err) || attempt == transactAttempts:
 			if own != nil && errors.Is(err, own) {
 				return own
