@@ -15,22 +15,21 @@ import (
 
 // relation is one table of the catalog that is, or belongs to, a bound table.
 type relation struct {
-	OID      string   `json:"oid"`
-	Schema   string   `json:"schema"`
-	Name     string   `json:"name"`
-	Kind     string   `json:"kind"`     // pg_class.relkind
-	Below    bool     `json:"below"`    // the bound table, its partition or its child
-	Identity string   `json:"identity"` // pg_class.relreplident
-	Columns  []string `json:"columns"`  // of the identity, if it has an index
-	Primary  []string `json:"primary"`  // the primary key
-	Listed   bool     `json:"listed"`   // the publication has it, or a table that it is a partition of
+	OID       string   `json:"oid"`
+	Schema    string   `json:"schema"`
+	Name      string   `json:"name"`
+	Kind      string   `json:"kind"`      // pg_class.relkind
+	Partition bool     `json:"partition"` // of another table
+	Identity  string   `json:"identity"`  // pg_class.relreplident
+	Columns   []string `json:"columns"`   // of the identity, if it has an index
+	Primary   []string `json:"primary"`   // the primary key
+	Listed    bool     `json:"listed"`    // the publication has it, or a table that it is a partition of
 }
 
 func (r *relation) sql() string { return quoteIdent(r.Schema) + "." + quoteIdent(r.Name) }
 
 // bound is a bound table as the catalog has it. Its relations are those whose
-// changes concern it: its own, first; its partitions and children, and the
-// tables that it is a partition of, as a publication may give either.
+// changes concern it: its own, first; its partitions and its children.
 type bound struct {
 	table     core.Table
 	key       []string
@@ -38,29 +37,30 @@ type bound struct {
 	added     bool // it was not published before it was looked up
 }
 
+// relationsQuery takes the table's oid and the publication; the verb is for
+// publications of whole schemas.
 const relationsQuery = `
-WITH RECURSIVE
-below(oid) AS (
+WITH RECURSIVE below(oid) AS (
 	SELECT $1::oid
 	UNION SELECT i.inhrelid FROM pg_inherits i JOIN below ON i.inhparent = below.oid),
-above(oid) AS (
-	SELECT $1::oid
-	UNION SELECT i.inhparent FROM pg_inherits i JOIN above ON i.inhrelid = above.oid
-	JOIN pg_class c ON c.oid = i.inhparent AND c.relkind = 'p'),
-listed AS (
-	SELECT c.oid FROM pg_publication_tables t JOIN pg_namespace n ON n.nspname = t.schemaname
-	JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename WHERE t.pubname = $2)
+publication AS (
+	SELECT * FROM pg_publication WHERE pubname = $2)
 SELECT json_build_object(
 	'oid', c.oid::text, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind,
-	'below', c.oid IN (SELECT oid FROM below), 'identity', c.relreplident,
+	'partition', c.relispartition, 'identity', c.relreplident,
 	'columns', (SELECT json_agg(a.attname) FROM pg_index x JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (x.indkey)
 		WHERE x.indrelid = c.oid AND CASE c.relreplident WHEN 'd' THEN x.indisprimary ELSE x.indisreplident END),
 	'primary', (SELECT json_agg(a.attname) FROM pg_index x JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (x.indkey)
 		WHERE x.indrelid = c.oid AND x.indisprimary),
-	'listed', EXISTS (SELECT FROM listed l WHERE l.oid = c.oid OR l.oid IN (SELECT relid FROM pg_partition_ancestors(c.oid))))::text
+	'listed', EXISTS (SELECT FROM publication p WHERE c.relpersistence = 'p' AND (p.puballtables OR EXISTS (
+		SELECT FROM pg_class m WHERE (m.oid = c.oid OR m.oid IN (SELECT relid FROM pg_partition_ancestors(c.oid))) AND (
+			EXISTS (SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid = m.oid)%s)))))::text
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.oid IN (SELECT oid FROM below UNION SELECT oid FROM above)
+WHERE c.oid IN (SELECT oid FROM below)
 ORDER BY c.oid <> $1::oid, c.oid`
+
+// schemasClause is for Postgres 15 and later.
+const schemasClause = ` OR EXISTS (SELECT FROM pg_publication_namespace s WHERE s.pnpubid = p.oid AND s.pnnspid = m.relnamespace)`
 
 // lookUp finds a bound table in the catalog.
 func lookUp(ctx context.Context, conn *pgconn.PgConn, s core.Schema, publication string) (*bound, error) {
@@ -78,7 +78,11 @@ func lookUp(ctx context.Context, conn *pgconn.PgConn, s core.Schema, publication
 	case found[0][0] == "":
 		return nil, errors.New("it does not exist, or the role may not use its schema")
 	}
-	rows, err := query(ctx, conn, relationsQuery, found[0][0], publication)
+	clause := ""
+	if serverVersion(conn) >= 15 {
+		clause = schemasClause
+	}
+	rows, err := query(ctx, conn, fmt.Sprintf(relationsQuery, clause), found[0][0], publication)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +106,7 @@ func (b *bound) checkIdentity() error {
 	for i := range b.relations {
 		r := &b.relations[i]
 		switch {
-		case !r.Below, r.Kind == "p": // identities are those of the partitions
+		case r.Kind == "p": // identities are those of the partitions
 			continue
 		case r.Kind != "r":
 			return fmt.Errorf("%s is a %s, whose changes Postgres does not log: watch it with another source", r.sql(), kindName(r.Kind))
@@ -137,7 +141,7 @@ func (b *bound) unlisted() []string {
 	var missing []string
 	for i := range b.relations {
 		r := &b.relations[i]
-		if !r.Below || r.Listed {
+		if r.Listed {
 			continue
 		}
 		if i == 0 {
@@ -151,6 +155,9 @@ func (b *bound) unlisted() []string {
 }
 
 func (b *bound) partitioned() bool { return b.relations[0].Kind == "p" }
+
+// partitions reports whether it has partitions, or is one.
+func (b *bound) partitions() bool { return b.partitioned() || b.relations[0].Partition }
 
 // same reports whether the log tells of the table as it did before.
 func (b *bound) same(o *bound) bool {

@@ -12,6 +12,7 @@ import (
 type gatherer struct {
 	routes  *atomic.Pointer[routes]
 	maxKeys int
+	ask     func() uint64 // has the catalog read again, and numbers the question
 
 	decoder decoder
 	senders map[uint32]*sender
@@ -56,19 +57,24 @@ func (g *gatherer) take(data []byte) (done *commit, end uint64, err error) {
 }
 
 // describe remembers how a relation's rows look. One that looks different from
-// before was altered, which may have changed every row of it.
+// before was altered, which may have changed every row of it. One that nobody
+// knows may be a new partition of a bound table.
 func (g *gatherer) describe(m relationMessage) {
-	s := g.senders[m.id]
-	if s != nil && slices.Equal(s.columns, m.columns) {
-		return
-	}
 	if g.senders == nil {
 		g.senders = make(map[uint32]*sender)
 	}
-	altered := s != nil && g.open != nil
-	g.senders[m.id] = &sender{columns: m.columns}
-	if altered {
-		_ = g.whole(m.id) // it is known
+	was := g.senders[m.id]
+	_, known := g.routes.Load().byOID[m.id]
+	asked := uint64(0)
+	if !known {
+		asked = g.ask()
+	}
+	if was != nil && slices.Equal(was.columns, m.columns) {
+		return // told again, as after an ANALYZE
+	}
+	g.senders[m.id] = &sender{id: m.id, columns: m.columns, asked: asked}
+	if was != nil && g.open != nil {
+		_ = g.whole(m.id) // which cannot fail, as it is described
 	}
 }
 
@@ -77,7 +83,7 @@ func (g *gatherer) targets(id uint32) ([]target, error) {
 	if s == nil {
 		return nil, fmt.Errorf("decoding the log: relation %d was not described", id)
 	}
-	return s.resolve(id, g.routes.Load()), nil
+	return s.resolve(g.routes.Load()), nil
 }
 
 func (g *gatherer) whole(id uint32) error {

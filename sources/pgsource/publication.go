@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -11,19 +13,29 @@ import (
 	"github.com/binderyhq/bindery/core"
 )
 
-// oldest is the first server version with publish_via_partition_root.
+// oldest is the first server version whose publications hold partitioned tables.
 const oldest = 13
+
+// serverVersion returns the server's major version.
+func serverVersion(conn *pgconn.PgConn) int {
+	v := conn.ParameterStatus("server_version")
+	digits := strings.IndexFunc(v, func(r rune) bool { return r < '0' || r > '9' })
+	if digits < 0 {
+		digits = len(v)
+	}
+	major, _ := strconv.Atoi(v[:digits]) // 0 is too old, and says so
+	return major
+}
 
 // checkServer finds out whether the server can be followed at all.
 func checkServer(ctx context.Context, conn *pgconn.PgConn) error {
-	rows, err := query(ctx, conn, `SELECT current_setting('wal_level'), pg_is_in_recovery()::text,
-		(current_setting('server_version_num')::int / 10000)::text, (current_setting('server_version_num')::int >= $1::int * 10000)::text`,
-		fmt.Sprint(oldest))
+	if v := serverVersion(conn); v < oldest {
+		return fmt.Errorf("the server is Postgres %d: %d is the oldest that will do", v, oldest)
+	}
+	rows, err := query(ctx, conn, "SELECT current_setting('wal_level'), pg_is_in_recovery()::text")
 	switch {
 	case err != nil:
 		return err
-	case rows[0][3] != "true":
-		return fmt.Errorf("the server is Postgres %s: %d is the oldest that will do", rows[0][2], oldest)
 	case rows[0][1] == "true":
 		return errors.New("the server is a standby: connect to the primary")
 	case rows[0][0] != "logical":
@@ -38,10 +50,14 @@ func (s *Source) prepare(ctx context.Context, conn *pgconn.PgConn, schemas []cor
 	if err := s.ensurePublication(ctx, conn); err != nil {
 		return nil, err
 	}
+	viaRoot, err := s.checkOptions(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
 	var all []*bound
 	var errs []error
 	for _, schema := range schemas {
-		b, err := s.prepareTable(ctx, conn, schema)
+		b, err := s.prepareTable(ctx, conn, schema, viaRoot)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("table %q: %w", schema.Table, err))
 			continue
@@ -51,11 +67,10 @@ func (s *Source) prepare(ctx context.Context, conn *pgconn.PgConn, schemas []cor
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	// Adding a table may have been what made others visible through it.
-	return all, s.checkPublication(ctx, conn, all)
+	return all, s.checkFilters(ctx, conn, all)
 }
 
-func (s *Source) prepareTable(ctx context.Context, conn *pgconn.PgConn, schema core.Schema) (*bound, error) {
+func (s *Source) prepareTable(ctx context.Context, conn *pgconn.PgConn, schema core.Schema, viaRoot bool) (*bound, error) {
 	b, err := lookUp(ctx, conn, schema, s.cfg.Publication)
 	if err != nil {
 		return nil, err
@@ -63,11 +78,16 @@ func (s *Source) prepareTable(ctx context.Context, conn *pgconn.PgConn, schema c
 	if err := b.checkIdentity(); err != nil {
 		return nil, err
 	}
+	if viaRoot && b.partitions() {
+		// Postgres would keep to itself when a partition is truncated.
+		return nil, fmt.Errorf("publication %q hides partitions; mend it with: %sSET (publish_via_partition_root = false)",
+			s.cfg.Publication, s.alter())
+	}
 	missing := b.unlisted()
 	if len(missing) == 0 {
 		return b, nil
 	}
-	if err := s.change(ctx, conn, "ALTER PUBLICATION "+quoteIdent(s.cfg.Publication)+" ADD TABLE "+strings.Join(missing, ", ")); err != nil {
+	if err := s.change(ctx, conn, s.alter()+"ADD TABLE "+strings.Join(missing, ", ")); err != nil {
 		return nil, err
 	}
 	b, err = lookUp(ctx, conn, schema, s.cfg.Publication)
@@ -111,35 +131,35 @@ func (s *Source) ensurePublication(ctx context.Context, conn *pgconn.PgConn) err
 	if err != nil || len(rows) > 0 {
 		return err
 	}
-	err = s.change(ctx, conn, "CREATE PUBLICATION "+quoteIdent(s.cfg.Publication)+" WITH (publish_via_partition_root = true)")
+	err = s.change(ctx, conn, "CREATE PUBLICATION "+quoteIdent(s.cfg.Publication))
 	if err != nil {
 		return fmt.Errorf("publication %q does not exist: %w", s.cfg.Publication, err)
 	}
 	return nil
 }
 
-// checkPublication finds out whether the publication leaves anything out.
-func (s *Source) checkPublication(ctx context.Context, conn *pgconn.PgConn, all []*bound) error {
-	alter := "; mend it with: ALTER PUBLICATION " + quoteIdent(s.cfg.Publication) + " "
+// alter begins the statement that changes the publication.
+func (s *Source) alter() string { return "ALTER PUBLICATION " + quoteIdent(s.cfg.Publication) + " " }
+
+// checkOptions finds out whether the publication leaves out a kind of change,
+// and whether it gives changes of partitions as those of their root.
+func (s *Source) checkOptions(ctx context.Context, conn *pgconn.PgConn) (viaRoot bool, err error) {
 	rows, err := query(ctx, conn, `SELECT (pubinsert AND pubupdate AND pubdelete AND pubtruncate)::text, pubviaroot::text
 		FROM pg_publication WHERE pubname = $1`, s.cfg.Publication)
 	switch {
 	case err != nil:
-		return err
+		return false, err
 	case len(rows) == 0:
-		return fmt.Errorf("publication %q was dropped", s.cfg.Publication)
+		return false, fmt.Errorf("publication %q was dropped", s.cfg.Publication)
 	case rows[0][0] != "true":
-		return fmt.Errorf("publication %q does not publish every kind of change%sSET (publish = 'insert, update, delete, truncate')", s.cfg.Publication, alter)
+		return false, fmt.Errorf("publication %q does not publish every kind of change; mend it with: "+
+			"%sSET (publish = 'insert, update, delete, truncate')", s.cfg.Publication, s.alter())
 	}
-	viaRoot := rows[0][1] == "true"
-	for _, b := range all {
-		if b.partitioned() && !viaRoot {
-			// Partitions that are made later would report under names that
-			// nobody knows.
-			return fmt.Errorf("table %q is partitioned, and publication %q tells of partitions only%sSET (publish_via_partition_root = true)",
-				b.table, s.cfg.Publication, alter)
-		}
-	}
+	return rows[0][1] == "true", nil
+}
+
+// checkFilters finds out whether the publication leaves out rows.
+func (s *Source) checkFilters(ctx context.Context, conn *pgconn.PgConn, all []*bound) error {
 	// By way of JSON, since the column came with Postgres 15.
 	filtered, err := query(ctx, conn, `SELECT c.oid::text, format('%I.%I', t.schemaname, t.tablename)
 		FROM pg_publication_tables t JOIN pg_namespace n ON n.nspname = t.schemaname
@@ -150,11 +170,9 @@ func (s *Source) checkPublication(ctx context.Context, conn *pgconn.PgConn, all 
 	}
 	for _, row := range filtered {
 		for _, b := range all {
-			for i := range b.relations {
-				if b.relations[i].OID == row[0] {
-					return fmt.Errorf("table %q: publication %q leaves rows out by a filter%sDROP TABLE %s, and again ADD TABLE %[4]s without WHERE",
-						b.table, s.cfg.Publication, alter, row[1])
-				}
+			if slices.ContainsFunc(b.relations, func(r relation) bool { return r.OID == row[0] }) {
+				return fmt.Errorf("table %q: publication %q leaves rows out by a filter; mend it with: %sSET TABLE %s, and all its other tables, without WHERE",
+					b.table, s.cfg.Publication, s.alter(), row[1])
 			}
 		}
 	}

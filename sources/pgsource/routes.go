@@ -7,24 +7,34 @@ import (
 	"github.com/binderyhq/bindery/core"
 )
 
-// routes say which bound tables the changes of a relation concern, by its oid.
-// They are immutable.
-type routes map[uint32][]route
+// routes say which bound tables the changes of a relation concern, as the
+// catalog had it at one time. They are immutable.
+type routes struct {
+	byOID map[uint32][]route
+	// growing are the tables that may get relations that are not among them:
+	// those with partitions or children.
+	growing []core.Table
+	// answered: questions up to this one were asked before the catalog was read.
+	answered uint64
+}
 
 type route struct {
 	table core.Table
 	key   []string
 }
 
-func newRoutes(all []*bound) routes {
-	r := make(routes)
+func newRoutes(all []*bound, answered uint64) *routes {
+	r := &routes{byOID: make(map[uint32][]route), answered: answered}
 	for _, b := range all {
 		for i := range b.relations {
 			oid, err := strconv.ParseUint(b.relations[i].OID, 10, 32)
 			if err != nil {
 				continue // an oid has 32 bits
 			}
-			r[uint32(oid)] = append(r[uint32(oid)], route{b.table, b.key})
+			r.byOID[uint32(oid)] = append(r.byOID[uint32(oid)], route{b.table, b.key})
+		}
+		if b.partitioned() || len(b.relations) > 1 {
+			r.growing = append(r.growing, b.table)
 		}
 	}
 	return r
@@ -32,7 +42,12 @@ func newRoutes(all []*bound) routes {
 
 // sender is a relation as the log describes it.
 type sender struct {
+	id      uint32
 	columns []string
+	// asked is the number of the question that it raised: whether it concerns
+	// a bound table. Until there is an answer it may, see [routes.growing].
+	asked uint64
+
 	by      *routes // those that the targets were made of
 	targets []target
 }
@@ -44,12 +59,12 @@ type target struct {
 	positions []int
 }
 
-func (s *sender) resolve(id uint32, by *routes) []target {
+func (s *sender) resolve(by *routes) []target {
 	if s.by == by {
 		return s.targets
 	}
 	s.by, s.targets = by, nil
-	for _, r := range (*by)[id] {
+	for _, r := range by.byOID[s.id] {
 		t := target{table: r.table}
 		for _, name := range r.key {
 			at := slices.Index(s.columns, name)
@@ -60,6 +75,11 @@ func (s *sender) resolve(id uint32, by *routes) []target {
 			t.positions = append(t.positions, at)
 		}
 		s.targets = append(s.targets, t)
+	}
+	if s.targets == nil && by.answered < s.asked {
+		for _, table := range by.growing {
+			s.targets = append(s.targets, target{table: table})
+		}
 	}
 	return s.targets
 }

@@ -115,8 +115,7 @@ func (se *session) open(ctx context.Context) error {
 		return err
 	}
 	se.stream = newStream(se.sink, se.src.cfg.MaxKeys, uint64(start))
-	r := newRoutes(se.tables)
-	se.stream.routes.Store(&r)
+	se.stream.routes.Store(newRoutes(se.tables, 0))
 	// A transaction whose commit was logged before the slot's position is not
 	// streamed; but it need not be visible yet to the reads that begin now.
 	s, err := querySnapshot(starting, se.asking)
@@ -153,7 +152,7 @@ func (se *session) createSlot(ctx context.Context) (pglogrepl.LSN, error) {
 
 // receiveLog receives the log.
 func (se *session) receiveLog(ctx context.Context) error {
-	g := gatherer{routes: &se.stream.routes, maxKeys: se.src.cfg.MaxKeys}
+	g := gatherer{routes: &se.stream.routes, maxKeys: se.src.cfg.MaxKeys, ask: se.stream.ask}
 	for {
 		_ = se.log.Conn().SetReadDeadline(time.Now().Add(se.src.cfg.ReceiveTimeout))
 		if ctx.Err() != nil {
@@ -301,8 +300,9 @@ func (se *session) ask(ctx context.Context, question func(context.Context) error
 	return err
 }
 
-// audit looks after the tables: when others are bound, and now and then since
-// nothing tells of tables that are made anew or taken out of the publication.
+// audit looks after the tables: when others are bound, when the log tells of
+// unknown ones, and now and then, since nothing tells of tables that are made
+// anew or taken out of the publication.
 func (se *session) audit(ctx context.Context) error {
 	ticker := time.NewTicker(se.src.cfg.AuditInterval)
 	defer ticker.Stop()
@@ -311,6 +311,7 @@ func (se *session) audit(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-se.changed:
+		case <-se.stream.asks:
 		case <-ticker.C:
 		}
 		if err := se.lookAfterTables(ctx); err != nil {
@@ -325,6 +326,7 @@ func (se *session) audit(ctx context.Context) error {
 func (se *session) lookAfterTables(ctx context.Context) error {
 	var schemas []core.Schema
 	schemas, se.changed = se.sink.Tables()
+	questions := se.stream.questions.Load()
 	starting, cancel := context.WithTimeout(ctx, se.src.cfg.StartTimeout)
 	defer cancel()
 	// A connection of its own: a change of the publication may wait for locks,
@@ -345,12 +347,8 @@ func (se *session) lookAfterTables(ctx context.Context) error {
 			fresh = append(fresh, b)
 		}
 	}
-	if len(fresh) == 0 && len(tables) == len(se.tables) {
-		return nil
-	}
 	se.tables = tables
-	r := newRoutes(tables)
-	se.stream.routes.Store(&r)
+	se.stream.routes.Store(newRoutes(tables, questions))
 	if len(fresh) == 0 {
 		return nil
 	}

@@ -19,10 +19,13 @@ type stream struct {
 	sink    core.Sink
 	maxKeys int
 
-	routes atomic.Pointer[routes]
-	wake   chan struct{} // capacity 1: there is something to look after
-	pings  chan struct{} // capacity 1: the server is to say how far it is
-	ended  chan struct{} // closed when the session is over
+	routes    atomic.Pointer[routes]
+	questions atomic.Uint64 // raised by relations that the routes do not know
+
+	wake  chan struct{} // capacity 1: there is something to look after
+	pings chan struct{} // capacity 1: the server is to say how far it is
+	asks  chan struct{} // capacity 1: there is a question
+	ended chan struct{} // closed when the session is over
 
 	// reporting is held from the moment commits are taken out of pending until
 	// they are reported: who then finds nothing pending knows that nothing is
@@ -44,7 +47,8 @@ const maxPending = 1 << 16
 func newStream(sink core.Sink, maxKeys int, start uint64) *stream {
 	return &stream{
 		sink: sink, maxKeys: maxKeys, received: start,
-		wake: make(chan struct{}, 1), pings: make(chan struct{}, 1), ended: make(chan struct{}),
+		wake: make(chan struct{}, 1), pings: make(chan struct{}, 1), asks: make(chan struct{}, 1),
+		ended: make(chan struct{}),
 	}
 }
 
@@ -114,6 +118,13 @@ func (st *stream) forgetUnsettled(xid uint32) {
 			return
 		}
 	}
+}
+
+// ask has the catalog read again, and returns the question's number.
+func (st *stream) ask() uint64 {
+	n := st.questions.Add(1)
+	signal(st.asks)
+	return n
 }
 
 // position returns how far the log has been received.
