@@ -1,0 +1,36 @@
+// Package transporttest holds transports to what Bindery promises its clients.
+// It is made for the transports of this module and for those that users write;
+// it needs nothing beyond the standard library and package core.
+//
+// # Setup
+//
+// Write a [Harness]: it makes the transport, serves it, and connects clients
+// that translate what they receive into [Message]s. Then
+//
+//	func TestConformance(t *testing.T) { transporttest.Run(t, newHarness) }
+//
+// [Check] is the same without a testing.T. Run the tests with -race, and with
+// a check for leaked goroutines in TestMain: the suite ends everything that it
+// begins, and so what is left is the transport's.
+//
+// # What is checked
+//
+//   - A client begins with the whole state, and is told of every change, in
+//     order, without gap or repetition. After each batch it holds exactly what
+//     the binding held at the version that the batch names: no half
+//     transaction is ever seen.
+//   - A client that comes back with a version loses nothing, whether that is
+//     current, in the log, too old, or not a version at all; wherever the
+//     connection broke.
+//   - A client that does not read holds up nobody, and is not sent everything
+//     that it missed once it reads again.
+//   - Clients that vanish leave no subscription behind.
+//   - Bindings that are unknown, not loaded yet, added late or removed.
+//   - Shutdown ends open connections between batches and before its deadline,
+//     also when a client does not read, when others come at the same time, and
+//     when the HTTP server is shut down first.
+//   - Nobody modifies the bytes that the engine handed out.
+//
+// What a transport does not do, it declares in [Abilities], and the suite
+// checks that as well.
+package transporttest

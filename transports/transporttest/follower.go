@@ -1,0 +1,283 @@
+package transporttest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+)
+
+// follower is a client that applies what it is told, and notices whatever
+// breaks a promise.
+type follower struct {
+	r       *rig
+	binding string
+	client  Client // nil while not connected
+
+	rows    map[int]string // compact JSON by id
+	version string         // of rows, "" before the first batch
+	at      int            // position of version in the history, -1 before the first batch
+	pending []Message      // of the batch under way
+
+	first                   bool // the next batch is the first of the connection
+	syncs, changes, current int  // batches
+	bytes                   int  // of rows received
+}
+
+func (r *rig) newFollower(binding string) *follower {
+	return &follower{r: r, binding: binding, at: -1}
+}
+
+// follow connects a new client and takes the first batch.
+func (r *rig) follow(ctx context.Context, binding string) (*follower, error) {
+	f := r.newFollower(binding)
+	if err := f.connect(ctx); err != nil {
+		return nil, err
+	}
+	return f, f.batch(ctx)
+}
+
+// connect connects, or comes back with the version that it has. What was under
+// way is lost, as it is with a connection.
+func (f *follower) connect(ctx context.Context) (err error) {
+	f.drop()
+	f.client, err = f.r.connect(ctx, f.binding, f.version)
+	f.first = true
+	return err
+}
+
+// drop vanishes.
+func (f *follower) drop() {
+	f.pending = nil
+	if f.client != nil {
+		f.client.Close()
+		f.client = nil
+	}
+}
+
+// message takes one message; complete says that it ended a batch. The error is
+// [io.EOF] when the connection has ended between batches.
+func (f *follower) message(ctx context.Context) (complete bool, err error) {
+	m, err := f.client.Next(ctx)
+	switch {
+	case errors.Is(err, io.EOF) && len(f.pending) > 0:
+		return false, fmt.Errorf("the connection has ended in the middle of a batch, after %d messages", len(f.pending))
+	case errors.Is(err, io.EOF):
+		return false, io.EOF
+	case err != nil:
+		return false, &brokenError{f.binding, err}
+	}
+	for _, row := range m.Rows {
+		f.bytes += len(row)
+	}
+	f.pending = append(f.pending, m)
+	if m.More {
+		return false, nil
+	}
+	batch := f.pending
+	f.pending = nil
+	if err := f.apply(ctx, batch); err != nil {
+		return false, fmt.Errorf("a batch of %q: %w", f.binding, err)
+	}
+	return true, nil
+}
+
+// brokenError says that a connection broke.
+type brokenError struct {
+	binding string
+	err     error
+}
+
+func (e *brokenError) Error() string {
+	return fmt.Sprintf("waiting for a message of %q: %v", e.binding, e.err)
+}
+
+func (e *brokenError) Unwrap() error { return e.err }
+
+// batch takes messages up to the end of a batch.
+func (f *follower) batch(ctx context.Context) error {
+	for {
+		if done, err := f.message(ctx); done || err != nil {
+			return unexpectedEnd(err)
+		}
+	}
+}
+
+// anyMessage takes one message.
+func (f *follower) anyMessage(ctx context.Context) error {
+	_, err := f.message(ctx)
+	return unexpectedEnd(err)
+}
+
+// until takes batches up to the version.
+func (f *follower) until(ctx context.Context, version string) error {
+	for f.version != version || len(f.pending) > 0 {
+		if err := f.batch(ctx); err != nil {
+			return fmt.Errorf("on the way to version %s: %w", version, err)
+		}
+	}
+	return nil
+}
+
+// toTheEnd takes messages until the connection ends in good order.
+func (f *follower) toTheEnd(ctx context.Context) error {
+	for {
+		if _, err := f.message(ctx); err != nil {
+			return ignoreEnd(err)
+		}
+	}
+}
+
+func ignoreEnd(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+func unexpectedEnd(err error) error {
+	if errors.Is(err, io.EOF) {
+		return errors.New("the connection has ended")
+	}
+	return err
+}
+
+// apply applies a batch and compares the result with what the binding held.
+func (f *follower) apply(ctx context.Context, batch []Message) error {
+	version := batch[len(batch)-1].Version
+	if version == "" {
+		return errors.New("its last message has no version")
+	}
+	for _, m := range batch {
+		if m.Version != "" && m.Version != version {
+			return fmt.Errorf("it leads to version %s and to version %s", m.Version, version)
+		}
+	}
+	first := f.first
+	f.first = false
+	from := f.at + 1 // a change leads on; a sync or a confirmation may stay
+	switch kind := batch[0].Action; {
+	case kind == Current:
+		if version != f.version || len(batch) > 1 || len(batch[0].Rows) > 0 {
+			return fmt.Errorf("it says that version %s is current; the client has %q", version, f.version)
+		}
+		if !f.r.can.Resumes && first {
+			return errors.New("a client that came back was told that it is current: Abilities.Resumes is not declared")
+		}
+		f.current++
+		return nil
+	case kind == Sync:
+		from = f.at
+		if err := f.replace(batch); err != nil {
+			return err
+		}
+		f.syncs++
+	case f.version == "":
+		return fmt.Errorf("the first is a %s", kind)
+	case !f.r.can.Deltas:
+		return fmt.Errorf("it is a %s: Abilities.Deltas is not declared", kind)
+	default:
+		if err := f.change(batch); err != nil {
+			return err
+		}
+		f.changes++
+	}
+	f.version = version
+	return f.compare(ctx, from)
+}
+
+func (f *follower) replace(batch []Message) error {
+	f.rows = make(map[int]string)
+	for _, m := range batch {
+		if m.Action != Sync && m.Action != Put {
+			return fmt.Errorf("a %s within a sync", m.Action)
+		}
+		for _, raw := range m.Rows {
+			id, text, err := decode(raw)
+			if err != nil {
+				return err
+			}
+			if _, twice := f.rows[id]; twice {
+				return fmt.Errorf("row %d is twice in a sync", id)
+			}
+			f.rows[id] = text
+		}
+	}
+	return nil
+}
+
+func (f *follower) change(batch []Message) error {
+	rows := maps.Clone(f.rows)
+	seen := make(map[int]bool)
+	for _, m := range batch {
+		for _, raw := range m.Rows {
+			id, text, err := decode(raw)
+			if err != nil {
+				return err
+			}
+			if seen[id] {
+				return fmt.Errorf("row %d is twice in a batch", id)
+			}
+			seen[id] = true
+			_, have := rows[id]
+			switch {
+			case m.Action == Delete && have:
+				if want := fmt.Sprintf(`{"id":%d}`, id); text != want {
+					return fmt.Errorf("a delete shows %.200s, more than the key", text)
+				}
+				delete(rows, id)
+			case m.Action == Put, m.Action == Create && !have, m.Action == Update && have:
+				rows[id] = text
+			default:
+				return fmt.Errorf("a %s of row %d, which the client has: %t", m.Action, id, have)
+			}
+		}
+	}
+	f.rows = rows
+	return nil
+}
+
+// compare compares what the client holds with what the binding held at that
+// version, which is looked for from the position on.
+func (f *follower) compare(ctx context.Context, from int) error {
+	at, snap, ok := f.r.history.find(f.binding, f.version, from)
+	if !ok {
+		// Plugins see a version a moment after subscribers do. Once all has been
+		// flushed, or everything has ended, they have seen it.
+		_ = f.r.reg.Flush(ctx)
+		at, snap, ok = f.r.history.find(f.binding, f.version, from)
+	}
+	if !ok {
+		return fmt.Errorf("version %s is none that the binding has had since the client's last: repeated, out of order, or unknown", f.version)
+	}
+	f.at = at
+	if len(f.rows) != snap.Len() {
+		return fmt.Errorf("at version %s the client has %d rows, the binding had %d", f.version, len(f.rows), snap.Len())
+	}
+	for r := range snap.Rows() {
+		id, want, err := decode(r.JSON())
+		if err != nil {
+			return err
+		}
+		if got, ok := f.rows[id]; got != want {
+			return fmt.Errorf("at version %s the client has of row %d (%t): %.200s; the binding had %.200s", f.version, id, ok, got, want)
+		}
+	}
+	return nil
+}
+
+// decode returns a row's id, and its JSON without insignificant space.
+func decode(raw json.RawMessage) (id int, text string, err error) {
+	var row struct{ ID *int }
+	if err := json.Unmarshal(raw, &row); err != nil || row.ID == nil {
+		return 0, "", fmt.Errorf("%.200q is no row: %w", raw, errors.Join(err, errors.New("a row has an id")))
+	}
+	var b bytes.Buffer
+	if err := json.Compact(&b, raw); err != nil {
+		return 0, "", err
+	}
+	return *row.ID, b.String(), nil
+}

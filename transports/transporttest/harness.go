@@ -1,0 +1,136 @@
+package transporttest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+// Errors that harnesses return.
+var (
+	// ErrRefused is returned by Connect and Page when the transport says that
+	// there is no such binding.
+	ErrRefused = errors.New("transporttest: there is no such binding")
+	// ErrUnavailable is returned by Connect and Page when the transport says
+	// that it cannot serve the binding now: it has not loaded yet, or the
+	// transport is ending.
+	ErrUnavailable = errors.New("transporttest: not available now")
+	// ErrUnsupported is returned by what the transport cannot do at all.
+	ErrUnsupported = errors.New("transporttest: the transport does not do this")
+)
+
+// Abilities says what a transport does. What is declared missing is checked to
+// be missing.
+type Abilities struct {
+	// Streams: a connection stays open and the changes are pushed on it. A
+	// transport without it answers requests, and its clients ask again.
+	Streams bool
+	// Resumes: a client that shows the current version is told that it is
+	// current, and not sent the rows again.
+	Resumes bool
+	// Deltas: changes are told as such, also to a client that resumes from a
+	// version in the binding's log. A transport without it tells whole states.
+	Deltas bool
+	// Pages: parts of the current state can be asked for.
+	Pages bool
+}
+
+// Maker makes a harness for one case. The transport is new each time.
+type Maker func() (Harness, error)
+
+// Harness is a transport under test, what serves it, and its clients. Methods
+// may be called from several goroutines.
+type Harness interface {
+	// Abilities says what the transport does.
+	Abilities() Abilities
+
+	// Transport returns the transport, always the same one. The suite gives it
+	// to a registry and starts that before the first Connect.
+	Transport() core.Transport
+
+	// Connect begins to follow the binding. The version is what the client
+	// holds, "" for nothing. It returns an error that wraps [ErrRefused] or
+	// [ErrUnavailable] when the transport says so; it may also return a Client
+	// whose Next does. The context bounds connecting alone.
+	Connect(ctx context.Context, binding, version string) (Client, error)
+
+	// Page returns one page of the binding's current rows, counted from 1; it
+	// returns [ErrUnsupported] when Abilities.Pages is false. A page has at
+	// most a hundred rows. Beyond the last page there are no rows.
+	Page(ctx context.Context, binding string, page int) (Page, error)
+
+	// StopServer shuts down what serves the transport, gracefully, as
+	// [net/http.Server.Shutdown] does: it waits for what is open, until the
+	// context ends, and returns its error then. It returns [ErrUnsupported]
+	// when the transport serves itself.
+	StopServer(ctx context.Context) error
+
+	// Close gives back what the harness holds, after the registry has been
+	// shut down. It is called once, whatever has happened before.
+	Close() error
+}
+
+// Client is one client. Its methods are called by one goroutine at a time,
+// except for Close.
+type Client interface {
+	// Next returns the next message. It waits for it until the context ends,
+	// after which the client is closed and not used any more. It returns
+	// [io.EOF] when the transport has ended the connection in good order or
+	// has said that there is no more to come, and any other error when the
+	// connection broke.
+	//
+	// Next reads no more than it needs: what was not asked for stays in the
+	// network, so that a client which does not call it is one that does not
+	// read. A client of a transport without [Abilities].Streams asks again
+	// until there is something new.
+	Next(ctx context.Context) (Message, error)
+
+	// Close vanishes: no goodbye is said and what was received is lost. It may
+	// be called at any time and more than once.
+	Close()
+}
+
+// Action says what a message does.
+type Action string
+
+// The actions of messages.
+const (
+	// Sync: the rows, with those of the Sync and Put messages that follow in
+	// the same batch, replace all that the client holds.
+	Sync Action = "sync"
+	// Put: the rows are there, whether the client had them or not.
+	Put Action = "put"
+	// Create: the rows are there, and the client had them not.
+	Create Action = "create"
+	// Update: the rows have changed, and the client had them.
+	Update Action = "update"
+	// Delete: the rows, of which the message bears the key columns alone, are
+	// gone, and the client had them.
+	Delete Action = "delete"
+	// Current: what the client holds is current.
+	Current Action = "current"
+)
+
+// Message is one message as a client understands it. The messages of a batch
+// are applied together, at the last.
+type Message struct {
+	Action Action
+	// Rows are JSON objects as the binding encodes them.
+	Rows []json.RawMessage
+	// Version is the version that the message's batch leads to. The last
+	// message of a batch has one; the others have the same or none.
+	Version string
+	// More says that the batch goes on.
+	More bool
+}
+
+// Page is a part of a binding's state.
+type Page struct {
+	// Rows are in the binding's order.
+	Rows []json.RawMessage
+	// Pages is the number of pages that there are; 1 or 0 when there are no
+	// rows.
+	Pages int
+}

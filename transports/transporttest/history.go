@@ -1,0 +1,86 @@
+package transporttest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"sync"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+// history is a plugin that notes every version of every binding, and what the
+// bytes were that the engine handed out.
+type history struct {
+	mu       sync.Mutex // guards what follows
+	versions map[string][]*core.Snapshot
+	seed     maphash.Seed
+	rows     map[core.Row]uint64 // hash of the bytes
+}
+
+var _ core.PublishObserver = (*history)(nil)
+
+func newHistory() *history {
+	return &history{versions: make(map[string][]*core.Snapshot), seed: maphash.MakeSeed(), rows: make(map[core.Row]uint64)}
+}
+
+// Name implements [core.Plugin].
+func (*history) Name() string { return "history" }
+
+// Start implements [core.Plugin].
+func (*history) Start(context.Context, *core.Registry) error { return nil }
+
+// Shutdown implements [core.Plugin].
+func (*history) Shutdown(context.Context) error { return nil }
+
+// Published implements [core.PublishObserver].
+func (h *history) Published(v *core.View, _ *core.Event) {
+	s := v.Snapshot() // the version published: nobody else publishes meanwhile
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.versions[v.Name()] = append(h.versions[v.Name()], s)
+	for r := range s.Rows() {
+		if _, noted := h.rows[r]; !noted {
+			h.rows[r] = maphash.Bytes(h.seed, r.JSON())
+		}
+	}
+}
+
+// find returns the first version with the token, from the position on.
+func (h *history) find(binding, token string, from int) (at int, s *core.Snapshot, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	list := h.versions[binding]
+	for i := max(from, 0); i < len(list); i++ {
+		if list[i].Version().Token == token {
+			return i, list[i], true
+		}
+	}
+	return 0, nil, false
+}
+
+// bodiesChecked is how many of the latest bodies of each binding are checked:
+// the older ones have seen nothing that these have not.
+const bodiesChecked = 20
+
+// unmodified says which bytes are not what they were.
+func (h *history) unmodified() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var errs []error
+	for r, was := range h.rows {
+		if maphash.Bytes(h.seed, r.JSON()) != was {
+			errs = append(errs, fmt.Errorf("a row's bytes were modified, to %.200q", r.JSON()))
+		}
+	}
+	for name, list := range h.versions {
+		for _, s := range list[max(len(list)-bodiesChecked, 0):] {
+			if want := append(core.AppendRows(nil, s.Rows()), '\n'); !bytes.Equal(s.Body(), want) {
+				errs = append(errs, fmt.Errorf("a body of binding %q was modified: %.200q has become %.200q", name, want, s.Body()))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,370 @@
+package transporttest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+// memory is a transport without a network, and its own harness. With no fault
+// set it keeps every promise.
+type memory struct {
+	does, declares Abilities
+	faults         faults
+
+	reg *core.Registry
+
+	mu     sync.Mutex // guards what follows
+	open   map[*memoryClient]struct{}
+	closed bool
+}
+
+// faults are ways of being wrong. They are set before anything begins.
+type faults struct {
+	lookup        func(reg *core.Registry, name string) (*core.View, bool)
+	resume        func(v *core.View, version string) string
+	batch         func(n int, batch []Message) []Message // of the n-th of a connection, from 1
+	page          func(rows []json.RawMessage, page, size int) []json.RawMessage
+	keepsQueue    bool // everything waits for slow clients
+	blocksWriters bool // a slow client holds up who writes
+	keepsVanished bool // the subscriptions of who vanished stay
+	beforeLoad    bool // no rows are shown before there are rows
+	silentRemoval bool // nobody is told that a binding was removed
+	staysOpen     bool // connections outlive the shutdown
+	hangs         bool // the shutdown waits for clients to leave
+	halfAtTheEnd  bool // the shutdown ends connections wherever they are
+	servesLate    bool // who comes after the shutdown is served
+	scribbles     func(*core.View)
+}
+
+func newMemory(can Abilities, f faults) *memory {
+	return &memory{does: can, declares: can, faults: f, open: make(map[*memoryClient]struct{})}
+}
+
+func (m *memory) Abilities() Abilities { return m.declares }
+
+func (m *memory) Transport() core.Transport { return m }
+
+func (m *memory) StopServer(context.Context) error { return ErrUnsupported }
+
+func (m *memory) Name() string { return "memory" }
+
+func (m *memory) Mount(reg *core.Registry) error {
+	m.reg = reg
+	return nil
+}
+
+func (m *memory) Shutdown(ctx context.Context) error {
+	m.mu.Lock()
+	m.closed = !m.faults.servesLate
+	open := len(m.open)
+	if !m.faults.staysOpen {
+		for c := range m.open {
+			c.sub.Close()
+		}
+	}
+	m.mu.Unlock()
+	if m.faults.hangs && open > 0 {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return nil
+}
+
+func (m *memory) Close() error {
+	if v, ok := m.reg.Lookup(items); ok && m.faults.scribbles != nil {
+		m.faults.scribbles(v)
+	}
+	return nil
+}
+
+func (m *memory) view(name string) (*core.View, error) {
+	lookup := m.faults.lookup
+	if lookup == nil {
+		lookup = (*core.Registry).Lookup
+	}
+	v, ok := lookup(m.reg, name)
+	if !ok {
+		return nil, fmt.Errorf("%q: %w", name, ErrRefused)
+	}
+	return v, nil
+}
+
+func (m *memory) Page(_ context.Context, binding string, page int) (Page, error) {
+	if !m.does.Pages {
+		return Page{}, ErrUnsupported
+	}
+	v, err := m.view(binding)
+	if err != nil {
+		return Page{}, err
+	}
+	const size = 70
+	cut := m.faults.page
+	if cut == nil {
+		cut = cutPage
+	}
+	rows := encoded(v.Snapshot())
+	return Page{Rows: cut(rows, page, size), Pages: (len(rows) + size - 1) / size}, nil
+}
+
+func cutPage(rows []json.RawMessage, page, size int) []json.RawMessage {
+	from := min((page-1)*size, len(rows))
+	return rows[from:min(from+size, len(rows))]
+}
+
+func encoded(s *core.Snapshot) (rows []json.RawMessage) {
+	for r := range s.Rows() {
+		rows = append(rows, r.JSON())
+	}
+	return rows
+}
+
+func (m *memory) Connect(_ context.Context, binding, version string) (Client, error) {
+	v, err := m.view(binding)
+	if err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil, ErrUnavailable
+	}
+	if !m.does.Resumes && !m.does.Deltas {
+		version = ""
+	}
+	if m.faults.resume != nil {
+		version = m.faults.resume(v, version)
+	}
+	c := &memoryClient{m: m, view: v, version: version, gone: make(chan struct{})}
+	opts := core.SubscribeOptions{Version: version}
+	if m.faults.blocksWriters {
+		c.reads = make(chan struct{}, 1)
+		opts.Notify = func() {
+			select {
+			case <-c.reads:
+			case <-c.gone:
+			}
+		}
+	}
+	c.sub = v.Subscribe(opts)
+	if !m.does.Streams {
+		c.sub.Close()
+	}
+	if m.faults.keepsQueue {
+		go c.hoard()
+	}
+	if s := v.Snapshot(); m.reg.Stopping().Err() != nil { // servesLate
+		c.pending = c.messages(&core.Event{Kind: core.Synced, Version: s.Version(), Snapshot: s})
+	}
+	m.open[c] = struct{}{}
+	return c, nil
+}
+
+// memoryClient takes an event from its cursor when it is asked for one.
+type memoryClient struct {
+	m       *memory
+	view    *core.View
+	sub     *core.Subscription
+	version string // of a client that asks again
+	pending []Message
+	batches int
+	gone    chan struct{}
+	once    sync.Once
+	reads   chan struct{} // of blocksWriters, as is ahead
+	ahead   *core.Event
+
+	mu    sync.Mutex // guards what follows
+	queue []*core.Event
+	ended bool
+}
+
+func (c *memoryClient) Close() {
+	c.once.Do(func() {
+		close(c.gone)
+		if !c.m.faults.keepsVanished {
+			c.sub.Close()
+		}
+		c.m.mu.Lock()
+		defer c.m.mu.Unlock()
+		delete(c.m.open, c)
+	})
+}
+
+func (c *memoryClient) Next(ctx context.Context) (Message, error) {
+	for {
+		if c.m.faults.halfAtTheEnd && c.m.reg.Stopping().Err() != nil {
+			return Message{}, io.EOF
+		}
+		if len(c.pending) > 0 {
+			msg := c.pending[0]
+			c.pending = c.pending[1:]
+			return msg, nil
+		}
+		e, err := c.event(ctx)
+		if err != nil {
+			return Message{}, err
+		}
+		c.batches++
+		c.pending = c.messages(e)
+		if c.m.faults.batch != nil {
+			c.pending = c.m.faults.batch(c.batches, c.pending)
+		}
+	}
+}
+
+func (c *memoryClient) event(ctx context.Context) (*core.Event, error) {
+	switch {
+	case !c.m.does.Streams:
+		return c.poll(ctx)
+	case c.m.faults.beforeLoad && c.batches == 0 && c.view.Snapshot() == nil:
+		return &core.Event{Kind: core.Synced}, nil
+	case c.m.faults.blocksWriters, c.m.faults.keepsQueue:
+		return c.wait(ctx)
+	}
+	e, err := c.sub.Next(ctx)
+	if errors.Is(err, core.ErrRemoved) {
+		c.sub.Close()
+	}
+	if errors.Is(err, core.ErrRemoved) && c.m.faults.silentRemoval || errors.Is(err, core.ErrClosed) && c.m.faults.staysOpen {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return e, ended(ctx, err)
+}
+
+// ended makes the end of a subscription that of a connection.
+func ended(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() == nil {
+		return io.EOF
+	}
+	return err
+}
+
+// poll asks again until there is something new.
+func (c *memoryClient) poll(ctx context.Context) (e *core.Event, err error) {
+	late := eventually(ctx, "there is something new", func() bool {
+		c.m.mu.Lock()
+		closed := c.m.closed
+		c.m.mu.Unlock()
+		s := c.view.Snapshot()
+		switch {
+		case closed, isClosed(c.view.Done()):
+			err = io.EOF
+		case s == nil:
+			err = ErrUnavailable
+		case s.Version().Token != c.version:
+			c.version = s.Version().Token
+			e = &core.Event{Kind: core.Synced, Version: s.Version(), Snapshot: s}
+		case c.batches == 0:
+			e = &core.Event{Kind: core.Confirmed, Version: s.Version()}
+		default:
+			return false
+		}
+		return true
+	})
+	return e, errors.Join(err, late)
+}
+
+// wait is for the faults that notify or queue.
+func (c *memoryClient) wait(ctx context.Context) (e *core.Event, err error) {
+	late := eventually(ctx, "there is an event", func() bool {
+		if c.reads != nil {
+			select {
+			case c.reads <- struct{}{}:
+			default:
+			}
+			if e = c.ahead; e == nil {
+				e, err = c.sub.Poll()
+			}
+			// Looked ahead, so that the next publish notifies.
+			c.ahead, _ = c.sub.Poll()
+		} else {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			if len(c.queue) > 0 {
+				e, c.queue = c.queue[0], c.queue[1:]
+			} else if c.ended {
+				err = io.EOF
+			}
+		}
+		return e != nil || err != nil
+	})
+	if late != nil {
+		return nil, late
+	}
+	return e, ended(ctx, err)
+}
+
+// hoard takes every event at once and keeps it.
+func (c *memoryClient) hoard() {
+	for {
+		e, err := c.sub.Next(context.Background())
+		c.mu.Lock()
+		if err != nil {
+			c.ended = true
+			c.mu.Unlock()
+			return
+		}
+		c.queue = append(c.queue, e)
+		c.mu.Unlock()
+	}
+}
+
+func (c *memoryClient) messages(e *core.Event) (batch []Message) {
+	add := func(action Action, rows []json.RawMessage) {
+		for part := range slices.Chunk(rows, 400) {
+			batch = append(batch, Message{Action: action, Rows: part, Version: e.Version.Token, More: true})
+		}
+	}
+	kind := e.Kind
+	if kind == core.Confirmed && c.m.does.Resumes {
+		return []Message{{Action: Current, Version: e.Version.Token}}
+	}
+	switch {
+	case kind == core.Changed && c.m.does.Deltas:
+		var gone []json.RawMessage
+		for _, r := range e.Deleted {
+			gone = append(gone, c.view.KeyJSON(r))
+		}
+		add(Delete, gone)
+		add(Create, rowsOf(e.Created))
+		add(Update, rowsOf(e.Updated))
+	default:
+		s := e.Snapshot
+		if kind != core.Synced {
+			s = c.view.Snapshot()
+			e = &core.Event{Version: s.Version()}
+		}
+		if s != nil {
+			add(Sync, encoded(s))
+		}
+		if len(batch) == 0 {
+			batch = []Message{{Action: Sync, Version: e.Version.Token}}
+		}
+	}
+	batch[len(batch)-1].More = false
+	return batch
+}
+
+func rowsOf(rows []core.Row) (out []json.RawMessage) {
+	for _, r := range rows {
+		out = append(out, r.JSON())
+	}
+	return out
+}
+
+var (
+	_ Harness        = (*memory)(nil)
+	_ core.Transport = (*memory)(nil)
+	_ Client         = (*memoryClient)(nil)
+)
+
+// soon is the timeout of cases that are expected to fail by waiting in vain.
+const soon = 2 * time.Second

@@ -1,0 +1,91 @@
+package transporttest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+)
+
+// CaseTimeout is what a case may take: a watchdog, far longer than any needs.
+const CaseTimeout = 60 * time.Second
+
+// Run checks the transport, each rule in a subtest.
+func Run(t *testing.T, newHarness Maker) {
+	t.Helper()
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			if err := c.check(newHarness, CaseTimeout); err != nil {
+				t.Errorf("the rule: %s\n%v", c.rule, err)
+			}
+		})
+	}
+}
+
+// Check checks the transport and returns all that is wrong, each error
+// beginning with the name of the case that found it.
+func Check(newHarness Maker) error { return checkWithin(newHarness, CaseTimeout) }
+
+func checkWithin(newHarness Maker, timeout time.Duration) error {
+	var errs []error
+	for _, c := range cases {
+		if err := c.check(newHarness, timeout); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w (the rule: %s)", c.name, err, c.rule))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// A rule is one case of the suite.
+type rule struct {
+	name  string
+	rule  string // what it guards, and why
+	setup setup
+	run   func(context.Context, *rig) error
+}
+
+// cases is every rule, the plain ones first.
+var cases = func() (all []rule) {
+	for _, group := range [][]rule{stateCases, resumeCases, pageCases, clientCases, bindingCases, shutdownCases} {
+		all = append(all, group...)
+	}
+	return all
+}()
+
+// check runs the case. When it hangs in spite of its context, it is left to
+// itself and the goroutines are in the error.
+func (c rule) check(newHarness Maker, timeout time.Duration) error {
+	done := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeoutCause(context.Background(), timeout, fmt.Errorf("the case took longer than %v", timeout))
+		defer cancel()
+		done <- c.inRig(ctx, newHarness)
+	}()
+	watchdog := time.NewTimer(2 * timeout)
+	defer watchdog.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-watchdog.C:
+		stacks := make([]byte, 1<<20)
+		return fmt.Errorf("hangs:\n%s", stacks[:runtime.Stack(stacks, true)])
+	}
+}
+
+func (c rule) inRig(ctx context.Context, newHarness Maker) (err error) {
+	h, err := newHarness()
+	if err != nil {
+		return fmt.Errorf("making the harness: %w", err)
+	}
+	r, err := newRig(ctx, h, c.setup)
+	if err != nil {
+		return errors.Join(err, h.Close())
+	}
+	err = c.run(ctx, r)
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = fmt.Errorf("%w; %w", err, cause)
+	}
+	return errors.Join(err, r.end())
+}

@@ -1,0 +1,203 @@
+package transporttest
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+var full = Abilities{Streams: true, Resumes: true, Deltas: true, Pages: true}
+
+// TestSound: transports that keep their promises pass, whatever they can do.
+func TestSound(t *testing.T) {
+	for name, can := range map[string]Abilities{
+		"everything": full,
+		"no deltas":  {Streams: true, Resumes: true},
+		"no resume":  {Streams: true, Pages: true},
+		"no streams": {Resumes: true, Pages: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			Run(t, func() (Harness, error) { return newMemory(can, faults{}), nil })
+		})
+	}
+}
+
+// TestBroken: each fault is found, by the case that is there for it.
+func TestBroken(t *testing.T) {
+	for name, c := range map[string]struct {
+		found  string // name of the case
+		faults faults
+	}{
+		"loses a batch": {"state then changes", faults{batch: func(n int, b []Message) []Message {
+			if n == 3 {
+				return nil
+			}
+			return b
+		}}},
+		"repeats a batch": {"state then changes", faults{batch: func(n int, b []Message) []Message {
+			if n == 3 {
+				return append(slices.Clone(b), b...)
+			}
+			return b
+		}}},
+		"ends batches early": {"state then changes", faults{batch: func(_ int, b []Message) []Message {
+			for i := range b {
+				b[i].More = false
+			}
+			return b
+		}}},
+		"joins batches": {"state then changes", faults{batch: func(n int, b []Message) []Message {
+			b[len(b)-1].More = n == 4
+			return b
+		}}},
+		"names no version": {"nothing at first", faults{batch: func(_ int, b []Message) []Message {
+			b[len(b)-1].Version = ""
+			return b
+		}}},
+		"names a version of its own": {"nothing at first", faults{batch: func(n int, b []Message) []Message {
+			b[len(b)-1].Version = strings.Repeat("x", n)
+			return b
+		}}},
+		"shows other rows": {"nothing at first", faults{batch: func(_ int, b []Message) []Message {
+			for i, m := range b {
+				for j, row := range m.Rows {
+					b[i].Rows[j] = bytes.Replace(row, []byte("first"), []byte("fixed"), 1)
+				}
+			}
+			return b
+		}}},
+		"shows deleted rows": {"rows that leave", faults{batch: func(_ int, b []Message) []Message {
+			for i, m := range b {
+				if m.Action == Delete {
+					b[i].Rows[0] = json.RawMessage(strings.Replace(string(m.Rows[0]), "}", `,"name":"secret"}`, 1))
+				}
+			}
+			return b
+		}}},
+		"updates what is not there": {"rows that leave", faults{batch: func(_ int, b []Message) []Message {
+			for i, m := range b {
+				if m.Action == Create {
+					b[i].Action = Update
+				}
+			}
+			return b
+		}}},
+		"begins with a change": {"nothing at first", faults{batch: func(_ int, b []Message) []Message {
+			for i := range b {
+				b[i].Action = Put
+			}
+			return b
+		}}},
+		"says that every version is current": {"resume from the log", faults{resume: func(v *core.View, version string) string {
+			if version != "" {
+				return v.Version().Token
+			}
+			return ""
+		}}},
+		"sends everything again": {"resume at the current version", faults{resume: func(*core.View, string) string { return "" }}},
+		"repeats rows between pages": {"pages", faults{page: func(rows []json.RawMessage, page, size int) []json.RawMessage {
+			if page == 2 {
+				rows = append(rows[:1:1], rows...)
+			}
+			return cutPage(rows, page, size)
+		}}},
+		"orders pages otherwise": {"pages", faults{page: func(rows []json.RawMessage, page, size int) []json.RawMessage {
+			slices.Reverse(rows)
+			return cutPage(rows, page, size)
+		}}},
+		"keeps everything for slow clients": {"a client that does not read", faults{keepsQueue: true}},
+		"lets slow clients hold up writers": {"a client that does not read", faults{blocksWriters: true}},
+		"keeps who vanished":                {"clients that vanish", faults{keepsVanished: true}},
+		"serves what does not exist": {"an unknown binding", faults{lookup: func(reg *core.Registry, name string) (*core.View, bool) {
+			if v, ok := reg.Lookup(name); ok {
+				return v, ok
+			}
+			return reg.Lookup(items)
+		}}},
+		"looks bindings up once": {"a binding that is added later", faults{lookup: func(reg *core.Registry, name string) (*core.View, bool) {
+			v, ok := reg.Lookup(name)
+			return v, ok && name != "late"
+		}}},
+		"shows nothing as a state":       {"a binding that has not loaded yet", faults{beforeLoad: true}},
+		"does not tell of a removal":     {"a binding that is removed", faults{silentRemoval: true}},
+		"stays open":                     {"shutdown ends connections", faults{staysOpen: true}},
+		"waits until the deadline":       {"shutdown ends connections", faults{hangs: true}},
+		"ends in the middle of a batch":  {"shutdown ends connections", faults{halfAtTheEnd: true}},
+		"serves after the shutdown":      {"shutdown ends connections", faults{servesLate: true}},
+		"modifies the bytes of rows":     {"rows that leave", faults{scribbles: scribbleRow}},
+		"modifies the bytes of the body": {"state then changes", faults{scribbles: func(v *core.View) { v.Snapshot().Body()[0] = '{' }}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			wantFound(t, c.found, func() (Harness, error) { return newMemory(full, c.faults), nil })
+		})
+	}
+}
+
+// scribbleRow changes a row that has been there.
+func scribbleRow(v *core.View) {
+	for r := range v.Snapshot().Rows() {
+		r.JSON()[1] = ' '
+	}
+}
+
+// TestAbilities: what is declared and not done is found, and so is what is done
+// and not declared.
+func TestAbilities(t *testing.T) {
+	for name, c := range map[string]struct {
+		found  string
+		change func(*Abilities)
+	}{
+		"streams": {"clients that vanish", func(a *Abilities) { a.Streams = false }},
+		"resumes": {"resume at the current version", func(a *Abilities) { a.Resumes = false }},
+		"deltas":  {"resume from the log", func(a *Abilities) { a.Deltas = false }},
+		"pages":   {"pages", func(a *Abilities) { a.Pages = false }},
+	} {
+		less := full
+		c.change(&less)
+		for way, m := range map[string]struct{ does, declares Abilities }{
+			"declared": {does: less, declares: full},
+			"done":     {does: full, declares: less},
+		} {
+			t.Run(name+" only "+way, func(t *testing.T) {
+				t.Parallel()
+				wantFound(t, c.found, func() (Harness, error) {
+					made := newMemory(m.does, faults{})
+					made.declares = m.declares
+					return made, nil
+				})
+			})
+		}
+	}
+}
+
+// wantFound runs the case alone and expects it to fail.
+func wantFound(t *testing.T, name string, newHarness Maker) {
+	t.Helper()
+	i := slices.IndexFunc(cases, func(c rule) bool { return c.name == name })
+	if i < 0 {
+		t.Fatalf("there is no case %q", name)
+	}
+	err := cases[i].check(newHarness, soon)
+	if err == nil {
+		t.Fatalf("the case %q has not found it", name)
+	}
+	if strings.Contains(err.Error(), "hangs:") {
+		t.Errorf("found by the watchdog alone: %v", err)
+	}
+	t.Logf("found: %v", err)
+}
+
+// TestCheck is the other door.
+func TestCheck(t *testing.T) {
+	broken := func() (Harness, error) { return newMemory(full, faults{servesLate: true}), nil }
+	err := checkWithin(broken, CaseTimeout)
+	if err == nil || !strings.Contains(err.Error(), "shutdown ends connections: ") {
+		t.Errorf("checking a broken transport: %v", err)
+	}
+}
