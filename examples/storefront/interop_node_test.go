@@ -16,6 +16,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -48,6 +49,7 @@ type script struct {
 	in     io.WriteCloser
 	lines  *bufio.Scanner
 	stderr output
+	end    func() // ends the script and waits for it
 }
 
 // told is what a script reports.
@@ -66,9 +68,9 @@ type told struct {
 	State    int
 }
 
-// startScript runs a script of testdata/interop until the end of the test. It
-// ought to be started after the shop, so that it ends first: Node opens
-// connections that it does not use, for which a server's shutdown waits.
+// startScript runs a script of testdata/interop until the end of the test. The
+// test ought to end it before its shop: Node keeps connections ready that were
+// never used, and for those the shutdown of Go's HTTP server waits up to 5 s.
 func startScript(t *testing.T, name, npmPackage string) *script {
 	t.Helper()
 	node := program(t, "node", "apt-get install nodejs npm")
@@ -97,7 +99,7 @@ func startScript(t *testing.T, name, npmPackage string) *script {
 	}
 	s.in, s.lines = in, bufio.NewScanner(out)
 	s.lines.Buffer(nil, 16<<20)
-	t.Cleanup(func() {
+	s.end = sync.OnceFunc(func() {
 		defer cancel()
 		_ = s.in.Close() // which ends it
 		for s.lines.Scan() {
@@ -106,6 +108,7 @@ func startScript(t *testing.T, name, npmPackage string) *script {
 			t.Errorf("%s ended with %v: %s", name, err, s.stderr.String())
 		}
 	})
+	t.Cleanup(s.end)
 	return s
 }
 
@@ -244,6 +247,7 @@ func (s *nodeShop) swap() {
 func TestNPMWebSocket(t *testing.T) {
 	shop := openNodeShop(t, 2500)
 	client := startScript(t, "ws.mjs", "ws")
+	defer client.end()
 	url := "ws" + strings.TrimPrefix(shop.url, "http") + "ws"
 	connect := func(join map[string]any) told {
 		t.Helper()
@@ -355,6 +359,7 @@ func TestNPMWebSocket(t *testing.T) {
 func TestNPMEventSource(t *testing.T) {
 	shop := openNodeShop(t, 2500)
 	client := startScript(t, "eventsource.mjs", "eventsource")
+	defer client.end()
 	next := func() told {
 		t.Helper()
 		batch := client.next("batch", "open", "error")
@@ -425,6 +430,7 @@ func TestNPMEventSource(t *testing.T) {
 func TestNPMEventSourceSeveral(t *testing.T) {
 	shop := openNodeShop(t, 50)
 	client := startScript(t, "eventsource.mjs", "eventsource")
+	defer client.end()
 	client.do("open", shop.url+"events?event=products&event=cheapest")
 	client.next("open")
 	next := func() told {
