@@ -8,6 +8,12 @@
 //
 //	GET, HEAD, OPTIONS  /{binding}        the list; a page with limit and offset; the changes with since
 //	GET, HEAD, OPTIONS  /{binding}/{key}  one row
+//	POST                /{binding}        a new row
+//	PUT, PATCH, DELETE  /{binding}/{key}  the row, replaced, merged with a patch, or deleted
+//
+// Writes are for bindings that are declared [core.Writable]; elsewhere they are
+// a 405. Rows that are to be written are shown to the Validator of the Echo
+// instance, if it has one, as a pointer to the model.
 //
 // Routes that the application adds to the same group take precedence where
 // they are static. Middleware of the group applies. Compressing middleware
@@ -24,21 +30,37 @@
 // With "Prefer: wait=SECONDS" a request whose If-None-Match still matches is
 // held until there is something new, within bounds, see [Config.MaxWait].
 //
+// A write is one transaction, and its preconditions are evaluated in it, on the
+// row as the database has it: of several writers that bear the same If-Match one
+// gets through. The answer comes when the binding shows the write, so a GET that
+// follows it on the same node sees it. A binding that is declared with
+// [core.RequireMatch] demands an If-Match, of which "*" is one. The
+// preconditions of a POST are about the list, and are evaluated before the
+// transaction.
+//
+// Handlers of the application's own get the same for their answers through
+// [NotModified], [Conditional] and [Conditions].
+//
 // # Back-pressure
 //
 // A body is shared by all who ask for it, so a slow reader costs a connection
-// and no copy. Waiting requests are bounded by [Config.MaxWaiting].
+// and no copy. Waiting requests are bounded by [Config.MaxWaiting], bodies of
+// writes by [Config.MaxBody], and the time that a write takes by
+// [Config.WriteTimeout]. How long a client may take to send its body is up to
+// the HTTP server's ReadTimeout.
 //
 // # Shutdown
 //
 // Requests that wait are answered at once when the registry begins to shut
-// down. Once a binding has ended its requests get 503. Ordinary requests belong
+// down. Writes under way are finished and answered, and no others begun. Once a binding has ended its requests get 503. Ordinary requests belong
 // to the HTTP server, whose Shutdown waits for them.
 //
 // # Errors
 //
 // All errors are application/problem+json (RFC 9457) with a stable type. They
-// never contain a database's message.
+// never contain a database's message: that goes to the registry's log. A write
+// that the database could not carry out is a 503, and is not written unless the
+// connection was lost in the middle of its commit.
 //
 // # Limits
 //

@@ -1,16 +1,23 @@
 package rest
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/labstack/echo/v4/middleware"
+
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/filter"
 )
 
@@ -253,4 +260,64 @@ func TestDatabaseAway(t *testing.T) {
 	}
 	s.table.Fail(nil)
 	want(t, s.send("PATCH", "/api/stock/1", `{"name":"x"}`), 200)
+}
+
+// tombstones is a table whose rows are gone once they are called so, as with
+// soft deletes.
+type tombstones struct{ *coretest.Table[product] }
+
+func (l tombstones) Load(ctx context.Context, keys []core.Key) ([]*product, error) {
+	rows, err := l.Table.Load(ctx, keys)
+	return slices.DeleteFunc(rows, func(p *product) bool { return p.Name == "gone" }), err
+}
+
+// A write that makes its row vanish has nothing to show for it.
+func TestWriteThatRemovesItsRow(t *testing.T) {
+	s := newShop(t, 1)
+	for name, opts := range map[string][]core.Option{
+		"strict": {core.Writable()},
+		"loose":  {core.Writable(), core.RowsMayLeave()},
+	} {
+		b := core.Bind(name, tombstones{s.table}, opts...)
+		if err := s.reg.Add(b); err != nil {
+			t.Fatal(err)
+		}
+		<-b.Loaded()
+	}
+	want(t, s.send("PATCH", "/api/strict/1", `{"name":"gone"}`), 422)
+	want(t, s.send("POST", "/api/strict", `{"id":2,"name":"gone"}`), 422)
+	want(t, s.do("GET", "/api/strict/1"), 200)
+	for _, c := range []struct {
+		method, target, text string
+		status               int
+	}{
+		{"POST", "/api/loose", `{"id":2,"name":"gone"}`, 201},
+		{"PATCH", "/api/loose/1", `{"name":"gone"}`, 204},
+		{"PATCH", "/api/loose/1", `{"name":"back"}`, 404},
+	} {
+		res := s.send(c.method, c.target, c.text)
+		want(t, res, c.status)
+		if text := body(t, res); c.status < 300 && (text != "" || res.Header.Get("ETag") != "") {
+			t.Errorf("%s: %v %q", c.method, res.Header, text)
+		}
+	}
+}
+
+// Echo's own middleware goes with all this: a body that it unpacks is read, and
+// a CORS request may see the headers.
+func TestWriteBehindMiddleware(t *testing.T) {
+	s := newStock(t, 1)
+	s.e.Pre(middleware.Decompress())
+	s.e.Use(middleware.CORS())
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	_, _ = io.WriteString(w, `{"name":"packed"}`)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	res := s.send("PATCH", "/api/stock/1", packed.String(), "Content-Encoding", "gzip", "Origin", "https://example.com")
+	want(t, res, 200)
+	if got := body(t, res); !strings.Contains(got, "packed") || !strings.Contains(res.Header.Get("Access-Control-Expose-Headers"), "ETag") {
+		t.Errorf("%v %s", res.Header, got)
+	}
 }
