@@ -1,0 +1,30 @@
+// Package jsclient serves Bindery's JavaScript client to browsers, so that a
+// page has the client that fits its server, without a package manager and
+// without another host.
+//
+// # Setup
+//
+// [New] takes the Echo group under which the module appears:
+//
+//	reg.Use(jsclient.New(e.Group("/bindery")))
+//
+// A page then writes
+//
+//	import { connect } from "/bindery/bindery.js";
+//
+// The folder npm holds the same files as the package @binderyhq/client.
+//
+// # Files
+//
+//	bindery.js   the client: connections, live collections
+//	react.js     useBinding for React; imports "react", which the page maps
+//
+// and the types of each (.d.ts). bindery.js is there as index.js too, which is
+// its name in the package.
+//
+// # Caching
+//
+// Answers bear a strong ETag. By default they are to be asked for again each
+// time, which costs a 304: a page never runs with the client of another
+// release. See [Config].
+package jsclient

@@ -1,0 +1,124 @@
+package jsclient
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+//go:embed npm/index.js npm/index.d.ts npm/react.js npm/react.d.ts
+var files embed.FS
+
+// served gives the file of the package for each name under the group.
+var served = []struct{ name, file string }{
+	{"bindery.js", "npm/index.js"},
+	{"bindery.d.ts", "npm/index.d.ts"},
+	// The types of the adapter refer to these by their names in the package.
+	{"index.js", "npm/index.js"},
+	{"index.d.ts", "npm/index.d.ts"},
+	{"react.js", "npm/react.js"},
+	{"react.d.ts", "npm/react.d.ts"},
+}
+
+// Config tunes the plugin. The zero value of each field means its default.
+type Config struct {
+	// CacheControl is the header Cache-Control of the files. The default is
+	// "no-cache": a cache may keep them and has to ask whether they still hold.
+	CacheControl string
+}
+
+// WithDefaults returns a copy in which every zero field has its default.
+func (c Config) WithDefaults() Config {
+	if c.CacheControl == "" {
+		c.CacheControl = "no-cache"
+	}
+	return c
+}
+
+// Validate returns what is wrong with the configuration.
+func (c Config) Validate() error {
+	if strings.ContainsAny(c.CacheControl, "\r\n") {
+		return fmt.Errorf("config: CacheControl %q has more than one line", c.CacheControl)
+	}
+	return nil
+}
+
+// Plugin serves the client. It is made by [New] and given to
+// [core.Registry.Use]. It has nothing that runs.
+type Plugin struct {
+	group *echo.Group
+	cfg   Config
+}
+
+var _ core.Plugin = (*Plugin)(nil)
+
+// New returns a plugin whose files appear under the group. At most one
+// configuration may be given. What is wrong with it is reported by
+// [core.Registry.Start].
+func New(group *echo.Group, cfg ...Config) *Plugin {
+	p := &Plugin{group: group}
+	if len(cfg) > 0 {
+		p.cfg = cfg[0]
+	}
+	p.cfg = p.cfg.WithDefaults()
+	return p
+}
+
+// Name returns "jsclient".
+func (*Plugin) Name() string { return "jsclient" }
+
+// Start installs the routes, see [core.Plugin].
+func (p *Plugin) Start(context.Context, *core.Registry) error {
+	if p.group == nil {
+		return errors.New("jsclient: the group is nil")
+	}
+	if err := p.cfg.Validate(); err != nil {
+		return fmt.Errorf("jsclient: %w", err)
+	}
+	for _, s := range served {
+		body, err := files.ReadFile(s.file)
+		if err != nil {
+			return fmt.Errorf("jsclient: reading embedded file %q: %w", s.file, err)
+		}
+		handler := p.handler(s.name, body)
+		p.group.GET("/"+s.name, handler)
+		p.group.HEAD("/"+s.name, handler)
+	}
+	return nil
+}
+
+// Shutdown has nothing to end, see [core.Plugin].
+func (*Plugin) Shutdown(context.Context) error { return nil }
+
+// handler serves one file. It may be called concurrently.
+func (p *Plugin) handler(name string, body []byte) echo.HandlerFunc {
+	sum := sha256.Sum256(body)
+	etag := `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
+	// Not asked of package mime: it takes .ts for a video, and what it says
+	// depends on the machine's tables.
+	contentType := "text/javascript; charset=utf-8"
+	if strings.HasSuffix(name, ".ts") {
+		contentType = "application/typescript; charset=utf-8"
+	}
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		h.Set("Content-Type", contentType)
+		h.Set("ETag", etag)
+		h.Set("Cache-Control", p.cfg.CacheControl)
+		h.Set("X-Content-Type-Options", "nosniff")
+		// The zero time leaves Last-Modified out: embedded files have none.
+		http.ServeContent(c.Response(), c.Request(), name, time.Time{}, bytes.NewReader(body))
+		return nil
+	}
+}

@@ -1,0 +1,190 @@
+/** What the server reported (RFC 9457). */
+export interface Problem {
+  type?: string;
+  title: string;
+  /** The HTTP status. */
+  status?: number;
+  detail?: string;
+  [field: string]: unknown;
+}
+
+/** A problem that the server reported, or one of the client itself. */
+export class BinderyError extends Error {
+  constructor(problem: Problem);
+  readonly type: string;
+  readonly title: string;
+  /** The HTTP status, 0 where there is none. */
+  readonly status: number;
+  readonly detail: string;
+  readonly problem: Problem;
+}
+
+/** Parameters of a member of a family. */
+export type Params = Readonly<Record<string, string | number | bigint | boolean>>;
+
+/** A value of a key, the values of a key of several columns, or an object that has them. */
+export type Key<T> = string | number | boolean | readonly unknown[] | Partial<T>;
+
+/** The messages of the protocol. */
+export interface Message<T = any> {
+  event: string;
+  action: "sync" | "create" | "update" | "delete" | "page" | "leave" | "error";
+  /** Rows; keys of deleted rows; "ok" of a sync that found nothing new; the problem of an error. */
+  payload?: T[] | Partial<T>[] | "ok" | Problem;
+  params?: Params;
+  page?: number;
+  pages?: number;
+  /** The columns of the order, a leading "-" for descending. */
+  order?: string[];
+  version?: string;
+  last_modified?: string;
+  more?: boolean;
+}
+
+/** Options of {@link connect}. Times are in milliseconds. */
+export interface ClientOptions {
+  /** Path of the WebSocket endpoint, relative to the base, or false to use none. "ws" */
+  websocket?: string | false;
+  /** Path of the event streams, relative to the base, or false to use none. "events" */
+  sse?: string | false;
+  /** Send cookies to event streams of another origin. WebSockets always bear them. false */
+  withCredentials?: boolean;
+  /** Longest wait before the first reconnect; it doubles with each. The wait is a random part of it. 500 */
+  backoff?: number;
+  /** What it does not exceed. 15,000 */
+  maxBackoff?: number;
+  /** How long a connection may take to open. 10,000 */
+  openTimeout?: number;
+  /** How long a WebSocket may be silent before the server is asked for a sign of life; a stream is opened again after twice that. 30,000 */
+  quietTimeout?: number;
+  /** How long the sign of life may take. 5,000 */
+  probeTimeout?: number;
+  /** How many WebSockets in a row may fail to open before SSE is tried. 2 */
+  fallbackAfter?: number;
+  /** How long SSE is used before a WebSocket is tried beside it; doubles up to 16 times. 60,000 */
+  upgradeInterval?: number;
+  /** Constructors for where the platform has none, such as those of the packages ws and eventsource. */
+  WebSocket?: unknown;
+  EventSource?: unknown;
+  fetch?: typeof fetch;
+  /** For tests. */
+  clock?: {
+    now?(): number;
+    random?(): number;
+    setTimeout?(fn: () => void, delay: number): unknown;
+    clearTimeout?(timer: any): void;
+  };
+  window?: EventTarget;
+  document?: EventTarget & { visibilityState: string };
+}
+
+export interface CollectionOptions {
+  /** Parameters, when the binding is a family. */
+  params?: Params;
+  /** The key's columns. Without it they are inferred, and fetched anew should that have been wrong. */
+  key?: readonly string[];
+  /** Closes the collection. */
+  signal?: AbortSignal;
+}
+
+export interface JoinOptions {
+  params?: Params;
+  /** The version to resume from. */
+  version?: string;
+  /** Look at one page, counted from 1, instead of joining. Over WebSocket only. */
+  page?: number;
+  /** Leave instead of joining. */
+  disconnect?: boolean;
+}
+
+/** Connects to the server at the base URL ("/" if left out), at the first collection or join. */
+export function connect(base?: string | URL, options?: ClientOptions): Client;
+
+export type ClientStatus = "idle" | "connecting" | "live" | "waiting" | "closed";
+
+/** One connection to a server, shared by everything that it is asked for. */
+export class Client extends EventTarget {
+  constructor(base?: string | URL, options?: ClientOptions);
+  /** Changes are dispatched as "status". "waiting" is for the next attempt to connect. */
+  readonly status: ClientStatus;
+  readonly transport: "websocket" | "sse" | null;
+  /** Opens a live collection of the binding's rows. Collections of one binding share its rows. */
+  collection<T extends object = any>(name: string, options?: CollectionOptions): Collection<T>;
+  /** Calls fn with each message of the event, batch by complete batch. Returns a function that ends it. */
+  on<T = any>(event: string, fn: (message: Message<T>) => void): () => void;
+  off(event: string, fn: (message: Message) => void): this;
+  /** Joins a binding, leaves it or looks at a page. What it brings goes to the functions given to on. */
+  emit(event: string, options?: JoinOptions): this;
+  /** Reconnects now if that is being waited for; else asks the server for a sign of life. */
+  wake(): void;
+  /** Ends the connection and every collection, for good. */
+  close(): void;
+  addEventListener(type: "status", listener: (event: Event) => void, options?: boolean | AddEventListenerOptions): void;
+  addEventListener(type: "error", listener: (event: ProblemEvent) => void, options?: boolean | AddEventListenerOptions): void;
+  addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
+}
+
+/** "connecting": no rows yet. "live". "stale": rows that may be old, while there is no connection. "closed": for good. */
+export type Status = "connecting" | "live" | "stale" | "closed";
+
+export interface State<T> {
+  readonly rows: readonly T[];
+  readonly status: Status;
+  /** The version's token, "" before the first. */
+  readonly version: string;
+  /** When the rows changed last, RFC 3339; "" before the first version. */
+  readonly lastModified: string;
+  /** Why the server closed the collection, or null. */
+  readonly error: BinderyError | null;
+}
+
+/** How one version became the next. */
+export class ChangeEvent<T = any> extends Event {
+  readonly created: readonly T[];
+  readonly updated: readonly T[];
+  /** The updated rows as they were, in the same places. */
+  readonly previous: readonly T[];
+  /** The deleted rows as they were. */
+  readonly deleted: readonly T[];
+  readonly version: string;
+}
+
+export class ProblemEvent extends Event {
+  readonly error: Error;
+}
+
+interface CollectionEvents<T> {
+  change: ChangeEvent<T>;
+  status: Event;
+  version: Event;
+  error: ProblemEvent;
+}
+
+/** The rows of a binding, in its order, always current. It is also a store as Svelte has them. */
+export class Collection<T extends object = any> extends EventTarget implements Iterable<T> {
+  private constructor();
+  readonly name: string;
+  readonly params: Params | undefined;
+  /** Resolves with the first version; rejects when the collection is closed before. */
+  readonly ready: Promise<this>;
+  /** Everything below in one frozen object, another one after each change. */
+  readonly state: State<T>;
+  /** Frozen, and another array for each version with other rows. */
+  readonly rows: readonly T[];
+  readonly size: number;
+  readonly version: string;
+  readonly lastModified: string;
+  readonly status: Status;
+  readonly error: BinderyError | null;
+  [Symbol.iterator](): Iterator<T>;
+  get(key: Key<T>): T | undefined;
+  has(key: Key<T>): boolean;
+  /** Calls fn for the events of a type. Returns a function that ends it. */
+  on<K extends keyof CollectionEvents<T>>(type: K, fn: (event: CollectionEvents<T>[K]) => void): () => void;
+  /** Calls fn with the state now and whenever it changes. Returns a function that ends it. */
+  subscribe(fn: (state: State<T>) => void): () => void;
+  /** The binding is left with its last collection. */
+  close(): void;
+  addEventListener<K extends keyof CollectionEvents<T>>(type: K, listener: (event: CollectionEvents<T>[K]) => void, options?: boolean | AddEventListenerOptions): void;
+  addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
+}
