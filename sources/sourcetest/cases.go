@@ -318,6 +318,7 @@ func caseAnnounce(ctx context.Context, p *probe) error {
 	}
 	p.sink.mu.Lock()
 	mark := len(p.sink.announced)
+	p.sink.look = true
 	p.sink.mu.Unlock()
 	if err := p.write(ctx, "a commit of two rows", Write{Kind: Update, ID: 1, Value: 8}, Write{Kind: Update, ID: 3, Value: 8}); err != nil {
 		return err
@@ -332,7 +333,7 @@ func caseAnnounce(ctx context.Context, p *probe) error {
 	table := p.table()
 	early := announced[:0:0]
 	for _, a := range announced {
-		if maps.Equal(a.rows[table], before[table]) {
+		if a.rows == nil || maps.Equal(a.rows[table], before[table]) {
 			early = append(early, a)
 		}
 	}

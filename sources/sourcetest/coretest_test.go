@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/binderyhq/bindery/core"
@@ -28,9 +29,22 @@ type row struct {
 	V  int `json:"v"`
 }
 
+// toldSource is the fake, which keeps its sink, with a note of when the sink is
+// of use.
+type toldSource struct {
+	coretest.Source
+	watching atomic.Bool
+}
+
+func (s *toldSource) Watch(ctx context.Context, sink core.Sink) error {
+	defer s.watching.Store(false)
+	s.watching.Store(true)
+	return s.Source.Watch(ctx, sink)
+}
+
 // told tells the source what was written.
 type told struct {
-	source coretest.Source
+	source toldSource
 	table  *coretest.Table[row]
 	one    sync.Mutex // writes are made one after the other
 }
@@ -66,7 +80,7 @@ func (h *told) Write(_ context.Context, writes ...sourcetest.Write) error {
 		}
 	}
 	var ann core.Announcement
-	if sink := h.source.Sink(); sink != nil {
+	if sink := h.source.Sink(); sink != nil && h.source.watching.Load() {
 		ann = sink.Announce(change)
 	}
 	h.table.Edit(func(rows map[core.Key]row) {

@@ -30,6 +30,7 @@ type follower struct {
 	news      chan struct{} // closed when anything happens, then replaced
 	changes   []core.Change // everything reported or confirmed
 	announced []announcement
+	look      bool // read while a source announces
 	open      int
 	watching  int
 	losses    []error
@@ -38,7 +39,12 @@ type follower struct {
 	wrong     []error
 }
 
-// announcement is what was announced, and what the table held then.
+// lookFraction is the part of the patience that a read takes at most while a
+// source announces.
+const lookFraction = 20
+
+// announcement is what was announced, and what the table held then: nil if that
+// was not asked, or could not be read.
 type announcement struct {
 	changes []core.Change
 	rows    Rows
@@ -82,12 +88,19 @@ func (f *follower) Report(changes ...core.Change) core.Receipt {
 func (f *follower) Announce(changes ...core.Change) core.Announcement {
 	f.called("Announce")
 	mine := own(changes)
-	rows, err := f.rows()
+	f.mu.Lock()
+	look := f.look
+	f.mu.Unlock()
+	var rows Rows
+	if look {
+		ctx, cancel := context.WithTimeout(context.Background(), f.read/lookFraction)
+		defer cancel()
+		// Where a commit under way keeps all others from reading, it is not
+		// visible; the error need not tell.
+		rows, _ = f.h.Read(ctx)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err != nil {
-		f.wrong = append(f.wrong, err)
-	}
 	f.announced = append(f.announced, announcement{changes: mine, rows: rows})
 	f.open++
 	f.tellLocked()
