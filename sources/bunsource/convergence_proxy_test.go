@@ -1,0 +1,136 @@
+package bunsource_test
+
+import (
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+)
+
+// proxy is a network between a client and a server, which can be cut and
+// slowed. It listens on a loopback address.
+type proxy struct {
+	listener net.Listener
+	target   string
+	wg       sync.WaitGroup
+
+	mu    sync.Mutex // guards what follows
+	mode  proxyMode
+	conns map[*proxied]struct{}
+}
+
+type proxyMode uint8
+
+const (
+	through proxyMode = iota
+	slow              // each chunk takes slowChunk
+	refuse            // connections are closed as soon as they are made
+	swallow           // what is sent is lost, and nobody is told
+)
+
+const slowChunk = 10 * time.Millisecond
+
+// proxied is one connection.
+type proxied struct {
+	client, server net.Conn
+	dead           bool // it has lost bytes, so it never transports any again
+}
+
+func (c *proxied) close() {
+	_ = c.client.Close() // they may be closed already
+	_ = c.server.Close()
+}
+
+// newProxy runs until the test has ended.
+func newProxy(t testing.TB, target string) *proxy {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	p := &proxy{listener: l, target: target, conns: make(map[*proxied]struct{})}
+	p.wg.Go(p.accept)
+	t.Cleanup(func() {
+		_ = l.Close()
+		p.set(refuse)
+		p.cut(true)
+		p.wg.Wait()
+	})
+	return p
+}
+
+func (p *proxy) addr() string { return p.listener.Addr().String() }
+
+func (p *proxy) set(m proxyMode) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mode = m
+}
+
+// cut closes all connections, or those that are dead.
+func (p *proxy) cut(all bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		if all || c.dead {
+			c.close()
+		}
+	}
+}
+
+func (p *proxy) accept() {
+	for {
+		client, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		p.wg.Go(func() { p.serve(client) })
+	}
+}
+
+func (p *proxy) serve(client net.Conn) {
+	server, err := net.Dial("tcp", p.target)
+	if err != nil {
+		_ = client.Close()
+		return
+	}
+	c := &proxied{client: client, server: server}
+	p.mu.Lock()
+	p.conns[c] = struct{}{}
+	refused := p.mode == refuse
+	p.mu.Unlock()
+	if !refused {
+		var both sync.WaitGroup
+		both.Go(func() { p.pump(c, server, client) })
+		both.Go(func() { p.pump(c, client, server) })
+		both.Wait()
+	}
+	c.close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.conns, c)
+}
+
+// pump transports one direction. The end of one direction ends the connection.
+func (p *proxy) pump(c *proxied, to io.Writer, from io.Reader) {
+	defer c.close()
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buf)
+		p.mu.Lock()
+		mode := p.mode
+		c.dead = c.dead || mode == swallow
+		dead := c.dead
+		p.mu.Unlock()
+		if !dead && n > 0 {
+			if mode == slow {
+				time.Sleep(slowChunk)
+			}
+			if _, err := to.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,106 @@
+package bunsource_test
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/sources/bunsource"
+	"github.com/binderyhq/bindery/sources/pollsource"
+)
+
+// newSQLiteArena makes a database file, in a mode of journal. Whoever finds it
+// locked waits for busy and then fails.
+func newSQLiteArena(t *testing.T, journal, busy string) *arena {
+	t.Helper()
+	dsn := "file:" + filepath.Join(t.TempDir(), "test.db") + "?_pragma=busy_timeout(" + busy + ")&_pragma=journal_mode(" + journal +
+		")&_pragma=synchronous(OFF)&_txlock=immediate"
+	a := newArena(t, "sqlite", dsn)
+	locked := func(begin string) func() {
+		return func() {
+			conn, err := a.plain.DB.Conn(t.Context())
+			must(t, err)
+			defer conn.Close()
+			if _, err := conn.ExecContext(t.Context(), begin); err != nil {
+				return // others were faster
+			}
+			a.pause(300)
+			_, err = conn.ExecContext(t.Context(), "ROLLBACK")
+			must(t, err)
+		}
+	}
+	run := func(statement string) func() {
+		return func() { _, _ = a.plain.DB.ExecContext(t.Context(), statement) } // it may find the database locked
+	}
+	a.faults = append(a.faults,
+		fault{"the database is locked for writing", locked("BEGIN IMMEDIATE")},
+		fault{"the database is locked altogether", locked("BEGIN EXCLUSIVE")}, // in WAL mode readers do not mind
+		fault{"the file is rewritten", run("VACUUM")},
+		fault{"the log is emptied", run("PRAGMA wal_checkpoint(TRUNCATE)")},
+	)
+	return a
+}
+
+// openNode opens a handle of the database whose commits are seen.
+func (a *arena) openNode(dsn string) *bun.DB {
+	a.t.Helper()
+	db, err := bunsource.Open(a.driver, dsn, dialectOf(a.driver))
+	must(a.t, err)
+	db.SetMaxOpenConns(6)
+	a.t.Cleanup(func() { must(a.t, db.Close()) })
+	return db
+}
+
+// writeInProcess lets writers write through the handle of a node, with Bun and
+// without.
+func (a *arena) writeInProcess(n *node) {
+	number := uint64(1 + 10*len(a.nodes))
+	a.group.start(n.db, false, a.seed, number)
+	a.group.start(n.db, false, a.seed, number+1)
+	a.group.start(n.db, true, a.seed, number+2)
+}
+
+// writeOutside lets others write, who know nothing of Bindery: in this process,
+// and in another.
+func (a *arena) writeOutside() {
+	a.group.start(a.plain, true, a.seed, 5)
+	a.startProcess()
+}
+
+func hooksAlone(db *bun.DB) []core.Source {
+	return []core.Source{bunsource.Hooks(db)}
+}
+
+// often is the interval of polls in these tests.
+const often = 20 * time.Millisecond
+
+func TestConvergenceSQLite(t *testing.T) {
+	for _, journal := range []string{"WAL", "DELETE"} {
+		t.Run("hooks, journal "+journal, func(t *testing.T) {
+			a := newSQLiteArena(t, journal, "50")
+			a.writeInProcess(a.addNode(a.openNode(a.dsn), hooksAlone))
+			a.run()
+		})
+		t.Run("hooks and poll, others write, journal "+journal, func(t *testing.T) {
+			a := newSQLiteArena(t, journal, "50")
+			a.writeInProcess(a.addNode(a.openNode(a.dsn), func(db *bun.DB) []core.Source {
+				return append(hooksAlone(db), pollsource.New(often, pollsource.DataVersion(db), nil))
+			}))
+			a.writeOutside()
+			a.run()
+		})
+	}
+	t.Run("two nodes, hooks and poll, others write", func(t *testing.T) {
+		a := newSQLiteArena(t, "WAL", "100")
+		for range 2 {
+			a.writeInProcess(a.addNode(a.openNode(a.dsn), func(db *bun.DB) []core.Source {
+				return append(hooksAlone(db), pollsource.Every(often))
+			}))
+		}
+		a.writeOutside()
+		a.run()
+	})
+}

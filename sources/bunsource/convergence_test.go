@@ -1,0 +1,271 @@
+package bunsource_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/sources/bunsource"
+)
+
+var (
+	convergenceDuration = flag.Duration("convergence.duration", 1500*time.Millisecond, "for how long each combination of sources is written to and broken")
+	convergenceSeed     = flag.Uint64("convergence.seed", 0, "the seed of writes and faults; 0 draws one")
+)
+
+// arena is one run of the harness: a database, the nodes that bind it, those
+// who write to it, and what can break. What is written and what breaks, and in
+// which order, follows from the seed; how it all interleaves is the machine's.
+//
+// Whatever happens, in the end every binding of every node is to show what its
+// query finds.
+type arena struct {
+	t           *testing.T
+	rnd         *rand.Rand
+	seed        uint64
+	driver, dsn string
+	// plain knows nothing of Bindery and no network in between.
+	plain *bun.DB
+	nodes []*node
+	// group are the writers of this process, other is the one of another, if
+	// there is one.
+	group writers
+	other *process
+	// faults are what may happen, by name.
+	faults []fault
+	// skew is added to the clock of the nodes, in nanoseconds.
+	skew atomic.Int64
+}
+
+// fault breaks something, and returns when that is over.
+type fault struct {
+	name  string
+	wreak func()
+}
+
+// node is a program with a registry of its own.
+type node struct {
+	arena *arena
+	db    *bun.DB
+	// sources makes the sources of a registry.
+	sources func(db *bun.DB) []core.Source
+
+	reg       *core.Registry
+	bound     []bound
+	replicas  []*replica
+	followers sync.WaitGroup
+	cancel    context.CancelFunc
+}
+
+// bound is a binding, and its query in other words.
+type bound struct {
+	binding core.Bindable
+	view    *core.View
+	query   func(ctx context.Context, plain *bun.DB) ([]json.RawMessage, error)
+}
+
+func bind[T any](db *bun.DB, name string, query func(*bun.SelectQuery) *bun.SelectQuery, opts ...core.Option) bound {
+	b := bunsource.Bind[T](db, name, opts...)
+	return bound{binding: b, view: b.View, query: func(ctx context.Context, plain *bun.DB) ([]json.RawMessage, error) {
+		var rows []T
+		if err := query(plain.NewSelect().Model(&rows)).Scan(ctx); err != nil {
+			return nil, err
+		}
+		out := make([]json.RawMessage, len(rows))
+		for i := range rows {
+			var err error
+			if out[i], err = json.Marshal(rows[i]); err != nil {
+				return nil, err
+			}
+		}
+		return out, nil
+	}}
+}
+
+// newArena makes the tables. Combinations add nodes, writers and faults.
+func newArena(t *testing.T, driverName, dsn string) *arena {
+	t.Helper()
+	seed := *convergenceSeed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("to run it again: -run '^%s$' -convergence.seed=%d -convergence.duration=%v", t.Name(), seed, *convergenceDuration)
+	a := &arena{
+		t: t, rnd: rand.New(rand.NewPCG(seed, 0)), seed: seed, driver: driverName, dsn: dsn,
+		plain: openPlain(t, driverName, dsn), group: writers{stop: make(chan struct{})},
+	}
+	for _, model := range []any{(*thing)(nil), (*part)(nil)} {
+		_, err := a.plain.NewCreateTable().Model(model).Exec(t.Context())
+		must(t, err)
+	}
+	return a
+}
+
+// addNode adds a node on a handle of the database.
+func (a *arena) addNode(db *bun.DB, sources func(*bun.DB) []core.Source) *node {
+	a.t.Helper()
+	n := &node{arena: a, db: db, sources: sources}
+	a.nodes = append(a.nodes, n)
+	n.start()
+	a.t.Cleanup(n.stop)
+	return n
+}
+
+func (n *node) start() {
+	t := n.arena.t
+	n.bound = []bound{
+		bind[thing](n.db, "things", func(q *bun.SelectQuery) *bun.SelectQuery { return q.Order("id") }),
+		bind[thing](n.db, "cheap", func(q *bun.SelectQuery) *bun.SelectQuery {
+			return q.Where("price < 50 AND shelf <> 1").Order("name", "id")
+		},
+			core.Where(filter.Lt("price", 50), filter.Ne("shelf", 1)), core.OrderBy("name")),
+		bind[thing](n.db, "dearest", func(q *bun.SelectQuery) *bun.SelectQuery { return q.OrderExpr("price DESC, id").Limit(7) },
+			core.OrderBy("-price"), core.Limit(7)),
+		bind[thing](n.db, "opaque", func(q *bun.SelectQuery) *bun.SelectQuery { return q.Where("price % 3 = 1").Order("id") },
+			bunsource.Where(func(q *bun.SelectQuery) *bun.SelectQuery { return q.Where("(price + 2) % 3 = 0") })),
+		bind[part](n.db, "parts", func(q *bun.SelectQuery) *bun.SelectQuery { return q.Order("thing", "code") }),
+	}
+	n.reg = core.Config{
+		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), LoadWait: -1, WatchWait: -1, ReadTimeout: 2 * time.Second,
+		Now: func() time.Time { return time.Now().Add(time.Duration(n.arena.skew.Load())) },
+	}.NewRegistry()
+	for _, b := range n.bound {
+		must(t, n.reg.Add(b.binding))
+	}
+	must(t, n.reg.Watch(n.sources(n.db)...))
+	must(t, n.reg.Start(t.Context()))
+	var ctx context.Context
+	ctx, n.cancel = context.WithCancel(context.Background())
+	n.replicas = nil
+	for _, b := range n.bound {
+		r := &replica{view: b.view}
+		n.replicas = append(n.replicas, r)
+		n.followers.Go(func() { r.follow(ctx) })
+	}
+}
+
+func (n *node) stop() {
+	n.cancel()
+	n.followers.Wait()
+	shutdown(n.arena.t, n.reg)
+}
+
+// startProcess starts the writer of another process, anew if there is one.
+func (a *arena) startProcess() {
+	if a.other != nil {
+		a.other.kill()
+	} else {
+		a.t.Cleanup(func() { a.other.kill() })
+	}
+	a.other = startProcess(a.t, a.driver, a.dsn, a.rnd.Uint64())
+}
+
+// run lets faults happen for a while, one at a time, then has everything end
+// and waits until the bindings show what their queries find.
+func (a *arena) run() {
+	t := a.t
+	t.Helper()
+	a.faults = append(a.faults,
+		fault{"a node restarts", func() {
+			n := a.nodes[a.rnd.IntN(len(a.nodes))]
+			n.stop()
+			n.start()
+		}},
+		fault{"the clock jumps", func() { a.skew.Store(int64(time.Hour) * (a.rnd.Int64N(100) - 50)) }},
+	)
+	if a.other != nil {
+		a.faults = append(a.faults, fault{"the other process is killed", a.startProcess})
+	}
+	happened := make(map[string]int)
+	for begun := time.Now(); time.Since(begun) < *convergenceDuration; {
+		a.pause(200)
+		f := a.faults[a.rnd.IntN(len(a.faults))]
+		f.wreak()
+		happened[f.name]++
+	}
+	a.group.end()
+	if a.other != nil {
+		a.other.kill()
+	}
+	t.Logf("%d transactions, %d failed; %v", a.group.counts.made.Load(), a.group.counts.failed.Load(), happened)
+	if a.group.counts.made.Load() == 0 {
+		t.Error("nothing was written")
+	}
+	for i, n := range a.nodes {
+		for j, b := range n.bound {
+			what := fmt.Sprintf("node %d, binding %q", i, b.view.Name())
+			eventually(t, what, func() error { return a.converged(b, n.replicas[j]) })
+			eventually(t, what+" verifies", func() error { return a.verified(b) })
+		}
+		eventually(t, fmt.Sprintf("node %d is ready", i), func() error {
+			if r := n.reg.Ready(); !r.Ready || len(r.Stale) > 0 {
+				return fmt.Errorf("%+v; sources: %+v", r, n.reg.Sources())
+			}
+			return nil
+		})
+		t.Logf("node %d: feeds %+v", i, n.reg.Feeds())
+		for _, s := range n.reg.Sources() {
+			t.Logf("node %d: source %s: %d reports, %d failures, found %d", i, s.Name, s.Reports, s.Failures, s.Found)
+		}
+	}
+}
+
+// converged holds a binding, and its subscriber, against its query.
+func (a *arena) converged(b bound, r *replica) error {
+	want, err := b.query(a.t.Context(), a.plain)
+	if err != nil {
+		return err
+	}
+	snap := b.view.Snapshot()
+	if snap == nil {
+		return errors.New("it has not loaded")
+	}
+	var got []json.RawMessage
+	if err := json.Unmarshal(snap.Body(), &got); err != nil {
+		return err
+	}
+	for i := range max(len(got), len(want)) {
+		if i >= len(got) || i >= len(want) || string(got[i]) != string(want[i]) {
+			return fmt.Errorf("row %d of %d differs from the %d that its query finds:\n\t%s\n\t%s\n%+v", i, len(got), len(want), from(got, i), from(want, i), b.view.Status())
+		}
+	}
+	err = r.result()
+	if err != nil && !errors.Is(err, errBehind) {
+		a.t.Error(err)
+		return nil
+	}
+	return err
+}
+
+// from returns up to three rows, from the one at i.
+func from(rows []json.RawMessage, i int) []json.RawMessage {
+	i = min(i, len(rows))
+	return rows[i:min(i+3, len(rows))]
+}
+
+// verified asks the binding itself whether it has drifted.
+func (a *arena) verified(b bound) error {
+	ctx, cancel := context.WithTimeout(a.t.Context(), patience)
+	defer cancel()
+	drift, err := b.view.Verify(ctx)
+	if err == nil && drift.Len() > 0 {
+		a.t.Errorf("binding %q has drifted: %+v", b.view.Name(), drift)
+	}
+	return err
+}
+
+// pause waits for up to so many milliseconds.
+func (a *arena) pause(ms int) { time.Sleep(time.Duration(1+a.rnd.IntN(ms)) * time.Millisecond) }
