@@ -3,6 +3,7 @@ package sourcetest_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -40,6 +41,14 @@ func (s *toldSource) Watch(ctx context.Context, sink core.Sink) error {
 	defer s.watching.Store(false)
 	s.watching.Store(true)
 	return s.Source.Watch(ctx, sink)
+}
+
+// listening returns the sink while the source watches.
+func (s *toldSource) listening() core.Sink {
+	if !s.watching.Load() {
+		return nil
+	}
+	return s.Sink()
 }
 
 // told tells the source what was written.
@@ -80,8 +89,8 @@ func (h *told) Write(_ context.Context, writes ...sourcetest.Write) error {
 		}
 	}
 	var ann core.Announcement
-	if sink := h.source.Sink(); sink != nil && h.source.watching.Load() {
-		ann = sink.Announce(change)
+	if sink := h.source.listening(); sink != nil {
+		ann = sink.Announce(core.Change{Table: change.Table, Keys: slices.Clone(change.Keys)})
 	}
 	h.table.Edit(func(rows map[core.Key]row) {
 		for _, w := range writes {
@@ -98,6 +107,8 @@ func (h *told) Write(_ context.Context, writes ...sourcetest.Write) error {
 	})
 	if ann != nil {
 		ann.Confirm()
+	} else if sink := h.source.listening(); sink != nil {
+		sink.Report(change) // it began to watch meanwhile
 	}
 	return nil
 }
