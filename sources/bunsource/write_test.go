@@ -272,8 +272,10 @@ func TestWriteViolations(t *testing.T) {
 			t.Errorf("%d rows in the table, %v", n, err)
 		}
 		// What fits is not refused.
-		for _, value := range []string{`"price":99999999.99`, `"price":99999999.994`, `"small":-32768`, `"name":"` + strings.Repeat("ü", 20) + `"`,
-			`"serial":"{A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11}"`, `"shelf":1`, `"day":"2020-02-29"`} {
+		for _, value := range []string{
+			`"price":99999999.99`, `"price":99999999.994`, `"small":-32768`, `"name":"` + strings.Repeat("ü", 20) + `"`,
+			`"serial":"{A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11}"`, `"shelf":1`, `"day":"2020-02-29"`,
+		} {
 			if _, err := patch(t, b, first.Key(), "{"+value+"}"); err != nil {
 				t.Errorf("%s: %v", value, err)
 			}
@@ -575,4 +577,39 @@ func TestCollisionsAreRetried(t *testing.T) {
 			t.Errorf("runs %v: nothing collided", runs)
 		}
 	})
+}
+
+// SQLite without a busy timeout refuses at once whoever comes second: trying
+// again is up to the loader.
+func TestBusyDatabaseIsRetried(t *testing.T) {
+	db, err := Open("sqlite", "file:"+filepath.Join(t.TempDir(), "busy.db")+"?"+walMode, sqlitedialect.New())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	createTable[defaultOnly](t, db)
+	l := preparedLoader[defaultOnly](t, db)
+	tx, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.ExecContext(t.Context(), "INSERT INTO default_only (n) VALUES (1)"); err != nil {
+		t.Fatal(err)
+	}
+	runs := 0
+	err = l.Transact(t.Context(), func(ctx context.Context) error {
+		if runs++; runs == 2 {
+			if err := tx.Commit(); err != nil {
+				t.Error(err)
+			}
+		}
+		_, err := l.Insert(ctx, &defaultOnly{N: 2}, []string{"n"})
+		return err
+	})
+	if err != nil || runs < 2 {
+		t.Errorf("%v after %d runs", err, runs)
+	}
+	if rows := loadAll(t, l); len(rows) != 2 {
+		t.Errorf("%d rows", len(rows))
+	}
 }
