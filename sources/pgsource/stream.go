@@ -211,7 +211,7 @@ func (st *stream) catchUp(ctx context.Context) error {
 // at once, unless it has not flushed it: then, at lastPing, it is nudged.
 const (
 	firstPing = time.Millisecond
-	lastPing  = 8 * time.Millisecond
+	lastPing  = 4 * time.Millisecond
 )
 
 var errEnded = errors.New("the connection was lost")
