@@ -266,6 +266,10 @@ func (t *memoryTx) Commit() error {
 		m.rows = t.rows
 	}
 	sink := m.listening()
+	if sink == nil {
+		show()
+		sink = m.listening() // it may have begun meanwhile
+	}
 	if sink == nil || t.silent || len(t.keys) == 0 {
 		show()
 		return nil
