@@ -22,7 +22,7 @@ func TestBankWithHooks(t *testing.T) {
 				db, plain := open(t)
 				createBank(t, plain)
 				b := openBank(t, db, bunsource.Hooks(db, cfg))
-				workDay(t, db, 60)
+				workDay(t, 60, db)
 				b.close(t, plain)
 			})
 		}

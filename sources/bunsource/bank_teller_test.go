@@ -220,8 +220,9 @@ var transfers = map[string]transfer{
 	},
 }
 
-// workDay has many tellers make transfers at once, each of them of all kinds.
-func workDay(t testing.TB, db *bun.DB, each int) {
+// workDay has many tellers make transfers at once, each of them of all kinds
+// and through one of the handles.
+func workDay(t testing.TB, each int, handles ...*bun.DB) {
 	t.Helper()
 	const tellers = 8
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -239,7 +240,7 @@ func workDay(t testing.TB, db *bun.DB, each int) {
 	)
 	for teller := range tellers {
 		wg.Go(func() {
-			rnd := rand.New(rand.NewPCG(1, uint64(teller)))
+			rnd, db := rand.New(rand.NewPCG(1, uint64(teller))), handles[teller%len(handles)]
 			for range each {
 				name := names[rnd.IntN(len(names))]
 				err := transfers[name](ctx, db, rnd)

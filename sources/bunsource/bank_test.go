@@ -208,7 +208,7 @@ func (b *bank) close(t *testing.T, plain *bun.DB) {
 	if err := b.tornVersions(); err != nil {
 		t.Error(err)
 	}
-	if n := b.versions.Load(); n < 50 {
+	if n := b.versions.Load(); n < 20 {
 		t.Errorf("only %d versions were seen", n)
 	}
 	t.Logf("%d versions; %+v", b.versions.Load(), b.reg.Feeds())
@@ -250,16 +250,25 @@ func eventually(t testing.TB, what string, check func() error) {
 // seen, and one that knows nothing of Bindery.
 func openSQLite(t testing.TB) (db, plain *bun.DB) {
 	t.Helper()
-	dsn := "file:" + filepath.Join(t.TempDir(), "test.db") +
-		"?_pragma=busy_timeout(20000)&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_txlock=immediate"
-	return openBoth(t, "sqlite", dsn)
+	return openBoth(t, "sqlite", sqliteDSN(t))
 }
 
-// openPostgres is as openSQLite. Writers that lock each other out are told so
-// soon.
+func sqliteDSN(t testing.TB) string {
+	return "file:" + filepath.Join(t.TempDir(), "test.db") +
+		"?_pragma=busy_timeout(20000)&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_txlock=immediate"
+}
+
+// openPostgres is as openSQLite.
 func openPostgres(t testing.TB) (db, plain *bun.DB) {
 	t.Helper()
-	return openBoth(t, "pgx", pgtest.Shared(t).CreateDatabase(t)+"&deadlock_timeout=20ms")
+	return openBoth(t, "pgx", postgresDSN(t))
+}
+
+// postgresDSN makes a database, in which writers that lock each other out are
+// soon told so.
+func postgresDSN(t testing.TB) string {
+	t.Helper()
+	return pgtest.Shared(t).CreateDatabase(t) + "&deadlock_timeout=20ms"
 }
 
 func openBoth(t testing.TB, driverName, dsn string) (db, plain *bun.DB) {
