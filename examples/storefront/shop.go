@@ -10,6 +10,7 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/examples/storefront/web"
+	"github.com/binderyhq/bindery/plugins/jsclient"
 	"github.com/binderyhq/bindery/sources/bunsource"
 	"github.com/binderyhq/bindery/transports/rest"
 	"github.com/binderyhq/bindery/transports/sse"
@@ -44,6 +45,8 @@ func newShop(database *database) *shop {
 		sse.New(e.Group("/events")),
 		websocket.New(e.Group("/ws")),
 	)
+
+	reg.Use(jsclient.New(e.Group("/client"))) // the page's client
 
 	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	e.GET("/readyz", func(c echo.Context) error { return readiness(c, reg) })

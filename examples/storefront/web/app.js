@@ -23,8 +23,6 @@ const thread = new Thread($("#thread"));
 const chart = new Chart($("#cheapest"), reveal);
 const news = new News($("#news"), reveal);
 const live = new Live({
-  socketURL: `${location.protocol === "https:" ? "wss:" : "ws:"}//${location.host}/ws`,
-  streamURL: (name, version) => `/events/${name}${version ? `?version=${encodeURIComponent(version)}` : ""}`,
   onState: (state) => {
     connection = state;
     drawConnection();
@@ -93,17 +91,15 @@ function reveal(key) {
 // The connection and the version.
 
 function drawConnection() {
-  const { state, transport, retryAt } = connection;
+  const { state, transport } = connection;
   const texts = {
     connecting: "Connecting…",
     live: "Live",
-    waiting: `Offline, retry in ${Math.max(1, Math.ceil((retryAt - Date.now()) / 1000))} s`,
+    waiting: "Offline, trying again",
   };
   $("#connection").dataset.state = state;
   document.body.dataset.connection = state;
-  // Counting seconds is for the eye alone: the status is told when it changes.
   const text = $("#connection-text");
-  text.ariaLive = state === "waiting" && text.textContent.startsWith("Offline") ? "off" : "polite";
   if (text.textContent !== texts[state]) text.textContent = texts[state];
   $("#retry").hidden = state !== "waiting";
   for (const button of document.querySelectorAll("[data-transport]")) {
@@ -136,10 +132,7 @@ function drawChanged() {
   }
 }
 
-setInterval(() => {
-  drawChanged();
-  if (connection.state === "waiting") drawConnection();
-}, 1_000);
+setInterval(drawChanged, 1_000);
 
 $("#retry").addEventListener("click", () => live.retryNow());
 for (const button of document.querySelectorAll("[data-transport]")) {
