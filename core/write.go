@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
+	"time"
 )
 
 // WriteOp is what a [Write] does.
@@ -83,10 +85,8 @@ func (v *View) Write(ctx context.Context, w Write) (Row, error) {
 	// The commit is reported by whatever source watches the table. It is
 	// reported once more here, so that the answer does not depend on one, and
 	// waited for.
-	keys := []Key{op.key}
-	if err := (receipt{f.report(keys, nil)}).Wait(ctx); err != nil && ctx.Err() == nil {
-		return Row{}, err
-	}
+	// Whatever ends the wait, the write has been made.
+	_ = receipt{f.report([]Key{op.key}, nil)}.Wait(ctx)
 	return op.result, nil
 }
 
@@ -301,6 +301,11 @@ func (o *writing) decode(row any) (columns []string, err error) {
 		if !ok {
 			continue
 		}
+		if isNull(raw) {
+			setNull(row, c.JSON)
+			columns = append(columns, c.Name)
+			continue
+		}
 		label, _ := json.Marshal(c.JSON)
 		one := slices.Concat([]byte{'{'}, label, []byte{':'}, raw, []byte{'}'})
 		if err := json.Unmarshal(one, row); err != nil {
@@ -315,11 +320,34 @@ func (o *writing) decode(row any) (columns []string, err error) {
 	return columns, nil
 }
 
+// setNull makes the field of that name in JSON what a NULL is read as: its zero
+// value. encoding/json would leave a field that is no pointer as it was.
+func setNull(row any, name string) {
+	v := reflect.ValueOf(row).Elem()
+	if v.Kind() != reflect.Struct {
+		return
+	}
+	for _, f := range reflect.VisibleFields(v.Type()) {
+		tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if !f.IsExported() || tag != name && (tag != "" || f.Name != name) {
+			continue
+		}
+		if field, err := v.FieldByIndexErr(f.Index); err == nil {
+			field.SetZero()
+		}
+		return
+	}
+}
+
 // decodeProblem says what is wrong with a value without the words of Go.
 func decodeProblem(err error) string {
 	var typeErr *json.UnmarshalTypeError
 	if !errors.As(err, &typeErr) {
-		return "cannot be read: " + strings.TrimPrefix(err.Error(), "json: ")
+		var timeErr *time.ParseError
+		if errors.As(err, &timeErr) {
+			return "is no time as RFC 3339 writes it"
+		}
+		return "cannot be read as a value of this column"
 	}
 	if number, ok := strings.CutPrefix(typeErr.Value, "number "); ok {
 		return "number " + number + " is out of range, or not of the column's type"
@@ -352,9 +380,7 @@ func (o *writing) complete(row any, columns []string) (all, defaults []string) {
 		case c.Default:
 			defaults = append(defaults, c.Name)
 		case c.Nullable:
-			label, _ := json.Marshal(c.JSON)
-			null := slices.Concat([]byte{'{'}, label, []byte(":null}"))
-			_ = json.Unmarshal(null, row) // null is read into every type
+			setNull(row, c.JSON)
 			columns = append(columns, c.Name)
 		}
 	}

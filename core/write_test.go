@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/filter"
 )
 
@@ -143,4 +144,33 @@ func TestWriteMatch(t *testing.T) {
 		},
 	})
 	wantErr(t, err, "unlucky")
+}
+
+// TestWriteNull: null sets a field that is no pointer to what NULL is read as.
+func TestWriteNull(t *testing.T) {
+	type note struct {
+		ID   int     `json:"id"`
+		Text *string `json:"text"`
+		Blob []byte  `json:"blob"`
+		At   any     `json:"at"`
+	}
+	table := coretest.NewTable[note]("notes", "id")
+	text := "x"
+	table.Put(note{ID: 1, Text: &text, Blob: []byte("b"), At: 5.0})
+	r := newItems(t, core.Config{})
+	b := core.Bind("notes", table, core.Writable())
+	r.start(t, b)
+	defer r.stop(t)
+	if _, err := b.Write(r.ctx, core.Write{Op: core.Merge, Key: key(1), Body: []byte(`{"blob":null}`)}); err != nil {
+		t.Fatal(err)
+	}
+	if n, _ := b.Get(key(1)); n.Blob != nil || n.Text == nil {
+		t.Errorf("after null: %+v", n)
+	}
+	if _, err := b.Write(r.ctx, core.Write{Op: core.Replace, Key: key(1), Body: []byte(`{"blob":"eA=="}`)}); err != nil {
+		t.Fatal(err)
+	}
+	if n, _ := b.Get(key(1)); string(n.Blob) != "x" || n.Text != nil || n.At != nil {
+		t.Errorf("after a replacement: %+v", n)
+	}
 }
