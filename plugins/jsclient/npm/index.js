@@ -90,7 +90,8 @@ export class Client extends EventTarget {
 
   constructor(base, options = {}) {
     super();
-    this.#options = { ...defaults, websocket: "ws", sse: "events", withCredentials: false, ...options };
+    const given = Object.entries(options).filter(([, value]) => value !== undefined);
+    this.#options = { ...defaults, websocket: "ws", sse: "events", withCredentials: false, ...Object.fromEntries(given) };
     this.#env = environment(options);
     const here = globalThis.document?.baseURI ?? globalThis.location?.href;
     const root = new URL(base ?? "/", here);
@@ -511,7 +512,7 @@ export class Collection extends EventTarget {
     const abort = () => this.#end(signal.reason);
     this.#store.collections.set(this, {
       update: (state, change, became) => this.#update(state, change, became),
-      report: (err) => this.dispatchEvent(new ProblemEvent(err)),
+      report: (err) => this.#store && this.dispatchEvent(new ProblemEvent(err)),
       end: (err, quiet) => this.#end(err, err, quiet),
     });
     if (signal?.aborted) abort();
@@ -604,13 +605,16 @@ export class Collection extends EventTarget {
     this.close();
   }
 
+  // #update may find the collection closed, before or between events: by a
+  // listener, of this collection or of another one of the binding.
   #update(state, change, became) {
+    if (!this.#store) return;
     const before = this.#state;
     this.#state = state;
     if (state.version) this.#becomeReady();
     if (change) this.dispatchEvent(new ChangeEvent(change));
-    if (before.version !== state.version) this.dispatchEvent(new Event("version"));
-    if (became) this.dispatchEvent(new Event("status"));
+    if (this.#store && before.version !== state.version) this.dispatchEvent(new Event("version"));
+    if (this.#store && became) this.dispatchEvent(new Event("status"));
   }
 
   #end(reason, error = null, quiet = false) {
@@ -805,10 +809,11 @@ class Store {
   // #rekey makes the columns the key for good. It returns false when rows that
   // are held have not all of them, or share them.
   #rekey(key) {
+    this.#declared = true;
+    if (this.#key && this.#key.length === key.length && key.every((c) => this.#key.includes(c))) return true;
     const rows = new Map();
     for (const row of this.#rows.values()) rows.set(encodeKey(key, row), row);
     this.#key = key;
-    this.#declared = true;
     if (rows.size !== this.#rows.size) return false;
     this.#rows = rows;
     return true;
@@ -1256,6 +1261,10 @@ class StreamLink {
         const head = await fetch(url, { ...init, method: "HEAD" });
         if (head.status < 400 || head.status >= 500 || head.status === 429) continue;
         const answer = await fetch(url, init);
+        if (answer.ok) {
+          await answer.body?.cancel(); // it has come to life
+          continue;
+        }
         refused.push([join, await problemOf(answer, head.status)]);
       }
     } catch {

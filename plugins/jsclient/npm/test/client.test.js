@@ -234,7 +234,7 @@ test("back-off doubles, is bounded, has full jitter, and begins anew after a con
 });
 
 test("sleep is noticed, and the connection asked for a sign of life", async () => {
-  const { world, client } = begin();
+  const { world, client } = begin({ quietTimeout: 1e9 });
   const products = client.collection("products");
   world.socket.open();
   world.socket.receive(sync("products", "v1", [{ id: 1 }]));

@@ -218,6 +218,23 @@ test("a declared key is used as it is", () => {
   assert.equal(client.collection("products", { key: ["a", "b"] }).size, 2);
 });
 
+test("a listener may close its own collection, and another's", () => {
+  const { world, client, products } = begin();
+  const other = client.collection("products");
+  const seen = [];
+  for (const type of ["change", "version", "status"]) {
+    products.on(type, () => seen.push(`products ${type}`));
+    other.on(type, () => seen.push(`other ${type}`));
+  }
+  products.on("change", () => {
+    other.close();
+    products.close();
+  });
+  world.socket.receive(sync("products", "v1", [{ id: 1 }]));
+  assert.deepEqual(seen, ["products change", "other status", "products status"]);
+  assert.deepEqual([products.status, products.size, other.status, other.size], ["closed", 1, "closed", 0]);
+});
+
 test("subscribe is a store's: the state now, and each new one", async () => {
   const { world, products } = begin();
   const states = [];
