@@ -20,10 +20,11 @@ type relation struct {
 	Name      string   `json:"name"`
 	Kind      string   `json:"kind"`      // pg_class.relkind
 	Partition bool     `json:"partition"` // of another table
-	Identity  string   `json:"identity"`  // pg_class.relreplident
-	Columns   []string `json:"columns"`   // of the identity, if it has an index
-	Primary   []string `json:"primary"`   // the primary key
-	Listed    bool     `json:"listed"`    // the publication has it, or a table that it is a partition of
+	Unlogged  bool     `json:"unlogged"`
+	Identity  string   `json:"identity"` // pg_class.relreplident
+	Columns   []string `json:"columns"`  // of the identity, if it has an index
+	Primary   []string `json:"primary"`  // the primary key
+	Listed    bool     `json:"listed"`   // the publication has it, or a table that it is a partition of
 }
 
 func (r *relation) sql() string { return quoteIdent(r.Schema) + "." + quoteIdent(r.Name) }
@@ -47,7 +48,7 @@ publication AS (
 	SELECT * FROM pg_publication WHERE pubname = $2)
 SELECT json_build_object(
 	'oid', c.oid::text, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind,
-	'partition', c.relispartition, 'identity', c.relreplident,
+	'partition', c.relispartition, 'unlogged', c.relpersistence <> 'p', 'identity', c.relreplident,
 	'columns', (SELECT json_agg(a.attname) FROM pg_index x JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (x.indkey)
 		WHERE x.indrelid = c.oid AND CASE c.relreplident WHEN 'd' THEN x.indisprimary ELSE x.indisreplident END),
 	'primary', (SELECT json_agg(a.attname) FROM pg_index x JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (x.indkey)
@@ -110,6 +111,8 @@ func (b *bound) checkIdentity() error {
 			continue
 		case r.Kind != "r":
 			return fmt.Errorf("%s is a %s, whose changes Postgres does not log: watch it with another source", r.sql(), kindName(r.Kind))
+		case r.Unlogged:
+			return fmt.Errorf("%s is not logged; mend it with: ALTER TABLE %[1]s SET LOGGED", r.sql())
 		}
 		mend := "ALTER TABLE " + r.sql() + " REPLICA IDENTITY FULL"
 		if contains(r.Primary, b.key) {

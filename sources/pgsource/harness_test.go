@@ -150,6 +150,8 @@ type rig struct {
 	src  *Source
 	sink *fakeSink
 	stop func() error
+	// ended gives what Watch returned, and is closed.
+	ended <-chan error
 }
 
 func newRig(t testing.TB, statements ...string) *rig {
@@ -162,7 +164,7 @@ func newRig(t testing.TB, statements ...string) *rig {
 
 func dial(t testing.TB, dsn string) *pgx.Conn {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), dsn)
+	conn, err := pgx.Connect(context.Background(), dsn) // also at the end of a test
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,10 +186,10 @@ func (r *rig) watch(cfg *Config, schemas ...core.Schema) {
 	r.t.Helper()
 	r.sink = newFakeSink(schemas...)
 	r.src = New(r.dsn, cfg)
-	ended := r.start()
+	r.start()
 	r.sink.until(r.t, "Watching", func() bool {
 		select {
-		case err := <-ended:
+		case err := <-r.ended:
 			r.t.Fatalf("Watch: %v", err)
 		default:
 		}
@@ -195,14 +197,17 @@ func (r *rig) watch(cfg *Config, schemas ...core.Schema) {
 	})
 }
 
-func (r *rig) start() <-chan error {
+func (r *rig) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
+	src, sink := r.src, r.sink
 	go func() {
-		err := r.src.Watch(ctx, r.sink)
+		err := src.Watch(ctx, sink)
 		ended <- err
-		r.sink.note(func() {})
+		close(ended)
+		sink.note(func() {})
 	}()
+	r.ended = ended
 	r.stop = sync.OnceValue(func() error {
 		cancel()
 		select {
@@ -213,7 +218,6 @@ func (r *rig) start() <-chan error {
 		}
 	})
 	r.t.Cleanup(func() { _ = r.stop() })
-	return ended
 }
 
 // expect waits for a report of the marker row, and wants what came before it.

@@ -195,7 +195,7 @@ func TestCatchUpAgainstItsLimits(t *testing.T) {
 	if err := <-done; err == nil {
 		t.Error("caught up with what was never written")
 	}
-	if err := r.stop(); err == nil || !strings.Contains(err.Error(), "terminating connection") {
+	if err := <-r.ended; err == nil || !strings.Contains(err.Error(), "terminating connection") {
 		t.Errorf("Watch returned %v", err)
 	}
 	if !slices.ContainsFunc(r.sink.reports, func(c []core.Change) bool { return describe(c) == "marker*" }) {
