@@ -20,7 +20,7 @@ var stateCases = []rule{
 				return errors.New("the first batch is no sync")
 			}
 			rnd := randomness(1)
-			for range 30 {
+			for range 12 {
 				if err := r.write(ctx, rnd); err != nil {
 					return err
 				}

@@ -258,7 +258,7 @@ func (f *follower) compare(ctx context.Context, from int) error {
 		return fmt.Errorf("at version %s the client has %d rows, the binding had %d", f.version, len(f.rows), snap.Len())
 	}
 	for r := range snap.Rows() {
-		id, want, err := decode(r.JSON())
+		id, want, err := f.r.history.decode(r)
 		if err != nil {
 			return err
 		}

@@ -18,12 +18,19 @@ type history struct {
 	versions map[string][]*core.Snapshot
 	seed     maphash.Seed
 	rows     map[core.Row]uint64 // hash of the bytes
+	decoded  map[core.Row]decodedRow
+}
+
+// decodedRow is a row as followers compare it.
+type decodedRow struct {
+	id   int
+	text string
 }
 
 var _ core.PublishObserver = (*history)(nil)
 
 func newHistory() *history {
-	return &history{versions: make(map[string][]*core.Snapshot), seed: maphash.MakeSeed(), rows: make(map[core.Row]uint64)}
+	return &history{versions: make(map[string][]*core.Snapshot), seed: maphash.MakeSeed(), rows: make(map[core.Row]uint64), decoded: make(map[core.Row]decodedRow)}
 }
 
 // Name implements [core.Plugin].
@@ -59,6 +66,20 @@ func (h *history) find(binding, token string, from int) (at int, s *core.Snapsho
 		}
 	}
 	return 0, nil, false
+}
+
+// decode is [decode] of a row of a version, once for all clients.
+func (h *history) decode(r core.Row) (id int, text string, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	d, ok := h.decoded[r]
+	if !ok {
+		if d.id, d.text, err = decode(r.JSON()); err != nil {
+			return 0, "", err
+		}
+		h.decoded[r] = d
+	}
+	return d.id, d.text, nil
 }
 
 // bodiesChecked is how many of the latest bodies of each binding are checked:

@@ -8,7 +8,6 @@ import (
 	"io"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/binderyhq/bindery/core"
 )
@@ -145,7 +144,7 @@ func (m *memory) Connect(_ context.Context, binding, version string) (Client, er
 	c := &memoryClient{m: m, view: v, version: version, gone: make(chan struct{})}
 	opts := core.SubscribeOptions{Version: version}
 	if m.faults.blocksWriters {
-		c.reads = make(chan struct{}, 1)
+		c.reads = make(chan struct{})
 		opts.Notify = func() {
 			select {
 			case <-c.reads:
@@ -365,6 +364,3 @@ var (
 	_ core.Transport = (*memory)(nil)
 	_ Client         = (*memoryClient)(nil)
 )
-
-// soon is the timeout of cases that are expected to fail by waiting in vain.
-const soon = 2 * time.Second

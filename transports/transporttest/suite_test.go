@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/binderyhq/bindery/core"
 )
@@ -134,7 +135,7 @@ func TestBroken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			wantFound(t, c.found, func() (Harness, error) { return newMemory(full, c.faults), nil })
+			wantFound(t, c.found, timeoutOf(c.faults), func() (Harness, error) { return newMemory(full, c.faults), nil })
 		})
 	}
 }
@@ -166,7 +167,7 @@ func TestAbilities(t *testing.T) {
 		} {
 			t.Run(name+" only "+way, func(t *testing.T) {
 				t.Parallel()
-				wantFound(t, c.found, func() (Harness, error) {
+				wantFound(t, c.found, timeoutOf(faults{keepsVanished: name == "streams"}), func() (Harness, error) {
 					made := newMemory(m.does, faults{})
 					made.declares = m.declares
 					return made, nil
@@ -176,14 +177,23 @@ func TestAbilities(t *testing.T) {
 	}
 }
 
+// timeoutOf returns how long a case is given: little where it fails by waiting
+// in vain.
+func timeoutOf(f faults) time.Duration {
+	if f.blocksWriters || f.keepsVanished || f.silentRemoval || f.staysOpen || f.hangs || f.batch != nil {
+		return 2 * time.Second
+	}
+	return CaseTimeout
+}
+
 // wantFound runs the case alone and expects it to fail.
-func wantFound(t *testing.T, name string, newHarness Maker) {
+func wantFound(t *testing.T, name string, timeout time.Duration, newHarness Maker) {
 	t.Helper()
 	i := slices.IndexFunc(cases, func(c rule) bool { return c.name == name })
 	if i < 0 {
 		t.Fatalf("there is no case %q", name)
 	}
-	err := cases[i].check(newHarness, soon)
+	err := cases[i].check(newHarness, timeout)
 	if err == nil {
 		t.Fatalf("the case %q has not found it", name)
 	}

@@ -1,0 +1,195 @@
+package rest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/transports/transporttest"
+)
+
+// TestConformance holds the transport to the promises of all transports: once
+// with clients that ask for the list if it has changed, and once with clients
+// that ask for what has changed.
+func TestConformance(t *testing.T) {
+	for name, deltas := range map[string]bool{"lists": false, "changes": true} {
+		t.Run(name, func(t *testing.T) {
+			transporttest.Run(t, func() (transporttest.Harness, error) { return newConformance(deltas), nil })
+		})
+	}
+}
+
+// conformance serves the transport for the suite.
+type conformance struct {
+	transport *Transport
+	server    *httptest.Server
+	deltas    bool
+}
+
+func newConformance(deltas bool) *conformance {
+	e := echo.New()
+	return &conformance{transport: New(e.Group("/api")), server: httptest.NewServer(e), deltas: deltas}
+}
+
+func (h *conformance) Transport() core.Transport { return h.transport }
+
+func (h *conformance) Abilities() transporttest.Abilities {
+	return transporttest.Abilities{Resumes: true, Deltas: h.deltas, Pages: true}
+}
+
+// StopServer is left out: requests that are held by "Prefer: wait" learn of the
+// registry's shutdown and not of the server's, which so waits for them.
+func (h *conformance) StopServer(context.Context) error { return transporttest.ErrUnsupported }
+
+func (h *conformance) Close() error {
+	h.server.Close()
+	return nil
+}
+
+// get returns the body of an answer with 200, and nil of one with 304.
+func (h *conformance) get(ctx context.Context, path string, header http.Header) (body []byte, answer http.Header, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.server.URL+"/api/"+path, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	req.Header = header
+	resp, err := h.server.Client().Do(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	switch resp.StatusCode {
+	case http.StatusOK:
+		body, err = io.ReadAll(resp.Body)
+	case http.StatusNotModified:
+	case http.StatusNotFound:
+		err = transporttest.ErrRefused
+	case http.StatusServiceUnavailable:
+		err = transporttest.ErrUnavailable
+	default:
+		err = fmt.Errorf("unexpected status %s", resp.Status)
+	}
+	return body, resp.Header, err
+}
+
+const conformancePage = 60
+
+func (h *conformance) Page(ctx context.Context, binding string, page int) (transporttest.Page, error) {
+	q := fmt.Sprintf("?limit=%d&offset=%d", conformancePage, (page-1)*conformancePage)
+	body, header, err := h.get(ctx, url.PathEscape(binding)+q, nil)
+	if err != nil {
+		return transporttest.Page{}, err
+	}
+	total, err := strconv.Atoi(header.Get("X-Total-Count"))
+	if err != nil {
+		return transporttest.Page{}, err
+	}
+	p := transporttest.Page{Pages: (total + conformancePage - 1) / conformancePage}
+	return p, json.Unmarshal(body, &p.Rows)
+}
+
+func (h *conformance) Connect(_ context.Context, binding, version string) (transporttest.Client, error) {
+	life, vanish := context.WithCancel(context.Background())
+	return &poller{h: h, path: url.PathEscape(binding), version: version, life: life, vanish: vanish}, nil
+}
+
+// poller is a client that asks again, and has the answer wait for news.
+type poller struct {
+	h       *conformance
+	path    string
+	version string
+	begun   bool
+	pending []transporttest.Message
+	life    context.Context
+	vanish  context.CancelFunc
+}
+
+func (c *poller) Close() { c.vanish() }
+
+func (c *poller) Next(ctx context.Context) (transporttest.Message, error) {
+	stop := context.AfterFunc(ctx, c.vanish)
+	defer stop()
+	for len(c.pending) == 0 {
+		if err := c.ask(); err != nil {
+			return transporttest.Message{}, err
+		}
+	}
+	m := c.pending[0]
+	c.pending = c.pending[1:]
+	return m, nil
+}
+
+// ask fills pending, unless there was nothing new for a while.
+func (c *poller) ask() error {
+	header := http.Header{}
+	if c.version != "" && !strings.ContainsFunc(c.version, func(r rune) bool { return r <= ' ' || r == '"' || r > '~' }) {
+		header.Set("If-None-Match", strconv.Quote(c.version))
+	}
+	if c.begun {
+		header.Set("Prefer", "wait=10")
+	}
+	body, answer, err := c.h.get(c.life, c.path, header)
+	switch {
+	case err != nil && c.begun && c.life.Err() == nil:
+		return io.EOF // removed, or shut down
+	case err != nil:
+		return err
+	case body == nil && c.begun:
+		return nil
+	}
+	first := !c.begun
+	c.begun = true
+	if body == nil {
+		c.pending = []transporttest.Message{{Action: transporttest.Current, Version: c.version}}
+		return nil
+	}
+	if c.h.deltas && (!first || c.version != "") {
+		return c.askChanges()
+	}
+	m := transporttest.Message{Action: transporttest.Sync, Version: strings.Trim(answer.Get("ETag"), `"`)}
+	m.Version, _, _ = strings.Cut(m.Version, "-gzip") // the client asks for gzip by itself
+	if err := json.Unmarshal(body, &m.Rows); err != nil {
+		return fmt.Errorf("the list %.100q: %w", body, err)
+	}
+	c.version = m.Version
+	c.pending = []transporttest.Message{m}
+	return nil
+}
+
+// askChanges asks for the messages since the version.
+func (c *poller) askChanges() error {
+	body, _, err := c.h.get(c.life, c.path+"?since="+url.QueryEscape(c.version), nil)
+	if err != nil && c.life.Err() == nil {
+		return io.EOF
+	}
+	var list []struct {
+		Action  string
+		Payload json.RawMessage
+		Version string
+		More    bool
+	}
+	if err := json.Unmarshal(body, &list); err != nil {
+		return fmt.Errorf("the changes %.100q: %w", body, err)
+	}
+	for _, l := range list {
+		m := transporttest.Message{Action: transporttest.Action(l.Action), Version: l.Version, More: l.More}
+		if string(l.Payload) == `"ok"` {
+			m.Action = transporttest.Current
+		} else if err := json.Unmarshal(l.Payload, &m.Rows); err != nil {
+			return fmt.Errorf("the payload %.100q: %w", l.Payload, err)
+		}
+		c.version = m.Version
+		c.pending = append(c.pending, m)
+	}
+	return nil
+}

@@ -1,0 +1,139 @@
+package sse_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/transports/internal/wire/wiretest"
+	"github.com/binderyhq/bindery/transports/sse"
+	"github.com/binderyhq/bindery/transports/transporttest"
+)
+
+// TestConformance holds the transport to the promises of all transports.
+func TestConformance(t *testing.T) {
+	transporttest.Run(t, func() (transporttest.Harness, error) { return newHarness(), nil })
+}
+
+// harness serves the transport for the suite.
+type harness struct {
+	transport *sse.Transport
+	server    *httptest.Server
+}
+
+func newHarness() *harness {
+	e := echo.New()
+	return &harness{transport: sse.New(e.Group("/events")), server: httptest.NewServer(e)}
+}
+
+func (h *harness) Transport() core.Transport { return h.transport }
+
+func (h *harness) Abilities() transporttest.Abilities {
+	return transporttest.Abilities{Streams: true, Resumes: true, Deltas: true}
+}
+
+func (h *harness) Page(context.Context, string, int) (transporttest.Page, error) {
+	return transporttest.Page{}, transporttest.ErrUnsupported
+}
+
+func (h *harness) StopServer(ctx context.Context) error { return h.server.Config.Shutdown(ctx) }
+
+func (h *harness) Close() error {
+	h.server.Close()
+	return nil
+}
+
+func (h *harness) Connect(ctx context.Context, binding, version string) (transporttest.Client, error) {
+	life, vanish := context.WithCancel(context.Background())
+	stop := context.AfterFunc(ctx, vanish)
+	defer stop()
+	target := h.server.URL + "/events/" + url.PathEscape(binding) + "?version=" + url.QueryEscape(version)
+	req, err := http.NewRequestWithContext(life, http.MethodGet, target, nil)
+	if err != nil {
+		vanish()
+		return nil, err
+	}
+	resp, err := h.server.Client().Do(req)
+	if err != nil {
+		vanish()
+		return nil, err
+	}
+	switch resp.StatusCode {
+	case http.StatusOK:
+		return &suiteClient{body: resp.Body, lines: bufio.NewReader(resp.Body), vanish: vanish}, nil
+	case http.StatusNotFound:
+		err = transporttest.ErrRefused
+	case http.StatusServiceUnavailable:
+		err = transporttest.ErrUnavailable
+	default:
+		err = errors.New("unexpected status")
+	}
+	_ = resp.Body.Close()
+	vanish()
+	return nil, fmt.Errorf("%s: %w", resp.Status, err)
+}
+
+// suiteClient reads one stream for the suite.
+type suiteClient struct {
+	body   io.ReadCloser
+	lines  *bufio.Reader
+	vanish context.CancelFunc
+	once   sync.Once
+}
+
+func (c *suiteClient) Close() {
+	c.vanish()
+	c.once.Do(func() { _ = c.body.Close() })
+}
+
+func (c *suiteClient) Next(ctx context.Context) (transporttest.Message, error) {
+	stop := context.AfterFunc(ctx, c.vanish)
+	defer stop()
+	for {
+		line, err := c.lines.ReadString('\n')
+		if err != nil {
+			return transporttest.Message{}, err
+		}
+		data, ok := strings.CutPrefix(line, "data: ")
+		if !ok {
+			continue
+		}
+		if end, err := c.lines.ReadString('\n'); end != "\n" {
+			return transporttest.Message{}, fmt.Errorf("data is followed by %q: %w", end, err)
+		}
+		var m wiretest.Message
+		if err := json.Unmarshal([]byte(data), &m); err != nil {
+			return transporttest.Message{}, fmt.Errorf("the data %.100q: %w", data, err)
+		}
+		return forSuite(m)
+	}
+}
+
+// forSuite translates a message.
+func forSuite(m wiretest.Message) (transporttest.Message, error) {
+	out := transporttest.Message{Action: transporttest.Action(m.Action), Version: m.Version, More: m.More}
+	switch {
+	case m.Action == "error" && m.Problem() == unknownBinding:
+		return out, io.EOF // of a binding that was removed
+	case m.Action == "error":
+		return out, fmt.Errorf("the problem %s", m.Payload)
+	case string(m.Payload) == `"ok"`:
+		out.Action = transporttest.Current
+		return out, nil
+	}
+	return out, json.Unmarshal(m.Payload, &out.Rows)
+}
+
+const unknownBinding = "urn:bindery:problem:unknown-binding"
