@@ -182,10 +182,9 @@ type item struct {
 
 // asked is one request as it reached the origin, and its answer's status.
 type asked struct {
-	method, path               string
-	noneMatch, match, accepted string
-	since                      string
-	status                     int
+	method, path            string
+	noneMatch, since, match string // its conditions
+	status                  int
 }
 
 // origin is a server behind a shared cache. Its binding items is writable, and
@@ -246,7 +245,6 @@ func (o *origin) record(next echo.HandlerFunc) echo.HandlerFunc {
 		o.seen = append(o.seen, asked{
 			method: c.Request().Method, path: c.Request().URL.Path, status: c.Response().Status,
 			noneMatch: h.Get("If-None-Match"), match: h.Get("If-Match"), since: h.Get("If-Modified-Since"),
-			accepted: h.Get("Accept-Encoding"),
 		})
 		return err
 	}
@@ -262,13 +260,6 @@ func (o *origin) was(like func(asked) bool) bool {
 		}
 	}
 	return false
-}
-
-// count returns how many requests have reached the origin.
-func (o *origin) count() int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return len(o.seen)
 }
 
 // rename writes to the table behind the server's back; it returns when the
