@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -26,9 +27,8 @@ var sessionParams = map[string]string{
 	"synchronous_commit": "local",
 }
 
-// connect opens a connection for the session that ctx bounds; starting bounds
-// the opening alone. With replication it takes replication commands.
-func connect(ctx, starting context.Context, dsn string, replication bool) (*pgconn.PgConn, error) {
+// connect opens a connection. With replication it takes replication commands.
+func connect(ctx context.Context, dsn string, replication bool) (*pgconn.PgConn, error) {
 	cfg, err := pgconn.ParseConfig(dsn) // whose error does not show the password
 	if err != nil {
 		return nil, err
@@ -43,17 +43,25 @@ func connect(ctx, starting context.Context, dsn string, replication bool) (*pgco
 		cfg.RuntimeParams["replication"] = "database"
 	}
 	// A connection that breaks off asks the server to cancel what it is doing,
-	// through another one. That must not take longer than all other farewells.
+	// through another one: a slot that is being made would outlive it otherwise.
+	// Against a server that does not answer that must not take long.
+	var opened atomic.Bool
 	dial := cfg.DialFunc
-	cfg.DialFunc = func(dialing context.Context, network, addr string) (net.Conn, error) {
-		if ctx.Err() != nil {
-			var cancel context.CancelFunc
-			dialing, cancel = context.WithTimeout(dialing, farewell)
-			defer cancel()
+	cfg.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if !opened.Load() {
+			return dial(ctx, network, addr)
 		}
-		return dial(dialing, network, addr)
+		ctx, cancel := context.WithTimeout(ctx, farewell)
+		defer cancel()
+		conn, err := dial(ctx, network, addr)
+		if err == nil {
+			err = conn.SetDeadline(time.Now().Add(farewell))
+		}
+		return conn, err
 	}
-	return pgconn.ConnectConfig(starting, cfg)
+	conn, err := pgconn.ConnectConfig(ctx, cfg)
+	opened.Store(true)
+	return conn, err
 }
 
 // closeConn closes a connection that nobody uses any more, and waits until
@@ -62,6 +70,13 @@ func closeConn(conn *pgconn.PgConn) {
 	ctx, cancel := context.WithTimeout(context.Background(), farewell)
 	defer cancel()
 	_ = conn.Close(ctx) // it is of no further use, broken or not
+	select {
+	case <-conn.CleanupDone():
+		return
+	case <-ctx.Done():
+	}
+	// It broke, and says its own farewell to a server that does not listen.
+	_ = conn.Conn().Close()
 	<-conn.CleanupDone()
 }
 

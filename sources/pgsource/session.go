@@ -94,7 +94,7 @@ func (se *session) open(ctx context.Context) error {
 	var schemas []core.Schema
 	schemas, se.changed = se.sink.Tables()
 	var err error
-	if se.asking, err = connect(ctx, starting, se.src.dsn, false); err != nil {
+	if se.asking, err = connect(starting, se.src.dsn, false); err != nil {
 		return err
 	}
 	if err := checkServer(starting, se.asking); err != nil {
@@ -103,7 +103,7 @@ func (se *session) open(ctx context.Context) error {
 	if se.tables, err = se.src.prepare(starting, se.asking, schemas); err != nil {
 		return err
 	}
-	if se.log, err = connect(ctx, starting, se.src.dsn, true); err != nil {
+	if se.log, err = connect(starting, se.src.dsn, true); err != nil {
 		return err
 	}
 	start, err := se.createSlot(starting)
@@ -331,7 +331,7 @@ func (se *session) lookAfterTables(ctx context.Context) error {
 	defer cancel()
 	// A connection of its own: a change of the publication may wait for locks,
 	// and reports shall not wait for it.
-	conn, err := connect(ctx, starting, se.src.dsn, false)
+	conn, err := connect(starting, se.src.dsn, false)
 	if err != nil {
 		return err
 	}

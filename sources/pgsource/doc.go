@@ -1,0 +1,79 @@
+// Package pgsource finds every change of a Postgres database, whoever makes it,
+// by following its log: logical replication, as standbys use it.
+//
+// # Setup
+//
+//	reg.Watch(pgsource.New(dsn, nil))
+//
+// The server runs Postgres 13 or later with wal_level = logical, and is the
+// primary that the bindings read. The source takes two connections, directly and
+// not through a pooler, one of the server's max_wal_senders and one of its
+// max_replication_slots. The slot is temporary: it ends with the connection, and
+// nothing is left behind that would keep the server from throwing its log away.
+//
+// A publication says which tables are followed. The source creates the one that
+// [Config] names and adds what is bound, where its role may. Otherwise the role
+// needs no more than LOGIN, REPLICATION and CONNECT to the database, with USAGE of
+// the tables' schemas, and the owner of the tables runs once:
+//
+//	CREATE PUBLICATION bindery FOR TABLE products, orders;
+//
+// Every table needs a replica identity that holds the binding's key, which its
+// primary key does unless somebody changed it. What a table or a publication
+// lacks is told by an error that ends with the statement that mends it.
+//
+// # Delivery
+//
+// Inserts, updates and deletes are reported by key, under the old and the new
+// one where it changed. TRUNCATE, and a table that was altered, are reported as
+// the whole table; so are more than Config.MaxKeys keys at once, and keys whose
+// text in the log is not certainly the loader's: floats, times of infinity or
+// before Christ, and what Go has no kind for. Changes of partitions and
+// children concern the tables they belong to.
+//
+// A commit is reported when it is visible to a read that begins then, which may
+// be after it is in the log: always with synchronous standbys, by an instant
+// otherwise. After every gap the registry reads everything again.
+//
+// [Source.CatchUp] makes versions whole: before a batch is published, all that its
+// snapshot shows has been reported, so none shows a part of a transaction. It
+// works where the loader lets its snapshot be questioned, as that of bunsource
+// does. Commits that were not flushed (synchronous_commit = off), and other
+// transactions' unflushed writes, are flushed for it, by an empty record
+// that the source commits.
+//
+// # Ordering
+//
+// Reports come in the order in which commits became visible, those that did at
+// once together.
+//
+// # Back-pressure
+//
+// There is none: the sink does not block, and keys that nobody has read yet are
+// bounded there. Here the keys of transactions that are not reported yet are
+// bounded by Config.MaxKeys.
+//
+// # Shutdown
+//
+// Watch returns when its goroutines have ended and its connections are closed,
+// within a few seconds even if the server does not answer.
+//
+// # Errors
+//
+// Any failure ends Watch, and the registry calls it again, with back-off. An
+// error of [Source.Validate] is permanent.
+//
+// # Limits
+//
+//   - A slot begins when all transactions that were writing have ended, on the
+//     whole server. See Config.StartTimeout.
+//   - What the log does not tell is not seen: changes of views, foreign and
+//     unlogged tables, and ALTER TABLE until the next change of the table.
+//     A table that was dropped and made anew, or taken out of the publication,
+//     is noticed within Config.AuditInterval.
+//   - Publications that leave out kinds of changes or rows, or that hide
+//     partitions (publish_via_partition_root), are refused.
+//   - A transaction is received when it has been committed (protocol version 1 of
+//     pgoutput): the server keeps a long one on its disk meanwhile, and while it
+//     sends it, reads of other changes may not catch up and read whole tables.
+package pgsource
