@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -376,4 +377,16 @@ func TestBadFlags(t *testing.T) {
 	if err := run(t.Context(), "256.0.0.1:0", "", 1, func(string) {}); err == nil {
 		t.Error("a bad address is no error")
 	}
+}
+
+// TestUnusedConnection: a connection that was opened and never used does not
+// hold up the end.
+func TestUnusedConnection(t *testing.T) {
+	r := open(t, "", 10)
+	c, err := net.Dial("tcp", strings.TrimSuffix(strings.TrimPrefix(r.url, "http://"), "/"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	r.stop() // fails the test when the shop ends with an error
 }

@@ -148,7 +148,9 @@ func FuzzGatherer(f *testing.F) {
 	row := []field{{fieldText, []byte("1")}, {kind: fieldUnchanged}, {kind: fieldNull}}
 	for _, seed := range [][]byte{
 		beginBytes(1), commitBytes(2), relationBytes(7, "a", "b"), rowBytes('I', 7, nil, row), rowBytes('U', 7, row, row), rowBytes('D', 7, row, nil),
-		{'T', 0, 0, 0, 1, 0, 0, 0, 0, 7}, {'T', 255, 255, 255, 255, 0}, {'I', 0, 0, 0, 7, 'N', 255, 255, 't', 255, 255, 255, 255},
+		{'T', 0, 0, 0, 1, 0, 0, 0, 0, 7},
+		{'T', 255, 255, 255, 255, 0},
+		{'I', 0, 0, 0, 7, 'N', 255, 255, 't', 255, 255, 255, 255},
 	} {
 		f.Add(seed)
 	}

@@ -27,8 +27,8 @@ type script struct {
 	closed int
 }
 
-func (s *script) validate() error            { return nil }
-func (s *script) group(t core.Schema) string { return t.Table.String() }
+func (s *script) validate() error             { return nil }
+func (s *script) group(t core.Schema) string  { return t.Table.String() }
 func (s *script) set(table string, f finding) { s.mu.Lock(); defer s.mu.Unlock(); s.found[table] = f }
 
 func (s *script) setFail(table string, e error) { s.mu.Lock(); defer s.mu.Unlock(); s.fail[table] = e }
@@ -147,7 +147,7 @@ func (r *recorder) Report(changes ...core.Change) core.Receipt {
 }
 
 func (r *recorder) Announce(...core.Change) core.Announcement { panic("polling announces nothing") }
-func (r *recorder) Watching() { r.mu.Lock(); defer r.mu.Unlock(); r.note("watching") }
+func (r *recorder) Watching()                                 { r.mu.Lock(); defer r.mu.Unlock(); r.note("watching") }
 
 func (r *recorder) Lost(err error) { r.mu.Lock(); defer r.mu.Unlock(); r.note("lost: " + err.Error()) }
 
