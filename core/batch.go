@@ -23,8 +23,7 @@ func (f *feed) read(ctx context.Context, w work) (moves []move, covered work, er
 		return nil, w, err
 	}
 	p := planReads(w)
-	following := f.eng.following(f.table)
-	if w.calm && len(p.reads) <= 1 && len(following) == 0 {
+	if w.calm && len(p.reads) <= 1 {
 		// One statement sees one state by itself. It is a state that holds no
 		// part of an unread commit if nothing was announced up to its end.
 		moves, err := f.execute(ctx, p, w)
@@ -45,7 +44,7 @@ func (f *feed) read(ctx context.Context, w work) (moves []move, covered work, er
 		return nil, w, fmt.Errorf("opening a snapshot: %w", err)
 	}
 	defer release()
-	behind := f.catchUp(snap, following)
+	behind := f.catchUp(snap, w.following)
 	// Whatever the snapshot shows was announced before it was committed, so it
 	// has been announced by now.
 	extended, err := f.extend(ctx, w)

@@ -273,10 +273,15 @@ type work struct {
 	views   []*View
 	seq     uint64 // reports up to this one are covered
 	gen     uint64 // announcements made when it was taken
-	calm    bool   // nothing was announced then
+	calm    bool   // nothing was announced then, and nothing must be caught up with
+
+	following []Following
 }
 
 func (f *feed) take() work {
+	// Asked before the reports are taken: a source that loses its sight after
+	// having reported is then found to be behind, not left out.
+	following := f.eng.following(f.table)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	w := work{
@@ -285,7 +290,9 @@ func (f *feed) take() work {
 		views:   f.views,
 		seq:     f.reported,
 		gen:     f.announces,
-		calm:    len(f.announced) == 0,
+		calm:    len(f.announced) == 0 && len(following) == 0,
+
+		following: following,
 	}
 	f.reloads = make(map[*View]reload)
 	f.reading = true
