@@ -53,7 +53,7 @@ var quiet = sqlitesource.Config{Interval: -1}
 func newRig(t testing.TB, cfg sqlitesource.Config, setup []string, schemas ...core.Schema) *rig {
 	t.Helper()
 	r := &rig{t: t, schemas: schemas, held: map[core.Table]map[core.Key]string{}}
-	r.dsn = "file:" + filepath.Join(t.TempDir(), "test.db") + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_txlock=immediate"
+	r.dsn = "file:" + filepath.Join(t.TempDir(), "test.db") + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_pragma=synchronous(OFF)&_txlock=immediate"
 	var err error
 	if r.source, err = sqlitesource.New(r.dsn, &cfg); err != nil {
 		t.Fatal(err)

@@ -157,8 +157,11 @@ func (r *recorder) release(ctx context.Context, err error, alone bool) {
 	}
 	r.commit = nil
 	if err != nil && !c.rolledBack {
-		// A COMMIT that found the database locked leaves the transaction open,
-		// to be committed by another one.
+		// It may have committed before it failed, and it may not. SQLite takes
+		// its locks before it calls the hook, so that a commit which fails
+		// after it is rolled back, which is told. Not to depend on that, what
+		// is pending stays so: to report it with the next commit again is
+		// harmless.
 		var still changeSet
 		still.merge(&c.changes)
 		still.merge(&r.pending)

@@ -32,8 +32,9 @@ type Source struct {
 }
 
 var (
-	_ core.Source = (*Source)(nil)
-	_ core.Scoped = (*Source)(nil)
+	_ core.Source     = (*Source)(nil)
+	_ core.Scoped     = (*Source)(nil)
+	_ core.Validating = (*Source)(nil)
 )
 
 // New returns a source for the database of that data source name, in the words
@@ -68,6 +69,10 @@ func (*Source) Name() string { return "sqlitesource" }
 
 // Covers implements [core.Scoped]: every table of the database.
 func (s *Source) Covers(t core.Table) bool { return t.Database == s.cfg.Database }
+
+// Validate implements [core.Validating]: everything that is wrong with the
+// configuration.
+func (s *Source) Validate() error { return s.cfg.Validate() }
 
 // Timeouts returns how many writes have returned before the bindings that they
 // concern had caught up.
