@@ -70,14 +70,16 @@ func (t *Transport) Mount(reg *core.Registry) error {
 	}
 	t.reg = reg
 	others := []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
+	prefix := ""
 	for path, handler := range map[string]echo.HandlerFunc{"": t.serveSeveral, "/:binding": t.serveOne} {
 		route := t.group.GET(path, handler)
 		t.group.HEAD(path, handler)
 		t.group.Match(others, path, refuseMethod)
-		if prefix, ok := strings.CutSuffix(route.Path, ":binding"); ok {
-			t.prefix.Store(prefix)
+		if before, ok := strings.CutSuffix(route.Path, ":binding"); ok {
+			prefix = before
 		}
 	}
+	t.prefix.Store(prefix) // who sees it finds all routes there
 	return nil
 }
 

@@ -28,6 +28,7 @@ type stream struct {
 	ctrl *http.ResponseController
 
 	ending context.Context // of the server
+	http2  bool
 
 	subs   []*core.Subscription // nil where the binding has ended
 	tokens []string             // of the versions sent, one for each subscription
@@ -47,6 +48,7 @@ func newStream(t *Transport, c echo.Context) *stream {
 		// Echo's own response panics where it cannot flush.
 		ctrl:   http.NewResponseController(c.Response().Writer),
 		ending: t.servers.Of(c.Request()),
+		http2:  c.Request().ProtoMajor >= 2,
 		wake:   make(chan struct{}, 1),
 	}
 }
@@ -89,6 +91,7 @@ func (s *stream) notify() {
 // bindings have ended.
 func (s *stream) run(ctx context.Context) error {
 	defer func() {
+		_ = s.setDeadline(time.Time{}) // what ends the response is still to be written
 		s.mu.Lock()
 		s.over = true
 		s.mu.Unlock()
@@ -97,6 +100,9 @@ func (s *stream) run(ctx context.Context) error {
 	_ = s.ctrl.SetReadDeadline(time.Time{})
 	setHeader(s.out.Header())
 	s.out.WriteHeader(http.StatusOK)
+	if err := s.begin(); err != nil {
+		return s.failed(err)
+	}
 	if err := s.flush(); err != nil {
 		return s.failed(err)
 	}
@@ -121,7 +127,10 @@ func (s *stream) run(ctx context.Context) error {
 		select {
 		case <-s.wake:
 		case <-heartbeat:
-			if err := s.write(":\n\n"); err != nil {
+			if err := s.begin(); err != nil {
+				return s.failed(err)
+			}
+			if _, err := io.WriteString(s.out, ":\n\n"); err != nil {
 				return s.failed(err)
 			}
 			if err := s.flush(); err != nil {
@@ -149,14 +158,8 @@ func (s *stream) sendAvailable(ctx context.Context) (sent bool, err error) {
 			if sub == nil {
 				continue
 			}
-			select {
-			case <-s.t.reg.Stopping().Done():
+			if s.t.reg.Stopping().Err() != nil || s.ending.Err() != nil || ctx.Err() != nil {
 				return sent, errEnded
-			case <-s.ending.Done():
-				return sent, errEnded
-			case <-ctx.Done():
-				return sent, errEnded
-			default:
 			}
 			e, err := sub.Poll()
 			switch {
@@ -206,28 +209,42 @@ func (s *stream) id() string {
 	return strings.Join(s.tokens, idSeparator)
 }
 
-// send writes one event; an empty id leaves the client's last one in force.
+// shortEvent is the length up to which an event is written at once: copying it
+// costs less than several writes do.
+const shortEvent = 4 << 10
+
+// scratch holds buffers for heads of events, and for short events as a whole.
+var scratch = sync.Pool{New: func() any { return new([shortEvent]byte) }}
+
+// send writes one event, for which there is time from now on, until it is
+// flushed; an empty id leaves the client's last one in force.
 func (s *stream) send(m wire.Message, id string) error {
-	var head strings.Builder
+	if err := s.begin(); err != nil {
+		return err
+	}
+	buf := scratch.Get().(*[shortEvent]byte)
+	defer scratch.Put(buf)
+	b := buf[:0]
 	if !s.begun {
 		s.begun = true
 		if retry := s.t.cfg.Retry; retry > 0 {
 			// In the first event and not in a block of its own, which some
 			// clients take for an event.
 			spread := retry/2 + rand.N(retry)
-			fmt.Fprintf(&head, "retry: %d\n", max(spread.Milliseconds(), 1))
+			b = fmt.Appendf(b, "retry: %d\n", max(spread.Milliseconds(), 1))
 		}
 	}
-	head.WriteString("event: ")
-	head.WriteString(string(m.Action))
-	head.WriteByte('\n')
+	b = append(append(append(b, "event: "...), m.Action...), '\n')
 	if id != "" {
-		head.WriteString("id: ")
-		head.WriteString(id)
-		head.WriteByte('\n')
+		b = append(append(append(b, "id: "...), id...), '\n')
 	}
-	head.WriteString("data: ")
-	if err := s.write(head.String()); err != nil {
+	b = append(b, "data: "...)
+	if len(b)+len(m.JSON)+2 <= shortEvent {
+		b = append(append(b, m.JSON...), "\n\n"...)
+		_, err := s.out.Write(b)
+		return err
+	}
+	if _, err := s.out.Write(b); err != nil {
 		return err
 	}
 	if _, err := s.out.Write(m.JSON); err != nil {
@@ -237,25 +254,20 @@ func (s *stream) send(m wire.Message, id string) error {
 	return err
 }
 
-// write begins an event, for whose writing there is time from now on.
-func (s *stream) write(text string) error {
-	if err := s.setDeadline(time.Now().Add(s.t.cfg.WriteTimeout)); err != nil {
-		return err
-	}
-	_, err := io.WriteString(s.out, text)
-	return err
-}
+// begin gives the writing that follows its time.
+func (s *stream) begin() error { return s.setDeadline(time.Now().Add(s.t.cfg.WriteTimeout)) }
 
-// flush sends what was written. Afterwards there is no deadline, since over
-// HTTP/2 one that passes ends a stream that has nothing to write.
+// flush sends what was written, within the time that its writing was given.
+// Over HTTP/2 a deadline that passes ends a stream that has nothing to write,
+// so there is none afterwards; over HTTP/1 the next writing sets its own.
 func (s *stream) flush() error {
-	if err := s.setDeadline(time.Now().Add(s.t.cfg.WriteTimeout)); err != nil {
-		return err
-	}
 	if err := s.ctrl.Flush(); err != nil {
 		return err
 	}
-	return s.setDeadline(time.Time{})
+	if s.http2 {
+		return s.setDeadline(time.Time{})
+	}
+	return nil
 }
 
 func (s *stream) setDeadline(at time.Time) error {
