@@ -19,5 +19,8 @@ func openPostgres(dsn string) (*database, error) {
 	}
 	cfg.RuntimeParams["application_name"] = "storefront"
 	db := bunsource.OpenConnector(stdlib.GetConnector(*cfg), pgdialect.New())
-	return &database{db: db, others: []core.Source{pollsource.New(pollEvery, pollsource.XMin(db, 0), nil)}}, nil
+	return &database{db: db, others: []core.Source{
+		pollsource.New(pollEvery, pollsource.XMin(db, 0), nil),
+		pollsource.Every(auditEvery),
+	}}, nil
 }
