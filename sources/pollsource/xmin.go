@@ -18,9 +18,13 @@ const DefaultMaxRows = 100_000
 // XMin returns a check for Postgres (11 and later) that reads the key of every
 // row together with its xmin, the transaction that wrote the row as it is, and
 // compares them with those of the poll before. Rows that are new, changed or
-// gone are found exactly, whoever wrote them and however long their
+// gone since then are found exactly, whoever wrote them and however long their
 // transaction took, and only they are read. xmin is compared for equality
 // alone, so neither freezing nor the wraparound of transaction ids matters.
+//
+// What it compares is two polls. A row that others insert and delete between
+// them is seen by neither, and stays in a binding whose engine happened to read
+// it meanwhile, on another source's report. Put a slow [Every] beside it.
 //
 // It scans the whole table at every poll, without sorting or sending more than
 // the keys, and remembers them: about 100 bytes a row. Of a table with more
