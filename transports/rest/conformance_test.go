@@ -47,9 +47,7 @@ func (h *conformance) Abilities() transporttest.Abilities {
 	return transporttest.Abilities{Resumes: true, Deltas: h.deltas, Pages: true}
 }
 
-// StopServer is left out: requests that are held by "Prefer: wait" learn of the
-// registry's shutdown and not of the server's, which so waits for them.
-func (h *conformance) StopServer(context.Context) error { return transporttest.ErrUnsupported }
+func (h *conformance) StopServer(ctx context.Context) error { return h.server.Config.Shutdown(ctx) }
 
 func (h *conformance) Close() error {
 	h.server.Close()

@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/transports/internal/ending"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 	"github.com/binderyhq/bindery/transports/internal/wire"
 )
@@ -27,6 +28,7 @@ type Transport struct {
 	reg      *core.Registry
 	stopping context.Context // done when waiting requests must end
 	stop     context.CancelFunc
+	servers  ending.Servers
 	holds    holds // of requests that wait
 	writes   holds // of writes under way
 }

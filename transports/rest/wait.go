@@ -13,8 +13,8 @@ import (
 
 // wait holds a request until what it reads is no longer what the client has:
 // at most for the time that the client asked for, and never beyond the end of
-// the request, of the binding or of the transport. It starts from the snapshot
-// that the client turned out to have.
+// the request, of the binding, of the transport or of the HTTP server. It starts
+// from the snapshot that the client turned out to have.
 func (t *Transport) wait(x exchange, asked time.Duration, s *core.Snapshot, from pick) (selection, verdict, *problem.Problem) {
 	look := func(s *core.Snapshot) (selection, verdict, *problem.Problem) {
 		now := t.reg.Now()
@@ -35,6 +35,7 @@ func (t *Transport) wait(x exchange, asked time.Duration, s *core.Snapshot, from
 	ctx, cancel := context.WithTimeout(x.r.Context(), wait)
 	defer cancel()
 	defer context.AfterFunc(t.stopping, cancel)()
+	defer context.AfterFunc(t.servers.Of(x.r), cancel)()
 	sub := x.view.Subscribe(core.SubscribeOptions{Version: s.Version().Token})
 	defer sub.Close()
 	for {

@@ -11,6 +11,8 @@ import (
 
 	gorilla "github.com/gorilla/websocket"
 	"github.com/olahol/melody"
+
+	"github.com/binderyhq/bindery/transports/internal/problem"
 )
 
 // sessionKey is where a melody session keeps ours.
@@ -38,7 +40,7 @@ func (t *Transport) newMelody() *melody.Melody {
 	// Where the page came from was looked at before.
 	m.Upgrader.CheckOrigin = func(*http.Request) bool { return true }
 	m.Upgrader.Error = func(w http.ResponseWriter, r *http.Request, status int, reason error) {
-		_ = badHandshake(status, reason.Error()).Write(w, r)
+		_ = problem.BadHandshake(status, reason.Error()).Write(w, r)
 	}
 	m.HandleConnect(func(ws *melody.Session) { sessionOf(ws).connected(ws) })
 	m.HandleDisconnect(func(ws *melody.Session) { sessionOf(ws).disconnected() })

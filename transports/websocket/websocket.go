@@ -144,7 +144,7 @@ func (t *Transport) serve(c echo.Context) error {
 	if !gorilla.IsWebSocketUpgrade(r) {
 		w.Header().Set("Upgrade", "websocket")
 		w.Header().Set("Connection", "Upgrade")
-		return badHandshake(http.StatusUpgradeRequired, "this is a WebSocket endpoint").Write(w, r)
+		return problem.BadHandshake(http.StatusUpgradeRequired, "this is a WebSocket endpoint").Write(w, r)
 	}
 	if !t.cfg.originAllowed(r) {
 		return problem.OriginRefused().Write(w, r)
@@ -183,11 +183,4 @@ func (t *Transport) dismiss(s *session) {
 	if t.closed && len(t.sessions) == 0 {
 		close(t.idle)
 	}
-}
-
-// typeBadHandshake is the type of problems with the handshake itself.
-const typeBadHandshake problem.Type = "urn:bindery:problem:bad-handshake"
-
-func badHandshake(status int, detail string) *problem.Problem {
-	return &problem.Problem{Type: typeBadHandshake, Title: "Bad handshake", Status: status, Detail: detail}
 }

@@ -58,6 +58,12 @@ func OriginRefused() *Problem {
 	}
 }
 
+// BadHandshake says that a request cannot become a WebSocket connection. The
+// status says in what way.
+func BadHandshake(status int, detail string) *Problem {
+	return &Problem{Type: TypeBadHandshake, Title: "Bad handshake", Status: status, Detail: detail}
+}
+
 // UnknownBinding says that there is no binding of that name.
 func UnknownBinding(name string) *Problem {
 	return &Problem{

@@ -28,6 +28,7 @@ const (
 	TypeUnauthorized        Type = "urn:bindery:problem:unauthorized"
 	TypeForbidden           Type = "urn:bindery:problem:forbidden"
 	TypeOriginRefused       Type = "urn:bindery:problem:origin-refused"
+	TypeBadHandshake        Type = "urn:bindery:problem:bad-handshake"
 	TypeUnknownBinding      Type = "urn:bindery:problem:unknown-binding"
 	TypeNotFound            Type = "urn:bindery:problem:not-found"
 	TypeMethodNotAllowed    Type = "urn:bindery:problem:method-not-allowed"
