@@ -17,10 +17,6 @@ import (
 // pollEvery is how often the shop asks whether another process has written.
 const pollEvery = 500 * time.Millisecond
 
-// auditEvery is how often a whole table is compared all the same: a row that
-// came and went between two polls may have been read in between.
-const auditEvery = 30 * time.Second
-
 // database is the shop's database and what watches it beside the hooks: they
 // see the writes of this process, polling those of others.
 type database struct {

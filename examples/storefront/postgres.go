@@ -21,6 +21,5 @@ func openPostgres(dsn string) (*database, error) {
 	db := bunsource.OpenConnector(stdlib.GetConnector(*cfg), pgdialect.New())
 	return &database{db: db, others: []core.Source{
 		pollsource.New(pollEvery, pollsource.XMin(db, 0), nil),
-		pollsource.Every(auditEvery),
 	}}, nil
 }

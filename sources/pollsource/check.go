@@ -2,6 +2,7 @@ package pollsource
 
 import (
 	"context"
+	"time"
 
 	"github.com/binderyhq/bindery/core"
 )
@@ -23,7 +24,15 @@ type Check interface {
 	// watch returns a watcher of the group that the table is of. It does no
 	// input or output.
 	watch(table core.Schema) watcher
+
+	// fullPass is the default of Config.FullPass, 0 for a check that misses
+	// nothing.
+	fullPass() time.Duration
 }
+
+// defaultFullPass is for checks that miss a kind of change, and whose polls
+// cost far less than reading the table.
+const defaultFullPass = 10 * time.Minute
 
 // watcher remembers what a group was like when it was last looked at. It is
 // used by one goroutine, and given up after an error.
@@ -54,6 +63,7 @@ type always struct{}
 func (always) validate() error           { return nil }
 func (always) group(core.Schema) string  { return "" }
 func (always) watch(core.Schema) watcher { return always{} }
+func (always) fullPass() time.Duration   { return 0 }
 func (always) close() error              { return nil }
 
 func (always) look(context.Context) (finding, error) {

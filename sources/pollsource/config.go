@@ -28,6 +28,14 @@ type Config struct {
 	// know that nothing changed: without one it is refused.
 	MaxInterval time.Duration
 
+	// FullPass bounds how long a table goes without being reported whole: at
+	// the first poll after that time it is, whatever the check finds. It mends
+	// what the check cannot see, within that time. The default is one minute
+	// for [XMin], 10 minutes for [Query], [Probe] and [Watermark], and never for
+	// [DataVersion], which misses nothing; negative means never. Without a check
+	// every poll is a full pass, and a time given here is refused.
+	FullPass time.Duration
+
 	// Jitter shortens each wait at random, by up to this fraction of it, so
 	// that many processes do not ask at the same moment. It is between 0 and
 	// 1; the default is 0.1, and negative means none.
@@ -44,7 +52,8 @@ const (
 	defaultTimeout = 30 * time.Second
 )
 
-// WithDefaults returns a copy in which every zero field has its default.
+// WithDefaults returns a copy in which every zero field has its default, but
+// for FullPass, whose default is the check's.
 func (c Config) WithDefaults() Config {
 	if c.Jitter == 0 {
 		c.Jitter = defaultJitter

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
@@ -40,6 +41,8 @@ func (c *dataVersionCheck) validate() error {
 }
 
 func (*dataVersionCheck) group(t core.Schema) string { return t.Table.Schema }
+
+func (*dataVersionCheck) fullPass() time.Duration { return 0 }
 
 func (c *dataVersionCheck) watch(t core.Schema) watcher {
 	w := &dataVersionWatcher{db: c.db.DB}

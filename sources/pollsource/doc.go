@@ -11,19 +11,18 @@
 //
 //	reg.Watch(pollsource.New(time.Second, pollsource.XMin(db, 0), nil))
 //
-//	check        database          finds                     reads at each poll
-//	none         any               everything                every row
-//	Query        any               what the query shows      the query's one row
-//	Probe        any               what the function shows   what the function reads
-//	DataVersion  SQLite            everything, not where     one number
-//	XMin         Postgres          every row, exactly        every key
-//	Watermark    Postgres, SQLite  rows written, by key;     the keys of recent rows
-//	                               deletes at the full pass
+//	check        database          finds                     reads at each poll       full pass
+//	none         any               everything                every row                every poll
+//	Query        any               what the query shows      the query's one row      10 minutes
+//	Probe        any               what the function shows   what the function reads  10 minutes
+//	DataVersion  SQLite            everything, not where     one number               never
+//	XMin         Postgres          rows that differ, by key  every key                1 minute
+//	Watermark    Postgres, SQLite  rows written, by key      the keys of recent rows  10 minutes
 //
-// Several sources may watch one table: a frequent one with a check that misses
-// something, and a rare [Every] that misses nothing. [Config] restricts a
-// source to some tables or to another database, and lets the interval grow
-// while nothing changes.
+// What a check misses is found by the full pass: now and then every table is
+// reported whole, as often as Config.FullPass says or, by default, as the
+// table above. [Config] also restricts a source to some tables or to another
+// database, and lets the interval grow while nothing changes.
 //
 // Checks take a *bun.DB for its dialect; their statements run on the *sql.DB
 // beneath it, past Bun's hooks. It must be the database that the bindings
@@ -32,9 +31,10 @@
 // # Delivery
 //
 // A change is reported, by key or as its whole table, at the first poll that
-// begins after its commit, if the check can see it. What changes twice between
-// two polls is seen once, and what comes and goes not at all. A poll first asks
-// and then reports, so that what is committed in between is found by the next.
+// begins after its commit, if the check can see it, and at the next full pass
+// otherwise. What changes twice between two polls is seen once, and what comes
+// and goes not at all. A poll first asks and then reports, so that what is
+// committed in between is found by the next.
 //
 // Nothing is announced: a version is a state that one table was in, but a
 // transaction that writes several tables may show in one of them before it

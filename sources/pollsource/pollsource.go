@@ -16,6 +16,7 @@ type Source struct {
 	interval time.Duration
 	check    Check
 	cfg      Config
+	fullPass time.Duration // not above 0: never
 }
 
 var (
@@ -56,6 +57,10 @@ func New(interval time.Duration, check Check, cfg *Config) *Source {
 	if s.check == nil {
 		s.check = always{}
 	}
+	s.fullPass = s.cfg.FullPass
+	if s.fullPass == 0 {
+		s.fullPass = s.check.fullPass()
+	}
 	return s
 }
 
@@ -68,6 +73,9 @@ func (s *Source) Validate() error {
 	}
 	if err := s.cfg.Validate(); err != nil {
 		errs = append(errs, err)
+	}
+	if s.cfg.FullPass > 0 && s.check == (always{}) {
+		errs = append(errs, errors.New("config: FullPass needs a check: without one every poll is a full pass"))
 	}
 	if s.cfg.MaxInterval > 0 {
 		if s.check == (always{}) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/uptrace/bun"
 
@@ -18,7 +19,7 @@ const tablePlaceholder = "?TableName"
 // tables have changed, somewhere, when the row differs from the one before.
 // What it sees depends on the query: max(updated_at) misses deletes, and rows
 // whose transaction began before and ended after that of another row; count(*)
-// misses updates. Put a slower [Every] beside it.
+// misses updates. What it misses waits for the full pass, see Config.FullPass.
 //
 // A query that contains ?TableName is asked for each table, with the table's
 // quoted name in its place:
@@ -51,6 +52,8 @@ func (c *queryCheck) group(t core.Schema) string {
 	return ""
 }
 
+func (*queryCheck) fullPass() time.Duration { return defaultFullPass }
+
 func (c *queryCheck) watch(t core.Schema) watcher {
 	query := strings.ReplaceAll(c.query, tablePlaceholder, quoteTable(c.db, t.Table))
 	return &comparing{ask: func(ctx context.Context) (string, error) { return printOf(ctx, c.db.DB, query) }}
@@ -61,7 +64,8 @@ func (c *queryCheck) watch(t core.Schema) watcher {
 // before. The function is called from one goroutine at a time for each source
 // that has the check; it minds its context, which ends with the source or
 // after Config.Timeout. Its error means that changes may go unnoticed until it
-// returns none.
+// returns none. What the text does not show waits for the full pass, see
+// Config.FullPass.
 func Probe(ask func(ctx context.Context, table core.Schema) (string, error)) Check {
 	return &probeCheck{ask}
 }
@@ -79,6 +83,8 @@ func (c *probeCheck) validate() error {
 
 // group tells schemas apart by all that the function may look at.
 func (*probeCheck) group(t core.Schema) string { return keyGroup(t) + fmt.Sprintf(" %+v", t.Columns) }
+
+func (*probeCheck) fullPass() time.Duration { return defaultFullPass }
 
 func (c *probeCheck) watch(t core.Schema) watcher {
 	return &comparing{ask: func(ctx context.Context) (string, error) { return c.ask(ctx, t) }}

@@ -159,16 +159,17 @@ func TestConvergence(t *testing.T) {
 	checks := []struct {
 		name  string
 		check func(*bun.DB) Check
+		cfg   *Config
 		keys  bool // it reports keys
 		only  string
 	}{
-		{"every", func(*bun.DB) Check { return nil }, false, ""},
-		{"query", func(db *bun.DB) Check { return Query(db, "SELECT count(*), sum(updated_at) FROM ?TableName") }, false, ""},
-		{"dataversion", DataVersion, false, "sqlite"},
-		{"xmin", func(db *bun.DB) Check { return XMin(db, 0) }, true, "pg"},
+		{"every", func(*bun.DB) Check { return nil }, nil, false, ""},
+		{"query", func(db *bun.DB) Check { return Query(db, "SELECT count(*), sum(updated_at) FROM ?TableName") }, nil, false, ""},
+		{"dataversion", DataVersion, nil, false, "sqlite"},
+		{"xmin", func(db *bun.DB) Check { return XMin(db, 0) }, nil, true, "pg"},
 		{"watermark", func(db *bun.DB) Check {
-			return Watermark(db, "updated_at", &WatermarkConfig{Overlap: patient, FullPass: 100 * time.Millisecond})
-		}, true, ""},
+			return Watermark(db, "updated_at", &WatermarkConfig{Overlap: patient})
+		}, &Config{FullPass: 100 * time.Millisecond}, true, ""},
 	}
 	eachDatabase(t, func(t *testing.T, db *bun.DB) {
 		for _, c := range checks {
@@ -181,7 +182,7 @@ func TestConvergence(t *testing.T) {
 				for id := range 10 {
 					setItem(t, db, id, "first", watermark)
 				}
-				l := start(t, db, New(often, c.check(db), nil))
+				l := start(t, db, New(often, c.check(db), c.cfg))
 				l.converge(t)
 				for round := range 5 {
 					// Slow to commit, with the lower watermark.
@@ -216,7 +217,7 @@ func TestLongTransaction(t *testing.T) {
 	const busy = 200 * time.Millisecond // others write meanwhile
 	test := func(t *testing.T, db *bun.DB, overlap time.Duration, writesEarly bool) {
 		exec(t, db, itemsTable)
-		l := start(t, db, New(often, Watermark(db, "updated_at", &WatermarkConfig{Overlap: overlap, FullPass: -1}), nil))
+		l := start(t, db, New(often, Watermark(db, "updated_at", &WatermarkConfig{Overlap: overlap}), &Config{FullPass: -1}))
 		setItem(t, db, 1, "first", 1)
 		l.converge(t)
 		if overlap < busy {

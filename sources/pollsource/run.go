@@ -33,6 +33,7 @@ type group struct {
 	tables  []core.Schema // at least one
 	watcher watcher       // nil: it must be looked at for the first time, again
 	err     error         // of the last look
+	passed  time.Time     // when its tables were last known to be read whole
 }
 
 // loop polls until ctx is done. Timers are monotonic, so a clock that is set
@@ -147,6 +148,12 @@ func (r *run) look(ctx context.Context, groups []*group) (answers int, news bool
 			found = finding{whole: r.begun}
 		}
 		news = news || found.changed
+		if pass := r.source.fullPass; !first && pass > 0 && time.Since(g.passed) >= pass {
+			found.whole = true
+		}
+		if first || found.whole {
+			g.passed = time.Now()
+		}
 		if !found.whole && len(found.keys) == 0 {
 			continue
 		}

@@ -28,6 +28,7 @@ type script struct {
 }
 
 func (s *script) validate() error             { return nil }
+func (s *script) fullPass() time.Duration     { return 0 }
 func (s *script) group(t core.Schema) string  { return t.Table.String() }
 func (s *script) set(table string, f finding) { s.mu.Lock(); defer s.mu.Unlock(); s.found[table] = f }
 
@@ -361,7 +362,8 @@ func TestValidate(t *testing.T) {
 			New(-1, nil, &Config{MaxInterval: -1, Timeout: -1, Jitter: 2, Tables: []core.Table{{Schema: "s"}}}),
 			[]string{"interval", "MaxInterval", "Timeout", "Jitter", "Tables[0]"},
 		},
-		{New(time.Second, nil, &Config{MaxInterval: time.Minute}), []string{"needs a check"}},
+		{New(time.Second, nil, &Config{MaxInterval: time.Minute}), []string{"MaxInterval needs a check"}},
+		{New(time.Second, nil, &Config{FullPass: time.Minute}), []string{"FullPass needs a check"}},
 		{New(time.Minute, newScript(), &Config{MaxInterval: time.Second}), []string{"below the interval"}},
 	} {
 		err := c.source.Watch(t.Context(), newRecorder())

@@ -24,30 +24,18 @@ type WatermarkConfig struct {
 	// transaction is waited for. The default is one minute.
 	Overlap time.Duration
 
-	// FullPass is how often the whole table is reported, at the first poll
-	// after that time, for what a watermark cannot show: deleted rows, rows
-	// whose watermark is NULL, transactions that were longer than Overlap.
-	// The default is 10 minutes; negative means never.
-	FullPass time.Duration
-
 	// MaxRows bounds the rows within the overlap that are remembered, at
 	// about 200 bytes each; while there are more the whole table is reported
 	// at every poll. The default is [DefaultMaxRows].
 	MaxRows int
 }
 
-const (
-	defaultOverlap  = time.Minute
-	defaultFullPass = 10 * time.Minute
-)
+const defaultOverlap = time.Minute
 
 // WithDefaults returns a copy in which every zero field has its default.
 func (c WatermarkConfig) WithDefaults() WatermarkConfig {
 	if c.Overlap == 0 {
 		c.Overlap = defaultOverlap
-	}
-	if c.FullPass == 0 {
-		c.FullPass = defaultFullPass
 	}
 	if c.MaxRows == 0 {
 		c.MaxRows = DefaultMaxRows
@@ -77,8 +65,8 @@ func (c WatermarkConfig) Validate() error {
 // seen already, is found as long as WatermarkConfig.Overlap covers it. One
 // exception is a transaction that was running when the source began to watch:
 // its rows are found when the overlap has passed, by reading the whole table.
-// Rows that a transaction beyond the overlap left behind, and deleted rows,
-// wait for the full pass.
+// Rows that a transaction beyond the overlap left behind, deleted rows and those
+// whose watermark is NULL wait for the full pass, see Config.FullPass.
 //
 // A watermark is to differ between writes that are a second or more apart; for
 // writes that share a watermark rows are read again a little later, and once
@@ -112,6 +100,8 @@ func (c *watermarkCheck) validate() error {
 }
 
 func (*watermarkCheck) group(t core.Schema) string { return keyGroup(t) }
+
+func (*watermarkCheck) fullPass() time.Duration { return defaultFullPass }
 
 func (c *watermarkCheck) watch(t core.Schema) watcher {
 	w := &watermarkWatcher{watermarkCheck: c, schema: t}
@@ -151,7 +141,6 @@ type watermarkWatcher struct {
 
 	history history
 	settled bool // whatever ran at the first look is accounted for
-	full    time.Time
 	seen    map[core.Key]sighting
 	round   bool // of the scan under way
 }
@@ -177,7 +166,6 @@ func (w *watermarkWatcher) look(ctx context.Context) (finding, error) {
 	m.end = w.now()
 	if len(w.history.marks) == 0 {
 		w.history.add(m)
-		w.full = m.start
 		return finding{}, nil
 	}
 	lower, settled := w.history.lower(w.cfg.Overlap)
@@ -188,10 +176,6 @@ func (w *watermarkWatcher) look(ctx context.Context) (finding, error) {
 	w.history.add(m)
 	if settled && !w.settled {
 		w.settled = true
-		found.whole = true
-	}
-	if w.cfg.FullPass > 0 && m.start.Sub(w.full) >= w.cfg.FullPass {
-		w.full = m.start
 		found.whole = true
 	}
 	return found, nil

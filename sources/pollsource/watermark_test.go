@@ -30,7 +30,7 @@ func TestWatermarkFindsKeys(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, db *bun.DB) {
 		c := newClock()
 		exec(t, db, numbered)
-		l := watch(t, watermark(db, &WatermarkConfig{Overlap: time.Minute, FullPass: -1}, c), items("items"))
+		l := watch(t, watermark(db, &WatermarkConfig{Overlap: time.Minute}, c), items("items"))
 		l.next() // of an empty table
 		c.advance(time.Second)
 		write(t, db, 1, c.now())
@@ -61,35 +61,11 @@ func TestWatermarkFindsKeys(t *testing.T) {
 	})
 }
 
-func TestWatermarkFullPass(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, db *bun.DB) {
-		c := newClock()
-		exec(t, db, numbered)
-		write(t, db, 1, c.now().Add(-time.Hour))
-		write(t, db, 2, c.now().Add(-time.Minute))
-		l := watch(t, watermark(db, &WatermarkConfig{Overlap: time.Second, FullPass: 10 * time.Minute}, c), items("items"))
-		l.next()
-		for range 10 {
-			c.advance(5 * time.Second)
-			l.next()
-		}
-		exec(t, db, `DELETE FROM items WHERE id = 1`)
-		c.advance(5 * time.Minute)
-		l.wantsQuiet()
-		c.advance(5 * time.Minute)
-		l.wants("*")
-		c.advance(9 * time.Minute)
-		l.wantsQuiet()
-		c.advance(time.Minute)
-		l.wants("*")
-	})
-}
-
 func TestWatermarkBeyondMaxRows(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, db *bun.DB) {
 		c := newClock()
 		exec(t, db, numbered)
-		l := watch(t, watermark(db, &WatermarkConfig{Overlap: time.Minute, FullPass: -1, MaxRows: 2}, c), items("items"))
+		l := watch(t, watermark(db, &WatermarkConfig{Overlap: time.Minute, MaxRows: 2}, c), items("items"))
 		l.next()
 		for id := range 3 {
 			write(t, db, id, c.now())
@@ -111,7 +87,7 @@ func TestWatermarkOfALateCommit(t *testing.T) {
 			t.Run(overlap.String(), func(t *testing.T) {
 				c := newClock()
 				exec(t, db, `DROP TABLE IF EXISTS items`, numbered)
-				l := watch(t, watermark(db, &WatermarkConfig{Overlap: overlap, FullPass: -1}, c), items("items"))
+				l := watch(t, watermark(db, &WatermarkConfig{Overlap: overlap}, c), items("items"))
 				l.next()
 				step := func() {
 					c.advance(5 * time.Second)
@@ -166,7 +142,7 @@ func TestWatermarkOfALateCommit(t *testing.T) {
 func TestWatermarkKnowsWhoRan(t *testing.T) {
 	db, c := openPostgres(t), newClock()
 	exec(t, db, numbered)
-	l := watch(t, watermark(db, &WatermarkConfig{Overlap: time.Second, FullPass: -1}, c), items("items"))
+	l := watch(t, watermark(db, &WatermarkConfig{Overlap: time.Second}, c), items("items"))
 	l.next()
 	for range 5 {
 		c.advance(time.Second)
@@ -196,7 +172,7 @@ func TestWatermarkOfWhatRanAtTheBegin(t *testing.T) {
 	write(t, tx, 1, c.now())
 	c.advance(time.Second)
 	write(t, db, 2, c.now())
-	l := watch(t, watermark(db, &WatermarkConfig{Overlap: time.Minute, FullPass: -1}, c), items("items"))
+	l := watch(t, watermark(db, &WatermarkConfig{Overlap: time.Minute}, c), items("items"))
 	l.next()
 	wholes := 0
 	look := func(times int) {
@@ -237,7 +213,7 @@ func TestWatermarkTypes(t *testing.T) {
 				name := "T of " + v.typ
 				exec(t, db, `CREATE TABLE "`+name+`" (id int PRIMARY KEY, "Updated At" `+v.typ+`)`,
 					`INSERT INTO "`+name+`" VALUES (1, `+v.low+`), (2, `+v.high+`), (3, NULL)`)
-				check := Watermark(db, "Updated At", &WatermarkConfig{FullPass: -1}).(*watermarkCheck)
+				check := Watermark(db, "Updated At", nil).(*watermarkCheck)
 				check.now = c.now
 				l := watch(t, check, items(name))
 				l.next()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
@@ -24,7 +25,9 @@ const DefaultMaxRows = 100_000
 //
 // What it compares is two polls. A row that others insert and delete between
 // them is seen by neither, and stays in a binding whose engine happened to read
-// it meanwhile, on another source's report. Put a slow [Every] beside it.
+// it meanwhile, because its key or the whole table was reported. The full pass
+// finds it, see Config.FullPass; beside polls that read every key one a minute
+// costs little.
 //
 // It scans the whole table at every poll, without sorting or sending more than
 // the keys, and remembers them: about 100 bytes a row. Of a table with more
@@ -51,6 +54,8 @@ func (c *xminCheck) validate() error {
 }
 
 func (*xminCheck) group(t core.Schema) string { return keyGroup(t) }
+
+func (*xminCheck) fullPass() time.Duration { return time.Minute }
 
 func (c *xminCheck) watch(t core.Schema) watcher {
 	maxRows := c.maxRows
