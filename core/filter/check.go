@@ -37,10 +37,22 @@ func Check(e Expr, kind func(column string) (value.Kind, bool)) error {
 	return errors.Join(c.errs...)
 }
 
+// CheckParameterized is as [Check], for an expression whose parameters have no
+// values yet.
+func CheckParameterized(e Expr, kind func(column string) (value.Kind, bool)) error {
+	c := checker{kind: kind, parameters: true}
+	if !isNil(e) {
+		c.check(e)
+	}
+	return errors.Join(c.errs...)
+}
+
 type checker struct {
 	kind    func(column string) (value.Kind, bool)
 	errs    []error
 	unknown []string // columns that have been reported
+
+	parameters bool // may stand for literals
 }
 
 func (c *checker) check(e Expr) {
@@ -83,6 +95,9 @@ func (c *checker) column(name string, literals ...any) {
 		return
 	}
 	for _, l := range literals {
+		if _, ok := l.(Parameter); ok && c.parameters {
+			continue
+		}
 		if _, err := convert(name, l, kind); err != nil {
 			c.errs = append(c.errs, err)
 		}
@@ -91,7 +106,13 @@ func (c *checker) column(name string, literals ...any) {
 
 // convert converts a literal to its column's kind.
 func convert(column string, literal any, kind value.Kind) (value.Value, error) {
-	v, err := value.Convert(literal, kind)
+	var v value.Value
+	var err error
+	if p, ok := literal.(Parameter); ok {
+		err = errUnbound(p)
+	} else {
+		v, err = value.Convert(literal, kind)
+	}
 	if err == nil && v.IsNull() {
 		err = errNilLiteral
 	}

@@ -76,6 +76,9 @@ func columnText(name string) string {
 // literalText writes the kind in front of the value, save for the kinds that
 // show: bool, int and text.
 func literalText(literal any) string {
+	if p, ok := literal.(Parameter); ok {
+		return "$" + strconv.Quote(p.Name)
+	}
 	v, err := value.Of(literal)
 	if err != nil {
 		return fmt.Sprintf("invalid(%T)", literal)
