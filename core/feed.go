@@ -28,6 +28,7 @@ type feed struct {
 	publishing sync.Mutex
 
 	wake  chan struct{} // capacity 1
+	pace  pace
 	tried chan struct{} // closed after the first batch, whether it succeeded or not
 
 	mu        sync.Mutex // guards what follows
@@ -217,10 +218,13 @@ func (f *feed) run(ctx context.Context) {
 			return
 		}
 		for f.hasWork() {
+			f.pause(ctx)
+			begun := time.Now()
 			err := f.batch(ctx)
 			if ctx.Err() != nil {
 				return
 			}
+			f.pace.ran(begun)
 			f.note(err)
 			tried()
 			if err == nil {
@@ -356,6 +360,7 @@ func (f *feed) prepare(ctx context.Context, views []*View) error {
 				return fmt.Errorf("preparing %s: %w", v.describe(), err)
 			}
 			f.prepared[id] = true
+			f.checkDependencies(ctx, v)
 		}
 		if v.current.Load() == nil {
 			// What the loader learned may make filters exact that were not.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/binderyhq/bindery/core/filter"
 )
@@ -30,6 +31,8 @@ type spec struct {
 	serializer  *serializer
 	columns     []string // nil: all
 	placeOfBind string
+	depends     []Table
+	minInterval time.Duration
 }
 
 // Where restricts the binding to the rows for which all the expressions are

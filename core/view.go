@@ -240,7 +240,7 @@ func (v *View) check() (*shape, []error) {
 	if err != nil {
 		return nil, append(errs, err)
 	}
-	if err := schema.check(); err != nil {
+	if err := errors.Join(schema.check(), v.spec.dependencies(&schema)); err != nil {
 		return nil, append(errs, err)
 	}
 	sh := &shape{schema: schema}
