@@ -236,19 +236,22 @@ func checkTree(t *rapid.T, n *node[int]) []*node[int] {
 		return nil
 	}
 	nodes := slices.Concat(checkTree(t, n.left), []*node[int]{n}, checkTree(t, n.right))
+	if n.leftLast != n.left.last() || n.rightLast != n.right.last() {
+		t.Fatal("a tree's last end is stale")
+	}
 	last := n.span.hi
 	for i, m := range nodes {
-		if i > 0 && nodes[i-1].span.compare(m.span) >= 0 {
+		if i > 0 && nodes[i-1].span.compare(&m.span) >= 0 {
 			t.Fatal("a tree is out of order")
 		}
 		if m != n && m.weight > n.weight {
 			t.Fatal("a tree is no heap")
 		}
-		if m.last.compare(last) > 0 {
-			last = m.last
+		if m.span.hi.compare(&last) > 0 {
+			last = m.span.hi
 		}
 	}
-	if n.last != last {
+	if n.last() != last {
 		t.Fatal("a tree's last end is wrong")
 	}
 	return nodes
