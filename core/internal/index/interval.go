@@ -48,7 +48,7 @@ type bound struct {
 }
 
 func (b *bound) compare(c *bound) int {
-	if b.infinite != c.infinite || b.infinite != 0 {
+	if b.infinite != c.infinite {
 		return cmp.Compare(b.infinite, c.infinite)
 	}
 	if order := value.Compare(b.value, c.value); order != 0 {
