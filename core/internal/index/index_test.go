@@ -366,7 +366,7 @@ func TestWays(t *testing.T) {
 		{filter.Or(equals("n", numbers(1, 1000))...), ranged, 1, []row{at(1000)}, []row{at(1001)}},
 		{filter.Or(append(equals("n", numbers(1, 1000)), filter.IsNull("n"))...), scanned, 1, []row{at(nil), at(7)}, nil},
 		{filter.Or(decades(maxEntries)...), ranged, maxEntries, []row{at(12)}, []row{at(17)}},
-		{filter.Or(decades(maxEntries+1)...), scanned, 1, []row{at(12), at(17)}, nil},
+		{filter.Or(decades(maxEntries + 1)...), scanned, 1, []row{at(12), at(17)}, nil},
 
 		{filter.Lt("n", 5), ranged, 1, []row{at(4)}, []row{at(5), at(nil)}},
 		{filter.Le("n", 5), ranged, 1, []row{at(5)}, []row{at(6), at(nil)}},
