@@ -38,6 +38,7 @@ func (a *postgresArena) follow(*bun.DB) []core.Source {
 }
 
 func TestConvergencePGSource(t *testing.T) {
+	t.Parallel() // mostly it waits
 	server := pgtest.Start(t)
 	t.Run("alone, others write", func(t *testing.T) {
 		a := newLogArena(t, server)
@@ -47,6 +48,7 @@ func TestConvergencePGSource(t *testing.T) {
 	})
 	t.Run("two nodes, hooks and log, others write", func(t *testing.T) {
 		a := newLogArena(t, server)
+		a.shorten()
 		for range 2 {
 			a.writeInProcess(a.addNode(a.openNode(a.network), func(db *bun.DB) []core.Source {
 				return append(hooksAlone(db), a.follow(db)...)

@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/uptrace/bun"
 
 	"github.com/binderyhq/bindery/core"
@@ -27,7 +28,8 @@ type postgresArena struct {
 // it is killed now and then.
 func newPostgresArena(t *testing.T, server *pgtest.Server) *postgresArena {
 	t.Helper()
-	a := &postgresArena{arena: newArena(t, "pgx", server.CreateDatabase(t)), proxy: newProxy(t, server.Addr())}
+	a := &postgresArena{arena: newArena(t, "pgx", server.CreateDatabase(t),
+		&pgconn.PgError{Severity: "ERROR", Code: "53100", Message: "could not write to a temporary file: No space left on device"}), proxy: newProxy(t, server.Addr())}
 	u, err := url.Parse(a.dsn)
 	must(t, err)
 	u.Host = a.proxy.addr()
@@ -63,25 +65,34 @@ func newPostgresArena(t *testing.T, server *pgtest.Server) *postgresArena {
 				a.pause(300)
 			}
 		}},
-		fault{"the network is cut", a.outage(refuse)},
-		fault{"the network is slow", a.outage(slow)},
-		fault{"the network swallows everything", a.outage(swallow)},
+		a.faultOf(a.outage("the network is cut", refuse), 300),
+		a.faultOf(a.outage("the network is slow", slow), 300),
+		a.faultOf(a.outage("the network swallows everything", swallow), 300),
+		a.faultOf(a.outage("the network loses answers", mute), 300),
+		a.faultOf(a.outage("the network holds requests back", hold), 300),
 	)
+	// Who writes gives up before these end: what was committed is not known.
+	a.last = append(a.last, a.outage("the network loses answers", mute), a.outage("the network holds requests back", hold))
 	return a
 }
 
-// outage returns a fault of the network.
-func (a *postgresArena) outage(m proxyMode) func() {
-	return func() {
-		a.proxy.set(m)
-		if m == refuse {
-			a.proxy.cut(true)
-		}
-		a.pause(300)
-		a.proxy.set(through)
-		if a.rnd.IntN(2) == 0 {
-			a.proxy.cut(false) // otherwise who waits for an answer waits on
-		}
+// outage returns an outage of the network.
+func (a *postgresArena) outage(name string, m proxyMode) outage {
+	return outage{
+		name: name,
+		begin: func() {
+			a.proxy.set(m)
+			if m == refuse {
+				a.proxy.cut(true)
+			}
+		},
+		end: func() {
+			a.proxy.set(through)
+			// Otherwise who waits for an answer waits on. In the end nobody does.
+			if a.ending || a.rnd.IntN(2) == 0 {
+				a.proxy.cut(false)
+			}
+		},
 	}
 }
 
@@ -95,6 +106,7 @@ func hooksAndXMin(db *bun.DB) []core.Source {
 }
 
 func TestConvergencePostgres(t *testing.T) {
+	t.Parallel() // mostly it waits
 	server := pgtest.Start(t)
 	t.Run("hooks", func(t *testing.T) {
 		a := newPostgresArena(t, server)
@@ -103,12 +115,14 @@ func TestConvergencePostgres(t *testing.T) {
 	})
 	t.Run("hooks and poll, others write", func(t *testing.T) {
 		a := newPostgresArena(t, server)
+		a.shorten()
 		a.writeInProcess(a.addNode(a.openNode(a.network), hooksAndXMin))
 		a.writeOutside()
 		a.run()
 	})
 	t.Run("two nodes, hooks and poll, poll alone", func(t *testing.T) {
 		a := newPostgresArena(t, server)
+		a.shorten()
 		a.writeInProcess(a.addNode(a.openNode(a.network), hooksAndXMin))
 		a.writeInProcess(a.addNode(a.openNode(a.network), func(*bun.DB) []core.Source {
 			return []core.Source{pollsource.Every(often)}

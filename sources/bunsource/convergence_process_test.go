@@ -24,8 +24,9 @@ func TestConvergenceProcess(t *testing.T) {
 	seed, err := strconv.ParseUint(spec[2], 10, 64)
 	must(t, err)
 	db := openPlain(t, spec[0], spec[1])
-	group := writers{stop: make(chan struct{})}
-	group.start(db, true, seed, 1)
+	var group writers
+	group.add(db, true, seed, 1)
+	group.begin()
 	fmt.Println("writing")
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	group.end()

@@ -1,7 +1,6 @@
 package bunsource_test
 
 import (
-	"io"
 	"net"
 	"sync"
 	"testing"
@@ -17,6 +16,7 @@ type proxy struct {
 
 	mu    sync.Mutex // guards what follows
 	mode  proxyMode
+	moved *sync.Cond // the mode has
 	conns map[*proxied]struct{}
 }
 
@@ -27,6 +27,8 @@ const (
 	slow              // each chunk takes slowChunk
 	refuse            // connections are closed as soon as they are made
 	swallow           // what is sent is lost, and nobody is told
+	mute              // what the server sends is lost: it does as it is told, and nobody knows
+	hold              // what is sent to the server arrives when the mode ends, even if the client has gone
 )
 
 const slowChunk = 10 * time.Millisecond
@@ -48,6 +50,7 @@ func newProxy(t testing.TB, target string) *proxy {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	p := &proxy{listener: l, target: target, conns: make(map[*proxied]struct{})}
+	p.moved = sync.NewCond(&p.mu)
 	p.wg.Go(p.accept)
 	t.Cleanup(func() {
 		_ = l.Close()
@@ -64,6 +67,7 @@ func (p *proxy) set(m proxyMode) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.mode = m
+	p.moved.Broadcast()
 }
 
 // cut closes all connections, or those that are dead.
@@ -111,14 +115,17 @@ func (p *proxy) serve(client net.Conn) {
 }
 
 // pump transports one direction. The end of one direction ends the connection.
-func (p *proxy) pump(c *proxied, to io.Writer, from io.Reader) {
+func (p *proxy) pump(c *proxied, to, from net.Conn) {
 	defer c.close()
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
 		p.mu.Lock()
+		for p.mode == hold && from == c.client {
+			p.moved.Wait()
+		}
 		mode := p.mode
-		c.dead = c.dead || mode == swallow
+		c.dead = c.dead || mode == swallow || mode == mute && from == c.server
 		dead := c.dead
 		p.mu.Unlock()
 		if !dead && n > 0 {

@@ -1,6 +1,8 @@
 package bunsource_test
 
 import (
+	"database/sql/driver"
+	"errors"
 	"path/filepath"
 	"testing"
 	"time"
@@ -18,7 +20,7 @@ func newSQLiteArena(t *testing.T, journal, busy string) *arena {
 	t.Helper()
 	dsn := "file:" + filepath.Join(t.TempDir(), "test.db") + "?_pragma=busy_timeout(" + busy + ")&_pragma=journal_mode(" + journal +
 		")&_pragma=synchronous(OFF)&_txlock=immediate"
-	a := newArena(t, "sqlite", dsn)
+	a := newArena(t, "sqlite", dsn, errors.New("database or disk is full (13)"))
 	locked := func(begin string) func() {
 		return func() {
 			conn, err := a.plain.DB.Conn(t.Context())
@@ -49,8 +51,13 @@ func newSQLiteArena(t *testing.T, journal, busy string) *arena {
 // openNode opens a handle of the database whose commits are seen.
 func (a *arena) openNode(dsn string) *bun.DB {
 	a.t.Helper()
-	db, err := bunsource.Open(a.driver, dsn, dialectOf(a.driver))
-	must(a.t, err)
+	return a.openConnector(connectorOf(a.t, a.driver, dsn))
+}
+
+// openConnector opens a handle whose reads fail when those of the arena do.
+func (a *arena) openConnector(c driver.Connector) *bun.DB {
+	a.t.Helper()
+	db := bunsource.OpenConnector(&brittleConnector{Connector: c, disk: &a.disk}, dialectOf(a.driver))
 	db.SetMaxOpenConns(6)
 	a.t.Cleanup(func() { must(a.t, db.Close()) })
 	return db
@@ -60,15 +67,15 @@ func (a *arena) openNode(dsn string) *bun.DB {
 // without.
 func (a *arena) writeInProcess(n *node) {
 	number := uint64(1 + 10*len(a.nodes))
-	a.group.start(n.db, false, a.seed, number)
-	a.group.start(n.db, false, a.seed, number+1)
-	a.group.start(n.db, true, a.seed, number+2)
+	a.group.add(n.db, false, a.seed, number)
+	a.group.add(n.db, false, a.seed, number+1)
+	a.group.add(n.db, true, a.seed, number+2)
 }
 
 // writeOutside lets others write, who know nothing of Bindery: in this process,
 // and in another.
 func (a *arena) writeOutside() {
-	a.group.start(a.plain, true, a.seed, 5)
+	a.group.add(a.plain, true, a.seed, 5)
 	a.startProcess()
 }
 
@@ -80,6 +87,7 @@ func hooksAlone(db *bun.DB) []core.Source {
 const often = 20 * time.Millisecond
 
 func TestConvergenceSQLite(t *testing.T) {
+	t.Parallel() // mostly it waits
 	for _, journal := range []string{"WAL", "DELETE"} {
 		t.Run("hooks, journal "+journal, func(t *testing.T) {
 			a := newSQLiteArena(t, journal, "50")

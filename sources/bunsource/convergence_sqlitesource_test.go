@@ -4,10 +4,8 @@ import (
 	"testing"
 
 	"github.com/uptrace/bun"
-	"github.com/uptrace/bun/dialect/sqlitedialect"
 
 	"github.com/binderyhq/bindery/core"
-	"github.com/binderyhq/bindery/sources/bunsource"
 	"github.com/binderyhq/bindery/sources/sqlitesource"
 )
 
@@ -17,15 +15,13 @@ func (a *arena) addSQLiteNode(cfg *sqlitesource.Config, more func(*bun.DB) []cor
 	a.t.Helper()
 	source, err := sqlitesource.New(a.dsn, cfg)
 	must(a.t, err)
-	db := bunsource.OpenConnector(source.Connector(), sqlitedialect.New())
-	db.SetMaxOpenConns(6)
-	a.t.Cleanup(func() { must(a.t, db.Close()) })
-	return a.addNode(db, func(db *bun.DB) []core.Source { return append(more(db), source) })
+	return a.addNode(a.openConnector(source.Connector()), func(db *bun.DB) []core.Source { return append(more(db), source) })
 }
 
 func nothingElse(*bun.DB) []core.Source { return nil }
 
 func TestConvergenceSQLiteSource(t *testing.T) {
+	t.Parallel() // mostly it waits
 	t.Run("alone", func(t *testing.T) {
 		a := newSQLiteArena(t, "WAL", "50")
 		a.writeInProcess(a.addSQLiteNode(&sqlitesource.Config{Interval: -1}, nothingElse))

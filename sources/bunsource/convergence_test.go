@@ -6,9 +6,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -26,12 +26,16 @@ var (
 	convergenceSeed     = flag.Uint64("convergence.seed", 0, "the seed of writes and faults; 0 draws one")
 )
 
+// settleTime is how long bindings may take until they show it all. Sources that
+// failed often wait up to half a minute before they try again.
+const settleTime = 3 * time.Minute
+
 // arena is one run of the harness: a database, the nodes that bind it, those
 // who write to it, and what can break. What is written and what breaks, and in
 // which order, follows from the seed; how it all interleaves is the machine's.
 //
 // Whatever happens, in the end every binding of every node is to show what its
-// query finds.
+// query finds, and on every node under the same token.
 type arena struct {
 	t           *testing.T
 	rnd         *rand.Rand
@@ -44,8 +48,16 @@ type arena struct {
 	// there is one.
 	group writers
 	other *process
-	// faults are what may happen, by name.
+	// faults are what may happen.
 	faults []fault
+	// last are outages in whose midst all writing ends: what is missed then,
+	// nobody writes again.
+	last   []outage
+	ending bool
+	// disk is the one of the database, as those see it who read.
+	disk fullDisk
+	// log is what the registries say.
+	log *tail
 	// skew is added to the clock of the nodes, in nanoseconds.
 	skew atomic.Int64
 }
@@ -54,6 +66,21 @@ type arena struct {
 type fault struct {
 	name  string
 	wreak func()
+}
+
+// outage is a fault that lasts as long as one likes.
+type outage struct {
+	name       string
+	begin, end func()
+}
+
+// faultOf returns an outage of up to so many milliseconds.
+func (a *arena) faultOf(o outage, ms int) fault {
+	return fault{o.name, func() {
+		o.begin()
+		a.pause(ms)
+		o.end()
+	}}
 }
 
 // node is a program with a registry of its own.
@@ -95,8 +122,16 @@ func bind[T any](db *bun.DB, name string, query func(*bun.SelectQuery) *bun.Sele
 	}}
 }
 
-// newArena makes the tables. Combinations add nodes, writers and faults.
-func newArena(t *testing.T, driverName, dsn string) *arena {
+// shorten keeps one of the last outages, where more sources than one make good
+// what is missed.
+func (a *arena) shorten() {
+	i := a.rnd.IntN(len(a.last))
+	a.last = a.last[i : i+1]
+}
+
+// newArena makes the tables. Combinations add nodes, writers and faults. full is
+// what the database says when the disk is full.
+func newArena(t *testing.T, driverName, dsn string, full error) *arena {
 	t.Helper()
 	seed := *convergenceSeed
 	if seed == 0 {
@@ -105,8 +140,16 @@ func newArena(t *testing.T, driverName, dsn string) *arena {
 	t.Logf("to run it again: -run '^%s$' -convergence.seed=%d -convergence.duration=%v", t.Name(), seed, *convergenceDuration)
 	a := &arena{
 		t: t, rnd: rand.New(rand.NewPCG(seed, 0)), seed: seed, driver: driverName, dsn: dsn,
-		plain: openPlain(t, driverName, dsn), group: writers{stop: make(chan struct{})},
+		plain: openPlain(t, driverName, dsn), disk: fullDisk{err: full}, log: &tail{},
 	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the registries said:\n%s", a.log)
+		}
+	})
+	reads := outage{"the disk is full for who reads", func() { a.disk.full.Store(true) }, func() { a.disk.full.Store(false) }}
+	a.faults = append(a.faults, a.faultOf(reads, 300))
+	a.last = append(a.last, reads)
 	for _, model := range []any{(*thing)(nil), (*part)(nil)} {
 		_, err := a.plain.NewCreateTable().Model(model).Exec(t.Context())
 		must(t, err)
@@ -139,7 +182,7 @@ func (n *node) start() {
 		bind[part](n.db, "parts", func(q *bun.SelectQuery) *bun.SelectQuery { return q.Order("thing", "code") }),
 	}
 	n.reg = core.Config{
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), LoadWait: -1, WatchWait: -1, ReadTimeout: 2 * time.Second,
+		Logger: slog.New(slog.NewTextHandler(n.arena.log, nil)), LoadWait: -1, WatchWait: -1, ReadTimeout: 2 * time.Second,
 		Now: func() time.Time { return time.Now().Add(time.Duration(n.arena.skew.Load())) },
 	}.NewRegistry()
 	for _, b := range n.bound {
@@ -173,53 +216,81 @@ func (a *arena) startProcess() {
 	a.other = startProcess(a.t, a.driver, a.dsn, a.rnd.Uint64())
 }
 
-// run lets faults happen for a while, one at a time, then has everything end
-// and waits until the bindings show what their queries find.
+// run lets faults happen for a while, one at a time, and has everything end in
+// the midst of each of the last ones. Every time it then waits until the
+// bindings show what their queries find.
 func (a *arena) run() {
 	t := a.t
 	t.Helper()
-	a.faults = append(a.faults,
-		fault{"a node restarts", func() {
-			n := a.nodes[a.rnd.IntN(len(a.nodes))]
-			n.stop()
-			n.start()
-		}},
-		fault{"the clock jumps", func() { a.skew.Store(int64(time.Hour) * (a.rnd.Int64N(100) - 50)) }},
-	)
+	a.faults = append(a.faults, fault{"the clock jumps", func() { a.skew.Store(int64(time.Hour) * (a.rnd.Int64N(100) - 50)) }})
 	if a.other != nil {
 		a.faults = append(a.faults, fault{"the other process is killed", a.startProcess})
 	}
+	a.group.begin()
 	happened := make(map[string]int)
-	for begun := time.Now(); time.Since(begun) < *convergenceDuration; {
-		a.pause(200)
-		f := a.faults[a.rnd.IntN(len(a.faults))]
-		f.wreak()
-		happened[f.name]++
+	happen := func(faults []fault) {
+		for begun := time.Now(); time.Since(begun) < *convergenceDuration/2; {
+			a.pause(200)
+			f := faults[a.rnd.IntN(len(faults))]
+			f.wreak()
+			happened[f.name]++
+		}
 	}
-	a.group.end()
-	if a.other != nil {
-		a.other.kill()
+	happen(append(slices.Clip(a.faults), fault{"a node restarts", func() {
+		n := a.nodes[a.rnd.IntN(len(a.nodes))]
+		n.stop()
+		n.start()
+	}}))
+	// From here on nothing makes good what is missed: neither reports of whole
+	// tables, as far as it is up to the writers, nor a node that begins anew.
+	a.group.keyed.Store(true)
+	happen(a.faults)
+	a.ending = true
+	for i, o := range a.last {
+		if i > 0 {
+			a.group.begin()
+		}
+		a.pause(50)
+		o.begin()
+		a.pause(50)
+		a.group.end()
+		if a.other != nil {
+			a.other.kill()
+		}
+		o.end()
+		happened[o.name]++
+		a.settle()
 	}
-	t.Logf("%d transactions, %d failed; %v", a.group.counts.made.Load(), a.group.counts.failed.Load(), happened)
-	if a.group.counts.made.Load() == 0 {
+	t.Logf("%d transactions, %d failed; %v", a.group.made.Load(), a.group.failed.Load(), happened)
+	if a.group.made.Load() == 0 {
 		t.Error("nothing was written")
 	}
 	for i, n := range a.nodes {
+		t.Logf("node %d: feeds %+v", i, n.reg.Feeds())
+		for _, s := range n.reg.Sources() {
+			t.Logf("node %d: source %s: %d reports, %d failures, found %d", i, s.Name, s.Reports, s.Failures, s.Found)
+		}
+	}
+}
+
+// settle waits until all bindings show what their queries find. Nobody writes.
+func (a *arena) settle() {
+	a.t.Helper()
+	for i, n := range a.nodes {
 		for j, b := range n.bound {
 			what := fmt.Sprintf("node %d, binding %q", i, b.view.Name())
-			eventually(t, what, func() error { return a.converged(b, n.replicas[j]) })
-			eventually(t, what+" verifies", func() error { return a.verified(b) })
+			within(a.t, settleTime, what, func() error { return a.converged(b, n.replicas[j]) })
+			within(a.t, settleTime, what+" verifies", func() error { return a.verified(b) })
+			if token, other := b.view.Version().Token, a.nodes[0].bound[j].view.Version().Token; token != other {
+				a.t.Errorf("%s has version %s, on node 0 %s", what, token, other)
+			}
 		}
-		eventually(t, fmt.Sprintf("node %d is ready", i), func() error {
+		within(a.t, settleTime, fmt.Sprintf("node %d is ready", i), func() error {
 			if r := n.reg.Ready(); !r.Ready || len(r.Stale) > 0 {
 				return fmt.Errorf("%+v; sources: %+v", r, n.reg.Sources())
 			}
 			return nil
 		})
-		t.Logf("node %d: feeds %+v", i, n.reg.Feeds())
-		for _, s := range n.reg.Sources() {
-			t.Logf("node %d: source %s: %d reports, %d failures, found %d", i, s.Name, s.Reports, s.Failures, s.Found)
-		}
 	}
 }
 
@@ -269,3 +340,28 @@ func (a *arena) verified(b bound) error {
 
 // pause waits for up to so many milliseconds.
 func (a *arena) pause(ms int) { time.Sleep(time.Duration(1+a.rnd.IntN(ms)) * time.Millisecond) }
+
+// tail keeps the end of what is written to it.
+type tail struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+const tailLength = 1 << 16
+
+// Write implements [io.Writer].
+func (l *tail) Write(text []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, text...)
+	if n := len(l.text); n > 2*tailLength {
+		l.text = append(l.text[:0], l.text[n-tailLength:]...)
+	}
+	return len(text), nil
+}
+
+func (l *tail) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.text)
+}

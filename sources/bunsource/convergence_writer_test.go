@@ -32,7 +32,7 @@ type part struct {
 }
 
 const (
-	things  = 40
+	things  = 300
 	shelves = 4
 	// writeTimeout bounds a transaction, so that a network that swallows
 	// everything does not hold the writer.
@@ -44,12 +44,18 @@ const (
 type randomWriter struct {
 	db *bun.DB
 	// plain writes through the *sql.DB inside of db, in SQL text.
-	plain  bool
-	rnd    *rand.Rand
-	counts *writeCounts
+	plain bool
+	rnd   *rand.Rand
+	*writeControl
 }
 
-type writeCounts struct{ made, failed atomic.Int64 }
+// writeControl is what the writers of a group share.
+type writeControl struct {
+	made, failed atomic.Int64
+	// keyed has all writes be by key: a report of a whole table would make
+	// good what was missed before.
+	keyed atomic.Bool
+}
 
 // run writes until stop is closed.
 func (w *randomWriter) run(stop <-chan struct{}) {
@@ -64,9 +70,9 @@ func (w *randomWriter) run(stop <-chan struct{}) {
 		cancel()
 		failed := err != nil && !errors.Is(err, errUndo)
 		if failed {
-			w.counts.failed.Add(1)
+			w.failed.Add(1)
 		} else {
-			w.counts.made.Add(1)
+			w.made.Add(1)
 		}
 		if failed || w.rnd.IntN(8) == 0 { // what has failed is likely to fail again
 			select {
@@ -125,7 +131,11 @@ func (w *randomWriter) part() *part {
 // write makes one write with Bun.
 func (w *randomWriter) write(ctx context.Context, db bun.IDB) error {
 	var err error
-	switch w.rnd.IntN(10) {
+	kind := w.rnd.IntN(10)
+	if w.keyed.Load() {
+		kind = []int{0, 2, 3, 6, 9}[kind/2]
+	}
+	switch kind {
 	case 0, 1:
 		_, err = db.NewInsert().Model(w.thing()).On("CONFLICT (id) DO UPDATE").
 			Set("shelf = EXCLUDED.shelf").Set("name = EXCLUDED.name").Set("price = EXCLUDED.price").Exec(ctx)
@@ -156,7 +166,11 @@ func (w *randomWriter) write(ctx context.Context, db bun.IDB) error {
 // text returns a write as SQL text.
 func (w *randomWriter) text() string {
 	t, p := w.thing(), w.part()
-	switch w.rnd.IntN(8) {
+	kind := w.rnd.IntN(8)
+	if w.keyed.Load() {
+		kind = []int{0, 1, 3, 6}[kind/2]
+	}
+	switch kind {
 	case 0:
 		return fmt.Sprintf(`INSERT INTO things (id, shelf, name, price) VALUES (%d, %d, '%s', %d) ON CONFLICT (id) DO UPDATE SET price = EXCLUDED.price`, t.ID, t.Shelf, t.Name, t.Price)
 	case 1:
@@ -176,20 +190,30 @@ func (w *randomWriter) text() string {
 	}
 }
 
-// writers are a group of random writers.
+// writers are a group of random writers. They begin and end together, any
+// number of times.
 type writers struct {
-	counts writeCounts
-	stop   chan struct{}
-	wg     sync.WaitGroup
+	writeControl
+	members []*randomWriter
+	stop    chan struct{}
+	wg      sync.WaitGroup
 }
 
-// start adds a writer with a random source of its own.
-func (g *writers) start(db *bun.DB, plain bool, seed, number uint64) {
-	w := &randomWriter{db: db, plain: plain, rnd: rand.New(rand.NewPCG(seed, number)), counts: &g.counts}
-	g.wg.Go(func() { w.run(g.stop) })
+// add adds a writer with a random source of its own, before the next begin.
+func (g *writers) add(db *bun.DB, plain bool, seed, number uint64) {
+	g.members = append(g.members, &randomWriter{
+		db: db, plain: plain, rnd: rand.New(rand.NewPCG(seed, number)), writeControl: &g.writeControl,
+	})
 }
 
-// end stops all writers and waits for them.
+func (g *writers) begin() {
+	g.stop = make(chan struct{})
+	for _, w := range g.members {
+		g.wg.Go(func() { w.run(g.stop) })
+	}
+}
+
+// end stops all writers and waits until each has ended what it was about.
 func (g *writers) end() {
 	close(g.stop)
 	g.wg.Wait()
