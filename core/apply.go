@@ -15,9 +15,10 @@ import (
 // candidate is a row as read, before it is known which bindings hold it. It is
 // shared by the bindings of one loader.
 type candidate struct {
-	key  Key
-	row  any
-	json []byte
+	key   Key
+	row   any
+	json  []byte     // as the zero encoder makes it; nil: not yet made
+	shown []encoding // by other encoders
 }
 
 // candidates turns rows as a loader returned them into candidates.
@@ -31,18 +32,6 @@ func (sh *shape) candidates(r reader, rows []any) ([]candidate, error) {
 		out[i] = candidate{key: key, row: row}
 	}
 	return out, nil
-}
-
-// encoded returns the row's JSON, made on first use.
-func (c *candidate) encoded(r reader) ([]byte, error) {
-	if c.json == nil {
-		b, err := r.encode(c.row)
-		if err != nil {
-			return nil, fmt.Errorf("encoding row %q: %w", c.key, err)
-		}
-		c.json = b
-	}
-	return c.json, nil
 }
 
 // matcher returns the test for membership that is made in memory.
@@ -101,7 +90,7 @@ func (v *View) begin(sh *shape, from *Snapshot, now time.Time) *transition {
 // put makes the row part of the snapshot.
 func (t *transition) put(c *candidate) error {
 	r := t.v.read
-	js, err := c.encoded(r)
+	js, err := c.encoded(r, t.sh.enc)
 	if err != nil {
 		return err
 	}

@@ -80,7 +80,7 @@ func credit(moves []move, covered work) {
 		each(e.Updated)
 		each(e.Deleted)
 		for _, a := range m.how.audits {
-			a.busy = covered.whole
+			a.busy = covered.whole && e.Len() > 0 // nothing that differs is an answer
 			a.drift = Drift{
 				Missing:   unreported(e.Created, covered),
 				Extra:     unreported(e.Deleted, covered),

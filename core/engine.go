@@ -22,13 +22,15 @@ type engine struct {
 	mu        sync.Mutex // guards what follows
 	feeds     map[Table]*feedRun
 	order     []Table         // of the feeds, as they came
-	changed   chan struct{}   // closed when feeds come or go, then replaced
+	routes    routes          // to the feeds
+	changed   chan struct{}   // closed when routes come or go, then replaced
 	sources   []*sourceRun    // fixed at Start
 	observers []namedObserver // fixed at Start
 }
 
 type feedRun struct {
 	*feed
+	hears  map[Table]int // the tables whose changes concern it, and how many bindings say so
 	cancel context.CancelFunc
 	done   chan struct{}
 }
@@ -44,6 +46,7 @@ func newEngine(cfg Config) *engine {
 		log:     cfg.Logger,
 		now:     cfg.Now,
 		feeds:   make(map[Table]*feedRun),
+		routes:  routes{feeds: make(map[Table][]*feedRun)},
 		changed: make(chan struct{}),
 	}
 	e.ctx, e.cancel = context.WithCancelCause(context.Background())
@@ -58,13 +61,14 @@ func (e *engine) attach(v *View) {
 	defer e.mu.Unlock()
 	run := e.feeds[table]
 	if run == nil {
-		run = &feedRun{feed: newFeed(e, table), done: make(chan struct{})}
+		run = &feedRun{feed: newFeed(e, table), hears: make(map[Table]int), done: make(chan struct{})}
 		e.feeds[table] = run
 		e.order = append(e.order, table)
-		close(e.changed)
-		e.changed = make(chan struct{})
 	}
 	run.addView(v)
+	if e.routes.add(run, v) {
+		e.tellLocked()
+	}
 }
 
 // load starts the feeds that do not run yet and has the bindings read.
@@ -97,7 +101,15 @@ func (e *engine) detach(ctx context.Context, v *View) error {
 	e.mu.Lock()
 	table := v.Schema().Table
 	run := e.feeds[table]
-	if run == nil || !run.removeView(v) {
+	if run == nil {
+		e.mu.Unlock()
+		return nil
+	}
+	empty := run.removeView(v)
+	if e.routes.remove(run, v) {
+		e.tellLocked()
+	}
+	if !empty {
 		e.mu.Unlock()
 		return nil
 	}
@@ -108,8 +120,6 @@ func (e *engine) detach(ctx context.Context, v *View) error {
 			break
 		}
 	}
-	close(e.changed)
-	e.changed = make(chan struct{})
 	e.mu.Unlock()
 	run.cancel()
 	select {
@@ -131,34 +141,30 @@ func (e *engine) running() []*feed {
 	return fs
 }
 
-// matching returns the feeds that a change of the table concerns.
-func (e *engine) matching(t Table) []*feed {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if t.Name != "" {
-		if run := e.feeds[t]; run != nil {
-			return []*feed{run.feed}
-		}
-		return nil
-	}
-	var fs []*feed
-	for _, table := range e.order {
-		if table.Database == t.Database && (t.Schema == "" || t.Schema == table.Schema) {
-			fs = append(fs, e.feeds[table].feed)
-		}
-	}
-	return fs
+// tellLocked tells the sources that what is bound has changed.
+func (e *engine) tellLocked() {
+	close(e.changed)
+	e.changed = make(chan struct{})
 }
 
-// watched reports whether every source that covers the table is watching (or
-// none covers it at all), since when that is so or is not, and if not, why.
+// matching returns the feeds that a change of the table concerns.
+func (e *engine) matching(t Table) []route {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.routes.of(t)
+}
+
+// watched reports whether every source that covers one of the tables that the
+// feed of table t hears of is watching (or none covers any), since when that is
+// so or is not, and if not, why.
 func (e *engine) watched(t Table) (ok bool, since time.Time, why error) {
+	hears := e.hears(t)
 	e.mu.Lock()
 	sources := e.sources
 	e.mu.Unlock()
 	ok = true
 	for _, s := range sources {
-		if !s.covers(t) {
+		if !s.coversAny(hears) {
 			continue
 		}
 		watching, at, err := s.state()
@@ -173,11 +179,18 @@ func (e *engine) watched(t Table) (ok bool, since time.Time, why error) {
 }
 
 // following returns the sources that follow the table's database and are
-// watching.
+// watching. A feed whose every read is of everything need not catch up with
+// any: it never reads a part of a commit.
 func (e *engine) following(t Table) []Following {
 	e.mu.Lock()
 	sources := e.sources
+	run := e.feeds[t]
 	e.mu.Unlock()
+	if run != nil {
+		if derived, _ := run.pace.now(); derived {
+			return nil
+		}
+	}
 	var fs []Following
 	for _, s := range sources {
 		if s.follows == nil || !s.covers(t) {

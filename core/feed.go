@@ -28,6 +28,7 @@ type feed struct {
 	publishing sync.Mutex
 
 	wake  chan struct{} // capacity 1
+	pace  pace
 	tried chan struct{} // closed after the first batch, whether it succeeded or not
 
 	mu        sync.Mutex // guards what follows
@@ -217,10 +218,13 @@ func (f *feed) run(ctx context.Context) {
 			return
 		}
 		for f.hasWork() {
+			f.pause(ctx)
+			begun := time.Now()
 			err := f.batch(ctx)
 			if ctx.Err() != nil {
 				return
 			}
+			f.pace.ran(begun)
 			f.note(err)
 			tried()
 			if err == nil {

@@ -1,8 +1,11 @@
 package core
 
 import (
+	"errors"
 	"fmt"
+	"reflect"
 	"strings"
+	"time"
 
 	"github.com/binderyhq/bindery/core/filter"
 )
@@ -25,7 +28,11 @@ type spec struct {
 	mayLeave    bool
 	matchNeeded bool
 	problems    []error
+	serializer  *serializer
+	columns     []string // nil: all
 	placeOfBind string
+	depends     []Table
+	minInterval time.Duration
 }
 
 // Where restricts the binding to the rows for which all the expressions are
@@ -85,6 +92,56 @@ func Limit(n int) Option {
 			s.problems = append(s.problems, fmt.Errorf("limit %d: must be at least 1", n))
 		}
 		s.limit = n
+	}
+}
+
+// Serialize shows clients the result of the function, encoded by encoding/json,
+// in place of the row. Go code still gets the row.
+//
+// The function is given nothing but the row, and its result must depend on
+// nothing else: it is called once for a row that was read, and everyone is
+// shown the result. A change that the result does not show is no event and
+// leaves the version alone. The function may be called concurrently and must not
+// modify what the row refers to. A panic of its is an error of the read or
+// write that needed the row.
+//
+// Clients tell rows apart by their keys, which messages of deletes and URLs name
+// anyway: so the result should show the key columns under the names that they
+// have in the model's JSON. Bodies of writes are in the model's JSON, not in the
+// result's.
+//
+// T is the type of the binding's rows. One Option used for several bindings of
+// a loader encodes a row once for all of them.
+func Serialize[T, V any](show func(row T) V) Option {
+	if show == nil {
+		return func(s *spec) { s.problems = append(s.problems, errors.New("Serialize: its function is nil")) }
+	}
+	ser := &serializer{takes: reflect.TypeFor[T](), show: func(row any) any { return show(*row.(*T)) }}
+	return func(s *spec) {
+		if s.serializer != nil {
+			s.problems = append(s.problems, errors.New("Serialize is given twice"))
+		}
+		s.serializer = ser
+	}
+}
+
+// Columns shows clients these columns, named as in the database, and nothing
+// else of the rows' JSON: what is no column, such as related rows, is left out
+// too. Go code still gets the whole row. A change in columns that are not shown
+// is no event and leaves the version alone, unless it moves a row in the order.
+//
+// The key columns must be among them, since clients tell rows apart by their
+// keys. The order of the names does not matter. Several Columns options add up.
+//
+// In a writable binding, clients write the columns that they see. A replacement
+// leaves the others as they are; an insert leaves them to the database, and is
+// refused where one of them may not be NULL and has no default.
+func Columns(columns ...string) Option {
+	return func(s *spec) {
+		if len(columns) == 0 {
+			s.problems = append(s.problems, errors.New("Columns names no column"))
+		}
+		s.columns = append(s.columns, columns...)
 	}
 }
 

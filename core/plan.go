@@ -161,7 +161,7 @@ func (v *View) advance(r plannedRead, found []candidate, byKey map[Key]*candidat
 		for i := range found {
 			if match(found[i].row) {
 				// Encode before copying, so that bindings share the bytes.
-				if _, err := found[i].encoded(v.read); err != nil {
+				if _, err := found[i].encoded(v.read, sh.enc); err != nil {
 					return nil, err
 				}
 				all = append(all, found[i])

@@ -1,11 +1,10 @@
 package core
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"runtime/debug"
 
 	"github.com/binderyhq/bindery/core/value"
@@ -20,12 +19,15 @@ type reader interface {
 	load(ctx context.Context, keys []Key) ([]any, error)
 	query(ctx context.Context, q Query) ([]any, error)
 	value(row any, column int) value.Value
+	// encode makes a row's JSON, by the model's own JSON tags.
 	encode(row any) ([]byte, error)
 	prepare(ctx context.Context) error
 	snapshotter() Snapshotter
 	writer() writer // nil when the loader does not write
 	// typeName names T, for version tokens and errors.
 	typeName() string
+	// rowType is T.
+	rowType() reflect.Type
 }
 
 type typedReader[T any] struct{ Loader[T] }
@@ -33,6 +35,8 @@ type typedReader[T any] struct{ Loader[T] }
 func (r *typedReader[T]) identity() any { return r.Loader }
 
 func (r *typedReader[T]) typeName() string { return fmt.Sprintf("%T", *new(T)) }
+
+func (r *typedReader[T]) rowType() reflect.Type { return reflect.TypeFor[T]() }
 
 func (r *typedReader[T]) schema() (Schema, error) { return r.Loader.Schema() }
 
@@ -59,17 +63,7 @@ func (r *typedReader[T]) value(row any, column int) value.Value {
 	return r.Loader.Value(row.(*T), column)
 }
 
-// encode makes a row's JSON, by the model's own JSON tags. It is served as JSON
-// and not put into pages, so <, > and & stay what they are.
-func (r *typedReader[T]) encode(row any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(row); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
+func (r *typedReader[T]) encode(row any) ([]byte, error) { return encodeJSON(row) }
 
 func (r *typedReader[T]) prepare(ctx context.Context) error {
 	p, ok := r.Loader.(Preparer)

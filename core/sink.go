@@ -1,5 +1,7 @@
 package core
 
+import "slices"
+
 // sink is what one source reports to.
 type sink struct {
 	run *sourceRun
@@ -9,22 +11,8 @@ var _ Sink = (*sink)(nil)
 
 // Tables implements [Sink].
 func (s *sink) Tables() ([]Schema, <-chan struct{}) {
-	e := s.run.eng
-	e.mu.Lock()
-	changed := e.changed
-	e.mu.Unlock()
-	var schemas []Schema
-	for _, f := range e.running() {
-		if !s.run.covers(f.table) {
-			continue
-		}
-		f.mu.Lock()
-		if len(f.views) > 0 {
-			schemas = append(schemas, f.views[0].Schema())
-		}
-		f.mu.Unlock()
-	}
-	return schemas, changed
+	schemas, changed := s.run.eng.heard()
+	return slices.DeleteFunc(schemas, func(sc Schema) bool { return !s.run.covers(sc.Table) }), changed
 }
 
 // Report implements [Sink].
@@ -34,12 +22,21 @@ func (s *sink) report(changes []Change) receipt {
 	s.run.reports.Add(1)
 	var r receipt
 	for _, c := range changes {
-		for _, f := range s.run.eng.matching(c.Table) {
+		for _, to := range s.run.eng.matching(c.Table) {
 			keys := c.Keys
+			if to.derived {
+				if keys != nil && len(keys) == 0 {
+					continue // of nothing that it could be made of
+				}
+				keys = nil
+			}
 			if c.Table.Name == "" {
 				keys = nil // keys of every table are keys of none
 			}
-			r = append(r, f.report(keys, s.run))
+			m := to.report(keys, s.run)
+			if !to.lagging {
+				r = append(r, m)
+			}
 		}
 	}
 	return r
@@ -49,12 +46,15 @@ func (s *sink) report(changes []Change) receipt {
 func (s *sink) Announce(changes ...Change) Announcement {
 	a := &announced{sink: s, orig: changes}
 	for _, c := range changes {
-		for _, f := range s.run.eng.matching(c.Table) {
+		for _, to := range s.run.eng.matching(c.Table) {
+			if to.derived {
+				continue
+			}
 			keys := c.Keys
 			if c.Table.Name == "" {
 				keys = nil
 			}
-			a.parts = append(a.parts, f.announce(keys, s.run))
+			a.parts = append(a.parts, to.announce(keys, s.run))
 		}
 	}
 	return a

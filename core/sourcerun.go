@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,6 +62,8 @@ func newSourceRun(eng *engine, s Source, place string) *sourceRun {
 
 func (r *sourceRun) covers(t Table) bool { return r.scope == nil || r.scope.Covers(t) }
 
+func (r *sourceRun) coversAny(tables []Table) bool { return slices.ContainsFunc(tables, r.covers) }
+
 func (r *sourceRun) state() (watching bool, since time.Time, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -85,7 +88,7 @@ func (r *sourceRun) setWatching() {
 	r.watching, r.err = true, nil
 	r.mu.Unlock()
 	for _, f := range r.eng.running() {
-		if !r.covers(f.table) {
+		if !r.coversAny(r.eng.hears(f.table)) {
 			continue
 		}
 		f.mu.Lock()

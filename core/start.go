@@ -71,8 +71,10 @@ func (r *Registry) checkSource(s placed[Source]) (errs []error) {
 	}
 	for _, t := range n.Tables() {
 		bound := slices.ContainsFunc(r.views, func(v *View) bool {
-			b := v.Schema().Table
-			return b.Name == t.Name && b.Database == t.Database && (t.Schema == "" || t.Schema == b.Schema)
+			schema := v.Schema()
+			return slices.ContainsFunc(schema.sources(), func(b Table) bool {
+				return b.Name == t.Name && b.Database == t.Database && (t.Schema == "" || t.Schema == b.Schema)
+			})
 		})
 		if !bound {
 			errs = append(errs, fmt.Errorf("core: source %q (%s) watches table %q, which no binding reads", s.it.Name(), s.place, t))
@@ -221,10 +223,16 @@ func (v *View) firstTry() <-chan struct{} {
 // warnUnwatched tells of bindings that nothing keeps current.
 func (r *Registry) warnUnwatched(views []*View) {
 	for _, v := range views {
-		table := v.Schema().Table
-		if !slices.ContainsFunc(r.eng.sources, func(s *sourceRun) bool { return s.covers(table) }) {
-			r.eng.log.Warn("core: no source watches the binding's table: it changes only by Resync",
-				slog.String("binding", v.name), slog.String("table", table.String()))
+		schema := v.Schema()
+		for _, table := range schema.sources() {
+			if slices.ContainsFunc(r.eng.sources, func(s *sourceRun) bool { return s.covers(table) }) {
+				continue
+			}
+			what := "core: no source watches the binding's table: it changes only by Resync"
+			if len(schema.Depends) > 0 {
+				what = "core: no source watches a table that the binding depends on: its changes are not noticed"
+			}
+			r.eng.log.Warn(what, slog.String("binding", v.name), slog.String("table", table.String()))
 		}
 	}
 }

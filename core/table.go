@@ -65,8 +65,15 @@ type Column struct {
 type Schema struct {
 	Table   Table
 	Columns []Column
-	// Key names the key columns, in key order. There is at least one.
+	// Key names the key columns, in key order. There is at least one; but a
+	// table that bindings only depend on is shown to sources with no columns and
+	// no key, and then reported as a whole.
 	Key []string
+	// Depends are the tables that the rows are made of, where that is not Table
+	// itself: those that a query joins, or that a view reads. Sources watch these
+	// instead; when one of them changes, all rows are read again. It is the same
+	// whenever the loader is asked. See also [DependsOn].
+	Depends []Table
 }
 
 // Column returns the position of the named column, or -1.

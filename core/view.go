@@ -58,6 +58,8 @@ type shape struct {
 	orderBy  []Order         // as declared, ended by the key columns that were missing
 	program  *filter.Program // nil: no filter
 	inMemory bool            // membership is decided by program alone
+	enc      encoder         // what clients see of a row
+	hidden   []Column        // that Columns leaves out, as they were before; in schema their JSON is ""
 	base     digest          // of the fingerprint
 	print    []byte          // the fingerprint's digest, in the digest of each row
 }
@@ -79,7 +81,9 @@ func newView(name string, r reader, s spec) *View {
 func (v *View) Name() string { return v.name }
 
 // Schema describes the table that the binding reads. It is the zero value
-// before the binding was registered and found sound.
+// before the binding was registered and found sound. Columns that [Columns]
+// leaves out have no JSON name in it; with [Serialize] the JSON names are the
+// model's, which are those of writes.
 func (v *View) Schema() Schema {
 	if sh := v.shape.Load(); sh != nil {
 		return sh.schema
@@ -97,10 +101,11 @@ func (v *View) Order() []Order {
 }
 
 // OrderFields returns the order in terms of the encoded rows: their fields, with a
-// leading "-" for descending. It is nil when rows do not show all of them.
+// leading "-" for descending. It is nil when rows do not show all of them, and
+// when they are shown by [Serialize].
 func (v *View) OrderFields() []string {
 	sh := v.shape.Load()
-	if sh == nil {
+	if sh == nil || sh.enc.show != nil { // a serializer's fields are its own
 		return nil
 	}
 	fields := make([]string, len(sh.orderBy))
@@ -235,7 +240,7 @@ func (v *View) check() (*shape, []error) {
 	if err != nil {
 		return nil, append(errs, err)
 	}
-	if err := schema.check(); err != nil {
+	if err := errors.Join(schema.check(), v.spec.dependencies(&schema)); err != nil {
 		return nil, append(errs, err)
 	}
 	sh := &shape{schema: schema}
@@ -248,6 +253,7 @@ func (v *View) check() (*shape, []error) {
 	if err := sh.setFilter(v.spec.filter); err != nil {
 		errs = append(errs, err)
 	}
+	errs = append(errs, sh.setEncoder(v)...)
 	if len(errs) > 0 {
 		return nil, errs
 	}
@@ -341,6 +347,9 @@ func (sh *shape) setFingerprint(v *View) {
 	}
 	if v.spec.filter != nil {
 		parts = append(parts, v.spec.filter.String())
+	}
+	if sh.enc.names != "" {
+		parts = append(parts, "columns:"+sh.enc.names)
 	}
 	for _, o := range sh.orderBy {
 		parts = append(parts, o.String()+"/"+strconv.Itoa(int(o.Nulls)))

@@ -36,7 +36,9 @@ type Write struct {
 	Op WriteOp
 	// Key is the row's; it is not used by Insert.
 	Key Key
-	// Body is a JSON object of the row's fields; it is not used by Delete.
+	// Body is a JSON object of the row's fields, as the model's own JSON names
+	// them, also where [Serialize] shows rows otherwise. Columns that [Columns]
+	// leaves out are no fields. It is not used by Delete.
 	Body []byte
 	// Match, when set, must hold for the row as the database has it.
 	Match func(Row) bool
@@ -137,17 +139,23 @@ func (o *writing) parse() error {
 		for _, c := range o.sh.schema.Columns {
 			_, named := raw[c.JSON]
 			isKey := slices.Contains(o.sh.schema.Key, c.Name)
-			if named || c.JSON == "" || c.Nullable || c.Default || c.Generated || isKey && o.w.Op == Replace {
+			if named || c.JSON == "" || !needsValue(c) || isKey && o.w.Op == Replace {
 				continue
 			}
 			problems = append(problems, FieldError{c.JSON, "is missing"})
 		}
+	}
+	if o.w.Op == Insert && slices.ContainsFunc(o.sh.hidden, needsValue) {
+		problems = append(problems, FieldError{"", "rows cannot be created here: a column that this binding does not show needs a value"})
 	}
 	if len(problems) > 0 {
 		return &InvalidError{Fields: problems}
 	}
 	return nil
 }
+
+// needsValue reports whether a new row must give the column a value.
+func needsValue(c Column) bool { return !c.Nullable && !c.Default && !c.Generated }
 
 // parseObject splits a JSON object into its members. Of a name given twice the
 // last counts, as in encoding/json.
@@ -214,7 +222,7 @@ func (o *writing) run(ctx context.Context) error {
 	}
 	if len(columns)+len(defaults) > 0 {
 		if err := o.db.update(ctx, o.key, row, columns, defaults); err != nil {
-			return err
+			return o.discreet(err)
 		}
 	}
 	return o.after(ctx)
@@ -230,9 +238,25 @@ func (o *writing) insert(ctx context.Context) error {
 		return err
 	}
 	if o.key, err = o.db.insert(ctx, row, columns); err != nil {
-		return err
+		return o.discreet(err)
 	}
 	return o.after(ctx)
+}
+
+// discreet takes the names of fields that the binding does not show out of what
+// the database objects to.
+func (o *writing) discreet(err error) error {
+	var invalid *InvalidError
+	if len(o.sh.hidden) == 0 || !errors.As(err, &invalid) {
+		return err
+	}
+	fields := slices.Clone(invalid.Fields)
+	for i, f := range fields {
+		if slices.ContainsFunc(o.sh.hidden, func(c Column) bool { return c.JSON == f.Field }) {
+			fields[i].Field = ""
+		}
+	}
+	return &InvalidError{Fields: fields}
 }
 
 // after reads the row as the database has it and makes sure of where it is.
@@ -266,9 +290,9 @@ func (o *writing) find(ctx context.Context) (e *entry, member bool, err error) {
 		}
 		member = in != nil
 	}
-	js, err := c.encoded(r)
+	js, err := c.encoded(r, o.sh.enc)
 	if err != nil {
-		return nil, false, err
+		return nil, false, fmt.Errorf("core: binding %q: %w", o.v.name, err)
 	}
 	e = &entry{key: c.key, order: o.sh.orderOf(r, c.row, c.key), json: js, row: c.row, stamp: newStamp(o.v.feed.Load().now(), nil)}
 	e.sum, _ = o.sh.sumOf(e, nil)

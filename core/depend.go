@@ -1,0 +1,198 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// DependsOn names the tables that the binding's rows are made of, where that is
+// more than the table that it is bound to tells: for a view of the database, for
+// one. Whenever one of them changes the binding is read anew, in full and at the
+// pace of [MinInterval], and compared with what it held. A Database left empty is
+// that of the binding; several options add up.
+//
+// Sources are then shown these tables and no longer the binding's own, which
+// may be named as well if it is written to.
+func DependsOn(tables ...Table) Option {
+	return func(s *spec) { s.depends = append(s.depends, tables...) }
+}
+
+// MinInterval bounds how often a binding with dependencies is read: a read
+// begins no earlier than d after the one before began. Changes meanwhile share
+// the next read. Loading, Resync, Clear and Verify do not wait for it. Several
+// bindings of one table share their reads, at the longest of their intervals.
+//
+// Without it, or with 0, the pause after a read is as long as the read took, at
+// most five seconds, so that no more than about half of the time goes into
+// reading however much is written.
+//
+// A binding that is declared to lag is not waited for: a write returns when all
+// others show it. Without MinInterval it is.
+func MinInterval(d time.Duration) Option {
+	return func(s *spec) {
+		if d < 0 {
+			s.problems = append(s.problems, fmt.Errorf("minimum interval %v: must not be negative", d))
+		}
+		s.minInterval = d
+	}
+}
+
+// dependencies completes the schema by what the options say, and returns what
+// is wrong with them.
+func (s *spec) dependencies(schema *Schema) error {
+	all := slices.Concat(schema.Depends, s.depends)
+	schema.Depends = nil
+	for _, t := range all {
+		if t.Name == "" {
+			return errors.New("it depends on a table without a name")
+		}
+		if t.Database == "" {
+			t.Database = schema.Table.Database
+		}
+		if !slices.Contains(schema.Depends, t) {
+			schema.Depends = append(schema.Depends, t)
+		}
+	}
+	if s.minInterval > 0 && len(schema.Depends) == 0 {
+		return errors.New("MinInterval is for bindings that are read in full whenever a table changes: name their tables with DependsOn")
+	}
+	return nil
+}
+
+// sources returns the tables whose changes concern the binding.
+func (s *Schema) sources() []Table {
+	if len(s.Depends) > 0 {
+		return s.Depends
+	}
+	return []Table{s.Table}
+}
+
+// routes say which feeds the changes of a table concern: the table's own, and
+// those that depend on it. The engine guards them with its mutex.
+type routes struct {
+	feeds  map[Table][]*feedRun
+	tables []Table // the keys of feeds, as they came
+}
+
+// add makes the feed hear of what concerns the binding. It reports whether
+// tables came that no feed has heard of yet.
+func (r *routes) add(run *feedRun, v *View) (news bool) {
+	schema := v.Schema()
+	if len(schema.Depends) > 0 {
+		run.pace.join(v.spec.minInterval)
+	}
+	for _, t := range schema.sources() {
+		if run.hears[t]++; run.hears[t] > 1 {
+			continue
+		}
+		if len(r.feeds[t]) == 0 {
+			r.tables = append(r.tables, t)
+			news = true
+		}
+		r.feeds[t] = append(r.feeds[t], run)
+	}
+	return news
+}
+
+// remove undoes add. It reports whether tables have gone.
+func (r *routes) remove(run *feedRun, v *View) (news bool) {
+	schema := v.Schema()
+	if len(schema.Depends) > 0 {
+		run.pace.leave(v.spec.minInterval)
+	}
+	for _, t := range schema.sources() {
+		if run.hears[t]--; run.hears[t] > 0 {
+			continue
+		}
+		delete(run.hears, t)
+		r.feeds[t] = slices.DeleteFunc(r.feeds[t], func(o *feedRun) bool { return o == run })
+		if len(r.feeds[t]) == 0 {
+			delete(r.feeds, t)
+			r.tables = slices.DeleteFunc(r.tables, func(o Table) bool { return o == t })
+			news = true
+		}
+	}
+	return news
+}
+
+// route is how a change reaches a feed.
+type route struct {
+	*feed
+	// derived: the feed is read in full, whatever the keys. One such read is of
+	// one state of the database, so it need not know of commits under way.
+	derived bool
+	// lagging: nobody waits for it.
+	lagging bool
+}
+
+// of returns the feeds that a change of the table concerns.
+func (r *routes) of(t Table) []route {
+	var out []route
+	add := func(run *feedRun) {
+		derived, interval := run.pace.now()
+		out = append(out, route{run.feed, derived, interval > 0})
+	}
+	if t.Name != "" {
+		for _, run := range r.feeds[t] {
+			add(run)
+		}
+		return out
+	}
+	seen := make(map[*feedRun]bool)
+	for _, table := range r.tables {
+		if table.Database != t.Database || t.Schema != "" && t.Schema != table.Schema {
+			continue
+		}
+		for _, run := range r.feeds[table] {
+			if !seen[run] {
+				seen[run] = true
+				add(run)
+			}
+		}
+	}
+	return out
+}
+
+// hears returns the tables whose changes concern the feed of table t.
+func (e *engine) hears(t Table) []Table {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	run := e.feeds[t]
+	if run == nil {
+		return nil
+	}
+	out := make([]Table, 0, len(run.hears))
+	for table := range run.hears {
+		out = append(out, table)
+	}
+	return out
+}
+
+// heard returns the tables whose changes concern any feed, in the order in which
+// they came, and a channel that is closed when they change. A table that is
+// depended on, and not bound itself, has no columns and no key.
+func (e *engine) heard() ([]Schema, <-chan struct{}) {
+	e.mu.Lock()
+	changed, tables := e.changed, slices.Clone(e.routes.tables)
+	own := make([]*feed, len(tables))
+	for i, t := range tables {
+		if run := e.feeds[t]; run != nil && run.hears[t] > 0 {
+			own[i] = run.feed
+		}
+	}
+	e.mu.Unlock()
+	schemas := make([]Schema, len(tables))
+	for i, t := range tables {
+		schemas[i].Table = t
+		if f := own[i]; f != nil {
+			f.mu.Lock()
+			if len(f.views) > 0 {
+				schemas[i] = f.views[0].Schema()
+			}
+			f.mu.Unlock()
+		}
+	}
+	return schemas, changed
+}
