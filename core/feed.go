@@ -433,6 +433,7 @@ func (f *feed) prepare(ctx context.Context, w work) error {
 				return err
 			}
 			f.prepared[id] = true
+			f.checkDependencies(ctx, v)
 		}
 		// What the loader learned may make filters exact that were not.
 		if err := v.refine(); err != nil {

@@ -80,6 +80,17 @@ type Preparer interface {
 	Prepare(ctx context.Context) error
 }
 
+// DependencyChecker is implemented by loaders whose database can tell which
+// tables their rows are read from.
+type DependencyChecker interface {
+	// Undeclared returns the tables that the rows are read from, as far as the
+	// database tells, and that are not among those declared ([Schema].Depends). It
+	// is called once for a loader with dependencies, after Prepare and before the
+	// first read. What it finds is logged as a warning: the binding works, but
+	// does not notice changes of those tables. So is an error.
+	Undeclared(ctx context.Context, declared []Table) ([]Table, error)
+}
+
 // Order is one column of an order.
 type Order struct {
 	Column string

@@ -128,7 +128,7 @@ func Serialize[T, V any](show func(row T) V) Option {
 // Columns shows clients these columns, named as in the database, and nothing
 // else of the rows' JSON: what is no column, such as related rows, is left out
 // too. Go code still gets the whole row. A change in columns that are not shown
-// is no event and leaves the version alone, unless it moves a row in the order.
+// is no event and leaves the version alone, unless one of them orders the rows.
 //
 // The key columns must be among them, since clients tell rows apart by their
 // keys. The order of the names does not matter. Several Columns options add up.
