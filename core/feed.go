@@ -33,11 +33,11 @@ type feed struct {
 
 	pools []*pool // in order of first use; the goroutine's own
 
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex         // guards what follows
 	members   map[*View]struct{} // bindings, loaded or not
 	declared  map[*View]struct{} // what keeps the feed: bindings that were declared, and families
 	leaving   []*View            // to be taken out of their pools
-	reloads   map[*View]reload // to be read in full
+	reloads   map[*View]reload   // to be read in full
 	pending   pending
 	announced map[*announcement]struct{}
 	announces uint64        // announcements ever made
@@ -173,6 +173,19 @@ func (f *feed) retract(v *View) (idle bool) {
 	defer f.mu.Unlock()
 	delete(f.declared, v)
 	return len(f.declared) == 0
+}
+
+// first returns the first declaration, or nil.
+func (f *feed) first() *View {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var first *View
+	for v := range f.declared {
+		if first == nil || v.seq < first.seq {
+			first = v
+		}
+	}
+	return first
 }
 
 // addView makes the feed keep the binding. It is loaded by a reload.
@@ -434,6 +447,7 @@ func (f *feed) prepare(ctx context.Context, w work) error {
 			}
 			f.prepared[id] = true
 			f.checkDependencies(ctx, v)
+			f.checkDependencies(ctx, v)
 		}
 		// What the loader learned may make filters exact that were not.
 		if err := v.refine(); err != nil {
@@ -449,7 +463,7 @@ func (f *feed) refine(loader any) error {
 	declared := inOrder(f.declared)
 	f.mu.Unlock()
 	for _, v := range declared {
-		if v.family.parameterized() && v.read.identity() == loader {
+		if v.spec.family && v.read.identity() == loader {
 			if err := v.refine(); err != nil {
 				return err
 			}

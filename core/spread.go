@@ -15,14 +15,21 @@ import (
 type spread struct {
 	w     work
 	keys  []Key
+	full  map[*View]struct{} // to be read in full
 	now   time.Time
 	moves map[*View]*transition
+	buf   []byte
 }
 
 // execute runs the plan and prepares the transitions of all bindings
 // concerned, in the order in which these came.
 func (f *feed) execute(ctx context.Context, p plan, w work) ([]move, error) {
-	s := &spread{w: w, keys: p.keys, now: f.now(), moves: make(map[*View]*transition)}
+	s := &spread{w: w, keys: p.keys, full: make(map[*View]struct{}), now: f.now(), moves: make(map[*View]*transition)}
+	for _, r := range p.reads {
+		for _, v := range r.full {
+			s.full[v] = struct{}{}
+		}
+	}
 	for _, r := range p.reads {
 		found, err := r.run(ctx)
 		if err != nil {
@@ -94,7 +101,7 @@ func (s *spread) give(r plannedRead, found []candidate) error {
 		}
 		var err error
 		move := func(v *View) {
-			if slices.Contains(r.full, v) || err != nil {
+			if _, full := s.full[v]; full || err != nil {
 				return
 			}
 			t := s.transition(v)
@@ -124,7 +131,7 @@ func (s *spread) transition(v *View) *transition {
 		if s.w.reloads[v].forget {
 			from = nil
 		}
-		t = v.begin(v.shape.Load(), from, s.now)
+		t = v.begin(v.shape.Load(), from, s.now, &s.buf)
 		s.moves[v] = t
 	}
 	return t

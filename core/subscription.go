@@ -41,6 +41,9 @@ type Subscription struct {
 	synced  bool   // false: a sync is due
 	pos     uint64 // of the next event in the log
 	closed  bool
+	revoked error // nil unless an authorizer has ended it
+
+	closing func(*Subscription) // called at Close; nil: nothing
 
 	// armed is the index in view.armed plus one, 0 when not armed. It is set
 	// with view.mu held. A subscription is armed from each Poll to the event,
@@ -152,8 +155,8 @@ func (s *Subscription) View() *View { return s.view }
 func (s *Subscription) Close() {
 	v := s.view
 	v.mu.Lock()
-	defer v.mu.Unlock()
 	if s.closed {
+		v.mu.Unlock()
 		return
 	}
 	s.closed = true
@@ -162,11 +165,35 @@ func (s *Subscription) Close() {
 	if s.wake != nil {
 		s.notify()
 	}
+	v.mu.Unlock()
+	if s.closing != nil {
+		s.closing(s)
+	}
+}
+
+// revoke ends the subscription for a reason.
+func (s *Subscription) revoke(why error) {
+	v := s.view
+	v.mu.Lock()
+	if s.closed || s.revoked != nil {
+		v.mu.Unlock()
+		return
+	}
+	s.revoked = why
+	armed := s.armed.Load() != 0
+	s.disarmLocked()
+	v.mu.Unlock()
+	if armed {
+		s.notify()
+	}
 }
 
 func (s *Subscription) endedLocked() error {
 	if s.closed {
 		return ErrSubscriptionClosed
+	}
+	if s.revoked != nil {
+		return s.revoked
 	}
 	return s.view.ended
 }
