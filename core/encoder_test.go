@@ -264,6 +264,38 @@ func TestShownByPanic(t *testing.T) {
 	}
 }
 
+// bomb does not survive being encoded when it is lit.
+type bomb struct {
+	ID  int  `json:"id"`
+	Lit bool `json:"lit"`
+}
+
+func (b bomb) MarshalJSON() ([]byte, error) {
+	if b.Lit {
+		panic("boom")
+	}
+	return []byte(`"dud"`), nil
+}
+
+// TestMarshalPanic: a panic of the model's own MarshalJSON ends no program.
+func TestMarshalPanic(t *testing.T) {
+	r := newItems(t, core.Config{})
+	table := coretest.NewTable[bomb]("bombs", "id")
+	table.Put(bomb{ID: 1})
+	b := core.Bind("bombs", table)
+	r.start(t, b)
+	defer r.stop(t)
+	change := table.Put(bomb{ID: 1, Lit: true})
+	confirmed := make(chan error, 1)
+	go func() { confirmed <- r.source.Report(r.ctx, change) }()
+	await(t, "an error of the read", func() bool { return b.Status().Err != nil })
+	wantErr(t, b.Status().Err, `"bombs"`, `"1"`, "panic", "boom", "core_test.bomb")
+	table.Put(bomb{ID: 1})
+	if err := <-confirmed; err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestWriteColumns: clients write what they see, and are not told of the rest.
 func TestWriteColumns(t *testing.T) {
 	r := newItems(t, core.Config{})

@@ -73,7 +73,7 @@ func (f *family[V]) insert(e *entry[V], span interval, seed maphash.Seed) {
 		return
 	}
 	root := f.trees[e.bucket]
-	n := root.find(span)
+	n := root.find(&span)
 	if n == nil {
 		n = newNode[V](span, seed)
 		f.trees[e.bucket] = root.insert(n)
@@ -98,7 +98,7 @@ func (f *family[V]) remove(e *entry[V]) {
 	case e.next != nil:
 		e.span.first = e.next
 	default:
-		if root := f.trees[e.bucket].remove(e.span.span); root != nil {
+		if root := f.trees[e.bucket].remove(&e.span.span); root != nil {
 			f.trees[e.bucket] = root
 		} else {
 			delete(f.trees, e.bucket)

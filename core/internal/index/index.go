@@ -153,7 +153,7 @@ func (x *Index[V]) Match(get func(column int) value.Value, visit func(V)) {
 			continue
 		}
 		if v := x.cell(f.ranged, get); !v.IsNull() {
-			x.stab(root, bound{value: v}, visit)
+			x.stab(root, &bound{value: v}, visit)
 		}
 	}
 	clear(x.cells) // holds on to no row
@@ -180,14 +180,19 @@ func (x *Index[V]) visitAll(first *entry[V], visit func(V)) {
 }
 
 // stab visits the members whose interval contains the value.
-func (x *Index[V]) stab(n *node[V], at bound, visit func(V)) {
-	for n != nil && n.last.compare(at) >= 0 { // else all end before
-		x.stab(n.left, at, visit)
+func (x *Index[V]) stab(n *node[V], at *bound, visit func(V)) {
+	for n != nil {
+		if n.leftLast.compare(at) >= 0 {
+			x.stab(n.left, at, visit)
+		}
 		if n.span.lo.compare(at) > 0 {
-			return // and so do all to the right begin after
+			return // and so all to the right begin after it
 		}
 		if n.span.hi.compare(at) >= 0 {
 			x.visitAll(n.first, visit)
+		}
+		if n.rightLast.compare(at) < 0 {
+			return
 		}
 		n = n.right
 	}

@@ -236,19 +236,22 @@ func checkTree(t *rapid.T, n *node[int]) []*node[int] {
 		return nil
 	}
 	nodes := slices.Concat(checkTree(t, n.left), []*node[int]{n}, checkTree(t, n.right))
+	if n.leftLast != n.left.last() || n.rightLast != n.right.last() {
+		t.Fatal("a tree's last end is stale")
+	}
 	last := n.span.hi
 	for i, m := range nodes {
-		if i > 0 && nodes[i-1].span.compare(m.span) >= 0 {
+		if i > 0 && nodes[i-1].span.compare(&m.span) >= 0 {
 			t.Fatal("a tree is out of order")
 		}
 		if m != n && m.weight > n.weight {
 			t.Fatal("a tree is no heap")
 		}
-		if m.last.compare(last) > 0 {
-			last = m.last
+		if m.span.hi.compare(&last) > 0 {
+			last = m.span.hi
 		}
 	}
-	if n.last != last {
+	if n.last() != last {
 		t.Fatal("a tree's last end is wrong")
 	}
 	return nodes
@@ -307,6 +310,14 @@ func numbers(from, to int) []any {
 	return out
 }
 
+func decades(n int) []filter.Expr {
+	var out []filter.Expr
+	for i := range n {
+		out = append(out, filter.Between("n", 10*i, 10*i+5))
+	}
+	return out
+}
+
 func equals(column string, values []any) []filter.Expr {
 	var out []filter.Expr
 	for _, v := range values {
@@ -354,6 +365,8 @@ func TestWays(t *testing.T) {
 		{filter.Or(filter.Eq("n", 1), filter.Gt("n", 5)), ranged, 2, []row{at(1), at(6)}, []row{at(5), at(nil)}},
 		{filter.Or(equals("n", numbers(1, 1000))...), ranged, 1, []row{at(1000)}, []row{at(1001)}},
 		{filter.Or(append(equals("n", numbers(1, 1000)), filter.IsNull("n"))...), scanned, 1, []row{at(nil), at(7)}, nil},
+		{filter.Or(decades(maxEntries)...), ranged, maxEntries, []row{at(12)}, []row{at(17)}},
+		{filter.Or(decades(maxEntries + 1)...), scanned, 1, []row{at(12), at(17)}, nil},
 
 		{filter.Lt("n", 5), ranged, 1, []row{at(4)}, []row{at(5), at(nil)}},
 		{filter.Le("n", 5), ranged, 1, []row{at(5)}, []row{at(6), at(nil)}},

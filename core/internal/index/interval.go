@@ -13,30 +13,30 @@ type interval struct{ lo, hi bound }
 // everything contains all values but NULL.
 var everything = interval{lo: bound{infinite: -1}, hi: bound{infinite: +1}}
 
-func (i interval) empty() bool { return i.lo.compare(i.hi) > 0 }
+func (i interval) empty() bool { return i.lo.compare(&i.hi) > 0 }
 
 func (i interval) contains(v value.Value) bool {
 	at := bound{value: v}
-	return !v.IsNull() && i.lo.compare(at) <= 0 && at.compare(i.hi) <= 0
+	return !v.IsNull() && i.lo.compare(&at) <= 0 && at.compare(&i.hi) <= 0
 }
 
 // and returns the values that both contain.
 func (i interval) and(j interval) interval {
-	if i.lo.compare(j.lo) < 0 {
+	if i.lo.compare(&j.lo) < 0 {
 		i.lo = j.lo
 	}
-	if i.hi.compare(j.hi) > 0 {
+	if i.hi.compare(&j.hi) > 0 {
 		i.hi = j.hi
 	}
 	return i
 }
 
 // compare orders by where the intervals begin, then by where they end.
-func (i interval) compare(j interval) int {
-	if c := i.lo.compare(j.lo); c != 0 {
+func (i *interval) compare(j *interval) int {
+	if c := i.lo.compare(&j.lo); c != 0 {
 		return c
 	}
-	return i.hi.compare(j.hi)
+	return i.hi.compare(&j.hi)
 }
 
 // bound is a place among the values: at a value, or right below or above it,
@@ -47,8 +47,8 @@ type bound struct {
 	side     int8 // -1 below, +1 above value, 0 at it
 }
 
-func (b bound) compare(c bound) int {
-	if b.infinite != c.infinite || b.infinite != 0 {
+func (b *bound) compare(c *bound) int {
+	if b.infinite != c.infinite {
 		return cmp.Compare(b.infinite, c.infinite)
 	}
 	if order := value.Compare(b.value, c.value); order != 0 {
