@@ -82,9 +82,16 @@ func (e *engine) join(v *View) {
 	f.reload(v, reload{})
 }
 
-// load starts the feeds that do not run yet and has the bindings read.
+// load has the bindings read, and starts the feeds that do not run yet.
 func (e *engine) load(views []*View) receipt {
+	var r receipt
+	for _, v := range views {
+		if !v.spec.family {
+			r = append(r, v.feed.Load().reload(v, reload{})...)
+		}
+	}
 	e.mu.Lock()
+	defer e.mu.Unlock()
 	for _, table := range e.order {
 		run := e.feeds[table]
 		if run.cancel != nil {
@@ -98,13 +105,6 @@ func (e *engine) load(views []*View) receipt {
 			defer close(run.done)
 			run.run(ctx)
 		}()
-	}
-	e.mu.Unlock()
-	var r receipt
-	for _, v := range views {
-		if !v.spec.family {
-			r = append(r, v.feed.Load().reload(v, reload{})...)
-		}
 	}
 	return r
 }

@@ -221,13 +221,22 @@ func waitAll[T any](ctx, stopping context.Context, bound time.Duration, items []
 }
 
 // firstTry returns a channel that is closed when the binding has loaded or the
-// first attempt has failed.
+// first attempt has failed. A family has nothing to load.
 func (v *View) firstTry() <-chan struct{} {
+	if v.spec.family {
+		return closedChannel
+	}
 	if f := v.feed.Load(); f != nil {
 		return f.tried
 	}
 	return v.loaded
 }
+
+var closedChannel = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
 
 // warnUnguarded tells of bindings that everybody may write to.
 func (r *Registry) warnUnguarded(views []*View) {
