@@ -66,24 +66,15 @@ const schemasClause = ` OR EXISTS (SELECT FROM pg_publication_namespace s WHERE 
 // lookUp finds a bound table in the catalog.
 func lookUp(ctx context.Context, conn *pgconn.PgConn, s core.Schema, publication string) (*bound, error) {
 	b := &bound{table: s.Table, key: s.Key}
-	name := quoteIdent(s.Table.Name)
-	if s.Table.Schema != "" {
-		name = quoteIdent(s.Table.Schema) + "." + name
-	}
-	found, err := query(ctx, conn, "SELECT to_regclass($1)::oid::text, current_setting('search_path')", name)
-	switch {
-	case err != nil:
+	oid, err := resolve(ctx, conn, s.Table)
+	if err != nil {
 		return nil, err
-	case found[0][0] == "" && s.Table.Schema == "":
-		return nil, fmt.Errorf("it does not exist in the schemas of search_path (%s)", found[0][1])
-	case found[0][0] == "":
-		return nil, errors.New("it does not exist, or the role may not use its schema")
 	}
 	clause := ""
 	if serverVersion(conn) >= 15 {
 		clause = schemasClause
 	}
-	rows, err := query(ctx, conn, fmt.Sprintf(relationsQuery, clause), found[0][0], publication)
+	rows, err := query(ctx, conn, fmt.Sprintf(relationsQuery, clause), oid, publication)
 	if err != nil {
 		return nil, err
 	}
@@ -94,10 +85,24 @@ func lookUp(ctx context.Context, conn *pgconn.PgConn, s core.Schema, publication
 		}
 		b.relations = append(b.relations, r)
 	}
-	if len(b.relations) == 0 || b.relations[0].OID != found[0][0] {
+	if len(b.relations) == 0 || b.relations[0].OID != oid {
 		return nil, errors.New("it was dropped meanwhile")
 	}
 	return b, nil
+}
+
+// resolve finds the oid of a table.
+func resolve(ctx context.Context, conn *pgconn.PgConn, t core.Table) (oid string, err error) {
+	found, err := query(ctx, conn, "SELECT to_regclass($1)::oid::text, current_setting('search_path')", tableSQL(t))
+	switch {
+	case err != nil:
+		return "", err
+	case found[0][0] == "" && t.Schema == "":
+		return "", fmt.Errorf("it does not exist in the schemas of search_path (%s)", found[0][1])
+	case found[0][0] == "":
+		return "", errors.New("it does not exist, or the role may not use its schema")
+	}
+	return found[0][0], nil
 }
 
 // checkIdentity finds out whether the log will tell the key of every row that

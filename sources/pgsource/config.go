@@ -79,12 +79,7 @@ func setDuration(d *time.Duration, def time.Duration) {
 
 // Validate returns everything that is wrong with the configuration.
 func (c Config) Validate() error {
-	var errs []error
-	for i, t := range c.Tables {
-		if t.Name == "" {
-			errs = append(errs, fmt.Errorf("config: Tables[%d] has no Name", i))
-		}
-	}
+	errs := []error{checkNamed(c.Tables)}
 	if c.MaxKeys < 0 {
 		errs = append(errs, fmt.Errorf("config: MaxKeys %d is negative", c.MaxKeys))
 	}
@@ -94,6 +89,17 @@ func (c Config) Validate() error {
 	}{{"ReceiveTimeout", c.ReceiveTimeout}, {"StartTimeout", c.StartTimeout}, {"AuditInterval", c.AuditInterval}} {
 		if d.value < 0 {
 			errs = append(errs, fmt.Errorf("config: %s %v is negative", d.name, d.value))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// checkNamed finds tables without a name.
+func checkNamed(tables []core.Table) error {
+	var errs []error
+	for i, t := range tables {
+		if t.Name == "" {
+			errs = append(errs, fmt.Errorf("config: Tables[%d] has no Name", i))
 		}
 	}
 	return errors.Join(errs...)

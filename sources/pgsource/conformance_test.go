@@ -20,8 +20,29 @@ import (
 // TestConformance holds the source to what all sources promise.
 func TestConformance(t *testing.T) {
 	server := pgtest.Shared(t)
-	sourcetest.Run(t, func() (sourcetest.Harness, error) {
-		return newConformance(t.Context(), server.CreateDatabase(t))
+	t.Run("log", func(t *testing.T) {
+		sourcetest.Run(t, func() (sourcetest.Harness, error) {
+			h, err := newConformance(server.CreateDatabase(t))
+			if err != nil {
+				return nil, err
+			}
+			h.Subject = New(h.link, nil)
+			return h, h.Create(t.Context())
+		})
+	})
+	t.Run("triggers", func(t *testing.T) {
+		sourcetest.Run(t, func() (sourcetest.Harness, error) {
+			dsn := server.CreateDatabase(t)
+			h, err := newConformance(dsn)
+			if err != nil {
+				return nil, err
+			}
+			h.Subject = NewTriggers(h.link, nil)
+			if err := h.Create(t.Context()); err != nil {
+				return nil, err
+			}
+			return h, Outbox{}.Install(t.Context(), dsn, h.Schema.Table)
+		})
 	})
 }
 
@@ -29,9 +50,10 @@ func TestConformance(t *testing.T) {
 type conformance struct {
 	*sourcetest.SQL
 	proxy *proxy
+	link  string // the database, by way of the proxy
 }
 
-func newConformance(ctx context.Context, dsn string) (*conformance, error) {
+func newConformance(dsn string) (*conformance, error) {
 	watched, err := sql.Open("pgx", dsn)
 	if err != nil {
 		return nil, err
@@ -49,11 +71,12 @@ func newConformance(ctx context.Context, dsn string) (*conformance, error) {
 		return nil, err
 	}
 	u.Host = h.proxy.listener.Addr().String()
+	h.link = u.String()
 	h.SQL = &sourcetest.SQL{
-		Subject: New(u.String(), nil), Watched: watched, Other: other, Schema: sourcetest.SQLSchema("", ""),
+		Watched: watched, Other: other, Schema: sourcetest.SQLSchema("", ""),
 		Can: sourcetest.Abilities{Within: patient, Keys: true, KeyChanges: true, Bulk: true, OtherProcesses: true},
 	}
-	return h, h.Create(ctx)
+	return h, nil
 }
 
 func (h *conformance) Close() error {

@@ -149,7 +149,9 @@ type rig struct {
 	conn *pgx.Conn
 	src  *Source
 	sink *fakeSink
-	stop func() error
+	// triggers is what start watches with, if it is set.
+	triggers *TriggerSource
+	stop     func() error
 	// ended gives what Watch returned, and is closed.
 	ended <-chan error
 }
@@ -187,6 +189,20 @@ func (r *rig) watch(cfg *Config, schemas ...core.Schema) {
 	r.sink = newFakeSink(schemas...)
 	r.src = New(r.dsn, cfg)
 	r.start()
+	r.awaitWatching()
+}
+
+// watchTriggers is watch for the outbox, whose triggers must be there.
+func (r *rig) watchTriggers(cfg *TriggerConfig, schemas ...core.Schema) {
+	r.t.Helper()
+	r.sink = newFakeSink(schemas...)
+	r.triggers = NewTriggers(r.dsn, cfg)
+	r.start()
+	r.awaitWatching()
+}
+
+func (r *rig) awaitWatching() {
+	r.t.Helper()
 	r.sink.until(r.t, "Watching", func() bool {
 		select {
 		case err := <-r.ended:
@@ -200,7 +216,11 @@ func (r *rig) watch(cfg *Config, schemas ...core.Schema) {
 func (r *rig) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	src, sink := r.src, r.sink
+	var src core.Source = r.src
+	if r.triggers != nil {
+		src = r.triggers
+	}
+	sink := r.sink
 	go func() {
 		err := src.Watch(ctx, sink)
 		ended <- err

@@ -41,14 +41,9 @@ func New(dsn string, cfg *Config) *Source {
 	s := &Source{dsn: dsn}
 	if cfg != nil {
 		s.cfg = *cfg
-		s.cfg.Tables = slices.Clone(cfg.Tables)
 	}
 	s.cfg = s.cfg.WithDefaults()
-	for i := range s.cfg.Tables {
-		if t := &s.cfg.Tables[i]; t.Database == "" {
-			t.Database = s.cfg.Database
-		}
-	}
+	s.cfg.Tables = tablesIn(s.cfg.Database, s.cfg.Tables)
 	return s
 }
 
@@ -73,12 +68,7 @@ func (s *Source) Tables() []core.Table { return slices.Clone(s.cfg.Tables) }
 
 // Covers implements [core.Scoped].
 func (s *Source) Covers(t core.Table) bool {
-	if len(s.cfg.Tables) == 0 {
-		return t.Database == s.cfg.Database
-	}
-	return slices.ContainsFunc(s.cfg.Tables, func(named core.Table) bool {
-		return named.Name == t.Name && named.Database == t.Database && (named.Schema == "" || named.Schema == t.Schema)
-	})
+	return covers(s.cfg.Database, s.cfg.Tables, t)
 }
 
 // Watch implements [core.Source]. It follows the log through one connection
@@ -116,4 +106,27 @@ func (s *Source) setCurrent(st *stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.current = st
+}
+
+// tablesIn returns a copy of the tables, in the database unless they say
+// another one.
+func tablesIn(database string, tables []core.Table) []core.Table {
+	tables = slices.Clone(tables)
+	for i := range tables {
+		if tables[i].Database == "" {
+			tables[i].Database = database
+		}
+	}
+	return tables
+}
+
+// covers reports whether a source of the database that was given the names of
+// tables, or none for all, sees the table.
+func covers(database string, named []core.Table, t core.Table) bool {
+	if len(named) == 0 {
+		return t.Database == database
+	}
+	return slices.ContainsFunc(named, func(n core.Table) bool {
+		return n.Name == t.Name && n.Database == t.Database && (n.Schema == "" || n.Schema == t.Schema)
+	})
 }

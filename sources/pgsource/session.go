@@ -55,7 +55,7 @@ func (s *Source) follow(parent context.Context, sink core.Sink) error {
 	s.setCurrent(nil)
 	close(se.stream.ended)
 	if parent.Err() == nil {
-		se.surrender(parent)
+		surrender(parent, sink)
 	}
 	return err
 }
@@ -63,19 +63,19 @@ func (s *Source) follow(parent context.Context, sink core.Sink) error {
 // surrenderWait bounds how long a session that failed waits for the bindings.
 const surrenderWait = 250 * time.Millisecond
 
-// surrender has all tables read in full before it is known that nobody follows
-// the log: a read of single keys would show parts of transactions whose other
+// surrender has all tables read in full before it is known that nobody watches
+// any more: a read of single keys would show parts of transactions whose other
 // keys have not been received.
-func (se *session) surrender(ctx context.Context) {
+func surrender(ctx context.Context, sink core.Sink) {
 	ctx, cancel := context.WithTimeout(ctx, surrenderWait)
 	defer cancel()
-	schemas, _ := se.sink.Tables()
+	schemas, _ := sink.Tables()
 	var list []core.Change
 	for i := range schemas {
 		list = append(list, core.Change{Table: schemas[i].Table})
 	}
 	if len(list) > 0 {
-		_ = se.sink.Report(list...).Wait(ctx) // they will be read, if later
+		_ = sink.Report(list...).Wait(ctx) // they will be read, if later
 	}
 }
 
@@ -289,9 +289,13 @@ func (se *session) askVisible(ctx context.Context) error {
 	}
 }
 
-// ask bounds a question.
 func (se *session) ask(ctx context.Context, question func(context.Context) error) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, se.src.cfg.ReceiveTimeout, fmt.Errorf("no answer within %v", se.src.cfg.ReceiveTimeout))
+	return ask(ctx, se.src.cfg.ReceiveTimeout, question)
+}
+
+// ask bounds a question to the server.
+func ask(ctx context.Context, patience time.Duration, question func(context.Context) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("no answer within %v", patience))
 	defer cancel()
 	err := question(ctx)
 	if err != nil && ctx.Err() != nil {

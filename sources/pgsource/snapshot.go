@@ -59,12 +59,38 @@ func (s *snapshot) ended(xid uint32) bool {
 	case full+1<<31 < s.xmax:
 		full += 1 << 32
 	}
-	if full >= s.xmax {
+	return s.endedFull(full)
+}
+
+// endedFull is ended for an id of 64 bits.
+func (s *snapshot) endedFull(xid uint64) bool {
+	if xid >= s.xmax {
 		return false
 	}
-	if full < s.xmin {
+	if xid < s.xmin {
 		return true
 	}
-	_, found := slices.BinarySearch(s.running, full)
+	_, found := slices.BinarySearch(s.running, xid)
 	return !found
+}
+
+// endedSince reports whether a transaction whose id is below the limit has
+// ended between an earlier snapshot and this one.
+func (s *snapshot) endedSince(earlier *snapshot, limit uint64) bool {
+	for _, x := range earlier.running {
+		if x < limit && s.endedFull(x) {
+			return true
+		}
+	}
+	from, to := earlier.xmax, min(limit, s.xmax)
+	if from >= to {
+		return false
+	}
+	running := uint64(0)
+	for _, x := range s.running {
+		if x >= from && x < to {
+			running++
+		}
+	}
+	return running < to-from
 }

@@ -1,0 +1,188 @@
+package pgsource
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+// captured is a bound table, and the capture that records its changes: its
+// own, or that of a table which it is a partition or child of.
+type captured struct {
+	table   core.Table
+	oid     string
+	capture string
+	// positions are those of the binding's key columns in the recorded keys.
+	positions []int
+}
+
+func (c *captured) same(o *captured) bool {
+	return c.table == o.table && c.oid == o.oid && c.capture == o.capture && slices.Equal(c.positions, o.positions)
+}
+
+// checkOutbox finds out whether there is an outbox that can be read.
+func (s *TriggerSource) checkOutbox(ctx context.Context, conn *pgconn.PgConn) error {
+	if v := serverVersion(conn); v < oldest {
+		return fmt.Errorf("the server is Postgres %d: %d is the oldest that will do", v, oldest)
+	}
+	rows, err := query(ctx, conn, "SELECT pg_is_in_recovery()::text")
+	switch {
+	case err != nil:
+		return err
+	case rows[0][0] == "true":
+		return errors.New("the server is a standby: connect to the primary")
+	}
+	rows, err = query(ctx, conn, "SELECT version::text FROM "+quoteIdent(s.cfg.Outbox)+".settings")
+	var pg *pgconn.PgError
+	switch {
+	case errors.As(err, &pg) && (pg.Code == codeUndefinedTable || pg.Code == codeInvalidSchema):
+		return errors.New("it is not installed; mend it with: pgsource.Outbox.Install, or what pgsource.Outbox.SQL returns")
+	case errors.As(err, &pg) && pg.Code == codeInsufficientPrivilege:
+		return fmt.Errorf("the role may not read it (%w); mend it with: pgsource.Outbox.Install, with the role among its Readers", err)
+	case err != nil:
+		return err
+	case len(rows) != 1 || rows[0][0] != fmt.Sprint(outboxVersion):
+		return fmt.Errorf("it is of another version, %v, than this program's, %d; mend it with: pgsource.Outbox.Install", rows, outboxVersion)
+	}
+	return nil
+}
+
+const (
+	codeUndefinedTable = "42P01"
+	codeInvalidSchema  = "3F000"
+)
+
+// captureQuery takes a table's oid. A capture records the changes of all that is
+// below its table, too.
+const captureQuery = `
+WITH RECURSIVE above(oid, distance) AS (
+	SELECT $1::oid, 0
+	UNION ALL SELECT i.inhparent, above.distance + 1 FROM pg_inherits i JOIN above ON i.inhrelid = above.oid)
+SELECT c.n::text, to_json(c.keys)::text, coalesce(%[1]s.faults(c.n), '')
+FROM above JOIN %[1]s.captures c ON c.relation = above.oid
+ORDER BY above.distance, c.n LIMIT 1`
+
+// lookUpAll finds the captures of the bound tables. Its error names every table
+// that cannot be watched, and what mends it.
+func (s *TriggerSource) lookUpAll(ctx context.Context, conn *pgconn.PgConn, schemas []core.Schema) ([]*captured, error) {
+	var all []*captured
+	var errs []error
+	for i := range schemas {
+		c, err := s.lookUp(ctx, conn, &schemas[i])
+		if err != nil {
+			errs = append(errs, fmt.Errorf("table %q: %w", schemas[i].Table, err))
+			continue
+		}
+		all = append(all, c)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+func (s *TriggerSource) lookUp(ctx context.Context, conn *pgconn.PgConn, schema *core.Schema) (*captured, error) {
+	oid, err := resolve(ctx, conn, schema.Table)
+	if err != nil {
+		return nil, err
+	}
+	outbox := quoteIdent(s.cfg.Outbox)
+	rows, err := query(ctx, conn, fmt.Sprintf(captureQuery, outbox), oid)
+	if err != nil {
+		return nil, err
+	}
+	mend := fmt.Sprintf("mend it with: SELECT %s.watch(%s)", outbox, quoteLiteral(tableSQL(schema.Table)))
+	if len(rows) == 0 {
+		return nil, fmt.Errorf("no triggers record its changes; %s", mend)
+	}
+	c := &captured{table: schema.Table, oid: oid, capture: rows[0][0]}
+	if faults := rows[0][2]; faults != "" {
+		return nil, fmt.Errorf("triggers are missing or disabled on %s; %s", faults, mend)
+	}
+	var recorded []string
+	if err := json.Unmarshal([]byte(rows[0][1]), &recorded); err != nil {
+		return nil, err
+	}
+	for _, name := range schema.Key {
+		at := slices.Index(recorded, name)
+		if at < 0 {
+			var key []string
+			for _, k := range schema.Key {
+				key = append(key, quoteLiteral(k))
+			}
+			return nil, fmt.Errorf("its triggers record the key (%s), and the binding's is (%s); mend it with: SELECT %s.watch(%s, ARRAY[%s])",
+				strings.Join(recorded, ", "), strings.Join(schema.Key, ", "), outbox, quoteLiteral(tableSQL(schema.Table)), strings.Join(key, ", "))
+		}
+		c.positions = append(c.positions, at)
+	}
+	return c, nil
+}
+
+// captureRoutes say which bound tables a capture's records concern. They are
+// immutable.
+type captureRoutes struct {
+	by  map[string][]*captured
+	all []core.Table
+}
+
+func newCaptureRoutes(all []*captured) *captureRoutes {
+	r := &captureRoutes{by: make(map[string][]*captured)}
+	for _, c := range all {
+		r.by[c.capture] = append(r.by[c.capture], c)
+		r.all = append(r.all, c.table)
+	}
+	return r
+}
+
+// add adds what a record says: keys in JSON, "" for the whole table.
+func (r *captureRoutes) add(all changes, capture string, keys []byte, limit int) error {
+	targets := slices.DeleteFunc(slices.Clone(r.by[capture]), func(c *captured) bool { return all.of(c.table).whole })
+	if len(targets) == 0 {
+		return nil
+	}
+	var decoded [][]*string
+	if len(keys) > 0 {
+		if err := json.Unmarshal(keys, &decoded); err != nil {
+			return fmt.Errorf("record of capture %s: %w", capture, err)
+		}
+	}
+	for _, c := range targets {
+		set := all.of(c.table)
+		if decoded == nil {
+			set.setWhole()
+			continue
+		}
+		var buf []byte
+		for _, key := range decoded {
+			buf = buf[:0]
+			complete := true
+			for _, at := range c.positions {
+				if at >= len(key) || key[at] == nil {
+					complete = false
+					break
+				}
+				buf = appendKeyPart(buf, []byte(*key[at]))
+			}
+			if !complete { // no row of the binding has NULL in its key
+				set.setWhole()
+				break
+			}
+			set.add(buf, limit)
+		}
+	}
+	return nil
+}
+
+// setWhole makes the changes those of all tables, in full.
+func (r *captureRoutes) setWhole(all changes) {
+	for _, t := range r.all {
+		all.of(t).setWhole()
+	}
+}

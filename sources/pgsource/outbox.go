@@ -1,0 +1,241 @@
+package pgsource
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+// Outbox is what [NewTriggers] reads in a database: a schema with a table in
+// which triggers record the keys of changed rows. Only its methods install and
+// remove it, or the text that [Outbox.SQL] returns. The zero value of each field
+// means its default.
+type Outbox struct {
+	// Schema is the name of the schema, and of the channel of NOTIFY: letters,
+	// digits and underscores, at most 40. The default is "bindery". The schema
+	// holds nothing else.
+	Schema string
+
+	// Readers are the roles that [NewTriggers] connects as, if they are not the
+	// one that installs. They are granted what they need and nothing else.
+	// Writers need no rights on the outbox.
+	Readers []string
+
+	// MaxKeys is how many rows of one statement are recorded by their keys;
+	// beyond it the whole table is. The default is 1,000. Triggers for each row
+	// do not know the statement, and record all.
+	MaxKeys int
+
+	// Retention is how long a record is kept after its transaction has ended. A
+	// source that has not read for longer finds that out, and reports
+	// whole tables. The default is ten minutes. Of more than 100,000 records,
+	// old ones are deleted sooner.
+	Retention time.Duration
+
+	// Silent says that the triggers shall not notify: readers then look at
+	// their PollInterval only. Postgres takes one transaction after the other
+	// to commit if they notify, and does not let them PREPARE TRANSACTION; the
+	// outbox of a silent one is logged, so that it outlives crashes as prepared
+	// transactions do.
+	Silent bool
+
+	// RowTriggers has rows recorded one by one, also where a trigger for each
+	// statement would do. It is needed for tables that logical replication
+	// writes to, since that fires no others.
+	RowTriggers bool
+
+	// LockTimeout bounds the wait for the lock on each table, since all
+	// who write to the table wait behind it. The default is three seconds.
+	LockTimeout time.Duration
+}
+
+const (
+	outboxVersion      = 1
+	defaultSchema      = "bindery"
+	defaultOutboxKeys  = 1000
+	defaultRetention   = 10 * time.Minute
+	defaultLockTimeout = 3 * time.Second
+
+	// outboxCredit is how many records are made without anybody reading.
+	outboxCredit = 100_000
+	// tidyRows is how many records are deleted at once.
+	tidyRows = 10_000
+)
+
+//go:embed outbox.sql
+var outboxScript string
+
+var outboxSchemaName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,39}$`)
+
+// WithDefaults returns a copy in which every zero field has its default.
+func (o Outbox) WithDefaults() Outbox {
+	if o.Schema == "" {
+		o.Schema = defaultSchema
+	}
+	if o.MaxKeys == 0 {
+		o.MaxKeys = defaultOutboxKeys
+	}
+	setDuration(&o.Retention, defaultRetention)
+	setDuration(&o.LockTimeout, defaultLockTimeout)
+	return o
+}
+
+// Validate returns everything that is wrong with the fields.
+func (o Outbox) Validate() error {
+	o = o.WithDefaults()
+	errs := []error{checkOutboxSchema(o.Schema)}
+	for i, r := range o.Readers {
+		if r == "" {
+			errs = append(errs, fmt.Errorf("outbox: Readers[%d] is empty", i))
+		}
+	}
+	if o.MaxKeys < 0 {
+		errs = append(errs, fmt.Errorf("outbox: MaxKeys %d is negative", o.MaxKeys))
+	}
+	if o.Retention < time.Second {
+		errs = append(errs, fmt.Errorf("outbox: Retention %v is less than a second", o.Retention))
+	}
+	if o.LockTimeout < time.Millisecond {
+		errs = append(errs, fmt.Errorf("outbox: LockTimeout %v is less than a millisecond", o.LockTimeout))
+	}
+	return errors.Join(errs...)
+}
+
+func checkOutboxSchema(name string) error {
+	if !outboxSchemaName.MatchString(name) || name == "public" || strings.HasPrefix(strings.ToLower(name), "pg_") {
+		return fmt.Errorf("outbox: Schema %q is not a name for a schema of its own (letters, digits and underscores, at most 40)", name)
+	}
+	return nil
+}
+
+// SQL returns the statements by which [Outbox.Install] installs the outbox and
+// has the tables recorded, for those who keep such things among their
+// migrations. They belong into one transaction. Running them again is
+// harmless: what is as it should be is not touched, nor locked.
+//
+// More tables are added by calling the function watch, which takes the key
+// columns too where they are not the primary key, and removed by unwatch:
+//
+//	SELECT bindery.watch('products');
+//	SELECT bindery.watch('public.log', key_columns => '{day,nr}', for_each_row => true);
+func (o Outbox) SQL(tables ...core.Table) (string, error) {
+	o = o.WithDefaults()
+	if err := o.Validate(); err != nil {
+		return "", fmt.Errorf("pgsource: %w", err)
+	}
+	schema := quoteIdent(o.Schema)
+	var b strings.Builder
+	b.WriteString(strings.NewReplacer(
+		"{{schema}}", schema, "{{name}}", o.Schema,
+		"{{version}}", strconv.Itoa(outboxVersion),
+		"{{max_keys}}", strconv.Itoa(o.MaxKeys),
+		"{{retention}}", strconv.FormatInt(o.Retention.Milliseconds(), 10)+" milliseconds",
+		"{{silent}}", strconv.FormatBool(o.Silent),
+		"{{credit}}", strconv.Itoa(outboxCredit),
+		"{{tidy}}", strconv.Itoa(tidyRows),
+	).Replace(outboxScript))
+	for _, r := range o.Readers {
+		role := quoteIdent(r)
+		fmt.Fprintf(&b, "\nGRANT USAGE ON SCHEMA %s TO %s;\n", schema, role)
+		fmt.Fprintf(&b, "GRANT SELECT ON %[1]s.settings, %[1]s.captures, %[1]s.outbox TO %[2]s;\n", schema, role)
+		fmt.Fprintf(&b, "GRANT EXECUTE ON FUNCTION %[1]s.gauge(), %[1]s.attend(), %[1]s.tidy(), %[1]s.faults(integer) TO %[2]s;\n", schema, role)
+	}
+	b.WriteString("\n")
+	for _, t := range tables {
+		rows := ""
+		if o.RowTriggers {
+			rows = ", for_each_row => true"
+		}
+		fmt.Fprintf(&b, "SELECT %s.watch(%s%s);\n", schema, quoteLiteral(tableSQL(t)), rows)
+	}
+	return b.String(), nil
+}
+
+// Install installs the outbox, or brings it up to date, and has the tables'
+// changes recorded, in one transaction. It connects as dsn says, to the database
+// of the tables, as a role that may create the schema and owns the tables (or
+// is a member of the roles that do). Tables that were installed before stay
+// installed; a Database is ignored, a table without Schema is looked for in the
+// search_path.
+//
+// It may run while others write, and while sources read. A table whose triggers
+// change is locked for writers; see LockTimeout.
+func (o Outbox) Install(ctx context.Context, dsn string, tables ...core.Table) error {
+	o = o.WithDefaults()
+	script, err := o.SQL(tables...)
+	if err != nil {
+		return err
+	}
+	if err := o.run(ctx, dsn, script); err != nil {
+		return fmt.Errorf("pgsource: installing the outbox %q: %w", o.Schema, err)
+	}
+	return nil
+}
+
+// Uninstall ends the recording of the tables' changes, in one transaction. With no tables
+// it removes all that Install has made; what others have put into the schema
+// makes that fail. A source that reads the outbox is lost then. What is not
+// installed is no error.
+func (o Outbox) Uninstall(ctx context.Context, dsn string, tables ...core.Table) error {
+	o = o.WithDefaults()
+	if err := o.Validate(); err != nil {
+		return fmt.Errorf("pgsource: %w", err)
+	}
+	schema := quoteIdent(o.Schema)
+	var b strings.Builder
+	fmt.Fprintf(&b, "DO $do$ BEGIN\nIF to_regclass('%s.captures') IS NOT NULL THEN\n", schema)
+	for _, t := range tables {
+		fmt.Fprintf(&b, "PERFORM %s.unwatch(to_regclass(%s));\n", schema, quoteLiteral(tableSQL(t)))
+	}
+	if len(tables) == 0 {
+		b.WriteString(strings.ReplaceAll(`PERFORM {{schema}}.unwatch(relation) FROM {{schema}}.captures;
+DROP FUNCTION {{schema}}.watch, {{schema}}.unwatch, {{schema}}.faults, {{schema}}.tidy, {{schema}}.attend, {{schema}}.gauge;
+DROP TABLE {{schema}}.settings, {{schema}}.captures, {{schema}}.outbox, {{schema}}.epochs;
+DROP SEQUENCE {{schema}}.credit, {{schema}}.lapses;
+DROP SCHEMA {{schema}};
+`, "{{schema}}", schema))
+	}
+	b.WriteString("END IF;\nEND $do$;")
+	if err := o.run(ctx, dsn, b.String()); err != nil {
+		return fmt.Errorf("pgsource: uninstalling the outbox %q: %w", o.Schema, err)
+	}
+	return nil
+}
+
+// run runs statements in one transaction.
+func (o Outbox) run(ctx context.Context, dsn, statements string) error {
+	conn, err := connect(ctx, dsn, false)
+	if err != nil {
+		return err
+	}
+	defer closeConn(conn) // which rolls back what has not been committed
+	if v := serverVersion(conn); v < oldest {
+		return fmt.Errorf("the server is Postgres %d: %d is the oldest that will do", v, oldest)
+	}
+	err = exec(ctx, conn, fmt.Sprintf("BEGIN; SET LOCAL lock_timeout = %d; SET LOCAL client_min_messages = warning;\n%s;\nCOMMIT",
+		o.LockTimeout.Milliseconds(), statements))
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == codeLockNotAvailable {
+		return fmt.Errorf("a table stayed locked for %v, by a transaction that is open, and nothing was changed (%s): %w", o.LockTimeout, pg.Where, err)
+	}
+	return err
+}
+
+const codeLockNotAvailable = "55P03"
+
+// tableSQL returns the name as statements have it.
+func tableSQL(t core.Table) string {
+	if t.Schema == "" {
+		return quoteIdent(t.Name)
+	}
+	return quoteIdent(t.Schema) + "." + quoteIdent(t.Name)
+}

@@ -1,0 +1,174 @@
+package pgsource
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// outboxReader reads the records of transactions that became visible since it
+// last did. It has no position in the outbox, since records are not made in the
+// order in which their transactions commit: it has a snapshot, and looks for
+// the records of those transactions which that did not show. It is used by
+// one goroutine at a time.
+type outboxReader struct {
+	conn    *pgconn.PgConn
+	schema  string // quoted
+	maxKeys int
+
+	last       snapshot // what it showed has been reported
+	generation int64    // of the captures
+	lapses     int64    // how often credit had run out
+	used       int64    // of the credit
+	lapsed     bool     // it has run out, and new credit was not given yet
+	// Transactions below it may have gone without a record.
+	below uint64
+}
+
+// outboxState is what a read finds beside records.
+type outboxState struct {
+	Snapshot   string  `json:"snapshot"`
+	Floor      string  `json:"floor"`
+	Generation int64   `json:"generation"`
+	Gauge      []int64 `json:"gauge"`
+}
+
+// stateQuery begins readQuery, and is a query of its own. All of a statement is
+// of the one snapshot that it returns; but the gauge is of after that.
+const stateQuery = `
+SELECT 0 AS capture, json_build_object('snapshot', pg_current_snapshot()::text, 'floor', floor::text,
+	'generation', generation, 'gauge', %[1]s.gauge())::text AS keys
+FROM %[1]s.settings`
+
+// readQuery takes the end of the last snapshot, and what was running in it: the
+// transactions that it does not show are the latter, and those from its end on.
+const readQuery = stateQuery + `
+UNION ALL SELECT capture, to_json(keys)::text FROM %[1]s.outbox
+	WHERE xid >= $1::xid8 AND pg_visible_in_snapshot(xid, pg_current_snapshot())
+UNION ALL SELECT capture, to_json(keys)::text FROM %[1]s.outbox
+	WHERE xid = ANY ($2::xid8[])`
+
+// begin makes the present the place to read on from.
+func (r *outboxReader) begin(ctx context.Context) error {
+	// In this order. Transactions that began to write before there was credit
+	// have ids below that which came with it; those of them that have ended are
+	// in the snapshot, and the others will be noticed when they end.
+	r.lapsed = true
+	if err := r.attend(ctx); err != nil {
+		return err
+	}
+	rows, err := query(ctx, r.conn, fmt.Sprintf(stateQuery, r.schema))
+	if err != nil {
+		return err
+	}
+	if len(rows) != 1 {
+		return errNoSettings
+	}
+	var state outboxState
+	if err := json.Unmarshal([]byte(rows[0][1]), &state); err != nil {
+		return err
+	}
+	r.generation = state.Generation
+	r.last, err = parseSnapshot(state.Snapshot)
+	return err
+}
+
+// attend gives new credit, if it is time to.
+func (r *outboxReader) attend(ctx context.Context) error {
+	if !r.lapsed && r.used <= outboxCredit/4 {
+		return nil
+	}
+	rows, err := query(ctx, r.conn, fmt.Sprintf("SELECT lapsed::text, below::text FROM %s.attend()", r.schema))
+	if err != nil {
+		return fmt.Errorf("giving credit: %w", err)
+	}
+	lapses, err := strconv.ParseInt(rows[0][0], 10, 64)
+	if err != nil {
+		return err
+	}
+	below, err := strconv.ParseUint(rows[0][1], 10, 64)
+	if err != nil {
+		return err
+	}
+	if r.lapsed || lapses != r.lapses {
+		r.below = below
+	}
+	r.lapses, r.used, r.lapsed = lapses, 0, false
+	return nil
+}
+
+// read returns what has become visible since it was last called, and whether
+// the captures have changed meanwhile. The routes are looked at after the
+// snapshot was taken: whoever changes them has tables read that were not among
+// them, and that read then shows what the snapshot does.
+func (r *outboxReader) read(ctx context.Context, routes *atomic.Pointer[captureRoutes]) (all changes, moved bool, err error) {
+	result := r.conn.ExecParams(ctx, fmt.Sprintf(readQuery, r.schema), [][]byte{
+		strconv.AppendUint(nil, r.last.xmax, 10), []byte(idArray(r.last.running)),
+	}, nil, nil, nil)
+	all = make(changes)
+	var by *captureRoutes
+	var state *outboxState
+	var problem error
+	for result.NextRow() {
+		if by == nil {
+			by = routes.Load()
+		}
+		values := result.Values()
+		capture, keys := string(values[0]), values[1]
+		switch {
+		case problem != nil: // the rest of the answer is of no use
+		case capture == "0":
+			state = new(outboxState)
+			problem = json.Unmarshal(keys, state)
+		default:
+			problem = by.add(all, capture, keys, r.maxKeys)
+		}
+	}
+	if _, err := result.Close(); err != nil {
+		return nil, false, err
+	}
+	switch {
+	case problem != nil:
+		return nil, false, problem
+	case state == nil || len(state.Gauge) != 2:
+		return nil, false, errNoSettings
+	}
+	now, err := parseSnapshot(state.Snapshot)
+	if err != nil {
+		return nil, false, err
+	}
+	below, err := strconv.ParseUint(state.Floor, 10, 64)
+	if err != nil {
+		return nil, false, err
+	}
+	if below > now.xmax { // it is another server's, from before a restore
+		below = 0
+	}
+	r.used = state.Gauge[0]
+	if r.used > outboxCredit/2 || state.Gauge[1] != r.lapses {
+		r.lapsed = true
+	}
+	if r.lapsed || now.endedSince(&r.last, max(below, r.below)) {
+		by.setWhole(all)
+	}
+	moved = state.Generation != r.generation
+	r.generation, r.last = state.Generation, now
+	return all, moved, nil
+}
+
+// idArray returns the ids as the text of an array.
+func idArray(ids []uint64) string {
+	var b strings.Builder
+	for i, id := range ids {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(strconv.FormatUint(id, 10))
+	}
+	return "{" + b.String() + "}"
+}

@@ -1,0 +1,276 @@
+package pgsource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+// outboxSession reads the outbox from when it is opened on until something
+// fails. Three goroutines share it: one listens to what wakes the second, which
+// reads, and one looks after the tables. The first that fails ends all.
+type outboxSession struct {
+	src       *TriggerSource
+	sink      core.Sink
+	listening *pgconn.PgConn
+	reader    *outboxReader   // the reading goroutine's own once it runs
+	tables    []*captured     // the audit's own once it runs
+	changed   <-chan struct{} // closed when other tables are bound
+
+	routes atomic.Pointer[captureRoutes]
+	wake   chan struct{} // capacity 1: there may be records, or somebody waits
+	audits chan struct{} // capacity 1: the captures have changed
+	ended  chan struct{} // closed when the session is over
+
+	mu       sync.Mutex    // guards what follows
+	begun    uint64        // reads ever begun
+	finished uint64        // the last one whose records have been reported
+	progress chan struct{} // closed when finished moves, then replaced
+}
+
+// follow reads the outbox until ctx is done or something fails.
+func (s *TriggerSource) follow(parent context.Context, sink core.Sink) error {
+	ctx, cancel := context.WithCancelCause(parent)
+	defer cancel(nil)
+	se := &outboxSession{
+		src: s, sink: sink,
+		wake: make(chan struct{}, 1), audits: make(chan struct{}, 1),
+		ended: make(chan struct{}), progress: make(chan struct{}),
+	}
+	defer se.close()
+	if err := se.open(ctx); err != nil {
+		return err
+	}
+	s.setCurrent(se)
+	sink.Watching()
+
+	var group sync.WaitGroup
+	for _, job := range []func(context.Context) error{se.listen, se.read, se.audit} {
+		group.Go(func() { cancel(job(ctx)) })
+	}
+	group.Wait()
+	err := context.Cause(ctx)
+	s.setCurrent(nil)
+	close(se.ended)
+	if parent.Err() == nil {
+		surrender(parent, sink)
+	}
+	return err
+}
+
+func (se *outboxSession) close() {
+	if se.listening != nil {
+		closeConn(se.listening)
+	}
+	if se.reader != nil {
+		closeConn(se.reader.conn)
+	}
+}
+
+// open connects, and finds out where to begin.
+func (se *outboxSession) open(ctx context.Context) error {
+	cfg := &se.src.cfg
+	return ask(ctx, cfg.AnswerTimeout, func(ctx context.Context) error {
+		conn, err := connect(ctx, se.src.dsn, false)
+		if err != nil {
+			return err
+		}
+		se.reader = &outboxReader{conn: conn, schema: quoteIdent(cfg.Outbox), maxKeys: cfg.MaxKeys}
+		if err := se.src.checkOutbox(ctx, conn); err != nil {
+			return err
+		}
+		if se.listening, err = connect(ctx, se.src.dsn, false); err != nil {
+			return err
+		}
+		if err := exec(ctx, se.listening, "LISTEN "+quoteIdent(cfg.Outbox)); err != nil {
+			return err
+		}
+		var schemas []core.Schema
+		schemas, se.changed = se.sink.Tables()
+		if se.tables, err = se.src.lookUpAll(ctx, conn, schemas); err != nil {
+			return err
+		}
+		se.routes.Store(newCaptureRoutes(se.tables))
+		return se.reader.begin(ctx)
+	})
+}
+
+// listen waits for notifications. What they say does not matter: which of them
+// were sent by whom, and that none was lost, is nothing to rely on.
+func (se *outboxSession) listen(ctx context.Context) error {
+	for {
+		waiting, cancel := context.WithTimeout(ctx, se.src.cfg.AnswerTimeout)
+		err := se.listening.WaitForNotification(waiting)
+		quiet := waiting.Err() != nil
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			signal(se.wake)
+		case quiet && !se.listening.IsClosed():
+			// A connection that broke would be silent for ever.
+			err = ask(ctx, se.src.cfg.AnswerTimeout, func(ctx context.Context) error { return exec(ctx, se.listening, "SELECT 1") })
+			if err != nil {
+				return unlessDone(ctx, fmt.Errorf("listening: %w", err))
+			}
+		default:
+			return fmt.Errorf("listening: %w", err)
+		}
+	}
+}
+
+// unlessDone returns the error, or nil where it only says that ctx is done.
+func unlessDone(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// read reads and reports records whenever there may be some.
+func (se *outboxSession) read(ctx context.Context) error {
+	ticker := time.NewTicker(se.src.cfg.PollInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-se.wake:
+		case <-ticker.C:
+		}
+		se.mu.Lock()
+		se.begun++
+		n := se.begun
+		se.mu.Unlock()
+		err := ask(ctx, se.src.cfg.AnswerTimeout, func(ctx context.Context) error { return se.readOnce(ctx) })
+		if err != nil {
+			return unlessDone(ctx, fmt.Errorf("reading records: %w", err))
+		}
+		se.mu.Lock()
+		se.finished = n
+		close(se.progress)
+		se.progress = make(chan struct{})
+		se.mu.Unlock()
+	}
+}
+
+func (se *outboxSession) readOnce(ctx context.Context) error {
+	all, moved, err := se.reader.read(ctx, &se.routes)
+	if err != nil {
+		return err
+	}
+	if moved {
+		signal(se.audits)
+	}
+	schemas, _ := se.sink.Tables()
+	if list := all.report(schemas); len(list) > 0 {
+		se.sink.Report(list...)
+	}
+	return se.reader.attend(ctx)
+}
+
+// catchUp returns when a read has been reported that began after the call.
+func (se *outboxSession) catchUp(ctx context.Context) error {
+	se.mu.Lock()
+	wanted := se.begun + 1
+	se.mu.Unlock()
+	signal(se.wake)
+	for {
+		se.mu.Lock()
+		finished, progress := se.finished, se.progress
+		se.mu.Unlock()
+		if finished >= wanted {
+			return nil
+		}
+		select {
+		case <-progress:
+		case <-se.ended:
+			return errEnded
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// audit looks after the tables, when others are bound or captured and now and
+// then: nothing tells of tables that are made anew, nor of triggers that are
+// disabled. It also has old records deleted.
+func (se *outboxSession) audit(ctx context.Context) error {
+	ticker := time.NewTicker(se.src.cfg.AuditInterval)
+	defer ticker.Stop()
+	for {
+		tidy := false
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-se.changed:
+		case <-se.audits:
+		case <-ticker.C:
+			tidy = true
+		}
+		if err := se.lookAfterTables(ctx, tidy); err != nil {
+			return unlessDone(ctx, err)
+		}
+	}
+}
+
+func (se *outboxSession) lookAfterTables(ctx context.Context, tidy bool) error {
+	patience := se.src.cfg.AnswerTimeout
+	// A connection of its own, so that reports need not wait.
+	var conn *pgconn.PgConn
+	err := ask(ctx, patience, func(ctx context.Context) (err error) {
+		conn, err = connect(ctx, se.src.dsn, false)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer closeConn(conn)
+	var schemas []core.Schema
+	schemas, se.changed = se.sink.Tables()
+	var tables []*captured
+	err = ask(ctx, patience, func(ctx context.Context) (err error) {
+		if err = se.src.checkOutbox(ctx, conn); err == nil {
+			tables, err = se.src.lookUpAll(ctx, conn, schemas)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var fresh []core.Change
+	for _, c := range tables {
+		if !slices.ContainsFunc(se.tables, c.same) {
+			fresh = append(fresh, core.Change{Table: c.table})
+		}
+	}
+	se.tables = tables
+	// Records of a read that does not know the new routes are of transactions
+	// that the report below covers.
+	se.routes.Store(newCaptureRoutes(tables))
+	if len(fresh) > 0 {
+		se.sink.Report(fresh...)
+	}
+	for tidy {
+		err := ask(ctx, patience, func(ctx context.Context) error {
+			rows, err := query(ctx, conn, "SELECT "+quoteIdent(se.src.cfg.Outbox)+".tidy()::text")
+			tidy = err == nil && rows[0][0] == "true"
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("deleting old records: %w", err)
+		}
+	}
+	return nil
+}
+
+var errNoSettings = errors.New("its settings are gone")

@@ -1,0 +1,111 @@
+package pgsource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+// TriggerSource reports what triggers have recorded in an outbox. Its methods
+// may be called from any goroutine.
+type TriggerSource struct {
+	dsn string
+	cfg TriggerConfig
+
+	mu      sync.Mutex     // guards what follows
+	current *outboxSession // nil while the outbox is not read
+}
+
+var (
+	_ core.Source     = (*TriggerSource)(nil)
+	_ core.Scoped     = (*TriggerSource)(nil)
+	_ core.Naming     = (*TriggerSource)(nil)
+	_ core.Validating = (*TriggerSource)(nil)
+	_ core.Following  = (*TriggerSource)(nil)
+)
+
+// NewTriggers returns a source that reads what triggers record of the changes in
+// the database that dsn names, in any form that pgx reads. It needs no
+// wal_level, but an [Outbox] that was installed before. It must be the
+// database that the bindings read, and tables without a schema are found by the
+// same search_path. A nil config has all defaults.
+//
+// NewTriggers does no input or output. What is wrong with its arguments is found
+// by [TriggerSource.Validate].
+func NewTriggers(dsn string, cfg *TriggerConfig) *TriggerSource {
+	s := &TriggerSource{dsn: dsn}
+	if cfg != nil {
+		s.cfg = *cfg
+	}
+	s.cfg = s.cfg.WithDefaults()
+	s.cfg.Tables = tablesIn(s.cfg.Database, s.cfg.Tables)
+	return s
+}
+
+// Validate implements [core.Validating]. It returns everything that is wrong
+// with what the source was made of.
+func (s *TriggerSource) Validate() error {
+	errs := []error{s.cfg.Validate()}
+	if _, err := pgconn.ParseConfig(s.dsn); err != nil {
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("pgsource: setting up triggers: %w", err)
+	}
+	return nil
+}
+
+// Name implements [core.Source].
+func (*TriggerSource) Name() string { return "pgsource.triggers" }
+
+// Tables implements [core.Naming].
+func (s *TriggerSource) Tables() []core.Table { return slices.Clone(s.cfg.Tables) }
+
+// Covers implements [core.Scoped].
+func (s *TriggerSource) Covers(t core.Table) bool {
+	return covers(s.cfg.Database, s.cfg.Tables, t)
+}
+
+// Watch implements [core.Source]. It reads the outbox until something fails: the
+// registry then calls it again, and what was missed in between is read again.
+func (s *TriggerSource) Watch(ctx context.Context, sink core.Sink) error {
+	if err := s.Validate(); err != nil {
+		return core.Permanent(err)
+	}
+	err := s.follow(ctx, sink)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return fmt.Errorf("pgsource: reading the outbox %q: %w", s.cfg.Outbox, err)
+}
+
+var errNotReading = errors.New("pgsource: catching up: the outbox is not being read")
+
+// CatchUp implements [core.Following]: it returns when all that the snapshot
+// shows has been reported. The records are of the same transactions as the
+// changes, so it suffices to read the outbox once more; the snapshot is not
+// questioned.
+func (s *TriggerSource) CatchUp(ctx context.Context) error {
+	s.mu.Lock()
+	se := s.current
+	s.mu.Unlock()
+	if se == nil {
+		return errNotReading
+	}
+	if err := se.catchUp(ctx); err != nil {
+		return fmt.Errorf("pgsource: catching up: %w", err)
+	}
+	return nil
+}
+
+func (s *TriggerSource) setCurrent(se *outboxSession) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.current = se
+}
