@@ -34,17 +34,9 @@ func (sh *shape) candidates(r reader, rows []any) ([]candidate, error) {
 	return out, nil
 }
 
-// matcher returns the test for membership that is made in memory.
-func (sh *shape) matcher(r reader) func(row any) bool {
-	if sh.program == nil {
-		return func(any) bool { return true }
-	}
-	var row any
-	get := func(column int) value.Value { return r.value(row, column) }
-	return func(candidate any) bool {
-		row = candidate
-		return sh.program.Eval(get) == filter.True
-	}
+// holds is the test for membership that is made in memory.
+func (sh *shape) holds(r reader, row any) bool {
+	return sh.program == nil || sh.program.Eval(func(column int) value.Value { return r.value(row, column) }) == filter.True
 }
 
 // sumOf returns the digest of the row in its binding. The buffer is scratch
@@ -65,11 +57,13 @@ type transition struct {
 	bytes   int
 	event   Event
 	hidden  bool // a row changed in what its encoding does not show
+	scratch *[]byte
 }
 
 // begin starts a transition from the snapshot, or from nothing.
-func (v *View) begin(sh *shape, from *Snapshot, now time.Time) *transition {
-	t := &transition{v: v, sh: sh, now: now, sum: sh.base}
+// The buffer is scratch space.
+func (v *View) begin(sh *shape, from *Snapshot, now time.Time, buf *[]byte) *transition {
+	t := &transition{v: v, sh: sh, now: now, sum: sh.base, scratch: buf}
 	if from == nil {
 		t.rows = &tree{}
 		t.ordered = t.rows
@@ -108,7 +102,7 @@ func (t *transition) put(c *candidate) error {
 		return nil
 	}
 	e := &entry{key: c.key, order: order, json: js, row: c.row}
-	e.sum, t.v.scratch = t.sh.sumOf(e, t.v.scratch)
+	e.sum, *t.scratch = t.sh.sumOf(e, *t.scratch)
 	var prev *stamp
 	if exists {
 		prev = old.stamp
@@ -153,10 +147,10 @@ func (t *transition) unset(e *entry) {
 }
 
 // replace makes the candidates all there is.
-func (t *transition) replace(all []candidate) error {
+func (t *transition) replace(all []*candidate) error {
 	keep := make(map[Key]struct{}, len(all))
-	for i := range all {
-		keep[all[i].key] = struct{}{}
+	for _, c := range all {
+		keep[c.key] = struct{}{}
 	}
 	if len(keep) < len(all) {
 		return fmt.Errorf("table %q: two rows of one key: the key columns %q do not tell rows apart", t.sh.schema.Table, t.sh.schema.Key)
@@ -171,8 +165,8 @@ func (t *transition) replace(all []candidate) error {
 	for _, key := range gone {
 		t.remove(key)
 	}
-	for i := range all {
-		if err := t.put(&all[i]); err != nil {
+	for _, c := range all {
+		if err := t.put(c); err != nil {
 			return err
 		}
 	}
@@ -181,15 +175,16 @@ func (t *transition) replace(all []candidate) error {
 
 // finish publishes the result. With sync set it is published even when nothing
 // differs, and subscribers get a sync. The caller holds the feed's publishing
-// lock.
-func (t *transition) finish(sync bool) {
+// lock. It reports whether the binding has taken the result over; one that has
+// ended does not.
+func (t *transition) finish(sync bool) bool {
 	cur := t.v.current.Load() // from, or what Touch made of it
 	changed := cur == nil || t.event.Len() > 0
 	if sync && cur != nil { // begun with nothing, so the event says nothing
 		changed = t.sum != cur.sum
 	}
 	if !changed && !t.hidden && !sync {
-		return
+		return true
 	}
 	next := &Snapshot{memo: &memo{}, sum: t.sum, rows: t.rows, ordered: t.ordered, bytes: t.bytes, body: &lazyBody{}}
 	if !changed {
@@ -198,8 +193,7 @@ func (t *transition) finish(sync bool) {
 		if !sync {
 			next.body, next.memo = cur.body, cur.memo
 		}
-		t.v.publish(next, nil, sync)
-		return
+		return t.v.publish(next, nil, sync)
 	}
 	var before Version
 	var prev *stamp
@@ -211,12 +205,12 @@ func (t *transition) finish(sync bool) {
 	e := &t.event
 	e.From, e.Version = before.Token, next.version
 	e.measure()
-	t.v.publish(next, e, sync)
+	return t.v.publish(next, e, sync)
 }
 
 // firstRows returns the first n rows in the binding's order, for loaders that
 // do not limit their answers.
-func (sh *shape) firstRows(r reader, rows []candidate, n int) []candidate {
+func (sh *shape) firstRows(r reader, rows []*candidate, n int) []*candidate {
 	type placed struct {
 		order string
 		at    int
@@ -226,7 +220,7 @@ func (sh *shape) firstRows(r reader, rows []candidate, n int) []candidate {
 		places[i] = placed{sh.orderOf(r, rows[i].row, rows[i].key), i}
 	}
 	slices.SortFunc(places, func(a, b placed) int { return strings.Compare(a.order, b.order) })
-	first := make([]candidate, n)
+	first := make([]*candidate, n)
 	for i := range first {
 		first[i] = rows[places[i].at]
 	}

@@ -16,14 +16,15 @@ type move struct {
 // published before all of them are ready, so that an error leaves every binding
 // as it was. It returns the work that was really read, which may be more.
 func (f *feed) read(ctx context.Context, w work) (moves []move, covered work, err error) {
-	if len(w.views) == 0 {
-		return nil, w, nil
-	}
-	if err := f.prepare(ctx, w.views); err != nil {
+	if err := f.prepare(ctx, w); err != nil {
 		return nil, w, err
 	}
-	p := planReads(w)
-	if w.calm && len(p.reads) <= 1 {
+	p := f.plan(w)
+	if len(p.reads) == 0 {
+		return nil, w, nil // nobody to read for
+	}
+	w.read = true
+	if w.calm && len(p.reads) == 1 {
 		// One statement sees one state by itself. It is a state that holds no
 		// part of an unread commit if nothing was announced up to its end.
 		moves, err := f.execute(ctx, p, w)
@@ -34,7 +35,7 @@ func (f *feed) read(ctx context.Context, w work) (moves []move, covered work, er
 			return moves, w, err
 		}
 	}
-	snapshotter := w.views[0].read.snapshotter()
+	snapshotter := p.reads[0].pool.read.snapshotter()
 	if snapshotter == nil {
 		moves, err := f.execute(ctx, p, w)
 		return moves, w, err
@@ -54,7 +55,7 @@ func (f *feed) read(ctx context.Context, w work) (moves []move, covered work, er
 	if behind {
 		extended.setWhole(nil)
 	}
-	p = planReads(extended)
+	p = f.plan(extended)
 	moves, err = f.execute(snap, p, extended)
 	return moves, extended, err
 }

@@ -25,10 +25,15 @@ type Binding[T any] struct {
 // Bind declares a binding over a loader. It does no input or output; problems
 // are reported by [Registry.Start].
 func Bind[T any](name string, loader Loader[T], opts ...Option) *Binding[T] {
-	var s spec
+	return &Binding[T]{View: declare(name, loader, opts)}
+}
+
+// declare makes the view of a declaration.
+func declare[T any](name string, loader Loader[T], opts []Option) *View {
+	s := new(spec)
 	for _, o := range opts {
 		if o != nil {
-			o(&s)
+			o(s)
 		}
 	}
 	s.placeOfBind = callerOutside()
@@ -38,7 +43,9 @@ func Bind[T any](name string, loader Loader[T], opts ...Option) *Binding[T] {
 	} else {
 		r = &typedReader[T]{Loader: loader}
 	}
-	return &Binding[T]{View: newView(name, r, s)}
+	v := newView(name, r, s)
+	v.family = newFamily(v)
+	return v
 }
 
 // now returns the current version.
@@ -76,9 +83,9 @@ type Delta[T any] struct {
 // stop itself. [Registry.Shutdown] waits for calls under way.
 func (b *Binding[T]) OnChange(fn func(Delta[T])) (stop func()) {
 	sub := b.Subscribe(SubscribeOptions{})
-	b.watchers.Add(1)
+	b.family.watchers.Add(1)
 	go func() {
-		defer b.watchers.Done()
+		defer b.family.watchers.Done()
 		defer sub.Close()
 		defer func() {
 			if r := recover(); r != nil {

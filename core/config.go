@@ -44,6 +44,11 @@ type Config struct {
 	// when more are reported the whole table is read. The default is 10,000.
 	MaxBatchKeys int
 
+	// ReauthorizeEvery is the time after which the authorizer is asked again
+	// about those who have subscribed. The default is one minute; negative means
+	// only when [Registry.Reauthorize] is called.
+	ReauthorizeEvery time.Duration
+
 	// Now is the clock of versions and states. The default is time.Now.
 	Now func() time.Time
 }
@@ -63,6 +68,7 @@ func (c Config) WithDefaults() Config {
 	setDuration(&c.ReadTimeout, time.Minute)
 	setDuration(&c.AnnounceWait, 100*time.Millisecond)
 	setDuration(&c.CatchUpWait, 2*time.Second)
+	setDuration(&c.ReauthorizeEvery, time.Minute)
 	if c.MaxBatchKeys == 0 {
 		c.MaxBatchKeys = 10_000
 	}

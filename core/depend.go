@@ -189,11 +189,9 @@ func (e *engine) heard() ([]Schema, <-chan struct{}) {
 	for i, t := range tables {
 		schemas[i].Table = t
 		if f := own[i]; f != nil {
-			f.mu.Lock()
-			if len(f.views) > 0 {
-				schemas[i] = f.views[0].Schema()
+			if v := f.first(); v != nil {
+				schemas[i] = v.Schema()
 			}
-			f.mu.Unlock()
 		}
 	}
 	return schemas, changed

@@ -31,7 +31,7 @@ type serializer struct {
 // setEncoder makes the binding's encoder, and takes the names of columns that
 // nobody sees out of the schema.
 func (sh *shape) setEncoder(v *View) (errs []error) {
-	s := &v.spec
+	s := v.spec
 	if s.serializer != nil {
 		if s.columns != nil {
 			errs = append(errs, errors.New("Serialize and Columns both say what clients see: leave one of them out"))
@@ -108,6 +108,20 @@ func (c *candidate) encoded(r reader, by encoder) ([]byte, error) {
 	}
 	c.shown = append(c.shown, encoding{by, b})
 	return b, nil
+}
+
+// keep notes what the encoder has made of the row.
+func (c *candidate) keep(by encoder, json []byte) {
+	if by == (encoder{}) {
+		c.json = json
+		return
+	}
+	for i := range c.shown {
+		if c.shown[i].by == by {
+			return
+		}
+	}
+	c.shown = append(c.shown, encoding{by, json})
 }
 
 // encoding is a row's JSON as one encoder makes it.

@@ -53,8 +53,8 @@ func newEngine(cfg Config) *engine {
 	return e
 }
 
-// attach gives the binding to its table's feed, which loads it with its next
-// batch. The receipt waits for that.
+// attach makes the feed of the declaration's table exist, and gives it the
+// binding, unless that is a family. It is loaded by load.
 func (e *engine) attach(v *View) {
 	table := v.Schema().Table
 	e.mu.Lock()
@@ -65,15 +65,33 @@ func (e *engine) attach(v *View) {
 		e.feeds[table] = run
 		e.order = append(e.order, table)
 	}
-	run.addView(v)
+	run.declare(v)
+	v.feed.Store(run.feed)
+	if !v.spec.family {
+		run.addView(v)
+	}
 	if e.routes.add(run, v) {
 		e.tellLocked()
 	}
 }
 
-// load starts the feeds that do not run yet and has the bindings read.
+// join gives a family's member to the family's feed and has it loaded.
+func (e *engine) join(v *View) {
+	f := v.family.proto.feed.Load()
+	f.addView(v)
+	f.reload(v, reload{})
+}
+
+// load has the bindings read, and starts the feeds that do not run yet.
 func (e *engine) load(views []*View) receipt {
+	var r receipt
+	for _, v := range views {
+		if !v.spec.family {
+			r = append(r, v.feed.Load().reload(v, reload{})...)
+		}
+	}
 	e.mu.Lock()
+	defer e.mu.Unlock()
 	for _, table := range e.order {
 		run := e.feeds[table]
 		if run.cancel != nil {
@@ -88,15 +106,11 @@ func (e *engine) load(views []*View) receipt {
 			run.run(ctx)
 		}()
 	}
-	e.mu.Unlock()
-	var r receipt
-	for _, v := range views {
-		r = append(r, v.feed.Load().reload(v, reload{})...)
-	}
 	return r
 }
 
-// detach takes the binding from its feed, and ends a feed without bindings.
+// detach takes a declaration from its feed, and ends a feed without any. Its
+// members have gone before.
 func (e *engine) detach(ctx context.Context, v *View) error {
 	e.mu.Lock()
 	table := v.Schema().Table
@@ -105,11 +119,12 @@ func (e *engine) detach(ctx context.Context, v *View) error {
 		e.mu.Unlock()
 		return nil
 	}
-	empty := run.removeView(v)
+	run.removeView(v)
+	idle := run.retract(v)
 	if e.routes.remove(run, v) {
 		e.tellLocked()
 	}
-	if !empty {
+	if !idle {
 		e.mu.Unlock()
 		return nil
 	}

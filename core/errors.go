@@ -26,6 +26,14 @@ var (
 	ErrNoRow = errors.New("core: no such row in the binding")
 	// ErrPrecondition is returned by writes whose precondition does not hold.
 	ErrPrecondition = errors.New("core: the row is not as the precondition demands")
+	// ErrUnknownBinding is returned where a binding is named that there is not.
+	ErrUnknownBinding = errors.New("core: no such binding")
+	// ErrScopeChanged ends a subscription whose subscriber may see other rows
+	// from now on.
+	ErrScopeChanged = errors.New("core: the scope has changed")
+	// ErrTooManyMembers is returned when a family's member is asked for, and as
+	// many as there may be are in use.
+	ErrTooManyMembers = errors.New("core: as many members as there may be are in use")
 	// ErrSubscriptionClosed is returned by a subscription after its Close.
 	ErrSubscriptionClosed = errors.New("core: subscription is closed")
 )

@@ -17,7 +17,7 @@ import (
 //
 // The way of a batch: take what is pending, open a snapshot of the database
 // where more than one statement or an announcement makes that necessary, read,
-// let every binding make its transition, tell those who wait. When a read fails
+// let every binding concerned make its transition, tell those who wait. When a read fails
 // everything taken goes back and is read again, with back-off.
 type feed struct {
 	eng   *engine
@@ -31,9 +31,13 @@ type feed struct {
 	pace  pace
 	tried chan struct{} // closed after the first batch, whether it succeeded or not
 
-	mu        sync.Mutex // guards what follows
-	views     []*View
-	reloads   map[*View]reload // to be read in full
+	pools []*pool // in order of first use; the goroutine's own
+
+	mu        sync.Mutex         // guards what follows
+	members   map[*View]struct{} // bindings, loaded or not
+	declared  map[*View]struct{} // what keeps the feed: bindings that were declared, and families
+	leaving   []*View            // to be taken out of their pools
+	reloads   map[*View]reload   // to be read in full
 	pending   pending
 	announced map[*announcement]struct{}
 	announces uint64        // announcements ever made
@@ -75,6 +79,8 @@ func newFeed(eng *engine, table Table) *feed {
 		table:     table,
 		wake:      make(chan struct{}, 1),
 		tried:     make(chan struct{}),
+		members:   make(map[*View]struct{}),
+		declared:  make(map[*View]struct{}),
 		reloads:   make(map[*View]reload),
 		pending:   pending{maxKeys: eng.cfg.MaxBatchKeys},
 		announced: make(map[*announcement]struct{}),
@@ -143,7 +149,7 @@ func (r reload) and(o reload) reload {
 // reload has one binding read in full.
 func (f *feed) reload(v *View, how reload) receipt {
 	f.mu.Lock()
-	if slices.Contains(f.views, v) {
+	if _, ok := f.members[v]; ok {
 		f.reloads[v] = f.reloads[v].and(how)
 	}
 	f.reported++
@@ -153,21 +159,53 @@ func (f *feed) reload(v *View, how reload) receipt {
 	return receipt{m}
 }
 
-// addView makes the feed keep the binding. It is loaded by the next batch.
-func (f *feed) addView(v *View) {
-	v.feed.Store(f)
+// declare makes the feed exist for a declaration: a binding, or a family of
+// which there are no members yet.
+func (f *feed) declare(v *View) {
 	f.mu.Lock()
-	f.views = append(f.views, v)
+	f.declared[v] = struct{}{}
 	f.mu.Unlock()
 }
 
-// removeView reports whether the feed has no bindings left.
-func (f *feed) removeView(v *View) (empty bool) {
+// retract undoes declare. It reports whether nothing keeps the feed any more.
+func (f *feed) retract(v *View) (idle bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.views = slices.DeleteFunc(slices.Clone(f.views), func(o *View) bool { return o == v })
-	delete(f.reloads, v)
-	return len(f.views) == 0
+	delete(f.declared, v)
+	return len(f.declared) == 0
+}
+
+// first returns the first declaration, or nil.
+func (f *feed) first() *View {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var first *View
+	for v := range f.declared {
+		if first == nil || v.seq < first.seq {
+			first = v
+		}
+	}
+	return first
+}
+
+// addView makes the feed keep the binding. It is loaded by a reload.
+func (f *feed) addView(v *View) {
+	v.feed.Store(f)
+	f.mu.Lock()
+	f.members[v] = struct{}{}
+	f.mu.Unlock()
+}
+
+// removeView makes the feed forget the binding.
+func (f *feed) removeView(v *View) {
+	f.mu.Lock()
+	if _, ok := f.members[v]; ok {
+		delete(f.members, v)
+		delete(f.reloads, v)
+		f.leaving = append(f.leaving, v)
+	}
+	f.mu.Unlock()
+	f.kick()
 }
 
 // barrier returns a mark for everything reported so far.
@@ -245,7 +283,7 @@ func (f *feed) run(ctx context.Context) {
 func (f *feed) hasWork() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.views) > 0 && (!f.pending.empty() || len(f.reloads) > 0 || f.applied < f.reported)
+	return !f.pending.empty() || len(f.reloads) > 0 || f.applied < f.reported || len(f.leaving) > 0
 }
 
 // note records and logs how a read went: a failure once per streak of equal
@@ -274,12 +312,13 @@ func (f *feed) note(err error) {
 type work struct {
 	pending
 	reloads map[*View]reload
-	views   []*View
+	leaving []*View
 	seq     uint64 // reports up to this one are covered
 	gen     uint64 // announcements made when it was taken
 	calm    bool   // nothing was announced then, and nothing must be caught up with
 
 	following []Following
+	read      bool // something was read
 }
 
 func (f *feed) take() work {
@@ -291,7 +330,7 @@ func (f *feed) take() work {
 	w := work{
 		pending: f.pending.take(),
 		reloads: f.reloads,
-		views:   f.views,
+		leaving: f.leaving,
 		seq:     f.reported,
 		gen:     f.announces,
 		calm:    len(f.announced) == 0 && len(following) == 0,
@@ -299,6 +338,7 @@ func (f *feed) take() work {
 		following: following,
 	}
 	f.reloads = make(map[*View]reload)
+	f.leaving = nil
 	f.reading = true
 	return w
 }
@@ -309,7 +349,7 @@ func (f *feed) putBack(w work) {
 	defer f.mu.Unlock()
 	f.pending.merge(w.pending)
 	for v, how := range w.reloads {
-		if slices.Contains(f.views, v) {
+		if _, ok := f.members[v]; ok {
 			f.reloads[v] = f.reloads[v].and(how)
 		}
 	}
@@ -317,6 +357,9 @@ func (f *feed) putBack(w work) {
 
 func (f *feed) batch(ctx context.Context) error {
 	w := f.take()
+	for _, v := range w.leaving {
+		f.forget(v)
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, f.eng.cfg.ReadTimeout,
 		fmt.Errorf("no answer within %v", f.eng.cfg.ReadTimeout))
 	defer cancel()
@@ -332,17 +375,20 @@ func (f *feed) batch(ctx context.Context) error {
 	credit(moves, covered)
 	f.publishing.Lock()
 	for _, m := range moves {
-		m.t.finish(m.how.forget)
+		f.publish(m)
 	}
 	f.publishing.Unlock()
 
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.stats.Reads++
-	if covered.whole {
+	switch {
+	case !covered.read:
+	case covered.whole:
+		f.stats.Reads++
 		f.stats.WholeReads++
 		f.wholeRead = f.now().Sub(begun)
-	} else {
+	default:
+		f.stats.Reads++
 		f.stats.BatchKeys += uint64(len(w.keys))
 	}
 	f.applied = w.seq
@@ -351,24 +397,76 @@ func (f *feed) batch(ctx context.Context) error {
 	return nil
 }
 
-// prepare lets loaders ask the database about their tables, once each.
-func (f *feed) prepare(ctx context.Context, views []*View) error {
-	for _, v := range views {
+// publish makes a transition visible, and has the pool take note of it.
+func (f *feed) publish(m move) {
+	v := m.t.v
+	from := v.current.Load()
+	if !m.t.finish(m.how.forget) {
+		return // the binding has ended
+	}
+	if from == nil {
+		f.poolOf(v).enter(v)
+		return
+	}
+	f.poolOf(v).moved(from, m.t, m.how.forget)
+}
+
+// poolOf returns the pool of the binding's loader.
+func (f *feed) poolOf(v *View) *pool {
+	id := v.read.identity()
+	for _, p := range f.pools {
+		if p.read.identity() == id {
+			return p
+		}
+	}
+	p := newPool(v.read)
+	f.pools = append(f.pools, p)
+	return p
+}
+
+// forget takes a binding that was removed out of its pool.
+func (f *feed) forget(v *View) {
+	f.poolOf(v).leave(v)
+	f.pools = slices.DeleteFunc(f.pools, func(p *pool) bool { return len(p.known)+len(p.others) == 0 })
+}
+
+// prepare lets loaders ask the database about their tables, once each, before
+// the first of their bindings is read.
+func (f *feed) prepare(ctx context.Context, w work) error {
+	for v := range w.reloads {
+		if v.current.Load() != nil {
+			continue
+		}
 		id := v.read.identity()
 		if !f.prepared[id] {
 			if err := v.read.prepare(ctx); err != nil {
 				return fmt.Errorf("preparing %s: %w", v.describe(), err)
 			}
+			if err := f.refine(id); err != nil {
+				return err
+			}
 			f.prepared[id] = true
 			f.checkDependencies(ctx, v)
+			f.checkDependencies(ctx, v)
 		}
-		if v.current.Load() == nil {
-			// What the loader learned may make filters exact that were not.
-			sh, errs := v.check()
-			if len(errs) > 0 {
-				return fmt.Errorf("%s: %w", v.describe(), errors.Join(errs...))
+		// What the loader learned may make filters exact that were not.
+		if err := v.refine(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refine has the families of a loader take up what it learned.
+func (f *feed) refine(loader any) error {
+	f.mu.Lock()
+	declared := inOrder(f.declared)
+	f.mu.Unlock()
+	for _, v := range declared {
+		if v.spec.family && v.read.identity() == loader {
+			if err := v.refine(); err != nil {
+				return err
 			}
-			v.shape.Store(sh)
 		}
 	}
 	return nil

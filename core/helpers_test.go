@@ -178,3 +178,11 @@ func sortedRows(rows map[core.Key]item, keep func(item) bool, less func(a, b ite
 	}
 	return out
 }
+
+func raw(object string) map[string]json.RawMessage {
+	var m map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(object), &m); err != nil {
+		panic(err)
+	}
+	return m
+}

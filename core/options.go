@@ -33,6 +33,9 @@ type spec struct {
 	placeOfBind string
 	depends     []Table
 	minInterval time.Duration
+	family      bool // has parameters
+	idleAfter   time.Duration
+	maxMembers  int
 }
 
 // Where restricts the binding to the rows for which all the expressions are
@@ -157,6 +160,38 @@ func RowsMayLeave() Option { return func(s *spec) { s.mayLeave = true } }
 // RequireMatch refuses updates and deletes of a writable binding that do not
 // say which version of the row they mean (If-Match).
 func RequireMatch() Option { return func(s *spec) { s.matchNeeded = true } }
+
+// The default bounds of a family's members.
+const (
+	DefaultIdleAfter  = time.Minute
+	DefaultMaxMembers = 10_000
+)
+
+// IdleAfter says how long a member of a family stays alive when nobody uses
+// it. 0 means the default, [DefaultIdleAfter]. It also goes for the members that
+// an [Authorizer]'s scopes make of a binding.
+func IdleAfter(d time.Duration) Option {
+	return func(s *spec) {
+		if d < 0 {
+			s.problems = append(s.problems, fmt.Errorf("idle time %v: must not be negative", d))
+		}
+		s.idleAfter = d
+	}
+}
+
+// MaxMembers bounds the members of a family that are alive at a time; 0 means
+// the default, [DefaultMaxMembers]. When there are as many, the one that has not
+// been used for the longest time makes room; when all are in use, opening
+// another fails with [ErrTooManyMembers]. It also goes for the members that an
+// [Authorizer]'s scopes make of a binding.
+func MaxMembers(n int) Option {
+	return func(s *spec) {
+		if n < 0 {
+			s.problems = append(s.problems, fmt.Errorf("at most %d members: must not be negative", n))
+		}
+		s.maxMembers = n
+	}
+}
 
 // The default bounds of a binding's event log.
 const (

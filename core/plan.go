@@ -1,186 +1,128 @@
 package core
 
 import (
-	"context"
-	"fmt"
-
 	"github.com/binderyhq/bindery/core/filter"
 )
 
-// plannedRead is one statement of a batch, and the bindings that its rows are
-// for.
+// plannedRead is one statement of a batch, and the bindings of a pool that its
+// rows are for.
 type plannedRead struct {
+	pool  *pool
 	query Query
 	plain bool // by Load: keys or everything, no conditions
-	whole bool // the rows are all there are, not just those of the batch's keys
-	views []*View
+
+	full  []*View // for these the rows are all there are
+	keyed bool    // the rows of the batch's keys are for whom they concern
+	asked *View   // for this one, the rows are those of the batch's keys that it holds
 }
 
 // plan is how a batch is read.
 type plan struct {
 	reads []plannedRead
 	keys  []Key
-	whole bool
 }
 
-// maxSharedFilters is how many bindings' filters are sent to the database
-// together when the whole table is read; beyond it all rows are read.
-const maxSharedFilters = 16
-
-// planReads decides which statements answer the work: one for all bindings of
-// a loader whose membership is decided in memory, and one for each other. The
-// bindings that are to be read in full, and those with a limit, get all their
-// rows; the others the rows of the batch's keys.
-func planReads(w work) plan {
-	p := plan{whole: w.whole}
+// plan decides which statements answer the work: for each loader one for all
+// bindings whose membership is decided row by row in memory, and one for each
+// other. The bindings that are to be read in full get all their rows, the others
+// the rows of the batch's keys.
+func (f *feed) plan(w work) plan {
+	var p plan
 	if !w.whole {
 		p.keys = w.sorted()
 	}
-	type shared struct{ keyed, full []*View }
-	groups := make(map[any]*shared)
-	var loaders []any // in order of registration
-	for _, v := range w.views {
-		sh := v.shape.Load()
-		_, reload := w.reloads[v]
-		full := w.whole || reload || v.current.Load() == nil
-		if !full && len(p.keys) == 0 {
-			continue
+	full := make(map[*pool]map[*View]struct{})
+	add := func(pl *pool, v *View) {
+		if full[pl] == nil {
+			full[pl] = make(map[*View]struct{})
 		}
-		if sh.inMemory && (v.spec.limit == 0 || !v.read.canQuery()) {
-			id := v.read.identity()
-			g := groups[id]
-			if g == nil {
-				g = &shared{}
-				groups[id] = g
-				loaders = append(loaders, id)
-			}
-			if full || v.spec.limit > 0 {
-				g.full = append(g.full, v)
-			} else {
-				g.keyed = append(g.keyed, v)
-			}
-			continue
-		}
-		q := Query{Filter: v.spec.filter, Where: v.spec.where}
-		if v.spec.limit > 0 {
-			q.Order, q.Limit = sh.orderBy, v.spec.limit
-			full = true
-		} else if !full {
-			q.Keys = p.keys
-		}
-		p.reads = append(p.reads, plannedRead{query: q, whole: full, views: []*View{v}})
+		full[pl][v] = struct{}{}
 	}
-	for _, id := range loaders {
-		g := groups[id]
-		if len(g.full) > 0 {
-			full := fullRead(g.full)
-			if full.plain { // it reads everything: the others need no read of their own
-				full.views, g.keyed = append(full.views, g.keyed...), nil
+	for v := range w.reloads {
+		add(f.poolOf(v), v)
+	}
+	for _, pl := range f.pools {
+		for v := range pl.others {
+			if w.whole || len(p.keys) > 0 && v.spec.limit > 0 {
+				add(pl, v)
 			}
-			p.reads = append(p.reads, full)
 		}
-		if len(g.keyed) > 0 {
-			p.reads = append(p.reads, plannedRead{query: Query{Keys: p.keys}, plain: true, views: g.keyed})
+		if w.whole {
+			for v := range pl.known {
+				add(pl, v)
+			}
 		}
+		p.readPool(pl, full[pl])
 	}
 	return p
 }
 
-// fullRead reads all rows of several bindings at once: those for which any of
-// their filters is true.
-func fullRead(views []*View) plannedRead {
-	r := plannedRead{whole: true, views: views}
-	var filters []filter.Expr
-	for _, v := range views {
-		if v.spec.filter == nil || !v.read.canQuery() || len(views) > maxSharedFilters {
-			r.plain = true
-			return r
-		}
-		filters = append(filters, v.spec.filter)
-	}
-	if len(filters) == 1 {
-		r.query.Filter = filters[0]
-	} else {
-		r.query.Filter = filter.Or(filters...)
-	}
-	return r
-}
-
-// execute runs the plan and prepares the transitions of all bindings
-// concerned.
-func (f *feed) execute(ctx context.Context, p plan, w work) ([]move, error) {
-	var moves []move
-	for _, r := range p.reads {
-		reader := r.views[0].read
-		var rows []any
-		var err error
-		if r.plain {
-			rows, err = reader.load(ctx, r.query.Keys)
-		} else {
-			rows, err = reader.query(ctx, r.query)
-		}
-		if err != nil {
-			return nil, err
-		}
-		found, err := r.views[0].shape.Load().candidates(reader, rows)
-		if err != nil {
-			return nil, err
-		}
-		var byKey map[Key]*candidate
-		if !r.whole {
-			byKey = make(map[Key]*candidate, len(found))
-			for i := range found {
-				byKey[found[i].key] = &found[i]
-			}
-		}
-		for _, v := range r.views {
-			t, err := v.advance(r, found, byKey, w.reloads[v].forget, f)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", v.describe(), err)
-			}
-			moves = append(moves, move{t: t, how: w.reloads[v]})
-		}
-	}
-	return moves, nil
-}
-
-// advance prepares the binding's transition from what was read.
-func (v *View) advance(r plannedRead, found []candidate, byKey map[Key]*candidate, forget bool, f *feed) (*transition, error) {
-	sh := v.shape.Load()
-	from := v.current.Load()
-	if forget {
-		from = nil
-	}
-	t := v.begin(sh, from, f.now())
-	match := func(any) bool { return true }
-	if sh.inMemory {
-		match = sh.matcher(v.read)
-	}
-	if r.whole {
-		all := make([]candidate, 0, len(found))
-		for i := range found {
-			if match(found[i].row) {
-				// Encode before copying, so that bindings share the bytes.
-				if _, err := found[i].encoded(v.read, sh.enc); err != nil {
-					return nil, err
-				}
-				all = append(all, found[i])
-			}
-		}
-		if v.spec.limit > 0 && len(all) > v.spec.limit {
-			all = sh.firstRows(v.read, all, v.spec.limit)
-		}
-		return t, t.replace(all)
-	}
-	for _, key := range r.query.Keys {
-		c := byKey[key]
-		if c == nil || !match(c.row) {
-			t.remove(key)
+// readPool plans the reads of one pool. full are the bindings to be read in
+// full.
+func (p *plan) readPool(pl *pool, full map[*View]struct{}) {
+	byFilter := make([]*View, 0, len(full))
+	for _, v := range inOrder(full) {
+		if v.sharesReads() {
+			byFilter = append(byFilter, v)
 			continue
 		}
-		if err := t.put(c); err != nil {
-			return nil, err
+		q := Query{Filter: v.filter, Where: v.spec.where}
+		if v.spec.limit > 0 {
+			q.Order, q.Limit = v.shape.Load().orderBy, v.spec.limit
+		}
+		p.reads = append(p.reads, plannedRead{pool: pl, query: q, full: []*View{v}})
+	}
+	keyed := len(p.keys) > 0 && len(pl.known) > 0
+	for _, r := range fullReads(pl, byFilter) {
+		if r.plain && keyed { // it reads everything: the others need no read of their own
+			r.keyed, keyed = true, false
+		}
+		p.reads = append(p.reads, r)
+	}
+	if keyed {
+		p.reads = append(p.reads, plannedRead{pool: pl, query: Query{Keys: p.keys}, plain: true, keyed: true})
+	}
+	if len(p.keys) == 0 {
+		return
+	}
+	for _, v := range inOrder(pl.others) {
+		if _, ok := full[v]; !ok {
+			q := Query{Filter: v.filter, Where: v.spec.where, Keys: p.keys}
+			p.reads = append(p.reads, plannedRead{pool: pl, query: q, asked: v})
 		}
 	}
-	return t, nil
+}
+
+// The filters of several bindings that are to be read in full are sent to the
+// database together, so many in a statement. When that makes too many
+// statements all rows of the table are read.
+const (
+	maxSharedFilters     = 16
+	maxFilteredFullReads = 8
+)
+
+// fullReads reads all rows of several bindings whose filters the database
+// evaluates, or else all rows of the table.
+func fullReads(pl *pool, views []*View) []plannedRead {
+	if len(views) == 0 {
+		return nil
+	}
+	all := !pl.read.canQuery() || len(views) > maxSharedFilters*maxFilteredFullReads
+	for _, v := range views {
+		all = all || v.filter == nil
+	}
+	if all {
+		return []plannedRead{{pool: pl, plain: true, full: views}}
+	}
+	var reads []plannedRead
+	for len(views) > 0 {
+		some := views[:min(len(views), maxSharedFilters)]
+		views = views[len(some):]
+		filters := make([]filter.Expr, len(some))
+		for i, v := range some {
+			filters[i] = v.filter
+		}
+		reads = append(reads, plannedRead{pool: pl, query: Query{Filter: filter.Or(filters...)}, full: some})
+	}
+	return reads
 }

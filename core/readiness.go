@@ -19,6 +19,9 @@ func (r *Registry) Ready() Readiness {
 	r.mu.Unlock()
 	st := Readiness{Ready: running}
 	for _, v := range views {
+		if v.spec.family {
+			continue // it has nothing to load before somebody asks
+		}
 		switch v.Status().State {
 		case Loading:
 			st.Ready = false

@@ -26,8 +26,10 @@ type Registry struct {
 	transports []placed[Transport]
 	sources    []placed[Source]
 	plugins    []placed[Plugin]
-	problems   []error // of nil registrations
+	problems   []error    // of nil registrations
+	authorizer Authorizer // fixed at Start; nil: everything is allowed
 
+	watched  watches // subscriptions that the authorizer has allowed
 	mounted  []Transport
 	used     []Plugin
 	stopped  chan struct{} // closed when Shutdown has done its work
@@ -51,7 +53,7 @@ type placed[T any] struct {
 	place string
 }
 
-// Bindable is a [Binding] of any type, or a [View].
+// Bindable is a [Binding] or a [Family] of any type.
 type Bindable interface{ view() *View }
 
 func (v *View) view() *View { return v }
@@ -107,6 +109,7 @@ func (r *Registry) Add(bindings ...Bindable) error {
 		r.views = append(r.views, v)
 		r.byName[v.name] = v
 		r.eng.attach(v)
+		v.family.begin(r.eng)
 	}
 	r.mu.Unlock()
 	r.eng.load(views)
@@ -136,7 +139,7 @@ func (r *Registry) Remove(ctx context.Context, name string) error {
 	delete(r.byName, name)
 	r.views = slices.DeleteFunc(slices.Clone(r.views), func(o *View) bool { return o == v })
 	r.mu.Unlock()
-	v.end(fmt.Errorf("core: binding %q: %w", name, ErrRemoved))
+	v.family.end(fmt.Errorf("core: binding %q: %w", name, ErrRemoved))
 	return r.eng.detach(ctx, v)
 }
 
@@ -178,19 +181,49 @@ func register[T any](r *Registry, list *[]placed[T], what string, items []T) err
 	return nil
 }
 
-// Lookup returns the binding of that name.
+// Lookup returns the binding of that name; that of a family finds nothing. No
+// authorizer is asked: this is for plugins and for the program itself, and
+// transports come through [Registry.Open].
 func (r *Registry) Lookup(name string) (*View, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	v, ok := r.byName[name]
+	if ok && v.spec.family {
+		return nil, false
+	}
 	return v, ok
 }
 
-// Bindings returns all bindings, in order of registration.
+// Bindings returns all bindings, in order of registration: in the place of a
+// family its members that are alive, and after a binding the members that an
+// authorizer's scopes have made of it.
 func (r *Registry) Bindings() []*View {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Clone(r.views)
+	declared := slices.Clone(r.views)
+	r.mu.Unlock()
+	views := make([]*View, 0, len(declared))
+	for _, v := range declared {
+		if !v.spec.family {
+			views = append(views, v)
+		}
+		views = append(views, v.family.alive()...)
+	}
+	return views
+}
+
+// Families returns what is known about the families, and about the members that
+// an authorizer's scopes have made of bindings, in order of registration.
+func (r *Registry) Families() []FamilyStatus {
+	r.mu.Lock()
+	declared := slices.Clone(r.views)
+	r.mu.Unlock()
+	var out []FamilyStatus
+	for _, v := range declared {
+		if st := v.family.status(); v.spec.family || st.Opened > 0 {
+			out = append(out, st)
+		}
+	}
+	return out
 }
 
 // Sources returns what is known about the sources, in order of registration.
@@ -216,14 +249,18 @@ func (r *Registry) Feeds() []FeedStats {
 
 // Monitors returns the URLs of the binding's event streams, one for each
 // transport that streams.
-func (r *Registry) Monitors(binding string) []string {
+func (r *Registry) Monitors(v *View) []string {
 	r.mu.Lock()
 	transports := r.mounted
 	r.mu.Unlock()
 	var urls []string
 	for _, t := range transports {
 		if m, ok := t.(Monitoring); ok {
-			urls = append(urls, m.MonitorURL(binding))
+			url := m.MonitorURL(v.name)
+			if url != "" && len(v.params) > 0 {
+				url += "?" + v.params.String()
+			}
+			urls = append(urls, url)
 		}
 	}
 	return urls

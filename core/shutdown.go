@@ -37,7 +37,7 @@ func (r *Registry) Shutdown(ctx context.Context) error {
 		}
 	}
 	for _, v := range views {
-		v.end(ErrClosed)
+		v.family.end(ErrClosed)
 	}
 	r.eng.cancel(ErrClosed)
 	r.eng.mu.Lock()
@@ -52,7 +52,7 @@ func (r *Registry) Shutdown(ctx context.Context) error {
 		errs = append(errs, fmt.Errorf("core: a read has not stopped: %w", err))
 	}
 	for _, v := range views {
-		if err := await(ctx, waitGroupDone(&v.watchers)); err != nil {
+		if err := await(ctx, waitGroupDone(&v.family.watchers)); err != nil {
 			errs = append(errs, fmt.Errorf("core: an OnChange function of binding %q has not returned: %w", v.name, err))
 		}
 	}

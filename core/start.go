@@ -123,6 +123,7 @@ func (r *Registry) Start(ctx context.Context) error {
 	for _, v := range r.views {
 		r.byName[v.name] = v
 		r.eng.attach(v)
+		v.family.begin(r.eng)
 	}
 	views := slices.Clone(r.views)
 	r.mu.Unlock()
@@ -172,6 +173,7 @@ func (r *Registry) start(ctx context.Context, views []*View) error {
 		go run.run(e.ctx)
 	}
 	r.warnUnwatched(views)
+	r.warnUnguarded(views)
 	if err := waitAll(ctx, r.stopping, e.cfg.WatchWait, runs, func(s *sourceRun) <-chan struct{} { return s.settled }); err != nil {
 		return fmt.Errorf("core: waiting for sources to watch: %w", err)
 	}
@@ -182,6 +184,13 @@ func (r *Registry) start(ctx context.Context, views []*View) error {
 	}
 	r.phase = started
 	r.mu.Unlock()
+	if r.authorizer != nil && e.cfg.ReauthorizeEvery > 0 {
+		e.wg.Add(1)
+		go func() {
+			defer e.wg.Done()
+			r.reauthorize(e.ctx, e.cfg.ReauthorizeEvery)
+		}()
+	}
 	e.load(views)
 	if err := waitAll(ctx, r.stopping, e.cfg.LoadWait, views, func(v *View) <-chan struct{} { return v.firstTry() }); err != nil {
 		return fmt.Errorf("core: waiting for bindings to load: %w", err)
@@ -212,12 +221,34 @@ func waitAll[T any](ctx, stopping context.Context, bound time.Duration, items []
 }
 
 // firstTry returns a channel that is closed when the binding has loaded or the
-// first attempt has failed.
+// first attempt has failed. A family has nothing to load.
 func (v *View) firstTry() <-chan struct{} {
+	if v.spec.family {
+		return closedChannel
+	}
 	if f := v.feed.Load(); f != nil {
 		return f.tried
 	}
 	return v.loaded
+}
+
+var closedChannel = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// warnUnguarded tells of bindings that everybody may write to.
+func (r *Registry) warnUnguarded(views []*View) {
+	if r.authorizer != nil {
+		return
+	}
+	for _, v := range views {
+		if v.spec.writable {
+			r.eng.log.Warn("core: no authorizer is set: whoever reaches a transport may write to the binding",
+				slog.String("binding", v.name))
+		}
+	}
 }
 
 // warnUnwatched tells of bindings that nothing keeps current.

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 )
 
 // SubscribeOptions says where a subscription begins and how it calls.
@@ -11,11 +12,11 @@ type SubscribeOptions struct {
 	// "" for none. A token of a binding's past continues from there as long
 	// as the log reaches back to it; any other gets a sync.
 	Version string
-	// Notify is called when an event has become available after [Subscription.Poll]
-	// returned none, or the subscription has ended: once, until Poll returns
-	// none again. It is called on the goroutine that publishes, must not
-	// block, and must not call the subscription. With nil, [Subscription.Next]
-	// waits.
+	// Notify is called when an event has become available since the last
+	// [Subscription.Poll], whatever that returned, or the subscription has
+	// ended: once, until Poll is called again. It is called on the goroutine
+	// that publishes, must not block, and must not call the subscription. With
+	// nil, [Subscription.Next] waits.
 	Notify func()
 }
 
@@ -39,8 +40,15 @@ type Subscription struct {
 	started bool
 	synced  bool   // false: a sync is due
 	pos     uint64 // of the next event in the log
-	armed   int    // index in view.armed plus one, 0 when not armed
 	closed  bool
+	revoked error // nil unless an authorizer has ended it
+
+	closing func(*Subscription) // called at Close; nil: nothing
+
+	// armed is the index in view.armed plus one, 0 when not armed. It is set
+	// with view.mu held. A subscription is armed from each Poll to the event,
+	// or the end, that comes next: while it is there is nothing to return.
+	armed atomic.Int64
 }
 
 // Subscribe begins a subscription. It never fails: the subscription of a
@@ -64,19 +72,22 @@ func (v *View) Subscribe(opts SubscribeOptions) *Subscription {
 	return s
 }
 
-// Poll returns the next event, or nil when there is none yet; Notify is then
-// called when there is. After the end it returns [ErrRemoved], [ErrClosed] or
-// [ErrSubscriptionClosed].
+// Poll returns the next event, which leads to the binding's current version, or
+// nil when there is none yet; Notify is called when there is another. After the
+// end it returns [ErrRemoved], [ErrClosed] or [ErrSubscriptionClosed].
 func (s *Subscription) Poll() (*Event, error) {
+	if s.armed.Load() != 0 {
+		return nil, nil // without the lock, which all subscribers share
+	}
 	v := s.view
 	v.mu.Lock()
 	if err := s.endedLocked(); err != nil {
 		v.mu.Unlock()
 		return nil, err
 	}
+	s.armLocked()
 	cur := v.current.Load()
 	if cur == nil { // not loaded yet
-		s.armLocked()
 		v.mu.Unlock()
 		return nil, nil
 	}
@@ -103,7 +114,6 @@ func (s *Subscription) Poll() (*Event, error) {
 	}
 	next := v.log.next()
 	if s.synced && len(missed) == 0 {
-		s.armLocked()
 		v.mu.Unlock()
 		return nil, nil
 	}
@@ -145,8 +155,8 @@ func (s *Subscription) View() *View { return s.view }
 func (s *Subscription) Close() {
 	v := s.view
 	v.mu.Lock()
-	defer v.mu.Unlock()
 	if s.closed {
+		v.mu.Unlock()
 		return
 	}
 	s.closed = true
@@ -155,32 +165,58 @@ func (s *Subscription) Close() {
 	if s.wake != nil {
 		s.notify()
 	}
+	v.mu.Unlock()
+	if s.closing != nil {
+		s.closing(s)
+	}
+}
+
+// revoke ends the subscription for a reason.
+func (s *Subscription) revoke(why error) {
+	v := s.view
+	v.mu.Lock()
+	if s.closed || s.revoked != nil {
+		v.mu.Unlock()
+		return
+	}
+	s.revoked = why
+	armed := s.armed.Load() != 0
+	s.disarmLocked()
+	v.mu.Unlock()
+	if armed {
+		s.notify()
+	}
 }
 
 func (s *Subscription) endedLocked() error {
 	if s.closed {
 		return ErrSubscriptionClosed
 	}
+	if s.revoked != nil {
+		return s.revoked
+	}
 	return s.view.ended
 }
 
 func (s *Subscription) armLocked() {
-	if s.armed == 0 {
+	if s.armed.Load() == 0 {
 		s.view.armed = append(s.view.armed, s)
-		s.armed = len(s.view.armed)
+		s.armed.Store(int64(len(s.view.armed)))
 	}
 }
 
 func (s *Subscription) disarmLocked() {
-	if s.armed == 0 {
+	at := s.armed.Load()
+	if at == 0 {
 		return
 	}
 	a := s.view.armed
 	last := a[len(a)-1]
-	a[s.armed-1], last.armed = last, s.armed
+	a[at-1] = last
+	last.armed.Store(at)
 	a[len(a)-1] = nil
 	s.view.armed = a[:len(a)-1]
-	s.armed = 0
+	s.armed.Store(0)
 }
 
 // syncEvent returns the event that replaces everything by the snapshot.
@@ -241,7 +277,7 @@ func (v *View) takeArmedLocked() []*Subscription {
 	v.armed = v.spare[:0]
 	v.spare = nil
 	for _, s := range armed {
-		s.armed = 0
+		s.armed.Store(0)
 	}
 	return armed
 }

@@ -31,6 +31,7 @@ type Transport interface {
 // linked to from plain answers (RFC 5989).
 type Monitoring interface {
 	// MonitorURL returns the URL, relative to the server's root, of the event
-	// stream of the named binding.
+	// stream of the named binding, "" when there is none. That of a family's
+	// member is the same with its parameters as the query.
 	MonitorURL(binding string) string
 }

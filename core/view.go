@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,9 +21,14 @@ import (
 // View is a binding without its type, as transports and plugins see it: it
 // speaks in encoded rows. All methods may be called from any goroutine.
 type View struct {
-	name string
-	spec spec
-	read reader
+	name   string
+	spec   *spec // shared by the members of a family
+	read   reader
+	family *family     // what it was made from
+	filter filter.Expr // of the spec, with the parameters' values and the scope
+	params Params
+	scope  filter.Expr // what an authorizer confines it to; part of filter
+	seq    uint64      // views are numbered as they come
 
 	// Set when the binding is checked, before it is published to anybody;
 	// shape again after the loader's Prepare.
@@ -31,7 +38,6 @@ type View struct {
 	current  atomic.Pointer[Snapshot]
 	loaded   chan struct{} // closed at the first load
 	done     chan struct{} // closed at the end
-	watchers sync.WaitGroup
 	counters viewCounters
 
 	// mu guards what follows and, together with the feed being the only
@@ -45,23 +51,27 @@ type View struct {
 	subscribers int
 	ended       error // ErrRemoved or ErrClosed once done is closed
 	registered  bool
-
-	scratch []byte // of digestOf; the feed's goroutine only
 }
 
 // shape is what the checks make of a binding's options and its loader's
 // schema.
 type shape struct {
-	schema   Schema
-	key      []int // columns
-	order    []orderColumn
-	orderBy  []Order         // as declared, ended by the key columns that were missing
+	*layout
 	program  *filter.Program // nil: no filter
 	inMemory bool            // membership is decided by program alone
-	enc      encoder         // what clients see of a row
-	hidden   []Column        // that Columns leaves out, as they were before; in schema their JSON is ""
 	base     digest          // of the fingerprint
 	print    []byte          // the fingerprint's digest, in the digest of each row
+}
+
+// layout is the part of a shape that the members of a family share.
+type layout struct {
+	schema  Schema
+	key     []int // columns
+	order   []orderColumn
+	orderBy []Order     // as declared, ended by the key columns that were missing
+	enc     encoder     // what clients see of a row
+	hidden  []Column    // that Columns leaves out, as they were before; in schema their JSON is ""
+	params  []parameter // of a family, in order of name
 }
 
 type orderColumn struct {
@@ -70,15 +80,34 @@ type orderColumn struct {
 	last   bool // NULLs after all values
 }
 
-func newView(name string, r reader, s spec) *View {
-	v := &View{name: name, spec: s, read: r, loaded: make(chan struct{}), done: make(chan struct{})}
+// viewCount numbers views.
+var viewCount atomic.Uint64
+
+func newView(name string, r reader, s *spec) *View {
+	v := &View{
+		name: name, spec: s, read: r, filter: s.filter, seq: viewCount.Add(1),
+		loaded: make(chan struct{}), done: make(chan struct{}),
+	}
 	v.log.maxEvents = bound(s.logEvents, DefaultLogEvents)
 	v.log.maxBytes = bound(s.logBytes, DefaultLogBytes)
 	return v
 }
 
-// Name returns the binding's name.
+// Name returns the binding's name, which the members of a family share.
 func (v *View) Name() string { return v.name }
+
+// Params returns the values of the parameters of a family's member; nil for
+// other bindings.
+func (v *View) Params() Params { return v.params }
+
+// ID names the binding among all that there are: its name, followed, for the member of a
+// family, by its parameters as the query of a URL.
+func (v *View) ID() string {
+	if len(v.params) == 0 {
+		return v.name
+	}
+	return v.name + "?" + v.params.String()
+}
 
 // Schema describes the table that the binding reads. It is the zero value
 // before the binding was registered and found sound. Columns that [Columns]
@@ -229,6 +258,9 @@ var validName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.~-]{0,99}$`)
 // check makes the binding's shape, or returns everything that is wrong with
 // it.
 func (v *View) check() (*shape, []error) {
+	if v.family.proto != v {
+		return v.checkMember()
+	}
 	errs := append([]error(nil), v.spec.problems...)
 	if !validName.MatchString(v.name) {
 		errs = append(errs, fmt.Errorf("invalid name: must begin with a letter and consist of at most 100 letters, digits and the characters _ . ~ -"))
@@ -243,22 +275,22 @@ func (v *View) check() (*shape, []error) {
 	if err := errors.Join(schema.check(), v.spec.dependencies(&schema)); err != nil {
 		return nil, append(errs, err)
 	}
-	sh := &shape{schema: schema}
+	sh := &shape{layout: &layout{schema: schema}}
 	for _, k := range schema.Key {
 		sh.key = append(sh.key, schema.Column(k))
 	}
 	if err := sh.setOrder(v.spec.order); err != nil {
 		errs = append(errs, err...)
 	}
-	if err := sh.setFilter(v.spec.filter); err != nil {
+	if v.spec.family {
+		errs = append(errs, sh.setParameters(v.filter)...)
+	} else if err := sh.setFilter(v.filter); err != nil {
 		errs = append(errs, err)
 	}
 	errs = append(errs, sh.setEncoder(v)...)
 	if len(errs) > 0 {
 		return nil, errs
 	}
-	sh.inMemory = v.spec.where == nil && (v.spec.filter == nil || !v.read.canQuery() ||
-		filter.IsExact(v.spec.filter, func(column string) filter.Exactness { return schema.Columns[schema.Column(column)].Exact }))
 	if v.spec.where != nil && !v.read.canQuery() {
 		errs = append(errs, fmt.Errorf("its condition (%s) needs a loader whose database evaluates queries (core.Querier)", v.spec.whereText))
 	}
@@ -268,8 +300,76 @@ func (v *View) check() (*shape, []error) {
 	if !v.spec.writable && (v.spec.mayLeave || v.spec.matchNeeded) {
 		errs = append(errs, errors.New("RowsMayLeave and RequireMatch are for writable bindings: say Writable as well"))
 	}
-	sh.setFingerprint(v)
+	sh.decide(v)
 	return sh, errs
+}
+
+// checkMember makes the shape of a family's member from that of the family.
+func (v *View) checkMember() (*shape, []error) {
+	base := v.family.proto.shape.Load()
+	if base == nil {
+		return nil, []error{ErrNotStarted}
+	}
+	sh := &shape{layout: base.layout}
+	if err := sh.setFilter(v.filter); err != nil {
+		return nil, []error{err}
+	}
+	sh.decide(v)
+	return sh, nil
+}
+
+// refine makes the shape again, from what the loader knows by now.
+func (v *View) refine() error {
+	sh, errs := v.check()
+	if len(errs) > 0 {
+		return fmt.Errorf("%s: %w", v.describe(), errors.Join(errs...))
+	}
+	v.shape.Store(sh)
+	return nil
+}
+
+// decide settles how membership is decided, and the fingerprint.
+func (sh *shape) decide(v *View) {
+	sh.inMemory = v.spec.where == nil && (!v.read.canQuery() || sh.exact(v.filter))
+	sh.setFingerprint(v)
+}
+
+// exact reports whether Go's evaluation of the filter is the database's.
+func (sh *shape) exact(e filter.Expr) bool {
+	return e == nil || filter.IsExact(e, func(column string) filter.Exactness {
+		return sh.schema.Columns[sh.schema.Column(column)].Exact
+	})
+}
+
+// byRow reports whether membership is decided in memory, for each row by
+// itself.
+func (v *View) byRow() bool { return v.shape.Load().inMemory && v.spec.limit == 0 }
+
+// sharesReads reports whether the binding can be read in full together with
+// others.
+func (v *View) sharesReads() bool {
+	return v.shape.Load().inMemory && (v.spec.limit == 0 || !v.read.canQuery())
+}
+
+// eachHeld calls visit for every row that the binding holds.
+func (v *View) eachHeld(visit func(*entry)) {
+	if s := v.current.Load(); s != nil {
+		s.rows.Scan(func(_ string, e *entry) bool { visit(e); return true })
+	}
+}
+
+// columnOf finds a column.
+func (l *layout) columnOf(name string) (position int, kind value.Kind, ok bool) {
+	c := l.schema.Column(name)
+	if c < 0 {
+		return 0, value.KindNull, false
+	}
+	return c, l.schema.Columns[c].Kind, true
+}
+
+func (l *layout) kindOf(column string) (value.Kind, bool) {
+	_, kind, ok := l.columnOf(column)
+	return kind, ok
 }
 
 func (sh *shape) setOrder(declared []Order) (errs []error) {
@@ -314,25 +414,50 @@ func (sh *shape) setFilter(e filter.Expr) error {
 	if e == nil {
 		return nil
 	}
-	kind := func(column string) (value.Kind, bool) {
-		if c := sh.schema.Column(column); c >= 0 {
-			return sh.schema.Columns[c].Kind, true
-		}
-		return value.KindNull, false
+	if err := filter.Check(e, sh.kindOf); err != nil {
+		return sh.filterError(err)
 	}
-	if err := filter.Check(e, kind); err != nil {
-		return fmt.Errorf("filter on table %q (its columns: %s): %w", sh.schema.Table, sh.schema.columnNames(), err)
-	}
-	p, err := filter.Compile(e, func(column string) (int, value.Kind, bool) {
-		k, ok := kind(column)
-		return sh.schema.Column(column), k, ok
-	})
+	p, err := filter.Compile(e, sh.columnOf)
 	if err != nil {
 		return fmt.Errorf("filter: %w", err)
 	}
 	sh.program = p
 	return nil
 }
+
+func (sh *shape) filterError(err error) error {
+	return fmt.Errorf("filter on table %q (its columns: %s): %w", sh.schema.Table, sh.schema.columnNames(), err)
+}
+
+// setParameters finds out what a family's filter leaves open.
+func (sh *shape) setParameters(e filter.Expr) (errs []error) {
+	if err := filter.CheckParameterized(e, sh.kindOf); err != nil {
+		return []error{sh.filterError(err)}
+	}
+	for _, use := range filter.Parameters(e) {
+		kind, _ := sh.kindOf(use.Column)
+		i, found := slices.BinarySearchFunc(sh.params, use.Name, func(p parameter, name string) int { return strings.Compare(p.name, name) })
+		switch {
+		case !validName.MatchString(use.Name):
+			errs = append(errs, fmt.Errorf("parameter %q: invalid name: must begin with a letter and consist of at most 100 letters, digits and the characters _ . ~ -", use.Name))
+		case slices.Contains(reservedParameters, use.Name):
+			errs = append(errs, fmt.Errorf("parameter %q: the name has another meaning in requests (as have %s)", use.Name, strings.Join(reservedParameters, ", ")))
+		case kind == value.KindOpaque:
+			errs = append(errs, fmt.Errorf("parameter %q: column %q cannot be compared", use.Name, use.Column))
+		case !found:
+			sh.params = slices.Insert(sh.params, i, parameter{use.Name, kind})
+		case sh.params[i].kind != kind:
+			errs = append(errs, fmt.Errorf("parameter %q is compared with columns of different kinds (%s and %s)", use.Name, sh.params[i].kind, kind))
+		}
+	}
+	if len(sh.params) == 0 && len(errs) == 0 {
+		errs = append(errs, errors.New("a family needs parameters: compare a column with filter.Param, or use Bind"))
+	}
+	return errs
+}
+
+// reservedParameters are what transports call their own parameters.
+var reservedParameters = []string{"event", "limit", "offset", "page", "since", "version"}
 
 // codecVersion changes when the same rows come to be encoded, hashed or ordered
 // differently, so that tokens from before are not taken for current.
@@ -345,8 +470,8 @@ func (sh *shape) setFingerprint(v *View) {
 		codecVersion, v.name, sh.schema.Table.Schema, sh.schema.Table.Name, v.read.typeName(),
 		v.spec.whereText, strconv.Itoa(v.spec.limit),
 	}
-	if v.spec.filter != nil {
-		parts = append(parts, v.spec.filter.String())
+	if v.filter != nil {
+		parts = append(parts, v.filter.String())
 	}
 	if sh.enc.names != "" {
 		parts = append(parts, "columns:"+sh.enc.names)
@@ -409,11 +534,13 @@ func (sh *shape) keyOf(r reader, row any) (Key, error) {
 // publish makes the snapshot current. The caller holds the feed's publishing
 // lock. A nil event says that nothing changed that anybody but Go code can see;
 // with sync set the log is forgotten and every subscriber gets a sync.
-func (v *View) publish(next *Snapshot, e *Event, sync bool) {
+//
+// It reports whether that was so: a binding that has ended stays as it is.
+func (v *View) publish(next *Snapshot, e *Event, sync bool) bool {
 	v.mu.Lock()
 	if v.ended != nil {
 		v.mu.Unlock()
-		return
+		return false
 	}
 	first := v.current.Swap(next) == nil
 	switch {
@@ -422,7 +549,7 @@ func (v *View) publish(next *Snapshot, e *Event, sync bool) {
 		e = next.syncEvent()
 	case e == nil:
 		v.mu.Unlock()
-		return
+		return true
 	default:
 		v.log.append(e)
 	}
@@ -436,6 +563,7 @@ func (v *View) publish(next *Snapshot, e *Event, sync bool) {
 	if f := v.feed.Load(); f != nil {
 		f.observe(v, e)
 	}
+	return true
 }
 
 // end ends the binding: subscribers are told why.
@@ -454,6 +582,13 @@ func (v *View) end(why error) {
 	}
 }
 
+// why returns why the binding has ended, nil while it has not.
+func (v *View) why() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.ended
+}
+
 func (v *View) logger() *slog.Logger {
 	if f := v.feed.Load(); f != nil {
 		return f.logger()
@@ -463,7 +598,7 @@ func (v *View) logger() *slog.Logger {
 
 // describe names the binding in errors, with the place of its declaration.
 func (v *View) describe() string {
-	return fmt.Sprintf("binding %q (%s)", v.name, v.spec.placeOfBind)
+	return fmt.Sprintf("binding %q (%s)", v.ID(), v.spec.placeOfBind)
 }
 
 // HTTPDate is as [Snapshot.HTTPDate]; it returns false before the first load.

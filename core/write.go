@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/binderyhq/bindery/core/filter"
 )
 
 // WriteOp is what a [Write] does.
@@ -69,7 +71,9 @@ func (v *View) WriteRules() WriteRules {
 // [ErrPrecondition], [*InvalidError] and [*MalformedError]; every other one is
 // the database's or the context's. A context that ends after the commit is no
 // error.
-func (v *View) Write(ctx context.Context, w Write) (Row, error) {
+func (v *View) Write(ctx context.Context, w Write) (Row, error) { return v.write(ctx, w, within{}) }
+
+func (v *View) write(ctx context.Context, w Write, bounds within) (Row, error) {
 	if !v.spec.writable {
 		return Row{}, fmt.Errorf("core: binding %q: %w", v.name, ErrNotWritable)
 	}
@@ -77,7 +81,7 @@ func (v *View) Write(ctx context.Context, w Write) (Row, error) {
 	if f == nil || v.current.Load() == nil {
 		return Row{}, fmt.Errorf("core: binding %q: %w", v.name, ErrNotLoaded)
 	}
-	op := &writing{v: v, sh: v.shape.Load(), w: w, db: v.read.writer()}
+	op := &writing{v: v, sh: v.shape.Load(), w: w, bounds: bounds, db: v.read.writer()}
 	if err := op.parse(); err != nil {
 		return Row{}, err
 	}
@@ -98,6 +102,8 @@ type writing struct {
 	sh *shape
 	w  Write
 	db writer
+
+	bounds within
 
 	fields map[string]json.RawMessage // by column
 	key    Key
@@ -199,6 +205,9 @@ func (o *writing) run(ctx context.Context) error {
 	if !member {
 		return ErrNoRow
 	}
+	if err := o.checkBounds(ctx); err != nil {
+		return err
+	}
 	if o.w.Match != nil && !o.w.Match(Row{before}) {
 		return ErrPrecondition
 	}
@@ -266,11 +275,58 @@ func (o *writing) after(ctx context.Context) error {
 	case err != nil:
 		return err
 	case !member && !o.v.spec.mayLeave:
-		return Invalid("", fmt.Sprintf("the row would not be part of %q", o.v.name))
-	case e != nil:
+		return o.wouldLeave()
+	case !member:
+		// It may leave the binding, and yet not what its writer may see.
+		if in, err := o.meets(ctx, o.v.scope); err != nil {
+			return err
+		} else if !in {
+			return o.wouldLeave()
+		}
+	}
+	if err := o.checkBounds(ctx); err != nil {
+		return err
+	}
+	if e != nil {
 		o.result = Row{e}
 	}
 	return nil
+}
+
+func (o *writing) wouldLeave() error {
+	return Invalid("", fmt.Sprintf("the row would not be part of %q", o.v.name))
+}
+
+// checkBounds makes sure that the row is one that may be written.
+func (o *writing) checkBounds(ctx context.Context) error {
+	in, err := o.meets(ctx, o.bounds.scope)
+	if err == nil && !in {
+		err = o.bounds.denied
+	}
+	return err
+}
+
+// meets reports whether the row, as the transaction sees it, meets the filter.
+func (o *writing) meets(ctx context.Context, e filter.Expr) (bool, error) {
+	if e == nil {
+		return true, nil
+	}
+	if err := filter.Check(e, o.sh.kindOf); err != nil {
+		return false, o.sh.filterError(err)
+	}
+	if o.sh.exact(e) || !o.v.read.canQuery() {
+		c, err := o.pick(o.v.read.load(ctx, []Key{o.key}))
+		if c == nil || err != nil {
+			return false, err
+		}
+		one := shape{layout: o.sh.layout}
+		if err := one.setFilter(e); err != nil {
+			return false, err
+		}
+		return one.holds(o.v.read, c.row), nil
+	}
+	c, err := o.pick(o.v.read.query(ctx, Query{Keys: []Key{o.key}, Filter: e}))
+	return c != nil, err
 }
 
 // find reads the row as the transaction sees it, nil when there is none, and
@@ -282,9 +338,9 @@ func (o *writing) find(ctx context.Context) (e *entry, member bool, err error) {
 		return nil, false, err
 	}
 	if o.sh.inMemory {
-		member = o.sh.matcher(r)(c.row)
+		member = o.sh.holds(r, c.row)
 	} else {
-		in, err := o.pick(r.query(ctx, Query{Keys: []Key{o.key}, Filter: o.v.spec.filter, Where: o.v.spec.where}))
+		in, err := o.pick(r.query(ctx, Query{Keys: []Key{o.key}, Filter: o.v.filter, Where: o.v.spec.where}))
 		if err != nil {
 			return nil, false, err
 		}

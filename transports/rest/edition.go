@@ -32,7 +32,7 @@ func (t *Transport) edition(v *core.View, s *core.Snapshot) *edition {
 		// Two brackets, a line feed, and a comma between rows.
 		size := s.Bytes() + 3 + max(0, s.Len()-1)
 		e := &edition{snapshot: s, list: newContent(s.Version().Token, size, s.Body)}
-		if links := t.monitorLinks(v.Name()); links != "" {
+		if links := t.monitorLinks(v); links != "" {
 			e.monitors = []string{links}
 		}
 		return e
@@ -134,9 +134,9 @@ func rowContent(r core.Row) *content {
 
 // monitorLinks returns the links to the binding's event streams (RFC 5989), as
 // one header value.
-func (t *Transport) monitorLinks(binding string) string {
+func (t *Transport) monitorLinks(v *core.View) string {
 	var links []string
-	for _, url := range t.reg.Monitors(binding) {
+	for _, url := range t.reg.Monitors(v) {
 		links = append(links, "<"+url+`>; rel="monitor"`)
 	}
 	return strings.Join(links, ", ")

@@ -42,7 +42,7 @@ func (t *Transport) readChanges(x exchange, token string) (*problem.Problem, err
 	}
 	h := x.w.Header()
 	h["Cache-Control"] = noStore
-	if links := t.monitorLinks(x.view.Name()); links != "" {
+	if links := t.monitorLinks(x.view); links != "" {
 		addShared(h, "Link", []string{links})
 	}
 	addShared(h, "Vary", varyEncoding)

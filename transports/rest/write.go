@@ -117,7 +117,7 @@ func (t *Transport) answerWrite(x exchange, w core.Write, row core.Row) error {
 	}
 	h["Etag"] = c.etags[in]
 	addShared(h, "Vary", varyEncoding)
-	if links := t.monitorLinks(x.view.Name()); links != "" {
+	if links := t.monitorLinks(x.view); links != "" {
 		addShared(h, "Link", []string{links})
 	}
 	return writeBody(x, status, c.body(in), in)

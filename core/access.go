@@ -1,0 +1,341 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/binderyhq/bindery/core/filter"
+)
+
+// Action is what somebody wants to do with a binding.
+type Action uint8
+
+// The actions.
+const (
+	// ActionRead is to see the rows, once or as a stream of changes.
+	ActionRead Action = iota
+	// ActionInsert, ActionUpdate and ActionDelete are to write them.
+	ActionInsert
+	ActionUpdate
+	ActionDelete
+)
+
+// String returns the action's name in lower case.
+func (a Action) String() string {
+	switch a {
+	case ActionRead:
+		return "read"
+	case ActionInsert:
+		return "insert"
+	case ActionUpdate:
+		return "update"
+	case ActionDelete:
+		return "delete"
+	}
+	return "unknown"
+}
+
+// Access is what somebody wants.
+type Access struct {
+	// Binding is the name of the binding or family, Params the parameters of
+	// the family's member.
+	Binding string
+	Params  Params
+	Action  Action
+}
+
+// Authorizer decides who may see what, and write it. Every transport asks it,
+// through [Registry.Open] and [Grant.Write]. Who asks is in the context, where the
+// application's own middleware has put it: over HTTP it is the request's.
+//
+// It is asked for each request, and of a stream's subscriber when the stream
+// begins and again as long as it lasts; see [Registry.Reauthorize] and
+// [Config.ReauthorizeEvery]. So it must be quick, and may be called from any
+// number of goroutines. An error is no decision: nothing is shown or written,
+// the client is told to try again later, and streams that are open go on.
+type Authorizer interface {
+	Authorize(ctx context.Context, a Access) (Decision, error)
+}
+
+// AuthorizerFunc is a function as an [Authorizer].
+type AuthorizerFunc func(ctx context.Context, a Access) (Decision, error)
+
+// Authorize calls the function.
+func (f AuthorizerFunc) Authorize(ctx context.Context, a Access) (Decision, error) { return f(ctx, a) }
+
+// Decision is what an [Authorizer] answers. The zero value denies.
+type Decision struct {
+	allowed   bool
+	scope     filter.Expr
+	challenge string
+}
+
+// Allow allows what was asked.
+func Allow() Decision { return Decision{allowed: true} }
+
+// Within allows what was asked, confined to the rows for which all the
+// expressions are true, on top of the binding's own filter. Those who are given
+// the same scope share one member of the binding; it is kept as the members of
+// a family are, see [IdleAfter] and [MaxMembers].
+func Within(exprs ...filter.Expr) Decision {
+	d := Decision{allowed: true}
+	switch len(exprs) {
+	case 0:
+	case 1:
+		d.scope = exprs[0]
+	default:
+		d.scope = filter.And(exprs...)
+	}
+	return d
+}
+
+// Deny denies what was asked.
+func Deny() Decision { return Decision{} }
+
+// Unauthenticated denies what was asked of somebody who has not said who they
+// are. The challenge says how they may, as in the header WWW-Authenticate (RFC
+// 9110, section 11.6.1): `Bearer realm="shop"`, for one.
+func Unauthenticated(challenge string) Decision { return Decision{challenge: challenge} }
+
+// DeniedError says that the authorizer has denied something.
+type DeniedError struct {
+	Access Access
+	// Challenge is that of [Unauthenticated], "" when it is known who asks.
+	Challenge string
+}
+
+// Error names the binding and the action.
+func (e *DeniedError) Error() string {
+	return fmt.Sprintf("core: binding %q: the authorizer does not allow to %s", e.Access.Binding, e.Access.Action)
+}
+
+// Authorize sets the authorizer; without one everything is allowed. It is called
+// once, before Start; a second authorizer is a problem that Start reports.
+func (r *Registry) Authorize(a Authorizer) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch r.phase {
+	case closing:
+		return ErrClosed
+	case starting, started:
+		return fmt.Errorf("core: setting an authorizer: %w", ErrStarted)
+	}
+	switch place := callerOutside(); {
+	case a == nil:
+		r.problems = append(r.problems, fmt.Errorf("core: nil authorizer set at %s", place))
+	case r.authorizer != nil:
+		r.problems = append(r.problems, fmt.Errorf("core: a second authorizer set at %s", place))
+	default:
+		r.authorizer = a
+	}
+	return nil
+}
+
+// Grant is the leave to use a binding, as [Registry.Open] gives it. It keeps the
+// binding alive until Close. Its methods may be called from any goroutine, but
+// not after Close.
+type Grant struct {
+	reg    *Registry
+	access Access
+	lease  *lease
+	view   *View
+}
+
+// View returns the binding, confined to what the client may see. It may not have
+// loaded yet. No use of it asks the authorizer, so it is for reading alone.
+func (g *Grant) View() *View { return g.view }
+
+// Close gives the grant back. Subscriptions that it made are closed before.
+// Closing twice is harmless.
+func (g *Grant) Close() { g.lease.release() }
+
+// Open gives leave to read a binding, or the member of a family that the
+// arguments name, to whom the context belongs.
+//
+// The error is one of [ErrUnknownBinding], [*ArgumentError], [*DeniedError],
+// [ErrTooManyMembers], [ErrNotStarted] and [ErrClosed], or another when the
+// authorizer fails.
+func (r *Registry) Open(ctx context.Context, binding string, args Args) (*Grant, error) {
+	r.mu.Lock()
+	v, authorizer := r.byName[binding], r.authorizer
+	r.mu.Unlock()
+	if v == nil {
+		return nil, fmt.Errorf("core: binding %q: %w", clipName(binding), ErrUnknownBinding)
+	}
+	params, err := v.family.parse(args)
+	if err != nil {
+		return nil, err
+	}
+	g := &Grant{reg: r, access: Access{Binding: v.name, Params: params, Action: ActionRead}}
+	var scope filter.Expr
+	if authorizer != nil {
+		if scope, err = r.ask(ctx, authorizer, g.access); err != nil {
+			return nil, err
+		}
+	}
+	if g.lease, err = v.family.open(params, scope); err != nil {
+		return nil, err
+	}
+	g.view = g.lease.view
+	return g, nil
+}
+
+// authorizeTimeout bounds one question to the authorizer.
+const authorizeTimeout = 10 * time.Second
+
+// ask returns the scope within which the access is allowed, nil for no bounds.
+func (r *Registry) ask(ctx context.Context, authorizer Authorizer, a Access) (filter.Expr, error) {
+	ctx, cancel := context.WithTimeout(ctx, authorizeTimeout)
+	defer cancel()
+	d, err := guard("Authorize", func() (Decision, error) { return authorizer.Authorize(ctx, a) })
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("core: authorizing to %s binding %q: %w", a.Action, a.Binding, err)
+	case !d.allowed:
+		return nil, &DeniedError{Access: a, Challenge: d.challenge}
+	}
+	return d.scope, nil
+}
+
+// Write carries out a client's write, as [View.Write] does, if the authorizer
+// allows it: in addition to the errors of that it returns a [*DeniedError].
+// Where the authorizer's decision has a scope of its own, the row must be within
+// it before and afterwards.
+func (g *Grant) Write(ctx context.Context, w Write) (Row, error) {
+	authorizer := g.reg.authorizer
+	if authorizer == nil {
+		return g.view.Write(ctx, w)
+	}
+	a := g.access
+	switch w.Op {
+	case Insert:
+		a.Action = ActionInsert
+	case Delete:
+		a.Action = ActionDelete
+	default:
+		a.Action = ActionUpdate
+	}
+	scope, err := g.reg.ask(ctx, authorizer, a)
+	if err != nil {
+		return Row{}, err
+	}
+	return g.view.write(ctx, w, within{scope, &DeniedError{Access: a}})
+}
+
+// within confines a write, on top of what the binding holds.
+type within struct {
+	scope  filter.Expr // nil: no bounds
+	denied error
+}
+
+// Subscribe begins a subscription that lasts as long as the authorizer allows
+// to read: it then ends with a [*DeniedError], or with [ErrScopeChanged] when
+// something else may be seen from now on, which another [Registry.Open] tells.
+func (g *Grant) Subscribe(ctx context.Context, opts SubscribeOptions) *Subscription {
+	s := g.view.Subscribe(opts)
+	if g.reg.authorizer != nil {
+		g.reg.watched.add(&watch{ctx: context.WithoutCancel(ctx), access: g.access, scope: textOf(g.view.scope), sub: s})
+	}
+	return s
+}
+
+func textOf(e filter.Expr) string {
+	if e == nil {
+		return ""
+	}
+	return e.String()
+}
+
+// watch is a subscription that is asked about again.
+type watch struct {
+	ctx    context.Context
+	access Access
+	scope  string
+	sub    *Subscription
+}
+
+// watches are all of them.
+type watches struct {
+	mu  sync.Mutex
+	all map[*Subscription]*watch // guarded by mu
+}
+
+func (w *watches) add(one *watch) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.all == nil {
+		w.all = make(map[*Subscription]*watch)
+	}
+	w.all[one.sub] = one
+	one.sub.closing = w.remove
+}
+
+func (w *watches) remove(s *Subscription) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.all, s)
+}
+
+func (w *watches) list() []*watch {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := make([]*watch, 0, len(w.all))
+	for _, one := range w.all {
+		all = append(all, one)
+	}
+	return all
+}
+
+// Reauthorize asks the authorizer again about every subscription that it has
+// allowed, and ends those that it does not allow any more: what is published
+// after Reauthorize has returned does not reach them. Programs call it when
+// somebody's rights have changed; it also happens by itself, see
+// [Config.ReauthorizeEvery]. It returns the context's error when that ends
+// first. Where the authorizer fails the subscription goes on, and the errors are
+// returned, joined.
+func (r *Registry) Reauthorize(ctx context.Context) error {
+	if r.authorizer == nil {
+		return nil
+	}
+	var errs []error
+	for _, w := range r.watched.list() {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		asking, cancel := context.WithCancel(w.ctx)
+		stop := context.AfterFunc(ctx, cancel)
+		scope, err := r.ask(asking, r.authorizer, w.access)
+		stop()
+		cancel()
+		var denied *DeniedError
+		switch {
+		case errors.As(err, &denied):
+			w.sub.revoke(err)
+		case err != nil:
+			errs = append(errs, err)
+		case textOf(scope) != w.scope:
+			w.sub.revoke(fmt.Errorf("core: binding %q: %w", w.access.Binding, ErrScopeChanged))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// reauthorize calls Reauthorize at the interval until ctx is done.
+func (r *Registry) reauthorize(ctx context.Context, every time.Duration) {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		if err := r.Reauthorize(ctx); err != nil && ctx.Err() == nil {
+			r.eng.log.Warn("core: the authorizer failed for streams that are open; they go on", slog.Any("error", err))
+		}
+	}
+}

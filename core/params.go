@@ -1,0 +1,261 @@
+package core
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/binderyhq/bindery/core/value"
+)
+
+// Args are the arguments that name a member of a family: Go values that convert
+// to the kinds of the columns that the parameters are compared with. Arguments
+// from outside are made by [TextArgs] and [JSONArgs].
+type Args map[string]any
+
+// argText is an argument in its text form, argJSON one in JSON.
+type (
+	argText string
+	argJSON []byte
+)
+
+// TextArgs returns arguments in text form, as URLs have them; see [value.Parse].
+func TextArgs(texts map[string]string) Args {
+	if len(texts) == 0 {
+		return nil
+	}
+	args := make(Args, len(texts))
+	for name, text := range texts {
+		args[name] = argText(text)
+	}
+	return args
+}
+
+// JSONArgs returns arguments in JSON: numbers for numbers (or strings of
+// digits, for those that JSON's readers would round), booleans for booleans,
+// strings for everything else.
+func JSONArgs(raw map[string]json.RawMessage) Args {
+	if len(raw) == 0 {
+		return nil
+	}
+	args := make(Args, len(raw))
+	for name, r := range raw {
+		args[name] = argJSON(r)
+	}
+	return args
+}
+
+// Params are the values of a family's parameters, in order of name. They are
+// immutable.
+type Params []Param
+
+// Param is the value of one parameter.
+type Param struct {
+	Name  string
+	Value value.Value
+}
+
+// Get returns the value of the parameter.
+func (p Params) Get(name string) (value.Value, bool) {
+	for _, q := range p {
+		if q.Name == name {
+			return q.Value, true
+		}
+	}
+	return value.Value{}, false
+}
+
+// String returns the parameters as the query of a URL, in order of name, or "".
+func (p Params) String() string {
+	var b strings.Builder
+	for i, q := range p {
+		if i > 0 {
+			b.WriteByte('&')
+		}
+		b.WriteString(url.QueryEscape(q.Name))
+		b.WriteByte('=')
+		b.WriteString(url.QueryEscape(q.Value.String()))
+	}
+	return b.String()
+}
+
+// MarshalJSON returns the parameters as a JSON object: numbers and booleans as
+// such, everything else as text.
+func (p Params) MarshalJSON() ([]byte, error) {
+	out := []byte{'{'}
+	for i, q := range p {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		label, err := json.Marshal(q.Name)
+		if err != nil {
+			return nil, err
+		}
+		out = append(append(out, label...), ':')
+		switch text := q.Value.String(); q.Value.Kind() {
+		case value.KindFloat, value.KindDecimal:
+			out = append(out, text...)
+		default:
+			out = append(out, valueJSON(q.Value)...)
+		}
+	}
+	return append(out, '}'), nil
+}
+
+// ArgumentError says which argument of a request for a family's member is
+// wrong, in words that a client may see.
+type ArgumentError struct {
+	// Binding is the family's name, Param that of the parameter.
+	Binding, Param string
+	// Detail says what is wrong with it.
+	Detail string
+}
+
+// Error names the parameter and what is wrong with it.
+func (e *ArgumentError) Error() string {
+	return fmt.Sprintf("core: binding %q: parameter %q %s", e.Binding, e.Param, e.Detail)
+}
+
+// parameter is a family's parameter as its filter declares it.
+type parameter struct {
+	name string
+	kind value.Kind
+}
+
+// parseArgs converts arguments into the values of the parameters. The error is
+// an *ArgumentError about the first that is wrong: those declared come first.
+func parseArgs(binding string, params []parameter, args Args) (Params, error) {
+	if len(params) == 0 && len(args) == 0 {
+		return nil, nil
+	}
+	wrong := func(name, detail string) error {
+		return &ArgumentError{Binding: binding, Param: clipName(name), Detail: detail}
+	}
+	out := make(Params, 0, len(params))
+	for _, p := range params {
+		arg, ok := args[p.name]
+		if !ok {
+			return nil, wrong(p.name, "is missing")
+		}
+		v, problem := parseArg(arg, p.kind)
+		if problem != "" {
+			return nil, wrong(p.name, problem)
+		}
+		out = append(out, Param{p.name, v})
+	}
+	for _, name := range slices.Sorted(maps.Keys(args)) {
+		if !slices.ContainsFunc(params, func(p parameter) bool { return p.name == name }) {
+			return nil, wrong(name, "is unknown; "+knownParameters(params))
+		}
+	}
+	return out, nil
+}
+
+func knownParameters(params []parameter) string {
+	if len(params) == 0 {
+		return "the binding has no parameters"
+	}
+	names := make([]string, len(params))
+	for i, p := range params {
+		names[i] = p.name
+	}
+	return "there are: " + strings.Join(names, ", ")
+}
+
+// maxArgument bounds what a member holds for an argument, in bytes.
+const maxArgument = 1024
+
+// parseArg converts one argument. problem is "" when it could be.
+func parseArg(arg any, kind value.Kind) (v value.Value, problem string) {
+	var err error
+	switch arg := arg.(type) {
+	case argText:
+		v, err = value.Parse(kind, string(arg))
+	case argJSON:
+		v, err = parseJSONArg(arg, kind)
+	default:
+		v, err = value.Convert(arg, kind)
+	}
+	text := v.String()
+	switch {
+	case err != nil || v.Kind() != kind, kind != value.KindText && (text == "NaN" || strings.HasSuffix(text, "Infinity")):
+		return value.Value{}, "must be " + kindInWords(kind)
+	case len(text) > maxArgument:
+		return value.Value{}, fmt.Sprintf("is longer than %d bytes", maxArgument)
+	case kind == value.KindText && (!utf8.ValidString(text) || strings.ContainsRune(text, 0)):
+		return value.Value{}, "must be text, in UTF-8 and without NUL"
+	}
+	return v, ""
+}
+
+var errArgKind = errors.New("core: a value of another kind")
+
+func parseJSONArg(raw []byte, kind value.Kind) (value.Value, error) {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	var arg any
+	if err := dec.Decode(&arg); err != nil {
+		return value.Value{}, err
+	}
+	number := kind == value.KindInt || kind == value.KindFloat || kind == value.KindDecimal
+	switch arg := arg.(type) {
+	case json.Number:
+		if !number {
+			return value.Value{}, errArgKind
+		}
+		if v, err := value.Parse(kind, arg.String()); err == nil {
+			return v, nil
+		}
+		v, err := value.Parse(value.KindDecimal, arg.String()) // 1e3, 42.0
+		if err != nil {
+			return v, err
+		}
+		return value.Convert(v, kind)
+	case bool:
+		if kind != value.KindBool {
+			return value.Value{}, errArgKind
+		}
+		return value.Bool(arg), nil
+	case string:
+		if kind == value.KindBool {
+			return value.Value{}, errArgKind
+		}
+		return value.Parse(kind, arg)
+	default:
+		return value.Value{}, errArgKind
+	}
+}
+
+func kindInWords(k value.Kind) string {
+	switch k {
+	case value.KindBool:
+		return "true or false"
+	case value.KindInt:
+		return "an integer"
+	case value.KindFloat, value.KindDecimal:
+		return "a number"
+	case value.KindText:
+		return "text"
+	case value.KindBytes:
+		return "bytes, in hexadecimal"
+	case value.KindTime:
+		return "a time as RFC 3339 writes it"
+	default:
+		return "a value of kind " + k.String()
+	}
+}
+
+// clipName keeps long names out of explanations.
+func clipName(name string) string {
+	const longest = 100
+	if len(name) > longest {
+		return name[:longest] + "…"
+	}
+	return name
+}

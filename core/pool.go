@@ -1,0 +1,210 @@
+package core
+
+import (
+	"cmp"
+	"maps"
+	"reflect"
+	"slices"
+
+	"github.com/binderyhq/bindery/core/internal/index"
+	"github.com/binderyhq/bindery/core/value"
+)
+
+// pool is the loaded bindings of one loader in one feed. It knows which of them
+// a row concerns, so that a change costs what it changes, however many bindings
+// there are. Only the feed's goroutine uses it.
+//
+// A row concerns the bindings whose filter it meets, which the index finds, and
+// those that hold it. While there are few bindings all of them are looked at,
+// and neither is kept.
+type pool struct {
+	read reader
+
+	// known are the bindings whose membership is decided in memory, row by
+	// row; others those that are read anew with every batch.
+	known, others map[*View]struct{}
+
+	index *index.Index[*View] // of known; nil while there are few
+	held  map[Key]*heldRow    // by bindings of known; nil while there are few
+}
+
+// A pool of at most fewViews bindings looks at all of them; one that had more
+// does so again below half as many.
+const fewViews = 8
+
+// heldRow is a row that bindings hold, and which. Bindings that come to hold
+// the same row share it.
+type heldRow struct {
+	candidate
+	holders holders
+}
+
+func newPool(r reader) *pool {
+	return &pool{read: r, known: make(map[*View]struct{}), others: make(map[*View]struct{})}
+}
+
+// enter takes up a binding that has just loaded.
+func (p *pool) enter(v *View) {
+	if !v.byRow() {
+		p.others[v] = struct{}{}
+		return
+	}
+	p.known[v] = struct{}{}
+	switch {
+	case p.held != nil:
+		p.track(v)
+	case len(p.known) > fewViews:
+		p.index, p.held = index.New[*View](), make(map[Key]*heldRow)
+		for v := range p.known {
+			p.track(v)
+		}
+	}
+}
+
+// track enters a binding and the rows that it holds.
+func (p *pool) track(v *View) {
+	p.index.Add(v, v.filter, v.shape.Load().columnOf)
+	v.eachHeld(func(e *entry) { p.hold(v, e) })
+}
+
+// leave forgets a binding.
+func (p *pool) leave(v *View) {
+	delete(p.others, v)
+	if _, ok := p.known[v]; !ok {
+		return
+	}
+	delete(p.known, v)
+	if p.held == nil {
+		return
+	}
+	if len(p.known) < fewViews/2 {
+		p.index, p.held = nil, nil
+		return
+	}
+	p.index.Remove(v)
+	v.eachHeld(func(e *entry) { p.release(v, e.key) })
+}
+
+// hold notes that the binding holds the row.
+func (p *pool) hold(v *View, e *entry) {
+	h := p.held[e.key]
+	if h == nil {
+		h = &heldRow{}
+		p.held[e.key] = h
+	}
+	if h.row != e.row {
+		h.candidate = candidate{key: e.key, row: e.row}
+	}
+	h.keep(v.shape.Load().enc, e.json)
+	h.holders.add(v)
+}
+
+// release notes that the binding does not hold the row any more.
+func (p *pool) release(v *View, key Key) {
+	if h := p.held[key]; h != nil && h.holders.remove(v) {
+		delete(p.held, key)
+	}
+}
+
+// share makes the candidate, which was read for bindings that begin, the row
+// that others hold already, when it is the same.
+func (p *pool) share(c *candidate) {
+	if h := p.held[c.key]; h != nil && reflect.DeepEqual(h.row, c.row) {
+		*c = h.candidate
+	}
+}
+
+// concerned calls visit for each binding that the key's row may concern, some
+// of them perhaps twice: those whose filter the row (nil: there is none) may
+// meet, and those that hold the row of that key.
+func (p *pool) concerned(key Key, row any, visit func(*View)) {
+	if p.held == nil {
+		for v := range p.known {
+			visit(v)
+		}
+		return
+	}
+	if row != nil {
+		p.index.Match(func(column int) value.Value { return p.read.value(row, column) }, visit)
+	}
+	if h := p.held[key]; h != nil {
+		h.holders.each(visit)
+	}
+}
+
+// moved takes note of a transition from the snapshot that was published.
+func (p *pool) moved(from *Snapshot, t *transition, forgot bool) {
+	if _, ok := p.known[t.v]; !ok || p.held == nil {
+		return
+	}
+	if forgot {
+		from.rows.Scan(func(_ string, e *entry) bool { p.release(t.v, e.key); return true })
+		t.rows.Scan(func(_ string, e *entry) bool { p.hold(t.v, e); return true })
+		return
+	}
+	for _, r := range t.event.Deleted {
+		p.release(t.v, r.e.key)
+	}
+	for _, r := range t.event.Created {
+		p.hold(t.v, r.e)
+	}
+	for _, r := range t.event.Updated {
+		p.hold(t.v, r.e)
+	}
+}
+
+// bySeq orders bindings as they came.
+func bySeq(a, b *View) int { return cmp.Compare(a.seq, b.seq) }
+
+// inOrder returns the bindings of a set as they came.
+func inOrder(views map[*View]struct{}) []*View {
+	return slices.SortedFunc(maps.Keys(views), bySeq)
+}
+
+// holders is a set of bindings, small as long as they are few.
+type holders struct {
+	few  []*View
+	many map[*View]struct{}
+}
+
+// maxFewHolders is the number beyond which holders are hashed.
+const maxFewHolders = 8
+
+func (h *holders) add(v *View) {
+	if h.many != nil {
+		h.many[v] = struct{}{}
+		return
+	}
+	if slices.Contains(h.few, v) {
+		return
+	}
+	if h.few = append(h.few, v); len(h.few) > maxFewHolders {
+		h.many = make(map[*View]struct{}, 2*maxFewHolders)
+		for _, v := range h.few {
+			h.many[v] = struct{}{}
+		}
+		h.few = nil
+	}
+}
+
+func (h *holders) remove(v *View) (empty bool) {
+	if h.many != nil {
+		delete(h.many, v)
+		return len(h.many) == 0
+	}
+	if i := slices.Index(h.few, v); i >= 0 {
+		last := len(h.few) - 1
+		h.few[i], h.few[last] = h.few[last], nil
+		h.few = h.few[:last]
+	}
+	return len(h.few) == 0
+}
+
+func (h *holders) each(visit func(*View)) {
+	for _, v := range h.few {
+		visit(v)
+	}
+	for v := range h.many {
+		visit(v)
+	}
+}
