@@ -33,9 +33,13 @@ type spec struct {
 	placeOfBind string
 	depends     []Table
 	minInterval time.Duration
+<<<<<<< ours
 	family      bool // has parameters
 	idleAfter   time.Duration
 	maxMembers  int
+=======
+	relations   []string
+>>>>>>> theirs
 }
 
 // Where restricts the binding to the rows for which all the expressions are
@@ -137,8 +141,8 @@ func Serialize[T, V any](show func(row T) V) Option {
 // keys. The order of the names does not matter. Several Columns options add up.
 //
 // In a writable binding, clients write the columns that they see. A replacement
-// leaves the others as they are; an insert leaves them to the database, and is
-// refused where one of them may not be NULL and has no default.
+// leaves the others as they are. An insert leaves them to the model's hooks and
+// to the database, which refuses it when one of them needs a value and gets none.
 func Columns(columns ...string) Option {
 	return func(s *spec) {
 		if len(columns) == 0 {

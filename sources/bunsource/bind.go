@@ -29,18 +29,20 @@ func Bind[T any](db *bun.DB, name string, opts ...core.Option) *core.Binding[T] 
 	return core.Bind[T](name, sharedLoader[T](db), opts...)
 }
 
-// loaders holds the loaders that Bind made, so that it makes one per db and
-// model. It holds neither them nor the db alive.
+// loaders holds the loaders that Bind made, so that it makes one per db, model
+// and set of relations. It holds neither them nor the db alive.
 var loaders sync.Map // loaderKey -> weak.Pointer[Loader[T]]
 
 type loaderKey struct {
-	db  weak.Pointer[bun.DB]
-	typ reflect.Type
+	db        weak.Pointer[bun.DB]
+	typ       reflect.Type
+	relations string
 }
 
-func sharedLoader[T any](db *bun.DB) *Loader[T] {
-	key := loaderKey{weak.Make(db), reflect.TypeFor[T]()}
-	fresh := NewLoader[T](db)
+func sharedLoader[T any](db *bun.DB, relations ...string) *Loader[T] {
+	paths := relationPaths(relations)
+	key := loaderKey{weak.Make(db), reflect.TypeFor[T](), strings.Join(paths, ",")}
+	fresh := newLoader[T](db, paths)
 	ref := weak.Make(fresh)
 	for {
 		was, loaded := loaders.LoadOrStore(key, ref)

@@ -19,9 +19,9 @@ import (
 // need [NewLoader].
 //
 // Every time in a row is in UTC, whatever zone the database, the driver or the
-// process has. Soft-deleted rows are not there, as in any select of Bun's, and
-// neither are relations: a row holds the columns of its table. Fields marked
-// scanonly are not columns.
+// process has. Soft-deleted rows are not there, as in any select of Bun's. A row
+// holds the columns of its table, and of relations those that were asked for,
+// see [Loader.WithRelations]. Fields marked scanonly are not columns.
 //
 // Reads go to the database of the *bun.DB, also where a resolver would send
 // selects to a replica, which may not have what has just been reported. They
@@ -34,9 +34,10 @@ import (
 //
 // All methods may be called concurrently.
 type Loader[T any] struct {
-	db       *bun.DB
-	describe func() (*model, error) // by the Go type alone, once
-	refined  atomic.Pointer[model]  // since Prepare
+	db        *bun.DB
+	relations []string               // see relationPaths
+	describe  func() (*model, error) // by the Go type alone, once
+	refined   atomic.Pointer[model]  // since Prepare
 
 	preparing sync.Mutex // held while the database is asked
 }
@@ -53,11 +54,16 @@ var (
 // Bun's with a primary key; what is wrong with it is reported by
 // [Loader.Schema], which the registry asks at Start. Bindings that are to share
 // reads share a loader.
-func NewLoader[T any](db *bun.DB) *Loader[T] {
-	return &Loader[T]{
-		db:       db,
-		describe: sync.OnceValues(func() (*model, error) { return newModel(db, reflect.TypeFor[T]()) }),
-	}
+func NewLoader[T any](db *bun.DB) *Loader[T] { return newLoader[T](db, nil) }
+
+func newLoader[T any](db *bun.DB, relations []string) *Loader[T] {
+	return &Loader[T]{db: db, relations: relations, describe: sync.OnceValues(func() (*model, error) {
+		m, err := newModel(db, reflect.TypeFor[T]())
+		if err != nil || len(relations) == 0 {
+			return m, err
+		}
+		return m, m.relate(relations)
+	})}
 }
 
 // model returns what is known by now.
@@ -119,10 +125,15 @@ func (l *Loader[T]) query(ctx context.Context, m *model, q core.Query) ([]*T, er
 		return nil, err
 	}
 	var rows []*T
-	err = withConn(ctx, m, len(statements) > 1, func(ctx context.Context, conn bun.IConn) error {
+	err = withConn(ctx, m, len(statements) > 1 || m.showsMany(), func(ctx context.Context, conn bun.IConn) error {
+		if m.showsMany() && q.Keys == nil {
+			if statements, err = l.chunks(ctx, conn, m, statements[0]); err != nil {
+				return err
+			}
+		}
 		for _, st := range statements {
-			var part []*T
-			if err := st.build(l.db, conn, &part).Scan(ctx); err != nil {
+			part, err := l.read(ctx, conn, m, st)
+			if err != nil {
 				return err
 			}
 			rows = append(rows, part...)
@@ -134,11 +145,12 @@ func (l *Loader[T]) query(ctx context.Context, m *model, q core.Query) ([]*T, er
 	}
 	for _, r := range rows {
 		m.normalise(reflect.ValueOf(r).Elem())
+		m.normaliseRelated(reflect.ValueOf(r).Elem())
 	}
 	if q.Keys != nil && !m.exactKeys() {
 		rows = l.withKeys(m, rows, q.Keys)
 	}
-	if len(statements) > 1 && q.Limit > 0 {
+	if q.Limit > 0 && (len(statements) > 1 || m.showsMany()) {
 		rows = l.first(m, rows, q.Order, q.Limit)
 	}
 	return rows, nil

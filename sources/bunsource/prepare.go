@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
@@ -28,7 +29,12 @@ func (l *Loader[T]) Prepare(ctx context.Context) error {
 	}
 	var refined *model
 	err = withConn(withoutHooks(ctx), m, false, func(ctx context.Context, conn bun.IConn) error {
-		refined, err = m.inspect(ctx, conn)
+		if refined, err = m.inspect(ctx, conn); err != nil || len(m.hops) == 0 {
+			return err
+		}
+		related := *refined
+		related.hops, err = m.inspectHops(ctx, conn)
+		refined = &related
 		return err
 	})
 	if err != nil {
@@ -36,6 +42,26 @@ func (l *Loader[T]) Prepare(ctx context.Context) error {
 	}
 	l.refined.Store(refined)
 	return nil
+}
+
+// inspectHops returns the model's hops with what the database says about the
+// tables that they lead to.
+func (m *model) inspectHops(ctx context.Context, conn bun.IConn) ([]hop, error) {
+	hops := slices.Clone(m.hops)
+	for i := range hops {
+		h := &hops[i]
+		for _, related := range []**model{&h.target, &h.junction} {
+			if *related == nil {
+				continue
+			}
+			inspected, err := (*related).inspect(ctx, conn)
+			if err != nil {
+				return nil, fmt.Errorf("relation %q: table %q: %w", h.path, (*related).schema.Table, err)
+			}
+			*related = inspected
+		}
+	}
+	return hops, nil
 }
 
 // errNoTable is what the inspectors return of a table that does not exist.

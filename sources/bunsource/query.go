@@ -18,6 +18,7 @@ type statement struct {
 	apply func(*bun.SelectQuery) *bun.SelectQuery // nil: none
 	order []string
 	limit int
+	bare  bool // the key columns, no others and no related rows
 }
 
 // sqlCondition is SQL with Bun's placeholders.
@@ -69,13 +70,24 @@ func (m *model) statements(q core.Query) ([]statement, error) {
 	return all, nil
 }
 
-// build makes the statement read into dest, over conn.
-func (st *statement) build(db *bun.DB, conn bun.IConn, dest any) *bun.SelectQuery {
-	q := db.NewSelect().Model(dest)
+// build makes the statement read into dest, over conn. It is run once.
+func (st *statement) build(m *model, conn bun.IConn, dest any) *bun.SelectQuery {
+	q := m.db.NewSelect().Model(dest)
+	for i := range m.hops {
+		// The conditions of a binding may name what is joined.
+		if h := &m.hops[i]; !st.bare || st.apply != nil && m.inline(h) {
+			q = q.Relation(h.path)
+		}
+	}
+	if st.bare {
+		for _, k := range m.schema.Key {
+			q = q.Column(k)
+		}
+	}
 	if st.keys != nil {
 		q = q.Where("?", bun.Safe(st.keys.cond))
 		if len(st.keys.args) > 0 {
-			conn = argsConn{conn, st.keys.args}
+			conn = &argsConn{IConn: conn, args: st.keys.args}
 		}
 	}
 	q = q.Conn(conn)
@@ -96,12 +108,18 @@ func (st *statement) build(db *bun.DB, conn bun.IConn, dest any) *bun.SelectQuer
 }
 
 // argsConn gives a query that Bun has written, and runs without arguments, the
-// arguments that a part of it refers to.
+// arguments that a part of it refers to. The queries that read what is related
+// to its rows come after it and have none.
 type argsConn struct {
 	bun.IConn
 	args []any
+	used bool
 }
 
-func (c argsConn) QueryContext(ctx context.Context, query string, _ ...any) (*sql.Rows, error) {
+func (c *argsConn) QueryContext(ctx context.Context, query string, _ ...any) (*sql.Rows, error) {
+	if c.used {
+		return c.IConn.QueryContext(ctx, query)
+	}
+	c.used = true
 	return c.IConn.QueryContext(ctx, query, c.args...)
 }

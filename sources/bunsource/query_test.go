@@ -313,7 +313,7 @@ func TestStatementText(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sel := statements[0].build(m.db, m.db.DB, dest)
+		sel := statements[0].build(m, m.db.DB, dest)
 		_, where, _ := strings.Cut(sel.String(), " FROM ")
 		return where
 	}
@@ -415,7 +415,7 @@ func TestPostgresStatementsDoNotDependOnKeys(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		texts[statements[0].build(db, db.DB, &[]compositeKeyed{}).String()] = true
+		texts[statements[0].build(m, db.DB, &[]compositeKeyed{}).String()] = true
 	}
 	if len(texts) != 1 {
 		t.Errorf("statements: %v", texts)
@@ -461,7 +461,7 @@ func TestKeyLookupsUseTheIndex(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			plan := analyze(statements[0].build(db, db.DB, dest), statements[0].keys.args)
+			plan := analyze(statements[0].build(m, db.DB, dest), statements[0].keys.args)
 			if strings.Contains(plan, "Seq Scan") || strings.Contains(plan, "SCAN "+m.table.Alias) {
 				t.Errorf("the table is scanned:\n%s", plan)
 			}

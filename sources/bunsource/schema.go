@@ -27,6 +27,11 @@ type model struct {
 	keys    []int         // the positions of the key columns, in key order
 	times   []timeField
 	limits  batchLimits
+
+	// What the rows show of other tables: a hop comes after the one before it
+	// on the way.
+	hops   []hop
+	tables []relatedTable
 }
 
 // modelColumn is one column, as Bun, Go and the database see it.
@@ -61,14 +66,7 @@ func newModel(db *bun.DB, typ reflect.Type) (m *model, err error) {
 	}
 	m = &model{db: db, table: table, limits: limitsOf(db.Dialect().Name())}
 	m.schema.Table = tableOf(db, table)
-	names := jsonNames(typ)
-	for _, f := range table.Fields {
-		m.schema.Columns = append(m.schema.Columns, core.Column{Name: f.Name, JSON: names[indexPath(f.Index)]})
-		m.columns = append(m.columns, modelColumn{field: f, sql: string(table.SQLAlias) + "." + string(f.SQLName)})
-		if t, ok := newTimeField(f); ok {
-			m.times = append(m.times, t)
-		}
-	}
+	m.addColumns(typ, table.Fields)
 	for _, pk := range table.PKs {
 		m.schema.Key = append(m.schema.Key, pk.Name)
 		m.keys = append(m.keys, m.schema.Column(pk.Name))
@@ -77,6 +75,18 @@ func newModel(db *bun.DB, typ reflect.Type) (m *model, err error) {
 		m.describe(i, columnState{})
 	}
 	return m, nil
+}
+
+// addColumns makes fields of the Go type the model's columns.
+func (m *model) addColumns(typ reflect.Type, fields []*schema.Field) {
+	names := jsonNames(typ)
+	for _, f := range fields {
+		m.schema.Columns = append(m.schema.Columns, core.Column{Name: f.Name, JSON: names[indexPath(f.Index)]})
+		m.columns = append(m.columns, modelColumn{field: f, sql: string(m.table.SQLAlias) + "." + string(f.SQLName)})
+		if t, ok := newTimeField(f); ok {
+			m.times = append(m.times, t)
+		}
+	}
 }
 
 func modelError(typ reflect.Type, cause error) error {
