@@ -33,13 +33,10 @@ type spec struct {
 	placeOfBind string
 	depends     []Table
 	minInterval time.Duration
-<<<<<<< ours
 	family      bool // has parameters
 	idleAfter   time.Duration
 	maxMembers  int
-=======
 	relations   []string
->>>>>>> theirs
 }
 
 // Where restricts the binding to the rows for which all the expressions are
