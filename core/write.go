@@ -145,23 +145,17 @@ func (o *writing) parse() error {
 		for _, c := range o.sh.schema.Columns {
 			_, named := raw[c.JSON]
 			isKey := slices.Contains(o.sh.schema.Key, c.Name)
-			if named || c.JSON == "" || !needsValue(c) || isKey && o.w.Op == Replace {
+			if named || c.JSON == "" || c.Nullable || c.Default || c.Generated || isKey && o.w.Op == Replace {
 				continue
 			}
 			problems = append(problems, FieldError{c.JSON, "is missing"})
 		}
-	}
-	if o.w.Op == Insert && slices.ContainsFunc(o.sh.hidden, needsValue) {
-		problems = append(problems, FieldError{"", "rows cannot be created here: a column that this binding does not show needs a value"})
 	}
 	if len(problems) > 0 {
 		return &InvalidError{Fields: problems}
 	}
 	return nil
 }
-
-// needsValue reports whether a new row must give the column a value.
-func needsValue(c Column) bool { return !c.Nullable && !c.Default && !c.Generated }
 
 // parseObject splits a JSON object into its members. Of a name given twice the
 // last counts, as in encoding/json.
@@ -262,7 +256,7 @@ func (o *writing) discreet(err error) error {
 	fields := slices.Clone(invalid.Fields)
 	for i, f := range fields {
 		if slices.ContainsFunc(o.sh.hidden, func(c Column) bool { return c.JSON == f.Field }) {
-			fields[i].Field = ""
+			fields[i] = FieldError{"", "a column that is not shown here " + f.Detail}
 		}
 	}
 	return &InvalidError{Fields: fields}
