@@ -41,7 +41,7 @@ func declare[T any](name string, loader Loader[T], opts []Option) *View {
 	if loader == nil {
 		s.problems = append(s.problems, errors.New("its loader is nil"))
 	} else {
-		r = &typedReader[T]{Loader: withRelations(loader, &s)}
+		r = &typedReader[T]{Loader: withRelations(loader, s)}
 	}
 	v := newView(name, r, s)
 	v.family = newFamily(v)
