@@ -48,10 +48,14 @@ func openSnapshot(ctx context.Context, m *model) (*snapshot, error) {
 	// is made to read something at once, as small a thing as will do.
 	var first string
 	gen := m.db.QueryGen()
+	table := m.schema.Table
+	if len(m.schema.Depends) > 0 { // of a query, which is no table itself
+		table = m.schema.Depends[0]
+	}
 	switch m.db.Dialect().Name() {
 	case dialect.SQLite:
 		first = "SELECT EXISTS (SELECT 1 FROM sqlite_master)"
-		if s := m.schema.Table.Schema; s != "" { // which may be an attached database
+		if s := table.Schema; s != "" { // which may be an attached database
 			first = gen.FormatQuery("SELECT EXISTS (SELECT 1 FROM ?.sqlite_master)", bun.Ident(s))
 		}
 	case dialect.PG:
@@ -61,7 +65,7 @@ func openSnapshot(ctx context.Context, m *model) (*snapshot, error) {
 		// InnoDB needs a read of a table of its own. START TRANSACTION WITH
 		// CONSISTENT SNAPSHOT would do too, but database/sql cannot say it.
 		opts.Isolation = sql.LevelRepeatableRead
-		first = gen.FormatQuery("SELECT EXISTS (SELECT 1 FROM ?)", bun.Safe(m.table.SQLName))
+		first = "SELECT EXISTS (SELECT 1 FROM " + quoted(m.db, table) + ")"
 	}
 	tx, err := m.db.DB.BeginTx(ctx, opts)
 	if err != nil {

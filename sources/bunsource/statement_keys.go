@@ -39,6 +39,9 @@ type prover struct {
 
 func newProver(p *parsed, w *write, s *core.Schema, args []driver.NamedValue) (prover, bool) {
 	r := prover{parsed: p, w: w, s: s, args: args, key: make([]core.Column, len(s.Key))}
+	if len(s.Key) == 0 {
+		return r, false // a table that bindings only depend on
+	}
 	for i, name := range s.Key {
 		c := s.Column(name)
 		if c < 0 {

@@ -1,0 +1,197 @@
+package bunsource
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/schema"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+// SQL is a query of any kind, for [BindSQL]: joins, aggregates, common table
+// expressions, window functions, set operations.
+type SQL struct {
+	// Query builds the query with the db that it is given, as for
+	// db.NewSelect().…Scan(ctx, &rows). It is called for every read, from any
+	// goroutine, and must always build the same query. Either it or Text is set.
+	Query func(db bun.IDB) *bun.SelectQuery
+
+	// Text is the query as SQL, with Bun's placeholders for Args.
+	Text string
+	Args []any
+
+	// Key names the columns that tell rows apart. Without it they are the fields
+	// tagged `bun:",pk"`.
+	Key []string
+
+	// DependsOn names the tables that the query reads: each is a model (a nil
+	// pointer will do, (*Product)(nil)), a name with or without its schema
+	// ("sales.orders"), or a [core.Table]. There is at least one, here, not among
+	// the options of the binding. A view is named by the tables that it reads.
+	DependsOn []any
+}
+
+// BindSQL declares a binding over the rows of a query. T is any struct that Bun
+// can scan them into; fields tagged scanonly are columns too. Nothing is read or
+// asked before the registry starts, which reports what is wrong with T, the
+// query's declaration and the options.
+//
+// The query is run when the binding loads, and again whenever one of its tables
+// changes: one run at a time, at the pace of [core.MinInterval]. What differs
+// becomes the event. So a change costs one run of the query, however small it
+// is, and nothing else makes a difference: neither the time of day nor a
+// function's mood.
+//
+// Filters, order and limit of the binding are applied in memory, to what the
+// query gives. An ORDER BY of the query's own matters to its own LIMIT alone.
+// Such a binding is not writable.
+//
+// Before the first run the database is asked which tables the query reads
+// (Postgres, SQLite, MySQL, each by EXPLAIN), and a warning is logged for each that
+// DependsOn does not name. Two rows of one key, or a key that is NULL, are errors
+// that the binding's status shows, while it serves what it had before.
+func BindSQL[T any](db *bun.DB, name string, query SQL, opts ...core.Option) *core.Binding[T] {
+	return core.Bind[T](name, newSQLLoader[T](db, name, query), opts...)
+}
+
+// TableOf returns the table of a Bun model as the engine names it, for
+// [core.DependsOn]. It is the zero value for what is no model, which Start
+// reports.
+func TableOf[T any](db *bun.DB) core.Table {
+	t, err := dependencyOf(db, (*T)(nil))
+	if err != nil {
+		return core.Table{}
+	}
+	return t
+}
+
+// newSQLModel describes the rows of a query. Like newModel it makes errors of
+// Bun's panics.
+func newSQLModel(db *bun.DB, typ reflect.Type, name string, query SQL) (m *model, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			m, err = nil, sqlError(name, fmt.Errorf("reading type %q: %v", typ, p))
+		}
+	}()
+	switch {
+	case db == nil:
+		return nil, sqlError(name, errors.New("the *bun.DB is nil"))
+	case typ.Kind() != reflect.Struct:
+		return nil, sqlError(name, fmt.Errorf("its rows need a struct, not a %s", typ.Kind()))
+	}
+	m = &model{db: db, table: db.Table(typ), limits: limitsOf(db.Dialect().Name())}
+	// A name with a space is that of no other binding, and hardly of a table.
+	m.schema.Table = core.Table{Database: databaseName(db), Name: "query " + name}
+	m.addColumns(typ, scannedFields(m.table))
+	for i := range m.columns {
+		m.describe(i, columnState{})
+	}
+	var errs []error
+	switch {
+	case query.Query == nil && strings.TrimSpace(query.Text) == "":
+		errs = append(errs, errors.New("it has no query: set Query or Text"))
+	case query.Query != nil && (query.Text != "" || query.Args != nil):
+		errs = append(errs, errors.New("it has two queries: set Query or Text, not both"))
+	}
+	if err := m.setKey(query.Key); err != nil {
+		errs = append(errs, err)
+	}
+	if len(query.DependsOn) == 0 {
+		errs = append(errs, errors.New("it depends on nothing: name the tables that the query reads in DependsOn"))
+	}
+	for _, d := range query.DependsOn {
+		t, err := dependencyOf(db, d)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		m.schema.Depends = append(m.schema.Depends, t)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, sqlError(name, err)
+	}
+	return m, nil
+}
+
+func sqlError(name string, cause error) error {
+	return fmt.Errorf("bunsource: declaring query %q: %w", name, cause)
+}
+
+// setKey takes the names for the key columns, or those tagged so.
+func (m *model) setKey(names []string) error {
+	if len(names) == 0 {
+		for i := range m.columns {
+			if m.columns[i].field.IsPK {
+				names = append(names, m.schema.Columns[i].Name)
+			}
+		}
+	}
+	if len(names) == 0 {
+		return errors.New("nothing tells its rows apart: name the columns in Key, or mark their fields with `bun:\",pk\"`")
+	}
+	var errs []error
+	for _, name := range names {
+		i := m.schema.Column(name)
+		if i < 0 {
+			errs = append(errs, fmt.Errorf("its key column %q is no column of type %q", name, m.table.Type))
+			continue
+		}
+		m.schema.Key = append(m.schema.Key, name)
+		m.keys = append(m.keys, i)
+	}
+	return errors.Join(errs...)
+}
+
+// scannedFields returns all fields that Bun scans columns into, in their order
+// in the struct. Table.Fields lacks those that are only scanned.
+func scannedFields(table *schema.Table) []*schema.Field {
+	var fields []*schema.Field
+	for _, f := range table.FieldMap { // a field may be there under two names
+		if !slices.Contains(fields, f) {
+			fields = append(fields, f)
+		}
+	}
+	slices.SortFunc(fields, func(a, b *schema.Field) int { return slices.Compare(a.Index, b.Index) })
+	return fields
+}
+
+// dependencyOf returns the table that an element of SQL.DependsOn means.
+func dependencyOf(db *bun.DB, named any) (t core.Table, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("it depends on %T, which is no model: %v", named, p)
+		}
+	}()
+	switch d := named.(type) {
+	case nil:
+		return t, errors.New("it depends on nil")
+	case core.Table:
+		t = d
+	case string:
+		t.Name = d
+		if s, n, ok := strings.Cut(d, "."); ok {
+			t.Schema, t.Name = s, n
+		}
+	default:
+		typ := reflect.TypeOf(d)
+		for typ.Kind() == reflect.Pointer {
+			typ = typ.Elem()
+		}
+		if typ.Kind() != reflect.Struct {
+			return t, fmt.Errorf("it depends on a value of type %T: give a model, a table's name, or a core.Table", d)
+		}
+		t = tableOf(db, db.Table(typ))
+	}
+	if t.Name == "" {
+		return t, errors.New("it depends on a table without a name")
+	}
+	if t.Database == "" {
+		t.Database = databaseName(db)
+	}
+	return t, nil
+}

@@ -1,0 +1,168 @@
+package bunsource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/uptrace/bun"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/value"
+)
+
+// sqlLoader reads the rows of a query. It does not implement core.Querier: what
+// the binding asks beyond the query is done in memory.
+type sqlLoader[T any] struct {
+	db       *bun.DB
+	query    SQL
+	describe func() (*model, error) // once
+}
+
+var (
+	_ core.Loader[struct{}]  = (*sqlLoader[struct{}])(nil)
+	_ core.Snapshotter       = (*sqlLoader[struct{}])(nil)
+	_ core.Preparer          = (*sqlLoader[struct{}])(nil)
+	_ core.DependencyChecker = (*sqlLoader[struct{}])(nil)
+)
+
+func newSQLLoader[T any](db *bun.DB, name string, query SQL) *sqlLoader[T] {
+	query.Args, query.Key, query.DependsOn = slices.Clone(query.Args), slices.Clone(query.Key), slices.Clone(query.DependsOn)
+	return &sqlLoader[T]{db: db, query: query, describe: sync.OnceValues(func() (*model, error) {
+		return newSQLModel(db, reflect.TypeFor[T](), name, query)
+	})}
+}
+
+// Schema implements [core.Loader].
+func (l *sqlLoader[T]) Schema() (core.Schema, error) {
+	m, err := l.describe()
+	if err != nil {
+		return core.Schema{}, err
+	}
+	return m.schema, nil
+}
+
+// Value implements [core.Loader].
+func (l *sqlLoader[T]) Value(row *T, column int) value.Value {
+	m, err := l.describe()
+	if err != nil || row == nil || column < 0 || column >= len(m.columns) {
+		return value.Null()
+	}
+	return m.columns[column].read(reflect.ValueOf(row).Elem())
+}
+
+// Load runs the query. It runs all of it for some keys as well.
+func (l *sqlLoader[T]) Load(ctx context.Context, keys []core.Key) ([]*T, error) {
+	m, err := l.describe()
+	if err != nil {
+		return nil, err
+	}
+	var rows []*T
+	err = withConn(withoutHooks(ctx), m, false, func(ctx context.Context, conn bun.IConn) error {
+		if l.query.Query == nil {
+			return l.db.NewRaw(l.query.Text, l.query.Args...).Conn(conn).Scan(ctx, &rows)
+		}
+		q := l.query.Query(l.db)
+		if q == nil {
+			return errNoQuery
+		}
+		return q.Conn(conn).Scan(ctx, &rows)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("bunsource: running %q: %w", m.schema.Table, err)
+	}
+	for _, r := range rows {
+		m.normalise(reflect.ValueOf(r).Elem())
+	}
+	if keys != nil {
+		rows = slices.DeleteFunc(rows, func(r *T) bool { return !slices.Contains(keys, m.keyOf(reflect.ValueOf(r).Elem())) })
+	}
+	return rows, nil
+}
+
+var errNoQuery = errors.New("the function of its SQL.Query returned nil")
+
+// text returns the query as the database gets it.
+func (l *sqlLoader[T]) text() (string, error) {
+	if l.query.Query == nil {
+		text := l.db.QueryGen().FormatQuery(l.query.Text, l.query.Args...)
+		return strings.TrimRight(text, "; \t\r\n"), nil
+	}
+	q := l.query.Query(l.db)
+	if q == nil {
+		return "", errNoQuery
+	}
+	b, err := q.AppendQuery(l.db.QueryGen(), nil)
+	return string(b), err
+}
+
+// Prepare asks the database whether it understands the query, and whether its
+// rows have a key.
+func (l *sqlLoader[T]) Prepare(ctx context.Context) error {
+	m, err := l.describe()
+	if err != nil {
+		return err
+	}
+	text, err := l.text()
+	if err == nil {
+		err = withConn(withoutHooks(ctx), m, false, func(ctx context.Context, conn bun.IConn) error {
+			return m.checkResult(ctx, conn, text)
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("bunsource: preparing %q: %w", m.schema.Table, err)
+	}
+	return nil
+}
+
+// checkResult looks at the columns that the query gives: a key column that Bun
+// is given nothing for would look the same in every row.
+func (m *model) checkResult(ctx context.Context, conn bun.IConn, text string) (err error) {
+	// On lines of its own, since the text may end in a comment.
+	rows, err := conn.QueryContext(ctx, "SELECT * FROM (\n"+text+"\n) AS bindery LIMIT 0")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	given, err := rows.Columns()
+	if err != nil {
+		return err
+	}
+	for _, k := range m.schema.Key {
+		if !slices.Contains(given, k) {
+			return fmt.Errorf("it gives no column %q, which is its key (it gives %s)", k, strings.Join(given, ", "))
+		}
+	}
+	return rows.Err()
+}
+
+// Snapshot implements [core.Snapshotter].
+func (l *sqlLoader[T]) Snapshot(ctx context.Context) (context.Context, func(), error) {
+	m, err := l.describe()
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := openSnapshot(withoutHooks(ctx), m)
+	if err != nil {
+		return nil, nil, fmt.Errorf("bunsource: opening a snapshot for %q: %w", m.schema.Table, err)
+	}
+	ctx = context.WithValue(ctx, snapshotKey{l.db.DB}, s)
+	return core.WithSnapshotScalar(ctx, s.scalar), sync.OnceFunc(s.release), nil
+}
+
+// Undeclared implements [core.DependencyChecker].
+func (l *sqlLoader[T]) Undeclared(ctx context.Context, declared []core.Table) ([]core.Table, error) {
+	m, err := l.describe()
+	if err != nil {
+		return nil, err
+	}
+	text, err := l.text()
+	if err != nil {
+		return nil, err
+	}
+	return m.undeclared(withoutHooks(ctx), text, declared)
+}

@@ -1,0 +1,90 @@
+package bunsource
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+var _ core.DependencyChecker = (*Loader[struct{}])(nil)
+
+// Undeclared returns the tables that a view reads and that are not among those
+// declared, see [core.DependencyChecker].
+func (l *Loader[T]) Undeclared(ctx context.Context, declared []core.Table) ([]core.Table, error) {
+	m, err := l.model()
+	if err != nil {
+		return nil, err
+	}
+	return m.undeclared(withoutHooks(ctx), m.db.QueryGen().FormatQuery("SELECT * FROM ?", m.table.SQLName), declared)
+}
+
+// undeclared returns the tables that the query reads, by what the database's
+// plan for it shows, and that are not among those declared. The plan need not
+// show all: not what turns out to be empty or of no use before it is run, and not
+// what functions read. A declared table that does not exist is an error.
+func (m *model) undeclared(ctx context.Context, query string, declared []core.Table) (missing []core.Table, err error) {
+	err = withConn(ctx, m, true, func(ctx context.Context, conn bun.IConn) error {
+		switch m.db.Dialect().Name() {
+		case dialect.SQLite:
+			missing, err = m.undeclaredSQLite(ctx, conn, query, declared)
+		case dialect.PG:
+			missing, err = m.undeclaredPostgres(ctx, conn, query, declared)
+		case dialect.MySQL:
+			missing, err = m.undeclaredMySQL(ctx, conn, query, declared)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("bunsource: asking which tables %q reads: %w", m.schema.Table, err)
+	}
+	for i := range missing {
+		missing[i].Database = m.schema.Table.Database
+	}
+	return missing, nil
+}
+
+// quoted returns the table's name as the database's SQL has it.
+func quoted(db *bun.DB, t core.Table) string {
+	q := string(db.Dialect().IdentQuote())
+	name := q + strings.ReplaceAll(t.Name, q, q+q) + q
+	if t.Schema != "" {
+		name = q + strings.ReplaceAll(t.Schema, q, q+q) + q + "." + name
+	}
+	return name
+}
+
+// declares reports whether the table is among those declared, for databases
+// that ignore case in names. A schema left out of a declaration is any.
+func declares(declared []core.Table, t core.Table) bool {
+	return slices.ContainsFunc(declared, func(d core.Table) bool {
+		return strings.EqualFold(d.Name, t.Name) && (d.Schema == "" || strings.EqualFold(d.Schema, t.Schema))
+	})
+}
+
+func errNoDependency(name string) error {
+	return fmt.Errorf("it depends on table %q, which does not exist", name)
+}
+
+// scanAll runs a query and scans all its rows, which are closed when it returns:
+// a transaction has no second connection.
+func scanAll(ctx context.Context, conn bun.IConn, query string, scan func(rows *sql.Rows) error) (err error) {
+	rows, err := conn.QueryContext(ctx, query)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}

@@ -1,0 +1,453 @@
+package bunsource
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect"
+	"github.com/uptrace/bun/dialect/mysqldialect"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/filter"
+)
+
+type sqlShop struct {
+	bun.BaseModel `bun:"table:sql_shops,alias:s"`
+	ID            int64  `bun:",pk"`
+	City          string `bun:",notnull"`
+}
+
+type sqlSale struct {
+	bun.BaseModel `bun:"table:sql_sales,alias:l"`
+	ID            int64 `bun:",pk"`
+	ShopID        int64 `bun:",notnull"`
+	Amount        int64 `bun:",notnull"`
+}
+
+// cityTotal is a row of queries over both tables. It is no model.
+type cityTotal struct {
+	City   string `bun:",pk" json:"city"`
+	Sales  int64  `json:"sales"`
+	Amount int64  `bun:",scanonly" json:"amount"`
+}
+
+const cityTotals = `SELECT s.city, count(l.id) AS sales, coalesce(sum(l.amount), 0) AS amount
+	FROM sql_shops AS s LEFT JOIN sql_sales AS l ON l.shop_id = s.id
+	WHERE s.id < ?
+	GROUP BY s.city ORDER BY s.city DESC;`
+
+func createShops(t testing.TB, db *bun.DB) {
+	t.Helper()
+	mustExec(t, db, "DROP TABLE IF EXISTS sql_shops")
+	mustExec(t, db, "DROP TABLE IF EXISTS sql_sales")
+	createTable(t, db, sqlShop{ID: 1, City: "Rome"}, sqlShop{ID: 2, City: "Oslo"}, sqlShop{ID: 3, City: "Rome"})
+	createTable(t, db, sqlSale{ID: 1, ShopID: 1, Amount: 5}, sqlSale{ID: 2, ShopID: 3, Amount: 7})
+}
+
+var bothTables = []any{(*sqlShop)(nil), "sql_sales"}
+
+func totalsOf(b *core.Binding[cityTotal]) string {
+	var out []string
+	for r := range b.All() {
+		out = append(out, fmt.Sprintf("%s %d %d", r.City, r.Sales, r.Amount))
+	}
+	return strings.Join(out, ", ")
+}
+
+// A query is bound however it is written, and follows what is written to its
+// tables, by whichever way; also where the pool has one connection only.
+func TestQueriesAreBound(t *testing.T) {
+	eachOpened(t, func(t *testing.T, db *bun.DB) {
+		for _, conns := range []int{1, 4} {
+			t.Run(fmt.Sprintf("connections=%d", conns), func(t *testing.T) {
+				db.SetMaxOpenConns(conns)
+				createShops(t, db)
+				raw := BindSQL[cityTotal](db, "raw", SQL{Text: cityTotals, Args: []any{100}, DependsOn: bothTables})
+				built := BindSQL[cityTotal](db, "built", SQL{
+					Query: func(db bun.IDB) *bun.SelectQuery {
+						return db.NewSelect().Model((*sqlShop)(nil)).Column("s.city").
+							ColumnExpr("count(l.id) AS sales").ColumnExpr("coalesce(sum(l.amount), 0) AS amount").
+							Join("LEFT JOIN sql_sales AS l ON l.shop_id = s.id").Group("s.city")
+					},
+					Key: []string{"city"}, DependsOn: bothTables,
+				}, core.OrderBy("-amount"))
+				best := BindSQL[cityTotal](db, "best", SQL{
+					Text: `WITH totals AS (SELECT shop_id, count(*) AS sales, sum(amount) AS amount FROM sql_sales GROUP BY shop_id),
+						ranked AS (SELECT s.city, t.sales, t.amount, row_number() OVER (PARTITION BY s.city ORDER BY t.amount DESC, s.id) AS place
+							FROM sql_shops AS s JOIN totals AS t ON t.shop_id = s.id)
+						SELECT city, sales, amount FROM ranked WHERE place = 1 -- the best shop of each city`,
+					DependsOn: bothTables,
+				}, core.Where(filter.Ge("amount", 6)), core.Limit(1))
+				reg := quietRegistry()
+				_ = reg.Add(raw, built, best)
+				_ = reg.Watch(Hooks(db))
+				startRegistry(t, reg)
+				waitLoaded(t, raw, built, best)
+				expect := func(after, wantRaw, wantBuilt, wantBest string) {
+					t.Helper()
+					if conns == 1 { // then a write does not wait where it holds the connection
+						if err := reg.Flush(t.Context()); err != nil {
+							t.Fatal(err)
+						}
+					}
+					got := fmt.Sprintf("%s | %s | %s", totalsOf(raw), totalsOf(built), totalsOf(best))
+					if want := fmt.Sprintf("%s | %s | %s", wantRaw, wantBuilt, wantBest); got != want {
+						t.Errorf("after %s: %s, want %s", after, got, want)
+					}
+				}
+				expect("the first load", "Oslo 0 0, Rome 2 12", "Rome 2 12, Oslo 0 0", "Rome 1 7")
+				ctx := t.Context()
+				if _, err := db.NewInsert().Model(&sqlSale{ID: 3, ShopID: 2, Amount: 20}).Exec(ctx); err != nil {
+					t.Fatal(err)
+				}
+				expect("an insert", "Oslo 1 20, Rome 2 12", "Oslo 1 20, Rome 2 12", "Oslo 1 20")
+				err := db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+					if _, err := tx.NewUpdate().Model((*sqlShop)(nil)).Set("city = ?", "Pisa").Where("id = 3").Exec(ctx); err != nil {
+						return err
+					}
+					_, err := tx.NewDelete().Model((*sqlSale)(nil)).Where("id = 3").Exec(ctx)
+					return err
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				expect("a transaction", "Oslo 0 0, Pisa 1 7, Rome 1 5", "Pisa 1 7, Rome 1 5, Oslo 0 0", "Pisa 1 7")
+				mustExec(t, db, "DELETE FROM sql_shops WHERE id = 3")
+				expect("a delete", "Oslo 0 0, Rome 1 5", "Rome 1 5, Oslo 0 0", "")
+			})
+		}
+	})
+}
+
+// A view is bound as a model once it is said what it reads.
+func TestViewsAreBound(t *testing.T) {
+	type cityView struct {
+		bun.BaseModel `bun:"table:sql_cities"`
+		City          string `bun:",pk"`
+		Shops         int64
+	}
+	eachOpened(t, func(t *testing.T, db *bun.DB) {
+		createShops(t, db)
+		mustExec(t, db, "CREATE VIEW sql_cities AS SELECT city, count(*) AS shops FROM sql_shops GROUP BY city")
+		depends := core.DependsOn(TableOf[sqlShop](db))
+		all := Bind[cityView](db, "all", depends)
+		many := Bind[cityView](db, "many", depends, core.Where(filter.Gt("shops", 1)))
+		first := Bind[cityView](db, "first", depends, core.OrderBy("-shops"), core.Limit(1))
+		reg := quietRegistry()
+		_ = reg.Add(all, many, first)
+		_ = reg.Watch(Hooks(db))
+		startRegistry(t, reg)
+		waitLoaded(t, all, many, first)
+		expect := func(want string) {
+			t.Helper()
+			var got []string
+			for _, b := range []*core.Binding[cityView]{all, many, first} {
+				for r := range b.All() {
+					got = append(got, fmt.Sprintf("%s %s %d", b.Name(), r.City, r.Shops))
+				}
+			}
+			if got := strings.Join(got, ", "); got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
+		}
+		expect("all Oslo 1, all Rome 2, many Rome 2, first Rome 2")
+		if _, err := db.NewInsert().Model(&[]sqlShop{{ID: 8, City: "Oslo"}, {ID: 9, City: "Oslo"}}).Exec(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		expect("all Oslo 3, all Rome 2, many Oslo 3, many Rome 2, first Oslo 3")
+	})
+}
+
+// sqlProblems starts a registry with the bindings and returns what it says.
+func sqlProblems(t *testing.T, bindings ...core.Bindable) string {
+	t.Helper()
+	reg := quietRegistry()
+	_ = reg.Add(bindings...)
+	err := reg.Start(t.Context())
+	if err == nil {
+		t.Error("no problem found")
+		_ = reg.Shutdown(t.Context())
+		return ""
+	}
+	return err.Error()
+}
+
+func wantText(t *testing.T, got string, parts ...string) {
+	t.Helper()
+	for _, p := range parts {
+		if !strings.Contains(got, p) {
+			t.Errorf("it does not say %q:\n%s", p, got)
+		}
+	}
+}
+
+func TestQueriesAreCheckedBeforeTheyRun(t *testing.T) {
+	db := loaderSQLite(t)
+	type keyless struct{ N int64 }
+	query := func(bun.IDB) *bun.SelectQuery { return nil }
+	wantText(t, sqlProblems(t,
+		BindSQL[cityTotal](db, "empty", SQL{Text: " ", DependsOn: bothTables}),
+		BindSQL[cityTotal](db, "both", SQL{Text: "SELECT 1", Query: query, DependsOn: bothTables}),
+		BindSQL[cityTotal](db, "careless", SQL{Text: "SELECT 1"}),
+		BindSQL[cityTotal](db, "odd", SQL{Text: "SELECT 1", DependsOn: []any{nil, 7, "", core.Table{Schema: "s"}}}),
+		BindSQL[keyless](db, "keyless", SQL{Text: "SELECT 1", DependsOn: bothTables}),
+		BindSQL[cityTotal](db, "mistaken", SQL{Text: "SELECT 1", DependsOn: bothTables, Key: []string{"town"}}),
+		BindSQL[int](db, "scalar", SQL{Text: "SELECT 1", DependsOn: bothTables}),
+		BindSQL[cityTotal](nil, "nowhere", SQL{Text: "SELECT 1", DependsOn: bothTables}),
+		BindSQL[cityTotal](db, "writable", SQL{Text: "SELECT 1", DependsOn: bothTables}, core.Writable()),
+		BindSQL[cityTotal](db, "condition", SQL{Text: "SELECT 1", DependsOn: bothTables}, Where(func(q *bun.SelectQuery) *bun.SelectQuery { return q.Where("1 = 1") })),
+		Bind[sqlShop](db, "model", core.DependsOn(TableOf[int](db))),
+	),
+		`declaring query "empty": it has no query`,
+		`declaring query "both": it has two queries`,
+		`declaring query "careless": it depends on nothing`,
+		`declaring query "odd": it depends on nil`, "of type int", "a table without a name",
+		`declaring query "keyless": nothing tells its rows apart`,
+		`declaring query "mistaken": its key column "town"`,
+		`declaring query "scalar": its rows need a struct, not a int`,
+		`declaring query "nowhere": the *bun.DB is nil`,
+		`binding "writable"`, "does not write",
+		`binding "condition"`, "core.Querier",
+		`binding "model"`, "a table without a name",
+	)
+}
+
+// What only the database can tell is an error of the read, which is tried again.
+func TestQueriesThatCannotBeBound(t *testing.T) {
+	eachOpened(t, func(t *testing.T, db *bun.DB) {
+		createShops(t, db)
+		type row struct {
+			City *string `bun:",pk"`
+			N    int64
+		}
+		bind := func(name, text string) *core.Binding[row] {
+			return BindSQL[row](db, name, SQL{Text: text, DependsOn: bothTables})
+		}
+		type failing struct {
+			*core.Binding[row]
+			why []string
+		}
+		nothing := BindSQL[row](db, "nothing", SQL{Query: func(bun.IDB) *bun.SelectQuery { return nil }, DependsOn: bothTables})
+		all := []failing{
+			{bind("twice", "SELECT city, id AS n FROM sql_shops"), []string{`binding "twice"`, "two rows of one key", "city"}},
+			{bind("null", "SELECT NULL AS city, 1 AS n"), []string{`query null`, "NULL in key column", "city"}},
+			{bind("without", "SELECT city AS town FROM sql_shops"), []string{`binding "without"`, `it gives no column "city"`, "town"}},
+			{bind("unknown", "SELECT city FROM sql_nothing"), []string{`binding "unknown"`, "sql_nothing"}},
+			{bind("writing", "DELETE FROM sql_shops RETURNING city"), []string{`binding "writing"`}},
+			{nothing, []string{`binding "nothing"`, "returned nil"}},
+		}
+		reg := quietRegistry()
+		for _, f := range all {
+			_ = reg.Add(f)
+		}
+		_ = reg.Watch(Hooks(db))
+		startRegistry(t, reg)
+		for _, f := range all {
+			deadline := time.Now().Add(30 * time.Second)
+			for f.Status().Err == nil {
+				if time.Now().After(deadline) {
+					t.Fatalf("binding %q does not fail", f.Name())
+				}
+				time.Sleep(time.Millisecond)
+			}
+			wantText(t, f.Status().Err.Error(), f.why...)
+		}
+		if n, err := db.NewSelect().Model((*sqlShop)(nil)).Count(t.Context()); err != nil || n != 3 {
+			t.Errorf("%d shops left (%v)", n, err)
+		}
+		// It heals as soon as the rows have keys of their own.
+		mustExec(t, db, "DELETE FROM sql_shops WHERE id = 3")
+		waitLoaded(t, all[0])
+	})
+}
+
+// Tables that a query reads and that nobody has declared are found, and those
+// that it only seems to read are not.
+func TestForgottenDependenciesAreFound(t *testing.T) {
+	type check struct {
+		query    string
+		declared []any
+		want     string
+	}
+	eachOpened(t, func(t *testing.T, db *bun.DB) {
+		createShops(t, db)
+		mustExec(t, db, `CREATE TABLE "Odd.Name" (id TEXT PRIMARY KEY, shop_id INT)`)
+		mustExec(t, db, "CREATE INDEX sql_sales_shop ON sql_sales (shop_id)")
+		mustExec(t, db, "CREATE VIEW sql_view AS SELECT s.id, l.amount FROM sql_shops s JOIN sql_sales l ON l.shop_id = s.id")
+		checks := []check{
+			{"SELECT * FROM sql_shops", []any{(*sqlShop)(nil)}, ""},
+			{"SELECT * FROM sql_shops", []any{"SQL_Shops"}, map[bool]string{true: "", false: "!SQL_Shops"}[db.Dialect().Name() == dialect.SQLite]},
+			{"SELECT * FROM sql_shops", []any{"sql_shop"}, "!sql_shop"},
+			{"SELECT * FROM sql_view", bothTables, ""},
+			{"SELECT * FROM sql_view", []any{"sql_view"}, "sql_sales sql_shops"},
+			{"SELECT count(*) FROM sql_shops WHERE EXISTS (SELECT 1 FROM sql_sales WHERE shop_id = sql_shops.id)", []any{"sql_shops"}, "sql_sales"},
+			{`WITH o AS (SELECT shop_id FROM "Odd.Name") SELECT s.* FROM sql_shops AS s JOIN o ON o.shop_id = s.id UNION SELECT id, '' FROM sql_sales`, []any{"sql_shops", core.Table{Name: "Odd.Name"}}, "sql_sales"},
+			{`SELECT x.id FROM "Odd.Name" AS x ORDER BY x.id LIMIT 3`, bothTables, "Odd.Name"},
+			{"SELECT 1 AS n", bothTables, ""},
+		}
+		if db.Dialect().Name() == dialect.PG {
+			mustExec(t, db, "CREATE SCHEMA other")
+			mustExec(t, db, "CREATE TABLE other.parts (id INT, n INT) PARTITION BY RANGE (id)")
+			mustExec(t, db, "CREATE TABLE other.low PARTITION OF other.parts FOR VALUES FROM (0) TO (10) PARTITION BY RANGE (id)")
+			mustExec(t, db, "CREATE TABLE other.lowest PARTITION OF other.low FOR VALUES FROM (0) TO (5)")
+			mustExec(t, db, "CREATE TABLE other.child () INHERITS (sql_shops)")
+			checks = append(checks,
+				check{"SELECT * FROM other.parts", []any{"other.parts"}, ""},
+				check{"SELECT * FROM other.parts", []any{"other.lowest"}, ""},
+				check{"SELECT * FROM other.lowest", []any{"sql_shops"}, "other.parts"},
+				check{"SELECT * FROM sql_shops", []any{"sql_shops"}, "other.child"},
+				check{"SELECT relname FROM pg_class", []any{"sql_shops"}, ""},
+			)
+			for i := range checks[:5] {
+				checks[i].query = strings.ReplaceAll(checks[i].query, "FROM sql_shops", "FROM ONLY sql_shops")
+			}
+			mustExec(t, db, "DROP VIEW sql_view")
+			mustExec(t, db, "CREATE VIEW sql_view AS SELECT s.id, l.amount FROM ONLY sql_shops s JOIN sql_sales l ON l.shop_id = s.id")
+		} else {
+			mustExec(t, db, "CREATE TABLE sql_plain (id TEXT PRIMARY KEY) WITHOUT ROWID")
+			checks = append(checks, check{"SELECT * FROM sql_plain", []any{"main.sql_shops"}, "sql_plain"})
+		}
+		for _, c := range checks {
+			loader := newSQLLoader[cityTotal](db, "q", SQL{Text: c.query, DependsOn: c.declared})
+			s, err := loader.Schema()
+			if err != nil {
+				t.Fatal(err)
+			}
+			missing, err := loader.Undeclared(t.Context(), s.Depends)
+			var names []string
+			for _, m := range missing {
+				if m.Schema == "public" {
+					m.Schema = ""
+				}
+				if db.Dialect().Name() == dialect.PG && m.String() == "other.child" && c.want != "other.child" {
+					continue // wherever the table is read that it inherits from
+				}
+				names = append(names, m.String())
+			}
+			got := strings.Join(names, " ")
+			if table, wantErr := strings.CutPrefix(c.want, "!"); wantErr {
+				if err == nil || !strings.Contains(err.Error(), table) || !strings.Contains(err.Error(), "does not exist") {
+					t.Errorf("%s depending on %v: %v", c.query, c.declared, err)
+				}
+			} else if err != nil || got != c.want {
+				t.Errorf("%s depending on %v: missing %q (%v), want %q", c.query, c.declared, got, err, c.want)
+			}
+		}
+	})
+}
+
+// The registry says so in its log, when it starts.
+func TestForgottenDependenciesAreLogged(t *testing.T) {
+	eachOpened(t, func(t *testing.T, db *bun.DB) {
+		createShops(t, db)
+		var log bytes.Buffer
+		reg := core.Config{Logger: slog.New(slog.NewTextHandler(&log, nil)), LoadWait: 30 * time.Second}.NewRegistry()
+		_ = reg.Add(BindSQL[cityTotal](db, "cities", SQL{Text: cityTotals, Args: []any{9}, DependsOn: []any{"sql_shops"}}))
+		_ = reg.Watch(Hooks(db))
+		if err := reg.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := reg.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		wantText(t, log.String(), "binding=cities", "sql_sales", "does not depend on")
+	})
+}
+
+// Loaders answer for single keys, and in a snapshot, as any loader does.
+func TestSQLLoaderIsALoader(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, db *bun.DB) {
+		createShops(t, db)
+		l := newSQLLoader[cityTotal](db, "cities", SQL{Text: cityTotals, Args: []any{9}, DependsOn: bothTables})
+		snap, release, err := l.Snapshot(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer release()
+		mustExec(t, db, "DELETE FROM sql_sales")
+		for _, c := range []struct {
+			ctx  context.Context
+			keys []core.Key
+			want []cityTotal
+		}{
+			{snap, []core.Key{core.KeyOf("Rome"), core.KeyOf("Bonn")}, []cityTotal{{"Rome", 2, 12}}},
+			{snap, nil, []cityTotal{{"Rome", 2, 12}, {"Oslo", 0, 0}}},
+			{t.Context(), nil, []cityTotal{{"Rome", 0, 0}, {"Oslo", 0, 0}}},
+		} {
+			rows, err := l.Load(c.ctx, c.keys)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []cityTotal
+			for _, r := range rows {
+				got = append(got, *r)
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("keys %q: %v, want %v", c.keys, got, c.want)
+			}
+		}
+	})
+}
+
+// The schema follows from the Go type: kinds, JSON names, key, dependencies.
+func TestSQLSchema(t *testing.T) {
+	type row struct {
+		Total int64     `bun:"total,scanonly" json:"sum"`
+		Day   time.Time `bun:"day"`
+		Note  *string   `bun:"note" json:"-"`
+	}
+	db := loaderSQLite(t)
+	s, err := newSQLLoader[row](db, "days", SQL{
+		Text: "SELECT 1", Key: []string{"day"},
+		DependsOn: []any{sqlShop{}, "other.sales", core.Table{Name: "a.b"}},
+	}).Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var columns []string
+	for _, c := range s.Columns {
+		columns = append(columns, fmt.Sprint(c.Name, " ", c.JSON, " ", c.Kind))
+	}
+	if want := []string{"total sum int", "day Day time", "note  text"}; !slices.Equal(columns, want) {
+		t.Errorf("columns %q, want %q", columns, want)
+	}
+	if want := []core.Table{{Name: "sql_shops"}, {Schema: "other", Name: "sales"}, {Name: "a.b"}}; !reflect.DeepEqual(s.Depends, want) {
+		t.Errorf("depends on %v, want %v", s.Depends, want)
+	}
+	if s.Table != (core.Table{Name: "query days"}) || !slices.Equal(s.Key, []string{"day"}) {
+		t.Errorf("table %v, key %v", s.Table, s.Key)
+	}
+}
+
+// MySQL has no server here: what it would answer is taken from its manual and
+// from sessions with it.
+func TestTablesInMySQLNote(t *testing.T) {
+	for note, want := range map[string]string{
+		"/* select#1 */ select `shop`.`t`.`id` AS `id` from `shop`.`t`":                                                                                          "shop.t",
+		"/* select#1 */ select `p`.`id` AS `id`,count(`s`.`id`) AS `n` from `shop`.`products` `p` left join `shop`.`sales` `s` on((`s`.`p` = `p`.`id`)) where 1": "shop.products shop.sales",
+		"select 1 from ((`a`.`x` join `a`.`y`) straight_join `b`.`odd``name`) where (`x`.`t` = ' from `c`.`d` it''s \\' from `c`.`e` ')":                         "a.x a.y b.odd`name",
+		"with `c` as (/* select#2 */ select `a`.`x`.`i` AS `i` from `a`.`x`) select `c`.`i` AS `i` from `c`":                                                     "a.x",
+		"":                   "",
+		"select `unfinished": "",
+	} {
+		var got []string
+		for _, table := range tablesInNote(note) {
+			got = append(got, table.String())
+		}
+		if got := strings.Join(got, " "); got != want {
+			t.Errorf("%s: %q, want %q", note, got, want)
+		}
+	}
+	db := bun.NewDB(loaderSQLite(t).DB, mysqldialect.New())
+	if got := quoted(db, core.Table{Schema: "s", Name: "od`d"}); got != "`s`.`od``d`" {
+		t.Errorf("quoted name %s", got)
+	}
+}
