@@ -500,3 +500,26 @@ func TestVersionIsWhatIsShown(t *testing.T) {
 		}
 	})
 }
+
+// BenchmarkShown has one changed row read, encoded and published, as clients are
+// to see it.
+func BenchmarkShown(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		opts []core.Option
+	}{
+		{"model", nil},
+		{"columns", []core.Option{core.Columns("id", "name", "price")}},
+		{"serializer", []core.Option{core.Serialize(labelOf)}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			r, _ := benchRig(b, 1_000, c.opts...)
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				i++
+				r.report(b, r.table.Put(item{ID: i % 1_000, Name: strings.Repeat("x", i%50), Price: i}))
+			}
+		})
+	}
+}
