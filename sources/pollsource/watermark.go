@@ -72,6 +72,10 @@ func (c WatermarkConfig) Validate() error {
 // writes that share a watermark rows are read again a little later, and once
 // more at the end of the overlap. A watermark far in the future hides every
 // write below it from all but the full pass, as long as the row exists.
+//
+// A table that bindings only depend on ([core.DependsOn]) is reported as a whole
+// when any of this happens to a row of it; in SQLite it must not be one WITHOUT
+// ROWID.
 func Watermark(db *bun.DB, column string, cfg *WatermarkConfig) Check {
 	c := &watermarkCheck{db: db, column: column, now: time.Now}
 	if cfg != nil {
@@ -104,10 +108,14 @@ func (*watermarkCheck) group(t core.Schema) string { return keyGroup(t) }
 func (*watermarkCheck) fullPass() time.Duration { return defaultFullPass }
 
 func (c *watermarkCheck) watch(t core.Schema) watcher {
-	w := &watermarkWatcher{watermarkCheck: c, schema: t}
+	w := &watermarkWatcher{watermarkCheck: c, schema: t, keyless: len(t.Key) == 0}
 	column := quoteColumns(c.db, c.column)
 	from := " FROM " + quoteTable(c.db, t.Table) + " AS t"
 	keys := "SELECT " + quoteColumns(c.db, t.Key...)
+	if w.keyless {
+		w.schema = addressed
+		keys = "SELECT " + rowAddress(c.db)
+	}
 	limit := " LIMIT " + strconv.Itoa(c.cfg.MaxRows+1)
 	if c.db.Dialect().Name() == dialect.PG {
 		// As text, a watermark of any type goes there and back unchanged.
@@ -137,6 +145,7 @@ const runningPostgres = `SELECT coalesce(min(id), 9223372036854775807) AS oldest
 type watermarkWatcher struct {
 	*watermarkCheck
 	schema           core.Schema
+	keyless          bool   // rows are told apart by where they are
 	mark, above, all string // statements
 
 	history history
@@ -226,7 +235,23 @@ func (w *watermarkWatcher) scan(ctx context.Context, lower any) (found finding, 
 		}
 		delete(w.seen, key)
 	}
+	if w.keyless && len(found.keys) > 0 {
+		found.keys, found.whole = nil, true
+	}
 	return found, nil
+}
+
+// addressed stands for the schema of a table that bindings only depend on, and
+// whose key is not known: its rows are told apart by where they are.
+var addressed = core.Schema{Columns: []core.Column{{Name: "address", Kind: value.KindText}}, Key: []string{"address"}}
+
+// rowAddress is where the database keeps a row of the table t. A row that moves
+// looks like two: one that is gone, and a new one.
+func rowAddress(db *bun.DB) string {
+	if db.Dialect().Name() == dialect.PG {
+		return "concat_ws(' ', t.tableoid, t.ctid)"
+	}
+	return "t.rowid"
 }
 
 // next returns the sighting of a row that has the watermark now, and whether

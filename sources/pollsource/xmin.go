@@ -63,7 +63,10 @@ func (c *xminCheck) watch(t core.Schema) watcher {
 		maxRows = DefaultMaxRows
 	}
 	from := " FROM " + quoteTable(c.db, t.Table) + " AS t"
+	// A table that bindings only depend on has no key to tell rows by.
+	keyless := len(t.Key) == 0
 	return &xminWatcher{
+		keyless: keyless, hopeless: keyless,
 		db:      c.db,
 		schema:  t,
 		maxRows: maxRows,
