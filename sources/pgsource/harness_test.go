@@ -201,6 +201,36 @@ func (r *rig) watchTriggers(cfg *TriggerConfig, schemas ...core.Schema) {
 	r.awaitWatching()
 }
 
+// inBothWays runs a test for each of the two sources.
+func inBothWays(t *testing.T, test func(t *testing.T, way string)) {
+	for _, way := range []string{"log", "triggers"} {
+		t.Run(way, func(t *testing.T) { test(t, way) })
+	}
+}
+
+// watchBy watches in one of the two ways, after all that it needs was installed.
+func (r *rig) watchBy(way string, schemas ...core.Schema) {
+	r.t.Helper()
+	if way == "log" {
+		r.watch(nil, schemas...)
+		return
+	}
+	r.install(Outbox{}, schemas...)
+	r.watchTriggers(nil, schemas...)
+}
+
+// install installs the outbox for the tables of the schemas.
+func (r *rig) install(o Outbox, schemas ...core.Schema) {
+	r.t.Helper()
+	var tables []core.Table
+	for _, s := range schemas {
+		tables = append(tables, s.Table)
+	}
+	if err := o.Install(r.t.Context(), r.dsn, tables...); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
 func (r *rig) awaitWatching() {
 	r.t.Helper()
 	r.sink.until(r.t, "Watching", func() bool {
@@ -213,14 +243,24 @@ func (r *rig) awaitWatching() {
 	})
 }
 
+// follower is what both sources are.
+type follower interface {
+	core.Source
+	core.Following
+}
+
+// source is the one that was made last.
+func (r *rig) source() follower {
+	if r.triggers != nil {
+		return r.triggers
+	}
+	return r.src
+}
+
 func (r *rig) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	var src core.Source = r.src
-	if r.triggers != nil {
-		src = r.triggers
-	}
-	sink := r.sink
+	src, sink := r.source(), r.sink
 	go func() {
 		err := src.Watch(ctx, sink)
 		ended <- err

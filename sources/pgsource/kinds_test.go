@@ -9,7 +9,9 @@ import (
 	"github.com/binderyhq/bindery/core"
 )
 
-func TestTypesOfKeys(t *testing.T) {
+func TestTypesOfKeys(t *testing.T) { inBothWays(t, testTypesOfKeys) }
+
+func testTypesOfKeys(t *testing.T, way string) {
 	r := newRig(t, markerTable)
 	schemas := []core.Schema{marker}
 	var statements []string
@@ -47,7 +49,7 @@ func TestTypesOfKeys(t *testing.T) {
 		END $$`)
 	r.exec(statements...)
 	schemas = append(schemas, table("composite", "a:int", "b:text", "c:time")) // in another order
-	r.watch(nil, schemas...)
+	r.watchBy(way, schemas...)
 	for _, c := range cases {
 		for _, statement := range []string{
 			"INSERT INTO " + c.name + " VALUES (" + c.literal + ")", "UPDATE " + c.name + " SET v = 1", "DELETE FROM " + c.name,
@@ -65,24 +67,34 @@ func TestTypesOfKeys(t *testing.T) {
 }
 
 // A long key is stored out of line, and is then not sent when it is not changed.
-func TestKeysOutOfLine(t *testing.T) {
+func TestKeysOutOfLine(t *testing.T) { inBothWays(t, testKeysOutOfLine) }
+
+func testKeysOutOfLine(t *testing.T, way string) {
 	long := strings.Repeat("x", 2600)
 	r := newRig(t, markerTable, "CREATE TABLE long (k text PRIMARY KEY, v int, pad text)",
 		"ALTER TABLE long ALTER k SET STORAGE EXTERNAL", "INSERT INTO long VALUES ('"+long+"', 0, '"+long[:1900]+"')")
-	r.watch(nil, marker, table("long", "k:text"))
+	r.watchBy(way, marker, table("long", "k:text"))
 	r.exec("UPDATE long SET v = v + 1")
 	r.expect("an update beside the key", "long["+long+"]")
 	r.exec("DELETE FROM long")
 	r.expect("a delete", "long["+long+"]")
 }
 
-func TestNamesAndSchemas(t *testing.T) {
+func TestNamesAndSchemas(t *testing.T) { inBothWays(t, testNamesAndSchemas) }
+
+func testNamesAndSchemas(t *testing.T, way string) {
 	r := newRig(t, markerTable,
 		`CREATE SCHEMA "Sales Dept"`, `CREATE SCHEMA other`,
 		`CREATE TABLE "Sales Dept"."Or""der" ("Key Col" int PRIMARY KEY)`,
 		`CREATE TABLE other.t (id int PRIMARY KEY)`, `CREATE TABLE t (id int PRIMARY KEY)`, `CREATE TABLE other.hidden (id int PRIMARY KEY)`)
 	r.dsn += "&search_path=public,other"
-	r.watch(&Config{Publication: `my "pub" 'x'`}, marker, table(`Sales Dept.Or"der`, "Key Col:int"), table("other.t", "id:int"), table("t", "id:int"), table("hidden", "id:int"))
+	schemas := []core.Schema{marker, table(`Sales Dept.Or"der`, "Key Col:int"), table("other.t", "id:int"), table("t", "id:int"), table("hidden", "id:int")}
+	if way == "log" {
+		r.watch(&Config{Publication: `my "pub" 'x'`}, schemas...)
+	} else {
+		r.install(Outbox{Schema: "Outbox_2"}, schemas...)
+		r.watchTriggers(&TriggerConfig{Outbox: "Outbox_2"}, schemas...)
+	}
 	r.exec(`INSERT INTO "Sales Dept"."Or""der" VALUES (1)`)
 	r.expect("an insert into a quoted table", `Sales Dept.Or"der[1]`)
 	r.exec(`INSERT INTO other.t VALUES (2)`)
@@ -114,14 +126,16 @@ func TestReplicaIdentities(t *testing.T) {
 	}
 }
 
-func TestPartitionsAndChildren(t *testing.T) {
+func TestPartitionsAndChildren(t *testing.T) { inBothWays(t, testPartitionsAndChildren) }
+
+func testPartitionsAndChildren(t *testing.T, way string) {
 	r := newRig(t, markerTable,
 		"CREATE TABLE p (id int, region text, v int, PRIMARY KEY (id, region)) PARTITION BY LIST (region)",
 		"CREATE TABLE p_eu PARTITION OF p FOR VALUES IN ('eu')",
 		"CREATE TABLE p_us PARTITION OF p FOR VALUES IN ('us') PARTITION BY RANGE (id)",
 		"CREATE TABLE p_us1 PARTITION OF p_us FOR VALUES FROM (0) TO (100)",
 		"CREATE TABLE parent (id int PRIMARY KEY, v int)", "CREATE TABLE child (PRIMARY KEY (id)) INHERITS (parent)")
-	r.watch(nil, marker, table("p", "id:int", "region:text"), table("p_eu", "id:int", "region:text"), table("parent", "id:int"))
+	r.watchBy(way, marker, table("p", "id:int", "region:text"), table("p_eu", "id:int", "region:text"), table("parent", "id:int"))
 	for _, c := range []struct{ statement, want string }{
 		{"INSERT INTO p VALUES (1, 'eu', 0)", "p[1,eu] p_eu[1,eu]"},
 		{"INSERT INTO p_us1 VALUES (2, 'us', 0)", "p[2,us]"},
@@ -136,6 +150,13 @@ func TestPartitionsAndChildren(t *testing.T) {
 	} {
 		r.exec(c.statement)
 		r.expect(c.statement, c.want)
+	}
+	if way == "triggers" { // which the server gives to new partitions
+		r.exec("CREATE TABLE p_asia PARTITION OF p FOR VALUES IN ('asia')", "INSERT INTO p_asia VALUES (3, 'asia', 0)")
+		r.expect("an insert into a new partition", "p[3,asia]")
+		r.exec("ALTER TABLE p DETACH PARTITION p_asia", "UPDATE p_asia SET v = 1")
+		r.expect("an update of a table that is no partition any more", "")
+		return
 	}
 	// A partition that nobody has seen is reported before it is looked up, and
 	// by key after that.

@@ -6,18 +6,6 @@ import (
 	"github.com/binderyhq/bindery/core"
 )
 
-// install installs the outbox for the tables of the schemas.
-func (r *rig) install(o Outbox, schemas ...core.Schema) {
-	r.t.Helper()
-	var tables []core.Table
-	for _, s := range schemas {
-		tables = append(tables, s.Table)
-	}
-	if err := o.Install(r.t.Context(), r.dsn, tables...); err != nil {
-		r.t.Fatal(err)
-	}
-}
-
 func TestTriggersSeeEveryKindOfStatement(t *testing.T) {
 	for _, o := range []Outbox{{}, {RowTriggers: true}} {
 		name := "for each statement"

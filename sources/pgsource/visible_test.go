@@ -92,9 +92,26 @@ func until(t *testing.T, what string, cond func() bool) {
 // Whenever a key is reported, a fresh read shows its row; and whenever a source
 // has caught up with a snapshot, all rows that this shows have been reported.
 func TestReportsAndSnapshotsUnderLoad(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		watch func(*rig, ...core.Schema)
+	}{
+		{"log", func(r *rig, s ...core.Schema) { r.watchBy("log", s...) }},
+		{"triggers", func(r *rig, s ...core.Schema) { r.watchBy("triggers", s...) }},
+		// Nothing but the snapshots has the outbox read.
+		{"silent triggers", func(r *rig, s ...core.Schema) {
+			r.install(Outbox{Silent: true}, s...)
+			r.watchTriggers(&TriggerConfig{PollInterval: time.Hour}, s...)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) { testReportsAndSnapshotsUnderLoad(t, c.watch) })
+	}
+}
+
+func testReportsAndSnapshotsUnderLoad(t *testing.T, watch func(*rig, ...core.Schema)) {
 	r := newRig(t, markerTable, "CREATE TABLE a (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text)",
 		"CREATE TABLE noise (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text)")
-	r.watch(nil, marker, table("a", "id:int"))
+	watch(r, marker, table("a", "id:int"))
 	reader := dial(t, r.dsn)
 	reported := make(map[core.Key]bool)
 	var problems []string
@@ -134,7 +151,7 @@ func TestReportsAndSnapshotsUnderLoad(t *testing.T) {
 	}
 	for range 30 {
 		snap, release := openSnapshot(t, r.dsn)
-		if err := r.src.CatchUp(snap); err != nil {
+		if err := r.source().CatchUp(snap); err != nil {
 			t.Fatal(err)
 		}
 		ids, err := core.SnapshotScalar(snap, "SELECT coalesce(string_agg(id::text, ','), '') FROM a")
