@@ -347,6 +347,24 @@ func TestStuckClientIsClosed(t *testing.T) {
 	wiretest.Eventually(t, "its subscription too", func() bool { return s.Bindings["things"].Status().Subscribers == 1 })
 }
 
+// A client that never reads costs a cursor, however much is written.
+func TestMemoryOfAClientThatNeverReads(t *testing.T) {
+	s := newServer(t, sse.Config{WriteTimeout: time.Hour, DrainTimeout: time.Millisecond}, "things")
+	s.Forget = true
+	s.start()
+	defer s.stop()
+	conn := stall(t, s, "/events/things")
+	defer func() { _ = conn.Close() }()
+	wiretest.Eventually(t, "the stream is open", func() bool { return s.Bindings["things"].Status().Subscribers == 1 })
+	const events, most = 100_000, 4 << 20 // more than 20 MB of messages
+	if grown := wiretest.HeapGrowth(s.Rig, "things", events); grown > most {
+		t.Errorf("the heap has grown by %d bytes", grown)
+	}
+	if got := s.sse.Stats(); got.Open != 1 || got.Stuck != 0 {
+		t.Errorf("the client was not there to the end: %+v", got)
+	}
+}
+
 // Shutdown does not wait for a client that never reads.
 func TestShutdownCutsStuckClients(t *testing.T) {
 	s := newServer(t, sse.Config{WriteTimeout: time.Hour, DrainTimeout: 10 * time.Millisecond}, "things")

@@ -150,39 +150,37 @@ func (s *stream) run(ctx context.Context) error {
 // errEnded ends a stream in good order.
 var errEnded = errors.New("sse: the stream has ended")
 
-// sendAvailable sends batches, the bindings taking turns, until there is none.
+// sendAvailable sends one batch of each binding that has one. It is called again
+// when there are more: a subscription notifies of all that comes after its poll.
 func (s *stream) sendAvailable(ctx context.Context) (sent bool, err error) {
-	for more := true; more; {
-		more = false
-		for i, sub := range s.subs {
-			if sub == nil {
-				continue
-			}
-			if s.t.reg.Stopping().Err() != nil || s.ending.Err() != nil || ctx.Err() != nil {
-				return sent, errEnded
-			}
-			e, err := sub.Poll()
-			switch {
-			case errors.Is(err, core.ErrClosed):
-				return sent, errEnded
-			case err != nil:
-				sub.Close()
-				s.subs[i], s.tokens[i] = nil, ""
-				name := sub.View().Name()
-				err = s.send(wire.ErrorMessage(name, problem.UnknownBinding(name)), s.id())
-			case e == nil:
-				continue
-			default:
-				err = s.sendBatch(i, s.t.enc.Batch(sub.View(), e))
-			}
-			if err == nil {
-				err = s.flush()
-			}
-			if err != nil {
-				return sent, err
-			}
-			sent, more = true, true
+	for i, sub := range s.subs {
+		if sub == nil {
+			continue
 		}
+		if s.t.reg.Stopping().Err() != nil || s.ending.Err() != nil || ctx.Err() != nil {
+			return sent, errEnded
+		}
+		e, err := sub.Poll()
+		switch {
+		case errors.Is(err, core.ErrClosed):
+			return sent, errEnded
+		case err != nil:
+			sub.Close()
+			s.subs[i], s.tokens[i] = nil, ""
+			name := sub.View().Name()
+			err = s.send(wire.ErrorMessage(name, problem.UnknownBinding(name)), s.id())
+		case e == nil:
+			continue
+		default:
+			err = s.sendBatch(i, s.t.enc.Batch(sub.View(), e))
+		}
+		if err == nil {
+			err = s.flush()
+		}
+		if err != nil {
+			return sent, err
+		}
+		sent = true
 	}
 	return sent, nil
 }

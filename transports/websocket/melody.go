@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -15,12 +16,16 @@ import (
 	"github.com/binderyhq/bindery/transports/internal/problem"
 )
 
-// sessionKey is where a melody session keeps ours.
-const sessionKey = "bindery"
+// sessionContext is the context of a handshake's request, by which a melody
+// session leads to ours. Its own keys would take a lock and a look into a map at
+// every delivery, which is measurable.
+type sessionContext struct {
+	context.Context
+	session *session
+}
 
 func sessionOf(ws *melody.Session) *session {
-	s, _ := ws.Get(sessionKey)
-	return s.(*session)
+	return ws.Request.Context().(*sessionContext).session
 }
 
 // newMelody sets melody up. Its own queue drops messages when it is full, so no

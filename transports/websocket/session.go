@@ -148,6 +148,10 @@ func (s *session) leaveLocked(j *join) {
 func (s *session) pump() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.pumpLocked()
+}
+
+func (s *session) pumpLocked() {
 	if s.inFlight || s.ended || s.ws == nil {
 		return
 	}
@@ -165,9 +169,9 @@ func (s *session) pump() {
 // sent is called when the message in flight was written.
 func (s *session) sent() {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.inFlight = false
-	s.mu.Unlock()
-	s.pump()
+	s.pumpLocked()
 }
 
 // nextLocked returns the message to send next, or nil.
@@ -186,7 +190,11 @@ func (s *session) nextLocked() []byte {
 	}
 	for j := s.turns.take(); j != nil; j = s.turns.take() {
 		if msg := s.turnLocked(j); msg != nil {
-			s.turns.add(j)
+			// Of what came after its poll a subscription notifies, but the
+			// turn that this gave may have been used for the rest of a batch.
+			if j.batch != nil || j.at > 1 {
+				s.turns.add(j)
+			}
 			return msg
 		}
 		if len(s.replies) > 0 { // the binding has ended

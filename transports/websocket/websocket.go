@@ -157,7 +157,7 @@ func (t *Transport) serve(c echo.Context) error {
 	unhook := context.AfterFunc(t.servers.Of(r), s.stop)
 	defer unhook()
 	// An error has been answered; it is a handshake's, see newMelody.
-	_ = t.melody.HandleRequestWithKeys(w, r, map[string]any{sessionKey: s})
+	_ = t.melody.HandleRequest(w, r.WithContext(&sessionContext{r.Context(), s}))
 	return nil
 }
 
