@@ -23,6 +23,7 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/sources/bunsource"
 	"github.com/binderyhq/bindery/sources/pollsource"
+	"github.com/binderyhq/bindery/transports/graceful"
 	"github.com/binderyhq/bindery/transports/rest"
 	"github.com/binderyhq/bindery/transports/sse"
 	"github.com/binderyhq/bindery/transports/websocket"
@@ -68,6 +69,7 @@ func run(ctx context.Context, addr, dsn string, serving func(url, path string)) 
 	if err := reg.Start(ctx); err != nil {
 		return fmt.Errorf("chinook: %w", err)
 	}
+	graceful.CloseUnused(e.Server)
 	var server sync.WaitGroup
 	defer server.Wait()
 	// Whichever way run ends, streams end first: the HTTP server's own Shutdown

@@ -19,6 +19,7 @@ import (
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/sources/bunsource"
 	"github.com/binderyhq/bindery/sources/pollsource"
+	"github.com/binderyhq/bindery/transports/graceful"
 	"github.com/binderyhq/bindery/transports/rest"
 	"github.com/binderyhq/bindery/transports/sse"
 	"github.com/binderyhq/bindery/transports/websocket"
@@ -75,6 +76,7 @@ func run(ctx context.Context, addr string, ready func(*core.Binding[Product])) e
 	}
 	ready(products)
 
+	graceful.CloseUnused(e.Server)
 	go func() {
 		<-ctx.Done()
 		end, cancel := context.WithTimeout(context.Background(), 5*time.Second)

@@ -13,9 +13,10 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"sync"
 	"syscall"
 	"time"
+
+	"github.com/binderyhq/bindery/transports/graceful"
 )
 
 // stopWithin bounds the whole way from a signal to the end of the program.
@@ -65,9 +66,7 @@ func run(ctx context.Context, addr, dsn string, rows int, serving func(url strin
 		return errors.Join(fmt.Errorf("storefront: %w", err), shop.registry.Shutdown(context.WithoutCancel(ctx)))
 	}
 	shop.echo.Listener = listener
-	unused := unusedConns{open: make(map[net.Conn]struct{})}
-	shop.echo.Server.ConnState = unused.track
-	shop.echo.Server.RegisterOnShutdown(unused.close)
+	graceful.CloseUnused(shop.echo.Server) // browsers keep some ready
 	served := make(chan error, 1)
 	go func() { served <- shop.echo.Start("") }()
 	serving("http://" + listener.Addr().String() + "/")
@@ -112,36 +111,5 @@ func waitBriefly(ctx context.Context, prepared <-chan struct{}) {
 	case <-prepared:
 	case <-time.After(5 * time.Second):
 	case <-ctx.Done():
-	}
-}
-
-// unusedConns are connections on which no request has begun, such as browsers
-// and Node keep ready. The HTTP server's Shutdown waits for them up to 5 s,
-// longer than the shop has.
-type unusedConns struct {
-	mu     sync.Mutex // guards what follows
-	open   map[net.Conn]struct{}
-	closed bool
-}
-
-func (u *unusedConns) track(c net.Conn, state http.ConnState) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	switch {
-	case state != http.StateNew:
-		delete(u.open, c)
-	case u.closed:
-		_ = c.Close()
-	default:
-		u.open[c] = struct{}{}
-	}
-}
-
-func (u *unusedConns) close() {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.closed = true
-	for c := range u.open {
-		_ = c.Close()
 	}
 }
