@@ -117,6 +117,7 @@ func TestPage(t *testing.T) {
 		shows(t, tab, "live", live)
 		shows(t, tab, "rows", `document.querySelectorAll("#rows tr").length > 10`)
 		shows(t, tab, "the ten cheapest", `document.querySelectorAll("#cheapest > li").length === 10`)
+		shows(t, tab, "the venues", `document.querySelector("#venues").textContent.includes("online")`)
 	}
 	var version string
 	do(t, first, chromedp.Text("#version", &version))
@@ -135,6 +136,7 @@ func TestPage(t *testing.T) {
 	}
 	for _, tab := range []context.Context{first, second} {
 		shows(t, tab, "a write from outside", priceShown(2, "0.75"))
+		shows(t, tab, "it in its venue", `document.querySelector("#venues").textContent.includes("0.75 –")`)
 		shows(t, tab, "it in the ten cheapest", `document.querySelector("#cheapest > li").textContent.includes("0.75")`)
 	}
 

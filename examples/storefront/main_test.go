@@ -201,6 +201,41 @@ func databases(t *testing.T, test func(t *testing.T, dsn string, outside *sql.DB
 	})
 }
 
+// venuesAre compares the binding venues with a query of the test's own.
+func (r *running) venuesAre(outside *sql.DB) bool {
+	r.t.Helper()
+	type venue struct {
+		Venue    string  `json:"venue"`
+		Products int     `json:"products"`
+		MinPrice float64 `json:"min_price"`
+		MaxPrice float64 `json:"max_price"`
+	}
+	want := []venue{}
+	for _, name := range []string{"online", "store"} {
+		v := venue{Venue: name}
+		err := outside.QueryRowContext(r.t.Context(), "SELECT count(*), min(price), max(price) FROM products WHERE active AND venue = $1", name).
+			Scan(&v.Products, &v.MinPrice, &v.MaxPrice)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		want = append(want, v)
+	}
+	_, _, body := r.do("GET", "api/venues", nil)
+	text, err := json.Marshal(want)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return bytes.Equal(bytes.TrimSpace(body), text)
+}
+
+func (r *running) checkVenues(outside *sql.DB) {
+	r.t.Helper()
+	if !r.venuesAre(outside) {
+		_, _, body := r.do("GET", "api/venues", nil)
+		r.t.Errorf("the venues are %s", body)
+	}
+}
+
 // TestShop drives the shop as its contract says: what it holds, who sees a
 // change, and how it ends.
 func TestShop(t *testing.T) {
@@ -231,6 +266,8 @@ func TestShop(t *testing.T) {
 		if stores != 50 {
 			t.Errorf("%d products in the store, want half", stores)
 		}
+		r.checkVenues(outside)
+
 		row := products[0]
 		for field, kind := range map[string]string{"id": "float64", "name": "string", "venue": "string", "price": "float64", "active": "bool", "updated_at": "string"} {
 			if got := fmt.Sprintf("%T", row[field]); got != kind || len(row) != 6 {
@@ -262,6 +299,7 @@ func TestShop(t *testing.T) {
 			t.Errorf("SSE is at %s, WebSocket at %s", a.Version, b.Version)
 		}
 		cheap("create", id)
+		r.checkVenues(outside) // the answer to the write came after it
 		if code, _, _ := r.do("PATCH", path, patch, `{"price":9}`); code != http.StatusPreconditionFailed {
 			t.Errorf("PATCH with the old ETag: %d, want 412", code)
 		}
@@ -272,6 +310,7 @@ func TestShop(t *testing.T) {
 		}
 		overSSE("delete", id)
 		overWS("delete", id)
+		r.eventually("the venues without it", func() bool { return r.venuesAre(outside) })
 		if code, _, _ := r.do("GET", path, nil); code != http.StatusNotFound {
 			t.Errorf("a product that left: %d", code)
 		}

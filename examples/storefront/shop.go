@@ -37,6 +37,7 @@ func newShop(database *database) *shop {
 		bunsource.Bind[Product](db, "everything"),
 		bunsource.Bind[Product](db, "cheapest",
 			core.Where(filter.Eq("active", true)), core.OrderBy("price"), core.Limit(10)),
+		bindVenues(db),
 	)
 	reg.Watch(bunsource.Hooks(db))
 	reg.Watch(database.others...)

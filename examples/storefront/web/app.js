@@ -5,7 +5,7 @@ import * as api from "./api.js";
 import { addRecord } from "./dialogs.js";
 import { formatAge, formatMoment, formatToken } from "./format.js";
 import { Live } from "./live.js";
-import { Chart, drawLines, News } from "./panels.js";
+import { Chart, drawLines, drawVenues, News } from "./panels.js";
 import { keyOf, Rows } from "./rows.js";
 import { Table } from "./table.js";
 import { Thread } from "./thread.js";
@@ -14,7 +14,8 @@ const $ = (selector) => document.querySelector(selector);
 const transportNames = { websocket: "WebSocket", sse: "Server-Sent Events" };
 const announceEvery = 5_000; // milliseconds between two sentences to a screen reader
 
-const bindings = { products: new Rows(), cheapest: new Rows() }; // "everything" while it is shown
+// "everything" comes while it is shown.
+const bindings = { products: new Rows(), cheapest: new Rows(), venues: new Rows((row) => row.venue) };
 let view = "products";
 let connection = { state: "connecting", transport: "websocket" };
 
@@ -58,6 +59,7 @@ follow("products", (rows, change, isNewVersion) => {
   drawLines($("#try"), { version: rows.version, id: sample ? keyOf(sample) : 1 });
 });
 follow("cheapest", (rows, change) => chart.draw(rows, change));
+follow("venues", (rows, change) => drawVenues($("#venues tbody"), rows, change));
 turnTo("products");
 live.connect();
 

@@ -2,7 +2,7 @@
 // the lines to try in a terminal.
 
 import { formatField } from "./dialogs.js";
-import { formatAge, formatPrice, sleeveOf, splitName } from "./format.js";
+import { formatAge, formatCount, formatPrice, sleeveOf, splitName } from "./format.js";
 import { changedFields, keyOf } from "./rows.js";
 
 const newsKept = 7;
@@ -63,6 +63,24 @@ export class Chart {
       if (fresh.has(key)) {
         item.firstElementChild.animate([{ backgroundColor: "var(--flash)" }, {}], { duration: 2_000, easing: "ease-out" });
       }
+    }
+  }
+}
+
+// drawVenues fills a table with what each venue has on sale.
+export function drawVenues(body, rows, { first, created, updated }) {
+  const fresh = new Set(first ? [] : [...created, ...updated.map(([, after]) => after)].map((row) => row.venue));
+  body.replaceChildren(
+    ...rows.sorted().map((row) => {
+      const name = element("th", "", row.venue);
+      name.scope = "row";
+      const prices = `${formatPrice(row.min_price)} – ${formatPrice(row.max_price)}`;
+      return element("tr", "", name, element("td", "", formatCount(row.products)), element("td", "", prices));
+    }),
+  );
+  for (const [i, row] of rows.sorted().entries()) {
+    if (fresh.has(row.venue)) {
+      body.rows[i].animate([{ backgroundColor: "var(--flash)" }, {}], { duration: 2_000, easing: "ease-out" });
     }
   }
 }

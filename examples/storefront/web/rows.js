@@ -4,6 +4,7 @@
 export const keyOf = (row) => row.id;
 
 export class Rows {
+  #key;
   #rows = new Map();
   #order = ["id"];
   #sorted = null;
@@ -11,6 +12,11 @@ export class Rows {
   version = "";
   lastModified = null; // a Date
   changes = 0; // versions applied since the first sync
+
+  // key tells rows apart.
+  constructor(key = keyOf) {
+    this.#key = key;
+  }
 
   get size() {
     return this.#rows.size;
@@ -51,14 +57,14 @@ export class Rows {
         case "create":
         case "update":
           for (const row of message.payload) {
-            remember(keyOf(row));
-            this.#rows.set(keyOf(row), row);
+            remember(this.#key(row));
+            this.#rows.set(this.#key(row), row);
           }
           break;
         case "delete":
           for (const row of message.payload) {
-            remember(keyOf(row));
-            this.#rows.delete(keyOf(row));
+            remember(this.#key(row));
+            this.#rows.delete(this.#key(row));
           }
       }
     }

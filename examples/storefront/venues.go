@@ -1,0 +1,32 @@
+package main
+
+import (
+	"github.com/uptrace/bun"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/sources/bunsource"
+)
+
+// Venue is what one venue has on sale. No table holds it: it is counted.
+type Venue struct {
+	Venue    string `bun:"venue,pk" json:"venue"`
+	Products int64  `bun:"products" json:"products"`
+	MinPrice Price  `bun:"min_price" json:"min_price"`
+	MaxPrice Price  `bun:"max_price" json:"max_price"`
+}
+
+// bindVenues binds a query. Any will do; what it reads must be said.
+func bindVenues(db *bun.DB) *core.Binding[Venue] {
+	return bunsource.BindSQL[Venue](db, "venues", bunsource.SQL{
+		Query: func(db bun.IDB) *bun.SelectQuery {
+			return db.NewSelect().Model((*Product)(nil)).
+				Column("venue").
+				ColumnExpr("count(*) AS products").
+				ColumnExpr("min(price) AS min_price").
+				ColumnExpr("max(price) AS max_price").
+				Where("active").
+				Group("venue")
+		},
+		DependsOn: []any{(*Product)(nil)},
+	})
+}
