@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/binderyhq/bindery/core/filter"
@@ -141,6 +142,7 @@ func (r *Registry) Authorize(a Authorizer) error {
 type Grant struct {
 	reg    *Registry
 	access Access
+	round  uint64 // of Reauthorize, before the authorizer was asked
 	lease  *lease
 	view   *View
 }
@@ -148,6 +150,15 @@ type Grant struct {
 // View returns the binding, confined to what the client may see. It may not have
 // loaded yet. No use of it asks the authorizer, so it is for reading alone.
 func (g *Grant) View() *View { return g.view }
+
+// Personal reports whether an authorizer has given the grant: what it shows to
+// one client must not be shown to another, by a cache that they share for
+// instance.
+func (g *Grant) Personal() bool { return g.reg.authorizer != nil }
+
+// Member reports whether the binding was made for parameters or for a scope: it
+// may have come alive just now, so it is worth waiting a moment for its rows.
+func (g *Grant) Member() bool { return g.lease.member != nil }
 
 // Close gives the grant back. Subscriptions that it made are closed before.
 // Closing twice is harmless.
@@ -170,18 +181,47 @@ func (r *Registry) Open(ctx context.Context, binding string, args Args) (*Grant,
 	if err != nil {
 		return nil, err
 	}
-	g := &Grant{reg: r, access: Access{Binding: v.name, Params: params, Action: ActionRead}}
+	access := Access{Binding: v.name, Params: params, Action: ActionRead}
+	round := r.watched.round.Load()
 	var scope filter.Expr
 	if authorizer != nil {
-		if scope, err = r.ask(ctx, authorizer, g.access); err != nil {
+		if scope, err = r.ask(ctx, authorizer, access); err != nil {
 			return nil, err
 		}
 	}
-	if g.lease, err = v.family.open(params, scope); err != nil {
+	l, err := v.family.open(params, scope)
+	if err != nil {
 		return nil, err
 	}
-	g.view = g.lease.view
+	if l.member != nil || authorizer != nil {
+		return &Grant{reg: r, access: access, round: round, lease: l, view: l.view}, nil
+	}
+	// Such a grant keeps nothing alive and says nothing about who asks, so all
+	// share one.
+	if g := v.family.grant.Load(); g != nil {
+		return g, nil
+	}
+	g := &Grant{reg: r, access: access, lease: l, view: l.view}
+	v.family.grant.Store(g)
 	return g, nil
+}
+
+// MemberID returns what [View.ID] is, or would be, of the binding, or of the
+// member of a family that the arguments name. It asks no authorizer, and brings
+// nothing alive. The error is one of [ErrUnknownBinding], [*ArgumentError] and
+// [ErrNotStarted].
+func (r *Registry) MemberID(binding string, args Args) (string, error) {
+	r.mu.Lock()
+	v := r.byName[binding]
+	r.mu.Unlock()
+	if v == nil {
+		return "", fmt.Errorf("core: binding %q: %w", clipName(binding), ErrUnknownBinding)
+	}
+	params, err := v.family.parse(args)
+	if err != nil {
+		return "", err
+	}
+	return idOf(v.name, params), nil
 }
 
 // authorizeTimeout bounds one question to the authorizer.
@@ -237,8 +277,17 @@ type within struct {
 // something else may be seen from now on, which another [Registry.Open] tells.
 func (g *Grant) Subscribe(ctx context.Context, opts SubscribeOptions) *Subscription {
 	s := g.view.Subscribe(opts)
-	if g.reg.authorizer != nil {
-		g.reg.watched.add(&watch{ctx: context.WithoutCancel(ctx), access: g.access, scope: textOf(g.view.scope), sub: s})
+	if g.reg.authorizer == nil {
+		return s
+	}
+	w := &watch{ctx: context.WithoutCancel(ctx), access: g.access, scope: textOf(g.view.scope), sub: s}
+	g.reg.watched.add(w)
+	if g.reg.watched.round.Load() != g.round {
+		// Reauthorize has been called since the authorizer was asked, and did
+		// not know of this subscription.
+		if err := g.reg.recheck(ctx, w); err != nil {
+			s.revoke(err)
+		}
 	}
 	return s
 }
@@ -260,6 +309,8 @@ type watch struct {
 
 // watches are all of them.
 type watches struct {
+	round atomic.Uint64 // counts the calls of Reauthorize
+
 	mu  sync.Mutex
 	all map[*Subscription]*watch // guarded by mu
 }
@@ -301,27 +352,36 @@ func (r *Registry) Reauthorize(ctx context.Context) error {
 	if r.authorizer == nil {
 		return nil
 	}
+	r.watched.round.Add(1)
 	var errs []error
 	for _, w := range r.watched.list() {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		asking, cancel := context.WithCancel(w.ctx)
-		stop := context.AfterFunc(ctx, cancel)
-		scope, err := r.ask(asking, r.authorizer, w.access)
-		stop()
-		cancel()
-		var denied *DeniedError
-		switch {
-		case errors.As(err, &denied):
-			w.sub.revoke(err)
-		case err != nil:
+		if err := r.recheck(ctx, w); err != nil {
 			errs = append(errs, err)
-		case textOf(scope) != w.scope:
-			w.sub.revoke(fmt.Errorf("core: binding %q: %w", w.access.Binding, ErrScopeChanged))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// recheck asks the authorizer again, for as long as ctx lasts, and ends the
+// subscription if it must. The error is the authorizer's own.
+func (r *Registry) recheck(ctx context.Context, w *watch) error {
+	asking, cancel := context.WithCancel(w.ctx)
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+	scope, err := r.ask(asking, r.authorizer, w.access)
+	var denied *DeniedError
+	switch {
+	case errors.As(err, &denied):
+		w.sub.revoke(err)
+	case err != nil:
+		return err
+	case textOf(scope) != w.scope:
+		w.sub.revoke(fmt.Errorf("core: binding %q: %w", w.access.Binding, ErrScopeChanged))
+	}
+	return nil
 }
 
 // reauthorize calls Reauthorize at the interval until ctx is done.

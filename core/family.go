@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/binderyhq/bindery/core/filter"
@@ -96,8 +97,10 @@ type FamilyStatus struct {
 // family is all that is made from one declaration: the binding itself, and the
 // members that parameters and scopes make of it.
 type family struct {
-	proto    *View          // the declaration; the binding itself unless there are parameters
-	watchers sync.WaitGroup // OnChange functions of all bindings
+	proto    *View                 // the declaration; the binding itself unless there are parameters
+	whole    lease                 // of the binding itself
+	grant    atomic.Pointer[Grant] // of the binding itself, shared by all
+	watchers sync.WaitGroup        // OnChange functions of all bindings
 
 	mu      sync.Mutex // guards what follows
 	eng     *engine    // from the start on
@@ -117,7 +120,11 @@ type member struct {
 	since  time.Time     // idle
 }
 
-func newFamily(proto *View) *family { return &family{proto: proto} }
+func newFamily(proto *View) *family {
+	f := &family{proto: proto}
+	f.whole = lease{view: proto, family: f}
+	return f
+}
 
 // parse converts arguments to parameters.
 func (f *family) parse(args Args) (Params, error) {
@@ -147,7 +154,7 @@ func (l *lease) release() {
 // scope when there is one. The member loads in the background.
 func (f *family) open(params Params, scope filter.Expr) (*lease, error) {
 	if !f.proto.spec.family && scope == nil {
-		return &lease{view: f.proto, family: f}, nil
+		return &f.whole, nil
 	}
 	id := memberID(params, scope)
 	f.mu.Lock()

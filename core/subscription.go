@@ -188,6 +188,15 @@ func (s *Subscription) revoke(why error) {
 	}
 }
 
+// Err returns the error that the next Poll returns, nil while the subscription
+// goes on. It is for who is still busy with the last event, and is to stop when
+// the subscriber may not see it any more.
+func (s *Subscription) Err() error {
+	s.view.mu.Lock()
+	defer s.view.mu.Unlock()
+	return s.endedLocked()
+}
+
 func (s *Subscription) endedLocked() error {
 	if s.closed {
 		return ErrSubscriptionClosed

@@ -65,13 +65,15 @@ type shape struct {
 
 // layout is the part of a shape that the members of a family share.
 type layout struct {
-	schema  Schema
-	key     []int // columns
-	order   []orderColumn
-	orderBy []Order     // as declared, ended by the key columns that were missing
-	enc     encoder     // what clients see of a row
-	hidden  []Column    // that Columns leaves out, as they were before; in schema their JSON is ""
-	params  []parameter // of a family, in order of name
+	schema Schema
+	key    []int // columns
+	order  []orderColumn
+	// collated: only the database knows how rows are ordered.
+	collated bool
+	orderBy  []Order     // as declared, ended by the key columns that were missing
+	enc      encoder     // what clients see of a row
+	hidden   []Column    // that Columns leaves out, as they were before; in schema their JSON is ""
+	params   []parameter // of a family, in order of name
 }
 
 type orderColumn struct {
@@ -102,11 +104,13 @@ func (v *View) Params() Params { return v.params }
 
 // ID names the binding among all that there are: its name, followed, for the member of a
 // family, by its parameters as the query of a URL.
-func (v *View) ID() string {
-	if len(v.params) == 0 {
-		return v.name
+func (v *View) ID() string { return idOf(v.name, v.params) }
+
+func idOf(name string, params Params) string {
+	if len(params) == 0 {
+		return name
 	}
-	return v.name + "?" + v.params.String()
+	return name + "?" + params.String()
 }
 
 // Schema describes the table that the binding reads. It is the zero value
@@ -130,11 +134,12 @@ func (v *View) Order() []Order {
 }
 
 // OrderFields returns the order in terms of the encoded rows: their fields, with a
-// leading "-" for descending. It is nil when rows do not show all of them, and
-// when they are shown by [Serialize].
+// leading "-" for descending. It is nil when rows do not show all of them, when
+// they are shown by [Serialize], and when text is ordered by a collation of the
+// database's, which nobody else knows.
 func (v *View) OrderFields() []string {
 	sh := v.shape.Load()
-	if sh == nil || sh.enc.show != nil { // a serializer's fields are its own
+	if sh == nil || sh.collated || sh.enc.show != nil { // a serializer's fields are its own
 		return nil
 	}
 	fields := make([]string, len(sh.orderBy))
@@ -218,7 +223,7 @@ func (v *View) Touch() error {
 		return fmt.Errorf("core: binding %q: %w", v.name, err)
 	}
 	next := &Snapshot{
-		memo: &memo{}, sum: cur.sum, rows: cur.rows, ordered: cur.ordered, bytes: cur.bytes, body: cur.body,
+		memo: &memo{}, sum: cur.sum, rows: cur.rows, ordered: cur.ordered, window: cur.window, bytes: cur.bytes, body: cur.body,
 		stamp: newStamp(f.now(), cur.stamp),
 	}
 	next.version = Version{Token: cur.version.Token, Seq: cur.version.Seq + 1, Modified: next.stamp.modified}
@@ -294,6 +299,12 @@ func (v *View) check() (*shape, []error) {
 	if v.spec.where != nil && !v.read.canQuery() {
 		errs = append(errs, fmt.Errorf("its condition (%s) needs a loader whose database evaluates queries (core.Querier)", v.spec.whereText))
 	}
+	if sh.collated && !v.read.canQuery() {
+		errs = append(errs, errors.New("its order by a collation needs a loader whose database evaluates queries (core.Querier)"))
+	}
+	if v.spec.margin != nil && v.spec.limit == 0 {
+		errs = append(errs, errors.New("Margin is for bindings with a Limit"))
+	}
 	if v.spec.writable && v.read.writer() == nil {
 		errs = append(errs, errors.New("it is declared writable, but its loader does not write (core.Writer)"))
 	}
@@ -342,19 +353,20 @@ func (sh *shape) exact(e filter.Expr) bool {
 }
 
 // byRow reports whether membership is decided in memory, for each row by
-// itself.
-func (v *View) byRow() bool { return v.shape.Load().inMemory && v.spec.limit == 0 }
+// itself; of a limited binding by where the row stands as well, see window.
+func (v *View) byRow() bool { return v.shape.Load().inMemory }
 
 // sharesReads reports whether the binding can be read in full together with
 // others.
 func (v *View) sharesReads() bool {
-	return v.shape.Load().inMemory && (v.spec.limit == 0 || !v.read.canQuery())
+	sh := v.shape.Load()
+	return sh.inMemory && !sh.collated && (v.spec.limit == 0 || !v.read.canQuery())
 }
 
 // eachHeld calls visit for every row that the binding holds.
 func (v *View) eachHeld(visit func(*entry)) {
 	if s := v.current.Load(); s != nil {
-		s.rows.Scan(func(_ string, e *entry) bool { visit(e); return true })
+		s.eachHeld(visit)
 	}
 }
 
@@ -383,6 +395,13 @@ func (sh *shape) setOrder(declared []Order) (errs []error) {
 			errs = append(errs, fmt.Errorf("order: column %q is named twice", o.Column))
 		}
 		used[o.Column] = true
+		if o.Collation == "" {
+			continue
+		}
+		sh.collated = true
+		if _, kind, ok := sh.columnOf(o.Column); ok && kind != value.KindText {
+			errs = append(errs, fmt.Errorf("order: column %q holds no text (%s), so no collation orders it", o.Column, kind))
+		}
 	}
 	if len(errs) > 0 {
 		return errs
@@ -477,7 +496,11 @@ func (sh *shape) setFingerprint(v *View) {
 		parts = append(parts, "columns:"+sh.enc.names)
 	}
 	for _, o := range sh.orderBy {
-		parts = append(parts, o.String()+"/"+strconv.Itoa(int(o.Nulls)))
+		part := o.String() + "/" + strconv.Itoa(int(o.Nulls))
+		if o.Collation != "" {
+			part += "/" + o.Collation
+		}
+		parts = append(parts, part)
 	}
 	raw := make([][]byte, len(parts))
 	for i, p := range parts {
