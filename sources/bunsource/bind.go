@@ -29,6 +29,20 @@ func Bind[T any](db *bun.DB, name string, opts ...core.Option) *core.Binding[T] 
 	return core.Bind[T](name, sharedLoader[T](db), opts...)
 }
 
+// BindFamily declares a family over the table of the Bun model T: one binding for
+// each combination of values of the parameters in its filter.
+//
+//	shelf := bunsource.BindFamily[Product](db, "shelf",
+//		core.Where(filter.Eq("active", true), filter.Eq("venue", filter.Param("venue"))),
+//		core.OrderBy("name"))
+//
+// Clients name a member by its parameters (GET /api/shelf?venue=store), programs
+// by [core.Family.Open]. As with [Bind], all members share their reads, and
+// those of the other bindings of the model.
+func BindFamily[T any](db *bun.DB, name string, opts ...core.Option) *core.Family[T] {
+	return core.BindFamily[T](name, sharedLoader[T](db), opts...)
+}
+
 // loaders holds the loaders that Bind made, so that it makes one per db, model
 // and set of relations. It holds neither them nor the db alive.
 var loaders sync.Map // loaderKey -> weak.Pointer[Loader[T]]
