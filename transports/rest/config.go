@@ -18,6 +18,7 @@ const (
 	DefaultMinCompress  = 1024
 	DefaultMaxBody      = 1 << 20
 	DefaultWriteTimeout = 10 * time.Second
+	DefaultLoadWait     = 5 * time.Second
 )
 
 // Config tunes a [Transport]. The zero value of each field means its default.
@@ -27,7 +28,18 @@ type Config struct {
 	// default is [DefaultCacheControl]: caches may keep answers and must ask
 	// each time, which costs a 304. Some caches (nginx, Varnish) keep only what
 	// has a max-age above 0.
+	//
+	// Where the registry has an authorizer, "private" is put in front, unless
+	// "private", "public" or "no-store" is there already: caches that several
+	// clients share then keep nothing. To say "public" is to promise that the
+	// authorizer shows everybody the same.
 	CacheControl map[string]string
+
+	// LoadWait bounds how long a request waits for the rows of a family's
+	// member, or of a scope, that has come alive with it. After that it is
+	// answered with 503. The default is [DefaultLoadWait]; negative means not
+	// to wait. Other bindings, which load at start, are never waited for.
+	LoadWait time.Duration
 
 	// PageLimit is the number of rows in a page whose request has an offset
 	// and no limit. The default is [DefaultPageLimit], or MaxPageLimit where
@@ -85,6 +97,9 @@ func (c Config) WithDefaults() Config {
 	if c.MaxBody == 0 {
 		c.MaxBody = DefaultMaxBody
 	}
+	if c.LoadWait == 0 {
+		c.LoadWait = DefaultLoadWait
+	}
 	if c.WriteTimeout == 0 {
 		c.WriteTimeout = DefaultWriteTimeout
 	}
@@ -113,4 +128,33 @@ func (c Config) Validate() error {
 		errs = append(errs, fmt.Errorf("config: WriteTimeout %v is negative", c.WriteTimeout))
 	}
 	return errors.Join(errs...)
+}
+
+// cacheControl returns the header values by binding: those of answers for
+// everybody, and those of answers for one client alone.
+func (c Config) cacheControl() (values [2]map[string][]string) {
+	values = [2]map[string][]string{{}, {}}
+	set := func(name, text string) {
+		values[0][name] = []string{text}
+		if !namesAudience(text) {
+			text = "private, " + text
+		}
+		values[1][name] = []string{text}
+	}
+	set("", DefaultCacheControl)
+	for name, text := range c.CacheControl {
+		set(name, text)
+	}
+	return values
+}
+
+// namesAudience reports whether a Cache-Control says who may keep the answer.
+func namesAudience(text string) bool {
+	for directive := range strings.SplitSeq(text, ",") {
+		switch strings.ToLower(strings.TrimSpace(directive)) {
+		case "private", "public", "no-store":
+			return true
+		}
+	}
+	return false
 }

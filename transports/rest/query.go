@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 )
 
@@ -21,73 +22,79 @@ type query struct {
 	delta bool   // since was given
 }
 
-// parseQuery reads the parameters of a list. Every parameter that is unknown,
-// repeated or has a bad value is an error that names it.
-func (t *Transport) parseQuery(raw string) (query, *problem.Problem) {
+// The parameters of a list that are not a family's.
+const (
+	paramLimit  = "limit"
+	paramOffset = "offset"
+	paramSince  = "since"
+)
+
+// parseQuery reads the parameters of a list. Every one that has a bad value is an
+// error that names it.
+func (t *Transport) parseQuery(values map[string]string) (query, *problem.Problem) {
 	q := query{window: window{limit: t.cfg.PageLimit}}
-	values, p := parameters(raw)
-	if p != nil || len(values) == 0 {
-		return q, p
+	if len(values) == 0 {
+		return q, nil
 	}
+	var p *problem.Problem
 	// In order of name, so that the same request gets the same answer.
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		text := values[name]
 		switch name {
-		case "limit":
+		case paramLimit:
 			q.paged = true
 			q.limit, p = number(name, text, 1, t.cfg.MaxPageLimit)
-		case "offset":
+		case paramOffset:
 			q.paged = true
 			q.offset, p = number(name, text, 0, math.MaxInt)
 			q.offset = min(q.offset, maxOffset)
-		case "since":
+		case paramSince:
 			q.delta = true
 			if q.since = text; text == "" {
 				p = problem.BadParameter(name, "must be a version's token")
 			}
-		default:
-			p = unknownParameter(name)
 		}
 		if p != nil {
 			return q, p
 		}
 	}
 	if q.delta && q.paged {
-		return q, problem.BadParameter("since", "does not go with limit or offset")
+		return q, problem.BadParameter(paramSince, "does not go with limit or offset")
 	}
 	return q, nil
 }
 
-// noParameters refuses every parameter.
-func noParameters(raw string) *problem.Problem {
-	values, p := parameters(raw)
-	if p != nil || len(values) == 0 {
-		return p
+// noParameters refuses every parameter that is not a family's.
+func noParameters(values map[string]string) *problem.Problem {
+	if len(values) == 0 {
+		return nil
 	}
-	return unknownParameter(slices.Sorted(maps.Keys(values))[0])
+	return problem.BadParameter(slices.Sorted(maps.Keys(values))[0], "is not known here")
 }
 
-func unknownParameter(name string) *problem.Problem {
-	return problem.BadParameter(name, "is not known here")
-}
-
-// parameters parses a query in which no name may be repeated.
-func parameters(raw string) (map[string]string, *problem.Problem) {
+// parameters parses a query, in which no name may be repeated, into the
+// resource's own parameters and the arguments that name a family's member.
+func parameters(raw string, own []string) (values map[string]string, args core.Args, p *problem.Problem) {
 	if raw == "" {
-		return nil, nil
+		return nil, nil, nil
 	}
 	parsed, err := url.ParseQuery(raw)
 	if err != nil {
-		return nil, problem.MalformedQuery("the query is malformed")
+		return nil, nil, problem.MalformedQuery("the query is malformed")
 	}
-	values := make(map[string]string, len(parsed))
+	values = make(map[string]string)
+	texts := make(map[string]string)
 	for _, name := range slices.Sorted(maps.Keys(parsed)) {
 		if len(parsed[name]) > 1 {
-			return nil, problem.BadParameter(name, "must not be repeated")
+			return nil, nil, problem.BadParameter(name, "must not be repeated")
 		}
-		values[name] = parsed[name][0]
+		if slices.Contains(own, name) {
+			values[name] = parsed[name][0]
+		} else {
+			texts[name] = parsed[name][0]
+		}
 	}
-	return values, nil
+	return values, core.TextArgs(texts), nil
 }
 
 // maxOffset stands for every offset beyond it: it is behind the end of every

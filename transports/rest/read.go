@@ -27,7 +27,7 @@ type selection struct {
 }
 
 func (t *Transport) readList(x exchange) (*problem.Problem, error) {
-	q, p := t.parseQuery(x.r.URL.RawQuery)
+	q, p := t.parseQuery(x.params)
 	if p != nil {
 		return p, nil
 	}
@@ -41,7 +41,7 @@ func (t *Transport) readList(x exchange) (*problem.Problem, error) {
 		if q.paged {
 			sel.content = e.page(q.window)
 			sel.total = strconv.Itoa(s.Len())
-			links := pageLinks(x.r.URL.EscapedPath(), q.window, s.Len())
+			links := pageLinks(x.r.URL.EscapedPath(), x.view.Params().String(), q.window, s.Len())
 			if e.monitors != nil {
 				links += ", " + e.monitors[0]
 			}
@@ -52,9 +52,6 @@ func (t *Transport) readList(x exchange) (*problem.Problem, error) {
 }
 
 func (t *Transport) readRow(x exchange) (*problem.Problem, error) {
-	if p := noParameters(x.r.URL.RawQuery); p != nil {
-		return p, nil
-	}
 	return t.read(x, func(s *core.Snapshot, now time.Time) (selection, *problem.Problem) {
 		// A key that cannot be one of this table's is a key that no row has.
 		key, ok := keyOf(x.r, x.view.Schema(), x.key)
@@ -90,9 +87,9 @@ func (t *Transport) read(x exchange, from pick) (*problem.Problem, error) {
 	v := judge(x.r.Header, sel.content, sel.date, now, t.compressible(sel.content))
 	if v.held {
 		if wait := preferredWait(x.r.Header["Prefer"]); wait > 0 {
-			sel, v, p = t.wait(x, wait, s, from)
-			if p != nil {
-				return p, nil
+			var err error
+			if sel, v, p, err = t.wait(x, wait, s, from); p != nil || err != nil {
+				return p, err
 			}
 		}
 	}
@@ -107,7 +104,7 @@ func (t *Transport) answer(x exchange, sel selection, v verdict) (*problem.Probl
 	}
 	h := x.w.Header()
 	h["Etag"] = sel.content.etags[v.coding]
-	h["Cache-Control"] = t.cacheControlOf(x.view.Name())
+	h["Cache-Control"] = t.cacheControlOf(x.grant)
 	addShared(h, "Vary", varyEncoding)
 	if sel.dateText != nil {
 		h["Last-Modified"] = sel.dateText
@@ -146,11 +143,15 @@ func (t *Transport) compressible(c *content) bool {
 	return t.cfg.MinCompress >= 0 && c.size >= t.cfg.MinCompress
 }
 
-func (t *Transport) cacheControlOf(binding string) []string {
-	if text, ok := t.cacheControl[binding]; ok {
+func (t *Transport) cacheControlOf(g *core.Grant) []string {
+	texts := t.cacheControl[0]
+	if g.Personal() {
+		texts = t.cacheControl[1]
+	}
+	if text, ok := texts[g.View().Name()]; ok {
 		return text
 	}
-	return t.cacheControl[""]
+	return texts[""]
 }
 
 // addShared adds values that other answers use too to a header that middleware

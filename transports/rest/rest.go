@@ -20,9 +20,9 @@ import (
 type Transport struct {
 	group        *echo.Group
 	cfg          Config
-	cacheControl map[string][]string // header values by binding
-	problems     []error             // of New, reported by Mount
-	messages     *wire.Encoder       // of changes
+	cacheControl [2]map[string][]string // header values by binding; for everybody, and for one client alone
+	problems     []error                // of New, reported by Mount
+	messages     *wire.Encoder          // of changes
 
 	// Set by Mount.
 	reg      *core.Registry
@@ -39,7 +39,7 @@ var _ core.Transport = (*Transport)(nil)
 // group's prefix. At most one configuration is given. What is wrong with it is
 // reported by [core.Registry.Start].
 func New(group *echo.Group, cfg ...Config) *Transport {
-	t := &Transport{group: group, cacheControl: make(map[string][]string), messages: wire.NewEncoder(wire.Limits{})}
+	t := &Transport{group: group, messages: wire.NewEncoder(wire.Limits{})}
 	if group == nil {
 		t.problems = append(t.problems, errors.New("its group is nil"))
 	}
@@ -53,10 +53,7 @@ func New(group *echo.Group, cfg ...Config) *Transport {
 	t.cfg = t.cfg.WithDefaults()
 	t.holds.max = t.cfg.MaxWaiting
 	t.writes.max = math.MaxInt // each has a connection, and those are the server's to bound
-	t.cacheControl[""] = []string{DefaultCacheControl}
-	for name, text := range t.cfg.CacheControl {
-		t.cacheControl[name] = []string{text}
-	}
+	t.cacheControl = t.cfg.cacheControl()
 	return t
 }
 
@@ -70,7 +67,7 @@ func (t *Transport) Mount(reg *core.Registry) error {
 	}
 	t.reg = reg
 	t.stopping, t.stop = context.WithCancel(reg.Stopping())
-	lists := t.group.Any("/:binding", t.serve(t.list))
+	lists := t.group.Any("/:binding", t.serve(t.list, paramLimit, paramOffset, paramSince))
 	t.group.Any("/:binding/:key", t.serve(t.row))
 	if strings.TrimSuffix(lists[0].Path, "/:binding") != "" {
 		// Under a prefix of its own the transport says itself that there is
@@ -96,48 +93,50 @@ func (t *Transport) Shutdown(ctx context.Context) error {
 
 // exchange is one request and where its answer goes.
 type exchange struct {
-	w    http.ResponseWriter
-	r    *http.Request
-	view *core.View
-	key  string     // the part of the path that names the row, as it came
-	app  *echo.Echo // whose Validator is asked about writes
+	w      http.ResponseWriter
+	r      *http.Request
+	grant  *core.Grant
+	view   *core.View        // the grant's
+	params map[string]string // of the URL's query, without those that name a family's member
+	key    string            // the part of the path that names the row, as it came
+	app    *echo.Echo        // whose Validator is asked about writes
 }
 
 // A resource answers the requests for one kind of URL. A problem that it
-// returns is the answer; an error is one of writing.
+// returns is the answer; an error is one of writing, or errScopeChanged before
+// anything was written.
 type resource func(exchange) (*problem.Problem, error)
 
-// serve makes a handler of a resource: it finds the binding.
-func (t *Transport) serve(answer resource) echo.HandlerFunc {
+// maxReopenings bounds how often a request is begun anew because the client's
+// scope has changed while it was held.
+const maxReopenings = 3
+
+// serve makes a handler of a resource with these parameters of its own: it finds
+// the binding, and asks for leave to use it.
+func (t *Transport) serve(answer resource, own ...string) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		x := exchange{w: c.Response(), r: c.Request(), key: c.Param("key"), app: c.Echo()}
 		exposeHeaders(x.w.Header())
-		v, p := t.lookup(nameOf(x.r, c.Param("binding")))
-		if p == nil {
-			x.view = v
+		params, args, p := parameters(x.r.URL.RawQuery, own)
+		x.params = params
+		for again := 0; p == nil; again++ {
+			if p = t.open(&x, nameOf(x.r, c.Param("binding")), args); p != nil {
+				break
+			}
 			var err error
-			if p, err = answer(x); err != nil {
+			p, err = answer(x)
+			x.grant.Close()
+			switch {
+			case err == nil && p == nil:
+				return nil
+			case errors.Is(err, errScopeChanged) && again < maxReopenings:
+			case errors.Is(err, errScopeChanged):
+				p = problem.Unavailable("what may be seen here is changing")
+			case err != nil:
 				return err
 			}
 		}
-		if p != nil {
-			return p.Write(x.w, x.r)
-		}
-		return nil
-	}
-}
-
-func (t *Transport) lookup(name string) (*core.View, *problem.Problem) {
-	v, ok := t.reg.Lookup(name)
-	if !ok {
-		return nil, problem.UnknownBinding(name)
-	}
-	select {
-	case <-v.Done():
-		// Its rows are not kept current any more.
-		return nil, problem.ShuttingDown()
-	default:
-		return v, nil
+		return p.Write(x.w, x.r)
 	}
 }
 

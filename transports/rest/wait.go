@@ -15,14 +15,17 @@ import (
 // at most for the time that the client asked for, and never beyond the end of
 // the request, of the binding, of the transport or of the HTTP server. It starts
 // from the snapshot that the client turned out to have.
-func (t *Transport) wait(x exchange, asked time.Duration, s *core.Snapshot, from pick) (selection, verdict, *problem.Problem) {
-	look := func(s *core.Snapshot) (selection, verdict, *problem.Problem) {
+//
+// The authorizer may change its mind meanwhile. Then the client is refused, or
+// the error is errScopeChanged and the request is to be begun anew.
+func (t *Transport) wait(x exchange, asked time.Duration, s *core.Snapshot, from pick) (selection, verdict, *problem.Problem, error) {
+	look := func(s *core.Snapshot) (selection, verdict, *problem.Problem, error) {
 		now := t.reg.Now()
 		sel, p := from(s, now)
 		if p != nil {
-			return sel, verdict{}, p
+			return sel, verdict{}, p, nil
 		}
-		return sel, judge(x.r.Header, sel.content, sel.date, now, t.compressible(sel.content)), nil
+		return sel, judge(x.r.Header, sel.content, sel.date, now, t.compressible(sel.content)), nil, nil
 	}
 	wait := min(asked, t.cfg.MaxWait)
 	if wait <= 0 || !t.holds.begin() {
@@ -36,21 +39,28 @@ func (t *Transport) wait(x exchange, asked time.Duration, s *core.Snapshot, from
 	defer cancel()
 	defer context.AfterFunc(t.stopping, cancel)()
 	defer context.AfterFunc(t.servers.Of(x.r), cancel)()
-	sub := x.view.Subscribe(core.SubscribeOptions{Version: s.Version().Token})
+	sub := x.grant.Subscribe(ctx, core.SubscribeOptions{Version: s.Version().Token})
 	defer sub.Close()
 	for {
 		// Whatever the event is, the newest snapshot decides; an error says
-		// that the time is over.
+		// that the time is over, or the client's leave to read.
 		_, over := sub.Next(ctx)
-		if errors.Is(over, core.ErrRemoved) {
-			return selection{}, verdict{}, problem.UnknownBinding(x.view.Name())
+		var denied *core.DeniedError
+		switch {
+		case errors.Is(over, core.ErrScopeChanged):
+			return selection{}, verdict{}, nil, errScopeChanged
+		case errors.Is(over, core.ErrRemoved), errors.As(over, &denied):
+			return selection{}, verdict{}, t.refusalOf(x, x.view.Name(), over), nil
 		}
-		sel, v, p := look(x.view.Snapshot())
+		sel, v, p, _ := look(x.view.Snapshot())
 		if over != nil || p != nil || !v.held {
-			return sel, v, p
+			return sel, v, p, nil
 		}
 	}
 }
+
+// errScopeChanged says that the client may see something else from now on.
+var errScopeChanged = errors.New("rest: the client's scope has changed")
 
 // extendWriteDeadline makes a server's WriteTimeout count from the end of the
 // waiting. A connection that cannot be told so is cut by the server in time;

@@ -49,7 +49,7 @@ func (t *Transport) change(x exchange) (*problem.Problem, error) {
 // write carries out a write whose body, if it has one, is of one of the
 // accepted types, and answers with the row.
 func (t *Transport) write(x exchange, w core.Write, accepted ...string) (*problem.Problem, error) {
-	if p := noParameters(x.r.URL.RawQuery); p != nil {
+	if p := noParameters(x.params); p != nil {
 		return p, nil
 	}
 	if t.stopping.Err() != nil || !t.writes.begin() {
@@ -76,7 +76,7 @@ func (t *Transport) write(x exchange, w core.Write, accepted ...string) (*proble
 	}
 	ctx, cancel := context.WithTimeout(x.r.Context(), t.cfg.WriteTimeout)
 	defer cancel()
-	row, err := x.view.Write(ctx, w)
+	row, err := x.grant.Write(ctx, w)
 	if err != nil {
 		return t.refusal(x, err), nil
 	}
@@ -103,13 +103,16 @@ func (t *Transport) answerWrite(x exchange, w core.Write, row core.Row) error {
 		x.w.WriteHeader(status)
 		return nil
 	}
-	path := x.r.URL.EscapedPath()
+	path, member := x.r.URL.EscapedPath(), ""
+	if params := x.view.Params(); params != nil {
+		member = "?" + params.String()
+	}
 	if w.Op == core.Insert {
 		status = http.StatusCreated
 		path += "/" + row.Key().String()
-		h["Location"] = []string{path}
+		h["Location"] = []string{path + member}
 	}
-	h["Content-Location"] = []string{path}
+	h["Content-Location"] = []string{path + member}
 	c := rowContent(row)
 	in := identity
 	if t.compressible(c) {
@@ -142,14 +145,11 @@ func (t *Transport) refusal(x exchange, err error) *problem.Problem {
 		return preconditionFailed()
 	case errors.Is(err, core.ErrNotWritable):
 		return problem.MethodNotAllowed(x.r.Method)
-	case errors.Is(err, core.ErrNotLoaded):
-		return problem.NotLoaded(x.view.Name())
-	case errors.Is(err, core.ErrRemoved):
-		return problem.UnknownBinding(x.view.Name())
-	case errors.Is(err, core.ErrClosed):
-		return problem.ShuttingDown()
 	case errors.Is(x.r.Context().Err(), context.Canceled):
 		return nil // the client has gone
+	}
+	if p, told := problem.Of(x.view.Name(), err); told {
+		return p
 	}
 	t.reg.Logger().Error("rest: a write failed", "binding", x.view.Name(), "method", x.r.Method, "err", err)
 	return problem.Unavailable("the write could not be carried out now")

@@ -40,9 +40,10 @@ func MalformedMessage(detail string) *Problem {
 	return &Problem{Type: TypeMalformedMessage, Title: "Malformed message", Status: http.StatusBadRequest, Detail: detail}
 }
 
-// Unauthorized says that the client must authenticate first.
-func Unauthorized(detail string) *Problem {
-	return &Problem{Type: TypeUnauthorized, Title: "Unauthorized", Status: http.StatusUnauthorized, Detail: detail}
+// Unauthorized says that the client must authenticate first, and how: the
+// challenge is the value of WWW-Authenticate (RFC 9110, section 11.6.1).
+func Unauthorized(challenge string) *Problem {
+	return &Problem{Type: TypeUnauthorized, Title: "Unauthorized", Status: http.StatusUnauthorized, Challenge: challenge}
 }
 
 // Forbidden says that the client may not do what it asked for.

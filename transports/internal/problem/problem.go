@@ -64,6 +64,9 @@ type Problem struct {
 	// RetryAfter tells the client when trying again makes sense. It is
 	// rounded up to full seconds; 0 says nothing.
 	RetryAfter time.Duration `json:"-"`
+	// Challenge tells the client how to authenticate, "" for nothing. It is the
+	// value of the header WWW-Authenticate.
+	Challenge string `json:"-"`
 }
 
 // FieldError says what is wrong with one field, or one parameter, of a request.
@@ -114,6 +117,9 @@ func (p *Problem) Write(w http.ResponseWriter, r *http.Request) error {
 	h.Set("Cache-Control", "no-store")
 	if p.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.FormatInt(int64((p.RetryAfter+time.Second-1)/time.Second), 10))
+	}
+	if p.Challenge != "" {
+		h.Set("WWW-Authenticate", p.Challenge)
 	}
 	w.WriteHeader(p.Status)
 	if r.Method == http.MethodHead {

@@ -1,0 +1,34 @@
+package problem
+
+import (
+	"errors"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+// Of returns what a client is told of an error of core's about the binding of
+// that name, as [core.Registry.Open], a [core.Grant] and its subscriptions return
+// them. It is false for an error that clients are not told: then the problem says
+// that the server cannot do this now, and the error is for the log.
+func Of(binding string, err error) (*Problem, bool) {
+	var argument *core.ArgumentError
+	var denied *core.DeniedError
+	switch {
+	case errors.As(err, &argument):
+		return BadParameter(argument.Param, argument.Detail), true
+	case errors.As(err, &denied) && denied.Challenge != "":
+		return Unauthorized(denied.Challenge), true
+	case errors.As(err, &denied):
+		return Forbidden("it is not allowed to " + denied.Access.Action.String() + " this"), true
+	case errors.Is(err, core.ErrUnknownBinding), errors.Is(err, core.ErrRemoved):
+		return UnknownBinding(binding), true
+	case errors.Is(err, core.ErrNotLoaded):
+		return NotLoaded(binding), true
+	case errors.Is(err, core.ErrTooManyMembers):
+		return Unavailable("too many members of this binding are in use"), true
+	case errors.Is(err, core.ErrClosed), errors.Is(err, core.ErrNotStarted):
+		return ShuttingDown(), true
+	default:
+		return Unavailable("it cannot be told now whether this is allowed"), false
+	}
+}
