@@ -42,7 +42,11 @@ func (sh *shape) holds(r reader, row any) bool {
 // sumOf returns the digest of the row in its binding. The buffer is scratch
 // space, returned for the next call.
 func (sh *shape) sumOf(e *entry, buf []byte) (digest, []byte) {
-	return digestOf(buf, sh.print, []byte(e.key), []byte(e.order), e.json)
+	order := e.order
+	if sh.collated { // a number that depends on what happened before; see resequence
+		order = ""
+	}
+	return digestOf(buf, sh.print, []byte(e.key), []byte(order), e.json)
 }
 
 // transition is a binding's way from one snapshot to the next: rows are put and
@@ -56,15 +60,27 @@ type transition struct {
 	sum     digest
 	bytes   int
 	event   Event
-	hidden  bool // a row changed in what its encoding does not show
+	hidden  bool // something changed in what the rows' encoding does not show
 	scratch *[]byte
+
+	// Of a binding with a window. Its event is made in the end, by settle.
+	from      *Snapshot // nil: from nothing
+	window    *window
+	touched   map[Key]struct{} // rows that may have come, gone or moved
+	order     []Key            // of touched, as they came
+	unplaced  bool             // only the database knows where a row stands
+	settled   bool
+	reordered bool // the order differs and no row does
 }
 
 // begin starts a transition from the snapshot, or from nothing.
 // The buffer is scratch space.
 func (v *View) begin(sh *shape, from *Snapshot, now time.Time, buf *[]byte) *transition {
-	t := &transition{v: v, sh: sh, now: now, sum: sh.base, scratch: buf}
+	t := &transition{v: v, sh: sh, now: now, sum: sh.base, scratch: buf, from: from}
 	if from == nil {
+		if v.windowed() {
+			t.window = newWindow()
+		}
 		t.rows = &tree{}
 		t.ordered = t.rows
 		if sh.order != nil {
@@ -78,6 +94,9 @@ func (v *View) begin(sh *shape, from *Snapshot, now time.Time, buf *[]byte) *tra
 		t.ordered = from.ordered.Copy()
 	}
 	t.sum, t.bytes = from.sum, from.bytes
+	if from.window != nil {
+		t.window = from.window.copy()
+	}
 	return t
 }
 
@@ -87,6 +106,10 @@ func (t *transition) put(c *candidate) error {
 	js, err := c.encoded(r, t.sh.enc)
 	if err != nil {
 		return err
+	}
+	if t.window != nil {
+		t.hold(c, js, nil, unranked)
+		return nil
 	}
 	order := t.sh.orderOf(r, c.row, c.key)
 	old, exists := t.rows.Get(string(c.key))
@@ -122,6 +145,10 @@ func (t *transition) put(c *candidate) error {
 
 // remove takes the row out of the snapshot, if it was in it.
 func (t *transition) remove(key Key) {
+	if t.window != nil {
+		t.drop(key)
+		return
+	}
 	old, ok := t.rows.Get(string(key))
 	if !ok {
 		return
@@ -153,7 +180,7 @@ func (t *transition) replace(all []*candidate) error {
 		keep[c.key] = struct{}{}
 	}
 	if len(keep) < len(all) {
-		return fmt.Errorf("table %q: two rows of one key: the key columns %q do not tell rows apart", t.sh.schema.Table, t.sh.schema.Key)
+		return t.sh.sameKeys()
 	}
 	var gone []Key
 	t.rows.Scan(func(key string, e *entry) bool {
@@ -173,6 +200,10 @@ func (t *transition) replace(all []*candidate) error {
 	return nil
 }
 
+func (sh *shape) sameKeys() error {
+	return fmt.Errorf("table %q: two rows of one key: the key columns %q do not tell rows apart", sh.schema.Table, sh.schema.Key)
+}
+
 // finish publishes the result. With sync set it is published even when nothing
 // differs, and subscribers get a sync. The caller holds the feed's publishing
 // lock. It reports whether the binding has taken the result over; one that has
@@ -180,13 +211,14 @@ func (t *transition) replace(all []*candidate) error {
 func (t *transition) finish(sync bool) bool {
 	cur := t.v.current.Load() // from, or what Touch made of it
 	changed := cur == nil || t.event.Len() > 0
+	sync = sync || t.reordered
 	if sync && cur != nil { // begun with nothing, so the event says nothing
 		changed = t.sum != cur.sum
 	}
 	if !changed && !t.hidden && !sync {
 		return true
 	}
-	next := &Snapshot{memo: &memo{}, sum: t.sum, rows: t.rows, ordered: t.ordered, bytes: t.bytes, body: &lazyBody{}}
+	next := &Snapshot{memo: &memo{}, sum: t.sum, rows: t.rows, ordered: t.ordered, window: t.window, bytes: t.bytes, body: &lazyBody{}}
 	if !changed {
 		// The same content: the same version, and what was built for it.
 		next.version, next.stamp = cur.version, cur.stamp

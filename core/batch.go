@@ -27,17 +27,17 @@ func (f *feed) read(ctx context.Context, w work) (moves []move, covered work, er
 	if w.calm && len(p.reads) == 1 {
 		// One statement sees one state by itself. It is a state that holds no
 		// part of an unread commit if nothing was announced up to its end.
-		moves, err := f.execute(ctx, p, w)
+		moves, unsettled, err := f.execute(ctx, p, w, false)
 		f.mu.Lock()
 		undisturbed := f.announces == w.gen
 		f.mu.Unlock()
-		if err != nil || undisturbed {
+		if err != nil || undisturbed && len(unsettled) == 0 {
 			return moves, w, err
 		}
 	}
 	snapshotter := p.reads[0].pool.read.snapshotter()
 	if snapshotter == nil {
-		moves, err := f.execute(ctx, p, w)
+		moves, _, err := f.execute(ctx, p, w, true)
 		return moves, w, err
 	}
 	snap, release, err := guardSnapshot(ctx, snapshotter)
@@ -56,7 +56,7 @@ func (f *feed) read(ctx context.Context, w work) (moves []move, covered work, er
 		extended.setWhole(nil)
 	}
 	p = f.plan(extended)
-	moves, err = f.execute(snap, p, extended)
+	moves, _, err = f.execute(snap, p, extended, true)
 	return moves, extended, err
 }
 

@@ -68,6 +68,10 @@ type FeedStats struct {
 	// Waited counts batches that waited for the keys of a commit under way,
 	// WaitedOut those that read the whole table because the wait was too long.
 	Waited, WaitedOut uint64
+	// Refills counts bindings that a batch read anew because their rows in
+	// memory did not tell which come next: those of a [Limit] whose margin was
+	// used up, and those that are ordered by a collation of the database's.
+	Refills uint64
 	// Behind counts batches that read the whole table because a source that
 	// follows the database's log did not catch up in time.
 	Behind uint64

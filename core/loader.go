@@ -46,8 +46,9 @@ type Query struct {
 	// is none.
 	Where any
 	// Order and Limit: with a Limit above 0 the answer is the first Limit rows
-	// in Order (which then ends with the key columns); otherwise the order of
-	// the answer does not matter.
+	// in Order (which then ends with the key columns). Where a column of Order has
+	// a collation the answer comes in that order, limited or not; otherwise the
+	// order of the answer does not matter.
 	Order []Order
 	Limit int
 }
@@ -98,7 +99,26 @@ type Order struct {
 	// Nulls places NULLs; the zero value puts them first in ascending and
 	// last in descending order, as if NULL were less than every value.
 	Nulls Nulls
+	// Collation orders a column of text by a collation of the database's, named
+	// as the database names it ("de-x-icu", "NOCASE"), or [ColumnCollation]. ""
+	// orders it by its bytes.
+	//
+	// Go does not know such orders, so the database is asked: when a row comes
+	// that the binding did not hold, or its order columns change, the binding is
+	// read anew, in that order. Other changes cost what they always do. The
+	// loader must be a [Querier]; an unknown collation is an error of the first
+	// read. Two texts that the collation takes for equal are ordered by the
+	// columns that follow, in the end by the key.
+	//
+	// Clients are not told such an order, since they cannot sort by it: they
+	// have it from the list, and from a sync. When nothing but the order of rows
+	// changes they get a sync.
+	Collation string
 }
+
+// ColumnCollation is the collation that the column has in the database, by its
+// declaration or by default.
+const ColumnCollation = "default"
 
 // Nulls places NULL in an order.
 type Nulls uint8

@@ -22,6 +22,7 @@ type spec struct {
 	whereText   string
 	order       []Order
 	limit       int
+	margin      *int // nil: the default
 	logEvents   int
 	logBytes    int
 	writable    bool
@@ -72,8 +73,8 @@ func WithWhere(where any, text string) Option {
 // OrderBy orders the rows by the columns; a leading "-" makes a column
 // descending. The order is always made total by the key, so equal rows never
 // swap. Values are compared as Go does (text by its bytes, NULL below
-// everything), in memory as in the database. Without OrderBy rows are ordered
-// by their key.
+// everything), in memory as in the database; see [OrderByColumns] for other
+// orders. Without OrderBy rows are ordered by their key.
 func OrderBy(columns ...string) Option {
 	return func(s *spec) {
 		for _, c := range columns {
@@ -83,19 +84,48 @@ func OrderBy(columns ...string) Option {
 	}
 }
 
-// OrderByColumns orders the rows as [OrderBy] does, with a say in where NULLs go.
+// OrderByColumns orders the rows as [OrderBy] does, with a say in where NULLs go
+// and in how text is ordered: by its bytes, or by a collation of the
+// database's, at the cost that [Order.Collation] tells.
 func OrderByColumns(order ...Order) Option {
 	return func(s *spec) { s.order = append(s.order, order...) }
 }
 
 // Limit keeps the first n rows in the binding's order. There is no limit
 // without it; n must be at least 1.
+//
+// Where the binding's filter is evaluated in memory, some rows beyond the limit
+// are held as well, see [Margin]: then a change beyond these costs the binding
+// nothing, and one before them no query of its own. The database is asked for
+// the first rows again when so many have gone that fewer than n are left.
+// Bindings whose filter only the database evaluates ask it at every change of
+// their table.
 func Limit(n int) Option {
 	return func(s *spec) {
 		if n < 1 {
 			s.problems = append(s.problems, fmt.Errorf("limit %d: must be at least 1", n))
 		}
 		s.limit = n
+	}
+}
+
+// How many rows a limited binding holds beyond its limit when nothing is said:
+// as many as the limit, within these bounds.
+const (
+	DefaultMargin    = 16
+	MaxDefaultMargin = 1024
+)
+
+// Margin says how many rows a binding with a [Limit] holds beyond it, to take
+// the place of rows that go. Nobody sees them. With 0 the database is asked
+// whenever one of the first rows goes. Without Margin they are as many as the
+// limit, but at least [DefaultMargin] and at most [MaxDefaultMargin].
+func Margin(n int) Option {
+	return func(s *spec) {
+		if n < 0 {
+			s.problems = append(s.problems, fmt.Errorf("margin %d: must not be negative", n))
+		}
+		s.margin = &n
 	}
 }
 

@@ -1,6 +1,8 @@
 package core
 
 import (
+	"slices"
+
 	"github.com/binderyhq/bindery/core/filter"
 )
 
@@ -57,18 +59,48 @@ func (f *feed) plan(w work) plan {
 	return p
 }
 
+// planFull reads bindings in full, and nothing else.
+func (f *feed) planFull(views []*View) plan {
+	full := make(map[*pool]map[*View]struct{})
+	for _, v := range views {
+		pl := f.poolOf(v)
+		if full[pl] == nil {
+			full[pl] = make(map[*View]struct{})
+		}
+		full[pl][v] = struct{}{}
+	}
+	var p plan
+	for _, pl := range f.pools {
+		p.readPool(pl, full[pl])
+	}
+	return p
+}
+
 // readPool plans the reads of one pool. full are the bindings to be read in
 // full.
 func (p *plan) readPool(pl *pool, full map[*View]struct{}) {
 	byFilter := make([]*View, 0, len(full))
+	var windows, alone []*View
 	for _, v := range inOrder(full) {
-		if v.sharesReads() {
+		switch sh := v.shape.Load(); {
+		case v.sharesReads():
 			byFilter = append(byFilter, v)
-			continue
+		case sh.inMemory && !sh.collated:
+			windows = append(windows, v)
+		default:
+			alone = append(alone, v)
 		}
-		q := Query{Filter: v.filter, Where: v.spec.where}
-		if v.spec.limit > 0 {
-			q.Order, q.Limit = v.shape.Load().orderBy, v.spec.limit
+	}
+	// So many limited reads cost more than one of the table, and none are needed
+	// beside one.
+	if len(windows) > maxLimitedFullReads || len(byFilter) > 0 && readsAll(pl, byFilter) {
+		byFilter = append(byFilter, windows...)
+		windows = nil
+	}
+	for _, v := range append(windows, alone...) {
+		q := Query{Filter: v.filter, Where: v.spec.where, Limit: v.reach()}
+		if sh := v.shape.Load(); q.Limit > 0 || sh.collated {
+			q.Order = sh.orderBy
 		}
 		p.reads = append(p.reads, plannedRead{pool: pl, query: q, full: []*View{v}})
 	}
@@ -99,7 +131,15 @@ func (p *plan) readPool(pl *pool, full map[*View]struct{}) {
 const (
 	maxSharedFilters     = 16
 	maxFilteredFullReads = 8
+	maxLimitedFullReads  = maxSharedFilters * maxFilteredFullReads
 )
+
+// readsAll reports whether the bindings, to be read in full, are given all rows
+// of the table.
+func readsAll(pl *pool, views []*View) bool {
+	return !pl.read.canQuery() || len(views) > maxSharedFilters*maxFilteredFullReads ||
+		slices.ContainsFunc(views, func(v *View) bool { return v.filter == nil })
+}
 
 // fullReads reads all rows of several bindings whose filters the database
 // evaluates, or else all rows of the table.
@@ -107,11 +147,7 @@ func fullReads(pl *pool, views []*View) []plannedRead {
 	if len(views) == 0 {
 		return nil
 	}
-	all := !pl.read.canQuery() || len(views) > maxSharedFilters*maxFilteredFullReads
-	for _, v := range views {
-		all = all || v.filter == nil
-	}
-	if all {
+	if readsAll(pl, views) {
 		return []plannedRead{{pool: pl, plain: true, full: views}}
 	}
 	var reads []plannedRead

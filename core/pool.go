@@ -138,8 +138,18 @@ func (p *pool) moved(from *Snapshot, t *transition, forgot bool) {
 		return
 	}
 	if forgot {
-		from.rows.Scan(func(_ string, e *entry) bool { p.release(t.v, e.key); return true })
-		t.rows.Scan(func(_ string, e *entry) bool { p.hold(t.v, e); return true })
+		from.eachHeld(func(e *entry) { p.release(t.v, e.key) })
+		t.v.eachHeld(func(e *entry) { p.hold(t.v, e) })
+		return
+	}
+	if t.window != nil {
+		for _, key := range t.order {
+			if e := t.held(key); e != nil {
+				p.hold(t.v, e)
+			} else {
+				p.release(t.v, key)
+			}
+		}
 		return
 	}
 	for _, r := range t.event.Deleted {

@@ -49,9 +49,10 @@ type Snapshot struct {
 	version Version
 	sum     digest
 	stamp   *stamp
-	rows    *tree // by key
-	ordered *tree // by order; the same tree as rows when rows are ordered by key
-	bytes   int   // of all encoded rows
+	rows    *tree   // by key
+	ordered *tree   // by order; the same tree as rows when rows are ordered by key
+	bytes   int     // of all encoded rows
+	window  *window // what is held beside them; nil: nothing
 
 	body *lazyBody // shared by snapshots of the same content
 

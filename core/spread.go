@@ -22,9 +22,37 @@ type spread struct {
 }
 
 // execute runs the plan and prepares the transitions of all bindings
-// concerned, in the order in which these came.
-func (f *feed) execute(ctx context.Context, p plan, w work) ([]move, error) {
+// concerned, in the order in which these came. Bindings that must be read in full
+// after all, as their windows show, are returned as unsettled, or else
+// read too, when refill is set.
+func (f *feed) execute(ctx context.Context, p plan, w work, refill bool) (moves []move, unsettled []*View, err error) {
 	s := &spread{w: w, keys: p.keys, full: make(map[*View]struct{}), now: f.now(), moves: make(map[*View]*transition)}
+	if err := s.run(ctx, p); err != nil {
+		return nil, nil, err
+	}
+	unsettled = s.settle()
+	if len(unsettled) > 0 && refill {
+		f.mu.Lock()
+		f.stats.Refills += uint64(len(unsettled))
+		f.mu.Unlock()
+		for _, v := range unsettled {
+			delete(s.moves, v)
+		}
+		if err := s.run(ctx, f.planFull(unsettled)); err != nil {
+			return nil, nil, err
+		}
+		unsettled = s.settle()
+	}
+	moves = make([]move, 0, len(s.moves))
+	for v, t := range s.moves {
+		moves = append(moves, move{t: t, how: w.reloads[v]})
+	}
+	slices.SortFunc(moves, func(a, b move) int { return bySeq(a.t.v, b.t.v) })
+	return moves, unsettled, nil
+}
+
+// run runs the plan's reads.
+func (s *spread) run(ctx context.Context, p plan) error {
 	for _, r := range p.reads {
 		for _, v := range r.full {
 			s.full[v] = struct{}{}
@@ -33,18 +61,25 @@ func (f *feed) execute(ctx context.Context, p plan, w work) ([]move, error) {
 	for _, r := range p.reads {
 		found, err := r.run(ctx)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if err := s.give(r, found); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	moves := make([]move, 0, len(s.moves))
+	return nil
+}
+
+// settle ends the transitions, and returns the bindings of which it could not,
+// in the order in which they came.
+func (s *spread) settle() []*View {
+	unsettled := make(map[*View]struct{})
 	for v, t := range s.moves {
-		moves = append(moves, move{t: t, how: w.reloads[v]})
+		if !t.settle() {
+			unsettled[v] = struct{}{}
+		}
 	}
-	slices.SortFunc(moves, func(a, b move) int { return bySeq(a.t.v, b.t.v) })
-	return moves, nil
+	return inOrder(unsettled)
 }
 
 // run reads the rows.
@@ -56,7 +91,10 @@ func (r *plannedRead) run(ctx context.Context) ([]candidate, error) {
 	} else {
 		rows, err = r.pool.read.query(ctx, r.query)
 	}
-	if err != nil || len(rows) == 0 {
+	switch {
+	case err != nil && len(r.full) == 1: // asked for what this one declares
+		return nil, fmt.Errorf("%s: %w", r.full[0].describe(), err)
+	case err != nil || len(rows) == 0:
 		return nil, err
 	}
 	return r.anyView().shape.Load().candidates(r.pool.read, rows)
@@ -104,11 +142,18 @@ func (s *spread) give(r plannedRead, found []candidate) error {
 			if _, full := s.full[v]; full || err != nil {
 				return
 			}
-			t := s.transition(v)
-			if c == nil || r.keyed && !t.sh.holds(r.pool.read, row) {
-				t.remove(key)
-			} else if e := t.put(c); e != nil {
-				err = fmt.Errorf("%s: %w", v.describe(), e)
+			found := c
+			if c != nil && r.keyed && !v.shape.Load().holds(r.pool.read, row) {
+				found = nil
+			}
+			switch {
+			case v.untouched(key, found):
+			case found == nil:
+				s.transition(v).remove(key)
+			default:
+				if e := s.transition(v).put(c); e != nil {
+					err = fmt.Errorf("%s: %w", v.describe(), e)
+				}
 			}
 		}
 		if r.asked != nil {
@@ -144,7 +189,7 @@ func (s *spread) fill(r plannedRead, found []candidate) error {
 		for _, v := range r.full {
 			sh := v.shape.Load()
 			for i := range found {
-				if !sh.inMemory || sh.holds(r.pool.read, found[i].row) {
+				if r.query.Limit > 0 || !sh.inMemory || sh.holds(r.pool.read, found[i].row) {
 					rows[v] = append(rows[v], &found[i])
 				}
 			}
@@ -165,11 +210,22 @@ func (s *spread) fill(r plannedRead, found []candidate) error {
 	}
 	for _, v := range r.full {
 		all := rows[v]
-		t := s.transition(v)
-		if v.spec.limit > 0 && len(all) > v.spec.limit {
-			all = t.sh.firstRows(r.pool.read, all, v.spec.limit)
+		t, reach := s.transition(v), v.reach()
+		complete := reach == 0 || len(all) < reach || len(all) == reach && r.query.Limit == 0
+		switch {
+		case reach == 0 || len(all) <= reach:
+		case t.sh.collated: // they came in order
+			all = all[:reach]
+		default:
+			all = t.sh.firstRows(r.pool.read, all, reach)
 		}
-		if err := t.replace(all); err != nil {
+		var err error
+		if t.window != nil {
+			err = t.refill(all, complete)
+		} else {
+			err = t.replace(all)
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w", v.describe(), err)
 		}
 	}
