@@ -117,3 +117,13 @@ func querySnapshot(ctx context.Context, conn *pgconn.PgConn) (snapshot, error) {
 	}
 	return parseSnapshot(rows[0][0])
 }
+
+// queryRunning is querySnapshot for who is to wait for what had not ended. A
+// snapshot does not list transactions behind the last one that has ended: so one
+// of its own ends before.
+func queryRunning(ctx context.Context, conn *pgconn.PgConn) (snapshot, error) {
+	if _, err := query(ctx, conn, "SELECT txid_current()"); err != nil {
+		return snapshot{}, fmt.Errorf("asking for a transaction id: %w", err)
+	}
+	return querySnapshot(ctx, conn)
+}

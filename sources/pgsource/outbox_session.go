@@ -240,7 +240,7 @@ func (se *outboxSession) lookAfterTables(ctx context.Context, tidy bool) error {
 	var tables []*captured
 	err = ask(ctx, patience, func(ctx context.Context) (err error) {
 		if err = se.src.checkOutbox(ctx, conn); err == nil {
-			tables, err = se.src.lookUpAll(ctx, conn, schemas)
+			tables, err = lookTwice(ctx, func() ([]*captured, error) { return se.src.lookUpAll(ctx, conn, schemas) })
 		}
 		return err
 	})

@@ -118,7 +118,7 @@ func (se *session) open(ctx context.Context) error {
 	se.stream.routes.Store(newRoutes(se.tables, 0))
 	// A transaction whose commit was logged before the slot's position is not
 	// streamed; but it need not be visible yet to the reads that begin now.
-	s, err := querySnapshot(starting, se.asking)
+	s, err := queryRunning(starting, se.asking)
 	if err != nil {
 		return err
 	}
@@ -340,7 +340,7 @@ func (se *session) lookAfterTables(ctx context.Context) error {
 		return err
 	}
 	defer closeConn(conn)
-	tables, err := se.src.prepare(starting, conn, schemas)
+	tables, err := lookTwice(starting, func() ([]*bound, error) { return se.src.prepare(starting, conn, schemas) })
 	if err != nil {
 		return err
 	}
@@ -358,7 +358,7 @@ func (se *session) lookAfterTables(ctx context.Context) error {
 	}
 	// What was committed before the routes were changed is visible to the read
 	// that follows, or its transaction had not ended in the snapshot.
-	s, err := querySnapshot(starting, conn)
+	s, err := queryRunning(starting, conn)
 	if err != nil {
 		return err
 	}
@@ -369,6 +369,16 @@ func (se *session) lookAfterTables(ctx context.Context) error {
 	se.stream.settle(&s, tablesOf(fresh), false)
 	se.sink.Report(list...)
 	return nil
+}
+
+// lookTwice looks again when something was found wrong: a table may just have
+// been made anew while it was looked up.
+func lookTwice[T any](ctx context.Context, look func() (T, error)) (T, error) {
+	found, err := look()
+	if err == nil || ctx.Err() != nil {
+		return found, err
+	}
+	return look()
 }
 
 func tablesOf(all []*bound) []core.Table {

@@ -216,6 +216,11 @@ func TestTablesComeAndGo(t *testing.T) {
 	saw := func(what string) {
 		t.Helper()
 		r.sink.until(t, what, func() bool {
+			select {
+			case err := <-r.ended:
+				t.Fatalf("waiting for %s: Watch: %v", what, err)
+			default:
+			}
 			return slices.ContainsFunc(r.sink.reports, func(c []core.Change) bool { return describe(c) == "a*" })
 		})
 		r.exec("INSERT INTO marker DEFAULT VALUES") // behind it, all that is on its way
