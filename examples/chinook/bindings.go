@@ -24,5 +24,7 @@ func bindings(db *bun.DB) []core.Bindable {
 		bunsource.Bind[Track](db, "longest", core.OrderBy("-Milliseconds"), core.Limit(20)),
 
 		bunsource.Bind[Invoice](db, "invoices", core.OrderBy("-InvoiceDate")),
+		// A query over two tables, of which one is not bound.
+		bindSales(db),
 	}
 }
