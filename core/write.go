@@ -151,7 +151,19 @@ func (o *writing) parse() error {
 			problems = append(problems, FieldError{c.JSON, "is missing"})
 		}
 	}
+	// The values are tried on a row of no consequence, so that all that is
+	// wrong is told at once, and before there is a transaction. What is merged
+	// into a value is complete only with that.
+	patches := func(raw json.RawMessage) bool { return o.w.Op == Merge && isObject(raw) }
+	for _, c := range o.sh.schema.Columns {
+		if raw, ok := o.fields[c.Name]; ok && !isNull(raw) && !patches(raw) {
+			if err := setField(o.db.newRow(), c.JSON, raw); err != nil {
+				problems = append(problems, FieldError{c.JSON, decodeProblem(err)})
+			}
+		}
+	}
 	if len(problems) > 0 {
+		slices.SortStableFunc(problems, func(a, b FieldError) int { return strings.Compare(a.Field, b.Field) })
 		return &InvalidError{Fields: problems}
 	}
 	return nil
@@ -367,9 +379,11 @@ func (o *writing) pick(rows []any, err error) (*candidate, error) {
 }
 
 // decode sets the fields that the body names, one by one, so that every one
-// that is wrong can be named. It returns their columns.
+// that is wrong can be named. It returns their columns. A merge goes into the
+// objects that the row has.
 func (o *writing) decode(row any) (columns []string, err error) {
 	var problems []FieldError
+	var before map[string]json.RawMessage // the row as JSON, once it is needed
 	for _, c := range o.sh.schema.Columns {
 		raw, ok := o.fields[c.Name]
 		if !ok {
@@ -380,9 +394,17 @@ func (o *writing) decode(row any) (columns []string, err error) {
 			columns = append(columns, c.Name)
 			continue
 		}
-		label, _ := json.Marshal(c.JSON)
-		one := slices.Concat([]byte{'{'}, label, []byte{':'}, raw, []byte{'}'})
-		if err := json.Unmarshal(one, row); err != nil {
+		if o.w.Op == Merge && isObject(raw) {
+			if before == nil {
+				if before, err = membersOf(row); err != nil {
+					return nil, fmt.Errorf("core: binding %q: %w", o.v.name, err)
+				}
+			}
+			if raw, err = mergePatch(before[c.JSON], raw); err != nil {
+				return nil, fmt.Errorf("core: binding %q: merging field %q: %w", o.v.name, c.JSON, err)
+			}
+		}
+		if err := setField(row, c.JSON, raw); err != nil {
 			problems = append(problems, FieldError{c.JSON, decodeProblem(err)})
 			continue
 		}
@@ -392,6 +414,28 @@ func (o *writing) decode(row any) (columns []string, err error) {
 		return nil, &InvalidError{Fields: problems}
 	}
 	return columns, nil
+}
+
+// membersOf returns the row's fields as JSON shows them.
+func membersOf(row any) (map[string]json.RawMessage, error) {
+	whole, err := json.Marshal(row)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a row: %w", err)
+	}
+	members := map[string]json.RawMessage{}
+	if err := json.Unmarshal(whole, &members); err != nil {
+		return nil, fmt.Errorf("taking a row apart: %w", err)
+	}
+	return members, nil
+}
+
+// setField makes the field of that name in JSON what the value says, and
+// nothing of what it was: encoding/json would set what is named in a struct or
+// a map that is there, and leave the rest.
+func setField(row any, name string, value json.RawMessage) error {
+	setNull(row, name)
+	label, _ := json.Marshal(name)
+	return json.Unmarshal(slices.Concat([]byte{'{'}, label, []byte{':'}, value, []byte{'}'}), row)
 }
 
 // setNull makes the field of that name in JSON what a NULL is read as: its zero

@@ -3,6 +3,7 @@ package core_test
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 
@@ -172,5 +173,112 @@ func TestWriteNull(t *testing.T) {
 	}
 	if n, _ := b.Get(key(1)); string(n.Blob) != "x" || n.Text != nil || n.At != nil {
 		t.Errorf("after a replacement: %+v", n)
+	}
+}
+
+// TestWriteNested: a merge goes into the objects of a row, a replacement leaves
+// nothing of them.
+func TestWriteNested(t *testing.T) {
+	type size struct {
+		Width  int  `json:"width"`
+		Height *int `json:"height,omitempty"`
+	}
+	type thing struct {
+		ID   int             `json:"id"`
+		Size size            `json:"size"`
+		Tags map[string]any  `json:"tags"`
+		Raw  json.RawMessage `json:"raw"`
+		List []int           `json:"list"`
+	}
+	height := 3
+	was := thing{
+		ID: 1, Size: size{2, &height}, Tags: map[string]any{"a": "x", "deep": map[string]any{"b": 1.0, "c": 2.0}},
+		Raw: json.RawMessage(`{"big":12345678901234567890,"gone":1}`), List: []int{1, 2},
+	}
+	for _, c := range []struct {
+		op         core.WriteOp
+		body, want string
+	}{
+		{
+			core.Merge, `{"size":{"width":5},"tags":{"a":null,"deep":{"b":9,"d":[]}},"raw":{"gone":null,"new":{"x":null}},"list":[3]}`,
+			`{"id":1,"size":{"width":5,"height":3},"tags":{"deep":{"b":9,"c":2,"d":[]}},"raw":{"big":12345678901234567890,"new":{}},"list":[3]}`,
+		},
+		{
+			core.Merge, `{"tags":{"deep":"flat"},"raw":[1],"size":{"height":null}}`,
+			`{"id":1,"size":{"width":2},"tags":{"a":"x","deep":"flat"},"raw":[1],"list":[1,2]}`,
+		},
+		{core.Merge, `{"size":{}}`, `{"id":1,"size":{"width":2,"height":3},"tags":{"a":"x","deep":{"b":1,"c":2}},"raw":{"big":12345678901234567890,"gone":1},"list":[1,2]}`},
+		{
+			core.Replace, `{"size":{"width":7},"tags":{"n":null},"raw":{},"list":[]}`,
+			`{"id":1,"size":{"width":7},"tags":{"n":null},"raw":{},"list":[]}`,
+		},
+	} {
+		table := coretest.NewTable[thing]("things", "id")
+		table.Put(was)
+		r := newItems(t, core.Config{})
+		b := core.Bind("things", table, core.Writable())
+		r.start(t, b)
+		row, err := b.Write(r.ctx, core.Write{Op: c.op, Key: key(1), Body: []byte(c.body)})
+		if err != nil || string(row.JSON()) != c.want {
+			t.Errorf("%s:\n got %s, %v\nwant %s", c.body, row.JSON(), err, c.want)
+		}
+		_, err = b.Write(r.ctx, core.Write{Op: core.Merge, Key: key(1), Body: []byte(`{"size":{"width":"wide"},"list":{}}`)})
+		wantErr(t, err, `"size"`, `"list"`)
+		r.stop(t)
+	}
+}
+
+// TestWriteTellsAllAtOnce: whatever is wrong with a body, by field.
+func TestWriteTellsAllAtOnce(t *testing.T) {
+	r := newItems(t, core.Config{})
+	b := core.Bind("items", r.table, core.Writable())
+	r.start(t, b)
+	defer r.stop(t)
+	_, err := b.Write(r.ctx, core.Write{Op: core.Insert, Body: []byte(`{"prise":1,"id":"one","price":"dear","name":null}`)})
+	var invalid *core.InvalidError
+	if !errors.As(err, &invalid) {
+		t.Fatal(err)
+	}
+	var fields []string
+	for _, f := range invalid.Fields {
+		fields = append(fields, f.Field)
+	}
+	if want := []string{"id", "live", "name", "price", "prise"}; !slices.Equal(fields, want) {
+		t.Errorf("told of %q, want %q", fields, want)
+	}
+}
+
+// TestMergePatchOfRFC7396 are the examples of its appendix A.
+func TestMergePatchOfRFC7396(t *testing.T) {
+	type doc struct {
+		ID int             `json:"id"`
+		V  json.RawMessage `json:"v"`
+	}
+	for _, c := range [][3]string{
+		{`{"a":"b"}`, `{"a":"c"}`, `{"a":"c"}`},
+		{`{"a":"b"}`, `{"b":"c"}`, `{"a":"b","b":"c"}`},
+		{`{"a":"b"}`, `{"a":null}`, `{}`},
+		{`{"a":"b","b":"c"}`, `{"a":null}`, `{"b":"c"}`},
+		{`{"a":["b"]}`, `{"a":"c"}`, `{"a":"c"}`},
+		{`{"a":"c"}`, `{"a":["b"]}`, `{"a":["b"]}`},
+		{`{"a":{"b":"c"}}`, `{"a":{"b":"d","c":null}}`, `{"a":{"b":"d"}}`},
+		{`{"a":[{"b":"c"}]}`, `{"a":[1]}`, `{"a":[1]}`},
+		{`["a","b"]`, `["c","d"]`, `["c","d"]`},
+		{`{"a":"b"}`, `["c"]`, `["c"]`},
+		{`{"a":"foo"}`, `"bar"`, `"bar"`},
+		{`{"e":null}`, `{"a":1}`, `{"a":1,"e":null}`},
+		{`[1,2]`, `{"a":"b","c":null}`, `{"a":"b"}`},
+		{`{}`, `{"a":{"bb":{"ccc":null}}}`, `{"a":{"bb":{}}}`},
+	} {
+		table := coretest.NewTable[doc]("docs", "id")
+		table.Put(doc{1, json.RawMessage(c[0])})
+		r := newItems(t, core.Config{})
+		b := core.Bind("docs", table, core.Writable())
+		r.start(t, b)
+		row, err := b.Write(r.ctx, core.Write{Op: core.Merge, Key: key(1), Body: []byte(`{"v":` + c[1] + `}`)})
+		if err != nil || string(row.JSON()) != `{"id":1,"v":`+c[2]+`}` {
+			t.Errorf("%s and %s: %s, %v; want %s", c[0], c[1], row.JSON(), err, c[2])
+		}
+		r.stop(t)
 	}
 }
