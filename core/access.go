@@ -275,6 +275,8 @@ type within struct {
 // Subscribe begins a subscription that lasts as long as the authorizer allows
 // to read: it then ends with a [*DeniedError], or with [ErrScopeChanged] when
 // something else may be seen from now on, which another [Registry.Open] tells.
+// It asks nobody; a grant from before the last [Registry.Reauthorize] gives a
+// subscription that ends at once with [ErrScopeChanged].
 func (g *Grant) Subscribe(ctx context.Context, opts SubscribeOptions) *Subscription {
 	s := g.view.Subscribe(opts)
 	if g.reg.authorizer == nil {
@@ -285,9 +287,7 @@ func (g *Grant) Subscribe(ctx context.Context, opts SubscribeOptions) *Subscript
 	if g.reg.watched.round.Load() != g.round {
 		// Reauthorize has been called since the authorizer was asked, and did
 		// not know of this subscription.
-		if err := g.reg.recheck(ctx, w); err != nil {
-			s.revoke(err)
-		}
+		s.revoke(scopeChanged(g.access))
 	}
 	return s
 }
@@ -358,30 +358,26 @@ func (r *Registry) Reauthorize(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err := r.recheck(ctx, w); err != nil {
+		asking, cancel := context.WithCancel(w.ctx)
+		stop := context.AfterFunc(ctx, cancel)
+		scope, err := r.ask(asking, r.authorizer, w.access)
+		stop()
+		cancel()
+		var denied *DeniedError
+		switch {
+		case errors.As(err, &denied):
+			w.sub.revoke(err)
+		case err != nil:
 			errs = append(errs, err)
+		case textOf(scope) != w.scope:
+			w.sub.revoke(scopeChanged(w.access))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// recheck asks the authorizer again, for as long as ctx lasts, and ends the
-// subscription if it must. The error is the authorizer's own.
-func (r *Registry) recheck(ctx context.Context, w *watch) error {
-	asking, cancel := context.WithCancel(w.ctx)
-	defer cancel()
-	defer context.AfterFunc(ctx, cancel)()
-	scope, err := r.ask(asking, r.authorizer, w.access)
-	var denied *DeniedError
-	switch {
-	case errors.As(err, &denied):
-		w.sub.revoke(err)
-	case err != nil:
-		return err
-	case textOf(scope) != w.scope:
-		w.sub.revoke(fmt.Errorf("core: binding %q: %w", w.access.Binding, ErrScopeChanged))
-	}
-	return nil
+func scopeChanged(a Access) error {
+	return fmt.Errorf("core: binding %q: %w", a.Binding, ErrScopeChanged)
 }
 
 // reauthorize calls Reauthorize at the interval until ctx is done.
