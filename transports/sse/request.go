@@ -3,6 +3,7 @@ package sse
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -25,7 +26,7 @@ const (
 const lastEventID = "Last-Event-ID"
 
 func (t *Transport) serveOne(c echo.Context) error {
-	query, err := parseQuery(c.Request(), paramVersion)
+	own, args, err := parseQuery(c.Request(), paramVersion)
 	if err != nil {
 		return refuse(c, err)
 	}
@@ -33,43 +34,63 @@ func (t *Transport) serveOne(c echo.Context) error {
 	if err != nil || strings.Contains(name, "/") {
 		return refuse(c, problem.NotFound("there is nothing at this path"))
 	}
-	return t.serve(c, []string{name}, query)
+	return t.serve(c, []target{{name, args}}, own.Get(paramVersion))
 }
 
 func (t *Transport) serveSeveral(c echo.Context) error {
-	query, err := parseQuery(c.Request(), paramEvent, paramVersion)
+	own, args, err := parseQuery(c.Request(), paramEvent, paramVersion)
 	if err != nil {
 		return refuse(c, err)
 	}
-	names := query[paramEvent]
+	events := own[paramEvent]
 	switch {
-	case len(names) == 0:
+	case len(args) > 0:
+		unknown := slices.Sorted(maps.Keys(args))[0]
+		err = problem.BadParameter(unknown, "is unknown; there are: "+paramEvent+", "+paramVersion)
+	case len(events) == 0:
 		err = problem.BadParameter(paramEvent, "is missing: name a binding, or several by repeating it")
-	case len(names) > t.cfg.MaxBindings:
-		err = problem.BadParameter(paramEvent, fmt.Sprintf("names %d bindings, the limit is %d", len(names), t.cfg.MaxBindings))
+	case len(events) > t.cfg.MaxBindings:
+		err = problem.BadParameter(paramEvent, fmt.Sprintf("names %d bindings, the limit is %d", len(events), t.cfg.MaxBindings))
 	}
 	if err != nil {
 		return refuse(c, err)
 	}
-	for i, n := range names {
-		if slices.Contains(names[:i], n) {
-			return refuse(c, problem.BadParameter(paramEvent, "names a binding twice"))
+	targets := make([]target, len(events))
+	for i, id := range events {
+		if targets[i], err = parseTarget(id); err != nil {
+			return refuse(c, err)
 		}
 	}
-	return t.serve(c, names, query)
+	return t.serve(c, targets, own.Get(paramVersion))
+}
+
+// target is what a client wants to follow: a binding, or a family's member.
+type target struct {
+	binding string
+	args    core.Args
+}
+
+// parseTarget reads what [core.View.ID] makes: a binding's name, followed for a
+// family's member by its parameters as the query of a URL.
+func parseTarget(id string) (target, error) {
+	name, query, _ := strings.Cut(id, "?")
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return target{}, problem.BadParameter(paramEvent, "names a member by parameters that cannot be parsed")
+	}
+	args, err := arguments(values)
+	return target{name, args}, err
 }
 
 // serve answers with a stream of the bindings, or with what is wrong.
-func (t *Transport) serve(c echo.Context, names []string, query url.Values) error {
-	views := make([]*core.View, len(names))
-	for i, name := range names {
-		v, ok := t.reg.Lookup(name)
-		if !ok {
-			return refuse(c, problem.UnknownBinding(name))
+func (t *Transport) serve(c echo.Context, targets []target, position string) error {
+	s := newStream(t, c)
+	defer s.close()
+	for _, to := range targets {
+		if err := s.open(c.Request().Context(), to); err != nil {
+			return refuse(c, err)
 		}
-		views[i] = v
 	}
-	position := query.Get(paramVersion)
 	if id := c.Request().Header.Get(lastEventID); id != "" {
 		position = id
 	}
@@ -78,42 +99,49 @@ func (t *Transport) serve(c echo.Context, names []string, query url.Values) erro
 		c.Response().WriteHeader(http.StatusOK)
 		return nil
 	}
-	s := newStream(t, c)
 	if p := t.admit(s); p != nil {
 		return refuse(c, p)
 	}
 	defer t.dismiss(s)
-	s.subscribe(views, parseID(position, len(views)))
-	defer s.unsubscribe()
+	s.subscribe(c.Request().Context(), parseID(position, len(targets)))
 	return s.run(c.Request().Context())
 }
 
-// parseQuery returns the request's parameters. All but "event" may be given
-// once, and none but the known ones.
-func parseQuery(r *http.Request, known ...string) (url.Values, error) {
+// parseQuery returns the request's own parameters, of which all but "event" may
+// be given once, and the arguments that name a family's member.
+func parseQuery(r *http.Request, names ...string) (own url.Values, args core.Args, err error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, problem.MalformedQuery("the query cannot be parsed")
+		return nil, nil, problem.MalformedQuery("the query cannot be parsed")
 	}
-	for _, name := range slices.Sorted(keysOf(query)) {
-		if !slices.Contains(known, name) {
-			return nil, problem.BadParameter(name, "is unknown; there are: "+strings.Join(known, ", "))
+	own = url.Values{}
+	for _, name := range names {
+		if values, ok := query[name]; ok {
+			own[name] = values
+			delete(query, name)
 		}
-		if name != paramEvent && len(query[name]) > 1 {
-			return nil, problem.BadParameter(name, "is given more than once")
+		if name != paramEvent && len(own[name]) > 1 {
+			return nil, nil, givenTwice(name)
 		}
 	}
-	return query, nil
+	args, err = arguments(query)
+	return own, args, err
 }
 
-func keysOf(query url.Values) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range query {
-			if !yield(k) {
-				return
-			}
+// arguments returns parameters as what names a family's member.
+func arguments(query url.Values) (core.Args, error) {
+	texts := make(map[string]string, len(query))
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if len(query[name]) > 1 {
+			return nil, givenTwice(name)
 		}
+		texts[name] = query[name][0]
 	}
+	return core.TextArgs(texts), nil
+}
+
+func givenTwice(name string) *problem.Problem {
+	return problem.BadParameter(name, "is given more than once")
 }
 
 // idSeparator stands between the tokens of an id, one for each binding of the

@@ -16,7 +16,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/binderyhq/bindery/core"
-	"github.com/binderyhq/bindery/transports/internal/problem"
 	"github.com/binderyhq/bindery/transports/internal/wire"
 )
 
@@ -30,9 +29,8 @@ type stream struct {
 	ending context.Context // of the server
 	http2  bool
 
-	subs   []*core.Subscription // nil where the binding has ended
-	tokens []string             // of the versions sent, one for each subscription
-	begun  bool                 // the first event was sent
+	feeds []*feed
+	begun bool // the first event was sent
 
 	wake chan struct{} // something may be there to send
 
@@ -60,23 +58,6 @@ func (s *stream) cut() {
 	s.late = true
 	if !s.over {
 		_ = s.ctrl.SetWriteDeadline(time.Now()) // what cannot be cut ends by itself
-	}
-}
-
-// subscribe begins the subscriptions, each at its token.
-func (s *stream) subscribe(views []*core.View, tokens []string) {
-	s.tokens = tokens
-	s.subs = make([]*core.Subscription, len(views))
-	for i, v := range views {
-		s.subs[i] = v.Subscribe(core.SubscribeOptions{Version: tokens[i], Notify: s.notify})
-	}
-}
-
-func (s *stream) unsubscribe() {
-	for _, sub := range s.subs {
-		if sub != nil {
-			sub.Close()
-		}
 	}
 }
 
@@ -118,7 +99,7 @@ func (s *stream) run(ctx context.Context) error {
 		switch {
 		case err != nil:
 			return s.failed(err)
-		case s.ended():
+		case s.allEnded():
 			return nil
 		}
 		if sent && timer != nil {
@@ -153,26 +134,23 @@ var errEnded = errors.New("sse: the stream has ended")
 // sendAvailable sends one batch of each binding that has one. It is called again
 // when there are more: a subscription notifies of all that comes after its poll.
 func (s *stream) sendAvailable(ctx context.Context) (sent bool, err error) {
-	for i, sub := range s.subs {
-		if sub == nil {
+	for _, f := range s.feeds {
+		if f.sub == nil {
 			continue
 		}
 		if s.t.reg.Stopping().Err() != nil || s.ending.Err() != nil || ctx.Err() != nil {
 			return sent, errEnded
 		}
-		e, err := sub.Poll()
+		e, err := f.sub.Poll()
 		switch {
 		case errors.Is(err, core.ErrClosed):
 			return sent, errEnded
 		case err != nil:
-			sub.Close()
-			s.subs[i], s.tokens[i] = nil, ""
-			name := sub.View().Name()
-			err = s.send(wire.ErrorMessage(name, problem.UnknownBinding(name)), s.id())
+			err = s.ended(ctx, f, err)
 		case e == nil:
 			continue
 		default:
-			err = s.sendBatch(i, s.t.enc.Batch(sub.View(), e))
+			err = s.sendBatch(f, s.t.enc.Batch(f.sub.View(), e))
 		}
 		if err == nil {
 			err = s.flush()
@@ -185,11 +163,14 @@ func (s *stream) sendAvailable(ctx context.Context) (sent bool, err error) {
 	return sent, nil
 }
 
-func (s *stream) sendBatch(i int, b *wire.Batch) error {
+func (s *stream) sendBatch(f *feed, b *wire.Batch) error {
 	for m := range b.Len() {
+		if m > 0 && f.revoked() {
+			return nil // the next poll says why; the client drops what it holds of the batch
+		}
 		id := ""
 		if m == b.Len()-1 {
-			s.tokens[i] = b.Token()
+			f.token = b.Token()
 			id = s.id()
 		}
 		if err := s.send(b.Message(m), id); err != nil {
@@ -201,10 +182,14 @@ func (s *stream) sendBatch(i int, b *wire.Batch) error {
 
 // id returns the id that resumes the stream where it is.
 func (s *stream) id() string {
-	if len(s.tokens) == 1 {
-		return s.tokens[0]
+	if len(s.feeds) == 1 {
+		return s.feeds[0].token
 	}
-	return strings.Join(s.tokens, idSeparator)
+	tokens := make([]string, len(s.feeds))
+	for i, f := range s.feeds {
+		tokens[i] = f.token
+	}
+	return strings.Join(tokens, idSeparator)
 }
 
 // shortEvent is the length up to which an event is written at once: copying it
@@ -278,16 +263,6 @@ func (s *stream) setDeadline(at time.Time) error {
 		return err
 	}
 	return nil
-}
-
-// ended reports whether all bindings have.
-func (s *stream) ended() bool {
-	for _, sub := range s.subs {
-		if sub != nil {
-			return false
-		}
-	}
-	return true
 }
 
 // failed notes why the stream ends. The response has begun, so there is nobody

@@ -45,6 +45,12 @@ type Config struct {
 	// 25 seconds, short enough for most proxies.
 	PingInterval time.Duration
 
+	// LoadWait bounds how long a look at a page waits for the rows of a
+	// family's member, or of a scope, that has come alive with it. The requests
+	// of the connection that follow wait as well. The default is 5 seconds;
+	// negative means not to wait.
+	LoadWait time.Duration
+
 	// DrainTimeout bounds how long Shutdown lets connections complete the
 	// batches that are under way. The default is 2 seconds.
 	DrainTimeout time.Duration
@@ -68,6 +74,7 @@ func (c Config) WithDefaults() Config {
 	setDuration(&c.HandshakeTimeout, 10*time.Second)
 	setDuration(&c.WriteTimeout, 10*time.Second)
 	setDuration(&c.PingInterval, 25*time.Second)
+	setDuration(&c.LoadWait, 5*time.Second)
 	setDuration(&c.DrainTimeout, 2*time.Second)
 	setInt := func(n *int, fallback int) {
 		if *n == 0 {

@@ -1,10 +1,12 @@
 package websocket
 
 import (
+	"bytes"
 	"encoding/json"
 	"strconv"
 
 	"github.com/binderyhq/bindery/transports/internal/problem"
+	"github.com/binderyhq/bindery/transports/internal/wire"
 )
 
 // request is one message of a client.
@@ -14,7 +16,11 @@ type request struct {
 	page       int // 0: not a look at a page
 	disconnect bool
 	params     map[string]json.RawMessage
+	said       []byte // params as the client spelled them, on one line; nil for none
 }
+
+// subject is what the request is about, in the client's own words.
+func (r request) subject() wire.Subject { return wire.Subject{Binding: r.event, Params: r.said} }
 
 // decodeRequest reads a client's message. With the problem it returns as much of
 // the request as says which event it is about. Fields that are not known are
@@ -50,6 +56,12 @@ func decodeRequest(msg []byte) (request, *problem.Problem) {
 	} {
 		if p := take(f.name, f.kind, f.into); p != nil {
 			return r, p
+		}
+	}
+	if len(r.params) > 0 {
+		var line bytes.Buffer
+		if err := json.Compact(&line, fields["params"]); err == nil { // it has been decoded
+			r.said = line.Bytes()
 		}
 	}
 	if r.event == "" {

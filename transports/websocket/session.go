@@ -1,8 +1,12 @@
 package websocket
 
 import (
+	"context"
 	"errors"
+	"log/slog"
+	"net/http"
 	"sync"
+	"time"
 
 	"github.com/olahol/melody"
 
@@ -22,13 +26,16 @@ const (
 // the other. Messages go out one at a time: whoever has news, or has just
 // written one, calls pump, which hands the next to the writing goroutine.
 type session struct {
-	t     *Transport
-	turns turns
-	next  *session // guarded by wakeup.mu
+	t         *Transport
+	ctx       context.Context // of the handshake's request; done when the session has ended
+	cancel    context.CancelFunc
+	turns     turns
+	next      *session       // guarded by wakeup.mu
+	reopening sync.WaitGroup // joins whose scope has changed
 
-	mu       sync.Mutex      // guards what follows; not held while writing
-	ws       *melody.Session // nil during the handshake
-	joins    map[string]*join
+	mu       sync.Mutex       // guards what follows; not held while writing
+	ws       *melody.Session  // nil during the handshake
+	joins    map[string]*join // by what View.ID returns
 	replies  [][]byte
 	replyLen int        // bytes of replies
 	room     *sync.Cond // of mu: replies have room, or the session has ended
@@ -37,8 +44,9 @@ type session struct {
 	ended    bool       // nothing is sent any more
 }
 
-func newSession(t *Transport) *session {
+func newSession(ctx context.Context, t *Transport) *session {
 	s := &session{t: t, joins: make(map[string]*join)}
+	s.ctx, s.cancel = context.WithCancel(ctx)
 	s.room = sync.NewCond(&s.mu)
 	return s
 }
@@ -46,24 +54,44 @@ func newSession(t *Transport) *session {
 // handle acts on a request. It runs on the reading goroutine, so it may wait:
 // the client's requests then stay in the network.
 func (s *session) handle(msg []byte) {
+	if !s.awaitRoom() {
+		return
+	}
+	r, p := decodeRequest(msg)
+	var g *core.Grant
+	if p == nil && !r.disconnect {
+		// Without the lock: the authorizer is asked, who may take its time.
+		g, p = s.open(r)
+	}
 	s.mu.Lock()
+	switch {
+	case s.ended || s.stopping:
+		if g != nil {
+			g.Close()
+		}
+	case p != nil:
+		s.refuseLocked(r, p)
+	default:
+		if p = s.actLocked(r, g); p != nil {
+			s.replyLocked(wire.ErrorMessage(r.subject(), p))
+		}
+	}
+	s.mu.Unlock()
+	s.pump()
+}
+
+// awaitRoom waits until another request may be answered. It is false when none is
+// answered any more.
+func (s *session) awaitRoom() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.fullLocked() {
 		s.t.held.Add(1)
 		for s.fullLocked() {
 			s.room.Wait()
 		}
 	}
-	if !s.ended && !s.stopping {
-		r, p := decodeRequest(msg)
-		if p == nil {
-			p = s.actLocked(r)
-		}
-		if p != nil {
-			s.replyLocked(wire.ErrorMessage(r.event, p))
-		}
-	}
-	s.mu.Unlock()
-	s.pump()
+	return !s.ended && !s.stopping
 }
 
 func (s *session) fullLocked() bool {
@@ -75,30 +103,72 @@ func (s *session) replyLocked(m wire.Message) {
 	s.replyLen += len(m.JSON)
 }
 
-func (s *session) actLocked(r request) *problem.Problem {
-	if r.disconnect {
-		if j := s.joins[r.event]; j != nil {
+// open asks for leave to use the binding that the request is about. For a look
+// at a page it waits for the rows, for a moment.
+func (s *session) open(r request) (*core.Grant, *problem.Problem) {
+	g, err := s.t.reg.Open(s.ctx, r.event, core.JSONArgs(r.params))
+	if err != nil {
+		p, told := problem.Of(clip(r.event), err)
+		if !told && s.ctx.Err() == nil {
+			s.t.reg.Logger().Error("websocket: leave to use a binding could not be asked for",
+				slog.String("binding", clip(r.event)), slog.Any("err", err))
+		}
+		return nil, p
+	}
+	if v := g.View(); r.page > 0 && g.Member() && v.Snapshot() == nil && s.t.cfg.LoadWait > 0 {
+		timer := time.NewTimer(s.t.cfg.LoadWait)
+		defer timer.Stop()
+		select {
+		case <-v.Loaded():
+		case <-v.Done():
+		case <-timer.C:
+		case <-s.ctx.Done():
+		}
+	}
+	return g, nil
+}
+
+// refuseLocked answers a request that is not carried out. Who may not join any
+// more has not joined any more.
+func (s *session) refuseLocked(r request, p *problem.Problem) {
+	if p.Status == http.StatusForbidden || p.Status == http.StatusUnauthorized {
+		if j := s.joinOfLocked(r); j != nil {
 			s.leaveLocked(j)
 		}
-		s.replyLocked(wire.LeaveMessage(r.event))
+	}
+	s.replyLocked(wire.ErrorMessage(r.subject(), p))
+}
+
+// joinOfLocked returns the join that the request is about, or nil.
+func (s *session) joinOfLocked(r request) *join {
+	id, err := s.t.reg.MemberID(r.event, core.JSONArgs(r.params))
+	if err != nil {
+		id = r.event // removed meanwhile, or never there
+	}
+	return s.joins[id]
+}
+
+// actLocked carries out a request. It takes over the grant, which is nil when the
+// client leaves.
+func (s *session) actLocked(r request, g *core.Grant) *problem.Problem {
+	switch {
+	case r.disconnect:
+		if j := s.joinOfLocked(r); j != nil {
+			s.leaveLocked(j)
+		}
+		s.replyLocked(wire.LeaveMessage(r.subject()))
 		return nil
-	}
-	v, ok := s.t.reg.Lookup(r.event)
-	if !ok {
-		return problem.UnknownBinding(clip(r.event))
-	}
-	for name := range r.params {
-		return problem.BadParameter(clip(name), "the binding has no parameters")
-	}
-	if r.page > 0 {
-		m, err := s.t.enc.Page(v, r.page)
+	case r.page > 0:
+		defer g.Close()
+		m, err := s.t.enc.Page(g.View(), r.page)
 		if err != nil {
 			return problem.NotLoaded(r.event)
 		}
 		s.replyLocked(m)
 		return nil
+	default:
+		return s.joinLocked(r, g)
 	}
-	return s.joinLocked(v, wire.ParseToken(r.version))
 }
 
 // clip keeps long names out of explanations.
@@ -108,39 +178,6 @@ func clip(name string) string {
 		return name[:longest] + "…"
 	}
 	return name
-}
-
-func (s *session) joinLocked(v *core.View, token string) *problem.Problem {
-	if j := s.joins[v.Name()]; j != nil {
-		if j.view == v {
-			j.again = &token
-			s.turns.add(j)
-			return nil
-		}
-		s.leaveLocked(j) // a binding of that name that was removed
-	}
-	if len(s.joins) >= s.t.cfg.MaxJoins {
-		return problem.TooMany("the connection has joined as many bindings as it may")
-	}
-	j := &join{view: v}
-	s.joins[v.Name()] = j
-	s.subscribeLocked(j, token)
-	return nil
-}
-
-func (s *session) subscribeLocked(j *join, token string) {
-	j.sub = j.view.Subscribe(core.SubscribeOptions{Version: token, Notify: func() {
-		if s.turns.addAndWake(j) {
-			s.t.wakeup.add(s)
-		}
-	}})
-	s.turns.add(j)
-}
-
-func (s *session) leaveLocked(j *join) {
-	j.left, j.batch = true, nil
-	j.sub.Close()
-	delete(s.joins, j.view.Name())
 }
 
 // pump hands the next message to the writing goroutine, unless that has one.
@@ -207,8 +244,11 @@ func (s *session) nextLocked() []byte {
 // turnLocked returns the next message of the join, or nil when there is none
 // until its subscription notifies.
 func (s *session) turnLocked(j *join) []byte {
-	if j.left {
+	if j.left || j.sub == nil {
 		return nil
+	}
+	if j.batch != nil && j.revoked() {
+		j.batch = nil // the poll says why; the client drops what it holds of the batch
 	}
 	if j.batch == nil {
 		if s.stopping {
@@ -222,13 +262,12 @@ func (s *session) turnLocked(j *join) []byte {
 		case errors.Is(err, core.ErrClosed):
 			return nil // Shutdown comes
 		case err != nil:
-			s.leaveLocked(j)
-			s.replyLocked(wire.ErrorMessage(j.view.Name(), problem.UnknownBinding(j.view.Name())))
+			s.endedLocked(j, err)
 			return nil
 		case e == nil:
 			return nil
 		}
-		j.batch, j.at = s.t.enc.Batch(j.view, e), 0
+		j.batch, j.at = s.t.enc.Batch(j.sub.View(), e), 0
 	}
 	msg := j.batch.Message(j.at).JSON
 	j.at++
@@ -237,18 +276,6 @@ func (s *session) turnLocked(j *join) []byte {
 		j.batch = nil
 	}
 	return msg
-}
-
-// startAfreshLocked begins the join anew. The version that the client named is
-// what it has only if nothing was on its way to it.
-func (s *session) startAfreshLocked(j *join) {
-	token := *j.again
-	j.again = nil
-	if token != j.sent {
-		token = ""
-	}
-	j.sub.Close()
-	s.subscribeLocked(j, token)
 }
 
 // stop has the session complete what is under way and close.
@@ -268,6 +295,7 @@ func (s *session) end() {
 
 func (s *session) endLocked() {
 	s.ended = true
+	s.cancel()
 	s.replies, s.replyLen = nil, 0
 	s.room.Signal()
 }

@@ -1,28 +1,6 @@
 package websocket
 
-import (
-	"sync"
-
-	"github.com/binderyhq/bindery/core"
-	"github.com/binderyhq/bindery/transports/internal/wire"
-)
-
-// join is a binding that a session has joined. What is not said otherwise
-// is guarded by the session's mu.
-type join struct {
-	view *core.View
-	sub  *core.Subscription
-	left bool
-
-	batch *wire.Batch // under way, nil when there is none
-	at    int         // of the next message in the batch
-	sent  string      // token of the last version sent in full
-	again *string     // start afresh from this version after the batch; nil: do not
-
-	// Guarded by turns.mu.
-	queued bool
-	next   *join
-}
+import "sync"
 
 // turns is the order in which a session's joins send: those that may have
 // something, each at most once. It has a lock of its own, since publishers come

@@ -149,15 +149,17 @@ func (t *Transport) serve(c echo.Context) error {
 	if !t.cfg.originAllowed(r) {
 		return problem.OriginRefused().Write(w, r)
 	}
-	s := newSession(t)
+	s := newSession(r.Context(), t)
+	defer s.end()
 	if p := t.admit(s); p != nil {
 		return p.Write(w, r)
 	}
 	defer t.dismiss(s)
+	defer s.reopening.Wait()
 	unhook := context.AfterFunc(t.servers.Of(r), s.stop)
 	defer unhook()
 	// An error has been answered; it is a handshake's, see newMelody.
-	_ = t.melody.HandleRequest(w, r.WithContext(&sessionContext{r.Context(), s}))
+	_ = t.melody.HandleRequest(w, r.WithContext(&sessionContext{s.ctx, s}))
 	return nil
 }
 

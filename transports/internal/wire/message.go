@@ -30,22 +30,47 @@ type Message struct {
 	JSON   []byte
 }
 
-// ErrorMessage encodes a problem with the binding of that name, or with no
-// binding in particular when the name is "".
-func ErrorMessage(binding string, p *problem.Problem) Message {
-	b := []byte{'{'}
-	if binding != "" {
-		b = append(append(append(b, `"event":`...), quote(binding)...), ',')
-	}
-	b = append(append(append(b, `"action":"error","payload":`...), p.JSON()...), '}')
-	return Message{Error, b}
+// Subject is the binding that a message is about, or the member of a family.
+type Subject struct {
+	// Binding is its name, "" for none in particular.
+	Binding string
+	// Params are the member's parameters as a JSON object on one line, nil for
+	// none. Where the client is answered they are spelled as it did.
+	Params []byte
 }
 
-// LeaveMessage confirms that the client has left the binding.
-func LeaveMessage(binding string) Message {
-	b := append([]byte(`{"event":`), quote(binding)...)
-	return Message{Leave, append(b, `,"action":"leave"}`...)}
+// SubjectOf returns the binding as a subject.
+func SubjectOf(v *core.View) Subject {
+	s := Subject{Binding: v.Name()}
+	if params := v.Params(); params != nil {
+		var err error
+		if s.Params, err = params.MarshalJSON(); err != nil { // names and values always marshal
+			panic("wire: encoding parameters: " + err.Error())
+		}
+	}
+	return s
 }
+
+// open begins a message about the subject, up to the value of its action.
+func (s Subject) open() []byte {
+	b := []byte{'{'}
+	if s.Binding != "" {
+		b = append(append(append(b, `"event":`...), quote(s.Binding)...), ',')
+	}
+	if s.Params != nil {
+		b = append(append(append(b, `"params":`...), s.Params...), ',')
+	}
+	return append(b, `"action":"`...)
+}
+
+// ErrorMessage encodes a problem with the subject.
+func ErrorMessage(s Subject, p *problem.Problem) Message {
+	b := append(append(s.open(), `error","payload":`...), p.JSON()...)
+	return Message{Error, append(b, '}')}
+}
+
+// LeaveMessage confirms that the client has left the subject.
+func LeaveMessage(s Subject) Message { return Message{Leave, append(s.open(), `leave"}`...)} }
 
 // quote returns the text as a JSON string.
 func quote(s string) []byte {
@@ -64,7 +89,7 @@ type envelope struct {
 }
 
 func newEnvelope(v *core.View, version core.Version) *envelope {
-	env := &envelope{head: append(append([]byte(`{"event":`), quote(v.Name())...), `,"action":"`...)}
+	env := &envelope{head: SubjectOf(v).open()}
 	if fields := v.OrderFields(); fields != nil {
 		list, err := json.Marshal(fields)
 		if err != nil { // strings always marshal

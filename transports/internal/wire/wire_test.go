@@ -183,16 +183,16 @@ func TestPage(t *testing.T) {
 }
 
 func TestErrorAndLeave(t *testing.T) {
-	if got := string(wire.LeaveMessage(`a"b`).JSON); got != `{"event":"a\"b","action":"leave"}` {
+	if got := string(wire.LeaveMessage(wire.Subject{Binding: `a"b`}).JSON); got != `{"event":"a\"b","action":"leave"}` {
 		t.Error(got)
 	}
 	for _, name := range []string{"", "things"} {
-		m := decode(t, [][]byte{wire.ErrorMessage(name, problem.UnknownBinding("x")).JSON})[0]
+		m := decode(t, [][]byte{wire.ErrorMessage(wire.Subject{Binding: name}, problem.UnknownBinding("x")).JSON})[0]
 		if m.Event != name || m.Action != "error" || m.Problem() != string(problem.TypeUnknownBinding) {
 			t.Errorf("%+v", m)
 		}
 	}
-	if strings.Contains(string(wire.ErrorMessage("", problem.Internal()).JSON), `"event"`) {
+	if strings.Contains(string(wire.ErrorMessage(wire.Subject{}, problem.Internal()).JSON), `"event"`) {
 		t.Error("an error about no binding bears an event")
 	}
 }

@@ -1,0 +1,115 @@
+package sse
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/transports/internal/problem"
+	"github.com/binderyhq/bindery/transports/internal/wire"
+)
+
+// feed is what a stream carries of one binding.
+type feed struct {
+	to    target
+	grant *core.Grant
+	sub   *core.Subscription // nil when the binding has ended for this client
+	token string             // of the last version sent in full
+}
+
+// open asks for leave to follow the target, and adds it to the stream.
+func (s *stream) open(ctx context.Context, to target) *problem.Problem {
+	g, p := s.ask(ctx, to)
+	if p != nil {
+		return p
+	}
+	for _, f := range s.feeds {
+		if f.grant.View().ID() == g.View().ID() {
+			g.Close()
+			return problem.BadParameter(paramEvent, "names a binding twice")
+		}
+	}
+	s.feeds = append(s.feeds, &feed{to: to, grant: g})
+	return nil
+}
+
+// ask asks for leave to follow the target. What is not for the client goes to
+// the log.
+func (s *stream) ask(ctx context.Context, to target) (*core.Grant, *problem.Problem) {
+	g, err := s.t.reg.Open(ctx, to.binding, to.args)
+	if err == nil {
+		return g, nil
+	}
+	p, told := problem.Of(to.binding, err)
+	if !told && ctx.Err() == nil {
+		s.t.reg.Logger().Error("sse: leave to follow a binding could not be asked for",
+			slog.String("binding", to.binding), slog.Any("err", err))
+	}
+	return nil, p
+}
+
+// subscribe begins the subscriptions, each at its token.
+func (s *stream) subscribe(ctx context.Context, tokens []string) {
+	for i, f := range s.feeds {
+		f.token = tokens[i]
+		f.subscribe(ctx, s.notify)
+	}
+}
+
+func (f *feed) subscribe(ctx context.Context, notify func()) {
+	f.sub = f.grant.Subscribe(ctx, core.SubscribeOptions{Version: f.token, Notify: notify})
+}
+
+// close gives back what the stream holds. It is called once, at its end.
+func (s *stream) close() {
+	for _, f := range s.feeds {
+		f.end()
+	}
+}
+
+func (f *feed) end() {
+	if f.sub != nil {
+		f.sub.Close()
+		f.sub = nil
+	}
+	f.token = ""
+	f.grant.Close()
+}
+
+// ended deals with the end of a subscription: the client is told, or it goes on
+// with what may be seen from now on, by a sync.
+func (s *stream) ended(ctx context.Context, f *feed, why error) error {
+	subject := wire.SubjectOf(f.grant.View())
+	f.end()
+	var p *problem.Problem
+	if errors.Is(why, core.ErrScopeChanged) {
+		var g *core.Grant
+		if g, p = s.ask(ctx, f.to); p == nil {
+			f.grant = g
+			f.subscribe(ctx, s.notify)
+			s.notify()
+			return nil
+		}
+	} else {
+		p, _ = problem.Of(f.to.binding, why)
+	}
+	return s.send(wire.ErrorMessage(subject, p), s.id())
+}
+
+// revoked reports whether the client may not see the rest of what is being sent.
+func (f *feed) revoked() bool {
+	err := f.sub.Err()
+	var denied *core.DeniedError
+	return errors.As(err, &denied) || errors.Is(err, core.ErrScopeChanged)
+}
+
+// allEnded reports whether all bindings have.
+func (s *stream) allEnded() bool {
+	for _, f := range s.feeds {
+		if f.sub != nil {
+			return false
+		}
+	}
+	return true
+}
