@@ -107,6 +107,9 @@ func TestNginxKeepsNothing(t *testing.T) {
 			t.Errorf("%d %q", code, header)
 		}
 		ask.Set("If-None-Match", header.Get("ETag"))
+		if code, _, _ := p.do("GET", "api/fresh", ask, ""); code != http.StatusOK {
+			t.Errorf("again: %d; docs/operations.md says otherwise", code)
+		}
 		if code, _, _ := p.do("GET", "packed/api/fresh", ask, ""); code != http.StatusNotModified {
 			t.Errorf("again, without a cache: %d", code)
 		}
