@@ -309,7 +309,7 @@ func (t *transition) settle() bool {
 		}
 	}
 	t.hidden = len(t.order) > 0 || t.from != nil && (w.bound != t.from.window.bound || w.complete != t.from.window.complete)
-	if t.sh.collated && len(t.order) > 0 {
+	if t.sh.collated && (t.from == nil || len(t.order) > 0) {
 		t.resequence()
 	}
 	return true

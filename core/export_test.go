@@ -1,0 +1,114 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// CheckHeld compares what the registry's bindings hold, margins included,
+// with what their windows and pools say, and with all rows of their tables. It
+// is called while nothing is reported, and after a Flush.
+func CheckHeld(ctx context.Context, r *Registry) error {
+	var errs []error
+	for _, f := range r.eng.running() {
+		for _, p := range f.pools {
+			errs = append(errs, p.check())
+			for v := range p.known {
+				errs = append(errs, v.checkWindow(ctx))
+			}
+			for v := range p.others {
+				errs = append(errs, v.checkWindow(ctx))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// check demands that the pool knows who holds what.
+func (p *pool) check() error {
+	if p.held == nil {
+		return nil
+	}
+	n := 0
+	var err error
+	for v := range p.known {
+		v.eachHeld(func(e *entry) {
+			n++
+			found := false
+			if h := p.held[e.key]; h != nil {
+				h.holders.each(func(o *View) { found = found || o == v })
+			}
+			if !found {
+				err = fmt.Errorf("the pool does not know that %s holds %s", v.ID(), e.key)
+			}
+		})
+	}
+	for _, h := range p.held {
+		h.holders.each(func(*View) { n-- })
+	}
+	if err == nil && n != 0 {
+		err = fmt.Errorf("the pool takes %d rows for held that are not", -n)
+	}
+	return err
+}
+
+// checkWindow demands that the binding holds the first rows of its order, down
+// to a boundary or all of them, shows as many as its limit says, and no more
+// beyond them than its margin.
+func (v *View) checkWindow(ctx context.Context) error {
+	s, sh := v.Snapshot(), v.shape.Load()
+	w := s.window
+	if w == nil {
+		return nil
+	}
+	var held []*entry
+	collect := func(_ string, e *entry) bool { held = append(held, e); return true }
+	s.ordered.Scan(collect)
+	w.ordered.Scan(collect)
+	if w.rows.Len() != w.ordered.Len() || s.rows.Len() != s.ordered.Len() {
+		return fmt.Errorf("%s: its trees differ", v.ID())
+	}
+	for i := 1; i < len(held); i++ {
+		if held[i-1].order >= held[i].order {
+			return fmt.Errorf("%s: %s is held after %s", v.ID(), held[i].key, held[i-1].key)
+		}
+	}
+	if n := len(held); s.Len() != min(n, v.limit()) || v.reach() > 0 && n > v.reach() {
+		return fmt.Errorf("%s: shows %d rows and holds %d", v.ID(), s.Len(), n)
+	}
+	if sh.collated {
+		want, err := v.read.query(ctx, Query{Filter: v.filter, Order: sh.orderBy})
+		if err != nil {
+			return err
+		}
+		if w.complete && len(want) != len(held) || len(want) < len(held) {
+			return fmt.Errorf("%s: holds %d rows of %d (complete: %v)", v.ID(), len(held), len(want), w.complete)
+		}
+		for i, e := range held {
+			if k, _ := sh.keyOf(v.read, want[i]); k != e.key {
+				return fmt.Errorf("%s: holds %s where %s belongs", v.ID(), e.key, k)
+			}
+		}
+		return nil
+	}
+	all, err := v.read.load(ctx, nil)
+	if err != nil {
+		return err
+	}
+	want := 0
+	for _, row := range all {
+		k, _ := sh.keyOf(v.read, row)
+		if !sh.holds(v.read, row) || !w.complete && sh.orderOf(v.read, row, k) > w.bound {
+			continue
+		}
+		want++
+		if !s.holds(k) {
+			return fmt.Errorf("%s: does not hold %s, which stands before its boundary", v.ID(), k)
+		}
+	}
+	if want != len(held) {
+		return fmt.Errorf("%s: holds %d rows, of which %d should be held", v.ID(), len(held), want)
+	}
+	return nil
+}
