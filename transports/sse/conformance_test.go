@@ -4,14 +4,11 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/labstack/echo/v4"
@@ -56,53 +53,14 @@ func (h *harness) Close() error {
 }
 
 func (h *harness) Connect(ctx context.Context, binding, version string) (transporttest.Client, error) {
-	life, vanish := context.WithCancel(context.Background())
-	stop := context.AfterFunc(ctx, vanish)
-	defer stop()
 	target := h.server.URL + "/events/" + url.PathEscape(binding) + "?version=" + url.QueryEscape(version)
-	req, err := http.NewRequestWithContext(life, http.MethodGet, target, nil)
-	if err != nil {
-		vanish()
-		return nil, err
-	}
-	resp, err := h.server.Client().Do(req)
-	if err != nil {
-		vanish()
-		return nil, err
-	}
-	switch resp.StatusCode {
-	case http.StatusOK:
-		return &suiteClient{body: resp.Body, lines: bufio.NewReader(resp.Body), vanish: vanish}, nil
-	case http.StatusNotFound:
-		err = transporttest.ErrRefused
-	case http.StatusServiceUnavailable:
-		err = transporttest.ErrUnavailable
-	default:
-		err = errors.New("unexpected status")
-	}
-	_ = resp.Body.Close()
-	vanish()
-	return nil, fmt.Errorf("%s: %w", resp.Status, err)
+	return transporttest.OpenStream(ctx, h.server.Client(), target, nextMessage)
 }
 
-// suiteClient reads one stream for the suite.
-type suiteClient struct {
-	body   io.ReadCloser
-	lines  *bufio.Reader
-	vanish context.CancelFunc
-	once   sync.Once
-}
-
-func (c *suiteClient) Close() {
-	c.vanish()
-	c.once.Do(func() { _ = c.body.Close() })
-}
-
-func (c *suiteClient) Next(ctx context.Context) (transporttest.Message, error) {
-	stop := context.AfterFunc(ctx, c.vanish)
-	defer stop()
+// nextMessage reads the next event that bears data.
+func nextMessage(lines *bufio.Reader) (transporttest.Message, error) {
 	for {
-		line, err := c.lines.ReadString('\n')
+		line, err := lines.ReadString('\n')
 		if err != nil {
 			return transporttest.Message{}, err
 		}
@@ -110,7 +68,7 @@ func (c *suiteClient) Next(ctx context.Context) (transporttest.Message, error) {
 		if !ok {
 			continue
 		}
-		if end, err := c.lines.ReadString('\n'); end != "\n" {
+		if end, err := lines.ReadString('\n'); end != "\n" {
 			return transporttest.Message{}, fmt.Errorf("data is followed by %q: %w", end, err)
 		}
 		var m wiretest.Message

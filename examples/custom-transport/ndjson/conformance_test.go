@@ -1,15 +1,13 @@
 package ndjson_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -58,74 +56,46 @@ func (h *harness) Close() error {
 }
 
 func (h *harness) Connect(ctx context.Context, binding, version string) (transporttest.Client, error) {
-	// The request outlives the context of connecting.
-	life, vanish := context.WithCancel(context.Background())
-	stop := context.AfterFunc(ctx, vanish)
-	defer stop()
 	target := h.server.URL + "/stream/" + url.PathEscape(binding) + "?version=" + url.QueryEscape(version)
-	req, err := http.NewRequestWithContext(life, http.MethodGet, target, nil)
-	if err != nil {
-		vanish()
-		return nil, err
-	}
-	resp, err := h.server.Client().Do(req)
-	if err != nil {
-		vanish()
-		return nil, err
-	}
-	switch resp.StatusCode {
-	case http.StatusOK:
-		return &client{body: resp.Body, lines: json.NewDecoder(resp.Body), vanish: vanish}, nil
-	case http.StatusNotFound:
-		err = transporttest.ErrRefused
-	case http.StatusServiceUnavailable:
-		err = transporttest.ErrUnavailable
-	default:
-		err = errors.New("unexpected status")
-	}
-	_ = resp.Body.Close()
-	vanish()
-	return nil, fmt.Errorf("%s: %w", resp.Status, err)
-}
-
-// client reads one stream.
-type client struct {
-	body   io.ReadCloser
-	lines  *json.Decoder
-	vanish context.CancelFunc
-	once   sync.Once
-	inside bool // a batch has begun
-}
-
-func (c *client) Close() {
-	c.vanish()
-	c.once.Do(func() { _ = c.body.Close() })
-}
-
-func (c *client) Next(ctx context.Context) (transporttest.Message, error) {
-	stop := context.AfterFunc(ctx, c.vanish)
-	defer stop()
-	var l struct {
-		Op, Version string
-		Row, Key    json.RawMessage
-	}
-	if err := c.lines.Decode(&l); err != nil {
-		return transporttest.Message{}, err
-	}
-	was := c.inside
-	c.inside = l.Op != "version"
-	switch l.Op {
-	case "sync":
-		return transporttest.Message{Action: transporttest.Sync, More: true}, nil
-	case "put":
-		return transporttest.Message{Action: transporttest.Put, Rows: []json.RawMessage{l.Row}, More: true}, nil
-	case "delete":
-		return transporttest.Message{Action: transporttest.Delete, Rows: []json.RawMessage{l.Key}, More: true}, nil
-	case "version":
-		if was {
-			return transporttest.Message{Action: transporttest.Put, Version: l.Version}, nil
+	inside := false // a batch has begun
+	return transporttest.OpenStream(ctx, h.server.Client(), target, func(body *bufio.Reader) (transporttest.Message, error) {
+		m, err := nextMessage(body)
+		if m.Action == transporttest.Current && inside {
+			m.Action = transporttest.Put // the end of a batch, without a row
 		}
-		return transporttest.Message{Action: transporttest.Current, Version: l.Version}, nil
+		inside = m.More
+		return m, err
+	})
+}
+
+// nextMessage reads a line. One that bears the version has it mean that the
+// client is current, as it does outside of a batch.
+func nextMessage(body *bufio.Reader) (transporttest.Message, error) {
+	for {
+		line, err := body.ReadBytes('\n')
+		if err != nil {
+			return transporttest.Message{}, err
+		}
+		if len(line) == 1 {
+			continue // it keeps the connection open
+		}
+		var l struct {
+			Op, Version string
+			Row, Key    json.RawMessage
+		}
+		if err := json.Unmarshal(line, &l); err != nil {
+			return transporttest.Message{}, fmt.Errorf("the line %.100q: %w", line, err)
+		}
+		switch l.Op {
+		case "sync":
+			return transporttest.Message{Action: transporttest.Sync, More: true}, nil
+		case "put":
+			return transporttest.Message{Action: transporttest.Put, Rows: []json.RawMessage{l.Row}, More: true}, nil
+		case "delete":
+			return transporttest.Message{Action: transporttest.Delete, Rows: []json.RawMessage{l.Key}, More: true}, nil
+		case "version":
+			return transporttest.Message{Action: transporttest.Current, Version: l.Version}, nil
+		}
+		return transporttest.Message{}, fmt.Errorf("a line with the op %q", l.Op)
 	}
-	return transporttest.Message{}, fmt.Errorf("a line with the op %q", l.Op)
 }
