@@ -4,10 +4,12 @@ import "sync"
 
 // announcement is what one source has announced to one feed.
 type announcement struct {
-	feed  *feed
-	by    *sourceRun
-	keys  []Key         // nil: the whole table, the keys are not known yet
-	ended chan struct{} // closed by confirm and withdraw
+	feed    *feed
+	by      *sourceRun
+	table   Table
+	related bool          // of rows that the feed's rows show
+	keys    []Key         // nil: the whole table, the keys are not known yet
+	ended   chan struct{} // closed by confirm and withdraw
 }
 
 // announced is what a source holds: the announcements to all feeds that its

@@ -60,7 +60,8 @@ type transition struct {
 	sum     digest
 	bytes   int
 	event   Event
-	hidden  bool // something changed in what the rows' encoding does not show
+	hidden  bool  // something changed in what the rows' encoding does not show
+	unseen  []Key // of rows that changed so, without a window
 	scratch *[]byte
 
 	// Of a binding with a window. Its event is made in the end, by settle.
@@ -120,7 +121,7 @@ func (t *transition) put(c *candidate) error {
 			e := *old
 			e.row = c.row
 			t.set(&e)
-			t.hidden = true
+			t.hidden, t.unseen = true, append(t.unseen, c.key)
 		}
 		return nil
 	}

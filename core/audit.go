@@ -57,16 +57,16 @@ var errBusy = errors.New("the whole table was under change at each attempt")
 // credit counts what the batch found to differ: for the source that was first
 // to report it, and as drift where nobody had reported it. It is called before
 // the transitions are published.
-func credit(moves []move, covered work) {
+func (f *feed) credit(moves []move, covered work) {
 	credited := make(map[Key]struct{})
-	each := func(rows []Row) {
+	each := func(p *pool, rows []Row) {
 		for _, r := range rows {
 			k := r.e.key
 			if _, ok := credited[k]; ok {
 				continue
 			}
 			credited[k] = struct{}{}
-			if by := covered.credited(k); by != nil {
+			if by := covered.creditedTo(p, k); by != nil {
 				by.found.Add(1)
 			}
 		}
@@ -76,23 +76,25 @@ func credit(moves []move, covered work) {
 		if m.how.forget || m.t.v.current.Load() == nil {
 			continue // all rows are new to a binding that begins
 		}
-		each(e.Created)
-		each(e.Updated)
-		each(e.Deleted)
+		p := f.poolOf(m.t.v)
+		each(p, e.Created)
+		each(p, e.Updated)
+		each(p, e.Deleted)
 		for _, a := range m.how.audits {
-			a.busy = covered.whole && e.Len() > 0 // nothing that differs is an answer
+			a.busy = covered.everything(p) && e.Len() > 0 // nothing that differs is an answer
 			a.drift = Drift{
-				Missing:   unreported(e.Created, covered),
-				Extra:     unreported(e.Deleted, covered),
-				Different: unreported(e.Updated, covered),
+				Missing:   covered.unreported(p, e.Created),
+				Extra:     covered.unreported(p, e.Deleted),
+				Different: covered.unreported(p, e.Updated),
 			}
 		}
 	}
 }
 
-func unreported(rows []Row, covered work) (keys []Key) {
+// unreported returns the keys of rows that nobody has reported.
+func (w *work) unreported(p *pool, rows []Row) (keys []Key) {
 	for _, r := range rows {
-		if _, ok := covered.keys[r.e.key]; !ok {
+		if !w.covers(p, r.e.key) {
 			keys = append(keys, r.e.key)
 		}
 	}

@@ -20,11 +20,12 @@ func (f *feed) read(ctx context.Context, w work) (moves []move, covered work, er
 		return nil, w, err
 	}
 	p := f.plan(w)
-	if len(p.reads) == 0 {
+	related := f.mustResolve(w)
+	if len(p.reads) == 0 && related == nil {
 		return nil, w, nil // nobody to read for
 	}
 	w.read = true
-	if w.calm && len(p.reads) == 1 {
+	if w.calm && len(p.reads) == 1 && related == nil {
 		// One statement sees one state by itself. It is a state that holds no
 		// part of an unread commit if nothing was announced up to its end.
 		moves, unsettled, err := f.execute(ctx, p, w, false)
@@ -35,9 +36,15 @@ func (f *feed) read(ctx context.Context, w work) (moves []move, covered work, er
 			return moves, w, err
 		}
 	}
-	snapshotter := p.reads[0].pool.read.snapshotter()
+	if related == nil {
+		related = p.reads[0].pool
+	}
+	snapshotter := related.read.snapshotter()
 	if snapshotter == nil {
-		moves, _, err := f.execute(ctx, p, w, true)
+		if err := f.resolve(ctx, &w); err != nil {
+			return nil, w, err
+		}
+		moves, _, err := f.execute(ctx, f.plan(w), w, true)
 		return moves, w, err
 	}
 	snap, release, err := guardSnapshot(ctx, snapshotter)
@@ -55,8 +62,10 @@ func (f *feed) read(ctx context.Context, w work) (moves []move, covered work, er
 	if behind {
 		extended.setWhole(nil)
 	}
-	p = f.plan(extended)
-	moves, _, err = f.execute(snap, p, extended, true)
+	if err := f.resolve(snap, &extended); err != nil {
+		return nil, w, err
+	}
+	moves, _, err = f.execute(snap, f.plan(extended), extended, true)
 	return moves, extended, err
 }
 
@@ -109,16 +118,16 @@ func (f *feed) extend(ctx context.Context, w work) (work, error) {
 	patience := max(f.eng.cfg.AnnounceWait, 4*f.wholeRead)
 	f.mu.Unlock()
 
-	late := false
+	var late []*announcement
 	if len(unknown) > 0 && !w.whole {
 		timer := time.NewTimer(patience)
 		defer timer.Stop()
 	waiting:
-		for _, a := range unknown {
+		for i, a := range unknown {
 			select {
 			case <-a.ended:
 			case <-timer.C:
-				late = true
+				late = unknown[i:]
 				break waiting
 			case <-ctx.Done():
 				return w, ctx.Err()
@@ -134,15 +143,26 @@ func (f *feed) extend(ctx context.Context, w work) (work, error) {
 	if len(unknown) > 0 && !w.whole {
 		f.stats.Waited++
 	}
-	if late {
+	if len(late) > 0 {
 		f.stats.WaitedOut++
-		ext.setWhole(nil)
+	}
+	for _, a := range late {
+		ext.announced(a, nil)
 	}
 	ext.pending.merge(f.pending)
 	for a := range f.announced {
 		if a.keys != nil {
-			ext.pending.add(a.keys, a.by)
+			ext.announced(a, a.keys)
 		}
 	}
 	return ext, nil
+}
+
+// announced adds what was announced to what is read.
+func (w *work) announced(a *announcement, keys []Key) {
+	if a.related {
+		w.addRelated(a.table, keys, a.by)
+	} else {
+		w.add(keys, a.by)
+	}
 }

@@ -72,7 +72,7 @@ func (s *Schema) sources() []Table {
 }
 
 // routes say which feeds the changes of a table concern: the table's own, and
-// those that depend on it. The engine guards them with its mutex.
+// those that depend on it or show its rows. The engine guards them with its mutex.
 type routes struct {
 	feeds  map[Table][]*feedRun
 	tables []Table // the keys of feeds, as they came
@@ -85,7 +85,10 @@ func (r *routes) add(run *feedRun, v *View) (news bool) {
 	if len(schema.Depends) > 0 {
 		run.pace.join(v.spec.minInterval)
 	}
-	for _, t := range schema.sources() {
+	for _, r := range v.relatedTables() {
+		run.relates[r.Schema.Table]++
+	}
+	for _, t := range v.tables() {
 		if run.hears[t]++; run.hears[t] > 1 {
 			continue
 		}
@@ -104,7 +107,10 @@ func (r *routes) remove(run *feedRun, v *View) (news bool) {
 	if len(schema.Depends) > 0 {
 		run.pace.leave(v.spec.minInterval)
 	}
-	for _, t := range schema.sources() {
+	for _, r := range v.relatedTables() {
+		run.relates[r.Schema.Table]--
+	}
+	for _, t := range v.tables() {
 		if run.hears[t]--; run.hears[t] > 0 {
 			continue
 		}
@@ -122,6 +128,10 @@ func (r *routes) remove(run *feedRun, v *View) (news bool) {
 // route is how a change reaches a feed.
 type route struct {
 	*feed
+	// own: the keys are those of the feed's own rows. related: they are those of
+	// rows that the feed's rows show. Both are so where rows show others of
+	// their table.
+	own, related bool
 	// derived: the feed is read in full, whatever the keys. One such read is of
 	// one state of the database, so it need not know of commits under way.
 	derived bool
@@ -134,7 +144,11 @@ func (r *routes) of(t Table) []route {
 	var out []route
 	add := func(run *feedRun) {
 		derived, interval := run.pace.now()
-		out = append(out, route{run.feed, derived, interval > 0})
+		r := route{feed: run.feed, own: true, derived: derived, lagging: interval > 0}
+		if t.Name != "" && !derived {
+			r.own, r.related = run.table == t, run.relates[t] > 0
+		}
+		out = append(out, r)
 	}
 	if t.Name != "" {
 		for _, run := range r.feeds[t] {
@@ -174,20 +188,43 @@ func (e *engine) hears(t Table) []Table {
 
 // heard returns the tables whose changes concern any feed, in the order in which
 // they came, and a channel that is closed when they change. A table that is
-// depended on, and not bound itself, has no columns and no key.
+// depended on, and neither bound itself nor shown in rows, has no columns and no
+// key.
 func (e *engine) heard() ([]Schema, <-chan struct{}) {
 	e.mu.Lock()
 	changed, tables := e.changed, slices.Clone(e.routes.tables)
 	own := make([]*feed, len(tables))
+	var relating []*feed // that show the rows of others
 	for i, t := range tables {
 		if run := e.feeds[t]; run != nil && run.hears[t] > 0 {
 			own[i] = run.feed
 		}
+		for _, run := range e.routes.feeds[t] {
+			if run.relates[t] > 0 && !slices.Contains(relating, run.feed) {
+				relating = append(relating, run.feed)
+			}
+		}
 	}
 	e.mu.Unlock()
+	related := make(map[Table]Schema)
+	for _, f := range relating {
+		f.mu.Lock()
+		declared := inOrder(f.declared)
+		f.mu.Unlock()
+		for _, v := range declared {
+			for _, r := range v.relatedTables() {
+				if _, ok := related[r.Schema.Table]; !ok {
+					related[r.Schema.Table] = r.Schema
+				}
+			}
+		}
+	}
 	schemas := make([]Schema, len(tables))
 	for i, t := range tables {
 		schemas[i].Table = t
+		if s, ok := related[t]; ok {
+			schemas[i] = s
+		}
 		if f := own[i]; f != nil {
 			if v := f.first(); v != nil {
 				schemas[i] = v.Schema()

@@ -30,9 +30,10 @@ type engine struct {
 
 type feedRun struct {
 	*feed
-	hears  map[Table]int // the tables whose changes concern it, and how many bindings say so
-	cancel context.CancelFunc
-	done   chan struct{}
+	hears   map[Table]int // the tables whose changes concern it, and how many bindings say so
+	relates map[Table]int // those of them whose rows are shown in its rows
+	cancel  context.CancelFunc
+	done    chan struct{}
 }
 
 type namedObserver struct {
@@ -61,7 +62,7 @@ func (e *engine) attach(v *View) {
 	defer e.mu.Unlock()
 	run := e.feeds[table]
 	if run == nil {
-		run = &feedRun{feed: newFeed(e, table), hears: make(map[Table]int), done: make(chan struct{})}
+		run = &feedRun{feed: newFeed(e, table), hears: make(map[Table]int), relates: make(map[Table]int), done: make(chan struct{})}
 		e.feeds[table] = run
 		e.order = append(e.order, table)
 	}
@@ -193,14 +194,15 @@ func (e *engine) watched(t Table) (ok bool, since time.Time, why error) {
 	return ok, since, why
 }
 
-// following returns the sources that follow the table's database and are
-// watching. A feed whose every read is of everything need not catch up with
+// following returns the sources that follow the table's database, see what
+// concerns the feed of table t, and are watching. A feed whose every read is of everything need not catch up with
 // any: it never reads a part of a commit.
 func (e *engine) following(t Table) []Following {
 	e.mu.Lock()
 	sources := e.sources
 	run := e.feeds[t]
 	e.mu.Unlock()
+	hears := e.hears(t)
 	if run != nil {
 		if derived, _ := run.pace.now(); derived {
 			return nil
@@ -208,7 +210,7 @@ func (e *engine) following(t Table) []Following {
 	}
 	var fs []Following
 	for _, s := range sources {
-		if s.follows == nil || !s.covers(t) {
+		if s.follows == nil || !s.coversAny(hears) {
 			continue
 		}
 		if watching, _, _ := s.state(); watching {

@@ -103,7 +103,7 @@ func (v *View) checkWindow(ctx context.Context) error {
 			continue
 		}
 		want++
-		if !s.holds(k) {
+		if s.held(k) == nil {
 			return fmt.Errorf("%s: does not hold %s, which stands before its boundary", v.ID(), k)
 		}
 	}

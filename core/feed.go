@@ -75,6 +75,9 @@ type FeedStats struct {
 	// Behind counts batches that read the whole table because a source that
 	// follows the database's log did not catch up in time.
 	Behind uint64
+	// RelatedKeys are the keys of rows of other tables, which this table's rows
+	// may show, in the reports.
+	RelatedKeys uint64
 }
 
 func newFeed(eng *engine, table Table) *feed {
@@ -122,8 +125,26 @@ func (f *feed) report(keys []Key, by *sourceRun) mark {
 	return m
 }
 
-func (f *feed) announce(keys []Key, by *sourceRun) *announcement {
-	a := &announcement{feed: f, by: by, keys: keys, ended: make(chan struct{})}
+// reportRelated is report for keys of a table whose rows are shown in this
+// feed's rows.
+func (f *feed) reportRelated(table Table, keys []Key, by *sourceRun) mark {
+	f.mu.Lock()
+	f.stats.Reports++
+	f.stats.RelatedKeys += uint64(len(keys))
+	if f.pending.addRelated(table, keys, by) {
+		f.stats.Overflows++
+	}
+	f.reported++
+	m := mark{f, f.reported}
+	f.mu.Unlock()
+	f.kick()
+	return m
+}
+
+// announce notes what is about to be committed in the table: the feed's own, or
+// one whose rows are shown (related) in its rows.
+func (f *feed) announce(table Table, related bool, keys []Key, by *sourceRun) *announcement {
+	a := &announcement{feed: f, by: by, table: table, related: related, keys: keys, ended: make(chan struct{})}
 	f.mu.Lock()
 	f.announced[a] = struct{}{}
 	f.announces++
@@ -323,6 +344,8 @@ type work struct {
 
 	following []Following
 	read      bool // something was read
+
+	resolved map[*pool]pending // what related tables add; nil until it is known
 }
 
 func (f *feed) take() work {
@@ -376,7 +399,7 @@ func (f *feed) batch(ctx context.Context) error {
 		}
 		return fmt.Errorf("core: reading table %q: %w", f.table, err)
 	}
-	credit(moves, covered)
+	f.credit(moves, covered)
 	f.publishing.Lock()
 	for _, m := range moves {
 		f.publish(m)
@@ -387,13 +410,16 @@ func (f *feed) batch(ctx context.Context) error {
 	defer f.mu.Unlock()
 	switch {
 	case !covered.read:
-	case covered.whole:
+	case covered.anyWhole():
 		f.stats.Reads++
 		f.stats.WholeReads++
 		f.wholeRead = f.now().Sub(begun)
 	default:
 		f.stats.Reads++
 		f.stats.BatchKeys += uint64(len(w.keys))
+		for _, r := range covered.resolved {
+			f.stats.BatchKeys += uint64(len(r.keys))
+		}
 	}
 	f.applied = w.seq
 	close(f.progress)
@@ -450,7 +476,6 @@ func (f *feed) prepare(ctx context.Context, w work) error {
 				return err
 			}
 			f.prepared[id] = true
-			f.checkDependencies(ctx, v)
 			f.checkDependencies(ctx, v)
 		}
 		// What the loader learned may make filters exact that were not.

@@ -15,6 +15,7 @@ type pending struct {
 	keys    map[Key]*sourceRun
 	whole   bool
 	wholeBy *sourceRun
+	related map[Table]*pending // of tables whose rows are shown; these have none
 }
 
 // add gathers keys; nil means the whole table. by is the source, nil for the
@@ -51,12 +52,39 @@ func (p *pending) setWhole(by *sourceRun) {
 	}
 }
 
-func (p *pending) empty() bool { return !p.whole && len(p.keys) == 0 }
+// addRelated gathers keys of a table whose rows are shown, as add does.
+func (p *pending) addRelated(table Table, keys []Key, by *sourceRun) (overflowed bool) {
+	return p.relatedTo(table).add(keys, by)
+}
+
+func (p *pending) relatedTo(table Table) *pending {
+	r := p.related[table]
+	if r == nil {
+		r = &pending{maxKeys: p.maxKeys}
+		if p.related == nil {
+			p.related = make(map[Table]*pending)
+		}
+		p.related[table] = r
+	}
+	return r
+}
+
+func (p *pending) empty() bool {
+	if p.whole || len(p.keys) > 0 {
+		return false
+	}
+	for _, r := range p.related {
+		if !r.empty() {
+			return false
+		}
+	}
+	return true
+}
 
 // take returns what was gathered and leaves nothing.
 func (p *pending) take() pending {
 	taken := *p
-	p.keys, p.whole, p.wholeBy = nil, false, nil
+	p.keys, p.whole, p.wholeBy, p.related = nil, false, nil, nil
 	return taken
 }
 
@@ -67,6 +95,9 @@ func (p *pending) merge(o pending) {
 	}
 	for k, by := range o.keys {
 		p.add([]Key{k}, by)
+	}
+	for table, r := range o.related {
+		p.relatedTo(table).merge(*r)
 	}
 }
 

@@ -16,13 +16,11 @@ type plannedRead struct {
 	full  []*View // for these the rows are all there are
 	keyed bool    // the rows of the batch's keys are for whom they concern
 	asked *View   // for this one, the rows are those of the batch's keys that it holds
+	keys  []Key   // the batch's keys, where there is somebody whom they are for
 }
 
 // plan is how a batch is read.
-type plan struct {
-	reads []plannedRead
-	keys  []Key
-}
+type plan struct{ reads []plannedRead }
 
 // plan decides which statements answer the work: for each loader one for all
 // bindings whose membership is decided row by row in memory, and one for each
@@ -30,9 +28,6 @@ type plan struct {
 // the rows of the batch's keys.
 func (f *feed) plan(w work) plan {
 	var p plan
-	if !w.whole {
-		p.keys = w.sorted()
-	}
 	full := make(map[*pool]map[*View]struct{})
 	add := func(pl *pool, v *View) {
 		if full[pl] == nil {
@@ -44,17 +39,18 @@ func (f *feed) plan(w work) plan {
 		add(f.poolOf(v), v)
 	}
 	for _, pl := range f.pools {
+		keys, whole := w.forPool(pl)
 		for v := range pl.others {
-			if w.whole || len(p.keys) > 0 && v.spec.limit > 0 {
+			if whole || len(keys) > 0 && v.spec.limit > 0 {
 				add(pl, v)
 			}
 		}
-		if w.whole {
+		if whole {
 			for v := range pl.known {
 				add(pl, v)
 			}
 		}
-		p.readPool(pl, full[pl])
+		p.readPool(pl, full[pl], keys)
 	}
 	return p
 }
@@ -71,14 +67,14 @@ func (f *feed) planFull(views []*View) plan {
 	}
 	var p plan
 	for _, pl := range f.pools {
-		p.readPool(pl, full[pl])
+		p.readPool(pl, full[pl], nil)
 	}
 	return p
 }
 
 // readPool plans the reads of one pool. full are the bindings to be read in
-// full.
-func (p *plan) readPool(pl *pool, full map[*View]struct{}) {
+// full, keys those of the batch.
+func (p *plan) readPool(pl *pool, full map[*View]struct{}, keys []Key) {
 	byFilter := make([]*View, 0, len(full))
 	var windows, alone []*View
 	for _, v := range inOrder(full) {
@@ -104,23 +100,23 @@ func (p *plan) readPool(pl *pool, full map[*View]struct{}) {
 		}
 		p.reads = append(p.reads, plannedRead{pool: pl, query: q, full: []*View{v}})
 	}
-	keyed := len(p.keys) > 0 && len(pl.known) > 0
+	keyed := len(keys) > 0 && len(pl.known) > 0
 	for _, r := range fullReads(pl, byFilter) {
 		if r.plain && keyed { // it reads everything: the others need no read of their own
-			r.keyed, keyed = true, false
+			r.keyed, r.keys, keyed = true, keys, false
 		}
 		p.reads = append(p.reads, r)
 	}
 	if keyed {
-		p.reads = append(p.reads, plannedRead{pool: pl, query: Query{Keys: p.keys}, plain: true, keyed: true})
+		p.reads = append(p.reads, plannedRead{pool: pl, query: Query{Keys: keys}, plain: true, keyed: true, keys: keys})
 	}
-	if len(p.keys) == 0 {
+	if len(keys) == 0 {
 		return
 	}
 	for _, v := range inOrder(pl.others) {
 		if _, ok := full[v]; !ok {
-			q := Query{Filter: v.filter, Where: v.spec.where, Keys: p.keys}
-			p.reads = append(p.reads, plannedRead{pool: pl, query: q, asked: v})
+			q := Query{Filter: v.filter, Where: v.spec.where, Keys: keys}
+			p.reads = append(p.reads, plannedRead{pool: pl, query: q, asked: v, keys: keys})
 		}
 	}
 }

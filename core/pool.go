@@ -24,6 +24,8 @@ type pool struct {
 	// row; others those that are read anew with every batch.
 	known, others map[*View]struct{}
 
+	shown *shown // of known and others; nil when rows show no others
+
 	index *index.Index[*View] // of known; nil while there are few
 	held  map[Key]*heldRow    // by bindings of known; nil while there are few
 }
@@ -40,11 +42,14 @@ type heldRow struct {
 }
 
 func newPool(r reader) *pool {
-	return &pool{read: r, known: make(map[*View]struct{}), others: make(map[*View]struct{})}
+	return &pool{read: r, known: make(map[*View]struct{}), others: make(map[*View]struct{}), shown: newShown(r)}
 }
 
 // enter takes up a binding that has just loaded.
 func (p *pool) enter(v *View) {
+	if p.shown != nil {
+		v.eachHeld(p.shown.hold)
+	}
 	if !v.byRow() {
 		p.others[v] = struct{}{}
 		return
@@ -69,6 +74,9 @@ func (p *pool) track(v *View) {
 
 // leave forgets a binding.
 func (p *pool) leave(v *View) {
+	if p.shown != nil && p.has(v) {
+		v.eachHeld(p.shown.release)
+	}
 	delete(p.others, v)
 	if _, ok := p.known[v]; !ok {
 		return
@@ -132,8 +140,20 @@ func (p *pool) concerned(key Key, row any, visit func(*View)) {
 	}
 }
 
+// has reports whether the binding was taken up.
+func (p *pool) has(v *View) bool {
+	if _, ok := p.known[v]; ok {
+		return true
+	}
+	_, ok := p.others[v]
+	return ok
+}
+
 // moved takes note of a transition from the snapshot that was published.
 func (p *pool) moved(from *Snapshot, t *transition, forgot bool) {
+	if p.shown != nil && p.has(t.v) {
+		p.shown.moved(from, t, forgot)
+	}
 	if _, ok := p.known[t.v]; !ok || p.held == nil {
 		return
 	}

@@ -23,7 +23,8 @@ type reader interface {
 	encode(row any) ([]byte, error)
 	prepare(ctx context.Context) error
 	snapshotter() Snapshotter
-	writer() writer // nil when the loader does not write
+	writer() writer     // nil when the loader does not write
+	relating() relating // nil when rows show no others
 	// typeName names T, for version tokens and errors.
 	typeName() string
 	// rowType is T.
@@ -77,6 +78,13 @@ func (r *typedReader[T]) prepare(ctx context.Context) error {
 func (r *typedReader[T]) snapshotter() Snapshotter {
 	s, _ := r.Loader.(Snapshotter)
 	return s
+}
+
+func (r *typedReader[T]) relating() relating {
+	if rel, ok := r.Loader.(Relating[T]); ok {
+		return typedRelating[T]{rel}
+	}
+	return nil
 }
 
 func (r *typedReader[T]) writer() writer {

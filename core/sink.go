@@ -33,9 +33,14 @@ func (s *sink) report(changes []Change) receipt {
 			if c.Table.Name == "" {
 				keys = nil // keys of every table are keys of none
 			}
-			m := to.report(keys, s.run)
-			if !to.lagging {
-				r = append(r, m)
+			if to.own {
+				m := to.report(keys, s.run)
+				if !to.lagging {
+					r = append(r, m)
+				}
+			}
+			if to.related {
+				r = append(r, to.reportRelated(c.Table, keys, s.run))
 			}
 		}
 	}
@@ -54,7 +59,12 @@ func (s *sink) Announce(changes ...Change) Announcement {
 			if c.Table.Name == "" {
 				keys = nil
 			}
-			a.parts = append(a.parts, to.announce(keys, s.run))
+			if to.own {
+				a.parts = append(a.parts, to.announce(to.table, false, keys, s.run))
+			}
+			if to.related {
+				a.parts = append(a.parts, to.announce(c.Table, true, keys, s.run))
+			}
 		}
 	}
 	return a

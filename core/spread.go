@@ -14,7 +14,6 @@ import (
 // concern, and gathers the transitions that these make of them.
 type spread struct {
 	w     work
-	keys  []Key
 	full  map[*View]struct{} // to be read in full
 	now   time.Time
 	moves map[*View]*transition
@@ -26,7 +25,7 @@ type spread struct {
 // after all, as their windows show, are returned as unsettled, or else
 // read too, when refill is set.
 func (f *feed) execute(ctx context.Context, p plan, w work, refill bool) (moves []move, unsettled []*View, err error) {
-	s := &spread{w: w, keys: p.keys, full: make(map[*View]struct{}), now: f.now(), moves: make(map[*View]*transition)}
+	s := &spread{w: w, full: make(map[*View]struct{}), now: f.now(), moves: make(map[*View]*transition)}
 	if err := s.run(ctx, p); err != nil {
 		return nil, nil, err
 	}
@@ -131,7 +130,7 @@ func (s *spread) give(r plannedRead, found []candidate) error {
 	for i := range found {
 		byKey[found[i].key] = &found[i]
 	}
-	for _, key := range s.keys {
+	for _, key := range r.keys {
 		c := byKey[key]
 		var row any
 		if c != nil {

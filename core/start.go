@@ -43,6 +43,9 @@ func (r *Registry) checkBindings(views []*View) (errs []error) {
 			v.shape.Store(sh)
 		}
 	}
+	for _, v := range views {
+		errs = append(errs, r.checkRelated(v, views)...)
+	}
 	return errs
 }
 
@@ -71,8 +74,7 @@ func (r *Registry) checkSource(s placed[Source]) (errs []error) {
 	}
 	for _, t := range n.Tables() {
 		bound := slices.ContainsFunc(r.views, func(v *View) bool {
-			schema := v.Schema()
-			return slices.ContainsFunc(schema.sources(), func(b Table) bool {
+			return slices.ContainsFunc(v.tables(), func(b Table) bool {
 				return b.Name == t.Name && b.Database == t.Database && (t.Schema == "" || t.Schema == b.Schema)
 			})
 		})
@@ -255,12 +257,15 @@ func (r *Registry) warnUnguarded(views []*View) {
 func (r *Registry) warnUnwatched(views []*View) {
 	for _, v := range views {
 		schema := v.Schema()
-		for _, table := range schema.sources() {
+		for _, table := range v.tables() {
 			if slices.ContainsFunc(r.eng.sources, func(s *sourceRun) bool { return s.covers(table) }) {
 				continue
 			}
 			what := "core: no source watches the binding's table: it changes only by Resync"
-			if len(schema.Depends) > 0 {
+			switch {
+			case len(schema.Depends) == 0 && table != schema.Table:
+				what = "core: no source watches a table whose rows the binding shows: its changes are not noticed"
+			case len(schema.Depends) > 0:
 				what = "core: no source watches a table that the binding depends on: its changes are not noticed"
 			}
 			r.eng.log.Warn(what, slog.String("binding", v.name), slog.String("table", table.String()))

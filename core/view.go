@@ -74,6 +74,7 @@ type layout struct {
 	enc      encoder     // what clients see of a row
 	hidden   []Column    // that Columns leaves out, as they were before; in schema their JSON is ""
 	params   []parameter // of a family, in order of name
+	related  []Related   // whose rows the rows show
 }
 
 type orderColumn struct {
@@ -281,6 +282,9 @@ func (v *View) check() (*shape, []error) {
 		return nil, append(errs, err)
 	}
 	sh := &shape{layout: &layout{schema: schema}}
+	if r := v.read.relating(); r != nil {
+		sh.related = r.related()
+	}
 	for _, k := range schema.Key {
 		sh.key = append(sh.key, schema.Column(k))
 	}
@@ -494,6 +498,9 @@ func (sh *shape) setFingerprint(v *View) {
 	}
 	if sh.enc.names != "" {
 		parts = append(parts, "columns:"+sh.enc.names)
+	}
+	for _, r := range sh.related {
+		parts = append(parts, "related:"+r.Schema.Table.Schema, r.Schema.Table.Name)
 	}
 	for _, o := range sh.orderBy {
 		part := o.String() + "/" + strconv.Itoa(int(o.Nulls))

@@ -64,23 +64,20 @@ func (s *Snapshot) eachHeld(visit func(*entry)) {
 	}
 }
 
-// holds reports whether the snapshot shows the row or has it in its margin.
-func (s *Snapshot) holds(key Key) bool {
-	if _, ok := s.rows.Get(string(key)); ok {
-		return true
+// held returns the row that the snapshot shows or has in its margin, or nil.
+func (s *Snapshot) held(key Key) *entry {
+	if e, ok := s.rows.Get(string(key)); ok || s.window == nil {
+		return e
 	}
-	if s.window == nil {
-		return false
-	}
-	_, ok := s.window.rows.Get(string(key))
-	return ok
+	e, _ := s.window.rows.Get(string(key))
+	return e
 }
 
 // untouched reports that the binding neither holds the row of that key nor
 // takes up the row that was read (nil: it has none for the binding).
 func (v *View) untouched(key Key, c *candidate) bool {
 	s := v.current.Load()
-	if s.holds(key) {
+	if s.held(key) != nil {
 		return false
 	}
 	if c == nil {

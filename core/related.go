@@ -1,0 +1,359 @@
+package core
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// relating is a Relating loader without its type. Rows are *T.
+type relating interface {
+	related() []Related
+	shows(row any, related int) []Key
+	owners(ctx context.Context, related int, keys []Key, limit int) ([]Key, error)
+}
+
+type typedRelating[T any] struct{ r Relating[T] }
+
+func (t typedRelating[T]) related() []Related { return t.r.Related() }
+
+func (t typedRelating[T]) shows(row any, related int) []Key { return t.r.Shows(row.(*T), related) }
+
+func (t typedRelating[T]) owners(ctx context.Context, related int, keys []Key, limit int) ([]Key, error) {
+	return guard("Owners", func() ([]Key, error) { return t.r.Owners(ctx, related, keys, limit) })
+}
+
+// relatedTables describes the tables whose rows the binding's rows show.
+func (v *View) relatedTables() []Related {
+	if sh := v.shape.Load(); sh != nil {
+		return sh.related
+	}
+	return nil
+}
+
+// tables returns the tables whose changes concern the binding, each once.
+func (v *View) tables() []Table {
+	schema := v.Schema()
+	tables := slices.Clone(schema.sources())
+	for _, r := range v.relatedTables() {
+		if !slices.Contains(tables, r.Schema.Table) {
+			tables = append(tables, r.Schema.Table)
+		}
+	}
+	return tables
+}
+
+// checkRelated returns what is wrong with the related tables of a binding. All
+// who read a table must agree on its key: it is what reports name rows by. The
+// caller holds r.mu.
+func (r *Registry) checkRelated(v *View, added []*View) (errs []error) {
+	for _, rel := range v.relatedTables() {
+		if err := rel.Schema.check(); err != nil {
+			errs = append(errs, fmt.Errorf("core: %s: related rows: %w", v.describe(), err))
+			continue
+		}
+		for _, o := range slices.Concat(r.views, added) {
+			if s := o.Schema(); s.Table == rel.Schema.Table && !slices.Equal(s.Key, rel.Schema.Key) {
+				errs = append(errs, fmt.Errorf("core: %s shows rows of table %q by the key %q, but %s has them by the key %q: give the table one key",
+					v.describe(), s.Table, rel.Schema.Key, o.describe(), s.Key))
+				break
+			}
+		}
+	}
+	return errs
+}
+
+// adopt returns the key in the kinds of this schema's columns: who reported it
+// may know the table by another model. It reports false for what is no key of
+// the table.
+func (s *Schema) adopt(k Key) (Key, bool) {
+	vals, err := k.Values()
+	if err != nil {
+		return "", false
+	}
+	parts := make([]any, len(vals))
+	for i, v := range vals {
+		parts[i] = v
+	}
+	adopted, err := s.MakeKey(parts...)
+	return adopted, err == nil
+}
+
+// shown knows which rows of a pool show which rows of related tables.
+type shown struct {
+	read   relating
+	tables []Related
+	owners []map[Key]*owners // by related table
+}
+
+// owners counts, for the rows that show one, the bindings that hold them. Most
+// of the time there is one such row.
+type owners struct {
+	one  Key
+	n    int // bindings that hold one
+	more map[Key]int
+}
+
+func newShown(r reader) *shown {
+	read := r.relating()
+	if read == nil {
+		return nil
+	}
+	s := &shown{read: read, tables: read.related()}
+	if len(s.tables) == 0 {
+		return nil
+	}
+	s.owners = make([]map[Key]*owners, len(s.tables))
+	for i := range s.owners {
+		s.owners[i] = make(map[Key]*owners)
+	}
+	return s
+}
+
+// hold notes that one more binding holds the row, release that one less does.
+func (s *shown) hold(e *entry) { s.each(e, (*owners).add) }
+
+func (s *shown) release(e *entry) { s.each(e, (*owners).remove) }
+
+// moved takes note of a transition from the snapshot that was published.
+func (s *shown) moved(from *Snapshot, t *transition, forgot bool) {
+	if forgot {
+		from.eachHeld(s.release)
+		t.v.eachHeld(s.hold)
+		return
+	}
+	exchange := func(key Key) {
+		if e := from.held(key); e != nil {
+			s.release(e)
+		}
+		if e := t.held(key); e != nil {
+			s.hold(e)
+		}
+	}
+	if t.window != nil {
+		for _, key := range t.order {
+			exchange(key)
+		}
+		return
+	}
+	for _, rows := range [][]Row{t.event.Created, t.event.Updated, t.event.Deleted} {
+		for _, r := range rows {
+			exchange(r.e.key)
+		}
+	}
+	for _, key := range t.unseen {
+		exchange(key)
+	}
+}
+
+func (s *shown) each(e *entry, do func(o *owners, main Key)) {
+	for i := range s.tables {
+		if s.tables[i].Opaque {
+			continue
+		}
+		for _, key := range s.read.shows(e.row, i) {
+			o := s.owners[i][key]
+			if o == nil {
+				o = &owners{}
+				s.owners[i][key] = o
+			}
+			if do(o, e.key); o.n == 0 && len(o.more) == 0 {
+				delete(s.owners[i], key)
+			}
+		}
+	}
+}
+
+func (o *owners) add(main Key) {
+	switch {
+	case o.n == 0 && o.more[main] == 0:
+		o.one, o.n = main, 1
+	case o.n > 0 && o.one == main:
+		o.n++
+	default:
+		if o.more == nil {
+			o.more = make(map[Key]int)
+		}
+		o.more[main]++
+	}
+}
+
+func (o *owners) remove(main Key) {
+	if o.n > 0 && o.one == main {
+		o.n--
+		return
+	}
+	if o.more[main]--; o.more[main] <= 0 {
+		delete(o.more, main)
+	}
+}
+
+// of adds the rows that show the one with the key.
+func (s *shown) of(table int, key Key, add func(main Key)) {
+	o := s.owners[table][key]
+	if o == nil {
+		return
+	}
+	if o.n > 0 {
+		add(o.one)
+	}
+	for main := range o.more {
+		add(main)
+	}
+}
+
+// concerns reports whether the pool's rows may show some of what has changed in
+// related tables.
+func (p *pool) concerns(changed map[Table]*pending) bool {
+	if p.shown == nil || len(p.known)+len(p.others) == 0 {
+		return false
+	}
+	return slices.ContainsFunc(p.shown.tables, func(r Related) bool {
+		c := changed[r.Schema.Table]
+		return c != nil && !c.empty()
+	})
+}
+
+// resolve returns what the pool must read because rows of related tables may
+// have changed: the rows that showed them when they were read, and those
+// that show them in the snapshot which ctx carries. Where these are more than
+// the bound it is everything.
+func (p *pool) resolve(ctx context.Context, changed map[Table]*pending, maxKeys int) (pending, error) {
+	found := pending{maxKeys: maxKeys}
+	if !p.concerns(changed) {
+		return found, nil
+	}
+	for i := range p.shown.tables {
+		r := &p.shown.tables[i]
+		c := changed[r.Schema.Table]
+		switch {
+		case c == nil || c.empty():
+			continue
+		case c.whole:
+			found.setWhole(c.wholeBy)
+		case r.Opaque:
+			found.setWhole(c.onlySource())
+		}
+		if found.whole {
+			return found, nil
+		}
+		if err := p.resolveTable(ctx, i, c, &found); err != nil {
+			return found, fmt.Errorf("finding the rows that show those of table %q: %w", r.Schema.Table, err)
+		}
+	}
+	return found, nil
+}
+
+func (p *pool) resolveTable(ctx context.Context, table int, changed *pending, found *pending) error {
+	keys := make([]Key, 0, len(changed.keys))
+	for _, k := range changed.sorted() {
+		by := changed.keys[k]
+		k, ok := p.shown.tables[table].Schema.adopt(k)
+		if !ok {
+			continue
+		}
+		keys = append(keys, k)
+		p.shown.of(table, k, func(main Key) { found.add([]Key{main}, by) })
+	}
+	if found.whole || len(keys) == 0 {
+		return nil
+	}
+	now, err := p.shown.read.owners(ctx, table, keys, found.maxKeys)
+	if err != nil {
+		return err
+	}
+	found.add(now, changed.onlySource())
+	return nil
+}
+
+// onlySource returns the source that reported all keys, nil when several did.
+func (p *pending) onlySource() *sourceRun {
+	var only *sourceRun
+	first := true
+	for _, by := range p.keys {
+		if !first && by != only {
+			return nil
+		}
+		only, first = by, false
+	}
+	return only
+}
+
+// resolve has every pool find the rows that it must read because of what has
+// changed in related tables.
+func (f *feed) resolve(ctx context.Context, w *work) error {
+	w.resolved = make(map[*pool]pending)
+	for _, p := range f.pools {
+		if !p.concerns(w.related) {
+			continue
+		}
+		found, err := p.resolve(ctx, w.related, f.eng.cfg.MaxBatchKeys)
+		if err != nil {
+			return err
+		}
+		w.resolved[p] = found
+	}
+	return nil
+}
+
+// mustResolve returns a pool whose rows may show some of what has changed in
+// related tables, nil if there is none. A whole read finds them by itself.
+func (f *feed) mustResolve(w work) *pool {
+	if w.whole {
+		return nil
+	}
+	for _, p := range f.pools {
+		if p.concerns(w.related) {
+			return p
+		}
+	}
+	return nil
+}
+
+// forPool returns what the batch reads for the pool: keys in order, or everything.
+func (w *work) forPool(p *pool) (keys []Key, whole bool) {
+	r := w.resolved[p]
+	switch {
+	case w.whole || r.whole:
+		return nil, true
+	case len(r.keys) == 0:
+		return w.sorted(), false
+	}
+	all := maps.Clone(r.keys)
+	for k := range w.keys {
+		all[k] = nil
+	}
+	return slices.SortedFunc(maps.Keys(all), cmp.Compare[Key]), false
+}
+
+// everything reports whether all rows of the pool are read.
+func (w *work) everything(p *pool) bool { return w.whole || w.resolved[p].whole }
+
+// anyWhole reports whether all rows of some pool are read.
+func (w *work) anyWhole() bool {
+	whole := w.whole
+	for _, r := range w.resolved {
+		whole = whole || r.whole
+	}
+	return whole
+}
+
+// covers reports whether the key was reported, or found to show what was.
+func (w *work) covers(p *pool, k Key) bool {
+	if _, ok := w.keys[k]; ok {
+		return true
+	}
+	_, ok := w.resolved[p].keys[k]
+	return ok
+}
+
+// creditedTo returns the source that was the first to report what changed the row.
+func (w *work) creditedTo(p *pool, k Key) *sourceRun {
+	if by := w.credited(k); by != nil {
+		return by
+	}
+	r := w.resolved[p]
+	return r.credited(k)
+}
