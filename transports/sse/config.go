@@ -1,6 +1,7 @@
 package sse
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -50,24 +51,14 @@ type Config struct {
 
 // WithDefaults returns a copy in which every zero field has its default.
 func (c Config) WithDefaults() Config {
-	setDuration := func(d *time.Duration, fallback time.Duration) {
-		if *d == 0 {
-			*d = fallback
-		}
-	}
-	setDuration(&c.Heartbeat, 15*time.Second)
-	setDuration(&c.Retry, 2*time.Second)
-	setDuration(&c.WriteTimeout, 10*time.Second)
-	setDuration(&c.DrainTimeout, 2*time.Second)
-	setInt := func(n *int, fallback int) {
-		if *n == 0 {
-			*n = fallback
-		}
-	}
-	setInt(&c.MaxStreams, 10_000)
-	setInt(&c.MaxBindings, 64)
-	setInt(&c.PageRows, wire.DefaultRows)
-	setInt(&c.MessageBytes, wire.DefaultBytes)
+	c.Heartbeat = cmp.Or(c.Heartbeat, 15*time.Second)
+	c.Retry = cmp.Or(c.Retry, 2*time.Second)
+	c.WriteTimeout = cmp.Or(c.WriteTimeout, 10*time.Second)
+	c.DrainTimeout = cmp.Or(c.DrainTimeout, 2*time.Second)
+	c.MaxStreams = cmp.Or(c.MaxStreams, 10_000)
+	c.MaxBindings = cmp.Or(c.MaxBindings, 64)
+	c.PageRows = cmp.Or(c.PageRows, wire.DefaultRows)
+	c.MessageBytes = cmp.Or(c.MessageBytes, wire.DefaultBytes)
 	return c
 }
 

@@ -102,7 +102,7 @@ func (t *Transport) serve(c echo.Context, targets []target, position string) err
 	if p := t.admit(s); p != nil {
 		return refuse(c, p)
 	}
-	defer t.dismiss(s)
+	defer t.streams.Leave(s)
 	s.subscribe(c.Request().Context(), parseID(position, len(targets)))
 	return s.run(c.Request().Context())
 }

@@ -7,9 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -30,12 +28,8 @@ type Transport struct {
 	prefix  atomic.Value   // string: the path in front of a binding's name
 	servers ending.Servers
 
-	mu      sync.Mutex // guards what follows
-	streams map[*stream]struct{}
-	closed  bool
-	idle    chan struct{} // closed when closed is set and no stream is open
-
-	refused, stuck atomic.Uint64
+	streams *ending.Open[*stream]
+	stuck   atomic.Uint64
 }
 
 var (
@@ -47,12 +41,13 @@ var (
 // configuration may be given. What is wrong with it is reported by
 // [core.Registry.Start].
 func New(group *echo.Group, cfg ...Config) *Transport {
-	t := &Transport{group: group, streams: make(map[*stream]struct{}), idle: make(chan struct{})}
+	t := &Transport{group: group}
 	if len(cfg) > 0 {
 		t.cfg = cfg[0]
 	}
 	t.cfg = t.cfg.WithDefaults()
 	t.enc = wire.NewEncoder(t.cfg.limits())
+	t.streams = ending.NewOpen[*stream](t.cfg.MaxStreams)
 	t.prefix.Store("")
 	return t
 }
@@ -96,34 +91,12 @@ func (t *Transport) MonitorURL(binding string) string {
 // end, see the package's documentation. It returns when
 // none is left, or with the context's error when that ends first.
 func (t *Transport) Shutdown(ctx context.Context) error {
-	t.mu.Lock()
-	if !t.closed {
-		t.closed = true
-		if len(t.streams) == 0 {
-			close(t.idle)
-		}
+	t.streams.Close(nil)
+	// Whoever is left after a while does not read. Their writes fail at once.
+	if err := t.streams.Drain(ctx, t.cfg.DrainTimeout, (*stream).cut); err != nil {
+		return fmt.Errorf("sse: waiting for streams to end: %w", err)
 	}
-	t.mu.Unlock()
-	drain := time.NewTimer(t.cfg.DrainTimeout)
-	defer drain.Stop()
-	select {
-	case <-t.idle:
-		return nil
-	case <-drain.C:
-	case <-ctx.Done():
-	}
-	// Whoever is left does not read. Their writes fail at once now.
-	t.mu.Lock()
-	for s := range t.streams {
-		s.cut()
-	}
-	t.mu.Unlock()
-	select {
-	case <-t.idle:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("sse: waiting for streams to end: %w", ctx.Err())
-	}
+	return nil
 }
 
 // Stats counts streams since the program started.
@@ -138,32 +111,20 @@ type Stats struct {
 
 // Stats returns the counters. It may be called at any time.
 func (t *Transport) Stats() Stats {
-	t.mu.Lock()
-	open := len(t.streams)
-	t.mu.Unlock()
-	return Stats{Open: open, Refused: t.refused.Load(), Stuck: t.stuck.Load()}
+	return Stats{Open: t.streams.Len(), Refused: t.streams.Refused(), Stuck: t.stuck.Load()}
 }
 
-// admit enters the stream, or says why not.
+// admit enters the stream, which is to leave, or says why not.
 func (t *Transport) admit(s *stream) *problem.Problem {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	err := t.streams.Enter(s)
 	switch {
-	case t.closed || t.reg.Stopping().Err() != nil:
-		return problem.ShuttingDown()
-	case t.cfg.MaxStreams >= 0 && len(t.streams) >= t.cfg.MaxStreams:
-		t.refused.Add(1)
+	case errors.Is(err, ending.ErrFull):
 		return problem.Unavailable("too many event streams are open")
+	case err != nil:
+		return problem.ShuttingDown()
+	case t.reg.Stopping().Err() != nil:
+		t.streams.Leave(s)
+		return problem.ShuttingDown()
 	}
-	t.streams[s] = struct{}{}
 	return nil
-}
-
-func (t *Transport) dismiss(s *stream) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.streams, s)
-	if t.closed && len(t.streams) == 0 {
-		close(t.idle)
-	}
 }

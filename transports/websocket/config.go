@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -66,28 +67,16 @@ type Config struct {
 
 // WithDefaults returns a copy in which every zero field has its default.
 func (c Config) WithDefaults() Config {
-	setDuration := func(d *time.Duration, fallback time.Duration) {
-		if *d == 0 {
-			*d = fallback
-		}
-	}
-	setDuration(&c.HandshakeTimeout, 10*time.Second)
-	setDuration(&c.WriteTimeout, 10*time.Second)
-	setDuration(&c.PingInterval, 25*time.Second)
-	setDuration(&c.LoadWait, 5*time.Second)
-	setDuration(&c.DrainTimeout, 2*time.Second)
-	setInt := func(n *int, fallback int) {
-		if *n == 0 {
-			*n = fallback
-		}
-	}
-	setInt(&c.MaxConnections, 10_000)
-	setInt(&c.MaxJoins, 256)
-	setInt(&c.PageRows, wire.DefaultRows)
-	setInt(&c.MessageBytes, wire.DefaultBytes)
-	if c.MaxRequestBytes == 0 {
-		c.MaxRequestBytes = 64 << 10
-	}
+	c.HandshakeTimeout = cmp.Or(c.HandshakeTimeout, 10*time.Second)
+	c.WriteTimeout = cmp.Or(c.WriteTimeout, 10*time.Second)
+	c.PingInterval = cmp.Or(c.PingInterval, 25*time.Second)
+	c.LoadWait = cmp.Or(c.LoadWait, 5*time.Second)
+	c.DrainTimeout = cmp.Or(c.DrainTimeout, 2*time.Second)
+	c.MaxConnections = cmp.Or(c.MaxConnections, 10_000)
+	c.MaxJoins = cmp.Or(c.MaxJoins, 256)
+	c.PageRows = cmp.Or(c.PageRows, wire.DefaultRows)
+	c.MessageBytes = cmp.Or(c.MessageBytes, wire.DefaultBytes)
+	c.MaxRequestBytes = cmp.Or(c.MaxRequestBytes, 64<<10)
 	return c
 }
 

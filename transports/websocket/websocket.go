@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	gorilla "github.com/gorilla/websocket"
 	"github.com/labstack/echo/v4"
@@ -30,14 +28,9 @@ type Transport struct {
 	wakeup wakeup
 	reg    *core.Registry // from Mount on
 
-	servers ending.Servers
-
-	mu       sync.Mutex // guards what follows
-	sessions map[*session]struct{}
-	closed   bool
-	idle     chan struct{} // closed when closed is set and no session is left
-
-	refused, stuck, held atomic.Uint64
+	servers     ending.Servers
+	sessions    *ending.Open[*session]
+	stuck, held atomic.Uint64
 }
 
 var _ core.Transport = (*Transport)(nil)
@@ -46,12 +39,13 @@ var _ core.Transport = (*Transport)(nil)
 // one configuration may be given. What is wrong with it is reported by
 // [core.Registry.Start].
 func New(group *echo.Group, cfg ...Config) *Transport {
-	t := &Transport{group: group, sessions: make(map[*session]struct{}), idle: make(chan struct{})}
+	t := &Transport{group: group}
 	if len(cfg) > 0 {
 		t.cfg = cfg[0]
 	}
 	t.cfg = t.cfg.WithDefaults()
 	t.enc = wire.NewEncoder(t.cfg.limits())
+	t.sessions = ending.NewOpen[*session](t.cfg.MaxConnections)
 	t.wakeup.max = runtime.GOMAXPROCS(0)
 	return t
 }
@@ -76,45 +70,12 @@ func (t *Transport) Mount(reg *core.Registry) error {
 // Shutdown closes the connections, see the package's documentation. It returns
 // when none is left, or with the context's error when that ends first.
 func (t *Transport) Shutdown(ctx context.Context) error {
-	t.mu.Lock()
-	if !t.closed {
-		t.closed = true
-		if len(t.sessions) == 0 {
-			close(t.idle)
-		}
-	}
-	t.mu.Unlock()
-	for _, s := range t.open() {
-		s.stop()
-	}
-	drain := time.NewTimer(t.cfg.DrainTimeout)
-	defer drain.Stop()
-	select {
-	case <-t.idle:
-	case <-drain.C:
-	case <-ctx.Done():
-	}
-	for _, s := range t.open() {
-		s.cut()
-	}
-	select {
-	case <-t.idle:
-	case <-ctx.Done():
-		return fmt.Errorf("websocket: waiting for connections to end: %w", ctx.Err())
+	t.sessions.Close((*session).stop)
+	if err := t.sessions.Drain(ctx, t.cfg.DrainTimeout, (*session).cut); err != nil {
+		return fmt.Errorf("websocket: waiting for connections to end: %w", err)
 	}
 	t.wakeup.stop()
 	return nil
-}
-
-// open returns the sessions that there are.
-func (t *Transport) open() []*session {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	list := make([]*session, 0, len(t.sessions))
-	for s := range t.sessions {
-		list = append(list, s)
-	}
-	return list
 }
 
 // Stats counts connections since the program started.
@@ -132,10 +93,7 @@ type Stats struct {
 
 // Stats returns the counters. It may be called at any time.
 func (t *Transport) Stats() Stats {
-	t.mu.Lock()
-	open := len(t.sessions)
-	t.mu.Unlock()
-	return Stats{Open: open, Refused: t.refused.Load(), Stuck: t.stuck.Load(), Held: t.held.Load()}
+	return Stats{Open: t.sessions.Len(), Refused: t.sessions.Refused(), Stuck: t.stuck.Load(), Held: t.held.Load()}
 }
 
 // serve makes the request a connection and serves it until that ends.
@@ -154,7 +112,7 @@ func (t *Transport) serve(c echo.Context) error {
 	if p := t.admit(s); p != nil {
 		return p.Write(w, r)
 	}
-	defer t.dismiss(s)
+	defer t.sessions.Leave(s)
 	defer s.reopening.Wait()
 	unhook := context.AfterFunc(t.servers.Of(r), s.stop)
 	defer unhook()
@@ -163,26 +121,17 @@ func (t *Transport) serve(c echo.Context) error {
 	return nil
 }
 
-// admit enters the session, or says why not.
+// admit enters the session, which is to leave, or says why not.
 func (t *Transport) admit(s *session) *problem.Problem {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	err := t.sessions.Enter(s)
 	switch {
-	case t.closed || t.reg.Stopping().Err() != nil:
-		return problem.ShuttingDown()
-	case t.cfg.MaxConnections >= 0 && len(t.sessions) >= t.cfg.MaxConnections:
-		t.refused.Add(1)
+	case errors.Is(err, ending.ErrFull):
 		return problem.Unavailable("too many connections are open")
+	case err != nil:
+		return problem.ShuttingDown()
+	case t.reg.Stopping().Err() != nil:
+		t.sessions.Leave(s)
+		return problem.ShuttingDown()
 	}
-	t.sessions[s] = struct{}{}
 	return nil
-}
-
-func (t *Transport) dismiss(s *session) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.sessions, s)
-	if t.closed && len(t.sessions) == 0 {
-		close(t.idle)
-	}
 }

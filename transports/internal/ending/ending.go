@@ -1,5 +1,6 @@
-// Package ending tells long-lived answers that the HTTP server which serves
-// them is being shut down.
+// Package ending ends what a transport keeps open: [Open] holds it, and tells,
+// waits and cuts at the transport's Shutdown; [Servers] tells it that the HTTP
+// server which serves it is being shut down.
 //
 // [http.Server.Shutdown] waits for open event streams without telling them, and
 // forgets hijacked connections. The application may run several servers over one
