@@ -22,6 +22,8 @@ var sessionParams = map[string]string{
 	"IntervalStyle":      "postgres",
 	"TimeZone":           "UTC",
 	"extra_float_digits": "3",
+	// One statement is one snapshot, and fails for no other transaction's sake.
+	"default_transaction_isolation": "read committed",
 	// What the source itself commits is to be flushed, and not to wait for
 	// standbys.
 	"synchronous_commit": "local",

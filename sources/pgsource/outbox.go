@@ -42,10 +42,9 @@ type Outbox struct {
 	Retention time.Duration
 
 	// Silent says that the triggers shall not notify: readers then look at
-	// their PollInterval only. Postgres takes one transaction after the other
-	// to commit if they notify, and does not let them PREPARE TRANSACTION; the
-	// outbox of a silent one is logged, so that it outlives crashes as prepared
-	// transactions do.
+	// their PollInterval only, and when a batch is read. Transactions that notify
+	// commit one after the other, on the whole server, and Postgres does not let
+	// them PREPARE TRANSACTION.
 	Silent bool
 
 	// RowTriggers has rows recorded one by one, also where a trigger for each

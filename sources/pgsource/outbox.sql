@@ -48,7 +48,8 @@ CREATE TABLE IF NOT EXISTS {{schema}}.captures (
 
 -- A record is what one statement has changed. It becomes visible with its
 -- transaction. Who reads must look for transactions, not for the order in which
--- records were made: that is not the order of the commits.
+-- records were made: that is not the order of the commits. A crash takes the
+-- records away; it also ends all who were reading, and they begin anew.
 DO $do$
 BEGIN
 	IF pg_catalog.to_regclass('{{schema}}.outbox') IS NULL THEN
@@ -58,14 +59,6 @@ BEGIN
 			keys    text[]    -- an array of keys, each of which is an array; NULL is the whole table
 		);
 		CREATE INDEX outbox_xid ON {{schema}}.outbox (xid);
-	END IF;
-	-- A crash may take the records: it also ends all who were reading, and they
-	-- begin by reading whole tables. Only a prepared transaction outlives it,
-	-- which the server refuses to one that has notified.
-	IF (SELECT relpersistence = 'u' FROM pg_catalog.pg_class WHERE oid = '{{schema}}.outbox'::regclass) THEN
-		IF {{silent}} THEN ALTER TABLE {{schema}}.outbox SET LOGGED; END IF;
-	ELSIF NOT {{silent}} THEN
-		ALTER TABLE {{schema}}.outbox SET UNLOGGED;
 	END IF;
 END $do$;
 
@@ -265,9 +258,6 @@ BEGIN
 	FOR attempt IN 1..2 LOOP
 		IF each_row THEN
 			body := format($body$
-DECLARE
-	keys text[];
-BEGIN
 	IF TG_OP = 'INSERT' THEN
 		keys := ARRAY[ARRAY[%2$s]];
 	ELSIF TG_OP = 'DELETE' THEN
@@ -279,17 +269,16 @@ BEGIN
 		END IF;
 	END IF;$body$, old_key, new_key);
 		ELSE
+			-- An update has its rows in the same order before and after it.
 			body := format($body$
-DECLARE
-	keys text[];
-BEGIN
-	IF TG_OP = 'INSERT' THEN
+	IF TG_OP = 'INSERT' OR TG_OP = 'UPDATE' THEN
 		keys := (SELECT array_agg(u.k) FROM (SELECT ARRAY[%1$s] AS k FROM new_rows AS r LIMIT %2$s) AS u);
-	ELSIF TG_OP = 'DELETE' THEN
-		keys := (SELECT array_agg(u.k) FROM (SELECT ARRAY[%1$s] AS k FROM old_rows AS r LIMIT %2$s) AS u);
-	ELSIF TG_OP = 'UPDATE' THEN
-		keys := (SELECT array_agg(u.k) FROM (
-			(SELECT ARRAY[%1$s] AS k FROM old_rows AS r LIMIT %2$s) UNION (SELECT ARRAY[%1$s] FROM new_rows AS r LIMIT %2$s)) AS u);
+	END IF;
+	IF TG_OP = 'DELETE' OR TG_OP = 'UPDATE' THEN
+		old_keys := (SELECT array_agg(u.k) FROM (SELECT ARRAY[%1$s] AS k FROM old_rows AS r LIMIT %2$s) AS u);
+		IF old_keys IS DISTINCT FROM keys THEN
+			keys := old_keys || keys;
+		END IF;
 	END IF;
 	IF keys IS NULL AND TG_OP <> 'TRUNCATE' THEN
 		RETURN NULL; -- no row was changed
@@ -298,10 +287,14 @@ BEGIN
 		keys := NULL;
 	END IF;$body$, row_key, s.max_keys + 1);
 		END IF;
-		body := body || format($body$
+		body := format($body$
+DECLARE
+	keys text[];
+	old_keys text[];
+BEGIN
 	IF nextval('{{schema}}.credit') > {{credit}} THEN
 		RETURN NULL; -- nobody reads
-	END IF;
+	END IF;$body$) || body || format($body$
 	INSERT INTO {{schema}}.outbox (xid, capture, keys) VALUES (pg_current_xact_id(), %s, keys);
 	%s
 	RETURN NULL;

@@ -87,6 +87,10 @@ func (se *outboxSession) open(ctx context.Context) error {
 		if err := se.src.checkOutbox(ctx, conn); err != nil {
 			return err
 		}
+		// The planner may know nothing of the outbox: what is new is found by index.
+		if err := exec(ctx, conn, "SET enable_seqscan = off; SET jit = off"); err != nil {
+			return err
+		}
 		if se.listening, err = connect(ctx, se.src.dsn, false); err != nil {
 			return err
 		}

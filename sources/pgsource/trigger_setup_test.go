@@ -337,7 +337,7 @@ func TestLeastPrivilegesOfTriggers(t *testing.T) {
 	r.watchTriggers(&TriggerConfig{AuditInterval: 20 * time.Millisecond}, schemas...)
 	// Whatever a writer puts in the way is not run by the owner's triggers.
 	for _, s := range []string{
-		"CREATE SCHEMA evil", "CREATE FUNCTION evil.concat(int) RETURNS text LANGUAGE sql AS $$ SELECT '666' $$",
+		"CREATE SCHEMA evil", "GRANT ALL ON SCHEMA evil TO PUBLIC", "CREATE FUNCTION evil.concat(int) RETURNS text LANGUAGE sql AS $$ SELECT '666' $$",
 		"CREATE FUNCTION evil.nextval(text) RETURNS bigint LANGUAGE sql AS $$ SELECT 1000000000::bigint $$",
 		"CREATE TEMP TABLE new_rows (id int)", "INSERT INTO pg_temp.new_rows VALUES (667)", "SET search_path = evil, pg_catalog, public",
 		"INSERT INTO a VALUES (1), (2)",
@@ -367,7 +367,8 @@ func TestLeastPrivilegesOfTriggers(t *testing.T) {
 	}
 }
 
-// A prepared transaction outlives a crash, and so does what it has recorded.
+// A prepared transaction outlives a crash. What it has recorded does not, and
+// when it is committed the whole table is reported.
 func TestPreparedTransactions(t *testing.T) {
 	server := pgtest.Start(t, pgtest.Setting("max_prepared_transactions", "5"), pgtest.Setting("wal_level", "replica"))
 	r := &rig{t: t, dsn: server.CreateDatabase(t)}
@@ -397,14 +398,8 @@ func TestPreparedTransactions(t *testing.T) {
 	r.expect("a crash", "")
 	r.exec("COMMIT PREPARED 'three'")
 	r.sink.until(t, "the report of what was prepared before the crash", func() bool {
-		return slices.ContainsFunc(r.sink.reports, func(c []core.Change) bool { return strings.Contains(describe(c), "a") })
+		return slices.ContainsFunc(r.sink.reports, func(c []core.Change) bool { return strings.Contains(describe(c), "a*") })
 	})
-	// Back, with another kind of outbox.
-	_ = r.stop()
-	r.install(Outbox{}, schemas...)
-	r.watchTriggers(nil, schemas...)
-	r.exec("INSERT INTO a VALUES (4)")
-	r.expect("an insert", "a[4]")
 }
 
 // What cut the network off is noticed, and so is a connection that was ended.

@@ -2,6 +2,7 @@ package pgsource
 
 import (
 	"testing"
+	"time"
 
 	"github.com/binderyhq/bindery/core"
 )
@@ -24,7 +25,7 @@ func TestTriggersSeeEveryKindOfStatement(t *testing.T) {
 			)
 			schemas := []core.Schema{marker, table("a", "id:int"), table("b", "id:int")}
 			r.install(o, append(schemas, table("unbound"))...)
-			r.watchTriggers(nil, schemas...)
+			r.watchTriggers(&TriggerConfig{PollInterval: time.Hour}, schemas...) // so each is notified of
 			for _, c := range []struct{ statement, want string }{
 				{"INSERT INTO a VALUES (1, 'x'), (2, 'y'), (3, 'z')", "a[1 2 3]"},
 				{"UPDATE a SET v = 'w' WHERE id < 3", "a[1 2]"},
