@@ -1,5 +1,8 @@
-// Package pgsource finds every change of a Postgres database, whoever makes it,
-// by following its log: logical replication, as standbys use it.
+// Package pgsource finds every change of a Postgres database, whoever makes it.
+// There are two ways, and a source for each: [New] follows the server's log by
+// logical replication, as standbys do; [NewTriggers] reads what triggers record,
+// where the server does not offer that. What follows is about the first, unless
+// it says otherwise; the last section is about the second.
 //
 // # Setup
 //
@@ -76,4 +79,35 @@
 //   - A transaction is received when it has been committed (protocol version 1 of
 //     pgoutput): the server keeps a long one on its disk meanwhile, and while it
 //     sends it, reads of other changes may not catch up and read whole tables.
+//
+// # Triggers
+//
+//	err := pgsource.Outbox{}.Install(ctx, dsn, tables...) // once, by the owner of the tables
+//	reg.Watch(pgsource.NewTriggers(dsn, nil))
+//
+// Triggers write the keys of what a statement has changed to a table, the
+// outbox, in the same transaction, and NOTIFY, whose message is empty: it only
+// wakes those who read. Each of them reads the records of the transactions that
+// became visible since it last did, at each notification, at an interval, in
+// case that one was lost, and in [TriggerSource.CatchUp]. So whole transactions
+// are reported, visible ones, as with the log; and catching up is one more
+// reading.
+//
+// Readers do not delete, and store no position: who begins has everything read in
+// full. Records are deleted when they are old; who has not read them by then,
+// or could not read for so long that writers stopped to record, notices it
+// and reports whole tables. While nobody reads, nothing is recorded.
+//
+// It needs Postgres 13 or later, and two connections, directly or through a
+// pooler that keeps sessions. Its limits:
+//
+//   - ATTACH, DETACH and DROP of a partition are not seen, nor is TRUNCATE of
+//     just a partition that is younger than the triggers. All rows written to
+//     such a partition are.
+//   - Rows that logical replication writes fire triggers for each row only, see
+//     Outbox.RowTriggers.
+//   - A key column is not renamed or dropped without installing again in the same
+//     transaction: the triggers would fail, and the writers with them.
+//   - Who owns a table may disable its triggers. That is noticed within
+//     TriggerConfig.AuditInterval.
 package pgsource

@@ -2,6 +2,7 @@ package pgsource_test
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/sources/pgsource"
@@ -16,4 +17,18 @@ func ExampleNew() {
 	})
 	fmt.Println(src.Validate(), src.Covers(core.Table{Name: "products"}), src.Covers(core.Table{Name: "orders"}))
 	// Output: <nil> true false
+}
+
+// The statements that an application keeps among its migrations.
+func ExampleOutbox_SQL() {
+	script, err := pgsource.Outbox{Readers: []string{"shop_live"}}.SQL(core.Table{Name: "products"}, core.Table{Schema: "sales", Name: "orders"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	lines := strings.Split(strings.TrimSpace(script), "\n")
+	fmt.Println(strings.Join(lines[len(lines)-2:], "\n"))
+	// Output:
+	// SELECT "bindery".watch('"products"');
+	// SELECT "bindery".watch('"sales"."orders"');
 }
