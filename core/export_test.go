@@ -30,6 +30,9 @@ func (p *pool) check() error {
 	if p.held == nil {
 		return nil
 	}
+	if hashed, ranged, scanned := p.index.Stats(); hashed+ranged+scanned != len(p.known) {
+		return fmt.Errorf("the index has %d bindings, the pool %d", hashed+ranged+scanned, len(p.known))
+	}
 	n := 0
 	var err error
 	for v := range p.known {

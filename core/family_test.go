@@ -139,6 +139,9 @@ func TestFamiliesAgainstModel(t *testing.T) {
 		}
 		r.report(t, unreported...)
 		check("at the end")
+		if err := core.CheckHeld(r.ctx, r.reg); err != nil {
+			t.Fatal(err)
+		}
 		for _, o := range members {
 			drift, err := o.m.Verify(r.ctx)
 			if err != nil || len(drift.Missing)+len(drift.Extra)+len(drift.Different) > 0 {
