@@ -59,6 +59,14 @@ func BindSQL[T any](db *bun.DB, name string, query SQL, opts ...core.Option) *co
 	return core.Bind[T](name, newSQLLoader[T](db, name, query), opts...)
 }
 
+// BindSQLFamily declares a family over the rows of a query, see [core.Family] and
+// [BindSQL]. Its parameters are those of its filter; the query has none. One run of
+// the query serves all members that are alive, and each that comes alive costs
+// one more.
+func BindSQLFamily[T any](db *bun.DB, name string, query SQL, opts ...core.Option) *core.Family[T] {
+	return core.BindFamily[T](name, newSQLLoader[T](db, name, query), opts...)
+}
+
 // TableOf returns the table of a Bun model as the engine names it, for
 // [core.DependsOn]. It is the zero value for what is no model, which Start
 // reports.

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -359,6 +360,73 @@ func TestForgottenDependenciesAreLogged(t *testing.T) {
 			t.Error(err)
 		}
 		wantText(t, log.String(), "binding=cities", "sql_sales", "does not depend on")
+	})
+}
+
+// A table that is only depended on has no key that a statement could prove: it is
+// reported as a whole, so that the report still means the right rows if the table
+// is bound meanwhile.
+func TestWritesToDependenciesAreReportedWhole(t *testing.T) {
+	b := &boundTables{byName: map[string][]*core.Schema{}}
+	b.add(&core.Schema{Table: core.Table{Name: "sql_sales"}})
+	for _, statement := range []string{
+		"INSERT INTO sql_sales (id, shop_id, amount) VALUES (1, 2, 3)",
+		"INSERT INTO sql_sales (id, shop_id, amount) VALUES (1, 2, 3) RETURNING *",
+		"UPDATE sql_sales SET amount = 3 WHERE id = 1",
+		"DELETE FROM sql_sales WHERE id IN (1, 2)",
+	} {
+		p := parse(statement, dialect.SQLite)
+		e := effectOf(p, b, nil)
+		if got := e.changes(); len(got) != 1 || got[0].Table.Name != "sql_sales" || got[0].Keys != nil || e.takesRows() {
+			t.Errorf("%s: %v", statement, got)
+		}
+	}
+}
+
+// A query can be a family: one run of it serves all members.
+func TestQueriesAreFamilies(t *testing.T) {
+	eachOpened(t, func(t *testing.T, db *bun.DB) {
+		createShops(t, db)
+		var runs atomic.Int64
+		byCity := BindSQLFamily[cityTotal](db, "city", SQL{
+			Query: func(db bun.IDB) *bun.SelectQuery {
+				runs.Add(1)
+				return db.NewSelect().TableExpr("sql_shops AS s").Column("s.city").
+					ColumnExpr("count(l.id) AS sales").ColumnExpr("coalesce(sum(l.amount), 0) AS amount").
+					Join("LEFT JOIN sql_sales AS l ON l.shop_id = s.id").Group("s.city")
+			},
+			DependsOn: bothTables,
+		}, core.Where(filter.Eq("city", filter.Param("city"))))
+		reg := quietRegistry()
+		_ = reg.Add(byCity)
+		_ = reg.Watch(Hooks(db))
+		startRegistry(t, reg)
+		var members []*core.Member[cityTotal]
+		for _, city := range []string{"Oslo", "Rome", "Bonn"} {
+			m, err := byCity.Open(t.Context(), core.Args{"city": city})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer m.Close()
+			members = append(members, m)
+		}
+		expect := func(want ...string) {
+			t.Helper()
+			for i, m := range members {
+				if got := totalsOf(m.Binding); got != want[i] {
+					t.Errorf("member %q shows %s, want %s", m.ID(), got, want[i])
+				}
+			}
+		}
+		expect("Oslo 0 0", "Rome 2 12", "")
+		before := runs.Load()
+		if _, err := db.NewUpdate().Model((*sqlShop)(nil)).Set("city = ?", "Bonn").Where("id = 3").Exec(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		expect("Oslo 0 0", "Rome 1 5", "Bonn 1 7")
+		if n := runs.Load() - before; n != 1 {
+			t.Errorf("the query was run %d times for one change", n)
+		}
 	})
 }
 
