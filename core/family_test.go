@@ -66,7 +66,7 @@ func families(r *rig, opts ...core.Option) []kindOfFamily {
 func TestFamiliesAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := newItems(t, core.Config{})
-		kinds := families(r, core.MaxMembers(rapid.IntRange(12, 30).Draw(t, "max")), core.IdleAfter(time.Hour))
+		kinds := families(r, core.MaxMembers(rapid.IntRange(4, 5).Draw(t, "max")), core.IdleAfter(time.Hour))
 		all := core.Bind("all", r.table)
 		r.start(t, all, kinds[0].fam, kinds[1].fam, kinds[2].fam)
 		defer r.stop(t)
