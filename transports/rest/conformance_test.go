@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -29,6 +30,8 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+var _ transporttest.Asker = (*conformance)(nil)
+
 // conformance serves the transport for the suite.
 type conformance struct {
 	transport *Transport
@@ -38,13 +41,13 @@ type conformance struct {
 
 func newConformance(deltas bool) *conformance {
 	e := echo.New()
-	return &conformance{transport: New(e.Group("/api")), server: httptest.NewServer(e), deltas: deltas}
+	return &conformance{transport: New(e.Group("/api")), server: httptest.NewServer(transporttest.Identify(e)), deltas: deltas}
 }
 
 func (h *conformance) Transport() core.Transport { return h.transport }
 
 func (h *conformance) Abilities() transporttest.Abilities {
-	return transporttest.Abilities{Resumes: true, Deltas: h.deltas, Pages: true}
+	return transporttest.Abilities{Resumes: true, Deltas: h.deltas, Pages: true, Families: true}
 }
 
 func (h *conformance) StopServer(ctx context.Context) error { return h.server.Config.Shutdown(ctx) }
@@ -70,21 +73,37 @@ func (h *conformance) get(ctx context.Context, path string, header http.Header) 
 	case http.StatusOK:
 		body, err = io.ReadAll(resp.Body)
 	case http.StatusNotModified:
-	case http.StatusNotFound:
-		err = transporttest.ErrRefused
-	case http.StatusServiceUnavailable:
-		err = transporttest.ErrUnavailable
 	default:
-		err = fmt.Errorf("unexpected status %s", resp.Status)
+		err = transporttest.Refusal(resp)
 	}
 	return body, resp.Header, err
+}
+
+// pathOf returns the path and query of what is asked for, and more parameters.
+func pathOf(q transporttest.Request, more ...string) string {
+	values := url.Values{}
+	for name, text := range q.Params {
+		values.Set(name, text)
+	}
+	for i := 0; i < len(more); i += 2 {
+		values.Set(more[i], more[i+1])
+	}
+	return url.PathEscape(q.Binding) + "?" + values.Encode()
+}
+
+func headerOf(q transporttest.Request) http.Header {
+	return http.Header{transporttest.PrincipalHeader: {q.Principal}}
 }
 
 const conformancePage = 60
 
 func (h *conformance) Page(ctx context.Context, binding string, page int) (transporttest.Page, error) {
-	q := fmt.Sprintf("?limit=%d&offset=%d", conformancePage, (page-1)*conformancePage)
-	body, header, err := h.get(ctx, url.PathEscape(binding)+q, nil)
+	return h.PageOf(ctx, transporttest.Request{Binding: binding}, page)
+}
+
+func (h *conformance) PageOf(ctx context.Context, q transporttest.Request, page int) (transporttest.Page, error) {
+	path := pathOf(q, "limit", strconv.Itoa(conformancePage), "offset", strconv.Itoa((page-1)*conformancePage))
+	body, header, err := h.get(ctx, path, headerOf(q))
 	if err != nil {
 		return transporttest.Page{}, err
 	}
@@ -96,15 +115,19 @@ func (h *conformance) Page(ctx context.Context, binding string, page int) (trans
 	return p, json.Unmarshal(body, &p.Rows)
 }
 
-func (h *conformance) Connect(_ context.Context, binding, version string) (transporttest.Client, error) {
+func (h *conformance) Connect(ctx context.Context, binding, version string) (transporttest.Client, error) {
+	return h.ConnectTo(ctx, transporttest.Request{Binding: binding, Version: version})
+}
+
+func (h *conformance) ConnectTo(_ context.Context, q transporttest.Request) (transporttest.Client, error) {
 	life, vanish := context.WithCancel(context.Background())
-	return &poller{h: h, path: url.PathEscape(binding), version: version, life: life, vanish: vanish}, nil
+	return &poller{h: h, request: q, version: q.Version, life: life, vanish: vanish}, nil
 }
 
 // poller is a client that asks again, and has the answer wait for news.
 type poller struct {
 	h       *conformance
-	path    string
+	request transporttest.Request
 	version string
 	begun   bool
 	pending []transporttest.Message
@@ -129,16 +152,16 @@ func (c *poller) Next(ctx context.Context) (transporttest.Message, error) {
 
 // ask fills pending, unless there was nothing new for a while.
 func (c *poller) ask() error {
-	header := http.Header{}
+	header := headerOf(c.request)
 	if c.version != "" && !strings.ContainsFunc(c.version, func(r rune) bool { return r <= ' ' || r == '"' || r > '~' }) {
 		header.Set("If-None-Match", strconv.Quote(c.version))
 	}
 	if c.begun {
 		header.Set("Prefer", "wait=10")
 	}
-	body, answer, err := c.h.get(c.life, c.path, header)
+	body, answer, err := c.h.get(c.life, pathOf(c.request), header)
 	switch {
-	case err != nil && c.begun && c.life.Err() == nil:
+	case err != nil && c.begun && c.life.Err() == nil && !errors.Is(err, transporttest.ErrForbidden):
 		return io.EOF // removed, or shut down
 	case err != nil:
 		return err
@@ -166,7 +189,7 @@ func (c *poller) ask() error {
 
 // askChanges asks for the messages since the version.
 func (c *poller) askChanges() error {
-	body, _, err := c.h.get(c.life, c.path+"?since="+url.QueryEscape(c.version), nil)
+	body, _, err := c.h.get(c.life, pathOf(c.request, "since", c.version), headerOf(c.request))
 	if err != nil && c.life.Err() == nil {
 		return io.EOF
 	}

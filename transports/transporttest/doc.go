@@ -26,6 +26,10 @@
 //     that it missed once it reads again.
 //   - Clients that vanish leave no subscription behind.
 //   - Bindings that are unknown, not loaded yet, added late or removed.
+//   - A family's member is a binding of its own; wrong parameters are named.
+//   - The authorizer is asked. What it does not allow is not shown: not in
+//     states, changes, deletes and pages, not to who resumes from a version of
+//     somebody else, and not to who is connected when rights are withdrawn.
 //   - Shutdown ends open connections between batches and before its deadline,
 //     also when a client does not read, when others come at the same time, and
 //     when the HTTP server is shut down first.

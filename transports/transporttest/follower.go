@@ -15,7 +15,10 @@ import (
 type follower struct {
 	r       *rig
 	binding string
-	client  Client // nil while not connected
+	params  map[string]string
+	who     string          // asks, "" for nobody in particular
+	may     func(item) bool // what it may be shown; nil for everything
+	client  Client          // nil while not connected
 
 	rows    map[int]string // compact JSON by id
 	version string         // of rows, "" before the first batch
@@ -44,7 +47,7 @@ func (r *rig) follow(ctx context.Context, binding string) (*follower, error) {
 // way is lost, as it is with a connection.
 func (f *follower) connect(ctx context.Context) (err error) {
 	f.drop()
-	f.client, err = f.r.connect(ctx, f.binding, f.version)
+	f.client, err = f.r.connectTo(ctx, Request{Binding: f.binding, Params: f.params, Version: f.version, Principal: f.who})
 	f.first = true
 	return err
 }
@@ -72,6 +75,9 @@ func (f *follower) message(ctx context.Context) (complete bool, err error) {
 	}
 	for _, row := range m.Rows {
 		f.bytes += len(row)
+		if err := f.mayBeShown(m.Action, row); err != nil {
+			return false, err
+		}
 	}
 	f.pending = append(f.pending, m)
 	if m.More {
@@ -83,6 +89,21 @@ func (f *follower) message(ctx context.Context) (complete bool, err error) {
 		return false, fmt.Errorf("a batch of %q: %w", f.binding, err)
 	}
 	return true, nil
+}
+
+// mayBeShown is about every row that comes, also when it is not applied.
+func (f *follower) mayBeShown(action Action, raw json.RawMessage) error {
+	if f.may == nil || action == Delete {
+		return nil // a delete shows the key of a row that the client has
+	}
+	var it item
+	if err := json.Unmarshal(raw, &it); err != nil {
+		return fmt.Errorf("%.200q is no row: %w", raw, err)
+	}
+	if !f.may(it) {
+		return fmt.Errorf("%q was shown %.200s of %q, which is not for it", f.who, raw, f.binding)
+	}
+	return nil
 }
 
 // brokenError says that a connection broke.
@@ -120,6 +141,33 @@ func (f *follower) until(ctx context.Context, version string) error {
 		}
 	}
 	return nil
+}
+
+// untilShows takes batches until the client holds the rows of the table that it
+// may be shown.
+func (f *follower) untilShows(ctx context.Context) error {
+	for {
+		want := make(map[int]item)
+		for _, it := range f.r.table.Rows() {
+			if f.may(it) {
+				want[it.ID] = it
+			}
+		}
+		got := make(map[int]item)
+		for id, text := range f.rows {
+			var it item
+			if err := json.Unmarshal([]byte(text), &it); err != nil {
+				return err
+			}
+			got[id] = it
+		}
+		if f.version != "" && len(f.pending) == 0 && maps.Equal(got, want) {
+			return nil
+		}
+		if err := f.batch(ctx); err != nil {
+			return fmt.Errorf("%q has %d rows of %q, and should come to have %d: %w", f.who, len(got), f.binding, len(want), err)
+		}
+	}
 }
 
 // toTheEnd takes messages until the connection ends in good order.

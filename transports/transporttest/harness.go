@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"github.com/binderyhq/bindery/core"
 )
@@ -17,9 +18,26 @@ var (
 	// that it cannot serve the binding now: it has not loaded yet, or the
 	// transport is ending.
 	ErrUnavailable = errors.New("transporttest: not available now")
+	// ErrForbidden is returned when the transport says that who asks may not.
+	// A client that was allowed at first gets it from Next.
+	ErrForbidden = errors.New("transporttest: it is not allowed")
+	// ErrUnauthenticated is returned when the transport wants to know who asks.
+	ErrUnauthenticated = errors.New("transporttest: it is not known who asks")
 	// ErrUnsupported is returned by what the transport cannot do at all.
 	ErrUnsupported = errors.New("transporttest: the transport does not do this")
 )
+
+// ParameterError is returned when the transport says that a parameter is missing,
+// unknown or of the wrong type.
+type ParameterError struct {
+	// Name is the parameter's, as the transport names it.
+	Name string
+}
+
+// Error names the parameter.
+func (e *ParameterError) Error() string {
+	return fmt.Sprintf("transporttest: parameter %q is wrong", e.Name)
+}
 
 // Abilities says what a transport does. What is declared missing is checked to
 // be missing.
@@ -35,6 +53,9 @@ type Abilities struct {
 	Deltas bool
 	// Pages: parts of the current state can be asked for.
 	Pages bool
+	// Families: members of families can be asked for, and the harness can say
+	// who asks. It then is an [Asker].
+	Families bool
 }
 
 // Maker makes a harness for one case. The transport is new each time.
@@ -70,6 +91,32 @@ type Harness interface {
 	// Close gives back what the harness holds, after the registry has been
 	// shut down. It is called once, whatever has happened before.
 	Close() error
+}
+
+// Request says what a client asks for, and who asks.
+type Request struct {
+	// Binding is the name of the binding or family.
+	Binding string
+	// Params name the member of a family, in text form: true, 42, some text.
+	Params map[string]string
+	// Version is what the client holds, "" for nothing.
+	Version string
+	// Principal is who asks, "" when nobody says who it is. The harness sees to
+	// it that [Principal] finds it in the context that the transport gives to
+	// [core.Registry.Open]; over HTTP [Identify] and [PrincipalHeader] do.
+	Principal string
+}
+
+// Asker is a [Harness] with [Abilities].Families.
+type Asker interface {
+	Harness
+
+	// ConnectTo is Connect for any request. Connect is the same for one that
+	// has a binding and a version alone.
+	ConnectTo(ctx context.Context, q Request) (Client, error)
+
+	// PageOf is Page for any request; its Version has no meaning here.
+	PageOf(ctx context.Context, q Request, page int) (Page, error)
 }
 
 // Client is one client. Its methods are called by one goroutine at a time,

@@ -41,10 +41,33 @@ type faults struct {
 	halfAtTheEnd  bool // the shutdown ends connections wherever they are
 	servesLate    bool // who comes after the shutdown is served
 	scribbles     func(*core.View)
+	open          func(ctx context.Context, reg *core.Registry, q Request) (*core.Grant, error) // instead of core's
+	subscribe     func(g *core.Grant) *core.Subscription                                        // instead of the grant's
+	tellsWhy      bool                                                                          // the errors of the authorizer are shown
+	deniesNobody  bool                                                                          // who may not see it any more is told nothing
 }
 
 func newMemory(can Abilities, f faults) *memory {
 	return &memory{does: can, declares: can, faults: f, open: make(map[*memoryClient]struct{})}
+}
+
+// harness returns the transport as its own harness.
+func (m *memory) harness() Harness {
+	if m.declares.Families {
+		return memoryAsker{m}
+	}
+	return m
+}
+
+// memoryAsker is the harness of a memory with members and principals.
+type memoryAsker struct{ *memory }
+
+func (m memoryAsker) ConnectTo(ctx context.Context, q Request) (Client, error) {
+	return m.connectTo(ctx, q)
+}
+
+func (m memoryAsker) PageOf(ctx context.Context, q Request, page int) (Page, error) {
+	return m.pageOf(ctx, q, page)
 }
 
 func (m *memory) Abilities() Abilities { return m.declares }
@@ -78,32 +101,70 @@ func (m *memory) Shutdown(ctx context.Context) error {
 }
 
 func (m *memory) Close() error {
+	if m.reg == nil {
+		return nil // the case does not apply
+	}
 	if v, ok := m.reg.Lookup(items); ok && m.faults.scribbles != nil {
 		m.faults.scribbles(v)
 	}
 	return nil
 }
 
-func (m *memory) view(name string) (*core.View, error) {
-	lookup := m.faults.lookup
-	if lookup == nil {
-		lookup = (*core.Registry).Lookup
+// leave asks for leave to serve the request.
+func (m *memory) leave(ctx context.Context, q Request) (*core.Grant, error) {
+	ctx = WithPrincipal(ctx, q.Principal)
+	var g *core.Grant
+	var err error
+	if lookup := m.faults.lookup; lookup != nil {
+		if v, ok := lookup(m.reg, q.Binding); ok {
+			q.Binding = v.Name()
+		} else {
+			q.Binding = "nothing"
+		}
 	}
-	v, ok := lookup(m.reg, name)
-	if !ok {
-		return nil, fmt.Errorf("%q: %w", name, ErrRefused)
+	if m.faults.open != nil {
+		g, err = m.faults.open(ctx, m.reg, q)
+	} else {
+		g, err = m.reg.Open(ctx, q.Binding, core.TextArgs(q.Params))
 	}
-	return v, nil
+	return g, m.refusal(err)
 }
 
-func (m *memory) Page(_ context.Context, binding string, page int) (Page, error) {
+func (m *memory) refusal(err error) error {
+	var argument *core.ArgumentError
+	var denied *core.DeniedError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &argument):
+		return &ParameterError{argument.Param}
+	case errors.As(err, &denied) && denied.Challenge != "":
+		return ErrUnauthenticated
+	case errors.As(err, &denied):
+		return ErrForbidden
+	case errors.Is(err, core.ErrUnknownBinding):
+		return ErrRefused
+	case m.faults.tellsWhy:
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return ErrUnavailable
+}
+
+func (m *memory) Page(ctx context.Context, binding string, page int) (Page, error) {
+	return m.pageOf(ctx, Request{Binding: binding}, page)
+}
+
+func (m *memory) pageOf(ctx context.Context, q Request, page int) (Page, error) {
 	if !m.does.Pages {
 		return Page{}, ErrUnsupported
 	}
-	v, err := m.view(binding)
+	g, err := m.leave(ctx, q)
 	if err != nil {
 		return Page{}, err
 	}
+	defer g.Close()
+	v := g.View()
+	<-v.Loaded()
 	const size = 70
 	cut := m.faults.page
 	if cut == nil {
@@ -125,14 +186,20 @@ func encoded(s *core.Snapshot) (rows []json.RawMessage) {
 	return rows
 }
 
-func (m *memory) Connect(_ context.Context, binding, version string) (Client, error) {
-	v, err := m.view(binding)
+func (m *memory) Connect(ctx context.Context, binding, version string) (Client, error) {
+	return m.connectTo(ctx, Request{Binding: binding, Version: version})
+}
+
+func (m *memory) connectTo(ctx context.Context, q Request) (Client, error) {
+	g, err := m.leave(ctx, q)
 	if err != nil {
 		return nil, err
 	}
+	v, version := g.View(), q.Version
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
+		g.Close()
 		return nil, ErrUnavailable
 	}
 	if !m.does.Resumes && !m.does.Deltas {
@@ -141,7 +208,7 @@ func (m *memory) Connect(_ context.Context, binding, version string) (Client, er
 	if m.faults.resume != nil {
 		version = m.faults.resume(v, version)
 	}
-	c := &memoryClient{m: m, view: v, version: version, gone: make(chan struct{})}
+	c := &memoryClient{m: m, request: q, grant: g, view: v, version: version, gone: make(chan struct{})}
 	opts := core.SubscribeOptions{Version: version}
 	if m.faults.blocksWriters {
 		c.reads = make(chan struct{})
@@ -152,7 +219,7 @@ func (m *memory) Connect(_ context.Context, binding, version string) (Client, er
 			}
 		}
 	}
-	c.sub = v.Subscribe(opts)
+	c.subscribe(opts)
 	if !m.does.Streams {
 		c.sub.Close()
 	}
@@ -169,6 +236,8 @@ func (m *memory) Connect(_ context.Context, binding, version string) (Client, er
 // memoryClient takes an event from its cursor when it is asked for one.
 type memoryClient struct {
 	m       *memory
+	request Request
+	grant   *core.Grant
 	view    *core.View
 	sub     *core.Subscription
 	version string // of a client that asks again
@@ -184,12 +253,21 @@ type memoryClient struct {
 	ended bool
 }
 
+func (c *memoryClient) subscribe(opts core.SubscribeOptions) {
+	if c.m.faults.subscribe != nil {
+		c.sub = c.m.faults.subscribe(c.grant)
+		return
+	}
+	c.sub = c.grant.Subscribe(WithPrincipal(context.Background(), c.request.Principal), opts)
+}
+
 func (c *memoryClient) Close() {
 	c.once.Do(func() {
 		close(c.gone)
 		if !c.m.faults.keepsVanished {
 			c.sub.Close()
 		}
+		c.grant.Close()
 		c.m.mu.Lock()
 		defer c.m.mu.Unlock()
 		delete(c.m.open, c)
@@ -228,7 +306,16 @@ func (c *memoryClient) event(ctx context.Context) (*core.Event, error) {
 		return c.wait(ctx)
 	}
 	e, err := c.sub.Next(ctx)
-	if errors.Is(err, core.ErrRemoved) {
+	var denied *core.DeniedError
+	switch {
+	case errors.As(err, &denied) && c.m.faults.deniesNobody:
+		<-ctx.Done()
+		return nil, ctx.Err()
+	case errors.As(err, &denied):
+		return nil, c.m.refusal(err)
+	case errors.Is(err, core.ErrScopeChanged):
+		return c.reopen(ctx)
+	case errors.Is(err, core.ErrRemoved):
 		c.sub.Close()
 	}
 	if errors.Is(err, core.ErrRemoved) && c.m.faults.silentRemoval || errors.Is(err, core.ErrClosed) && c.m.faults.staysOpen {
@@ -236,6 +323,19 @@ func (c *memoryClient) event(ctx context.Context) (*core.Event, error) {
 		return nil, ctx.Err()
 	}
 	return e, ended(ctx, err)
+}
+
+// reopen goes on with what may be seen from now on.
+func (c *memoryClient) reopen(ctx context.Context) (*core.Event, error) {
+	g, err := c.m.leave(ctx, c.request)
+	if err != nil {
+		return nil, err
+	}
+	c.sub.Close()
+	c.grant.Close()
+	c.grant, c.view = g, g.View()
+	c.subscribe(core.SubscribeOptions{})
+	return c.event(ctx)
 }
 
 // ended makes the end of a subscription that of a connection.
@@ -252,8 +352,19 @@ func (c *memoryClient) poll(ctx context.Context) (e *core.Event, err error) {
 		c.m.mu.Lock()
 		closed := c.m.closed
 		c.m.mu.Unlock()
+		var g *core.Grant
+		if g, err = c.m.leave(ctx, c.request); err != nil {
+			if errors.Is(err, ErrRefused) {
+				err = io.EOF
+			}
+			return true
+		}
+		defer g.Close()
+		c.view = g.View()
 		s := c.view.Snapshot()
 		switch {
+		case s == nil && g.Member():
+			return false
 		case closed, isClosed(c.view.Done()):
 			err = io.EOF
 		case s == nil:

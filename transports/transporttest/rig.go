@@ -21,6 +21,7 @@ type item struct {
 	ID      int    `json:"id"`
 	Name    string `json:"name"`
 	Visible bool   `json:"visible"`
+	Owner   string `json:"owner,omitempty"`
 }
 
 // The bindings of every rig, over one table.
@@ -28,6 +29,7 @@ const (
 	items   = "items"   // all rows
 	visible = "visible" // those that are
 	short   = "short"   // all rows, with a log of shortLog events
+	owned   = "owned"   // a family: the rows of an owner that are visible, or not
 )
 
 const shortLog = 4
@@ -36,6 +38,9 @@ const shortLog = 4
 type setup struct {
 	rows int  // there before the start
 	held bool // the table cannot be read until rig.release
+
+	authorizer core.Authorizer // nil for none
+	families   bool            // only for transports with Abilities.Families
 }
 
 // rig is a running registry that serves the harness's transport.
@@ -59,7 +64,7 @@ func newRig(ctx context.Context, h Harness, s setup) (*rig, error) {
 		table: coretest.NewTable[item]("items", "id"), history: newHistory(), release: func() {},
 	}
 	for i := range s.rows {
-		r.table.Put(item{ID: i + 1, Name: fmt.Sprint("row ", i+1), Visible: i%3 > 0})
+		r.table.Put(item{ID: i + 1, Name: fmt.Sprint("row ", i+1), Visible: i%3 > 0, Owner: owners[i%len(owners)]})
 	}
 	cfg := core.Config{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	if s.held {
@@ -68,8 +73,12 @@ func newRig(ctx context.Context, h Harness, s setup) (*rig, error) {
 	}
 	r.reg = cfg.NewRegistry()
 	err := errors.Join(
-		r.reg.Add(r.bind(items), r.bind(visible, core.Where(filter.Eq("visible", true)), core.OrderBy("-name")), r.bind(short, core.LogSize(shortLog, 0))),
+		r.reg.Add(r.bind(items), r.bind(visible, core.Where(filter.Eq("visible", true)), core.OrderBy("-name")), r.bind(short, core.LogSize(shortLog, 0)),
+			core.BindFamily[item](owned, r.table, core.Where(filter.Eq("owner", filter.Param("owner")), filter.Eq("visible", filter.Param("visible"))))),
 		r.reg.Watch(r.source), r.reg.Use(r.history), r.reg.Serve(h.Transport()))
+	if err == nil && s.authorizer != nil {
+		err = r.reg.Authorize(s.authorizer)
+	}
 	if err == nil {
 		err = r.reg.Start(ctx)
 	}
@@ -114,9 +123,17 @@ func (r *rig) closeClients() {
 
 // connect connects a client that is closed at the end at the latest.
 func (r *rig) connect(ctx context.Context, binding, version string) (Client, error) {
-	c, err := r.Connect(ctx, binding, version)
+	return r.connectTo(ctx, Request{Binding: binding, Version: version})
+}
+
+func (r *rig) connectTo(ctx context.Context, q Request) (c Client, err error) {
+	if q.Params == nil && q.Principal == "" {
+		c, err = r.Connect(ctx, q.Binding, q.Version)
+	} else {
+		c, err = r.Harness.(Asker).ConnectTo(ctx, q) // looked at by rule.inRig
+	}
 	if err != nil {
-		return nil, fmt.Errorf("connecting to %q: %w", binding, err)
+		return nil, fmt.Errorf("connecting to %q: %w", q.Binding, err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

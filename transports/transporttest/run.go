@@ -44,11 +44,12 @@ type rule struct {
 	rule  string // what it guards, and why
 	setup setup
 	run   func(context.Context, *rig) error
+	guard func(*setup) func(context.Context, *rig) error // instead of run: adds an authorizer that run knows
 }
 
 // cases is every rule, the plain ones first.
 var cases = func() (all []rule) {
-	for _, group := range [][]rule{stateCases, resumeCases, pageCases, clientCases, bindingCases, shutdownCases} {
+	for _, group := range [][]rule{stateCases, resumeCases, pageCases, clientCases, bindingCases, familyCases(), accessCases(), shutdownCases} {
 		all = append(all, group...)
 	}
 	return all
@@ -78,6 +79,14 @@ func (c rule) inRig(ctx context.Context, newHarness Maker) (err error) {
 	h, err := newHarness()
 	if err != nil {
 		return fmt.Errorf("making the harness: %w", err)
+	}
+	if _, asks := h.(Asker); asks != h.Abilities().Families {
+		return errors.Join(fmt.Errorf("Abilities.Families is %t; that the harness is an Asker: %t", !asks, asks), h.Close())
+	} else if c.setup.families && !asks {
+		return h.Close()
+	}
+	if c.guard != nil {
+		c.run = c.guard(&c.setup)
 	}
 	r, err := newRig(ctx, h, c.setup)
 	if err != nil {

@@ -2,6 +2,7 @@ package transporttest
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -11,19 +12,20 @@ import (
 	"github.com/binderyhq/bindery/core"
 )
 
-var full = Abilities{Streams: true, Resumes: true, Deltas: true, Pages: true}
+var full = Abilities{Streams: true, Resumes: true, Deltas: true, Pages: true, Families: true}
 
 // TestSound: transports that keep their promises pass, whatever they can do.
 func TestSound(t *testing.T) {
 	for name, can := range map[string]Abilities{
 		"everything": full,
 		"no deltas":  {Streams: true, Resumes: true},
+		"families":   {Resumes: true, Families: true},
 		"no resume":  {Streams: true, Pages: true},
 		"no streams": {Resumes: true, Pages: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			Run(t, func() (Harness, error) { return newMemory(can, faults{}), nil })
+			Run(t, func() (Harness, error) { return newMemory(can, faults{}).harness(), nil })
 		})
 	}
 }
@@ -124,8 +126,35 @@ func TestBroken(t *testing.T) {
 			v, ok := reg.Lookup(name)
 			return v, ok && name != "late"
 		}}},
-		"shows nothing as a state":       {"a binding that has not loaded yet", faults{beforeLoad: true}},
-		"does not tell of a removal":     {"a binding that is removed", faults{silentRemoval: true}},
+		"shows nothing as a state":   {"a binding that has not loaded yet", faults{beforeLoad: true}},
+		"does not tell of a removal": {"a binding that is removed", faults{silentRemoval: true}},
+		"asks nobody": {"who is not known", faults{open: func(_ context.Context, reg *core.Registry, q Request) (*core.Grant, error) {
+			return reg.Open(WithPrincipal(context.Background(), "root"), q.Binding, core.TextArgs(q.Params))
+		}}},
+		"forgets who asks": {"who may see what", faults{open: func(_ context.Context, reg *core.Registry, q Request) (*core.Grant, error) {
+			return reg.Open(WithPrincipal(context.Background(), "root"), q.Binding, core.TextArgs(q.Params))
+		}}},
+		"forgets parameters": {"members of a family", faults{open: func(ctx context.Context, reg *core.Registry, q Request) (*core.Grant, error) {
+			if q.Params != nil {
+				q.Params = ofOwner(owners[0])
+			}
+			return reg.Open(ctx, q.Binding, core.TextArgs(q.Params))
+		}}},
+		"ignores parameters": {"arguments that are wrong", faults{open: func(ctx context.Context, reg *core.Registry, q Request) (*core.Grant, error) {
+			delete(q.Params, "colour")
+			return reg.Open(ctx, q.Binding, core.TextArgs(q.Params))
+		}}},
+		"is not told of withdrawn rights": {"rights that are withdrawn", faults{subscribe: unguarded}},
+		"is not told of changed rights":   {"rights that change", faults{subscribe: unguarded}},
+		"does not tell of a refusal":      {"rights that are withdrawn", faults{deniesNobody: true}},
+		"tells why an authorizer fails":   {"who is refused", faults{tellsWhy: true}},
+		"tells why at a failure":          {"an authorizer that fails", faults{tellsWhy: true}},
+		"takes everybody's versions": {"versions of others", faults{resume: func(v *core.View, version string) string {
+			if version != "" {
+				return v.Version().Token
+			}
+			return ""
+		}}},
 		"stays open":                     {"shutdown ends connections", faults{staysOpen: true}},
 		"waits until the deadline":       {"shutdown ends connections", faults{hangs: true}},
 		"ends in the middle of a batch":  {"shutdown ends connections", faults{halfAtTheEnd: true}},
@@ -135,9 +164,14 @@ func TestBroken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			wantFound(t, c.found, timeoutOf(c.faults), func() (Harness, error) { return newMemory(full, c.faults), nil })
+			wantFound(t, c.found, timeoutOf(c.faults), func() (Harness, error) { return newMemory(full, c.faults).harness(), nil })
 		})
 	}
+}
+
+// unguarded begins a subscription that no authorizer ends.
+func unguarded(g *core.Grant) *core.Subscription {
+	return g.View().Subscribe(core.SubscribeOptions{})
 }
 
 // scribbleRow changes a row that has been there.
@@ -170,7 +204,7 @@ func TestAbilities(t *testing.T) {
 				wantFound(t, c.found, timeoutOf(faults{keepsVanished: name == "streams"}), func() (Harness, error) {
 					made := newMemory(m.does, faults{})
 					made.declares = m.declares
-					return made, nil
+					return made.harness(), nil
 				})
 			})
 		}
@@ -180,7 +214,7 @@ func TestAbilities(t *testing.T) {
 // timeoutOf returns how long a case is given: little where it fails by waiting
 // in vain.
 func timeoutOf(f faults) time.Duration {
-	if f.blocksWriters || f.keepsVanished || f.silentRemoval || f.staysOpen || f.hangs || f.batch != nil {
+	if f.blocksWriters || f.keepsVanished || f.silentRemoval || f.staysOpen || f.hangs || f.batch != nil || f.subscribe != nil || f.deniesNobody {
 		return 2 * time.Second
 	}
 	return CaseTimeout
@@ -205,7 +239,7 @@ func wantFound(t *testing.T, name string, timeout time.Duration, newHarness Make
 
 // TestCheck is the other door.
 func TestCheck(t *testing.T) {
-	broken := func() (Harness, error) { return newMemory(full, faults{servesLate: true}), nil }
+	broken := func() (Harness, error) { return newMemory(full, faults{servesLate: true}).harness(), nil }
 	err := checkWithin(broken, CaseTimeout)
 	if err == nil || !strings.Contains(err.Error(), "shutdown ends connections: ") {
 		t.Errorf("checking a broken transport: %v", err)

@@ -1,0 +1,84 @@
+package transporttest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+)
+
+// PrincipalHeader is the header in which a harness over HTTP says who asks.
+const PrincipalHeader = "Transporttest-Principal"
+
+type principalKey struct{}
+
+// Identify puts who asks, as [PrincipalHeader] says it, into the request's
+// context, as the middleware of an application does.
+func Identify(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(WithPrincipal(r.Context(), r.Header.Get(PrincipalHeader))))
+	})
+}
+
+// WithPrincipal returns a context to which the principal belongs.
+func WithPrincipal(ctx context.Context, principal string) context.Context {
+	return context.WithValue(ctx, principalKey{}, principal)
+}
+
+// Principal returns to whom the context belongs, "" for nobody in particular.
+func Principal(ctx context.Context) string {
+	principal, _ := ctx.Value(principalKey{}).(string)
+	return principal
+}
+
+// Refusal returns what an answer over HTTP that is no success says, as the
+// errors of this package: 404 is [ErrRefused], 503 is [ErrUnavailable], 403 is
+// [ErrForbidden], 401 with a challenge is [ErrUnauthenticated], and 400 is a
+// [*ParameterError] if the body is a problem (RFC 9457) whose member "errors"
+// names a parameter. It reads the body, which is in the error's text.
+func Refusal(resp *http.Response) error {
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	var err error
+	switch resp.StatusCode {
+	case http.StatusNotFound:
+		err = ErrRefused
+	case http.StatusServiceUnavailable:
+		err = ErrUnavailable
+	case http.StatusForbidden:
+		err = ErrForbidden
+	case http.StatusUnauthorized:
+		if resp.Header.Get("WWW-Authenticate") == "" {
+			return fmt.Errorf("%s without WWW-Authenticate: %.1000s", resp.Status, body)
+		}
+		err = ErrUnauthenticated
+	default:
+		return RefusalOf(resp.StatusCode, body)
+	}
+	return fmt.Errorf("%s: %w: %.1000s", resp.Status, err, body)
+}
+
+// RefusalOf is [Refusal] for a problem in a message, where there are no headers.
+func RefusalOf(status int, problem []byte) error {
+	var err error
+	switch status {
+	case http.StatusNotFound:
+		err = ErrRefused
+	case http.StatusServiceUnavailable:
+		err = ErrUnavailable
+	case http.StatusForbidden:
+		err = ErrForbidden
+	case http.StatusUnauthorized:
+		err = ErrUnauthenticated
+	case http.StatusBadRequest:
+		var p struct{ Errors []struct{ Field string } }
+		if json.Unmarshal(problem, &p) == nil && len(p.Errors) > 0 {
+			err = &ParameterError{p.Errors[0].Field}
+			break
+		}
+		fallthrough
+	default:
+		return fmt.Errorf("unexpected status %d: %.1000s", status, problem)
+	}
+	return fmt.Errorf("status %d: %w: %.1000s", status, err, problem)
+}
