@@ -1,6 +1,7 @@
 package bunsource
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"reflect"
@@ -106,7 +107,9 @@ func (l *Loader[T]) Load(ctx context.Context, keys []core.Key) ([]*T, error) {
 //
 // A limited query is ordered by the database as the engine orders in memory:
 // text by its bytes, NULL where the order says. A column that Go cannot order
-// (JSON, for example) is an error.
+// (JSON, for example) is an error. A column with a collation is ordered by that,
+// in queries without a limit too. Its name is one identifier, whatever is in it:
+// a collation of Postgres's must be found by the search path.
 func (l *Loader[T]) Query(ctx context.Context, q core.Query) ([]*T, error) {
 	m, err := l.model()
 	if err != nil {
@@ -125,9 +128,10 @@ func (l *Loader[T]) query(ctx context.Context, m *model, q core.Query) ([]*T, er
 		return nil, err
 	}
 	var rows []*T
+	var inOrder []core.Key // what is read in two steps comes in no order
 	err = withConn(ctx, m, len(statements) > 1 || m.showsMany(), func(ctx context.Context, conn bun.IConn) error {
 		if m.showsMany() && q.Keys == nil {
-			if statements, err = l.chunks(ctx, conn, m, statements[0]); err != nil {
+			if statements, inOrder, err = l.chunks(ctx, conn, m, statements[0]); err != nil {
 				return err
 			}
 		}
@@ -150,10 +154,26 @@ func (l *Loader[T]) query(ctx context.Context, m *model, q core.Query) ([]*T, er
 	if q.Keys != nil && !m.exactKeys() {
 		rows = l.withKeys(m, rows, q.Keys)
 	}
-	if q.Limit > 0 && (len(statements) > 1 || m.showsMany()) {
+	switch {
+	case collated(q.Order):
+		if inOrder != nil {
+			l.arrange(m, rows, inOrder)
+		}
+	case q.Limit > 0 && (len(statements) > 1 || m.showsMany()):
 		rows = l.first(m, rows, q.Order, q.Limit)
 	}
 	return rows, nil
+}
+
+// arrange puts the rows in the order of their keys.
+func (l *Loader[T]) arrange(m *model, rows []*T, keys []core.Key) {
+	rank := make(map[core.Key]int, len(keys))
+	for i, k := range keys {
+		rank[k] = i
+	}
+	slices.SortFunc(rows, func(a, b *T) int {
+		return cmp.Compare(rank[m.keyOf(reflect.ValueOf(a).Elem())], rank[m.keyOf(reflect.ValueOf(b).Elem())])
+	})
 }
 
 // withKeys drops rows that the database took for one of the keys (of equal

@@ -48,7 +48,7 @@ func (m *model) statements(q core.Query) ([]statement, error) {
 	default:
 		return nil, fmt.Errorf("it has a condition of type %T, which is not from bunsource.Where", q.Where)
 	}
-	if q.Limit > 0 {
+	if q.Limit > 0 || collated(q.Order) {
 		var err error
 		if st.order, err = m.orderBy(q.Order); err != nil {
 			return nil, err
@@ -61,6 +61,9 @@ func (m *model) statements(q core.Query) ([]statement, error) {
 	batches, err := m.keyBatches(q.Keys)
 	if err != nil {
 		return nil, err
+	}
+	if len(batches) > 1 && collated(q.Order) {
+		return nil, fmt.Errorf("ordering %d keys by a collation: one statement does not take so many", len(q.Keys))
 	}
 	all := make([]statement, len(batches))
 	for i := range batches {

@@ -2,8 +2,10 @@ package bunsource
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
 
 	"github.com/binderyhq/bindery/core"
@@ -21,6 +23,9 @@ func (m *model) orderBy(order []core.Order) ([]string, error) {
 			return nil, fmt.Errorf("ordering by %q: the table has no such column", o.Column)
 		}
 		exprs, err := m.orderExprs(i)
+		if o.Collation != "" {
+			exprs, err = m.collate(i, o.Collation)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -75,6 +80,34 @@ func (m *model) orderExprs(i int) ([]string, error) {
 		return []string{"(" + m.withNulls(c.sql, "0", c, pub) + " <> 0)"}, nil // every number but 0 is true
 	}
 	return []string{m.withNulls(c.sql, m.zeroLiteral(pub.Kind), c, pub)}, nil
+}
+
+// collated reports whether only the database knows the order.
+func collated(order []core.Order) bool {
+	return slices.ContainsFunc(order, func(o core.Order) bool { return o.Collation != "" })
+}
+
+// collate returns what to order text by, under a collation of the database's.
+// Column i is taken for what Go takes it for, so that a row whose field is as
+// it was stands where it stood.
+func (m *model) collate(i int, collation string) ([]string, error) {
+	c, pub, name := m.columns[i], m.schema.Columns[i], m.db.Dialect().Name()
+	if pub.Kind != value.KindText {
+		return nil, fmt.Errorf("ordering by column %q of type %q under a collation: it holds no text", pub.Name, c.facts.SQLType)
+	}
+	col := c.sql
+	if name == dialect.PG {
+		col = "(" + col + ")::text" // which a text column is as it is, see orderPostgres
+	}
+	expr := m.withNulls(col, "''", c, pub)
+	if collation != core.ColumnCollation {
+		return []string{expr + m.db.QueryGen().FormatQuery(" COLLATE ?", bun.Name(collation))}, nil
+	}
+	if expr != col && name == dialect.SQLite {
+		// Of an expression SQLite does not know whose collation it has.
+		return nil, fmt.Errorf("ordering by column %q under its own collation: its field does not tell NULL from \"\": declare it NOT NULL, use a pointer, or name the collation", pub.Name)
+	}
+	return []string{expr}, nil
 }
 
 func (m *model) orderPostgres(c modelColumn, pub core.Column) ([]string, error) {

@@ -14,17 +14,18 @@ import (
 // chunks returns the statements that read the rows a statement names by their
 // keys, some at a time; see maxParents. Which rows these are is asked of the
 // database first, on the same connection.
-func (l *Loader[T]) chunks(ctx context.Context, conn bun.IConn, m *model, st statement) ([]statement, error) {
+func (l *Loader[T]) chunks(ctx context.Context, conn bun.IConn, m *model, st statement) ([]statement, []core.Key, error) {
 	st.bare = true
 	rows, err := l.read(ctx, conn, m, st)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	keys := make([]core.Key, len(rows))
 	for i, r := range rows {
 		keys[i] = m.keyOf(reflect.ValueOf(r).Elem())
 	}
-	return m.statements(core.Query{Keys: keys})
+	statements, err := m.statements(core.Query{Keys: keys})
+	return statements, keys, err
 }
 
 // read runs one statement. Where a join repeats rows it keeps one of each, and
