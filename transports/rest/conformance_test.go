@@ -81,10 +81,8 @@ func (h *conformance) get(ctx context.Context, path string, header http.Header) 
 
 // pathOf returns the path and query of what is asked for, and more parameters.
 func pathOf(q transporttest.Request, more ...string) string {
-	values := url.Values{}
-	for name, text := range q.Params {
-		values.Set(name, text)
-	}
+	q.Version = ""
+	values := q.Query()
 	for i := 0; i < len(more); i += 2 {
 		values.Set(more[i], more[i+1])
 	}

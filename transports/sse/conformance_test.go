@@ -24,6 +24,8 @@ func TestConformance(t *testing.T) {
 	transporttest.Run(t, func() (transporttest.Harness, error) { return newHarness(), nil })
 }
 
+var _ transporttest.Asker = (*harness)(nil)
+
 // harness serves the transport for the suite.
 type harness struct {
 	transport *sse.Transport
@@ -32,16 +34,20 @@ type harness struct {
 
 func newHarness() *harness {
 	e := echo.New()
-	return &harness{transport: sse.New(e.Group("/events")), server: httptest.NewServer(e)}
+	return &harness{transport: sse.New(e.Group("/events")), server: httptest.NewServer(transporttest.Identify(e))}
 }
 
 func (h *harness) Transport() core.Transport { return h.transport }
 
 func (h *harness) Abilities() transporttest.Abilities {
-	return transporttest.Abilities{Streams: true, Resumes: true, Deltas: true}
+	return transporttest.Abilities{Streams: true, Resumes: true, Deltas: true, Families: true}
 }
 
 func (h *harness) Page(context.Context, string, int) (transporttest.Page, error) {
+	return transporttest.Page{}, transporttest.ErrUnsupported
+}
+
+func (h *harness) PageOf(context.Context, transporttest.Request, int) (transporttest.Page, error) {
 	return transporttest.Page{}, transporttest.ErrUnsupported
 }
 
@@ -53,8 +59,12 @@ func (h *harness) Close() error {
 }
 
 func (h *harness) Connect(ctx context.Context, binding, version string) (transporttest.Client, error) {
-	target := h.server.URL + "/events/" + url.PathEscape(binding) + "?version=" + url.QueryEscape(version)
-	return transporttest.OpenStream(ctx, h.server.Client(), target, nextMessage)
+	return h.ConnectTo(ctx, transporttest.Request{Binding: binding, Version: version})
+}
+
+func (h *harness) ConnectTo(ctx context.Context, q transporttest.Request) (transporttest.Client, error) {
+	target := h.server.URL + "/events/" + url.PathEscape(q.Binding) + "?" + q.Query().Encode()
+	return transporttest.OpenStream(ctx, h.server.Client(), target, q.Principal, nextMessage)
 }
 
 // nextMessage reads the next event that bears data.
@@ -86,7 +96,7 @@ func forSuite(m wiretest.Message) (transporttest.Message, error) {
 	case m.Action == "error" && m.Problem() == unknownBinding:
 		return out, io.EOF // of a binding that was removed
 	case m.Action == "error":
-		return out, fmt.Errorf("the problem %s", m.Payload)
+		return out, transporttest.RefusalOf(m.Status(), m.Payload)
 	case string(m.Payload) == `"ok"`:
 		out.Action = transporttest.Current
 		return out, nil

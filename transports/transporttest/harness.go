@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 
 	"github.com/binderyhq/bindery/core"
 )
@@ -105,6 +106,18 @@ type Request struct {
 	// it that [Principal] finds it in the context that the transport gives to
 	// [core.Registry.Open]; over HTTP [Identify] and [PrincipalHeader] do.
 	Principal string
+}
+
+// Query returns the parameters and the version as the query of a URL.
+func (q Request) Query() url.Values {
+	values := url.Values{}
+	for name, text := range q.Params {
+		values.Set(name, text)
+	}
+	if q.Version != "" {
+		values.Set("version", q.Version)
+	}
+	return values
 }
 
 // Asker is a [Harness] with [Abilities].Families.

@@ -3,18 +3,16 @@ package transporttest
 import (
 	"bufio"
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"sync"
 )
 
 // OpenStream makes a client for harnesses whose transport streams over HTTP: it
-// asks for the URL, and next reads the next message from the answer's body. A
-// 404 is [ErrRefused], a 503 [ErrUnavailable]; the context bounds the beginning
-// alone. What next returns Next does.
-func OpenStream(ctx context.Context, client *http.Client, url string, next func(body *bufio.Reader) (Message, error)) (Client, error) {
+// asks for the URL, as the principal (see [Identify]), and next reads the next
+// message from the answer's body. What is no success is a [Refusal]; the context
+// bounds the beginning alone. What next returns Next does.
+func OpenStream(ctx context.Context, client *http.Client, url, principal string, next func(body *bufio.Reader) (Message, error)) (Client, error) {
 	life, vanish := context.WithCancel(context.Background())
 	stop := context.AfterFunc(ctx, vanish)
 	defer stop()
@@ -23,24 +21,19 @@ func OpenStream(ctx context.Context, client *http.Client, url string, next func(
 		vanish()
 		return nil, err
 	}
+	req.Header.Set(PrincipalHeader, principal)
 	resp, err := client.Do(req)
 	if err != nil {
 		vanish()
 		return nil, err
 	}
-	switch resp.StatusCode {
-	case http.StatusOK:
+	if resp.StatusCode == http.StatusOK {
 		return &stream{body: resp.Body, read: bufio.NewReader(resp.Body), next: next, vanish: vanish}, nil
-	case http.StatusNotFound:
-		err = ErrRefused
-	case http.StatusServiceUnavailable:
-		err = ErrUnavailable
-	default:
-		err = errors.New("unexpected status")
 	}
+	err = Refusal(resp)
 	_ = resp.Body.Close()
 	vanish()
-	return nil, fmt.Errorf("%s: %w", resp.Status, err)
+	return nil, err
 }
 
 // stream is a client of one answer.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -24,6 +25,8 @@ func TestConformance(t *testing.T) {
 	transporttest.Run(t, func() (transporttest.Harness, error) { return newHarness(), nil })
 }
 
+var _ transporttest.Asker = (*harness)(nil)
+
 // harness serves the transport for the suite, in pages of pageRows.
 type harness struct {
 	transport *websocket.Transport
@@ -34,13 +37,13 @@ const pageRows = 90
 
 func newHarness() *harness {
 	e := echo.New()
-	return &harness{transport: websocket.New(e.Group("/ws"), websocket.Config{PageRows: pageRows}), server: httptest.NewServer(e)}
+	return &harness{transport: websocket.New(e.Group("/ws"), websocket.Config{PageRows: pageRows}), server: httptest.NewServer(transporttest.Identify(e))}
 }
 
 func (h *harness) Transport() core.Transport { return h.transport }
 
 func (h *harness) Abilities() transporttest.Abilities {
-	return transporttest.Abilities{Streams: true, Resumes: true, Deltas: true, Pages: true}
+	return transporttest.Abilities{Streams: true, Resumes: true, Deltas: true, Pages: true, Families: true}
 }
 
 func (h *harness) StopServer(ctx context.Context) error { return h.server.Config.Shutdown(ctx) }
@@ -50,9 +53,22 @@ func (h *harness) Close() error {
 	return nil
 }
 
+// paramsOf returns the parameters as clients send them.
+func paramsOf(q transporttest.Request) map[string]any {
+	params := make(map[string]any)
+	for name, text := range q.Params {
+		params[name] = text
+		if b, err := strconv.ParseBool(text); err == nil {
+			params[name] = b
+		}
+	}
+	return params
+}
+
 // dial connects and sends a request.
-func (h *harness) dial(ctx context.Context, request map[string]any) (*suiteClient, error) {
-	ws, resp, err := gorilla.DefaultDialer.DialContext(ctx, "ws"+strings.TrimPrefix(h.server.URL, "http")+"/ws", nil)
+func (h *harness) dial(ctx context.Context, principal string, request map[string]any) (*suiteClient, error) {
+	header := http.Header{transporttest.PrincipalHeader: {principal}}
+	ws, resp, err := gorilla.DefaultDialer.DialContext(ctx, "ws"+strings.TrimPrefix(h.server.URL, "http")+"/ws", header)
 	if resp != nil {
 		_ = resp.Body.Close()
 	}
@@ -70,7 +86,11 @@ func (h *harness) dial(ctx context.Context, request map[string]any) (*suiteClien
 }
 
 func (h *harness) Connect(ctx context.Context, binding, version string) (transporttest.Client, error) {
-	c, err := h.dial(ctx, map[string]any{"event": binding, "version": version})
+	return h.ConnectTo(ctx, transporttest.Request{Binding: binding, Version: version})
+}
+
+func (h *harness) ConnectTo(ctx context.Context, q transporttest.Request) (transporttest.Client, error) {
+	c, err := h.dial(ctx, q.Principal, map[string]any{"event": q.Binding, "params": paramsOf(q), "version": q.Version})
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +98,11 @@ func (h *harness) Connect(ctx context.Context, binding, version string) (transpo
 }
 
 func (h *harness) Page(ctx context.Context, binding string, page int) (transporttest.Page, error) {
-	c, err := h.dial(ctx, map[string]any{"event": binding, "page": page})
+	return h.PageOf(ctx, transporttest.Request{Binding: binding}, page)
+}
+
+func (h *harness) PageOf(ctx context.Context, q transporttest.Request, page int) (transporttest.Page, error) {
+	c, err := h.dial(ctx, q.Principal, map[string]any{"event": q.Binding, "params": paramsOf(q), "page": page})
 	if err != nil {
 		return transporttest.Page{}, err
 	}
@@ -87,8 +111,8 @@ func (h *harness) Page(ctx context.Context, binding string, page int) (transport
 	switch {
 	case err != nil:
 		return transporttest.Page{}, err
-	case m.Problem() == unknownBinding:
-		return transporttest.Page{}, transporttest.ErrRefused
+	case m.Action == "error":
+		return transporttest.Page{}, transporttest.RefusalOf(m.Status(), m.Payload)
 	case m.Action != "page" || m.Page != page:
 		return transporttest.Page{}, fmt.Errorf("asked for page %d, got %+v", page, m)
 	}
@@ -130,10 +154,8 @@ func (c *joined) Next(ctx context.Context) (transporttest.Message, error) {
 	switch {
 	case m.Action == "error" && m.Problem() == unknownBinding && c.begun:
 		return out, io.EOF // it was removed
-	case m.Action == "error" && m.Problem() == unknownBinding:
-		return out, transporttest.ErrRefused
 	case m.Action == "error":
-		return out, fmt.Errorf("the problem %s", m.Payload)
+		return out, transporttest.RefusalOf(m.Status(), m.Payload)
 	}
 	c.begun = true
 	if string(m.Payload) == `"ok"` {

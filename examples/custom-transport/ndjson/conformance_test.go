@@ -24,6 +24,8 @@ func TestConformance(t *testing.T) {
 	transporttest.Run(t, func() (transporttest.Harness, error) { return newHarness(), nil })
 }
 
+var _ transporttest.Asker = (*harness)(nil)
+
 // harness serves the transport by a server of its own.
 type harness struct {
 	transport *ndjson.Transport
@@ -32,7 +34,7 @@ type harness struct {
 
 func newHarness() *harness {
 	mux := http.NewServeMux()
-	h := &harness{transport: ndjson.New(mux, "/stream", ndjson.Config{}), server: httptest.NewUnstartedServer(mux)}
+	h := &harness{transport: ndjson.New(mux, "/stream", ndjson.Config{}), server: httptest.NewUnstartedServer(transporttest.Identify(mux))}
 	h.server.Config.RegisterOnShutdown(h.transport.Stop)
 	h.server.Start()
 	return h
@@ -41,10 +43,14 @@ func newHarness() *harness {
 func (h *harness) Transport() core.Transport { return h.transport }
 
 func (h *harness) Abilities() transporttest.Abilities {
-	return transporttest.Abilities{Streams: true, Resumes: true, Deltas: true}
+	return transporttest.Abilities{Streams: true, Resumes: true, Deltas: true, Families: true}
 }
 
 func (h *harness) Page(context.Context, string, int) (transporttest.Page, error) {
+	return transporttest.Page{}, transporttest.ErrUnsupported
+}
+
+func (h *harness) PageOf(context.Context, transporttest.Request, int) (transporttest.Page, error) {
 	return transporttest.Page{}, transporttest.ErrUnsupported
 }
 
@@ -56,9 +62,13 @@ func (h *harness) Close() error {
 }
 
 func (h *harness) Connect(ctx context.Context, binding, version string) (transporttest.Client, error) {
-	target := h.server.URL + "/stream/" + url.PathEscape(binding) + "?version=" + url.QueryEscape(version)
+	return h.ConnectTo(ctx, transporttest.Request{Binding: binding, Version: version})
+}
+
+func (h *harness) ConnectTo(ctx context.Context, q transporttest.Request) (transporttest.Client, error) {
+	target := h.server.URL + "/stream/" + url.PathEscape(q.Binding) + "?" + q.Query().Encode()
 	inside := false // a batch has begun
-	return transporttest.OpenStream(ctx, h.server.Client(), target, func(body *bufio.Reader) (transporttest.Message, error) {
+	return transporttest.OpenStream(ctx, h.server.Client(), target, q.Principal, func(body *bufio.Reader) (transporttest.Message, error) {
 		m, err := nextMessage(body)
 		if m.Action == transporttest.Current && inside {
 			m.Action = transporttest.Put // the end of a batch, without a row

@@ -12,11 +12,22 @@ import (
 
 // serve answers a request with a stream.
 func (t *Transport) serve(w http.ResponseWriter, r *http.Request) {
-	view, ok := t.reg.Lookup(r.PathValue("binding"))
-	if !ok {
-		http.Error(w, "there is no such binding", http.StatusNotFound)
+	query := r.URL.Query()
+	version := query.Get("version")
+	query.Del("version")
+	args := make(map[string]string) // all others name the member of a family
+	for name, texts := range query {
+		args[name] = texts[0]
+	}
+	open := func() (*core.Grant, error) {
+		return t.reg.Open(r.Context(), r.PathValue("binding"), core.TextArgs(args))
+	}
+	grant, err := open()
+	if err != nil {
+		t.refuse(w, err)
 		return
 	}
+	defer func() { grant.Close() }()
 	if !t.admit() {
 		w.Header().Set("Retry-After", "2")
 		http.Error(w, "no more streams can be opened now", http.StatusServiceUnavailable)
@@ -32,19 +43,32 @@ func (t *Transport) serve(w http.ResponseWriter, r *http.Request) {
 	out := &output{t: t, w: w, ctrl: http.NewResponseController(w)}
 	defer out.watch()()
 
-	sub := view.Subscribe(core.SubscribeOptions{Version: r.URL.Query().Get("version")})
-	defer sub.Close()
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.Header().Set("Cache-Control", "no-store")
 	_ = out.ctrl.SetReadDeadline(time.Time{}) // the server's is made for answers that end
-	// Errors have nobody to go to: the answer has begun. The client sees the
-	// stream end, and resumes from the last version that it was given.
-	_ = t.follow(ctx, sub, out)
+	for {
+		// Errors have nobody to go to: the answer has begun. The client sees
+		// the stream end, and resumes from the last version that it was given,
+		// or is refused.
+		if err := t.follow(ctx, grant, version, out); !errors.Is(err, core.ErrScopeChanged) {
+			return
+		}
+		// The client may see something else from now on: it goes on with that.
+		again, err := open()
+		if err != nil {
+			return
+		}
+		grant.Close()
+		grant, version = again, ""
+	}
 }
 
-// follow writes batches until the context ends, the binding does, or writing
-// fails. The end of the context does not interrupt a batch.
-func (t *Transport) follow(ctx context.Context, sub *core.Subscription, out *output) error {
+// follow writes batches until the context ends, the binding does, the authorizer
+// withdraws its leave, or writing fails. The end of the context does not interrupt
+// a batch.
+func (t *Transport) follow(ctx context.Context, grant *core.Grant, version string, out *output) error {
+	sub := grant.Subscribe(ctx, core.SubscribeOptions{Version: version})
+	defer sub.Close()
 	if err := out.flush(); err != nil { // the header, so that the client knows it is heard
 		return err
 	}

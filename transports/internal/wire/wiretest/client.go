@@ -10,6 +10,7 @@ import (
 // Message is a message as a client decodes it.
 type Message struct {
 	Event        string          `json:"event"`
+	Params       json.RawMessage `json:"params"`
 	Action       string          `json:"action"`
 	Payload      json.RawMessage `json:"payload"`
 	Page         int             `json:"page"`
@@ -32,6 +33,13 @@ func (m Message) Problem() string {
 	var p struct{ Type string }
 	_ = json.Unmarshal(m.Payload, &p)
 	return p.Type
+}
+
+// Status returns the status of an error's problem, 0 of any other message.
+func (m Message) Status() int {
+	var p struct{ Status int }
+	_ = json.Unmarshal(m.Payload, &p) // of other messages it is no problem
+	return p.Status
 }
 
 // Client is what a client knows of one binding whose rows are [Item]s.
