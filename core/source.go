@@ -104,8 +104,10 @@ type Change struct {
 // goroutine, concurrently; none of them blocks, and none fails: changes of
 // tables that nobody binds, and whatever comes after shutdown, are dropped.
 type Sink interface {
-	// Tables returns what is bound and covered by the source now, and a
-	// channel that is closed when that set changes.
+	// Tables returns what is bound, or depended on by what is bound, and covered
+	// by the source now, and a channel that is closed when that set changes. A
+	// table that is only depended on has no columns and no key, and is reported
+	// as a whole.
 	Tables() ([]Schema, <-chan struct{})
 
 	// Report says that the changes are committed and visible to a read that

@@ -1,5 +1,6 @@
 // Package bunsource is Bindery for [Bun]: it binds Bun models ([Bind]) and
-// reports what a program writes through Bun ([Hooks]).
+// queries of any kind ([BindSQL]), and reports what a program writes through
+// Bun ([Hooks]).
 //
 // # Setup
 //
@@ -52,9 +53,9 @@
 // The hooks see what this process sends, not what the database does by itself:
 // triggers, foreign keys with ON DELETE CASCADE or SET NULL, rules, functions
 // that write when they are selected, and other processes stay unseen. Nor do
-// they know what a view shows, so a bound view is not updated by writes to its
-// tables, a bound table not by writes to a view of it or to one of its
-// partitions. Add a source that sees such changes: pollsource for any database.
+// they know what a view shows, so a bound view is updated by writes to its
+// tables only if it is said to depend on them ([core.DependsOn]), and a bound
+// table not by writes to a view of it or to one of its partitions. Add a source that sees such changes: pollsource for any database.
 //
 // [Bun]: https://bun.uptrace.dev
 package bunsource
