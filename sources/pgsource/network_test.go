@@ -76,6 +76,7 @@ func (h *blackHole) pass(from, to net.Conn) {
 }
 
 func TestSilentNetwork(t *testing.T) {
+	t.Parallel() // mostly it waits
 	r := newRig(t, markerTable)
 	addr := pgtest.Shared(t).Addr()
 	hole := newBlackHole(t, addr)
@@ -95,6 +96,7 @@ func TestSilentNetwork(t *testing.T) {
 
 // A quiet database is no silent one.
 func TestQuietDatabase(t *testing.T) {
+	t.Parallel() // mostly it waits
 	r := newRig(t, markerTable)
 	r.watch(&Config{ReceiveTimeout: 100 * time.Millisecond}, marker)
 	select {

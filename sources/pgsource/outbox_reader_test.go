@@ -359,3 +359,31 @@ func TestBulkRecords(t *testing.T) {
 		t.Errorf("50 long keys are %d bytes, %d spaces", len(got), strings.Count(got, " "))
 	}
 }
+
+// What is bound while a read is under way is not missed by it: the read of the
+// table that follows may be earlier than the snapshot.
+func TestRoutesAreThoseAfterTheSnapshot(t *testing.T) {
+	r := newRig(t, markerTable, "CREATE TABLE a (id int PRIMARY KEY)")
+	a := table("a", "id:int")
+	r.install(Outbox{}, marker, a)
+	h, both := r.newReader(marker), r.newReader(marker, a)
+	h.below, h.schemas = 0, both.schemas
+	locker := dial(t, r.dsn)
+	if _, err := locker.Exec(t.Context(), "BEGIN; LOCK TABLE bindery.settings"); err != nil {
+		t.Fatal(err)
+	}
+	read := make(chan string, 1)
+	go func() {
+		defer close(read)
+		read <- h.see()
+	}()
+	r.untilLocked()
+	h.routes.Store(both.routes.Load())
+	r.exec("INSERT INTO a VALUES (1)")
+	if _, err := locker.Exec(t.Context(), "COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-read; got != "a[1]" {
+		t.Errorf("read %q", got)
+	}
+}

@@ -78,7 +78,8 @@ func (se *outboxSession) close() {
 // open connects, and finds out where to begin.
 func (se *outboxSession) open(ctx context.Context) error {
 	cfg := &se.src.cfg
-	return ask(ctx, cfg.AnswerTimeout, func(ctx context.Context) error {
+	// These are many questions, and nobody is kept waiting by them.
+	return ask(ctx, max(cfg.AnswerTimeout, defaultAnswerTimeout), func(ctx context.Context) error {
 		conn, err := connect(ctx, se.src.dsn, false)
 		if err != nil {
 			return err

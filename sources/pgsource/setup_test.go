@@ -93,6 +93,7 @@ func TestWhatCannotBeWatched(t *testing.T) {
 }
 
 func TestServersThatWillNotDo(t *testing.T) {
+	t.Parallel() // mostly it waits
 	server := pgtest.Start(t, pgtest.Setting("wal_level", "replica"))
 	r := &rig{t: t, dsn: server.DSN("postgres"), sink: newFakeSink(marker)}
 	r.src = New(r.dsn, nil)

@@ -2,6 +2,7 @@ package pgsource
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -370,6 +371,7 @@ func TestLeastPrivilegesOfTriggers(t *testing.T) {
 // A prepared transaction outlives a crash. What it has recorded does not, and
 // when it is committed the whole table is reported.
 func TestPreparedTransactions(t *testing.T) {
+	t.Parallel() // mostly it waits
 	server := pgtest.Start(t, pgtest.Setting("max_prepared_transactions", "5"), pgtest.Setting("wal_level", "replica"))
 	r := &rig{t: t, dsn: server.CreateDatabase(t)}
 	r.conn = dial(t, r.dsn)
@@ -402,45 +404,79 @@ func TestPreparedTransactions(t *testing.T) {
 	})
 }
 
-// What cut the network off is noticed, and so is a connection that was ended.
+// A network that was cut off is noticed by who reads.
 func TestTriggersWithoutAnswer(t *testing.T) {
-	r := newRig(t, markerTable)
-	r.install(Outbox{}, marker)
-	direct := r.dsn
-	addr := pgtest.Shared(t).Addr()
-	hole := newBlackHole(t, addr)
-	r.dsn = strings.Replace(direct, addr, hole.listener.Addr().String(), 1)
+	t.Parallel() // mostly it waits
+	r, hole := newDeafRig(t)
 	r.watchTriggers(&TriggerConfig{AnswerTimeout: 2 * time.Second, PollInterval: 100 * time.Millisecond}, marker)
 	r.expect("nothing", "")
 	hole.deaf.Store(true)
 	r.ends("no answer within 2s")
+}
 
-	// Without polls it is the listening connection that tells.
-	hole = newBlackHole(t, addr)
-	r.dsn = strings.Replace(direct, addr, hole.listener.Addr().String(), 1)
+// And by who listens, where nobody reads for a long time.
+func TestTriggersWithoutAnswerOrPoll(t *testing.T) {
+	t.Parallel() // mostly it waits
+	r, hole := newDeafRig(t)
 	r.watchTriggers(&TriggerConfig{AnswerTimeout: 2 * time.Second, PollInterval: time.Hour}, marker)
 	r.expect("nothing", "")
 	hole.deaf.Store(true)
 	r.ends("listening: no answer within 2s")
+}
 
-	// Who waits to catch up is let go.
-	r.dsn = direct
+// newDeafRig is a rig with the outbox installed, and a network that can be cut.
+func newDeafRig(t *testing.T) (*rig, *blackHole) {
+	t.Helper()
+	r := newRig(t, markerTable)
+	r.install(Outbox{}, marker)
+	addr := pgtest.Shared(t).Addr()
+	hole := newBlackHole(t, addr)
+	r.dsn = strings.Replace(r.dsn, addr, hole.listener.Addr().String(), 1)
+	return r, hole
+}
+
+// Who waits to catch up is let go when that cannot be.
+func TestTriggersCatchUpAgainstTheirLimits(t *testing.T) {
+	r := newRig(t, markerTable)
+	r.install(Outbox{}, marker)
 	r.watchTriggers(&TriggerConfig{PollInterval: time.Hour}, marker)
-	se := r.triggers.current
+	// A read that cannot be made: somebody has locked the outbox.
+	locker := dial(t, r.dsn)
+	if _, err := locker.Exec(t.Context(), "BEGIN; LOCK TABLE bindery.settings"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	caught := make(chan error, 1)
+	go func() { caught <- r.triggers.CatchUp(ctx) }()
+	r.untilLocked()
+	cancel(errors.New("enough"))
+	if err := <-caught; err == nil || !strings.Contains(err.Error(), "pgsource: catching up: enough") {
+		t.Errorf("error %v", err)
+	}
+	go func() { caught <- r.triggers.CatchUp(t.Context()) }()
 	r.exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'LISTEN "bindery"' AND datname = current_database()`)
+	if err := <-caught; err == nil {
+		t.Error("caught up, though nothing could be read")
+	}
 	r.ends("terminating connection")
-	if err := se.catchUp(t.Context()); err != errEnded {
-		t.Errorf("catching up with a session that is over: %v", err)
+	if err := r.triggers.CatchUp(t.Context()); err != errNotReading {
+		t.Errorf("error %v", err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := (&outboxSession{wake: make(chan struct{}, 1), ended: make(chan struct{})}).catchUp(ctx); err != context.Canceled {
-		t.Errorf("catching up when there is no time: %v", err)
-	}
+}
+
+// untilLocked waits until somebody waits for a lock in the database.
+func (r *rig) untilLocked() {
+	r.t.Helper()
+	until(r.t, "somebody waits for a lock", func() bool {
+		var n int
+		err := r.conn.QueryRow(r.t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()").Scan(&n)
+		return err == nil && n == 1
+	})
 }
 
 // A quiet database is no silent one, and notifications may be lost.
 func TestTriggersWithoutNotifications(t *testing.T) {
+	t.Parallel() // mostly it waits
 	r := newRig(t, markerTable)
 	r.install(Outbox{}, marker)
 	r.watchTriggers(&TriggerConfig{AnswerTimeout: time.Second, PollInterval: 50 * time.Millisecond}, marker)

@@ -20,6 +20,7 @@ import (
 // nobody sees it. It must not be reported before it is visible, not even to a
 // snapshot that asks whether it was told everything; and others are not held up.
 func TestNothingIsReportedBeforeItIsVisible(t *testing.T) {
+	t.Parallel() // mostly it waits
 	server := pgtest.Start(t)
 	r := &rig{t: t, dsn: server.CreateDatabase(t)}
 	r.conn = dial(t, r.dsn)
@@ -66,6 +67,7 @@ func TestNothingIsReportedBeforeItIsVisible(t *testing.T) {
 // A commit is in the log, not visible, and of a table that nobody has bound
 // then. When the table is bound later it must not be forgotten.
 func TestBoundBeforeItIsVisible(t *testing.T) {
+	t.Parallel() // mostly it waits
 	server := pgtest.Start(t)
 	r := &rig{t: t, dsn: server.CreateDatabase(t)}
 	r.conn = dial(t, r.dsn)
@@ -126,7 +128,7 @@ func openSnapshot(t *testing.T, dsn string) (context.Context, func()) {
 	}), func() { _ = tx.Rollback(t.Context()) }
 }
 
-func until(t *testing.T, what string, cond func() bool) {
+func until(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patient); !cond(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
