@@ -64,6 +64,9 @@ func (f *follower) drop() {
 // message takes one message; complete says that it ended a batch. The error is
 // [io.EOF] when the connection has ended between batches.
 func (f *follower) message(ctx context.Context) (complete bool, err error) {
+	if f.client == nil {
+		return false, errors.New("the client is not connected")
+	}
 	m, err := f.client.Next(ctx)
 	switch {
 	case errors.Is(err, io.EOF) && len(f.pending) > 0:
