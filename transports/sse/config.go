@@ -23,8 +23,8 @@ type Config struct {
 	Retry time.Duration
 
 	// WriteTimeout bounds the writing of one event, at most MessageBytes
-	// long. The client is disconnected when it has not taken it by then. The
-	// default is 10 seconds.
+	// long. The client is disconnected when it has not taken it by then, or
+	// up to a quarter of the time later. The default is 10 seconds.
 	WriteTimeout time.Duration
 
 	// DrainTimeout bounds how long Shutdown lets streams finish the batch

@@ -64,6 +64,7 @@ func (t *Transport) Mount(reg *core.Registry) error {
 		return fmt.Errorf("sse: %w", err)
 	}
 	t.reg = reg
+	context.AfterFunc(reg.Stopping(), func() { t.streams.Each((*stream).notify) })
 	others := []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
 	prefix := ""
 	for path, handler := range map[string]echo.HandlerFunc{"": t.serveSeveral, "/:binding": t.serveOne} {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -32,11 +33,14 @@ type stream struct {
 	feeds []*feed
 	begun bool // the first event was sent
 
-	wake chan struct{} // something may be there to send
+	wake chan struct{} // something may be there to send, or the end has come
 
-	mu   sync.Mutex // guards what follows, and the setting of deadlines
-	over bool       // nothing may touch the connection any more
-	late bool       // writing fails from now on
+	lastSent time.Time // when something was last written
+	deadline time.Time // of writing; zero for none
+
+	late atomic.Bool // writing fails from now on
+	mu   sync.Mutex  // guards what follows, and the setting of deadlines
+	over bool        // nothing may touch the connection any more
 }
 
 func newStream(t *Transport, c echo.Context) *stream {
@@ -55,7 +59,7 @@ func newStream(t *Transport, c echo.Context) *stream {
 func (s *stream) cut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.late = true
+	s.late.Store(true)
 	if !s.over {
 		_ = s.ctrl.SetWriteDeadline(time.Now()) // what cannot be cut ends by itself
 	}
@@ -87,6 +91,9 @@ func (s *stream) run(ctx context.Context) error {
 	if err := s.flush(); err != nil {
 		return s.failed(err)
 	}
+	// Of the registry's end Mount's function tells. A channel for each end in
+	// the select below would cost more than all else here does.
+	defer context.AfterFunc(s.ending, s.notify)()
 	var heartbeat <-chan time.Time
 	var timer *time.Timer
 	if s.t.cfg.Heartbeat > 0 {
@@ -95,37 +102,39 @@ func (s *stream) run(ctx context.Context) error {
 		heartbeat = timer.C
 	}
 	for {
-		sent, err := s.sendAvailable(ctx)
-		switch {
-		case err != nil:
+		if err := s.sendAvailable(ctx); err != nil {
 			return s.failed(err)
-		case s.allEnded():
-			return nil
 		}
-		if sent && timer != nil {
-			timer.Reset(s.t.cfg.Heartbeat)
+		if s.allEnded() {
+			return nil
 		}
 		select {
 		case <-s.wake:
 		case <-heartbeat:
-			if err := s.begin(); err != nil {
-				return s.failed(err)
+			// Set only here, and not with every event: mostly there were some.
+			silent := time.Since(s.lastSent)
+			if silent >= s.t.cfg.Heartbeat {
+				if err := s.beat(); err != nil {
+					return s.failed(err)
+				}
+				silent = 0
 			}
-			if _, err := io.WriteString(s.out, ":\n\n"); err != nil {
-				return s.failed(err)
-			}
-			if err := s.flush(); err != nil {
-				return s.failed(err)
-			}
-			timer.Reset(s.t.cfg.Heartbeat)
+			timer.Reset(s.t.cfg.Heartbeat - silent)
 		case <-ctx.Done():
-			return nil
-		case <-s.t.reg.Stopping().Done():
-			return nil
-		case <-s.ending.Done():
 			return nil
 		}
 	}
+}
+
+// beat sends a comment.
+func (s *stream) beat() error {
+	if err := s.begin(); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(s.out, ":\n\n"); err != nil {
+		return err
+	}
+	return s.flush()
 }
 
 // errEnded ends a stream in good order.
@@ -133,18 +142,18 @@ var errEnded = errors.New("sse: the stream has ended")
 
 // sendAvailable sends one batch of each binding that has one. It is called again
 // when there are more: a subscription notifies of all that comes after its poll.
-func (s *stream) sendAvailable(ctx context.Context) (sent bool, err error) {
+func (s *stream) sendAvailable(ctx context.Context) error {
 	for _, f := range s.feeds {
 		if f.sub == nil {
 			continue
 		}
 		if s.t.reg.Stopping().Err() != nil || s.ending.Err() != nil || ctx.Err() != nil {
-			return sent, errEnded
+			return errEnded
 		}
 		e, err := f.sub.Poll()
 		switch {
 		case errors.Is(err, core.ErrClosed):
-			return sent, errEnded
+			return errEnded
 		case err != nil:
 			err = s.ended(ctx, f, err)
 		case e == nil:
@@ -156,11 +165,10 @@ func (s *stream) sendAvailable(ctx context.Context) (sent bool, err error) {
 			err = s.flush()
 		}
 		if err != nil {
-			return sent, err
+			return err
 		}
-		sent = true
 	}
-	return sent, nil
+	return nil
 }
 
 func (s *stream) sendBatch(f *feed, b *wire.Batch) error {
@@ -237,8 +245,17 @@ func (s *stream) send(m wire.Message, id string) error {
 	return err
 }
 
-// begin gives the writing that follows its time.
-func (s *stream) begin() error { return s.setDeadline(time.Now().Add(s.t.cfg.WriteTimeout)) }
+// begin gives the writing that follows its time: WriteTimeout, and up to a
+// quarter more, so that a stream which writes often need not set a deadline each
+// time.
+func (s *stream) begin() error {
+	s.lastSent = time.Now()
+	timeout := s.t.cfg.WriteTimeout
+	if !s.late.Load() && s.deadline.Sub(s.lastSent) >= timeout {
+		return nil
+	}
+	return s.setDeadline(s.lastSent.Add(timeout + timeout/4))
+}
 
 // flush sends what was written, within the time that its writing was given.
 // Over HTTP/2 a deadline that passes ends a stream that has nothing to write,
@@ -256,9 +273,10 @@ func (s *stream) flush() error {
 func (s *stream) setDeadline(at time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.late {
+	if s.late.Load() {
 		return os.ErrDeadlineExceeded
 	}
+	s.deadline = at
 	if err := s.ctrl.SetWriteDeadline(at); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}

@@ -81,7 +81,7 @@ func (o *Open[T]) Close(tell func(T)) {
 	}
 	o.mu.Unlock()
 	if tell != nil {
-		o.each(tell)
+		o.Each(tell)
 	}
 }
 
@@ -97,7 +97,7 @@ func (o *Open[T]) Drain(ctx context.Context, patience time.Duration, cut func(T)
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	o.each(cut)
+	o.Each(cut)
 	select {
 	case <-o.idle:
 		return nil
@@ -106,8 +106,8 @@ func (o *Open[T]) Drain(ctx context.Context, patience time.Duration, cut func(T)
 	}
 }
 
-// each calls fn for each member, without the lock.
-func (o *Open[T]) each(fn func(T)) {
+// Each calls fn for each who is in. Who enters meanwhile may be left out.
+func (o *Open[T]) Each(fn func(T)) {
 	o.mu.Lock()
 	list := make([]T, 0, len(o.members))
 	for m := range o.members {
