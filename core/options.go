@@ -59,12 +59,18 @@ func Where(exprs ...filter.Expr) Option {
 // WithWhere restricts the binding by a condition in the loader's own terms,
 // which the engine does not understand: the loader is asked which of the rows
 // that changed meet it. The text stands for the condition in version tokens:
-// equal conditions have equal texts. It is for loaders to build their own
-// options with.
+// equal conditions have equal texts. What the condition's method Validate() error
+// returns, if it has one, is among the problems that Start reports. It is for
+// loaders to build their own options with.
 func WithWhere(where any, text string) Option {
 	return func(s *spec) {
 		if s.where != nil {
 			s.problems = append(s.problems, fmt.Errorf("two conditions in the loader's terms (%s; %s): combine them into one", s.whereText, text))
+		}
+		if c, ok := where.(interface{ Validate() error }); ok {
+			if err := c.Validate(); err != nil {
+				s.problems = append(s.problems, err)
+			}
 		}
 		s.where, s.whereText = where, text
 	}

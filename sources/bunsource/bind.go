@@ -83,7 +83,7 @@ func sharedLoader[T any](db *bun.DB, relations ...string) *Loader[T] {
 // The function adds conditions to the query that it is given and returns it:
 // Where, WhereOr, WhereGroup, WhereDeleted, WhereAllWithDeleted. It may refer to other
 // tables in a subquery, but then a change of those is not noticed. Joins,
-// relations, columns, orders and limits are refused when the binding is read.
+// relations, columns, orders and limits are refused when the registry starts.
 //
 // Bindery does not understand the conditions. Which rows meet them is asked of
 // the database, for each binding by itself; [core.Where] is cheaper where it
@@ -101,6 +101,9 @@ type condition struct {
 	text  string
 	err   error // instead of apply
 }
+
+// Validate has a wrong condition reported when the registry starts.
+func (c *condition) Validate() error { return c.err }
 
 func newCondition(apply func(*bun.SelectQuery) *bun.SelectQuery) *condition {
 	if apply == nil {

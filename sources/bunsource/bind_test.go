@@ -127,3 +127,16 @@ func TestWhereRefusesOtherThanConditions(t *testing.T) {
 		}
 	}
 }
+
+func TestAWrongConditionIsReportedAtStart(t *testing.T) {
+	reg := quietRegistry()
+	bad := Bind[shopItem](offlineDB(t, sqlitedialect.New()), "bad", Where(func(q *bun.SelectQuery) *bun.SelectQuery { return q.Where("x").Limit(5) }))
+	if err := reg.Add(bad); err != nil {
+		t.Fatal(err)
+	}
+	err := reg.Start(t.Context())
+	if err == nil || !strings.Contains(err.Error(), `binding "bad" (bind_test.go:`) || !strings.Contains(err.Error(), "it may add conditions") {
+		t.Errorf("Start: %v", err)
+	}
+	_ = reg.Shutdown(t.Context())
+}
