@@ -31,6 +31,7 @@ var cases = []*testCase{
 	{"catch up", "CatchUp returns when everything that the snapshot shows has been reported", caseCatchUp},
 	{"start-up", "a commit during start-up is not lost: it is reported, or was visible when the source said Watching", caseStartUp},
 	{"bound later", "a table that is bound while the source watches is watched from then on", caseBoundLater},
+	{"depended on", "a table that is only depended on, and comes without columns and key, is watched as well", caseDependedOn},
 	{"concurrent", "commits of many writers at once are all reported", caseConcurrent},
 	{"link", "a source that lost its link says Lost, and Watching when it sees again; what happened between shows then", caseLink},
 	{"cancelled start", "Watch returns when its context is done, also if it is from the start", caseCancelledStart},
@@ -468,6 +469,23 @@ func caseBoundLater(ctx context.Context, p *probe) error {
 		return err
 	}
 	return p.write(ctx, "an insert into a table that was bound later", Write{Kind: Insert, ID: 110, Value: 1})
+}
+
+func caseDependedOn(ctx context.Context, p *probe) error {
+	var tables []core.Schema
+	for _, s := range p.h.Schemas() {
+		tables = append(tables, core.Schema{Table: s.Table})
+	}
+	p.sink.bind(tables)
+	if err := p.awaitWatching(ctx, p.start()); err != nil {
+		return err
+	}
+	for _, w := range []Write{{Kind: Insert, ID: 111, Value: 1}, {Kind: Update, ID: 1, Value: 13}, {Kind: Delete, ID: 2}} {
+		if err := p.write(ctx, fmt.Sprintf("the %v of a row of a table that is only depended on", w.Kind), w); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func caseConcurrent(ctx context.Context, p *probe) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,6 +24,7 @@ const (
 	silentOutside
 	silentStartUp // says Watching, and reports only a little later
 	silentBound   // asks for the tables once
+	silentKeyless // of tables without a key
 	early         // reports before the change is visible
 	neverConfirms
 	neverAnnounces
@@ -251,6 +253,9 @@ func (m *memory) listening() core.Sink {
 		sink = m.talking
 	}
 	if sink != nil && m.has(silentBound) && len(m.tables) == 0 {
+		return nil
+	}
+	if sink != nil && m.has(silentKeyless) && slices.ContainsFunc(m.tables, func(s core.Schema) bool { return len(s.Key) == 0 }) {
 		return nil
 	}
 	return sink

@@ -188,6 +188,9 @@ func (f *follower) follow(changes []core.Change) {
 	for _, c := range changes {
 		for i := range f.schemas {
 			if t := f.schemas[i].Table; concerns(c, t) {
+				if len(f.schemas[i].Key) == 0 && len(c.Keys) > 0 {
+					c.Keys = nil // of a table without a key any report is of the whole
+				}
 				f.keepLocked(t, c, rows[t])
 			}
 		}

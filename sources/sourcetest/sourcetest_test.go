@@ -48,6 +48,7 @@ func TestBrokenSources(t *testing.T) {
 		{"silent about old keys", silentOldKey, impatient, "key change", "not everything was reported"},
 		{"silent at the start", silentStartUp, impatient, "start-up", "not everything was reported"},
 		{"silent about later bindings", silentBound, impatient, "bound later", "not everything was reported"},
+		{"silent about tables without a key", silentKeyless, impatient, "depended on", "not everything was reported"},
 		{"reports too early", early, impatient, "update", "not everything was reported"},
 		{"reports too early", early, impatient, "commit", "not everything was reported"},
 		{"never confirms", neverConfirms, impatient, "several", "not everything was reported"},
