@@ -115,12 +115,13 @@ func (b *bound) checkIdentity() error {
 		case r.Kind == "p": // identities are those of the partitions
 			continue
 		case r.Kind != "r":
-			return fmt.Errorf("%s is a %s, whose changes Postgres does not log: watch it with another source", r.sql(), kindName(r.Kind))
+			return fmt.Errorf("%s is a %s, whose changes Postgres does not log: say which tables it is made of (core.DependsOn), or watch it with another source",
+				r.sql(), kindName(r.Kind))
 		case r.Unlogged:
 			return fmt.Errorf("%s is not logged; mend it with: ALTER TABLE %[1]s SET LOGGED", r.sql())
 		}
 		mend := "ALTER TABLE " + r.sql() + " REPLICA IDENTITY FULL"
-		if contains(r.Primary, b.key) {
+		if len(r.Primary) > 0 && contains(r.Primary, b.key) { // a table that is only depended on has no key to hold
 			mend = "ALTER TABLE " + r.sql() + " REPLICA IDENTITY DEFAULT"
 		}
 		why := ""

@@ -24,6 +24,11 @@ func TestWhatCannotBeWatched(t *testing.T) {
 			table("t", "id:int"),
 		},
 		{
+			"depended on, without a primary key", "CREATE TABLE t (id int NOT NULL)", "ALTER TABLE t REPLICA IDENTITY FULL",
+			`it has no primary key, and so no replica identity; mend it with: ALTER TABLE "public"."t" REPLICA IDENTITY FULL`,
+			table("t"),
+		},
+		{
 			"identity nothing", "CREATE TABLE t (id int PRIMARY KEY); ALTER TABLE t REPLICA IDENTITY NOTHING", "ALTER TABLE t REPLICA IDENTITY DEFAULT",
 			`its replica identity is NOTHING; mend it with: ALTER TABLE "public"."t" REPLICA IDENTITY DEFAULT`,
 			table("t", "id:int"),
@@ -51,7 +56,7 @@ func TestWhatCannotBeWatched(t *testing.T) {
 		},
 		{
 			"a view", "CREATE VIEW t AS SELECT 1 AS id", "DROP VIEW t; CREATE TABLE t (id int PRIMARY KEY)",
-			`"public"."t" is a view, whose changes Postgres does not log: watch it with another source`, table("t", "id:int"),
+			`"public"."t" is a view, whose changes Postgres does not log: say which tables it is made of (core.DependsOn), or watch it with another source`, table("t", "id:int"),
 		},
 		{
 			"an unlogged table", "CREATE UNLOGGED TABLE t (id int PRIMARY KEY)", "ALTER TABLE t SET LOGGED",
