@@ -21,8 +21,9 @@ import (
 func TestConformance(t *testing.T) {
 	server := pgtest.Shared(t)
 	t.Run("log", func(t *testing.T) {
+		dsn := server.CreateDatabase(t)
 		sourcetest.Run(t, func() (sourcetest.Harness, error) {
-			h, err := newConformance(server.CreateDatabase(t))
+			h, err := newConformance(t.Context(), dsn)
 			if err != nil {
 				return nil, err
 			}
@@ -31,9 +32,9 @@ func TestConformance(t *testing.T) {
 		})
 	})
 	t.Run("triggers", func(t *testing.T) {
+		dsn := server.CreateDatabase(t)
 		sourcetest.Run(t, func() (sourcetest.Harness, error) {
-			dsn := server.CreateDatabase(t)
-			h, err := newConformance(dsn)
+			h, err := newConformance(t.Context(), dsn)
 			if err != nil {
 				return nil, err
 			}
@@ -53,13 +54,18 @@ type conformance struct {
 	link  string // the database, by way of the proxy
 }
 
-func newConformance(dsn string) (*conformance, error) {
+// newConformance prepares for a table in the database, in which that of the case
+// before may be.
+func newConformance(ctx context.Context, dsn string) (*conformance, error) {
 	watched, err := sql.Open("pgx", dsn)
 	if err != nil {
 		return nil, err
 	}
 	other, err := sql.Open("pgx", dsn)
 	if err != nil {
+		return nil, err
+	}
+	if _, err := other.ExecContext(ctx, "DROP TABLE IF EXISTS conformance"); err != nil {
 		return nil, err
 	}
 	u, err := url.Parse(dsn)

@@ -16,12 +16,13 @@ const farewell = 2 * time.Second
 
 // sessionParams make values look the same whatever the role's settings are.
 var sessionParams = map[string]string{
-	"client_encoding":    "UTF8",
-	"bytea_output":       "hex",
-	"DateStyle":          "ISO",
-	"IntervalStyle":      "postgres",
-	"TimeZone":           "UTC",
-	"extra_float_digits": "3",
+	"client_encoding":             "UTF8",
+	"bytea_output":                "hex",
+	"DateStyle":                   "ISO",
+	"IntervalStyle":               "postgres",
+	"TimeZone":                    "UTC",
+	"extra_float_digits":          "3",
+	"standard_conforming_strings": "on",
 	// One statement is one snapshot, and fails for no other transaction's sake.
 	"default_transaction_isolation": "read committed",
 	// What the source itself commits is to be flushed, and not to wait for

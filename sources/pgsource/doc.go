@@ -98,8 +98,8 @@
 // or could not read for so long that writers stopped to record, notices it
 // and reports whole tables. While nobody reads, nothing is recorded.
 //
-// It needs Postgres 13 or later, and two connections, directly or through a
-// pooler that keeps sessions. Its limits:
+// It needs Postgres 13 or later, and two connections to the primary, directly
+// and not through a pooler. Its limits:
 //
 //   - ATTACH, DETACH and DROP of a partition are not seen, nor is TRUNCATE of
 //     just a partition that is younger than the triggers. All rows written to

@@ -180,32 +180,44 @@ func (o Outbox) Install(ctx context.Context, dsn string, tables ...core.Table) e
 	return nil
 }
 
-// Uninstall ends the recording of the tables' changes, in one transaction. With no tables
-// it removes all that Install has made; what others have put into the schema
-// makes that fail. A source that reads the outbox is lost then. What is not
-// installed is no error.
-func (o Outbox) Uninstall(ctx context.Context, dsn string, tables ...core.Table) error {
+// Unwatch ends the recording of the tables' changes, in one transaction. Sources
+// that watch one of them are lost then. What is not installed, or does not
+// exist, is no error.
+func (o Outbox) Unwatch(ctx context.Context, dsn string, tables ...core.Table) error {
+	return o.remove(ctx, dsn, func(schema string) string {
+		var b strings.Builder
+		for _, t := range tables {
+			fmt.Fprintf(&b, "PERFORM %s.unwatch(to_regclass(%s));\n", schema, quoteLiteral(tableSQL(t)))
+		}
+		return b.String()
+	})
+}
+
+// Uninstall removes all that Install has made, of all tables, in one transaction. What
+// others have put into the schema makes that fail. Sources that read the outbox
+// are lost then. What is not installed is no error.
+func (o Outbox) Uninstall(ctx context.Context, dsn string) error {
+	return o.remove(ctx, dsn, func(schema string) string {
+		return fmt.Sprintf(`PERFORM %[1]s.unwatch(relation) FROM %[1]s.captures;
+DROP FUNCTION %[1]s.watch, %[1]s.unwatch, %[1]s.faults, %[1]s.tidy, %[1]s.attend, %[1]s.gauge;
+DROP TABLE %[1]s.settings, %[1]s.captures, %[1]s.outbox, %[1]s.epochs;
+DROP SEQUENCE %[1]s.credit, %[1]s.lapses;
+DROP SCHEMA %[1]s;
+`, schema)
+	})
+}
+
+// remove runs statements of PL/pgSQL, if there is an outbox. They are made with
+// the quoted name of its schema.
+func (o Outbox) remove(ctx context.Context, dsn string, statements func(schema string) string) error {
 	o = o.WithDefaults()
 	if err := o.Validate(); err != nil {
 		return fmt.Errorf("pgsource: %w", err)
 	}
 	schema := quoteIdent(o.Schema)
-	var b strings.Builder
-	fmt.Fprintf(&b, "DO $do$ BEGIN\nIF to_regclass('%s.captures') IS NOT NULL THEN\n", schema)
-	for _, t := range tables {
-		fmt.Fprintf(&b, "PERFORM %s.unwatch(to_regclass(%s));\n", schema, quoteLiteral(tableSQL(t)))
-	}
-	if len(tables) == 0 {
-		b.WriteString(strings.ReplaceAll(`PERFORM {{schema}}.unwatch(relation) FROM {{schema}}.captures;
-DROP FUNCTION {{schema}}.watch, {{schema}}.unwatch, {{schema}}.faults, {{schema}}.tidy, {{schema}}.attend, {{schema}}.gauge;
-DROP TABLE {{schema}}.settings, {{schema}}.captures, {{schema}}.outbox, {{schema}}.epochs;
-DROP SEQUENCE {{schema}}.credit, {{schema}}.lapses;
-DROP SCHEMA {{schema}};
-`, "{{schema}}", schema))
-	}
-	b.WriteString("END IF;\nEND $do$;")
-	if err := o.run(ctx, dsn, b.String()); err != nil {
-		return fmt.Errorf("pgsource: uninstalling the outbox %q: %w", o.Schema, err)
+	block := fmt.Sprintf("BEGIN\nIF to_regclass(%s) IS NOT NULL THEN\n%sEND IF;\nEND", quoteLiteral(schema+".captures"), statements(schema))
+	if err := o.run(ctx, dsn, "DO "+quoteLiteral(block)); err != nil {
+		return fmt.Errorf("pgsource: removing from the outbox %q: %w", o.Schema, err)
 	}
 	return nil
 }

@@ -127,6 +127,7 @@ func (se *outboxSession) listen(ctx context.Context) error {
 			if err != nil {
 				return unlessDone(ctx, fmt.Errorf("listening: %w", err))
 			}
+			signal(se.wake) // the answer may have had notifications before it
 		default:
 			return fmt.Errorf("listening: %w", err)
 		}

@@ -224,8 +224,8 @@ func TestInstallAgain(t *testing.T) {
 	}
 	r.exec("UPDATE bindery.settings SET version = 1")
 
-	uninstall := func(tables ...core.Table) error { return Outbox{}.Uninstall(t.Context(), r.dsn, tables...) }
-	if err := uninstall(core.Table{Name: "a"}, core.Table{Name: "nowhere"}); err != nil {
+	uninstall := func() error { return Outbox{}.Uninstall(t.Context(), r.dsn) }
+	if err := (Outbox{}).Unwatch(t.Context(), r.dsn, core.Table{Name: "a"}, core.Table{Name: "nowhere"}, core.Table{Name: "$do$ {{schema}}"}); err != nil {
 		t.Error(err)
 	}
 	if n := count(triggers); n != 4 {
@@ -283,7 +283,7 @@ func TestCapturesComeAndGo(t *testing.T) {
 	saw("the table that was made anew")
 	r.exec("INSERT INTO a VALUES (8)")
 	r.expect("an insert into the table that was made anew", "a[8]")
-	if err := (Outbox{}).Uninstall(t.Context(), r.dsn, core.Table{Name: "a"}); err != nil {
+	if err := (Outbox{}).Unwatch(t.Context(), r.dsn, core.Table{Name: "a"}); err != nil {
 		t.Fatal(err)
 	}
 	r.ends(`table "a": no triggers record its changes`)
