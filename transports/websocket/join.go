@@ -59,7 +59,7 @@ func (s *session) joinLocked(r request, g *core.Grant) *problem.Problem {
 }
 
 func (s *session) subscribeLocked(j *join, token string) {
-	j.sub = j.grant.Subscribe(s.ctx, core.SubscribeOptions{Version: token, Notify: func() {
+	j.sub = j.grant.Subscribe(&s.ctx, core.SubscribeOptions{Version: token, Notify: func() {
 		if s.turns.addAndWake(j) {
 			s.t.wakeup.add(s)
 		}

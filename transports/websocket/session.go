@@ -26,27 +26,33 @@ const (
 // the other. Messages go out one at a time: whoever has news, or has just
 // written one, calls pump, which hands the next to the writing goroutine.
 type session struct {
-	t         *Transport
-	ctx       context.Context // of the handshake's request; done when the session has ended
-	cancel    context.CancelFunc
-	turns     turns
-	next      *session       // guarded by wakeup.mu
-	reopening sync.WaitGroup // joins whose scope has changed
+	// What each delivery touches stands together, since of many sessions little
+	// is in the processor's cache.
 
-	mu       sync.Mutex       // guards what follows; not held while writing
-	ws       *melody.Session  // nil during the handshake
-	joins    map[string]*join // by what View.ID returns
+	t     *Transport
+	next  *session       // guarded by wakeup.mu
+	ctx   sessionContext // of the handshake's request; done when the session has ended
+	turns turns
+
+	mu       sync.Mutex      // guards what follows; not held while writing
+	inFlight bool            // a message is with the writing goroutine
+	stopping bool            // complete what is under way and close
+	ended    bool            // nothing is sent any more
+	ws       *melody.Session // nil during the handshake
 	replies  [][]byte
-	replyLen int        // bytes of replies
-	room     *sync.Cond // of mu: replies have room, or the session has ended
-	inFlight bool       // a message is with the writing goroutine
-	stopping bool       // complete what is under way and close
-	ended    bool       // nothing is sent any more
+	replyLen int              // bytes of replies
+	joins    map[string]*join // by what View.ID returns
+	room     *sync.Cond       // of mu: replies have room, or the session has ended
+
+	// Not guarded by mu.
+	cancel    context.CancelFunc
+	reopening sync.WaitGroup // joins whose scope has changed
 }
 
 func newSession(ctx context.Context, t *Transport) *session {
 	s := &session{t: t, joins: make(map[string]*join)}
-	s.ctx, s.cancel = context.WithCancel(ctx)
+	ctx, s.cancel = context.WithCancel(ctx)
+	s.ctx = sessionContext{ctx, s}
 	s.room = sync.NewCond(&s.mu)
 	return s
 }
@@ -106,7 +112,7 @@ func (s *session) replyLocked(m wire.Message) {
 // open asks for leave to use the binding that the request is about. For a look
 // at a page it waits for the rows, for a moment.
 func (s *session) open(r request) (*core.Grant, *problem.Problem) {
-	g, err := s.t.reg.Open(s.ctx, r.event, core.JSONArgs(r.params))
+	g, err := s.t.reg.Open(&s.ctx, r.event, core.JSONArgs(r.params))
 	if err != nil {
 		p, told := problem.Of(clip(r.event), err)
 		if !told && s.ctx.Err() == nil {
