@@ -100,6 +100,10 @@ func (s *TriggerSource) lookUp(ctx context.Context, conn *pgconn.PgConn, schema 
 	}
 	mend := fmt.Sprintf("mend it with: SELECT %s.watch(%s)", outbox, quoteLiteral(tableSQL(schema.Table)))
 	if len(rows) == 0 {
+		kinds, err := query(ctx, conn, "SELECT relkind::text FROM pg_class WHERE oid = $1::oid", oid)
+		if err == nil && len(kinds) == 1 && kinds[0][0] != "r" && kinds[0][0] != "p" {
+			return nil, fmt.Errorf("it is a %s, which has no changes of its own: say which tables it is made of (core.DependsOn), or watch it with another source", kindName(kinds[0][0]))
+		}
 		return nil, fmt.Errorf("no triggers record its changes; %s", mend)
 	}
 	c := &captured{table: schema.Table, oid: oid, capture: rows[0][0]}
@@ -155,7 +159,7 @@ func (r *captureRoutes) add(all changes, capture string, keys []byte, limit int)
 	}
 	for _, c := range targets {
 		set := all.of(c.table)
-		if decoded == nil {
+		if decoded == nil || len(c.positions) == 0 { // or it is only depended on, and has no key
 			set.setWhole()
 			continue
 		}

@@ -124,7 +124,7 @@ func (c changes) report(schemas []core.Schema) []core.Change {
 // encode returns the keys, or nil for the whole table. That is reported too
 // where a key cannot be told from the log.
 func (s *keySet) encode(schema *core.Schema) []core.Key {
-	if s.whole {
+	if s.whole || len(schema.Key) == 0 {
 		return nil
 	}
 	kinds := make([]value.Kind, len(schema.Key))

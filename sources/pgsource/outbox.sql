@@ -185,7 +185,7 @@ BEGIN
 END $unwatch$;
 
 -- watch has a table's changes recorded, and returns the number of the capture.
--- The keys are those of the primary key unless other columns are named.
+-- The keys are those of the primary key unless other columns are named, or none.
 -- Triggers for each row see what logical replication writes, too; those for each
 -- statement are far cheaper where a statement changes many rows.
 CREATE OR REPLACE FUNCTION {{schema}}.watch(target regclass, key_columns text[] DEFAULT NULL, for_each_row boolean DEFAULT false)
@@ -216,8 +216,9 @@ BEGIN
 		FROM pg_index x JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = ANY (x.indkey)
 		WHERE x.indrelid = target AND x.indisprimary;
 	END IF;
-	IF key_columns IS NULL OR key_columns = '{}' THEN
-		RAISE EXCEPTION '% has no primary key', target USING HINT = 'name the key columns';
+	IF key_columns IS NULL THEN
+		RAISE EXCEPTION '% has no primary key', target
+			USING HINT = 'name the key columns, or none to record just that something has changed: watch(…, ''{}'')';
 	END IF;
 
 	-- What is left of tables that were dropped.
@@ -239,6 +240,11 @@ BEGIN
 		string_agg(format('CASE WHEN NEW.%1$I IS NOT NULL THEN concat(NEW.%1$I) COLLATE "C" END', c.name), ', ' ORDER BY c.nr)
 	INTO row_key, old_key, new_key
 	FROM unnest(key_columns) WITH ORDINALITY AS c(name, nr);
+	IF key_columns = '{}' THEN
+		row_key := 'NULL::text';
+		old_key := row_key;
+		new_key := row_key;
+	END IF;
 	-- The search_path keeps whoever writes from putting his own functions in the
 	-- way. The other settings make texts look the same whatever the writer's are.
 	options := ARRAY['search_path=pg_catalog, pg_temp'];

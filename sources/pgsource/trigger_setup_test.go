@@ -70,6 +70,14 @@ func TestWhatTriggersCannotWatch(t *testing.T) {
 			`table "e": triggers are missing or disabled on public.e1; mend it with: `, table("e", "id:int"),
 		},
 		{
+			"a view", "CREATE VIEW v AS SELECT 1 AS id", "DROP VIEW v; CREATE TABLE v (id int PRIMARY KEY); SELECT bindery.watch('v')",
+			`table "v": it is a view, which has no changes of its own: say which tables it is made of (core.DependsOn), or watch it with another source`, table("v", "id:int"),
+		},
+		{
+			"no key", "CREATE TABLE h (id int); SELECT bindery.watch('h', '{}')", `SELECT "bindery".watch('"h"', ARRAY['id'])`,
+			`table "h": its triggers record the key (), and the binding's is (id); mend it with: `, table("h", "id:int"),
+		},
+		{
 			"a missing table", "", "CREATE TABLE f (id int PRIMARY KEY); SELECT bindery.watch('f')",
 			`table "f": it does not exist in the schemas of search_path ("$user", public)`, table("f", "id:int"),
 		},
@@ -93,7 +101,7 @@ func TestWhatTriggersCannotWatch(t *testing.T) {
 		})
 	}
 	for statement, want := range map[string]string{
-		"CREATE VIEW v AS SELECT 1 AS id; SELECT bindery.watch('v')":                          "v is no table that can be watched",
+		"CREATE VIEW w AS SELECT 1 AS id; SELECT bindery.watch('w')":                          "w is no table that can be watched",
 		"CREATE TEMP TABLE temporary (id int PRIMARY KEY); SELECT bindery.watch('temporary')": "temporary is no table that can be watched",
 		"CREATE TABLE keyless (id int); SELECT bindery.watch('keyless')":                      "keyless has no primary key",
 		"SELECT bindery.watch('a', '{id,x}')":                                                 "a does not have all of the columns {id,x}",
@@ -492,4 +500,24 @@ func TestTriggersWithoutNotifications(t *testing.T) {
 	r.sink.until(t, "new triggers", func() bool { return len(r.sink.reports) > 0 })
 	r.sink.take()
 	r.expect("nothing", "")
+}
+
+// A table that is only depended on need not have a key.
+func TestTriggersWithoutKey(t *testing.T) {
+	for _, rows := range []string{"false", "true"} {
+		r := newRig(t, markerTable, "CREATE TABLE log (line text)")
+		r.install(Outbox{}, marker)
+		r.exec("SELECT bindery.watch('log', '{}', for_each_row => " + rows + ")")
+		r.watchTriggers(nil, marker, table("log"))
+		for _, c := range []struct{ statement, want string }{
+			{"INSERT INTO log VALUES ('x'), (NULL)", "log*"},
+			{"UPDATE log SET line = 'y'", "log*"},
+			{"UPDATE log SET line = 'z' WHERE false", ""},
+			{"DELETE FROM log", "log*"},
+			{"TRUNCATE log", "log*"},
+		} {
+			r.exec(c.statement)
+			r.expect(c.statement, c.want)
+		}
+	}
 }
