@@ -23,6 +23,7 @@ const stableAfter = 5_000; // a connection that lived as long has proved itself:
 const tick = 5_000; // how often the clock is looked at
 const slept = 10_000; // a tick that comes so late means that the machine slept
 const maxStreamBindings = 50; // on one event stream; the server's own bound is 64 unless configured
+const maxStreamNames = 2_000; // characters that they take in its URL
 const pingName = "bindery:ping"; // leaving is always confirmed, also what was never joined
 
 /**
@@ -120,8 +121,9 @@ export class Client extends EventTarget {
   }
 
   /** Opens a live collection of the binding's rows. */
-  collection(name, { params, key, signal } = {}) {
+  collection(name, { params: given, key, signal } = {}) {
     this.#check(name);
+    const params = sendable(given);
     const id = identity(name, params);
     let join = this.#joins.get(id);
     if (!join) {
@@ -156,8 +158,9 @@ export class Client extends EventTarget {
    * Joins a binding, leaves it ({disconnect: true}) or looks at a page
    * ({page: 2}). What it brings goes to the functions given to on.
    */
-  emit(event, { params, version, page, disconnect } = {}) {
+  emit(event, { params: given, version, page, disconnect } = {}) {
     this.#check(event);
+    const params = sendable(given);
     const id = identity(event, params);
     const join = this.#joins.get(id);
     if (disconnect) {
@@ -372,7 +375,7 @@ export class Client extends EventTarget {
       link.fail();
       return;
     }
-    const id = identity(message.event, message.params);
+    const id = this.#identify(message);
     const leaving = this.#leaving.get(id);
     if (message.action === "leave") {
       if (message.event === pingName) return;
@@ -400,6 +403,19 @@ export class Client extends EventTarget {
         }
     }
     // What later protocols add is none of our business.
+  }
+
+  // #identify returns the identity of the join that a message is for. The server
+  // spells parameters in its own way: 1.50 and 1.5 may be the same to it.
+  #identify({ event, params }) {
+    const id = identity(event, params);
+    if (!params || this.#joins.has(id) || this.#leaving.has(id)) return id;
+    for (const known of [this.#leaving, this.#joins]) {
+      for (const [other, join] of known) {
+        if (join.event === event && join.params && alike(join.params, params)) return other;
+      }
+    }
+    return id;
   }
 
   // #problem handles what the server says instead of serving the join.
@@ -1094,8 +1110,8 @@ class SocketLink {
   }
 }
 
-// StreamLink carries plain bindings together on one event stream, since browsers
-// allow six to a server over HTTP/1, and each member of a family on its own.
+// StreamLink carries bindings together on one event stream, since browsers allow
+// six to a server over HTTP/1.
 //
 // EventSource would reconnect by itself, but not with jitter, not to another
 // transport, and not from the version that was applied: so the first break
@@ -1107,7 +1123,7 @@ class StreamLink {
   #options;
   #env;
   #events;
-  #groups = new Set(); // of {joins, source, timer}
+  #groups = new Set(); // of {joins, alone, source, timer}
   #over = false;
   #aborter = new AbortController();
 
@@ -1122,17 +1138,21 @@ class StreamLink {
   // join opens the stream of the join's group anew, so that it names the
   // version held by each.
   join(join) {
-    let group = this.#groupOf(join);
-    if (!group && !join.params) {
-      group = [...this.#groups].find((g) => !g.member && g.joins.size < maxStreamBindings);
-    }
-    if (!group) {
-      group = { joins: new Set(), member: Boolean(join.params), source: null, timer: null };
-      this.#groups.add(group);
-    }
+    const group = this.#groupOf(join) ?? [...this.#groups].find((g) => this.#hasRoom(g, join)) ?? this.#newGroup();
     group.joins.add(join);
     this.#reopen(group);
     return true;
+  }
+
+  #newGroup(alone = false) {
+    const group = { joins: new Set(), alone, source: null, timer: null };
+    this.#groups.add(group);
+    return group;
+  }
+
+  #hasRoom(group, join) {
+    if (group.alone || group.joins.size >= maxStreamBindings) return false;
+    return [...group.joins, join].reduce((sum, j) => sum + encodeURIComponent(nameOf(j)).length, 0) <= maxStreamNames;
   }
 
   leave(join) {
@@ -1237,11 +1257,11 @@ class StreamLink {
   #urlOf(joins) {
     const url = new URL(this.#url);
     const versions = joins.map((j) => j.version);
-    if (joins[0].params) {
+    if (joins.length === 1 && joins[0].params) {
       url.pathname += `/${encodeURIComponent(joins[0].event)}`;
       for (const [name, value] of Object.entries(joins[0].params)) url.searchParams.append(name, String(value));
     } else {
-      for (const join of joins) url.searchParams.append("event", join.event);
+      for (const join of joins) url.searchParams.append("event", nameOf(join));
     }
     if (versions.some(Boolean)) url.searchParams.set("version", versions.join("."));
     return String(url);
@@ -1254,11 +1274,13 @@ class StreamLink {
     const { fetch } = this.#env;
     group.timer = this.#env.setTimeout(() => this.fail(), this.#options.openTimeout);
     const refused = [];
+    let failing = false;
     try {
       const init = { signal: this.#aborter.signal, credentials: this.#options.withCredentials ? "include" : "same-origin" };
       for (const join of [...group.joins]) {
         const url = this.#urlOf([join]);
         const head = await fetch(url, { ...init, method: "HEAD" });
+        failing ||= head.status >= 500 || head.status === 429;
         if (head.status < 400 || head.status >= 500 || head.status === 429) continue;
         const answer = await fetch(url, init);
         if (answer.ok) {
@@ -1268,16 +1290,35 @@ class StreamLink {
         refused.push([join, await problemOf(answer, head.status)]);
       }
     } catch {
-      // As when the server is away.
+      failing = true; // as when the server is away
     }
     if (this.#over) return;
     if (refused.length === 0) {
-      this.fail();
+      if (failing || group.joins.size < 2) this.fail();
+      else this.#split(group);
       return;
     }
     this.#reopen(group);
     for (const [join, problem] of refused) this.#events.refused(join, problem);
   }
+
+  // #split asks for each join alone, where they are refused together and none by
+  // itself: a server may take two of them for the same.
+  #split(group) {
+    this.#shut(group);
+    this.#groups.delete(group);
+    for (const join of group.joins) {
+      const alone = this.#newGroup(true);
+      alone.joins.add(join);
+      this.#reopen(alone);
+    }
+  }
+}
+
+// nameOf returns how an event stream is asked for the join: by the binding's
+// name, followed by the parameters of a member as the query of a URL.
+function nameOf({ event, params }) {
+  return params ? `${event}?${new URLSearchParams(Object.entries(params).map(([k, v]) => [k, String(v)]))}` : event;
 }
 
 async function problemOf(answer, status) {
@@ -1290,10 +1331,30 @@ async function problemOf(answer, status) {
   return { type: "about:blank", title: answer.statusText || "Refused", status };
 }
 
+// sendable returns parameters as JSON can carry them, undefined for none.
+function sendable(params) {
+  const given = Object.entries(params ?? {}).filter(([, value]) => value !== undefined);
+  if (given.length === 0) return undefined;
+  return Object.fromEntries(given.map(([name, value]) => [name, typeof value === "bigint" ? String(value) : value]));
+}
+
+// alike reports whether a server may take the parameters for the same.
+function alike(a, b) {
+  const names = Object.keys(a);
+  return names.length === Object.keys(b).length && names.every((name) => name in b && alikeValues(String(a[name]), String(b[name])));
+}
+
+function alikeValues(a, b) {
+  if (a === b) return true;
+  if (decimal.test(a) && decimal.test(b)) return compareDecimals(a, b) === 0;
+  const time = Date.parse(a);
+  return instant.test(a) && instant.test(b) && time === Date.parse(b);
+}
+
 // identity tells joins apart. Parameters arrive in URLs as text, so 42 and "42"
 // are the same.
 function identity(event, params) {
-  if (!params) return event ?? "";
+  if (!params || Object.keys(params).length === 0) return event ?? "";
   return JSON.stringify([event, ...Object.keys(params).sort().map((k) => [k, String(params[k])])]);
 }
 

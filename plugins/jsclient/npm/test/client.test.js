@@ -349,35 +349,97 @@ test("SSE is used when there is no WebSocket", async () => {
   const cheapest = client.collection("cheapest");
   const mine = client.collection("orders", { params: { user: 42 } });
   await world.run(0);
-  assert.deepEqual(world.streams.map((s) => String(s.url)),
-    ["http://shop.test/events?event=products&event=cheapest", "http://shop.test/events/orders?user=42"]);
-  const [plain, member] = world.streams;
-  plain.open();
-  member.open();
+  assert.deepEqual(world.streams.map((s) => String(s.url)), ["http://shop.test/events?event=products&event=cheapest&event=orders%3Fuser%3D42"]);
+  const [first] = world.streams;
+  first.open();
   assert.equal(client.transport, "sse");
   assert.equal(client.status, "live");
-  plain.receive(sync("products", "p1", [{ id: 1 }]), sync("cheapest", "c1", [{ id: 1 }]));
-  member.receive(sync("orders", "o1", [{ id: 7 }], { params: { user: "42" } }));
+  first.receive(sync("products", "p1", [{ id: 1 }]), sync("cheapest", "c1", [{ id: 1 }]), sync("orders", "o1", [{ id: 7 }], { params: { user: "42" } }));
   assert.deepEqual([products, cheapest, mine].map(ids), [[1], [1], [7]]);
 
-  // A binding more: the plain stream is opened anew, each binding at its version.
+  // A binding more: the stream is opened anew, each binding at its version.
   client.collection("everything");
   await world.run(0);
-  assert.equal(plain.readyState, 2);
-  assert.equal(String(world.stream.url), "http://shop.test/events?event=products&event=cheapest&event=everything&version=p1.c1.");
+  assert.equal(first.readyState, 2);
+  const names = "event=products&event=cheapest&event=orders%3Fuser%3D42&event=everything";
+  assert.equal(String(world.stream.url), `http://shop.test/events?${names}&version=p1.c1.o1.`);
   world.stream.open();
-  world.stream.receive(ok("products", "p1"), ok("cheapest", "c1"), sync("everything", "e1", []));
-  assert.equal(member.readyState, 1);
+  world.stream.receive(ok("products", "p1"), ok("cheapest", "c1"), ok("orders", "o1", { params: { user: 42 } }), sync("everything", "e1", []));
   cheapest.close();
+  products.close();
   await world.run(0);
-  assert.equal(String(world.stream.url), "http://shop.test/events?event=products&event=everything&version=p1.e1");
+  assert.equal(String(world.stream.url), "http://shop.test/events?event=orders%3Fuser%3D42&event=everything&version=o1.e1");
 
   world.stream.open();
   world.stream.fail();
-  assert.equal(products.status, "stale");
-  assert.equal(member.readyState, 2);
+  assert.equal(mine.status, "stale");
   await world.run(500);
-  assert.deepEqual(world.streams.slice(-2).map((s) => s.url.searchParams.get("version")).sort(), ["o1", "p1.e1"]);
+  assert.equal(world.stream.url.searchParams.get("version"), "o1.e1");
+});
+
+test("a member alone has a stream of its own path, and many have several streams", async () => {
+  const { world, client } = begin({ WebSocket: undefined });
+  client.collection("orders", { params: { user: "a&b", open: true } });
+  await world.run(0);
+  assert.equal(String(world.stream.url), "http://shop.test/events/orders?user=a%26b&open=true");
+  for (let i = 0; i < 10; i++) client.collection("orders", { params: { user: `${i}`.repeat(500) } });
+  await world.run(0);
+  const open = world.streams.filter((s) => s.readyState === 0);
+  assert.ok(open.length > 1);
+  assert.equal(open.reduce((sum, s) => sum + (s.url.searchParams.getAll("event").length || 1), 0), 11);
+  assert.ok(open.every((s) => String(s.url).length < 4_000));
+});
+
+test("the server may spell parameters otherwise", () => {
+  const { world, client: io } = begin();
+  const at = "2026-01-02T03:04:05.5+01:00";
+  const cheap = io.collection("below", { params: { price: "1.50", since: at } });
+  const dear = io.collection("below", { params: { price: 15n, since: at } });
+  const plain = io.collection("products", { params: {} });
+  world.socket.open();
+  assert.deepEqual(world.socket.take(), [
+    { event: "below", params: { price: "1.50", since: at } }, { event: "below", params: { price: "15", since: at } }, { event: "products" },
+  ]);
+  const params = { price: 1.5, since: "2026-01-02T02:04:05.5Z" };
+  world.socket.receive(
+    sync("below", "b1", [{ id: 1 }], { params }), sync("below", "b2", [{ id: 2 }], { params: { ...params, price: 15 } }),
+    sync("below", "b3", [{ id: 3 }], { params: { ...params, price: 3 } }), sync("products", "p1", [{ id: 4 }]),
+  );
+  assert.deepEqual([cheap, dear, plain].map(ids), [[1], [2], [4]]);
+  cheap.close();
+});
+
+test("rights that are withdrawn close their collection, and nothing is asked for again", async () => {
+  for (const options of [{}, { WebSocket: undefined }]) {
+    const { world, client } = begin(options);
+    const params = { user: 42 };
+    const mine = client.collection("orders", { params });
+    const products = client.collection("products");
+    const errors = [];
+    mine.on("error", ({ error }) => errors.push(error.status));
+    await world.run(0);
+    const server = () => world.socket ?? world.stream;
+    server().open();
+    server().receive(sync("orders", "o1", [{ id: 7 }], { params }), sync("products", "p1", [{ id: 1 }]));
+    server().receive(problem("orders", 403, "Forbidden", { params }));
+    assert.equal(mine.status, "closed");
+    assert.equal(mine.error.status, 403);
+    assert.deepEqual(errors, [403]);
+    assert.deepEqual(world.socket?.take().slice(2) ?? [], [], "the server is not asked");
+    await world.run(60_000);
+    assert.equal(products.status === "closed", false);
+    assert.ok(world.streams.slice(1).every((s) => s.url.search.startsWith("?event=products")), "it is not asked for again");
+  }
+});
+
+test("members that are refused together and not alone are asked for alone", async () => {
+  const { world, client } = begin({ WebSocket: undefined });
+  client.collection("orders", { params: { user: 1 } });
+  client.collection("orders", { params: { user: "01" } });
+  await world.run(0);
+  world.stream.refuse();
+  await world.run(1);
+  assert.deepEqual(world.streams.slice(-2).map((s) => s.url.pathname + s.url.search), ["/events/orders?user=1", "/events/orders?user=01"]);
 });
 
 test("SSE is used when WebSockets do not open, and left when they do", async () => {
