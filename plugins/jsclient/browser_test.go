@@ -119,7 +119,7 @@ func connect(t *testing.T, tab context.Context, options string, names ...string)
 			const c = shown[name] = client.collection(name);
 			c.on("version", () => seen.push([c.version, JSON.stringify(c.rows)]));
 		};
-		for (const name of `+string(list)+`) open(name);`)
+		for (const name of `+string(list)+` ?? []) open(name);`)
 }
 
 // agrees waits until the page shows what the server has, and holds every version
@@ -264,6 +264,10 @@ func TestBrowser(t *testing.T) {
 		})
 	}
 
+	for _, options := range []string{`{ sse: false }`, `{ websocket: false }`} {
+		t.Run("members "+options, func(t *testing.T) { testMembers(t, newTab(t), options) })
+	}
+
 	t.Run("fallback", func(t *testing.T) {
 		s := openShop(t)
 		s.noSocket.Store(true)
@@ -307,6 +311,57 @@ func TestBrowser(t *testing.T) {
 	})
 
 	t.Run("docs", func(t *testing.T) { testDocs(t, newTab) })
+}
+
+// testMembers follows members of families, loses the right to see those of one,
+// and goes on with the others.
+func testMembers(t *testing.T, tab context.Context, options string) {
+	s := openShop(t)
+	price := 1.5
+	s.products.Put(product{ID: 1, Name: "one", Price: &price}, product{ID: 2, Name: "free"})
+	s.tracks.Put(track{1, 1, "a"}, track{2, 1, "b"}, track{2, 2, "c"})
+	s.start()
+	defer func() { s.kill() }()
+	visit(t, s, tab)
+	connect(t, tab, options)
+	run(t, tab, `
+		shown.first = client.collection("list", { params: { list: 1 } });
+		shown.second = client.collection("list", { params: { list: 2n } });
+		shown.priced = client.collection("priced", { params: { price: "1.50" } }); // to the server it is 1.5
+		window.refused = [];
+		for (const c of [shown.first, shown.second]) c.on("error", ({ error }) => refused.push(error.status));
+		window.titles = () => [shown.first, shown.second].map((c) => c.rows.map((r) => r.title)).join(" | ") + " | " + shown.priced.rows.map((r) => r.name);`)
+	shows(t, tab, "the members", `titles() === "a | b,c | one"`)
+	s.report(s.tracks.Put(track{1, 9, "d"}), s.tracks.Remove(core.KeyOf(2, 1)), s.products.Put(product{ID: 3, Name: "three", Price: &price}))
+	shows(t, tab, "their changes", `titles() === "a,d | c | one,three"`)
+	s.kill()
+	s.start()
+	shows(t, tab, "that it has come back", `shown.first.status === "live" && shown.priced.status === "live"`)
+
+	name := "list"
+	s.denied.Store(&name)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := s.reg.Reauthorize(ctx); err != nil {
+		t.Fatal(err)
+	}
+	shows(t, tab, "the refusals", `refused.join() === "403,403" && shown.first.status === "closed" && shown.second.error.status === 403`)
+	s.report(s.tracks.Put(track{1, 5, "secret"}))
+	asked := s.asked.Load()
+	for range 3 { // the others go on, and come back
+		s.link.each((*conn).cut)
+		s.put(product{ID: 4, Name: s.addr, Price: &price})
+		shows(t, tab, "the others", fmt.Sprintf(`shown.priced.status === "live" && shown.priced.get(4)?.name === %q`, s.addr))
+		s.remove(4)
+		shows(t, tab, "the others", `shown.priced.status === "live" && !shown.priced.has(4)`)
+	}
+	if again := s.asked.Load() - asked; again > 0 {
+		t.Errorf("what was refused was asked for %d times again", again)
+	}
+	if got := run(t, tab, `return titles()`); strings.Contains(got, "secret") {
+		t.Errorf("the page has %s", got)
+	}
+	run(t, tab, `client.close()`)
 }
 
 var example = regexp.MustCompile("(?s)<!-- run: (\\w+) -->\n```js\n(.*?)```")

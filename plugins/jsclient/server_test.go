@@ -17,6 +17,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/plugins/jsclient"
 	"github.com/binderyhq/bindery/transports/sse"
 	"github.com/binderyhq/bindery/transports/websocket"
@@ -47,7 +48,9 @@ type shop struct {
 	pages    map[string]string // path → what is served there, beside the shop
 	noSocket atomic.Bool       // WebSockets are refused, as by some proxies
 	history  history
-	*server  // nil while there is none
+	denied   atomic.Pointer[string] // the binding that nobody may see; nil for none
+	asked    atomic.Int64           // times that somebody asked for it
+	*server                         // nil while there is none
 }
 
 // server is one run of a server.
@@ -104,7 +107,16 @@ func (s *shop) start() {
 		core.Bind[product]("cheapest", s.products, core.OrderBy("price"), core.Limit(3)),
 		core.Bind[product]("latest", s.products, core.OrderBy("-seen")),
 		core.Bind[track]("tracks", s.tracks),
+		core.BindFamily[track]("list", s.tracks, core.Where(filter.Eq("list", filter.Param("list")))),
+		core.BindFamily[product]("priced", s.products, core.Where(filter.Eq("price", filter.Param("price")))),
 	)
+	_ = srv.reg.Authorize(core.AuthorizerFunc(func(_ context.Context, a core.Access) (core.Decision, error) {
+		if name := s.denied.Load(); name != nil && *name == a.Binding {
+			s.asked.Add(1)
+			return core.Deny(), nil
+		}
+		return core.Allow(), nil
+	}))
 	_ = srv.reg.Watch(srv.source)
 	_ = srv.reg.Use(jsclient.New(e.Group("/bindery")), &s.history)
 	// Small pages, so that every sync takes several messages.
