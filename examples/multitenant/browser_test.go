@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/cdproto/target"
@@ -225,6 +226,12 @@ func TestPage(t *testing.T) {
 	bea.enter("olga")
 	bea.shows("all companies", `document.querySelectorAll("#projects button").length === 4 && `+says("All companies"))
 	bea.picture("operator")
+	bea.do(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}))
+	bea.shows("dark paper", `getComputedStyle(document.body).backgroundColor.match(/\d+/g).every(c => c < 60)`)
+	bea.picture("dark")
+	bea.do(chromedp.EmulateViewport(390, 844))
+	bea.shows("all of it on a telephone", `innerWidth === 390 && document.documentElement.scrollWidth <= innerWidth`)
+	bea.picture("narrow")
 }
 
 // TestPageFiles: what the page is made of, its policy, and nothing else.
