@@ -156,6 +156,21 @@ func TestPage(t *testing.T) {
 		chromedp.WaitVisible("#confirm-dialog", chromedp.ByQuery), chromedp.Click("#confirm-dialog button[value=delete]", chromedp.ByQuery))
 	shows(t, second, "a delete in the other tab", `![...document.querySelectorAll("#rows .c-id")].some(c => c.textContent.trim() === "3")`)
 
+	// The shelf of one venue: what moves to the other leaves.
+	const venues = `[...new Set([...document.querySelectorAll("#rows .venue")].map(v => v.value))].join()`
+	do(t, second, chromedp.Click(`[data-view="shelf?venue=store"]`, chromedp.ByQuery))
+	shows(t, second, "the store's shelf", venues+` === "store"`)
+	for _, c := range []struct{ venue, shown string }{{"store", ""}, {"online", "!"}, {"store", ""}} {
+		if _, err := outside.ExecContext(t.Context(), "UPDATE products SET venue = $1 WHERE id = 1", c.venue); err != nil {
+			t.Fatal(err)
+		}
+		shows(t, second, "record 1 as it is "+c.venue, c.shown+`[...document.querySelectorAll("#rows .c-id")].some(c => c.textContent.trim() === "1")`)
+	}
+	do(t, second, chromedp.Click(`[data-view="shelf?venue=online"]`, chromedp.ByQuery))
+	shows(t, second, "the other shelf", venues+` === "online"`)
+	do(t, second, chromedp.Click(`[data-view="products"]`, chromedp.ByQuery))
+	shows(t, second, "both", priceShown(1, "66.5"))
+
 	// The server goes and comes back; what was written meanwhile shows.
 	addr := strings.TrimSuffix(strings.TrimPrefix(r.url, "http://"), "/")
 	r.stop()

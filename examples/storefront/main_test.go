@@ -268,6 +268,31 @@ func TestShop(t *testing.T) {
 		}
 		r.checkVenues(outside)
 
+		// The shelves of the venues are what is on sale, divided.
+		shelved := 0
+		for _, venue := range []string{"store", "online"} {
+			var shelf []map[string]any
+			code, header, body := r.do("GET", "api/shelf?venue="+venue, nil)
+			if code != http.StatusOK || json.Unmarshal(body, &shelf) != nil {
+				t.Fatalf("the shelf of %s: %d %.200s", venue, code, body)
+			}
+			for _, p := range shelf {
+				if p["venue"] != venue || p["active"] != true {
+					t.Errorf("on the shelf of %s: %v", venue, p)
+				}
+			}
+			shelved += len(shelf)
+			if want := "</events/shelf?venue=" + venue + `>; rel="monitor"`; header.Get("Link") != want {
+				t.Errorf("Link %s, want %s", header.Get("Link"), want)
+			}
+		}
+		if shelved != len(products) {
+			t.Errorf("%d products on the shelves, %d on sale", shelved, len(products))
+		}
+		if code, _, body := r.do("GET", "api/shelf", nil); code != http.StatusBadRequest || !bytes.Contains(body, []byte(`"venue"`)) {
+			t.Errorf("a shelf of no venue: %d %s", code, body)
+		}
+
 		row := products[0]
 		for field, kind := range map[string]string{"id": "float64", "name": "string", "venue": "string", "price": "float64", "active": "bool", "updated_at": "string"} {
 			if got := fmt.Sprintf("%T", row[field]); got != kind || len(row) != 6 {
@@ -284,6 +309,8 @@ func TestShop(t *testing.T) {
 		cheap("sync", 0)
 
 		id := int(row["id"].(float64))
+		onShelf := r.stream("events/shelf?venue=" + row["venue"].(string))
+		onShelf("sync", 0)
 		path := fmt.Sprintf("api/products/%d", id)
 		_, header, _ := r.do("GET", path, nil)
 		seen := header.Get("ETag")
@@ -310,6 +337,7 @@ func TestShop(t *testing.T) {
 		}
 		overSSE("delete", id)
 		overWS("delete", id)
+		onShelf("delete", id)
 		r.eventually("the venues without it", func() bool { return r.venuesAre(outside) })
 		if code, _, _ := r.do("GET", path, nil); code != http.StatusNotFound {
 			t.Errorf("a product that left: %d", code)

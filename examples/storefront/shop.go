@@ -37,6 +37,9 @@ func newShop(database *database) *shop {
 		bunsource.Bind[Product](db, "everything"),
 		bunsource.Bind[Product](db, "cheapest",
 			core.Where(filter.Eq("active", true)), core.OrderBy("price"), core.Limit(10)),
+		// One binding for each venue that somebody asks for.
+		bunsource.BindFamily[Product](db, "shelf",
+			core.Where(filter.Eq("active", true), filter.Eq("venue", filter.Param("venue")))),
 		bindVenues(db),
 	)
 	reg.Watch(bunsource.Hooks(db))

@@ -14,8 +14,9 @@ const $ = (selector) => document.querySelector(selector);
 const transportNames = { websocket: "WebSocket", sse: "Server-Sent Events" };
 const announceEvery = 5_000; // milliseconds between two sentences to a screen reader
 
-// "everything" comes while it is shown.
+// Others come while they are shown.
 const bindings = { products: new Rows(), cheapest: new Rows(), venues: new Rows((row) => row.venue) };
+const permanent = Object.keys(bindings);
 let view = "products";
 let connection = { state: "connecting", transport: "websocket" };
 
@@ -63,10 +64,11 @@ follow("venues", (rows, change) => drawVenues($("#venues tbody"), rows, change))
 turnTo("products");
 live.connect();
 
-// turnTo shows another binding in the table. "everything" is joined only while
-// somebody looks at it.
+// turnTo shows another binding in the table, or the member of a family, which
+// is named as in "shelf?venue=store". What nothing else on the page needs is
+// joined only while somebody looks at it.
 function turnTo(name) {
-  if (name !== view && view === "everything") {
+  if (name !== view && !permanent.includes(view)) {
     live.leave(view);
     thread.forget(view);
     delete bindings[view];

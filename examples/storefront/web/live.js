@@ -5,7 +5,7 @@
 import { connect } from "/client/bindery.js";
 
 export class Live {
-  #bindings = new Map(); // name → {name, held, onBatch, onError, off}
+  #bindings = new Map(); // id → {name, params, held, onBatch, onError, off}
   #client = null;
   #forced = null; // "sse" while the user wants it
   #onState;
@@ -16,20 +16,23 @@ export class Live {
     this.#onState = onState;
   }
 
-  // join follows a binding. onBatch is called with the messages of one version,
+  // join follows a binding, or the member of a family that the id names:
+  // "shelf?venue=store". onBatch is called with the messages of one version,
   // onError with the problem when the server refuses.
-  join(name, { onBatch, onError }) {
-    const binding = { name, held: [], onBatch, onError, off: () => {} };
-    this.#bindings.set(name, binding);
+  join(id, { onBatch, onError }) {
+    const [name, query] = id.split("?");
+    const params = query && Object.fromEntries(new URLSearchParams(query));
+    const binding = { name, params, held: [], onBatch, onError, off: () => {} };
+    this.#bindings.set(id, binding);
     if (this.#client) this.#follow(binding);
   }
 
-  leave(name) {
-    const binding = this.#bindings.get(name);
+  leave(id) {
+    const binding = this.#bindings.get(id);
     if (!binding) return;
-    this.#bindings.delete(name);
+    this.#bindings.delete(id);
     binding.off();
-    this.#client?.emit(name, { disconnect: true });
+    this.#client?.emit(binding.name, { params: binding.params, disconnect: true });
   }
 
   connect() {
@@ -62,7 +65,9 @@ export class Live {
 
   #follow(binding) {
     binding.held = [];
-    binding.off = this.#client.on(binding.name, (message) => {
+    const { name, params = {} } = binding;
+    binding.off = this.#client.on(name, (message) => {
+      if (Object.entries(params).some(([param, value]) => String(message.params?.[param]) !== value)) return; // of another member
       switch (message.action) {
         case "error":
           binding.held = [];
@@ -82,6 +87,6 @@ export class Live {
       binding.held = [];
       binding.onBatch(batch);
     });
-    this.#client.emit(binding.name);
+    this.#client.emit(name, { params: binding.params });
   }
 }
