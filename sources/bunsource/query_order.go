@@ -64,6 +64,11 @@ func (m *model) orderTerm(i int, expr string, o core.Order) []string {
 // values of column i come in the order that package value defines.
 func (m *model) orderExprs(i int) ([]string, error) {
 	c, pub := m.columns[i], m.schema.Columns[i]
+	if slices.Contains(m.schema.Key, pub.Name) {
+		// SQLite lets most keys be NULL. No row of a binding's is: then an index
+		// that ends with the key gives the order.
+		pub.Nullable = false
+	}
 	switch m.db.Dialect().Name() {
 	case dialect.PG:
 		return m.orderPostgres(c, pub)
