@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestSuspension: who is suspended is told so where they are connected, before
@@ -158,5 +159,35 @@ func TestMembersAreShared(t *testing.T) {
 	r.signIn("ravi").rows("api/tasks")
 	if f := r.family("tasks"); f.Alive != 2 || f.Opened != 2 {
 		t.Errorf("the operator, and a list: %+v", f)
+	}
+}
+
+// TestHeldRequests: a request that waits for news ends when it may not be told
+// them any more.
+func TestHeldRequests(t *testing.T) {
+	r := open(t)
+	ada, ravi := r.signIn("ada"), r.signIn("ravi")
+	tag := ravi.want(http.StatusOK, "GET", "api/tasks", "").header.Get("Etag")
+	request := ravi.request(t.Context(), "GET", "api/tasks", "", "If-None-Match", tag, "Prefer", "wait=50")
+	held := make(chan string, 1)
+	go func() {
+		resp, err := http.DefaultClient.Do(request)
+		if err != nil {
+			held <- err.Error()
+			return
+		}
+		_ = resp.Body.Close()
+		held <- resp.Status
+	}()
+	// In use once more is the member that the list has left: the request has
+	// come. Whether it waits already makes no difference to what it is told.
+	for deadline := time.Now().Add(patience); r.family("tasks").InUse == 0; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the request never came")
+		}
+	}
+	ada.want(http.StatusNoContent, "PUT", "people/ravi/suspension", "")
+	if got := <-held; got != "403 Forbidden" {
+		t.Errorf("the answer is %s", got)
 	}
 }
