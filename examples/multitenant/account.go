@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -29,9 +30,11 @@ func (a *app) signIn(c echo.Context) error {
 	if !known || !right {
 		return echo.NewHTTPError(http.StatusUnauthorized, "the name or the password is wrong")
 	}
-	a.sessions.end(sessionOf(c.Request().Context())) // of who was signed in before
-	if err := a.reauthorize(c.Request().Context()); err != nil {
-		return err
+	if before := sessionOf(c.Request().Context()); before != "" {
+		a.sessions.end(before)
+		if err := a.reauthorize(c.Request().Context()); err != nil {
+			return err
+		}
 	}
 	setCookie(c, a.sessions.begin(person.Name), sessionLife)
 	return c.JSON(http.StatusOK, person)
@@ -51,8 +54,7 @@ func (a *app) whoAmI(c echo.Context) error {
 	name, ok := a.sessions.person(sessionOf(c.Request().Context()))
 	person, known := a.people.Get(core.KeyOf(name))
 	if !ok || !known {
-		c.Response().Header().Set("WWW-Authenticate", challenge)
-		return echo.NewHTTPError(http.StatusUnauthorized, "nobody is signed in")
+		return refusal(c, &core.DeniedError{Challenge: challenge})
 	}
 	return c.JSON(http.StatusOK, person)
 }
@@ -78,7 +80,7 @@ func (a *app) suspend(suspended bool) echo.HandlerFunc {
 		ctx := c.Request().Context()
 		grant, err := a.registry.Open(ctx, "people", nil)
 		if err != nil {
-			return echo.NewHTTPError(http.StatusForbidden, "you may not suspend anybody").SetInternal(err)
+			return refusal(c, err)
 		}
 		defer grant.Close()
 		name, key := c.Param("name"), core.KeyOf(c.Param("name"))
@@ -107,6 +109,20 @@ func (a *app) suspend(suspended bool) echo.HandlerFunc {
 			return err
 		}
 		return c.NoContent(http.StatusNoContent)
+	}
+}
+
+// refusal is what a handler answers when it is not given a binding.
+func refusal(c echo.Context, err error) error {
+	var denied *core.DeniedError
+	switch {
+	case !errors.As(err, &denied):
+		return echo.NewHTTPError(http.StatusServiceUnavailable, "it cannot be told now whether you may").SetInternal(err)
+	case denied.Challenge != "":
+		c.Response().Header().Set("WWW-Authenticate", denied.Challenge)
+		return echo.NewHTTPError(http.StatusUnauthorized, "nobody is signed in")
+	default:
+		return echo.NewHTTPError(http.StatusForbidden, "you may not do that")
 	}
 }
 

@@ -66,7 +66,9 @@ func TestNobody(t *testing.T) {
 			}
 		}
 		u.want(http.StatusUnauthorized, "POST", "api/tasks", newTask(alder, 1, "by nobody"))
-		u.want(http.StatusForbidden, "PUT", "people/ada/suspension", "")
+		if a := u.want(http.StatusUnauthorized, "PUT", "people/ada/suspension", ""); a.header.Get("WWW-Authenticate") != challenge {
+			t.Errorf("%s: suspending: %v", who, a.header)
+		}
 		for name, follow := range over {
 			m := follow(u, "tasks").untilAction("error")
 			if m.problem().Status != http.StatusUnauthorized {
