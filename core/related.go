@@ -261,7 +261,7 @@ func (p *pool) resolveTable(ctx context.Context, table int, changed *pending, fo
 		return nil
 	}
 	now, err := p.shown.read.owners(ctx, table, keys, found.maxKeys)
-	if err != nil {
+	if err != nil || len(now) == 0 {
 		return err
 	}
 	found.add(now, changed.onlySource())
