@@ -139,6 +139,9 @@ func TestFamiliesAgainstModel(t *testing.T) {
 		}
 		r.report(t, unreported...)
 		check("at the end")
+		if err := r.reg.Resync(r.ctx); err != nil { // after it the feed is at rest
+			t.Fatal(err)
+		}
 		if err := core.CheckHeld(r.ctx, r.reg); err != nil {
 			t.Fatal(err)
 		}
