@@ -228,6 +228,7 @@ func (f *feed) removeView(v *View) {
 		delete(f.members, v)
 		delete(f.reloads, v)
 		f.leaving = append(f.leaving, v)
+		f.reported++ // a Flush waits for it
 	}
 	f.mu.Unlock()
 	f.kick()
