@@ -15,6 +15,10 @@
 // a 405. Rows that are to be written are shown to the Validator of the Echo
 // instance, if it has one, as a pointer to the model.
 //
+// A member of a family is named by its parameters, as the query of all these
+// URLs. The registry's authorizer is asked at each request, with the request's
+// context, and of a write once more.
+//
 // Routes that the application adds to the same group take precedence where
 // they are static. Middleware of the group applies. Compressing middleware
 // does not belong there: this package compresses by itself, once for each
@@ -52,13 +56,15 @@
 // # Shutdown
 //
 // Requests that wait are answered at once when the registry begins to shut
-// down. Writes under way are finished and answered, and no others begun. Once a binding has ended its requests get 503. Ordinary requests belong
-// to the HTTP server, whose Shutdown waits for them.
+// down. Writes under way are finished and answered, and no others begun. Once a
+// binding has ended its requests get 503. Ordinary requests belong to the HTTP
+// server, whose Shutdown waits for them.
 //
 // # Errors
 //
 // All errors are application/problem+json (RFC 9457) with a stable type. They
-// never contain a database's message: that goes to the registry's log. A write
+// never contain a database's message, nor an authorizer's: those go to the
+// registry's log. A write
 // that the database could not carry out is a 503, and is not written unless the
 // connection was lost in the middle of its commit.
 //

@@ -7,6 +7,8 @@
 //
 //	GET /events/products                          one binding
 //	GET /events?event=products&event=cheapest     several on one stream
+//	GET /events/shelf?venue=store                 a member of a family
+//	GET /events?event=shelf%3Fvenue%3Dstore       the same, among several
 //
 // Browsers allow six connections to an origin over HTTP/1, so a page that shows
 // several bindings should ask for them on one stream.
@@ -20,6 +22,10 @@
 // there; with several bindings the id speaks for all of them. A stream of a
 // binding that has not loaded yet is opened and waits: EventSource never
 // retries after an error.
+//
+// The registry's authorizer is asked before the stream begins, with the
+// request's context. When it withdraws its leave, the binding's last event is an
+// error; when the client may see something else from now on, a sync follows.
 //
 // # Ordering
 //
@@ -45,7 +51,7 @@
 //
 // What is wrong with a request is answered with application/problem+json before
 // any stream begins: 404 for a binding that does not exist, 400 for parameters,
-// 503 with Retry-After when Config.MaxStreams are open or the server is shutting
+// 401 or 403 where the authorizer says so and 503 where it fails, 503 with Retry-After when Config.MaxStreams are open or the server is shutting
 // down. When a binding is removed its last event is an error; the stream ends
 // when it has no other binding.
 //

@@ -9,11 +9,20 @@
 //
 //	{"event":"products","version":"<token>"}
 //
+// A member of a family is named by its parameters:
+//
+//	{"event":"shelf","params":{"venue":"store"}}
+//
 // # Delivery
 //
 // The first batch after a join depends on the version: that it is current, what
 // has changed since, or a sync. Every change follows. A join of a binding that
 // has not loaded yet waits for it.
+//
+// The registry's authorizer is asked at each join and each look at a page, with
+// the context of the handshake's request; what is joined goes on while it
+// thinks. When it withdraws its leave, the last message of the binding is an
+// error; when the client may see something else from now on, a sync follows.
 //
 // # Ordering
 //
