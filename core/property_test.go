@@ -35,7 +35,7 @@ func declarations(r *rig, log core.Option) []declared {
 			},
 		},
 		{
-			b:    core.Bind("cheapest", r.table, log, core.Where(filter.Gt("price", 2)), core.OrderBy("price"), core.Limit(3)),
+			b:    core.Bind("cheapest", r.table, log, core.Where(filter.Gt("price", 2)), core.OrderBy("price"), core.Limit(3), core.Margin(1)),
 			keep: func(i item) bool { return i.Price > 2 },
 			less: func(a, b item) int { return cmp.Or(cmp.Compare(a.Price, b.Price), cmp.Compare(a.ID, b.ID)) }, limit: 3,
 		},
