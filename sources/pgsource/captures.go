@@ -19,12 +19,16 @@ type captured struct {
 	table   core.Table
 	oid     string
 	capture string
+	// shape is another one after each statement that changes rows without
+	// firing triggers: those that alter the table, or attach, detach and drop
+	// what is below it.
+	shape string
 	// positions are those of the binding's key columns in the recorded keys.
 	positions []int
 }
 
 func (c *captured) same(o *captured) bool {
-	return c.table == o.table && c.oid == o.oid && c.capture == o.capture && slices.Equal(c.positions, o.positions)
+	return c.table == o.table && c.oid == o.oid && c.capture == o.capture && c.shape == o.shape && slices.Equal(c.positions, o.positions)
 }
 
 // checkOutbox finds out whether there is an outbox that can be read.
@@ -64,8 +68,15 @@ const (
 const captureQuery = `
 WITH RECURSIVE above(oid, distance) AS (
 	SELECT $1::oid, 0
-	UNION ALL SELECT i.inhparent, above.distance + 1 FROM pg_inherits i JOIN above ON i.inhrelid = above.oid)
-SELECT c.n::text, to_json(c.keys)::text, coalesce(%[1]s.faults(c.n), '')
+	UNION ALL SELECT i.inhparent, above.distance + 1 FROM pg_inherits i JOIN above ON i.inhrelid = above.oid),
+below(oid) AS (
+	SELECT $1::oid
+	UNION SELECT i.inhrelid FROM pg_inherits i JOIN below ON i.inhparent = below.oid)
+SELECT c.n::text, to_json(c.keys)::text, coalesce(%[1]s.faults(c.n), ''), (
+	SELECT md5(string_agg(format('%%s %%s %%s', r.oid, r.relfilenode, (
+		SELECT string_agg(format('%%s %%s %%s', a.attname, a.atttypid, a.attmissingval), ',' ORDER BY a.attnum)
+		FROM pg_attribute a WHERE a.attrelid = r.oid AND a.attnum > 0)), ';' ORDER BY r.oid))
+	FROM pg_class r WHERE r.oid IN (SELECT oid FROM below))
 FROM above JOIN %[1]s.captures c ON c.relation = above.oid
 ORDER BY above.distance, c.n LIMIT 1`
 
@@ -106,7 +117,7 @@ func (s *TriggerSource) lookUp(ctx context.Context, conn *pgconn.PgConn, schema 
 		}
 		return nil, fmt.Errorf("no triggers record its changes; %s", mend)
 	}
-	c := &captured{table: schema.Table, oid: oid, capture: rows[0][0]}
+	c := &captured{table: schema.Table, oid: oid, capture: rows[0][0], shape: rows[0][3]}
 	if faults := rows[0][2]; faults != "" {
 		return nil, fmt.Errorf("triggers are missing or disabled on %s; %s", faults, mend)
 	}

@@ -101,9 +101,10 @@
 // It needs Postgres 13 or later, and two connections to the primary, directly
 // and not through a pooler. Its limits:
 //
-//   - ATTACH, DETACH and DROP of a partition are not seen, nor is TRUNCATE of
-//     just a partition that is younger than the triggers. All rows written to
-//     such a partition are.
+//   - Statements that change rows without firing triggers are noticed within
+//     TriggerConfig.AuditInterval, and the whole table is then reported: ALTER
+//     TABLE; ATTACH, DETACH and DROP of a partition; TRUNCATE of just a partition
+//     that is younger than the triggers.
 //   - Rows that logical replication writes fire triggers for each row only, see
 //     Outbox.RowTriggers.
 //   - A key column is not renamed or dropped without installing again in the same

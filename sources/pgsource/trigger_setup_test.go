@@ -268,6 +268,10 @@ func TestCapturesComeAndGo(t *testing.T) {
 		r.sink.until(t, what, func() bool {
 			return slices.ContainsFunc(r.sink.reports, func(c []core.Change) bool { return strings.Contains(describe(c), "a*") })
 		})
+		r.exec("INSERT INTO marker DEFAULT VALUES") // behind it, all that is on its way
+		r.sink.until(t, "the marker", func() bool {
+			return slices.ContainsFunc(r.sink.reports, func(c []core.Change) bool { return strings.Contains(describe(c), "marker") })
+		})
 		r.sink.take()
 	}
 	other := dial(t, r.dsn)
@@ -302,6 +306,29 @@ func TestCapturesComeAndGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.fails("it is not installed", marker)
+}
+
+// What changes rows and fires no trigger is noticed by the audit.
+func TestTriggersAndDefinitions(t *testing.T) {
+	r := newRig(t, markerTable, "CREATE TABLE a (id int PRIMARY KEY, v int)",
+		"CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id)", "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10)",
+		"CREATE TABLE p2 (id int PRIMARY KEY)", "INSERT INTO p2 VALUES (11)")
+	schemas := []core.Schema{marker, table("a", "id:int"), table("p", "id:int")}
+	r.install(Outbox{}, schemas...)
+	r.watchTriggers(&TriggerConfig{AuditInterval: 20 * time.Millisecond}, schemas...)
+	for _, c := range []struct{ statement, want string }{
+		{"ALTER TABLE a ADD COLUMN w int DEFAULT 7", "a*"},
+		{"ALTER TABLE a ALTER v TYPE text USING 'altered'", "a*"},
+		{"ALTER TABLE a DROP COLUMN w", "a*"},
+		{"ALTER TABLE p ATTACH PARTITION p2 FOR VALUES FROM (10) TO (20)", "p*"},
+		{"TRUNCATE p2", "p*"},
+		{"ALTER TABLE p DETACH PARTITION p2", "p*"},
+		{"DROP TABLE p1", "p*"},
+	} {
+		r.exec(c.statement)
+		r.sink.until(t, "a report after "+c.statement, func() bool { return len(r.sink.reports) > 0 })
+		r.expect(c.statement, c.want)
+	}
 }
 
 // Three roles, none of which may do more than it needs: one that owns the tables
