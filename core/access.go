@@ -353,6 +353,11 @@ func (r *Registry) Reauthorize(ctx context.Context) error {
 		return nil
 	}
 	r.watched.round.Add(1)
+	return r.recheck(ctx)
+}
+
+// recheck asks about every subscription.
+func (r *Registry) recheck(ctx context.Context) error {
 	var errs []error
 	for _, w := range r.watched.list() {
 		if ctx.Err() != nil {
@@ -380,7 +385,8 @@ func scopeChanged(a Access) error {
 	return fmt.Errorf("core: binding %q: %w", a.Binding, ErrScopeChanged)
 }
 
-// reauthorize calls Reauthorize at the interval until ctx is done.
+// reauthorize asks again at the interval until ctx is done. A subscription that
+// begins meanwhile can wait for the next time.
 func (r *Registry) reauthorize(ctx context.Context, every time.Duration) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
@@ -390,7 +396,7 @@ func (r *Registry) reauthorize(ctx context.Context, every time.Duration) {
 		case <-ctx.Done():
 			return
 		}
-		if err := r.Reauthorize(ctx); err != nil && ctx.Err() == nil {
+		if err := r.recheck(ctx); err != nil && ctx.Err() == nil {
 			r.eng.log.Warn("core: the authorizer failed for streams that are open; they go on", slog.Any("error", err))
 		}
 	}
