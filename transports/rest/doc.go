@@ -64,9 +64,8 @@
 //
 // All errors are application/problem+json (RFC 9457) with a stable type. They
 // never contain a database's message, nor an authorizer's: those go to the
-// registry's log. A write
-// that the database could not carry out is a 503, and is not written unless the
-// connection was lost in the middle of its commit.
+// registry's log. A write that the database could not carry out is a 503, and is
+// not written unless the connection was lost in the middle of its commit.
 //
 // # Limits
 //
