@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/uptrace/bun"
@@ -218,6 +219,77 @@ func TestWindowsAgainstTheDatabase(t *testing.T) {
 			}
 		}
 	})
+}
+
+// offer is a row as shops have them: a flag in the filter, decimals in the order.
+type offer struct {
+	bun.BaseModel `bun:"table:offers"`
+
+	ID     int64  `bun:",pk,autoincrement" json:"id"`
+	Price  string `bun:"type:numeric(10,2),notnull" json:"price"`
+	Active bool   `bun:",notnull" json:"active"`
+}
+
+// limited counts the queries that have a limit.
+type limited struct{ atomic.Int64 }
+
+func (*limited) BeforeQuery(ctx context.Context, _ *bun.QueryEvent) context.Context { return ctx }
+
+func (l *limited) AfterQuery(_ context.Context, e *bun.QueryEvent) {
+	if strings.Contains(e.Query, " LIMIT ") {
+		l.Add(1)
+	}
+}
+
+// TestChangesBeyondTheMarginAskNothing counts queries while rows change that
+// are not among the first.
+func TestChangesBeyondTheMarginAskNothing(t *testing.T) {
+	for name, open := range map[string]func(testing.TB) (db, plain *bun.DB){"sqlite": openSQLite, "postgres": openPostgres} {
+		t.Run(name, func(t *testing.T) {
+			db, plain := open(t)
+			ctx := t.Context()
+			_, err := plain.NewCreateTable().Model((*offer)(nil)).Exec(ctx)
+			must(t, err)
+			var offers []offer
+			for i := range 100 {
+				offers = append(offers, offer{Price: fmt.Sprint(i, ".50"), Active: i%5 != 0})
+			}
+			_, err = plain.NewInsert().Model(&offers).Exec(ctx)
+			must(t, err)
+			count := &limited{}
+			db = db.WithQueryHook(count)
+			cheapest := bunsource.Bind[offer](db, "cheapest", core.Where(filter.Eq("active", true)), core.OrderBy("price"), core.Limit(3), core.Margin(2))
+			serve(t, db, cheapest)
+			if n := count.Load(); n != 1 {
+				t.Fatalf("loading took %d limited queries", n)
+			}
+			for _, c := range []struct {
+				query string
+				asks  int64
+			}{
+				{"UPDATE offers SET price = '99.99' WHERE id = 50", 0},               // far behind
+				{"UPDATE offers SET price = '0.01' WHERE id = 1", 0},                 // not met by the filter
+				{"UPDATE offers SET price = '0.10' WHERE id = 70", 0},                // comes to the front
+				{"UPDATE offers SET price = '1.51' WHERE id = 2", 0},                 // one of the first
+				{"DELETE FROM offers WHERE id = 3", 0},                               // the margin takes its place
+				{"DELETE FROM offers WHERE id IN (2, 4, 5, 7, 8, 9, 10, 12, 70)", 1}, // and is used up
+			} {
+				before := count.Load()
+				_, err := db.NewRaw(c.query).Exec(ctx)
+				must(t, err)
+				if n := count.Load() - before; n != c.asks {
+					t.Errorf("%s: %d limited queries, want %d", c.query, n, c.asks)
+				}
+				var got []int64
+				for o := range cheapest.All() {
+					got = append(got, o.ID)
+				}
+				if want := found(ctx, t, plain, "SELECT id FROM offers WHERE active ORDER BY price, id LIMIT 3"); !slices.Equal(got, want) {
+					t.Errorf("%s: shows %v, want %v", c.query, got, want)
+				}
+			}
+		})
+	}
 }
 
 // TestCollations orders names as their language does, and keeps that order
