@@ -1,7 +1,10 @@
 package websocket_test
 
 import (
+	"math/rand/v2"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/binderyhq/bindery/core"
@@ -213,4 +216,71 @@ func TestAuthorizerThatTakesItsTime(t *testing.T) {
 		t.Errorf("closed with %d", code)
 	}
 	c.close()
+}
+
+// Clients join, leave and look at members and bindings while rights change all
+// the time. Whatever the order of events, everything is given back at the end.
+func TestRightsChangeWhileMembersComeAndGo(t *testing.T) {
+	rights := &wiretest.Rights{}
+	s := withFamilies(t, websocket.Config{PageRows: 3}, rights)
+	s.Put("things", items(1, 20, "a")...)
+	stop, flipped := make(chan struct{}), make(chan int)
+	go func() {
+		decisions := []core.Decision{core.Deny(), core.Allow(), core.Within(filter.Gt("id", 5)), core.Within(filter.Le("id", 5))}
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				flipped <- n
+				return
+			default:
+			}
+			rights.Set("noted", decisions[n%len(decisions)])
+			rights.Set("things", decisions[(n/2)%len(decisions)])
+			s.Reauthorize()
+			s.Put("things", wiretest.Item{ID: n%20 + 1, Name: strconv.Itoa(n), Note: "a"})
+		}
+	}()
+	var clients sync.WaitGroup
+	for seed := range uint64(4) {
+		c := s.dial()
+		defer c.close()
+		clients.Go(func() {
+			rnd := rand.New(rand.NewPCG(seed, 7))
+			for range 150 {
+				c.send([]string{
+					`{"event":"noted","params":{"note":"a"}}`,
+					`{"event":"noted","params":{"note":"b"}}`,
+					`{"event":"noted","params":{"note":"a"},"disconnect":true}`,
+					`{"event":"noted","params":{"note":"a"},"page":2}`,
+					`{"event":"things"}`,
+					`{"event":"things","disconnect":true}`,
+				}[rnd.IntN(6)])
+			}
+			c.send(`{"event":"end","disconnect":true}`)
+		})
+		clients.Go(func() {
+			for m := c.next(); m.Event != "end"; m = c.next() {
+				if m.Action == "error" && m.Status() != 403 {
+					t.Errorf("got %s", m.Payload)
+				}
+			}
+		})
+	}
+	clients.Wait()
+	close(stop)
+	if n := <-flipped; n == 0 {
+		t.Error("no right has changed meanwhile")
+	}
+	// Those who are still connected have what their rights are now.
+	rights.Set("noted", core.Deny())
+	rights.Set("things", core.Deny())
+	s.Reauthorize()
+	wiretest.Eventually(t, "everything is given back", func() bool {
+		for _, f := range s.Reg.Families() {
+			if f.InUse > 0 {
+				return false
+			}
+		}
+		return s.Bindings["things"].Status().Subscribers == 0
+	})
 }
