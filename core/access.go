@@ -345,9 +345,12 @@ func (w *watches) list() []*watch {
 // allowed, and ends those that it does not allow any more: what is published
 // after Reauthorize has returned does not reach them. Programs call it when
 // somebody's rights have changed; it also happens by itself, see
-// [Config.ReauthorizeEvery]. It returns the context's error when that ends
-// first. Where the authorizer fails the subscription goes on, and the errors are
-// returned, joined.
+// [Config.ReauthorizeEvery].
+//
+// It returns the context's error when that ends first, and has then asked about
+// some only: a handler whose client may hang up passes a context without
+// cancellation, see [context.WithoutCancel]. Where the authorizer fails the
+// subscription goes on, and the errors are returned, joined.
 func (r *Registry) Reauthorize(ctx context.Context) error {
 	if r.authorizer == nil {
 		return nil
