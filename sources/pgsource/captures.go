@@ -170,7 +170,7 @@ func (r *captureRoutes) add(all changes, capture string, keys []byte, limit int)
 	}
 	for _, c := range targets {
 		set := all.of(c.table)
-		if decoded == nil || len(c.positions) == 0 { // or it is only depended on, and has no key
+		if decoded == nil {
 			set.setWhole()
 			continue
 		}
