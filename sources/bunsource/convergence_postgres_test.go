@@ -69,10 +69,10 @@ func newPostgresArena(t *testing.T, server *pgtest.Server) *postgresArena {
 		a.faultOf(a.outage("the network is slow", slow), 300),
 		a.faultOf(a.outage("the network swallows everything", swallow), 300),
 		a.faultOf(a.outage("the network loses answers", mute), 300),
-		a.faultOf(a.outage("the network holds requests back", hold), 300),
+		a.faultOf(a.outage("the network holds writes back", hold), 300),
 	)
 	// Who writes gives up before these end: what was committed is not known.
-	a.last = append(a.last, a.outage("the network loses answers", mute), a.outage("the network holds requests back", hold))
+	a.last = append(a.last, a.outage("the network loses answers", mute), a.outage("the network holds writes back", hold))
 	return a
 }
 
@@ -88,6 +88,7 @@ func (a *postgresArena) outage(name string, m proxyMode) outage {
 		},
 		end: func() {
 			a.proxy.set(through)
+			a.proxy.delivered()
 			// Otherwise who waits for an answer waits on. In the end nobody does.
 			if a.ending || a.rnd.IntN(2) == 0 {
 				a.proxy.cut(false)
@@ -110,7 +111,9 @@ func TestConvergencePostgres(t *testing.T) {
 	server := pgtest.Start(t)
 	t.Run("hooks", func(t *testing.T) {
 		a := newPostgresArena(t, server)
-		a.writeInProcess(a.addNode(a.openNode(a.network), hooksAlone))
+		n := a.addNode(a.openNode(a.network), hooksAlone)
+		a.writeInProcess(n)
+		a.writeInProcess(n) // more that is under way when the network fails
 		a.run()
 	})
 	t.Run("hooks and poll, others write", func(t *testing.T) {

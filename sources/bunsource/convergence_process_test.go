@@ -25,7 +25,7 @@ func TestConvergenceProcess(t *testing.T) {
 	must(t, err)
 	db := openPlain(t, spec[0], spec[1])
 	var group writers
-	group.add(db, true, seed, 1)
+	group.add(db, true, seed)
 	group.begin()
 	fmt.Println("writing")
 	_, _ = io.Copy(io.Discard, os.Stdin)

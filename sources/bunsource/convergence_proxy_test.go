@@ -1,7 +1,10 @@
 package bunsource_test
 
 import (
+	"bytes"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -16,7 +19,7 @@ type proxy struct {
 
 	mu    sync.Mutex // guards what follows
 	mode  proxyMode
-	moved *sync.Cond // the mode has
+	moved *sync.Cond // the mode has, or a connection has ended
 	conns map[*proxied]struct{}
 }
 
@@ -28,7 +31,7 @@ const (
 	refuse            // connections are closed as soon as they are made
 	swallow           // what is sent is lost, and nobody is told
 	mute              // what the server sends is lost: it does as it is told, and nobody knows
-	hold              // what is sent to the server arrives when the mode ends, even if the client has gone
+	hold              // what writes arrives when the mode ends, even if the client has gone by then
 )
 
 const slowChunk = 10 * time.Millisecond
@@ -37,6 +40,8 @@ const slowChunk = 10 * time.Millisecond
 type proxied struct {
 	client, server net.Conn
 	dead           bool // it has lost bytes, so it never transports any again
+	late           bool // it has held bytes back
+	left           bool // the client has gone
 }
 
 func (c *proxied) close() {
@@ -81,6 +86,16 @@ func (p *proxy) cut(all bool) {
 	}
 }
 
+// delivered waits until the server has dealt with what was held back and then
+// delivered in the name of clients that have gone.
+func (p *proxy) delivered() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for slices.ContainsFunc(slices.Collect(maps.Keys(p.conns)), func(c *proxied) bool { return c.late && c.left }) {
+		p.moved.Wait()
+	}
+}
+
 func (p *proxy) accept() {
 	for {
 		client, err := p.listener.Accept()
@@ -112,16 +127,35 @@ func (p *proxy) serve(client net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.conns, c)
+	p.moved.Broadcast()
 }
 
-// pump transports one direction. The end of one direction ends the connection.
+// writes reports whether the message of a client says to write, or to commit.
+func writes(message []byte) bool {
+	return slices.ContainsFunc([]string{"commit", "INSERT", "UPDATE", "DELETE"}, func(word string) bool {
+		return bytes.Contains(message, []byte(word))
+	})
+}
+
+// pump transports one direction. When the client has gone the server is told, as
+// soon as it has all that the client sent; it then ends the connection.
 func (p *proxy) pump(c *proxied, to, from net.Conn) {
-	defer c.close()
+	defer func() {
+		if from == c.server {
+			c.close()
+			return
+		}
+		p.mu.Lock()
+		c.left = true
+		p.mu.Unlock()
+		_ = to.(*net.TCPConn).CloseWrite() // it may be closed already
+	}()
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
 		p.mu.Lock()
-		for p.mode == hold && from == c.client {
+		for p.mode == hold && from == c.client && writes(buf[:n]) {
+			c.late = true
 			p.moved.Wait()
 		}
 		mode := p.mode
@@ -132,7 +166,7 @@ func (p *proxy) pump(c *proxied, to, from net.Conn) {
 			if mode == slow {
 				time.Sleep(slowChunk)
 			}
-			if _, err := to.Write(buf[:n]); err != nil {
+			if _, err := to.Write(buf[:n]); err != nil && to == c.server {
 				return
 			}
 		}

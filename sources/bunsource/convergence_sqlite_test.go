@@ -58,7 +58,8 @@ func (a *arena) openNode(dsn string) *bun.DB {
 func (a *arena) openConnector(c driver.Connector) *bun.DB {
 	a.t.Helper()
 	db := bunsource.OpenConnector(&brittleConnector{Connector: c, disk: &a.disk}, dialectOf(a.driver))
-	db.SetMaxOpenConns(6)
+	db.SetMaxOpenConns(8)
+	db.SetMaxIdleConns(8)
 	a.t.Cleanup(func() { must(a.t, db.Close()) })
 	return db
 }
@@ -66,16 +67,15 @@ func (a *arena) openConnector(c driver.Connector) *bun.DB {
 // writeInProcess lets writers write through the handle of a node, with Bun and
 // without.
 func (a *arena) writeInProcess(n *node) {
-	number := uint64(1 + 10*len(a.nodes))
-	a.group.add(n.db, false, a.seed, number)
-	a.group.add(n.db, false, a.seed, number+1)
-	a.group.add(n.db, true, a.seed, number+2)
+	a.group.add(n.db, false, a.seed)
+	a.group.add(n.db, false, a.seed)
+	a.group.add(n.db, true, a.seed)
 }
 
 // writeOutside lets others write, who know nothing of Bindery: in this process,
 // and in another.
 func (a *arena) writeOutside() {
-	a.group.add(a.plain, true, a.seed, 5)
+	a.group.add(a.plain, true, a.seed)
 	a.startProcess()
 }
 

@@ -200,7 +200,8 @@ type writers struct {
 }
 
 // add adds a writer with a random source of its own, before the next begin.
-func (g *writers) add(db *bun.DB, plain bool, seed, number uint64) {
+func (g *writers) add(db *bun.DB, plain bool, seed uint64) {
+	number := uint64(len(g.members) + 1)
 	g.members = append(g.members, &randomWriter{
 		db: db, plain: plain, rnd: rand.New(rand.NewPCG(seed, number)), writeControl: &g.writeControl,
 	})
