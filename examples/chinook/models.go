@@ -10,7 +10,8 @@ import (
 
 // The models name tables and columns as the file does, capitals and all, and
 // their JSON fields too. A column that may be NULL is a pointer, so that clients
-// see null, and not an empty value that nobody wrote.
+// see null, and not an empty value that nobody wrote. Related rows are there where
+// a binding asks for them.
 
 // Artist is a row of the table Artist.
 type Artist struct {
@@ -27,6 +28,8 @@ type Album struct {
 	AlbumID  int64  `bun:"AlbumId,pk,autoincrement" json:"AlbumId"`
 	Title    string `bun:"Title,notnull" json:"Title"`
 	ArtistID int64  `bun:"ArtistId,notnull" json:"ArtistId"`
+
+	Artist *Artist `bun:"rel:belongs-to,join:ArtistId=ArtistId" json:"Artist,omitempty"`
 }
 
 // Track is a row of the table Track.
@@ -42,6 +45,8 @@ type Track struct {
 	Milliseconds int64   `bun:"Milliseconds,notnull" json:"Milliseconds"`
 	Bytes        *int64  `bun:"Bytes" json:"Bytes"`
 	UnitPrice    Amount  `bun:"UnitPrice,type:numeric(10,2),notnull" json:"UnitPrice"`
+
+	Album *Album `bun:"rel:belongs-to,join:AlbumId=AlbumId" json:"Album,omitempty"`
 }
 
 // Playlist is a row of the table Playlist.
@@ -50,14 +55,20 @@ type Playlist struct {
 
 	PlaylistID int64   `bun:"PlaylistId,pk,autoincrement" json:"PlaylistId"`
 	Name       *string `bun:"Name" json:"Name"`
+
+	Tracks []*Track `bun:"m2m:PlaylistTrack,join:Playlist=Track" json:"Tracks,omitempty"`
 }
 
-// PlaylistTrack is a row of the table PlaylistTrack, which is all key.
+// PlaylistTrack is a row of the table PlaylistTrack, which is all key. It links
+// playlists and tracks.
 type PlaylistTrack struct {
 	bun.BaseModel `bun:"table:PlaylistTrack"`
 
 	PlaylistID int64 `bun:"PlaylistId,pk" json:"PlaylistId"`
 	TrackID    int64 `bun:"TrackId,pk" json:"TrackId"`
+
+	Playlist *Playlist `bun:"rel:belongs-to,join:PlaylistId=PlaylistId" json:"-"`
+	Track    *Track    `bun:"rel:belongs-to,join:TrackId=TrackId" json:"-"`
 }
 
 // Invoice is a row of the table Invoice.

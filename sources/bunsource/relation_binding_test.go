@@ -460,3 +460,51 @@ func TestRelationBindingsShowWholeTransactions(t *testing.T) {
 		}
 	})
 }
+
+// TestRelationBindingsAreWritten writes through a binding that shows related rows:
+// its own columns are written, what they relate to shows at once, and related
+// rows are no columns.
+func TestRelationBindingsAreWritten(t *testing.T) {
+	eachWorld(t, func(t *testing.T, w relWorld) {
+		for _, db := range []*bun.DB{w.plain, w.db} {
+			db.RegisterModel((*relPlaylistTrack)(nil))
+		}
+		library(t, w.plain)
+		mustExec(t, w.plain, `INSERT INTO albums (id, title) VALUES (1, 'one'), (2, 'two')`)
+		tracks := Bind[relTrack](w.db, "tracks", Relation("Album", "Playlists"), core.Writable())
+		w.serve(t, nil, tracks)
+		write := func(op core.WriteOp, key core.Key, body string) (core.Row, error) {
+			return tracks.Write(t.Context(), core.Write{Op: op, Key: key, Body: []byte(body)})
+		}
+		show := func(what string, row core.Row, err error, title string) {
+			t.Helper()
+			if err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+			var tr relTrack
+			if err := json.Unmarshal(row.JSON(), &tr); err != nil {
+				t.Fatal(err)
+			}
+			held, ok := tracks.Get(row.Key())
+			if tr.Album == nil || tr.Album.Title != title || !ok || held.Album == nil || held.Album.Title != title {
+				t.Errorf("%s: the answer shows album %v, the binding %v, want %s", what, tr.Album, held.Album, title)
+			}
+		}
+		row, err := write(core.Insert, "", `{"Name": "a", "AlbumID": 1}`)
+		show("insert", row, err, "one")
+		row, err = write(core.Merge, row.Key(), `{"AlbumID": 2}`)
+		show("merge", row, err, "two")
+		row, err = write(core.Replace, row.Key(), `{"Name": "b", "AlbumID": 1}`)
+		show("replace", row, err, "one")
+		for _, body := range []string{`{"Album": {"Title": "three"}}`, `{"Playlists": []}`} {
+			_, err := write(core.Merge, row.Key(), body)
+			var invalid *core.InvalidError
+			if !errors.As(err, &invalid) || len(invalid.Fields) != 1 || !strings.Contains(invalid.Fields[0].Detail, "is no field of this binding") {
+				t.Errorf("%s: got error %v, want one that says it is no field", body, err)
+			}
+		}
+		if _, err := write(core.Delete, row.Key(), ""); err != nil || tracks.Len() != 0 {
+			t.Errorf("delete: %v, %d rows are left", err, tracks.Len())
+		}
+	})
+}

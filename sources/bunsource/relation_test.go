@@ -1,6 +1,7 @@
 package bunsource
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -252,10 +253,14 @@ func TestRelationsInChunks(t *testing.T) {
 	const n = 2*maxParents + 7
 	mustExec(t, db, `INSERT INTO albums (id, title) WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM s WHERE n < ?) SELECT n, 'x' FROM s`, n)
 	mustExec(t, db, `INSERT INTO tracks (id, name, album_id) SELECT id, 'x', id FROM albums`)
-	l := related[relAlbum](t, db, "Tracks")
+	longest := &longestQuery{}
+	l := related[relAlbum](t, db.WithQueryHook(longest), "Tracks")
 	rows := loadAll(t, l)
 	if len(rows) != n {
 		t.Fatalf("got %d rows, want %d", len(rows), n)
+	}
+	if limit := maxParents*len("1000, ") + 1000; longest.bytes > limit {
+		t.Errorf("a statement of %d bytes was run, want at most %d", longest.bytes, limit)
 	}
 	for _, r := range rows {
 		if len(r.Tracks) != 1 {
@@ -266,6 +271,47 @@ func TestRelationsInChunks(t *testing.T) {
 	if err != nil || len(rows) != 3 || rows[0].ID != n || rows[2].ID != n-2 || len(rows[0].Tracks) != 1 {
 		t.Errorf("the first three from the end are %v, %v", rows, err)
 	}
+}
+
+// longestQuery knows the length of the longest statement that Bun has run.
+type longestQuery struct{ bytes int }
+
+func (*longestQuery) BeforeQuery(ctx context.Context, _ *bun.QueryEvent) context.Context { return ctx }
+
+func (q *longestQuery) AfterQuery(_ context.Context, e *bun.QueryEvent) {
+	q.bytes = max(q.bytes, len(e.Query))
+}
+
+// TestRelationsShowTimesInUTC reads a time of a related row that was written in
+// another zone.
+func TestRelationsShowTimesInUTC(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, db *bun.DB) {
+		library(t, db)
+		mustExec(t, db, `INSERT INTO albums (id, title) VALUES (1, 'Rock')`)
+		mustExec(t, db, `INSERT INTO tracks (id, name, album_id) VALUES (1, 'x', 1)`)
+		mustExec(t, db, `INSERT INTO covers (id, album_id, taken) VALUES (1, 1, '2024-01-01 12:00:00+02:00')`)
+		for _, shown := range []any{
+			loadAll(t, related[relAlbum](t, db, "Cover"))[0],
+			loadAll(t, related[relTrack](t, db, "Album.Cover"))[0],
+		} {
+			if text, err := json.Marshal(shown); err != nil || !strings.Contains(string(text), `"2024-01-01T10:00:00Z"`) {
+				t.Errorf("got %s, %v, want the time in UTC", text, err)
+			}
+		}
+	})
+}
+
+// TestRelationsNeedTheirTables prepares a loader of rows that show those of a table
+// that is not there.
+func TestRelationsNeedTheirTables(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, db *bun.DB) {
+		library(t, db)
+		mustExec(t, db, `DROP TABLE playlist_tracks`)
+		err := NewLoader[relTrack](db).WithRelations("Album", "Playlists").(*Loader[relTrack]).Prepare(t.Context())
+		if err == nil || !strings.Contains(err.Error(), `relation "Playlists": table "playlist_tracks": it does not exist`) {
+			t.Errorf("got error %v, want one that names the relation and the table", err)
+		}
+	})
 }
 
 // TestRelationsWithSeveralOfOne relates albums with one cover to albums with
