@@ -35,6 +35,8 @@ type benched struct {
 	source     core.Source
 	// interval is what the source waits between two looks, 0 when it is told.
 	interval time.Duration
+	// prepare, when set, is called when the table is there.
+	prepare func()
 }
 
 // benchSources are the sources to measure. Writers do not wait for bindings.
@@ -67,6 +69,13 @@ var benchSources = []struct {
 		db, writer := openPlain(b, "pgx", dsn), openPlain(b, "pgx", dsn)
 		return benched{db: db, writer: writer, source: pgsource.New(dsn, nil)}
 	}},
+	{"postgres/pgsource triggers", func(b *testing.B) benched {
+		dsn := postgresDSN(b)
+		db, writer := openPlain(b, "pgx", dsn), openPlain(b, "pgx", dsn)
+		return benched{db: db, writer: writer, source: pgsource.NewTriggers(dsn, nil), prepare: func() {
+			must(b, pgsource.Outbox{}.Install(b.Context(), dsn, core.Table{Name: "things"}))
+		}}
+	}},
 	{"postgres/poll XMin", func(b *testing.B) benched {
 		db, plain := openPostgres(b)
 		return benched{db: db, writer: plain, source: pollsource.New(benchPoll, pollsource.XMin(db, 0), nil), interval: benchPoll}
@@ -78,6 +87,9 @@ func (m *benched) begin(b *testing.B) (*core.Registry, *core.Binding[thing]) {
 	b.Helper()
 	_, err := m.writer.NewCreateTable().Model((*thing)(nil)).Exec(b.Context())
 	must(b, err)
+	if m.prepare != nil {
+		m.prepare()
+	}
 	rows := make([]thing, benchRows)
 	for i := range rows {
 		rows[i] = thing{ID: int64(i), Name: fmt.Sprintf("a name of some length, number %d", i)}

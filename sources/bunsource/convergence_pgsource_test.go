@@ -46,6 +46,16 @@ func TestConvergencePGSource(t *testing.T) {
 		a.writeOutside()
 		a.run()
 	})
+	t.Run("triggers, others write", func(t *testing.T) {
+		a := newPostgresArena(t, server)
+		a.shorten()
+		must(t, pgsource.Outbox{}.Install(t.Context(), a.dsn, core.Table{Name: "things"}, core.Table{Name: "parts"}))
+		a.writeInProcess(a.addNode(a.openNode(a.network), func(*bun.DB) []core.Source {
+			return []core.Source{pgsource.NewTriggers(a.network, &pgsource.TriggerConfig{AnswerTimeout: 2 * time.Second})}
+		}))
+		a.writeOutside()
+		a.run()
+	})
 	t.Run("two nodes, hooks and log, others write", func(t *testing.T) {
 		a := newLogArena(t, server)
 		a.shorten()
