@@ -30,7 +30,8 @@ const auditAttempts = 5
 // Verify compares the binding with the database, in one read, and returns how
 // they differ. What is being changed at that moment, and has been reported or
 // announced, is no difference. What differs is mended, with the events that it
-// amounts to. A binding whose sources see everything never drifts; see also
+// amounts to; so are rows beyond a [Limit] that nobody sees, and those are no
+// difference. A binding whose sources see everything never drifts; see also
 // [SourceStatus], which tells what each source found first.
 //
 // The errors are those of [View.Resync], and one that says so when the
