@@ -81,14 +81,11 @@ func Allow() Decision { return Decision{allowed: true} }
 // Within allows what was asked, confined to the rows for which all the
 // expressions are true, on top of the binding's own filter. Those who are given
 // the same scope share one member of the binding; it is kept as the members of
-// a family are, see [IdleAfter] and [MaxMembers].
+// a family are, see [IdleAfter] and [MaxMembers]. A nil expression is a mistake,
+// for which nothing is shown or written; without any Within is [Allow].
 func Within(exprs ...filter.Expr) Decision {
-	d := Decision{allowed: true}
-	switch len(exprs) {
-	case 0:
-	case 1:
-		d.scope = exprs[0]
-	default:
+	d := Allow()
+	if len(exprs) > 0 {
 		d.scope = filter.And(exprs...)
 	}
 	return d

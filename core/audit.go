@@ -37,13 +37,9 @@ const auditAttempts = 5
 // The errors are those of [View.Resync], and one that says so when the
 // whole table was under change at each of several attempts.
 func (v *View) Verify(ctx context.Context) (Drift, error) {
-	f := v.feed.Load()
-	if f == nil {
-		return Drift{}, fmt.Errorf("core: binding %q: %w", v.name, ErrNotStarted)
-	}
 	for range auditAttempts {
 		a := &audit{}
-		if err := f.reload(v, reload{audits: []*audit{a}}).Wait(ctx); err != nil {
+		if err := v.reread(ctx, reload{audits: []*audit{a}}); err != nil {
 			return Drift{}, fmt.Errorf("core: verifying binding %q: %w", v.name, err)
 		}
 		if !a.busy {
@@ -75,6 +71,9 @@ func (f *feed) credit(moves []move, covered work) {
 	for _, m := range moves {
 		e := &m.t.event
 		if m.how.forget || m.t.v.current.Load() == nil {
+			for _, a := range m.how.audits {
+				a.busy = m.how.forget // it was not compared with anything
+			}
 			continue // all rows are new to a binding that begins
 		}
 		p := f.poolOf(m.t.v)

@@ -68,3 +68,15 @@ func TestFound(t *testing.T) {
 		t.Errorf("slow found %d, want 1; fast found %d, want 2", st[0].Found, st[1].Found)
 	}
 }
+
+// A binding that forgets what it held while it is verified is verified again.
+func TestVerifyDuringClear(t *testing.T) {
+	r := newItems(t, core.Config{})
+	b := core.Bind("items", r.table)
+	r.start(t, b)
+	defer r.stop(t)
+	r.table.Put(item{ID: 1})
+	if compared, err := core.VerifyDuringClear(r.ctx, b.View); err != nil || compared {
+		t.Errorf("nothing was found to differ from nothing (%v)", err)
+	}
+}

@@ -484,3 +484,36 @@ func TestDependentBindingConverges(t *testing.T) {
 		c.check(t, b.Snapshot())
 	})
 }
+
+// TestWritesOfWhatIsReadInFull writes to a binding that is read in full: reading
+// the row that was written alone would show half of what others have committed.
+func TestWritesOfWhatIsReadInFull(t *testing.T) {
+	r := newItems(t, core.Config{})
+	b := core.Bind("items", r.table, core.Writable(), core.DependsOn(r.table.Name()))
+	r.table.Put(item{ID: 1, Price: 50}, item{ID: 2, Price: 50})
+	r.start(t, b)
+	defer r.stop(t)
+	r.table.Put(item{ID: 1, Price: 40}, item{ID: 2, Price: 60}) // and the source has not noticed yet
+	if _, err := b.Write(r.ctx, core.Write{Op: core.Merge, Key: key(1), Body: []byte(`{"name":"x"}`)}); err != nil {
+		t.Fatal(err)
+	}
+	sum := 0
+	for it := range b.All() {
+		sum += it.Price
+	}
+	if first, _ := b.Get(key(1)); first.Name != "x" || sum != 100 {
+		t.Errorf("after the write the first row is %v, the sum %d", first, sum)
+	}
+}
+
+// TestWritesDoNotWaitForWhatLags would take an hour.
+func TestWritesDoNotWaitForWhatLags(t *testing.T) {
+	r := newItems(t, core.Config{})
+	b := core.Bind("items", r.table, core.Writable(), core.DependsOn(r.table.Name()), core.MinInterval(time.Hour))
+	r.start(t, b)
+	defer r.stop(t)
+	row, err := b.Write(r.ctx, core.Write{Op: core.Insert, Body: []byte(`{"id":7,"name":"a","price":1,"live":true}`)})
+	if err != nil || row.Key() != key(7) || r.ctx.Err() != nil {
+		t.Errorf("wrote %v (%v, %v)", row, err, r.ctx.Err())
+	}
+}

@@ -136,8 +136,12 @@ func (e *engine) detach(ctx context.Context, v *View) error {
 			break
 		}
 	}
+	cancel := run.cancel
 	e.mu.Unlock()
-	run.cancel()
+	if cancel == nil {
+		return nil // it was removed before it was loaded
+	}
+	cancel()
 	select {
 	case <-run.done:
 		return nil

@@ -115,3 +115,11 @@ func (v *View) checkWindow(ctx context.Context) error {
 	}
 	return nil
 }
+
+// VerifyDuringClear has one read be that of a Clear and of a Verify, and reports
+// whether the latter takes it for an answer.
+func VerifyDuringClear(ctx context.Context, v *View) (compared bool, err error) {
+	a := &audit{}
+	err = v.reread(ctx, reload{forget: true, audits: []*audit{a}})
+	return !a.busy, err
+}

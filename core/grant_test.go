@@ -97,3 +97,26 @@ func TestWhatGrantsTell(t *testing.T) {
 		t.Errorf("without an authorizer all share one grant, which is nobody's own: %t", first.Personal())
 	}
 }
+
+// A scope that was forgotten is not everything.
+func TestNilScopesShowNothing(t *testing.T) {
+	r, a := guarded(t, core.Config{ReauthorizeEvery: -1}, func(r *rig) []core.Bindable {
+		return []core.Bindable{core.Bind("items", r.table, core.Writable())}
+	})
+	boss := r.open(t, "boss", "items", nil)
+	var none *filter.Comparison
+	for name, scope := range map[string][]filter.Expr{
+		"nil":         {nil},
+		"nil pointer": {none},
+		"one of two":  {filter.Eq("name", "a"), nil},
+	} {
+		a.set(func(string, core.Access) (core.Decision, error) { return core.Within(scope...), nil })
+		if g, err := r.reg.Open(as(r.ctx, "x"), "items", nil); err == nil {
+			t.Errorf("%s: shows %v", name, keysOf(g.View()))
+			g.Close()
+		}
+		if _, err := boss.Write(as(r.ctx, "x"), core.Write{Op: core.Delete, Key: key(2)}); err == nil {
+			t.Errorf("%s: deletes a row", name)
+		}
+	}
+}

@@ -97,3 +97,23 @@ func TestShutdownHonoursItsContext(t *testing.T) {
 	wantErr(t, r.reg.Shutdown(ctx), `source "coretest"`)
 	close(src.let)
 }
+
+// TestReadingAgainAfterRemove: what has been removed is not read, and says so,
+// also while the feed of its table goes on.
+func TestReadingAgainAfterRemove(t *testing.T) {
+	r := newItems(t, core.Config{})
+	first, last := core.Bind("first", r.table), core.Bind("last", r.table)
+	r.start(t, first, last)
+	defer r.stop(t)
+	for _, b := range []*core.Binding[item]{first, last} {
+		if err := r.reg.Remove(r.ctx, b.Name()); err != nil {
+			t.Fatal(err)
+		}
+		_, verified := b.Verify(r.ctx)
+		for what, err := range map[string]error{"Resync": b.Resync(r.ctx), "Clear": b.Clear(r.ctx), "Verify": verified} {
+			if !errors.Is(err, core.ErrRemoved) {
+				t.Errorf("%s of %q: %v", what, b.Name(), err)
+			}
+		}
+	}
+}

@@ -156,14 +156,23 @@ func (v *View) Resync(ctx context.Context) error { return v.reload(ctx, false) }
 func (v *View) Clear(ctx context.Context) error { return v.reload(ctx, true) }
 
 func (v *View) reload(ctx context.Context, forget bool) error {
-	f := v.feed.Load()
-	if f == nil {
-		return fmt.Errorf("core: binding %q: %w", v.name, ErrNotStarted)
-	}
-	if err := f.reload(v, reload{forget: forget}).Wait(ctx); err != nil {
+	if err := v.reread(ctx, reload{forget: forget}); err != nil {
 		return fmt.Errorf("core: reading binding %q again: %w", v.name, err)
 	}
 	return nil
+}
+
+// reread has all rows read and waits until the result shows.
+func (v *View) reread(ctx context.Context, how reload) error {
+	f := v.feed.Load()
+	if f == nil {
+		return ErrNotStarted
+	}
+	err := f.reload(v, how).Wait(ctx)
+	if why := v.why(); why != nil {
+		return why // then it was not read
+	}
+	return err
 }
 
 // Touch moves the version's time of change to now, and tells subscribers that

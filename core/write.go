@@ -65,7 +65,8 @@ func (v *View) WriteRules() WriteRules {
 // Write carries out a client's write, in one transaction: the row must be part
 // of the binding, meet the precondition, and, unless rows may leave, be part of
 // the binding afterwards; otherwise nothing is written. It returns, after the
-// binding shows it, the row as the database has it; the zero Row after Delete.
+// binding shows it (unless that is declared to lag, see [MinInterval]), the row
+// as the database has it; the zero Row after Delete.
 //
 // The errors that a client should be told are [ErrNotWritable], [ErrNoRow],
 // [ErrPrecondition], [*InvalidError] and [*MalformedError]; every other one is
@@ -88,12 +89,24 @@ func (v *View) write(ctx context.Context, w Write, bounds within) (Row, error) {
 	if err := op.db.transact(ctx, op.run); err != nil {
 		return Row{}, err
 	}
-	// The commit is reported by whatever source watches the table. It is
-	// reported once more here, so that the answer does not depend on one, and
-	// waited for.
-	// Whatever ends the wait, the write has been made.
-	_ = receipt{f.report([]Key{op.key}, nil)}.Wait(ctx)
+	f.written(ctx, op.key)
 	return op.result, nil
+}
+
+// written waits until the row that was written shows. The commit is reported by
+// whatever source watches the table; it is reported once more here, so that
+// the answer does not depend on one. Whatever ends the wait, the write has been
+// made.
+func (f *feed) written(ctx context.Context, key Key) {
+	keys := []Key{key}
+	derived, interval := f.pace.now()
+	if derived {
+		keys = nil // see route
+	}
+	m := f.report(keys, nil)
+	if interval == 0 {
+		_ = receipt{m}.Wait(ctx)
+	}
 }
 
 // writing is a write under way.

@@ -125,7 +125,7 @@ func NotNull(column string) Expr { return &NullTest{Column: column, Negated: tru
 
 // And selects the rows that all expressions select; And() selects everything.
 func And(exprs ...Expr) Expr {
-	if len(exprs) == 1 && exprs[0] != nil {
+	if len(exprs) == 1 && !isNil(exprs[0]) {
 		return exprs[0]
 	}
 	return &Conjunction{Exprs: append([]Expr(nil), exprs...)}
@@ -134,7 +134,7 @@ func And(exprs ...Expr) Expr {
 // Or selects the rows that any of the expressions selects; Or() selects
 // nothing.
 func Or(exprs ...Expr) Expr {
-	if len(exprs) == 1 && exprs[0] != nil {
+	if len(exprs) == 1 && !isNil(exprs[0]) {
 		return exprs[0]
 	}
 	return &Disjunction{Exprs: append([]Expr(nil), exprs...)}
