@@ -38,6 +38,7 @@ type feed struct {
 	declared  map[*View]struct{} // what keeps the feed: bindings that were declared, and families
 	leaving   []*View            // to be taken out of their pools
 	reloads   map[*View]reload   // to be read in full
+	retries   retries
 	pending   pending
 	announced map[*announcement]struct{}
 	announces uint64        // announcements ever made
@@ -175,7 +176,7 @@ func (r reload) and(o reload) reload {
 func (f *feed) reload(v *View, how reload) receipt {
 	f.mu.Lock()
 	if _, ok := f.members[v]; ok {
-		f.reloads[v] = f.reloads[v].and(how)
+		f.reloads[v] = f.reloads[v].and(f.retries.cancel(v)).and(how)
 	}
 	f.reported++
 	m := mark{f, f.reported}
@@ -227,6 +228,7 @@ func (f *feed) removeView(v *View) {
 	if _, ok := f.members[v]; ok {
 		delete(f.members, v)
 		delete(f.reloads, v)
+		f.retries.cancel(v)
 		f.leaving = append(f.leaving, v)
 		f.reported++ // a Flush waits for it
 	}
@@ -275,22 +277,21 @@ func (f *feed) run(ctx context.Context) {
 	defer f.close()
 	backoff := newBackoff()
 	tried := sync.OnceFunc(func() { close(f.tried) })
-	for {
-		select {
-		case <-f.wake:
-		case <-ctx.Done():
-			return
-		}
+	for f.sleep(ctx) {
 		for f.hasWork() {
 			f.pause(ctx)
 			begun := time.Now()
-			err := f.batch(ctx)
+			apart, err := f.batch(ctx)
 			if ctx.Err() != nil {
 				return
 			}
 			f.pace.ran(begun)
-			f.note(err)
 			tried()
+			if apart {
+				f.noteApart(err)
+				continue // what is left tells whether the database is at fault
+			}
+			f.note(err)
 			if err == nil {
 				backoff.reset()
 				continue
@@ -306,10 +307,35 @@ func (f *feed) run(ctx context.Context) {
 	}
 }
 
+// sleep waits until there may be something to do. It is false when ctx is done.
+func (f *feed) sleep(ctx context.Context) bool {
+	f.mu.Lock()
+	wait, waiting := f.retries.wait()
+	f.mu.Unlock()
+	var due <-chan time.Time
+	if waiting {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		due = timer.C
+	}
+	select {
+	case <-f.wake:
+	case <-due:
+	case <-ctx.Done():
+		return false
+	}
+	return true
+}
+
 func (f *feed) hasWork() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return !f.pending.empty() || len(f.reloads) > 0 || f.applied < f.reported || len(f.leaving) > 0
+	return !f.idleLocked() || f.retries.due()
+}
+
+// idleLocked reports that nothing is to be done, but perhaps for retries.
+func (f *feed) idleLocked() bool {
+	return f.pending.empty() && len(f.reloads) == 0 && f.applied >= f.reported && len(f.leaving) == 0
 }
 
 // note records and logs how a read went: a failure once per streak of equal
@@ -334,10 +360,28 @@ func (f *feed) note(err error) {
 	}
 }
 
+// noteApart records and logs how a read went that says nothing about the feed as
+// a whole.
+func (f *feed) noteApart(err error) {
+	if err == nil {
+		return
+	}
+	f.mu.Lock()
+	f.stats.Failures++
+	news := f.retries.lastError != err.Error()
+	f.retries.lastError = err.Error()
+	f.mu.Unlock()
+	if news {
+		f.logger().Warn("core: members of a family cannot be loaded for now; others are not held up",
+			slog.String("table", f.table.String()), slog.Any("error", err))
+	}
+}
+
 // work is what one batch covers.
 type work struct {
 	pending
 	reloads map[*View]reload
+	apart   bool // nothing but retries
 	leaving []*View
 	seq     uint64 // reports up to this one are covered
 	gen     uint64 // announcements made when it was taken
@@ -356,34 +400,52 @@ func (f *feed) take() work {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	w := work{
-		pending: f.pending.take(),
-		reloads: f.reloads,
-		leaving: f.leaving,
-		seq:     f.reported,
-		gen:     f.announces,
-		calm:    len(f.announced) == 0 && len(following) == 0,
+		seq:  f.applied,
+		gen:  f.announces,
+		calm: len(f.announced) == 0 && len(following) == 0,
 
 		following: following,
 	}
+	f.reading = true
+	if w.reloads = f.retries.take(f.idleLocked()); len(w.reloads) > 0 {
+		w.apart = true
+		return w
+	}
+	w.pending, w.reloads, w.leaving, w.seq = f.pending.take(), f.reloads, f.leaving, f.reported
 	f.reloads = make(map[*View]reload)
 	f.leaving = nil
-	f.reading = true
 	return w
 }
 
-// putBack returns what a failed batch had taken.
-func (f *feed) putBack(w work) {
+// putBack returns what a failed batch had taken. It reports whether the batch
+// may have failed because of members that were to be read for the first time,
+// which are then read apart from the rest.
+func (f *feed) putBack(w work, err error) (apart bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if w.apart {
+		f.retries.ended(w.reloads, err)
+		return true
+	}
 	f.pending.merge(w.pending)
 	for v, how := range w.reloads {
-		if _, ok := f.members[v]; ok {
-			f.reloads[v] = f.reloads[v].and(how)
+		if _, ok := f.members[v]; !ok {
+			continue
 		}
+		if v.family.proto != v && v.current.Load() == nil {
+			f.retries.postpone(v, how, err)
+			apart = true
+			continue
+		}
+		f.reloads[v] = f.reloads[v].and(how)
 	}
+	return apart
 }
 
-func (f *feed) batch(ctx context.Context) error {
+// batch reads one batch and publishes it. apart says that its error, if there is
+// one, may be due to members that have not loaded yet, and that the batch
+// says nothing about the others.
+func (f *feed) batch(ctx context.Context) (apart bool, err error) {
 	w := f.take()
 	for _, v := range w.leaving {
 		f.forget(v)
@@ -394,11 +456,11 @@ func (f *feed) batch(ctx context.Context) error {
 	begun := f.now()
 	moves, covered, err := f.read(ctx, w)
 	if err != nil {
-		f.putBack(w)
 		if cause := context.Cause(ctx); cause != nil && errors.Is(err, ctx.Err()) {
 			err = cause
 		}
-		return fmt.Errorf("core: reading table %q: %w", f.table, err)
+		err = fmt.Errorf("core: reading table %q: %w", f.table, err)
+		return f.putBack(w, err), err
 	}
 	f.credit(moves, covered)
 	f.publishing.Lock()
@@ -422,10 +484,13 @@ func (f *feed) batch(ctx context.Context) error {
 			f.stats.BatchKeys += uint64(len(r.keys))
 		}
 	}
+	if w.apart {
+		f.retries.ended(w.reloads, nil)
+	}
 	f.applied = w.seq
 	close(f.progress)
 	f.progress = make(chan struct{})
-	return nil
+	return w.apart, nil
 }
 
 // publish makes a transition visible, and has the pool take note of it.
@@ -511,6 +576,9 @@ func (f *feed) stateOf(v *View) (State, time.Time, error) {
 	defer f.mu.Unlock()
 	switch {
 	case v.current.Load() == nil:
+		if one := f.retries.waiting[v]; one != nil {
+			return Loading, f.since, one.err
+		}
 		return Loading, f.since, f.failure
 	case f.failure != nil:
 		return Stale, f.since, f.failure

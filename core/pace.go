@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 )
@@ -78,10 +79,11 @@ func (p *pace) rest() time.Duration {
 func (f *feed) pause(ctx context.Context) {
 	for {
 		rest := f.pace.rest()
-		if rest <= 0 || f.isUrgent() {
+		urgent, again := f.isUrgent()
+		if rest <= 0 || urgent {
 			return
 		}
-		timer := time.NewTimer(rest)
+		timer := time.NewTimer(min(rest, again))
 		select {
 		case <-timer.C:
 		case <-f.wake: // perhaps by what is urgent
@@ -95,9 +97,14 @@ func (f *feed) pause(ctx context.Context) {
 }
 
 // isUrgent reports whether a binding is to be read in full by itself: to load
-// it, or because somebody asked.
-func (f *feed) isUrgent() bool {
+// it, or because somebody asked; and how long it may take until that is so by
+// itself.
+func (f *feed) isUrgent() (urgent bool, again time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.reloads) > 0
+	again, waiting := f.retries.wait()
+	if !waiting {
+		again = math.MaxInt64
+	}
+	return len(f.reloads) > 0 || f.retries.due(), again
 }

@@ -681,7 +681,7 @@ func TestRelatedRowsAndWholeTransactions(t *testing.T) {
 	}
 	seen.mu.Lock()
 	defer seen.mu.Unlock()
-	if seen.n < 20 {
+	if seen.n < 3 { // on a busy machine many changes share one
 		t.Errorf("only %d versions were seen", seen.n)
 	}
 	if seen.err != nil {

@@ -169,6 +169,14 @@ func (v *View) reread(ctx context.Context, how reload) error {
 		return ErrNotStarted
 	}
 	err := f.reload(v, how).Wait(ctx)
+	if err == nil { // a member that cannot be loaded is not waited for otherwise
+		select {
+		case <-v.loaded:
+		case <-v.done:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
 	if why := v.why(); why != nil {
 		return why // then it was not read
 	}
