@@ -87,6 +87,7 @@ func (r *routes) add(run *feedRun, v *View) (news bool) {
 	}
 	for _, r := range v.relatedTables() {
 		run.relates[r.Schema.Table]++
+		news = true // to those who know the table, that its rows are shown
 	}
 	for _, t := range v.tables() {
 		if run.hears[t]++; run.hears[t] > 1 {
@@ -230,6 +231,7 @@ func (e *engine) heard() ([]Schema, <-chan struct{}) {
 				schemas[i] = v.Schema()
 			}
 		}
+		_, schemas[i].Shown = related[t]
 	}
 	return schemas, changed
 }

@@ -348,7 +348,7 @@ func TestRelatedRowsAreWatched(t *testing.T) {
 	}
 	defer r.stop(t)
 	tables, _ := ofDiscs.Sink().Tables()
-	if len(tables) != 1 || tables[0].Table != discsTable || !slices.Equal(tables[0].Key, []string{"id"}) || len(tables[0].Columns) != 2 {
+	if len(tables) != 1 || tables[0].Table != discsTable || !tables[0].Shown || !slices.Equal(tables[0].Key, []string{"id"}) || len(tables[0].Columns) != 2 {
 		t.Errorf("the source of discs is shown %+v", tables)
 	}
 	if st := b.Status(); st.State != core.Live {

@@ -119,7 +119,9 @@ type Sink interface {
 	// takes care that no snapshot shows a part of them: rows announced are
 	// read together with whatever else is read. An announcement of a whole
 	// table says that the keys are not known yet. Every announcement must be
-	// confirmed, also when the transaction was rolled back.
+	// confirmed, also when the transaction was rolled back. A commit that
+	// changes one row of one table need not be announced: nobody can see a part
+	// of it, unless other rows show that row ([Schema].Shown).
 	Announce(changes ...Change) Announcement
 
 	// Watching says that from now on no commit goes unreported. What was

@@ -74,6 +74,11 @@ type Schema struct {
 	// instead; when one of them changes, all rows are read again. It is the same
 	// whenever the loader is asked. See also [DependsOn].
 	Depends []Table
+	// Shown says that the rows of other tables, or further rows of this one, show
+	// rows of the table, so that a commit of a single row changes several
+	// at once. Sources that announce commits announce those of one row too
+	// then. Only [Sink.Tables] sets it.
+	Shown bool
 }
 
 // Column returns the position of the named column, or -1.

@@ -164,7 +164,8 @@ func (h *queryHook) before(ctx context.Context, rec *stmtRecord) {
 	if e.IQuery == nil && (e.Query == "COMMIT" || e.Query == "ROLLBACK") && tx != nil {
 		rec.alone = &aloneStmt{ends: true}
 		if e.Query == "COMMIT" && tx.alone != nil {
-			if changes := tx.alone.gathered(false).changes(h.tracker.boundTables()); !single(changes) {
+			bound := h.tracker.boundTables()
+			if changes := tx.alone.gathered(false).changes(bound); !bound.single(changes) {
 				rec.alone.ann = h.tracker.announce(changes)
 			}
 		}

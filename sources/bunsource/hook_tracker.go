@@ -200,10 +200,14 @@ func (b *boundTables) add(s *core.Schema) {
 	name := strings.ToLower(s.Table.Name)
 	for i, have := range b.byName[name] {
 		if have.Table == s.Table {
-			// Two registries bind the table: what both hold for exact is.
+			// Two registries bind the table: what both hold for exact is, and it
+			// is shown where one of them shows it.
+			merged := *have
 			if len(s.Columns) < len(have.Columns) {
-				b.byName[name][i] = s
+				merged = *s
 			}
+			merged.Shown = have.Shown || s.Shown
+			b.byName[name][i] = &merged
 			return
 		}
 	}

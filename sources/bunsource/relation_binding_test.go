@@ -22,6 +22,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/sources/pgsource"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
@@ -364,27 +365,33 @@ func (w *relWitness) seen() int {
 }
 
 // TestRelationBindingsShowWholeTransactions changes an album and its tracks in
-// one transaction, moves tracks between albums, and renames them to match: no
-// version shows a track under another name than its album's.
+// one transaction, moves tracks between albums, and renames them to match, while the
+// artist of all is renamed by statements of their own: no version shows a track
+// under another name than its album's, or two names of the artist.
 func TestRelationBindingsShowWholeTransactions(t *testing.T) {
 	eachWorld(t, func(t *testing.T, w relWorld) {
 		for _, db := range []*bun.DB{w.plain, w.db} {
 			db.RegisterModel((*relPlaylistTrack)(nil))
 		}
 		library(t, w.plain)
+		mustExec(t, w.plain, `INSERT INTO artists (id, name) VALUES (1, 'a')`)
 		for i := range 4 {
-			mustExec(t, w.plain, `INSERT INTO albums (id, title) VALUES (?, 'n0')`, i+1)
+			mustExec(t, w.plain, `INSERT INTO albums (id, title, artist_id) VALUES (?, 'n0', 1)`, i+1)
 			for j := range 3 {
 				mustExec(t, w.plain, `INSERT INTO tracks (id, name, album_id) VALUES (?, 'n0', ?)`, 3*i+j+1, i+1)
 			}
 		}
-		tracks := Bind[relTrack](w.db, "tracks", Relation("Album"))
+		tracks := Bind[relTrack](w.db, "tracks", Relation("Album.Artist"))
 		albums := Bind[relAlbum](w.db, "albums", Relation("Tracks"))
 		witness := &relWitness{check: func(v *core.View) error {
 			switch v {
 			case tracks.View:
-				titles := make(map[int64]string)
+				titles, artist := make(map[int64]string), ""
 				for tr := range tracks.All() {
+					if now := tr.Album.Artist.Name; artist != "" && now != artist {
+						return fmt.Errorf("the artist is named %s and %s", artist, now)
+					}
+					artist = tr.Album.Artist.Name
 					title, seen := titles[tr.Album.ID]
 					if tr.Name != tr.Album.Title || seen && title != tr.Album.Title {
 						return fmt.Errorf("track %d is named %s in album %d, which is named %s and %s", tr.ID, tr.Name, tr.Album.ID, tr.Album.Title, title)
@@ -439,6 +446,14 @@ func TestRelationBindingsShowWholeTransactions(t *testing.T) {
 				}
 			})
 		}
+		writers.Go(func() { // one row, and yet all tracks
+			for i := 0; i < 40 || witness.seen() < 20; i++ {
+				if _, err := w.writer.ExecContext(t.Context(), "UPDATE artists SET name = ? WHERE id = 1", fmt.Sprint("a", i)); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
 		writers.Wait()
 		within(t, "the bindings have caught up", func() error {
 			if err := reg.Flush(t.Context()); err != nil {
@@ -508,3 +523,64 @@ func TestRelationBindingsAreWritten(t *testing.T) {
 		}
 	})
 }
+
+// TestRowsThatOthersShowAreAnnounced commits one row, which others show or not: a
+// part of the commit can be seen in the first case alone.
+func TestRowsThatOthersShowAreAnnounced(t *testing.T) {
+	eachWorld(t, func(t *testing.T, w relWorld) {
+		if _, follows := w.sources[0].(core.Following); follows {
+			t.Skip("this source learns of commits afterwards, and announces none")
+		}
+		createTable(t, w.plain, relArtist{ID: 1, Name: "a"})
+		unwrapped := openedLike(w.plain)
+		for name, c := range map[string]struct {
+			source core.Source
+			db     *bun.DB
+		}{
+			"source":    {w.sources[0], w.writer},
+			"hook only": {Hooks(unwrapped), unwrapped},
+		} {
+			for _, shown := range []bool{false, true} {
+				schema, err := NewLoader[relArtist](w.plain).Schema()
+				if err != nil {
+					t.Fatal(err)
+				}
+				schema.Shown = shown
+				sink := &coretest.Sink{Schemas: []core.Schema{schema}}
+				ctx, cancel := context.WithCancel(t.Context())
+				var watching sync.WaitGroup
+				watching.Go(func() { _ = c.source.Watch(ctx, sink) })
+				if err := sink.Await(ctx, func(r *coretest.Record) bool { return r.Watching > 0 }); err != nil {
+					t.Fatal(err)
+				}
+				for i, write := range []func() error{
+					func() error {
+						_, err := c.db.NewUpdate().Model(&relArtist{ID: 1, Name: "b"}).WherePK().Exec(ctx)
+						return err
+					},
+					func() error {
+						return c.db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+							_, err := tx.NewUpdate().Model(&relArtist{ID: 1, Name: "c"}).WherePK().Exec(ctx)
+							return err
+						})
+					},
+				} {
+					before := sink.Record()
+					if err := write(); err != nil {
+						t.Fatal(err)
+					}
+					after := sink.Record()
+					if announced := after.Announced > before.Announced; announced != shown || after.Open > 0 || len(after.Changes) == len(before.Changes) {
+						t.Errorf("%s, shown: %v, write %d: announced: %v, %d announcements open, %d changes reported", name, shown, i,
+							announced, after.Open, len(after.Changes)-len(before.Changes))
+					}
+				}
+				cancel()
+				watching.Wait()
+			}
+		}
+	})
+}
+
+// openedLike returns another *bun.DB over the same *sql.DB.
+func openedLike(db *bun.DB) *bun.DB { return bun.NewDB(db.DB, db.Dialect()) }

@@ -303,8 +303,12 @@ func (e *effect) addTo(c *changeSet) {
 	}
 }
 
-// atomic reports whether at most one row changes, in one table, so that no
-// reader can see a part of it.
+// atomic reports whether at most one row changes, in one table whose rows no
+// others show, so that no reader can see a part of it.
 func (e *effect) atomic() bool {
-	return !e.any && len(e.tables) == 1 && len(e.tables[0].bound) == 1 && e.tables[0].bound[0].one
+	if e.any || len(e.tables) != 1 || len(e.tables[0].bound) != 1 {
+		return false
+	}
+	b := e.tables[0].bound[0]
+	return b.one && !b.schema.Shown
 }

@@ -100,7 +100,8 @@ func (t *txState) announce(more *effect) *commit {
 	if more != nil {
 		more.addTo(&c.changes)
 	}
-	if changes := c.changes.changes(t.tracker.boundTables()); !single(changes) {
+	bound := t.tracker.boundTables()
+	if changes := c.changes.changes(bound); !bound.single(changes) {
 		c.ann = t.tracker.announce(changes)
 	}
 	return c

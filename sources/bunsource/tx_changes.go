@@ -3,6 +3,7 @@ package bunsource
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/binderyhq/bindery/core"
 )
@@ -121,10 +122,17 @@ func (c *changeSet) changes(b *boundTables) []core.Change {
 	return out
 }
 
-// single reports whether the changes are those of one row, which no reader
-// can see a part of.
-func single(changes []core.Change) bool {
-	return len(changes) == 1 && len(changes[0].Keys) == 1
+// single reports whether the changes are those of one row that no other shows,
+// which no reader can see a part of.
+func (b *boundTables) single(changes []core.Change) bool {
+	return len(changes) == 1 && len(changes[0].Keys) == 1 && !b.shown(changes[0].Table)
+}
+
+// shown reports whether rows of others show those of the table.
+func (b *boundTables) shown(table core.Table) bool {
+	return slices.ContainsFunc(b.byName[strings.ToLower(table.Name)], func(s *core.Schema) bool {
+		return s.Shown && s.Table == table
+	})
 }
 
 // cloneChanges returns a copy that shares no slice.

@@ -100,11 +100,18 @@ type announced struct {
 	anns  []core.Announcement
 }
 
-// announce announces changes of more than one row; of a single one nobody can
-// see a part.
+// single reports whether the changes are those of one row that no other shows:
+// nobody can see a part of them.
+func (b *boundTables) single(changes []core.Change) bool {
+	return len(changes) == 1 && len(changes[0].Keys) == 1 && !slices.ContainsFunc(b.schemas, func(s core.Schema) bool {
+		return s.Shown && s.Table == changes[0].Table
+	})
+}
+
+// announce announces changes that somebody could see a part of.
 func (s *Source) announce(changes []core.Change) *announced {
 	sinks := *s.sinks.Load()
-	if len(changes) == 0 || len(changes) == 1 && len(changes[0].Keys) == 1 || len(sinks) == 0 {
+	if len(changes) == 0 || s.boundTables().single(changes) || len(sinks) == 0 {
 		return nil
 	}
 	a := &announced{sinks: sinks, anns: make([]core.Announcement, len(sinks))}
