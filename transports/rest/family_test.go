@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
@@ -222,4 +224,19 @@ func TestTooManyMembers(t *testing.T) {
 	want(t, do(t, s.e, "GET", "/api/of?owner=ann"), 200)
 	g.Close()
 	want(t, do(t, s.e, "GET", "/api/of?owner=bob"), 200)
+}
+
+// A member is given back also by a request in which the application's code
+// panics.
+func TestMembersAfterAPanic(t *testing.T) {
+	s := newStore(t, nil, Config{})
+	s.e.Use(middleware.Recover())
+	s.e.Validator = validatorFunc(func(any) error { panic("no rules for this") })
+	s.e.Logger.SetOutput(io.Discard)
+	if res := s.as("ann", "POST", "/api/of?owner=ann", `{"id":9,"owner":"ann","title":"nine"}`); res.StatusCode != http.StatusInternalServerError {
+		t.Errorf("answered %d", res.StatusCode)
+	}
+	if st := s.reg.Families()[0]; st.Alive != 1 || st.InUse != 0 {
+		t.Errorf("%d members are alive, %d in use", st.Alive, st.InUse)
+	}
 }

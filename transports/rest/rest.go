@@ -124,8 +124,7 @@ func (t *Transport) serve(answer resource, own ...string) echo.HandlerFunc {
 				break
 			}
 			var err error
-			p, err = answer(x)
-			x.grant.Close()
+			p, err = answered(x, answer)
 			switch {
 			case err == nil && p == nil:
 				return nil
@@ -138,6 +137,13 @@ func (t *Transport) serve(answer resource, own ...string) echo.HandlerFunc {
 		}
 		return p.Write(x.w, x.r)
 	}
+}
+
+// answered has the resource answer, and gives back the grant, also when code of
+// the application's panics.
+func answered(x exchange, answer resource) (*problem.Problem, error) {
+	defer x.grant.Close()
+	return answer(x)
 }
 
 // nothing answers for paths that cannot be anything.
