@@ -21,11 +21,14 @@ import (
 // The names are those of the model's fields, and of their models' fields after
 // a dot. Every kind of relation that Bun knows can be shown: belongs-to, has-one,
 // has-many and many-to-many. A change of a related row, or of a row that links
-// two, changes the rows that show it.
+// two, changes the rows that show it. They are found through the foreign keys,
+// which should be indexed.
 //
 // Children come in the order of their keys. Where several rows meet a has-one
 // relation, the one with the least key is shown. Filters and the order of the
-// binding are those of its own table; so are the columns that clients write.
+// binding are those of its own table; so are the columns that clients write. A
+// condition given to [Where] may name what belongs-to relations join, and must
+// then name the table of its own columns too.
 //
 // Every related model needs a primary key, as does the junction model of a
 // many-to-many relation, which Bun wants registered ((*bun.DB).RegisterModel) before
