@@ -11,10 +11,9 @@ import (
 // join is a binding, or a family's member, that a session has joined. What is not
 // said otherwise is guarded by the session's mu.
 type join struct {
-	request request // the first
-	grant   *core.Grant
-	sub     *core.Subscription // nil while the authorizer is asked again
-	left    bool
+	grant *core.Grant
+	sub   *core.Subscription // nil while the authorizer is asked again
+	left  bool
 
 	batch *wire.Batch // under way, nil when there is none
 	at    int         // of the next message in the batch
@@ -52,7 +51,7 @@ func (s *session) joinLocked(r request, g *core.Grant) *problem.Problem {
 		g.Close()
 		return problem.TooMany("the connection has joined as many bindings as it may")
 	}
-	j := &join{request: r, grant: g}
+	j := &join{grant: g}
 	s.joins[id] = j
 	s.subscribeLocked(j, token)
 	return nil
@@ -105,7 +104,7 @@ func (s *session) endedLocked(j *join, why error) {
 		s.reopening.Go(func() { s.reopen(j) })
 		return
 	}
-	p, _ := problem.Of(j.request.event, why)
+	p, _ := problem.Of(j.grant.View().Name(), why)
 	s.leaveLocked(j)
 	s.replyLocked(wire.ErrorMessage(wire.SubjectOf(j.grant.View()), p))
 }
@@ -113,7 +112,13 @@ func (s *session) endedLocked(j *join, why error) {
 // reopen asks the authorizer again what may be seen, which may take its time, and
 // begins the join anew with that.
 func (s *session) reopen(j *join) {
-	g, p := s.open(j.request)
+	// Not by what the client sent, which may be long and would have to be kept.
+	v := j.grant.View()
+	args := make(core.Args, len(v.Params()))
+	for _, param := range v.Params() {
+		args[param.Name] = param.Value
+	}
+	g, p := s.open(v.Name(), args, false)
 	s.mu.Lock()
 	switch {
 	case j.left || s.ended:

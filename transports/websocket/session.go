@@ -67,7 +67,7 @@ func (s *session) handle(msg []byte) {
 	var g *core.Grant
 	if p == nil && !r.disconnect {
 		// Without the lock: the authorizer is asked, who may take its time.
-		g, p = s.open(r)
+		g, p = s.open(r.event, core.JSONArgs(r.params), r.page > 0)
 	}
 	s.mu.Lock()
 	switch {
@@ -109,19 +109,19 @@ func (s *session) replyLocked(m wire.Message) {
 	s.replyLen += len(m.JSON)
 }
 
-// open asks for leave to use the binding that the request is about. For a look
-// at a page it waits for the rows, for a moment.
-func (s *session) open(r request) (*core.Grant, *problem.Problem) {
-	g, err := s.t.reg.Open(&s.ctx, r.event, core.JSONArgs(r.params))
+// open asks for leave to use the binding, or the member that the arguments name.
+// For a look at its rows it waits for them, for a moment.
+func (s *session) open(event string, args core.Args, look bool) (*core.Grant, *problem.Problem) {
+	g, err := s.t.reg.Open(&s.ctx, event, args)
 	if err != nil {
-		p, told := problem.Of(clip(r.event), err)
+		p, told := problem.Of(clip(event), err)
 		if !told && s.ctx.Err() == nil {
 			s.t.reg.Logger().Error("websocket: leave to use a binding could not be asked for",
-				slog.String("binding", clip(r.event)), slog.Any("err", err))
+				slog.String("binding", clip(event)), slog.Any("err", err))
 		}
 		return nil, p
 	}
-	if v := g.View(); r.page > 0 && g.Member() && v.Snapshot() == nil && s.t.cfg.LoadWait > 0 {
+	if v := g.View(); look && g.Member() && v.Snapshot() == nil && s.t.cfg.LoadWait > 0 {
 		timer := time.NewTimer(s.t.cfg.LoadWait)
 		defer timer.Stop()
 		select {
