@@ -81,7 +81,9 @@ func Allow() Decision { return Decision{allowed: true} }
 // Within allows what was asked, confined to the rows for which all the
 // expressions are true, on top of the binding's own filter. Those who are given
 // the same scope share one member of the binding; it is kept as the members of
-// a family are, see [IdleAfter] and [MaxMembers]. A nil expression is a mistake,
+// a family are, see [IdleAfter] and [MaxMembers]. So who has the same rights must
+// be given the same expressions, in the same order: one in which the time of day
+// occurs makes a member of each request. A nil expression is a mistake,
 // for which nothing is shown or written; without any Within is [Allow].
 func Within(exprs ...filter.Expr) Decision {
 	d := Allow()
