@@ -142,8 +142,8 @@ func (r *sourceRun) run(ctx context.Context) {
 				slog.String("source", r.source.Name()), slog.Any("error", err))
 			return
 		}
-		if time.Since(begun) > maxBackoff {
-			backoff.reset()
+		if time.Since(begun) > max(backoff.wait, time.Second) {
+			backoff.reset() // it was well for longer than it would be kept waiting
 		}
 		timer := time.NewTimer(backoff.next())
 		select {

@@ -44,6 +44,10 @@ func connect(ctx context.Context, dsn string, replication bool) (*pgconn.PgConn,
 	}
 	if replication {
 		cfg.RuntimeParams["replication"] = "database"
+		// Making a slot waits for the transactions that are under way, and is
+		// bounded by StartTimeout, whatever the role's own limits are.
+		cfg.RuntimeParams["lock_timeout"] = "0"
+		cfg.RuntimeParams["statement_timeout"] = "0"
 	}
 	// A connection that breaks off asks the server to cancel what it is doing,
 	// through another one: a slot that is being made would outlive it otherwise.
