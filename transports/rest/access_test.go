@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/filter"
@@ -233,5 +234,22 @@ func TestNotModifiedOfAWholeBindingAllocatesNothing(t *testing.T) {
 	ask := asker(t, s.e, 304, "/api/products", "If-None-Match", s.do("GET", "/api/products").Header.Get("ETag"))
 	if got := testing.AllocsPerRun(200, ask); got > 1 { // the race detector makes pools forget
 		t.Errorf("%v allocations", got)
+	}
+}
+
+// TestDatesDoNotTellRightsApart: what somebody may see from now on may have been
+// there for longer than what they saw before.
+func TestDatesDoNotTellRightsApart(t *testing.T) {
+	g := &guard{}
+	s := newStore(t, g, Config{})
+	s.as("bob", "GET", "/api/records", "")
+	s.clock.advance(time.Minute)
+	date := s.clock.now().Format(http.TimeFormat)
+	g.swap("bob", "root")
+	for _, target := range []string{"/api/records", "/api/records?limit=2", "/api/records/1"} {
+		res := s.as("bob", "GET", target, "", "If-Modified-Since", date)
+		if want(t, res, 200); res.Header.Get("Last-Modified") != "" {
+			t.Errorf("%s: the answer is dated", target)
+		}
 	}
 }

@@ -29,7 +29,8 @@
 // Every answer is made from one snapshot. Its ETag is strong and names the
 // content: the same on every node and after a restart. If-None-Match and
 // If-Modified-Since are answered with 304 without building a body. The date
-// Last-Modified is left out while a second change could still share it.
+// Last-Modified is left out while a second change could still share it, and where
+// an authorizer decides what is seen: dates do not tell rights apart.
 //
 // With "Prefer: wait=SECONDS" a request whose If-None-Match still matches is
 // held until there is something new, within bounds, see [Config.MaxWait].

@@ -34,6 +34,7 @@ type store struct {
 	rest   *Transport
 	table  *coretest.Table[record]
 	source *coretest.Source
+	clock  *clock
 }
 
 type principalKey struct{}
@@ -42,9 +43,9 @@ type principalKey struct{}
 // Principal names.
 func newStore(t testing.TB, authorizer core.Authorizer, cfg Config, opts ...core.Option) *store {
 	t.Helper()
-	s := &store{t: t, e: echo.New(), table: coretest.NewTable[record]("records", "id"), source: &coretest.Source{}}
+	s := &store{t: t, e: echo.New(), table: coretest.NewTable[record]("records", "id"), source: &coretest.Source{}, clock: &clock{t: time.Date(2030, 1, 2, 3, 4, 5, 500e6, time.UTC)}}
 	s.table.Put(record{1, "ann", "one"}, record{2, "bob", "two"}, record{3, "ann", "three"}, record{4, "bob", "four"}, record{5, "ann & co", "five"})
-	s.reg = core.Config{Logger: slog.New(slog.DiscardHandler), LoadWait: 5 * time.Second}.NewRegistry()
+	s.reg = core.Config{Logger: slog.New(slog.DiscardHandler), LoadWait: 5 * time.Second, Now: s.clock.now}.NewRegistry()
 	s.e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			r := c.Request()

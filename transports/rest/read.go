@@ -37,7 +37,9 @@ func (t *Transport) readList(x exchange) (*problem.Problem, error) {
 	return t.read(x, func(s *core.Snapshot, now time.Time) (selection, *problem.Problem) {
 		e := t.edition(x.view, s)
 		sel := selection{content: e.list, links: e.monitors}
-		sel.dateText, sel.date = e.lastModified(now)
+		if dated(x) {
+			sel.dateText, sel.date = e.lastModified(now)
+		}
 		if q.paged {
 			sel.content = e.page(q.window)
 			sel.total = strconv.Itoa(s.Len())
@@ -63,12 +65,17 @@ func (t *Transport) readRow(x exchange) (*problem.Problem, error) {
 			return selection{}, noRow()
 		}
 		sel := selection{content: rowContent(r), links: t.edition(x.view, s).monitors}
-		if date, ok := r.HTTPDate(now); ok {
+		if date, ok := r.HTTPDate(now); ok && dated(x) {
 			sel.date, sel.dateText = date, []string{date.Format(http.TimeFormat)}
 		}
 		return sel, nil
 	})
 }
+
+// dated reports whether answers have dates. Where an authorizer decides what the
+// client sees, other rights make another answer under the same URL, which may
+// be the older one: dates do not tell them apart, tags do.
+func dated(x exchange) bool { return !x.grant.Personal() }
 
 // pick finds what a request reads in a snapshot.
 type pick func(*core.Snapshot, time.Time) (selection, *problem.Problem)
