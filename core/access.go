@@ -358,29 +358,54 @@ func (r *Registry) Reauthorize(ctx context.Context) error {
 	return r.recheck(ctx)
 }
 
+// maxAsking bounds how many questions a recheck asks at a time.
+const maxAsking = 16
+
 // recheck asks about every subscription.
 func (r *Registry) recheck(ctx context.Context) error {
-	var errs []error
+	var (
+		asking sync.WaitGroup
+		mu     sync.Mutex
+		errs   []error // guarded by mu
+	)
+	places := make(chan struct{}, maxAsking)
 	for _, w := range r.watched.list() {
 		if ctx.Err() != nil {
-			return ctx.Err()
+			break
 		}
-		asking, cancel := context.WithCancel(w.ctx)
-		stop := context.AfterFunc(ctx, cancel)
-		scope, err := r.ask(asking, r.authorizer, w.access)
-		stop()
-		cancel()
-		var denied *DeniedError
-		switch {
-		case errors.As(err, &denied):
-			w.sub.revoke(err)
-		case err != nil:
-			errs = append(errs, err)
-		case textOf(scope) != w.scope:
-			w.sub.revoke(scopeChanged(w.access))
-		}
+		places <- struct{}{}
+		asking.Go(func() {
+			defer func() { <-places }()
+			if err := r.recheckOne(ctx, w); err != nil {
+				mu.Lock()
+				errs = append(errs, err)
+				mu.Unlock()
+			}
+		})
+	}
+	asking.Wait()
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
 	return errors.Join(errs...)
+}
+
+// recheckOne asks about one subscription, and ends it when that is the answer.
+func (r *Registry) recheckOne(ctx context.Context, w *watch) error {
+	asking, cancel := context.WithCancel(w.ctx)
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+	scope, err := r.ask(asking, r.authorizer, w.access)
+	var denied *DeniedError
+	switch {
+	case errors.As(err, &denied):
+		w.sub.revoke(err)
+	case err != nil:
+		return err
+	case textOf(scope) != w.scope:
+		w.sub.revoke(scopeChanged(w.access))
+	}
+	return nil
 }
 
 func scopeChanged(a Access) error {

@@ -454,7 +454,15 @@ func (f *feed) batch(ctx context.Context) (apart bool, err error) {
 		fmt.Errorf("no answer within %v", f.eng.cfg.ReadTimeout))
 	defer cancel()
 	begun := f.now()
-	moves, covered, err := f.read(ctx, w)
+	type answer struct {
+		moves   []move
+		covered work
+	}
+	read, err := guard("reading", func() (a answer, err error) {
+		a.moves, a.covered, err = f.read(ctx, w)
+		return a, err
+	})
+	moves, covered := read.moves, read.covered
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil && errors.Is(err, ctx.Err()) {
 			err = cause

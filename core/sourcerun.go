@@ -82,11 +82,15 @@ func (r *sourceRun) status() SourceStatus {
 // setWatching has what was read before read again.
 func (r *sourceRun) setWatching() {
 	r.mu.Lock()
+	again := !r.watching && r.failures > 0
 	if !r.watching {
 		r.since = r.eng.now()
 	}
 	r.watching, r.err = true, nil
 	r.mu.Unlock()
+	if again {
+		r.eng.log.Info("core: source sees changes again", slog.String("source", r.source.Name()))
+	}
 	for _, f := range r.eng.running() {
 		if !r.coversAny(r.eng.hears(f.table)) {
 			continue
