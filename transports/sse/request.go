@@ -171,8 +171,15 @@ func refuse(c echo.Context, err error) error {
 	return p.Write(c.Response(), c.Request())
 }
 
+const methods = "GET, HEAD, OPTIONS"
+
+func tellMethods(c echo.Context) error {
+	c.Response().Header().Set("Allow", methods)
+	return c.NoContent(http.StatusNoContent)
+}
+
 func refuseMethod(c echo.Context) error {
-	c.Response().Header().Set("Allow", http.MethodGet+", "+http.MethodHead)
+	c.Response().Header().Set("Allow", methods)
 	return refuse(c, problem.MethodNotAllowed(c.Request().Method))
 }
 

@@ -70,6 +70,7 @@ func (t *Transport) Mount(reg *core.Registry) error {
 	for path, handler := range map[string]echo.HandlerFunc{"": t.serveSeveral, "/:binding": t.serveOne} {
 		route := t.group.GET(path, handler)
 		t.group.HEAD(path, handler)
+		t.group.OPTIONS(path, tellMethods)
 		t.group.Match(others, path, refuseMethod)
 		if before, ok := strings.CutSuffix(route.Path, ":binding"); ok {
 			prefix = before

@@ -172,6 +172,8 @@ func TestRefusals(t *testing.T) {
 		{"GET", "/events/a%2Fb", 404, problem.TypeNotFound, ""},
 		{"POST", "/events/a", 405, problem.TypeMethodNotAllowed, "POST"},
 		{"DELETE", "/events", 405, problem.TypeMethodNotAllowed, "DELETE"},
+		{"OPTIONS", "/events/a", 204, "", ""},
+		{"OPTIONS", "/events", 204, "", ""},
 		{"HEAD", "/events/nope", 404, "", ""},
 		{"HEAD", "/events/a", 200, "", ""},
 	} {
@@ -191,7 +193,7 @@ func TestRefusals(t *testing.T) {
 		if want := problem.ContentType; c.status >= 400 && resp.Header.Get("Content-Type") != want {
 			t.Errorf("%s %s: Content-Type %q", c.method, c.path, resp.Header.Get("Content-Type"))
 		}
-		if c.status == 405 && resp.Header.Get("Allow") != "GET, HEAD" {
+		if (c.status == 405 || c.status == 204) && resp.Header.Get("Allow") != "GET, HEAD, OPTIONS" {
 			t.Errorf("%s %s: Allow %q", c.method, c.path, resp.Header.Get("Allow"))
 		}
 	}
