@@ -73,9 +73,24 @@ var sqliteSchema = []string{
 	// it: it cannot set itself off, whatever PRAGMA recursive_triggers says.
 	`CREATE TRIGGER IF NOT EXISTS products_touch
 	AFTER UPDATE OF id, name, venue, price, active ON products
-	WHEN NEW.updated_at IS OLD.updated_at
+	WHEN NEW.updated_at IS OLD.updated_at AND NOT (OLD.price IS NOT round(OLD.price, 2) AND NEW.price IS round(OLD.price, 2))
 	BEGIN
 		UPDATE products SET updated_at = strftime('%Y-%m-%d %H:%M:%f+00:00', 'now') WHERE id = NEW.id;
+	END`,
+
+	// SQLite does not know numeric(10,2), so triggers round. That alone is no
+	// write of the product, so products_touch leaves it out.
+	`CREATE TRIGGER IF NOT EXISTS products_round_new
+	AFTER INSERT ON products
+	WHEN NEW.price IS NOT round(NEW.price, 2)
+	BEGIN
+		UPDATE products SET price = round(NEW.price, 2) WHERE id = NEW.id;
+	END`,
+	`CREATE TRIGGER IF NOT EXISTS products_round
+	AFTER UPDATE OF price ON products
+	WHEN NEW.price IS NOT round(NEW.price, 2)
+	BEGIN
+		UPDATE products SET price = round(NEW.price, 2) WHERE id = NEW.id;
 	END`,
 }
 
