@@ -286,12 +286,13 @@ func (f *feed) run(ctx context.Context) {
 				return
 			}
 			f.pace.ran(begun)
-			tried()
 			if apart {
 				f.noteApart(err)
+				tried()
 				continue // what is left tells whether the database is at fault
 			}
 			f.note(err)
+			tried() // whoever waits for it finds the failure
 			if err == nil {
 				backoff.reset()
 				continue

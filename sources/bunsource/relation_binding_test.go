@@ -422,12 +422,12 @@ func TestRelationBindingsShowWholeTransactions(t *testing.T) {
 					album, track := 1+rng.IntN(4), 1+rng.IntN(12)
 					name := fmt.Sprintf("n%d-%d", seed, i)
 					err := w.writer.RunInTx(t.Context(), nil, func(ctx context.Context, tx bun.Tx) error {
-						// The album first, so that writers take turns on both databases.
+						// One album first, so that writers take turns on both databases.
 						statements := []struct {
 							query string
 							args  []any
 						}{
-							{"UPDATE albums SET title = title", nil},
+							{"UPDATE albums SET title = title WHERE id = 1", nil},
 							{"UPDATE albums SET title = ? WHERE id = ?", []any{name, album}},
 							{"UPDATE tracks SET album_id = ? WHERE id = ?", []any{album, track}},
 							{"UPDATE tracks SET name = ? WHERE album_id = ?", []any{name, album}},
