@@ -36,7 +36,13 @@ func (sh *shape) candidates(r reader, rows []any) ([]candidate, error) {
 
 // holds is the test for membership that is made in memory.
 func (sh *shape) holds(r reader, row any) bool {
-	return sh.program == nil || sh.program.Eval(func(column int) value.Value { return r.value(row, column) }) == filter.True
+	return sh.meets(func(column int) value.Value { return r.value(row, column) })
+}
+
+// meets is holds for a row of which get returns the values, so that many
+// bindings can be asked about one row.
+func (sh *shape) meets(get func(column int) value.Value) bool {
+	return sh.program == nil || sh.program.Eval(get) == filter.True
 }
 
 // sumOf returns the digest of the row in its binding. The buffer is scratch

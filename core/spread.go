@@ -136,13 +136,14 @@ func (s *spread) give(r plannedRead, found []candidate) error {
 		if c != nil {
 			row = c.row
 		}
+		get := func(column int) value.Value { return r.pool.read.value(row, column) }
 		var err error
 		move := func(v *View) {
 			if _, full := s.full[v]; full || err != nil {
 				return
 			}
 			found := c
-			if c != nil && r.keyed && !v.shape.Load().holds(r.pool.read, row) {
+			if c != nil && r.keyed && !v.shape.Load().meets(get) {
 				found = nil
 			}
 			switch {
@@ -200,8 +201,9 @@ func (s *spread) fill(r plannedRead, found []candidate) error {
 		}
 		for i := range found {
 			c := &found[i]
-			ix.Match(func(column int) value.Value { return r.pool.read.value(c.row, column) }, func(v *View) {
-				if v.shape.Load().holds(r.pool.read, c.row) {
+			get := func(column int) value.Value { return r.pool.read.value(c.row, column) }
+			ix.Match(get, func(v *View) {
+				if v.shape.Load().meets(get) {
 					rows[v] = append(rows[v], c)
 				}
 			})
