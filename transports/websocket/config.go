@@ -37,8 +37,8 @@ type Config struct {
 	HandshakeTimeout time.Duration
 
 	// WriteTimeout bounds the writing of one message, at most MessageBytes
-	// long. The client is disconnected when it has not taken it by then. The
-	// default is 10 seconds.
+	// long. The client is disconnected when it has not taken it by then, or up
+	// to a quarter of the time later. The default is 10 seconds.
 	WriteTimeout time.Duration
 
 	// PingInterval is how often the client is pinged. It is disconnected when

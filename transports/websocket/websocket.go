@@ -117,7 +117,7 @@ func (t *Transport) serve(c echo.Context) error {
 	unhook := context.AfterFunc(t.servers.Of(r), s.stop)
 	defer unhook()
 	// An error has been answered; it is a handshake's, see newMelody.
-	_ = t.melody.HandleRequest(w, r.WithContext(&s.ctx))
+	_ = t.melody.HandleRequest(lazyHijacker{w, t.cfg.WriteTimeout}, r.WithContext(&s.ctx))
 	return nil
 }
 
