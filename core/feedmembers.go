@@ -1,0 +1,118 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"slices"
+)
+
+// declare makes the feed exist for a declaration: a binding, or a family of
+// which there are no members yet.
+func (f *feed) declare(v *View) {
+	f.mu.Lock()
+	f.declared[v] = struct{}{}
+	f.mu.Unlock()
+}
+
+// retract undoes declare. It reports whether nothing keeps the feed any more.
+func (f *feed) retract(v *View) (idle bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.declared, v)
+	return len(f.declared) == 0
+}
+
+// first returns the first declaration, or nil.
+func (f *feed) first() *View {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var first *View
+	for v := range f.declared {
+		if first == nil || v.seq < first.seq {
+			first = v
+		}
+	}
+	return first
+}
+
+// addView makes the feed keep the binding. It is loaded by a reload.
+func (f *feed) addView(v *View) {
+	v.feed.Store(f)
+	f.mu.Lock()
+	f.members[v] = struct{}{}
+	f.mu.Unlock()
+}
+
+// removeView makes the feed forget the binding.
+func (f *feed) removeView(v *View) {
+	f.mu.Lock()
+	if _, ok := f.members[v]; ok {
+		delete(f.members, v)
+		delete(f.reloads, v)
+		f.retries.cancel(v)
+		f.leaving = append(f.leaving, v)
+		f.reported++ // a Flush waits for it
+	}
+	f.mu.Unlock()
+	f.kick()
+}
+
+// poolOf returns the pool of the binding's loader.
+func (f *feed) poolOf(v *View) *pool {
+	id := v.read.identity()
+	for _, p := range f.pools {
+		if p.read.identity() == id {
+			return p
+		}
+	}
+	p := newPool(v.read)
+	f.pools = append(f.pools, p)
+	return p
+}
+
+// forget takes a binding that was removed out of its pool.
+func (f *feed) forget(v *View) {
+	f.poolOf(v).leave(v)
+	f.pools = slices.DeleteFunc(f.pools, func(p *pool) bool { return len(p.known)+len(p.others) == 0 })
+}
+
+// prepare lets loaders ask the database about their tables, once each, before
+// the first of their bindings is read.
+func (f *feed) prepare(ctx context.Context, w work) error {
+	for v := range w.reloads {
+		if v.current.Load() != nil {
+			continue
+		}
+		id := v.read.identity()
+		if !f.prepared[id] {
+			if err := v.read.prepare(ctx); err != nil {
+				return fmt.Errorf("preparing %s: %w", v.describe(), err)
+			}
+			if err := f.refine(id); err != nil {
+				return err
+			}
+			f.prepared[id] = true
+			f.checkDependencies(ctx, v)
+		}
+		// What the loader learned may make filters exact that were not.
+		if err := v.refine(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refine has the families of a loader take up what it learned.
+func (f *feed) refine(loader any) error {
+	f.mu.Lock()
+	declared := inOrder(f.declared)
+	f.mu.Unlock()
+	for _, v := range declared {
+		if v.spec.family && v.read.identity() == loader {
+			if err := v.refine(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
