@@ -50,12 +50,14 @@ func New(dsn string, cfg *Config) *Source {
 // Validate implements [core.Validating]. It returns everything that is wrong
 // with what the source was made of.
 func (s *Source) Validate() error {
-	errs := []error{s.cfg.Validate()}
-	if _, err := pgconn.ParseConfig(s.dsn); err != nil {
-		errs = append(errs, err)
-	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("pgsource: setting up: %w", err)
+	return checkSetup("pgsource: setting up", s.dsn, s.cfg.Validate())
+}
+
+// checkSetup joins what is wrong with a source's configuration and its DSN.
+func checkSetup(doing, dsn string, cfg error) error {
+	_, err := pgconn.ParseConfig(dsn) // whose error does not show the password
+	if err := errors.Join(cfg, err); err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
 	}
 	return nil
 }

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/binderyhq/bindery/core"
 )
 
@@ -51,14 +49,7 @@ func NewTriggers(dsn string, cfg *TriggerConfig) *TriggerSource {
 // Validate implements [core.Validating]. It returns everything that is wrong
 // with what the source was made of.
 func (s *TriggerSource) Validate() error {
-	errs := []error{s.cfg.Validate()}
-	if _, err := pgconn.ParseConfig(s.dsn); err != nil {
-		errs = append(errs, err)
-	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("pgsource: setting up triggers: %w", err)
-	}
-	return nil
+	return checkSetup("pgsource: setting up triggers", s.dsn, s.cfg.Validate())
 }
 
 // Name implements [core.Source].

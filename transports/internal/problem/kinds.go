@@ -87,11 +87,6 @@ func MethodNotAllowed(method string) *Problem {
 	}
 }
 
-// Conflict says that a write contradicts what the database holds.
-func Conflict(detail string) *Problem {
-	return &Problem{Type: TypeConflict, Title: "Conflict", Status: http.StatusConflict, Detail: detail}
-}
-
 // PreconditionFailed says that the resource is not, or no longer, what the
 // request's precondition demands.
 func PreconditionFailed(detail string) *Problem {

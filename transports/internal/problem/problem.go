@@ -32,7 +32,6 @@ const (
 	TypeUnknownBinding      Type = "urn:bindery:problem:unknown-binding"
 	TypeNotFound            Type = "urn:bindery:problem:not-found"
 	TypeMethodNotAllowed    Type = "urn:bindery:problem:method-not-allowed"
-	TypeConflict            Type = "urn:bindery:problem:conflict"
 	TypePreconditionFailed  Type = "urn:bindery:problem:precondition-failed"
 	TypeTooLarge            Type = "urn:bindery:problem:too-large"
 	TypeUnsupportedMedia    Type = "urn:bindery:problem:unsupported-media-type"
