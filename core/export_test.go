@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // CheckHeld compares what the registry's bindings hold, margins included,
@@ -81,7 +83,7 @@ func (v *View) checkWindow(ctx context.Context) error {
 		return fmt.Errorf("%s: shows %d rows and holds %d", v.ID(), s.Len(), n)
 	}
 	if sh.collated {
-		want, err := v.read.query(ctx, Query{Filter: v.filter, Order: sh.orderBy})
+		want, err := v.read.query(ctx, driver.Query{Filter: v.filter, Order: sh.orderBy})
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
 )
@@ -25,7 +26,7 @@ type Family[T any] struct{ proto *View }
 
 // BindFamily declares a family over a loader. It does no input or output;
 // problems are reported by [Registry.Start].
-func BindFamily[T any](name string, loader Loader[T], opts ...Option) *Family[T] {
+func BindFamily[T any](name string, loader driver.Loader[T], opts ...Option) *Family[T] {
 	opts = append(opts[:len(opts):len(opts)], func(s *spec) { s.family = true })
 	return &Family[T]{declare(name, loader, opts)}
 }

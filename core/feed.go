@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // feed turns the reports on one table into new versions of the table's
@@ -20,7 +22,7 @@ import (
 // everything taken goes back and is read again, with back-off.
 type feed struct {
 	eng   *engine
-	table Table
+	table driver.Table
 
 	// publishing is held while a binding of this feed moves to a new version:
 	// by the feed's goroutine, and by Touch.
@@ -54,7 +56,7 @@ type feed struct {
 	wholeRead time.Duration // how long the last read of the whole table took
 }
 
-func newFeed(eng *engine, table Table) *feed {
+func newFeed(eng *engine, table driver.Table) *feed {
 	return &feed{
 		eng:       eng,
 		table:     table,
@@ -85,7 +87,7 @@ func (f *feed) kick() {
 
 // report gathers keys (nil: the whole table) and returns the mark to wait for.
 // by is the source that reports, nil for the engine itself.
-func (f *feed) report(keys []Key, by *sourceRun) mark {
+func (f *feed) report(keys []driver.Key, by *sourceRun) mark {
 	f.mu.Lock()
 	f.stats.Reports++
 	f.stats.Keys += uint64(len(keys))
@@ -101,7 +103,7 @@ func (f *feed) report(keys []Key, by *sourceRun) mark {
 
 // reportRelated is report for keys of a table whose rows are shown in this
 // feed's rows.
-func (f *feed) reportRelated(table Table, keys []Key, by *sourceRun) mark {
+func (f *feed) reportRelated(table driver.Table, keys []driver.Key, by *sourceRun) mark {
 	f.mu.Lock()
 	f.stats.Reports++
 	f.stats.RelatedKeys += uint64(len(keys))
@@ -117,7 +119,7 @@ func (f *feed) reportRelated(table Table, keys []Key, by *sourceRun) mark {
 
 // announce notes what is about to be committed in the table: the feed's own, or
 // one whose rows are shown (related) in its rows.
-func (f *feed) announce(table Table, related bool, keys []Key, by *sourceRun) *announcement {
+func (f *feed) announce(table driver.Table, related bool, keys []driver.Key, by *sourceRun) *announcement {
 	a := &announcement{feed: f, by: by, table: table, related: related, keys: keys, ended: make(chan struct{})}
 	f.mu.Lock()
 	f.announced[a] = struct{}{}

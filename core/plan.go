@@ -3,6 +3,7 @@ package core
 import (
 	"slices"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 )
 
@@ -10,13 +11,13 @@ import (
 // rows are for.
 type plannedRead struct {
 	pool  *pool
-	query Query
+	query driver.Query
 	plain bool // by Load: keys or everything, no conditions
 
-	full  []*View // for these the rows are all there are
-	keyed bool    // the rows of the batch's keys are for whom they concern
-	asked *View   // for this one, the rows are those of the batch's keys that it holds
-	keys  []Key   // the batch's keys, where there is somebody whom they are for
+	full  []*View      // for these the rows are all there are
+	keyed bool         // the rows of the batch's keys are for whom they concern
+	asked *View        // for this one, the rows are those of the batch's keys that it holds
+	keys  []driver.Key // the batch's keys, where there is somebody whom they are for
 }
 
 // plan is how a batch is read.
@@ -74,7 +75,7 @@ func (f *feed) planFull(views []*View) plan {
 
 // readPool plans the reads of one pool. full are the bindings to be read in
 // full, keys those of the batch.
-func (p *plan) readPool(pl *pool, full map[*View]struct{}, keys []Key) {
+func (p *plan) readPool(pl *pool, full map[*View]struct{}, keys []driver.Key) {
 	byFilter := make([]*View, 0, len(full))
 	var windows, alone []*View
 	for _, v := range inOrder(full) {
@@ -94,7 +95,7 @@ func (p *plan) readPool(pl *pool, full map[*View]struct{}, keys []Key) {
 		windows = nil
 	}
 	for _, v := range append(windows, alone...) {
-		q := Query{Filter: v.filter, Where: v.spec.where, Limit: v.reach()}
+		q := driver.Query{Filter: v.filter, Where: v.spec.where, Limit: v.reach()}
 		if sh := v.shape.Load(); q.Limit > 0 || sh.collated {
 			q.Order = sh.orderBy
 		}
@@ -108,14 +109,14 @@ func (p *plan) readPool(pl *pool, full map[*View]struct{}, keys []Key) {
 		p.reads = append(p.reads, r)
 	}
 	if keyed {
-		p.reads = append(p.reads, plannedRead{pool: pl, query: Query{Keys: keys}, plain: true, keyed: true, keys: keys})
+		p.reads = append(p.reads, plannedRead{pool: pl, query: driver.Query{Keys: keys}, plain: true, keyed: true, keys: keys})
 	}
 	if len(keys) == 0 {
 		return
 	}
 	for _, v := range inOrder(pl.others) {
 		if _, ok := full[v]; !ok {
-			q := Query{Filter: v.filter, Where: v.spec.where, Keys: keys}
+			q := driver.Query{Filter: v.filter, Where: v.spec.where, Keys: keys}
 			p.reads = append(p.reads, plannedRead{pool: pl, query: q, asked: v, keys: keys})
 		}
 	}
@@ -154,7 +155,7 @@ func fullReads(pl *pool, views []*View) []plannedRead {
 		for i, v := range some {
 			filters[i] = v.filter
 		}
-		reads = append(reads, plannedRead{pool: pl, query: Query{Filter: filter.Or(filters...)}, full: some})
+		reads = append(reads, plannedRead{pool: pl, query: driver.Query{Filter: filter.Or(filters...)}, full: some})
 	}
 	return reads
 }

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/index"
 	"github.com/binderyhq/bindery/core/value"
 )
@@ -26,8 +27,8 @@ type pool struct {
 
 	shown *shown // of known and others; nil when rows show no others
 
-	index *index.Index[*View] // of known; nil while there are few
-	held  map[Key]*heldRow    // by bindings of known; nil while there are few
+	index *index.Index[*View]     // of known; nil while there are few
+	held  map[driver.Key]*heldRow // by bindings of known; nil while there are few
 }
 
 // A pool of at most fewViews bindings looks at all of them; one that had more
@@ -59,7 +60,7 @@ func (p *pool) enter(v *View) {
 	case p.held != nil:
 		p.track(v)
 	case len(p.known) > fewViews:
-		p.index, p.held = index.New[*View](), make(map[Key]*heldRow)
+		p.index, p.held = index.New[*View](), make(map[driver.Key]*heldRow)
 		for v := range p.known {
 			p.track(v)
 		}
@@ -108,7 +109,7 @@ func (p *pool) hold(v *View, e *entry) {
 }
 
 // release notes that the binding does not hold the row any more.
-func (p *pool) release(v *View, key Key) {
+func (p *pool) release(v *View, key driver.Key) {
 	if h := p.held[key]; h != nil && h.holders.remove(v) {
 		delete(p.held, key)
 	}
@@ -125,7 +126,7 @@ func (p *pool) share(c *candidate) {
 // concerned calls visit for each binding that the key's row may concern, some
 // of them perhaps twice: those whose filter the row (nil: there is none) may
 // meet, and those that hold the row of that key.
-func (p *pool) concerned(key Key, row any, visit func(*View)) {
+func (p *pool) concerned(key driver.Key, row any, visit func(*View)) {
 	if p.held == nil {
 		for v := range p.known {
 			visit(v)

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // Registry is what an application assembles at startup: bindings, sources,
@@ -24,7 +26,7 @@ type Registry struct {
 	views      []*View // in order of registration
 	byName     map[string]*View
 	transports []placed[Transport]
-	sources    []placed[Source]
+	sources    []placed[driver.Source]
 	plugins    []placed[Plugin]
 	problems   []error    // of nil registrations
 	authorizer Authorizer // fixed at Start; nil: everything is allowed
@@ -145,7 +147,7 @@ func (r *Registry) Remove(ctx context.Context, name string) error {
 
 // Watch registers sources of change. It returns nil before Start, and
 // [ErrStarted] or [ErrClosed] afterwards.
-func (r *Registry) Watch(sources ...Source) error {
+func (r *Registry) Watch(sources ...driver.Source) error {
 	return register(r, &r.sources, "source", sources)
 }
 

@@ -3,6 +3,8 @@ package core
 import (
 	"errors"
 	"fmt"
+
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // CheckShown compares what the registry's pools know about the rows that their
@@ -44,8 +46,8 @@ func (p *pool) checkShown() (links int, err error) {
 	return links, nil
 }
 
-func (o *owners) counts() map[Key]int {
-	all := make(map[Key]int)
+func (o *owners) counts() map[driver.Key]int {
+	all := make(map[driver.Key]int)
 	if o == nil {
 		return all
 	}

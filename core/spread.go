@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/index"
 	"github.com/binderyhq/bindery/core/value"
 )
@@ -126,7 +127,7 @@ func (s *spread) give(r plannedRead, found []candidate) error {
 	if !r.keyed && r.asked == nil {
 		return nil
 	}
-	byKey := make(map[Key]*candidate, len(found))
+	byKey := make(map[driver.Key]*candidate, len(found))
 	for i := range found {
 		byKey[found[i].key] = &found[i]
 	}

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // checkBindings makes the bindings' shapes and returns everything wrong with
@@ -62,19 +64,19 @@ func (r *Registry) check() error {
 	return &StartError{Problems: errs}
 }
 
-func (r *Registry) checkSource(s placed[Source]) (errs []error) {
-	if v, ok := s.it.(Validating); ok {
+func (r *Registry) checkSource(s placed[driver.Source]) (errs []error) {
+	if v, ok := s.it.(driver.Validating); ok {
 		if err := v.Validate(); err != nil {
 			errs = append(errs, fmt.Errorf("core: source %q (%s): %w", s.it.Name(), s.place, err))
 		}
 	}
-	n, ok := s.it.(Naming)
+	n, ok := s.it.(driver.Naming)
 	if !ok {
 		return errs
 	}
 	for _, t := range n.Tables() {
 		bound := slices.ContainsFunc(r.views, func(v *View) bool {
-			return slices.ContainsFunc(v.tables(), func(b Table) bool {
+			return slices.ContainsFunc(v.tables(), func(b driver.Table) bool {
 				return b.Name == t.Name && b.Database == t.Database && (t.Schema == "" || t.Schema == b.Schema)
 			})
 		})

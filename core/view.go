@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 )
 
@@ -81,16 +82,16 @@ func idOf(name string, params Params) string {
 // before the binding was registered and found sound. Columns that [Columns]
 // leaves out have no JSON name in it; with [Serialize] the JSON names are the
 // model's, which are those of writes.
-func (v *View) Schema() Schema {
+func (v *View) Schema() driver.Schema {
 	if sh := v.shape.Load(); sh != nil {
 		return sh.schema
 	}
-	return Schema{}
+	return driver.Schema{}
 }
 
 // Order returns the columns that order the rows, down to those of the key,
 // which make the order total.
-func (v *View) Order() []Order {
+func (v *View) Order() []driver.Order {
 	if sh := v.shape.Load(); sh != nil {
 		return sh.orderBy
 	}

@@ -1,5 +1,7 @@
 package core
 
+import "github.com/binderyhq/bindery/core/driver"
+
 // reload says how a binding is to be read in full.
 type reload struct {
 	forget bool     // begin with nothing
@@ -20,7 +22,7 @@ type work struct {
 	gen     uint64 // announcements made when it was taken
 	calm    bool   // nothing was announced then, and nothing must be caught up with
 
-	following []Following
+	following []driver.Following
 	read      bool // something was read
 
 	resolved map[*pool]pending // what related tables add; nil until it is known
