@@ -59,7 +59,7 @@ func (sh *shape) sumOf(e *entry, buf []byte) (digest, []byte) {
 // transition is a binding's way from one snapshot to the next: rows are put and
 // removed, and what really differs becomes the event.
 type transition struct {
-	v       *View
+	v       *publisher
 	sh      *shape
 	now     time.Time
 	rows    *tree
@@ -83,7 +83,7 @@ type transition struct {
 
 // begin starts a transition from the snapshot, or from nothing.
 // The buffer is scratch space.
-func (v *View) begin(sh *shape, from *Snapshot, now time.Time, buf *[]byte) *transition {
+func (v *publisher) begin(sh *shape, from *Snapshot, now time.Time, buf *[]byte) *transition {
 	t := &transition{v: v, sh: sh, now: now, sum: sh.base, scratch: buf, from: from}
 	if from == nil {
 		if v.windowed() {

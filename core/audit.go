@@ -38,7 +38,7 @@ const auditAttempts = 5
 //
 // The errors are those of [View.Resync], and one that says so when the
 // whole table was under change at each of several attempts.
-func (v *View) Verify(ctx context.Context) (Drift, error) {
+func (v *publisher) Verify(ctx context.Context) (Drift, error) {
 	for range auditAttempts {
 		a := &audit{}
 		if err := v.reread(ctx, reload{audits: []*audit{a}}); err != nil {

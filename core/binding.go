@@ -27,11 +27,11 @@ type Binding[T any] struct {
 // Bind declares a binding over a loader. It does no input or output; problems
 // are reported by [Registry.Start].
 func Bind[T any](name string, loader driver.Loader[T], opts ...Option) *Binding[T] {
-	return &Binding[T]{View: declare(name, loader, opts)}
+	return &Binding[T]{View: declare(name, loader, opts).View}
 }
 
 // declare makes the view of a declaration.
-func declare[T any](name string, loader driver.Loader[T], opts []Option) *View {
+func declare[T any](name string, loader driver.Loader[T], opts []Option) *publisher {
 	s := new(spec)
 	for _, o := range opts {
 		if o != nil {
@@ -85,9 +85,9 @@ type Delta[T any] struct {
 // stop itself. [Registry.Shutdown] waits for calls under way.
 func (b *Binding[T]) OnChange(fn func(Delta[T])) (stop func()) {
 	sub := b.Subscribe(SubscribeOptions{})
-	b.family.watchers.Add(1)
+	b.owner.family.watchers.Add(1)
 	go func() {
-		defer b.family.watchers.Done()
+		defer b.owner.family.watchers.Done()
 		defer sub.Close()
 		defer func() {
 			if r := recover(); r != nil {

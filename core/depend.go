@@ -74,7 +74,7 @@ type routes struct {
 
 // add makes the feed hear of what concerns the binding. It reports whether
 // tables came that no feed has heard of yet.
-func (r *routes) add(run *feedRun, v *View) (news bool) {
+func (r *routes) add(run *feedRun, v *publisher) (news bool) {
 	schema := v.Schema()
 	if len(schema.Depends) > 0 {
 		run.pace.join(v.spec.minInterval)
@@ -97,7 +97,7 @@ func (r *routes) add(run *feedRun, v *View) (news bool) {
 }
 
 // remove undoes add. It reports whether tables have gone.
-func (r *routes) remove(run *feedRun, v *View) (news bool) {
+func (r *routes) remove(run *feedRun, v *publisher) (news bool) {
 	schema := v.Schema()
 	if len(schema.Depends) > 0 {
 		run.pace.leave(v.spec.minInterval)
@@ -232,7 +232,7 @@ func (e *engine) heard() ([]driver.Schema, <-chan struct{}) {
 
 // checkDependencies warns of tables that the binding is read from and does not
 // depend on.
-func (f *feed) checkDependencies(ctx context.Context, v *View) {
+func (f *feed) checkDependencies(ctx context.Context, v *publisher) {
 	schema := v.Schema()
 	checker, ok := v.read.identity().(driver.DependencyChecker)
 	if !ok || len(schema.Depends) == 0 {

@@ -30,7 +30,7 @@ type serializer struct {
 
 // setEncoder makes the binding's encoder, and takes the names of columns that
 // nobody sees out of the schema.
-func (sh *shape) setEncoder(v *View) (errs []error) {
+func (sh *shape) setEncoder(v *publisher) (errs []error) {
 	s := v.spec
 	if s.serializer != nil {
 		if s.columns != nil {

@@ -58,7 +58,7 @@ func newEngine(cfg Config) *engine {
 
 // attach makes the feed of the declaration's table exist, and gives it the
 // binding, unless that is a family. It is loaded by load.
-func (e *engine) attach(v *View) {
+func (e *engine) attach(v *publisher) {
 	table := v.Schema().Table
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -79,14 +79,14 @@ func (e *engine) attach(v *View) {
 }
 
 // join gives a family's member to the family's feed and has it loaded.
-func (e *engine) join(v *View) {
+func (e *engine) join(v *publisher) {
 	f := v.family.proto.feed.Load()
 	f.addView(v)
 	f.reload(v, reload{})
 }
 
 // load has the bindings read, and starts the feeds that do not run yet.
-func (e *engine) load(views []*View) receipt {
+func (e *engine) load(views []*publisher) receipt {
 	var r receipt
 	for _, v := range views {
 		if !v.spec.family {
@@ -114,7 +114,7 @@ func (e *engine) load(views []*View) receipt {
 
 // detach takes a declaration from its feed, and ends a feed without any. Its
 // members have gone before.
-func (e *engine) detach(ctx context.Context, v *View) error {
+func (e *engine) detach(ctx context.Context, v *publisher) error {
 	e.mu.Lock()
 	table := v.Schema().Table
 	run := e.feeds[table]
@@ -227,7 +227,7 @@ func (e *engine) following(t driver.Table) []driver.Following {
 }
 
 // observe tells the plugins of a new version.
-func (e *engine) observe(v *View, ev *Event) {
+func (e *engine) observe(v *publisher, ev *Event) {
 	e.mu.Lock()
 	observers := e.observers
 	e.mu.Unlock()
@@ -240,7 +240,7 @@ func (e *engine) observe(v *View, ev *Event) {
 						slog.Any("panic", r), slog.String("stack", string(debug.Stack())))
 				}
 			}()
-			o.Published(v, ev)
+			o.Published(v.View, ev)
 		}()
 	}
 }

@@ -34,11 +34,11 @@ type feed struct {
 
 	pools []*pool // in order of first use; the goroutine's own
 
-	mu        sync.Mutex         // guards what follows
-	members   map[*View]struct{} // bindings, loaded or not
-	declared  map[*View]struct{} // what keeps the feed: bindings that were declared, and families
-	leaving   []*View            // to be taken out of their pools
-	reloads   map[*View]reload   // to be read in full
+	mu        sync.Mutex              // guards what follows
+	members   map[*publisher]struct{} // bindings, loaded or not
+	declared  map[*publisher]struct{} // what keeps the feed: bindings that were declared, and families
+	leaving   []*publisher            // to be taken out of their pools
+	reloads   map[*publisher]reload   // to be read in full
 	retries   retries
 	pending   pending
 	announced map[*announcement]struct{}
@@ -62,9 +62,9 @@ func newFeed(eng *engine, table driver.Table) *feed {
 		table:     table,
 		wake:      make(chan struct{}, 1),
 		tried:     make(chan struct{}),
-		members:   make(map[*View]struct{}),
-		declared:  make(map[*View]struct{}),
-		reloads:   make(map[*View]reload),
+		members:   make(map[*publisher]struct{}),
+		declared:  make(map[*publisher]struct{}),
+		reloads:   make(map[*publisher]reload),
 		pending:   pending{maxKeys: eng.cfg.MaxBatchKeys},
 		announced: make(map[*announcement]struct{}),
 		progress:  make(chan struct{}),
@@ -138,7 +138,7 @@ func (f *feed) unannounce(a *announcement) {
 }
 
 // reload has one binding read in full.
-func (f *feed) reload(v *View, how reload) receipt {
+func (f *feed) reload(v *publisher, how reload) receipt {
 	f.mu.Lock()
 	if _, ok := f.members[v]; ok {
 		f.reloads[v] = f.reloads[v].and(f.retries.cancel(v)).and(how)
@@ -326,4 +326,4 @@ func (f *feed) publish(m move) {
 	f.poolOf(v).moved(from, m.t, m.how.forget)
 }
 
-func (f *feed) observe(v *View, e *Event) { f.eng.observe(v, e) }
+func (f *feed) observe(v *publisher, e *Event) { f.eng.observe(v, e) }

@@ -73,7 +73,7 @@ func (f *feed) noteApart(err error) {
 }
 
 // stateOf returns the state of one of the feed's bindings.
-func (f *feed) stateOf(v *View) (State, time.Time, error) {
+func (f *feed) stateOf(v *publisher) (State, time.Time, error) {
 	watched, since, lost := f.eng.watched(f.table)
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -14,9 +14,9 @@ type plannedRead struct {
 	query driver.Query
 	plain bool // by Load: keys or everything, no conditions
 
-	full  []*View      // for these the rows are all there are
+	full  []*publisher // for these the rows are all there are
 	keyed bool         // the rows of the batch's keys are for whom they concern
-	asked *View        // for this one, the rows are those of the batch's keys that it holds
+	asked *publisher   // for this one, the rows are those of the batch's keys that it holds
 	keys  []driver.Key // the batch's keys, where there is somebody whom they are for
 }
 
@@ -29,10 +29,10 @@ type plan struct{ reads []plannedRead }
 // the rows of the batch's keys.
 func (f *feed) plan(w work) plan {
 	var p plan
-	full := make(map[*pool]map[*View]struct{})
-	add := func(pl *pool, v *View) {
+	full := make(map[*pool]map[*publisher]struct{})
+	add := func(pl *pool, v *publisher) {
 		if full[pl] == nil {
-			full[pl] = make(map[*View]struct{})
+			full[pl] = make(map[*publisher]struct{})
 		}
 		full[pl][v] = struct{}{}
 	}
@@ -57,12 +57,12 @@ func (f *feed) plan(w work) plan {
 }
 
 // planFull reads bindings in full, and nothing else.
-func (f *feed) planFull(views []*View) plan {
-	full := make(map[*pool]map[*View]struct{})
+func (f *feed) planFull(views []*publisher) plan {
+	full := make(map[*pool]map[*publisher]struct{})
 	for _, v := range views {
 		pl := f.poolOf(v)
 		if full[pl] == nil {
-			full[pl] = make(map[*View]struct{})
+			full[pl] = make(map[*publisher]struct{})
 		}
 		full[pl][v] = struct{}{}
 	}
@@ -75,9 +75,9 @@ func (f *feed) planFull(views []*View) plan {
 
 // readPool plans the reads of one pool. full are the bindings to be read in
 // full, keys those of the batch.
-func (p *plan) readPool(pl *pool, full map[*View]struct{}, keys []driver.Key) {
-	byFilter := make([]*View, 0, len(full))
-	var windows, alone []*View
+func (p *plan) readPool(pl *pool, full map[*publisher]struct{}, keys []driver.Key) {
+	byFilter := make([]*publisher, 0, len(full))
+	var windows, alone []*publisher
 	for _, v := range inOrder(full) {
 		switch sh := v.shape.Load(); {
 		case v.sharesReads():
@@ -99,7 +99,7 @@ func (p *plan) readPool(pl *pool, full map[*View]struct{}, keys []driver.Key) {
 		if sh := v.shape.Load(); q.Limit > 0 || sh.collated {
 			q.Order = sh.orderBy
 		}
-		p.reads = append(p.reads, plannedRead{pool: pl, query: q, full: []*View{v}})
+		p.reads = append(p.reads, plannedRead{pool: pl, query: q, full: []*publisher{v}})
 	}
 	keyed := len(keys) > 0 && len(pl.known) > 0
 	for _, r := range fullReads(pl, byFilter) {
@@ -133,14 +133,14 @@ const (
 
 // readsAll reports whether the bindings, to be read in full, are given all rows
 // of the table.
-func readsAll(pl *pool, views []*View) bool {
+func readsAll(pl *pool, views []*publisher) bool {
 	return !pl.read.canQuery() || len(views) > maxSharedFilters*maxFilteredFullReads ||
-		slices.ContainsFunc(views, func(v *View) bool { return v.filter == nil })
+		slices.ContainsFunc(views, func(v *publisher) bool { return v.filter == nil })
 }
 
 // fullReads reads all rows of several bindings whose filters the database
 // evaluates, or else all rows of the table.
-func fullReads(pl *pool, views []*View) []plannedRead {
+func fullReads(pl *pool, views []*publisher) []plannedRead {
 	if len(views) == 0 {
 		return nil
 	}

@@ -30,7 +30,7 @@ func (t typedRelating[T]) owners(ctx context.Context, related int, keys []driver
 }
 
 // relatedTables describes the tables whose rows the binding's rows show.
-func (v *View) relatedTables() []driver.Related {
+func (v *publisher) relatedTables() []driver.Related {
 	if sh := v.shape.Load(); sh != nil {
 		return sh.related
 	}
@@ -38,7 +38,7 @@ func (v *View) relatedTables() []driver.Related {
 }
 
 // tables returns the tables whose changes concern the binding, each once.
-func (v *View) tables() []driver.Table {
+func (v *publisher) tables() []driver.Table {
 	schema := v.Schema()
 	tables := slices.Clone(schema.Sources())
 	for _, r := range v.relatedTables() {
@@ -52,7 +52,7 @@ func (v *View) tables() []driver.Table {
 // checkRelated returns what is wrong with the related tables of a binding. All
 // who read a table must agree on its key: it is what reports name rows by. The
 // caller holds r.mu.
-func (r *Registry) checkRelated(v *View, added []*View) (errs []error) {
+func (r *Registry) checkRelated(v *publisher, added []*publisher) (errs []error) {
 	for _, rel := range v.relatedTables() {
 		if err := rel.Schema.Validate(); err != nil {
 			errs = append(errs, fmt.Errorf("core: %s: related rows: %w", v.describe(), err))

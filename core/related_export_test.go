@@ -27,7 +27,7 @@ func (p *pool) checkShown() (links int, err error) {
 		return 0, nil
 	}
 	want := newShown(p.read)
-	for _, views := range []map[*View]struct{}{p.known, p.others} {
+	for _, views := range []map[*publisher]struct{}{p.known, p.others} {
 		for v := range views {
 			v.eachHeld(want.hold)
 		}

@@ -50,7 +50,7 @@ var validName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.~-]{0,99}$`)
 
 // check makes the binding's shape, or returns everything that is wrong with
 // it.
-func (v *View) check() (*shape, []error) {
+func (v *publisher) check() (*shape, []error) {
 	if v.family.proto != v {
 		return v.checkMember()
 	}
@@ -107,7 +107,7 @@ func (v *View) check() (*shape, []error) {
 }
 
 // checkMember makes the shape of a family's member from that of the family.
-func (v *View) checkMember() (*shape, []error) {
+func (v *publisher) checkMember() (*shape, []error) {
 	base := v.family.proto.shape.Load()
 	if base == nil {
 		return nil, []error{ErrNotStarted}
@@ -121,7 +121,7 @@ func (v *View) checkMember() (*shape, []error) {
 }
 
 // refine makes the shape again, from what the loader knows by now.
-func (v *View) refine() error {
+func (v *publisher) refine() error {
 	sh, errs := v.check()
 	if len(errs) > 0 {
 		return fmt.Errorf("%s: %w", v.describe(), errors.Join(errs...))
@@ -131,7 +131,7 @@ func (v *View) refine() error {
 }
 
 // decide settles how membership is decided, and the fingerprint.
-func (sh *shape) decide(v *View) {
+func (sh *shape) decide(v *publisher) {
 	sh.inMemory = v.spec.where == nil && (!v.read.canQuery() || sh.exact(v.filter))
 	sh.setFingerprint(v)
 }
@@ -145,17 +145,17 @@ func (sh *shape) exact(e filter.Expr) bool {
 
 // byRow reports whether membership is decided in memory, for each row by
 // itself; of a limited binding by where the row stands as well, see window.
-func (v *View) byRow() bool { return v.shape.Load().inMemory }
+func (v *publisher) byRow() bool { return v.shape.Load().inMemory }
 
 // sharesReads reports whether the binding can be read in full together with
 // others.
-func (v *View) sharesReads() bool {
+func (v *publisher) sharesReads() bool {
 	sh := v.shape.Load()
 	return sh.inMemory && !sh.collated && (v.spec.limit == 0 || !v.read.canQuery())
 }
 
 // eachHeld calls visit for every row that the binding holds.
-func (v *View) eachHeld(visit func(*entry)) {
+func (v *publisher) eachHeld(visit func(*entry)) {
 	if s := v.current.Load(); s != nil {
 		s.eachHeld(visit)
 	}
@@ -275,7 +275,7 @@ const codecVersion = "1"
 
 // setFingerprint computes the digest of everything that decides what clients
 // see beside the rows.
-func (sh *shape) setFingerprint(v *View) {
+func (sh *shape) setFingerprint(v *publisher) {
 	parts := []string{
 		codecVersion, v.name, sh.schema.Table.Schema, sh.schema.Table.Name, v.read.typeName(),
 		v.spec.whereText, strconv.Itoa(v.spec.limit),

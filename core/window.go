@@ -40,7 +40,7 @@ func (w *window) copy() *window {
 
 // reach is how many rows the binding holds when it has been read in full:
 // those that it shows, and its margin. 0 means all there are.
-func (v *View) reach() int {
+func (v *publisher) reach() int {
 	if v.spec.limit == 0 || !v.shape.Load().inMemory {
 		return v.spec.limit
 	}
@@ -51,7 +51,7 @@ func (v *View) reach() int {
 }
 
 // windowed reports whether the binding's snapshots have a window.
-func (v *View) windowed() bool {
+func (v *publisher) windowed() bool {
 	sh := v.shape.Load()
 	return sh.collated || sh.inMemory && v.spec.limit > 0
 }
@@ -77,7 +77,7 @@ func (s *Snapshot) held(key driver.Key) *entry {
 
 // untouched reports that the binding neither holds the row of that key nor
 // takes up the row that was read (nil: it has none for the binding).
-func (v *View) untouched(key driver.Key, c *candidate) bool {
+func (v *publisher) untouched(key driver.Key, c *candidate) bool {
 	s := v.current.Load()
 	if s.held(key) != nil {
 		return false
@@ -214,7 +214,7 @@ func (t *transition) balance() {
 	}
 }
 
-func (v *View) limit() int {
+func (v *publisher) limit() int {
 	if v.spec.limit == 0 {
 		return math.MaxInt
 	}

@@ -59,7 +59,7 @@ type WriteRules struct {
 }
 
 // WriteRules returns what clients may write.
-func (v *View) WriteRules() WriteRules {
+func (v *publisher) WriteRules() WriteRules {
 	return WriteRules{Writable: v.spec.writable, RowsMayLeave: v.spec.mayLeave, RequireMatch: v.spec.matchNeeded}
 }
 
@@ -73,9 +73,11 @@ func (v *View) WriteRules() WriteRules {
 // [ErrPrecondition], [*driver.InvalidError] and [*MalformedError]; every other one is
 // the database's or the context's. A context that ends after the commit is no
 // error.
-func (v *View) Write(ctx context.Context, w Write) (Row, error) { return v.write(ctx, w, within{}) }
+func (v *publisher) Write(ctx context.Context, w Write) (Row, error) {
+	return v.write(ctx, w, within{})
+}
 
-func (v *View) write(ctx context.Context, w Write, bounds within) (Row, error) {
+func (v *publisher) write(ctx context.Context, w Write, bounds within) (Row, error) {
 	if !v.spec.writable {
 		return Row{}, fmt.Errorf("core: binding %q: %w", v.name, ErrNotWritable)
 	}
@@ -112,7 +114,7 @@ func (f *feed) written(ctx context.Context, key driver.Key) {
 
 // writing is a write under way.
 type writing struct {
-	v  *View
+	v  *publisher
 	sh *shape
 	w  Write
 	db writer
