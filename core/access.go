@@ -143,12 +143,12 @@ type Grant struct {
 	access Access
 	round  uint64 // of Reauthorize, before the authorizer was asked
 	lease  *lease
-	view   *View
+	view   *publisher
 }
 
 // View returns the binding, confined to what the client may see. It may not have
 // loaded yet. No use of it asks the authorizer, so it is for reading alone.
-func (g *Grant) View() *View { return g.view }
+func (g *Grant) View() *View { return g.view.View }
 
 // Personal reports whether an authorizer has given the grant: what it shows to
 // one client must not be shown to another, by a cache that they share for

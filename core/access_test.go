@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 )
 
@@ -168,10 +169,10 @@ func TestGuardedWrites(t *testing.T) {
 		return []core.Bindable{core.Bind("items", r.table, core.Writable(), core.RowsMayLeave(), core.Where(filter.Lt("price", 10)))}
 	})
 	g := r.open(t, "a", "items", nil)
-	var invalid *core.InvalidError
+	var invalid *driver.InvalidError
 	var denied *core.DeniedError
 	update := func(id int, body string) error {
-		_, err := g.Write(as(r.ctx, "a"), core.Write{Op: core.Merge, Key: core.KeyOf(id), Body: []byte(body)})
+		_, err := g.Write(as(r.ctx, "a"), core.Write{Op: core.Merge, Key: driver.KeyOf(id), Body: []byte(body)})
 		return err
 	}
 	if err := update(1, `{"price":5}`); err != nil {
@@ -190,10 +191,10 @@ func TestGuardedWrites(t *testing.T) {
 	if !errors.As(err, &invalid) {
 		t.Errorf("a inserts a row for b: %v", err)
 	}
-	if row, ok := r.table.Rows()[core.KeyOf(9)]; ok {
+	if row, ok := r.table.Rows()[driver.KeyOf(9)]; ok {
 		t.Errorf("the row is there: %+v", row)
 	}
-	if _, err := g.Write(as(r.ctx, "a"), core.Write{Op: core.Delete, Key: core.KeyOf(2)}); !errors.Is(err, core.ErrNoRow) {
+	if _, err := g.Write(as(r.ctx, "a"), core.Write{Op: core.Delete, Key: driver.KeyOf(2)}); !errors.Is(err, core.ErrNoRow) {
 		t.Errorf("a deletes the row of b: %v", err)
 	}
 
@@ -217,10 +218,10 @@ func TestGuardedWrites(t *testing.T) {
 	if err := update(3, `{"price":1}`); !errors.As(err, &denied) {
 		t.Errorf("a row that leaves the action's scope: %v", err)
 	}
-	if got := r.table.Rows()[core.KeyOf(3)]; got.Price != 3 || !got.Live {
+	if got := r.table.Rows()[driver.KeyOf(3)]; got.Price != 3 || !got.Live {
 		t.Errorf("the row is %+v", got)
 	}
-	if _, err := g.Write(as(r.ctx, "a"), core.Write{Op: core.Delete, Key: core.KeyOf(3)}); !errors.As(err, &denied) {
+	if _, err := g.Write(as(r.ctx, "a"), core.Write{Op: core.Delete, Key: driver.KeyOf(3)}); !errors.As(err, &denied) {
 		t.Errorf("a delete that is denied: %v", err)
 	}
 }

@@ -1,14 +1,18 @@
 package core
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/binderyhq/bindery/core/driver"
+)
 
 // announcement is what one source has announced to one feed.
 type announcement struct {
 	feed    *feed
 	by      *sourceRun
-	table   Table
+	table   driver.Table
 	related bool          // of rows that the feed's rows show
-	keys    []Key         // nil: the whole table, the keys are not known yet
+	keys    []driver.Key  // nil: the whole table, the keys are not known yet
 	ended   chan struct{} // closed by confirm and withdraw
 }
 
@@ -18,12 +22,12 @@ type announced struct {
 	sink  *sink
 	once  sync.Once
 	parts []*announcement
-	orig  []Change
+	orig  []driver.Change
 	res   receipt
 }
 
-// Confirm implements [Announcement].
-func (a *announced) Confirm(changes ...Change) Receipt {
+// Confirm implements [driver.Announcement].
+func (a *announced) Confirm(changes ...driver.Change) driver.Receipt {
 	a.once.Do(func() {
 		if len(changes) == 0 {
 			changes = a.orig
@@ -36,7 +40,7 @@ func (a *announced) Confirm(changes ...Change) Receipt {
 	return a.res
 }
 
-// Withdraw implements [Announcement].
+// Withdraw implements [driver.Announcement].
 func (a *announced) Withdraw() { a.once.Do(a.end) }
 
 func (a *announced) end() {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
 )
@@ -15,7 +16,7 @@ import (
 // candidate is a row as read, before it is known which bindings hold it. It is
 // shared by the bindings of one loader.
 type candidate struct {
-	key   Key
+	key   driver.Key
 	row   any
 	json  []byte     // as the zero encoder makes it; nil: not yet made
 	shown []encoding // by other encoders
@@ -58,7 +59,7 @@ func (sh *shape) sumOf(e *entry, buf []byte) (digest, []byte) {
 // transition is a binding's way from one snapshot to the next: rows are put and
 // removed, and what really differs becomes the event.
 type transition struct {
-	v       *View
+	v       *publisher
 	sh      *shape
 	now     time.Time
 	rows    *tree
@@ -66,23 +67,23 @@ type transition struct {
 	sum     digest
 	bytes   int
 	event   Event
-	hidden  bool  // something changed in what the rows' encoding does not show
-	unseen  []Key // of rows that changed so, without a window
+	hidden  bool         // something changed in what the rows' encoding does not show
+	unseen  []driver.Key // of rows that changed so, without a window
 	scratch *[]byte
 
 	// Of a binding with a window. Its event is made in the end, by settle.
 	from      *Snapshot // nil: from nothing
 	window    *window
-	touched   map[Key]struct{} // rows that may have come, gone or moved
-	order     []Key            // of touched, as they came
-	unplaced  bool             // only the database knows where a row stands
+	touched   map[driver.Key]struct{} // rows that may have come, gone or moved
+	order     []driver.Key            // of touched, as they came
+	unplaced  bool                    // only the database knows where a row stands
 	settled   bool
 	reordered bool // the order differs and no row does
 }
 
 // begin starts a transition from the snapshot, or from nothing.
 // The buffer is scratch space.
-func (v *View) begin(sh *shape, from *Snapshot, now time.Time, buf *[]byte) *transition {
+func (v *publisher) begin(sh *shape, from *Snapshot, now time.Time, buf *[]byte) *transition {
 	t := &transition{v: v, sh: sh, now: now, sum: sh.base, scratch: buf, from: from}
 	if from == nil {
 		if v.windowed() {
@@ -151,7 +152,7 @@ func (t *transition) put(c *candidate) error {
 }
 
 // remove takes the row out of the snapshot, if it was in it.
-func (t *transition) remove(key Key) {
+func (t *transition) remove(key driver.Key) {
 	if t.window != nil {
 		t.drop(key)
 		return
@@ -182,16 +183,16 @@ func (t *transition) unset(e *entry) {
 
 // replace makes the candidates all there is.
 func (t *transition) replace(all []*candidate) error {
-	keep := make(map[Key]struct{}, len(all))
+	keep := make(map[driver.Key]struct{}, len(all))
 	for _, c := range all {
 		keep[c.key] = struct{}{}
 	}
 	if len(keep) < len(all) {
 		return t.sh.sameKeys()
 	}
-	var gone []Key
+	var gone []driver.Key
 	t.rows.Scan(func(key string, e *entry) bool {
-		if _, ok := keep[Key(key)]; !ok {
+		if _, ok := keep[driver.Key(key)]; !ok {
 			gone = append(gone, e.key)
 		}
 		return true

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // Drift is how a binding's rows differed from the database's, see
@@ -11,7 +13,7 @@ import (
 type Drift struct {
 	// Missing are the keys of rows that the binding should have held, Extra of
 	// those it should not have held, Different of those it held otherwise.
-	Missing, Extra, Different []Key
+	Missing, Extra, Different []driver.Key
 }
 
 // Len returns the number of rows that differed.
@@ -36,7 +38,7 @@ const auditAttempts = 5
 //
 // The errors are those of [View.Resync], and one that says so when the
 // whole table was under change at each of several attempts.
-func (v *View) Verify(ctx context.Context) (Drift, error) {
+func (v *publisher) Verify(ctx context.Context) (Drift, error) {
 	for range auditAttempts {
 		a := &audit{}
 		if err := v.reread(ctx, reload{audits: []*audit{a}}); err != nil {
@@ -55,7 +57,7 @@ var errBusy = errors.New("the whole table was under change at each attempt")
 // to report it, and as drift where nobody had reported it. It is called before
 // the transitions are published.
 func (f *feed) credit(moves []move, covered work) {
-	credited := make(map[Key]struct{})
+	credited := make(map[driver.Key]struct{})
 	each := func(p *pool, rows []Row) {
 		for _, r := range rows {
 			k := r.e.key
@@ -92,7 +94,7 @@ func (f *feed) credit(moves []move, covered work) {
 }
 
 // unreported returns the keys of rows that nobody has reported.
-func (w *work) unreported(p *pool, rows []Row) (keys []Key) {
+func (w *work) unreported(p *pool, rows []Row) (keys []driver.Key) {
 	for _, r := range rows {
 		if !w.covers(p, r.e.key) {
 			keys = append(keys, r.e.key)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 )
 
@@ -26,7 +27,7 @@ func TestVerify(t *testing.T) {
 	// Behind everybody's back.
 	r.table.Put(item{ID: 1, Name: "changed", Live: true}, item{ID: 2}, item{ID: 4, Live: true})
 	// Announced, and committed, but not confirmed yet.
-	a := r.source.Sink().Announce(core.Change{Table: r.table.Name(), Keys: []core.Key{key(3)}})
+	a := r.source.Sink().Announce(driver.Change{Table: r.table.Name(), Keys: []driver.Key{key(3)}})
 	r.table.Put(item{ID: 3, Name: "under way", Live: true})
 	d, err := b.Verify(r.ctx)
 	if err != nil || len(d.Missing) != 1 || d.Missing[0] != key(4) || len(d.Extra) != 1 || d.Extra[0] != key(2) ||
@@ -54,7 +55,7 @@ func TestFound(t *testing.T) {
 	b := core.Bind("items", r.table)
 	r.start(t, b)
 	defer r.stop(t)
-	whole := core.Change{Table: r.table.Name()}
+	whole := driver.Change{Table: r.table.Name()}
 	r.report(t, r.table.Put(item{ID: 1}, item{ID: 2}))
 	if err := slow.Report(r.ctx, whole); err != nil {
 		t.Fatal(err)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // move is a transition ready to be published.
@@ -69,7 +71,7 @@ func (f *feed) read(ctx context.Context, w work) (moves []move, covered work, er
 	return moves, extended, err
 }
 
-func guardSnapshot(ctx context.Context, s Snapshotter) (context.Context, func(), error) {
+func guardSnapshot(ctx context.Context, s driver.Snapshotter) (context.Context, func(), error) {
 	type opened struct {
 		ctx     context.Context
 		release func()
@@ -83,7 +85,7 @@ func guardSnapshot(ctx context.Context, s Snapshotter) (context.Context, func(),
 
 // catchUp has the sources that follow the database's log report all that the
 // snapshot shows, within a bound. It returns true when one of them has not.
-func (f *feed) catchUp(snap context.Context, following []Following) (behind bool) {
+func (f *feed) catchUp(snap context.Context, following []driver.Following) (behind bool) {
 	if len(following) == 0 {
 		return false
 	}
@@ -159,7 +161,7 @@ func (f *feed) extend(ctx context.Context, w work) (work, error) {
 }
 
 // announced adds what was announced to what is read.
-func (w *work) announced(a *announcement, keys []Key) {
+func (w *work) announced(a *announcement, keys []driver.Key) {
 	if a.related {
 		w.addRelated(a.table, keys, a.by)
 	} else {

@@ -6,6 +6,8 @@ import (
 	"iter"
 	"log/slog"
 	"runtime/debug"
+
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // Binding is a named, live, ordered set of rows of one model: a query and its
@@ -24,12 +26,12 @@ type Binding[T any] struct {
 
 // Bind declares a binding over a loader. It does no input or output; problems
 // are reported by [Registry.Start].
-func Bind[T any](name string, loader Loader[T], opts ...Option) *Binding[T] {
-	return &Binding[T]{View: declare(name, loader, opts)}
+func Bind[T any](name string, loader driver.Loader[T], opts ...Option) *Binding[T] {
+	return &Binding[T]{View: declare(name, loader, opts).View}
 }
 
 // declare makes the view of a declaration.
-func declare[T any](name string, loader Loader[T], opts []Option) *View {
+func declare[T any](name string, loader driver.Loader[T], opts []Option) *publisher {
 	s := new(spec)
 	for _, o := range opts {
 		if o != nil {
@@ -56,10 +58,10 @@ func (b *Binding[T]) now() Reading[T] { return Reading[T]{b.Snapshot()} }
 func (b *Binding[T]) All() iter.Seq[T] { return b.now().All() }
 
 // Keys iterates over the rows' keys in the binding's order.
-func (b *Binding[T]) Keys() iter.Seq[Key] { return b.now().Keys() }
+func (b *Binding[T]) Keys() iter.Seq[driver.Key] { return b.now().Keys() }
 
 // Get returns the row with the key.
-func (b *Binding[T]) Get(key Key) (row T, ok bool) { return b.now().Get(key) }
+func (b *Binding[T]) Get(key driver.Key) (row T, ok bool) { return b.now().Get(key) }
 
 // Delta is how a binding changed, for [Binding.OnChange].
 type Delta[T any] struct {
@@ -83,9 +85,9 @@ type Delta[T any] struct {
 // stop itself. [Registry.Shutdown] waits for calls under way.
 func (b *Binding[T]) OnChange(fn func(Delta[T])) (stop func()) {
 	sub := b.Subscribe(SubscribeOptions{})
-	b.family.watchers.Add(1)
+	b.owner.family.watchers.Add(1)
 	go func() {
-		defer b.family.watchers.Done()
+		defer b.owner.family.watchers.Done()
 		defer sub.Close()
 		defer func() {
 			if r := recover(); r != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 )
 
@@ -43,7 +44,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	}
 	all := core.Bind("all", s, core.OrderBy("-price"))
 	top := core.Bind("top", s, core.OrderBy("price"), core.Limit(3), core.Margin(2))
-	fold := core.Bind("fold", s, core.OrderByColumns(core.Order{Column: "name", Collation: "fold"}), core.Limit(4))
+	fold := core.Bind("fold", s, core.OrderByColumns(driver.Order{Column: "name", Collation: "fold"}), core.Limit(4))
 	fam := shelves(s, core.IdleAfter(150*time.Millisecond), core.MaxMembers(20))
 	best := core.BindFamily("best", s, core.Where(filter.Ge("shelf", filter.Param("shelf"))), core.OrderBy("-price"), core.Limit(2), core.Margin(1), core.IdleAfter(150*time.Millisecond))
 	r.start(t, all, top, fold, fam, best)
@@ -66,8 +67,8 @@ func TestEverythingAtOnce(t *testing.T) {
 	for i := range 2 {
 		every(uint64(i), func(rng *rand.Rand) {
 			a, b := rnd(rng), rnd(rng)
-			keys := []core.Key{key(a.ID), key(b.ID)}
-			c := core.Change{Table: s.Name(), Keys: slices.Clone(keys)}
+			keys := []driver.Key{key(a.ID), key(b.ID)}
+			c := driver.Change{Table: s.Name(), Keys: slices.Clone(keys)}
 			ann := c
 			ann.Keys = slices.Clone(keys)
 			if rng.IntN(6) == 0 {
@@ -81,7 +82,7 @@ func TestEverythingAtOnce(t *testing.T) {
 				s.Put(a, b)
 			}
 			if rng.IntN(20) == 0 {
-				an.Confirm(core.Change{Table: s.Name()})
+				an.Confirm(driver.Change{Table: s.Name()})
 			} else {
 				an.Confirm(c)
 			}

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // DependsOn names the tables that the binding's rows are made of, where that is
@@ -17,7 +19,7 @@ import (
 //
 // Sources are then shown these tables and no longer the binding's own, which
 // may be named as well if it is written to.
-func DependsOn(tables ...Table) Option {
+func DependsOn(tables ...driver.Table) Option {
 	return func(s *spec) { s.depends = append(s.depends, tables...) }
 }
 
@@ -43,7 +45,7 @@ func MinInterval(d time.Duration) Option {
 
 // dependencies completes the schema by what the options say, and returns what
 // is wrong with them.
-func (s *spec) dependencies(schema *Schema) error {
+func (s *spec) dependencies(schema *driver.Schema) error {
 	all := slices.Concat(schema.Depends, s.depends)
 	schema.Depends = nil
 	for _, t := range all {
@@ -63,24 +65,16 @@ func (s *spec) dependencies(schema *Schema) error {
 	return nil
 }
 
-// sources returns the tables whose changes concern the binding.
-func (s *Schema) sources() []Table {
-	if len(s.Depends) > 0 {
-		return s.Depends
-	}
-	return []Table{s.Table}
-}
-
 // routes say which feeds the changes of a table concern: the table's own, and
 // those that depend on it or show its rows. The engine guards them with its mutex.
 type routes struct {
-	feeds  map[Table][]*feedRun
-	tables []Table // the keys of feeds, as they came
+	feeds  map[driver.Table][]*feedRun
+	tables []driver.Table // the keys of feeds, as they came
 }
 
 // add makes the feed hear of what concerns the binding. It reports whether
 // tables came that no feed has heard of yet.
-func (r *routes) add(run *feedRun, v *View) (news bool) {
+func (r *routes) add(run *feedRun, v *publisher) (news bool) {
 	schema := v.Schema()
 	if len(schema.Depends) > 0 {
 		run.pace.join(v.spec.minInterval)
@@ -103,7 +97,7 @@ func (r *routes) add(run *feedRun, v *View) (news bool) {
 }
 
 // remove undoes add. It reports whether tables have gone.
-func (r *routes) remove(run *feedRun, v *View) (news bool) {
+func (r *routes) remove(run *feedRun, v *publisher) (news bool) {
 	schema := v.Schema()
 	if len(schema.Depends) > 0 {
 		run.pace.leave(v.spec.minInterval)
@@ -119,7 +113,7 @@ func (r *routes) remove(run *feedRun, v *View) (news bool) {
 		r.feeds[t] = slices.DeleteFunc(r.feeds[t], func(o *feedRun) bool { return o == run })
 		if len(r.feeds[t]) == 0 {
 			delete(r.feeds, t)
-			r.tables = slices.DeleteFunc(r.tables, func(o Table) bool { return o == t })
+			r.tables = slices.DeleteFunc(r.tables, func(o driver.Table) bool { return o == t })
 			news = true
 		}
 	}
@@ -141,7 +135,7 @@ type route struct {
 }
 
 // of returns the feeds that a change of the table concerns.
-func (r *routes) of(t Table) []route {
+func (r *routes) of(t driver.Table) []route {
 	var out []route
 	add := func(run *feedRun) {
 		derived, interval := run.pace.now()
@@ -173,14 +167,14 @@ func (r *routes) of(t Table) []route {
 }
 
 // hears returns the tables whose changes concern the feed of table t.
-func (e *engine) hears(t Table) []Table {
+func (e *engine) hears(t driver.Table) []driver.Table {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	run := e.feeds[t]
 	if run == nil {
 		return nil
 	}
-	out := make([]Table, 0, len(run.hears))
+	out := make([]driver.Table, 0, len(run.hears))
 	for table := range run.hears {
 		out = append(out, table)
 	}
@@ -191,7 +185,7 @@ func (e *engine) hears(t Table) []Table {
 // they came, and a channel that is closed when they change. A table that is
 // depended on, and neither bound itself nor shown in rows, has no columns and no
 // key.
-func (e *engine) heard() ([]Schema, <-chan struct{}) {
+func (e *engine) heard() ([]driver.Schema, <-chan struct{}) {
 	e.mu.Lock()
 	changed, tables := e.changed, slices.Clone(e.routes.tables)
 	own := make([]*feed, len(tables))
@@ -207,7 +201,7 @@ func (e *engine) heard() ([]Schema, <-chan struct{}) {
 		}
 	}
 	e.mu.Unlock()
-	related := make(map[Table]Schema)
+	related := make(map[driver.Table]driver.Schema)
 	for _, f := range relating {
 		f.mu.Lock()
 		declared := inOrder(f.declared)
@@ -220,7 +214,7 @@ func (e *engine) heard() ([]Schema, <-chan struct{}) {
 			}
 		}
 	}
-	schemas := make([]Schema, len(tables))
+	schemas := make([]driver.Schema, len(tables))
 	for i, t := range tables {
 		schemas[i].Table = t
 		if s, ok := related[t]; ok {
@@ -238,13 +232,13 @@ func (e *engine) heard() ([]Schema, <-chan struct{}) {
 
 // checkDependencies warns of tables that the binding is read from and does not
 // depend on.
-func (f *feed) checkDependencies(ctx context.Context, v *View) {
+func (f *feed) checkDependencies(ctx context.Context, v *publisher) {
 	schema := v.Schema()
-	checker, ok := v.read.identity().(DependencyChecker)
+	checker, ok := v.read.identity().(driver.DependencyChecker)
 	if !ok || len(schema.Depends) == 0 {
 		return
 	}
-	missing, err := guard("Undeclared", func() ([]Table, error) { return checker.Undeclared(ctx, schema.Depends) })
+	missing, err := guard("Undeclared", func() ([]driver.Table, error) { return checker.Undeclared(ctx, schema.Depends) })
 	if err != nil {
 		if ctx.Err() == nil {
 			f.logger().Warn("core: the tables that a binding depends on could not be checked",

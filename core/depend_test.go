@@ -15,6 +15,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 )
 
@@ -34,32 +35,32 @@ type total struct {
 
 // totals is what a query would be that joins and groups the two tables.
 type totals struct {
-	*core.Description[total]
+	*driver.Description[total]
 	items *coretest.Table[item]
 	sales *coretest.Table[sale]
-	deps  []core.Table
+	deps  []driver.Table
 
 	mu      sync.Mutex // guards what follows
 	reads   int
 	rows    []*total // instead of the tables', if set
-	missing []core.Table
+	missing []driver.Table
 	err     error // of Undeclared
 }
 
-func newTotals(items *coretest.Table[item], deps ...core.Table) *totals {
+func newTotals(items *coretest.Table[item], deps ...driver.Table) *totals {
 	return &totals{
-		Description: core.Describe[total](core.Table{Name: "query totals"}, "name"),
+		Description: driver.Describe[total](driver.Table{Name: "query totals"}, "name"),
 		items:       items, sales: coretest.NewTable[sale]("sales", "id"), deps: deps,
 	}
 }
 
-func (l *totals) Schema() (core.Schema, error) {
+func (l *totals) Schema() (driver.Schema, error) {
 	s, err := l.Description.Schema()
 	s.Depends = l.deps
 	return s, err
 }
 
-func (l *totals) Load(context.Context, []core.Key) ([]*total, error) {
+func (l *totals) Load(context.Context, []driver.Key) ([]*total, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.reads++
@@ -90,7 +91,7 @@ func (l *totals) compute() []*total {
 	return out
 }
 
-func (l *totals) Undeclared(context.Context, []core.Table) ([]core.Table, error) {
+func (l *totals) Undeclared(context.Context, []driver.Table) ([]driver.Table, error) {
 	return l.missing, l.err
 }
 
@@ -107,8 +108,8 @@ func (l *totals) answer(rows ...*total) {
 }
 
 var (
-	itemsTable = core.Table{Name: "items"}
-	salesTable = core.Table{Name: "sales"}
+	itemsTable = driver.Table{Name: "items"}
+	salesTable = driver.Table{Name: "sales"}
 )
 
 func newTotalsRig(t fatalTester, cfg core.Config) (*rig, *totals) {
@@ -139,22 +140,22 @@ func TestDependentBindingFollowsItsTables(t *testing.T) {
 	want(total{"pen", 2, 12})
 
 	version, reads := b.Version(), l.readCount()
-	r.report(t, core.Change{Table: core.Table{Name: "others"}})
-	r.report(t, core.Change{Table: salesTable, Keys: []core.Key{}}) // of no row at all
+	r.report(t, driver.Change{Table: driver.Table{Name: "others"}})
+	r.report(t, driver.Change{Table: salesTable, Keys: []driver.Key{}}) // of no row at all
 	if l.readCount() != reads {
 		t.Error("read again for what does not concern it")
 	}
-	r.report(t, core.Change{Table: salesTable})
+	r.report(t, driver.Change{Table: salesTable})
 	if l.readCount() != reads+1 || b.Version() != version {
 		t.Error("want one read and the same version after a false alarm")
 	}
-	r.report(t, core.Change{}) // every table of the database: still one read
+	r.report(t, driver.Change{}) // every table of the database: still one read
 	if got := l.readCount(); got != reads+2 {
 		t.Errorf("%d reads for a change of every table, want 1", got-reads-1)
 	}
 
 	// A commit that is announced shows once it is confirmed, and holds up nothing.
-	a := r.source.Sink().Announce(core.Change{Table: salesTable})
+	a := r.source.Sink().Announce(driver.Change{Table: salesTable})
 	r.report(t, r.table.Put(item{ID: 3, Name: "cap"}))
 	l.sales.Put(sale{ID: 3, Item: 3, Amount: 1})
 	if err := a.Confirm().Wait(r.ctx); err != nil {
@@ -162,9 +163,9 @@ func TestDependentBindingFollowsItsTables(t *testing.T) {
 	}
 	want(total{"pen", 2, 12}, total{"cap", 1, 1})
 
-	l.sales.Edit(func(rows map[core.Key]sale) { delete(rows, key(3)) })
+	l.sales.Edit(func(rows map[driver.Key]sale) { delete(rows, key(3)) })
 	drift, err := b.Verify(r.ctx)
-	if err != nil || !slices.Equal(drift.Extra, []core.Key{core.KeyOf("cap")}) || drift.Len() != 1 {
+	if err != nil || !slices.Equal(drift.Extra, []driver.Key{driver.KeyOf("cap")}) || drift.Len() != 1 {
 		t.Errorf("Verify found %v (%v), want the one row that went unreported", drift, err)
 	}
 	want(total{"pen", 2, 12})
@@ -195,7 +196,7 @@ func TestDependenciesByOption(t *testing.T) {
 	b := core.Bind("totals", l, core.DependsOn(salesTable), core.DependsOn(itemsTable, salesTable))
 	r.start(t, b)
 	defer r.stop(t)
-	if got := b.Schema().Depends; !slices.Equal(got, []core.Table{salesTable, itemsTable}) {
+	if got := b.Schema().Depends; !slices.Equal(got, []driver.Table{salesTable, itemsTable}) {
 		t.Errorf("Depends is %v", got)
 	}
 	r.report(t, l.sales.Put(sale{ID: 2, Item: 2, Amount: 7}))
@@ -252,12 +253,12 @@ func TestSinkShowsDependencies(t *testing.T) {
 // scoped sees one table, and loses it on demand.
 type scoped struct {
 	coretest.Source
-	table core.Table
+	table driver.Table
 }
 
-func (s *scoped) Covers(t core.Table) bool { return t == s.table }
+func (s *scoped) Covers(t driver.Table) bool { return t == s.table }
 
-func (s *scoped) Tables() []core.Table { return []core.Table{s.table} }
+func (s *scoped) Tables() []driver.Table { return []driver.Table{s.table} }
 
 // TestStateOfDependentBinding has one of two sources lose its sight.
 func TestStateOfDependentBinding(t *testing.T) {
@@ -291,11 +292,11 @@ func TestStateOfDependentBinding(t *testing.T) {
 func TestDependencyProblems(t *testing.T) {
 	r, l := newTotalsRig(t, core.Config{})
 	_ = r.reg.Add(
-		core.Bind("nameless", l, core.DependsOn(core.Table{Schema: "public"})),
+		core.Bind("nameless", l, core.DependsOn(driver.Table{Schema: "public"})),
 		core.Bind("hasty", l, core.MinInterval(-time.Second)),
 		core.Bind("plain", r.table, core.MinInterval(time.Second)),
 	)
-	_ = r.reg.Watch(&scoped{table: core.Table{Name: "others"}})
+	_ = r.reg.Watch(&scoped{table: driver.Table{Name: "others"}})
 	wantErr(t, r.reg.Start(r.ctx),
 		`"nameless"`, "a table without a name",
 		`"hasty"`, "-1s",
@@ -322,12 +323,12 @@ func TestRowsWithoutAKeyOfTheirOwn(t *testing.T) {
 // declaration forgot.
 func TestUndeclaredDependenciesAreLogged(t *testing.T) {
 	for name, c := range map[string]struct {
-		missing []core.Table
+		missing []driver.Table
 		err     error
 		want    string
 	}{
 		"nothing":   {},
-		"forgotten": {missing: []core.Table{{Schema: "public", Name: "venues"}}, want: "binding=totals table=public.venues"},
+		"forgotten": {missing: []driver.Table{{Schema: "public", Name: "venues"}}, want: "binding=totals table=public.venues"},
 		"unknown":   {err: errors.New("no EXPLAIN here"), want: "no EXPLAIN here"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -379,7 +380,7 @@ func TestMinInterval(t *testing.T) {
 		}
 		// After a quiet time the first report is read at once.
 		l.sales.Put(sale{ID: 1, Item: 1, Amount: 5})
-		r.report(t, core.Change{Table: salesTable})
+		r.report(t, driver.Change{Table: salesTable})
 		synctest.Wait()
 		if b.Len() != 2 {
 			t.Error("a report after a quiet time waited")
@@ -393,7 +394,7 @@ type slow struct {
 	takes time.Duration
 }
 
-func (l *slow) Load(ctx context.Context, keys []core.Key) ([]*total, error) {
+func (l *slow) Load(ctx context.Context, keys []driver.Key) ([]*total, error) {
 	time.Sleep(l.takes)
 	return l.totals.Load(ctx, keys)
 }
@@ -409,7 +410,7 @@ func TestReadsRestAsLongAsTheyTook(t *testing.T) {
 		r.start(t, core.Bind("totals", &slow{l, time.Second}))
 		defer r.stop(t)
 		for range 200 {
-			r.source.Sink().Report(core.Change{Table: salesTable})
+			r.source.Sink().Report(driver.Change{Table: salesTable})
 			time.Sleep(100 * time.Millisecond)
 		}
 		if err := r.reg.Flush(ctx); err != nil {
@@ -436,10 +437,10 @@ func TestDependentBindingConverges(t *testing.T) {
 		sub := b.Subscribe(core.SubscribeOptions{})
 		defer sub.Close()
 		var c client
-		var late []core.Change
+		var late []driver.Change
 		for range rapid.IntRange(1, 30).Draw(t, "changes") {
 			id := rapid.IntRange(1, 4).Draw(t, "id")
-			var ch core.Change
+			var ch driver.Change
 			switch rapid.IntRange(0, 3).Draw(t, "kind") {
 			case 0:
 				ch = r.table.Put(item{ID: id, Name: rapid.SampledFrom([]string{"pen", "ink", "cap"}).Draw(t, "name")})

@@ -4,7 +4,7 @@
 // # The model
 //
 // A [Binding] is a named set of rows of one model, by a filter and in an order.
-// A [Loader] reads its rows. A [Source] reports what may have changed and is
+// A [driver.Loader] reads its rows. A [driver.Source] reports what may have changed and is
 // committed; it never says what a row is. A report on a table reaches its feed,
 // which reads the rows again, by key and in one batch, and compares them with
 // what the bindings hold. What differs is the [Event] that leads to the next
@@ -29,11 +29,11 @@
 // # For whom the interfaces are
 //
 //   - Programs hold [Registry], [Binding], [Family] and [Authorizer].
-//   - Loaders implement [Loader], and what pays of [Querier], [Snapshotter],
-//     [Preparer], [Writer], [Relating] and [DependencyChecker]; [Describe] makes
+//   - Loaders implement [driver.Loader], and what pays of [driver.Querier], [driver.Snapshotter],
+//     [driver.Preparer], [driver.Writer], [driver.Relating] and [driver.DependencyChecker]; [driver.Describe] makes
 //     the schema.
-//   - Sources implement [Source], and are given a [Sink]; see [Announcement],
-//     [Following], [Scoped] and [Naming] for what else they may do.
+//   - Sources implement [driver.Source], and are given a [driver.Sink]; see [driver.Announcement],
+//     [driver.Following], [driver.Scoped] and [driver.Naming] for what else they may do.
 //   - Transports implement [Transport]. Registry.Open gives them a [Grant], with
 //     the [View] of a binding, which speaks in encoded rows, and a [Subscription].
 //   - Plugins implement [Plugin], and [PublishObserver] to see every version.

@@ -30,7 +30,7 @@ type serializer struct {
 
 // setEncoder makes the binding's encoder, and takes the names of columns that
 // nobody sees out of the schema.
-func (sh *shape) setEncoder(v *View) (errs []error) {
+func (sh *shape) setEncoder(v *publisher) (errs []error) {
 	s := v.spec
 	if s.serializer != nil {
 		if s.columns != nil {
@@ -51,7 +51,7 @@ func (sh *shape) setEncoder(v *View) (errs []error) {
 		i := sh.schema.Column(name)
 		switch {
 		case i < 0:
-			errs = append(errs, fmt.Errorf("Columns: unknown column %q of table %q (its columns: %s)", name, sh.schema.Table, sh.schema.columnNames()))
+			errs = append(errs, fmt.Errorf("Columns: unknown column %q of table %q (its columns: %s)", name, sh.schema.Table, sh.schema.ColumnNames()))
 		case shown[name]:
 			errs = append(errs, fmt.Errorf("Columns: column %q is named twice", name))
 		case sh.schema.Columns[i].JSON == "":

@@ -16,6 +16,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 )
 
@@ -178,7 +179,7 @@ func TestEncodedOnce(t *testing.T) {
 // priceless says that rows do not show their price.
 type priceless struct{ *coretest.Table[item] }
 
-func (p *priceless) Schema() (core.Schema, error) {
+func (p *priceless) Schema() (driver.Schema, error) {
 	s, err := p.Table.Schema()
 	s.Columns = slices.Clone(s.Columns)
 	s.Columns[s.Column("price")].JSON = ""
@@ -189,8 +190,8 @@ func (p *priceless) Schema() (core.Schema, error) {
 // is not.
 type pickyItems struct{ *coretest.Table[item] }
 
-func (p *pickyItems) Update(context.Context, core.Key, *item, []string, []string) error {
-	return &core.InvalidError{Fields: []core.FieldError{{Field: "price", Detail: "is too low"}, {Field: "name", Detail: "is too short"}}}
+func (p *pickyItems) Update(context.Context, driver.Key, *item, []string, []string) error {
+	return &driver.InvalidError{Fields: []driver.FieldError{{Field: "price", Detail: "is too low"}, {Field: "name", Detail: "is too short"}}}
 }
 
 // await waits until the condition holds.
@@ -323,9 +324,9 @@ func TestWriteColumns(t *testing.T) {
 	if row.Token() != shownRow.Token() {
 		t.Error("the answer's token is not the binding's")
 	}
-	var invalid *core.InvalidError
+	var invalid *driver.InvalidError
 	_, err = picky.Write(r.ctx, core.Write{Op: core.Merge, Key: key(1), Body: []byte(`{"name":"c"}`)})
-	if !errors.As(err, &invalid) || !slices.Equal(invalid.Fields, []core.FieldError{{Field: "", Detail: "a column that is not shown here is too low"}, {Field: "name", Detail: "is too short"}}) {
+	if !errors.As(err, &invalid) || !slices.Equal(invalid.Fields, []driver.FieldError{{Field: "", Detail: "a column that is not shown here is too low"}, {Field: "name", Detail: "is too short"}}) {
 		t.Errorf("what the database objects to: %v", err)
 	}
 }

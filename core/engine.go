@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // engine is what runs: one feed per table, and the sources that report to them.
@@ -20,8 +22,8 @@ type engine struct {
 	wg     sync.WaitGroup // feeds
 
 	mu        sync.Mutex // guards what follows
-	feeds     map[Table]*feedRun
-	order     []Table         // of the feeds, as they came
+	feeds     map[driver.Table]*feedRun
+	order     []driver.Table  // of the feeds, as they came
 	routes    routes          // to the feeds
 	changed   chan struct{}   // closed when routes come or go, then replaced
 	sources   []*sourceRun    // fixed at Start
@@ -30,8 +32,8 @@ type engine struct {
 
 type feedRun struct {
 	*feed
-	hears   map[Table]int // the tables whose changes concern it, and how many bindings say so
-	relates map[Table]int // those of them whose rows are shown in its rows
+	hears   map[driver.Table]int // the tables whose changes concern it, and how many bindings say so
+	relates map[driver.Table]int // those of them whose rows are shown in its rows
 	cancel  context.CancelFunc
 	done    chan struct{}
 }
@@ -46,8 +48,8 @@ func newEngine(cfg Config) *engine {
 		cfg:     cfg,
 		log:     cfg.Logger,
 		now:     cfg.Now,
-		feeds:   make(map[Table]*feedRun),
-		routes:  routes{feeds: make(map[Table][]*feedRun)},
+		feeds:   make(map[driver.Table]*feedRun),
+		routes:  routes{feeds: make(map[driver.Table][]*feedRun)},
 		changed: make(chan struct{}),
 	}
 	e.ctx, e.cancel = context.WithCancelCause(context.Background())
@@ -56,13 +58,13 @@ func newEngine(cfg Config) *engine {
 
 // attach makes the feed of the declaration's table exist, and gives it the
 // binding, unless that is a family. It is loaded by load.
-func (e *engine) attach(v *View) {
+func (e *engine) attach(v *publisher) {
 	table := v.Schema().Table
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	run := e.feeds[table]
 	if run == nil {
-		run = &feedRun{feed: newFeed(e, table), hears: make(map[Table]int), relates: make(map[Table]int), done: make(chan struct{})}
+		run = &feedRun{feed: newFeed(e, table), hears: make(map[driver.Table]int), relates: make(map[driver.Table]int), done: make(chan struct{})}
 		e.feeds[table] = run
 		e.order = append(e.order, table)
 	}
@@ -77,14 +79,14 @@ func (e *engine) attach(v *View) {
 }
 
 // join gives a family's member to the family's feed and has it loaded.
-func (e *engine) join(v *View) {
+func (e *engine) join(v *publisher) {
 	f := v.family.proto.feed.Load()
 	f.addView(v)
 	f.reload(v, reload{})
 }
 
 // load has the bindings read, and starts the feeds that do not run yet.
-func (e *engine) load(views []*View) receipt {
+func (e *engine) load(views []*publisher) receipt {
 	var r receipt
 	for _, v := range views {
 		if !v.spec.family {
@@ -112,7 +114,7 @@ func (e *engine) load(views []*View) receipt {
 
 // detach takes a declaration from its feed, and ends a feed without any. Its
 // members have gone before.
-func (e *engine) detach(ctx context.Context, v *View) error {
+func (e *engine) detach(ctx context.Context, v *publisher) error {
 	e.mu.Lock()
 	table := v.Schema().Table
 	run := e.feeds[table]
@@ -168,7 +170,7 @@ func (e *engine) tellLocked() {
 }
 
 // matching returns the feeds that a change of the table concerns.
-func (e *engine) matching(t Table) []route {
+func (e *engine) matching(t driver.Table) []route {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.routes.of(t)
@@ -177,7 +179,7 @@ func (e *engine) matching(t Table) []route {
 // watched reports whether every source that covers one of the tables that the
 // feed of table t hears of is watching (or none covers any), since when that is
 // so or is not, and if not, why.
-func (e *engine) watched(t Table) (ok bool, since time.Time, why error) {
+func (e *engine) watched(t driver.Table) (ok bool, since time.Time, why error) {
 	hears := e.hears(t)
 	e.mu.Lock()
 	sources := e.sources
@@ -201,7 +203,7 @@ func (e *engine) watched(t Table) (ok bool, since time.Time, why error) {
 // following returns the sources that follow the table's database, see what
 // concerns the feed of table t, and are watching. A feed whose every read is of everything need not catch up with
 // any: it never reads a part of a commit.
-func (e *engine) following(t Table) []Following {
+func (e *engine) following(t driver.Table) []driver.Following {
 	e.mu.Lock()
 	sources := e.sources
 	run := e.feeds[t]
@@ -212,7 +214,7 @@ func (e *engine) following(t Table) []Following {
 			return nil
 		}
 	}
-	var fs []Following
+	var fs []driver.Following
 	for _, s := range sources {
 		if s.follows == nil || !s.coversAny(hears) {
 			continue
@@ -225,7 +227,7 @@ func (e *engine) following(t Table) []Following {
 }
 
 // observe tells the plugins of a new version.
-func (e *engine) observe(v *View, ev *Event) {
+func (e *engine) observe(v *publisher, ev *Event) {
 	e.mu.Lock()
 	observers := e.observers
 	e.mu.Unlock()
@@ -238,7 +240,7 @@ func (e *engine) observe(v *View, ev *Event) {
 						slog.Any("panic", r), slog.String("stack", string(debug.Stack())))
 				}
 			}()
-			o.Published(v, ev)
+			o.Published(v.View, ev)
 		}()
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -70,8 +71,8 @@ func merge(events []*Event) *Event {
 	type change struct {
 		before, after *entry // nil: absent
 	}
-	changes := make(map[Key]*change)
-	var order []Key // of first appearance, so that merging is deterministic
+	changes := make(map[driver.Key]*change)
+	var order []driver.Key // of first appearance, so that merging is deterministic
 	note := func(r Row, before, after *entry) {
 		c := changes[r.e.key]
 		if c == nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 type member struct {
@@ -56,7 +57,7 @@ func ExampleSerialize() {
 	fmt.Println("the same version:", staff.Version() == before)
 
 	// Go code sees whole rows.
-	ada, _ := staff.Get(core.KeyOf(1))
+	ada, _ := staff.Get(driver.KeyOf(1))
 	fmt.Println("visits:", ada.Visits)
 
 	fmt.Println(reg.Shutdown(ctx))

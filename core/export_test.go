@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // CheckHeld compares what the registry's bindings hold, margins included,
@@ -40,7 +42,7 @@ func (p *pool) check() error {
 			n++
 			found := false
 			if h := p.held[e.key]; h != nil {
-				h.holders.each(func(o *View) { found = found || o == v })
+				h.holders.each(func(o *publisher) { found = found || o == v })
 			}
 			if !found {
 				err = fmt.Errorf("the pool does not know that %s holds %s", v.ID(), e.key)
@@ -48,7 +50,7 @@ func (p *pool) check() error {
 		})
 	}
 	for _, h := range p.held {
-		h.holders.each(func(*View) { n-- })
+		h.holders.each(func(*publisher) { n-- })
 	}
 	if err == nil && n != 0 {
 		err = fmt.Errorf("the pool takes %d rows for held that are not", -n)
@@ -59,7 +61,7 @@ func (p *pool) check() error {
 // checkWindow demands that the binding holds the first rows of its order, down
 // to a boundary or all of them, shows as many as its limit says, and no more
 // beyond them than its margin.
-func (v *View) checkWindow(ctx context.Context) error {
+func (v *publisher) checkWindow(ctx context.Context) error {
 	s, sh := v.Snapshot(), v.shape.Load()
 	w := s.window
 	if w == nil {
@@ -81,7 +83,7 @@ func (v *View) checkWindow(ctx context.Context) error {
 		return fmt.Errorf("%s: shows %d rows and holds %d", v.ID(), s.Len(), n)
 	}
 	if sh.collated {
-		want, err := v.read.query(ctx, Query{Filter: v.filter, Order: sh.orderBy})
+		want, err := v.read.query(ctx, driver.Query{Filter: v.filter, Order: sh.orderBy})
 		if err != nil {
 			return err
 		}

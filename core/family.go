@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
 )
@@ -21,16 +22,16 @@ import (
 // those of the columns that they are compared with.
 //
 // All methods may be called from any goroutine.
-type Family[T any] struct{ proto *View }
+type Family[T any] struct{ proto *publisher }
 
 // BindFamily declares a family over a loader. It does no input or output;
 // problems are reported by [Registry.Start].
-func BindFamily[T any](name string, loader Loader[T], opts ...Option) *Family[T] {
+func BindFamily[T any](name string, loader driver.Loader[T], opts ...Option) *Family[T] {
 	opts = append(opts[:len(opts):len(opts)], func(s *spec) { s.family = true })
 	return &Family[T]{declare(name, loader, opts)}
 }
 
-func (f *Family[T]) view() *View {
+func (f *Family[T]) view() *publisher {
 	if f == nil {
 		return nil
 	}
@@ -70,7 +71,7 @@ func (f *Family[T]) Open(ctx context.Context, args Args) (*Member[T], error) {
 	}
 	select {
 	case <-l.view.Loaded():
-		return &Member[T]{&Binding[T]{View: l.view}, l}, nil
+		return &Member[T]{&Binding[T]{View: l.view.View}, l}, nil
 	case <-l.view.Done():
 		err = l.view.why()
 	case <-ctx.Done():
@@ -97,7 +98,7 @@ type FamilyStatus struct {
 // family is all that is made from one declaration: the binding itself, and the
 // members that parameters and scopes make of it.
 type family struct {
-	proto    *View                 // the declaration; the binding itself unless there are parameters
+	proto    *publisher            // the declaration; the binding itself unless there are parameters
 	whole    lease                 // of the binding itself
 	grant    atomic.Pointer[Grant] // of the binding itself, shared by all
 	watchers sync.WaitGroup        // OnChange functions of all bindings
@@ -114,13 +115,13 @@ type family struct {
 // member is a binding of a family, and how many use it.
 type member struct {
 	id     string
-	view   *View
+	view   *publisher
 	leases int
 	idle   *list.Element // nil while in use
 	since  time.Time     // idle
 }
 
-func newFamily(proto *View) *family {
+func newFamily(proto *publisher) *family {
 	f := &family{proto: proto}
 	f.whole = lease{view: proto, family: f}
 	return f
@@ -138,7 +139,7 @@ func (f *family) parse(args Args) (Params, error) {
 // lease keeps a member alive. Of a binding without parameters and scope it is
 // nothing but the binding.
 type lease struct {
-	view   *View
+	view   *publisher
 	family *family
 	member *member // nil: the binding itself
 	once   sync.Once
@@ -203,7 +204,7 @@ func memberID(params Params, scope filter.Expr) string {
 	return string(b)
 }
 
-func (f *family) newMember(params Params, scope filter.Expr) (*View, error) {
+func (f *family) newMember(params Params, scope filter.Expr) (*publisher, error) {
 	v := newView(f.proto.name, f.proto.read, f.proto.spec)
 	v.family, v.params, v.scope = f, params, scope
 	v.filter = filter.Bind(v.filter, func(name string) (value.Value, bool) { return params.Get(name) })
@@ -319,10 +320,10 @@ func (f *family) end(why error) {
 }
 
 // alive returns the members, in the order in which they came.
-func (f *family) alive() []*View {
+func (f *family) alive() []*publisher {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	views := make(map[*View]struct{}, len(f.members))
+	views := make(map[*publisher]struct{}, len(f.members))
 	for _, m := range f.members {
 		views[m.view] = struct{}{}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 )
 
@@ -87,7 +88,7 @@ func BenchmarkFamilyOpen(b *testing.B) {
 			r, _ := benchMembers(b, n, filter.Eq("name", filter.Param("name")), func(i int) core.Args {
 				return core.Args{"name": fmt.Sprint("item ", i)}
 			})
-			r.table.Edit(func(rows map[core.Key]item) { clear(rows) }) // or the load is what costs
+			r.table.Edit(func(rows map[driver.Key]item) { clear(rows) }) // or the load is what costs
 			b.ReportAllocs()
 			i := 0
 			for b.Loop() { // there is room for one more, so each makes the one before go

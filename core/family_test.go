@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 )
 
@@ -77,7 +78,7 @@ func TestFamiliesAgainstModel(t *testing.T) {
 			kind kindOfFamily
 		}
 		var members []open
-		var unreported []core.Change
+		var unreported []driver.Change
 		check := func(label string) {
 			rows := r.table.Rows()
 			for _, o := range members {
@@ -96,7 +97,7 @@ func TestFamiliesAgainstModel(t *testing.T) {
 		write := func() {
 			if rapid.IntRange(0, 3).Draw(t, "delete") == 0 {
 				id := rapid.IntRange(1, 6).Draw(t, "id")
-				unreported = append(unreported, r.table.Remove(core.KeyOf(id)))
+				unreported = append(unreported, r.table.Remove(driver.KeyOf(id)))
 				return
 			}
 			unreported = append(unreported, r.table.Put(item{
@@ -132,7 +133,7 @@ func TestFamiliesAgainstModel(t *testing.T) {
 				unreported = nil
 				check("after a report")
 			case "whole":
-				r.report(t, core.Change{Table: r.table.Name()})
+				r.report(t, driver.Change{Table: r.table.Name()})
 				unreported = nil
 				check("after a whole report")
 			}
@@ -205,7 +206,7 @@ func TestMembersShareRows(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		row, _ := m.Snapshot().Get(core.KeyOf(1))
+		row, _ := m.Snapshot().Get(driver.KeyOf(1))
 		rows = append(rows, row)
 	}
 	shared := 0

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // feed turns the reports on one table into new versions of the table's
@@ -20,7 +22,7 @@ import (
 // everything taken goes back and is read again, with back-off.
 type feed struct {
 	eng   *engine
-	table Table
+	table driver.Table
 
 	// publishing is held while a binding of this feed moves to a new version:
 	// by the feed's goroutine, and by Touch.
@@ -32,11 +34,11 @@ type feed struct {
 
 	pools []*pool // in order of first use; the goroutine's own
 
-	mu        sync.Mutex         // guards what follows
-	members   map[*View]struct{} // bindings, loaded or not
-	declared  map[*View]struct{} // what keeps the feed: bindings that were declared, and families
-	leaving   []*View            // to be taken out of their pools
-	reloads   map[*View]reload   // to be read in full
+	mu        sync.Mutex              // guards what follows
+	members   map[*publisher]struct{} // bindings, loaded or not
+	declared  map[*publisher]struct{} // what keeps the feed: bindings that were declared, and families
+	leaving   []*publisher            // to be taken out of their pools
+	reloads   map[*publisher]reload   // to be read in full
 	retries   retries
 	pending   pending
 	announced map[*announcement]struct{}
@@ -54,15 +56,15 @@ type feed struct {
 	wholeRead time.Duration // how long the last read of the whole table took
 }
 
-func newFeed(eng *engine, table Table) *feed {
+func newFeed(eng *engine, table driver.Table) *feed {
 	return &feed{
 		eng:       eng,
 		table:     table,
 		wake:      make(chan struct{}, 1),
 		tried:     make(chan struct{}),
-		members:   make(map[*View]struct{}),
-		declared:  make(map[*View]struct{}),
-		reloads:   make(map[*View]reload),
+		members:   make(map[*publisher]struct{}),
+		declared:  make(map[*publisher]struct{}),
+		reloads:   make(map[*publisher]reload),
 		pending:   pending{maxKeys: eng.cfg.MaxBatchKeys},
 		announced: make(map[*announcement]struct{}),
 		progress:  make(chan struct{}),
@@ -85,7 +87,7 @@ func (f *feed) kick() {
 
 // report gathers keys (nil: the whole table) and returns the mark to wait for.
 // by is the source that reports, nil for the engine itself.
-func (f *feed) report(keys []Key, by *sourceRun) mark {
+func (f *feed) report(keys []driver.Key, by *sourceRun) mark {
 	f.mu.Lock()
 	f.stats.Reports++
 	f.stats.Keys += uint64(len(keys))
@@ -101,7 +103,7 @@ func (f *feed) report(keys []Key, by *sourceRun) mark {
 
 // reportRelated is report for keys of a table whose rows are shown in this
 // feed's rows.
-func (f *feed) reportRelated(table Table, keys []Key, by *sourceRun) mark {
+func (f *feed) reportRelated(table driver.Table, keys []driver.Key, by *sourceRun) mark {
 	f.mu.Lock()
 	f.stats.Reports++
 	f.stats.RelatedKeys += uint64(len(keys))
@@ -117,7 +119,7 @@ func (f *feed) reportRelated(table Table, keys []Key, by *sourceRun) mark {
 
 // announce notes what is about to be committed in the table: the feed's own, or
 // one whose rows are shown (related) in its rows.
-func (f *feed) announce(table Table, related bool, keys []Key, by *sourceRun) *announcement {
+func (f *feed) announce(table driver.Table, related bool, keys []driver.Key, by *sourceRun) *announcement {
 	a := &announcement{feed: f, by: by, table: table, related: related, keys: keys, ended: make(chan struct{})}
 	f.mu.Lock()
 	f.announced[a] = struct{}{}
@@ -136,7 +138,7 @@ func (f *feed) unannounce(a *announcement) {
 }
 
 // reload has one binding read in full.
-func (f *feed) reload(v *View, how reload) receipt {
+func (f *feed) reload(v *publisher, how reload) receipt {
 	f.mu.Lock()
 	if _, ok := f.members[v]; ok {
 		f.reloads[v] = f.reloads[v].and(f.retries.cancel(v)).and(how)
@@ -324,4 +326,4 @@ func (f *feed) publish(m move) {
 	f.poolOf(v).moved(from, m.t, m.how.forget)
 }
 
-func (f *feed) observe(v *View, e *Event) { f.eng.observe(v, e) }
+func (f *feed) observe(v *publisher, e *Event) { f.eng.observe(v, e) }

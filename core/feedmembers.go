@@ -8,14 +8,14 @@ import (
 
 // declare makes the feed exist for a declaration: a binding, or a family of
 // which there are no members yet.
-func (f *feed) declare(v *View) {
+func (f *feed) declare(v *publisher) {
 	f.mu.Lock()
 	f.declared[v] = struct{}{}
 	f.mu.Unlock()
 }
 
 // retract undoes declare. It reports whether nothing keeps the feed any more.
-func (f *feed) retract(v *View) (idle bool) {
+func (f *feed) retract(v *publisher) (idle bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.declared, v)
@@ -23,10 +23,10 @@ func (f *feed) retract(v *View) (idle bool) {
 }
 
 // first returns the first declaration, or nil.
-func (f *feed) first() *View {
+func (f *feed) first() *publisher {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var first *View
+	var first *publisher
 	for v := range f.declared {
 		if first == nil || v.seq < first.seq {
 			first = v
@@ -36,7 +36,7 @@ func (f *feed) first() *View {
 }
 
 // addView makes the feed keep the binding. It is loaded by a reload.
-func (f *feed) addView(v *View) {
+func (f *feed) addView(v *publisher) {
 	v.feed.Store(f)
 	f.mu.Lock()
 	f.members[v] = struct{}{}
@@ -44,7 +44,7 @@ func (f *feed) addView(v *View) {
 }
 
 // removeView makes the feed forget the binding.
-func (f *feed) removeView(v *View) {
+func (f *feed) removeView(v *publisher) {
 	f.mu.Lock()
 	if _, ok := f.members[v]; ok {
 		delete(f.members, v)
@@ -58,7 +58,7 @@ func (f *feed) removeView(v *View) {
 }
 
 // poolOf returns the pool of the binding's loader.
-func (f *feed) poolOf(v *View) *pool {
+func (f *feed) poolOf(v *publisher) *pool {
 	id := v.read.identity()
 	for _, p := range f.pools {
 		if p.read.identity() == id {
@@ -71,7 +71,7 @@ func (f *feed) poolOf(v *View) *pool {
 }
 
 // forget takes a binding that was removed out of its pool.
-func (f *feed) forget(v *View) {
+func (f *feed) forget(v *publisher) {
 	f.poolOf(v).leave(v)
 	f.pools = slices.DeleteFunc(f.pools, func(p *pool) bool { return len(p.known)+len(p.others) == 0 })
 }

@@ -3,11 +3,13 @@ package core
 import (
 	"log/slog"
 	"time"
+
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // FeedStats counts what a feed has done. All counters only grow.
 type FeedStats struct {
-	Table Table
+	Table driver.Table
 	// Reports counts calls that concerned the table, Keys the keys in them.
 	Reports, Keys uint64
 	// Reads counts batches read, WholeReads those that read the whole table,
@@ -71,7 +73,7 @@ func (f *feed) noteApart(err error) {
 }
 
 // stateOf returns the state of one of the feed's bindings.
-func (f *feed) stateOf(v *View) (State, time.Time, error) {
+func (f *feed) stateOf(v *publisher) (State, time.Time, error) {
 	watched, since, lost := f.eng.watched(f.table)
 	f.mu.Lock()
 	defer f.mu.Unlock()

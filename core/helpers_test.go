@@ -12,6 +12,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // item is the row of most tests here.
@@ -64,7 +65,7 @@ func (r *rig) stop(t fatalTester) {
 	}
 }
 
-func (r *rig) report(t fatalTester, changes ...core.Change) {
+func (r *rig) report(t fatalTester, changes ...driver.Change) {
 	t.Helper()
 	if err := r.source.Report(r.ctx, changes...); err != nil {
 		t.Fatalf("waiting for a report: %v", err)
@@ -79,11 +80,11 @@ func ids(b *core.Binding[item]) []int {
 	return out
 }
 
-func key(id int) core.Key { return core.KeyOf(id) }
+func key(id int) driver.Key { return driver.KeyOf(id) }
 
 // client applies events as a client of a stream does.
 type client struct {
-	rows    map[core.Key]string
+	rows    map[driver.Key]string
 	version string
 }
 
@@ -91,7 +92,7 @@ func (c *client) apply(t fatalTester, e *core.Event) {
 	t.Helper()
 	switch e.Kind {
 	case core.Synced:
-		c.rows = map[core.Key]string{}
+		c.rows = map[driver.Key]string{}
 		for r := range e.Snapshot.Rows() {
 			c.rows[r.Key()] = string(r.JSON())
 		}
@@ -165,7 +166,7 @@ func wantErr(t *testing.T, err error, parts ...string) {
 	}
 }
 
-func sortedRows(rows map[core.Key]item, keep func(item) bool, less func(a, b item) int, limit int) []item {
+func sortedRows(rows map[driver.Key]item, keep func(item) bool, less func(a, b item) int, limit int) []item {
 	var out []item
 	for _, r := range rows {
 		if keep(r) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 func TestOrderOfLife(t *testing.T) {
@@ -77,7 +78,7 @@ type stubborn struct {
 	let chan struct{}
 }
 
-func (s *stubborn) Watch(ctx context.Context, sink core.Sink) error {
+func (s *stubborn) Watch(ctx context.Context, sink driver.Sink) error {
 	sink.Watching()
 	<-s.let
 	return nil

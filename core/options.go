@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 )
 
@@ -20,7 +21,7 @@ type spec struct {
 	filter      filter.Expr
 	where       any
 	whereText   string
-	order       []Order
+	order       []driver.Order
 	limit       int
 	margin      *int // nil: the default
 	logEvents   int
@@ -32,7 +33,7 @@ type spec struct {
 	serializer  *serializer
 	columns     []string // nil: all
 	placeOfBind string
-	depends     []Table
+	depends     []driver.Table
 	minInterval time.Duration
 	family      bool // has parameters
 	idleAfter   time.Duration
@@ -85,15 +86,15 @@ func OrderBy(columns ...string) Option {
 	return func(s *spec) {
 		for _, c := range columns {
 			name, desc := strings.CutPrefix(c, "-")
-			s.order = append(s.order, Order{Column: name, Desc: desc})
+			s.order = append(s.order, driver.Order{Column: name, Desc: desc})
 		}
 	}
 }
 
 // OrderByColumns orders the rows as [OrderBy] does, with a say in where NULLs go
 // and in how text is ordered: by its bytes, or by a collation of the
-// database's, at the cost that [Order.Collation] tells.
-func OrderByColumns(order ...Order) Option {
+// database's, at the cost that [driver.Order.Collation] tells.
+func OrderByColumns(order ...driver.Order) Option {
 	return func(s *spec) { s.order = append(s.order, order...) }
 }
 
@@ -188,7 +189,7 @@ func Columns(columns ...string) Option {
 // Writable lets clients write to the binding through transports that can, such
 // as rest. A write reaches only rows that the binding holds, and is rolled back
 // when it would put a row outside; see [RowsMayLeave]. The loader must be a
-// [Writer].
+// [driver.Writer].
 func Writable() Option { return func(s *spec) { s.writable = true } }
 
 // RowsMayLeave lets a write put a row outside of a writable binding.

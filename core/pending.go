@@ -3,6 +3,8 @@ package core
 import (
 	"maps"
 	"slices"
+
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // pending gathers what sources have reported of one table and no read has
@@ -12,16 +14,16 @@ import (
 // to it. It has no lock of its own.
 type pending struct {
 	maxKeys int
-	keys    map[Key]*sourceRun
+	keys    map[driver.Key]*sourceRun
 	whole   bool
 	wholeBy *sourceRun
-	related map[Table]*pending // of tables whose rows are shown; these have none
+	related map[driver.Table]*pending // of tables whose rows are shown; these have none
 }
 
 // add gathers keys; nil means the whole table. by is the source, nil for the
 // engine itself. It reports whether that made the gathered keys overflow into a
 // whole table.
-func (p *pending) add(keys []Key, by *sourceRun) (overflowed bool) {
+func (p *pending) add(keys []driver.Key, by *sourceRun) (overflowed bool) {
 	switch {
 	case p.whole && keys == nil:
 	case keys == nil:
@@ -30,7 +32,7 @@ func (p *pending) add(keys []Key, by *sourceRun) (overflowed bool) {
 		// The keys would only tell who is to be credited.
 	default:
 		if p.keys == nil {
-			p.keys = make(map[Key]*sourceRun, len(keys))
+			p.keys = make(map[driver.Key]*sourceRun, len(keys))
 		}
 		for _, k := range keys {
 			if _, ok := p.keys[k]; !ok {
@@ -53,16 +55,16 @@ func (p *pending) setWhole(by *sourceRun) {
 }
 
 // addRelated gathers keys of a table whose rows are shown, as add does.
-func (p *pending) addRelated(table Table, keys []Key, by *sourceRun) (overflowed bool) {
+func (p *pending) addRelated(table driver.Table, keys []driver.Key, by *sourceRun) (overflowed bool) {
 	return p.relatedTo(table).add(keys, by)
 }
 
-func (p *pending) relatedTo(table Table) *pending {
+func (p *pending) relatedTo(table driver.Table) *pending {
 	r := p.related[table]
 	if r == nil {
 		r = &pending{maxKeys: p.maxKeys}
 		if p.related == nil {
-			p.related = make(map[Table]*pending)
+			p.related = make(map[driver.Table]*pending)
 		}
 		p.related[table] = r
 	}
@@ -94,7 +96,7 @@ func (p *pending) merge(o pending) {
 		p.setWhole(o.wholeBy)
 	}
 	for k, by := range o.keys {
-		p.add([]Key{k}, by)
+		p.add([]driver.Key{k}, by)
 	}
 	for table, r := range o.related {
 		p.relatedTo(table).merge(*r)
@@ -102,11 +104,11 @@ func (p *pending) merge(o pending) {
 }
 
 // sorted returns the keys in order, so that events do not depend on chance.
-func (p *pending) sorted() []Key { return slices.Sorted(maps.Keys(p.keys)) }
+func (p *pending) sorted() []driver.Key { return slices.Sorted(maps.Keys(p.keys)) }
 
 // credited returns the source that was the first to report the key, nil when it
 // was the engine, or is not known.
-func (p *pending) credited(k Key) *sourceRun {
+func (p *pending) credited(k driver.Key) *sourceRun {
 	if by, ok := p.keys[k]; ok {
 		return by
 	}

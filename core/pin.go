@@ -3,6 +3,8 @@ package core
 import (
 	"context"
 	"iter"
+
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 type pinKey struct{ v *View }
@@ -63,8 +65,8 @@ func (r Reading[T]) All() iter.Seq[T] {
 }
 
 // Keys iterates over the rows' keys in the binding's order.
-func (r Reading[T]) Keys() iter.Seq[Key] {
-	return func(yield func(Key) bool) {
+func (r Reading[T]) Keys() iter.Seq[driver.Key] {
+	return func(yield func(driver.Key) bool) {
 		if r.s != nil {
 			r.s.ordered.Scan(func(_ string, e *entry) bool { return yield(e.key) })
 		}
@@ -72,7 +74,7 @@ func (r Reading[T]) Keys() iter.Seq[Key] {
 }
 
 // Get returns the row with the key.
-func (r Reading[T]) Get(key Key) (row T, ok bool) {
+func (r Reading[T]) Get(key driver.Key) (row T, ok bool) {
 	if r.s == nil {
 		return row, false
 	}

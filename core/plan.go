@@ -3,6 +3,7 @@ package core
 import (
 	"slices"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 )
 
@@ -10,13 +11,13 @@ import (
 // rows are for.
 type plannedRead struct {
 	pool  *pool
-	query Query
+	query driver.Query
 	plain bool // by Load: keys or everything, no conditions
 
-	full  []*View // for these the rows are all there are
-	keyed bool    // the rows of the batch's keys are for whom they concern
-	asked *View   // for this one, the rows are those of the batch's keys that it holds
-	keys  []Key   // the batch's keys, where there is somebody whom they are for
+	full  []*publisher // for these the rows are all there are
+	keyed bool         // the rows of the batch's keys are for whom they concern
+	asked *publisher   // for this one, the rows are those of the batch's keys that it holds
+	keys  []driver.Key // the batch's keys, where there is somebody whom they are for
 }
 
 // plan is how a batch is read.
@@ -28,10 +29,10 @@ type plan struct{ reads []plannedRead }
 // the rows of the batch's keys.
 func (f *feed) plan(w work) plan {
 	var p plan
-	full := make(map[*pool]map[*View]struct{})
-	add := func(pl *pool, v *View) {
+	full := make(map[*pool]map[*publisher]struct{})
+	add := func(pl *pool, v *publisher) {
 		if full[pl] == nil {
-			full[pl] = make(map[*View]struct{})
+			full[pl] = make(map[*publisher]struct{})
 		}
 		full[pl][v] = struct{}{}
 	}
@@ -56,12 +57,12 @@ func (f *feed) plan(w work) plan {
 }
 
 // planFull reads bindings in full, and nothing else.
-func (f *feed) planFull(views []*View) plan {
-	full := make(map[*pool]map[*View]struct{})
+func (f *feed) planFull(views []*publisher) plan {
+	full := make(map[*pool]map[*publisher]struct{})
 	for _, v := range views {
 		pl := f.poolOf(v)
 		if full[pl] == nil {
-			full[pl] = make(map[*View]struct{})
+			full[pl] = make(map[*publisher]struct{})
 		}
 		full[pl][v] = struct{}{}
 	}
@@ -74,9 +75,9 @@ func (f *feed) planFull(views []*View) plan {
 
 // readPool plans the reads of one pool. full are the bindings to be read in
 // full, keys those of the batch.
-func (p *plan) readPool(pl *pool, full map[*View]struct{}, keys []Key) {
-	byFilter := make([]*View, 0, len(full))
-	var windows, alone []*View
+func (p *plan) readPool(pl *pool, full map[*publisher]struct{}, keys []driver.Key) {
+	byFilter := make([]*publisher, 0, len(full))
+	var windows, alone []*publisher
 	for _, v := range inOrder(full) {
 		switch sh := v.shape.Load(); {
 		case v.sharesReads():
@@ -94,11 +95,11 @@ func (p *plan) readPool(pl *pool, full map[*View]struct{}, keys []Key) {
 		windows = nil
 	}
 	for _, v := range append(windows, alone...) {
-		q := Query{Filter: v.filter, Where: v.spec.where, Limit: v.reach()}
+		q := driver.Query{Filter: v.filter, Where: v.spec.where, Limit: v.reach()}
 		if sh := v.shape.Load(); q.Limit > 0 || sh.collated {
 			q.Order = sh.orderBy
 		}
-		p.reads = append(p.reads, plannedRead{pool: pl, query: q, full: []*View{v}})
+		p.reads = append(p.reads, plannedRead{pool: pl, query: q, full: []*publisher{v}})
 	}
 	keyed := len(keys) > 0 && len(pl.known) > 0
 	for _, r := range fullReads(pl, byFilter) {
@@ -108,14 +109,14 @@ func (p *plan) readPool(pl *pool, full map[*View]struct{}, keys []Key) {
 		p.reads = append(p.reads, r)
 	}
 	if keyed {
-		p.reads = append(p.reads, plannedRead{pool: pl, query: Query{Keys: keys}, plain: true, keyed: true, keys: keys})
+		p.reads = append(p.reads, plannedRead{pool: pl, query: driver.Query{Keys: keys}, plain: true, keyed: true, keys: keys})
 	}
 	if len(keys) == 0 {
 		return
 	}
 	for _, v := range inOrder(pl.others) {
 		if _, ok := full[v]; !ok {
-			q := Query{Filter: v.filter, Where: v.spec.where, Keys: keys}
+			q := driver.Query{Filter: v.filter, Where: v.spec.where, Keys: keys}
 			p.reads = append(p.reads, plannedRead{pool: pl, query: q, asked: v, keys: keys})
 		}
 	}
@@ -132,14 +133,14 @@ const (
 
 // readsAll reports whether the bindings, to be read in full, are given all rows
 // of the table.
-func readsAll(pl *pool, views []*View) bool {
+func readsAll(pl *pool, views []*publisher) bool {
 	return !pl.read.canQuery() || len(views) > maxSharedFilters*maxFilteredFullReads ||
-		slices.ContainsFunc(views, func(v *View) bool { return v.filter == nil })
+		slices.ContainsFunc(views, func(v *publisher) bool { return v.filter == nil })
 }
 
 // fullReads reads all rows of several bindings whose filters the database
 // evaluates, or else all rows of the table.
-func fullReads(pl *pool, views []*View) []plannedRead {
+func fullReads(pl *pool, views []*publisher) []plannedRead {
 	if len(views) == 0 {
 		return nil
 	}
@@ -154,7 +155,7 @@ func fullReads(pl *pool, views []*View) []plannedRead {
 		for i, v := range some {
 			filters[i] = v.filter
 		}
-		reads = append(reads, plannedRead{pool: pl, query: Query{Filter: filter.Or(filters...)}, full: some})
+		reads = append(reads, plannedRead{pool: pl, query: driver.Query{Filter: filter.Or(filters...)}, full: some})
 	}
 	return reads
 }

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/index"
 	"github.com/binderyhq/bindery/core/value"
 )
@@ -22,12 +23,12 @@ type pool struct {
 
 	// known are the bindings whose membership is decided in memory, row by
 	// row; others those that are read anew with every batch.
-	known, others map[*View]struct{}
+	known, others map[*publisher]struct{}
 
 	shown *shown // of known and others; nil when rows show no others
 
-	index *index.Index[*View] // of known; nil while there are few
-	held  map[Key]*heldRow    // by bindings of known; nil while there are few
+	index *index.Index[*publisher] // of known; nil while there are few
+	held  map[driver.Key]*heldRow  // by bindings of known; nil while there are few
 }
 
 // A pool of at most fewViews bindings looks at all of them; one that had more
@@ -42,11 +43,11 @@ type heldRow struct {
 }
 
 func newPool(r reader) *pool {
-	return &pool{read: r, known: make(map[*View]struct{}), others: make(map[*View]struct{}), shown: newShown(r)}
+	return &pool{read: r, known: make(map[*publisher]struct{}), others: make(map[*publisher]struct{}), shown: newShown(r)}
 }
 
 // enter takes up a binding that has just loaded.
-func (p *pool) enter(v *View) {
+func (p *pool) enter(v *publisher) {
 	if p.shown != nil {
 		v.eachHeld(p.shown.hold)
 	}
@@ -59,7 +60,7 @@ func (p *pool) enter(v *View) {
 	case p.held != nil:
 		p.track(v)
 	case len(p.known) > fewViews:
-		p.index, p.held = index.New[*View](), make(map[Key]*heldRow)
+		p.index, p.held = index.New[*publisher](), make(map[driver.Key]*heldRow)
 		for v := range p.known {
 			p.track(v)
 		}
@@ -67,13 +68,13 @@ func (p *pool) enter(v *View) {
 }
 
 // track enters a binding and the rows that it holds.
-func (p *pool) track(v *View) {
+func (p *pool) track(v *publisher) {
 	p.index.Add(v, v.filter, v.shape.Load().columnOf)
 	v.eachHeld(func(e *entry) { p.hold(v, e) })
 }
 
 // leave forgets a binding.
-func (p *pool) leave(v *View) {
+func (p *pool) leave(v *publisher) {
 	if p.shown != nil && p.has(v) {
 		v.eachHeld(p.shown.release)
 	}
@@ -94,7 +95,7 @@ func (p *pool) leave(v *View) {
 }
 
 // hold notes that the binding holds the row.
-func (p *pool) hold(v *View, e *entry) {
+func (p *pool) hold(v *publisher, e *entry) {
 	h := p.held[e.key]
 	if h == nil {
 		h = &heldRow{}
@@ -108,7 +109,7 @@ func (p *pool) hold(v *View, e *entry) {
 }
 
 // release notes that the binding does not hold the row any more.
-func (p *pool) release(v *View, key Key) {
+func (p *pool) release(v *publisher, key driver.Key) {
 	if h := p.held[key]; h != nil && h.holders.remove(v) {
 		delete(p.held, key)
 	}
@@ -125,7 +126,7 @@ func (p *pool) share(c *candidate) {
 // concerned calls visit for each binding that the key's row may concern, some
 // of them perhaps twice: those whose filter the row (nil: there is none) may
 // meet, and those that hold the row of that key.
-func (p *pool) concerned(key Key, row any, visit func(*View)) {
+func (p *pool) concerned(key driver.Key, row any, visit func(*publisher)) {
 	if p.held == nil {
 		for v := range p.known {
 			visit(v)
@@ -141,7 +142,7 @@ func (p *pool) concerned(key Key, row any, visit func(*View)) {
 }
 
 // has reports whether the binding was taken up.
-func (p *pool) has(v *View) bool {
+func (p *pool) has(v *publisher) bool {
 	if _, ok := p.known[v]; ok {
 		return true
 	}
@@ -184,23 +185,23 @@ func (p *pool) moved(from *Snapshot, t *transition, forgot bool) {
 }
 
 // bySeq orders bindings as they came.
-func bySeq(a, b *View) int { return cmp.Compare(a.seq, b.seq) }
+func bySeq(a, b *publisher) int { return cmp.Compare(a.seq, b.seq) }
 
 // inOrder returns the bindings of a set as they came.
-func inOrder(views map[*View]struct{}) []*View {
+func inOrder(views map[*publisher]struct{}) []*publisher {
 	return slices.SortedFunc(maps.Keys(views), bySeq)
 }
 
 // holders is a set of bindings, small as long as they are few.
 type holders struct {
-	few  []*View
-	many map[*View]struct{}
+	few  []*publisher
+	many map[*publisher]struct{}
 }
 
 // maxFewHolders is the number beyond which holders are hashed.
 const maxFewHolders = 8
 
-func (h *holders) add(v *View) {
+func (h *holders) add(v *publisher) {
 	if h.many != nil {
 		h.many[v] = struct{}{}
 		return
@@ -209,7 +210,7 @@ func (h *holders) add(v *View) {
 		return
 	}
 	if h.few = append(h.few, v); len(h.few) > maxFewHolders {
-		h.many = make(map[*View]struct{}, 2*maxFewHolders)
+		h.many = make(map[*publisher]struct{}, 2*maxFewHolders)
 		for _, v := range h.few {
 			h.many[v] = struct{}{}
 		}
@@ -217,7 +218,7 @@ func (h *holders) add(v *View) {
 	}
 }
 
-func (h *holders) remove(v *View) (empty bool) {
+func (h *holders) remove(v *publisher) (empty bool) {
 	if h.many != nil {
 		delete(h.many, v)
 		return len(h.many) == 0
@@ -230,7 +231,7 @@ func (h *holders) remove(v *View) (empty bool) {
 	return len(h.few) == 0
 }
 
-func (h *holders) each(visit func(*View)) {
+func (h *holders) each(visit func(*publisher)) {
 	for _, v := range h.few {
 		visit(v)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 )
 
@@ -89,9 +90,9 @@ func TestEngineAgainstModel(t *testing.T) {
 				f.apply(t, e)
 			}
 		}
-		var open []core.Announcement
+		var open []driver.Announcement
 
-		write := func(t *rapid.T) core.Change {
+		write := func(t *rapid.T) driver.Change {
 			if rapid.IntRange(0, 3).Draw(t, "delete") == 0 {
 				return r.table.Remove(key(rapid.IntRange(1, 8).Draw(t, "id")))
 			}
@@ -115,7 +116,7 @@ func TestEngineAgainstModel(t *testing.T) {
 			"write announced": func(t *rapid.T) {
 				// The keys are announced before they are known to be written.
 				id := rapid.IntRange(1, 8).Draw(t, "id")
-				a := r.source.Sink().Announce(core.Change{Table: r.table.Name(), Keys: []core.Key{key(id)}})
+				a := r.source.Sink().Announce(driver.Change{Table: r.table.Name(), Keys: []driver.Key{key(id)}})
 				if rapid.Bool().Draw(t, "written") {
 					it := drawItem("announced")
 					it.ID = id
@@ -132,7 +133,7 @@ func TestEngineAgainstModel(t *testing.T) {
 				}
 			},
 			"false alarm": func(t *rapid.T) {
-				r.source.Sink().Report(core.Change{Table: r.table.Name(), Keys: []core.Key{key(rapid.IntRange(1, 9).Draw(t, "id"))}})
+				r.source.Sink().Report(driver.Change{Table: r.table.Name(), Keys: []driver.Key{key(rapid.IntRange(1, 9).Draw(t, "id"))}})
 			},
 			"touch":  func(t *rapid.T) { _ = decls[rapid.IntRange(0, 2).Draw(t, "binding")].b.Touch() },
 			"resync": func(t *rapid.T) { _ = decls[rapid.IntRange(0, 2).Draw(t, "binding")].b.Resync(r.ctx) },
@@ -212,20 +213,20 @@ func TestEveryVersionIsAState(t *testing.T) {
 						if from == to || ctx.Err() != nil {
 							continue
 						}
-						c := core.Change{Table: r.table.Name()}
-						keys := []core.Key{key(from), key(to)}
+						c := driver.Change{Table: r.table.Name()}
+						keys := []driver.Key{key(from), key(to)}
 						if known {
 							c.Keys = keys
 						}
 						a := r.source.Sink().Announce(c)
 						runtime.Gosched()
-						r.table.Edit(func(rows map[core.Key]item) {
+						r.table.Edit(func(rows map[driver.Key]item) {
 							f, t := rows[key(from)], rows[key(to)]
 							f.Price, t.Price = f.Price-1, t.Price+1
 							rows[key(from)], rows[key(to)] = f, t
 						})
 						runtime.Gosched()
-						shown := a.Confirm(core.Change{Table: r.table.Name(), Keys: keys})
+						shown := a.Confirm(driver.Change{Table: r.table.Name(), Keys: keys})
 						if n%3 == 0 {
 							_ = shown.Wait(ctx)
 						}
@@ -272,14 +273,14 @@ type follower struct {
 	table *coretest.Table[item]
 	coretest.Source
 	mu  sync.Mutex
-	log []core.Change // committed and not yet reported
+	log []driver.Change // committed and not yet reported
 }
 
-func (f *follower) commit(change func(map[core.Key]item), keys ...core.Key) {
+func (f *follower) commit(change func(map[driver.Key]item), keys ...driver.Key) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.table.Edit(change)
-	f.log = append(f.log, core.Change{Table: f.table.Name(), Keys: keys})
+	f.log = append(f.log, driver.Change{Table: f.table.Name(), Keys: keys})
 }
 
 // report reports the oldest n commits, in two reports each: the keys of one
@@ -289,7 +290,7 @@ func (f *follower) report(n int) {
 	defer f.mu.Unlock()
 	for _, c := range f.log[:min(n, len(f.log))] {
 		for _, k := range c.Keys {
-			f.Sink().Report(core.Change{Table: c.Table, Keys: []core.Key{k}})
+			f.Sink().Report(driver.Change{Table: c.Table, Keys: []driver.Key{k}})
 		}
 	}
 	f.log = f.log[min(n, len(f.log)):]
@@ -331,7 +332,7 @@ func TestCatchingUp(t *testing.T) {
 		if from == to {
 			continue
 		}
-		src.commit(func(rows map[core.Key]item) {
+		src.commit(func(rows map[driver.Key]item) {
 			f, t := rows[from], rows[to]
 			f.Price, t.Price = f.Price-1, t.Price+1
 			rows[from], rows[to] = f, t

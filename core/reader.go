@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"runtime/debug"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -14,15 +15,15 @@ import (
 // out. Rows are *T. Two readers of one loader are told apart by their loader.
 type reader interface {
 	identity() any
-	schema() (Schema, error)
+	schema() (driver.Schema, error)
 	canQuery() bool
-	load(ctx context.Context, keys []Key) ([]any, error)
-	query(ctx context.Context, q Query) ([]any, error)
+	load(ctx context.Context, keys []driver.Key) ([]any, error)
+	query(ctx context.Context, q driver.Query) ([]any, error)
 	value(row any, column int) value.Value
 	// encode makes a row's JSON, by the model's own JSON tags.
 	encode(row any) ([]byte, error)
 	prepare(ctx context.Context) error
-	snapshotter() Snapshotter
+	snapshotter() driver.Snapshotter
 	writer() writer     // nil when the loader does not write
 	relating() relating // nil when rows show no others
 	// typeName names T, for version tokens and errors.
@@ -31,7 +32,7 @@ type reader interface {
 	rowType() reflect.Type
 }
 
-type typedReader[T any] struct{ Loader[T] }
+type typedReader[T any] struct{ driver.Loader[T] }
 
 func (r *typedReader[T]) identity() any { return r.Loader }
 
@@ -39,20 +40,20 @@ func (r *typedReader[T]) typeName() string { return fmt.Sprintf("%T", *new(T)) }
 
 func (r *typedReader[T]) rowType() reflect.Type { return reflect.TypeFor[T]() }
 
-func (r *typedReader[T]) schema() (Schema, error) { return r.Loader.Schema() }
+func (r *typedReader[T]) schema() (driver.Schema, error) { return r.Loader.Schema() }
 
 func (r *typedReader[T]) canQuery() bool {
-	_, ok := r.Loader.(Querier[T])
+	_, ok := r.Loader.(driver.Querier[T])
 	return ok
 }
 
-func (r *typedReader[T]) load(ctx context.Context, keys []Key) ([]any, error) {
+func (r *typedReader[T]) load(ctx context.Context, keys []driver.Key) ([]any, error) {
 	return guard("Load", func() ([]any, error) { return untyped(r.Loader.Load(ctx, keys)) })
 }
 
-func (r *typedReader[T]) query(ctx context.Context, q Query) ([]any, error) {
+func (r *typedReader[T]) query(ctx context.Context, q driver.Query) ([]any, error) {
 	return guard("Query", func() ([]any, error) {
-		querier, ok := r.Loader.(Querier[T])
+		querier, ok := r.Loader.(driver.Querier[T])
 		if !ok {
 			return nil, errors.New("the loader does not evaluate queries")
 		}
@@ -67,7 +68,7 @@ func (r *typedReader[T]) value(row any, column int) value.Value {
 func (r *typedReader[T]) encode(row any) ([]byte, error) { return encodeJSON(row) }
 
 func (r *typedReader[T]) prepare(ctx context.Context) error {
-	p, ok := r.Loader.(Preparer)
+	p, ok := r.Loader.(driver.Preparer)
 	if !ok {
 		return nil
 	}
@@ -75,20 +76,20 @@ func (r *typedReader[T]) prepare(ctx context.Context) error {
 	return err
 }
 
-func (r *typedReader[T]) snapshotter() Snapshotter {
-	s, _ := r.Loader.(Snapshotter)
+func (r *typedReader[T]) snapshotter() driver.Snapshotter {
+	s, _ := r.Loader.(driver.Snapshotter)
 	return s
 }
 
 func (r *typedReader[T]) relating() relating {
-	if rel, ok := r.Loader.(Relating[T]); ok {
+	if rel, ok := r.Loader.(driver.Relating[T]); ok {
 		return typedRelating[T]{rel}
 	}
 	return nil
 }
 
 func (r *typedReader[T]) writer() writer {
-	if w, ok := r.Loader.(Writer[T]); ok {
+	if w, ok := r.Loader.(driver.Writer[T]); ok {
 		return typedWriter[T]{w}
 	}
 	return nil
@@ -97,30 +98,35 @@ func (r *typedReader[T]) writer() writer {
 // writer is a Writer without its type. Rows are *T.
 type writer interface {
 	transact(ctx context.Context, fn func(context.Context) error) error
-	lock(ctx context.Context, key Key) error
-	insert(ctx context.Context, row any, columns []string) (Key, error)
-	update(ctx context.Context, key Key, row any, columns, defaults []string) error
-	delete(ctx context.Context, key Key) error
+	lock(ctx context.Context, key driver.Key) error
+	insert(ctx context.Context, row any, columns []string) (driver.Key, error)
+	update(ctx context.Context, key driver.Key, row any, columns, defaults []string) error
+	delete(ctx context.Context, key driver.Key) error
 	newRow() any
 	cloneRow(row any) any
 }
 
-type typedWriter[T any] struct{ w Writer[T] }
+type typedWriter[T any] struct{ w driver.Writer[T] }
 
 func (t typedWriter[T]) transact(ctx context.Context, fn func(context.Context) error) error {
 	return t.w.Transact(ctx, fn)
 }
-func (t typedWriter[T]) lock(ctx context.Context, key Key) error { return t.w.Lock(ctx, key) }
-func (t typedWriter[T]) insert(ctx context.Context, row any, columns []string) (Key, error) {
+
+func (t typedWriter[T]) lock(ctx context.Context, key driver.Key) error { return t.w.Lock(ctx, key) }
+
+func (t typedWriter[T]) insert(ctx context.Context, row any, columns []string) (driver.Key, error) {
 	return t.w.Insert(ctx, row.(*T), columns)
 }
 
-func (t typedWriter[T]) update(ctx context.Context, key Key, row any, columns, defaults []string) error {
+func (t typedWriter[T]) update(ctx context.Context, key driver.Key, row any, columns, defaults []string) error {
 	return t.w.Update(ctx, key, row.(*T), columns, defaults)
 }
-func (t typedWriter[T]) delete(ctx context.Context, key Key) error { return t.w.Delete(ctx, key) }
-func (t typedWriter[T]) newRow() any                               { return new(T) }
-func (t typedWriter[T]) cloneRow(row any) any                      { c := *row.(*T); return &c }
+
+func (t typedWriter[T]) delete(ctx context.Context, key driver.Key) error {
+	return t.w.Delete(ctx, key)
+}
+func (t typedWriter[T]) newRow() any          { return new(T) }
+func (t typedWriter[T]) cloneRow(row any) any { c := *row.(*T); return &c }
 
 func untyped[T any](rows []*T, err error) ([]any, error) {
 	if err != nil {

@@ -11,7 +11,7 @@ type mark struct {
 	seq  uint64
 }
 
-// Wait implements [Receipt].
+// Wait implements [driver.Receipt].
 func (r receipt) Wait(ctx context.Context) error {
 	for _, m := range r {
 		if err := m.feed.wait(ctx, m.seq); err != nil {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // Registry is what an application assembles at startup: bindings, sources,
@@ -21,10 +23,10 @@ type Registry struct {
 
 	mu         sync.Mutex // guards what follows
 	phase      phase
-	views      []*View // in order of registration
-	byName     map[string]*View
+	views      []*publisher // in order of registration
+	byName     map[string]*publisher
 	transports []placed[Transport]
-	sources    []placed[Source]
+	sources    []placed[driver.Source]
 	plugins    []placed[Plugin]
 	problems   []error    // of nil registrations
 	authorizer Authorizer // fixed at Start; nil: everything is allowed
@@ -54,12 +56,12 @@ type placed[T any] struct {
 }
 
 // Bindable is a [Binding] or a [Family] of any type.
-type Bindable interface{ view() *View }
+type Bindable interface{ view() *publisher }
 
-func (v *View) view() *View { return v }
+func (v *View) view() *publisher { return v.owner }
 
 func newRegistry(cfg Config) *Registry {
-	r := &Registry{eng: newEngine(cfg.WithDefaults()), byName: make(map[string]*View), stopped: make(chan struct{})}
+	r := &Registry{eng: newEngine(cfg.WithDefaults()), byName: make(map[string]*publisher), stopped: make(chan struct{})}
 	r.stopping, r.stop = context.WithCancel(context.Background())
 	if err := cfg.Validate(); err != nil {
 		r.problems = append(r.problems, err)
@@ -91,7 +93,7 @@ func (r *Registry) Add(bindings ...Bindable) error {
 		}
 		return nil
 	}
-	var views []*View
+	var views []*publisher
 	var errs []error
 	for _, b := range bindings {
 		if b == nil || b.view() == nil {
@@ -137,7 +139,7 @@ func (r *Registry) Remove(ctx context.Context, name string) error {
 		return err
 	}
 	delete(r.byName, name)
-	r.views = slices.DeleteFunc(slices.Clone(r.views), func(o *View) bool { return o == v })
+	r.views = slices.DeleteFunc(slices.Clone(r.views), func(o *publisher) bool { return o == v })
 	r.mu.Unlock()
 	v.family.end(fmt.Errorf("core: binding %q: %w", name, ErrRemoved))
 	return r.eng.detach(ctx, v)
@@ -145,7 +147,7 @@ func (r *Registry) Remove(ctx context.Context, name string) error {
 
 // Watch registers sources of change. It returns nil before Start, and
 // [ErrStarted] or [ErrClosed] afterwards.
-func (r *Registry) Watch(sources ...Source) error {
+func (r *Registry) Watch(sources ...driver.Source) error {
 	return register(r, &r.sources, "source", sources)
 }
 
@@ -188,10 +190,10 @@ func (r *Registry) Lookup(name string) (*View, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	v, ok := r.byName[name]
-	if ok && v.spec.family {
+	if !ok || v.spec.family {
 		return nil, false
 	}
-	return v, ok
+	return v.View, true
 }
 
 // Bindings returns all bindings, in order of registration: in the place of a
@@ -201,14 +203,18 @@ func (r *Registry) Bindings() []*View {
 	r.mu.Lock()
 	declared := slices.Clone(r.views)
 	r.mu.Unlock()
-	views := make([]*View, 0, len(declared))
+	views := make([]*publisher, 0, len(declared))
 	for _, v := range declared {
 		if !v.spec.family {
 			views = append(views, v)
 		}
 		views = append(views, v.family.alive()...)
 	}
-	return views
+	out := make([]*View, len(views))
+	for i, v := range views {
+		out[i] = v.View
+	}
+	return out
 }
 
 // Families returns what is known about the families, and about the members that
@@ -304,11 +310,11 @@ func (r *Registry) Clear(ctx context.Context) error { return r.reloadAll(ctx, tr
 func (r *Registry) reloadAll(ctx context.Context, forget bool) error {
 	var marks receipt
 	for _, v := range r.Bindings() {
-		f := v.feed.Load()
+		f := v.owner.feed.Load()
 		if f == nil {
 			return ErrNotStarted
 		}
-		marks = append(marks, f.reload(v, reload{forget: forget})...)
+		marks = append(marks, f.reload(v.owner, reload{forget: forget})...)
 	}
 	return marks.Wait(ctx)
 }

@@ -9,21 +9,22 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 )
 
 // keyless is a loader whose model has no key.
-type keyless struct{ *core.Description[item] }
+type keyless struct{ *driver.Description[item] }
 
-func (keyless) Load(context.Context, []core.Key) ([]*item, error) { return nil, nil }
+func (keyless) Load(context.Context, []driver.Key) ([]*item, error) { return nil, nil }
 
 // naming is a source for tables that the user named.
 type naming struct {
 	coretest.Source
-	tables []core.Table
+	tables []driver.Table
 }
 
-func (n *naming) Tables() []core.Table { return n.tables }
+func (n *naming) Tables() []driver.Table { return n.tables }
 
 func (n *naming) Validate() error { return errors.New("its interval is negative") }
 
@@ -35,8 +36,8 @@ func TestStartReportsEveryProblemAtOnce(t *testing.T) {
 		core.Bind("items", r.table),
 		core.Bind("items", r.table), // the same name
 		core.Bind("no way", r.table),
-		core.Bind("keyless", &keyless{core.Describe[item](core.Table{Name: "things"})}),
-		core.Bind("wrongkey", &keyless{core.Describe[item](core.Table{Name: "things"}, "nr")}),
+		core.Bind("keyless", &keyless{driver.Describe[item](driver.Table{Name: "things"})}),
+		core.Bind("wrongkey", &keyless{driver.Describe[item](driver.Table{Name: "things"}, "nr")}),
 		core.Bind("filtered", r.table, core.Where(filter.Eq("prise", 1))),
 		core.Bind("typed", r.table, core.Where(filter.Eq("price", "cheap"))),
 		core.Bind("ordered", r.table, core.OrderBy("nane")),
@@ -45,11 +46,11 @@ func TestStartReportsEveryProblemAtOnce(t *testing.T) {
 		core.Bind("opaque", r.table, core.WithWhere("x", "x = 1")),
 		nil,
 	)
-	_ = r.reg.Watch(&naming{tables: []core.Table{{Name: "orders"}}}, nil)
+	_ = r.reg.Watch(&naming{tables: []driver.Table{{Name: "orders"}}}, nil)
 	_ = r.reg.Serve(nil)
 	err := r.reg.Start(r.ctx)
 	wantErr(t, err,
-		`two bindings are named "items": one declared at registry_test.go:35, one at registry_test.go:36`,
+		`two bindings are named "items": one declared at registry_test.go:36, one at registry_test.go:37`,
 		`"no way"`, `invalid name`,
 		`"keyless"`, `has no key`,
 		`"wrongkey"`, `"nr"`,
@@ -119,7 +120,7 @@ func TestPhases(t *testing.T) {
 			t.Errorf("%s after Shutdown: %v, want ErrClosed", what, err)
 		}
 	}
-	r.source.Sink().Report(core.Change{Table: r.table.Name()}) // dropped
+	r.source.Sink().Report(driver.Change{Table: r.table.Name()}) // dropped
 	if st := b.Status(); st.State != core.Ended {
 		t.Errorf("state %v, want ended", st.State)
 	}
@@ -197,7 +198,7 @@ func TestDatabaseAwayLater(t *testing.T) {
 	}
 	more := r.source.Sink().Report(r.table.Put(item{ID: 3}))
 	r.table.Fail(nil)
-	for _, rec := range []core.Receipt{shown, more} {
+	for _, rec := range []driver.Receipt{shown, more} {
 		if err := rec.Wait(r.ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -258,7 +259,7 @@ type flaky struct {
 	err   error
 }
 
-func (f *flaky) Watch(ctx context.Context, s core.Sink) error {
+func (f *flaky) Watch(ctx context.Context, s driver.Sink) error {
 	f.mu.Lock()
 	f.calls++
 	fail := f.calls <= f.fails
@@ -289,7 +290,7 @@ func TestSourceIsWatchedAgain(t *testing.T) {
 	}
 	t.Run("permanent", func(t *testing.T) {
 		r := newItems(t, core.Config{})
-		src := &flaky{fails: 1000, err: core.Permanent(errors.New("wrong password"))}
+		src := &flaky{fails: 1000, err: driver.Permanent(errors.New("wrong password"))}
 		b := core.Bind("items", r.table)
 		_ = r.reg.Add(b)
 		_ = r.reg.Watch(src)
@@ -400,7 +401,7 @@ func TestRepeatedContentIsNoEvent(t *testing.T) {
 	r.start(t, b)
 	defer r.stop(t)
 	v, snap := b.Version(), b.Snapshot()
-	r.report(t, core.Change{Table: r.table.Name()}, core.Change{Table: r.table.Name(), Keys: []core.Key{key(1), key(77)}})
+	r.report(t, driver.Change{Table: r.table.Name()}, driver.Change{Table: r.table.Name(), Keys: []driver.Key{key(1), key(77)}})
 	if b.Version() != v || b.Snapshot() != snap {
 		t.Errorf("version %v after false alarms, want %v", b.Version(), v)
 	}
@@ -486,7 +487,7 @@ func TestOneReadInFlight(t *testing.T) {
 	for n, _ := r.table.Reads(); n == before; n, _ = r.table.Reads() {
 		time.Sleep(time.Millisecond) // until the read is under way
 	}
-	var last core.Receipt
+	var last driver.Receipt
 	for i := range 100 {
 		last = r.source.Sink().Report(r.table.Put(item{ID: i}))
 	}
@@ -506,7 +507,7 @@ func TestStuckAnnouncement(t *testing.T) {
 	b := core.Bind("items", r.table)
 	r.start(t, b)
 	defer r.stop(t)
-	a := r.source.Sink().Announce(core.Change{Table: r.table.Name()})
+	a := r.source.Sink().Announce(driver.Change{Table: r.table.Name()})
 	r.report(t, r.table.Put(item{ID: 1}))
 	if len(ids(b)) != 1 {
 		t.Error("the row does not show")

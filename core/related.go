@@ -6,27 +6,31 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // relating is a Relating loader without its type. Rows are *T.
 type relating interface {
-	related() []Related
-	shows(row any, related int) []Key
-	owners(ctx context.Context, related int, keys []Key, limit int) ([]Key, error)
+	related() []driver.Related
+	shows(row any, related int) []driver.Key
+	owners(ctx context.Context, related int, keys []driver.Key, limit int) ([]driver.Key, error)
 }
 
-type typedRelating[T any] struct{ r Relating[T] }
+type typedRelating[T any] struct{ r driver.Relating[T] }
 
-func (t typedRelating[T]) related() []Related { return t.r.Related() }
+func (t typedRelating[T]) related() []driver.Related { return t.r.Related() }
 
-func (t typedRelating[T]) shows(row any, related int) []Key { return t.r.Shows(row.(*T), related) }
+func (t typedRelating[T]) shows(row any, related int) []driver.Key {
+	return t.r.Shows(row.(*T), related)
+}
 
-func (t typedRelating[T]) owners(ctx context.Context, related int, keys []Key, limit int) ([]Key, error) {
-	return guard("Owners", func() ([]Key, error) { return t.r.Owners(ctx, related, keys, limit) })
+func (t typedRelating[T]) owners(ctx context.Context, related int, keys []driver.Key, limit int) ([]driver.Key, error) {
+	return guard("Owners", func() ([]driver.Key, error) { return t.r.Owners(ctx, related, keys, limit) })
 }
 
 // relatedTables describes the tables whose rows the binding's rows show.
-func (v *View) relatedTables() []Related {
+func (v *publisher) relatedTables() []driver.Related {
 	if sh := v.shape.Load(); sh != nil {
 		return sh.related
 	}
@@ -34,9 +38,9 @@ func (v *View) relatedTables() []Related {
 }
 
 // tables returns the tables whose changes concern the binding, each once.
-func (v *View) tables() []Table {
+func (v *publisher) tables() []driver.Table {
 	schema := v.Schema()
-	tables := slices.Clone(schema.sources())
+	tables := slices.Clone(schema.Sources())
 	for _, r := range v.relatedTables() {
 		if !slices.Contains(tables, r.Schema.Table) {
 			tables = append(tables, r.Schema.Table)
@@ -48,9 +52,9 @@ func (v *View) tables() []Table {
 // checkRelated returns what is wrong with the related tables of a binding. All
 // who read a table must agree on its key: it is what reports name rows by. The
 // caller holds r.mu.
-func (r *Registry) checkRelated(v *View, added []*View) (errs []error) {
+func (r *Registry) checkRelated(v *publisher, added []*publisher) (errs []error) {
 	for _, rel := range v.relatedTables() {
-		if err := rel.Schema.check(); err != nil {
+		if err := rel.Schema.Validate(); err != nil {
 			errs = append(errs, fmt.Errorf("core: %s: related rows: %w", v.describe(), err))
 			continue
 		}
@@ -65,35 +69,19 @@ func (r *Registry) checkRelated(v *View, added []*View) (errs []error) {
 	return errs
 }
 
-// adopt returns the key in the kinds of this schema's columns: who reported it
-// may know the table by another model. It reports false for what is no key of
-// the table.
-func (s *Schema) adopt(k Key) (Key, bool) {
-	vals, err := k.Values()
-	if err != nil {
-		return "", false
-	}
-	parts := make([]any, len(vals))
-	for i, v := range vals {
-		parts[i] = v
-	}
-	adopted, err := s.MakeKey(parts...)
-	return adopted, err == nil
-}
-
 // shown knows which rows of a pool show which rows of related tables.
 type shown struct {
 	read   relating
-	tables []Related
-	owners []map[Key]*owners // by related table
+	tables []driver.Related
+	owners []map[driver.Key]*owners // by related table
 }
 
 // owners counts, for the rows that show one, the bindings that hold them. Most
 // of the time there is one such row.
 type owners struct {
-	one  Key
+	one  driver.Key
 	n    int // bindings that hold one
-	more map[Key]int
+	more map[driver.Key]int
 }
 
 func newShown(r reader) *shown {
@@ -105,9 +93,9 @@ func newShown(r reader) *shown {
 	if len(s.tables) == 0 {
 		return nil
 	}
-	s.owners = make([]map[Key]*owners, len(s.tables))
+	s.owners = make([]map[driver.Key]*owners, len(s.tables))
 	for i := range s.owners {
-		s.owners[i] = make(map[Key]*owners)
+		s.owners[i] = make(map[driver.Key]*owners)
 	}
 	return s
 }
@@ -124,7 +112,7 @@ func (s *shown) moved(from *Snapshot, t *transition, forgot bool) {
 		t.v.eachHeld(s.hold)
 		return
 	}
-	exchange := func(key Key) {
+	exchange := func(key driver.Key) {
 		if e := from.held(key); e != nil {
 			s.release(e)
 		}
@@ -148,7 +136,7 @@ func (s *shown) moved(from *Snapshot, t *transition, forgot bool) {
 	}
 }
 
-func (s *shown) each(e *entry, do func(o *owners, main Key)) {
+func (s *shown) each(e *entry, do func(o *owners, main driver.Key)) {
 	for i := range s.tables {
 		if s.tables[i].Opaque {
 			continue
@@ -166,7 +154,7 @@ func (s *shown) each(e *entry, do func(o *owners, main Key)) {
 	}
 }
 
-func (o *owners) add(main Key) {
+func (o *owners) add(main driver.Key) {
 	switch {
 	case o.n == 0 && o.more[main] == 0:
 		o.one, o.n = main, 1
@@ -174,13 +162,13 @@ func (o *owners) add(main Key) {
 		o.n++
 	default:
 		if o.more == nil {
-			o.more = make(map[Key]int)
+			o.more = make(map[driver.Key]int)
 		}
 		o.more[main]++
 	}
 }
 
-func (o *owners) remove(main Key) {
+func (o *owners) remove(main driver.Key) {
 	if o.n > 0 && o.one == main {
 		o.n--
 		return
@@ -191,7 +179,7 @@ func (o *owners) remove(main Key) {
 }
 
 // of adds the rows that show the one with the key.
-func (s *shown) of(table int, key Key, add func(main Key)) {
+func (s *shown) of(table int, key driver.Key, add func(main driver.Key)) {
 	o := s.owners[table][key]
 	if o == nil {
 		return
@@ -206,11 +194,11 @@ func (s *shown) of(table int, key Key, add func(main Key)) {
 
 // concerns reports whether the pool's rows may show some of what has changed in
 // related tables.
-func (p *pool) concerns(changed map[Table]*pending) bool {
+func (p *pool) concerns(changed map[driver.Table]*pending) bool {
 	if p.shown == nil || len(p.known)+len(p.others) == 0 {
 		return false
 	}
-	return slices.ContainsFunc(p.shown.tables, func(r Related) bool {
+	return slices.ContainsFunc(p.shown.tables, func(r driver.Related) bool {
 		c := changed[r.Schema.Table]
 		return c != nil && !c.empty()
 	})
@@ -220,7 +208,7 @@ func (p *pool) concerns(changed map[Table]*pending) bool {
 // have changed: the rows that showed them when they were read, and those
 // that show them in the snapshot which ctx carries. Where these are more than
 // the bound it is everything.
-func (p *pool) resolve(ctx context.Context, changed map[Table]*pending, maxKeys int) (pending, error) {
+func (p *pool) resolve(ctx context.Context, changed map[driver.Table]*pending, maxKeys int) (pending, error) {
 	found := pending{maxKeys: maxKeys}
 	if !p.concerns(changed) {
 		return found, nil
@@ -247,15 +235,15 @@ func (p *pool) resolve(ctx context.Context, changed map[Table]*pending, maxKeys 
 }
 
 func (p *pool) resolveTable(ctx context.Context, table int, changed *pending, found *pending) error {
-	keys := make([]Key, 0, len(changed.keys))
+	keys := make([]driver.Key, 0, len(changed.keys))
 	for _, k := range changed.sorted() {
 		by := changed.keys[k]
-		k, ok := p.shown.tables[table].Schema.adopt(k)
+		k, ok := p.shown.tables[table].Schema.Adopt(k)
 		if !ok {
 			continue
 		}
 		keys = append(keys, k)
-		p.shown.of(table, k, func(main Key) { found.add([]Key{main}, by) })
+		p.shown.of(table, k, func(main driver.Key) { found.add([]driver.Key{main}, by) })
 	}
 	if found.whole || len(keys) == 0 {
 		return nil
@@ -313,7 +301,7 @@ func (f *feed) mustResolve(w work) *pool {
 }
 
 // forPool returns what the batch reads for the pool: keys in order, or everything.
-func (w *work) forPool(p *pool) (keys []Key, whole bool) {
+func (w *work) forPool(p *pool) (keys []driver.Key, whole bool) {
 	r := w.resolved[p]
 	switch {
 	case w.whole || r.whole:
@@ -325,7 +313,7 @@ func (w *work) forPool(p *pool) (keys []Key, whole bool) {
 	for k := range w.keys {
 		all[k] = nil
 	}
-	return slices.SortedFunc(maps.Keys(all), cmp.Compare[Key]), false
+	return slices.SortedFunc(maps.Keys(all), cmp.Compare[driver.Key]), false
 }
 
 // everything reports whether all rows of the pool are read.
@@ -341,7 +329,7 @@ func (w *work) anyWhole() bool {
 }
 
 // covers reports whether the key was reported, or found to show what was.
-func (w *work) covers(p *pool, k Key) bool {
+func (w *work) covers(p *pool, k driver.Key) bool {
 	if _, ok := w.keys[k]; ok {
 		return true
 	}
@@ -350,7 +338,7 @@ func (w *work) covers(p *pool, k Key) bool {
 }
 
 // creditedTo returns the source that was the first to report what changed the row.
-func (w *work) creditedTo(p *pool, k Key) *sourceRun {
+func (w *work) creditedTo(p *pool, k driver.Key) *sourceRun {
 	if by := w.credited(k); by != nil {
 		return by
 	}

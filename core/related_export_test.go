@@ -3,6 +3,8 @@ package core
 import (
 	"errors"
 	"fmt"
+
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // CheckShown compares what the registry's pools know about the rows that their
@@ -25,7 +27,7 @@ func (p *pool) checkShown() (links int, err error) {
 		return 0, nil
 	}
 	want := newShown(p.read)
-	for _, views := range []map[*View]struct{}{p.known, p.others} {
+	for _, views := range []map[*publisher]struct{}{p.known, p.others} {
 		for v := range views {
 			v.eachHeld(want.hold)
 		}
@@ -44,8 +46,8 @@ func (p *pool) checkShown() (links int, err error) {
 	return links, nil
 }
 
-func (o *owners) counts() map[Key]int {
-	all := make(map[Key]int)
+func (o *owners) counts() map[driver.Key]int {
+	all := make(map[driver.Key]int)
 	if o == nil {
 		return all
 	}

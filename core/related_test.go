@@ -20,6 +20,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 )
 
@@ -43,10 +44,10 @@ type disc struct {
 }
 
 var (
-	songsTable = core.Table{Name: "songs"}
-	discsTable = core.Table{Name: "discs"}
-	tagsTable  = core.Table{Name: "tags"}
-	notesTable = core.Table{Name: "notes"}
+	songsTable = driver.Table{Name: "songs"}
+	discsTable = driver.Table{Name: "discs"}
+	tagsTable  = driver.Table{Name: "tags"}
+	notesTable = driver.Table{Name: "notes"}
 )
 
 // The related tables of songs, by position.
@@ -106,48 +107,48 @@ func (l *songLibrary) seen(ctx context.Context) libraryState {
 
 // songLoader reads songs, with what they show.
 type songLoader struct {
-	*core.Description[song]
+	*driver.Description[song]
 	lib     *songLibrary
-	related []core.Related
+	related []driver.Related
 }
 
 var (
-	_ core.Relating[song] = (*songLoader)(nil)
-	_ core.Snapshotter    = (*songLoader)(nil)
+	_ driver.Relating[song] = (*songLoader)(nil)
+	_ driver.Snapshotter    = (*songLoader)(nil)
 )
 
 func newSongs(lib *songLibrary) *songLoader {
-	schemaOf := func(d interface{ Schema() (core.Schema, error) }) core.Schema {
+	schemaOf := func(d interface{ Schema() (driver.Schema, error) }) driver.Schema {
 		s, err := d.Schema()
 		if err != nil {
 			panic(err)
 		}
 		return s
 	}
-	songs := core.Describe[song](songsTable, "id")
-	return &songLoader{Description: songs, lib: lib, related: []core.Related{
-		relDiscs: {Schema: schemaOf(core.Describe[disc](discsTable, "id"))},
+	songs := driver.Describe[song](songsTable, "id")
+	return &songLoader{Description: songs, lib: lib, related: []driver.Related{
+		relDiscs: {Schema: schemaOf(driver.Describe[disc](discsTable, "id"))},
 		relSongs: {Schema: schemaOf(songs)},
-		relTags:  {Schema: schemaOf(core.Describe[disc](tagsTable, "id"))},
-		relNotes: {Schema: schemaOf(core.Describe[disc](notesTable, "id")), Opaque: true},
+		relTags:  {Schema: schemaOf(driver.Describe[disc](tagsTable, "id"))},
+		relNotes: {Schema: schemaOf(driver.Describe[disc](notesTable, "id")), Opaque: true},
 	}}
 }
 
-func (l *songLoader) Related() []core.Related { return l.related }
+func (l *songLoader) Related() []driver.Related { return l.related }
 
-func (l *songLoader) Shows(row *song, related int) []core.Key {
+func (l *songLoader) Shows(row *song, related int) []driver.Key {
 	switch {
 	case related == relDiscs && row.Shown != nil:
-		return []core.Key{key(row.Shown.ID), key(row.Shown.ID)} // twice, as is allowed
+		return []driver.Key{key(row.Shown.ID), key(row.Shown.ID)} // twice, as is allowed
 	case related == relSongs && row.Original != 0:
-		return []core.Key{key(row.Original)}
+		return []driver.Key{key(row.Original)}
 	case related == relTags:
 		return changeOf(tagsTable, row.Tags...).Keys
 	}
 	return nil
 }
 
-func (l *songLoader) Owners(ctx context.Context, related int, keys []core.Key, limit int) ([]core.Key, error) {
+func (l *songLoader) Owners(ctx context.Context, related int, keys []driver.Key, limit int) ([]driver.Key, error) {
 	l.lib.mu.Lock()
 	l.lib.asked++
 	err := l.lib.fail
@@ -157,7 +158,7 @@ func (l *songLoader) Owners(ctx context.Context, related int, keys []core.Key, l
 	}
 	state := l.lib.seen(ctx)
 	runtime.Gosched() // a moment in which others commit
-	var owners []core.Key
+	var owners []driver.Key
 	if related == relTags {
 		for id, on := range state.tags {
 			if slices.Contains(keys, key(id)) && len(owners) <= limit {
@@ -190,7 +191,7 @@ func (l *songLoader) Snapshot(ctx context.Context) (context.Context, func(), err
 	return context.WithValue(ctx, libraryKey{}, state), func() {}, nil
 }
 
-func (l *songLoader) Load(ctx context.Context, keys []core.Key) ([]*song, error) {
+func (l *songLoader) Load(ctx context.Context, keys []driver.Key) ([]*song, error) {
 	l.lib.mu.Lock()
 	l.lib.reads++
 	l.lib.keys += len(keys)
@@ -233,8 +234,8 @@ func newLibrary(t fatalTester, cfg core.Config) (*rig, *songLibrary, *songLoader
 	return r, lib, newSongs(lib)
 }
 
-func changeOf(table core.Table, ids ...int) core.Change {
-	c := core.Change{Table: table, Keys: []core.Key{}}
+func changeOf(table driver.Table, ids ...int) driver.Change {
+	c := driver.Change{Table: table, Keys: []driver.Key{}}
 	for _, id := range ids {
 		c.Keys = append(c.Keys, key(id))
 	}
@@ -269,7 +270,7 @@ func TestRelatedRowsMoveTheRowsThatShowThem(t *testing.T) {
 	b := core.Bind("songs", songs)
 	r.start(t, b)
 	defer r.stop(t)
-	step := func(what string, wantKeys int, change func(s *libraryState), changes ...core.Change) {
+	step := func(what string, wantKeys int, change func(s *libraryState), changes ...driver.Change) {
 		t.Helper()
 		lib.commit(change)
 		before := lib.keys
@@ -296,10 +297,10 @@ func TestRelatedRowsMoveTheRowsThatShowThem(t *testing.T) {
 	step("and goes", 1, func(s *libraryState) { delete(s.tags, 1) }, changeOf(tagsTable, 1))
 	step("a note comes", 0, func(s *libraryState) { s.notes++ }, changeOf(notesTable, 1))
 	step("nothing comes", 0, func(*libraryState) {}, changeOf(notesTable), changeOf(discsTable))
-	step("all discs", 0, func(s *libraryState) { s.discs[1] = disc{1, "i"} }, core.Change{Table: discsTable})
-	step("all tables", 0, func(s *libraryState) { s.discs[1] = disc{1, "ii"} }, core.Change{})
-	step("no key of the table", 0, func(*libraryState) {}, core.Change{Table: discsTable, Keys: []core.Key{core.KeyOf("x"), core.KeyOf(1, 2)}})
-	step("of another kind", 3, func(s *libraryState) { s.discs[1] = disc{1, "iii"} }, core.Change{Table: discsTable, Keys: []core.Key{core.KeyOf("1")}})
+	step("all discs", 0, func(s *libraryState) { s.discs[1] = disc{1, "i"} }, driver.Change{Table: discsTable})
+	step("all tables", 0, func(s *libraryState) { s.discs[1] = disc{1, "ii"} }, driver.Change{})
+	step("no key of the table", 0, func(*libraryState) {}, driver.Change{Table: discsTable, Keys: []driver.Key{driver.KeyOf("x"), driver.KeyOf(1, 2)}})
+	step("of another kind", 3, func(s *libraryState) { s.discs[1] = disc{1, "iii"} }, driver.Change{Table: discsTable, Keys: []driver.Key{driver.KeyOf("1")}})
 }
 
 // TestRelatedRowsConcernWhoShowsThem reads nothing for bindings that show no
@@ -312,7 +313,7 @@ func TestRelatedRowsConcernWhoShowsThem(t *testing.T) {
 	defer r.stop(t)
 	before, _ := plain.Reads()
 	lib.commit(func(s *libraryState) { s.discs[1] = disc{1, "uno"} })
-	r.report(t, changeOf(discsTable, 1), core.Change{Table: discsTable}, changeOf(notesTable, 1))
+	r.report(t, changeOf(discsTable, 1), driver.Change{Table: discsTable}, changeOf(notesTable, 1))
 	if after, _ := plain.Reads(); after != before {
 		t.Errorf("a binding without related rows was read %d times", after-before)
 	}
@@ -376,7 +377,7 @@ func TestRelatedRowsNeedOneKey(t *testing.T) {
 	r = newItems(t, core.Config{})
 	_ = r.reg.Add(core.Bind("items", r.table, core.WithRelations("x")), core.Bind("more", r.table, core.WithRelations()))
 	err = r.reg.Start(r.ctx)
-	wantErr(t, err, `its loader cannot (core.Relatable)`, `relations: none is named`)
+	wantErr(t, err, `its loader cannot (driver.Relatable)`, `relations: none is named`)
 }
 
 // TestRelatedRowsAreAskedForAgain fails to find owners, and does not forget what
@@ -463,7 +464,7 @@ func TestRelatedRowsFollowRandomCommits(t *testing.T) {
 
 		id := rapid.IntRange(1, 5)
 		for range rapid.IntRange(1, 8).Draw(t, "commits") {
-			changed := map[core.Table][]int{}
+			changed := map[driver.Table][]int{}
 			// Drawn first, committed later: an announcement knows the keys before.
 			next := lib.state.with(func(s *libraryState) {
 				for range rapid.IntRange(1, 4).Draw(t, "changes") {
@@ -494,8 +495,8 @@ func TestRelatedRowsFollowRandomCommits(t *testing.T) {
 					}
 				}
 			})
-			var changes, vague []core.Change
-			for _, table := range []core.Table{songsTable, discsTable, tagsTable, notesTable} {
+			var changes, vague []driver.Change
+			for _, table := range []driver.Table{songsTable, discsTable, tagsTable, notesTable} {
 				ids, ok := changed[table]
 				if !ok {
 					continue
@@ -505,7 +506,7 @@ func TestRelatedRowsFollowRandomCommits(t *testing.T) {
 					c.Keys = nil
 				}
 				changes = append(changes, c)
-				vague = append(vague, core.Change{Table: table})
+				vague = append(vague, driver.Change{Table: table})
 			}
 			commit := func() { lib.commit(func(s *libraryState) { *s = next }) }
 			switch rapid.IntRange(0, 2).Draw(t, "how") {
@@ -583,7 +584,7 @@ func TestRelatedRowsWhoseKeysComeLate(t *testing.T) {
 	b := core.Bind("songs", songs)
 	r.start(t, b)
 	defer r.stop(t)
-	a := r.source.Sink().Announce(core.Change{Table: discsTable})
+	a := r.source.Sink().Announce(driver.Change{Table: discsTable})
 	lib.commit(func(s *libraryState) { s.discs[1] = disc{1, "uno"} })
 	r.report(t, changeOf(songsTable, 3))
 	for s := range b.All() {
@@ -638,7 +639,7 @@ func TestRelatedRowsAndWholeTransactions(t *testing.T) {
 	r.start(t, b)
 	defer r.stop(t)
 	var writers sync.WaitGroup
-	write := func(seed uint64, change func(rng *rand.Rand, s *libraryState) core.Change) {
+	write := func(seed uint64, change func(rng *rand.Rand, s *libraryState) driver.Change) {
 		writers.Go(func() {
 			for i := range 400 {
 				again := func() *rand.Rand { return rand.New(rand.NewPCG(seed, uint64(i))) }
@@ -656,7 +657,7 @@ func TestRelatedRowsAndWholeTransactions(t *testing.T) {
 			}
 		})
 	}
-	write(1, func(rng *rand.Rand, s *libraryState) core.Change {
+	write(1, func(rng *rand.Rand, s *libraryState) driver.Change {
 		name := fmt.Sprint("n", rng.IntN(1000))
 		for i := range nDiscs {
 			s.discs[i+1] = disc{i + 1, name}
@@ -664,13 +665,13 @@ func TestRelatedRowsAndWholeTransactions(t *testing.T) {
 		return changeOf(discsTable, 1, 2, 3)
 	})
 	for seed := range uint64(2) {
-		write(2+seed, func(rng *rand.Rand, s *libraryState) core.Change {
+		write(2+seed, func(rng *rand.Rand, s *libraryState) driver.Change {
 			tag := 1 + rng.IntN(nTags)
 			s.tags[tag] = 1 + rng.IntN(nSongs)
 			return changeOf(tagsTable, tag)
 		})
 	}
-	write(4, func(rng *rand.Rand, s *libraryState) core.Change {
+	write(4, func(rng *rand.Rand, s *libraryState) driver.Change {
 		id := 1 + rng.IntN(nSongs)
 		s.songs[id] = song{ID: id, Name: fmt.Sprint("x", rng.IntN(100)), Disc: 1 + rng.IntN(nDiscs)}
 		return changeOf(songsTable, id)

@@ -12,7 +12,7 @@ import (
 // else. As long as it is not known whose fault it is they are read together,
 // ever fewer of them, in the end one by one. The feed's mutex guards them.
 type retries struct {
-	waiting map[*View]*retry
+	waiting map[*publisher]*retry
 	atOnce  int       // so many are read together
 	next    time.Time // none before
 	turn    bool      // theirs is the next batch
@@ -33,16 +33,16 @@ type retry struct {
 const maxRetries = maxLimitedFullReads
 
 // postpone puts off the first read of a member.
-func (r *retries) postpone(v *View, how reload, err error) {
+func (r *retries) postpone(v *publisher, how reload, err error) {
 	if len(r.waiting) == 0 {
-		r.waiting, r.atOnce = make(map[*View]*retry), maxRetries
+		r.waiting, r.atOnce = make(map[*publisher]*retry), maxRetries
 	}
 	r.waiting[v] = &retry{how: how, err: err, backoff: newBackoff()}
 	r.turn = false // the rest goes first
 }
 
 // cancel forgets a member, and returns how it was to be read.
-func (r *retries) cancel(v *View) (how reload) {
+func (r *retries) cancel(v *publisher) (how reload) {
 	if one := r.waiting[v]; one != nil {
 		how = one.how
 		delete(r.waiting, v)
@@ -51,7 +51,7 @@ func (r *retries) cancel(v *View) (how reload) {
 }
 
 // ended notes how the reading of members apart from everything else went.
-func (r *retries) ended(views map[*View]reload, err error) {
+func (r *retries) ended(views map[*publisher]reload, err error) {
 	if err == nil {
 		r.atOnce = min(2*r.atOnce, maxRetries)
 		for v := range views {
@@ -77,7 +77,7 @@ func (r *retries) ended(views map[*View]reload, err error) {
 
 // take returns those that are to be read now, if it is their turn. idle says
 // that there is nothing else to do.
-func (r *retries) take(idle bool) map[*View]reload {
+func (r *retries) take(idle bool) map[*publisher]reload {
 	theirs := r.turn || idle
 	r.turn = true
 	if !theirs || !r.due() {
@@ -85,17 +85,17 @@ func (r *retries) take(idle bool) map[*View]reload {
 	}
 	r.turn = false
 	now := time.Now()
-	var due []*View
+	var due []*publisher
 	for v, one := range r.waiting {
 		if !one.due.After(now) {
 			due = append(due, v)
 		}
 	}
 	// Those first of whom least is known.
-	slices.SortFunc(due, func(a, b *View) int {
+	slices.SortFunc(due, func(a, b *publisher) int {
 		return cmp.Or(cmp.Compare(r.waiting[a].failures, r.waiting[b].failures), bySeq(a, b))
 	})
-	taken := make(map[*View]reload)
+	taken := make(map[*publisher]reload)
 	for _, v := range due[:min(len(due), r.atOnce)] {
 		taken[v] = r.waiting[v].how
 	}

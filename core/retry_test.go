@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 )
 
@@ -27,7 +28,7 @@ type picky struct {
 
 var errRefused = errors.New("value overflows numeric format")
 
-func (p *picky) Query(ctx context.Context, q core.Query) ([]*ware, error) {
+func (p *picky) Query(ctx context.Context, q driver.Query) ([]*ware, error) {
 	p.mu.Lock()
 	refused := p.refused
 	p.mu.Unlock()

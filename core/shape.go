@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
 )
@@ -25,16 +26,16 @@ type shape struct {
 
 // layout is the part of a shape that the members of a family share.
 type layout struct {
-	schema Schema
+	schema driver.Schema
 	key    []int // columns
 	order  []orderColumn
 	// collated: only the database knows how rows are ordered.
 	collated bool
-	orderBy  []Order     // as declared, ended by the key columns that were missing
-	enc      encoder     // what clients see of a row
-	hidden   []Column    // that Columns leaves out, as they were before; in schema their JSON is ""
-	params   []parameter // of a family, in order of name
-	related  []Related   // whose rows the rows show
+	orderBy  []driver.Order   // as declared, ended by the key columns that were missing
+	enc      encoder          // what clients see of a row
+	hidden   []driver.Column  // that Columns leaves out, as they were before; in schema their JSON is ""
+	params   []parameter      // of a family, in order of name
+	related  []driver.Related // whose rows the rows show
 }
 
 type orderColumn struct {
@@ -49,7 +50,7 @@ var validName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.~-]{0,99}$`)
 
 // check makes the binding's shape, or returns everything that is wrong with
 // it.
-func (v *View) check() (*shape, []error) {
+func (v *publisher) check() (*shape, []error) {
 	if v.family.proto != v {
 		return v.checkMember()
 	}
@@ -64,7 +65,7 @@ func (v *View) check() (*shape, []error) {
 	if err != nil {
 		return nil, append(errs, err)
 	}
-	if err := errors.Join(schema.check(), v.spec.dependencies(&schema)); err != nil {
+	if err := errors.Join(schema.Validate(), v.spec.dependencies(&schema)); err != nil {
 		return nil, append(errs, err)
 	}
 	sh := &shape{layout: &layout{schema: schema}}
@@ -87,16 +88,16 @@ func (v *View) check() (*shape, []error) {
 		return nil, errs
 	}
 	if v.spec.where != nil && !v.read.canQuery() {
-		errs = append(errs, fmt.Errorf("its condition (%s) needs a loader whose database evaluates queries (core.Querier)", v.spec.whereText))
+		errs = append(errs, fmt.Errorf("its condition (%s) needs a loader whose database evaluates queries (driver.Querier)", v.spec.whereText))
 	}
 	if sh.collated && !v.read.canQuery() {
-		errs = append(errs, errors.New("its order by a collation needs a loader whose database evaluates queries (core.Querier)"))
+		errs = append(errs, errors.New("its order by a collation needs a loader whose database evaluates queries (driver.Querier)"))
 	}
 	if v.spec.margin != nil && v.spec.limit == 0 {
 		errs = append(errs, errors.New("Margin is for bindings with a Limit"))
 	}
 	if v.spec.writable && v.read.writer() == nil {
-		errs = append(errs, errors.New("it is declared writable, but its loader does not write (core.Writer)"))
+		errs = append(errs, errors.New("it is declared writable, but its loader does not write (driver.Writer)"))
 	}
 	if !v.spec.writable && (v.spec.mayLeave || v.spec.matchNeeded) {
 		errs = append(errs, errors.New("RowsMayLeave and RequireMatch are for writable bindings: say Writable as well"))
@@ -106,7 +107,7 @@ func (v *View) check() (*shape, []error) {
 }
 
 // checkMember makes the shape of a family's member from that of the family.
-func (v *View) checkMember() (*shape, []error) {
+func (v *publisher) checkMember() (*shape, []error) {
 	base := v.family.proto.shape.Load()
 	if base == nil {
 		return nil, []error{ErrNotStarted}
@@ -120,7 +121,7 @@ func (v *View) checkMember() (*shape, []error) {
 }
 
 // refine makes the shape again, from what the loader knows by now.
-func (v *View) refine() error {
+func (v *publisher) refine() error {
 	sh, errs := v.check()
 	if len(errs) > 0 {
 		return fmt.Errorf("%s: %w", v.describe(), errors.Join(errs...))
@@ -130,7 +131,7 @@ func (v *View) refine() error {
 }
 
 // decide settles how membership is decided, and the fingerprint.
-func (sh *shape) decide(v *View) {
+func (sh *shape) decide(v *publisher) {
 	sh.inMemory = v.spec.where == nil && (!v.read.canQuery() || sh.exact(v.filter))
 	sh.setFingerprint(v)
 }
@@ -144,17 +145,17 @@ func (sh *shape) exact(e filter.Expr) bool {
 
 // byRow reports whether membership is decided in memory, for each row by
 // itself; of a limited binding by where the row stands as well, see window.
-func (v *View) byRow() bool { return v.shape.Load().inMemory }
+func (v *publisher) byRow() bool { return v.shape.Load().inMemory }
 
 // sharesReads reports whether the binding can be read in full together with
 // others.
-func (v *View) sharesReads() bool {
+func (v *publisher) sharesReads() bool {
 	sh := v.shape.Load()
 	return sh.inMemory && !sh.collated && (v.spec.limit == 0 || !v.read.canQuery())
 }
 
 // eachHeld calls visit for every row that the binding holds.
-func (v *View) eachHeld(visit func(*entry)) {
+func (v *publisher) eachHeld(visit func(*entry)) {
 	if s := v.current.Load(); s != nil {
 		s.eachHeld(visit)
 	}
@@ -174,12 +175,12 @@ func (l *layout) kindOf(column string) (value.Kind, bool) {
 	return kind, ok
 }
 
-func (sh *shape) setOrder(declared []Order) (errs []error) {
-	sh.orderBy = append([]Order(nil), declared...)
+func (sh *shape) setOrder(declared []driver.Order) (errs []error) {
+	sh.orderBy = append([]driver.Order(nil), declared...)
 	used := map[string]bool{}
 	for _, o := range declared {
 		if sh.schema.Column(o.Column) < 0 {
-			errs = append(errs, fmt.Errorf("order: unknown column %q of table %q (its columns: %s)", o.Column, sh.schema.Table, sh.schema.columnNames()))
+			errs = append(errs, fmt.Errorf("order: unknown column %q of table %q (its columns: %s)", o.Column, sh.schema.Table, sh.schema.ColumnNames()))
 		}
 		if used[o.Column] {
 			errs = append(errs, fmt.Errorf("order: column %q is named twice", o.Column))
@@ -198,13 +199,13 @@ func (sh *shape) setOrder(declared []Order) (errs []error) {
 	}
 	for _, k := range sh.schema.Key {
 		if !used[k] {
-			sh.orderBy = append(sh.orderBy, Order{Column: k})
+			sh.orderBy = append(sh.orderBy, driver.Order{Column: k})
 		}
 	}
 	// Ordered by its key, ascending, a row's place is its key.
 	byKey := len(sh.orderBy) == len(sh.schema.Key)
 	for i, o := range sh.orderBy {
-		byKey = byKey && o == Order{Column: sh.schema.Key[min(i, len(sh.schema.Key)-1)]}
+		byKey = byKey && o == driver.Order{Column: sh.schema.Key[min(i, len(sh.schema.Key)-1)]}
 	}
 	if byKey {
 		return nil
@@ -213,7 +214,7 @@ func (sh *shape) setOrder(declared []Order) (errs []error) {
 		sh.order = append(sh.order, orderColumn{
 			column: sh.schema.Column(o.Column),
 			desc:   o.Desc,
-			last:   o.Nulls == NullsLast || o.Nulls == NullsLowest && o.Desc,
+			last:   o.Nulls == driver.NullsLast || o.Nulls == driver.NullsLowest && o.Desc,
 		})
 	}
 	return nil
@@ -235,7 +236,7 @@ func (sh *shape) setFilter(e filter.Expr) error {
 }
 
 func (sh *shape) filterError(err error) error {
-	return fmt.Errorf("filter on table %q (its columns: %s): %w", sh.schema.Table, sh.schema.columnNames(), err)
+	return fmt.Errorf("filter on table %q (its columns: %s): %w", sh.schema.Table, sh.schema.ColumnNames(), err)
 }
 
 // setParameters finds out what a family's filter leaves open.
@@ -274,7 +275,7 @@ const codecVersion = "1"
 
 // setFingerprint computes the digest of everything that decides what clients
 // see beside the rows.
-func (sh *shape) setFingerprint(v *View) {
+func (sh *shape) setFingerprint(v *publisher) {
 	parts := []string{
 		codecVersion, v.name, sh.schema.Table.Schema, sh.schema.Table.Name, v.read.typeName(),
 		v.spec.whereText, strconv.Itoa(v.spec.limit),
@@ -304,7 +305,7 @@ func (sh *shape) setFingerprint(v *View) {
 }
 
 // orderOf returns where the row stands; the key when rows are ordered by it.
-func (sh *shape) orderOf(r reader, row any, key Key) string {
+func (sh *shape) orderOf(r reader, row any, key driver.Key) string {
 	if sh.order == nil {
 		return string(key)
 	}
@@ -334,7 +335,7 @@ func (sh *shape) orderOf(r reader, row any, key Key) string {
 }
 
 // keyOf returns the row's key; the error names a key column that is NULL.
-func (sh *shape) keyOf(r reader, row any) (Key, error) {
+func (sh *shape) keyOf(r reader, row any) (driver.Key, error) {
 	var buf [64]byte
 	enc := buf[:0]
 	for _, c := range sh.key {
@@ -344,5 +345,5 @@ func (sh *shape) keyOf(r reader, row any) (Key, error) {
 		}
 		enc = val.AppendOrdered(enc)
 	}
-	return Key(enc), nil
+	return driver.Key(enc), nil
 }

@@ -1,24 +1,28 @@
 package core
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/binderyhq/bindery/core/driver"
+)
 
 // sink is what one source reports to.
 type sink struct {
 	run *sourceRun
 }
 
-var _ Sink = (*sink)(nil)
+var _ driver.Sink = (*sink)(nil)
 
-// Tables implements [Sink].
-func (s *sink) Tables() ([]Schema, <-chan struct{}) {
+// Tables implements [driver.Sink].
+func (s *sink) Tables() ([]driver.Schema, <-chan struct{}) {
 	schemas, changed := s.run.eng.heard()
-	return slices.DeleteFunc(schemas, func(sc Schema) bool { return !s.run.covers(sc.Table) }), changed
+	return slices.DeleteFunc(schemas, func(sc driver.Schema) bool { return !s.run.covers(sc.Table) }), changed
 }
 
-// Report implements [Sink].
-func (s *sink) Report(changes ...Change) Receipt { return s.report(changes) }
+// Report implements [driver.Sink].
+func (s *sink) Report(changes ...driver.Change) driver.Receipt { return s.report(changes) }
 
-func (s *sink) report(changes []Change) receipt {
+func (s *sink) report(changes []driver.Change) receipt {
 	s.run.reports.Add(1)
 	var r receipt
 	for _, c := range changes {
@@ -47,8 +51,8 @@ func (s *sink) report(changes []Change) receipt {
 	return r
 }
 
-// Announce implements [Sink].
-func (s *sink) Announce(changes ...Change) Announcement {
+// Announce implements [driver.Sink].
+func (s *sink) Announce(changes ...driver.Change) driver.Announcement {
 	a := &announced{sink: s, orig: changes}
 	for _, c := range changes {
 		for _, to := range s.run.eng.matching(c.Table) {
@@ -70,8 +74,8 @@ func (s *sink) Announce(changes ...Change) Announcement {
 	return a
 }
 
-// Watching implements [Sink].
+// Watching implements [driver.Sink].
 func (s *sink) Watching() { s.run.setWatching() }
 
-// Lost implements [Sink].
+// Lost implements [driver.Sink].
 func (s *sink) Lost(err error) { s.run.setLost(err) }

@@ -5,13 +5,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/tidwall/btree"
 )
 
 // entry is one row of a snapshot. Entries are immutable and shared between
 // snapshots, and their row and json with other bindings that encode alike.
 type entry struct {
-	key   Key
+	key   driver.Key
 	order string // where the row stands: its order columns, then its key
 	json  []byte
 	sum   digest
@@ -27,7 +28,7 @@ type tree = btree.Map[string, *entry]
 type Row struct{ e *entry }
 
 // Key returns the row's key.
-func (r Row) Key() Key { return r.e.key }
+func (r Row) Key() driver.Key { return r.e.key }
 
 // JSON returns the encoded row. The bytes are shared: nobody modifies them.
 func (r Row) JSON() []byte { return r.e.json }
@@ -76,7 +77,7 @@ func (s *Snapshot) Len() int { return s.rows.Len() }
 func (s *Snapshot) Bytes() int { return s.bytes }
 
 // Get returns the row with the key.
-func (s *Snapshot) Get(key Key) (Row, bool) {
+func (s *Snapshot) Get(key driver.Key) (Row, bool) {
 	e, ok := s.rows.Get(string(key))
 	return Row{e}, ok
 }

@@ -10,17 +10,19 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // sourceRun runs one source: it calls Watch, again after failures, and keeps
 // what is known about its state.
 type sourceRun struct {
 	eng    *engine
-	source Source
-	scope  Scoped // nil: all tables
+	source driver.Source
+	scope  driver.Scoped // nil: all tables
 	place  string
 
-	follows Following // nil: it announces, or promises less
+	follows driver.Following // nil: it announces, or promises less
 
 	reports atomic.Uint64
 	found   atomic.Uint64
@@ -51,18 +53,20 @@ type SourceStatus struct {
 	Found uint64
 }
 
-func newSourceRun(eng *engine, s Source, place string) *sourceRun {
-	scope, _ := s.(Scoped)
-	follows, _ := s.(Following)
+func newSourceRun(eng *engine, s driver.Source, place string) *sourceRun {
+	scope, _ := s.(driver.Scoped)
+	follows, _ := s.(driver.Following)
 	return &sourceRun{
 		eng: eng, source: s, scope: scope, follows: follows, place: place, since: eng.now(),
 		err: errors.New("not watching yet"), settled: make(chan struct{}), done: make(chan struct{}),
 	}
 }
 
-func (r *sourceRun) covers(t Table) bool { return r.scope == nil || r.scope.Covers(t) }
+func (r *sourceRun) covers(t driver.Table) bool { return r.scope == nil || r.scope.Covers(t) }
 
-func (r *sourceRun) coversAny(tables []Table) bool { return slices.ContainsFunc(tables, r.covers) }
+func (r *sourceRun) coversAny(tables []driver.Table) bool {
+	return slices.ContainsFunc(tables, r.covers)
+}
 
 func (r *sourceRun) state() (watching bool, since time.Time, err error) {
 	r.mu.Lock()
@@ -141,7 +145,7 @@ func (r *sourceRun) run(ctx context.Context) {
 		}
 		err = fmt.Errorf("core: watching with source %q: %w", r.source.Name(), err)
 		r.setLost(err)
-		if IsPermanent(err) {
+		if driver.IsPermanent(err) {
 			r.eng.log.Error("core: source cannot watch and is given up",
 				slog.String("source", r.source.Name()), slog.Any("error", err))
 			return

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/index"
 	"github.com/binderyhq/bindery/core/value"
 )
@@ -14,9 +15,9 @@ import (
 // concern, and gathers the transitions that these make of them.
 type spread struct {
 	w     work
-	full  map[*View]struct{} // to be read in full
+	full  map[*publisher]struct{} // to be read in full
 	now   time.Time
-	moves map[*View]*transition
+	moves map[*publisher]*transition
 	buf   []byte
 }
 
@@ -24,8 +25,8 @@ type spread struct {
 // concerned, in the order in which these came. Bindings that must be read in full
 // after all, as their windows show, are returned as unsettled, or else
 // read too, when refill is set.
-func (f *feed) execute(ctx context.Context, p plan, w work, refill bool) (moves []move, unsettled []*View, err error) {
-	s := &spread{w: w, full: make(map[*View]struct{}), now: f.now(), moves: make(map[*View]*transition)}
+func (f *feed) execute(ctx context.Context, p plan, w work, refill bool) (moves []move, unsettled []*publisher, err error) {
+	s := &spread{w: w, full: make(map[*publisher]struct{}), now: f.now(), moves: make(map[*publisher]*transition)}
 	if err := s.run(ctx, p); err != nil {
 		return nil, nil, err
 	}
@@ -71,8 +72,8 @@ func (s *spread) run(ctx context.Context, p plan) error {
 
 // settle ends the transitions, and returns the bindings of which it could not,
 // in the order in which they came.
-func (s *spread) settle() []*View {
-	unsettled := make(map[*View]struct{})
+func (s *spread) settle() []*publisher {
+	unsettled := make(map[*publisher]struct{})
 	for v, t := range s.moves {
 		if !t.settle() {
 			unsettled[v] = struct{}{}
@@ -100,7 +101,7 @@ func (r *plannedRead) run(ctx context.Context) ([]candidate, error) {
 }
 
 // anyView returns a binding of the read's pool: they agree on what a key is.
-func (r *plannedRead) anyView() *View {
+func (r *plannedRead) anyView() *publisher {
 	switch {
 	case r.asked != nil:
 		return r.asked
@@ -126,7 +127,7 @@ func (s *spread) give(r plannedRead, found []candidate) error {
 	if !r.keyed && r.asked == nil {
 		return nil
 	}
-	byKey := make(map[Key]*candidate, len(found))
+	byKey := make(map[driver.Key]*candidate, len(found))
 	for i := range found {
 		byKey[found[i].key] = &found[i]
 	}
@@ -138,7 +139,7 @@ func (s *spread) give(r plannedRead, found []candidate) error {
 		}
 		get := func(column int) value.Value { return r.pool.read.value(row, column) }
 		var err error
-		move := func(v *View) {
+		move := func(v *publisher) {
 			if _, full := s.full[v]; full || err != nil {
 				return
 			}
@@ -169,7 +170,7 @@ func (s *spread) give(r plannedRead, found []candidate) error {
 }
 
 // transition returns the binding's transition, begun when it is first needed.
-func (s *spread) transition(v *View) *transition {
+func (s *spread) transition(v *publisher) *transition {
 	t := s.moves[v]
 	if t == nil {
 		from := v.current.Load()
@@ -184,7 +185,7 @@ func (s *spread) transition(v *View) *transition {
 
 // fill gives bindings all the rows that they hold.
 func (s *spread) fill(r plannedRead, found []candidate) error {
-	rows := make(map[*View][]*candidate, len(r.full))
+	rows := make(map[*publisher][]*candidate, len(r.full))
 	if len(r.full) <= fewViews {
 		for _, v := range r.full {
 			sh := v.shape.Load()
@@ -195,14 +196,14 @@ func (s *spread) fill(r plannedRead, found []candidate) error {
 			}
 		}
 	} else { // an index finds whom a row is for
-		ix := index.New[*View]()
+		ix := index.New[*publisher]()
 		for _, v := range r.full {
 			ix.Add(v, v.filter, v.shape.Load().columnOf)
 		}
 		for i := range found {
 			c := &found[i]
 			get := func(column int) value.Value { return r.pool.read.value(c.row, column) }
-			ix.Match(get, func(v *View) {
+			ix.Match(get, func(v *publisher) {
 				if v.shape.Load().meets(get) {
 					rows[v] = append(rows[v], c)
 				}

@@ -7,12 +7,14 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // checkBindings makes the bindings' shapes and returns everything wrong with
 // them. The caller holds r.mu.
-func (r *Registry) checkBindings(views []*View) (errs []error) {
-	seen := make(map[string]*View)
+func (r *Registry) checkBindings(views []*publisher) (errs []error) {
+	seen := make(map[string]*publisher)
 	for _, v := range views {
 		other := seen[v.name]
 		if other == nil {
@@ -62,19 +64,19 @@ func (r *Registry) check() error {
 	return &StartError{Problems: errs}
 }
 
-func (r *Registry) checkSource(s placed[Source]) (errs []error) {
-	if v, ok := s.it.(Validating); ok {
+func (r *Registry) checkSource(s placed[driver.Source]) (errs []error) {
+	if v, ok := s.it.(driver.Validating); ok {
 		if err := v.Validate(); err != nil {
 			errs = append(errs, fmt.Errorf("core: source %q (%s): %w", s.it.Name(), s.place, err))
 		}
 	}
-	n, ok := s.it.(Naming)
+	n, ok := s.it.(driver.Naming)
 	if !ok {
 		return errs
 	}
 	for _, t := range n.Tables() {
-		bound := slices.ContainsFunc(r.views, func(v *View) bool {
-			return slices.ContainsFunc(v.tables(), func(b Table) bool {
+		bound := slices.ContainsFunc(r.views, func(v *publisher) bool {
+			return slices.ContainsFunc(v.tables(), func(b driver.Table) bool {
 				return b.Name == t.Name && b.Database == t.Database && (t.Schema == "" || t.Schema == b.Schema)
 			})
 		})
@@ -141,7 +143,7 @@ func (r *Registry) Start(ctx context.Context) error {
 // rollbackTimeout bounds the stopping of what a failed Start had started.
 const rollbackTimeout = 5 * time.Second
 
-func (r *Registry) start(ctx context.Context, views []*View) error {
+func (r *Registry) start(ctx context.Context, views []*publisher) error {
 	e := r.eng
 	for _, p := range r.plugins {
 		if o, ok := p.it.(PublishObserver); ok {
@@ -194,7 +196,7 @@ func (r *Registry) start(ctx context.Context, views []*View) error {
 		}()
 	}
 	e.load(views)
-	if err := waitAll(ctx, r.stopping, e.cfg.LoadWait, views, func(v *View) <-chan struct{} { return v.firstTry() }); err != nil {
+	if err := waitAll(ctx, r.stopping, e.cfg.LoadWait, views, func(v *publisher) <-chan struct{} { return v.firstTry() }); err != nil {
 		return fmt.Errorf("core: waiting for bindings to load: %w", err)
 	}
 	return nil
@@ -224,7 +226,7 @@ func waitAll[T any](ctx, stopping context.Context, bound time.Duration, items []
 
 // firstTry returns a channel that is closed when the binding has loaded or the
 // first attempt has failed. A family has nothing to load.
-func (v *View) firstTry() <-chan struct{} {
+func (v *publisher) firstTry() <-chan struct{} {
 	if v.spec.family {
 		return closedChannel
 	}
@@ -241,7 +243,7 @@ var closedChannel = func() chan struct{} {
 }()
 
 // warnUnguarded tells of bindings that everybody may write to.
-func (r *Registry) warnUnguarded(views []*View) {
+func (r *Registry) warnUnguarded(views []*publisher) {
 	if r.authorizer != nil {
 		return
 	}
@@ -254,7 +256,7 @@ func (r *Registry) warnUnguarded(views []*View) {
 }
 
 // warnUnwatched tells of bindings that nothing keeps current.
-func (r *Registry) warnUnwatched(views []*View) {
+func (r *Registry) warnUnwatched(views []*publisher) {
 	for _, v := range views {
 		schema := v.Schema()
 		for _, table := range v.tables() {

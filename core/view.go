@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 )
 
@@ -15,18 +16,8 @@ import (
 // speaks in encoded rows. All methods may be called from any goroutine.
 type View struct {
 	name   string
-	spec   *spec // shared by the members of a family
-	read   reader
-	family *family     // what it was made from
-	filter filter.Expr // of the spec, with the parameters' values and the scope
 	params Params
-	scope  filter.Expr // what an authorizer confines it to; part of filter
-	seq    uint64      // views are numbered as they come
-
-	// Set when the binding is checked, before it is published to anybody;
-	// shape again after the loader's Prepare.
-	shape atomic.Pointer[shape]
-	feed  atomic.Pointer[feed]
+	owner  *publisher // who publishes
 
 	current  atomic.Pointer[Snapshot]
 	loaded   chan struct{} // closed at the first load
@@ -43,17 +34,36 @@ type View struct {
 	merged      map[int]*Event
 	subscribers int
 	ended       error // ErrRemoved or ErrClosed once done is closed
-	registered  bool
+}
+
+// publisher is the publishing side of a binding: what was declared, what the checks
+// made of it, and the feed that keeps it.
+type publisher struct {
+	*View
+	spec   *spec // shared by the members of a family
+	read   reader
+	family *family     // what it was made from
+	filter filter.Expr // of the spec, with the parameters' values and the scope
+	scope  filter.Expr // what an authorizer confines it to; part of filter
+	seq    uint64      // they are numbered as they come
+
+	// Set when the binding is checked, before it is published to anybody;
+	// shape again after the loader's Prepare.
+	shape atomic.Pointer[shape]
+	feed  atomic.Pointer[feed]
+
+	registered bool // guarded by View.mu
 }
 
 // viewCount numbers views.
 var viewCount atomic.Uint64
 
-func newView(name string, r reader, s *spec) *View {
-	v := &View{
-		name: name, spec: s, read: r, filter: s.filter, seq: viewCount.Add(1),
-		loaded: make(chan struct{}), done: make(chan struct{}),
+func newView(name string, r reader, s *spec) *publisher {
+	v := &publisher{
+		View: &View{name: name, loaded: make(chan struct{}), done: make(chan struct{})},
+		spec: s, read: r, filter: s.filter, seq: viewCount.Add(1),
 	}
+	v.owner = v
 	v.log.maxEvents = bound(s.logEvents, DefaultLogEvents)
 	v.log.maxBytes = bound(s.logBytes, DefaultLogBytes)
 	return v
@@ -81,17 +91,17 @@ func idOf(name string, params Params) string {
 // before the binding was registered and found sound. Columns that [Columns]
 // leaves out have no JSON name in it; with [Serialize] the JSON names are the
 // model's, which are those of writes.
-func (v *View) Schema() Schema {
-	if sh := v.shape.Load(); sh != nil {
+func (v *View) Schema() driver.Schema {
+	if sh := v.owner.shape.Load(); sh != nil {
 		return sh.schema
 	}
-	return Schema{}
+	return driver.Schema{}
 }
 
 // Order returns the columns that order the rows, down to those of the key,
 // which make the order total.
-func (v *View) Order() []Order {
-	if sh := v.shape.Load(); sh != nil {
+func (v *View) Order() []driver.Order {
+	if sh := v.owner.shape.Load(); sh != nil {
 		return sh.orderBy
 	}
 	return nil
@@ -102,7 +112,7 @@ func (v *View) Order() []Order {
 // they are shown by [Serialize], and when text is ordered by a collation of the
 // database's, which nobody else knows.
 func (v *View) OrderFields() []string {
-	sh := v.shape.Load()
+	sh := v.owner.shape.Load()
 	if sh == nil || sh.collated || sh.enc.show != nil { // a serializer's fields are its own
 		return nil
 	}
@@ -164,11 +174,11 @@ func (v *View) reload(ctx context.Context, forget bool) error {
 
 // reread has all rows read and waits until the result shows.
 func (v *View) reread(ctx context.Context, how reload) error {
-	f := v.feed.Load()
+	f := v.owner.feed.Load()
 	if f == nil {
 		return ErrNotStarted
 	}
-	err := f.reload(v, how).Wait(ctx)
+	err := f.reload(v.owner, how).Wait(ctx)
 	if err == nil { // a member that cannot be loaded is not waited for otherwise
 		select {
 		case <-v.loaded:
@@ -187,7 +197,7 @@ func (v *View) reread(ctx context.Context, how reload) error {
 // what they have is current. The token stays, since the content does. It
 // returns [ErrNotLoaded], [ErrRemoved] or [ErrClosed].
 func (v *View) Touch() error {
-	f := v.feed.Load()
+	f := v.owner.feed.Load()
 	if f == nil {
 		return fmt.Errorf("core: binding %q: %w", v.name, ErrNotStarted)
 	}
@@ -228,8 +238,8 @@ func (v *View) Status() Status {
 	st.Subscribers = v.subscribers
 	ended := v.ended
 	v.mu.Unlock()
-	if f := v.feed.Load(); f != nil {
-		st.State, st.Since, st.Err = f.stateOf(v)
+	if f := v.owner.feed.Load(); f != nil {
+		st.State, st.Since, st.Err = f.stateOf(v.owner)
 	}
 	if ended != nil {
 		st.State, st.Err = Ended, ended
@@ -266,8 +276,8 @@ func (v *View) publish(next *Snapshot, e *Event, sync bool) bool {
 		close(v.loaded)
 	}
 	v.notifyAll(armed)
-	if f := v.feed.Load(); f != nil {
-		f.observe(v, e)
+	if f := v.owner.feed.Load(); f != nil {
+		f.observe(v.owner, e)
 	}
 	return true
 }
@@ -296,7 +306,7 @@ func (v *View) why() error {
 }
 
 func (v *View) logger() *slog.Logger {
-	if f := v.feed.Load(); f != nil {
+	if f := v.owner.feed.Load(); f != nil {
 		return f.logger()
 	}
 	return slog.Default()
@@ -304,7 +314,7 @@ func (v *View) logger() *slog.Logger {
 
 // describe names the binding in errors, with the place of its declaration.
 func (v *View) describe() string {
-	return fmt.Sprintf("binding %q (%s)", v.ID(), v.spec.placeOfBind)
+	return fmt.Sprintf("binding %q (%s)", v.ID(), v.owner.spec.placeOfBind)
 }
 
 // HTTPDate is as [Snapshot.HTTPDate]; it returns false before the first load.
@@ -314,3 +324,12 @@ func (v *View) HTTPDate(now time.Time) (time.Time, bool) {
 	}
 	return time.Time{}, false
 }
+
+// WriteRules returns what clients may write.
+func (v *View) WriteRules() WriteRules { return v.owner.WriteRules() }
+
+// Write carries out a client's write.
+func (v *View) Write(ctx context.Context, w Write) (Row, error) { return v.owner.Write(ctx, w) }
+
+// Verify compares the binding with the database.
+func (v *View) Verify(ctx context.Context) (Drift, error) { return v.owner.Verify(ctx) }

@@ -7,6 +7,8 @@ import (
 	"math"
 	"reflect"
 	"slices"
+
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // window is what a snapshot holds beyond the rows that it shows: the margin, the
@@ -38,7 +40,7 @@ func (w *window) copy() *window {
 
 // reach is how many rows the binding holds when it has been read in full:
 // those that it shows, and its margin. 0 means all there are.
-func (v *View) reach() int {
+func (v *publisher) reach() int {
 	if v.spec.limit == 0 || !v.shape.Load().inMemory {
 		return v.spec.limit
 	}
@@ -49,7 +51,7 @@ func (v *View) reach() int {
 }
 
 // windowed reports whether the binding's snapshots have a window.
-func (v *View) windowed() bool {
+func (v *publisher) windowed() bool {
 	sh := v.shape.Load()
 	return sh.collated || sh.inMemory && v.spec.limit > 0
 }
@@ -65,7 +67,7 @@ func (s *Snapshot) eachHeld(visit func(*entry)) {
 }
 
 // held returns the row that the snapshot shows or has in its margin, or nil.
-func (s *Snapshot) held(key Key) *entry {
+func (s *Snapshot) held(key driver.Key) *entry {
 	if e, ok := s.rows.Get(string(key)); ok || s.window == nil {
 		return e
 	}
@@ -75,7 +77,7 @@ func (s *Snapshot) held(key Key) *entry {
 
 // untouched reports that the binding neither holds the row of that key nor
 // takes up the row that was read (nil: it has none for the binding).
-func (v *View) untouched(key Key, c *candidate) bool {
+func (v *publisher) untouched(key driver.Key, c *candidate) bool {
 	s := v.current.Load()
 	if s.held(key) != nil {
 		return false
@@ -150,7 +152,7 @@ func (t *transition) entry(c *candidate, place string, js []byte, before *entry)
 }
 
 // drop lets go of the row, if it is held.
-func (t *transition) drop(key Key) {
+func (t *transition) drop(key driver.Key) {
 	if e := t.held(key); e != nil {
 		t.unhold(e)
 		t.touch(key)
@@ -159,7 +161,7 @@ func (t *transition) drop(key Key) {
 }
 
 // held returns the row as the snapshot shows it or the margin has it, or nil.
-func (t *transition) held(key Key) *entry {
+func (t *transition) held(key driver.Key) *entry {
 	if e, ok := t.rows.Get(string(key)); ok {
 		return e
 	}
@@ -212,7 +214,7 @@ func (t *transition) balance() {
 	}
 }
 
-func (v *View) limit() int {
+func (v *publisher) limit() int {
 	if v.spec.limit == 0 {
 		return math.MaxInt
 	}
@@ -220,12 +222,12 @@ func (v *View) limit() int {
 }
 
 // touch notes that the row may have come, gone or moved.
-func (t *transition) touch(key Key) {
+func (t *transition) touch(key driver.Key) {
 	if _, ok := t.touched[key]; ok {
 		return
 	}
 	if t.touched == nil {
-		t.touched = make(map[Key]struct{})
+		t.touched = make(map[driver.Key]struct{})
 	}
 	t.touched[key] = struct{}{}
 	t.order = append(t.order, key)
@@ -236,7 +238,7 @@ func (t *transition) touch(key Key) {
 func (t *transition) refill(all []*candidate, complete bool) error {
 	w := t.window
 	w.bound, w.complete, t.unplaced = "", complete, false
-	keep := make(map[Key]struct{}, len(all))
+	keep := make(map[driver.Key]struct{}, len(all))
 	for _, c := range all {
 		keep[c.key] = struct{}{}
 		if !t.sh.collated {
@@ -246,7 +248,7 @@ func (t *transition) refill(all []*candidate, complete bool) error {
 	if len(keep) < len(all) {
 		return t.sh.sameKeys()
 	}
-	before := make(map[Key]*entry)
+	before := make(map[driver.Key]*entry)
 	visit := func(_ string, e *entry) bool {
 		// A number in the last answer means nothing in this one.
 		if _, ok := keep[e.key]; !ok || t.sh.collated {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
 )
@@ -34,13 +35,13 @@ type store struct {
 	*coretest.Table[ware]
 
 	mu      sync.Mutex
-	queries []core.Query
+	queries []driver.Query
 	rows    int // answered to them
 }
 
 func newStore() *store { return &store{Table: coretest.NewTable[ware]("wares", "id")} }
 
-func (s *store) Query(ctx context.Context, q core.Query) ([]*ware, error) {
+func (s *store) Query(ctx context.Context, q driver.Query) ([]*ware, error) {
 	schema, _ := s.Schema()
 	for _, o := range q.Order {
 		if o.Collation != "" && o.Collation != "fold" {
@@ -82,7 +83,7 @@ func (s *store) asked() (queries, rows int) {
 }
 
 // compareWares is the order that a database would make, written out once more.
-func compareWares(order []core.Order, a, b ware) int {
+func compareWares(order []driver.Order, a, b ware) int {
 	for _, o := range order {
 		var c int
 		switch o.Column {
@@ -112,15 +113,15 @@ func compareWares(order []core.Order, a, b ware) int {
 
 // compareNullable compares in ascending order; where NULLs have a place of
 // their own, the direction does not move them.
-func compareNullable[V any](o core.Order, a, b *V, compare func(a, b V) int) int {
+func compareNullable[V any](o driver.Order, a, b *V, compare func(a, b V) int) int {
 	if a != nil && b != nil {
 		return compare(*a, *b)
 	}
 	first := -1 // a NULL comes first
-	if o.Nulls == core.NullsLast {
+	if o.Nulls == driver.NullsLast {
 		first = 1
 	}
-	if o.Desc && o.Nulls != core.NullsLowest {
+	if o.Desc && o.Nulls != driver.NullsLowest {
 		first = -first
 	}
 	switch {
@@ -133,7 +134,7 @@ func compareNullable[V any](o core.Order, a, b *V, compare func(a, b V) int) int
 }
 
 // first is what a binding of these options must show.
-func (s *store) first(keep func(ware) bool, order []core.Order, limit int) []ware {
+func (s *store) first(keep func(ware) bool, order []driver.Order, limit int) []ware {
 	out := []ware{}
 	for _, w := range s.Rows() {
 		if keep(w) {
@@ -176,7 +177,7 @@ func (s *shop) stop(t fatalTester) {
 	}
 }
 
-func (s *shop) report(t fatalTester, changes ...core.Change) {
+func (s *shop) report(t fatalTester, changes ...driver.Change) {
 	t.Helper()
 	if err := s.source.Report(s.ctx, changes...); err != nil {
 		t.Fatalf("waiting for a report: %v", err)
@@ -229,7 +230,7 @@ func TestChangeBeyondTheMarginAsksNothing(t *testing.T) {
 		events           uint64
 	}
 	events := func() uint64 { return cheapest.Status().Events }
-	step := func(name string, c core.Change, w want) {
+	step := func(name string, c driver.Change, w want) {
 		t.Helper()
 		queries, _ := st.asked()
 		reads, _ := st.Reads()
@@ -271,7 +272,7 @@ func TestChangeBeyondTheMarginAsksNothing(t *testing.T) {
 	s.checkHeld(t)
 	s.Put(ware{ID: 8, Price: ptr(-2)}) // and nobody says so
 	d, err := cheapest.Verify(s.ctx)
-	if err != nil || !slices.Equal(d.Missing, []core.Key{key(8)}) || !slices.Equal(d.Extra, []core.Key{key(3)}) {
+	if err != nil || !slices.Equal(d.Missing, []driver.Key{key(8)}) || !slices.Equal(d.Extra, []driver.Key{key(3)}) {
 		t.Errorf("Verify found %+v, %v", d, err)
 	}
 	s.checkHeld(t)
@@ -304,15 +305,15 @@ func TestMargins(t *testing.T) {
 	}{
 		{[]core.Option{core.Limit(1), core.Margin(-1)}, "margin -1: must not be negative"},
 		{[]core.Option{core.Margin(1)}, "Margin is for bindings with a Limit"},
-		{[]core.Option{core.OrderByColumns(core.Order{Column: "price", Collation: "fold"})}, `column "price" holds no text`},
+		{[]core.Option{core.OrderByColumns(driver.Order{Column: "price", Collation: "fold"})}, `column "price" holds no text`},
 	} {
 		reg := core.Config{Logger: quiet()}.NewRegistry()
 		_ = reg.Add(core.Bind("wrong", newStore(), c.opts...))
 		wantErr(t, reg.Start(t.Context()), c.says)
 	}
 	reg := core.Config{Logger: quiet()}.NewRegistry()
-	_ = reg.Add(core.Bind("wrong", coretest.NewTable[item]("items", "id"), core.OrderByColumns(core.Order{Column: "name", Collation: "fold"})))
-	wantErr(t, reg.Start(t.Context()), "core.Querier")
+	_ = reg.Add(core.Bind("wrong", coretest.NewTable[item]("items", "id"), core.OrderByColumns(driver.Order{Column: "name", Collation: "fold"})))
+	wantErr(t, reg.Start(t.Context()), "driver.Querier")
 }
 
 // TestOneTokenWhateverTheMargin: the margin is no content.
@@ -355,7 +356,7 @@ func TestManyWindows(t *testing.T) {
 		t.Helper()
 		s.checkHeld(t)
 		for n, m := range open {
-			want := st.first(func(w ware) bool { return w.Shelf == n }, []core.Order{{Column: "price"}}, 10)
+			want := st.first(func(w ware) bool { return w.Shelf == n }, []driver.Order{{Column: "price"}}, 10)
 			if got := wareIDs(m.Binding); len(got) != len(want) || got[0] != want[0].ID {
 				t.Fatalf("member %d shows %v, want %v", n, got, want)
 			}
@@ -368,13 +369,13 @@ func TestManyWindows(t *testing.T) {
 		t.Errorf("two changes asked %d queries", now-before)
 	}
 	check()
-	st.Edit(func(rows map[core.Key]ware) {
+	st.Edit(func(rows map[driver.Key]ware) {
 		for k, w := range rows {
 			w.Price = ptr(-*w.Price)
 			rows[k] = w
 		}
 	})
-	s.report(t, core.Change{Table: st.Name()})
+	s.report(t, driver.Change{Table: st.Name()})
 	if now, _ := st.asked(); now != before {
 		t.Errorf("%d queries, where one read of the table is less", now-before)
 	}
@@ -389,7 +390,7 @@ func TestManyWindows(t *testing.T) {
 func TestWindowsAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		st := newStore()
-		var loader core.Loader[ware] = st
+		var loader driver.Loader[ware] = st
 		queries := rapid.Bool().Draw(t, "queries")
 		if !queries { // everything is done in memory, refilling too
 			loader = st.Table
@@ -405,10 +406,10 @@ func TestWindowsAgainstModel(t *testing.T) {
 			}
 			return w
 		}
-		drawOrder := func() []core.Order {
-			var order []core.Order
+		drawOrder := func() []driver.Order {
+			var order []driver.Order
 			for _, c := range rapid.Permutation([]string{"price", "name", "shelf", "id"}).Draw(t, "columns")[:rapid.IntRange(0, 3).Draw(t, "of them")] {
-				o := core.Order{Column: c, Desc: rapid.Bool().Draw(t, "desc"), Nulls: core.Nulls(rapid.IntRange(0, 2).Draw(t, "nulls"))}
+				o := driver.Order{Column: c, Desc: rapid.Bool().Draw(t, "desc"), Nulls: driver.Nulls(rapid.IntRange(0, 2).Draw(t, "nulls"))}
 				if c == "name" && queries && rapid.IntRange(0, 2).Draw(t, "collated") == 0 {
 					o.Collation = "fold"
 				}
@@ -422,7 +423,7 @@ func TestWindowsAgainstModel(t *testing.T) {
 		type declaration struct {
 			opts  []core.Option
 			keep  func(ware) bool
-			order []core.Order
+			order []driver.Order
 			limit int
 		}
 		var decls []declaration
@@ -467,7 +468,7 @@ func TestWindowsAgainstModel(t *testing.T) {
 			followers[i] = &follower{sub: b.Subscribe(core.SubscribeOptions{})}
 			defer followers[i].sub.Close()
 		}
-		report := func(c core.Change) {
+		report := func(c driver.Change) {
 			if rapid.IntRange(0, 5).Draw(t, "whole") == 0 {
 				c.Keys = nil
 			}
@@ -560,7 +561,7 @@ func TestWindowsShowNoHalfTransactions(t *testing.T) {
 	st := newStore()
 	st.fill(wares)
 	cheapest := core.Bind("cheapest", st, core.OrderBy("price"), core.Limit(3), core.Margin(1))
-	folded := core.Bind("folded", st, core.OrderByColumns(core.Order{Column: "price"}, core.Order{Column: "name", Collation: "fold"}), core.Limit(3))
+	folded := core.Bind("folded", st, core.OrderByColumns(driver.Order{Column: "price"}, driver.Order{Column: "name", Collation: "fold"}), core.Limit(3))
 	r := newItems(t, core.Config{})
 	var wrong []string
 	seen := 0
@@ -588,10 +589,10 @@ func TestWindowsShowNoHalfTransactions(t *testing.T) {
 				if a == b {
 					continue
 				}
-				c := core.Change{Table: st.Name(), Keys: []core.Key{a, b}}
+				c := driver.Change{Table: st.Name(), Keys: []driver.Key{a, b}}
 				announced := r.source.Sink().Announce(c)
 				runtime.Gosched()
-				st.Edit(func(rows map[core.Key]ware) {
+				st.Edit(func(rows map[driver.Key]ware) {
 					x, y := rows[a], rows[b]
 					x.Price, y.Price = y.Price, x.Price
 					rows[a], rows[b] = x, y
@@ -630,12 +631,12 @@ func TestOrderOfTheDatabase(t *testing.T) {
 	for i, n := range []string{"b", "A", "C", "a", "B"} {
 		st.Put(ware{ID: i + 1, Name: ptr(n)})
 	}
-	byName := core.OrderByColumns(core.Order{Column: "name", Collation: "fold"})
+	byName := core.OrderByColumns(driver.Order{Column: "name", Collation: "fold"})
 	names := core.Bind("names", st, byName)
 	ids := core.Bind("ids", st, byName, core.Columns("id"))
 	s := newShop(t, st, names, ids)
 	defer s.stop(t)
-	want := func(what string, queries int, change core.Change, ids ...int) {
+	want := func(what string, queries int, change driver.Change, ids ...int) {
 		t.Helper()
 		before, _ := st.asked()
 		s.report(t, change)
@@ -647,7 +648,7 @@ func TestOrderOfTheDatabase(t *testing.T) {
 		}
 		s.checkHeld(t)
 	}
-	want("nothing", 0, core.Change{Table: st.Name(), Keys: []core.Key{key(1)}}, 2, 4, 1, 5, 3)
+	want("nothing", 0, driver.Change{Table: st.Name(), Keys: []driver.Key{key(1)}}, 2, 4, 1, 5, 3)
 	want("a row that stays where it is", 0, st.Put(ware{ID: 1, Name: ptr("b"), Note: "x"}), 2, 4, 1, 5, 3)
 	want("a row that goes", 0, st.Remove(key(2)), 4, 1, 5, 3)
 	want("a row that comes", 2, st.Put(ware{ID: 6, Name: ptr("aB")}), 4, 6, 1, 5, 3)
@@ -672,7 +673,7 @@ func TestOrderOfTheDatabase(t *testing.T) {
 // TestUnknownCollation names the binding that asks for it.
 func TestUnknownCollation(t *testing.T) {
 	st := newStore()
-	b := core.Bind("wrong", st, core.OrderByColumns(core.Order{Column: "name", Collation: "klingon"}))
+	b := core.Bind("wrong", st, core.OrderByColumns(driver.Order{Column: "name", Collation: "klingon"}))
 	s := newShop(t, st, b)
 	defer s.stop(t)
 	st2 := b.Status()

@@ -1,5 +1,7 @@
 package core
 
+import "github.com/binderyhq/bindery/core/driver"
+
 // reload says how a binding is to be read in full.
 type reload struct {
 	forget bool     // begin with nothing
@@ -13,14 +15,14 @@ func (r reload) and(o reload) reload {
 // work is what one batch covers.
 type work struct {
 	pending
-	reloads map[*View]reload
+	reloads map[*publisher]reload
 	apart   bool // nothing but retries
-	leaving []*View
+	leaving []*publisher
 	seq     uint64 // reports up to this one are covered
 	gen     uint64 // announcements made when it was taken
 	calm    bool   // nothing was announced then, and nothing must be caught up with
 
-	following []Following
+	following []driver.Following
 	read      bool // something was read
 
 	resolved map[*pool]pending // what related tables add; nil until it is known
@@ -45,7 +47,7 @@ func (f *feed) take() work {
 		return w
 	}
 	w.pending, w.reloads, w.leaving, w.seq = f.pending.take(), f.reloads, f.leaving, f.reported
-	f.reloads = make(map[*View]reload)
+	f.reloads = make(map[*publisher]reload)
 	f.leaving = nil
 	return w
 }

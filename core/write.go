@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 )
 
@@ -37,7 +38,7 @@ const (
 type Write struct {
 	Op WriteOp
 	// Key is the row's; it is not used by Insert.
-	Key Key
+	Key driver.Key
 	// Body is a JSON object of the row's fields, as the model's own JSON names
 	// them, also where [Serialize] shows rows otherwise. Columns that [Columns]
 	// leaves out are no fields. It is not used by Delete.
@@ -58,7 +59,7 @@ type WriteRules struct {
 }
 
 // WriteRules returns what clients may write.
-func (v *View) WriteRules() WriteRules {
+func (v *publisher) WriteRules() WriteRules {
 	return WriteRules{Writable: v.spec.writable, RowsMayLeave: v.spec.mayLeave, RequireMatch: v.spec.matchNeeded}
 }
 
@@ -69,12 +70,14 @@ func (v *View) WriteRules() WriteRules {
 // as the database has it; the zero Row after Delete.
 //
 // The errors that a client should be told are [ErrNotWritable], [ErrNoRow],
-// [ErrPrecondition], [*InvalidError] and [*MalformedError]; every other one is
+// [ErrPrecondition], [*driver.InvalidError] and [*MalformedError]; every other one is
 // the database's or the context's. A context that ends after the commit is no
 // error.
-func (v *View) Write(ctx context.Context, w Write) (Row, error) { return v.write(ctx, w, within{}) }
+func (v *publisher) Write(ctx context.Context, w Write) (Row, error) {
+	return v.write(ctx, w, within{})
+}
 
-func (v *View) write(ctx context.Context, w Write, bounds within) (Row, error) {
+func (v *publisher) write(ctx context.Context, w Write, bounds within) (Row, error) {
 	if !v.spec.writable {
 		return Row{}, fmt.Errorf("core: binding %q: %w", v.name, ErrNotWritable)
 	}
@@ -97,8 +100,8 @@ func (v *View) write(ctx context.Context, w Write, bounds within) (Row, error) {
 // whatever source watches the table; it is reported once more here, so that
 // the answer does not depend on one. Whatever ends the wait, the write has been
 // made.
-func (f *feed) written(ctx context.Context, key Key) {
-	keys := []Key{key}
+func (f *feed) written(ctx context.Context, key driver.Key) {
+	keys := []driver.Key{key}
 	derived, interval := f.pace.now()
 	if derived {
 		keys = nil // see route
@@ -111,7 +114,7 @@ func (f *feed) written(ctx context.Context, key Key) {
 
 // writing is a write under way.
 type writing struct {
-	v  *View
+	v  *publisher
 	sh *shape
 	w  Write
 	db writer
@@ -119,7 +122,7 @@ type writing struct {
 	bounds within
 
 	fields map[string]json.RawMessage // by column
-	key    Key
+	key    driver.Key
 	result Row
 }
 
@@ -133,23 +136,23 @@ func (o *writing) parse() error {
 	if err != nil {
 		return err
 	}
-	byJSON := make(map[string]*Column)
+	byJSON := make(map[string]*driver.Column)
 	for i := range o.sh.schema.Columns {
 		if c := &o.sh.schema.Columns[i]; c.JSON != "" {
 			byJSON[c.JSON] = c
 		}
 	}
 	o.fields = make(map[string]json.RawMessage, len(raw))
-	var problems []FieldError
+	var problems []driver.FieldError
 	for _, name := range slices.Sorted(maps.Keys(raw)) {
 		c := byJSON[name]
 		switch {
 		case c == nil:
-			problems = append(problems, FieldError{name, "is no field of this binding"})
+			problems = append(problems, driver.FieldError{Field: name, Detail: "is no field of this binding"})
 		case o.w.Op == Insert && (c.Generated || c.Default && slices.Contains(o.sh.schema.Key, c.Name)):
-			problems = append(problems, FieldError{name, "is made by the database and cannot be given"})
+			problems = append(problems, driver.FieldError{Field: name, Detail: "is made by the database and cannot be given"})
 		case isNull(raw[name]) && !c.Nullable:
-			problems = append(problems, FieldError{name, "must not be null"})
+			problems = append(problems, driver.FieldError{Field: name, Detail: "must not be null"})
 		default:
 			o.fields[c.Name] = raw[name]
 		}
@@ -161,7 +164,7 @@ func (o *writing) parse() error {
 			if named || c.JSON == "" || c.Nullable || c.Default || c.Generated || isKey && o.w.Op == Replace {
 				continue
 			}
-			problems = append(problems, FieldError{c.JSON, "is missing"})
+			problems = append(problems, driver.FieldError{Field: c.JSON, Detail: "is missing"})
 		}
 	}
 	// The values are tried on a row of no consequence, so that all that is
@@ -171,13 +174,13 @@ func (o *writing) parse() error {
 	for _, c := range o.sh.schema.Columns {
 		if raw, ok := o.fields[c.Name]; ok && !isNull(raw) && !patches(raw) {
 			if err := setField(o.db.newRow(), c.JSON, raw); err != nil {
-				problems = append(problems, FieldError{c.JSON, decodeProblem(err)})
+				problems = append(problems, driver.FieldError{Field: c.JSON, Detail: decodeProblem(err)})
 			}
 		}
 	}
 	if len(problems) > 0 {
-		slices.SortStableFunc(problems, func(a, b FieldError) int { return strings.Compare(a.Field, b.Field) })
-		return &InvalidError{Fields: problems}
+		slices.SortStableFunc(problems, func(a, b driver.FieldError) int { return strings.Compare(a.Field, b.Field) })
+		return &driver.InvalidError{Fields: problems}
 	}
 	return nil
 }
@@ -274,17 +277,17 @@ func (o *writing) insert(ctx context.Context) error {
 // discreet takes the names of fields that the binding does not show out of what
 // the database objects to.
 func (o *writing) discreet(err error) error {
-	var invalid *InvalidError
+	var invalid *driver.InvalidError
 	if len(o.sh.hidden) == 0 || !errors.As(err, &invalid) {
 		return err
 	}
 	fields := slices.Clone(invalid.Fields)
 	for i, f := range fields {
-		if slices.ContainsFunc(o.sh.hidden, func(c Column) bool { return c.JSON == f.Field }) {
-			fields[i] = FieldError{"", "a column that is not shown here " + f.Detail}
+		if slices.ContainsFunc(o.sh.hidden, func(c driver.Column) bool { return c.JSON == f.Field }) {
+			fields[i] = driver.FieldError{Field: "", Detail: "a column that is not shown here " + f.Detail}
 		}
 	}
-	return &InvalidError{Fields: fields}
+	return &driver.InvalidError{Fields: fields}
 }
 
 // after reads the row as the database has it and makes sure of where it is.
@@ -313,7 +316,7 @@ func (o *writing) after(ctx context.Context) error {
 }
 
 func (o *writing) wouldLeave() error {
-	return Invalid("", fmt.Sprintf("the row would not be part of %q", o.v.name))
+	return driver.Invalid("", fmt.Sprintf("the row would not be part of %q", o.v.name))
 }
 
 // checkBounds makes sure that the row is one that may be written.
@@ -334,7 +337,7 @@ func (o *writing) meets(ctx context.Context, e filter.Expr) (bool, error) {
 		return false, o.sh.filterError(err)
 	}
 	if o.sh.exact(e) || !o.v.read.canQuery() {
-		c, err := o.pick(o.v.read.load(ctx, []Key{o.key}))
+		c, err := o.pick(o.v.read.load(ctx, []driver.Key{o.key}))
 		if c == nil || err != nil {
 			return false, err
 		}
@@ -344,7 +347,7 @@ func (o *writing) meets(ctx context.Context, e filter.Expr) (bool, error) {
 		}
 		return one.holds(o.v.read, c.row), nil
 	}
-	c, err := o.pick(o.v.read.query(ctx, Query{Keys: []Key{o.key}, Filter: e}))
+	c, err := o.pick(o.v.read.query(ctx, driver.Query{Keys: []driver.Key{o.key}, Filter: e}))
 	return c != nil, err
 }
 
@@ -352,14 +355,14 @@ func (o *writing) meets(ctx context.Context, e filter.Expr) (bool, error) {
 // whether the binding holds it.
 func (o *writing) find(ctx context.Context) (e *entry, member bool, err error) {
 	r := o.v.read
-	c, err := o.pick(r.load(ctx, []Key{o.key}))
+	c, err := o.pick(r.load(ctx, []driver.Key{o.key}))
 	if c == nil || err != nil {
 		return nil, false, err
 	}
 	if o.sh.inMemory {
 		member = o.sh.holds(r, c.row)
 	} else {
-		in, err := o.pick(r.query(ctx, Query{Keys: []Key{o.key}, Filter: o.v.filter, Where: o.v.spec.where}))
+		in, err := o.pick(r.query(ctx, driver.Query{Keys: []driver.Key{o.key}, Filter: o.v.filter, Where: o.v.spec.where}))
 		if err != nil {
 			return nil, false, err
 		}
@@ -395,7 +398,7 @@ func (o *writing) pick(rows []any, err error) (*candidate, error) {
 // that is wrong can be named. It returns their columns. A merge goes into the
 // objects that the row has.
 func (o *writing) decode(row any) (columns []string, err error) {
-	var problems []FieldError
+	var problems []driver.FieldError
 	var before map[string]json.RawMessage // the row as JSON, once it is needed
 	for _, c := range o.sh.schema.Columns {
 		raw, ok := o.fields[c.Name]
@@ -418,13 +421,13 @@ func (o *writing) decode(row any) (columns []string, err error) {
 			}
 		}
 		if err := setField(row, c.JSON, raw); err != nil {
-			problems = append(problems, FieldError{c.JSON, decodeProblem(err)})
+			problems = append(problems, driver.FieldError{Field: c.JSON, Detail: decodeProblem(err)})
 			continue
 		}
 		columns = append(columns, c.Name)
 	}
 	if len(problems) > 0 {
-		return nil, &InvalidError{Fields: problems}
+		return nil, &driver.InvalidError{Fields: problems}
 	}
 	return columns, nil
 }
@@ -491,13 +494,13 @@ func decodeProblem(err error) string {
 func (o *writing) checkKey(row any, columns []string) ([]string, error) {
 	key, err := o.sh.keyOf(o.v.read, row)
 	if err != nil || key != o.key {
-		var problems []FieldError
+		var problems []driver.FieldError
 		for _, k := range o.sh.schema.Key {
 			if c := o.sh.schema.Columns[o.sh.schema.Column(k)]; slices.Contains(columns, k) {
-				problems = append(problems, FieldError{c.JSON, "must equal the key in the path"})
+				problems = append(problems, driver.FieldError{Field: c.JSON, Detail: "must equal the key in the path"})
 			}
 		}
-		return nil, &InvalidError{Fields: problems}
+		return nil, &driver.InvalidError{Fields: problems}
 	}
 	return slices.DeleteFunc(columns, func(c string) bool { return slices.Contains(o.sh.schema.Key, c) }), nil
 }
@@ -525,9 +528,9 @@ func (o *writing) validate(row any) error {
 		return nil
 	}
 	err := o.w.Validate(row)
-	var invalid *InvalidError
+	var invalid *driver.InvalidError
 	if err == nil || errors.As(err, &invalid) {
 		return err
 	}
-	return Invalid("", err.Error())
+	return driver.Invalid("", err.Error())
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 )
 
@@ -48,7 +49,7 @@ func TestWrite(t *testing.T) {
 		{"taken", confined, core.Insert, 0, `{"id":1,"name":"x","price":1,"live":true}`, nil, []string{`"id"`, "taken"}},
 	} {
 		_, err := write(c.b, c.op, c.id, c.body)
-		var invalid *core.InvalidError
+		var invalid *driver.InvalidError
 		switch {
 		case c.is != nil && !errors.Is(err, c.is):
 			t.Errorf("%s: %v, want %v", c.what, err, c.is)
@@ -235,7 +236,7 @@ func TestWriteTellsAllAtOnce(t *testing.T) {
 	r.start(t, b)
 	defer r.stop(t)
 	_, err := b.Write(r.ctx, core.Write{Op: core.Insert, Body: []byte(`{"prise":1,"id":"one","price":"dear","name":null}`)})
-	var invalid *core.InvalidError
+	var invalid *driver.InvalidError
 	if !errors.As(err, &invalid) {
 		t.Fatal(err)
 	}

@@ -8,8 +8,8 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -19,7 +19,7 @@ type note struct {
 	Text string `json:"text"`
 }
 
-func load(t *testing.T, ctx context.Context, table *coretest.Table[note], keys ...core.Key) map[int]string {
+func load(t *testing.T, ctx context.Context, table *coretest.Table[note], keys ...driver.Key) map[int]string {
 	t.Helper()
 	if len(keys) == 0 {
 		keys = nil
@@ -39,7 +39,7 @@ func TestTable(t *testing.T) {
 	ctx := t.Context()
 	table := coretest.NewTable[note]("notes", "id")
 	c := table.Put(note{1, "a"}, note{2, "b"})
-	if c.Table != table.Name() || len(c.Keys) != 2 || c.Keys[0] != core.KeyOf(1) {
+	if c.Table != table.Name() || len(c.Keys) != 2 || c.Keys[0] != driver.KeyOf(1) {
 		t.Errorf("change %v", c)
 	}
 	snap, release, err := table.Snapshot(ctx)
@@ -48,11 +48,11 @@ func TestTable(t *testing.T) {
 	}
 	defer release()
 	table.Put(note{1, "later"})
-	table.Remove(core.KeyOf(2))
+	table.Remove(driver.KeyOf(2))
 	if got := load(t, snap, table); got[1] != "a" || got[2] != "b" {
 		t.Errorf("the snapshot shows %v", got)
 	}
-	if got := load(t, ctx, table, core.KeyOf(1), core.KeyOf(2)); len(got) != 1 || got[1] != "later" {
+	if got := load(t, ctx, table, driver.KeyOf(1), driver.KeyOf(2)); len(got) != 1 || got[1] != "later" {
 		t.Errorf("the table shows %v", got)
 	}
 	table.Fail(errors.New("away"))
@@ -76,7 +76,7 @@ func TestTransaction(t *testing.T) {
 		if _, err := table.Insert(ctx, &note{2, "b"}, []string{"id", "text"}); err != nil {
 			return err
 		}
-		if err := table.Update(ctx, core.KeyOf(1), &note{1, "x"}, []string{"text"}, nil); err != nil {
+		if err := table.Update(ctx, driver.KeyOf(1), &note{1, "x"}, []string{"text"}, nil); err != nil {
 			return err
 		}
 		if got := load(t, ctx, table); got[1] != "x" || got[2] != "b" {
@@ -124,11 +124,11 @@ func TestSink(t *testing.T) {
 	if err := src.Report(t.Context(), table.Put(note{1, "a"})); err != nil {
 		t.Fatal(err)
 	}
-	a := sink.Announce(core.Change{Table: table.Name()})
+	a := sink.Announce(driver.Change{Table: table.Name()})
 	if r := sink.Record(); r.Open != 1 || r.Announced != 1 || len(r.Changes) != 1 {
 		t.Errorf("record %+v", r)
 	}
-	a.Confirm(core.Change{Table: table.Name(), Keys: []core.Key{core.KeyOf(7)}})
+	a.Confirm(driver.Change{Table: table.Name(), Keys: []driver.Key{driver.KeyOf(7)}})
 	a.Confirm()
 	a.Withdraw()
 	sink.Announce().Withdraw()
@@ -137,7 +137,7 @@ func TestSink(t *testing.T) {
 	if r.Open != 0 || len(r.Changes) != 2 || len(r.Losses) != 1 {
 		t.Errorf("record %+v", r)
 	}
-	if !r.Covers(table.Name(), core.KeyOf(7)) || r.Covers(table.Name(), core.KeyOf(8)) || r.Covers(core.Table{Name: "other"}, core.KeyOf(7)) {
+	if !r.Covers(table.Name(), driver.KeyOf(7)) || r.Covers(table.Name(), driver.KeyOf(8)) || r.Covers(driver.Table{Name: "other"}, driver.KeyOf(7)) {
 		t.Error("Covers is wrong")
 	}
 	cancel()

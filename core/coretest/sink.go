@@ -5,21 +5,21 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // Sink records what a source reports. The zero value binds no tables; give it
 // some before the source watches. Its receipts never wait.
 type Sink struct {
 	// Schemas are the tables that are bound.
-	Schemas []core.Schema
+	Schemas []driver.Schema
 	// OnReport, when set, is called for every report and confirmation, before
 	// the source's call returns.
-	OnReport func(changes []core.Change)
+	OnReport func(changes []driver.Change)
 
 	mu       sync.Mutex // guards what follows
 	changed  chan struct{}
-	reports  []core.Change
+	reports  []driver.Change
 	open     int
 	announce int
 	watching int
@@ -27,10 +27,10 @@ type Sink struct {
 	news     chan struct{}
 }
 
-var _ core.Sink = (*Sink)(nil)
+var _ driver.Sink = (*Sink)(nil)
 
-// Tables implements [core.Sink].
-func (s *Sink) Tables() ([]core.Schema, <-chan struct{}) {
+// Tables implements [driver.Sink].
+func (s *Sink) Tables() ([]driver.Schema, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.changed == nil {
@@ -39,8 +39,8 @@ func (s *Sink) Tables() ([]core.Schema, <-chan struct{}) {
 	return slices.Clone(s.Schemas), s.changed
 }
 
-// Report implements [core.Sink].
-func (s *Sink) Report(changes ...core.Change) core.Receipt {
+// Report implements [driver.Sink].
+func (s *Sink) Report(changes ...driver.Change) driver.Receipt {
 	if s.OnReport != nil {
 		s.OnReport(changes)
 	}
@@ -51,8 +51,8 @@ func (s *Sink) Report(changes ...core.Change) core.Receipt {
 	return done{}
 }
 
-// Announce implements [core.Sink].
-func (s *Sink) Announce(changes ...core.Change) core.Announcement {
+// Announce implements [driver.Sink].
+func (s *Sink) Announce(changes ...driver.Change) driver.Announcement {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open++
@@ -61,7 +61,7 @@ func (s *Sink) Announce(changes ...core.Change) core.Announcement {
 	return &announcement{sink: s, changes: changes}
 }
 
-// Watching implements [core.Sink].
+// Watching implements [driver.Sink].
 func (s *Sink) Watching() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -69,7 +69,7 @@ func (s *Sink) Watching() {
 	s.tellLocked()
 }
 
-// Lost implements [core.Sink].
+// Lost implements [driver.Sink].
 func (s *Sink) Lost(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,7 +109,7 @@ func (s *Sink) Await(ctx context.Context, condition func(*Record) bool) error {
 // Record is what a source has told a [Sink] so far.
 type Record struct {
 	// Changes are those reported or confirmed, in order.
-	Changes []core.Change
+	Changes []driver.Change
 	// Announced counts announcements, Open those neither confirmed nor
 	// withdrawn yet.
 	Announced, Open int
@@ -133,8 +133,8 @@ func (s *Sink) recordLocked() *Record {
 }
 
 // Covers reports whether the changes speak of the key, or of its whole table.
-func (r *Record) Covers(table core.Table, key core.Key) bool {
-	return slices.ContainsFunc(r.Changes, func(c core.Change) bool {
+func (r *Record) Covers(table driver.Table, key driver.Key) bool {
+	return slices.ContainsFunc(r.Changes, func(c driver.Change) bool {
 		if c.Table.Database != table.Database || c.Table.Name != "" && c.Table != table {
 			return false
 		}
@@ -144,12 +144,12 @@ func (r *Record) Covers(table core.Table, key core.Key) bool {
 
 type announcement struct {
 	sink    *Sink
-	changes []core.Change
+	changes []driver.Change
 	once    sync.Once
 }
 
-// Confirm implements [core.Announcement].
-func (a *announcement) Confirm(changes ...core.Change) core.Receipt {
+// Confirm implements [driver.Announcement].
+func (a *announcement) Confirm(changes ...driver.Change) driver.Receipt {
 	a.once.Do(func() {
 		if len(changes) == 0 {
 			changes = a.changes
@@ -160,7 +160,7 @@ func (a *announcement) Confirm(changes ...core.Change) core.Receipt {
 	return done{}
 }
 
-// Withdraw implements [core.Announcement].
+// Withdraw implements [driver.Announcement].
 func (a *announcement) Withdraw() { a.once.Do(a.end) }
 
 func (a *announcement) end() {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"sync"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // Source is a source that reports what it is told to, through the sink that it
@@ -14,16 +14,16 @@ type Source struct {
 	Err error
 
 	mu   sync.Mutex
-	sink core.Sink
+	sink driver.Sink
 }
 
-var _ core.Source = (*Source)(nil)
+var _ driver.Source = (*Source)(nil)
 
-// Name implements [core.Source].
+// Name implements [driver.Source].
 func (*Source) Name() string { return "coretest" }
 
-// Watch implements [core.Source].
-func (s *Source) Watch(ctx context.Context, sink core.Sink) error {
+// Watch implements [driver.Source].
+func (s *Source) Watch(ctx context.Context, sink driver.Sink) error {
 	if s.Err != nil {
 		return s.Err
 	}
@@ -36,13 +36,13 @@ func (s *Source) Watch(ctx context.Context, sink core.Sink) error {
 }
 
 // Sink returns the sink, or nil before Watch.
-func (s *Source) Sink() core.Sink {
+func (s *Source) Sink() driver.Sink {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.sink
 }
 
 // Report reports the changes and waits until they show.
-func (s *Source) Report(ctx context.Context, changes ...core.Change) error {
+func (s *Source) Report(ctx context.Context, changes ...driver.Change) error {
 	return s.Sink().Report(changes...).Wait(ctx)
 }

@@ -6,19 +6,19 @@ import (
 	"maps"
 	"sync"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
-// Table is a database table in memory: a [core.Loader] over a map, with
+// Table is a database table in memory: a [driver.Loader] over a map, with
 // transactions and snapshots. All methods may be called from any goroutine.
 type Table[T any] struct {
-	*core.Description[T]
-	schema core.Schema
+	*driver.Description[T]
+	schema driver.Schema
 
 	writing sync.Mutex // held by the one transaction under way
 
 	mu    sync.Mutex // guards what follows
-	rows  map[core.Key]T
+	rows  map[driver.Key]T
 	fail  error
 	hold  chan struct{}
 	loads int
@@ -26,16 +26,16 @@ type Table[T any] struct {
 }
 
 var (
-	_ core.Loader[struct{}] = (*Table[struct{}])(nil)
-	_ core.Snapshotter      = (*Table[struct{}])(nil)
-	_ core.Writer[struct{}] = (*Table[struct{}])(nil)
+	_ driver.Loader[struct{}] = (*Table[struct{}])(nil)
+	_ driver.Snapshotter      = (*Table[struct{}])(nil)
+	_ driver.Writer[struct{}] = (*Table[struct{}])(nil)
 )
 
 // NewTable returns an empty table of that name. Its columns are the fields of
-// T, see [core.Describe], and key names those of its key. It panics when T is
+// T, see [driver.Describe], and key names those of its key. It panics when T is
 // no struct or has no such fields.
 func NewTable[T any](name string, key ...string) *Table[T] {
-	d := core.Describe[T](core.Table{Name: name}, key...)
+	d := driver.Describe[T](driver.Table{Name: name}, key...)
 	schema, err := d.Schema()
 	if err != nil {
 		panic(err)
@@ -45,27 +45,27 @@ func NewTable[T any](name string, key ...string) *Table[T] {
 			panic(fmt.Sprintf("coretest: table %q has no column %q", name, k))
 		}
 	}
-	return &Table[T]{Description: d, schema: schema, rows: make(map[core.Key]T)}
+	return &Table[T]{Description: d, schema: schema, rows: make(map[driver.Key]T)}
 }
 
 // Name returns the table's name as changes bear it.
-func (t *Table[T]) Name() core.Table { return t.schema.Table }
+func (t *Table[T]) Name() driver.Table { return t.schema.Table }
 
 // KeyOf returns the key of the row.
-func (t *Table[T]) KeyOf(row T) core.Key {
+func (t *Table[T]) KeyOf(row T) driver.Key {
 	var enc []byte
 	for _, k := range t.schema.Key {
 		enc = t.Value(&row, t.schema.Column(k)).AppendOrdered(enc)
 	}
-	return core.Key(enc)
+	return driver.Key(enc)
 }
 
 // Put writes rows, all at once, and returns the change to report. Nothing is
 // reported by itself.
-func (t *Table[T]) Put(rows ...T) core.Change {
+func (t *Table[T]) Put(rows ...T) driver.Change {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c := core.Change{Table: t.schema.Table, Keys: []core.Key{}}
+	c := driver.Change{Table: t.schema.Table, Keys: []driver.Key{}}
 	for _, r := range rows {
 		k := t.KeyOf(r)
 		t.rows[k] = r
@@ -75,24 +75,24 @@ func (t *Table[T]) Put(rows ...T) core.Change {
 }
 
 // Remove removes rows, all at once, and returns the change to report.
-func (t *Table[T]) Remove(keys ...core.Key) core.Change {
+func (t *Table[T]) Remove(keys ...driver.Key) driver.Change {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, k := range keys {
 		delete(t.rows, k)
 	}
-	return core.Change{Table: t.schema.Table, Keys: append([]core.Key{}, keys...)}
+	return driver.Change{Table: t.schema.Table, Keys: append([]driver.Key{}, keys...)}
 }
 
 // Edit changes rows all at once, in any way. Nothing is reported by itself.
-func (t *Table[T]) Edit(change func(rows map[core.Key]T)) {
+func (t *Table[T]) Edit(change func(rows map[driver.Key]T)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	change(t.rows)
 }
 
 // Rows returns a copy of what the table holds.
-func (t *Table[T]) Rows() map[core.Key]T {
+func (t *Table[T]) Rows() map[driver.Key]T {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return maps.Clone(t.rows)
@@ -131,14 +131,14 @@ func (t *Table[T]) Reads() (loads, keys int) {
 }
 
 // seenBy returns the rows that a snapshot or a transaction sees.
-func (t *Table[T]) seenBy(ctx context.Context) (map[core.Key]T, bool) {
-	rows, ok := ctx.Value(snapshotKey[T]{t}).(map[core.Key]T)
+func (t *Table[T]) seenBy(ctx context.Context) (map[driver.Key]T, bool) {
+	rows, ok := ctx.Value(snapshotKey[T]{t}).(map[driver.Key]T)
 	return rows, ok
 }
 
 type snapshotKey[T any] struct{ t *Table[T] }
 
-// Snapshot implements [core.Snapshotter], for this table alone.
+// Snapshot implements [driver.Snapshotter], for this table alone.
 func (t *Table[T]) Snapshot(ctx context.Context) (context.Context, func(), error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -148,8 +148,8 @@ func (t *Table[T]) Snapshot(ctx context.Context) (context.Context, func(), error
 	return context.WithValue(ctx, snapshotKey[T]{t}, maps.Clone(t.rows)), func() {}, nil
 }
 
-// Load implements [core.Loader].
-func (t *Table[T]) Load(ctx context.Context, keys []core.Key) ([]*T, error) {
+// Load implements [driver.Loader].
+func (t *Table[T]) Load(ctx context.Context, keys []driver.Key) ([]*T, error) {
 	t.mu.Lock()
 	t.loads++
 	t.keys += len(keys)

@@ -6,10 +6,10 @@ import (
 	"maps"
 	"reflect"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
-// Transact implements [core.Writer]: one transaction at a time, on a copy of
+// Transact implements [driver.Writer]: one transaction at a time, on a copy of
 // the rows. Nothing is reported by itself.
 func (t *Table[T]) Transact(ctx context.Context, fn func(ctx context.Context) error) error {
 	t.writing.Lock()
@@ -29,26 +29,26 @@ func (t *Table[T]) Transact(ctx context.Context, fn func(ctx context.Context) er
 	return nil
 }
 
-// Lock implements [core.Writer]; a transaction locks everything anyway.
-func (t *Table[T]) Lock(context.Context, core.Key) error { return nil }
+// Lock implements [driver.Writer]; a transaction locks everything anyway.
+func (t *Table[T]) Lock(context.Context, driver.Key) error { return nil }
 
-// Insert implements [core.Writer]. A row whose key is there already is refused.
-func (t *Table[T]) Insert(ctx context.Context, row *T, _ []string) (core.Key, error) {
+// Insert implements [driver.Writer]. A row whose key is there already is refused.
+func (t *Table[T]) Insert(ctx context.Context, row *T, _ []string) (driver.Key, error) {
 	rows, err := t.transaction(ctx)
 	if err != nil {
 		return "", err
 	}
 	key := t.KeyOf(*row)
 	if _, ok := rows[key]; ok {
-		return "", core.Invalid(t.schema.Key[0], "is taken")
+		return "", driver.Invalid(t.schema.Key[0], "is taken")
 	}
 	rows[key] = *row
 	return key, nil
 }
 
-// Update implements [core.Writer]. The default of every column is its zero
+// Update implements [driver.Writer]. The default of every column is its zero
 // value.
-func (t *Table[T]) Update(ctx context.Context, key core.Key, row *T, columns, defaults []string) error {
+func (t *Table[T]) Update(ctx context.Context, key driver.Key, row *T, columns, defaults []string) error {
 	rows, err := t.transaction(ctx)
 	if err != nil {
 		return err
@@ -68,8 +68,8 @@ func (t *Table[T]) Update(ctx context.Context, key core.Key, row *T, columns, de
 	return nil
 }
 
-// Delete implements [core.Writer].
-func (t *Table[T]) Delete(ctx context.Context, key core.Key) error {
+// Delete implements [driver.Writer].
+func (t *Table[T]) Delete(ctx context.Context, key driver.Key) error {
 	rows, err := t.transaction(ctx)
 	if err != nil {
 		return err
@@ -78,7 +78,7 @@ func (t *Table[T]) Delete(ctx context.Context, key core.Key) error {
 	return nil
 }
 
-func (t *Table[T]) transaction(ctx context.Context) (map[core.Key]T, error) {
+func (t *Table[T]) transaction(ctx context.Context) (map[driver.Key]T, error) {
 	rows, ok := t.seenBy(ctx)
 	if !ok {
 		return nil, errors.New("coretest: writing outside of a transaction")

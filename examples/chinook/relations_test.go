@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"testing"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // TestRelatedRowsShow follows the way from an artist to the tracks, and from a
@@ -52,7 +52,7 @@ func TestRelatedRowsShow(t *testing.T) {
 	onGrunge := func() (names []string) {
 		t.Helper()
 		mixes, _ := reg.Lookup("mixes")
-		row, ok := mixes.Snapshot().Get(core.KeyOf(16))
+		row, ok := mixes.Snapshot().Get(driver.KeyOf(16))
 		if !ok {
 			t.Fatal("the playlist Grunge is no mix")
 		}

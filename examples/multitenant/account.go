@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // signIn begins a session. A name that nobody has is answered as a wrong
@@ -18,7 +19,7 @@ func (a *app) signIn(c echo.Context) error {
 	if err := c.Bind(&given); err != nil {
 		return err
 	}
-	person, known := a.people.Get(core.KeyOf(given.Name))
+	person, known := a.people.Get(driver.KeyOf(given.Name))
 	hash := person.Password
 	if !known {
 		hash = a.anybodysHash()
@@ -52,7 +53,7 @@ func (a *app) anybodysHash() string {
 func (a *app) whoAmI(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "no-store")
 	name, ok := a.sessions.person(sessionOf(c.Request().Context()))
-	person, known := a.people.Get(core.KeyOf(name))
+	person, known := a.people.Get(driver.KeyOf(name))
 	if !ok || !known {
 		return refusal(c, &core.DeniedError{Challenge: challenge})
 	}
@@ -83,7 +84,7 @@ func (a *app) suspend(suspended bool) echo.HandlerFunc {
 			return refusal(c, err)
 		}
 		defer grant.Close()
-		name, key := c.Param("name"), core.KeyOf(c.Param("name"))
+		name, key := c.Param("name"), driver.KeyOf(c.Param("name"))
 		if me, _ := a.sessions.person(sessionOf(ctx)); me == name {
 			return echo.NewHTTPError(http.StatusUnprocessableEntity, "you may not suspend yourself")
 		}

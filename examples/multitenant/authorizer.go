@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 )
 
@@ -52,6 +53,6 @@ func (a *authorizer) who(ctx context.Context) (p Person, known bool, err error) 
 	if a.people.Snapshot() == nil {
 		return Person{}, false, errors.New("multitenant: it is not known yet who may do what")
 	}
-	p, known = a.people.Get(core.KeyOf(name))
+	p, known = a.people.Get(driver.KeyOf(name))
 	return p, known, nil
 }

@@ -9,9 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // pollEvery is how often the shop asks whether another process has written.
@@ -21,7 +20,7 @@ const pollEvery = 500 * time.Millisecond
 // see the writes of this process, polling those of others.
 type database struct {
 	db     *bun.DB
-	others []core.Source
+	others []driver.Source
 	dir    string // removed at the end, "" for none
 }
 

@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/uptrace/bun/dialect/pgdialect"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/bunsource"
 	"github.com/binderyhq/bindery/sources/pollsource"
 )
@@ -19,7 +19,7 @@ func openPostgres(dsn string) (*database, error) {
 	}
 	cfg.RuntimeParams["application_name"] = "storefront"
 	db := bunsource.OpenConnector(stdlib.GetConnector(*cfg), pgdialect.New())
-	return &database{db: db, others: []core.Source{
+	return &database{db: db, others: []driver.Source{
 		pollsource.New(pollEvery, pollsource.XMin(db, 0), nil),
 	}}, nil
 }

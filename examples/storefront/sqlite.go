@@ -8,7 +8,7 @@ import (
 	"github.com/uptrace/bun/dialect/sqlitedialect"
 	_ "modernc.org/sqlite" // the driver "sqlite", in pure Go
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/bunsource"
 	"github.com/binderyhq/bindery/sources/pollsource"
 )
@@ -29,5 +29,5 @@ func openSQLite(path string) (*database, error) {
 	if err != nil {
 		return nil, fmt.Errorf("storefront: %w", err)
 	}
-	return &database{db: db, others: []core.Source{pollsource.New(pollEvery, pollsource.DataVersion(db), nil)}}, nil
+	return &database{db: db, others: []driver.Source{pollsource.New(pollEvery, pollsource.DataVersion(db), nil)}}, nil
 }

@@ -12,11 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // newBrowser starts a headless Chromium. Each call of the function that it
@@ -181,13 +180,13 @@ func (s *shop) change(rnd *rand.Rand) {
 	for range 1 + rnd.IntN(12) {
 		rows = append(rows, someProduct(rnd, 1+rnd.IntN(40)))
 	}
-	changes := []core.Change{s.products.Put(rows...)}
+	changes := []driver.Change{s.products.Put(rows...)}
 	for range rnd.IntN(4) {
-		changes = append(changes, s.products.Remove(core.KeyOf(1+rnd.IntN(40))))
+		changes = append(changes, s.products.Remove(driver.KeyOf(1+rnd.IntN(40))))
 	}
 	list, number := 1+rnd.IntN(3), 1+rnd.IntN(3)
 	if rnd.IntN(3) == 0 {
-		changes = append(changes, s.tracks.Remove(core.KeyOf(list, number)))
+		changes = append(changes, s.tracks.Remove(driver.KeyOf(list, number)))
 	} else {
 		changes = append(changes, s.tracks.Put(track{list, number, names[rnd.IntN(len(names))]}))
 	}
@@ -332,7 +331,7 @@ func testMembers(t *testing.T, tab context.Context, options string) {
 		for (const c of [shown.first, shown.second]) c.on("error", ({ error }) => refused.push(error.status));
 		window.titles = () => [shown.first, shown.second].map((c) => c.rows.map((r) => r.title)).join(" | ") + " | " + shown.priced.rows.map((r) => r.name);`)
 	shows(t, tab, "the members", `titles() === "a | b,c | one"`)
-	s.report(s.tracks.Put(track{1, 9, "d"}), s.tracks.Remove(core.KeyOf(2, 1)), s.products.Put(product{ID: 3, Name: "three", Price: &price}))
+	s.report(s.tracks.Put(track{1, 9, "d"}), s.tracks.Remove(driver.KeyOf(2, 1)), s.products.Put(product{ID: 3, Name: "three", Price: &price}))
 	shows(t, tab, "their changes", `titles() === "a,d | c | one,three"`)
 	s.kill()
 	s.start()
@@ -381,9 +380,9 @@ func testDocs(t *testing.T, newTab func(t *testing.T) context.Context) {
 	defer func() { s.kill() }()
 	try := func(name string) context.Context {
 		t.Helper()
-		s.products.Edit(func(rows map[core.Key]product) { clear(rows) })
+		s.products.Edit(func(rows map[driver.Key]product) { clear(rows) })
 		s.products.Put(product{ID: 1, Name: "Abbey Road", Price: price(9.5)}, product{ID: 2, Name: "Blue"})
-		s.report(core.Change{Table: s.products.Name()})
+		s.report(driver.Change{Table: s.products.Name()})
 		if s.pages["/"+name+".js"] == "" {
 			t.Fatalf("the guide has no example %q", name)
 		}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/plugins/jsclient"
 	"github.com/binderyhq/bindery/transports/sse"
@@ -160,7 +161,7 @@ func (s *shop) kill() {
 }
 
 // report waits until the changes show, where there is a server to show them.
-func (s *shop) report(changes ...core.Change) {
+func (s *shop) report(changes ...driver.Change) {
 	s.t.Helper()
 	if s.server == nil {
 		return
@@ -176,9 +177,9 @@ func (s *shop) put(rows ...product) { s.t.Helper(); s.report(s.products.Put(rows
 
 func (s *shop) remove(ids ...int) {
 	s.t.Helper()
-	keys := make([]core.Key, len(ids))
+	keys := make([]driver.Key, len(ids))
 	for i, id := range ids {
-		keys[i] = core.KeyOf(id)
+		keys[i] = driver.KeyOf(id)
 	}
 	s.report(s.products.Remove(keys...))
 }

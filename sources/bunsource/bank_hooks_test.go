@@ -8,7 +8,7 @@ import (
 
 	"github.com/uptrace/bun"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/bunsource"
 )
 
@@ -67,20 +67,20 @@ func TestBankFindsWhatIsTorn(t *testing.T) {
 // lateSource reports each commit when the next one has been made.
 type lateSource struct{ *bunsource.HookSource }
 
-// Watch implements [core.Source].
-func (s *lateSource) Watch(ctx context.Context, sink core.Sink) error {
+// Watch implements [driver.Source].
+func (s *lateSource) Watch(ctx context.Context, sink driver.Sink) error {
 	return s.HookSource.Watch(ctx, &lateSink{Sink: sink})
 }
 
 type lateSink struct {
-	core.Sink
+	driver.Sink
 
 	mu   sync.Mutex // guards held
-	held []core.Change
+	held []driver.Change
 }
 
-// Report implements [core.Sink].
-func (s *lateSink) Report(changes ...core.Change) core.Receipt {
+// Report implements [driver.Sink].
+func (s *lateSink) Report(changes ...driver.Change) driver.Receipt {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	held := s.held
@@ -88,23 +88,23 @@ func (s *lateSink) Report(changes ...core.Change) core.Receipt {
 	return s.Sink.Report(held...)
 }
 
-// Announce implements [core.Sink]: nobody hears of it.
-func (s *lateSink) Announce(changes ...core.Change) core.Announcement {
+// Announce implements [driver.Sink]: nobody hears of it.
+func (s *lateSink) Announce(changes ...driver.Change) driver.Announcement {
 	return &lateAnnouncement{sink: s, changes: changes}
 }
 
 type lateAnnouncement struct {
 	sink    *lateSink
-	changes []core.Change
+	changes []driver.Change
 }
 
-// Confirm implements [core.Announcement].
-func (a *lateAnnouncement) Confirm(changes ...core.Change) core.Receipt {
+// Confirm implements [driver.Announcement].
+func (a *lateAnnouncement) Confirm(changes ...driver.Change) driver.Receipt {
 	if len(changes) == 0 {
 		changes = a.changes
 	}
 	return a.sink.Report(changes...)
 }
 
-// Withdraw implements [core.Announcement].
+// Withdraw implements [driver.Announcement].
 func (*lateAnnouncement) Withdraw() {}

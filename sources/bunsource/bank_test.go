@@ -21,6 +21,7 @@ import (
 	"github.com/uptrace/bun/schema"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/sources/bunsource"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
@@ -81,7 +82,7 @@ func createBank(t testing.TB, plain *bun.DB) {
 
 // openBank binds the accounts of db in several ways and watches them with the
 // sources.
-func openBank(t testing.TB, db *bun.DB, sources ...core.Source) *bank {
+func openBank(t testing.TB, db *bun.DB, sources ...driver.Source) *bank {
 	t.Helper()
 	const whole, branch = bankAccounts * openingSum, bankAccounts / bankBranches * openingSum
 	b := &bank{
@@ -107,7 +108,7 @@ func openBank(t testing.TB, db *bun.DB, sources ...core.Source) *bank {
 	ctx, cancel := context.WithCancel(context.Background())
 	var followers sync.WaitGroup
 	for name, binding := range b.bindings {
-		r := &replica{view: binding.View, check: func(rows map[core.Key]string) error {
+		r := &replica{view: binding.View, check: func(rows map[driver.Key]string) error {
 			var sum int64
 			for _, text := range rows {
 				var a account

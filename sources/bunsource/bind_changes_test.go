@@ -12,6 +12,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/bunsource"
 	"github.com/binderyhq/bindery/sources/pgsource"
 )
@@ -28,7 +29,7 @@ type observed struct {
 
 // eachSource runs a test with each source that says which rows have changed,
 // on the databases that it watches.
-func eachSource(t *testing.T, test func(t *testing.T, db *bun.DB, source core.Source)) {
+func eachSource(t *testing.T, test func(t *testing.T, db *bun.DB, source driver.Source)) {
 	t.Helper()
 	t.Run("sqlite, hooks", func(t *testing.T) {
 		db, _ := openSQLite(t)
@@ -37,7 +38,7 @@ func eachSource(t *testing.T, test func(t *testing.T, db *bun.DB, source core.So
 	eachPostgresSource(t, test)
 }
 
-func eachPostgresSource(t *testing.T, test func(t *testing.T, db *bun.DB, source core.Source)) {
+func eachPostgresSource(t *testing.T, test func(t *testing.T, db *bun.DB, source driver.Source)) {
 	t.Helper()
 	t.Run("postgres, hooks", func(t *testing.T) {
 		db, _ := openBoth(t, "pgx", postgresDSN(t))
@@ -50,7 +51,7 @@ func eachPostgresSource(t *testing.T, test func(t *testing.T, db *bun.DB, source
 }
 
 // observe starts a registry of the bindings.
-func observe(t *testing.T, db *bun.DB, source core.Source, bindings ...core.Bindable) *observed {
+func observe(t *testing.T, db *bun.DB, source driver.Source, bindings ...core.Bindable) *observed {
 	t.Helper()
 	o := &observed{
 		t: t, db: db, subs: make(map[string]*core.Subscription), versions: make(map[string]string),

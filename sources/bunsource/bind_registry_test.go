@@ -15,6 +15,7 @@ import (
 	"github.com/uptrace/bun/dialect/sqlitedialect"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 )
@@ -191,7 +192,7 @@ func TestReadsReportNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, ctx := range []context.Context{snap, t.Context()} {
-			if _, err := l.Load(ctx, []core.Key{core.KeyOf(1)}); err != nil {
+			if _, err := l.Load(ctx, []driver.Key{driver.KeyOf(1)}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/bunsource"
 )
 
@@ -33,7 +34,7 @@ type (
 // TestTablesOfOneNameInSeveralSchemas: each binding shows its own table, and a
 // write to one is no change of the others, though the keys are the same.
 func TestTablesOfOneNameInSeveralSchemas(t *testing.T) {
-	eachPostgresSource(t, func(t *testing.T, db *bun.DB, source core.Source) {
+	eachPostgresSource(t, func(t *testing.T, db *bun.DB, source driver.Source) {
 		for _, statement := range []string{"CREATE SCHEMA north", "CREATE SCHEMA south"} {
 			_, err := db.ExecContext(t.Context(), statement)
 			must(t, err)

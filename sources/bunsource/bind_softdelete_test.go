@@ -9,6 +9,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/sources/bunsource"
 )
@@ -27,7 +28,7 @@ type draft struct {
 // deleted row is gone and a restored one is new, however it was written; the
 // deleted rows can be bound as well, alone or with the others.
 func TestSoftDeletesAreDeletes(t *testing.T) {
-	eachSource(t, func(t *testing.T, db *bun.DB, source core.Source) {
+	eachSource(t, func(t *testing.T, db *bun.DB, source driver.Source) {
 		_, err := db.NewCreateTable().Model((*draft)(nil)).Exec(t.Context())
 		must(t, err)
 		rows := []draft{{ID: 1, Text: "a"}, {ID: 2, Text: "b"}, {ID: 3, Text: "c", Done: true}}

@@ -5,9 +5,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // TestCollatedRowsComeInOrder: also where what they show takes a statement of
@@ -18,7 +17,7 @@ func TestCollatedRowsComeInOrder(t *testing.T) {
 		const n = maxParents + 3
 		mustExec(t, db, `INSERT INTO albums (id, title) WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM s WHERE n < ?) SELECT n, 'x' FROM s`, n)
 		mustExec(t, db, `UPDATE albums SET title = 'y' WHERE id % 2 = 0`)
-		order := []core.Order{{Column: "title", Desc: true, Collation: core.ColumnCollation}, {Column: "id", Desc: true}}
+		order := []driver.Order{{Column: "title", Desc: true, Collation: driver.ColumnCollation}, {Column: "id", Desc: true}}
 		var want []int64
 		for _, rest := range []int64{0, 1} { // the even ones are called y
 			for id := int64(n); id > 0; id-- {
@@ -34,7 +33,7 @@ func TestCollatedRowsComeInOrder(t *testing.T) {
 					if names != nil {
 						l = related[relAlbum](t, db, names...)
 					}
-					rows, err := l.Query(t.Context(), core.Query{Order: order, Limit: limit})
+					rows, err := l.Query(t.Context(), driver.Query{Order: order, Limit: limit})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -63,7 +62,7 @@ func TestCollationsThatCannotBe(t *testing.T) {
 		"word": `ordering by column "word" under its own collation: its field does not tell NULL from "": declare it NOT NULL, use a pointer, or name the collation`,
 		"int":  `ordering by column "int" of type "INTEGER" under a collation: it holds no text`,
 	} {
-		_, err := preparedLoader[sortable](t, db).Query(t.Context(), core.Query{Order: []core.Order{{Column: column, Collation: core.ColumnCollation}, {Column: "id"}}})
+		_, err := preparedLoader[sortable](t, db).Query(t.Context(), driver.Query{Order: []driver.Order{{Column: column, Collation: driver.ColumnCollation}, {Column: "id"}}})
 		if want := `bunsource: reading table "sortable": ` + says; err == nil || err.Error() != want {
 			t.Errorf("%q: %v, want %s", column, err, want)
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/uptrace/bun/dialect/sqlitedialect"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/bunsource"
 	"github.com/binderyhq/bindery/sources/pgsource"
 	"github.com/binderyhq/bindery/sources/pollsource"
@@ -32,7 +33,7 @@ const (
 // benched is a database with a source: db binds, and writer writes.
 type benched struct {
 	db, writer *bun.DB
-	source     core.Source
+	source     driver.Source
 	// interval is what the source waits between two looks, 0 when it is told.
 	interval time.Duration
 	// prepare, when set, is called when the table is there.
@@ -73,7 +74,7 @@ var benchSources = []struct {
 		dsn := postgresDSN(b)
 		db, writer := openPlain(b, "pgx", dsn), openPlain(b, "pgx", dsn)
 		return benched{db: db, writer: writer, source: pgsource.NewTriggers(dsn, nil), prepare: func() {
-			must(b, pgsource.Outbox{}.Install(b.Context(), dsn, core.Table{Name: "things"}))
+			must(b, pgsource.Outbox{}.Install(b.Context(), dsn, driver.Table{Name: "things"}))
 		}}
 	}},
 	{"postgres/poll XMin", func(b *testing.B) benched {
@@ -139,7 +140,7 @@ func BenchmarkCommitToVisible(b *testing.B) {
 				for seen := false; !seen; {
 					e, err := sub.Next(b.Context())
 					must(b, err)
-					seen = slices.ContainsFunc(e.Updated, func(r core.Row) bool { return r.Key() == core.KeyOf(n%benchRows) })
+					seen = slices.ContainsFunc(e.Updated, func(r core.Row) bool { return r.Key() == driver.KeyOf(n%benchRows) })
 				}
 				took = append(took, time.Since(committed))
 			}

@@ -3,7 +3,7 @@ package bunsource_test
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
+	sqldriver "database/sql/driver"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,12 +18,12 @@ type fullDisk struct {
 // brittleConnector makes connections whose reads fail while the disk is full,
 // as a sort does that finds no room for its temporary file. Writes go on.
 type brittleConnector struct {
-	driver.Connector
+	sqldriver.Connector
 	disk *fullDisk
 }
 
-// Connect implements [driver.Connector].
-func (c *brittleConnector) Connect(ctx context.Context) (driver.Conn, error) {
+// Connect implements [sqldriver.Connector].
+func (c *brittleConnector) Connect(ctx context.Context) (sqldriver.Conn, error) {
 	conn, err := c.Connector.Connect(ctx)
 	if err != nil {
 		return nil, err
@@ -33,13 +33,13 @@ func (c *brittleConnector) Connect(ctx context.Context) (driver.Conn, error) {
 
 // contextConn is what the drivers of these tests have in common.
 type contextConn interface {
-	driver.Conn
-	driver.ConnPrepareContext
-	driver.ExecerContext
-	driver.QueryerContext
-	driver.ConnBeginTx
-	driver.SessionResetter
-	driver.Pinger
+	sqldriver.Conn
+	sqldriver.ConnPrepareContext
+	sqldriver.ExecerContext
+	sqldriver.QueryerContext
+	sqldriver.ConnBeginTx
+	sqldriver.SessionResetter
+	sqldriver.Pinger
 }
 
 type brittleConn struct {
@@ -48,39 +48,39 @@ type brittleConn struct {
 }
 
 var (
-	_ driver.NamedValueChecker = (*brittleConn)(nil)
-	_ driver.Validator         = (*brittleConn)(nil)
+	_ sqldriver.NamedValueChecker = (*brittleConn)(nil)
+	_ sqldriver.Validator         = (*brittleConn)(nil)
 )
 
-// QueryContext implements [driver.QueryerContext].
-func (c *brittleConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+// QueryContext implements [sqldriver.QueryerContext].
+func (c *brittleConn) QueryContext(ctx context.Context, query string, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
 	if strings.HasPrefix(query, "SELECT") && c.disk.full.Load() {
 		return nil, c.disk.err
 	}
 	return c.contextConn.QueryContext(ctx, query, args)
 }
 
-// CheckNamedValue implements [driver.NamedValueChecker].
-func (c *brittleConn) CheckNamedValue(v *driver.NamedValue) error {
-	if checker, ok := c.contextConn.(driver.NamedValueChecker); ok {
+// CheckNamedValue implements [sqldriver.NamedValueChecker].
+func (c *brittleConn) CheckNamedValue(v *sqldriver.NamedValue) error {
+	if checker, ok := c.contextConn.(sqldriver.NamedValueChecker); ok {
 		return checker.CheckNamedValue(v)
 	}
-	return driver.ErrSkip
+	return sqldriver.ErrSkip
 }
 
-// IsValid implements [driver.Validator].
+// IsValid implements [sqldriver.Validator].
 func (c *brittleConn) IsValid() bool {
-	v, ok := c.contextConn.(driver.Validator)
+	v, ok := c.contextConn.(sqldriver.Validator)
 	return !ok || v.IsValid()
 }
 
 // connectorOf returns the connector of a registered driver.
-func connectorOf(t testing.TB, driverName, dsn string) driver.Connector {
+func connectorOf(t testing.TB, driverName, dsn string) sqldriver.Connector {
 	t.Helper()
 	db, err := sql.Open(driverName, dsn) // connects to nothing
 	must(t, err)
 	defer db.Close()
-	if d, ok := db.Driver().(driver.DriverContext); ok {
+	if d, ok := db.Driver().(sqldriver.DriverContext); ok {
 		c, err := d.OpenConnector(dsn)
 		must(t, err)
 		return c
@@ -90,12 +90,12 @@ func connectorOf(t testing.TB, driverName, dsn string) driver.Connector {
 
 // plainConnector is for drivers that make no connectors.
 type plainConnector struct {
-	driver driver.Driver
+	driver sqldriver.Driver
 	dsn    string
 }
 
-// Connect implements [driver.Connector].
-func (c plainConnector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
+// Connect implements [sqldriver.Connector].
+func (c plainConnector) Connect(context.Context) (sqldriver.Conn, error) { return c.driver.Open(c.dsn) }
 
-// Driver implements [driver.Connector].
-func (c plainConnector) Driver() driver.Driver { return c.driver }
+// Driver implements [sqldriver.Connector].
+func (c plainConnector) Driver() sqldriver.Driver { return c.driver }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/uptrace/bun"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/pgsource"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 )
@@ -33,8 +33,8 @@ func newLogArena(t *testing.T, server *pgtest.Server) *postgresArena {
 
 // follow makes the source of a node, which has the same network as everything
 // else of it.
-func (a *postgresArena) follow(*bun.DB) []core.Source {
-	return []core.Source{pgsource.New(a.network, &pgsource.Config{ReceiveTimeout: 2 * time.Second, StartTimeout: 5 * time.Second})}
+func (a *postgresArena) follow(*bun.DB) []driver.Source {
+	return []driver.Source{pgsource.New(a.network, &pgsource.Config{ReceiveTimeout: 2 * time.Second, StartTimeout: 5 * time.Second})}
 }
 
 func TestConvergencePGSource(t *testing.T) {
@@ -49,9 +49,9 @@ func TestConvergencePGSource(t *testing.T) {
 	t.Run("triggers, others write", func(t *testing.T) {
 		a := newPostgresArena(t, server)
 		a.shorten()
-		must(t, pgsource.Outbox{}.Install(t.Context(), a.dsn, core.Table{Name: "things"}, core.Table{Name: "parts"}))
-		a.writeInProcess(a.addNode(a.openNode(a.network), func(*bun.DB) []core.Source {
-			return []core.Source{pgsource.NewTriggers(a.network, &pgsource.TriggerConfig{AnswerTimeout: 2 * time.Second})}
+		must(t, pgsource.Outbox{}.Install(t.Context(), a.dsn, driver.Table{Name: "things"}, driver.Table{Name: "parts"}))
+		a.writeInProcess(a.addNode(a.openNode(a.network), func(*bun.DB) []driver.Source {
+			return []driver.Source{pgsource.NewTriggers(a.network, &pgsource.TriggerConfig{AnswerTimeout: 2 * time.Second})}
 		}))
 		a.writeOutside()
 		a.run()
@@ -60,7 +60,7 @@ func TestConvergencePGSource(t *testing.T) {
 		a := newLogArena(t, server)
 		a.shorten()
 		for range 2 {
-			a.writeInProcess(a.addNode(a.openNode(a.network), func(db *bun.DB) []core.Source {
+			a.writeInProcess(a.addNode(a.openNode(a.network), func(db *bun.DB) []driver.Source {
 				return append(hooksAlone(db), a.follow(db)...)
 			}))
 		}

@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/uptrace/bun"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/pollsource"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 )
@@ -97,7 +97,7 @@ func (a *postgresArena) outage(name string, m proxyMode) outage {
 	}
 }
 
-func hooksAndXMin(db *bun.DB) []core.Source {
+func hooksAndXMin(db *bun.DB) []driver.Source {
 	return append(hooksAlone(db), pollsource.New(often, pollsource.XMin(db, 0), &pollsource.Config{
 		Timeout: writeTimeout,
 		// A row that others insert and delete between two polls, while the node
@@ -127,8 +127,8 @@ func TestConvergencePostgres(t *testing.T) {
 		a := newPostgresArena(t, server)
 		a.shorten()
 		a.writeInProcess(a.addNode(a.openNode(a.network), hooksAndXMin))
-		a.writeInProcess(a.addNode(a.openNode(a.network), func(*bun.DB) []core.Source {
-			return []core.Source{pollsource.Every(often)}
+		a.writeInProcess(a.addNode(a.openNode(a.network), func(*bun.DB) []driver.Source {
+			return []driver.Source{pollsource.Every(often)}
 		}))
 		a.writeOutside()
 		a.run()

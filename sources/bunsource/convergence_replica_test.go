@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // replica is a client of a binding: it knows nothing but the events of a
@@ -15,10 +16,10 @@ type replica struct {
 	view *core.View
 	// check, when set, is called with the rows after each event, on the
 	// replica's goroutine.
-	check func(rows map[core.Key]string) error
+	check func(rows map[driver.Key]string) error
 
 	mu    sync.Mutex // guards what follows
-	rows  map[core.Key]string
+	rows  map[driver.Key]string
 	token string
 	err   error
 }
@@ -41,7 +42,7 @@ func (r *replica) apply(e *core.Event) {
 	defer r.mu.Unlock()
 	switch {
 	case e.Kind == core.Synced:
-		r.rows = make(map[core.Key]string)
+		r.rows = make(map[driver.Key]string)
 		for row := range e.Snapshot.Rows() {
 			r.rows[row.Key()] = string(row.JSON())
 		}

@@ -1,7 +1,7 @@
 package bunsource_test
 
 import (
-	"database/sql/driver"
+	sqldriver "database/sql/driver"
 	"errors"
 	"path/filepath"
 	"testing"
@@ -9,7 +9,7 @@ import (
 
 	"github.com/uptrace/bun"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/bunsource"
 	"github.com/binderyhq/bindery/sources/pollsource"
 )
@@ -55,7 +55,7 @@ func (a *arena) openNode(dsn string) *bun.DB {
 }
 
 // openConnector opens a handle whose reads fail when those of the arena do.
-func (a *arena) openConnector(c driver.Connector) *bun.DB {
+func (a *arena) openConnector(c sqldriver.Connector) *bun.DB {
 	a.t.Helper()
 	db := bunsource.OpenConnector(&brittleConnector{Connector: c, disk: &a.disk}, dialectOf(a.driver))
 	db.SetMaxOpenConns(8)
@@ -79,8 +79,8 @@ func (a *arena) writeOutside() {
 	a.startProcess()
 }
 
-func hooksAlone(db *bun.DB) []core.Source {
-	return []core.Source{bunsource.Hooks(db)}
+func hooksAlone(db *bun.DB) []driver.Source {
+	return []driver.Source{bunsource.Hooks(db)}
 }
 
 // often is the interval of polls in these tests.
@@ -96,7 +96,7 @@ func TestConvergenceSQLite(t *testing.T) {
 		})
 		t.Run("hooks and poll, others write, journal "+journal, func(t *testing.T) {
 			a := newSQLiteArena(t, journal, "50")
-			a.writeInProcess(a.addNode(a.openNode(a.dsn), func(db *bun.DB) []core.Source {
+			a.writeInProcess(a.addNode(a.openNode(a.dsn), func(db *bun.DB) []driver.Source {
 				return append(hooksAlone(db), pollsource.New(often, pollsource.DataVersion(db), nil))
 			}))
 			a.writeOutside()
@@ -106,7 +106,7 @@ func TestConvergenceSQLite(t *testing.T) {
 	t.Run("two nodes, hooks and poll, others write", func(t *testing.T) {
 		a := newSQLiteArena(t, "WAL", "100")
 		for range 2 {
-			a.writeInProcess(a.addNode(a.openNode(a.dsn), func(db *bun.DB) []core.Source {
+			a.writeInProcess(a.addNode(a.openNode(a.dsn), func(db *bun.DB) []driver.Source {
 				return append(hooksAlone(db), pollsource.Every(often))
 			}))
 		}

@@ -5,20 +5,20 @@ import (
 
 	"github.com/uptrace/bun"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/sqlitesource"
 )
 
 // addSQLiteNode adds a node that watches by SQLite's own hooks, and with more
 // sources if there are any.
-func (a *arena) addSQLiteNode(cfg *sqlitesource.Config, more func(*bun.DB) []core.Source) *node {
+func (a *arena) addSQLiteNode(cfg *sqlitesource.Config, more func(*bun.DB) []driver.Source) *node {
 	a.t.Helper()
 	source, err := sqlitesource.New(a.dsn, cfg)
 	must(a.t, err)
-	return a.addNode(a.openConnector(source.Connector()), func(db *bun.DB) []core.Source { return append(more(db), source) })
+	return a.addNode(a.openConnector(source.Connector()), func(db *bun.DB) []driver.Source { return append(more(db), source) })
 }
 
-func nothingElse(*bun.DB) []core.Source { return nil }
+func nothingElse(*bun.DB) []driver.Source { return nil }
 
 func TestConvergenceSQLiteSource(t *testing.T) {
 	t.Parallel() // mostly it waits

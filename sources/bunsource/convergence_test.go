@@ -17,6 +17,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/sources/bunsource"
 )
@@ -88,7 +89,7 @@ type node struct {
 	arena *arena
 	db    *bun.DB
 	// sources makes the sources of a registry.
-	sources func(db *bun.DB) []core.Source
+	sources func(db *bun.DB) []driver.Source
 
 	reg       *core.Registry
 	bound     []bound
@@ -158,7 +159,7 @@ func newArena(t *testing.T, driverName, dsn string, full error) *arena {
 }
 
 // addNode adds a node on a handle of the database.
-func (a *arena) addNode(db *bun.DB, sources func(*bun.DB) []core.Source) *node {
+func (a *arena) addNode(db *bun.DB, sources func(*bun.DB) []driver.Source) *node {
 	a.t.Helper()
 	n := &node{arena: a, db: db, sources: sources}
 	a.nodes = append(a.nodes, n)

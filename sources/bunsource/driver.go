@@ -2,23 +2,23 @@ package bunsource
 
 import (
 	"context"
-	"database/sql/driver"
+	sqldriver "database/sql/driver"
 	"io"
 )
 
 // wrappedConnector makes connections that tell the tracker what they commit.
 type wrappedConnector struct {
-	inner   driver.Connector
+	inner   sqldriver.Connector
 	tracker *tracker
 }
 
 var (
-	_ driver.Connector = (*wrappedConnector)(nil)
-	_ io.Closer        = (*wrappedConnector)(nil)
+	_ sqldriver.Connector = (*wrappedConnector)(nil)
+	_ io.Closer           = (*wrappedConnector)(nil)
 )
 
-// Connect implements [driver.Connector].
-func (c *wrappedConnector) Connect(ctx context.Context) (driver.Conn, error) {
+// Connect implements [sqldriver.Connector].
+func (c *wrappedConnector) Connect(ctx context.Context) (sqldriver.Conn, error) {
 	inner, err := c.inner.Connect(ctx)
 	if err != nil {
 		return nil, err
@@ -26,8 +26,8 @@ func (c *wrappedConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	return newConn(inner, c.tracker), nil
 }
 
-// Driver implements [driver.Connector].
-func (c *wrappedConnector) Driver() driver.Driver {
+// Driver implements [sqldriver.Connector].
+func (c *wrappedConnector) Driver() sqldriver.Driver {
 	return &wrappedDriver{inner: c.inner.Driver(), tracker: c.tracker}
 }
 
@@ -42,12 +42,12 @@ func (c *wrappedConnector) Close() error {
 // wrappedDriver is what [sql.DB.Driver] returns for a wrapped connector. By it
 // the tracker of a *sql.DB is found.
 type wrappedDriver struct {
-	inner   driver.Driver
+	inner   sqldriver.Driver
 	tracker *tracker
 }
 
-// Open implements [driver.Driver].
-func (d *wrappedDriver) Open(name string) (driver.Conn, error) {
+// Open implements [sqldriver.Driver].
+func (d *wrappedDriver) Open(name string) (sqldriver.Conn, error) {
 	inner, err := d.inner.Open(name)
 	if err != nil {
 		return nil, err
@@ -56,16 +56,16 @@ func (d *wrappedDriver) Open(name string) (driver.Conn, error) {
 }
 
 // Unwrap returns the driver inside.
-func (d *wrappedDriver) Unwrap() driver.Driver { return d.inner }
+func (d *wrappedDriver) Unwrap() sqldriver.Driver { return d.inner }
 
 // dsnConnector connects a driver that makes no connectors of its own.
 type dsnConnector struct {
-	driver driver.Driver
+	driver sqldriver.Driver
 	dsn    string
 }
 
-// Connect implements [driver.Connector].
-func (c dsnConnector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
+// Connect implements [sqldriver.Connector].
+func (c dsnConnector) Connect(context.Context) (sqldriver.Conn, error) { return c.driver.Open(c.dsn) }
 
-// Driver implements [driver.Connector].
-func (c dsnConnector) Driver() driver.Driver { return c.driver }
+// Driver implements [sqldriver.Connector].
+func (c dsnConnector) Driver() sqldriver.Driver { return c.driver }

@@ -4,7 +4,7 @@ package bunsource
 
 import (
 	"context"
-	"database/sql/driver"
+	sqldriver "database/sql/driver"
 	"errors"
 	"sync/atomic"
 )
@@ -16,17 +16,17 @@ import (
 // It implements every optional interface. Where the driver lacks one it does
 // what database/sql does for drivers without it.
 type conn struct {
-	inner   driver.Conn
+	inner   sqldriver.Conn
 	tracker *tracker
 
-	prepare  driver.ConnPrepareContext
-	exec     driver.ExecerContext
-	query    driver.QueryerContext
-	begin    driver.ConnBeginTx
-	check    driver.NamedValueChecker
-	reset    driver.SessionResetter
-	validate driver.Validator
-	ping     driver.Pinger
+	prepare  sqldriver.ConnPrepareContext
+	exec     sqldriver.ExecerContext
+	query    sqldriver.QueryerContext
+	begin    sqldriver.ConnBeginTx
+	check    sqldriver.NamedValueChecker
+	reset    sqldriver.SessionResetter
+	validate sqldriver.Validator
+	ping     sqldriver.Pinger
 
 	uses atomic.Uint64 // counts how often the connection came back to the pool
 	raw  bool          // somebody has the driver's connection in hand
@@ -34,28 +34,28 @@ type conn struct {
 }
 
 var (
-	_ driver.Conn               = (*conn)(nil)
-	_ driver.ConnPrepareContext = (*conn)(nil)
-	_ driver.ExecerContext      = (*conn)(nil)
-	_ driver.QueryerContext     = (*conn)(nil)
-	_ driver.ConnBeginTx        = (*conn)(nil)
-	_ driver.NamedValueChecker  = (*conn)(nil)
-	_ driver.SessionResetter    = (*conn)(nil)
-	_ driver.Validator          = (*conn)(nil)
-	_ driver.Pinger             = (*conn)(nil)
+	_ sqldriver.Conn               = (*conn)(nil)
+	_ sqldriver.ConnPrepareContext = (*conn)(nil)
+	_ sqldriver.ExecerContext      = (*conn)(nil)
+	_ sqldriver.QueryerContext     = (*conn)(nil)
+	_ sqldriver.ConnBeginTx        = (*conn)(nil)
+	_ sqldriver.NamedValueChecker  = (*conn)(nil)
+	_ sqldriver.SessionResetter    = (*conn)(nil)
+	_ sqldriver.Validator          = (*conn)(nil)
+	_ sqldriver.Pinger             = (*conn)(nil)
 )
 
-func newConn(inner driver.Conn, t *tracker) *conn {
+func newConn(inner sqldriver.Conn, t *tracker) *conn {
 	c := &conn{inner: inner, tracker: t}
 	c.tx.tracker = t
-	c.prepare, _ = inner.(driver.ConnPrepareContext)
-	c.exec, _ = inner.(driver.ExecerContext)
-	c.query, _ = inner.(driver.QueryerContext)
-	c.begin, _ = inner.(driver.ConnBeginTx)
-	c.check, _ = inner.(driver.NamedValueChecker)
-	c.reset, _ = inner.(driver.SessionResetter)
-	c.validate, _ = inner.(driver.Validator)
-	c.ping, _ = inner.(driver.Pinger)
+	c.prepare, _ = inner.(sqldriver.ConnPrepareContext)
+	c.exec, _ = inner.(sqldriver.ExecerContext)
+	c.query, _ = inner.(sqldriver.QueryerContext)
+	c.begin, _ = inner.(sqldriver.ConnBeginTx)
+	c.check, _ = inner.(sqldriver.NamedValueChecker)
+	c.reset, _ = inner.(sqldriver.SessionResetter)
+	c.validate, _ = inner.(sqldriver.Validator)
+	c.ping, _ = inner.(sqldriver.Pinger)
 	return c
 }
 
@@ -77,7 +77,7 @@ func Unwrap(driverConn any) any {
 }
 
 // Unwrap is [Unwrap] for packages that do not import this one.
-func (c *conn) Unwrap() driver.Conn {
+func (c *conn) Unwrap() sqldriver.Conn {
 	c.raw = true
 	return c.inner
 }
@@ -95,8 +95,8 @@ func (c *conn) settleRaw() {
 	c.tracker.confirm(nil, c.tracker.boundTables().everything())
 }
 
-// ExecContext implements [driver.ExecerContext].
-func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+// ExecContext implements [sqldriver.ExecerContext].
+func (c *conn) ExecContext(ctx context.Context, query string, args []sqldriver.NamedValue) (sqldriver.Result, error) {
 	rec, bypass := recordOf(ctx, query)
 	if bypass {
 		return c.execInner(ctx, query, args)
@@ -117,13 +117,13 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 	return res, err
 }
 
-func (c *conn) execInner(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+func (c *conn) execInner(ctx context.Context, query string, args []sqldriver.NamedValue) (sqldriver.Result, error) {
 	if c.exec != nil {
 		return c.exec.ExecContext(ctx, query, args)
 	}
-	legacy, ok := c.inner.(driver.Execer) //nolint:staticcheck // SA1019: what database/sql falls back to
+	legacy, ok := c.inner.(sqldriver.Execer) //nolint:staticcheck // SA1019: what database/sql falls back to
 	if !ok {
-		return nil, driver.ErrSkip
+		return nil, sqldriver.ErrSkip
 	}
 	values, err := plainValues(ctx, args)
 	if err != nil {
@@ -132,8 +132,8 @@ func (c *conn) execInner(ctx context.Context, query string, args []driver.NamedV
 	return legacy.Exec(query, values)
 }
 
-// QueryContext implements [driver.QueryerContext].
-func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+// QueryContext implements [sqldriver.QueryerContext].
+func (c *conn) QueryContext(ctx context.Context, query string, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
 	rec, bypass := recordOf(ctx, query)
 	if bypass {
 		return c.queryInner(ctx, query, args)
@@ -157,13 +157,13 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 	return newRows(rows, x), nil
 }
 
-func (c *conn) queryInner(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+func (c *conn) queryInner(ctx context.Context, query string, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
 	if c.query != nil {
 		return c.query.QueryContext(ctx, query, args)
 	}
-	legacy, ok := c.inner.(driver.Queryer) //nolint:staticcheck // SA1019: what database/sql falls back to
+	legacy, ok := c.inner.(sqldriver.Queryer) //nolint:staticcheck // SA1019: what database/sql falls back to
 	if !ok {
-		return nil, driver.ErrSkip
+		return nil, sqldriver.ErrSkip
 	}
 	values, err := plainValues(ctx, args)
 	if err != nil {
@@ -172,13 +172,13 @@ func (c *conn) queryInner(ctx context.Context, query string, args []driver.Named
 	return legacy.Query(query, values)
 }
 
-// Prepare implements [driver.Conn].
-func (c *conn) Prepare(query string) (driver.Stmt, error) {
+// Prepare implements [sqldriver.Conn].
+func (c *conn) Prepare(query string) (sqldriver.Stmt, error) {
 	return c.PrepareContext(context.Background(), query)
 }
 
-// PrepareContext implements [driver.ConnPrepareContext].
-func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+// PrepareContext implements [sqldriver.ConnPrepareContext].
+func (c *conn) PrepareContext(ctx context.Context, query string) (sqldriver.Stmt, error) {
 	inner, err := c.prepareInner(ctx, query)
 	if err != nil {
 		return nil, err
@@ -195,7 +195,7 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 	return newStmt(inner, c, p), nil
 }
 
-func (c *conn) prepareInner(ctx context.Context, query string) (driver.Stmt, error) {
+func (c *conn) prepareInner(ctx context.Context, query string) (sqldriver.Stmt, error) {
 	if c.prepare != nil {
 		return c.prepare.PrepareContext(ctx, query)
 	}
@@ -210,13 +210,13 @@ func (c *conn) prepareInner(ctx context.Context, query string) (driver.Stmt, err
 	return inner, nil
 }
 
-// Begin implements [driver.Conn]; database/sql calls BeginTx.
-func (c *conn) Begin() (driver.Tx, error) {
-	return c.BeginTx(context.Background(), driver.TxOptions{})
+// Begin implements [sqldriver.Conn]; database/sql calls BeginTx.
+func (c *conn) Begin() (sqldriver.Tx, error) {
+	return c.BeginTx(context.Background(), sqldriver.TxOptions{})
 }
 
-// BeginTx implements [driver.ConnBeginTx].
-func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+// BeginTx implements [sqldriver.ConnBeginTx].
+func (c *conn) BeginTx(ctx context.Context, opts sqldriver.TxOptions) (sqldriver.Tx, error) {
 	c.settleRaw()
 	inner, err := c.beginInner(ctx, opts)
 	if err != nil {
@@ -233,7 +233,7 @@ func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 	return &driverTx{inner: inner, conn: c}, nil
 }
 
-func (c *conn) beginInner(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+func (c *conn) beginInner(ctx context.Context, opts sqldriver.TxOptions) (sqldriver.Tx, error) {
 	if c.begin != nil {
 		return c.begin.BeginTx(ctx, opts)
 	}
@@ -255,15 +255,15 @@ func (c *conn) beginInner(ctx context.Context, opts driver.TxOptions) (driver.Tx
 	return inner, nil
 }
 
-// CheckNamedValue implements [driver.NamedValueChecker].
-func (c *conn) CheckNamedValue(v *driver.NamedValue) error {
+// CheckNamedValue implements [sqldriver.NamedValueChecker].
+func (c *conn) CheckNamedValue(v *sqldriver.NamedValue) error {
 	if c.check != nil {
 		return c.check.CheckNamedValue(v)
 	}
-	return driver.ErrSkip
+	return sqldriver.ErrSkip
 }
 
-// ResetSession implements [driver.SessionResetter].
+// ResetSession implements [sqldriver.SessionResetter].
 func (c *conn) ResetSession(ctx context.Context) error {
 	if c.reset != nil {
 		return c.reset.ResetSession(ctx)
@@ -271,7 +271,7 @@ func (c *conn) ResetSession(ctx context.Context) error {
 	return nil
 }
 
-// IsValid implements [driver.Validator]. database/sql calls it when the
+// IsValid implements [sqldriver.Validator]. database/sql calls it when the
 // connection goes back to the pool.
 func (c *conn) IsValid() bool {
 	c.settleRaw()
@@ -279,7 +279,7 @@ func (c *conn) IsValid() bool {
 	return c.validate == nil || c.validate.IsValid()
 }
 
-// Ping implements [driver.Pinger].
+// Ping implements [sqldriver.Pinger].
 func (c *conn) Ping(ctx context.Context) error {
 	if c.ping != nil {
 		return c.ping.Ping(ctx)
@@ -287,7 +287,7 @@ func (c *conn) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Close implements [driver.Conn]. A transaction that is still open is rolled
+// Close implements [sqldriver.Conn]. A transaction that is still open is rolled
 // back by the database.
 func (c *conn) Close() error {
 	err := c.inner.Close()
@@ -298,8 +298,8 @@ func (c *conn) Close() error {
 }
 
 // plainValues gives arguments to a driver that takes no names and no context.
-func plainValues(ctx context.Context, args []driver.NamedValue) ([]driver.Value, error) {
-	values := make([]driver.Value, len(args))
+func plainValues(ctx context.Context, args []sqldriver.NamedValue) ([]sqldriver.Value, error) {
+	values := make([]sqldriver.Value, len(args))
 	for i, arg := range args {
 		if arg.Name != "" {
 			return nil, errors.New("sql: driver does not support the use of Named Parameters")

@@ -1,7 +1,7 @@
 package bunsource
 
 import (
-	"database/sql/driver"
+	sqldriver "database/sql/driver"
 	"errors"
 	"io"
 	"reflect"
@@ -10,7 +10,7 @@ import (
 // rows are the rows of a statement that writes. Such a statement is over, and
 // committed if it is a transaction of its own, when they are closed.
 type rows struct {
-	inner driver.Rows
+	inner sqldriver.Rows
 	x     *execution
 	takes bool // the rows hold keys
 	ended bool // the first result was read to its end
@@ -18,24 +18,24 @@ type rows struct {
 }
 
 var (
-	_ driver.RowsNextResultSet              = (*rows)(nil)
-	_ driver.RowsColumnTypeScanType         = (*rows)(nil)
-	_ driver.RowsColumnTypeDatabaseTypeName = (*rows)(nil)
-	_ driver.RowsColumnTypeLength           = (*rows)(nil)
-	_ driver.RowsColumnTypeNullable         = (*rows)(nil)
-	_ driver.RowsColumnTypePrecisionScale   = (*rows)(nil)
+	_ sqldriver.RowsNextResultSet              = (*rows)(nil)
+	_ sqldriver.RowsColumnTypeScanType         = (*rows)(nil)
+	_ sqldriver.RowsColumnTypeDatabaseTypeName = (*rows)(nil)
+	_ sqldriver.RowsColumnTypeLength           = (*rows)(nil)
+	_ sqldriver.RowsColumnTypeNullable         = (*rows)(nil)
+	_ sqldriver.RowsColumnTypePrecisionScale   = (*rows)(nil)
 )
 
-func newRows(inner driver.Rows, x *execution) *rows {
+func newRows(inner sqldriver.Rows, x *execution) *rows {
 	x.open = true
 	return &rows{inner: inner, x: x, takes: x.eff.takesRows()}
 }
 
-// Columns implements [driver.Rows].
+// Columns implements [sqldriver.Rows].
 func (r *rows) Columns() []string { return r.inner.Columns() }
 
-// Next implements [driver.Rows].
-func (r *rows) Next(dest []driver.Value) error {
+// Next implements [sqldriver.Rows].
+func (r *rows) Next(dest []sqldriver.Value) error {
 	err := r.inner.Next(dest)
 	switch {
 	case err == nil:
@@ -50,7 +50,7 @@ func (r *rows) Next(dest []driver.Value) error {
 	return err
 }
 
-// Close implements [driver.Rows].
+// Close implements [sqldriver.Rows].
 func (r *rows) Close() error {
 	err := r.inner.Close()
 	if r.err == nil {
@@ -64,15 +64,15 @@ func (r *rows) Close() error {
 	return err
 }
 
-// HasNextResultSet implements [driver.RowsNextResultSet].
+// HasNextResultSet implements [sqldriver.RowsNextResultSet].
 func (r *rows) HasNextResultSet() bool {
-	next, ok := r.inner.(driver.RowsNextResultSet)
+	next, ok := r.inner.(sqldriver.RowsNextResultSet)
 	return ok && next.HasNextResultSet()
 }
 
-// NextResultSet implements [driver.RowsNextResultSet].
+// NextResultSet implements [sqldriver.RowsNextResultSet].
 func (r *rows) NextResultSet() error {
-	next, ok := r.inner.(driver.RowsNextResultSet)
+	next, ok := r.inner.(sqldriver.RowsNextResultSet)
 	if !ok {
 		return io.EOF
 	}
@@ -80,41 +80,41 @@ func (r *rows) NextResultSet() error {
 	return next.NextResultSet()
 }
 
-// ColumnTypeScanType implements [driver.RowsColumnTypeScanType].
+// ColumnTypeScanType implements [sqldriver.RowsColumnTypeScanType].
 func (r *rows) ColumnTypeScanType(i int) reflect.Type {
-	if c, ok := r.inner.(driver.RowsColumnTypeScanType); ok {
+	if c, ok := r.inner.(sqldriver.RowsColumnTypeScanType); ok {
 		return c.ColumnTypeScanType(i)
 	}
 	return reflect.TypeFor[any]()
 }
 
-// ColumnTypeDatabaseTypeName implements [driver.RowsColumnTypeDatabaseTypeName].
+// ColumnTypeDatabaseTypeName implements [sqldriver.RowsColumnTypeDatabaseTypeName].
 func (r *rows) ColumnTypeDatabaseTypeName(i int) string {
-	if c, ok := r.inner.(driver.RowsColumnTypeDatabaseTypeName); ok {
+	if c, ok := r.inner.(sqldriver.RowsColumnTypeDatabaseTypeName); ok {
 		return c.ColumnTypeDatabaseTypeName(i)
 	}
 	return ""
 }
 
-// ColumnTypeLength implements [driver.RowsColumnTypeLength].
+// ColumnTypeLength implements [sqldriver.RowsColumnTypeLength].
 func (r *rows) ColumnTypeLength(i int) (length int64, ok bool) {
-	if c, ok := r.inner.(driver.RowsColumnTypeLength); ok {
+	if c, ok := r.inner.(sqldriver.RowsColumnTypeLength); ok {
 		return c.ColumnTypeLength(i)
 	}
 	return 0, false
 }
 
-// ColumnTypeNullable implements [driver.RowsColumnTypeNullable].
+// ColumnTypeNullable implements [sqldriver.RowsColumnTypeNullable].
 func (r *rows) ColumnTypeNullable(i int) (nullable, ok bool) {
-	if c, ok := r.inner.(driver.RowsColumnTypeNullable); ok {
+	if c, ok := r.inner.(sqldriver.RowsColumnTypeNullable); ok {
 		return c.ColumnTypeNullable(i)
 	}
 	return false, false
 }
 
-// ColumnTypePrecisionScale implements [driver.RowsColumnTypePrecisionScale].
+// ColumnTypePrecisionScale implements [sqldriver.RowsColumnTypePrecisionScale].
 func (r *rows) ColumnTypePrecisionScale(i int) (precision, scale int64, ok bool) {
-	if c, ok := r.inner.(driver.RowsColumnTypePrecisionScale); ok {
+	if c, ok := r.inner.(sqldriver.RowsColumnTypePrecisionScale); ok {
 		return c.ColumnTypePrecisionScale(i)
 	}
 	return 0, 0, false

@@ -4,60 +4,60 @@ package bunsource
 
 import (
 	"context"
-	"database/sql/driver"
+	sqldriver "database/sql/driver"
 )
 
 // stmt is a prepared statement that writes.
 type stmt struct {
-	inner driver.Stmt
+	inner sqldriver.Stmt
 	conn  *conn
 	p     *parsed
 }
 
 var (
-	_ driver.StmtExecContext   = (*stmt)(nil)
-	_ driver.StmtQueryContext  = (*stmt)(nil)
-	_ driver.NamedValueChecker = (*stmt)(nil)
+	_ sqldriver.StmtExecContext   = (*stmt)(nil)
+	_ sqldriver.StmtQueryContext  = (*stmt)(nil)
+	_ sqldriver.NamedValueChecker = (*stmt)(nil)
 )
 
 // convertingStmt is a stmt whose driver converts arguments column by column,
 // which database/sql finds by the method.
 type convertingStmt struct {
 	*stmt
-	converter driver.ColumnConverter //nolint:staticcheck // SA1019: drivers still have it
+	converter sqldriver.ColumnConverter //nolint:staticcheck // SA1019: drivers still have it
 }
 
-// ColumnConverter implements [driver.ColumnConverter].
-func (s convertingStmt) ColumnConverter(i int) driver.ValueConverter {
+// ColumnConverter implements [sqldriver.ColumnConverter].
+func (s convertingStmt) ColumnConverter(i int) sqldriver.ValueConverter {
 	return s.converter.ColumnConverter(i)
 }
 
-func newStmt(inner driver.Stmt, c *conn, p *parsed) driver.Stmt {
+func newStmt(inner sqldriver.Stmt, c *conn, p *parsed) sqldriver.Stmt {
 	s := &stmt{inner: inner, conn: c, p: p}
-	if cc, ok := inner.(driver.ColumnConverter); ok { //nolint:staticcheck // SA1019: drivers still have it
+	if cc, ok := inner.(sqldriver.ColumnConverter); ok { //nolint:staticcheck // SA1019: drivers still have it
 		return convertingStmt{stmt: s, converter: cc}
 	}
 	return s
 }
 
-// Close implements [driver.Stmt].
+// Close implements [sqldriver.Stmt].
 func (s *stmt) Close() error { return s.inner.Close() }
 
-// NumInput implements [driver.Stmt].
+// NumInput implements [sqldriver.Stmt].
 func (s *stmt) NumInput() int { return s.inner.NumInput() }
 
-// Exec implements [driver.Stmt]; database/sql calls ExecContext.
-func (s *stmt) Exec(args []driver.Value) (driver.Result, error) {
+// Exec implements [sqldriver.Stmt]; database/sql calls ExecContext.
+func (s *stmt) Exec(args []sqldriver.Value) (sqldriver.Result, error) {
 	return s.ExecContext(context.Background(), namedValues(args))
 }
 
-// Query implements [driver.Stmt]; database/sql calls QueryContext.
-func (s *stmt) Query(args []driver.Value) (driver.Rows, error) {
+// Query implements [sqldriver.Stmt]; database/sql calls QueryContext.
+func (s *stmt) Query(args []sqldriver.Value) (sqldriver.Rows, error) {
 	return s.QueryContext(context.Background(), namedValues(args))
 }
 
-// ExecContext implements [driver.StmtExecContext].
-func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+// ExecContext implements [sqldriver.StmtExecContext].
+func (s *stmt) ExecContext(ctx context.Context, args []sqldriver.NamedValue) (sqldriver.Result, error) {
 	rec, bypass := recordOf(ctx, s.p.src)
 	if bypass {
 		return s.execInner(ctx, args)
@@ -71,8 +71,8 @@ func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (drive
 	return res, err
 }
 
-func (s *stmt) execInner(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
-	if e, ok := s.inner.(driver.StmtExecContext); ok {
+func (s *stmt) execInner(ctx context.Context, args []sqldriver.NamedValue) (sqldriver.Result, error) {
+	if e, ok := s.inner.(sqldriver.StmtExecContext); ok {
 		return e.ExecContext(ctx, args)
 	}
 	values, err := plainValues(ctx, args)
@@ -82,8 +82,8 @@ func (s *stmt) execInner(ctx context.Context, args []driver.NamedValue) (driver.
 	return s.inner.Exec(values) //nolint:staticcheck // SA1019: what database/sql falls back to
 }
 
-// QueryContext implements [driver.StmtQueryContext].
-func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+// QueryContext implements [sqldriver.StmtQueryContext].
+func (s *stmt) QueryContext(ctx context.Context, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
 	rec, bypass := recordOf(ctx, s.p.src)
 	if bypass {
 		return s.queryInner(ctx, args)
@@ -100,8 +100,8 @@ func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driv
 	return newRows(rows, x), nil
 }
 
-func (s *stmt) queryInner(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	if q, ok := s.inner.(driver.StmtQueryContext); ok {
+func (s *stmt) queryInner(ctx context.Context, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
+	if q, ok := s.inner.(sqldriver.StmtQueryContext); ok {
 		return q.QueryContext(ctx, args)
 	}
 	values, err := plainValues(ctx, args)
@@ -111,18 +111,18 @@ func (s *stmt) queryInner(ctx context.Context, args []driver.NamedValue) (driver
 	return s.inner.Query(values) //nolint:staticcheck // SA1019: what database/sql falls back to
 }
 
-// CheckNamedValue implements [driver.NamedValueChecker].
-func (s *stmt) CheckNamedValue(v *driver.NamedValue) error {
-	if check, ok := s.inner.(driver.NamedValueChecker); ok {
+// CheckNamedValue implements [sqldriver.NamedValueChecker].
+func (s *stmt) CheckNamedValue(v *sqldriver.NamedValue) error {
+	if check, ok := s.inner.(sqldriver.NamedValueChecker); ok {
 		return check.CheckNamedValue(v)
 	}
 	return s.conn.CheckNamedValue(v)
 }
 
-func namedValues(args []driver.Value) []driver.NamedValue {
-	out := make([]driver.NamedValue, len(args))
+func namedValues(args []sqldriver.Value) []sqldriver.NamedValue {
+	out := make([]sqldriver.NamedValue, len(args))
 	for i, v := range args {
-		out[i] = driver.NamedValue{Ordinal: i + 1, Value: v}
+		out[i] = sqldriver.NamedValue{Ordinal: i + 1, Value: v}
 	}
 	return out
 }

@@ -3,7 +3,7 @@ package bunsource
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
+	sqldriver "database/sql/driver"
 	"errors"
 	"io"
 	"reflect"
@@ -15,7 +15,7 @@ import (
 	"github.com/uptrace/bun/dialect"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
 )
@@ -37,26 +37,26 @@ func (s *script) do(what string) error {
 	return s.errs[what]
 }
 
-func (s *script) Connect(context.Context) (driver.Conn, error) {
+func (s *script) Connect(context.Context) (sqldriver.Conn, error) {
 	if s.legacy {
 		return legacyConn{s}, nil
 	}
 	return &modernConn{legacyConn{s}}, nil
 }
-func (s *script) Driver() driver.Driver            { return s }
-func (s *script) Open(string) (driver.Conn, error) { return s.Connect(context.Background()) }
-func (s *script) Close() error                     { s.closed = true; return nil }
-func (s *script) LastInsertId() (int64, error)     { return 7, nil }
-func (s *script) RowsAffected() (int64, error)     { return 1, nil }
-func (s *script) Commit() error                    { return s.do("COMMIT") }
-func (s *script) Rollback() error                  { return s.do("ROLLBACK") }
-func (s *script) Columns() []string                { return []string{"id"} }
-func (s *script) Next([]driver.Value) error        { return io.EOF }
-func (s *script) ConvertValue(v any) (driver.Value, error) {
+func (s *script) Driver() sqldriver.Driver            { return s }
+func (s *script) Open(string) (sqldriver.Conn, error) { return s.Connect(context.Background()) }
+func (s *script) Close() error                        { s.closed = true; return nil }
+func (s *script) LastInsertId() (int64, error)        { return 7, nil }
+func (s *script) RowsAffected() (int64, error)        { return 1, nil }
+func (s *script) Commit() error                       { return s.do("COMMIT") }
+func (s *script) Rollback() error                     { return s.do("ROLLBACK") }
+func (s *script) Columns() []string                   { return []string{"id"} }
+func (s *script) Next([]sqldriver.Value) error        { return io.EOF }
+func (s *script) ConvertValue(v any) (sqldriver.Value, error) {
 	if err := s.do("convert"); err != nil {
 		return nil, err
 	}
-	return driver.DefaultParameterConverter.ConvertValue(v)
+	return sqldriver.DefaultParameterConverter.ConvertValue(v)
 }
 
 type scriptRows struct{ *script }
@@ -66,11 +66,11 @@ func (r scriptRows) Close() error { return r.do("close rows") }
 // legacyConn has nothing but what a driver must have.
 type legacyConn struct{ s *script }
 
-func (c legacyConn) Prepare(query string) (driver.Stmt, error) {
+func (c legacyConn) Prepare(query string) (sqldriver.Stmt, error) {
 	return legacyStmt{c.s, query}, c.s.do("prepare " + query)
 }
-func (c legacyConn) Close() error              { return nil }
-func (c legacyConn) Begin() (driver.Tx, error) { return c.s, c.s.do("BEGIN") }
+func (c legacyConn) Close() error                 { return nil }
+func (c legacyConn) Begin() (sqldriver.Tx, error) { return c.s, c.s.do("BEGIN") }
 
 type legacyStmt struct {
 	s     *script
@@ -79,26 +79,26 @@ type legacyStmt struct {
 
 func (s legacyStmt) Close() error  { return nil }
 func (s legacyStmt) NumInput() int { return strings.Count(s.query, "?") }
-func (s legacyStmt) Exec(args []driver.Value) (driver.Result, error) {
+func (s legacyStmt) Exec(args []sqldriver.Value) (sqldriver.Result, error) {
 	return s.s, s.s.do(s.query)
 }
 
-func (s legacyStmt) Query(args []driver.Value) (driver.Rows, error) {
+func (s legacyStmt) Query(args []sqldriver.Value) (sqldriver.Rows, error) {
 	return scriptRows{s.s}, s.s.do(s.query)
 }
-func (s legacyStmt) ColumnConverter(int) driver.ValueConverter { return s.s }
+func (s legacyStmt) ColumnConverter(int) sqldriver.ValueConverter { return s.s }
 
 type modernConn struct{ legacyConn }
 
-func (c *modernConn) ExecContext(_ context.Context, query string, _ []driver.NamedValue) (driver.Result, error) {
+func (c *modernConn) ExecContext(_ context.Context, query string, _ []sqldriver.NamedValue) (sqldriver.Result, error) {
 	return c.s, c.s.do(query)
 }
 
-func (c *modernConn) QueryContext(_ context.Context, query string, _ []driver.NamedValue) (driver.Rows, error) {
+func (c *modernConn) QueryContext(_ context.Context, query string, _ []sqldriver.NamedValue) (sqldriver.Rows, error) {
 	return scriptRows{c.s}, c.s.do(query)
 }
 
-func (c *modernConn) BeginTx(context.Context, driver.TxOptions) (driver.Tx, error) {
+func (c *modernConn) BeginTx(context.Context, sqldriver.TxOptions) (sqldriver.Tx, error) {
 	return c.s, c.s.do("BEGIN")
 }
 
@@ -129,7 +129,7 @@ func (s *fakeSink) expect(t *testing.T, what string, reports int) []fakeReport {
 
 // A commit of which the answer is lost is reported, and reported again.
 func TestCommitsInDoubt(t *testing.T) {
-	for _, lost := range []error{io.ErrUnexpectedEOF, driver.ErrBadConn, context.DeadlineExceeded} {
+	for _, lost := range []error{io.ErrUnexpectedEOF, sqldriver.ErrBadConn, context.DeadlineExceeded} {
 		s := &script{errs: map[string]error{"COMMIT": lost}}
 		db, sink := scripted(t, s)
 		err := db.RunInTx(t.Context(), nil, func(_ context.Context, tx bun.Tx) error {
@@ -202,9 +202,9 @@ func TestDriversThatPanic(t *testing.T) {
 // has refused it.
 func TestRetriesReportOnce(t *testing.T) {
 	const query = "DELETE FROM t WHERE id IN (1, 2)"
-	s := &script{errs: map[string]error{query: driver.ErrBadConn}}
+	s := &script{errs: map[string]error{query: sqldriver.ErrBadConn}}
 	db, sink := scripted(t, s)
-	if _, err := db.Exec(query); !errors.Is(err, driver.ErrBadConn) {
+	if _, err := db.Exec(query); !errors.Is(err, sqldriver.ErrBadConn) {
 		t.Errorf("Exec returned %v", err)
 	}
 	if len(s.log) < 2 {
@@ -218,7 +218,7 @@ func TestRetriesReportOnce(t *testing.T) {
 
 // Rows that fail may be those of a statement that has run.
 func TestRowsThatFail(t *testing.T) {
-	s := &script{errs: map[string]error{"close rows": driver.ErrBadConn}}
+	s := &script{errs: map[string]error{"close rows": sqldriver.ErrBadConn}}
 	db, sink := scripted(t, s)
 	rows, err := db.QueryContext(t.Context(), "DELETE FROM t RETURNING id")
 	must(t, rows, err)
@@ -243,7 +243,7 @@ func TestDriversWithoutOptions(t *testing.T) {
 		t.Errorf("the driver was asked for %q, want %q", s.log, want)
 	}
 	reports := sink.expect(t, "a prepared statement", 1)
-	if !covers(reports[0].changes, core.Table{Name: "t"}, core.KeyOf(5)) || len(reports[0].changes[0].Keys) != 1 {
+	if !covers(reports[0].changes, driver.Table{Name: "t"}, driver.KeyOf(5)) || len(reports[0].changes[0].Keys) != 1 {
 		t.Errorf("reported %v", changesOf(reports))
 	}
 	exec(t, db.NewRaw("DELETE FROM t")) // through Bun, with a record
@@ -262,7 +262,7 @@ func TestDriversWithoutOptions(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	c := newConn(legacyConn{s}, db.DB.Driver().(*wrappedDriver).tracker)
-	if _, err := c.BeginTx(ctx, driver.TxOptions{}); !errors.Is(err, context.Canceled) || s.log[len(s.log)-1] != "ROLLBACK" {
+	if _, err := c.BeginTx(ctx, sqldriver.TxOptions{}); !errors.Is(err, context.Canceled) || s.log[len(s.log)-1] != "ROLLBACK" {
 		t.Errorf("a cancelled BeginTx returned %v after %q", err, s.log)
 	}
 	if err := db.Ping(); err != nil {
@@ -303,7 +303,7 @@ func TestUnwrap(t *testing.T) {
 			if inner == c || inner != Unwrap(inner) {
 				t.Errorf("Unwrap returned a %T, and of that a %T", inner, Unwrap(inner))
 			}
-			_, err := inner.(driver.ExecerContext).ExecContext(t.Context(), "DELETE FROM items", nil)
+			_, err := inner.(sqldriver.ExecerContext).ExecContext(t.Context(), "DELETE FROM items", nil)
 			return err
 		}))
 		must(t, conn, conn.Close())

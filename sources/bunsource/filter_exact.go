@@ -2,7 +2,7 @@ package bunsource
 
 import (
 	"database/sql"
-	"database/sql/driver"
+	sqldriver "database/sql/driver"
 	"encoding/json"
 	"net"
 	"reflect"
@@ -303,7 +303,7 @@ func naturalKind(typ reflect.Type) (value.Kind, bool) {
 		return value.KindOpaque, true
 	case typ.Implements(valuerType), reflect.PointerTo(typ).Implements(valuerType):
 		zero := reflect.New(typ)
-		v, err := value.Of(zero.Interface().(driver.Valuer))
+		v, err := value.Of(zero.Interface().(sqldriver.Valuer))
 		return v.Kind(), err == nil && !v.IsNull()
 	}
 	switch typ.Kind() {

@@ -21,7 +21,7 @@ import (
 	"github.com/uptrace/bun/schema"
 	"pgregory.net/rapid"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
 )
@@ -291,7 +291,7 @@ func TestFiltersOfManyParts(t *testing.T) {
 			parts[i], list[i] = filter.And(filter.Eq("word", word), filter.NotNull("id")), word
 		}
 		for _, e := range []filter.Expr{filter.Or(parts...), filter.In("word", list...)} {
-			rows, err := l.Query(t.Context(), core.Query{Filter: e})
+			rows, err := l.Query(t.Context(), driver.Query{Filter: e})
 			if err != nil || len(rows) != 1 || rows[0].ID != 1 {
 				t.Errorf("got %d rows, %v", len(rows), err)
 			}
@@ -329,7 +329,7 @@ func TestTimesOfSQLiteInAnyForm(t *testing.T) {
 		{filter.In("at", noon, noon.Add(time.Hour)), append(slices.Clone(same), 9)},
 		{filter.NotIn("at", noon), slices.Concat(before, after)},
 	} {
-		rows, err := l.Query(t.Context(), core.Query{Filter: tt.e})
+		rows, err := l.Query(t.Context(), driver.Query{Filter: tt.e})
 		if err != nil {
 			t.Fatal(err)
 		}

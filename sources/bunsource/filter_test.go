@@ -12,7 +12,7 @@ import (
 	"github.com/uptrace/bun/dialect"
 	"pgregory.net/rapid"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
 )
@@ -251,7 +251,7 @@ func TestFiltersMeanTheSameInGoAndInTheDatabase(t *testing.T) {
 	}
 }
 
-func compareFilters(t *testing.T, l *Loader[specimen], schema core.Schema, columns, exact []string) {
+func compareFilters(t *testing.T, l *Loader[specimen], schema driver.Schema, columns, exact []string) {
 	loaded := loadAll(t, l)
 	exactness := func(column string) filter.Exactness { return schema.Columns[schema.Column(column)].Exact }
 	find := func(column string) (int, value.Kind, bool) {
@@ -267,7 +267,7 @@ func compareFilters(t *testing.T, l *Loader[specimen], schema core.Schema, colum
 		for range 4 {
 			e := genFilter(from, 2).Draw(rt, "filter")
 			total++
-			found, err := l.Query(t.Context(), core.Query{Filter: e})
+			found, err := l.Query(t.Context(), driver.Query{Filter: e})
 			if err != nil {
 				rt.Fatalf("%v: %v", e, err)
 			}

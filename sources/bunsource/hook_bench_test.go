@@ -3,29 +3,28 @@ package bunsource
 import (
 	"testing"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // nullSink takes reports and does nothing with them.
 type nullSink struct {
-	schemas  []core.Schema
+	schemas  []driver.Schema
 	changed  chan struct{}
 	watching chan struct{}
 }
 
-func (s *nullSink) Tables() ([]core.Schema, <-chan struct{})  { return s.schemas, s.changed }
-func (s *nullSink) Report(...core.Change) core.Receipt        { return nil }
-func (s *nullSink) Announce(...core.Change) core.Announcement { return nullAnnouncement{} }
-func (s *nullSink) Watching()                                 { close(s.watching) }
-func (s *nullSink) Lost(error)                                {}
+func (s *nullSink) Tables() ([]driver.Schema, <-chan struct{})    { return s.schemas, s.changed }
+func (s *nullSink) Report(...driver.Change) driver.Receipt        { return nil }
+func (s *nullSink) Announce(...driver.Change) driver.Announcement { return nullAnnouncement{} }
+func (s *nullSink) Watching()                                     { close(s.watching) }
+func (s *nullSink) Lost(error)                                    {}
 
 type nullAnnouncement struct{}
 
-func (nullAnnouncement) Confirm(...core.Change) core.Receipt { return nil }
-func (nullAnnouncement) Withdraw()                           {}
+func (nullAnnouncement) Confirm(...driver.Change) driver.Receipt { return nil }
+func (nullAnnouncement) Withdraw()                               {}
 
 // BenchmarkInsert measures what watching costs a writer that does not wait:
 // an INSERT of one row by Bun, with a key that the database makes, into an
@@ -36,7 +35,7 @@ func BenchmarkInsert(b *testing.B) {
 			db, plain := openHookDB(b, dialect.SQLite, mode == "hooked", "_pragma=synchronous(OFF)")
 			createTable[hookItem](b, plain)
 			if mode != "plain" {
-				sink := &nullSink{schemas: []core.Schema{hookSchema[hookItem](b, plain)}, changed: make(chan struct{}), watching: make(chan struct{})}
+				sink := &nullSink{schemas: []driver.Schema{hookSchema[hookItem](b, plain)}, changed: make(chan struct{}), watching: make(chan struct{})}
 				benchWatch(b, db, sink)
 			}
 			b.ReportAllocs()
@@ -62,7 +61,7 @@ func benchWatch(b *testing.B, db *bun.DB, sink *nullSink) {
 // BenchmarkJudge measures the reading of SQL text alone.
 func BenchmarkJudge(b *testing.B) {
 	schema := testTable(keyColumn("id", 2, 3))
-	bound := &boundTables{byName: map[string][]*core.Schema{"t": {schema}}}
+	bound := &boundTables{byName: map[string][]*driver.Schema{"t": {schema}}}
 	for name, query := range map[string]string{
 		"select": `SELECT "t"."id", "t"."name" FROM "t" WHERE "t"."id" = 5 ORDER BY "t"."name" LIMIT 10`,
 		"insert": `INSERT INTO "t" ("id", "name", "price") VALUES (DEFAULT, 'a name of some length', 12345) RETURNING "id"`,

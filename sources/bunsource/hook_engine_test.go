@@ -9,6 +9,7 @@ import (
 	"github.com/uptrace/bun/dialect"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 type account struct {
@@ -49,7 +50,7 @@ func TestOwnWritesAreRead(t *testing.T) {
 				for i := range int64(20) {
 					a := account{Amount: i}
 					exec(t, db.NewInsert().Model(&a))
-					if got, ok := b.Get(core.KeyOf(a.ID)); !ok || got.Amount != i {
+					if got, ok := b.Get(driver.KeyOf(a.ID)); !ok || got.Amount != i {
 						t.Fatalf("the binding has %+v (%v), just after %+v was inserted", got, ok, a)
 					}
 					must(t, db, db.RunInTx(t.Context(), nil, func(ctx context.Context, tx bun.Tx) error {
@@ -57,11 +58,11 @@ func TestOwnWritesAreRead(t *testing.T) {
 						_, err := tx.NewUpdate().Model(&a).WherePK().Exec(ctx)
 						return err
 					}))
-					if got, _ := b.Get(core.KeyOf(a.ID)); got.Amount != i+1 {
+					if got, _ := b.Get(driver.KeyOf(a.ID)); got.Amount != i+1 {
 						t.Fatalf("the binding has %+v, just after %+v was updated", got, a)
 					}
 					exec(t, db.NewDelete().Model(&a).WherePK())
-					if got, ok := b.Get(core.KeyOf(a.ID)); ok {
+					if got, ok := b.Get(driver.KeyOf(a.ID)); ok {
 						t.Fatalf("the binding has %+v, which was just deleted", got)
 					}
 				}
@@ -75,12 +76,12 @@ func TestOwnWritesOnOneConnection(t *testing.T) {
 	db, b := openBank(t, dialect.SQLite, true, 3)
 	db.SetMaxOpenConns(1)
 	exec(t, db.NewInsert().Model(&account{ID: 50, Amount: 5}))
-	if _, ok := b.Get(core.KeyOf(50)); !ok {
+	if _, ok := b.Get(driver.KeyOf(50)); !ok {
 		t.Error("the binding has not caught up")
 	}
 	conn, err := db.Conn(t.Context())
 	must(t, conn, err)
 	exec(t, conn.NewInsert().Model(&account{ID: 51, Amount: 5})) // would wait for itself
 	must(t, conn, conn.Close())
-	waitFor(t, "the binding", func() bool { _, ok := b.Get(core.KeyOf(51)); return ok })
+	waitFor(t, "the binding", func() bool { _, ok := b.Get(driver.KeyOf(51)); return ok })
 }

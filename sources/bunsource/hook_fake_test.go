@@ -8,7 +8,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // fakeSink records what a source reports. It judges a report as the engine
@@ -17,7 +17,7 @@ type fakeSink struct {
 	read func() state // reads all tables on a connection of its own
 
 	mu       sync.Mutex
-	schemas  []core.Schema
+	schemas  []driver.Schema
 	changed  chan struct{}
 	watching chan struct{}
 	open     map[*fakeAnnouncement]bool
@@ -26,28 +26,28 @@ type fakeSink struct {
 }
 
 // state is what the tables hold: rows as text, by table and key.
-type state map[core.Table]map[core.Key]string
+type state map[driver.Table]map[driver.Key]string
 
 // fakeReport is one report, and what could be read when it came.
 type fakeReport struct {
-	changes []core.Change
+	changes []driver.Change
 	seen    state
 }
 
-func newFakeSink(read func() state, schemas ...core.Schema) *fakeSink {
+func newFakeSink(read func() state, schemas ...driver.Schema) *fakeSink {
 	return &fakeSink{
 		read: read, schemas: schemas,
 		changed: make(chan struct{}), watching: make(chan struct{}, 1), open: map[*fakeAnnouncement]bool{},
 	}
 }
 
-func (s *fakeSink) Tables() ([]core.Schema, <-chan struct{}) {
+func (s *fakeSink) Tables() ([]driver.Schema, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.schemas), s.changed
 }
 
-func (s *fakeSink) bind(schema core.Schema) {
+func (s *fakeSink) bind(schema driver.Schema) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.schemas = append(s.schemas, schema)
@@ -55,7 +55,7 @@ func (s *fakeSink) bind(schema core.Schema) {
 	s.changed = make(chan struct{})
 }
 
-func (s *fakeSink) Report(changes ...core.Change) core.Receipt {
+func (s *fakeSink) Report(changes ...driver.Change) driver.Receipt {
 	var seen state
 	if s.read != nil {
 		seen = s.read()
@@ -66,7 +66,7 @@ func (s *fakeSink) Report(changes ...core.Change) core.Receipt {
 	return fakeReceipt{s}
 }
 
-func (s *fakeSink) Announce(changes ...core.Change) core.Announcement {
+func (s *fakeSink) Announce(changes ...driver.Change) driver.Announcement {
 	a := &fakeAnnouncement{sink: s, changes: changes}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,7 +101,7 @@ func (s *fakeSink) announced() int {
 
 type fakeAnnouncement struct {
 	sink    *fakeSink
-	changes []core.Change
+	changes []driver.Change
 }
 
 func (a *fakeAnnouncement) close() bool {
@@ -112,7 +112,7 @@ func (a *fakeAnnouncement) close() bool {
 	return was
 }
 
-func (a *fakeAnnouncement) Confirm(changes ...core.Change) core.Receipt {
+func (a *fakeAnnouncement) Confirm(changes ...driver.Change) driver.Receipt {
 	if !a.close() {
 		return fakeReceipt{a.sink}
 	}
@@ -137,7 +137,7 @@ func (r fakeReceipt) Wait(ctx context.Context) error {
 }
 
 // covers reports whether one of the changes may mean the row.
-func covers(changes []core.Change, table core.Table, key core.Key) bool {
+func covers(changes []driver.Change, table driver.Table, key driver.Key) bool {
 	for _, c := range changes {
 		if (c.Table.Name == "" || c.Table == table) && (c.Keys == nil || slices.Contains(c.Keys, key)) {
 			return true
@@ -153,7 +153,7 @@ func unreported(before, after state, reports []fakeReport) []string {
 	for table := range after {
 		keys := maps.Clone(before[table])
 		if keys == nil {
-			keys = map[core.Key]string{}
+			keys = map[driver.Key]string{}
 		}
 		maps.Copy(keys, after[table])
 		for key := range keys {
@@ -175,7 +175,7 @@ func unreported(before, after state, reports []fakeReport) []string {
 }
 
 // startWatching runs a source's Watch until the test is over.
-func startWatching(t testing.TB, s core.Source, sink *fakeSink) {
+func startWatching(t testing.TB, s driver.Source, sink *fakeSink) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -16,7 +16,7 @@ import (
 	"github.com/uptrace/bun/dialect/pgdialect"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 )
 
@@ -52,7 +52,7 @@ type hookDB struct {
 	source    *HookSource
 	sink      *fakeSink
 	wrapped   bool
-	schemas   []core.Schema
+	schemas   []driver.Schema
 }
 
 // hookDBs are the ways to watch a database. Each function opens two handles:
@@ -113,7 +113,7 @@ func newHookDB(t testing.TB, d dialect.Name, wrapped bool, cfg ...HooksConfig) *
 	return h
 }
 
-func hookSchema[T any](t testing.TB, db *bun.DB) core.Schema {
+func hookSchema[T any](t testing.TB, db *bun.DB) driver.Schema {
 	t.Helper()
 	s, err := preparedLoader[T](t, db).Schema()
 	if err != nil {
@@ -153,7 +153,7 @@ func (h *hookDB) read() state {
 	out := state{}
 	for i := range h.schemas {
 		s := &h.schemas[i]
-		out[s.Table] = map[core.Key]string{}
+		out[s.Table] = map[driver.Key]string{}
 		rows, err := h.plain.DB.Query(fmt.Sprintf(`SELECT * FROM %s`, sqlName(s.Table)))
 		if err != nil {
 			panic(fmt.Sprintf("reading %v: %v", s.Table, err))
@@ -193,7 +193,7 @@ func (h *hookDB) read() state {
 	return out
 }
 
-func sqlName(t core.Table) string {
+func sqlName(t driver.Table) string {
 	if t.Schema != "" {
 		return `"` + t.Schema + `"."` + t.Name + `"`
 	}

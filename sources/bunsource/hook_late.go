@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // lateSteps are the times between the reports of a change of which nobody
@@ -18,12 +18,12 @@ var lateSteps = [...]time.Duration{100 * time.Millisecond, time.Second, 10 * tim
 // lateChanges are such changes. New ones start the steps anew for all.
 type lateChanges struct {
 	mu     sync.Mutex
-	tables []core.Table
+	tables []driver.Table
 	wake   chan struct{} // holds one token when tables were added
 }
 
 // add adds changes, as whole tables: they are rare.
-func (l *lateChanges) add(changes []core.Change) {
+func (l *lateChanges) add(changes []driver.Change) {
 	l.mu.Lock()
 	for _, c := range changes {
 		if !slices.Contains(l.tables, c.Table) {
@@ -38,7 +38,7 @@ func (l *lateChanges) add(changes []core.Change) {
 }
 
 // run reports late changes until ctx is done.
-func (l *lateChanges) run(ctx context.Context, sink core.Sink) {
+func (l *lateChanges) run(ctx context.Context, sink driver.Sink) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	timer.Stop()
@@ -61,10 +61,10 @@ func (l *lateChanges) run(ctx context.Context, sink core.Sink) {
 }
 
 // take returns the changes, and forgets them after the last step.
-func (l *lateChanges) take(last bool) []core.Change {
+func (l *lateChanges) take(last bool) []driver.Change {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	out := make([]core.Change, len(l.tables))
+	out := make([]driver.Change, len(l.tables))
 	for i, t := range l.tables {
 		out[i].Table = t
 	}

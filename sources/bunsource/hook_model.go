@@ -5,10 +5,9 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/schema"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // modelKey is where Bun puts the keys that the database makes: the key field
@@ -88,8 +87,8 @@ func (m *modelKey) settle(e *effect, res sql.Result) {
 	}
 }
 
-func (m *modelKey) keys(s *core.Schema) ([]core.Key, bool) {
-	keys := make([]core.Key, m.len())
+func (m *modelKey) keys(s *driver.Schema) ([]driver.Key, bool) {
+	keys := make([]driver.Key, m.len())
 	for i := range keys {
 		key, err := s.MakeKey(m.field.Value(m.at(i)).Interface())
 		if err != nil {

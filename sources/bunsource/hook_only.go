@@ -2,7 +2,7 @@ package bunsource
 
 import (
 	"context"
-	"database/sql/driver"
+	sqldriver "database/sql/driver"
 	"runtime"
 	"sync"
 
@@ -257,7 +257,7 @@ func (e *effect) addAny() { e.any = true }
 func (h *queryHook) learn(a *aloneStmt, e *bun.QueryEvent) {
 	// What Bun has scanned it counts itself, which tells nothing when there
 	// was nothing to scan.
-	if _, scanned := e.Result.(driver.RowsAffected); !scanned || a.answer {
+	if _, scanned := e.Result.(sqldriver.RowsAffected); !scanned || a.answer {
 		a.eff.learn(h.tracker, e.Result)
 	}
 	if a.model != nil {

@@ -10,9 +10,8 @@ import (
 	"time"
 	"weak"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // DefaultWaitTimeout is how long a write waits for its bindings unless
@@ -52,9 +51,9 @@ type HookSource struct {
 }
 
 var (
-	_ core.Source     = (*HookSource)(nil)
-	_ core.Scoped     = (*HookSource)(nil)
-	_ core.Validating = (*HookSource)(nil)
+	_ driver.Source     = (*HookSource)(nil)
+	_ driver.Scoped     = (*HookSource)(nil)
+	_ driver.Validating = (*HookSource)(nil)
 )
 
 // Hooks returns the source of what is written through db, and through the
@@ -118,20 +117,20 @@ func (t *tracker) isHooked(db *bun.DB) bool {
 	return false
 }
 
-// Name implements [core.Source].
+// Name implements [driver.Source].
 func (s *HookSource) Name() string { return "bunsource" }
 
-// Covers implements [core.Scoped]: the hooks see every table of the database.
-func (s *HookSource) Covers(t core.Table) bool { return t.Database == s.tracker.database() }
+// Covers implements [driver.Scoped]: the hooks see every table of the database.
+func (s *HookSource) Covers(t driver.Table) bool { return t.Database == s.tracker.database() }
 
-// Validate implements [core.Validating].
+// Validate implements [driver.Validating].
 func (s *HookSource) Validate() error { return s.err }
 
-// Watch implements [core.Source]. It fails only for a configuration that
+// Watch implements [driver.Source]. It fails only for a configuration that
 // cannot work.
-func (s *HookSource) Watch(ctx context.Context, sink core.Sink) error {
+func (s *HookSource) Watch(ctx context.Context, sink driver.Sink) error {
 	if s.err != nil {
-		return core.Permanent(s.err)
+		return driver.Permanent(s.err)
 	}
 	a := &attachment{sink: sink, source: s, late: lateChanges{wake: make(chan struct{}, 1)}}
 	s.tracker.attach(a)
@@ -146,7 +145,7 @@ func (s *HookSource) Watch(ctx context.Context, sink core.Sink) error {
 func (s *HookSource) Timeouts() uint64 { return s.count.Load() }
 
 // wait waits for a receipt, as long as the source allows.
-func (s *HookSource) wait(ctx context.Context, r core.Receipt) {
+func (s *HookSource) wait(ctx context.Context, r driver.Receipt) {
 	bounded, cancel := context.WithTimeout(ctx, s.cfg.WaitTimeout)
 	defer cancel()
 	err := r.Wait(bounded)

@@ -11,11 +11,10 @@ import (
 	"time"
 	"weak"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
 	"github.com/uptrace/bun/schema"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // tracker is where the hook and the driver wrapper of one *sql.DB meet the
@@ -43,7 +42,7 @@ type dialectInfo struct {
 
 // attachment is one sink, while its source watches.
 type attachment struct {
-	sink   core.Sink
+	sink   driver.Sink
 	source *HookSource
 	late   lateChanges
 }
@@ -118,7 +117,7 @@ func (t *tracker) parse(query string) *parsed { return parse(query, t.dialect.Lo
 
 // autoIncrements reports whether Bun's model of the table says that the
 // database makes its key.
-func (t *tracker) autoIncrements(table core.Table) bool {
+func (t *tracker) autoIncrements(table driver.Table) bool {
 	tables := t.dialect.Load().tables
 	if tables == nil {
 		return false
@@ -151,7 +150,7 @@ func (t *tracker) detach(a *attachment) {
 // that watches.
 type boundTables struct {
 	database string
-	byName   map[string][]*core.Schema // by name in lower case
+	byName   map[string][]*driver.Schema // by name in lower case
 	changed  []<-chan struct{}
 	read     time.Time
 }
@@ -165,7 +164,7 @@ func (t *tracker) boundTables() *boundTables {
 	if b := t.bound.Load(); b != nil && b.fresh() {
 		return b
 	}
-	b := &boundTables{database: t.database(), byName: make(map[string][]*core.Schema), read: time.Now()}
+	b := &boundTables{database: t.database(), byName: make(map[string][]*driver.Schema), read: time.Now()}
 	sinks := t.sinks.Load()
 	for _, a := range *sinks {
 		schemas, changed := a.sink.Tables()
@@ -193,7 +192,7 @@ func (b *boundTables) fresh() bool {
 	return time.Since(b.read) < boundFor
 }
 
-func (b *boundTables) add(s *core.Schema) {
+func (b *boundTables) add(s *driver.Schema) {
 	if s.Table.Database != b.database {
 		return
 	}
@@ -212,13 +211,13 @@ func (b *boundTables) add(s *core.Schema) {
 		}
 	}
 	b.byName[name] = append(b.byName[name], s)
-	slices.SortFunc(b.byName[name], func(x, y *core.Schema) int { return cmp.Compare(x.Table.Schema, y.Table.Schema) })
+	slices.SortFunc(b.byName[name], func(x, y *driver.Schema) int { return cmp.Compare(x.Table.Schema, y.Table.Schema) })
 }
 
 // match returns the bound tables that a table of an SQL text may be. Names
 // match in any case, and a schema left out on either side matches any:
 // reporting too much costs one read.
-func (b *boundTables) match(t tableName) []*core.Schema {
+func (b *boundTables) match(t tableName) []*driver.Schema {
 	all := b.byName[t.name]
 	if t.schema == "" {
 		return all
@@ -239,24 +238,24 @@ func (b *boundTables) match(t tableName) []*core.Schema {
 }
 
 // everything is the change of every table of the database.
-func (b *boundTables) everything() []core.Change {
-	return []core.Change{{Table: core.Table{Database: b.database}}}
+func (b *boundTables) everything() []driver.Change {
+	return []driver.Change{{Table: driver.Table{Database: b.database}}}
 }
 
 // announced is an announcement to all sinks.
 type announced struct {
 	sinks []*attachment
-	anns  []core.Announcement
+	anns  []driver.Announcement
 }
 
 // announce announces changes to all sinks. It returns nil when there is
 // nothing to announce, or nobody to hear it.
-func (t *tracker) announce(changes []core.Change) *announced {
+func (t *tracker) announce(changes []driver.Change) *announced {
 	sinks := *t.sinks.Load()
 	if len(changes) == 0 || len(sinks) == 0 {
 		return nil
 	}
-	a := &announced{sinks: sinks, anns: make([]core.Announcement, len(sinks))}
+	a := &announced{sinks: sinks, anns: make([]driver.Announcement, len(sinks))}
 	for i, s := range sinks {
 		a.anns[i] = s.sink.Announce(cloneChanges(changes)...)
 	}
@@ -275,19 +274,19 @@ func (a *announced) withdraw() {
 
 // awaited is a receipt, and the source on whose terms it is waited for.
 type awaited struct {
-	receipt core.Receipt
+	receipt driver.Receipt
 	source  *HookSource
 }
 
 // confirm reports changes that are committed and visible. a is what was
 // announced of them, or nil. A sink that came since gets a report.
-func (t *tracker) confirm(a *announced, changes []core.Change) []awaited {
+func (t *tracker) confirm(a *announced, changes []driver.Change) []awaited {
 	if len(changes) == 0 {
 		a.withdraw()
 		return nil
 	}
 	var out []awaited
-	await := func(s *attachment, r core.Receipt) {
+	await := func(s *attachment, r driver.Receipt) {
 		if !s.source.cfg.Async {
 			out = append(out, awaited{receipt: r, source: s.source})
 		}
@@ -307,7 +306,7 @@ func (t *tracker) confirm(a *announced, changes []core.Change) []awaited {
 
 // reportLater has changes reported again for a while: it is not known whether,
 // or when, they become visible.
-func (t *tracker) reportLater(changes []core.Change) {
+func (t *tracker) reportLater(changes []driver.Change) {
 	if len(changes) == 0 {
 		return
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/uptrace/bun/dialect/sqlitedialect"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // waitCounter counts the waits for receipts, and can hold them up.
@@ -230,7 +231,7 @@ func TestHooksConfigIsChecked(t *testing.T) {
 		`"crm"`:       {{Database: "crm"}}, // the name was asked for already
 	} {
 		err := Hooks(db, cfg...).Watch(t.Context(), newFakeSink(nil))
-		if err == nil || !core.IsPermanent(err) || !strings.Contains(err.Error(), name) {
+		if err == nil || !driver.IsPermanent(err) || !strings.Contains(err.Error(), name) {
 			t.Errorf("%+v: Watch returned %v", cfg, err)
 		}
 	}
@@ -245,10 +246,10 @@ func TestDatabaseNames(t *testing.T) {
 	if got := databaseName(db.WithNamedArg("x", 1)); got != "crm" {
 		t.Errorf("the database is called %q", got)
 	}
-	if !s.Covers(core.Table{Database: "crm", Name: "x"}) || s.Covers(core.Table{Name: "x"}) {
+	if !s.Covers(driver.Table{Database: "crm", Name: "x"}) || s.Covers(driver.Table{Name: "x"}) {
 		t.Error("the source does not cover its own database alone")
 	}
-	sink := newFakeSink(nil, core.Schema{Table: core.Table{Name: "x"}}, core.Schema{Table: core.Table{Database: "crm", Name: "x"}})
+	sink := newFakeSink(nil, driver.Schema{Table: driver.Table{Name: "x"}}, driver.Schema{Table: driver.Table{Database: "crm", Name: "x"}})
 	startWatching(t, s, sink)
 	rawExec(t, db, "CREATE TABLE x (id INTEGER PRIMARY KEY)")
 	rawExec(t, db, "INSERT INTO x VALUES (1), (2)")

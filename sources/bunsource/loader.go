@@ -11,7 +11,7 @@ import (
 
 	"github.com/uptrace/bun"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -45,10 +45,10 @@ type Loader[T any] struct {
 
 // The abilities that the engine finds by assertion.
 var (
-	_ core.Loader[struct{}]  = (*Loader[struct{}])(nil)
-	_ core.Querier[struct{}] = (*Loader[struct{}])(nil)
-	_ core.Snapshotter       = (*Loader[struct{}])(nil)
-	_ core.Preparer          = (*Loader[struct{}])(nil)
+	_ driver.Loader[struct{}]  = (*Loader[struct{}])(nil)
+	_ driver.Querier[struct{}] = (*Loader[struct{}])(nil)
+	_ driver.Snapshotter       = (*Loader[struct{}])(nil)
+	_ driver.Preparer          = (*Loader[struct{}])(nil)
 )
 
 // NewLoader returns a loader of T's rows from db. T is a struct, a model of
@@ -78,15 +78,15 @@ func (l *Loader[T]) model() (*model, error) {
 // Schema describes the table by the model, and after [Loader.Prepare] by the
 // database too. The error names the model: it is not a struct, it has no
 // primary key, or Bun does not understand it.
-func (l *Loader[T]) Schema() (core.Schema, error) {
+func (l *Loader[T]) Schema() (driver.Schema, error) {
 	m, err := l.model()
 	if err != nil {
-		return core.Schema{}, err
+		return driver.Schema{}, err
 	}
 	return m.schema, nil
 }
 
-// Value returns the value of a column of the row; see [core.Loader]. It returns
+// Value returns the value of a column of the row; see [driver.Loader]. It returns
 // NULL for a position that [Loader.Schema] does not have.
 func (l *Loader[T]) Value(row *T, column int) value.Value {
 	m, err := l.model()
@@ -99,8 +99,8 @@ func (l *Loader[T]) Value(row *T, column int) value.Value {
 // Load reads the rows that have the keys, or all rows when keys is nil. As many
 // keys as it takes are asked for in one statement; where they need several,
 // these share a read-only transaction.
-func (l *Loader[T]) Load(ctx context.Context, keys []core.Key) ([]*T, error) {
-	return l.Query(ctx, core.Query{Keys: keys})
+func (l *Loader[T]) Load(ctx context.Context, keys []driver.Key) ([]*T, error) {
+	return l.Query(ctx, driver.Query{Keys: keys})
 }
 
 // Query reads the rows that the query names; see [Loader.Load] for keys.
@@ -110,7 +110,7 @@ func (l *Loader[T]) Load(ctx context.Context, keys []core.Key) ([]*T, error) {
 // (JSON, for example) is an error. A column with a collation is ordered by that,
 // in queries without a limit too. Its name is one identifier, whatever is in it:
 // a collation of Postgres's must be found by the search path.
-func (l *Loader[T]) Query(ctx context.Context, q core.Query) ([]*T, error) {
+func (l *Loader[T]) Query(ctx context.Context, q driver.Query) ([]*T, error) {
 	m, err := l.model()
 	if err != nil {
 		return nil, err
@@ -122,13 +122,13 @@ func (l *Loader[T]) Query(ctx context.Context, q core.Query) ([]*T, error) {
 	return rows, nil
 }
 
-func (l *Loader[T]) query(ctx context.Context, m *model, q core.Query) ([]*T, error) {
+func (l *Loader[T]) query(ctx context.Context, m *model, q driver.Query) ([]*T, error) {
 	statements, err := m.statements(q)
 	if err != nil || len(statements) == 0 {
 		return nil, err
 	}
 	var rows []*T
-	var inOrder []core.Key // what is read in two steps comes in no order
+	var inOrder []driver.Key // what is read in two steps comes in no order
 	err = withConn(ctx, m, len(statements) > 1 || m.showsMany(), func(ctx context.Context, conn bun.IConn) error {
 		if m.showsMany() && q.Keys == nil {
 			if statements, inOrder, err = l.chunks(ctx, conn, m, statements[0]); err != nil {
@@ -166,8 +166,8 @@ func (l *Loader[T]) query(ctx context.Context, m *model, q core.Query) ([]*T, er
 }
 
 // arrange puts the rows in the order of their keys.
-func (l *Loader[T]) arrange(m *model, rows []*T, keys []core.Key) {
-	rank := make(map[core.Key]int, len(keys))
+func (l *Loader[T]) arrange(m *model, rows []*T, keys []driver.Key) {
+	rank := make(map[driver.Key]int, len(keys))
 	for i, k := range keys {
 		rank[k] = i
 	}
@@ -178,8 +178,8 @@ func (l *Loader[T]) arrange(m *model, rows []*T, keys []core.Key) {
 
 // withKeys drops rows that the database took for one of the keys (of equal
 // text in another case, for one) without their having it.
-func (l *Loader[T]) withKeys(m *model, rows []*T, keys []core.Key) []*T {
-	asked := make(map[core.Key]struct{}, len(keys))
+func (l *Loader[T]) withKeys(m *model, rows []*T, keys []driver.Key) []*T {
+	asked := make(map[driver.Key]struct{}, len(keys))
 	for _, k := range keys {
 		asked[k] = struct{}{}
 	}
@@ -191,7 +191,7 @@ func (l *Loader[T]) withKeys(m *model, rows []*T, keys []core.Key) []*T {
 
 // first merges the answers of several statements, each of which is the
 // beginning of its own.
-func (l *Loader[T]) first(m *model, rows []*T, order []core.Order, limit int) []*T {
+func (l *Loader[T]) first(m *model, rows []*T, order []driver.Order, limit int) []*T {
 	columns := m.columnsOf(order)
 	type ordered struct {
 		row  *T

@@ -3,7 +3,7 @@ package bunsource
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
+	sqldriver "database/sql/driver"
 	"fmt"
 	"path/filepath"
 	"reflect"
@@ -20,7 +20,7 @@ import (
 	"github.com/uptrace/bun/dialect/sqlitedialect"
 	_ "modernc.org/sqlite"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
@@ -98,7 +98,7 @@ func loadAll[T any](t testing.TB, l *Loader[T]) []*T {
 }
 
 // keyOf builds a row's key as the engine does, from the public methods.
-func keyOf[T any](t testing.TB, l *Loader[T], row *T) core.Key {
+func keyOf[T any](t testing.TB, l *Loader[T], row *T) driver.Key {
 	t.Helper()
 	s, err := l.Schema()
 	if err != nil {
@@ -118,7 +118,7 @@ func keyOf[T any](t testing.TB, l *Loader[T], row *T) core.Key {
 // customID is an identifier that its type writes and reads itself.
 type customID struct{ n int64 }
 
-func (c customID) Value() (driver.Value, error) { return fmt.Sprintf("ID-%d", c.n), nil }
+func (c customID) Value() (sqldriver.Value, error) { return fmt.Sprintf("ID-%d", c.n), nil }
 func (c *customID) Scan(src any) error {
 	_, err := fmt.Sscanf(fmt.Sprint(src), "ID-%d", &c.n)
 	return err
@@ -210,11 +210,11 @@ func testKeys[T any](t *testing.T, db *bun.DB, rows ...T) {
 			if len(all) != len(rows) {
 				t.Fatalf("%s: read %d rows, want %d", phase, len(all), len(rows))
 			}
-			var keys []core.Key
+			var keys []driver.Key
 			for _, row := range all {
 				key := keyOf(t, l, row)
 				keys = append(keys, key)
-				got, err := l.Load(t.Context(), []core.Key{key})
+				got, err := l.Load(t.Context(), []driver.Key{key})
 				if err != nil {
 					t.Fatalf("%s: key %s: %v", phase, key, err)
 				}
@@ -235,7 +235,7 @@ func testKeys[T any](t *testing.T, db *bun.DB, rows ...T) {
 }
 
 // testRowCondition holds the condition for one row to the same promise.
-func testRowCondition[T any](t *testing.T, l *Loader[T], key core.Key, row *T) {
+func testRowCondition[T any](t *testing.T, l *Loader[T], key driver.Key, row *T) {
 	t.Helper()
 	m, err := l.model()
 	if err != nil {
@@ -334,7 +334,7 @@ func TestTimeKeysOfOtherWriters(t *testing.T) {
 	}
 	l := preparedLoader[timeKeyed](t, db)
 	for _, row := range loadAll(t, l) {
-		got, err := l.Load(t.Context(), []core.Key{keyOf(t, l, row)})
+		got, err := l.Load(t.Context(), []driver.Key{keyOf(t, l, row)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -353,28 +353,28 @@ func TestImpossibleKeysAreLeftOut(t *testing.T) {
 		createTable(t, db, textKeyed{ID: "a"})
 
 		uuids := preparedLoader[uuidKeyed](t, db)
-		rows, err := uuids.Load(t.Context(), []core.Key{core.KeyOf("no uuid"), core.KeyOf(id.String()), core.KeyOf("")})
+		rows, err := uuids.Load(t.Context(), []driver.Key{driver.KeyOf("no uuid"), driver.KeyOf(id.String()), driver.KeyOf("")})
 		if err != nil || len(rows) != 1 {
 			t.Errorf("uuid: %d rows, %v", len(rows), err)
 		}
 		smalls := preparedLoader[smallKeyed](t, db)
-		short, err := smalls.Load(t.Context(), []core.Key{core.KeyOf(1 << 40), core.KeyOf(7), core.KeyOf("seven")})
+		short, err := smalls.Load(t.Context(), []driver.Key{driver.KeyOf(1 << 40), driver.KeyOf(7), driver.KeyOf("seven")})
 		if err != nil || len(short) != 1 {
 			t.Errorf("smallint: %d rows, %v", len(short), err)
 		}
 		texts := preparedLoader[textKeyed](t, db)
-		text, err := texts.Load(t.Context(), []core.Key{core.KeyOf("a\x00"), core.KeyOf("\xff"), core.KeyOf("a")})
+		text, err := texts.Load(t.Context(), []driver.Key{driver.KeyOf("a\x00"), driver.KeyOf("\xff"), driver.KeyOf("a")})
 		if err != nil || len(text) != 1 {
 			t.Errorf("text: %d rows, %v", len(text), err)
 		}
-		none, err := smalls.Load(t.Context(), []core.Key{core.KeyOf("seven")})
+		none, err := smalls.Load(t.Context(), []driver.Key{driver.KeyOf("seven")})
 		if err != nil || len(none) != 0 {
 			t.Errorf("no possible key: %d rows, %v", len(none), err)
 		}
-		if _, err := smalls.Load(t.Context(), []core.Key{core.KeyOf(1, 2)}); err == nil || !strings.Contains(err.Error(), "small_keyed") {
+		if _, err := smalls.Load(t.Context(), []driver.Key{driver.KeyOf(1, 2)}); err == nil || !strings.Contains(err.Error(), "small_keyed") {
 			t.Errorf("key of two columns: error %v", err)
 		}
-		if _, err := smalls.Load(t.Context(), []core.Key{"\xfe garbage"}); err == nil {
+		if _, err := smalls.Load(t.Context(), []driver.Key{"\xfe garbage"}); err == nil {
 			t.Error("garbage: no error")
 		}
 	})
@@ -392,7 +392,7 @@ func TestOddKeysOfSQLite(t *testing.T) {
 	mustExec(t, db, "INSERT INTO odd VALUES (NULL, 1), (NULL, 2), (CAST(X'6100' AS TEXT), 1), (CAST(X'ff' AS TEXT), 1), ('NULL', 1)")
 	l := preparedLoader[odd](t, db)
 	for _, row := range loadAll(t, l) {
-		got, err := l.Load(t.Context(), []core.Key{keyOf(t, l, row)})
+		got, err := l.Load(t.Context(), []driver.Key{keyOf(t, l, row)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -421,7 +421,7 @@ func testFoldedKeys(t *testing.T, db *bun.DB) {
 	mustExec(t, db, "INSERT INTO text_keyed VALUES ('Abc')")
 	l := preparedLoader[textKeyed](t, db)
 	for id, want := range map[string]int{"Abc": 1, "abc": 0, "ABC": 0} {
-		rows, err := l.Load(t.Context(), []core.Key{core.KeyOf(id)})
+		rows, err := l.Load(t.Context(), []driver.Key{driver.KeyOf(id)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -447,10 +447,10 @@ func TestLoadInBatches(t *testing.T) {
 		ints := preparedLoader[intKeyed](t, db)
 		pairs := preparedLoader[pair](t, db)
 		for _, count := range []int{1, 40_000, 100_000} {
-			intKeys, pairKeys := make([]core.Key, count), make([]core.Key, count)
+			intKeys, pairKeys := make([]driver.Key, count), make([]driver.Key, count)
 			for i := range count {
-				intKeys[i] = core.KeyOf(i + 2) // every other one exists
-				pairKeys[i] = core.KeyOf(i+1, fmt.Sprintf("b%d", i+1))
+				intKeys[i] = driver.KeyOf(i + 2) // every other one exists
+				pairKeys[i] = driver.KeyOf(i+1, fmt.Sprintf("b%d", i+1))
 			}
 			rows, err := ints.Load(t.Context(), intKeys)
 			if err != nil {
@@ -471,11 +471,11 @@ func TestLoadInBatches(t *testing.T) {
 			}
 		}
 		// Limited, over several statements: the first of all of them.
-		keys := make([]core.Key, n)
+		keys := make([]driver.Key, n)
 		for i := range keys {
-			keys[i] = core.KeyOf(i + 1)
+			keys[i] = driver.KeyOf(i + 1)
 		}
-		rows, err := ints.Query(t.Context(), core.Query{Keys: keys, Limit: 3, Order: []core.Order{{Column: "id", Desc: true}}})
+		rows, err := ints.Query(t.Context(), driver.Query{Keys: keys, Limit: 3, Order: []driver.Order{{Column: "id", Desc: true}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -499,10 +499,10 @@ func TestBatchesAreOfOneMoment(t *testing.T) {
 	const n = 50
 	eachDatabase(t, func(t *testing.T, db *bun.DB) {
 		rows := make([]account, n)
-		keys := make([]core.Key, n)
+		keys := make([]driver.Key, n)
 		for i := range rows {
 			rows[i].ID = int64(i)
-			keys[i] = core.KeyOf(i)
+			keys[i] = driver.KeyOf(i)
 		}
 		createTable(t, db, rows...)
 		l := preparedLoader[account](t, db)
@@ -555,9 +555,9 @@ func TestBatchesAreBoundedInBytes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var keys []core.Key
+		var keys []driver.Key
 		for i := range 10 {
-			keys = append(keys, core.KeyOf(strings.Repeat(string(rune('a'+i)), m.limits.bytes/4)))
+			keys = append(keys, driver.KeyOf(strings.Repeat(string(rune('a'+i)), m.limits.bytes/4)))
 		}
 		batches, err := m.keyBatches(keys)
 		if err != nil || len(batches) != 3 {
@@ -579,7 +579,7 @@ func TestSoftDeletedRowsAreNotThere(t *testing.T) {
 			t.Fatal(err)
 		}
 		l := preparedLoader[note](t, db)
-		ids := func(q core.Query) string {
+		ids := func(q driver.Query) string {
 			t.Helper()
 			rows, err := l.Query(t.Context(), q)
 			if err != nil {
@@ -597,21 +597,21 @@ func TestSoftDeletedRowsAreNotThere(t *testing.T) {
 		})
 		trash := newCondition((*bun.SelectQuery).WhereDeleted)
 		all := newCondition((*bun.SelectQuery).WhereAllWithDeleted)
-		keys := []core.Key{core.KeyOf(2), core.KeyOf(3)}
+		keys := []driver.Key{driver.KeyOf(2), driver.KeyOf(3)}
 		for _, c := range []struct {
 			name string
-			q    core.Query
+			q    driver.Query
 			want string
 		}{
-			{"all", core.Query{}, "[1 3]"},
-			{"by key", core.Query{Keys: keys}, "[3]"},
-			{"by filter", core.Query{Filter: filter.Eq("text", "b")}, "[]"},
-			{"an OR", core.Query{Where: either}, "[1]"},
-			{"an OR, by key", core.Query{Where: either, Keys: keys}, "[]"},
-			{"an OR, by key and filter", core.Query{Where: either, Keys: []core.Key{core.KeyOf(1), core.KeyOf(3)}, Filter: filter.Eq("text", "a")}, "[1]"},
-			{"the deleted", core.Query{Where: trash}, "[2]"},
-			{"the deleted, by key", core.Query{Where: trash, Keys: keys}, "[2]"},
-			{"with the deleted", core.Query{Where: all}, "[1 2 3]"},
+			{"all", driver.Query{}, "[1 3]"},
+			{"by key", driver.Query{Keys: keys}, "[3]"},
+			{"by filter", driver.Query{Filter: filter.Eq("text", "b")}, "[]"},
+			{"an OR", driver.Query{Where: either}, "[1]"},
+			{"an OR, by key", driver.Query{Where: either, Keys: keys}, "[]"},
+			{"an OR, by key and filter", driver.Query{Where: either, Keys: []driver.Key{driver.KeyOf(1), driver.KeyOf(3)}, Filter: filter.Eq("text", "a")}, "[1]"},
+			{"the deleted", driver.Query{Where: trash}, "[2]"},
+			{"the deleted, by key", driver.Query{Where: trash, Keys: keys}, "[2]"},
+			{"with the deleted", driver.Query{Where: all}, "[1 2 3]"},
 		} {
 			if got := ids(c.q); got != c.want {
 				t.Errorf("%s: %s, want %s", c.name, got, c.want)
@@ -652,7 +652,7 @@ func TestTimesAreInUTC(t *testing.T) {
 			mustExec(t, db, "UPDATE events SET at = '2024-07-01 12:00:00+02:00', maybe = '2024-07-01T12:00:00+02:00' WHERE id = 1")
 		}
 		l := preparedLoader[event](t, db)
-		rows, err := l.Load(t.Context(), []core.Key{core.KeyOf(1)})
+		rows, err := l.Load(t.Context(), []driver.Key{driver.KeyOf(1)})
 		if err != nil || len(rows) != 1 {
 			t.Fatalf("%d rows, %v", len(rows), err)
 		}
@@ -661,7 +661,7 @@ func TestTimesAreInUTC(t *testing.T) {
 		if v := l.Value(rows[0], s.Column("at")); v != value.Time(at) {
 			t.Errorf("value of at: %v", v)
 		}
-		if rows, err = l.Load(t.Context(), []core.Key{core.KeyOf(2)}); err != nil || len(rows) != 1 {
+		if rows, err = l.Load(t.Context(), []driver.Key{driver.KeyOf(2)}); err != nil || len(rows) != 1 {
 			t.Fatalf("%d rows, %v", len(rows), err)
 		}
 		for _, c := range []string{"maybe", "null", "sql_null"} {
@@ -698,11 +698,11 @@ func TestLoadErrorsNameTheTable(t *testing.T) {
 		"Load":    func() error { _, err := l.Load(t.Context(), nil); return err },
 		"Prepare": func() error { return l.Prepare(t.Context()) },
 		"order": func() error {
-			_, err := l.Query(t.Context(), core.Query{Limit: 1, Order: []core.Order{{Column: "nope"}}})
+			_, err := l.Query(t.Context(), driver.Query{Limit: 1, Order: []driver.Order{{Column: "nope"}}})
 			return err
 		},
-		"a stray": func() error { _, err := l.Query(t.Context(), core.Query{Where: 7}); return err },
-		"Where":   func() error { _, err := l.Query(t.Context(), core.Query{Where: newCondition(nil)}); return err },
+		"a stray": func() error { _, err := l.Query(t.Context(), driver.Query{Where: 7}); return err },
+		"Where":   func() error { _, err := l.Query(t.Context(), driver.Query{Where: newCondition(nil)}); return err },
 	} {
 		err := call()
 		if err == nil || !strings.HasPrefix(err.Error(), "bunsource: ") || !strings.Contains(err.Error(), `"Int Keyed"`) {
@@ -736,12 +736,12 @@ func BenchmarkLoad(b *testing.B) {
 			l := preparedLoader[track](b, db)
 			for _, n := range []int{1, 100} {
 				b.Run(fmt.Sprintf("keys=%d", n), func(b *testing.B) {
-					keys := make([]core.Key, n)
+					keys := make([]driver.Key, n)
 					b.ReportAllocs()
 					i := 0
 					for b.Loop() {
 						for j := range keys {
-							keys[j] = core.KeyOf((i*n + j*97) % len(rows))
+							keys[j] = driver.KeyOf((i*n + j*97) % len(rows))
 						}
 						i++
 						if _, err := l.Load(b.Context(), keys); err != nil {

@@ -2,7 +2,7 @@ package bunsource
 
 import (
 	"database/sql"
-	"database/sql/driver"
+	sqldriver "database/sql/driver"
 	"fmt"
 
 	"github.com/uptrace/bun"
@@ -17,7 +17,7 @@ type openConfig struct {
 	bun      []bun.DBOption
 }
 
-// Named gives the database a name ([core.Table.Database]), which tells the
+// Named gives the database a name ([driver.Table.Database]), which tells the
 // databases of one registry apart. Programs with a single database need none.
 func Named(database string) Option {
 	return func(c *openConfig) { c.database = database }
@@ -43,8 +43,8 @@ func Open(driverName, dataSourceName string, d schema.Dialect, opts ...Option) (
 	if err := probe.Close(); err != nil {
 		return nil, fmt.Errorf("bunsource: opening a database with driver %q: %w", driverName, err)
 	}
-	var connector driver.Connector = dsnConnector{driver: drv, dsn: dataSourceName}
-	if dc, ok := drv.(driver.DriverContext); ok {
+	var connector sqldriver.Connector = dsnConnector{driver: drv, dsn: dataSourceName}
+	if dc, ok := drv.(sqldriver.DriverContext); ok {
 		if connector, err = dc.OpenConnector(dataSourceName); err != nil {
 			return nil, fmt.Errorf("bunsource: opening a database with driver %q: %w", driverName, err)
 		}
@@ -54,7 +54,7 @@ func Open(driverName, dataSourceName string, d schema.Dialect, opts ...Option) (
 
 // OpenConnector is [Open] for drivers that are configured in code, such as
 // pgx with stdlib.GetConnector.
-func OpenConnector(connector driver.Connector, d schema.Dialect, opts ...Option) *bun.DB {
+func OpenConnector(connector sqldriver.Connector, d schema.Dialect, opts ...Option) *bun.DB {
 	var cfg openConfig
 	for _, opt := range opts {
 		opt(&cfg)
@@ -77,7 +77,7 @@ func OpenConnector(connector driver.Connector, d schema.Dialect, opts ...Option)
 //	reg.Watch(bunsource.Hooks(db))
 //
 // Every [sql.DB] needs a connector of its own.
-func WrapConnector(connector driver.Connector) driver.Connector {
+func WrapConnector(connector sqldriver.Connector) sqldriver.Connector {
 	t := newTracker()
 	t.wrapped = true
 	return &wrappedConnector{inner: connector, tracker: t}

@@ -7,10 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/mysqldialect"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 type catalogued struct {
@@ -128,10 +127,10 @@ func TestPrepareFindsTablesInSchemas(t *testing.T) {
 	mustExec(t, db, `CREATE TABLE stock."Items" (id bigint PRIMARY KEY)`)
 	mustExec(t, db, `INSERT INTO stock."Items" VALUES (1)`)
 	l := preparedLoader[item](t, db)
-	if s, _ := l.Schema(); s.Table != (core.Table{Schema: "stock", Name: "Items"}) {
+	if s, _ := l.Schema(); s.Table != (driver.Table{Schema: "stock", Name: "Items"}) {
 		t.Errorf("table %+v", s.Table)
 	}
-	if rows, err := l.Load(t.Context(), []core.Key{core.KeyOf(1)}); err != nil || len(rows) != 1 {
+	if rows, err := l.Load(t.Context(), []driver.Key{driver.KeyOf(1)}); err != nil || len(rows) != 1 {
 		t.Errorf("%d rows, %v", len(rows), err)
 	}
 }
@@ -144,7 +143,7 @@ func TestPrepareQueryForMySQL(t *testing.T) {
 		m := &model{db: offlineDB(t, mysqldialect.New())}
 		m.schema.Table.Schema, m.schema.Table.Name, _ = strings.Cut(table, ".")
 		if m.schema.Table.Name == "" {
-			m.schema.Table = core.Table{Name: table}
+			m.schema.Table = driver.Table{Name: table}
 		}
 		if got := m.mysqlColumnsQuery(); !strings.Contains(got, want) {
 			t.Errorf("%s: %s", table, got)

@@ -5,9 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // statement is one SELECT of a query: what the query says, and the keys that
@@ -29,7 +28,7 @@ type sqlCondition struct {
 
 // statements returns the SELECTs that together answer the query; none if no
 // row can.
-func (m *model) statements(q core.Query) ([]statement, error) {
+func (m *model) statements(q driver.Query) ([]statement, error) {
 	var st statement
 	if q.Filter != nil {
 		query, args, err := m.where(q.Filter)

@@ -16,7 +16,7 @@ import (
 	"github.com/uptrace/bun/dialect/feature"
 	"github.com/uptrace/bun/schema"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -53,7 +53,7 @@ type keyBatch struct {
 // Keys that no row of the table can have (a text that is no uuid, for one) are
 // left out: the database would refuse the whole statement because of them.
 // The error reports a key that is none of this table.
-func (m *model) keyBatches(keys []core.Key) ([]keyBatch, error) {
+func (m *model) keyBatches(keys []driver.Key) ([]keyBatch, error) {
 	keys = slices.Compact(slices.Sorted(slices.Values(keys)))
 	w := m.newKeyWriter()
 	for _, k := range keys {
@@ -71,7 +71,7 @@ func (m *model) keyBatches(keys []core.Key) ([]keyBatch, error) {
 // rowCondition returns a condition without parameters that finds the row of one
 // key, for statements that Bun writes; "" when no row of the table can have the
 // key. The error reports a key that is none of this table.
-func (m *model) rowCondition(key core.Key) (bun.Safe, error) {
+func (m *model) rowCondition(key driver.Key) (bun.Safe, error) {
 	vals, err := m.keyValues(key)
 	if err != nil || vals == nil {
 		return "", err
@@ -93,7 +93,7 @@ func (m *model) rowCondition(key core.Key) (bun.Safe, error) {
 
 // keyValues opens a key and gives its parts the kinds of their columns; nil if
 // they are none of these kinds.
-func (m *model) keyValues(key core.Key) ([]value.Value, error) {
+func (m *model) keyValues(key driver.Key) ([]value.Value, error) {
 	vals, err := key.Values()
 	if err != nil {
 		return nil, err

@@ -8,14 +8,14 @@ import (
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/value"
 )
 
 // orderBy returns the terms of an ORDER BY that orders rows as the engine
 // does in memory. Where a plain column would do that, it is a plain column, so
 // that the database can use an index.
-func (m *model) orderBy(order []core.Order) ([]string, error) {
+func (m *model) orderBy(order []driver.Order) ([]string, error) {
 	var terms []string
 	for _, o := range order {
 		i := m.schema.Column(o.Column)
@@ -37,12 +37,12 @@ func (m *model) orderBy(order []core.Order) ([]string, error) {
 }
 
 // orderTerm places NULLs and gives the direction.
-func (m *model) orderTerm(i int, expr string, o core.Order) []string {
+func (m *model) orderTerm(i int, expr string, o driver.Order) []string {
 	dir := " ASC"
 	if o.Desc {
 		dir = " DESC"
 	}
-	first := o.Nulls == core.NullsFirst || o.Nulls == core.NullsLowest && !o.Desc
+	first := o.Nulls == driver.NullsFirst || o.Nulls == driver.NullsLowest && !o.Desc
 	c := m.columns[i]
 	if !m.schema.Columns[i].Nullable && c.facts.Known || c.nulls == nullsAsZero && m.zeroLiteral(m.schema.Columns[i].Kind) != "" {
 		return []string{expr + dir} // there are none
@@ -88,8 +88,8 @@ func (m *model) orderExprs(i int) ([]string, error) {
 }
 
 // collated reports whether only the database knows the order.
-func collated(order []core.Order) bool {
-	return slices.ContainsFunc(order, func(o core.Order) bool { return o.Collation != "" })
+func collated(order []driver.Order) bool {
+	return slices.ContainsFunc(order, func(o driver.Order) bool { return o.Collation != "" })
 }
 
 // collate returns what to order text by, under a collation of the database's.
@@ -105,7 +105,7 @@ func (m *model) collate(i int, collation string) ([]string, error) {
 		col = "(" + col + ")::text" // which a text column is as it is, see orderPostgres
 	}
 	expr := m.withNulls(col, "''", c, pub)
-	if collation != core.ColumnCollation {
+	if collation != driver.ColumnCollation {
 		return []string{expr + m.db.QueryGen().FormatQuery(" COLLATE ?", bun.Name(collation))}, nil
 	}
 	if expr != col && name == dialect.SQLite {
@@ -115,7 +115,7 @@ func (m *model) collate(i int, collation string) ([]string, error) {
 	return []string{expr}, nil
 }
 
-func (m *model) orderPostgres(c modelColumn, pub core.Column) ([]string, error) {
+func (m *model) orderPostgres(c modelColumn, pub driver.Column) ([]string, error) {
 	stored, known := pgKinds[baseType(c.facts.SQLType)]
 	number := func(k value.Kind) bool {
 		return k == value.KindInt || k == value.KindFloat || k == value.KindDecimal
@@ -138,7 +138,7 @@ func (m *model) orderPostgres(c modelColumn, pub core.Column) ([]string, error) 
 	return []string{m.withNulls(c.sql, zero, c, pub)}, nil
 }
 
-func (m *model) orderSQLite(c modelColumn, pub core.Column) ([]string, error) {
+func (m *model) orderSQLite(c modelColumn, pub driver.Column) ([]string, error) {
 	known, aff := c.facts.Known, sqliteAffinity(c.facts.SQLType)
 	col := m.withNulls(c.sql, m.zeroLiteral(pub.Kind), c, pub)
 	switch pub.Kind {
@@ -163,13 +163,13 @@ func (m *model) orderSQLite(c modelColumn, pub core.Column) ([]string, error) {
 	return []string{col}, nil
 }
 
-func unorderable(c modelColumn, pub core.Column) error {
+func unorderable(c modelColumn, pub driver.Column) error {
 	return fmt.Errorf("ordering by column %q of type %q: Go does not order such values as the database does", pub.Name, c.facts.SQLType)
 }
 
 // withNulls makes of a column what Go makes of it: a field that cannot tell
 // shows NULL as zero, or zero as NULL.
-func (m *model) withNulls(col, zero string, c modelColumn, pub core.Column) string {
+func (m *model) withNulls(col, zero string, c modelColumn, pub driver.Column) string {
 	switch {
 	case zero == "" || !pub.Nullable && c.facts.Known:
 	case c.nulls == nullsAsZero:
@@ -199,7 +199,7 @@ func (m *model) zeroLiteral(k value.Kind) string {
 
 // comparer returns how the engine compares two rows, given the values of the
 // order's columns.
-func comparer(order []core.Order) func(a, b []value.Value) int {
+func comparer(order []driver.Order) func(a, b []value.Value) int {
 	return func(a, b []value.Value) int {
 		for i, o := range order {
 			if c := compareOrdered(a[i], b[i], o); c != 0 {
@@ -210,9 +210,9 @@ func comparer(order []core.Order) func(a, b []value.Value) int {
 	}
 }
 
-func compareOrdered(a, b value.Value, o core.Order) int {
-	if a.IsNull() != b.IsNull() && o.Nulls != core.NullsLowest {
-		if a.IsNull() == (o.Nulls == core.NullsFirst) {
+func compareOrdered(a, b value.Value, o driver.Order) int {
+	if a.IsNull() != b.IsNull() && o.Nulls != driver.NullsLowest {
+		if a.IsNull() == (o.Nulls == driver.NullsFirst) {
 			return -1
 		}
 		return 1
@@ -225,7 +225,7 @@ func compareOrdered(a, b value.Value, o core.Order) int {
 }
 
 // columnsOf returns the positions of an order's columns, which exist.
-func (m *model) columnsOf(order []core.Order) []int {
+func (m *model) columnsOf(order []driver.Order) []int {
 	cols := make([]int, len(order))
 	for i, o := range order {
 		cols[i] = m.schema.Column(o.Column)

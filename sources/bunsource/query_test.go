@@ -16,7 +16,7 @@ import (
 	"github.com/uptrace/bun/dialect/sqlitedialect"
 	"pgregory.net/rapid"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
 )
@@ -125,14 +125,14 @@ func TestOrderIsTheEngines(t *testing.T) {
 					t.Fatal(err)
 				}
 				l := rapid.SampledFrom([]*Loader[sortable]{fresh, prepared}).Draw(t, "loader")
-				var order []core.Order
+				var order []driver.Order
 				for _, c := range rapid.SliceOfNDistinct(rapid.SampledFrom(sortableColumns[1:]), 1, 3, rapid.ID[string]).Draw(t, "order") {
-					order = append(order, core.Order{Column: c, Desc: rapid.Bool().Draw(t, "desc"), Nulls: core.Nulls(rapid.IntRange(0, 2).Draw(t, "nulls"))})
+					order = append(order, driver.Order{Column: c, Desc: rapid.Bool().Draw(t, "desc"), Nulls: driver.Nulls(rapid.IntRange(0, 2).Draw(t, "nulls"))})
 				}
-				order = append(order, core.Order{Column: "id", Desc: rapid.Bool().Draw(t, "desc")})
+				order = append(order, driver.Order{Column: "id", Desc: rapid.Bool().Draw(t, "desc")})
 				limit := rapid.IntRange(1, len(rows)).Draw(t, "limit")
 
-				got, err := l.Query(ctx, core.Query{Order: order, Limit: limit})
+				got, err := l.Query(ctx, driver.Query{Order: order, Limit: limit})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -153,14 +153,14 @@ func TestOrderIsTheEngines(t *testing.T) {
 
 // engineOrder compares rows as core's documentation says, apart from this
 // package's own comparison.
-func engineOrder(l *Loader[sortable], order []core.Order, a, b *sortable) int {
+func engineOrder(l *Loader[sortable], order []driver.Order, a, b *sortable) int {
 	s, _ := l.Schema()
 	for _, o := range order {
 		x, y := l.Value(a, s.Column(o.Column)), l.Value(b, s.Column(o.Column))
 		if x == y {
 			continue
 		}
-		nullsFirst := o.Nulls == core.NullsFirst || o.Nulls == core.NullsLowest && !o.Desc
+		nullsFirst := o.Nulls == driver.NullsFirst || o.Nulls == driver.NullsLowest && !o.Desc
 		var less bool
 		switch {
 		case x.IsNull():
@@ -187,7 +187,7 @@ func TestOrderOfTimesInSQLite(t *testing.T) {
 		mustExec(t, db, "INSERT INTO sortable (id, code, at) VALUES (?, '', ?)", i, text)
 	}
 	l := preparedLoader[sortable](t, db)
-	rows, err := l.Query(t.Context(), core.Query{Limit: 10, Order: []core.Order{{Column: "at"}, {Column: "id"}}})
+	rows, err := l.Query(t.Context(), driver.Query{Limit: 10, Order: []driver.Order{{Column: "at"}, {Column: "id"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +210,7 @@ func TestOrderByWhatGoCannotOrder(t *testing.T) {
 		if rows := loadAll(t, l); len(rows) != 1 || rows[0].Body["a"] != 1.0 {
 			t.Errorf("rows %+v", rows)
 		}
-		_, err := l.Query(t.Context(), core.Query{Limit: 1, Order: []core.Order{{Column: "body"}}})
+		_, err := l.Query(t.Context(), driver.Query{Limit: 1, Order: []driver.Order{{Column: "body"}}})
 		if err == nil || !strings.Contains(err.Error(), `ordering by column "body"`) {
 			t.Errorf("error %v", err)
 		}
@@ -233,7 +233,7 @@ func TestQueryConditionsAddUp(t *testing.T) {
 		createTable(t, db, items...)
 		l := preparedLoader[item](t, db)
 		rapid.Check(t, func(rt *rapid.T) {
-			var q core.Query
+			var q driver.Query
 			want := func(item) bool { return true }
 			also := func(cond func(item) bool) {
 				before := want
@@ -242,7 +242,7 @@ func TestQueryConditionsAddUp(t *testing.T) {
 			if rapid.Bool().Draw(rt, "keys") {
 				ids := rapid.SliceOfN(rapid.Int64Range(0, 25), 1, 10).Draw(rt, "ids")
 				for _, id := range ids {
-					q.Keys = append(q.Keys, core.KeyOf(id))
+					q.Keys = append(q.Keys, driver.KeyOf(id))
 				}
 				also(func(i item) bool { return slices.Contains(ids, i.ID) })
 			}
@@ -258,7 +258,7 @@ func TestQueryConditionsAddUp(t *testing.T) {
 			}
 			if rapid.Bool().Draw(rt, "limit") {
 				q.Limit = rapid.IntRange(1, 5).Draw(rt, "n")
-				q.Order = []core.Order{{Column: "size", Desc: true}, {Column: "id"}}
+				q.Order = []driver.Order{{Column: "size", Desc: true}, {Column: "id"}}
 			}
 			var expected []int64
 			for _, i := range items {
@@ -307,7 +307,7 @@ func TestStatementText(t *testing.T) {
 		A             int64  `bun:",pk"`
 		B             string `bun:",pk"`
 	}
-	text := func(t *testing.T, m *model, q core.Query, dest any) string {
+	text := func(t *testing.T, m *model, q driver.Query, dest any) string {
 		t.Helper()
 		statements, err := m.statements(q)
 		if err != nil {
@@ -378,14 +378,14 @@ func TestStatementText(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			order := []core.Order{{Column: "Name"}, {Column: "at", Desc: true, Nulls: core.NullsFirst}, {Column: "id"}}
+			order := []driver.Order{{Column: "Name"}, {Column: "at", Desc: true, Nulls: driver.NullsFirst}, {Column: "id"}}
 			for name, s := range map[string][2]string{
-				"all":   {text(t, tracks, core.Query{}, &[]track{}), c.all},
-				"one":   {text(t, tracks, core.Query{Keys: []core.Key{core.KeyOf(1)}}, &[]track{}), c.one},
-				"some":  {text(t, tracks, core.Query{Keys: []core.Key{core.KeyOf(2), core.KeyOf(1), core.KeyOf(2)}}, &[]track{}), c.some},
-				"pairs": {text(t, pairs, core.Query{Keys: []core.Key{core.KeyOf(1, "it's"), core.KeyOf(2, `\`)}}, &[]pair{}), c.pairs},
-				"first": {text(t, tracks, core.Query{Limit: 3, Order: []core.Order{{Column: "id", Desc: true}}}, &[]track{}), c.first},
-				"order": {text(t, tracks, core.Query{Limit: 3, Order: order}, &[]track{}), c.order},
+				"all":   {text(t, tracks, driver.Query{}, &[]track{}), c.all},
+				"one":   {text(t, tracks, driver.Query{Keys: []driver.Key{driver.KeyOf(1)}}, &[]track{}), c.one},
+				"some":  {text(t, tracks, driver.Query{Keys: []driver.Key{driver.KeyOf(2), driver.KeyOf(1), driver.KeyOf(2)}}, &[]track{}), c.some},
+				"pairs": {text(t, pairs, driver.Query{Keys: []driver.Key{driver.KeyOf(1, "it's"), driver.KeyOf(2, `\`)}}, &[]pair{}), c.pairs},
+				"first": {text(t, tracks, driver.Query{Limit: 3, Order: []driver.Order{{Column: "id", Desc: true}}}, &[]track{}), c.first},
+				"order": {text(t, tracks, driver.Query{Limit: 3, Order: order}, &[]track{}), c.order},
 			} {
 				if s[0] != s[1] {
 					t.Errorf("%s:\n%s\nwant:\n%s", name, s[0], s[1])
@@ -407,11 +407,11 @@ func TestPostgresStatementsDoNotDependOnKeys(t *testing.T) {
 	}
 	texts := make(map[string]bool)
 	for n := 1; n < 4; n++ {
-		var keys []core.Key
+		var keys []driver.Key
 		for i := range n {
-			keys = append(keys, core.KeyOf(i, fmt.Sprintf(`{"%d\`, i), time.Unix(int64(i), 0)))
+			keys = append(keys, driver.KeyOf(i, fmt.Sprintf(`{"%d\`, i), time.Unix(int64(i), 0)))
 		}
-		statements, err := m.statements(core.Query{Keys: keys})
+		statements, err := m.statements(driver.Query{Keys: keys})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -455,9 +455,9 @@ func TestKeyLookupsUseTheIndex(t *testing.T) {
 		mustExec(t, db, `INSERT INTO "Int Keyed" WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM s WHERE n < 20000) SELECT n FROM s`)
 		mustExec(t, db, `INSERT INTO "PlaylistTrack" WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM s WHERE n < 20000) SELECT n, 't', '2024-01-01 00:00:00+00:00' FROM s`)
 		mustExec(t, db, "ANALYZE")
-		check := func(m *model, dest any, keys ...core.Key) {
+		check := func(m *model, dest any, keys ...driver.Key) {
 			t.Helper()
-			statements, err := m.statements(core.Query{Keys: keys})
+			statements, err := m.statements(driver.Query{Keys: keys})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -475,8 +475,8 @@ func TestKeyLookupsUseTheIndex(t *testing.T) {
 			t.Fatal(err)
 		}
 		day := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
-		check(ints, &[]intKeyed{}, core.KeyOf(5))
-		check(ints, &[]intKeyed{}, core.KeyOf(5), core.KeyOf(6))
-		check(composites, &[]compositeKeyed{}, core.KeyOf(5, "t", day), core.KeyOf(6, "t", day))
+		check(ints, &[]intKeyed{}, driver.KeyOf(5))
+		check(ints, &[]intKeyed{}, driver.KeyOf(5), driver.KeyOf(6))
+		check(composites, &[]compositeKeyed{}, driver.KeyOf(5, "t", day), driver.KeyOf(6, "t", day))
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/uptrace/bun/schema"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -37,13 +38,13 @@ import (
 func Relation(names ...string) core.Option { return core.WithRelations(names...) }
 
 var (
-	_ core.Relating[struct{}]  = (*Loader[struct{}])(nil)
-	_ core.Relatable[struct{}] = (*Loader[struct{}])(nil)
+	_ driver.Relating[struct{}]  = (*Loader[struct{}])(nil)
+	_ driver.Relatable[struct{}] = (*Loader[struct{}])(nil)
 )
 
 // WithRelations returns the loader whose rows show related rows too; see
 // [Relation] for the names. There is one for each set of names.
-func (l *Loader[T]) WithRelations(names ...string) core.Loader[T] {
+func (l *Loader[T]) WithRelations(names ...string) driver.Loader[T] {
 	return sharedLoader[T](l.db, slices.Concat(l.relations, names)...)
 }
 
@@ -215,27 +216,27 @@ func (m *model) parentOf(h *hop) *model {
 	return m.hops[h.parent].target
 }
 
-// Related implements [core.Relating]. A junction whose own key is not made of
+// Related implements [driver.Relating]. A junction whose own key is not made of
 // the keys that it links is opaque: rows do not show it.
-func (l *Loader[T]) Related() []core.Related {
+func (l *Loader[T]) Related() []driver.Related {
 	m, err := l.model()
 	if err != nil {
 		return nil // as Schema says
 	}
-	related := make([]core.Related, len(m.tables))
+	related := make([]driver.Related, len(m.tables))
 	for i, t := range m.tables {
 		h := &m.hops[t.hop]
 		if t.junction {
-			related[i] = core.Related{Schema: h.junction.schema, Opaque: h.link == nil}
+			related[i] = driver.Related{Schema: h.junction.schema, Opaque: h.link == nil}
 		} else {
-			related[i] = core.Related{Schema: h.target.schema}
+			related[i] = driver.Related{Schema: h.target.schema}
 		}
 	}
 	return related
 }
 
-// Shows implements [core.Relating].
-func (l *Loader[T]) Shows(row *T, related int) []core.Key {
+// Shows implements [driver.Relating].
+func (l *Loader[T]) Shows(row *T, related int) []driver.Key {
 	m, err := l.model()
 	if err != nil || row == nil || related < 0 || related >= len(m.tables) {
 		return nil
@@ -243,7 +244,7 @@ func (l *Loader[T]) Shows(row *T, related int) []core.Key {
 	t := m.tables[related]
 	h := &m.hops[t.hop]
 	from := m.parentOf(h)
-	var keys []core.Key
+	var keys []driver.Key
 	m.walk(reflect.ValueOf(row).Elem(), t.hop, func(parent, target reflect.Value) {
 		if !t.junction {
 			keys = append(keys, h.target.keyOf(target))
@@ -257,7 +258,7 @@ func (l *Loader[T]) Shows(row *T, related int) []core.Key {
 }
 
 // linkKey returns the key of the junction's row that links the two.
-func (h *hop) linkKey(from *model, parent, target reflect.Value) (core.Key, bool) {
+func (h *hop) linkKey(from *model, parent, target reflect.Value) (driver.Key, bool) {
 	if h.link == nil {
 		return "", false
 	}
@@ -273,7 +274,7 @@ func (h *hop) linkKey(from *model, parent, target reflect.Value) (core.Key, bool
 		}
 		enc = val.AppendOrdered(enc)
 	}
-	return core.Key(enc), true
+	return driver.Key(enc), true
 }
 
 // walk calls visit with every row that the hop leads to from the row, and with

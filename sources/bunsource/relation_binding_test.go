@@ -23,6 +23,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/sources/pgsource"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
@@ -34,7 +35,7 @@ type relWorld struct {
 	plain   *bun.DB // of which nobody sees what it writes, unless a source does
 	db      *bun.DB // that the bindings are over
 	writer  *bun.DB // whose writes the sources see
-	sources []core.Source
+	sources []driver.Source
 }
 
 // eachWorld runs a test with every kind of source that knows keys.
@@ -50,7 +51,7 @@ func eachWorld(t *testing.T, test func(t *testing.T, w relWorld)) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = db.Close() })
-		test(t, relWorld{plain: plain, db: db, writer: db, sources: []core.Source{Hooks(db)}})
+		test(t, relWorld{plain: plain, db: db, writer: db, sources: []driver.Source{Hooks(db)}})
 	})
 	t.Run("sqlitesource", func(t *testing.T) {
 		dsn, plain := openedSQLite(t)
@@ -61,7 +62,7 @@ func eachWorld(t *testing.T, test func(t *testing.T, w relWorld)) {
 		sqldb := sql.OpenDB(source.Connector())
 		t.Cleanup(func() { _ = sqldb.Close() })
 		db := bun.NewDB(sqldb, sqlitedialect.New())
-		test(t, relWorld{plain: plain, db: db, writer: db, sources: []core.Source{source}})
+		test(t, relWorld{plain: plain, db: db, writer: db, sources: []driver.Source{source}})
 	})
 	t.Run("postgres hooks", func(t *testing.T) {
 		dsn := pgtest.Shared(t).CreateDatabase(t)
@@ -70,12 +71,12 @@ func eachWorld(t *testing.T, test func(t *testing.T, w relWorld)) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = db.Close() })
-		test(t, relWorld{plain: openedPlain(t, "pgx", dsn), db: db, writer: db, sources: []core.Source{Hooks(db)}})
+		test(t, relWorld{plain: openedPlain(t, "pgx", dsn), db: db, writer: db, sources: []driver.Source{Hooks(db)}})
 	})
 	t.Run("pgsource", func(t *testing.T) {
 		dsn := pgtest.Shared(t).CreateDatabase(t)
 		plain := openedPlain(t, "pgx", dsn)
-		test(t, relWorld{plain: plain, db: openedPlain(t, "pgx", dsn), writer: plain, sources: []core.Source{pgsource.New(dsn, nil)}})
+		test(t, relWorld{plain: plain, db: openedPlain(t, "pgx", dsn), writer: plain, sources: []driver.Source{pgsource.New(dsn, nil)}})
 	})
 }
 
@@ -175,8 +176,8 @@ func bindRelated[T any](db *bun.DB, name string, names []string, keep func(q *bu
 // held returns what clients are shown, as encodeAll writes it.
 func (b *relBinding) held(t testing.TB) []string {
 	t.Helper()
-	rows := make(map[core.Key]string)
-	var keys []core.Key
+	rows := make(map[driver.Key]string)
+	var keys []driver.Key
 	for r := range b.view.Snapshot().Rows() {
 		var v any
 		if err := json.Unmarshal(r.JSON(), &v); err != nil {
@@ -463,7 +464,7 @@ func TestRelationBindingsShowWholeTransactions(t *testing.T) {
 			if err := w.plain.NewSelect().Table("albums").Column("title").Where("id = 1").Scan(t.Context(), &title); err != nil {
 				return err
 			}
-			if al, _ := albums.Get(core.KeyOf(1)); al.Title != title {
+			if al, _ := albums.Get(driver.KeyOf(1)); al.Title != title {
 				return fmt.Errorf("album 1 is named %s, the binding has %s", title, al.Title)
 			}
 			return nil
@@ -488,7 +489,7 @@ func TestRelationBindingsAreWritten(t *testing.T) {
 		mustExec(t, w.plain, `INSERT INTO albums (id, title) VALUES (1, 'one'), (2, 'two')`)
 		tracks := Bind[relTrack](w.db, "tracks", Relation("Album", "Playlists"), core.Writable())
 		w.serve(t, nil, tracks)
-		write := func(op core.WriteOp, key core.Key, body string) (core.Row, error) {
+		write := func(op core.WriteOp, key driver.Key, body string) (core.Row, error) {
 			return tracks.Write(t.Context(), core.Write{Op: op, Key: key, Body: []byte(body)})
 		}
 		show := func(what string, row core.Row, err error, title string) {
@@ -513,7 +514,7 @@ func TestRelationBindingsAreWritten(t *testing.T) {
 		show("replace", row, err, "one")
 		for _, body := range []string{`{"Album": {"Title": "three"}}`, `{"Playlists": []}`} {
 			_, err := write(core.Merge, row.Key(), body)
-			var invalid *core.InvalidError
+			var invalid *driver.InvalidError
 			if !errors.As(err, &invalid) || len(invalid.Fields) != 1 || !strings.Contains(invalid.Fields[0].Detail, "is no field of this binding") {
 				t.Errorf("%s: got error %v, want one that says it is no field", body, err)
 			}
@@ -528,13 +529,13 @@ func TestRelationBindingsAreWritten(t *testing.T) {
 // part of the commit can be seen in the first case alone.
 func TestRowsThatOthersShowAreAnnounced(t *testing.T) {
 	eachWorld(t, func(t *testing.T, w relWorld) {
-		if _, follows := w.sources[0].(core.Following); follows {
+		if _, follows := w.sources[0].(driver.Following); follows {
 			return // it learns of commits afterwards, and announces none
 		}
 		createTable(t, w.plain, relArtist{ID: 1, Name: "a"})
 		unwrapped := openedLike(w.plain)
 		for name, c := range map[string]struct {
-			source core.Source
+			source driver.Source
 			db     *bun.DB
 		}{
 			"source":    {w.sources[0], w.writer},
@@ -546,7 +547,7 @@ func TestRowsThatOthersShowAreAnnounced(t *testing.T) {
 					t.Fatal(err)
 				}
 				schema.Shown = shown
-				sink := &coretest.Sink{Schemas: []core.Schema{schema}}
+				sink := &coretest.Sink{Schemas: []driver.Schema{schema}}
 				ctx, cancel := context.WithCancel(t.Context())
 				var watching sync.WaitGroup
 				watching.Go(func() { _ = c.source.Watch(ctx, sink) })

@@ -9,18 +9,18 @@ import (
 
 	"github.com/uptrace/bun"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// Owners implements [core.Relating]. It takes one statement for as many keys
+// Owners implements [driver.Relating]. It takes one statement for as many keys
 // as one takes, and none where the keys tell the owners by themselves.
 //
 // Rows are found through foreign keys alone, not through the conditions that
 // Bun adds (soft deletes, join_on), so it may find more than show them.
 // The foreign keys had better be indexed: without an index the whole table is
 // searched.
-func (l *Loader[T]) Owners(ctx context.Context, related int, keys []core.Key, limit int) ([]core.Key, error) {
+func (l *Loader[T]) Owners(ctx context.Context, related int, keys []driver.Key, limit int) ([]driver.Key, error) {
 	m, err := l.model()
 	if err != nil {
 		return nil, err
@@ -36,7 +36,7 @@ func (l *Loader[T]) Owners(ctx context.Context, related int, keys []core.Key, li
 	return owners, nil
 }
 
-func (l *Loader[T]) owners(ctx context.Context, m *model, t relatedTable, keys []core.Key, limit int) ([]core.Key, error) {
+func (l *Loader[T]) owners(ctx context.Context, m *model, t relatedTable, keys []driver.Key, limit int) ([]driver.Key, error) {
 	start, err := m.startOf(t, keys)
 	if err != nil {
 		return nil, err
@@ -48,7 +48,7 @@ func (l *Loader[T]) owners(ctx context.Context, m *model, t relatedTable, keys [
 	if err != nil || len(batches) == 0 {
 		return nil, err
 	}
-	var owners []core.Key
+	var owners []driver.Key
 	err = withConn(ctx, m, len(batches) > 1, func(ctx context.Context, conn bun.IConn) error {
 		for i := range batches {
 			b := batches[i]
@@ -75,7 +75,7 @@ func (l *Loader[T]) owners(ctx context.Context, m *model, t relatedTable, keys [
 type ownersStart struct {
 	at   *model
 	by   []int // columns of at
-	keys []core.Key
+	keys []driver.Key
 	// climbed says what lies behind: nothing, the far side of a junction, or
 	// the whole hop.
 	climbed climbed
@@ -92,7 +92,7 @@ const (
 // startOf begins as near to the loader's rows as the keys by themselves lead:
 // the key of an album is what its tracks have as their foreign key. So rows
 // that point to one that is not there (any more) are found as well.
-func (m *model) startOf(t relatedTable, keys []core.Key) (ownersStart, error) {
+func (m *model) startOf(t relatedTable, keys []driver.Key) (ownersStart, error) {
 	h := &m.hops[t.hop]
 	from := m.parentOf(h)
 	at, joined, next, by, where := h.target, h.join, from, h.base, fromParent
@@ -106,7 +106,7 @@ func (m *model) startOf(t relatedTable, keys []core.Key) (ownersStart, error) {
 	if !containsAll(at.keys, joined) {
 		return ownersStart{at: at, by: at.keys, keys: keys, climbed: begin}, nil
 	}
-	var moved []core.Key
+	var moved []driver.Key
 	for _, k := range keys {
 		vals, err := at.keyValues(k)
 		if err != nil {
@@ -122,7 +122,7 @@ func (m *model) startOf(t relatedTable, keys []core.Key) (ownersStart, error) {
 
 // keyFrom makes a key of the columns by out of those parts of another model's
 // key that they are joined with. It reports false when no row has it.
-func (m *model) keyFrom(by []int, vals []value.Value, keys, joined []int) (core.Key, bool) {
+func (m *model) keyFrom(by []int, vals []value.Value, keys, joined []int) (driver.Key, bool) {
 	if vals == nil {
 		return "", false
 	}
@@ -138,7 +138,7 @@ func (m *model) keyFrom(by []int, vals []value.Value, keys, joined []int) (core.
 		}
 		enc = val.AppendOrdered(enc)
 	}
-	return core.Key(enc), true
+	return driver.Key(enc), true
 }
 
 // keyedBy returns the model as if the columns were its key.

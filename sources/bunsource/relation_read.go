@@ -6,25 +6,24 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // chunks returns the statements that read the rows a statement names by their
 // keys, some at a time; see maxParents. Which rows these are is asked of the
 // database first, on the same connection.
-func (l *Loader[T]) chunks(ctx context.Context, conn bun.IConn, m *model, st statement) ([]statement, []core.Key, error) {
+func (l *Loader[T]) chunks(ctx context.Context, conn bun.IConn, m *model, st statement) ([]statement, []driver.Key, error) {
 	st.bare = true
 	rows, err := l.read(ctx, conn, m, st)
 	if err != nil {
 		return nil, nil, err
 	}
-	keys := make([]core.Key, len(rows))
+	keys := make([]driver.Key, len(rows))
 	for i, r := range rows {
 		keys[i] = m.keyOf(reflect.ValueOf(r).Elem())
 	}
-	statements, err := m.statements(core.Query{Keys: keys})
+	statements, err := m.statements(driver.Query{Keys: keys})
 	return statements, keys, err
 }
 
@@ -59,7 +58,7 @@ func (l *Loader[T]) read(ctx context.Context, conn bun.IConn, m *model, st state
 // distinct keeps one row of each key, at the place of the first: that which
 // shows the least keys where a join found several rows.
 func distinct[T any](m *model, rows []*T) []*T {
-	at := make(map[core.Key]int, len(rows))
+	at := make(map[driver.Key]int, len(rows))
 	kept := rows[:0]
 	for _, r := range rows {
 		key := m.keyOf(reflect.ValueOf(r).Elem())
@@ -79,8 +78,8 @@ func distinct[T any](m *model, rows []*T) []*T {
 
 // choice returns the keys of the rows that are shown where there may be
 // several.
-func (m *model) choice(row reflect.Value) []core.Key {
-	var keys []core.Key
+func (m *model) choice(row reflect.Value) []driver.Key {
+	var keys []driver.Key
 	for i := range m.hops {
 		if h := &m.hops[i]; h.ambiguous() {
 			m.walk(row, i, func(_, target reflect.Value) { keys = append(keys, h.target.keyOf(target)) })
@@ -115,7 +114,7 @@ func (h *hop) sort(row reflect.Value) {
 		return
 	}
 	type child struct {
-		key core.Key
+		key driver.Key
 		at  int
 	}
 	children := make([]child, field.Len())

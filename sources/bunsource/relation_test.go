@@ -10,10 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
 	"pgregory.net/rapid"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // A music library with every kind of relation, in both directions.
@@ -129,7 +128,7 @@ func showsAsBun[T any](t *testing.T, db *bun.DB, names ...string) {
 	if got := encodeAll(t, l, rows); !slices.Equal(got, want) {
 		t.Errorf("%v of %T:\n got %s\nwant %s", names, *new(T), strings.Join(got, "\n     "), strings.Join(want, "\n     "))
 	}
-	var keys []core.Key
+	var keys []driver.Key
 	for _, r := range rows {
 		keys = append(keys, keyOf(t, l, r))
 	}
@@ -152,7 +151,7 @@ func wayBack[T any](t testing.TB, l *Loader[T], rows []*T) {
 		}
 		for _, row := range rows {
 			for _, shown := range l.Shows(row, i) {
-				owners, err := l.Owners(t.Context(), i, []core.Key{shown}, 1000)
+				owners, err := l.Owners(t.Context(), i, []driver.Key{shown}, 1000)
 				if err != nil {
 					t.Fatalf("%v", err)
 				}
@@ -182,8 +181,8 @@ func bunsOwn[T any](t testing.TB, db *bun.DB, names ...string) []string {
 // as loaders have them, whoever has read the rows.
 func encodeAll[T any](t testing.TB, l *Loader[T], rows []*T) []string {
 	t.Helper()
-	byKey := make(map[core.Key]string)
-	var keys []core.Key
+	byKey := make(map[driver.Key]string)
+	var keys []driver.Key
 	for _, r := range rows {
 		b, err := json.Marshal(r)
 		if err != nil {
@@ -267,7 +266,7 @@ func TestRelationsInChunks(t *testing.T) {
 			t.Fatalf("album %d has tracks %v, want one", r.ID, r.Tracks)
 		}
 	}
-	rows, err := l.Query(t.Context(), core.Query{Order: []core.Order{{Column: "title"}, {Column: "id", Desc: true}}, Limit: 3})
+	rows, err := l.Query(t.Context(), driver.Query{Order: []driver.Order{{Column: "title"}, {Column: "id", Desc: true}}, Limit: 3})
 	if err != nil || len(rows) != 3 || rows[0].ID != n || rows[2].ID != n-2 || len(rows[0].Tracks) != 1 {
 		t.Errorf("the first three from the end are %v, %v", rows, err)
 	}
@@ -341,10 +340,10 @@ func TestRelationsWithSeveralOfOne(t *testing.T) {
 			rows, err := l.Load(t.Context(), nil)
 			slices.SortFunc(rows, func(a, b *relAlbum) int { return int(a.ID - b.ID) })
 			check("all", rows, err, 1, 2, 3)
-			order := []core.Order{{Column: "title", Desc: true}, {Column: "id"}}
+			order := []driver.Order{{Column: "title", Desc: true}, {Column: "id"}}
 			for limit, want := range [][]int64{1: {3}, 2: {3, 2}, 3: {3, 2, 1}, 4: {3, 2, 1}} {
 				if limit > 0 {
-					rows, err = l.Query(t.Context(), core.Query{Order: order, Limit: limit})
+					rows, err = l.Query(t.Context(), driver.Query{Order: order, Limit: limit})
 					check(fmt.Sprint("limit ", limit), rows, err, want...)
 				}
 			}
@@ -366,8 +365,8 @@ func TestRelationsThatAreWrong(t *testing.T) {
 	}
 	for _, c := range []struct {
 		loader interface {
-			Schema() (core.Schema, error)
-			Related() []core.Related
+			Schema() (driver.Schema, error)
+			Related() []driver.Related
 		}
 		want []string
 	}{
@@ -424,31 +423,31 @@ func TestRelationsOwners(t *testing.T) {
 		}
 		for _, c := range []struct {
 			table string
-			key   core.Key
+			key   driver.Key
 			limit int
 			want  []int64
 		}{
-			{"albums", core.KeyOf(1), 10, []int64{1}},
-			{"albums", core.KeyOf(98), 10, []int64{4}}, // there is none
-			{"albums", core.KeyOf("x"), 10, nil},
-			{"artists", core.KeyOf(1), 10, []int64{1, 2}},
-			{"artists", core.KeyOf(99), 10, []int64{3}}, // there is none
-			{"artists", core.KeyOf(1), 1, []int64{1, 2}},
-			{"playlists", core.KeyOf(1), 10, []int64{1, 2}},
-			{"playlists", core.KeyOf(97), 10, []int64{3}},         // there is none
-			{"playlist_tracks", core.KeyOf(5, 5), 10, []int64{5}}, // which is no link (any more)
+			{"albums", driver.KeyOf(1), 10, []int64{1}},
+			{"albums", driver.KeyOf(98), 10, []int64{4}}, // there is none
+			{"albums", driver.KeyOf("x"), 10, nil},
+			{"artists", driver.KeyOf(1), 10, []int64{1, 2}},
+			{"artists", driver.KeyOf(99), 10, []int64{3}}, // there is none
+			{"artists", driver.KeyOf(1), 1, []int64{1, 2}},
+			{"playlists", driver.KeyOf(1), 10, []int64{1, 2}},
+			{"playlists", driver.KeyOf(97), 10, []int64{3}},         // there is none
+			{"playlist_tracks", driver.KeyOf(5, 5), 10, []int64{5}}, // which is no link (any more)
 		} {
-			owners, err := l.Owners(t.Context(), tables[c.table], []core.Key{c.key}, c.limit)
-			var want []core.Key
+			owners, err := l.Owners(t.Context(), tables[c.table], []driver.Key{c.key}, c.limit)
+			var want []driver.Key
 			for _, id := range c.want {
-				want = append(want, core.KeyOf(id))
+				want = append(want, driver.KeyOf(id))
 			}
 			slices.Sort(owners)
 			if err != nil || !reflect.DeepEqual(owners, want) {
 				t.Errorf("%s %s, at most %d: got owners %q, %v, want %q", c.table, c.key, c.limit, owners, err, want)
 			}
 		}
-		if _, err := l.Owners(t.Context(), 9, []core.Key{core.KeyOf(1)}, 1); err == nil {
+		if _, err := l.Owners(t.Context(), 9, []driver.Key{driver.KeyOf(1)}, 1); err == nil {
 			t.Error("a related table that is not there has owners")
 		}
 	})

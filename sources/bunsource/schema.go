@@ -11,7 +11,7 @@ import (
 	"github.com/uptrace/bun/dialect"
 	"github.com/uptrace/bun/schema"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
 )
@@ -22,7 +22,7 @@ import (
 type model struct {
 	db      *bun.DB
 	table   *schema.Table
-	schema  core.Schema
+	schema  driver.Schema
 	columns []modelColumn // parallel to schema.Columns
 	keys    []int         // the positions of the key columns, in key order
 	times   []timeField
@@ -81,7 +81,7 @@ func newModel(db *bun.DB, typ reflect.Type) (m *model, err error) {
 func (m *model) addColumns(typ reflect.Type, fields []*schema.Field) {
 	names := jsonNames(typ)
 	for _, f := range fields {
-		m.schema.Columns = append(m.schema.Columns, core.Column{Name: f.Name, JSON: names[indexPath(f.Index)]})
+		m.schema.Columns = append(m.schema.Columns, driver.Column{Name: f.Name, JSON: names[indexPath(f.Index)]})
 		m.columns = append(m.columns, modelColumn{field: f, sql: string(m.table.SQLAlias) + "." + string(f.SQLName)})
 		if t, ok := newTimeField(f); ok {
 			m.times = append(m.times, t)
@@ -95,8 +95,8 @@ func modelError(typ reflect.Type, cause error) error {
 
 // tableOf names a Bun table as the engine does. A schema is only told where
 // the model's tag does: an unqualified name is the connection's to resolve.
-func tableOf(db *bun.DB, t *schema.Table) core.Table {
-	name := core.Table{Database: databaseName(db), Name: t.Name}
+func tableOf(db *bun.DB, t *schema.Table) driver.Table {
+	name := driver.Table{Database: databaseName(db), Name: t.Name}
 	if s, n, ok := strings.Cut(t.Name, "."); ok && !strings.Contains(n, ".") {
 		name.Schema, name.Name = s, n
 	}
@@ -177,12 +177,12 @@ func (m *model) exactKeys() bool {
 }
 
 // keyOf returns the row's key.
-func (m *model) keyOf(strct reflect.Value) core.Key {
+func (m *model) keyOf(strct reflect.Value) driver.Key {
 	var enc []byte
 	for _, i := range m.keys {
 		enc = m.columns[i].read(strct).AppendOrdered(enc)
 	}
-	return core.Key(enc)
+	return driver.Key(enc)
 }
 
 // indexPath makes a field's index a map key.

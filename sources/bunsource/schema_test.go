@@ -3,7 +3,7 @@ package bunsource
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
+	sqldriver "database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,7 +16,7 @@ import (
 	"github.com/uptrace/bun/dialect/sqlitedialect"
 	"github.com/uptrace/bun/schema"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
 )
@@ -24,10 +24,10 @@ import (
 // noConnector connects to nothing.
 type noConnector struct{}
 
-func (noConnector) Connect(context.Context) (driver.Conn, error) {
+func (noConnector) Connect(context.Context) (sqldriver.Conn, error) {
 	return nil, errors.New("no database")
 }
-func (noConnector) Driver() driver.Driver { return nil }
+func (noConnector) Driver() sqldriver.Driver { return nil }
 
 // offlineDB returns a *bun.DB for queries that are written and never run.
 func offlineDB(t testing.TB, d schema.Dialect) *bun.DB {
@@ -72,7 +72,7 @@ func TestSchema(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (core.Table{Schema: "library", Name: "Books"}); s.Table != want {
+	if want := (driver.Table{Schema: "library", Name: "Books"}); s.Table != want {
 		t.Errorf("table %v, want %v", s.Table, want)
 	}
 	if got := fmt.Sprint(s.Key); got != "[Shelf number]" {
@@ -142,7 +142,7 @@ func TestModelErrors(t *testing.T) {
 		Other *author `bun:"rel:belongs-to"`
 	}
 	db := offlineDB(t, sqlitedialect.New())
-	check := func(name string, want string, schema func() (core.Schema, error)) {
+	check := func(name string, want string, schema func() (driver.Schema, error)) {
 		t.Helper()
 		_, err := schema()
 		if err == nil || !strings.HasPrefix(err.Error(), "bunsource: reading model ") || !strings.Contains(err.Error(), want) {

@@ -2,7 +2,7 @@ package bunsource
 
 import (
 	"database/sql"
-	"database/sql/driver"
+	sqldriver "database/sql/driver"
 	"fmt"
 	"reflect"
 	"time"
@@ -79,7 +79,7 @@ func fieldAt(v reflect.Value, index []int) (reflect.Value, bool) {
 var (
 	timeType     = reflect.TypeFor[time.Time]()
 	nullTimeType = reflect.TypeFor[bun.NullTime]()
-	valuerType   = reflect.TypeFor[driver.Valuer]()
+	valuerType   = reflect.TypeFor[sqldriver.Valuer]()
 )
 
 // leafReader returns how to read a field of the type as a value of the kind.

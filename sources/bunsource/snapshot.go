@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // snapshotKey is the context key of the snapshot of one database handle.
@@ -39,7 +38,7 @@ func (l *Loader[T]) Snapshot(ctx context.Context) (context.Context, func(), erro
 		return nil, nil, fmt.Errorf("bunsource: opening a snapshot for table %q: %w", m.schema.Table, err)
 	}
 	ctx = context.WithValue(ctx, snapshotKey{l.db.DB}, s)
-	return core.WithSnapshotScalar(ctx, s.scalar), sync.OnceFunc(s.release), nil
+	return driver.WithSnapshotScalar(ctx, s.scalar), sync.OnceFunc(s.release), nil
 }
 
 func openSnapshot(ctx context.Context, m *model) (*snapshot, error) {
@@ -98,7 +97,7 @@ func (s *snapshot) take(ctx context.Context) error {
 func (s *snapshot) give() { s.turn <- struct{}{} }
 
 // scalar answers a source that has a question about the snapshot, see
-// [core.SnapshotScalar].
+// [driver.SnapshotScalar].
 func (s *snapshot) scalar(ctx context.Context, statement string) (text string, err error) {
 	if err := s.take(ctx); err != nil {
 		return "", err

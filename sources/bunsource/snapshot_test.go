@@ -9,11 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 type (
@@ -49,7 +48,7 @@ func TestSnapshotShowsOneState(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r, err := rights.Load(ctx, []core.Key{core.KeyOf(1), core.KeyOf(2)})
+			r, err := rights.Load(ctx, []driver.Key{driver.KeyOf(1), driver.KeyOf(2)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -64,7 +63,7 @@ func TestSnapshotShowsOneState(t *testing.T) {
 			t.Errorf("without the snapshot %s rows, want 2 2", got)
 		}
 		// A source that follows the database's log asks the same state.
-		if got, err := core.SnapshotScalar(derived, "SELECT count(*) FROM lefts"); err != nil || got != "1" {
+		if got, err := driver.SnapshotScalar(derived, "SELECT count(*) FROM lefts"); err != nil || got != "1" {
 			t.Errorf("count in the snapshot: %q, %v", got, err)
 		}
 		release()
@@ -142,9 +141,9 @@ func TestSnapshotOnAPoolOfOneConnection(t *testing.T) {
 		if err := errors.Join(lefts.Prepare(snap), rights.Prepare(snap)); err != nil {
 			t.Fatal(err)
 		}
-		var many []core.Key
+		var many []driver.Key
 		for i := range 1000 {
-			many = append(many, core.KeyOf(i))
+			many = append(many, driver.KeyOf(i))
 		}
 		// Concurrent readers take turns on the one connection.
 		var wg sync.WaitGroup
@@ -205,7 +204,7 @@ func TestSnapshotIsReadOnly(t *testing.T) {
 	}
 	defer release()
 	tx := snap.Value(snapshotKey{db.DB}).(*snapshot).tx
-	if _, err := core.SnapshotScalar(snap, "SELECT pg_current_snapshot()"); err != nil {
+	if _, err := driver.SnapshotScalar(snap, "SELECT pg_current_snapshot()"); err != nil {
 		t.Errorf("the snapshot's identity: %v", err)
 	}
 	if _, err := tx.ExecContext(t.Context(), "INSERT INTO lefts VALUES (2)"); err == nil {
@@ -263,7 +262,7 @@ func TestSnapshotOfAnAttachedDatabase(t *testing.T) {
 	if rows, err := l.Load(snap, nil); err != nil || len(rows) != 1 {
 		t.Errorf("%d rows, %v; want those of the snapshot", len(rows), err)
 	}
-	if s, _ := l.Schema(); db.Dialect().Name() != dialect.SQLite || s.Table != (core.Table{Schema: "aux", Name: "lefts"}) {
+	if s, _ := l.Schema(); db.Dialect().Name() != dialect.SQLite || s.Table != (driver.Table{Schema: "aux", Name: "lefts"}) {
 		t.Errorf("table %+v", s.Table)
 	}
 }

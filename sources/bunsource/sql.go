@@ -11,6 +11,7 @@ import (
 	"github.com/uptrace/bun/schema"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // SQL is a query of any kind, for [BindSQL]: joins, aggregates, common table
@@ -31,7 +32,7 @@ type SQL struct {
 
 	// DependsOn names the tables that the query reads: each is a model (a nil
 	// pointer will do, (*Product)(nil)), a name with or without its schema
-	// ("sales.orders"), or a [core.Table]. There is at least one, here, not among
+	// ("sales.orders"), or a [driver.Table]. There is at least one, here, not among
 	// the options of the binding. A view is named by the tables that it reads.
 	DependsOn []any
 }
@@ -70,10 +71,10 @@ func BindSQLFamily[T any](db *bun.DB, name string, query SQL, opts ...core.Optio
 // TableOf returns the table of a Bun model as the engine names it, for
 // [core.DependsOn]. It is the zero value for what is no model, which Start
 // reports.
-func TableOf[T any](db *bun.DB) core.Table {
+func TableOf[T any](db *bun.DB) driver.Table {
 	t, err := dependencyOf(db, (*T)(nil))
 	if err != nil {
-		return core.Table{}
+		return driver.Table{}
 	}
 	return t
 }
@@ -94,7 +95,7 @@ func newSQLModel(db *bun.DB, typ reflect.Type, name string, query SQL) (m *model
 	}
 	m = &model{db: db, table: db.Table(typ), limits: limitsOf(db.Dialect().Name())}
 	// A name with a space is that of no other binding, and hardly of a table.
-	m.schema.Table = core.Table{Database: databaseName(db), Name: "query " + name}
+	m.schema.Table = driver.Table{Database: databaseName(db), Name: "query " + name}
 	m.addColumns(typ, scannedFields(m.table))
 	for i := range m.columns {
 		m.describe(i, columnState{})
@@ -169,7 +170,7 @@ func scannedFields(table *schema.Table) []*schema.Field {
 }
 
 // dependencyOf returns the table that an element of SQL.DependsOn means.
-func dependencyOf(db *bun.DB, named any) (t core.Table, err error) {
+func dependencyOf(db *bun.DB, named any) (t driver.Table, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("it depends on %T, which is no model: %v", named, p)
@@ -178,7 +179,7 @@ func dependencyOf(db *bun.DB, named any) (t core.Table, err error) {
 	switch d := named.(type) {
 	case nil:
 		return t, errors.New("it depends on nil")
-	case core.Table:
+	case driver.Table:
 		t = d
 	case string:
 		t.Name = d

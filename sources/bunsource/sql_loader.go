@@ -11,7 +11,7 @@ import (
 
 	"github.com/uptrace/bun"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -24,10 +24,10 @@ type sqlLoader[T any] struct {
 }
 
 var (
-	_ core.Loader[struct{}]  = (*sqlLoader[struct{}])(nil)
-	_ core.Snapshotter       = (*sqlLoader[struct{}])(nil)
-	_ core.Preparer          = (*sqlLoader[struct{}])(nil)
-	_ core.DependencyChecker = (*sqlLoader[struct{}])(nil)
+	_ driver.Loader[struct{}]  = (*sqlLoader[struct{}])(nil)
+	_ driver.Snapshotter       = (*sqlLoader[struct{}])(nil)
+	_ driver.Preparer          = (*sqlLoader[struct{}])(nil)
+	_ driver.DependencyChecker = (*sqlLoader[struct{}])(nil)
 )
 
 func newSQLLoader[T any](db *bun.DB, name string, query SQL) *sqlLoader[T] {
@@ -37,16 +37,16 @@ func newSQLLoader[T any](db *bun.DB, name string, query SQL) *sqlLoader[T] {
 	})}
 }
 
-// Schema implements [core.Loader].
-func (l *sqlLoader[T]) Schema() (core.Schema, error) {
+// Schema implements [driver.Loader].
+func (l *sqlLoader[T]) Schema() (driver.Schema, error) {
 	m, err := l.describe()
 	if err != nil {
-		return core.Schema{}, err
+		return driver.Schema{}, err
 	}
 	return m.schema, nil
 }
 
-// Value implements [core.Loader].
+// Value implements [driver.Loader].
 func (l *sqlLoader[T]) Value(row *T, column int) value.Value {
 	m, err := l.describe()
 	if err != nil || row == nil || column < 0 || column >= len(m.columns) {
@@ -56,7 +56,7 @@ func (l *sqlLoader[T]) Value(row *T, column int) value.Value {
 }
 
 // Load runs the query. It runs all of it for some keys as well.
-func (l *sqlLoader[T]) Load(ctx context.Context, keys []core.Key) ([]*T, error) {
+func (l *sqlLoader[T]) Load(ctx context.Context, keys []driver.Key) ([]*T, error) {
 	m, err := l.describe()
 	if err != nil {
 		return nil, err
@@ -140,7 +140,7 @@ func (m *model) checkResult(ctx context.Context, conn bun.IConn, text string) (e
 	return rows.Err()
 }
 
-// Snapshot implements [core.Snapshotter].
+// Snapshot implements [driver.Snapshotter].
 func (l *sqlLoader[T]) Snapshot(ctx context.Context) (context.Context, func(), error) {
 	m, err := l.describe()
 	if err != nil {
@@ -151,11 +151,11 @@ func (l *sqlLoader[T]) Snapshot(ctx context.Context) (context.Context, func(), e
 		return nil, nil, fmt.Errorf("bunsource: opening a snapshot for %q: %w", m.schema.Table, err)
 	}
 	ctx = context.WithValue(ctx, snapshotKey{l.db.DB}, s)
-	return core.WithSnapshotScalar(ctx, s.scalar), sync.OnceFunc(s.release), nil
+	return driver.WithSnapshotScalar(ctx, s.scalar), sync.OnceFunc(s.release), nil
 }
 
-// Undeclared implements [core.DependencyChecker].
-func (l *sqlLoader[T]) Undeclared(ctx context.Context, declared []core.Table) ([]core.Table, error) {
+// Undeclared implements [driver.DependencyChecker].
+func (l *sqlLoader[T]) Undeclared(ctx context.Context, declared []driver.Table) ([]driver.Table, error) {
 	m, err := l.describe()
 	if err != nil {
 		return nil, err

@@ -19,6 +19,7 @@ import (
 	"github.com/uptrace/bun/dialect/sqlitedialect"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/bunsource"
 	"github.com/binderyhq/bindery/sources/pgsource"
 	"github.com/binderyhq/bindery/sources/pollsource"
@@ -58,7 +59,7 @@ const (
 // seen; the source is made when the tables are.
 type anySource struct {
 	name string
-	open func(t *testing.T) (watched, plain *bun.DB, source func() core.Source)
+	open func(t *testing.T) (watched, plain *bun.DB, source func() driver.Source)
 }
 
 // TestQueriesConverge writes at random to the tables of a query, under every
@@ -79,50 +80,50 @@ func TestQueriesConverge(t *testing.T) {
 		t.Cleanup(func() { db.Close() })
 		return db
 	}
-	onSQLite := func(name string, source func(dsn string, db *bun.DB) core.Source) anySource {
-		return anySource{"sqlite, " + name, func(t *testing.T) (*bun.DB, *bun.DB, func() core.Source) {
+	onSQLite := func(name string, source func(dsn string, db *bun.DB) driver.Source) anySource {
+		return anySource{"sqlite, " + name, func(t *testing.T) (*bun.DB, *bun.DB, func() driver.Source) {
 			dsn := sqliteDB(t, "wealth.db")
 			plain := bun.NewDB(open(t, "sqlite", dsn), sqlitedialect.New())
-			return plain, plain, func() core.Source { return source(dsn, plain) }
+			return plain, plain, func() driver.Source { return source(dsn, plain) }
 		}}
 	}
-	onPostgres := func(name string, source func(dsn string, db *bun.DB) core.Source) anySource {
-		return anySource{"postgres, " + name, func(t *testing.T) (*bun.DB, *bun.DB, func() core.Source) {
+	onPostgres := func(name string, source func(dsn string, db *bun.DB) driver.Source) anySource {
+		return anySource{"postgres, " + name, func(t *testing.T) (*bun.DB, *bun.DB, func() driver.Source) {
 			dsn := pgtest.Shared(t).CreateDatabase(t)
 			plain := bun.NewDB(open(t, "pgx", dsn), pgdialect.New())
-			return plain, plain, func() core.Source { return source(dsn, plain) }
+			return plain, plain, func() driver.Source { return source(dsn, plain) }
 		}}
 	}
 	for _, s := range []anySource{
-		{"sqlite, hooks", func(t *testing.T) (*bun.DB, *bun.DB, func() core.Source) {
+		{"sqlite, hooks", func(t *testing.T) (*bun.DB, *bun.DB, func() driver.Source) {
 			dsn := sqliteDB(t, "wealth.db")
 			db, err := bunsource.Open("sqlite", dsn, sqlitedialect.New())
 			hooked(t, db, err)
-			return db, bun.NewDB(open(t, "sqlite", dsn), sqlitedialect.New()), func() core.Source { return bunsource.Hooks(db) }
+			return db, bun.NewDB(open(t, "sqlite", dsn), sqlitedialect.New()), func() driver.Source { return bunsource.Hooks(db) }
 		}},
-		{"sqlite, its own hooks", func(t *testing.T) (*bun.DB, *bun.DB, func() core.Source) {
+		{"sqlite, its own hooks", func(t *testing.T) (*bun.DB, *bun.DB, func() driver.Source) {
 			dsn := sqliteDB(t, "wealth.db")
 			source, err := sqlitesource.New(dsn, nil)
 			must(t, err)
 			db := hooked(t, bun.NewDB(sql.OpenDB(source.Connector()), sqlitedialect.New()), nil)
-			return db, bun.NewDB(open(t, "sqlite", dsn), sqlitedialect.New()), func() core.Source { return source }
+			return db, bun.NewDB(open(t, "sqlite", dsn), sqlitedialect.New()), func() driver.Source { return source }
 		}},
-		onSQLite("polled", func(string, *bun.DB) core.Source { return pollsource.Every(often) }),
-		onSQLite("data version", func(_ string, db *bun.DB) core.Source {
+		onSQLite("polled", func(string, *bun.DB) driver.Source { return pollsource.Every(often) }),
+		onSQLite("data version", func(_ string, db *bun.DB) driver.Source {
 			return pollsource.New(often, pollsource.DataVersion(db), nil)
 		}),
-		{"postgres, hooks", func(t *testing.T) (*bun.DB, *bun.DB, func() core.Source) {
+		{"postgres, hooks", func(t *testing.T) (*bun.DB, *bun.DB, func() driver.Source) {
 			dsn := pgtest.Shared(t).CreateDatabase(t)
 			db, err := bunsource.Open("pgx", dsn, pgdialect.New())
 			hooked(t, db, err)
-			return db, bun.NewDB(open(t, "pgx", dsn), pgdialect.New()), func() core.Source { return bunsource.Hooks(db) }
+			return db, bun.NewDB(open(t, "pgx", dsn), pgdialect.New()), func() driver.Source { return bunsource.Hooks(db) }
 		}},
-		onPostgres("log", func(dsn string, _ *bun.DB) core.Source { return pgsource.New(dsn, nil) }),
-		onPostgres("triggers", func(dsn string, _ *bun.DB) core.Source {
-			must(t, pgsource.Outbox{}.Install(t.Context(), dsn, core.Table{Name: "purses"}, core.Table{Name: "chests"}))
+		onPostgres("log", func(dsn string, _ *bun.DB) driver.Source { return pgsource.New(dsn, nil) }),
+		onPostgres("triggers", func(dsn string, _ *bun.DB) driver.Source {
+			must(t, pgsource.Outbox{}.Install(t.Context(), dsn, driver.Table{Name: "purses"}, driver.Table{Name: "chests"}))
 			return pgsource.NewTriggers(dsn, nil)
 		}),
-		onPostgres("xmin", func(_ string, db *bun.DB) core.Source {
+		onPostgres("xmin", func(_ string, db *bun.DB) driver.Source {
 			return pollsource.New(often, pollsource.XMin(db, 0), nil)
 		}),
 	} {

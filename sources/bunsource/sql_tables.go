@@ -8,17 +8,16 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
-
-	"github.com/binderyhq/bindery/core"
 )
 
-var _ core.DependencyChecker = (*Loader[struct{}])(nil)
+var _ driver.DependencyChecker = (*Loader[struct{}])(nil)
 
 // Undeclared returns the tables that a view reads and that are not among those
-// declared, see [core.DependencyChecker].
-func (l *Loader[T]) Undeclared(ctx context.Context, declared []core.Table) ([]core.Table, error) {
+// declared, see [driver.DependencyChecker].
+func (l *Loader[T]) Undeclared(ctx context.Context, declared []driver.Table) ([]driver.Table, error) {
 	m, err := l.model()
 	if err != nil {
 		return nil, err
@@ -30,7 +29,7 @@ func (l *Loader[T]) Undeclared(ctx context.Context, declared []core.Table) ([]co
 // plan for it shows, and that are not among those declared. The plan need not
 // show all: not what turns out to be empty or of no use before it is run, and not
 // what functions read. A declared table that does not exist is an error.
-func (m *model) undeclared(ctx context.Context, query string, declared []core.Table) (missing []core.Table, err error) {
+func (m *model) undeclared(ctx context.Context, query string, declared []driver.Table) (missing []driver.Table, err error) {
 	err = withConn(ctx, m, true, func(ctx context.Context, conn bun.IConn) error {
 		switch m.db.Dialect().Name() {
 		case dialect.SQLite:
@@ -52,7 +51,7 @@ func (m *model) undeclared(ctx context.Context, query string, declared []core.Ta
 }
 
 // quoted returns the table's name as the database's SQL has it.
-func quoted(db *bun.DB, t core.Table) string {
+func quoted(db *bun.DB, t driver.Table) string {
 	q := string(db.Dialect().IdentQuote())
 	name := q + strings.ReplaceAll(t.Name, q, q+q) + q
 	if t.Schema != "" {
@@ -63,8 +62,8 @@ func quoted(db *bun.DB, t core.Table) string {
 
 // declares reports whether the table is among those declared, for databases
 // that ignore case in names. A schema left out of a declaration is any.
-func declares(declared []core.Table, t core.Table) bool {
-	return slices.ContainsFunc(declared, func(d core.Table) bool {
+func declares(declared []driver.Table, t driver.Table) bool {
+	return slices.ContainsFunc(declared, func(d driver.Table) bool {
 		return strings.EqualFold(d.Name, t.Name) && (d.Schema == "" || strings.EqualFold(d.Schema, t.Schema))
 	})
 }

@@ -5,19 +5,18 @@ import (
 	"database/sql"
 	"strings"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // undeclaredMySQL has MySQL explain the query and asks for the note that it
 // leaves, the query with all names resolved: the plan itself knows tables by
 // their aliases.
-func (m *model) undeclaredMySQL(ctx context.Context, conn bun.IConn, query string, declared []core.Table) ([]core.Table, error) {
+func (m *model) undeclaredMySQL(ctx context.Context, conn bun.IConn, query string, declared []driver.Table) ([]driver.Table, error) {
 	if err := scanAll(ctx, conn, "EXPLAIN "+query, func(*sql.Rows) error { return nil }); err != nil {
 		return nil, err
 	}
-	var shown []core.Table
+	var shown []driver.Table
 	err := scanAll(ctx, conn, "SHOW WARNINGS", func(rows *sql.Rows) error {
 		var level, message string
 		var code int
@@ -30,7 +29,7 @@ func (m *model) undeclaredMySQL(ctx context.Context, conn bun.IConn, query strin
 	if err != nil {
 		return nil, err
 	}
-	var missing []core.Table
+	var missing []driver.Table
 	for _, t := range shown {
 		if declares(declared, t) || declares(missing, t) {
 			continue
@@ -53,8 +52,8 @@ const mysqlExplainNote = 1003
 
 // tablesInNote returns the tables that a resolved query reads: names of two
 // parts in back quotes, behind FROM or JOIN and any number of parentheses.
-func tablesInNote(note string) []core.Table {
-	var tables []core.Table
+func tablesInNote(note string) []driver.Table {
+	var tables []driver.Table
 	expected := false
 	for note != "" {
 		switch c := note[0]; {
@@ -62,7 +61,7 @@ func tablesInNote(note string) []core.Table {
 			var parts []string
 			parts, note = cutName(note)
 			if expected && len(parts) == 2 {
-				tables = append(tables, core.Table{Schema: parts[0], Name: parts[1]})
+				tables = append(tables, driver.Table{Schema: parts[0], Name: parts[1]})
 			}
 			expected = false
 			continue

@@ -6,9 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // undeclaredTables takes the names that a plan shows and those declared. A
@@ -34,7 +33,7 @@ ORDER BY 1, 2`
 
 // undeclaredPostgres looks at the plan, in which views are resolved into the
 // tables that they read.
-func (m *model) undeclaredPostgres(ctx context.Context, conn bun.IConn, query string, declared []core.Table) ([]core.Table, error) {
+func (m *model) undeclaredPostgres(ctx context.Context, conn bun.IConn, query string, declared []driver.Table) ([]driver.Table, error) {
 	names := make([]string, len(declared))
 	for i, t := range declared {
 		names[i] = quoted(m.db, t)
@@ -61,10 +60,10 @@ func (m *model) undeclaredPostgres(ctx context.Context, conn bun.IConn, query st
 		return nil, fmt.Errorf("reading the plan: %w", err)
 	}
 	var shown []string
-	walkPlan(plan, func(t core.Table) { shown = append(shown, quoted(m.db, t)) })
-	var missing []core.Table
+	walkPlan(plan, func(t driver.Table) { shown = append(shown, quoted(m.db, t)) })
+	var missing []driver.Table
 	err = scanAll(ctx, conn, gen.FormatQuery(undeclaredTables, bun.List(shown), bun.List(names)), func(rows *sql.Rows) error {
-		var t core.Table
+		var t driver.Table
 		err := rows.Scan(&t.Schema, &t.Name)
 		missing = append(missing, t)
 		return err
@@ -73,7 +72,7 @@ func (m *model) undeclaredPostgres(ctx context.Context, conn bun.IConn, query st
 }
 
 // walkPlan calls each with every table in a plan of EXPLAIN's, wherever in it.
-func walkPlan(node any, each func(core.Table)) {
+func walkPlan(node any, each func(driver.Table)) {
 	switch n := node.(type) {
 	case []any:
 		for _, child := range n {
@@ -82,7 +81,7 @@ func walkPlan(node any, each func(core.Table)) {
 	case map[string]any:
 		if name, ok := n["Relation Name"].(string); ok {
 			schema, _ := n["Schema"].(string)
-			each(core.Table{Schema: schema, Name: name})
+			each(driver.Table{Schema: schema, Name: name})
 		}
 		for _, child := range n {
 			walkPlan(child, each)

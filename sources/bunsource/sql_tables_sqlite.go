@@ -8,15 +8,14 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // undeclaredSQLite looks at the program that SQLite compiles the query to: it
 // opens each table, or an index of it, by database and root page. Virtual
 // tables are opened in another way and do not show.
-func (m *model) undeclaredSQLite(ctx context.Context, conn bun.IConn, query string, declared []core.Table) ([]core.Table, error) {
+func (m *model) undeclaredSQLite(ctx context.Context, conn bun.IConn, query string, declared []driver.Table) ([]driver.Table, error) {
 	if err := m.checkDeclaredSQLite(ctx, conn, declared); err != nil {
 		return nil, err
 	}
@@ -48,11 +47,11 @@ func (m *model) undeclaredSQLite(ctx context.Context, conn bun.IConn, query stri
 	if err != nil {
 		return nil, err
 	}
-	var missing []core.Table
+	var missing []driver.Table
 	for seq, roots := range pages {
-		t := core.Table{Schema: names[seq]}
+		t := driver.Table{Schema: names[seq]}
 		list := strings.Trim(strings.ReplaceAll(fmt.Sprint(roots), " ", ","), "[]")
-		query := "SELECT DISTINCT tbl_name FROM " + quoted(m.db, core.Table{Schema: t.Schema, Name: "sqlite_master"}) + " WHERE rootpage IN (" + list + ")"
+		query := "SELECT DISTINCT tbl_name FROM " + quoted(m.db, driver.Table{Schema: t.Schema, Name: "sqlite_master"}) + " WHERE rootpage IN (" + list + ")"
 		err := scanAll(ctx, conn, query, func(rows *sql.Rows) error {
 			if err := rows.Scan(&t.Name); err != nil {
 				return err
@@ -70,14 +69,14 @@ func (m *model) undeclaredSQLite(ctx context.Context, conn bun.IConn, query stri
 			return nil, err
 		}
 	}
-	slices.SortFunc(missing, func(a, b core.Table) int { return cmp.Compare(a.String(), b.String()) })
+	slices.SortFunc(missing, func(a, b driver.Table) int { return cmp.Compare(a.String(), b.String()) })
 	return missing, nil
 }
 
-func (m *model) checkDeclaredSQLite(ctx context.Context, conn bun.IConn, declared []core.Table) error {
-	var known []core.Table
+func (m *model) checkDeclaredSQLite(ctx context.Context, conn bun.IConn, declared []driver.Table) error {
+	var known []driver.Table
 	err := scanAll(ctx, conn, "SELECT schema, name FROM pragma_table_list", func(rows *sql.Rows) error {
-		var t core.Table
+		var t driver.Table
 		err := rows.Scan(&t.Schema, &t.Name)
 		known = append(known, t)
 		return err
@@ -86,7 +85,7 @@ func (m *model) checkDeclaredSQLite(ctx context.Context, conn bun.IConn, declare
 		return err
 	}
 	for _, d := range declared {
-		if !slices.ContainsFunc(known, func(t core.Table) bool { return declares([]core.Table{d}, t) }) {
+		if !slices.ContainsFunc(known, func(t driver.Table) bool { return declares([]driver.Table{d}, t) }) {
 			return errNoDependency(d.String())
 		}
 	}

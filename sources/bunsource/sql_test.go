@@ -17,6 +17,7 @@ import (
 	"github.com/uptrace/bun/dialect/mysqldialect"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 )
 
@@ -198,7 +199,7 @@ func TestQueriesAreCheckedBeforeTheyRun(t *testing.T) {
 		BindSQL[cityTotal](db, "empty", SQL{Text: " ", DependsOn: bothTables}),
 		BindSQL[cityTotal](db, "both", SQL{Text: "SELECT 1", Query: query, DependsOn: bothTables}),
 		BindSQL[cityTotal](db, "careless", SQL{Text: "SELECT 1"}),
-		BindSQL[cityTotal](db, "odd", SQL{Text: "SELECT 1", DependsOn: []any{nil, 7, "", core.Table{Schema: "s"}}}),
+		BindSQL[cityTotal](db, "odd", SQL{Text: "SELECT 1", DependsOn: []any{nil, 7, "", driver.Table{Schema: "s"}}}),
 		BindSQL[keyless](db, "keyless", SQL{Text: "SELECT 1", DependsOn: bothTables}),
 		BindSQL[cityTotal](db, "mistaken", SQL{Text: "SELECT 1", DependsOn: bothTables, Key: []string{"town"}}),
 		BindSQL[int](db, "scalar", SQL{Text: "SELECT 1", DependsOn: bothTables}),
@@ -216,7 +217,7 @@ func TestQueriesAreCheckedBeforeTheyRun(t *testing.T) {
 		`declaring query "scalar": its rows need a struct, not a int`,
 		`declaring query "nowhere": the *bun.DB is nil`,
 		`binding "writable"`, "does not write",
-		`binding "condition"`, "core.Querier",
+		`binding "condition"`, "driver.Querier",
 		`binding "model"`, "a table without a name",
 	)
 }
@@ -290,7 +291,7 @@ func TestForgottenDependenciesAreFound(t *testing.T) {
 			{"SELECT * FROM sql_view", bothTables, ""},
 			{"SELECT * FROM sql_view", []any{"sql_view"}, "sql_sales sql_shops"},
 			{"SELECT count(*) FROM sql_shops WHERE EXISTS (SELECT 1 FROM sql_sales WHERE shop_id = sql_shops.id)", []any{"sql_shops"}, "sql_sales"},
-			{`WITH o AS (SELECT shop_id FROM "Odd.Name") SELECT s.* FROM sql_shops AS s JOIN o ON o.shop_id = s.id UNION SELECT id, '' FROM sql_sales`, []any{"sql_shops", core.Table{Name: "Odd.Name"}}, "sql_sales"},
+			{`WITH o AS (SELECT shop_id FROM "Odd.Name") SELECT s.* FROM sql_shops AS s JOIN o ON o.shop_id = s.id UNION SELECT id, '' FROM sql_sales`, []any{"sql_shops", driver.Table{Name: "Odd.Name"}}, "sql_sales"},
 			{`SELECT x.id FROM "Odd.Name" AS x ORDER BY x.id LIMIT 3`, bothTables, "Odd.Name"},
 			{"SELECT 1 AS n", bothTables, ""},
 		}
@@ -367,8 +368,8 @@ func TestForgottenDependenciesAreLogged(t *testing.T) {
 // reported as a whole, so that the report still means the right rows if the table
 // is bound meanwhile.
 func TestWritesToDependenciesAreReportedWhole(t *testing.T) {
-	b := &boundTables{byName: map[string][]*core.Schema{}}
-	b.add(&core.Schema{Table: core.Table{Name: "sql_sales"}})
+	b := &boundTables{byName: map[string][]*driver.Schema{}}
+	b.add(&driver.Schema{Table: driver.Table{Name: "sql_sales"}})
 	for _, statement := range []string{
 		"INSERT INTO sql_sales (id, shop_id, amount) VALUES (1, 2, 3)",
 		"INSERT INTO sql_sales (id, shop_id, amount) VALUES (1, 2, 3) RETURNING *",
@@ -443,10 +444,10 @@ func TestSQLLoaderIsALoader(t *testing.T) {
 		mustExec(t, db, "DELETE FROM sql_sales")
 		for _, c := range []struct {
 			ctx  context.Context
-			keys []core.Key
+			keys []driver.Key
 			want []cityTotal
 		}{
-			{snap, []core.Key{core.KeyOf("Rome"), core.KeyOf("Bonn")}, []cityTotal{{"Rome", 2, 12}}},
+			{snap, []driver.Key{driver.KeyOf("Rome"), driver.KeyOf("Bonn")}, []cityTotal{{"Rome", 2, 12}}},
 			{snap, nil, []cityTotal{{"Rome", 2, 12}, {"Oslo", 0, 0}}},
 			{t.Context(), nil, []cityTotal{{"Rome", 0, 0}, {"Oslo", 0, 0}}},
 		} {
@@ -475,7 +476,7 @@ func TestSQLSchema(t *testing.T) {
 	db := loaderSQLite(t)
 	s, err := newSQLLoader[row](db, "days", SQL{
 		Text: "SELECT 1", Key: []string{"day"},
-		DependsOn: []any{sqlShop{}, "other.sales", core.Table{Name: "a.b"}},
+		DependsOn: []any{sqlShop{}, "other.sales", driver.Table{Name: "a.b"}},
 	}).Schema()
 	if err != nil {
 		t.Fatal(err)
@@ -487,10 +488,10 @@ func TestSQLSchema(t *testing.T) {
 	if want := []string{"total sum int", "day Day time", "note  text"}; !slices.Equal(columns, want) {
 		t.Errorf("columns %q, want %q", columns, want)
 	}
-	if want := []core.Table{{Name: "sql_shops"}, {Schema: "other", Name: "sales"}, {Name: "a.b"}}; !reflect.DeepEqual(s.Depends, want) {
+	if want := []driver.Table{{Name: "sql_shops"}, {Schema: "other", Name: "sales"}, {Name: "a.b"}}; !reflect.DeepEqual(s.Depends, want) {
 		t.Errorf("depends on %v, want %v", s.Depends, want)
 	}
-	if s.Table != (core.Table{Name: "query days"}) || !slices.Equal(s.Key, []string{"day"}) {
+	if s.Table != (driver.Table{Name: "query days"}) || !slices.Equal(s.Key, []string{"day"}) {
 		t.Errorf("table %v, key %v", s.Table, s.Key)
 	}
 }
@@ -515,7 +516,7 @@ func TestTablesInMySQLNote(t *testing.T) {
 		}
 	}
 	db := bun.NewDB(loaderSQLite(t).DB, mysqldialect.New())
-	if got := quoted(db, core.Table{Schema: "s", Name: "od`d"}); got != "`s`.`od``d`" {
+	if got := quoted(db, driver.Table{Schema: "s", Name: "od`d"}); got != "`s`.`od``d`" {
 		t.Errorf("quoted name %s", got)
 	}
 }

@@ -1,12 +1,12 @@
 package bunsource
 
 import (
-	"database/sql/driver"
+	sqldriver "database/sql/driver"
 	"strings"
 
 	"github.com/uptrace/bun/dialect"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -29,7 +29,7 @@ type tableEffect struct {
 
 // boundEffect is the effect on a bound table.
 type boundEffect struct {
-	schema *core.Schema
+	schema *driver.Schema
 	proof
 	answer    *answer // how the statement's rows tell the keys, or nil
 	generated bool    // one row was inserted, with a key that the database makes
@@ -39,13 +39,13 @@ type boundEffect struct {
 type answer struct {
 	columns []int // per key column; nil: found by name
 	names   []string
-	keys    []core.Key
+	keys    []driver.Key
 	failed  bool
 }
 
 // effectOf returns what the parsed statement may change in the bound tables.
 // It keeps nothing of p or args.
-func effectOf(p *parsed, b *boundTables, args []driver.NamedValue) effect {
+func effectOf(p *parsed, b *boundTables, args []sqldriver.NamedValue) effect {
 	e := effect{bound: b}
 	writes := 0
 	for i := range p.ops {
@@ -81,7 +81,7 @@ func effectOf(p *parsed, b *boundTables, args []driver.NamedValue) effect {
 	return e
 }
 
-func boundEffectOf(p *parsed, w *write, s *core.Schema, args []driver.NamedValue) boundEffect {
+func boundEffectOf(p *parsed, w *write, s *driver.Schema, args []sqldriver.NamedValue) boundEffect {
 	e := boundEffect{schema: s}
 	r, ok := newProver(p, w, s, args)
 	if !ok {
@@ -191,7 +191,7 @@ func (a *answer) locate(names []string) {
 }
 
 // row takes the key of one row of the answer.
-func (a *answer) row(s *core.Schema, row []driver.Value) {
+func (a *answer) row(s *driver.Schema, row []sqldriver.Value) {
 	if a.failed {
 		return
 	}
@@ -224,7 +224,7 @@ func (e *effect) takesRows() bool {
 }
 
 // takeRow takes the keys of one row of the statement's answer.
-func (e *effect) takeRow(names func() []string, row []driver.Value) {
+func (e *effect) takeRow(names func() []string, row []sqldriver.Value) {
 	for i := range e.tables {
 		for j := range e.tables[i].bound {
 			b := &e.tables[i].bound[j]
@@ -263,19 +263,19 @@ func (e *effect) nothing() {
 }
 
 // changes returns the effect for the tables bound when it was found out.
-func (e *effect) changes() []core.Change {
+func (e *effect) changes() []driver.Change {
 	if e.any {
 		return e.bound.everything()
 	}
-	var out []core.Change
+	var out []driver.Change
 	for i := range e.tables {
 		for j := range e.tables[i].bound {
 			b := &e.tables[i].bound[j]
 			switch {
 			case !b.known:
-				out = append(out, core.Change{Table: b.schema.Table})
+				out = append(out, driver.Change{Table: b.schema.Table})
 			case len(b.keys) > 0:
-				out = append(out, core.Change{Table: b.schema.Table, Keys: append([]core.Key(nil), b.keys...)})
+				out = append(out, driver.Change{Table: b.schema.Table, Keys: append([]driver.Key(nil), b.keys...)})
 			}
 		}
 	}

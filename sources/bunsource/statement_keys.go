@@ -1,13 +1,13 @@
 package bunsource
 
 import (
-	"database/sql/driver"
+	sqldriver "database/sql/driver"
 	"slices"
 	"strings"
 
 	"github.com/uptrace/bun/dialect"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
 )
@@ -19,7 +19,7 @@ const maxKeys = 4096
 // proof is what the text of a write proves about the rows it changes in one
 // table.
 type proof struct {
-	keys  []core.Key // with known: every row that changes has one of these keys
+	keys  []driver.Key // with known: every row that changes has one of these keys
 	known bool
 	one   bool // at most one row changes, before and after under the same key
 }
@@ -28,17 +28,17 @@ type proof struct {
 type prover struct {
 	*parsed
 	w    *write
-	s    *core.Schema
-	args []driver.NamedValue
-	key  []core.Column // the key's columns, in key order
+	s    *driver.Schema
+	args []sqldriver.NamedValue
+	key  []driver.Column // the key's columns, in key order
 
 	vals [][]any // per key column: the values that WHERE leaves
 	rows [][]any // the keys that WHERE leaves, where it names them whole
 	with []int   // per key column: the token of the column it is compared with
 }
 
-func newProver(p *parsed, w *write, s *core.Schema, args []driver.NamedValue) (prover, bool) {
-	r := prover{parsed: p, w: w, s: s, args: args, key: make([]core.Column, len(s.Key))}
+func newProver(p *parsed, w *write, s *driver.Schema, args []sqldriver.NamedValue) (prover, bool) {
+	r := prover{parsed: p, w: w, s: s, args: args, key: make([]driver.Column, len(s.Key))}
 	if len(s.Key) == 0 {
 		return r, false // a table that bindings only depend on
 	}
@@ -123,7 +123,7 @@ func (r *prover) place(i int) int {
 }
 
 // tupleKey reads the key out of one tuple of values.
-func (r *prover) tupleKey(s span, places []int, row []any, stored bool) (core.Key, bool) {
+func (r *prover) tupleKey(s span, places []int, row []any, stored bool) (driver.Key, bool) {
 	found := 0
 	n := 0
 	depth := int32(-1)
@@ -255,7 +255,7 @@ func (r *prover) proveWhere() proof {
 	return proof{keys: append(keys, key), known: true}
 }
 
-func (r *prover) whereKeys() ([]core.Key, bool) {
+func (r *prover) whereKeys() ([]driver.Key, bool) {
 	rows := r.rows
 	if rows == nil {
 		rows = r.joined()
@@ -273,7 +273,7 @@ func (r *prover) whereKeys() ([]core.Key, bool) {
 	if len(rows) > maxKeys {
 		return nil, false
 	}
-	keys := make([]core.Key, 0, len(rows)+1)
+	keys := make([]driver.Key, 0, len(rows)+1)
 	for _, row := range rows {
 		key, err := r.s.MakeKey(row...)
 		if err != nil {
@@ -528,7 +528,7 @@ func (r *prover) sameName(at int, name string) bool {
 // literal reads a literal or an argument as a value of a key column, if the
 // database is certain to take it for the same value. stored says that it is
 // stored in the column, and not only compared with it.
-func (r *prover) literal(s span, c core.Column, stored bool) (any, bool) {
+func (r *prover) literal(s span, c driver.Column, stored bool) (any, bool) {
 	negative := !s.empty() && r.is(s.lo, "-")
 	if negative {
 		s.lo++

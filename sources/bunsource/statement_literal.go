@@ -7,7 +7,7 @@ import (
 
 	"github.com/uptrace/bun/dialect"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
 )
@@ -35,7 +35,7 @@ func (r *prover) numberLiteral(text string, k value.Kind, stored bool) (any, boo
 
 // stringLiteral reads a string literal, as the value that the database makes
 // of it in a column of the kind.
-func (r *prover) stringLiteral(text string, c core.Column, stored bool) (any, bool) {
+func (r *prover) stringLiteral(text string, c driver.Column, stored bool) (any, bool) {
 	switch c.Kind {
 	case value.KindInt:
 		return converted(text, c.Kind)
@@ -64,7 +64,7 @@ func (r *prover) stringLiteral(text string, c core.Column, stored bool) (any, bo
 }
 
 // argument reads an argument of the statement.
-func (r *prover) argument(ordinal int32, c core.Column, stored bool) (any, bool) {
+func (r *prover) argument(ordinal int32, c driver.Column, stored bool) (any, bool) {
 	if ordinal < 1 || int(ordinal) > len(r.args) {
 		return nil, false
 	}

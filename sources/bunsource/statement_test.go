@@ -1,7 +1,7 @@
 package bunsource
 
 import (
-	"database/sql/driver"
+	sqldriver "database/sql/driver"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,7 +10,7 @@ import (
 
 	"github.com/uptrace/bun/dialect"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
 )
@@ -134,16 +134,16 @@ func TestWhatAStatementWrites(t *testing.T) {
 }
 
 // proveKeys returns what a text with one write proves, in words.
-func proveKeys(t *testing.T, d dialect.Name, s *core.Schema, query string, args ...any) string {
+func proveKeys(t *testing.T, d dialect.Name, s *driver.Schema, query string, args ...any) string {
 	t.Helper()
 	p := parse(query, d)
 	if p == nil || len(p.ops) == 0 || p.ops[len(p.ops)-1].kind != opWrite {
 		t.Fatalf("%s: no write", query)
 	}
 	w := &p.ops[len(p.ops)-1].write
-	var named []driver.NamedValue
+	var named []sqldriver.NamedValue
 	for i, a := range args {
-		named = append(named, driver.NamedValue{Ordinal: i + 1, Value: a})
+		named = append(named, sqldriver.NamedValue{Ordinal: i + 1, Value: a})
 	}
 	r, ok := newProver(p, w, s, named)
 	if !ok {
@@ -176,8 +176,8 @@ func proveKeys(t *testing.T, d dialect.Name, s *core.Schema, query string, args 
 	return out
 }
 
-func testTable(columns ...core.Column) *core.Schema {
-	s := &core.Schema{Table: core.Table{Name: "t"}, Columns: columns}
+func testTable(columns ...driver.Column) *driver.Schema {
+	s := &driver.Schema{Table: driver.Table{Name: "t"}, Columns: columns}
 	for _, c := range columns {
 		if c.JSON == "key" {
 			s.Key = append(s.Key, c.Name)
@@ -186,13 +186,13 @@ func testTable(columns ...core.Column) *core.Schema {
 	return s
 }
 
-func keyColumn(name string, k value.Kind, x filter.Exactness) core.Column {
-	return core.Column{Name: name, JSON: "key", Kind: k, Exact: x}
+func keyColumn(name string, k value.Kind, x filter.Exactness) driver.Column {
+	return driver.Column{Name: name, JSON: "key", Kind: k, Exact: x}
 }
 
 func TestWhatAStatementProves(t *testing.T) {
 	const sqlite, pg, mysql = dialect.SQLite, dialect.PG, dialect.MySQL
-	n := core.Column{Name: "n", Kind: value.KindInt}
+	n := driver.Column{Name: "n", Kind: value.KindInt}
 	id := testTable(keyColumn("id", value.KindInt, 0), n)
 	text := testTable(keyColumn("Code", value.KindText, filter.ExactEqual), n)
 	folded := testTable(keyColumn("code", value.KindText, 0), n)
@@ -206,7 +206,7 @@ func TestWhatAStatementProves(t *testing.T) {
 
 	for _, c := range []struct {
 		d     dialect.Name
-		s     *core.Schema
+		s     *driver.Schema
 		query string
 		args  []any
 		want  string
@@ -318,8 +318,8 @@ func TestWhatAStatementProves(t *testing.T) {
 		{d: pg, s: text, query: `INSERT INTO t ("Code") VALUES ('a ')`, want: "? one"},
 		{d: pg, s: folded, query: "DELETE FROM t WHERE code = 'a'", want: "?"},
 		{d: pg, s: folded, query: "INSERT INTO t (code) VALUES ('a')", want: "? one"},
-		{d: sqlite, s: blob, query: "DELETE FROM t WHERE h = X'00ff'", want: core.KeyOf([]byte{0, 255}).String() + " one"},
-		{d: pg, s: blob, query: `DELETE FROM t WHERE h = '\x00ff'`, want: core.KeyOf([]byte{0, 255}).String() + " one"},
+		{d: sqlite, s: blob, query: "DELETE FROM t WHERE h = X'00ff'", want: driver.KeyOf([]byte{0, 255}).String() + " one"},
+		{d: pg, s: blob, query: `DELETE FROM t WHERE h = '\x00ff'`, want: driver.KeyOf([]byte{0, 255}).String() + " one"},
 		{d: pg, s: blob, query: `DELETE FROM t WHERE h = 'abc'`, want: "?"},
 		{d: pg, s: flag, query: "DELETE FROM t WHERE f = TRUE", want: "true one"},
 		{d: sqlite, s: flag, query: "DELETE FROM t WHERE f = 0", want: "false one"},
@@ -329,7 +329,7 @@ func TestWhatAStatementProves(t *testing.T) {
 		{d: pg, s: float, query: "DELETE FROM t WHERE x = 1.5", want: "?"},
 		{d: pg, s: float, query: "DELETE FROM t RETURNING x", want: "?"},
 		{d: pg, s: at, query: "INSERT INTO t (at) VALUES ('2026-01-02 12:00:00+00:00')", want: "? one"}, // may be a date
-		{d: sqlite, s: at, query: "INSERT INTO t (at) VALUES ('2026-01-02 12:00:00+00:00')", want: core.KeyOf(noon).String() + " one"},
+		{d: sqlite, s: at, query: "INSERT INTO t (at) VALUES ('2026-01-02 12:00:00+00:00')", want: driver.KeyOf(noon).String() + " one"},
 		{d: sqlite, s: at, query: "INSERT INTO t (at) VALUES ('2026-01-02 12:00:00')", want: "? one"},
 	} {
 		if got := proveKeys(t, c.d, c.s, c.query, c.args...); got != c.want {
@@ -349,7 +349,7 @@ func FuzzParse(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
-	tables := []*core.Schema{
+	tables := []*driver.Schema{
 		testTable(keyColumn("id", value.KindInt, filter.Exact)),
 		testTable(keyColumn("a", value.KindInt, filter.Exact), keyColumn("b", value.KindText, filter.Exact)),
 	}
@@ -367,7 +367,7 @@ func FuzzParse(f *testing.F) {
 			if p == nil {
 				continue
 			}
-			args := []driver.NamedValue{{Ordinal: 1, Value: int64(1)}}
+			args := []sqldriver.NamedValue{{Ordinal: 1, Value: int64(1)}}
 			for i := range p.ops {
 				for _, s := range tables {
 					if p.ops[i].kind == opWrite {

@@ -1,7 +1,7 @@
 package bunsource
 
 import (
-	"database/sql/driver"
+	sqldriver "database/sql/driver"
 	"slices"
 
 	"github.com/uptrace/bun/dialect"
@@ -215,11 +215,11 @@ func (t *txState) released(name string) {
 
 // driverTx is a transaction begun by [sql.DB.BeginTx] and the like.
 type driverTx struct {
-	inner driver.Tx
+	inner sqldriver.Tx
 	conn  *conn
 }
 
-// Commit implements [driver.Tx].
+// Commit implements [sqldriver.Tx].
 func (t *driverTx) Commit() error {
 	c := t.conn
 	c.settleRaw()
@@ -243,7 +243,7 @@ func (t *driverTx) Commit() error {
 	return err
 }
 
-// Rollback implements [driver.Tx].
+// Rollback implements [sqldriver.Tx].
 func (t *driverTx) Rollback() error {
 	err := t.inner.Rollback()
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // maxTables is how many tables a transaction's changes are kept apart for;
@@ -26,7 +26,7 @@ type changeSet struct {
 // table. A bound table that is not among them may have changed anywhere.
 type tableChanges struct {
 	whole bool
-	keys  map[core.Table]map[core.Key]struct{}
+	keys  map[driver.Table]map[driver.Key]struct{}
 }
 
 func (c *changeSet) empty() bool { return !c.any && len(c.tables) == 0 }
@@ -62,7 +62,7 @@ func (c *changeSet) addWhole(name tableName) {
 }
 
 // addKeys adds rows of a bound table that the name stands for.
-func (c *changeSet) addKeys(name tableName, bound core.Table, keys ...core.Key) {
+func (c *changeSet) addKeys(name tableName, bound driver.Table, keys ...driver.Key) {
 	t := c.table(name)
 	if t == nil || t.whole {
 		return
@@ -70,9 +70,9 @@ func (c *changeSet) addKeys(name tableName, bound core.Table, keys ...core.Key) 
 	set := t.keys[bound]
 	if set == nil {
 		if t.keys == nil {
-			t.keys = make(map[core.Table]map[core.Key]struct{}, 1)
+			t.keys = make(map[driver.Table]map[driver.Key]struct{}, 1)
 		}
-		set = make(map[core.Key]struct{}, len(keys))
+		set = make(map[driver.Key]struct{}, len(keys))
 		t.keys[bound] = set
 	}
 	for _, k := range keys {
@@ -103,19 +103,19 @@ func (c *changeSet) merge(o *changeSet) {
 
 // changes returns what the set means for the tables bound now. Every call
 // makes slices of its own.
-func (c *changeSet) changes(b *boundTables) []core.Change {
+func (c *changeSet) changes(b *boundTables) []driver.Change {
 	if c.any {
 		return b.everything()
 	}
-	var out []core.Change
+	var out []driver.Change
 	for name, t := range c.tables {
 		for _, s := range b.match(name) {
 			keys, known := t.keys[s.Table]
 			switch {
 			case t.whole || !known:
-				out = append(out, core.Change{Table: s.Table})
+				out = append(out, driver.Change{Table: s.Table})
 			case len(keys) > 0:
-				out = append(out, core.Change{Table: s.Table, Keys: slices.Collect(maps.Keys(keys))})
+				out = append(out, driver.Change{Table: s.Table, Keys: slices.Collect(maps.Keys(keys))})
 			}
 		}
 	}
@@ -124,19 +124,19 @@ func (c *changeSet) changes(b *boundTables) []core.Change {
 
 // single reports whether the changes are those of one row that no other shows,
 // which no reader can see a part of.
-func (b *boundTables) single(changes []core.Change) bool {
+func (b *boundTables) single(changes []driver.Change) bool {
 	return len(changes) == 1 && len(changes[0].Keys) == 1 && !b.shown(changes[0].Table)
 }
 
 // shown reports whether rows of others show those of the table.
-func (b *boundTables) shown(table core.Table) bool {
-	return slices.ContainsFunc(b.byName[strings.ToLower(table.Name)], func(s *core.Schema) bool {
+func (b *boundTables) shown(table driver.Table) bool {
+	return slices.ContainsFunc(b.byName[strings.ToLower(table.Name)], func(s *driver.Schema) bool {
 		return s.Shown && s.Table == table
 	})
 }
 
 // cloneChanges returns a copy that shares no slice.
-func cloneChanges(changes []core.Change) []core.Change {
+func cloneChanges(changes []driver.Change) []driver.Change {
 	out := slices.Clone(changes)
 	for i := range out {
 		out[i].Keys = slices.Clone(out[i].Keys) // nil stays nil

@@ -2,13 +2,13 @@ package bunsource
 
 import (
 	"context"
-	"database/sql/driver"
+	sqldriver "database/sql/driver"
 	"errors"
 	"io"
 	"net"
 	"slices"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -29,7 +29,7 @@ type execution struct {
 
 // start notes that a statement is about to run, and announces what it may
 // commit.
-func (c *conn) start(p *parsed, rec *stmtRecord, args []driver.NamedValue) *execution {
+func (c *conn) start(p *parsed, rec *stmtRecord, args []sqldriver.NamedValue) *execution {
 	rec.reached(c)
 	x := &execution{conn: c, p: p, rec: rec, eff: effectOf(p, c.tracker.boundTables(), args)}
 	switch {
@@ -64,7 +64,7 @@ func (x *execution) release() {
 
 // finish notes that the statement has run: it has returned, or its rows are
 // closed. Only the first call counts.
-func (x *execution) finish(res driver.Result, err error) {
+func (x *execution) finish(res sqldriver.Result, err error) {
 	if x.ended {
 		return
 	}
@@ -145,7 +145,7 @@ func (x *execution) report() {
 }
 
 // learn takes from the driver's result what the text did not say.
-func (e *effect) learn(t *tracker, res driver.Result) {
+func (e *effect) learn(t *tracker, res sqldriver.Result) {
 	if res == nil || !e.counted {
 		return
 	}
@@ -170,7 +170,7 @@ func (e *effect) learn(t *tracker, res driver.Result) {
 				return
 			}
 			if key, err := b.schema.MakeKey(value.Int(id)); err == nil {
-				b.keys, b.known = []core.Key{key}, true
+				b.keys, b.known = []driver.Key{key}, true
 			}
 		}
 	}
@@ -185,13 +185,13 @@ func (e *effect) writes() bool { return e.any || len(e.tables) > 0 }
 
 // skipped reports whether the error says that the statement was not run.
 func skipped(err error) bool {
-	return errors.Is(err, driver.ErrSkip) || errors.Is(err, driver.ErrBadConn)
+	return errors.Is(err, sqldriver.ErrSkip) || errors.Is(err, sqldriver.ErrBadConn)
 }
 
 // inDoubt reports whether the error leaves it open what the database does with
 // the statement, or when: the connection is lost, or nobody waited.
 func inDoubt(err error) bool {
 	var network net.Error
-	return errors.Is(err, errUnseen) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
+	return errors.Is(err, errUnseen) || errors.Is(err, sqldriver.ErrBadConn) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network)
 }

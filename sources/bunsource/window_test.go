@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/sources/bunsource"
 )
@@ -115,18 +116,18 @@ func TestWindowsAgainstTheDatabase(t *testing.T) {
 			bytewise, language = "COLLATE BINARY", "german"
 		}
 		orders := []struct {
-			order []core.Order
+			order []driver.Order
 			sql   string
 		}{
 			{nil, "id"},
-			{[]core.Order{{Column: "price"}}, "price ASC NULLS FIRST, id"},
-			{[]core.Order{{Column: "price", Desc: true}}, "price DESC NULLS LAST, id"},
-			{[]core.Order{{Column: "price", Desc: true, Nulls: core.NullsFirst}, {Column: "id", Desc: true}}, "price DESC NULLS FIRST, id DESC"},
-			{[]core.Order{{Column: "shelf"}, {Column: "price", Nulls: core.NullsLast}}, "shelf, price ASC NULLS LAST, id"},
-			{[]core.Order{{Column: "name"}, {Column: "price", Desc: true}}, "name " + bytewise + " ASC NULLS FIRST, price DESC NULLS LAST, id"},
-			{[]core.Order{{Column: "name", Desc: true, Nulls: core.NullsLast}}, "name " + bytewise + " DESC NULLS LAST, id"},
-			{[]core.Order{{Column: "name", Collation: language}}, `name COLLATE "` + language + `" ASC NULLS FIRST, id`},
-			{[]core.Order{{Column: "shelf", Desc: true}, {Column: "name", Collation: language, Desc: true, Nulls: core.NullsFirst}}, `shelf DESC, name COLLATE "` + language + `" DESC NULLS FIRST, id`},
+			{[]driver.Order{{Column: "price"}}, "price ASC NULLS FIRST, id"},
+			{[]driver.Order{{Column: "price", Desc: true}}, "price DESC NULLS LAST, id"},
+			{[]driver.Order{{Column: "price", Desc: true, Nulls: driver.NullsFirst}, {Column: "id", Desc: true}}, "price DESC NULLS FIRST, id DESC"},
+			{[]driver.Order{{Column: "shelf"}, {Column: "price", Nulls: driver.NullsLast}}, "shelf, price ASC NULLS LAST, id"},
+			{[]driver.Order{{Column: "name"}, {Column: "price", Desc: true}}, "name " + bytewise + " ASC NULLS FIRST, price DESC NULLS LAST, id"},
+			{[]driver.Order{{Column: "name", Desc: true, Nulls: driver.NullsLast}}, "name " + bytewise + " DESC NULLS LAST, id"},
+			{[]driver.Order{{Column: "name", Collation: language}}, `name COLLATE "` + language + `" ASC NULLS FIRST, id`},
+			{[]driver.Order{{Column: "shelf", Desc: true}, {Column: "name", Collation: language, Desc: true, Nulls: driver.NullsFirst}}, `shelf DESC, name COLLATE "` + language + `" DESC NULLS FIRST, id`},
 		}
 		type declared struct {
 			opts []core.Option
@@ -305,16 +306,16 @@ func TestCollations(t *testing.T) {
 		}
 		if isSQLite(db) {
 			orders = map[string][]string{
-				"NOCASE":             {"Apfel", "ost", "Zug", "Äpfel", "Öl"},
-				"BINARY":             {"Apfel", "Zug", "ost", "Äpfel", "Öl"},
-				core.ColumnCollation: {"Apfel", "Zug", "ost", "Äpfel", "Öl"},
+				"NOCASE":               {"Apfel", "ost", "Zug", "Äpfel", "Öl"},
+				"BINARY":               {"Apfel", "Zug", "ost", "Äpfel", "Öl"},
+				driver.ColumnCollation: {"Apfel", "Zug", "ost", "Äpfel", "Öl"},
 			}
 		}
 		var all []core.Bindable
 		bound := map[string]*core.Binding[product]{}
 		for c := range orders {
 			name := "names-" + c
-			bound[c] = bunsource.Bind[product](db, name, core.OrderByColumns(core.Order{Column: "name", Collation: c, Nulls: core.NullsLast}))
+			bound[c] = bunsource.Bind[product](db, name, core.OrderByColumns(driver.Order{Column: "name", Collation: c, Nulls: driver.NullsLast}))
 			all = append(all, bound[c])
 		}
 		serve(t, db, all...)
@@ -350,7 +351,7 @@ func TestCollations(t *testing.T) {
 		must(t, err)
 		for c := range orders {
 			collate := ` COLLATE "` + c + `"`
-			if c == core.ColumnCollation {
+			if c == driver.ColumnCollation {
 				collate = ""
 			}
 			if got, want := shown(bound[c]), found(ctx, t, plain, "SELECT id FROM products ORDER BY name"+collate+" ASC NULLS LAST, id"); !slices.Equal(got, want) {
@@ -373,7 +374,7 @@ func TestColumnCollation(t *testing.T) {
 			db, plain := c.open(t)
 			_, err := plain.ExecContext(t.Context(), "CREATE TABLE products (id BIGINT PRIMARY KEY, name "+c.column+", price BIGINT, shelf BIGINT NOT NULL)")
 			must(t, err)
-			b := bunsource.Bind[product](db, "names", core.Limit(3), core.OrderByColumns(core.Order{Column: "name", Collation: core.ColumnCollation, Desc: true}))
+			b := bunsource.Bind[product](db, "names", core.Limit(3), core.OrderByColumns(driver.Order{Column: "name", Collation: driver.ColumnCollation, Desc: true}))
 			serve(t, db, b)
 			for i, n := range []string{"a", "ö", "z", "ä", "å"} {
 				_, err := db.NewInsert().Model(&product{ID: int64(i), Name: &n}).Exec(t.Context())
@@ -390,7 +391,7 @@ func TestColumnCollation(t *testing.T) {
 // database has not.
 func TestUnknownCollation(t *testing.T) {
 	eachProducts(t, func(t *testing.T, db, _ *bun.DB) {
-		b := bunsource.Bind[product](db, "names", core.OrderByColumns(core.Order{Column: "name", Collation: `kling"on`}))
+		b := bunsource.Bind[product](db, "names", core.OrderByColumns(driver.Order{Column: "name", Collation: `kling"on`}))
 		serve(t, db, b)
 		err := b.Status().Err
 		if err == nil || !strings.Contains(err.Error(), `binding "names" (window_test.go:`) || !strings.Contains(err.Error(), `kling"on`) {

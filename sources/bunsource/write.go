@@ -10,14 +10,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
 	"github.com/uptrace/bun/dialect/feature"
-
-	"github.com/binderyhq/bindery/core"
 )
 
-var _ core.Writer[struct{}] = (*Loader[struct{}])(nil)
+var _ driver.Writer[struct{}] = (*Loader[struct{}])(nil)
 
 // transactionKey is the context key of the transaction that Transact opened on
 // a database handle.
@@ -30,7 +29,7 @@ const (
 	firstRetry       = 10 * time.Millisecond
 )
 
-// Transact implements [core.Writer]. What the function reads through any loader
+// Transact implements [driver.Writer]. What the function reads through any loader
 // over the same *sql.DB it reads in the transaction. A transaction that the
 // database ends in favour of another (a deadlock, a serialization failure, a
 // busy SQLite file) is run again, a few times.
@@ -76,9 +75,9 @@ func (l *Loader[T]) transaction(ctx context.Context) (bun.Tx, *model, error) {
 	return tx, m, err
 }
 
-// Lock implements [core.Writer]. On SQLite, which knows no locks of rows, it
+// Lock implements [driver.Writer]. On SQLite, which knows no locks of rows, it
 // makes the transaction the one writer.
-func (l *Loader[T]) Lock(ctx context.Context, key core.Key) error {
+func (l *Loader[T]) Lock(ctx context.Context, key driver.Key) error {
 	tx, m, err := l.transaction(ctx)
 	if err != nil {
 		return err
@@ -99,9 +98,9 @@ func (l *Loader[T]) Lock(ctx context.Context, key core.Key) error {
 	return l.writeError(m, "locking a row of", err)
 }
 
-// Insert implements [core.Writer]. The model's own hooks run; columns that its
+// Insert implements [driver.Writer]. The model's own hooks run; columns that its
 // BeforeAppendModel hook fills in are written too.
-func (l *Loader[T]) Insert(ctx context.Context, row *T, columns []string) (core.Key, error) {
+func (l *Loader[T]) Insert(ctx context.Context, row *T, columns []string) (driver.Key, error) {
 	tx, m, err := l.transaction(ctx)
 	if err != nil {
 		return "", err
@@ -136,7 +135,7 @@ func (l *Loader[T]) Insert(ctx context.Context, row *T, columns []string) (core.
 }
 
 // insertDefaults inserts a row of nothing but defaults.
-func (l *Loader[T]) insertDefaults(ctx context.Context, tx bun.Tx, m *model, row *T, pks []string) (core.Key, error) {
+func (l *Loader[T]) insertDefaults(ctx context.Context, tx bun.Tx, m *model, row *T, pks []string) (driver.Key, error) {
 	if m.db.Dialect().Name() == dialect.MySQL {
 		res, err := tx.NewRaw("INSERT INTO ? () VALUES ()", m.table.SQLName).Exec(ctx)
 		if err != nil {
@@ -156,10 +155,10 @@ func (l *Loader[T]) insertDefaults(ctx context.Context, tx bun.Tx, m *model, row
 	return m.keyOf(reflect.ValueOf(row).Elem()), nil
 }
 
-// Update implements [core.Writer]. The model's own hooks run, as in Insert. On
+// Update implements [driver.Writer]. The model's own hooks run, as in Insert. On
 // SQLite, whose UPDATE knows no DEFAULT, the columns of defaults stay as they
 // are.
-func (l *Loader[T]) Update(ctx context.Context, key core.Key, row *T, columns, defaults []string) error {
+func (l *Loader[T]) Update(ctx context.Context, key driver.Key, row *T, columns, defaults []string) error {
 	tx, m, err := l.transaction(ctx)
 	if err != nil {
 		return err
@@ -196,8 +195,8 @@ func (l *Loader[T]) Update(ctx context.Context, key core.Key, row *T, columns, d
 	return l.writeError(m, "updating", err, named...)
 }
 
-// Delete implements [core.Writer].
-func (l *Loader[T]) Delete(ctx context.Context, key core.Key) error {
+// Delete implements [driver.Writer].
+func (l *Loader[T]) Delete(ctx context.Context, key driver.Key) error {
 	tx, m, err := l.transaction(ctx)
 	if err != nil {
 		return err
@@ -261,7 +260,7 @@ func (m *model) literalZeroes(strct reflect.Value, columns []string) map[string]
 // collided reports whether the database ended a transaction in favour of
 // another, so that it is worth trying again.
 func collided(err error) bool {
-	var invalid *core.InvalidError
+	var invalid *driver.InvalidError
 	if errors.As(err, &invalid) {
 		return false // whose words may be anything
 	}
@@ -308,5 +307,5 @@ func (m *model) invalid(v violation, named []string) error {
 	if i := m.schema.Column(column); i >= 0 {
 		field = m.schema.Columns[i].JSON
 	}
-	return core.Invalid(field, v.detail)
+	return driver.Invalid(field, v.detail)
 }

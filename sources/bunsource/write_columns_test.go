@@ -10,6 +10,7 @@ import (
 	"github.com/uptrace/bun/dialect"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // Clients write the columns that a binding shows. The others are the
@@ -32,7 +33,7 @@ func TestWriteShownColumns(t *testing.T) {
 		if got := rawWare(t, db, "stock || ' ' || note || ' ' || code_no || ' ' || name", first); got != "3 kept x b" {
 			t.Errorf("after a replacement of what is shown: %s", got)
 		}
-		var invalid *core.InvalidError
+		var invalid *driver.InvalidError
 		_, err = patch(t, b, first, `{"stock":1,"code":null}`)
 		if !errors.As(err, &invalid) || len(invalid.Fields) != 2 || invalid.Fields[0].Field != "code" {
 			t.Errorf("writing what is not shown: %v", err)
@@ -45,7 +46,7 @@ func TestWriteShownColumns(t *testing.T) {
 			mustExec(t, db, "ALTER TABLE wares ALTER code_no SET DEFAULT 'x'")
 		}
 		_, err = post(t, b, `{"name":"c","price":1}`)
-		if !errors.As(err, &invalid) || slices.ContainsFunc(invalid.Fields, func(f core.FieldError) bool {
+		if !errors.As(err, &invalid) || slices.ContainsFunc(invalid.Fields, func(f driver.FieldError) bool {
 			return f.Field != "" || strings.Contains(f.Detail, "code") || !strings.Contains(f.Detail, "not shown")
 		}) {
 			t.Errorf("what is not shown is taken: %v", err)

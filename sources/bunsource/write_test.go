@@ -18,6 +18,7 @@ import (
 	"github.com/uptrace/bun/dialect/sqlitedialect"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 )
@@ -66,7 +67,7 @@ func (w *ware) BeforeAppendModel(_ context.Context, q bun.Query) error {
 		w.Touched = wareTouched
 	}
 	if w.Name == "refused by the hook" {
-		return core.Invalid("name", "is refused")
+		return driver.Invalid("name", "is refused")
 	}
 	return nil
 }
@@ -124,12 +125,12 @@ func post[T any](t *testing.T, b *core.Binding[T], body string) (core.Row, error
 	return b.Write(t.Context(), core.Write{Op: core.Insert, Body: []byte(body)})
 }
 
-func patch[T any](t *testing.T, b *core.Binding[T], key core.Key, body string) (core.Row, error) {
+func patch[T any](t *testing.T, b *core.Binding[T], key driver.Key, body string) (core.Row, error) {
 	t.Helper()
 	return b.Write(t.Context(), core.Write{Op: core.Merge, Key: key, Body: []byte(body)})
 }
 
-func put[T any](t *testing.T, b *core.Binding[T], key core.Key, body string) (core.Row, error) {
+func put[T any](t *testing.T, b *core.Binding[T], key driver.Key, body string) (core.Row, error) {
 	t.Helper()
 	return b.Write(t.Context(), core.Write{Op: core.Replace, Key: key, Body: []byte(body)})
 }
@@ -152,7 +153,7 @@ func rowOf[T any](t *testing.T, b *core.Binding[T], row core.Row, err error) (v 
 }
 
 // rawWare reads columns of a row past everything.
-func rawWare(t *testing.T, db *bun.DB, columns string, key core.Key) string {
+func rawWare(t *testing.T, db *bun.DB, columns string, key driver.Key) string {
 	t.Helper()
 	var text string
 	if err := db.QueryRowContext(withoutHooks(t.Context()), "SELECT "+columns+" FROM wares WHERE id = "+key.String()).Scan(&text); err != nil {
@@ -237,7 +238,7 @@ func TestWriteViolations(t *testing.T) {
 			}
 			check := func(how, field string, err error) {
 				t.Helper()
-				var invalid *core.InvalidError
+				var invalid *driver.InvalidError
 				if !errors.As(err, &invalid) || len(invalid.Fields) != 1 || invalid.Fields[0].Field != field || c.detail != "" && invalid.Fields[0].Detail != c.detail {
 					t.Errorf("%s with %s %s: %v, want %q", how, c.field, c.value, err, c.detail)
 					return
@@ -296,7 +297,7 @@ func TestWriteConfined(t *testing.T) {
 				b := bindWares(t, db, where)
 				res, err := post(t, b, `{"name":"in","price":1}`)
 				rowOf(t, b, res, err)
-				var invalid *core.InvalidError
+				var invalid *driver.InvalidError
 				if _, err := post(t, b, `{"name":"out","price":11}`); !errors.As(err, &invalid) {
 					t.Errorf("inserted outside: %v", err)
 				}
@@ -443,7 +444,7 @@ func TestWritesAreReportedByKey(t *testing.T) {
 		t.Run(d.String(), func(t *testing.T) {
 			h := newHookDB(t, d, true)
 			l := preparedLoader[hookItem](t, h.db)
-			key := core.KeyOf(int64(3))
+			key := driver.KeyOf(int64(3))
 			for what, write := range map[string]func(context.Context) error{
 				"insert": func(ctx context.Context) error {
 					_, err := l.Insert(ctx, &hookItem{Name: "new", Price: 1}, []string{"name", "price"})
@@ -452,7 +453,7 @@ func TestWritesAreReportedByKey(t *testing.T) {
 				"update": func(ctx context.Context) error {
 					return l.Update(ctx, key, &hookItem{ID: 3, Name: "changed"}, []string{"name"}, nil)
 				},
-				"delete": func(ctx context.Context) error { return l.Delete(ctx, core.KeyOf(int64(4))) },
+				"delete": func(ctx context.Context) error { return l.Delete(ctx, driver.KeyOf(int64(4))) },
 			} {
 				reports := h.check(t, false, func() {
 					err := l.Transact(t.Context(), func(ctx context.Context) error {
@@ -534,7 +535,7 @@ func TestTransact(t *testing.T) {
 func TestCollisionsAreRetried(t *testing.T) {
 	eachWritable(t, func(t *testing.T, db *bun.DB) {
 		l := preparedLoader[ware](t, db)
-		key := func(i int64) core.Key { return core.KeyOf(i) }
+		key := func(i int64) driver.Key { return driver.KeyOf(i) }
 		err := l.Transact(t.Context(), func(ctx context.Context) error {
 			for range 2 {
 				if _, err := l.Insert(ctx, &ware{Name: "x"}, []string{"name", "price"}); err != nil {

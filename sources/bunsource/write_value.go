@@ -10,22 +10,22 @@ import (
 
 	"github.com/uptrace/bun/dialect"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/value"
 )
 
 // checkValues refuses values that the named columns cannot hold, where the
 // database would not, or would not say which column it is about.
 func (m *model) checkValues(strct reflect.Value, columns []string) error {
-	var problems []core.FieldError
+	var problems []driver.FieldError
 	for _, name := range columns {
 		i := m.schema.Column(name)
 		if detail := m.problemOf(i, m.columns[i].read(strct)); detail != "" {
-			problems = append(problems, core.FieldError{Field: m.schema.Columns[i].JSON, Detail: detail})
+			problems = append(problems, driver.FieldError{Field: m.schema.Columns[i].JSON, Detail: detail})
 		}
 	}
 	if len(problems) > 0 {
-		return &core.InvalidError{Fields: problems}
+		return &driver.InvalidError{Fields: problems}
 	}
 	return nil
 }

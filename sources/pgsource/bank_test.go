@@ -17,6 +17,7 @@ import (
 	"github.com/uptrace/bun/dialect/pgdialect"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/sources/bunsource"
 	"github.com/binderyhq/bindery/sources/pgsource"
@@ -60,7 +61,7 @@ type way struct {
 	name string
 	// prepare makes what the source needs, when the tables are there.
 	prepare func(t testing.TB, dsn string)
-	open    func(dsn string) core.Source
+	open    func(dsn string) driver.Source
 	// link has the server end the connection by which the source learns first.
 	link string
 }
@@ -69,18 +70,18 @@ var ways = []way{
 	{
 		name:    "log",
 		prepare: func(testing.TB, string) {},
-		open:    func(dsn string) core.Source { return pgsource.New(dsn, nil) },
+		open:    func(dsn string) driver.Source { return pgsource.New(dsn, nil) },
 		link:    "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active",
 	},
 	{
 		name: "triggers",
 		prepare: func(t testing.TB, dsn string) {
 			t.Helper()
-			if err := (pgsource.Outbox{}).Install(t.Context(), dsn, core.Table{Name: "accounts"}); err != nil {
+			if err := (pgsource.Outbox{}).Install(t.Context(), dsn, driver.Table{Name: "accounts"}); err != nil {
 				t.Fatal(err)
 			}
 		},
-		open: func(dsn string) core.Source { return pgsource.NewTriggers(dsn, nil) },
+		open: func(dsn string) driver.Source { return pgsource.NewTriggers(dsn, nil) },
 		link: `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'LISTEN "bindery"'`,
 	},
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/pgsource"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 )
@@ -38,7 +39,7 @@ func BenchmarkCommitToVisible(b *testing.B) {
 					if err != nil {
 						b.Fatal(err)
 					}
-					seen = slices.ContainsFunc(e.Updated, func(r core.Row) bool { return r.Key() == core.KeyOf(id) })
+					seen = slices.ContainsFunc(e.Updated, func(r core.Row) bool { return r.Key() == driver.KeyOf(id) })
 				}
 				took = append(took, time.Since(committed))
 			}
@@ -81,7 +82,7 @@ func BenchmarkTriggers(b *testing.B) {
 			exec(b, "CREATE TABLE accounts (id int PRIMARY KEY, amount bigint NOT NULL)")
 			exec(b, fmt.Sprintf("INSERT INTO accounts SELECT i, 0 FROM generate_series(1, %d) i", rows))
 			if c.outbox != nil {
-				if err := c.outbox.Install(b.Context(), dsn, core.Table{Name: "accounts"}); err != nil {
+				if err := c.outbox.Install(b.Context(), dsn, driver.Table{Name: "accounts"}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -8,15 +8,14 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // captured is a bound table, and the capture that records its changes: its
 // own, or that of a table which it is a partition or child of.
 type captured struct {
-	table   core.Table
+	table   driver.Table
 	oid     string
 	capture string
 	// shape is another one after each statement that changes rows without
@@ -82,7 +81,7 @@ ORDER BY above.distance, c.n LIMIT 1`
 
 // lookUpAll finds the captures of the bound tables. Its error names every table
 // that cannot be watched, and what mends it.
-func (s *TriggerSource) lookUpAll(ctx context.Context, conn *pgconn.PgConn, schemas []core.Schema) ([]*captured, error) {
+func (s *TriggerSource) lookUpAll(ctx context.Context, conn *pgconn.PgConn, schemas []driver.Schema) ([]*captured, error) {
 	var all []*captured
 	var errs []error
 	for i := range schemas {
@@ -99,7 +98,7 @@ func (s *TriggerSource) lookUpAll(ctx context.Context, conn *pgconn.PgConn, sche
 	return all, nil
 }
 
-func (s *TriggerSource) lookUp(ctx context.Context, conn *pgconn.PgConn, schema *core.Schema) (*captured, error) {
+func (s *TriggerSource) lookUp(ctx context.Context, conn *pgconn.PgConn, schema *driver.Schema) (*captured, error) {
 	oid, err := resolve(ctx, conn, schema.Table)
 	if err != nil {
 		return nil, err
@@ -144,7 +143,7 @@ func (s *TriggerSource) lookUp(ctx context.Context, conn *pgconn.PgConn, schema 
 // immutable.
 type captureRoutes struct {
 	by  map[string][]*captured
-	all []core.Table
+	all []driver.Table
 }
 
 func newCaptureRoutes(all []*captured) *captureRoutes {

@@ -8,9 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // relation is one table of the catalog that is, or belongs to, a bound table.
@@ -32,7 +31,7 @@ func (r *relation) sql() string { return quoteIdent(r.Schema) + "." + quoteIdent
 // bound is a bound table as the catalog has it. Its relations are those whose
 // changes concern it: its own, first; its partitions and its children.
 type bound struct {
-	table     core.Table
+	table     driver.Table
 	key       []string
 	relations []relation
 	added     bool // it was not published before it was looked up
@@ -64,7 +63,7 @@ ORDER BY c.oid <> $1::oid, c.oid`
 const schemasClause = ` OR EXISTS (SELECT FROM pg_publication_namespace s WHERE s.pnpubid = p.oid AND s.pnnspid = m.relnamespace)`
 
 // lookUp finds a bound table in the catalog.
-func lookUp(ctx context.Context, conn *pgconn.PgConn, s core.Schema, publication string) (*bound, error) {
+func lookUp(ctx context.Context, conn *pgconn.PgConn, s driver.Schema, publication string) (*bound, error) {
 	b := &bound{table: s.Table, key: s.Key}
 	oid, err := resolve(ctx, conn, s.Table)
 	if err != nil {
@@ -92,7 +91,7 @@ func lookUp(ctx context.Context, conn *pgconn.PgConn, s core.Schema, publication
 }
 
 // resolve finds the oid of a table.
-func resolve(ctx context.Context, conn *pgconn.PgConn, t core.Table) (oid string, err error) {
+func resolve(ctx context.Context, conn *pgconn.PgConn, t driver.Table) (oid string, err error) {
 	found, err := query(ctx, conn, "SELECT to_regclass($1)::oid::text, current_setting('search_path')", tableSQL(t))
 	switch {
 	case err != nil:

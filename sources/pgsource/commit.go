@@ -6,7 +6,7 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -20,7 +20,7 @@ type commit struct {
 }
 
 // changes are keys by table.
-type changes map[core.Table]*keySet
+type changes map[driver.Table]*keySet
 
 // keySet is a set of keys of one table, or the whole table.
 type keySet struct {
@@ -34,7 +34,7 @@ type keySet struct {
 // reads.
 type rowKey string
 
-func (c changes) of(t core.Table) *keySet {
+func (c changes) of(t driver.Table) *keySet {
 	set := c[t]
 	if set == nil {
 		set = &keySet{}
@@ -111,11 +111,11 @@ func (k rowKey) parts() []string {
 // report makes the changes what a sink takes, for those tables that are bound.
 // It is called right before they are reported, with the schemas of that moment:
 // whoever learns his columns' kinds later reads the table in full later.
-func (c changes) report(schemas []core.Schema) []core.Change {
-	var list []core.Change
+func (c changes) report(schemas []driver.Schema) []driver.Change {
+	var list []driver.Change
 	for i := range schemas {
 		if set := c[schemas[i].Table]; set != nil {
-			list = append(list, core.Change{Table: schemas[i].Table, Keys: set.encode(&schemas[i])})
+			list = append(list, driver.Change{Table: schemas[i].Table, Keys: set.encode(&schemas[i])})
 		}
 	}
 	return list
@@ -123,7 +123,7 @@ func (c changes) report(schemas []core.Schema) []core.Change {
 
 // encode returns the keys, or nil for the whole table. That is reported too
 // where a key cannot be told from the log.
-func (s *keySet) encode(schema *core.Schema) []core.Key {
+func (s *keySet) encode(schema *driver.Schema) []driver.Key {
 	if s.whole || len(schema.Key) == 0 {
 		return nil
 	}
@@ -135,7 +135,7 @@ func (s *keySet) encode(schema *core.Schema) []core.Key {
 		}
 		kinds[i] = schema.Columns[at].Kind
 	}
-	keys := make([]core.Key, 0, len(s.keys))
+	keys := make([]driver.Key, 0, len(s.keys))
 	values := make([]any, len(kinds))
 	for k := range s.keys {
 		parts := k.parts()

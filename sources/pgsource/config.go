@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // Config tunes a source. The zero value of each field means its default.
@@ -18,7 +18,7 @@ type Config struct {
 	// database. A Schema left empty matches any, a Database left empty is
 	// that of the field above. A registry in which one of them is not bound
 	// does not start.
-	Tables []core.Table
+	Tables []driver.Table
 
 	// Publication is the name of the publication to read, "bindery" by
 	// default. Where it does not exist it is created, and where it lacks a
@@ -95,7 +95,7 @@ func (c Config) Validate() error {
 }
 
 // checkNamed finds tables without a name.
-func checkNamed(tables []core.Table) error {
+func checkNamed(tables []driver.Table) error {
 	var errs []error
 	for i, t := range tables {
 		if t.Name == "" {

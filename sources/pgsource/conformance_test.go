@@ -12,7 +12,7 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/sourcetest"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 )
@@ -93,7 +93,7 @@ func (h *conformance) Close() error {
 func (h *conformance) Break(context.Context) error   { h.proxy.cut(true); return nil }
 func (h *conformance) Restore(context.Context) error { h.proxy.cut(false); return nil }
 
-// Snapshot implements [core.Snapshotter], as the loader does.
+// Snapshot implements [driver.Snapshotter], as the loader does.
 func (h *conformance) Snapshot(ctx context.Context) (context.Context, func(), error) {
 	tx, err := h.Other.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 	if err != nil {
@@ -107,7 +107,7 @@ func (h *conformance) Snapshot(ctx context.Context) (context.Context, func(), er
 		err = tx.QueryRowContext(ctx, statement).Scan(&text)
 		return text, err
 	}
-	return core.WithSnapshotScalar(ctx, scalar), func() { _ = tx.Rollback() }, nil // it has only read
+	return driver.WithSnapshotScalar(ctx, scalar), func() { _ = tx.Rollback() }, nil // it has only read
 }
 
 // proxy passes connections on to the server, until it is cut.

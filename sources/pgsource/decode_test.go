@@ -7,9 +7,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"pgregory.net/rapid"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // The messages as pgoutput writes them, for tests that take them apart again.
@@ -60,7 +59,7 @@ func rowBytes(kind byte, id uint32, old, new []field) []byte {
 func newGatherer(maxKeys int) *gatherer {
 	var r atomic.Pointer[routes]
 	r.Store(newRoutes([]*bound{{
-		table: core.Table{Name: "t"}, key: []string{"b", "a"}, relations: []relation{{OID: "7", Kind: "r"}},
+		table: driver.Table{Name: "t"}, key: []string{"b", "a"}, relations: []relation{{OID: "7", Kind: "r"}},
 	}}, 0))
 	return &gatherer{routes: &r, maxKeys: maxKeys, ask: func() uint64 { return 0 }}
 }
@@ -121,7 +120,7 @@ func TestGathering(t *testing.T) {
 		if c == nil || end != 99 || c.xid != 3 {
 			t.Fatalf("commit %+v at %d", c, end)
 		}
-		set := c.changes[core.Table{Name: "t"}]
+		set := c.changes[driver.Table{Name: "t"}]
 		switch {
 		case set == nil:
 			if len(want) > 0 || whole {

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/pgsource"
 )
 
@@ -13,15 +13,15 @@ func ExampleNew() {
 	src := pgsource.New("postgres://follower@db.example.org/shop", &pgsource.Config{
 		Publication:      "shop_live",
 		FixedPublication: true,
-		Tables:           []core.Table{{Name: "products"}},
+		Tables:           []driver.Table{{Name: "products"}},
 	})
-	fmt.Println(src.Validate(), src.Covers(core.Table{Name: "products"}), src.Covers(core.Table{Name: "orders"}))
+	fmt.Println(src.Validate(), src.Covers(driver.Table{Name: "products"}), src.Covers(driver.Table{Name: "orders"}))
 	// Output: <nil> true false
 }
 
 // The statements that an application keeps among its migrations.
 func ExampleOutbox_SQL() {
-	script, err := pgsource.Outbox{Readers: []string{"shop_live"}}.SQL(core.Table{Name: "products"}, core.Table{Schema: "sales", Name: "orders"})
+	script, err := pgsource.Outbox{Readers: []string{"shop_live"}}.SQL(driver.Table{Name: "products"}, driver.Table{Schema: "sales", Name: "orders"})
 	if err != nil {
 		fmt.Println(err)
 		return

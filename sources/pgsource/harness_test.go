@@ -11,7 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/value"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 )
@@ -20,27 +20,27 @@ const patient = 30 * time.Second // no test takes that long, unless it fails
 
 // fakeSink records what a source reports.
 type fakeSink struct {
-	visible func(core.Change) // called with each report, if set
+	visible func(driver.Change) // called with each report, if set
 
 	mu       sync.Mutex // guards what follows
-	schemas  []core.Schema
+	schemas  []driver.Schema
 	changed  chan struct{}
 	moved    chan struct{} // closed at every call, then replaced
-	reports  [][]core.Change
+	reports  [][]driver.Change
 	watching int // calls of Watching
 }
 
-func newFakeSink(schemas ...core.Schema) *fakeSink {
+func newFakeSink(schemas ...driver.Schema) *fakeSink {
 	return &fakeSink{schemas: schemas, changed: make(chan struct{}), moved: make(chan struct{})}
 }
 
-func (s *fakeSink) Tables() ([]core.Schema, <-chan struct{}) {
+func (s *fakeSink) Tables() ([]driver.Schema, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.schemas), s.changed
 }
 
-func (s *fakeSink) bind(schemas ...core.Schema) {
+func (s *fakeSink) bind(schemas ...driver.Schema) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.schemas = append(s.schemas, schemas...)
@@ -56,7 +56,7 @@ func (s *fakeSink) note(do func()) {
 	s.moved = make(chan struct{})
 }
 
-func (s *fakeSink) Report(changes ...core.Change) core.Receipt {
+func (s *fakeSink) Report(changes ...driver.Change) driver.Receipt {
 	if s.visible != nil {
 		for _, c := range changes {
 			s.visible(c)
@@ -66,9 +66,11 @@ func (s *fakeSink) Report(changes ...core.Change) core.Receipt {
 	return shown{}
 }
 
-func (s *fakeSink) Announce(...core.Change) core.Announcement { panic("pgsource does not announce") }
-func (s *fakeSink) Watching()                                 { s.note(func() { s.watching++ }) }
-func (s *fakeSink) Lost(error)                                {}
+func (s *fakeSink) Announce(...driver.Change) driver.Announcement {
+	panic("pgsource does not announce")
+}
+func (s *fakeSink) Watching()  { s.note(func() { s.watching++ }) }
+func (s *fakeSink) Lost(error) {}
 
 type shown struct{}
 
@@ -106,7 +108,7 @@ func (s *fakeSink) take() string {
 	return strings.Join(all, " ")
 }
 
-func describe(changes []core.Change) string {
+func describe(changes []driver.Change) string {
 	var texts []string
 	for _, c := range changes {
 		if c.Keys == nil {
@@ -125,10 +127,10 @@ func describe(changes []core.Change) string {
 }
 
 // table describes a table whose key columns are given as name:kind.
-func table(name string, key ...string) core.Schema {
-	s := core.Schema{Table: core.Table{Name: name}}
+func table(name string, key ...string) driver.Schema {
+	s := driver.Schema{Table: driver.Table{Name: name}}
 	if schema, n, ok := strings.Cut(name, "."); ok {
-		s.Table = core.Table{Schema: schema, Name: n}
+		s.Table = driver.Table{Schema: schema, Name: n}
 	}
 	kinds := map[string]value.Kind{
 		"int": value.KindInt, "text": value.KindText, "time": value.KindTime, "decimal": value.KindDecimal,
@@ -136,7 +138,7 @@ func table(name string, key ...string) core.Schema {
 	}
 	for _, k := range key {
 		name, kind, _ := strings.Cut(k, ":")
-		s.Columns = append(s.Columns, core.Column{Name: name, Kind: kinds[kind]})
+		s.Columns = append(s.Columns, driver.Column{Name: name, Kind: kinds[kind]})
 		s.Key = append(s.Key, name)
 	}
 	return s
@@ -184,7 +186,7 @@ func (r *rig) exec(statements ...string) {
 }
 
 // watch starts the source and waits until it is watching.
-func (r *rig) watch(cfg *Config, schemas ...core.Schema) {
+func (r *rig) watch(cfg *Config, schemas ...driver.Schema) {
 	r.t.Helper()
 	r.sink = newFakeSink(schemas...)
 	r.src = New(r.dsn, cfg)
@@ -193,7 +195,7 @@ func (r *rig) watch(cfg *Config, schemas ...core.Schema) {
 }
 
 // watchTriggers is watch for the outbox, whose triggers must be there.
-func (r *rig) watchTriggers(cfg *TriggerConfig, schemas ...core.Schema) {
+func (r *rig) watchTriggers(cfg *TriggerConfig, schemas ...driver.Schema) {
 	r.t.Helper()
 	r.sink = newFakeSink(schemas...)
 	r.triggers = NewTriggers(r.dsn, cfg)
@@ -209,7 +211,7 @@ func inBothWays(t *testing.T, test func(t *testing.T, way string)) {
 }
 
 // watchBy watches in one of the two ways, after all that it needs was installed.
-func (r *rig) watchBy(way string, schemas ...core.Schema) {
+func (r *rig) watchBy(way string, schemas ...driver.Schema) {
 	r.t.Helper()
 	if way == "log" {
 		r.watch(nil, schemas...)
@@ -220,9 +222,9 @@ func (r *rig) watchBy(way string, schemas ...core.Schema) {
 }
 
 // install installs the outbox for the tables of the schemas.
-func (r *rig) install(o Outbox, schemas ...core.Schema) {
+func (r *rig) install(o Outbox, schemas ...driver.Schema) {
 	r.t.Helper()
-	var tables []core.Table
+	var tables []driver.Table
 	for _, s := range schemas {
 		tables = append(tables, s.Table)
 	}
@@ -245,8 +247,8 @@ func (r *rig) awaitWatching() {
 
 // follower is what both sources are.
 type follower interface {
-	core.Source
-	core.Following
+	driver.Source
+	driver.Following
 }
 
 // source is the one that was made last.
@@ -285,8 +287,8 @@ func (r *rig) expect(after, want string) {
 	r.t.Helper()
 	r.exec("INSERT INTO marker DEFAULT VALUES")
 	r.sink.until(r.t, "the marker after "+after, func() bool {
-		return slices.ContainsFunc(r.sink.reports, func(c []core.Change) bool {
-			return slices.ContainsFunc(c, func(c core.Change) bool { return c.Table.Name == "marker" })
+		return slices.ContainsFunc(r.sink.reports, func(c []driver.Change) bool {
+			return slices.ContainsFunc(c, func(c driver.Change) bool { return c.Table.Name == "marker" })
 		})
 	})
 	var got []string

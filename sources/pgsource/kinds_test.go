@@ -6,14 +6,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 func TestTypesOfKeys(t *testing.T) { inBothWays(t, testTypesOfKeys) }
 
 func testTypesOfKeys(t *testing.T, way string) {
 	r := newRig(t, markerTable)
-	schemas := []core.Schema{marker}
+	schemas := []driver.Schema{marker}
 	var statements []string
 	cases := []struct{ name, sqlType, kind, literal, want string }{
 		{"k_int8", "bigint", "int", "-9223372036854775808", "k_int8[-9223372036854775808]"},
@@ -88,7 +88,7 @@ func testNamesAndSchemas(t *testing.T, way string) {
 		`CREATE TABLE "Sales Dept"."Or""der" ("Key Col" int PRIMARY KEY)`,
 		`CREATE TABLE other.t (id int PRIMARY KEY)`, `CREATE TABLE t (id int PRIMARY KEY)`, `CREATE TABLE other.hidden (id int PRIMARY KEY)`)
 	r.dsn += "&search_path=public,other"
-	schemas := []core.Schema{marker, table(`Sales Dept.Or"der`, "Key Col:int"), table("other.t", "id:int"), table("t", "id:int"), table("hidden", "id:int")}
+	schemas := []driver.Schema{marker, table(`Sales Dept.Or"der`, "Key Col:int"), table("other.t", "id:int"), table("t", "id:int"), table("hidden", "id:int")}
 	if way == "log" {
 		r.watch(&Config{Publication: `my "pub" 'x'`}, schemas...)
 	} else {
@@ -162,7 +162,7 @@ func testPartitionsAndChildren(t *testing.T, way string) {
 	// by key after that.
 	r.exec("CREATE TABLE p_asia PARTITION OF p FOR VALUES IN ('asia')", "INSERT INTO p_asia VALUES (3, 'asia', 0)")
 	r.sink.until(t, "the new partition", func() bool {
-		return slices.ContainsFunc(r.sink.reports, func(c []core.Change) bool { return strings.Contains(describe(c), "p*") })
+		return slices.ContainsFunc(r.sink.reports, func(c []driver.Change) bool { return strings.Contains(describe(c), "p*") })
 	})
 	deadline := time.Now().Add(patient)
 	for r.sink.take(); ; r.sink.take() {

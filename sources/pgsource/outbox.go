@@ -10,9 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // Outbox is what [NewTriggers] reads in a database: a schema with a table in
@@ -126,7 +125,7 @@ func checkOutboxSchema(name string) error {
 //
 //	SELECT bindery.watch('products');
 //	SELECT bindery.watch('public.log', key_columns => '{day,nr}', for_each_row => true);
-func (o Outbox) SQL(tables ...core.Table) (string, error) {
+func (o Outbox) SQL(tables ...driver.Table) (string, error) {
 	o = o.WithDefaults()
 	if err := o.Validate(); err != nil {
 		return "", fmt.Errorf("pgsource: %w", err)
@@ -168,7 +167,7 @@ func (o Outbox) SQL(tables ...core.Table) (string, error) {
 //
 // It may run while others write, and while sources read. A table whose triggers
 // change is locked for writers; see LockTimeout.
-func (o Outbox) Install(ctx context.Context, dsn string, tables ...core.Table) error {
+func (o Outbox) Install(ctx context.Context, dsn string, tables ...driver.Table) error {
 	o = o.WithDefaults()
 	script, err := o.SQL(tables...)
 	if err != nil {
@@ -183,7 +182,7 @@ func (o Outbox) Install(ctx context.Context, dsn string, tables ...core.Table) e
 // Unwatch ends the recording of the tables' changes, in one transaction. Sources
 // that watch one of them are lost then. What is not installed, or does not
 // exist, is no error.
-func (o Outbox) Unwatch(ctx context.Context, dsn string, tables ...core.Table) error {
+func (o Outbox) Unwatch(ctx context.Context, dsn string, tables ...driver.Table) error {
 	return o.remove(ctx, dsn, func(schema string) string {
 		var b strings.Builder
 		for _, t := range tables {
@@ -244,7 +243,7 @@ func (o Outbox) run(ctx context.Context, dsn, statements string) error {
 const codeLockNotAvailable = "55P03"
 
 // tableSQL returns the name as statements have it.
-func tableSQL(t core.Table) string {
+func tableSQL(t driver.Table) string {
 	if t.Schema == "" {
 		return quoteIdent(t.Name)
 	}

@@ -7,10 +7,9 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/jackc/pgx/v5"
 	"pgregory.net/rapid"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // handReader is a reader of the outbox that reads when a test says so.
@@ -18,11 +17,11 @@ type handReader struct {
 	*outboxReader
 	t       testing.TB
 	routes  atomic.Pointer[captureRoutes]
-	schemas []core.Schema
+	schemas []driver.Schema
 }
 
 // newReader begins to read what was installed for the tables.
-func (r *rig) newReader(schemas ...core.Schema) *handReader {
+func (r *rig) newReader(schemas ...driver.Schema) *handReader {
 	r.t.Helper()
 	ctx := r.t.Context()
 	conn, err := connect(ctx, r.dsn, false)
@@ -318,7 +317,7 @@ func TestRetention(t *testing.T) {
 func TestBulkRecords(t *testing.T) {
 	r := newRig(t, "CREATE TABLE a (id int PRIMARY KEY)", "CREATE TABLE long (k text PRIMARY KEY)", "ALTER TABLE long ALTER k SET STORAGE EXTERNAL",
 		"CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id)", "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (1000000)")
-	schemas := []core.Schema{table("a", "id:int"), table("long", "k:text"), table("p", "id:int")}
+	schemas := []driver.Schema{table("a", "id:int"), table("long", "k:text"), table("p", "id:int")}
 	r.install(Outbox{MaxKeys: 50}, schemas...)
 	h := r.newReader(schemas...)
 	h.below = 0

@@ -9,9 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // outboxSession reads the outbox from when it is opened on until something
@@ -19,7 +18,7 @@ import (
 // reads, and one looks after the tables. The first that fails ends all.
 type outboxSession struct {
 	src       *TriggerSource
-	sink      core.Sink
+	sink      driver.Sink
 	listening *pgconn.PgConn
 	reader    *outboxReader   // the reading goroutine's own once it runs
 	tables    []*captured     // the audit's own once it runs
@@ -37,7 +36,7 @@ type outboxSession struct {
 }
 
 // follow reads the outbox until ctx is done or something fails.
-func (s *TriggerSource) follow(parent context.Context, sink core.Sink) error {
+func (s *TriggerSource) follow(parent context.Context, sink driver.Sink) error {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
 	se := &outboxSession{
@@ -98,7 +97,7 @@ func (se *outboxSession) open(ctx context.Context) error {
 		if err := exec(ctx, se.listening, "LISTEN "+quoteIdent(cfg.Outbox)); err != nil {
 			return err
 		}
-		var schemas []core.Schema
+		var schemas []driver.Schema
 		schemas, se.changed = se.sink.Tables()
 		if se.tables, err = se.src.lookUpAll(ctx, conn, schemas); err != nil {
 			return err
@@ -241,7 +240,7 @@ func (se *outboxSession) lookAfterTables(ctx context.Context, tidy bool) error {
 		return err
 	}
 	defer closeConn(conn)
-	var schemas []core.Schema
+	var schemas []driver.Schema
 	schemas, se.changed = se.sink.Tables()
 	var tables []*captured
 	err = ask(ctx, patience, func(ctx context.Context) (err error) {
@@ -253,10 +252,10 @@ func (se *outboxSession) lookAfterTables(ctx context.Context, tidy bool) error {
 	if err != nil {
 		return err
 	}
-	var fresh []core.Change
+	var fresh []driver.Change
 	for _, c := range tables {
 		if !slices.ContainsFunc(se.tables, c.same) {
-			fresh = append(fresh, core.Change{Table: c.table})
+			fresh = append(fresh, driver.Change{Table: c.table})
 		}
 	}
 	se.tables = tables

@@ -7,9 +7,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // Source reports what the log of a Postgres server says was committed. Its
@@ -23,11 +22,11 @@ type Source struct {
 }
 
 var (
-	_ core.Source     = (*Source)(nil)
-	_ core.Scoped     = (*Source)(nil)
-	_ core.Naming     = (*Source)(nil)
-	_ core.Validating = (*Source)(nil)
-	_ core.Following  = (*Source)(nil)
+	_ driver.Source     = (*Source)(nil)
+	_ driver.Scoped     = (*Source)(nil)
+	_ driver.Naming     = (*Source)(nil)
+	_ driver.Validating = (*Source)(nil)
+	_ driver.Following  = (*Source)(nil)
 )
 
 // New returns a source that follows the database that dsn names, in any form
@@ -47,7 +46,7 @@ func New(dsn string, cfg *Config) *Source {
 	return s
 }
 
-// Validate implements [core.Validating]. It returns everything that is wrong
+// Validate implements [driver.Validating]. It returns everything that is wrong
 // with what the source was made of.
 func (s *Source) Validate() error {
 	return checkSetup("pgsource: setting up", s.dsn, s.cfg.Validate())
@@ -62,23 +61,23 @@ func checkSetup(doing, dsn string, cfg error) error {
 	return nil
 }
 
-// Name implements [core.Source].
+// Name implements [driver.Source].
 func (*Source) Name() string { return "pgsource" }
 
-// Tables implements [core.Naming].
-func (s *Source) Tables() []core.Table { return slices.Clone(s.cfg.Tables) }
+// Tables implements [driver.Naming].
+func (s *Source) Tables() []driver.Table { return slices.Clone(s.cfg.Tables) }
 
-// Covers implements [core.Scoped].
-func (s *Source) Covers(t core.Table) bool {
+// Covers implements [driver.Scoped].
+func (s *Source) Covers(t driver.Table) bool {
 	return covers(s.cfg.Database, s.cfg.Tables, t)
 }
 
-// Watch implements [core.Source]. It follows the log through one connection
+// Watch implements [driver.Source]. It follows the log through one connection
 // until that fails: the registry then calls it again, and what was missed in
 // between is read again.
-func (s *Source) Watch(ctx context.Context, sink core.Sink) error {
+func (s *Source) Watch(ctx context.Context, sink driver.Sink) error {
 	if err := s.Validate(); err != nil {
-		return core.Permanent(err)
+		return driver.Permanent(err)
 	}
 	err := s.follow(ctx, sink)
 	if ctx.Err() != nil {
@@ -89,7 +88,7 @@ func (s *Source) Watch(ctx context.Context, sink core.Sink) error {
 
 var errNotStreaming = errors.New("pgsource: catching up: changes do not stream")
 
-// CatchUp implements [core.Following]: it returns when all that the snapshot
+// CatchUp implements [driver.Following]: it returns when all that the snapshot
 // shows has been reported.
 func (s *Source) CatchUp(ctx context.Context) error {
 	s.mu.Lock()
@@ -112,7 +111,7 @@ func (s *Source) setCurrent(st *stream) {
 
 // tablesIn returns a copy of the tables, in the database unless they say
 // another one.
-func tablesIn(database string, tables []core.Table) []core.Table {
+func tablesIn(database string, tables []driver.Table) []driver.Table {
 	tables = slices.Clone(tables)
 	for i := range tables {
 		if tables[i].Database == "" {
@@ -124,11 +123,11 @@ func tablesIn(database string, tables []core.Table) []core.Table {
 
 // covers reports whether a source of the database that was given the names of
 // tables, or none for all, sees the table.
-func covers(database string, named []core.Table, t core.Table) bool {
+func covers(database string, named []driver.Table, t driver.Table) bool {
 	if len(named) == 0 {
 		return t.Database == database
 	}
-	return slices.ContainsFunc(named, func(n core.Table) bool {
+	return slices.ContainsFunc(named, func(n driver.Table) bool {
 		return n.Name == t.Name && n.Database == t.Database && (n.Schema == "" || n.Schema == t.Schema)
 	})
 }

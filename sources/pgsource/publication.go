@@ -8,9 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // oldest is the first server version whose publications hold partitioned tables.
@@ -46,7 +45,7 @@ func checkServer(ctx context.Context, conn *pgconn.PgConn) error {
 
 // prepare looks the tables up, and has the publication publish them. Its error
 // names every table that cannot be watched, and what mends it.
-func (s *Source) prepare(ctx context.Context, conn *pgconn.PgConn, schemas []core.Schema) ([]*bound, error) {
+func (s *Source) prepare(ctx context.Context, conn *pgconn.PgConn, schemas []driver.Schema) ([]*bound, error) {
 	if err := s.ensurePublication(ctx, conn); err != nil {
 		return nil, err
 	}
@@ -70,7 +69,7 @@ func (s *Source) prepare(ctx context.Context, conn *pgconn.PgConn, schemas []cor
 	return all, s.checkFilters(ctx, conn, all)
 }
 
-func (s *Source) prepareTable(ctx context.Context, conn *pgconn.PgConn, schema core.Schema, viaRoot bool) (*bound, error) {
+func (s *Source) prepareTable(ctx context.Context, conn *pgconn.PgConn, schema driver.Schema, viaRoot bool) (*bound, error) {
 	b, err := lookUp(ctx, conn, schema, s.cfg.Publication)
 	if err != nil {
 		return nil, err

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // routes say which bound tables the changes of a relation concern, as the
@@ -13,13 +13,13 @@ type routes struct {
 	byOID map[uint32][]route
 	// growing are the tables that may get relations that are not among them:
 	// those with partitions or children.
-	growing []core.Table
+	growing []driver.Table
 	// answered: questions up to this one were asked before the catalog was read.
 	answered uint64
 }
 
 type route struct {
-	table core.Table
+	table driver.Table
 	key   []string
 }
 
@@ -55,7 +55,7 @@ type sender struct {
 // target is a bound table that a sender's changes concern, and where its key
 // columns are in the sender's rows; nil where they are not.
 type target struct {
-	table     core.Table
+	table     driver.Table
 	positions []int
 }
 

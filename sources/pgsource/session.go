@@ -10,11 +10,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // session follows the log through one replication connection. Four goroutines
@@ -24,7 +23,7 @@ import (
 type session struct {
 	src     *Source
 	stream  *stream
-	sink    core.Sink
+	sink    driver.Sink
 	log     *pgconn.PgConn // the replication connection
 	asking  *pgconn.PgConn
 	tables  []*bound        // as last looked up; the audit's own once it runs
@@ -32,7 +31,7 @@ type session struct {
 }
 
 // follow follows the log until ctx is done or something fails.
-func (s *Source) follow(parent context.Context, sink core.Sink) error {
+func (s *Source) follow(parent context.Context, sink driver.Sink) error {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
 	se := &session{src: s, sink: sink}
@@ -66,13 +65,13 @@ const surrenderWait = 250 * time.Millisecond
 // surrender has all tables read in full before it is known that nobody watches
 // any more: a read of single keys would show parts of transactions whose other
 // keys have not been received.
-func surrender(ctx context.Context, sink core.Sink) {
+func surrender(ctx context.Context, sink driver.Sink) {
 	ctx, cancel := context.WithTimeout(ctx, surrenderWait)
 	defer cancel()
 	schemas, _ := sink.Tables()
-	var list []core.Change
+	var list []driver.Change
 	for i := range schemas {
-		list = append(list, core.Change{Table: schemas[i].Table})
+		list = append(list, driver.Change{Table: schemas[i].Table})
 	}
 	if len(list) > 0 {
 		_ = sink.Report(list...).Wait(ctx) // they will be read, if later
@@ -91,7 +90,7 @@ func (se *session) close() {
 func (se *session) open(ctx context.Context) error {
 	starting, cancel := context.WithTimeout(ctx, se.src.cfg.StartTimeout)
 	defer cancel()
-	var schemas []core.Schema
+	var schemas []driver.Schema
 	schemas, se.changed = se.sink.Tables()
 	var err error
 	if se.asking, err = connect(starting, se.src.dsn, false); err != nil {
@@ -328,7 +327,7 @@ func (se *session) audit(ctx context.Context) error {
 }
 
 func (se *session) lookAfterTables(ctx context.Context) error {
-	var schemas []core.Schema
+	var schemas []driver.Schema
 	schemas, se.changed = se.sink.Tables()
 	questions := se.stream.questions.Load()
 	starting, cancel := context.WithTimeout(ctx, se.src.cfg.StartTimeout)
@@ -362,9 +361,9 @@ func (se *session) lookAfterTables(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	list := make([]core.Change, len(fresh))
+	list := make([]driver.Change, len(fresh))
 	for i, b := range fresh {
-		list[i] = core.Change{Table: b.table}
+		list[i] = driver.Change{Table: b.table}
 	}
 	se.stream.settle(&s, tablesOf(fresh), false)
 	se.sink.Report(list...)
@@ -381,8 +380,8 @@ func lookTwice[T any](ctx context.Context, look func() (T, error)) (T, error) {
 	return look()
 }
 
-func tablesOf(all []*bound) []core.Table {
-	tables := make([]core.Table, len(all))
+func tablesOf(all []*bound) []driver.Table {
+	tables := make([]driver.Table, len(all))
 	for i, b := range all {
 		tables[i] = b.table
 	}

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 )
 
@@ -16,7 +16,7 @@ import (
 func TestWhatCannotBeWatched(t *testing.T) {
 	for _, c := range []struct {
 		name, setup, mend, want string
-		table                   core.Schema
+		table                   driver.Schema
 	}{
 		{
 			"no primary key", "CREATE TABLE t (id int NOT NULL)", "ALTER TABLE t REPLICA IDENTITY FULL",
@@ -88,7 +88,7 @@ func TestWhatCannotBeWatched(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), `pgsource: following publication "bindery": `) {
 				t.Fatalf("error %v\nwant %s", err, c.want)
 			}
-			if core.IsPermanent(err) {
+			if driver.IsPermanent(err) {
 				t.Error("the source would be given up")
 			}
 			r.exec(c.mend)
@@ -108,14 +108,14 @@ func TestServersThatWillNotDo(t *testing.T) {
 	}
 	server.Stop(t)
 	r.start()
-	if err := <-r.ended; err == nil || core.IsPermanent(err) {
+	if err := <-r.ended; err == nil || driver.IsPermanent(err) {
 		t.Errorf("without a server: error %v", err)
 	}
 }
 
 func TestValidate(t *testing.T) {
 	err := New("postgres://user:secret@host:port/db", &Config{
-		Tables: []core.Table{{}}, MaxKeys: -1, ReceiveTimeout: -1, StartTimeout: -2, AuditInterval: -3,
+		Tables: []driver.Table{{}}, MaxKeys: -1, ReceiveTimeout: -1, StartTimeout: -2, AuditInterval: -3,
 	}).Validate()
 	for _, want := range []string{"Tables[0]", "MaxKeys -1", "ReceiveTimeout", "StartTimeout", "AuditInterval", "cannot parse"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -128,11 +128,11 @@ func TestValidate(t *testing.T) {
 	if err := New("postgres://nobody@127.0.0.1/x", nil).Validate(); err != nil {
 		t.Error(err)
 	}
-	if err := New("\x00=", nil).Watch(t.Context(), newFakeSink()); !core.IsPermanent(err) {
+	if err := New("\x00=", nil).Watch(t.Context(), newFakeSink()); !driver.IsPermanent(err) {
 		t.Errorf("Watch returned %v", err)
 	}
-	src := New("", &Config{Database: "d", Tables: []core.Table{{Name: "t"}, {Schema: "s", Name: "u"}}})
-	for table, want := range map[core.Table]bool{
+	src := New("", &Config{Database: "d", Tables: []driver.Table{{Name: "t"}, {Schema: "s", Name: "u"}}})
+	for table, want := range map[driver.Table]bool{
 		{Database: "d", Name: "t"}: true, {Database: "d", Schema: "x", Name: "t"}: true, {Name: "t"}: false,
 		{Database: "d", Schema: "s", Name: "u"}: true, {Database: "d", Name: "u"}: false,
 	} {
@@ -153,7 +153,7 @@ func TestLeastPrivileges(t *testing.T) {
 	})
 	owner := r.dsn
 	r.dsn = strings.Replace(r.dsn, "postgres@", "follower@", 1)
-	fails := func(want string, schemas ...core.Schema) {
+	fails := func(want string, schemas ...driver.Schema) {
 		t.Helper()
 		r.sink, r.src = newFakeSink(schemas...), New(r.dsn, nil)
 		r.start()
@@ -227,11 +227,11 @@ func TestTablesComeAndGo(t *testing.T) {
 				t.Fatalf("waiting for %s: Watch: %v", what, err)
 			default:
 			}
-			return slices.ContainsFunc(r.sink.reports, func(c []core.Change) bool { return describe(c) == "a*" })
+			return slices.ContainsFunc(r.sink.reports, func(c []driver.Change) bool { return describe(c) == "a*" })
 		})
 		r.exec("INSERT INTO marker DEFAULT VALUES") // behind it, all that is on its way
 		r.sink.until(t, "the marker", func() bool {
-			return slices.ContainsFunc(r.sink.reports, func(c []core.Change) bool { return strings.Contains(describe(c), "marker") })
+			return slices.ContainsFunc(r.sink.reports, func(c []driver.Change) bool { return strings.Contains(describe(c), "marker") })
 		})
 		r.sink.take()
 	}

@@ -9,14 +9,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/jackc/pglogrepl"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // stream is what one session has received of the log, and has yet to report.
 type stream struct {
-	sink    core.Sink
+	sink    driver.Sink
 	maxKeys int
 
 	routes    atomic.Pointer[routes]
@@ -44,7 +43,7 @@ type stream struct {
 // more of them than server processes, unless something is very wrong.
 const maxPending = 1 << 16
 
-func newStream(sink core.Sink, maxKeys int, start uint64) *stream {
+func newStream(sink driver.Sink, maxKeys int, start uint64) *stream {
 	return &stream{
 		sink: sink, maxKeys: maxKeys, received: start,
 		wake: make(chan struct{}, 1), pings: make(chan struct{}, 1), asks: make(chan struct{}, 1),
@@ -93,7 +92,7 @@ func (st *stream) receive(c *commit, position uint64) error {
 // settle has whole tables reported once each of the transactions has ended that
 // the snapshot does not show yet: their changes may not come through the log.
 // With streamed, they do if their commit does.
-func (st *stream) settle(s *snapshot, tables []core.Table, streamed bool) {
+func (st *stream) settle(s *snapshot, tables []driver.Table, streamed bool) {
 	if len(tables) == 0 {
 		return
 	}
@@ -184,7 +183,7 @@ const catchUpQuery = "SELECT pg_current_wal_insert_lsn()::text || ' ' || (" + sn
 
 // catchUp returns when all that the snapshot of ctx shows has been reported.
 func (st *stream) catchUp(ctx context.Context) error {
-	text, err := core.SnapshotScalar(ctx, catchUpQuery)
+	text, err := driver.SnapshotScalar(ctx, catchUpQuery)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // TriggerConfig tunes a source made by [NewTriggers]. The zero value of each
@@ -19,7 +19,7 @@ type TriggerConfig struct {
 	// database. A Schema left empty matches any, a Database left empty is
 	// that of the field above. A registry in which one of them is not bound
 	// does not start.
-	Tables []core.Table
+	Tables []driver.Table
 
 	// Outbox is the schema that the outbox was installed in, as Outbox.Schema
 	// says. The default is "bindery".

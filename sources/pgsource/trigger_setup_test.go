@@ -11,12 +11,12 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 )
 
 // fails wants Watch to fail with the words, but not for good.
-func (r *rig) fails(want string, schemas ...core.Schema) {
+func (r *rig) fails(want string, schemas ...driver.Schema) {
 	r.t.Helper()
 	r.sink, r.triggers = newFakeSink(schemas...), NewTriggers(r.dsn, nil)
 	r.start()
@@ -30,7 +30,7 @@ func (r *rig) ends(want string) {
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), `pgsource: reading the outbox "bindery": `) {
 			r.t.Errorf("error %v\nwant %s", err, want)
 		}
-		if core.IsPermanent(err) {
+		if driver.IsPermanent(err) {
 			r.t.Error("the source would be given up")
 		}
 	case <-time.After(patient):
@@ -46,7 +46,7 @@ func TestWhatTriggersCannotWatch(t *testing.T) {
 	r.install(Outbox{})
 	for _, c := range []struct {
 		name, setup, mend, want string
-		table                   core.Schema
+		table                   driver.Schema
 	}{
 		{
 			"no triggers", "CREATE TABLE a (id int PRIMARY KEY)", `SELECT "bindery".watch('"a"')`,
@@ -115,7 +115,7 @@ func TestWhatTriggersCannotWatch(t *testing.T) {
 
 func TestValidateTriggers(t *testing.T) {
 	err := NewTriggers("postgres://user:secret@host:port/db", &TriggerConfig{
-		Tables: []core.Table{{}}, Outbox: "public", MaxKeys: -1, PollInterval: -1, AnswerTimeout: -2, AuditInterval: -3,
+		Tables: []driver.Table{{}}, Outbox: "public", MaxKeys: -1, PollInterval: -1, AnswerTimeout: -2, AuditInterval: -3,
 	}).Validate()
 	for _, want := range []string{"Tables[0]", `Schema "public"`, "MaxKeys -1", "PollInterval", "AnswerTimeout", "AuditInterval", "cannot parse"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -125,14 +125,14 @@ func TestValidateTriggers(t *testing.T) {
 	if strings.Contains(err.Error(), "secret") {
 		t.Errorf("the password shows: %v", err)
 	}
-	if err := NewTriggers("\x00=", nil).Watch(t.Context(), newFakeSink()); !core.IsPermanent(err) {
+	if err := NewTriggers("\x00=", nil).Watch(t.Context(), newFakeSink()); !driver.IsPermanent(err) {
 		t.Errorf("Watch returned %v", err)
 	}
 	if err := NewTriggers("postgres://nobody@127.0.0.1/x", nil).CatchUp(t.Context()); err == nil {
 		t.Error("a source that does not watch has caught up")
 	}
-	src := NewTriggers("", &TriggerConfig{Database: "d", Tables: []core.Table{{Name: "t"}}})
-	if !src.Covers(core.Table{Database: "d", Schema: "x", Name: "t"}) || src.Covers(core.Table{Name: "t"}) || len(src.Tables()) != 1 {
+	src := NewTriggers("", &TriggerConfig{Database: "d", Tables: []driver.Table{{Name: "t"}}})
+	if !src.Covers(driver.Table{Database: "d", Schema: "x", Name: "t"}) || src.Covers(driver.Table{Name: "t"}) || len(src.Tables()) != 1 {
 		t.Error("it covers other tables than those named")
 	}
 	for _, o := range []Outbox{
@@ -160,7 +160,7 @@ func TestValidateTriggers(t *testing.T) {
 func TestInstallAgain(t *testing.T) {
 	r := newRig(t, markerTable, "CREATE TABLE a (id int PRIMARY KEY)",
 		"CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id)", "CREATE TABLE p1 PARTITION OF p DEFAULT")
-	tables := []core.Table{{Name: "marker"}, {Name: "a"}, {Schema: "public", Name: "p"}}
+	tables := []driver.Table{{Name: "marker"}, {Name: "a"}, {Schema: "public", Name: "p"}}
 	count := func(query string) (n int) {
 		t.Helper()
 		if err := r.conn.QueryRow(t.Context(), query).Scan(&n); err != nil {
@@ -233,7 +233,7 @@ func TestInstallAgain(t *testing.T) {
 	r.exec("UPDATE bindery.settings SET version = 1")
 
 	uninstall := func() error { return Outbox{}.Uninstall(t.Context(), r.dsn) }
-	if err := (Outbox{}).Unwatch(t.Context(), r.dsn, core.Table{Name: "a"}, core.Table{Name: "nowhere"}, core.Table{Name: "$do$ {{schema}}"}); err != nil {
+	if err := (Outbox{}).Unwatch(t.Context(), r.dsn, driver.Table{Name: "a"}, driver.Table{Name: "nowhere"}, driver.Table{Name: "$do$ {{schema}}"}); err != nil {
 		t.Error(err)
 	}
 	if n := count(triggers); n != 4 {
@@ -266,11 +266,11 @@ func TestCapturesComeAndGo(t *testing.T) {
 	saw := func(what string) {
 		t.Helper()
 		r.sink.until(t, what, func() bool {
-			return slices.ContainsFunc(r.sink.reports, func(c []core.Change) bool { return strings.Contains(describe(c), "a*") })
+			return slices.ContainsFunc(r.sink.reports, func(c []driver.Change) bool { return strings.Contains(describe(c), "a*") })
 		})
 		r.exec("INSERT INTO marker DEFAULT VALUES") // behind it, all that is on its way
 		r.sink.until(t, "the marker", func() bool {
-			return slices.ContainsFunc(r.sink.reports, func(c []core.Change) bool { return strings.Contains(describe(c), "marker") })
+			return slices.ContainsFunc(r.sink.reports, func(c []driver.Change) bool { return strings.Contains(describe(c), "marker") })
 		})
 		r.sink.take()
 	}
@@ -295,11 +295,11 @@ func TestCapturesComeAndGo(t *testing.T) {
 	saw("the table that was made anew")
 	r.exec("INSERT INTO a VALUES (8)")
 	r.expect("an insert into the table that was made anew", "a[8]")
-	if err := (Outbox{}).Unwatch(t.Context(), r.dsn, core.Table{Name: "a"}); err != nil {
+	if err := (Outbox{}).Unwatch(t.Context(), r.dsn, driver.Table{Name: "a"}); err != nil {
 		t.Fatal(err)
 	}
 	r.ends(`table "a": no triggers record its changes`)
-	if !slices.ContainsFunc(r.sink.reports, func(c []core.Change) bool { return describe(c) == "a*+marker*" }) {
+	if !slices.ContainsFunc(r.sink.reports, func(c []driver.Change) bool { return describe(c) == "a*+marker*" }) {
 		t.Error("the end of the session did not have the tables read")
 	}
 	if err := (Outbox{}).Uninstall(t.Context(), r.dsn); err != nil {
@@ -313,7 +313,7 @@ func TestTriggersAndDefinitions(t *testing.T) {
 	r := newRig(t, markerTable, "CREATE TABLE a (id int PRIMARY KEY, v int)",
 		"CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id)", "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10)",
 		"CREATE TABLE p2 (id int PRIMARY KEY)", "INSERT INTO p2 VALUES (11)")
-	schemas := []core.Schema{marker, table("a", "id:int"), table("p", "id:int")}
+	schemas := []driver.Schema{marker, table("a", "id:int"), table("p", "id:int")}
 	r.install(Outbox{}, schemas...)
 	r.watchTriggers(&TriggerConfig{AuditInterval: 20 * time.Millisecond}, schemas...)
 	for _, c := range []struct{ statement, want string }{
@@ -351,7 +351,7 @@ func TestLeastPrivilegesOfTriggers(t *testing.T) {
 	r.dsn = as("shop_owner")
 	r.conn = dial(t, r.dsn)
 	r.exec(markerTable, "CREATE TABLE a (id int PRIMARY KEY)", "GRANT INSERT, UPDATE, DELETE, SELECT ON a TO shop_writer")
-	schemas := []core.Schema{marker, table("a", "id:int")}
+	schemas := []driver.Schema{marker, table("a", "id:int")}
 	r.install(Outbox{}, schemas...)
 
 	writer := dial(t, strings.Replace(r.dsn, "shop_owner@", "shop_writer@", 1))
@@ -411,7 +411,7 @@ func TestPreparedTransactions(t *testing.T) {
 	r := &rig{t: t, dsn: server.CreateDatabase(t)}
 	r.conn = dial(t, r.dsn)
 	r.exec(markerTable, "CREATE TABLE a (id int PRIMARY KEY)")
-	schemas := []core.Schema{marker, table("a", "id:int")}
+	schemas := []driver.Schema{marker, table("a", "id:int")}
 	r.install(Outbox{}, schemas...)
 	r.watchTriggers(&TriggerConfig{PollInterval: 20 * time.Millisecond}, schemas...)
 	r.exec("BEGIN; INSERT INTO a VALUES (1)")
@@ -435,7 +435,7 @@ func TestPreparedTransactions(t *testing.T) {
 	r.expect("a crash", "")
 	r.exec("COMMIT PREPARED 'three'")
 	r.sink.until(t, "the report of what was prepared before the crash", func() bool {
-		return slices.ContainsFunc(r.sink.reports, func(c []core.Change) bool { return strings.Contains(describe(c), "a*") })
+		return slices.ContainsFunc(r.sink.reports, func(c []driver.Change) bool { return strings.Contains(describe(c), "a*") })
 	})
 }
 

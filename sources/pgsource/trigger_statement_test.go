@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 func TestTriggersSeeEveryKindOfStatement(t *testing.T) {
@@ -23,7 +23,7 @@ func TestTriggersSeeEveryKindOfStatement(t *testing.T) {
 				"CREATE FUNCTION copy() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO b VALUES (NEW.id); RETURN NULL; END $$",
 				"CREATE TRIGGER copy AFTER INSERT ON origin FOR EACH ROW EXECUTE FUNCTION copy()",
 			)
-			schemas := []core.Schema{marker, table("a", "id:int"), table("b", "id:int")}
+			schemas := []driver.Schema{marker, table("a", "id:int"), table("b", "id:int")}
 			r.install(o, append(schemas, table("unbound"))...)
 			r.watchTriggers(&TriggerConfig{PollInterval: time.Hour}, schemas...) // so each is notified of
 			for _, c := range []struct{ statement, want string }{

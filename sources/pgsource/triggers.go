@@ -7,7 +7,7 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // TriggerSource reports what triggers have recorded in an outbox. Its methods
@@ -21,11 +21,11 @@ type TriggerSource struct {
 }
 
 var (
-	_ core.Source     = (*TriggerSource)(nil)
-	_ core.Scoped     = (*TriggerSource)(nil)
-	_ core.Naming     = (*TriggerSource)(nil)
-	_ core.Validating = (*TriggerSource)(nil)
-	_ core.Following  = (*TriggerSource)(nil)
+	_ driver.Source     = (*TriggerSource)(nil)
+	_ driver.Scoped     = (*TriggerSource)(nil)
+	_ driver.Naming     = (*TriggerSource)(nil)
+	_ driver.Validating = (*TriggerSource)(nil)
+	_ driver.Following  = (*TriggerSource)(nil)
 )
 
 // NewTriggers returns a source that reads what triggers record of the changes in
@@ -46,28 +46,28 @@ func NewTriggers(dsn string, cfg *TriggerConfig) *TriggerSource {
 	return s
 }
 
-// Validate implements [core.Validating]. It returns everything that is wrong
+// Validate implements [driver.Validating]. It returns everything that is wrong
 // with what the source was made of.
 func (s *TriggerSource) Validate() error {
 	return checkSetup("pgsource: setting up triggers", s.dsn, s.cfg.Validate())
 }
 
-// Name implements [core.Source].
+// Name implements [driver.Source].
 func (*TriggerSource) Name() string { return "pgsource.triggers" }
 
-// Tables implements [core.Naming].
-func (s *TriggerSource) Tables() []core.Table { return slices.Clone(s.cfg.Tables) }
+// Tables implements [driver.Naming].
+func (s *TriggerSource) Tables() []driver.Table { return slices.Clone(s.cfg.Tables) }
 
-// Covers implements [core.Scoped].
-func (s *TriggerSource) Covers(t core.Table) bool {
+// Covers implements [driver.Scoped].
+func (s *TriggerSource) Covers(t driver.Table) bool {
 	return covers(s.cfg.Database, s.cfg.Tables, t)
 }
 
-// Watch implements [core.Source]. It reads the outbox until something fails: the
+// Watch implements [driver.Source]. It reads the outbox until something fails: the
 // registry then calls it again, and what was missed in between is read again.
-func (s *TriggerSource) Watch(ctx context.Context, sink core.Sink) error {
+func (s *TriggerSource) Watch(ctx context.Context, sink driver.Sink) error {
 	if err := s.Validate(); err != nil {
-		return core.Permanent(err)
+		return driver.Permanent(err)
 	}
 	err := s.follow(ctx, sink)
 	if ctx.Err() != nil {
@@ -78,7 +78,7 @@ func (s *TriggerSource) Watch(ctx context.Context, sink core.Sink) error {
 
 var errNotReading = errors.New("pgsource: catching up: the outbox is not being read")
 
-// CatchUp implements [core.Following]: it returns when all that the snapshot
+// CatchUp implements [driver.Following]: it returns when all that the snapshot
 // shows has been reported. The records are of the same transactions as the
 // changes, so it suffices to read the outbox once more; the snapshot is not
 // questioned.

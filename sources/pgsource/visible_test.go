@@ -12,7 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 )
 
@@ -122,7 +122,7 @@ func openSnapshot(t *testing.T, dsn string) (context.Context, func()) {
 	if _, err := tx.Exec(t.Context(), "SELECT 1"); err != nil {
 		t.Fatal(err)
 	}
-	return core.WithSnapshotScalar(t.Context(), func(ctx context.Context, statement string) (text string, err error) {
+	return driver.WithSnapshotScalar(t.Context(), func(ctx context.Context, statement string) (text string, err error) {
 		err = tx.QueryRow(ctx, statement).Scan(&text)
 		return text, err
 	}), func() { _ = tx.Rollback(t.Context()) }
@@ -142,12 +142,12 @@ func until(t testing.TB, what string, cond func() bool) {
 func TestReportsAndSnapshotsUnderLoad(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		watch func(*rig, ...core.Schema)
+		watch func(*rig, ...driver.Schema)
 	}{
-		{"log", func(r *rig, s ...core.Schema) { r.watchBy("log", s...) }},
-		{"triggers", func(r *rig, s ...core.Schema) { r.watchBy("triggers", s...) }},
+		{"log", func(r *rig, s ...driver.Schema) { r.watchBy("log", s...) }},
+		{"triggers", func(r *rig, s ...driver.Schema) { r.watchBy("triggers", s...) }},
 		// Nothing but the snapshots has the outbox read.
-		{"silent triggers", func(r *rig, s ...core.Schema) {
+		{"silent triggers", func(r *rig, s ...driver.Schema) {
 			r.install(Outbox{Silent: true}, s...)
 			r.watchTriggers(&TriggerConfig{PollInterval: time.Hour}, s...)
 		}},
@@ -156,16 +156,16 @@ func TestReportsAndSnapshotsUnderLoad(t *testing.T) {
 	}
 }
 
-func testReportsAndSnapshotsUnderLoad(t *testing.T, watch func(*rig, ...core.Schema)) {
+func testReportsAndSnapshotsUnderLoad(t *testing.T, watch func(*rig, ...driver.Schema)) {
 	r := newRig(t, markerTable, "CREATE TABLE a (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text)",
 		"CREATE TABLE noise (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text)")
 	watch(r, marker, table("a", "id:int"))
 	reader := dial(t, r.dsn)
-	reported := make(map[core.Key]bool)
+	reported := make(map[driver.Key]bool)
 	var problems []string
 	var mu sync.Mutex
 	r.sink.mu.Lock()
-	r.sink.visible = func(c core.Change) {
+	r.sink.visible = func(c driver.Change) {
 		mu.Lock()
 		defer mu.Unlock()
 		var ids []string
@@ -202,7 +202,7 @@ func testReportsAndSnapshotsUnderLoad(t *testing.T, watch func(*rig, ...core.Sch
 		if err := r.source().CatchUp(snap); err != nil {
 			t.Fatal(err)
 		}
-		ids, err := core.SnapshotScalar(snap, "SELECT coalesce(string_agg(id::text, ','), '') FROM a")
+		ids, err := driver.SnapshotScalar(snap, "SELECT coalesce(string_agg(id::text, ','), '') FROM a")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -253,7 +253,7 @@ func TestCatchUpAgainstItsLimits(t *testing.T) {
 		t.Error(err)
 	}
 	// A session that ends lets go of who waits.
-	waiting := core.WithSnapshotScalar(t.Context(), func(context.Context, string) (string, error) { return "FFFF/0 3:3:", nil })
+	waiting := driver.WithSnapshotScalar(t.Context(), func(context.Context, string) (string, error) { return "FFFF/0 3:3:", nil })
 	done := make(chan error, 1)
 	go func() { done <- r.src.CatchUp(waiting) }()
 	r.exec("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active AND database = current_database()")
@@ -264,7 +264,7 @@ func TestCatchUpAgainstItsLimits(t *testing.T) {
 	if err := <-r.ended; err == nil || !strings.HasPrefix(err.Error(), "pgsource: following publication") {
 		t.Errorf("Watch returned %v", err)
 	}
-	if !slices.ContainsFunc(r.sink.reports, func(c []core.Change) bool { return describe(c) == "marker*" }) {
+	if !slices.ContainsFunc(r.sink.reports, func(c []driver.Change) bool { return describe(c) == "marker*" }) {
 		t.Error("the end of the session did not have the table read")
 	}
 }

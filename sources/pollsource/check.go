@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // Check finds out cheaply what may have changed. This package makes them:
@@ -19,11 +19,11 @@ type Check interface {
 	// every look, and a finding about one is a finding about all. The name
 	// holds all that the watcher takes from the schema, so that a schema that
 	// changed (the database was asked for its types) begins a group anew.
-	group(table core.Schema) string
+	group(table driver.Schema) string
 
 	// watch returns a watcher of the group that the table is of. It does no
 	// input or output.
-	watch(table core.Schema) watcher
+	watch(table driver.Schema) watcher
 
 	// fullPass is the default of Config.FullPass, 0 for a check that misses
 	// nothing.
@@ -51,7 +51,7 @@ type watcher interface {
 type finding struct {
 	// whole says that any row may have changed; otherwise those of the keys.
 	whole bool
-	keys  []core.Key
+	keys  []driver.Key
 	// changed says that something did change: a finding may also repeat what
 	// was found before, to be safe, and that must not keep the interval short.
 	changed bool
@@ -60,11 +60,11 @@ type finding struct {
 // always is the check of a source without one: any row may have changed.
 type always struct{}
 
-func (always) validate() error           { return nil }
-func (always) group(core.Schema) string  { return "" }
-func (always) watch(core.Schema) watcher { return always{} }
-func (always) fullPass() time.Duration   { return 0 }
-func (always) close() error              { return nil }
+func (always) validate() error             { return nil }
+func (always) group(driver.Schema) string  { return "" }
+func (always) watch(driver.Schema) watcher { return always{} }
+func (always) fullPass() time.Duration     { return 0 }
+func (always) close() error                { return nil }
 
 func (always) look(context.Context) (finding, error) {
 	return finding{whole: true, changed: true}, nil

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // Config tunes a source. The zero value of each field means its default.
@@ -20,7 +20,7 @@ type Config struct {
 	// database. A Schema left empty matches any, a Database left empty is
 	// that of the field above. A registry in which one of them is not bound
 	// does not start.
-	Tables []core.Table
+	Tables []driver.Table
 
 	// MaxInterval lets the interval grow while nothing changes: it doubles
 	// with each poll that finds nothing, up to this, and is back at its start

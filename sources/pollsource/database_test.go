@@ -16,7 +16,7 @@ import (
 	"github.com/uptrace/bun/dialect/sqlitedialect"
 	_ "modernc.org/sqlite"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/value"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 )
@@ -84,10 +84,10 @@ func commit(t testing.TB, tx *sql.Tx) {
 }
 
 // items is the schema of most tables here.
-func items(name string) core.Schema {
-	return core.Schema{
-		Table: core.Table{Name: name}, Key: []string{"id"},
-		Columns: []core.Column{{Name: "id", Kind: value.KindInt}},
+func items(name string) driver.Schema {
+	return driver.Schema{
+		Table: driver.Table{Name: name}, Key: []string{"id"},
+		Columns: []driver.Column{{Name: "id", Kind: value.KindInt}},
 	}
 }
 
@@ -97,7 +97,7 @@ type looker struct {
 	t testing.TB
 }
 
-func watch(t testing.TB, c Check, schema core.Schema) looker {
+func watch(t testing.TB, c Check, schema driver.Schema) looker {
 	t.Helper()
 	if err := c.validate(); err != nil {
 		t.Fatal(err)
@@ -131,11 +131,11 @@ func (l looker) wants(keys ...any) {
 	if whole || f.whole {
 		return
 	}
-	wanted := []core.Key{}
+	wanted := []driver.Key{}
 	for _, k := range keys {
-		wanted = append(wanted, core.KeyOf(k))
+		wanted = append(wanted, driver.KeyOf(k))
 	}
-	got := append([]core.Key{}, f.keys...)
+	got := append([]driver.Key{}, f.keys...)
 	slices.Sort(got)
 	slices.Sort(wanted)
 	if !slices.Equal(got, wanted) {

@@ -6,10 +6,9 @@ import (
 	"errors"
 	"time"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // DataVersion returns a check for SQLite that costs next to nothing: it asks
@@ -40,11 +39,11 @@ func (c *dataVersionCheck) validate() error {
 	return nil
 }
 
-func (*dataVersionCheck) group(t core.Schema) string { return t.Table.Schema }
+func (*dataVersionCheck) group(t driver.Schema) string { return t.Table.Schema }
 
 func (*dataVersionCheck) fullPass() time.Duration { return 0 }
 
-func (c *dataVersionCheck) watch(t core.Schema) watcher {
+func (c *dataVersionCheck) watch(t driver.Schema) watcher {
 	w := &dataVersionWatcher{db: c.db.DB}
 	// A SELECT where possible: whoever classifies statements by their first
 	// word (a driver wrapper, a proxy) takes a PRAGMA for a write.

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 func TestDataVersion(t *testing.T) {
@@ -76,7 +76,7 @@ func TestDataVersionNeedsAConnection(t *testing.T) {
 	db.DB.SetMaxOpenConns(1)
 	err := New(1, DataVersion(db), nil).Watch(t.Context(), newRecorder("items"))
 	wantErr(t, err, "SetMaxOpenConns")
-	if !core.IsPermanent(err) {
+	if !driver.IsPermanent(err) {
 		t.Errorf("%v is not permanent", err)
 	}
 

@@ -4,14 +4,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // depended is what the engine shows of a table that bindings only depend on: no
 // columns and no key.
-func depended(name string) core.Schema { return core.Schema{Table: core.Table{Name: name}} }
+func depended(name string) driver.Schema { return driver.Schema{Table: driver.Table{Name: name}} }
 
 func TestWatermarkOfATableWithoutAKey(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, db *bun.DB) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/pollsource"
 )
 
@@ -48,7 +49,7 @@ func ExampleEvery() {
 
 // An expensive comparison is made only when a cheap question has a new answer.
 func ExampleProbe() {
-	revision := func(context.Context, core.Schema) (string, error) { return "r17", nil }
+	revision := func(context.Context, driver.Schema) (string, error) { return "r17", nil }
 	source := pollsource.New(time.Second, pollsource.Probe(revision), &pollsource.Config{
 		MaxInterval: time.Minute, // while the answer stays the same
 	})

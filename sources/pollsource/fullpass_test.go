@@ -10,6 +10,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 func TestFullPass(t *testing.T) {
@@ -22,7 +23,7 @@ func TestFullPass(t *testing.T) {
 		// What is reported whole anyway is not reported again so soon.
 		s.set("a", finding{whole: true, changed: true})
 		advance(time.Second)
-		s.set("a", finding{keys: []core.Key{"k"}, changed: true})
+		s.set("a", finding{keys: []driver.Key{"k"}, changed: true})
 		advance(time.Second)
 		s.set("a", finding{})
 		advance(10 * time.Second)
@@ -104,7 +105,7 @@ func TestRowThatComesAndGoes(t *testing.T) {
 			if err := others.Report(t.Context(), table.Put(item{ID: 2, Name: "comes and goes"})); err != nil {
 				t.Fatal(err)
 			}
-			table.Remove(core.KeyOf(2)) // and nobody is told
+			table.Remove(driver.KeyOf(2)) // and nobody is told
 			time.Sleep(pass - time.Second)
 			if got := names(); !slices.Equal(got, []string{"stays", "comes and goes"}) {
 				t.Fatalf("the binding shows %q: the row was not read, or somebody else found out", got)

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // Source reports what may have changed at an interval. It is immutable; its
@@ -20,10 +20,10 @@ type Source struct {
 }
 
 var (
-	_ core.Source     = (*Source)(nil)
-	_ core.Scoped     = (*Source)(nil)
-	_ core.Naming     = (*Source)(nil)
-	_ core.Validating = (*Source)(nil)
+	_ driver.Source     = (*Source)(nil)
+	_ driver.Scoped     = (*Source)(nil)
+	_ driver.Naming     = (*Source)(nil)
+	_ driver.Validating = (*Source)(nil)
 )
 
 // Every returns a source that has every bound table read in full, and compared
@@ -94,28 +94,28 @@ func (s *Source) Validate() error {
 	return fmt.Errorf("pollsource: setting up: %w", errors.Join(errs...))
 }
 
-// Name implements [core.Source].
+// Name implements [driver.Source].
 func (*Source) Name() string { return "pollsource" }
 
-// Tables implements [core.Naming].
-func (s *Source) Tables() []core.Table { return slices.Clone(s.cfg.Tables) }
+// Tables implements [driver.Naming].
+func (s *Source) Tables() []driver.Table { return slices.Clone(s.cfg.Tables) }
 
-// Covers implements [core.Scoped].
-func (s *Source) Covers(t core.Table) bool {
+// Covers implements [driver.Scoped].
+func (s *Source) Covers(t driver.Table) bool {
 	if len(s.cfg.Tables) == 0 {
 		return t.Database == s.cfg.Database || s.cfg.Database == "" && s.check == (always{})
 	}
-	return slices.ContainsFunc(s.cfg.Tables, func(named core.Table) bool {
+	return slices.ContainsFunc(s.cfg.Tables, func(named driver.Table) bool {
 		return named.Name == t.Name && named.Database == t.Database && (named.Schema == "" || named.Schema == t.Schema)
 	})
 }
 
-// Watch implements [core.Source]. It returns when ctx is done, and before that
+// Watch implements [driver.Source]. It returns when ctx is done, and before that
 // only an error of [Source.Validate], which is permanent. Everything else that
 // goes wrong is told to the sink and tried again.
-func (s *Source) Watch(ctx context.Context, sink core.Sink) error {
+func (s *Source) Watch(ctx context.Context, sink driver.Sink) error {
 	if err := s.Validate(); err != nil {
-		return core.Permanent(err)
+		return driver.Permanent(err)
 	}
 	r := &run{source: s, sink: sink, wait: s.interval}
 	defer r.close()

@@ -7,9 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // tablePlaceholder stands for the table in a query, as it does in Bun's.
@@ -45,7 +44,7 @@ func (c *queryCheck) validate() error {
 
 func (c *queryCheck) perTable() bool { return strings.Contains(c.query, tablePlaceholder) }
 
-func (c *queryCheck) group(t core.Schema) string {
+func (c *queryCheck) group(t driver.Schema) string {
 	if c.perTable() {
 		return tableGroup(t)
 	}
@@ -54,7 +53,7 @@ func (c *queryCheck) group(t core.Schema) string {
 
 func (*queryCheck) fullPass() time.Duration { return defaultFullPass }
 
-func (c *queryCheck) watch(t core.Schema) watcher {
+func (c *queryCheck) watch(t driver.Schema) watcher {
 	query := strings.ReplaceAll(c.query, tablePlaceholder, quoteTable(c.db, t.Table))
 	return &comparing{ask: func(ctx context.Context) (string, error) { return printOf(ctx, c.db.DB, query) }}
 }
@@ -66,12 +65,12 @@ func (c *queryCheck) watch(t core.Schema) watcher {
 // after Config.Timeout. Its error means that changes may go unnoticed until it
 // returns none. What the text does not show waits for the full pass, see
 // Config.FullPass.
-func Probe(ask func(ctx context.Context, table core.Schema) (string, error)) Check {
+func Probe(ask func(ctx context.Context, table driver.Schema) (string, error)) Check {
 	return &probeCheck{ask}
 }
 
 type probeCheck struct {
-	ask func(ctx context.Context, table core.Schema) (string, error)
+	ask func(ctx context.Context, table driver.Schema) (string, error)
 }
 
 func (c *probeCheck) validate() error {
@@ -82,11 +81,11 @@ func (c *probeCheck) validate() error {
 }
 
 // group tells schemas apart by all that the function may look at.
-func (*probeCheck) group(t core.Schema) string { return keyGroup(t) + fmt.Sprintf(" %+v", t.Columns) }
+func (*probeCheck) group(t driver.Schema) string { return keyGroup(t) + fmt.Sprintf(" %+v", t.Columns) }
 
 func (*probeCheck) fullPass() time.Duration { return defaultFullPass }
 
-func (c *probeCheck) watch(t core.Schema) watcher {
+func (c *probeCheck) watch(t driver.Schema) watcher {
 	return &comparing{ask: func(ctx context.Context) (string, error) { return c.ask(ctx, t) }}
 }
 

@@ -6,9 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 func TestQueryOfEachTable(t *testing.T) {
@@ -68,7 +67,7 @@ func TestQueryErrors(t *testing.T) {
 
 func TestProbe(t *testing.T) {
 	answer, failure := "1", error(nil)
-	l := watch(t, Probe(func(_ context.Context, table core.Schema) (string, error) {
+	l := watch(t, Probe(func(_ context.Context, table driver.Schema) (string, error) {
 		return table.Table.Name + answer, failure
 	}), items("a"))
 	l.next()

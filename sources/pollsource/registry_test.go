@@ -16,6 +16,7 @@ import (
 	"github.com/uptrace/bun/dialect/pgdialect"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 )
 
@@ -33,7 +34,7 @@ type item struct {
 
 // table is a loader over a table of items.
 type table struct {
-	*core.Description[item]
+	*driver.Description[item]
 	db    *sql.DB
 	query string
 	// Rows asked for by their keys, and reads of the whole table.
@@ -42,12 +43,12 @@ type table struct {
 
 func newTable(db *bun.DB, name string) *table {
 	return &table{
-		Description: core.Describe[item](core.Table{Name: name}, "id"), db: db.DB,
+		Description: driver.Describe[item](driver.Table{Name: name}, "id"), db: db.DB,
 		query: `SELECT id, name, updated_at FROM ` + name + ` ORDER BY id`,
 	}
 }
 
-func (l *table) Load(ctx context.Context, keys []core.Key) ([]*item, error) {
+func (l *table) Load(ctx context.Context, keys []driver.Key) ([]*item, error) {
 	if keys == nil {
 		l.whole.Add(1)
 	}
@@ -55,7 +56,7 @@ func (l *table) Load(ctx context.Context, keys []core.Key) ([]*item, error) {
 	all, err := l.rows(ctx)
 	var found []*item
 	for _, it := range all {
-		if keys == nil || slices.Contains(keys, core.KeyOf(it.ID)) {
+		if keys == nil || slices.Contains(keys, driver.KeyOf(it.ID)) {
 			found = append(found, &it)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // maxRetry is the longest wait between polls that all fail, unless the interval
@@ -18,7 +18,7 @@ const maxRetry = 30 * time.Second
 // run is one call of Watch. It belongs to the goroutine of that call.
 type run struct {
 	source *Source
-	sink   core.Sink
+	sink   driver.Sink
 
 	groups   []*group
 	begun    bool // a first poll has been made
@@ -30,10 +30,10 @@ type run struct {
 // group is what one watcher looks at.
 type group struct {
 	name    string
-	tables  []core.Schema // at least one
-	watcher watcher       // nil: it must be looked at for the first time, again
-	err     error         // of the last look
-	passed  time.Time     // when its tables were last known to be read whole
+	tables  []driver.Schema // at least one
+	watcher watcher         // nil: it must be looked at for the first time, again
+	err     error           // of the last look
+	passed  time.Time       // when its tables were last known to be read whole
 }
 
 // loop polls until ctx is done. Timers are monotonic, so a clock that is set
@@ -129,7 +129,7 @@ func (r *run) regroup() (changed <-chan struct{}) {
 // look looks at the groups and reports what it finds. It returns how many
 // answered, and whether any of them had news.
 func (r *run) look(ctx context.Context, groups []*group) (answers int, news bool) {
-	var changes []core.Change
+	var changes []driver.Change
 	for _, g := range groups {
 		first := g.watcher == nil
 		found, err := r.lookAt(ctx, g)
@@ -158,7 +158,7 @@ func (r *run) look(ctx context.Context, groups []*group) (answers int, news bool
 			continue
 		}
 		for _, t := range g.tables {
-			c := core.Change{Table: t.Table}
+			c := driver.Change{Table: t.Table}
 			if !found.whole {
 				c.Keys = slices.Clone(found.keys)
 			}
@@ -193,7 +193,7 @@ func (r *run) lookAt(ctx context.Context, g *group) (finding, error) {
 // report reports and waits for the engine to catch up, but no longer than an
 // interval: where reading takes long, polls become rarer, and one table that
 // cannot be read does not keep the others waiting.
-func (r *run) report(ctx context.Context, changes []core.Change) {
+func (r *run) report(ctx context.Context, changes []driver.Change) {
 	receipt := r.sink.Report(changes...)
 	ctx, cancel := context.WithTimeout(ctx, r.source.interval)
 	defer cancel()

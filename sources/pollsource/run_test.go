@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -27,10 +27,10 @@ type script struct {
 	closed int
 }
 
-func (s *script) validate() error             { return nil }
-func (s *script) fullPass() time.Duration     { return 0 }
-func (s *script) group(t core.Schema) string  { return t.Table.String() }
-func (s *script) set(table string, f finding) { s.mu.Lock(); defer s.mu.Unlock(); s.found[table] = f }
+func (s *script) validate() error              { return nil }
+func (s *script) fullPass() time.Duration      { return 0 }
+func (s *script) group(t driver.Schema) string { return t.Table.String() }
+func (s *script) set(table string, f finding)  { s.mu.Lock(); defer s.mu.Unlock(); s.found[table] = f }
 
 func (s *script) setFail(table string, e error) { s.mu.Lock(); defer s.mu.Unlock(); s.fail[table] = e }
 func (s *script) setBlock(b bool)               { s.mu.Lock(); defer s.mu.Unlock(); s.block = b }
@@ -46,7 +46,7 @@ func (s *script) openWatchers() (opened, cl int) {
 	return s.opened, s.closed
 }
 
-func (s *script) watch(t core.Schema) watcher {
+func (s *script) watch(t driver.Schema) watcher {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.opened++
@@ -84,7 +84,7 @@ func newScript() *script {
 // recorder is a sink whose tables may change.
 type recorder struct {
 	mu       sync.Mutex
-	tables   []core.Schema
+	tables   []driver.Schema
 	changed  chan struct{}
 	begin    time.Time
 	calls    []string // "watching", "lost: …", "table", "table*" (whole), each with its time
@@ -97,11 +97,11 @@ func newRecorder(tables ...string) *recorder {
 	return r
 }
 
-func schemas(tables ...string) (list []core.Schema) {
+func schemas(tables ...string) (list []driver.Schema) {
 	for _, t := range tables {
-		list = append(list, core.Schema{
-			Table: core.Table{Name: t}, Key: []string{"id"},
-			Columns: []core.Column{{Name: "id", Kind: value.KindInt}},
+		list = append(list, driver.Schema{
+			Table: driver.Table{Name: t}, Key: []string{"id"},
+			Columns: []driver.Column{{Name: "id", Kind: value.KindInt}},
 		})
 	}
 	return list
@@ -128,13 +128,13 @@ func (r *recorder) take() []string {
 	return calls
 }
 
-func (r *recorder) Tables() ([]core.Schema, <-chan struct{}) {
+func (r *recorder) Tables() ([]driver.Schema, <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.tables), r.changed
 }
 
-func (r *recorder) Report(changes ...core.Change) core.Receipt {
+func (r *recorder) Report(changes ...driver.Change) driver.Receipt {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, c := range changes {
@@ -147,8 +147,9 @@ func (r *recorder) Report(changes ...core.Change) core.Receipt {
 	return receipt{r.receipts}
 }
 
-func (r *recorder) Announce(...core.Change) core.Announcement { panic("polling announces nothing") }
-func (r *recorder) Watching()                                 { r.mu.Lock(); defer r.mu.Unlock(); r.note("watching") }
+func (r *recorder) Announce(...driver.Change) driver.Announcement { panic("polling announces nothing") }
+
+func (r *recorder) Watching() { r.mu.Lock(); defer r.mu.Unlock(); r.note("watching") }
 
 func (r *recorder) Lost(err error) { r.mu.Lock(); defer r.mu.Unlock(); r.note("lost: " + err.Error()) }
 
@@ -224,7 +225,7 @@ func TestOnlyWhatTheCheckFinds(t *testing.T) {
 		start(New(time.Second, s, steady), r)
 		want(t, r, "0s watching")
 		advance(1500 * time.Millisecond)
-		s.set("b", finding{keys: []core.Key{"k"}, changed: true})
+		s.set("b", finding{keys: []driver.Key{"k"}, changed: true})
 		advance(time.Second)
 		s.set("b", finding{})
 		s.set("a", finding{whole: true, changed: true})
@@ -359,7 +360,7 @@ func TestValidate(t *testing.T) {
 	}{
 		{Every(0), []string{"interval 0s"}},
 		{
-			New(-1, nil, &Config{MaxInterval: -1, Timeout: -1, Jitter: 2, Tables: []core.Table{{Schema: "s"}}}),
+			New(-1, nil, &Config{MaxInterval: -1, Timeout: -1, Jitter: 2, Tables: []driver.Table{{Schema: "s"}}}),
 			[]string{"interval", "MaxInterval", "Timeout", "Jitter", "Tables[0]"},
 		},
 		{New(time.Second, nil, &Config{MaxInterval: time.Minute}), []string{"MaxInterval needs a check"}},
@@ -367,7 +368,7 @@ func TestValidate(t *testing.T) {
 		{New(time.Minute, newScript(), &Config{MaxInterval: time.Second}), []string{"below the interval"}},
 	} {
 		err := c.source.Watch(t.Context(), newRecorder())
-		if !core.IsPermanent(err) {
+		if !driver.IsPermanent(err) {
 			t.Errorf("Watch returned %v; want a permanent error", err)
 			continue
 		}
@@ -383,22 +384,22 @@ func TestValidate(t *testing.T) {
 }
 
 func TestCovers(t *testing.T) {
-	named := New(time.Second, nil, &Config{Database: "x", Tables: []core.Table{{Name: "a"}, {Database: "y", Schema: "s", Name: "b"}}})
+	named := New(time.Second, nil, &Config{Database: "x", Tables: []driver.Table{{Name: "a"}, {Database: "y", Schema: "s", Name: "b"}}})
 	for _, c := range []struct {
 		source *Source
-		table  core.Table
+		table  driver.Table
 		want   bool
 	}{
-		{Every(1), core.Table{Name: "a"}, true},
-		{Every(1), core.Table{Database: "x", Name: "a"}, true},
-		{New(1, nil, &Config{Database: "x"}), core.Table{Name: "a"}, false},
-		{New(1, newScript(), nil), core.Table{Name: "a"}, true},
-		{New(1, newScript(), nil), core.Table{Database: "x", Name: "a"}, false},
-		{named, core.Table{Name: "a"}, false},
-		{named, core.Table{Database: "x", Name: "a"}, true},
-		{named, core.Table{Database: "x", Schema: "s", Name: "a"}, true},
-		{named, core.Table{Database: "y", Schema: "s", Name: "b"}, true},
-		{named, core.Table{Database: "y", Name: "b"}, false},
+		{Every(1), driver.Table{Name: "a"}, true},
+		{Every(1), driver.Table{Database: "x", Name: "a"}, true},
+		{New(1, nil, &Config{Database: "x"}), driver.Table{Name: "a"}, false},
+		{New(1, newScript(), nil), driver.Table{Name: "a"}, true},
+		{New(1, newScript(), nil), driver.Table{Database: "x", Name: "a"}, false},
+		{named, driver.Table{Name: "a"}, false},
+		{named, driver.Table{Database: "x", Name: "a"}, true},
+		{named, driver.Table{Database: "x", Schema: "s", Name: "a"}, true},
+		{named, driver.Table{Database: "y", Schema: "s", Name: "b"}, true},
+		{named, driver.Table{Database: "y", Name: "b"}, false},
 	} {
 		if got := c.source.Covers(c.table); got != c.want {
 			t.Errorf("%+v covers %q: %v, want %v", c.source.cfg, c.table, got, c.want)

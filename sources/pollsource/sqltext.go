@@ -12,7 +12,7 @@ import (
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -42,7 +42,7 @@ func quote(db *bun.DB, name string) string {
 }
 
 // quoteTable writes the table's name as identifiers.
-func quoteTable(db *bun.DB, t core.Table) string {
+func quoteTable(db *bun.DB, t driver.Table) string {
 	if t.Schema == "" {
 		return quote(db, t.Name)
 	}
@@ -61,7 +61,7 @@ func quoteColumns(db *bun.DB, names ...string) string {
 
 // keyGroup is the group of a check that takes the table's name and key from
 // the schema.
-func keyGroup(t core.Schema) string {
+func keyGroup(t driver.Schema) string {
 	name := tableGroup(t)
 	for _, k := range t.Key {
 		kind := value.KindNull
@@ -74,7 +74,7 @@ func keyGroup(t core.Schema) string {
 }
 
 // tableGroup is the group of a check that takes the table's name alone.
-func tableGroup(t core.Schema) string {
+func tableGroup(t driver.Schema) string {
 	return fmt.Sprintf("%q.%q.%q", t.Table.Database, t.Table.Schema, t.Table.Name)
 }
 
@@ -82,8 +82,8 @@ func tableGroup(t core.Schema) string {
 // hands over the rows one by one: the key, and the other columns, which are
 // the function's only during the call. known is false where the values are
 // none that the key columns can have.
-func readKeys(ctx context.Context, db *sql.DB, schema *core.Schema, query string, args []any, others int,
-	each func(key core.Key, known bool, others []any),
+func readKeys(ctx context.Context, db *sql.DB, schema *driver.Schema, query string, args []any, others int,
+	each func(key driver.Key, known bool, others []any),
 ) (err error) {
 	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -103,11 +103,11 @@ func (c *watermarkCheck) validate() error {
 	return errors.Join(append(errs, checkDB("Watermark", c.db, dialect.PG, dialect.SQLite))...)
 }
 
-func (*watermarkCheck) group(t core.Schema) string { return keyGroup(t) }
+func (*watermarkCheck) group(t driver.Schema) string { return keyGroup(t) }
 
 func (*watermarkCheck) fullPass() time.Duration { return defaultFullPass }
 
-func (c *watermarkCheck) watch(t core.Schema) watcher {
+func (c *watermarkCheck) watch(t driver.Schema) watcher {
 	w := &watermarkWatcher{watermarkCheck: c, schema: t, keyless: len(t.Key) == 0}
 	column := quoteColumns(c.db, c.column)
 	from := " FROM " + quoteTable(c.db, t.Table) + " AS t"
@@ -144,13 +144,13 @@ const runningPostgres = `SELECT coalesce(min(id), 9223372036854775807) AS oldest
 
 type watermarkWatcher struct {
 	*watermarkCheck
-	schema           core.Schema
+	schema           driver.Schema
 	keyless          bool   // rows are told apart by where they are
 	mark, above, all string // statements
 
 	history history
 	settled bool // whatever ran at the first look is accounted for
-	seen    map[core.Key]sighting
+	seen    map[driver.Key]sighting
 	round   bool // of the scan under way
 }
 
@@ -198,11 +198,11 @@ func (w *watermarkWatcher) scan(ctx context.Context, lower any) (found finding, 
 		query, args = w.all, nil
 	}
 	if w.seen == nil {
-		w.seen = make(map[core.Key]sighting)
+		w.seen = make(map[driver.Key]sighting)
 	}
 	w.round = !w.round
 	now, rows := w.now(), 0
-	err = readKeys(ctx, w.db.DB, &w.schema, query, args, 1, func(key core.Key, known bool, others []any) {
+	err = readKeys(ctx, w.db.DB, &w.schema, query, args, 1, func(key driver.Key, known bool, others []any) {
 		rows++
 		watermark, err := value.Of(others[0])
 		if !known || err != nil {
@@ -243,7 +243,7 @@ func (w *watermarkWatcher) scan(ctx context.Context, lower any) (found finding, 
 
 // addressed stands for the schema of a table that bindings only depend on, and
 // whose key is not known: its rows are told apart by where they are.
-var addressed = core.Schema{Columns: []core.Column{{Name: "address", Kind: value.KindText}}, Key: []string{"address"}}
+var addressed = driver.Schema{Columns: []driver.Column{{Name: "address", Kind: value.KindText}}, Key: []string{"address"}}
 
 // rowAddress is where the database keeps a row of the table t. A row that moves
 // looks like two: one that is gone, and a new one.

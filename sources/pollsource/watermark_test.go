@@ -5,10 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // watermark returns a check whose clock the test sets. Watermarks in these
@@ -118,14 +117,14 @@ func TestWatermarkOfALateCommit(t *testing.T) {
 				}
 				end()
 				f := l.next()
-				found := map[core.Key]bool{}
+				found := map[driver.Key]bool{}
 				for _, k := range f.keys {
 					found[k] = true
 				}
 				// Beyond the overlap only Postgres knows what is still running.
 				want := overlap == time.Minute || db.Dialect().Name() == dialect.PG
 				for _, id := range []int{2, 3} {
-					if found[core.KeyOf(id)] != want {
+					if found[driver.KeyOf(id)] != want {
 						t.Errorf("row %d was found: %v, want %v", id, !want, want)
 					}
 				}
@@ -159,7 +158,7 @@ func TestWatermarkKnowsWhoRan(t *testing.T) {
 		c.advance(time.Second)
 	}
 	commit(t, long)
-	if f := l.next(); len(f.keys) == 0 || f.keys[0] != core.KeyOf(1) {
+	if f := l.next(); len(f.keys) == 0 || f.keys[0] != driver.KeyOf(1) {
 		t.Errorf("found %+v, want the row of the long transaction", f)
 	}
 }

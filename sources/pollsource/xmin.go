@@ -7,10 +7,9 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // DefaultMaxRows is what a MaxRows of 0 means.
@@ -53,11 +52,11 @@ func (c *xminCheck) validate() error {
 	return checkDB("XMin", c.db, dialect.PG)
 }
 
-func (*xminCheck) group(t core.Schema) string { return keyGroup(t) }
+func (*xminCheck) group(t driver.Schema) string { return keyGroup(t) }
 
 func (*xminCheck) fullPass() time.Duration { return time.Minute }
 
-func (c *xminCheck) watch(t core.Schema) watcher {
+func (c *xminCheck) watch(t driver.Schema) watcher {
 	maxRows := c.maxRows
 	if maxRows == 0 {
 		maxRows = DefaultMaxRows
@@ -79,11 +78,11 @@ func (c *xminCheck) watch(t core.Schema) watcher {
 
 type xminWatcher struct {
 	db                 *bun.DB
-	schema             core.Schema
+	schema             driver.Schema
 	maxRows            int
 	keys, print, count string
 
-	seen  map[core.Key]version
+	seen  map[driver.Key]version
 	round bool // of the scan under way
 
 	// keyless: seen is not kept, but last instead. hopeless: and never will.
@@ -143,13 +142,13 @@ func (w *xminWatcher) lookWhole(ctx context.Context) (finding, error) {
 // scan reads all keys and returns those of rows that differ from what was
 // seen. ok is false where there are too many rows, or such without a proper
 // key: nothing is remembered then.
-func (w *xminWatcher) scan(ctx context.Context) (differ []core.Key, ok bool, err error) {
+func (w *xminWatcher) scan(ctx context.Context) (differ []driver.Key, ok bool, err error) {
 	if w.seen == nil {
-		w.seen = make(map[core.Key]version)
+		w.seen = make(map[driver.Key]version)
 	}
 	w.round = !w.round
 	rows, current := 0, 0
-	err = readKeys(ctx, w.db.DB, &w.schema, w.keys, nil, 1, func(key core.Key, known bool, others []any) {
+	err = readKeys(ctx, w.db.DB, &w.schema, w.keys, nil, 1, func(key driver.Key, known bool, others []any) {
 		rows++
 		xmin, isInt := others[0].(int64)
 		if !known || !isInt {

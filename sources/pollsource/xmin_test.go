@@ -8,7 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -78,7 +78,7 @@ func TestXMinKeysOfAllKinds(t *testing.T) {
 	exec(t, db, `CREATE SCHEMA "My Shop"`, `CREATE TABLE "My Shop"."Play""list" (
 		"Id" uuid, "Größe" numeric(10,2), at timestamptz, day timestamp, raw bytea, ok boolean, big bigint, name text,
 		PRIMARY KEY ("Id", "Größe", at, day, raw, ok, big, name))`)
-	schema := core.Schema{Table: core.Table{Schema: "My Shop", Name: `Play"list`}}
+	schema := driver.Schema{Table: driver.Table{Schema: "My Shop", Name: `Play"list`}}
 	for _, c := range []struct {
 		name string
 		kind value.Kind
@@ -93,7 +93,7 @@ func TestXMinKeysOfAllKinds(t *testing.T) {
 		{"name", value.KindText},
 	} {
 		schema.Key = append(schema.Key, c.name)
-		schema.Columns = append(schema.Columns, core.Column{Name: c.name, Kind: c.kind})
+		schema.Columns = append(schema.Columns, driver.Column{Name: c.name, Kind: c.kind})
 	}
 	l := watch(t, XMin(db, 0), schema)
 	l.next()

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 var cases = []*testCase{
@@ -49,7 +49,7 @@ func caseName(_ context.Context, p *probe) error {
 	if len(p.h.Schemas()) == 0 {
 		return errors.Join(append(errs, errors.New("the harness has no tables"))...)
 	}
-	if scoped, ok := p.source.(core.Scoped); ok {
+	if scoped, ok := p.source.(driver.Scoped); ok {
 		for _, s := range p.h.Schemas() {
 			if !scoped.Covers(s.Table) {
 				errs = append(errs, fmt.Errorf("it does not cover table %q", s.Table))
@@ -307,7 +307,7 @@ func caseRollback(ctx context.Context, p *probe) error {
 }
 
 func caseAnnounce(ctx context.Context, p *probe) error {
-	if _, follows := p.source.(core.Following); follows && !p.can.WholeTransactions {
+	if _, follows := p.source.(driver.Following); follows && !p.can.WholeTransactions {
 		return skipError{"the source catches up inside the read instead"}
 	}
 	if _, err := p.startWatching(ctx); err != nil {
@@ -350,7 +350,7 @@ func caseAnnounce(ctx context.Context, p *probe) error {
 }
 
 // uncovered names a key that none of the announcements covers; "" is none.
-func uncovered(table core.Table, keys []core.Key, announced []announcement) string {
+func uncovered(table driver.Table, keys []driver.Key, announced []announcement) string {
 	for _, k := range keys {
 		covered := false
 		for _, a := range announced {
@@ -365,7 +365,7 @@ func uncovered(table core.Table, keys []core.Key, announced []announcement) stri
 	return ""
 }
 
-func containsKey(keys []core.Key, k core.Key) bool {
+func containsKey(keys []driver.Key, k driver.Key) bool {
 	for _, o := range keys {
 		if o == k {
 			return true
@@ -375,11 +375,11 @@ func containsKey(keys []core.Key, k core.Key) bool {
 }
 
 func caseCatchUp(ctx context.Context, p *probe) error {
-	f, ok := p.source.(core.Following)
+	f, ok := p.source.(driver.Following)
 	if !ok {
 		return skipError{"the source does not follow the database's log"}
 	}
-	s, ok := p.h.(core.Snapshotter)
+	s, ok := p.h.(driver.Snapshotter)
 	if !ok {
 		return errors.New("the source is core.Following, and the harness is no core.Snapshotter")
 	}
@@ -397,7 +397,7 @@ func caseCatchUp(ctx context.Context, p *probe) error {
 	return nil
 }
 
-func (p *probe) catchUp(ctx context.Context, f core.Following, s core.Snapshotter) error {
+func (p *probe) catchUp(ctx context.Context, f driver.Following, s driver.Snapshotter) error {
 	bounded, cancel := context.WithTimeout(ctx, p.within)
 	defer cancel()
 	snapshot, release, err := s.Snapshot(bounded)
@@ -472,9 +472,9 @@ func caseBoundLater(ctx context.Context, p *probe) error {
 }
 
 func caseDependedOn(ctx context.Context, p *probe) error {
-	var tables []core.Schema
+	var tables []driver.Schema
 	for _, s := range p.h.Schemas() {
-		tables = append(tables, core.Schema{Table: s.Table})
+		tables = append(tables, driver.Schema{Table: s.Table})
 	}
 	p.sink.bind(tables)
 	if err := p.awaitWatching(ctx, p.start()); err != nil {

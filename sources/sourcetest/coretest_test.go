@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/sourcetest"
 )
 
@@ -37,14 +37,14 @@ type toldSource struct {
 	watching atomic.Bool
 }
 
-func (s *toldSource) Watch(ctx context.Context, sink core.Sink) error {
+func (s *toldSource) Watch(ctx context.Context, sink driver.Sink) error {
 	defer s.watching.Store(false)
 	s.watching.Store(true)
 	return s.Source.Watch(ctx, sink)
 }
 
 // listening returns the sink while the source watches.
-func (s *toldSource) listening() core.Sink {
+func (s *toldSource) listening() driver.Sink {
 	if !s.watching.Load() {
 		return nil
 	}
@@ -58,12 +58,12 @@ type told struct {
 	one    sync.Mutex // writes are made one after the other
 }
 
-func (h *told) Source() core.Source { return &h.source }
-func (h *told) Close() error        { return nil }
+func (h *told) Source() driver.Source { return &h.source }
+func (h *told) Close() error          { return nil }
 
-func (h *told) Schemas() []core.Schema {
+func (h *told) Schemas() []driver.Schema {
 	s, _ := h.table.Schema() // NewTable has checked it
-	return []core.Schema{s}
+	return []driver.Schema{s}
 }
 
 func (h *told) Abilities() sourcetest.Abilities {
@@ -71,7 +71,7 @@ func (h *told) Abilities() sourcetest.Abilities {
 }
 
 func (h *told) Read(context.Context) (sourcetest.Rows, error) {
-	rows := map[core.Key]string{}
+	rows := map[driver.Key]string{}
 	for k, r := range h.table.Rows() {
 		rows[k] = fmt.Sprint(r.V)
 	}
@@ -81,27 +81,27 @@ func (h *told) Read(context.Context) (sourcetest.Rows, error) {
 func (h *told) Write(_ context.Context, writes ...sourcetest.Write) error {
 	h.one.Lock()
 	defer h.one.Unlock()
-	change := core.Change{Table: h.table.Name()}
+	change := driver.Change{Table: h.table.Name()}
 	for _, w := range writes {
-		change.Keys = append(change.Keys, core.KeyOf(w.ID))
+		change.Keys = append(change.Keys, driver.KeyOf(w.ID))
 		if w.Kind == sourcetest.Rekey {
-			change.Keys = append(change.Keys, core.KeyOf(w.To))
+			change.Keys = append(change.Keys, driver.KeyOf(w.To))
 		}
 	}
-	var ann core.Announcement
+	var ann driver.Announcement
 	if sink := h.source.listening(); sink != nil {
-		ann = sink.Announce(core.Change{Table: change.Table, Keys: slices.Clone(change.Keys)})
+		ann = sink.Announce(driver.Change{Table: change.Table, Keys: slices.Clone(change.Keys)})
 	}
-	h.table.Edit(func(rows map[core.Key]row) {
+	h.table.Edit(func(rows map[driver.Key]row) {
 		for _, w := range writes {
 			switch w.Kind {
 			case sourcetest.Insert, sourcetest.Update:
-				rows[core.KeyOf(w.ID)] = row{ID: w.ID, V: w.Value}
+				rows[driver.KeyOf(w.ID)] = row{ID: w.ID, V: w.Value}
 			case sourcetest.Rekey:
-				rows[core.KeyOf(w.To)] = row{ID: w.To, V: rows[core.KeyOf(w.ID)].V}
-				delete(rows, core.KeyOf(w.ID))
+				rows[driver.KeyOf(w.To)] = row{ID: w.To, V: rows[driver.KeyOf(w.ID)].V}
+				delete(rows, driver.KeyOf(w.ID))
 			case sourcetest.Delete:
-				delete(rows, core.KeyOf(w.ID))
+				delete(rows, driver.KeyOf(w.ID))
 			}
 		}
 	})

@@ -1,4 +1,4 @@
-// Package sourcetest holds sources to what [core.Source] promises. Every
+// Package sourcetest holds sources to what [driver.Source] promises. Every
 // source of Bindery passes it; it is exported for those that users write.
 //
 // The source's author writes a [Harness]: it opens a small table that the

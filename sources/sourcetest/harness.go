@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // NewHarness makes a harness for one case.
@@ -20,14 +20,14 @@ const InitialRows = 5
 // Rows have an ID, from which the harness makes their key, and a value. The
 // suite does not look into keys or rows: it compares what Read returns.
 //
-// [Transactor], [Bulker], [Outsider], [Breaker] and [core.Snapshotter] are what
+// [Transactor], [Bulker], [Outsider], [Breaker] and [driver.Snapshotter] are what
 // a harness adds where its source has to do with such things.
 type Harness interface {
 	// Source returns the source under test, the same one each time. It is
 	// not being watched yet.
-	Source() core.Source
+	Source() driver.Source
 	// Schemas returns the tables to bind. The first one is written to.
-	Schemas() []core.Schema
+	Schemas() []driver.Schema
 	// Abilities declares what the source can do.
 	Abilities() Abilities
 	// Write makes all the writes in one commit, in the way the source watches,
@@ -42,7 +42,7 @@ type Harness interface {
 
 // Rows are the rows of all tables, by key. A row may be in any form, as long as
 // equal rows have equal forms and others do not.
-type Rows map[core.Table]map[core.Key]string
+type Rows map[driver.Table]map[driver.Key]string
 
 // Kind is a kind of [Write].
 type Kind uint8
@@ -90,7 +90,7 @@ type Abilities struct {
 	// [Outsider].
 	OtherProcesses bool
 	// WholeTransactions says that a commit of several rows is announced before
-	// it is visible. Sources that implement [core.Following] need not: they
+	// it is visible. Sources that implement [driver.Following] need not: they
 	// promise whole transactions in another way.
 	WholeTransactions bool
 }

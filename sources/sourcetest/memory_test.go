@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -53,22 +53,22 @@ var atLast = make(chan struct{})
 type memory struct {
 	faults fault
 	can    Abilities
-	schema core.Schema
+	schema driver.Schema
 
 	writing sync.Mutex // held by the one transaction under way
 	mu      sync.Mutex // guards what follows
 	rows    map[int]int
-	sink    core.Sink
-	tables  []core.Schema
-	talking core.Sink // talksOn
+	sink    driver.Sink
+	tables  []driver.Schema
+	talking driver.Sink // talksOn
 	broken  chan struct{}
 	calls   int
-	shared  []core.Key
+	shared  []driver.Key
 }
 
 func newMemory(faults fault, can Abilities) *memory {
 	m := &memory{faults: faults, can: can, rows: map[int]int{}, broken: make(chan struct{})}
-	m.schema = core.Schema{Table: core.Table{Name: "memory"}, Key: []string{"id"}, Columns: []core.Column{{Name: "id", Kind: value.KindInt}}}
+	m.schema = driver.Schema{Table: driver.Table{Name: "memory"}, Key: []string{"id"}, Columns: []driver.Column{{Name: "id", Kind: value.KindInt}}}
 	for i := range InitialRows {
 		m.rows[i+1] = 0
 	}
@@ -79,17 +79,17 @@ var everything = Abilities{Within: 5 * time.Second, Keys: true, KeyChanges: true
 
 func (m *memory) has(f fault) bool { return m.faults&f != 0 }
 
-func (m *memory) Source() core.Source    { return m }
-func (m *memory) Schemas() []core.Schema { return []core.Schema{m.schema} }
-func (m *memory) Abilities() Abilities   { return m.can }
-func (m *memory) Close() error           { return nil }
+func (m *memory) Source() driver.Source    { return m }
+func (m *memory) Schemas() []driver.Schema { return []driver.Schema{m.schema} }
+func (m *memory) Abilities() Abilities     { return m.can }
+func (m *memory) Close() error             { return nil }
 
 func (m *memory) Read(context.Context) (Rows, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	rows := map[core.Key]string{}
+	rows := map[driver.Key]string{}
 	for id, v := range m.rows {
-		rows[core.KeyOf(id)] = fmt.Sprint(v)
+		rows[driver.KeyOf(id)] = fmt.Sprint(v)
 	}
 	return Rows{m.schema.Table: rows}, nil
 }
@@ -101,10 +101,10 @@ func (m *memory) Name() string {
 	return "memory"
 }
 
-func (m *memory) Covers(t core.Table) bool { return t == m.schema.Table && !m.has(coversNothing) }
+func (m *memory) Covers(t driver.Table) bool { return t == m.schema.Table && !m.has(coversNothing) }
 
 // Watch implements core.Source.
-func (m *memory) Watch(ctx context.Context, sink core.Sink) error {
+func (m *memory) Watch(ctx context.Context, sink driver.Sink) error {
 	m.mu.Lock()
 	m.calls++
 	calls := m.calls
@@ -127,7 +127,7 @@ func (m *memory) Watch(ctx context.Context, sink core.Sink) error {
 	default:
 	}
 	tables, _ := sink.Tables()
-	attach := func(s core.Sink) {
+	attach := func(s driver.Sink) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		m.sink, m.tables = s, tables
@@ -184,7 +184,7 @@ func (m *memory) Restore(context.Context) error {
 type memoryTx struct {
 	m      *memory
 	rows   map[int]int
-	keys   []core.Key
+	keys   []driver.Key
 	silent bool
 }
 
@@ -199,7 +199,7 @@ func (m *memory) begin() *memoryTx {
 
 func (t *memoryTx) Write(_ context.Context, writes ...Write) error {
 	for _, w := range writes {
-		key := core.KeyOf(w.ID)
+		key := driver.KeyOf(w.ID)
 		switch w.Kind {
 		case Insert, Update:
 			t.rows[w.ID] = w.Value
@@ -211,7 +211,7 @@ func (t *memoryTx) Write(_ context.Context, writes ...Write) error {
 		case Rekey:
 			t.rows[w.To] = t.rows[w.ID]
 			delete(t.rows, w.ID)
-			t.keys = append(t.keys, core.KeyOf(w.To))
+			t.keys = append(t.keys, driver.KeyOf(w.To))
 			if t.m.has(silentOldKey) {
 				continue
 			}
@@ -229,9 +229,9 @@ func (t *memoryTx) Rollback() error {
 	return nil
 }
 
-func (t *memoryTx) change() core.Change {
+func (t *memoryTx) change() driver.Change {
 	m := t.m
-	c := core.Change{Table: m.schema.Table, Keys: append([]core.Key{}, t.keys...)}
+	c := driver.Change{Table: m.schema.Table, Keys: append([]driver.Key{}, t.keys...)}
 	if m.has(wholeOnly) {
 		c.Keys = nil
 	}
@@ -245,7 +245,7 @@ func (t *memoryTx) change() core.Change {
 }
 
 // listening returns the sink, nil when nobody watches, or has bound the table.
-func (m *memory) listening() core.Sink {
+func (m *memory) listening() driver.Sink {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	sink := m.sink
@@ -255,7 +255,7 @@ func (m *memory) listening() core.Sink {
 	if sink != nil && m.has(silentBound) && len(m.tables) == 0 {
 		return nil
 	}
-	if sink != nil && m.has(silentKeyless) && slices.ContainsFunc(m.tables, func(s core.Schema) bool { return len(s.Key) == 0 }) {
+	if sink != nil && m.has(silentKeyless) && slices.ContainsFunc(m.tables, func(s driver.Schema) bool { return len(s.Key) == 0 }) {
 		return nil
 	}
 	return sink
@@ -285,7 +285,7 @@ func (t *memoryTx) Commit() error {
 		show()
 		return nil
 	}
-	var ann core.Announcement
+	var ann driver.Announcement
 	if len(t.keys) > 1 && !m.has(neverAnnounces|announcesLate) {
 		ann = sink.Announce(t.change())
 	}
@@ -293,7 +293,7 @@ func (t *memoryTx) Commit() error {
 	if m.has(announcesLate) {
 		ann = sink.Announce(t.change())
 	}
-	var r core.Receipt
+	var r driver.Receipt
 	switch {
 	case m.has(neverConfirms):
 		return nil

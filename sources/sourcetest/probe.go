@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // probe is what a case works with.
@@ -15,7 +15,7 @@ type probe struct {
 	can    Abilities
 	within time.Duration
 	sink   *follower
-	source core.Source
+	source driver.Source
 	runs   []*watch
 }
 
@@ -48,7 +48,7 @@ func (p *probe) start() *watch {
 			if err == nil {
 				err = errors.New("the call of Watch returned nil before its context was done")
 			}
-			if core.IsPermanent(err) {
+			if driver.IsPermanent(err) {
 				w.err = err
 				return
 			}
@@ -165,7 +165,7 @@ func (p *probe) converge(ctx context.Context, after string) error {
 }
 
 // reported returns the changes reported since the mark.
-func (p *probe) reported(since int) []core.Change {
+func (p *probe) reported(since int) []driver.Change {
 	p.sink.mu.Lock()
 	defer p.sink.mu.Unlock()
 	return p.sink.changes[since:len(p.sink.changes):len(p.sink.changes)]
@@ -187,10 +187,10 @@ func (p *probe) write(ctx context.Context, what string, writes ...Write) error {
 }
 
 // table is the table that is written to.
-func (p *probe) table() core.Table { return p.h.Schemas()[0].Table }
+func (p *probe) table() driver.Table { return p.h.Schemas()[0].Table }
 
 // wholesale reports whether the changes name the whole table that is written.
-func (p *probe) wholesale(changes []core.Change) bool {
+func (p *probe) wholesale(changes []driver.Change) bool {
 	for _, c := range changes {
 		if concerns(c, p.table()) && isWhole(c) {
 			return true
@@ -200,7 +200,7 @@ func (p *probe) wholesale(changes []core.Change) bool {
 }
 
 // byKey reports whether the changes name rows of it.
-func (p *probe) byKey(changes []core.Change) bool {
+func (p *probe) byKey(changes []driver.Change) bool {
 	for _, c := range changes {
 		if c.Table == p.table() && len(c.Keys) > 0 {
 			return true

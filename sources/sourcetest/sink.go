@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // follower is the sink that plays the engine: it reads what is reported, when
@@ -24,11 +25,11 @@ type follower struct {
 	following sync.Mutex
 
 	mu        sync.Mutex // guards what follows
-	schemas   []core.Schema
+	schemas   []driver.Schema
 	changed   chan struct{}
 	held      Rows
-	news      chan struct{} // closed when anything happens, then replaced
-	changes   []core.Change // everything reported or confirmed
+	news      chan struct{}   // closed when anything happens, then replaced
+	changes   []driver.Change // everything reported or confirmed
 	announced []announcement
 	look      bool // read while a source announces
 	open      int
@@ -46,19 +47,19 @@ const lookFraction = 20
 // announcement is what was announced, and what the table held then: nil if that
 // was not asked, or could not be read.
 type announcement struct {
-	changes []core.Change
+	changes []driver.Change
 	rows    Rows
 	ended   bool
 }
 
-var _ core.Sink = (*follower)(nil)
+var _ driver.Sink = (*follower)(nil)
 
 func newFollower(h Harness, read time.Duration) *follower {
 	return &follower{h: h, read: read, changed: make(chan struct{}), news: make(chan struct{}), held: Rows{}}
 }
 
 // bind binds the tables, and loads them.
-func (f *follower) bind(schemas []core.Schema) {
+func (f *follower) bind(schemas []driver.Schema) {
 	f.mu.Lock()
 	f.schemas = schemas
 	close(f.changed)
@@ -68,24 +69,24 @@ func (f *follower) bind(schemas []core.Schema) {
 }
 
 // load reads everything.
-func (f *follower) load() { f.follow([]core.Change{{}}) }
+func (f *follower) load() { f.follow([]driver.Change{{}}) }
 
-// Tables implements [core.Sink].
-func (f *follower) Tables() ([]core.Schema, <-chan struct{}) {
+// Tables implements [driver.Sink].
+func (f *follower) Tables() ([]driver.Schema, <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.schemas), f.changed
 }
 
-// Report implements [core.Sink].
-func (f *follower) Report(changes ...core.Change) core.Receipt {
+// Report implements [driver.Sink].
+func (f *follower) Report(changes ...driver.Change) driver.Receipt {
 	f.called("Report")
 	f.follow(own(changes))
 	return f.receipt()
 }
 
-// Announce implements [core.Sink].
-func (f *follower) Announce(changes ...core.Change) core.Announcement {
+// Announce implements [driver.Sink].
+func (f *follower) Announce(changes ...driver.Change) driver.Announcement {
 	f.called("Announce")
 	mine := own(changes)
 	f.mu.Lock()
@@ -107,7 +108,7 @@ func (f *follower) Announce(changes ...core.Change) core.Announcement {
 	return &openAnnouncement{sink: f, index: len(f.announced) - 1}
 }
 
-// Watching implements [core.Sink].
+// Watching implements [driver.Sink].
 func (f *follower) Watching() {
 	f.called("Watching")
 	f.load()
@@ -117,7 +118,7 @@ func (f *follower) Watching() {
 	f.tellLocked()
 }
 
-// Lost implements [core.Sink].
+// Lost implements [driver.Sink].
 func (f *follower) Lost(err error) {
 	f.called("Lost")
 	f.mu.Lock()
@@ -151,7 +152,7 @@ func (f *follower) tellLocked() {
 }
 
 // own copies changes and overwrites the keys given, which are the sink's.
-func own(changes []core.Change) []core.Change {
+func own(changes []driver.Change) []driver.Change {
 	out := slices.Clone(changes)
 	for i := range out {
 		out[i].Keys = slices.Clone(out[i].Keys)
@@ -173,7 +174,7 @@ func (f *follower) rows() (Rows, error) {
 }
 
 // follow reads what was reported.
-func (f *follower) follow(changes []core.Change) {
+func (f *follower) follow(changes []driver.Change) {
 	f.following.Lock()
 	defer f.following.Unlock()
 	rows, err := f.rows()
@@ -198,17 +199,17 @@ func (f *follower) follow(changes []core.Change) {
 }
 
 // concerns reports whether the change is one of the table.
-func concerns(c core.Change, t core.Table) bool {
+func concerns(c driver.Change, t driver.Table) bool {
 	return c.Table == t || c.Table.Name == "" && c.Table.Database == t.Database
 }
 
-func (f *follower) keepLocked(t core.Table, c core.Change, rows map[core.Key]string) {
+func (f *follower) keepLocked(t driver.Table, c driver.Change, rows map[driver.Key]string) {
 	if isWhole(c) {
 		f.held[t] = maps.Clone(rows)
 		return
 	}
 	if f.held[t] == nil {
-		f.held[t] = map[core.Key]string{}
+		f.held[t] = map[driver.Key]string{}
 	}
 	for _, k := range c.Keys {
 		if row, ok := rows[k]; ok {
@@ -219,7 +220,7 @@ func (f *follower) keepLocked(t core.Table, c core.Change, rows map[core.Key]str
 	}
 }
 
-func isWhole(c core.Change) bool { return c.Keys == nil || c.Table.Name == "" }
+func isWhole(c driver.Change) bool { return c.Keys == nil || c.Table.Name == "" }
 
 // behind says where what is kept differs from the tables; "" is nowhere.
 func (f *follower) behind() (string, error) {
@@ -250,8 +251,8 @@ func shown(row string, ok bool) string {
 }
 
 // differing returns the keys whose rows differ, sorted.
-func differing(a, b map[core.Key]string) []core.Key {
-	var out []core.Key
+func differing(a, b map[driver.Key]string) []driver.Key {
+	var out []driver.Key
 	for k, row := range a {
 		if other, ok := b[k]; !ok || other != row {
 			out = append(out, k)
@@ -273,14 +274,14 @@ func (f *follower) violations() error {
 	return errors.Join(f.wrong...)
 }
 
-// openAnnouncement implements [core.Announcement].
+// openAnnouncement implements [driver.Announcement].
 type openAnnouncement struct {
 	sink  *follower
 	index int
 	once  sync.Once
 }
 
-func (a *openAnnouncement) Confirm(changes ...core.Change) core.Receipt {
+func (a *openAnnouncement) Confirm(changes ...driver.Change) driver.Receipt {
 	a.once.Do(func() {
 		changes = own(changes)
 		if len(changes) == 0 {
@@ -305,7 +306,7 @@ func (a *openAnnouncement) end() {
 }
 
 // receipt returns a receipt of what the follower holds already.
-func (f *follower) receipt() core.Receipt {
+func (f *follower) receipt() driver.Receipt {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return receipt{stuck: f.stuck}

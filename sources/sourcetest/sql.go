@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -17,14 +17,14 @@ import (
 // values are part of their text.
 type SQL struct {
 	// Subject is the source, and Can what it can do.
-	Subject core.Source
+	Subject driver.Source
 	Can     Abilities
 	// Watched is where the writes are made that the source is to see. Other is
 	// another handle of the database: the suite reads there, and writes what
 	// somebody else writes. It closes both.
 	Watched, Other *sql.DB
 	// Schema is the table, as [SQLSchema] returns it.
-	Schema core.Schema
+	Schema driver.Schema
 }
 
 var (
@@ -36,11 +36,11 @@ var (
 
 // SQLSchema returns the schema of the table that [SQL.Create] makes. The names
 // are those of the database, "" is its default schema.
-func SQLSchema(database, schema string) core.Schema {
-	return core.Schema{
-		Table: core.Table{Database: database, Schema: schema, Name: "conformance"},
+func SQLSchema(database, schema string) driver.Schema {
+	return driver.Schema{
+		Table: driver.Table{Database: database, Schema: schema, Name: "conformance"},
 		Key:   []string{"id"},
-		Columns: []core.Column{
+		Columns: []driver.Column{
 			{Name: "id", JSON: "id", Kind: value.KindInt}, {Name: "v", JSON: "v", Kind: value.KindInt},
 		},
 	}
@@ -71,10 +71,10 @@ func (h *SQL) table() string {
 }
 
 // Source implements [Harness].
-func (h *SQL) Source() core.Source { return h.Subject }
+func (h *SQL) Source() driver.Source { return h.Subject }
 
 // Schemas implements [Harness].
-func (h *SQL) Schemas() []core.Schema { return []core.Schema{h.Schema} }
+func (h *SQL) Schemas() []driver.Schema { return []driver.Schema{h.Schema} }
 
 // Abilities implements [Harness].
 func (h *SQL) Abilities() Abilities { return h.Can }
@@ -89,13 +89,13 @@ func (h *SQL) Read(ctx context.Context) (out Rows, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	held := map[core.Key]string{}
+	held := map[driver.Key]string{}
 	for rows.Next() {
 		var id, v int64
 		if err := rows.Scan(&id, &v); err != nil {
 			return nil, err
 		}
-		held[core.KeyOf(id)] = fmt.Sprint(v)
+		held[driver.KeyOf(id)] = fmt.Sprint(v)
 	}
 	return Rows{h.Schema.Table: held}, rows.Err()
 }

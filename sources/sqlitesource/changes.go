@@ -4,7 +4,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 const (
@@ -21,13 +21,13 @@ type tableRef struct{ database, name string }
 // changeSet gathers what a transaction has written. The zero value is empty.
 type changeSet struct {
 	any   bool // every table
-	bound map[core.Table]*rowSet
+	bound map[driver.Table]*rowSet
 	// touched are all tables written, also those that nobody had bound then.
 	touched map[tableRef]struct{}
 }
 
 // rowSet are rows of one bound table: nil keys mean all of them.
-type rowSet struct{ keys map[core.Key]struct{} }
+type rowSet struct{ keys map[driver.Key]struct{} }
 
 func (c *changeSet) empty() bool { return !c.any && len(c.touched) == 0 && len(c.bound) == 0 }
 
@@ -47,25 +47,25 @@ func (c *changeSet) touch(ref tableRef) {
 	}
 }
 
-func (c *changeSet) rows(t core.Table) *rowSet {
+func (c *changeSet) rows(t driver.Table) *rowSet {
 	r := c.bound[t]
 	if r == nil {
 		if c.bound == nil {
-			c.bound = make(map[core.Table]*rowSet)
+			c.bound = make(map[driver.Table]*rowSet)
 		}
-		r = &rowSet{keys: make(map[core.Key]struct{})}
+		r = &rowSet{keys: make(map[driver.Key]struct{})}
 		c.bound[t] = r
 	}
 	return r
 }
 
-func (c *changeSet) addWhole(t core.Table) {
+func (c *changeSet) addWhole(t driver.Table) {
 	if !c.any {
 		c.rows(t).keys = nil
 	}
 }
 
-func (c *changeSet) addKey(t core.Table, k core.Key) {
+func (c *changeSet) addKey(t driver.Table, k driver.Key) {
 	if c.any {
 		return
 	}
@@ -101,15 +101,15 @@ func (c *changeSet) merge(o *changeSet) {
 // changes returns what the set means for the tables bound now. A table that was
 // bound only after something was written, so that the layout does not know it,
 // is reported whole.
-func (c *changeSet) changes(s *Source, b *boundTables, l *layout) []core.Change {
+func (c *changeSet) changes(s *Source, b *boundTables, l *layout) []driver.Change {
 	switch {
 	case c.any:
 		return s.everything()
 	case c.empty():
 		return nil
 	}
-	var out []core.Change
-	done := make(map[core.Table]bool, len(b.schemas))
+	var out []driver.Change
+	done := make(map[driver.Table]bool, len(b.schemas))
 	for i := range b.schemas {
 		t := b.schemas[i].Table
 		if done[t] {
@@ -119,15 +119,15 @@ func (c *changeSet) changes(s *Source, b *boundTables, l *layout) []core.Change 
 		rows := c.bound[t]
 		switch {
 		case rows != nil && rows.keys != nil:
-			out = append(out, core.Change{Table: t, Keys: slices.Collect(maps.Keys(rows.keys))})
+			out = append(out, driver.Change{Table: t, Keys: slices.Collect(maps.Keys(rows.keys))})
 		case rows != nil || c.touches(t) || !l.knows(t):
-			out = append(out, core.Change{Table: t})
+			out = append(out, driver.Change{Table: t})
 		}
 	}
 	return out
 }
 
-func (c *changeSet) touches(t core.Table) bool {
+func (c *changeSet) touches(t driver.Table) bool {
 	for ref := range c.touched {
 		if matches(t, ref) {
 			return true

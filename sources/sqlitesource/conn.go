@@ -2,7 +2,7 @@ package sqlitesource
 
 import (
 	"context"
-	"database/sql/driver"
+	sqldriver "database/sql/driver"
 	"fmt"
 	"io"
 	"strings"
@@ -14,12 +14,12 @@ import (
 type connector struct{ source *Source }
 
 var (
-	_ driver.Connector = (*connector)(nil)
-	_ io.Closer        = (*connector)(nil)
+	_ sqldriver.Connector = (*connector)(nil)
+	_ io.Closer           = (*connector)(nil)
 )
 
-// Connect implements [driver.Connector].
-func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
+// Connect implements [sqldriver.Connector].
+func (c *connector) Connect(ctx context.Context) (sqldriver.Conn, error) {
 	made, err := c.source.inner.Connect(ctx)
 	if err != nil {
 		return nil, err
@@ -32,9 +32,9 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	return newConn(ctx, c.source, in), nil
 }
 
-// Driver implements [driver.Connector]: the driver inside, whose connections
+// Driver implements [sqldriver.Connector]: the driver inside, whose connections
 // are not watched.
-func (c *connector) Driver() driver.Driver { return c.source.inner.Driver() }
+func (c *connector) Driver() sqldriver.Driver { return c.source.inner.Driver() }
 
 // Close closes the connector inside, where that can be closed.
 func (c *connector) Close() error {
@@ -46,14 +46,14 @@ func (c *connector) Close() error {
 
 // inner is a connection of modernc.org/sqlite.
 type inner interface {
-	driver.Conn
-	driver.ConnPrepareContext
-	driver.ExecerContext
-	driver.QueryerContext
-	driver.ConnBeginTx
-	driver.SessionResetter
-	driver.Validator
-	driver.Pinger
+	sqldriver.Conn
+	sqldriver.ConnPrepareContext
+	sqldriver.ExecerContext
+	sqldriver.QueryerContext
+	sqldriver.ConnBeginTx
+	sqldriver.SessionResetter
+	sqldriver.Validator
+	sqldriver.Pinger
 	sqlite.HookRegisterer
 }
 
@@ -87,21 +87,21 @@ func Unwrap(driverConn any) any {
 }
 
 // Unwrap is [Unwrap] for packages that do not import this one.
-func (c *conn) Unwrap() driver.Conn {
+func (c *conn) Unwrap() sqldriver.Conn {
 	c.raw = true
 	return c.inner
 }
 
-// ExecContext implements [driver.ExecerContext].
-func (c *conn) ExecContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Result, error) {
+// ExecContext implements [sqldriver.ExecerContext].
+func (c *conn) ExecContext(ctx context.Context, text string, args []sqldriver.NamedValue) (sqldriver.Result, error) {
 	c.attaching(text)
 	res, err := c.inner.ExecContext(ctx, text, args)
 	c.rec.release(ctx, err, err == nil && single(text))
 	return res, err
 }
 
-// QueryContext implements [driver.QueryerContext].
-func (c *conn) QueryContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Rows, error) {
+// QueryContext implements [sqldriver.QueryerContext].
+func (c *conn) QueryContext(ctx context.Context, text string, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
 	c.attaching(text)
 	res, err := c.inner.QueryContext(ctx, text, args)
 	c.rec.release(ctx, err, err == nil && single(text))
@@ -144,13 +144,13 @@ func single(text string) bool {
 	return i < 0 || strings.Trim(text[i:], "; \t\r\n") == ""
 }
 
-// Prepare implements [driver.Conn].
-func (c *conn) Prepare(text string) (driver.Stmt, error) {
+// Prepare implements [sqldriver.Conn].
+func (c *conn) Prepare(text string) (sqldriver.Stmt, error) {
 	return c.PrepareContext(context.Background(), text)
 }
 
-// PrepareContext implements [driver.ConnPrepareContext].
-func (c *conn) PrepareContext(ctx context.Context, text string) (driver.Stmt, error) {
+// PrepareContext implements [sqldriver.ConnPrepareContext].
+func (c *conn) PrepareContext(ctx context.Context, text string) (sqldriver.Stmt, error) {
 	in, err := c.inner.PrepareContext(ctx, text)
 	if err != nil {
 		return nil, err
@@ -159,13 +159,13 @@ func (c *conn) PrepareContext(ctx context.Context, text string) (driver.Stmt, er
 	return newStmt(c, in, single(text))
 }
 
-// Begin implements [driver.Conn]; database/sql calls BeginTx.
-func (c *conn) Begin() (driver.Tx, error) {
-	return c.BeginTx(context.Background(), driver.TxOptions{})
+// Begin implements [sqldriver.Conn]; database/sql calls BeginTx.
+func (c *conn) Begin() (sqldriver.Tx, error) {
+	return c.BeginTx(context.Background(), sqldriver.TxOptions{})
 }
 
-// BeginTx implements [driver.ConnBeginTx].
-func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+// BeginTx implements [sqldriver.ConnBeginTx].
+func (c *conn) BeginTx(ctx context.Context, opts sqldriver.TxOptions) (sqldriver.Tx, error) {
 	in, err := c.inner.BeginTx(ctx, opts)
 	if err != nil {
 		return nil, err
@@ -173,7 +173,7 @@ func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 	return &tx{inner: in, conn: c, ctx: ctx}, nil
 }
 
-// ResetSession implements [driver.SessionResetter]. database/sql calls it when
+// ResetSession implements [sqldriver.SessionResetter]. database/sql calls it when
 // the connection comes from the pool.
 func (c *conn) ResetSession(ctx context.Context) error {
 	if err := c.inner.ResetSession(ctx); err != nil {
@@ -183,7 +183,7 @@ func (c *conn) ResetSession(ctx context.Context) error {
 	return nil
 }
 
-// IsValid implements [driver.Validator]. database/sql calls it when the
+// IsValid implements [sqldriver.Validator]. database/sql calls it when the
 // connection goes back to the pool.
 func (c *conn) IsValid() bool {
 	if !c.inner.IsValid() {
@@ -202,10 +202,10 @@ func (c *conn) settleRaw() {
 	}
 }
 
-// Ping implements [driver.Pinger].
+// Ping implements [sqldriver.Pinger].
 func (c *conn) Ping(ctx context.Context) error { return c.inner.Ping(ctx) }
 
-// Close implements [driver.Conn].
+// Close implements [sqldriver.Conn].
 func (c *conn) Close() error {
 	err := c.inner.Close()
 	c.rec.closed()
@@ -226,19 +226,19 @@ func (c *conn) RegisterRollbackHook(f sqlite.RollbackHookFn) { c.inner.RegisterR
 
 // tx is a transaction begun by [sql.DB.BeginTx] and the like.
 type tx struct {
-	inner driver.Tx
+	inner sqldriver.Tx
 	conn  *conn
 	ctx   context.Context //nolint:containedctx // of the transaction, as database/sql defines it
 }
 
-// Commit implements [driver.Tx].
+// Commit implements [sqldriver.Tx].
 func (t *tx) Commit() error {
 	err := t.inner.Commit()
 	t.conn.rec.release(t.ctx, err, err == nil)
 	return err
 }
 
-// Rollback implements [driver.Tx].
+// Rollback implements [sqldriver.Tx].
 func (t *tx) Rollback() error {
 	err := t.inner.Rollback()
 	t.conn.rec.release(t.ctx, err, false)

@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // foreignWatch asks a connection of its own for PRAGMA data_version, which
@@ -19,7 +18,7 @@ import (
 // reporting everything after a while.
 type foreignWatch struct {
 	source *Source
-	sink   core.Sink
+	sink   driver.Sink
 
 	conn     inner // nil when it must be opened anew
 	versions []dataVersion
@@ -42,7 +41,7 @@ func (w *foreignWatch) open(ctx context.Context) error {
 	in, ok := made.(inner)
 	if !ok {
 		_ = made.Close() // it is not used
-		return core.Permanent(fmt.Errorf("sqlitesource: watching: a connection of type %T has no hooks: the driver is not modernc.org/sqlite", made))
+		return driver.Permanent(fmt.Errorf("sqlitesource: watching: a connection of type %T has no hooks: the driver is not modernc.org/sqlite", made))
 	}
 	w.conn = in
 	w.finished = w.source.finished.Load()

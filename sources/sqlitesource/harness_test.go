@@ -12,21 +12,21 @@ import (
 	"testing"
 	"time"
 
-	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/value"
 	"github.com/binderyhq/bindery/sources/sqlitesource"
 )
 
 const timeout = 20 * time.Second
 
-func schemaOf(name string, key ...string) core.Schema {
-	s := core.Schema{Table: core.Table{Name: name}}
+func schemaOf(name string, key ...string) driver.Schema {
+	s := driver.Schema{Table: driver.Table{Name: name}}
 	for _, k := range key {
 		column, kind, _ := strings.Cut(k, " ")
 		kinds := map[string]value.Kind{"": value.KindInt, "text": value.KindText, "blob": value.KindBytes, "real": value.KindFloat, "time": value.KindTime}
 		s.Key = append(s.Key, column)
-		s.Columns = append(s.Columns, core.Column{Name: column, Kind: kinds[kind]})
+		s.Columns = append(s.Columns, driver.Column{Name: column, Kind: kinds[kind]})
 	}
 	return s
 }
@@ -41,18 +41,18 @@ type rig struct {
 	db      *sql.DB // watched
 	plain   *sql.DB // not watched: another process, as far as the source can tell
 	sink    *coretest.Sink
-	schemas []core.Schema
+	schemas []driver.Schema
 
 	mu   sync.Mutex
-	held map[core.Table]map[core.Key]string
+	held map[driver.Table]map[driver.Key]string
 	read error
 }
 
 var quiet = sqlitesource.Config{Interval: -1}
 
-func newRig(t testing.TB, cfg sqlitesource.Config, setup []string, schemas ...core.Schema) *rig {
+func newRig(t testing.TB, cfg sqlitesource.Config, setup []string, schemas ...driver.Schema) *rig {
 	t.Helper()
-	r := &rig{t: t, schemas: schemas, held: map[core.Table]map[core.Key]string{}}
+	r := &rig{t: t, schemas: schemas, held: map[driver.Table]map[driver.Key]string{}}
 	r.dsn = "file:" + filepath.Join(t.TempDir(), "test.db") + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_pragma=synchronous(OFF)&_txlock=immediate"
 	var err error
 	if r.source, err = sqlitesource.New(r.dsn, &cfg); err != nil {
@@ -109,8 +109,8 @@ func (r *rig) execOn(db execer, statements ...string) {
 func (r *rig) exec(statements ...string) { r.t.Helper(); r.execOn(r.db, statements...) }
 
 // rows reads a table.
-func (r *rig) rows(s *core.Schema) map[core.Key]string {
-	out := map[core.Key]string{}
+func (r *rig) rows(s *driver.Schema) map[driver.Key]string {
+	out := map[driver.Key]string{}
 	name := `"` + s.Table.Name + `"`
 	if s.Table.Schema != "" {
 		name = s.Table.Schema + "." + name
@@ -153,7 +153,7 @@ func (r *rig) fail(err error) {
 	r.read = err
 }
 
-func (r *rig) follow(changes []core.Change) {
+func (r *rig) follow(changes []driver.Change) {
 	for _, c := range changes {
 		for i := range r.schemas {
 			s := &r.schemas[i]
@@ -215,7 +215,7 @@ func (r *rig) reported(write func()) string {
 	return describe(r.sink.Record().Changes[before:])
 }
 
-func describe(changes []core.Change) string {
+func describe(changes []driver.Change) string {
 	var out []string
 	for _, c := range changes {
 		name := c.Table.String()

@@ -4,10 +4,9 @@ import (
 	"context"
 	"strings"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // recorder gathers what one connection writes, from SQLite's hooks, and
@@ -85,7 +84,7 @@ func (r *recorder) record(t *target, d *sqlite.SQLitePreUpdateData) {
 		r.pending.addAny()
 		return
 	}
-	var before, after core.Key
+	var before, after driver.Key
 	if d.Op != sqlite3.SQLITE_INSERT {
 		r.old = sized(r.old, t.reach)
 		err := d.Old(r.old...)
@@ -178,7 +177,7 @@ func (r *recorder) release(ctx context.Context, err error, alone bool) {
 }
 
 // confirm reports a commit that is visible.
-func (r *recorder) confirm(c *commit, everything bool) []core.Receipt {
+func (r *recorder) confirm(c *commit, everything bool) []driver.Receipt {
 	defer r.source.finished.Add(1)
 	if everything {
 		return r.source.confirm(c.ann, r.source.everything())

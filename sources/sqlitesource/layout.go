@@ -2,14 +2,14 @@ package sqlitesource
 
 import (
 	"context"
-	"database/sql/driver"
+	sqldriver "database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -49,7 +49,7 @@ type realTable struct {
 
 // target is what a change of a table's row means for a bound table.
 type target struct {
-	schema  *core.Schema
+	schema  *driver.Schema
 	kinds   []value.Kind
 	key     []int // nil: the bound table is reported whole
 	columns int   // a row has so many
@@ -58,7 +58,7 @@ type target struct {
 
 // readLayout reads the layout. It must not be called in a transaction: it would
 // begin to read there.
-func readLayout(ctx context.Context, conn driver.QueryerContext, b *boundTables) (*layout, error) {
+func readLayout(ctx context.Context, conn sqldriver.QueryerContext, b *boundTables) (*layout, error) {
 	l := &layout{bound: b, plans: make(map[tableRef][]target)}
 	// The numbers first: what changes in between is then noticed later.
 	names, err := query(ctx, conn, `SELECT name FROM pragma_database_list`)
@@ -104,7 +104,7 @@ func readLayout(ctx context.Context, conn driver.QueryerContext, b *boundTables)
 	return l, nil
 }
 
-func readTable(ctx context.Context, conn driver.QueryerContext, ref tableRef, key []string) (realTable, error) {
+func readTable(ctx context.Context, conn sqldriver.QueryerContext, ref tableRef, key []string) (realTable, error) {
 	t := realTable{ref: ref}
 	columns, err := query(ctx, conn, `SELECT cid, name, hidden FROM pragma_table_xinfo(?, ?)`, ref.name, ref.database)
 	if err != nil {
@@ -112,7 +112,7 @@ func readTable(ctx context.Context, conn driver.QueryerContext, ref tableRef, ke
 	}
 	t.columns = len(columns)
 	for _, k := range key {
-		i := slices.IndexFunc(columns, func(row []driver.Value) bool {
+		i := slices.IndexFunc(columns, func(row []sqldriver.Value) bool {
 			name, _ := row[1].(string)
 			// While a row is written SQLite has no true values of generated
 			// columns to show.
@@ -130,7 +130,7 @@ func readTable(ctx context.Context, conn driver.QueryerContext, ref tableRef, ke
 
 // current reports whether the schema is still the one that the layout was read
 // from. It must not be called in a transaction.
-func (l *layout) current(ctx context.Context, conn driver.QueryerContext) bool {
+func (l *layout) current(ctx context.Context, conn sqldriver.QueryerContext) bool {
 	for _, v := range l.versions {
 		if number, err := schemaVersionOf(ctx, conn, v.database); err != nil || number != v.number {
 			return false
@@ -140,8 +140,8 @@ func (l *layout) current(ctx context.Context, conn driver.QueryerContext) bool {
 }
 
 // knows reports whether the layout was read with the table bound.
-func (l *layout) knows(t core.Table) bool {
-	return l != nil && slices.ContainsFunc(l.bound.schemas, func(s core.Schema) bool { return s.Table == t })
+func (l *layout) knows(t driver.Table) bool {
+	return l != nil && slices.ContainsFunc(l.bound.schemas, func(s driver.Schema) bool { return s.Table == t })
 }
 
 // plan says what a change of a row of the table means. b is what is bound now.
@@ -193,7 +193,7 @@ func (l *layout) newPlan(ref tableRef) []target {
 // keyOf returns the key of a row of which the values up to t.reach are given.
 // It reports false when that is not certain to be the key that a reader of the
 // row would make.
-func (t *target) keyOf(row []any) (core.Key, bool) {
+func (t *target) keyOf(row []any) (driver.Key, bool) {
 	values := make([]any, len(t.key))
 	for i, position := range t.key {
 		v := row[position]
@@ -210,7 +210,7 @@ func (t *target) keyOf(row []any) (core.Key, bool) {
 
 const tempDatabase = "temp"
 
-func schemaVersionOf(ctx context.Context, conn driver.QueryerContext, database string) (int64, error) {
+func schemaVersionOf(ctx context.Context, conn sqldriver.QueryerContext, database string) (int64, error) {
 	rows, err := query(ctx, conn, `PRAGMA `+quote(database)+`.schema_version`)
 	if err != nil {
 		return 0, err
@@ -225,10 +225,10 @@ func schemaVersionOf(ctx context.Context, conn driver.QueryerContext, database s
 func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
 // query runs a statement on the driver's connection and returns its rows.
-func query(ctx context.Context, conn driver.QueryerContext, text string, args ...string) (out [][]driver.Value, err error) {
-	named := make([]driver.NamedValue, len(args))
+func query(ctx context.Context, conn sqldriver.QueryerContext, text string, args ...string) (out [][]sqldriver.Value, err error) {
+	named := make([]sqldriver.NamedValue, len(args))
 	for i, a := range args {
-		named[i] = driver.NamedValue{Ordinal: i + 1, Value: a}
+		named[i] = sqldriver.NamedValue{Ordinal: i + 1, Value: a}
 	}
 	rows, err := conn.QueryContext(ctx, text, named)
 	if err != nil {
@@ -236,7 +236,7 @@ func query(ctx context.Context, conn driver.QueryerContext, text string, args ..
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for {
-		row := make([]driver.Value, len(rows.Columns()))
+		row := make([]sqldriver.Value, len(rows.Columns()))
 		switch err := rows.Next(row); {
 		case errors.Is(err, io.EOF):
 			return out, nil

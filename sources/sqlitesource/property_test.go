@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"pgregory.net/rapid"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // TestFollowerNeverFallsBehind runs random statements in random transactions on
@@ -123,7 +122,7 @@ func TestFollowerNeverFallsBehind(t *testing.T) {
 					rt.Skip("a transaction is open")
 				}
 				_, _ = r.plain.ExecContext(ctx, statement())
-				r.follow([]core.Change{{}})
+				r.follow([]driver.Change{{}})
 			},
 			"": func(rt *rapid.T) {
 				if b := r.behind(); b != "" {

@@ -6,10 +6,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
-func (s *Source) attach(sink core.Sink) {
+func (s *Source) attach(sink driver.Sink) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sinks := append(slices.Clip(*s.sinks.Load()), sink)
@@ -17,10 +17,10 @@ func (s *Source) attach(sink core.Sink) {
 	s.bound.Store(nil)
 }
 
-func (s *Source) detach(sink core.Sink) {
+func (s *Source) detach(sink driver.Sink) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sinks := slices.DeleteFunc(slices.Clone(*s.sinks.Load()), func(o core.Sink) bool { return o == sink })
+	sinks := slices.DeleteFunc(slices.Clone(*s.sinks.Load()), func(o driver.Sink) bool { return o == sink })
 	s.sinks.Store(&sinks)
 	s.bound.Store(nil)
 }
@@ -31,7 +31,7 @@ func (s *Source) watched() bool { return len(*s.sinks.Load()) > 0 }
 // that watches. It is immutable, but for read. Two that are the same set are
 // the same pointer, so that what was derived from it need not be derived again.
 type boundTables struct {
-	schemas []core.Schema
+	schemas []driver.Schema
 	changed []<-chan struct{}
 	read    time.Time
 }
@@ -77,44 +77,44 @@ func (b *boundTables) fresh() bool {
 
 // sameAs reports whether both hold the same tables with the same keys.
 func (b *boundTables) sameAs(o *boundTables) bool {
-	return b == o || slices.EqualFunc(b.schemas, o.schemas, func(x, y core.Schema) bool {
+	return b == o || slices.EqualFunc(b.schemas, o.schemas, func(x, y driver.Schema) bool {
 		return x.Table == y.Table && slices.Equal(x.Key, y.Key) && slices.EqualFunc(x.Columns, y.Columns,
-			func(a, b core.Column) bool { return a.Name == b.Name && a.Kind == b.Kind })
+			func(a, b driver.Column) bool { return a.Name == b.Name && a.Kind == b.Kind })
 	})
 }
 
 // matches reports whether the bound table may be the table that SQLite names.
 // A schema left out is whichever database SQLite finds the name in.
-func matches(t core.Table, ref tableRef) bool {
+func matches(t driver.Table, ref tableRef) bool {
 	return strings.EqualFold(t.Name, ref.name) && (t.Schema == "" || strings.EqualFold(t.Schema, ref.database))
 }
 
 // everything is the change of every table of the database.
-func (s *Source) everything() []core.Change {
-	return []core.Change{{Table: core.Table{Database: s.cfg.Database}}}
+func (s *Source) everything() []driver.Change {
+	return []driver.Change{{Table: driver.Table{Database: s.cfg.Database}}}
 }
 
 // announced is an announcement to all sinks.
 type announced struct {
-	sinks []core.Sink
-	anns  []core.Announcement
+	sinks []driver.Sink
+	anns  []driver.Announcement
 }
 
 // single reports whether the changes are those of one row that no other shows:
 // nobody can see a part of them.
-func (b *boundTables) single(changes []core.Change) bool {
-	return len(changes) == 1 && len(changes[0].Keys) == 1 && !slices.ContainsFunc(b.schemas, func(s core.Schema) bool {
+func (b *boundTables) single(changes []driver.Change) bool {
+	return len(changes) == 1 && len(changes[0].Keys) == 1 && !slices.ContainsFunc(b.schemas, func(s driver.Schema) bool {
 		return s.Shown && s.Table == changes[0].Table
 	})
 }
 
 // announce announces changes that somebody could see a part of.
-func (s *Source) announce(changes []core.Change) *announced {
+func (s *Source) announce(changes []driver.Change) *announced {
 	sinks := *s.sinks.Load()
 	if len(changes) == 0 || s.boundTables().single(changes) || len(sinks) == 0 {
 		return nil
 	}
-	a := &announced{sinks: sinks, anns: make([]core.Announcement, len(sinks))}
+	a := &announced{sinks: sinks, anns: make([]driver.Announcement, len(sinks))}
 	for i, sink := range sinks {
 		a.anns[i] = sink.Announce(cloneChanges(changes)...)
 	}
@@ -123,8 +123,8 @@ func (s *Source) announce(changes []core.Change) *announced {
 
 // confirm reports changes that are committed and visible. a is what was
 // announced of them, or nil. A sink that came since gets a report.
-func (s *Source) confirm(a *announced, changes []core.Change) []core.Receipt {
-	var receipts []core.Receipt
+func (s *Source) confirm(a *announced, changes []driver.Change) []driver.Receipt {
+	var receipts []driver.Receipt
 	if a != nil {
 		for _, ann := range a.anns {
 			if len(changes) == 0 {
@@ -147,7 +147,7 @@ func (s *Source) confirm(a *announced, changes []core.Change) []core.Receipt {
 
 // cloneChanges returns a copy that shares no slice: each sink owns what it is
 // given.
-func cloneChanges(changes []core.Change) []core.Change {
+func cloneChanges(changes []driver.Change) []driver.Change {
 	out := slices.Clone(changes)
 	for i := range out {
 		out[i].Keys = slices.Clone(out[i].Keys) // nil stays nil
@@ -156,7 +156,7 @@ func cloneChanges(changes []core.Change) []core.Change {
 }
 
 // wait waits for receipts, as long as the configuration allows.
-func (s *Source) wait(ctx context.Context, receipts []core.Receipt) {
+func (s *Source) wait(ctx context.Context, receipts []driver.Receipt) {
 	if s.cfg.Async || len(receipts) == 0 || s.alone.Load() && s.live.Load() == 1 {
 		return
 	}

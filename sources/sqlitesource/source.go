@@ -2,20 +2,19 @@ package sqlitesource
 
 import (
 	"context"
-	"database/sql/driver"
+	sqldriver "database/sql/driver"
 	"fmt"
 	"sync"
 	"sync/atomic"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"modernc.org/sqlite"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // Source reports what is written through the connections of its connector, and
 // watches for what others write. Its methods may be called from any goroutine.
 type Source struct {
-	inner driver.Connector
+	inner sqldriver.Connector
 	cfg   Config
 
 	// started and finished count commits that were about to be made and those
@@ -25,16 +24,16 @@ type Source struct {
 	alone             atomic.Bool  // the pool seems to have one connection only
 	timeouts          atomic.Uint64
 
-	sinks atomic.Pointer[[]core.Sink] // never modified, only replaced
+	sinks atomic.Pointer[[]driver.Sink] // never modified, only replaced
 	bound atomic.Pointer[boundTables]
 
 	mu sync.Mutex // held while the pointers above are replaced
 }
 
 var (
-	_ core.Source     = (*Source)(nil)
-	_ core.Scoped     = (*Source)(nil)
-	_ core.Validating = (*Source)(nil)
+	_ driver.Source     = (*Source)(nil)
+	_ driver.Scoped     = (*Source)(nil)
+	_ driver.Validating = (*Source)(nil)
 )
 
 // New returns a source for the database of that data source name, in the words
@@ -50,27 +49,27 @@ func New(dsn string, cfg *Config) (*Source, error) {
 
 // Wrap returns a source for the connections of a connector of modernc.org/sqlite.
 // Other drivers' connections are refused when they are made.
-func Wrap(inner driver.Connector, cfg *Config) *Source {
+func Wrap(inner sqldriver.Connector, cfg *Config) *Source {
 	s := &Source{inner: inner}
 	if cfg != nil {
 		s.cfg = *cfg
 	}
 	s.cfg = s.cfg.WithDefaults()
-	s.sinks.Store(new([]core.Sink))
+	s.sinks.Store(new([]driver.Sink))
 	return s
 }
 
 // Connector returns the connector whose connections are seen. Any number of
 // [sql.DB] may be opened with it.
-func (s *Source) Connector() driver.Connector { return &connector{s} }
+func (s *Source) Connector() sqldriver.Connector { return &connector{s} }
 
-// Name implements [core.Source].
+// Name implements [driver.Source].
 func (*Source) Name() string { return "sqlitesource" }
 
-// Covers implements [core.Scoped]: every table of the database.
-func (s *Source) Covers(t core.Table) bool { return t.Database == s.cfg.Database }
+// Covers implements [driver.Scoped]: every table of the database.
+func (s *Source) Covers(t driver.Table) bool { return t.Database == s.cfg.Database }
 
-// Validate implements [core.Validating]: everything that is wrong with the
+// Validate implements [driver.Validating]: everything that is wrong with the
 // configuration.
 func (s *Source) Validate() error { return s.cfg.Validate() }
 
@@ -78,11 +77,11 @@ func (s *Source) Validate() error { return s.cfg.Validate() }
 // concern had caught up.
 func (s *Source) Timeouts() uint64 { return s.timeouts.Load() }
 
-// Watch implements [core.Source]. It returns when ctx is done; before that an
+// Watch implements [driver.Source]. It returns when ctx is done; before that an
 // error of [Config.Validate], which is permanent, or of opening the database.
-func (s *Source) Watch(ctx context.Context, sink core.Sink) error {
+func (s *Source) Watch(ctx context.Context, sink driver.Sink) error {
 	if err := s.cfg.Validate(); err != nil {
-		return core.Permanent(err)
+		return driver.Permanent(err)
 	}
 	w := foreignWatch{source: s, sink: sink}
 	defer w.close()

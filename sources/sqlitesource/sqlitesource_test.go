@@ -3,13 +3,13 @@ package sqlitesource_test
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
+	sqldriver "database/sql/driver"
 	"errors"
 	"strings"
 	"testing"
 
-	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/sqlitesource"
 )
 
@@ -26,8 +26,8 @@ var shop = []string{
 	`INSERT INTO late (v, k) VALUES (1, 'k')`,
 }
 
-func shopSchemas() []core.Schema {
-	return []core.Schema{
+func shopSchemas() []driver.Schema {
+	return []driver.Schema{
 		schemaOf("items", "id"), schemaOf("pairs", "a", "b text"), schemaOf("parents", "id"),
 		schemaOf("children", "id"), schemaOf("late", "k text"), schemaOf("bits", "k blob"),
 	}
@@ -120,7 +120,7 @@ func TestEveryWayToRunAStatement(t *testing.T) {
 			is(err)
 			scan(tx, `INSERT INTO items VALUES (30, 'cc', 1) RETURNING id`)
 			r.execOn(tx, `DELETE FROM items WHERE id = 1`)
-			if rec := r.sink.Record(); rec.Covers(core.Table{Name: "items"}, core.KeyOf(30)) {
+			if rec := r.sink.Record(); rec.Covers(driver.Table{Name: "items"}, driver.KeyOf(30)) {
 				t.Error("reported before the commit")
 			}
 			is(tx.Commit())
@@ -147,7 +147,7 @@ func TestEveryWayToRunAStatement(t *testing.T) {
 				if sqlitesource.Unwrap(c) == c {
 					t.Error("not unwrapped")
 				}
-				_, err := sqlitesource.Unwrap(c).(driver.ExecerContext).ExecContext(ctx, `INSERT INTO items VALUES (40, 'dd', 1)`, nil)
+				_, err := sqlitesource.Unwrap(c).(sqldriver.ExecerContext).ExecContext(ctx, `INSERT INTO items VALUES (40, 'dd', 1)`, nil)
 				return err
 			}))
 			is(conn.Close())
@@ -199,7 +199,7 @@ type announceSink struct {
 	on func()
 }
 
-func (s *announceSink) Announce(c ...core.Change) core.Announcement {
+func (s *announceSink) Announce(c ...driver.Change) driver.Announcement {
 	s.on()
 	return s.Sink.Announce(c...)
 }
@@ -232,11 +232,11 @@ func TestSchemaChangesReportEverything(t *testing.T) {
 	// The key moves to another place, by another process.
 	r.execOn(r.plain, `CREATE TABLE new (n, k TEXT, v, len, PRIMARY KEY (k))`, `INSERT INTO new SELECT 1, k, v, 0 FROM late`,
 		`DROP TABLE late`, `ALTER TABLE new RENAME TO late`)
-	r.follow([]core.Change{{}})
+	r.follow([]driver.Change{{}})
 	r.wants("*", `UPDATE late SET v = 7`)
 	r.wants("late(k)", `UPDATE late SET v = 8`)
 	r.execOn(r.plain, `ALTER TABLE late DROP COLUMN n`)
-	r.follow([]core.Change{{}})
+	r.follow([]driver.Change{{}})
 	if got := r.reported(func() { r.exec(`UPDATE late SET v = 9`) }); !strings.Contains(got, "*") {
 		t.Errorf("reported %q", got)
 	}
@@ -325,7 +325,7 @@ func TestHugeTransactionIsReportedWhole(t *testing.T) {
 func TestKeysThatDoNotConvert(t *testing.T) {
 	r := newRig(t, quiet, []string{`CREATE TABLE loose (id TEXT PRIMARY KEY, len GENERATED ALWAYS AS (length(id)) STORED)`}, schemaOf("loose", "id text"))
 	whole := schemaOf("loose", "id")
-	r.sink.Schemas = []core.Schema{whole}
+	r.sink.Schemas = []driver.Schema{whole}
 	r.source.Watch(canceled(), &coretest.Sink{})
 	r.wants("loose", `INSERT INTO loose (id) VALUES ('no number')`)
 }
@@ -365,17 +365,17 @@ func TestConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := src.Watch(t.Context(), &coretest.Sink{}); !core.IsPermanent(err) {
+	if err := src.Watch(t.Context(), &coretest.Sink{}); !driver.IsPermanent(err) {
 		t.Errorf("error %v", err)
 	}
-	if src.Covers(core.Table{Name: "x"}) || !src.Covers(core.Table{Name: "x", Database: "d"}) {
+	if src.Covers(driver.Table{Name: "x"}) || !src.Covers(driver.Table{Name: "x", Database: "d"}) {
 		t.Error("covers another database")
 	}
 	missing, err := sqlitesource.New("file:"+t.TempDir()+"/no/such/dir.db", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := missing.Watch(t.Context(), &coretest.Sink{}); err == nil || core.IsPermanent(err) {
+	if err := missing.Watch(t.Context(), &coretest.Sink{}); err == nil || driver.IsPermanent(err) {
 		t.Errorf("error %v", err)
 	}
 }

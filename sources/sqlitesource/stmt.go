@@ -2,7 +2,7 @@ package sqlitesource
 
 import (
 	"context"
-	"database/sql/driver"
+	sqldriver "database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
@@ -18,14 +18,14 @@ type stmt struct {
 
 // innerStmt is a statement of modernc.org/sqlite.
 type innerStmt interface {
-	driver.Stmt
-	driver.StmtExecContext
-	driver.StmtQueryContext
+	sqldriver.Stmt
+	sqldriver.StmtExecContext
+	sqldriver.StmtQueryContext
 }
 
 var _ innerStmt = (*stmt)(nil)
 
-func newStmt(c *conn, in driver.Stmt, single bool) (driver.Stmt, error) {
+func newStmt(c *conn, in sqldriver.Stmt, single bool) (sqldriver.Stmt, error) {
 	known, ok := in.(innerStmt)
 	if !ok {
 		_ = in.Close() // it is not used
@@ -34,35 +34,35 @@ func newStmt(c *conn, in driver.Stmt, single bool) (driver.Stmt, error) {
 	return &stmt{inner: known, conn: c, single: single}, nil
 }
 
-// Close implements [driver.Stmt].
+// Close implements [sqldriver.Stmt].
 func (s *stmt) Close() error {
 	err := s.inner.Close()
 	s.conn.rec.release(context.Background(), err, false)
 	return err
 }
 
-// NumInput implements [driver.Stmt].
+// NumInput implements [sqldriver.Stmt].
 func (s *stmt) NumInput() int { return s.inner.NumInput() }
 
-// Exec implements [driver.Stmt]; database/sql calls ExecContext.
-func (s *stmt) Exec(args []driver.Value) (driver.Result, error) {
+// Exec implements [sqldriver.Stmt]; database/sql calls ExecContext.
+func (s *stmt) Exec(args []sqldriver.Value) (sqldriver.Result, error) {
 	return s.ExecContext(context.Background(), namedValues(args))
 }
 
-// Query implements [driver.Stmt]; database/sql calls QueryContext.
-func (s *stmt) Query(args []driver.Value) (driver.Rows, error) {
+// Query implements [sqldriver.Stmt]; database/sql calls QueryContext.
+func (s *stmt) Query(args []sqldriver.Value) (sqldriver.Rows, error) {
 	return s.QueryContext(context.Background(), namedValues(args))
 }
 
-// ExecContext implements [driver.StmtExecContext].
-func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+// ExecContext implements [sqldriver.StmtExecContext].
+func (s *stmt) ExecContext(ctx context.Context, args []sqldriver.NamedValue) (sqldriver.Result, error) {
 	res, err := s.inner.ExecContext(ctx, args)
 	s.conn.rec.release(ctx, err, err == nil && s.single)
 	return res, err
 }
 
-// QueryContext implements [driver.StmtQueryContext].
-func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+// QueryContext implements [sqldriver.StmtQueryContext].
+func (s *stmt) QueryContext(ctx context.Context, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
 	res, err := s.inner.QueryContext(ctx, args)
 	s.conn.rec.release(ctx, err, err == nil && s.single)
 	if err != nil {
@@ -71,10 +71,10 @@ func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driv
 	return newRows(ctx, s.conn, res, s.single), nil
 }
 
-func namedValues(args []driver.Value) []driver.NamedValue {
-	out := make([]driver.NamedValue, len(args))
+func namedValues(args []sqldriver.Value) []sqldriver.NamedValue {
+	out := make([]sqldriver.NamedValue, len(args))
 	for i, v := range args {
-		out[i] = driver.NamedValue{Ordinal: i + 1, Value: v}
+		out[i] = sqldriver.NamedValue{Ordinal: i + 1, Value: v}
 	}
 	return out
 }
@@ -90,15 +90,15 @@ type rows struct {
 
 // innerRows are rows of modernc.org/sqlite.
 type innerRows interface {
-	driver.Rows
-	driver.RowsColumnTypeDatabaseTypeName
-	driver.RowsColumnTypeLength
-	driver.RowsColumnTypeNullable
-	driver.RowsColumnTypePrecisionScale
-	driver.RowsColumnTypeScanType
+	sqldriver.Rows
+	sqldriver.RowsColumnTypeDatabaseTypeName
+	sqldriver.RowsColumnTypeLength
+	sqldriver.RowsColumnTypeNullable
+	sqldriver.RowsColumnTypePrecisionScale
+	sqldriver.RowsColumnTypeScanType
 }
 
-func newRows(ctx context.Context, c *conn, in driver.Rows, single bool) driver.Rows {
+func newRows(ctx context.Context, c *conn, in sqldriver.Rows, single bool) sqldriver.Rows {
 	known, ok := in.(innerRows)
 	if !ok {
 		known = plainRows{in}
@@ -106,8 +106,8 @@ func newRows(ctx context.Context, c *conn, in driver.Rows, single bool) driver.R
 	return &rows{innerRows: known, conn: c, ctx: ctx, single: single}
 }
 
-// Next implements [driver.Rows].
-func (r *rows) Next(dest []driver.Value) error {
+// Next implements [sqldriver.Rows].
+func (r *rows) Next(dest []sqldriver.Value) error {
 	err := r.innerRows.Next(dest)
 	if r.conn.rec.commit != nil {
 		failed := err
@@ -119,7 +119,7 @@ func (r *rows) Next(dest []driver.Value) error {
 	return err
 }
 
-// Close implements [driver.Rows].
+// Close implements [sqldriver.Rows].
 func (r *rows) Close() error {
 	err := r.innerRows.Close()
 	r.conn.rec.release(r.ctx, err, err == nil && r.single)
@@ -127,7 +127,7 @@ func (r *rows) Close() error {
 }
 
 // plainRows are rows of which the driver can tell no types.
-type plainRows struct{ driver.Rows }
+type plainRows struct{ sqldriver.Rows }
 
 func (plainRows) ColumnTypeDatabaseTypeName(int) string      { return "" }
 func (plainRows) ColumnTypeLength(int) (int64, bool)         { return 0, false }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/sqlitesource"
 )
 
@@ -22,17 +23,17 @@ type stock struct {
 
 // stocks is a loader of a table of SQLite.
 type stocks struct {
-	*core.Description[stock]
+	*driver.Description[stock]
 	db *sql.DB
 }
 
-func (l *stocks) Load(ctx context.Context, keys []core.Key) (out []*stock, err error) {
+func (l *stocks) Load(ctx context.Context, keys []driver.Key) (out []*stock, err error) {
 	rows, err := l.db.QueryContext(ctx, `SELECT id, n FROM stocks`)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	wanted := map[core.Key]bool{}
+	wanted := map[driver.Key]bool{}
 	for _, k := range keys {
 		wanted[k] = true
 	}
@@ -41,7 +42,7 @@ func (l *stocks) Load(ctx context.Context, keys []core.Key) (out []*stock, err e
 		if err := rows.Scan(&s.ID, &s.N); err != nil {
 			return nil, err
 		}
-		if keys == nil || wanted[core.KeyOf(s.ID)] {
+		if keys == nil || wanted[driver.KeyOf(s.ID)] {
 			out = append(out, &s)
 		}
 	}
@@ -60,7 +61,7 @@ func bound(t *testing.T, cfg sqlitesource.Config, pool int) (*sql.DB, *sqlitesou
 	if _, err := db.Exec(`CREATE TABLE stocks (id INTEGER PRIMARY KEY, n INT)`); err != nil {
 		t.Fatal(err)
 	}
-	b := core.Bind[stock]("stocks", &stocks{core.Describe[stock](core.Table{Name: "stocks"}, "id"), db})
+	b := core.Bind[stock]("stocks", &stocks{driver.Describe[stock](driver.Table{Name: "stocks"}, "id"), db})
 	reg := core.NewRegistry()
 	_ = reg.Add(b)
 	_ = reg.Watch(src)
@@ -83,7 +84,7 @@ func TestWritersReadTheirOwnWrites(t *testing.T) {
 		if _, err := db.Exec(`INSERT INTO stocks VALUES (?, ?)`, i, i); err != nil {
 			t.Fatal(err)
 		}
-		if row, ok := b.Get(core.KeyOf(i)); !ok || row.N != i {
+		if row, ok := b.Get(driver.KeyOf(i)); !ok || row.N != i {
 			t.Fatalf("the binding does not hold row %d when its insert has returned", i)
 		}
 		tx, err := db.Begin()
@@ -94,13 +95,13 @@ func TestWritersReadTheirOwnWrites(t *testing.T) {
 		if err := tx.QueryRow(`UPDATE stocks SET n = n + 100 WHERE id = ? RETURNING n`, i).Scan(&n); err != nil {
 			t.Fatal(err)
 		}
-		if row, _ := b.Get(core.KeyOf(i)); row.N != i {
+		if row, _ := b.Get(driver.KeyOf(i)); row.N != i {
 			t.Fatalf("the binding holds %v before the commit", row)
 		}
 		if err := tx.Commit(); err != nil {
 			t.Fatal(err)
 		}
-		if row, _ := b.Get(core.KeyOf(i)); row.N != n {
+		if row, _ := b.Get(driver.KeyOf(i)); row.N != n {
 			t.Fatalf("the binding holds %v when the commit has returned", row)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // product is the row of most tests.
@@ -108,14 +109,14 @@ func (s *shop) put(rows ...product) {
 
 func (s *shop) delete(ids ...int64) {
 	s.t.Helper()
-	var keys []core.Key
+	var keys []driver.Key
 	for _, id := range ids {
-		keys = append(keys, core.KeyOf(id))
+		keys = append(keys, driver.KeyOf(id))
 	}
 	s.report(s.table.Remove(keys...))
 }
 
-func (s *shop) report(c core.Change) {
+func (s *shop) report(c driver.Change) {
 	s.t.Helper()
 	if err := s.source.Report(s.t.Context(), c); err != nil {
 		s.t.Fatal(err)

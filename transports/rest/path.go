@@ -5,7 +5,7 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // keyOf reads a row's key from its part of the path: the key's columns, joined
@@ -16,7 +16,7 @@ import (
 // %2C and %2F. Without a RawPath the path had no encoding that matters, and the
 // part has been decoded: decoding it again would take "%" in a column for an
 // escape.
-func keyOf(r *http.Request, schema core.Schema, part string) (core.Key, bool) {
+func keyOf(r *http.Request, schema driver.Schema, part string) (driver.Key, bool) {
 	if strings.Contains(part, "/") {
 		return "", false // Echo gives the last parameter all that follows
 	}

@@ -7,9 +7,8 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/labstack/echo/v4"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // validate asks the validator of the Echo instance, if it has one, about a row
@@ -23,19 +22,19 @@ func (x exchange) validate(row any) error {
 		return nil
 	}
 	if fields := fieldErrors(row, err); fields != nil {
-		return &core.InvalidError{Fields: fields}
+		return &driver.InvalidError{Fields: fields}
 	}
 	// Echo's own guide wraps what a validator says in an HTTPError, whose text
 	// is made for logs.
 	var wrapped *echo.HTTPError
 	if errors.As(err, &wrapped) {
 		if fields := fieldErrors(row, wrapped.Internal); fields != nil {
-			return &core.InvalidError{Fields: fields}
+			return &driver.InvalidError{Fields: fields}
 		}
 		if text, ok := wrapped.Message.(string); ok {
-			return core.Invalid("", text)
+			return driver.Invalid("", text)
 		}
-		return core.Invalid("", http.StatusText(http.StatusUnprocessableEntity))
+		return driver.Invalid("", http.StatusText(http.StatusUnprocessableEntity))
 	}
 	return err
 }
@@ -50,13 +49,13 @@ type fieldError interface {
 
 // fieldErrors returns what an error of go-playground/validator says of the
 // single fields, nil when it is no such error.
-func fieldErrors(row any, err error) []core.FieldError {
+func fieldErrors(row any, err error) []driver.FieldError {
 	for ; err != nil; err = errors.Unwrap(err) {
 		list := reflect.ValueOf(err)
 		if list.Kind() != reflect.Slice {
 			continue
 		}
-		var fields []core.FieldError
+		var fields []driver.FieldError
 		for i := range list.Len() {
 			f, ok := list.Index(i).Interface().(fieldError)
 			if !ok {
@@ -66,7 +65,7 @@ func fieldErrors(row any, err error) []core.FieldError {
 			if f.Param() != "" {
 				rule += "=" + f.Param()
 			}
-			fields = append(fields, core.FieldError{
+			fields = append(fields, driver.FieldError{
 				Field:  jsonPath(reflect.TypeOf(row), f.StructNamespace()),
 				Detail: fmt.Sprintf("breaks the rule %q", rule),
 			})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 type place struct {
@@ -55,7 +56,7 @@ func TestValidator(t *testing.T) {
 		"wrapped":     {func(row any) error { return echo.NewHTTPError(400, "no").SetInternal(rules.Struct(row)) }, playground},
 		"HTTPError":   {func(any) error { return echo.NewHTTPError(400, "we do not like it") }, []string{`"detail":"we do not like it"`}},
 		"other":       {func(any) error { return errors.New("we do not like it") }, []string{`"detail":"we do not like it"`}},
-		"own problem": {func(any) error { return core.Invalid("display_name", "is rude") }, []string{`{"field":"display_name","detail":"is rude"}`}},
+		"own problem": {func(any) error { return driver.Invalid("display_name", "is rude") }, []string{`{"field":"display_name","detail":"is rude"}`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newShop(t, 0)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 )
 
@@ -129,7 +130,7 @@ func (t *Transport) answerWrite(x exchange, w core.Write, row core.Row) error {
 // refusal is what the client is told of a write that was not carried out, nil
 // when there is nobody to tell. What is not for the client goes to the log.
 func (t *Transport) refusal(x exchange, err error) *problem.Problem {
-	var invalid *core.InvalidError
+	var invalid *driver.InvalidError
 	var malformed *core.MalformedError
 	switch {
 	case errors.As(err, &invalid):
@@ -157,7 +158,7 @@ func (t *Transport) refusal(x exchange, err error) *problem.Problem {
 
 // unacceptable words what is wrong with a row: what concerns it as a whole is
 // the detail.
-func unacceptable(invalid *core.InvalidError) *problem.Problem {
+func unacceptable(invalid *driver.InvalidError) *problem.Problem {
 	var whole []string
 	var fields []problem.FieldError
 	for _, f := range invalid.Fields {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 )
 
@@ -266,7 +267,7 @@ func TestDatabaseAway(t *testing.T) {
 // soft deletes.
 type tombstones struct{ *coretest.Table[product] }
 
-func (l tombstones) Load(ctx context.Context, keys []core.Key) ([]*product, error) {
+func (l tombstones) Load(ctx context.Context, keys []driver.Key) ([]*product, error) {
 	rows, err := l.Table.Load(ctx, keys)
 	return slices.DeleteFunc(rows, func(p *product) bool { return p.Name == "gone" }), err
 }

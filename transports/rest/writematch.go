@@ -4,12 +4,13 @@ import (
 	"net/http"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // matcher returns what a write's preconditions (RFC 9110, section 13.2.2)
 // demand of the row as the database has it, nil for nothing. Dates come from
 // the snapshot, since the database has none.
-func (t *Transport) matcher(h http.Header, s *core.Snapshot, key core.Key) func(core.Row) bool {
+func (t *Transport) matcher(h http.Header, s *core.Snapshot, key driver.Key) func(core.Row) bool {
 	if h["If-Match"] == nil && h["If-None-Match"] == nil && h["If-Unmodified-Since"] == nil {
 		return nil
 	}

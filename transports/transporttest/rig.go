@@ -13,6 +13,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 )
 
@@ -156,14 +157,14 @@ func (r *rig) put(ctx context.Context, rows ...item) error {
 
 // remove removes rows in one transaction and returns when that shows.
 func (r *rig) remove(ctx context.Context, ids ...int) error {
-	keys := make([]core.Key, len(ids))
+	keys := make([]driver.Key, len(ids))
 	for i, id := range ids {
-		keys[i] = core.KeyOf(id)
+		keys[i] = driver.KeyOf(id)
 	}
 	return r.report(ctx, r.table.Remove(keys...))
 }
 
-func (r *rig) report(ctx context.Context, c core.Change) error {
+func (r *rig) report(ctx context.Context, c driver.Change) error {
 	if err := r.source.Report(ctx, c); err != nil {
 		return fmt.Errorf("writing: %w", err)
 	}
@@ -183,15 +184,15 @@ func (r *rig) name() string {
 func (r *rig) write(ctx context.Context, rnd *rand.Rand) error {
 	name := r.name()
 	c := r.table.Put(item{ID: 60, Name: name, Visible: true})
-	r.table.Edit(func(rows map[core.Key]item) {
+	r.table.Edit(func(rows map[driver.Key]item) {
 		for range 1 + rnd.IntN(5) {
 			it := item{ID: 1 + rnd.IntN(40), Name: name, Visible: rnd.IntN(3) > 0}
-			rows[core.KeyOf(it.ID)] = it
-			c.Keys = append(c.Keys, core.KeyOf(it.ID))
+			rows[driver.KeyOf(it.ID)] = it
+			c.Keys = append(c.Keys, driver.KeyOf(it.ID))
 		}
 		for range rnd.IntN(3) {
 			id := 41 + rnd.IntN(10) // of those above, none goes
-			k := core.KeyOf(id)
+			k := driver.KeyOf(id)
 			if _, ok := rows[k]; ok {
 				delete(rows, k)
 			} else {

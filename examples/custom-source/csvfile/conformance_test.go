@@ -14,7 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/sourcetest"
 )
 
@@ -48,12 +48,12 @@ func newHarness(dir string) (*harness, error) {
 	return h, h.Restore(context.Background())
 }
 
-func (h *harness) Source() core.Source { return h.source }
-func (h *harness) Close() error        { return nil }
+func (h *harness) Source() driver.Source { return h.source }
+func (h *harness) Close() error          { return nil }
 
-func (h *harness) Schemas() []core.Schema {
+func (h *harness) Schemas() []driver.Schema {
 	s, _ := h.table.Schema()
-	return []core.Schema{s}
+	return []driver.Schema{s}
 }
 
 func (h *harness) Abilities() sourcetest.Abilities {
@@ -62,9 +62,9 @@ func (h *harness) Abilities() sourcetest.Abilities {
 
 func (h *harness) Read(ctx context.Context) (sourcetest.Rows, error) {
 	items, err := Open(h.file).Load(ctx, nil)
-	rows := map[core.Key]string{}
+	rows := map[driver.Key]string{}
 	for _, i := range items {
-		rows[core.KeyOf(i.SKU)] = fmt.Sprint(i.Stock)
+		rows[driver.KeyOf(i.SKU)] = fmt.Sprint(i.Stock)
 	}
 	return sourcetest.Rows{h.source.tableName(): rows}, err
 }

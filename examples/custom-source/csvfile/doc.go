@@ -1,5 +1,5 @@
-// Package csvfile binds a CSV file: a [core.Loader] that reads it and a
-// [core.Source] that watches it. There is no database; the file is the truth.
+// Package csvfile binds a CSV file: a [driver.Loader] that reads it and a
+// [driver.Source] that watches it. There is no database; the file is the truth.
 //
 // # Setup
 //

@@ -5,7 +5,7 @@ import (
 	"crypto/sha256"
 	"time"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // Source watches a table's file.
@@ -15,8 +15,8 @@ type Source struct {
 }
 
 var (
-	_ core.Source = (*Source)(nil)
-	_ core.Scoped = (*Source)(nil)
+	_ driver.Source = (*Source)(nil)
+	_ driver.Scoped = (*Source)(nil)
 )
 
 // Watch returns a source that looks at the file at the interval, which is above
@@ -25,19 +25,19 @@ func Watch(table *Table, interval time.Duration) *Source {
 	return &Source{table: table, interval: interval}
 }
 
-// Name implements [core.Source].
+// Name implements [driver.Source].
 func (*Source) Name() string { return "csvfile" }
 
-// Covers implements [core.Scoped]: this one file.
-func (s *Source) Covers(t core.Table) bool { return t == s.tableName() }
+// Covers implements [driver.Scoped]: this one file.
+func (s *Source) Covers(t driver.Table) bool { return t == s.tableName() }
 
-func (s *Source) tableName() core.Table {
+func (s *Source) tableName() driver.Table {
 	schema, _ := s.table.Schema() // Start has reported what is wrong with it
 	return schema.Table
 }
 
-// Watch implements [core.Source].
-func (s *Source) Watch(ctx context.Context, sink core.Sink) error {
+// Watch implements [driver.Source].
+func (s *Source) Watch(ctx context.Context, sink driver.Sink) error {
 	// Look first, say Watching then: what changes after the look is found by
 	// the next one, and what changed before it is in what the engine reads
 	// after Watching.
@@ -60,7 +60,7 @@ func (s *Source) Watch(ctx context.Context, sink core.Sink) error {
 		}
 		if now != seen {
 			seen = now
-			sink.Report(core.Change{Table: s.tableName()})
+			sink.Report(driver.Change{Table: s.tableName()})
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // MaxSize is how large a file may be, in bytes.
@@ -28,20 +28,20 @@ type Item struct {
 // Table is a CSV file of items, told apart by their SKU. Its methods may be
 // called from any goroutine.
 type Table struct {
-	*core.Description[Item] // the schema, and the values of a row's columns
-	path                    string
+	*driver.Description[Item] // the schema, and the values of a row's columns
+	path                      string
 }
 
-var _ core.Loader[Item] = (*Table)(nil)
+var _ driver.Loader[Item] = (*Table)(nil)
 
 // Open returns the table in the file. It does not read it yet.
 func Open(path string) *Table {
-	return &Table{Description: core.Describe[Item](core.Table{Name: path}, "sku"), path: path}
+	return &Table{Description: driver.Describe[Item](driver.Table{Name: path}, "sku"), path: path}
 }
 
-// Load implements [core.Loader]: it reads the file, and leaves out what it was
+// Load implements [driver.Loader]: it reads the file, and leaves out what it was
 // not asked for.
-func (t *Table) Load(_ context.Context, keys []core.Key) ([]*Item, error) {
+func (t *Table) Load(_ context.Context, keys []driver.Key) ([]*Item, error) {
 	content, err := t.read()
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func (t *Table) Load(_ context.Context, keys []core.Key) ([]*Item, error) {
 	if keys == nil {
 		return items, nil
 	}
-	return slices.DeleteFunc(items, func(i *Item) bool { return !slices.Contains(keys, core.KeyOf(i.SKU)) }), nil
+	return slices.DeleteFunc(items, func(i *Item) bool { return !slices.Contains(keys, driver.KeyOf(i.SKU)) }), nil
 }
 
 // read returns the content of the file as it is at this moment.

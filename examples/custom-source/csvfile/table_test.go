@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 func TestLoad(t *testing.T) {
@@ -40,7 +40,7 @@ func TestLoad(t *testing.T) {
 	if err := os.WriteFile(path, []byte(header+"a,x,1,1\nb,y,1,1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	items, err := Open(path).Load(t.Context(), []core.Key{core.KeyOf("b"), core.KeyOf("c")})
+	items, err := Open(path).Load(t.Context(), []driver.Key{driver.KeyOf("b"), driver.KeyOf("c")})
 	if err != nil || len(items) != 1 || items[0].SKU != "b" {
 		t.Errorf("by key: %v, %v", items, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 	"github.com/binderyhq/bindery/transports/internal/wire"
 	"github.com/binderyhq/bindery/transports/internal/wire/wiretest"
@@ -99,7 +100,7 @@ func TestChangesAreOneBatch(t *testing.T) {
 	enc := wire.NewEncoder(wire.Limits{})
 	before := rig.Token("things")
 	changes := rig.Tables["things"].Put(wiretest.Item{ID: 2, Name: "new name"}, wiretest.Item{ID: 9, Name: "nine"})
-	gone := rig.Tables["things"].Remove(core.KeyOf(1))
+	gone := rig.Tables["things"].Remove(driver.KeyOf(1))
 	if err := rig.Source.Report(t.Context(), changes, gone); err != nil {
 		t.Fatal(err)
 	}

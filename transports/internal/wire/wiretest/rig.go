@@ -11,6 +11,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // Item is the row of these tests.
@@ -90,14 +91,14 @@ func (r *Rig) Put(table string, items ...Item) {
 // Delete removes the rows in one transaction and waits until that shows.
 func (r *Rig) Delete(table string, ids ...int) {
 	r.TB.Helper()
-	keys := make([]core.Key, len(ids))
+	keys := make([]driver.Key, len(ids))
 	for i, id := range ids {
-		keys[i] = core.KeyOf(id)
+		keys[i] = driver.KeyOf(id)
 	}
 	r.report(r.Tables[table].Remove(keys...))
 }
 
-func (r *Rig) report(c core.Change) {
+func (r *Rig) report(c driver.Change) {
 	r.TB.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()

@@ -1,4 +1,4 @@
-package core
+package driver
 
 import (
 	"errors"
@@ -91,7 +91,7 @@ func (s *Schema) Column(name string) int {
 // int64 and "7" from a log all give the same key. The error names the column.
 func (s *Schema) MakeKey(values ...any) (Key, error) {
 	if len(values) != len(s.Key) {
-		return "", fmt.Errorf("core: table %q has a key of %d columns (%s), got %d values",
+		return "", fmt.Errorf("driver: table %q has a key of %d columns (%s), got %d values",
 			s.Table, len(s.Key), strings.Join(s.Key, ", "), len(values))
 	}
 	var enc []byte
@@ -99,7 +99,7 @@ func (s *Schema) MakeKey(values ...any) (Key, error) {
 		kind := s.keyKind(i)
 		val, err := value.Convert(v, kind)
 		if err != nil {
-			return "", fmt.Errorf("core: key column %q of table %q: %w", s.Key[i], s.Table, err)
+			return "", fmt.Errorf("driver: key column %q of table %q: %w", s.Key[i], s.Table, err)
 		}
 		enc = val.AppendOrdered(enc)
 	}
@@ -110,14 +110,14 @@ func (s *Schema) MakeKey(values ...any) (Key, error) {
 // them; see [value.Parse]. The error names the column.
 func (s *Schema) ParseKey(parts ...string) (Key, error) {
 	if len(parts) != len(s.Key) {
-		return "", fmt.Errorf("core: table %q has a key of %d columns (%s), got %d parts",
+		return "", fmt.Errorf("driver: table %q has a key of %d columns (%s), got %d parts",
 			s.Table, len(s.Key), strings.Join(s.Key, ", "), len(parts))
 	}
 	var enc []byte
 	for i, p := range parts {
 		val, err := value.Parse(s.keyKind(i), p)
 		if err != nil {
-			return "", fmt.Errorf("core: key column %q of table %q: %w", s.Key[i], s.Table, err)
+			return "", fmt.Errorf("driver: key column %q of table %q: %w", s.Key[i], s.Table, err)
 		}
 		enc = val.AppendOrdered(enc)
 	}
@@ -131,8 +131,8 @@ func (s *Schema) keyKind(i int) value.Kind {
 	return value.KindNull // the checks at start refuse such a schema
 }
 
-// check returns everything wrong with the schema.
-func (s *Schema) check() error {
+// Validate returns everything wrong with the schema.
+func (s *Schema) Validate() error {
 	var errs []error
 	if s.Table.Name == "" {
 		errs = append(errs, errors.New("its loader names no table"))
@@ -149,16 +149,40 @@ func (s *Schema) check() error {
 	}
 	for _, k := range s.Key {
 		if !seen[k] {
-			errs = append(errs, fmt.Errorf("table %q: key column %q is not among its columns (%s)", s.Table, k, s.columnNames()))
+			errs = append(errs, fmt.Errorf("table %q: key column %q is not among its columns (%s)", s.Table, k, s.ColumnNames()))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (s *Schema) columnNames() string {
+func (s *Schema) ColumnNames() string {
 	names := make([]string, len(s.Columns))
 	for i, c := range s.Columns {
 		names[i] = c.Name
 	}
 	return strings.Join(names, ", ")
+}
+
+// Sources returns the tables whose changes concern the binding.
+func (s *Schema) Sources() []Table {
+	if len(s.Depends) > 0 {
+		return s.Depends
+	}
+	return []Table{s.Table}
+}
+
+// Adopt returns the key in the kinds of this schema's columns: who reported it
+// may know the table by another model. It reports false for what is no key of
+// the table.
+func (s *Schema) Adopt(k Key) (Key, bool) {
+	vals, err := k.Values()
+	if err != nil {
+		return "", false
+	}
+	parts := make([]any, len(vals))
+	for i, v := range vals {
+		parts[i] = v
+	}
+	adopted, err := s.MakeKey(parts...)
+	return adopted, err == nil
 }

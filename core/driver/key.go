@@ -1,4 +1,4 @@
-package core
+package driver
 
 import (
 	"fmt"
@@ -38,7 +38,7 @@ func (k Key) Values() ([]value.Value, error) {
 	for len(rest) > 0 {
 		v, r, err := value.DecodeOrdered(rest)
 		if err != nil {
-			return nil, fmt.Errorf("core: malformed key %q: %w", string(k), err)
+			return nil, fmt.Errorf("driver: malformed key %q: %w", string(k), err)
 		}
 		vals, rest = append(vals, v), r
 	}

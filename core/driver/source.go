@@ -1,4 +1,4 @@
-package core
+package driver
 
 import (
 	"context"
@@ -85,7 +85,7 @@ func WithSnapshotScalar(ctx context.Context, query func(ctx context.Context, sta
 func SnapshotScalar(ctx context.Context, statement string) (string, error) {
 	query, ok := ctx.Value(scalarKey{}).(func(context.Context, string) (string, error))
 	if !ok {
-		return "", fmt.Errorf("core: questioning the snapshot of a loader that does not offer it: %w", errors.ErrUnsupported)
+		return "", fmt.Errorf("driver: questioning the snapshot of a loader that does not offer it: %w", errors.ErrUnsupported)
 	}
 	return query(ctx, statement)
 }

@@ -1,4 +1,4 @@
-package core
+package driver
 
 import (
 	"errors"
@@ -31,7 +31,7 @@ func Describe[T any](table Table, key ...string) *Description[T] {
 	d := &Description[T]{schema: Schema{Table: table, Key: key}}
 	typ := reflect.TypeFor[T]()
 	if typ.Kind() != reflect.Struct {
-		d.err = fmt.Errorf("core: describing rows of table %q: %s is no struct", table, typ)
+		d.err = fmt.Errorf("driver: describing rows of table %q: %s is no struct", table, typ)
 		return d
 	}
 	for _, f := range reflect.VisibleFields(typ) {
@@ -40,7 +40,7 @@ func Describe[T any](table Table, key ...string) *Description[T] {
 			continue
 		}
 		if throughPointer(typ, f.Index) {
-			d.err = errors.Join(d.err, fmt.Errorf("core: describing rows of table %q: field %s lies in an embedded pointer", table, f.Name))
+			d.err = errors.Join(d.err, fmt.Errorf("driver: describing rows of table %q: field %s lies in an embedded pointer", table, f.Name))
 			continue
 		}
 		if name == "" {

@@ -1,0 +1,64 @@
+package driver
+
+import (
+	"errors"
+	"strconv"
+)
+
+// permanentError marks an error that trying again does not mend.
+type permanentError struct{ err error }
+
+func (e *permanentError) Error() string { return e.err.Error() }
+func (e *permanentError) Unwrap() error { return e.err }
+
+// Permanent marks err as one that trying again does not mend: a source that
+// returns it from Watch is not started again. Permanent(nil) is nil.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &permanentError{err}
+}
+
+// IsPermanent reports whether err, or one that it wraps, was marked by
+// [Permanent].
+func IsPermanent(err error) bool {
+	var p *permanentError
+	return errors.As(err, &p)
+}
+
+// InvalidError says why a write was refused because of what it would write.
+type InvalidError struct {
+	Fields []FieldError
+}
+
+// FieldError says what is wrong with one field.
+type FieldError struct {
+	// Field is the field's name in the encoded row, "" when the row as a whole
+	// is wrong.
+	Field string
+	// Detail says what is wrong, in words that a client may see.
+	Detail string
+}
+
+// Error names the fields and what is wrong with them.
+func (e *InvalidError) Error() string {
+	text := "driver: the row is not acceptable"
+	for i, f := range e.Fields {
+		sep := "; "
+		if i == 0 {
+			sep = ": "
+		}
+		if f.Field != "" {
+			text += sep + strconv.Quote(f.Field) + ": " + f.Detail
+		} else {
+			text += sep + f.Detail
+		}
+	}
+	return text
+}
+
+// Invalid returns an [*InvalidError] about one field.
+func Invalid(field, detail string) error {
+	return &InvalidError{Fields: []FieldError{{field, detail}}}
+}
