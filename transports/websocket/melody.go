@@ -41,6 +41,7 @@ func (t *Transport) newMelody() *melody.Melody {
 	// With 0 the buffers that the HTTP server has for the connection anyway
 	// are used.
 	m.Upgrader.ReadBufferSize, m.Upgrader.WriteBufferSize = 0, 0
+	m.Upgrader.Subprotocols = []string{subprotocol}
 	m.Upgrader.HandshakeTimeout = t.cfg.HandshakeTimeout
 	// Where the page came from was looked at before.
 	m.Upgrader.CheckOrigin = func(*http.Request) bool { return true }

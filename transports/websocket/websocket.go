@@ -99,6 +99,12 @@ func (t *Transport) Stats() Stats {
 // serve makes the request a connection and serves it until that ends.
 func (t *Transport) serve(c echo.Context) error {
 	r, w := c.Request(), c.Response()
+	// A plain request finds out, too, whether its token is good: pages are not told
+	// why a handshake failed.
+	r, p := t.authenticate(r)
+	if p != nil {
+		return p.Write(w, c.Request())
+	}
 	if !gorilla.IsWebSocketUpgrade(r) {
 		w.Header().Set("Upgrade", "websocket")
 		w.Header().Set("Connection", "Upgrade")
