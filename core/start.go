@@ -149,6 +149,9 @@ func (r *Registry) start(ctx context.Context, views []*publisher) error {
 		if o, ok := p.it.(PublishObserver); ok {
 			e.observers = append(e.observers, namedObserver{p.it.Name(), o})
 		}
+		if o, ok := p.it.(ReportObserver); ok {
+			e.reportObservers = append(e.reportObservers, o)
+		}
 	}
 	for _, t := range r.transports {
 		if err := t.it.Mount(r); err != nil {
