@@ -30,6 +30,9 @@ type engine struct {
 	sources   []*sourceRun    // fixed at Start
 	observers []namedObserver // fixed at Start
 	stopped   bool            // no feed starts any more
+
+	// reportObservers are set before the first source watches.
+	reportObservers []ReportObserver
 }
 
 type feedRun struct {
@@ -278,6 +281,21 @@ func (e *engine) observe(v *publisher, ev *Event) {
 				}
 			}()
 			o.Published(v.View, ev)
+		}()
+	}
+}
+
+// reported tells the plugins what a source has reported.
+func (e *engine) reported(by driver.Source, changes []driver.Change) {
+	for _, o := range e.reportObservers {
+		func() {
+			defer func() {
+				if r := recover(); r != nil {
+					e.log.Error("core: plugin panicked while observing a report",
+						slog.String("source", by.Name()), slog.Any("panic", r), slog.String("stack", string(debug.Stack())))
+				}
+			}()
+			o.Reported(by, changes)
 		}()
 	}
 }

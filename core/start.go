@@ -274,6 +274,9 @@ func (r *Registry) startPlugins(ctx context.Context) error {
 		if o, ok := p.it.(PublishObserver); ok {
 			r.eng.observers = append(r.eng.observers, namedObserver{name, o})
 		}
+		if o, ok := p.it.(ReportObserver); ok {
+			r.eng.reportObservers = append(r.eng.reportObservers, o)
+		}
 		err := r.launch(ctx, stopPlugins, fmt.Sprintf("starting plugin %q (%s)", name, p.place),
 			part{fmt.Sprintf("plugin %q", name), p.it.Shutdown}, func() error { return p.it.Start(ctx, r) })
 		if err != nil {
