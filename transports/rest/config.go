@@ -3,6 +3,7 @@ package rest
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/textproto"
 	"strings"
 	"time"
@@ -61,6 +62,16 @@ type Config struct {
 	// default is [DefaultMaxWaiting]; negative means that no request is held.
 	MaxWaiting int
 
+	// BasePath stands in front of the paths in Link, Location and
+	// Content-Location, where a proxy or [http.StripPrefix] takes it off
+	// requests: "/shop", for example. The default is none.
+	BasePath string
+
+	// TrustedProxies are the networks of proxies whose X-Forwarded-Prefix takes
+	// the place of BasePath. It counts whose connection a request comes over.
+	// The default is none: whoever may set the header decides where links lead.
+	TrustedProxies []netip.Prefix
+
 	// MinCompress is the length of the shortest body that is compressed, in
 	// bytes. The default is [DefaultMinCompress]; negative means that nothing
 	// is compressed.
@@ -113,6 +124,14 @@ func (c Config) Validate() error {
 	for name, text := range c.CacheControl {
 		if text != textproto.TrimString(text) || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
 			errs = append(errs, fmt.Errorf("config: CacheControl of %q: %q is not the value of a header", name, text))
+		}
+	}
+	if !isBasePath(c.BasePath) {
+		errs = append(errs, fmt.Errorf("config: BasePath %q is no path that begins with a slash and does not end with one", c.BasePath))
+	}
+	for i, network := range c.TrustedProxies {
+		if !network.IsValid() {
+			errs = append(errs, fmt.Errorf("config: TrustedProxies: number %d is no network", i+1))
 		}
 	}
 	if c.MaxPageLimit < 1 {

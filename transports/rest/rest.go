@@ -100,6 +100,10 @@ type exchange struct {
 	params map[string]string // of the URL's query, without those that name a family's member
 	key    string            // the part of the path that names the row, as it came
 	app    *echo.Echo        // whose Validator is asked about writes
+	base   string            // in front of the paths of links
+
+	plain      bool // the answer is not to be compressed here
+	compressed bool // something outside may compress the answer
 }
 
 // A resource answers the requests for one kind of URL. A problem that it
@@ -115,7 +119,11 @@ const maxReopenings = 3
 // the binding, and asks for leave to use it.
 func (t *Transport) serve(answer resource, own ...string) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		x := exchange{w: c.Response(), r: c.Request(), key: c.Param("key"), app: c.Echo()}
+		plain, compressed := stepOut(c.Response())
+		x := exchange{
+			w: c.Response(), r: c.Request(), key: c.Param("key"), app: c.Echo(),
+			base: t.baseOf(c.Request()), plain: plain, compressed: compressed,
+		}
 		exposeHeaders(x.w.Header())
 		params, args, p := parameters(x.r.URL.RawQuery, own)
 		x.params = params
@@ -148,6 +156,7 @@ func answered(x exchange, answer resource) (*problem.Problem, error) {
 
 // nothing answers for paths that cannot be anything.
 func (t *Transport) nothing(c echo.Context) error {
+	stepOut(c.Response())
 	return problem.NotFound("there is nothing at this path").Write(c.Response(), c.Request())
 }
 

@@ -2,8 +2,10 @@ package websocket
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/binderyhq/bindery/transports/internal/origin"
@@ -18,6 +20,17 @@ type Config struct {
 	// Origin header, which do not come from pages, are always allowed. The
 	// default is none.
 	Origins []string
+
+	// Bearer, when set, is asked who bears the token of a handshake, and returns
+	// the context with which the authorizer is asked on that connection, made
+	// from the request's. Pages offer the token as the subprotocol
+	// "bindery.bearer." followed by it in base64url without padding, beside the
+	// subprotocol "bindery"; other clients may use the header Authorization. An
+	// error refuses the handshake with 401. Without a token Bearer is not asked,
+	// and the connection is nobody's. It is called concurrently, and again when a
+	// client comes back with another token. For middleware that reads
+	// Authorization see [BearerHeader]. The default is none.
+	Bearer func(r *http.Request, token string) (context.Context, error)
 
 	// MaxConnections bounds the connections open at a time; more are answered
 	// 503. The default is 10,000; negative means no bound.

@@ -46,7 +46,7 @@ func New(group *echo.Group, cfg ...Config) *Transport {
 	t.hub = session.NewHub(t.Name(), session.Limits{Joins: t.cfg.MaxJoins, LoadWait: t.cfg.LoadWait})
 	t.sockets = socket.NewServer(t.Name(), socket.Config{
 		MaxMessageBytes: t.cfg.MaxRequestBytes, HandshakeTimeout: t.cfg.HandshakeTimeout,
-		WriteTimeout: t.cfg.WriteTimeout, PingInterval: t.cfg.PingInterval,
+		WriteTimeout: t.cfg.WriteTimeout, PingInterval: t.cfg.PingInterval, Subprotocols: []string{subprotocol},
 	})
 	t.conns = ending.NewOpen[*conn](t.cfg.MaxConnections)
 	return t
@@ -102,6 +102,12 @@ func (t *Transport) Stats() Stats {
 // serve makes the request a connection and serves it until that ends.
 func (t *Transport) serve(c echo.Context) error {
 	r, w := c.Request(), c.Response()
+	// A plain request finds out, too, whether its token is good: pages are not told
+	// why a handshake failed.
+	r, p := t.authenticate(r)
+	if p != nil {
+		return p.Write(w, c.Request())
+	}
 	if !socket.IsUpgrade(r) {
 		w.Header().Set("Upgrade", "websocket")
 		w.Header().Set("Connection", "Upgrade")

@@ -112,7 +112,9 @@ func (p *Problem) Write(w http.ResponseWriter, r *http.Request) error {
 	body := p.JSON()
 	h := w.Header()
 	h.Set("Content-Type", ContentType)
-	h.Set("Content-Length", strconv.Itoa(len(body)))
+	if h["Content-Encoding"] == nil { // or else something outside compresses the body
+		h.Set("Content-Length", strconv.Itoa(len(body)))
+	}
 	h.Set("Cache-Control", "no-store")
 	if p.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.FormatInt(int64((p.RetryAfter+time.Second-1)/time.Second), 10))

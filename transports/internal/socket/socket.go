@@ -21,7 +21,7 @@ import (
 	"github.com/binderyhq/bindery/transports/internal/problem"
 )
 
-// Config tunes the connections. Every field is set.
+// Config tunes the connections. Numbers are not zero.
 type Config struct {
 	// MaxMessageBytes bounds one message of the client.
 	MaxMessageBytes int64
@@ -33,6 +33,8 @@ type Config struct {
 	// nothing has answered for two intervals and WriteTimeout. Negative: it is
 	// not, for protocols that have heartbeats of their own.
 	PingInterval time.Duration
+	// Subprotocols are those that a handshake may select, nil for none.
+	Subprotocols []string
 }
 
 // Handler is what is done with a connection.
@@ -189,6 +191,7 @@ func (s *Server) newMelody() *melody.Melody {
 	// are used.
 	m.Upgrader.ReadBufferSize, m.Upgrader.WriteBufferSize = 0, 0
 	m.Upgrader.HandshakeTimeout = s.cfg.HandshakeTimeout
+	m.Upgrader.Subprotocols = s.cfg.Subprotocols
 	// Where the page came from was looked at before.
 	m.Upgrader.CheckOrigin = func(*http.Request) bool { return true }
 	m.Upgrader.Error = func(w http.ResponseWriter, r *http.Request, status int, reason error) {
