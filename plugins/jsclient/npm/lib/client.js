@@ -2,8 +2,9 @@
 
 import { Collection } from "./collection.js";
 import { Connection } from "./connection.js";
+import { Credentials } from "./credentials.js";
 import { endpoints, environment, settle } from "./environment.js";
-import { BinderyError, mayPass } from "./errors.js";
+import { BinderyError, isDenial, mayPass } from "./errors.js";
 import { ProblemEvent, call } from "./events.js";
 import { Join } from "./join.js";
 import { alike, identity, sendable } from "./names.js";
@@ -31,10 +32,13 @@ export class Client extends EventTarget {
     this.#settings = settle(options);
     this.#env = environment(options);
     const locate = () => endpoints(base, this.#settings, this.#env);
-    this.#connection = new Connection(locate, this.#settings, this.#env, this.#joins, {
+    const credentials = new Credentials(this.#settings);
+    this.#connection = new Connection(locate, this.#settings, this.#env, credentials, this.#joins, {
       status: () => this.dispatchEvent(new Event("status")),
       message: (link, text) => this.#receive(link, text),
       refused: (join, problem) => this.#problem(join, problem),
+      givenUp: (join, problem) => this.#refuse(join, new BinderyError(problem)),
+      failed: (error) => this.dispatchEvent(new ProblemEvent(error ?? new Error("bindery: no credentials came in time"))),
       replaced: () => this.#dropHeld(),
       dropped: () => this.#dropped(),
     });
@@ -118,6 +122,11 @@ export class Client extends EventTarget {
     this.#connection.wake();
   }
 
+  /** Connects anew and resumes: after a login or logout, when it is cookies that say who asks. */
+  reconnect() {
+    this.#connection.reopen();
+  }
+
   /** Ends the connection and every collection. A closed client stays closed. */
   close() {
     if (this.status === "closed") return;
@@ -143,6 +152,7 @@ export class Client extends EventTarget {
   #admit(id, event, params, version = "") {
     const join = new Join(event, params, version, {
       message: (m) => this.#tell(m),
+      served: () => this.#connection.served(join),
       afresh: () => this.#afresh(join),
       confused: () => this.#confused(join),
       fail: (err) => this.#refuse(join, err),
@@ -152,6 +162,7 @@ export class Client extends EventTarget {
   }
 
   #forget(join) {
+    this.#connection.forget(join);
     this.#env.clearTimeout(join.retryTimer);
     join.held = [];
     const id = identity(join.event, join.params);
@@ -294,6 +305,12 @@ export class Client extends EventTarget {
   // #problem handles what the server says instead of serving the join.
   #problem(join, problem) {
     const err = new BinderyError(problem);
+    if (this.#joins.get(identity(join.event, join.params)) !== join) return;
+    if (isDenial(err.status) && this.#connection.renew(join, problem)) {
+      join.lost();
+      this.#link?.refused(join);
+      return;
+    }
     if (!mayPass(err.status)) {
       this.#refuse(join, err);
       return;

@@ -52,6 +52,7 @@ export class Join {
       return;
     }
     this.refusals = this.confusions = 0;
+    this.#events.served();
     this.version = message.version;
     for (const m of batch) this.#events.message(m);
   }

@@ -17,13 +17,13 @@ export class SocketLink {
   #probing = false;
   #over = false;
 
-  constructor(url, options, env, events, joins) {
+  constructor(url, options, env, events, joins, { protocols }) {
     this.#options = options;
     this.#env = env;
     this.#events = events;
     this.#wait(options.openTimeout, () => this.fail());
     try {
-      this.#socket = new env.WebSocket(String(url));
+      this.#socket = protocols.length > 0 ? new env.WebSocket(String(url), protocols) : new env.WebSocket(String(url));
     } catch {
       this.#wait(0, () => this.fail()); // the page's policy forbids it
       return;
