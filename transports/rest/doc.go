@@ -55,7 +55,7 @@
 //
 // A body is shared by all who ask for it, so a slow reader costs a connection
 // and no copy. Waiting requests are bounded by [Config.MaxWaiting], bodies of
-// writes by [Config.MaxBody], and the time that a write takes by
+// writes by [Config.MaxBody] and [Config.BodyTimeout], and the time that a write takes by
 // [Config.WriteTimeout]. How long a client may take to send its body is up to
 // the HTTP server's ReadTimeout.
 //
