@@ -37,6 +37,11 @@ func (t Table) String() string {
 	return s
 }
 
+// matches reports whether the table is the one that a user has named.
+func (t Table) matches(named Table) bool {
+	return t.Name == named.Name && t.Database == named.Database && (named.Schema == "" || t.Schema == named.Schema)
+}
+
 // Column describes one column of a table.
 type Column struct {
 	// Name is the column's name in the database.
