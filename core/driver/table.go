@@ -59,6 +59,9 @@ type Column struct {
 	// Generated says that the database alone decides the value: clients
 	// cannot write it.
 	Generated bool
+	// Computed says that the database computes the value from other columns, or
+	// sets it with every update: a statement may change it without naming it.
+	Computed bool
 	// Exact says which comparisons Go provably makes as the database does.
 	// The zero value is none: filters on the column are then asked of the
 	// database.

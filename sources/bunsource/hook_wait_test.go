@@ -282,7 +282,7 @@ func TestWhatComesInMidTransaction(t *testing.T) {
 	h.sink.mu.Lock()
 	h.sink.schemas = h.sink.schemas[:1]
 	h.sink.mu.Unlock()
-	h.source.tracker.bound.Store(nil)
+	h.source.tracker.Forget()
 	second := newFakeSink(h.read, h.schemas...)
 	reports := h.check(t, false, func() {
 		must(t, h, h.db.RunInTx(t.Context(), nil, func(ctx context.Context, tx bun.Tx) error {
