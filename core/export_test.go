@@ -125,3 +125,6 @@ func VerifyDuringClear(ctx context.Context, v *View) (compared bool, err error) 
 	err = v.reread(ctx, reload{forget: true, audits: []*verification{a}})
 	return !a.busy, err
 }
+
+// MaxQuestions bounds the questions to an authorizer.
+const MaxQuestions = maxQuestions

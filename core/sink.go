@@ -52,6 +52,7 @@ func (s *sink) report(changes []driver.Change) receipt {
 			}
 		}
 	}
+	s.run.eng.reported(s.run.source, changes)
 	return r
 }
 

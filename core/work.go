@@ -22,7 +22,7 @@ type work struct {
 	gen     uint64 // announcements made when it was taken
 	calm    bool   // nothing was announced then, and nothing must be caught up with
 
-	following []driver.Following
+	following []driver.Follower
 	read      bool // something was read
 
 	resolved map[*pool]pending // what related tables add; nil until it is known
