@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"time"
 
+	"github.com/binderyhq/bindery/transports/internal/origin"
 	"github.com/binderyhq/bindery/transports/internal/wire"
 )
 
@@ -119,11 +119,8 @@ func (c Config) Validate() error {
 		errs = append(errs, fmt.Errorf("config: %w", err))
 	}
 	for _, o := range c.Origins {
-		if o == "*" {
-			continue
-		}
-		if u, err := url.Parse(o); err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-			errs = append(errs, fmt.Errorf("config: origin %q is not of the form scheme://host[:port]", o))
+		if err := origin.Check(o); err != nil {
+			errs = append(errs, fmt.Errorf("config: %w", err))
 		}
 	}
 	return errors.Join(errs...)
