@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/binderyhq/bindery/core/coretest/installed"
 )
 
 // packages returns where the npm packages are that tests need, or skips.
@@ -19,7 +21,7 @@ func packages(t *testing.T, names ...string) string {
 	dir := os.Getenv("BINDERY_NODE_MODULES")
 	for _, name := range names {
 		if _, err := os.Stat(filepath.Join(dir, "node_modules", name)); dir == "" || err != nil {
-			missing(t, fmt.Sprintf("no npm package %s: install those that .ci/run names (npm install --prefix DIR …) and set BINDERY_NODE_MODULES=DIR", name))
+			installed.Missing(t, fmt.Sprintf("no npm package %s: install those that .ci/run names (npm install --prefix DIR …) and set BINDERY_NODE_MODULES=DIR", name))
 		}
 	}
 	return dir
