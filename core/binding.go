@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // Binding is a named, live, ordered set of rows of one model: a query and its
@@ -21,13 +22,22 @@ import (
 // not be modified.
 type Binding[T any] struct {
 	// View is the binding without its type, as transports see it.
-	*View
+	*live.View
+	own *publisher
 }
 
 // Bind declares a binding over a loader. It does no input or output; problems
 // are reported by [Registry.Start].
 func Bind[T any](name string, loader driver.Loader[T], opts ...Option) *Binding[T] {
-	return &Binding[T]{View: declare(name, loader, opts).View}
+	v := declare(name, loader, opts)
+	return &Binding[T]{View: v.View, own: v}
+}
+
+func (b *Binding[T]) publisher() *publisher {
+	if b == nil {
+		return nil
+	}
+	return b.own
 }
 
 // declare makes the view of a declaration.
@@ -45,7 +55,7 @@ func declare[T any](name string, loader driver.Loader[T], opts []Option) *publis
 	} else {
 		r = &typedReader[T]{Loader: withRelations(loader, s)}
 	}
-	v := newView(name, r, s)
+	v := newPublisher(name, nil, r, s)
 	v.family = newFamily(v)
 	return v
 }
@@ -66,7 +76,7 @@ func (b *Binding[T]) Get(key driver.Key) (row T, ok bool) { return b.now().Get(k
 // Delta is how a binding changed, for [Binding.OnChange].
 type Delta[T any] struct {
 	// Version is the version that the change led to.
-	Version Version
+	Version live.Version
 	// Created and Updated hold the rows as they are, Deleted as they last were.
 	Created, Updated, Deleted []T
 	// Reset says that the rows in Created are all there are: everything known
@@ -84,14 +94,14 @@ type Delta[T any] struct {
 // After stop no call begins; one under way is not waited for, so fn may call
 // stop itself. [Registry.Shutdown] waits for calls under way.
 func (b *Binding[T]) OnChange(fn func(Delta[T])) (stop func()) {
-	sub := b.Subscribe(SubscribeOptions{})
-	b.owner.family.watchers.Add(1)
+	sub := b.Subscribe(live.SubscribeOptions{})
+	b.own.family.watchers.Add(1)
 	go func() {
-		defer b.owner.family.watchers.Done()
+		defer b.own.family.watchers.Done()
 		defer sub.Close()
 		defer func() {
 			if r := recover(); r != nil {
-				b.logger().Error("core: OnChange function panicked; it is not called again",
+				b.own.logger().Error("core: OnChange function panicked; it is not called again",
 					slog.String("binding", b.Name()), slog.Any("panic", r), slog.String("stack", string(debug.Stack())))
 			}
 		}()
@@ -106,29 +116,28 @@ func (b *Binding[T]) OnChange(fn func(Delta[T])) (stop func()) {
 	return sub.Close
 }
 
-func deltaOf[T any](e *Event) Delta[T] {
+func deltaOf[T any](e *live.Event) Delta[T] {
 	d := Delta[T]{Version: e.Version}
 	switch e.Kind {
-	case Synced:
+	case live.Synced:
 		d.Reset = true
 		d.Created = make([]T, 0, e.Snapshot.Len())
-		e.Snapshot.ordered.Scan(func(_ string, en *entry) bool {
-			d.Created = append(d.Created, *en.row.(*T))
-			return true
-		})
-	case Changed:
+		for r := range e.Snapshot.Rows() {
+			d.Created = append(d.Created, *r.Value().(*T))
+		}
+	case live.Changed:
 		d.Created, d.Updated, d.Deleted = typed[T](e.Created), typed[T](e.Updated), typed[T](e.Deleted)
 	}
 	return d
 }
 
-func typed[T any](rows []Row) []T {
+func typed[T any](rows []live.Row) []T {
 	if len(rows) == 0 {
 		return nil
 	}
 	out := make([]T, len(rows))
 	for i, r := range rows {
-		out[i] = *r.e.row.(*T)
+		out[i] = *r.Value().(*T)
 	}
 	return out
 }

@@ -242,12 +242,12 @@ func (f *feed) checkDependencies(ctx context.Context, v *publisher) {
 	if err != nil {
 		if ctx.Err() == nil {
 			f.logger().Warn("core: the tables that a binding depends on could not be checked",
-				slog.String("binding", v.name), slog.Any("error", err))
+				slog.String("binding", v.Name()), slog.Any("error", err))
 		}
 		return
 	}
 	for _, t := range missing {
 		f.logger().Warn("core: a binding reads a table that it does not depend on: changes of the table are not noticed, name it with DependsOn",
-			slog.String("binding", v.name), slog.String("table", t.String()))
+			slog.String("binding", v.Name()), slog.String("table", t.String()))
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // engine is what runs: one feed per table, and the sources that report to them.
@@ -227,7 +228,7 @@ func (e *engine) following(t driver.Table) []driver.Following {
 }
 
 // observe tells the plugins of a new version.
-func (e *engine) observe(v *publisher, ev *Event) {
+func (e *engine) observe(v *publisher, ev *live.Event) {
 	e.mu.Lock()
 	observers := e.observers
 	e.mu.Unlock()
@@ -236,7 +237,7 @@ func (e *engine) observe(v *publisher, ev *Event) {
 			defer func() {
 				if r := recover(); r != nil {
 					e.log.Error("core: plugin panicked while observing a new version",
-						slog.String("plugin", o.name), slog.String("binding", v.name),
+						slog.String("plugin", o.name), slog.String("binding", v.Name()),
 						slog.Any("panic", r), slog.String("stack", string(debug.Stack())))
 				}
 			}()

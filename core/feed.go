@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
 )
 
 // feed turns the reports on one table into new versions of the table's
@@ -50,7 +52,7 @@ type feed struct {
 	failure   error         // of the last read
 	since     time.Time     // of failure, or of its end
 	closed    bool
-	stats     FeedStats
+	stats     status.Feed
 	prepared  map[any]bool // loaders whose Prepare has succeeded; the goroutine's own
 
 	wholeRead time.Duration // how long the last read of the whole table took
@@ -167,7 +169,7 @@ func (f *feed) wait(ctx context.Context, seq uint64) error {
 		case applied >= seq:
 			return nil
 		case closed:
-			return ErrClosed
+			return live.ErrClosed
 		}
 		select {
 		case <-progress:
@@ -312,18 +314,21 @@ func (f *feed) batch(ctx context.Context) (apart bool, err error) {
 	return w.apart, nil
 }
 
-// publish makes a transition visible, and has the pool take note of it.
+// publish makes a transition visible, has the pool take note of it, and tells
+// observers.
 func (f *feed) publish(m move) {
 	v := m.t.v
-	from := v.current.Load()
-	if !m.t.finish(m.how.forget) {
+	from := v.holding()
+	event, ok := m.t.finish()
+	switch {
+	case !ok:
 		return // the binding has ended
-	}
-	if from == nil {
+	case from.shown == nil:
 		f.poolOf(v).enter(v)
-		return
+	default:
+		f.poolOf(v).moved(from, m.t)
 	}
-	f.poolOf(v).moved(from, m.t, m.how.forget)
+	if event != nil {
+		f.eng.observe(v, event)
+	}
 }
-
-func (f *feed) observe(v *publisher, e *Event) { f.eng.observe(v, e) }

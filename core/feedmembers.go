@@ -80,7 +80,7 @@ func (f *feed) forget(v *publisher) {
 // the first of their bindings is read.
 func (f *feed) prepare(ctx context.Context, w work) error {
 	for v := range w.reloads {
-		if v.current.Load() != nil {
+		if v.Snapshot() != nil {
 			continue
 		}
 		id := v.read.identity()

@@ -4,34 +4,8 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/status"
 )
-
-// FeedStats counts what a feed has done. All counters only grow.
-type FeedStats struct {
-	Table driver.Table
-	// Reports counts calls that concerned the table, Keys the keys in them.
-	Reports, Keys uint64
-	// Reads counts batches read, WholeReads those that read the whole table,
-	// BatchKeys the keys read in the others, Failures reads that failed.
-	Reads, WholeReads, BatchKeys, Failures uint64
-	// Overflows counts how often so many keys were gathered that the whole
-	// table was read instead.
-	Overflows uint64
-	// Waited counts batches that waited for the keys of a commit under way,
-	// WaitedOut those that read the whole table because the wait was too long.
-	Waited, WaitedOut uint64
-	// Refills counts bindings that a batch read anew because their rows in
-	// memory did not tell which come next: those of a [Limit] whose margin was
-	// used up, and those that are ordered by a collation of the database's.
-	Refills uint64
-	// Behind counts batches that read the whole table because a source that
-	// follows the database's log did not catch up in time.
-	Behind uint64
-	// RelatedKeys are the keys of rows of other tables, which this table's rows
-	// may show, in the reports.
-	RelatedKeys uint64
-}
 
 // note records and logs how a read went: a failure once per streak of equal
 // texts, and its end.
@@ -73,28 +47,28 @@ func (f *feed) noteApart(err error) {
 }
 
 // stateOf returns the state of one of the feed's bindings.
-func (f *feed) stateOf(v *publisher) (State, time.Time, error) {
+func (f *feed) stateOf(v *publisher) (status.State, time.Time, error) {
 	watched, since, lost := f.eng.watched(f.table)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
-	case v.current.Load() == nil:
+	case v.Snapshot() == nil:
 		if one := f.retries.waiting[v]; one != nil {
-			return Loading, f.since, one.err
+			return status.Loading, f.since, one.err
 		}
-		return Loading, f.since, f.failure
+		return status.Loading, f.since, f.failure
 	case f.failure != nil:
-		return Stale, f.since, f.failure
+		return status.Stale, f.since, f.failure
 	case !watched:
-		return Stale, since, lost
+		return status.Stale, since, lost
 	}
 	if since.Before(f.since) {
 		since = f.since
 	}
-	return Live, since, nil
+	return status.Live, since, nil
 }
 
-func (f *feed) snapshotStats() FeedStats {
+func (f *feed) snapshotStats() status.Feed {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	st := f.stats

@@ -8,6 +8,7 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/status"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -36,7 +37,7 @@ func TestPanicOfALoader(t *testing.T) {
 	loader.panics.Store(true)
 	late := make(chan error, 1)
 	go func() { late <- r.source.Report(r.ctx, r.table.Put(item{ID: 2, Price: 2})) }()
-	wait(t, "the binding is stale", func() bool { return b.Status().State == core.Stale })
+	wait(t, "the binding is stale", func() bool { return b.Status().State == status.Stale })
 	if err := b.Status().Err; err == nil || !strings.Contains(err.Error(), "rash") {
 		t.Errorf("why: %v", err)
 	}

@@ -1,6 +1,10 @@
 package core
 
-import "context"
+import (
+	"context"
+
+	"github.com/binderyhq/bindery/core/live"
+)
 
 // Plugin looks across all bindings: metrics, admin, relay. What it can do
 // beyond its life cycle it says by implementing the small interfaces of this
@@ -26,5 +30,5 @@ type PublishObserver interface {
 	// binding, on the goroutine of the table's feed: it must not block and
 	// must not call back into the registry's Flush or a binding's Resync. A
 	// panic is logged and the plugin is kept.
-	Published(v *View, e *Event)
+	Published(v *live.View, e *live.Event)
 }

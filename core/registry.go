@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
 )
 
 // Registry is what an application assembles at startup: bindings, sources,
@@ -56,9 +58,7 @@ type placed[T any] struct {
 }
 
 // Bindable is a [Binding] or a [Family] of any type.
-type Bindable interface{ view() *publisher }
-
-func (v *View) view() *publisher { return v.owner }
+type Bindable interface{ publisher() *publisher }
 
 func newRegistry(cfg Config) *Registry {
 	r := &Registry{eng: newEngine(cfg.WithDefaults()), byName: make(map[string]*publisher), stopped: make(chan struct{})}
@@ -71,36 +71,36 @@ func newRegistry(cfg Config) *Registry {
 
 // Add registers bindings. Before Start it always returns nil: what is wrong is
 // reported by Start, all at once. While the registry runs a binding that is
-// sound is served at once and loads in the background; see [View.Loaded]. After
-// Shutdown it returns [ErrClosed].
+// sound is served at once and loads in the background; see [live.View.Loaded]. After
+// Shutdown it returns [live.ErrClosed].
 func (r *Registry) Add(bindings ...Bindable) error {
 	r.mu.Lock()
 	switch r.phase {
 	case closing:
 		r.mu.Unlock()
-		return ErrClosed
+		return live.ErrClosed
 	case starting:
 		r.mu.Unlock()
 		return fmt.Errorf("core: adding a binding while Start runs: %w", ErrStarted)
 	case collecting:
 		defer r.mu.Unlock()
 		for _, b := range bindings {
-			if b == nil || b.view() == nil {
+			if b == nil || b.publisher() == nil {
 				r.problems = append(r.problems, fmt.Errorf("core: nil binding added at %s", callerOutside()))
 				continue
 			}
-			r.views = append(r.views, b.view())
+			r.views = append(r.views, b.publisher())
 		}
 		return nil
 	}
 	var views []*publisher
 	var errs []error
 	for _, b := range bindings {
-		if b == nil || b.view() == nil {
+		if b == nil || b.publisher() == nil {
 			errs = append(errs, errors.New("core: nil binding"))
 			continue
 		}
-		views = append(views, b.view())
+		views = append(views, b.publisher())
 	}
 	errs = append(errs, r.checkBindings(views)...)
 	if err := errors.Join(errs...); err != nil {
@@ -109,7 +109,7 @@ func (r *Registry) Add(bindings ...Bindable) error {
 	}
 	for _, v := range views {
 		r.views = append(r.views, v)
-		r.byName[v.name] = v
+		r.byName[v.Name()] = v
 		r.eng.attach(v)
 		v.family.begin(r.eng)
 	}
@@ -130,7 +130,7 @@ func (r *Registry) Remove(ctx context.Context, name string) error {
 		return ErrNotStarted
 	case closing:
 		r.mu.Unlock()
-		return ErrClosed
+		return live.ErrClosed
 	}
 	v := r.byName[name]
 	if v == nil {
@@ -141,24 +141,24 @@ func (r *Registry) Remove(ctx context.Context, name string) error {
 	delete(r.byName, name)
 	r.views = slices.DeleteFunc(slices.Clone(r.views), func(o *publisher) bool { return o == v })
 	r.mu.Unlock()
-	v.family.end(fmt.Errorf("core: binding %q: %w", name, ErrRemoved))
+	v.family.end(fmt.Errorf("core: binding %q: %w", name, live.ErrRemoved))
 	return r.eng.detach(ctx, v)
 }
 
 // Watch registers sources of change. It returns nil before Start, and
-// [ErrStarted] or [ErrClosed] afterwards.
+// [ErrStarted] or [live.ErrClosed] afterwards.
 func (r *Registry) Watch(sources ...driver.Source) error {
 	return register(r, &r.sources, "source", sources)
 }
 
 // Serve registers transports. It returns nil before Start, and [ErrStarted] or
-// [ErrClosed] afterwards.
+// [live.ErrClosed] afterwards.
 func (r *Registry) Serve(transports ...Transport) error {
 	return register(r, &r.transports, "transport", transports)
 }
 
 // Use registers plugins. It returns nil before Start, and [ErrStarted] or
-// [ErrClosed] afterwards.
+// [live.ErrClosed] afterwards.
 func (r *Registry) Use(plugins ...Plugin) error {
 	return register(r, &r.plugins, "plugin", plugins)
 }
@@ -168,7 +168,7 @@ func register[T any](r *Registry, list *[]placed[T], what string, items []T) err
 	defer r.mu.Unlock()
 	switch r.phase {
 	case closing:
-		return ErrClosed
+		return live.ErrClosed
 	case starting, started:
 		return fmt.Errorf("core: registering a %s: %w", what, ErrStarted)
 	}
@@ -186,7 +186,7 @@ func register[T any](r *Registry, list *[]placed[T], what string, items []T) err
 // Lookup returns the binding of that name; that of a family finds nothing. No
 // authorizer is asked: this is for plugins and for the program itself, and
 // transports come through [Registry.Open].
-func (r *Registry) Lookup(name string) (*View, bool) {
+func (r *Registry) Lookup(name string) (*live.View, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	v, ok := r.byName[name]
@@ -199,31 +199,36 @@ func (r *Registry) Lookup(name string) (*View, bool) {
 // Bindings returns all bindings, in order of registration: in the place of a
 // family its members that are alive, and after a binding the members that an
 // authorizer's scopes have made of it.
-func (r *Registry) Bindings() []*View {
+func (r *Registry) Bindings() []*live.View {
+	bindings := r.bindings()
+	views := make([]*live.View, len(bindings))
+	for i, v := range bindings {
+		views[i] = v.View
+	}
+	return views
+}
+
+func (r *Registry) bindings() []*publisher {
 	r.mu.Lock()
 	declared := slices.Clone(r.views)
 	r.mu.Unlock()
-	views := make([]*publisher, 0, len(declared))
+	all := make([]*publisher, 0, len(declared))
 	for _, v := range declared {
 		if !v.spec.family {
-			views = append(views, v)
+			all = append(all, v)
 		}
-		views = append(views, v.family.alive()...)
+		all = append(all, v.family.alive()...)
 	}
-	out := make([]*View, len(views))
-	for i, v := range views {
-		out[i] = v.View
-	}
-	return out
+	return all
 }
 
 // Families returns what is known about the families, and about the members that
 // an authorizer's scopes have made of bindings, in order of registration.
-func (r *Registry) Families() []FamilyStatus {
+func (r *Registry) Families() []status.Family {
 	r.mu.Lock()
 	declared := slices.Clone(r.views)
 	r.mu.Unlock()
-	var out []FamilyStatus
+	var out []status.Family
 	for _, v := range declared {
 		if st := v.family.status(); v.spec.family || st.Opened > 0 {
 			out = append(out, st)
@@ -233,11 +238,11 @@ func (r *Registry) Families() []FamilyStatus {
 }
 
 // Sources returns what is known about the sources, in order of registration.
-func (r *Registry) Sources() []SourceStatus {
+func (r *Registry) Sources() []status.Source {
 	r.eng.mu.Lock()
 	runs := r.eng.sources
 	r.eng.mu.Unlock()
-	out := make([]SourceStatus, len(runs))
+	out := make([]status.Source, len(runs))
 	for i, s := range runs {
 		out[i] = s.status()
 	}
@@ -245,8 +250,8 @@ func (r *Registry) Sources() []SourceStatus {
 }
 
 // Feeds returns the counters of the feeds, one for each table.
-func (r *Registry) Feeds() []FeedStats {
-	var out []FeedStats
+func (r *Registry) Feeds() []status.Feed {
+	var out []status.Feed
 	for _, f := range r.eng.running() {
 		out = append(out, f.snapshotStats())
 	}
@@ -255,16 +260,16 @@ func (r *Registry) Feeds() []FeedStats {
 
 // Monitors returns the URLs of the binding's event streams, one for each
 // transport that streams.
-func (r *Registry) Monitors(v *View) []string {
+func (r *Registry) Monitors(v *live.View) []string {
 	r.mu.Lock()
 	transports := r.mounted
 	r.mu.Unlock()
 	var urls []string
 	for _, t := range transports {
 		if m, ok := t.(Monitoring); ok {
-			url := m.MonitorURL(v.name)
-			if url != "" && len(v.params) > 0 {
-				url += "?" + v.params.String()
+			url := m.MonitorURL(v.Name())
+			if url != "" && len(v.Params()) > 0 {
+				url += "?" + v.Params().String()
 			}
 			urls = append(urls, url)
 		}
@@ -283,7 +288,7 @@ func (r *Registry) Stopping() context.Context { return r.stopping }
 
 // Flush waits until all that has been reported so far shows in every binding.
 // It returns the context's error when that ends first, [ErrNotStarted] or
-// [ErrClosed].
+// [live.ErrClosed].
 func (r *Registry) Flush(ctx context.Context) error {
 	r.mu.Lock()
 	p := r.phase
@@ -292,7 +297,7 @@ func (r *Registry) Flush(ctx context.Context) error {
 	case collecting, starting:
 		return ErrNotStarted
 	case closing:
-		return ErrClosed
+		return live.ErrClosed
 	}
 	var marks receipt
 	for _, f := range r.eng.running() {
@@ -301,31 +306,105 @@ func (r *Registry) Flush(ctx context.Context) error {
 	return marks.Wait(ctx)
 }
 
-// Resync reads all rows of all bindings again, see [View.Resync].
-func (r *Registry) Resync(ctx context.Context) error { return r.reloadAll(ctx, false) }
+// Resync reads all rows of the bindings again, of all when none is named; see
+// [Binding.Resync].
+func (r *Registry) Resync(ctx context.Context, views ...*live.View) error {
+	return r.reload(ctx, false, views)
+}
 
-// Clear forgets and reads again all rows of all bindings, see [View.Clear].
-func (r *Registry) Clear(ctx context.Context) error { return r.reloadAll(ctx, true) }
+// Clear forgets and reads again all rows of the bindings, of all when none is
+// named; see [Binding.Clear].
+func (r *Registry) Clear(ctx context.Context, views ...*live.View) error {
+	return r.reload(ctx, true, views)
+}
 
-func (r *Registry) reloadAll(ctx context.Context, forget bool) error {
+func (r *Registry) reload(ctx context.Context, forget bool, views []*live.View) error {
+	bindings, err := r.publishers(views)
+	if err != nil {
+		return err
+	}
 	var marks receipt
-	for _, v := range r.Bindings() {
-		f := v.owner.feed.Load()
+	for _, v := range bindings {
+		f := v.feed.Load()
 		if f == nil {
 			return ErrNotStarted
 		}
-		marks = append(marks, f.reload(v.owner, reload{forget: forget})...)
+		marks = append(marks, f.reload(v, reload{forget: forget})...)
 	}
-	return marks.Wait(ctx)
+	if err := marks.Wait(ctx); err != nil {
+		return err
+	}
+	if len(views) == 0 {
+		return nil
+	}
+	for _, v := range bindings { // what cannot be loaded was not waited for
+		if err := v.whenLoaded(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// Touch moves the time of change of all bindings to now, see [View.Touch].
-func (r *Registry) Touch() error {
-	var errs []error
-	for _, v := range r.Bindings() {
-		errs = append(errs, v.Touch())
+// Touch moves the time of change of the bindings to now, of all when none is
+// named; see [Binding.Touch].
+func (r *Registry) Touch(views ...*live.View) error {
+	bindings, err := r.publishers(views)
+	errs := []error{err}
+	for _, v := range bindings {
+		errs = append(errs, v.touch())
 	}
 	return errors.Join(errs...)
+}
+
+// Verify compares a binding with the database; see [Binding.Verify].
+func (r *Registry) Verify(ctx context.Context, view *live.View) (status.Drift, error) {
+	bindings, err := r.publishers([]*live.View{view})
+	if err != nil {
+		return status.Drift{}, err
+	}
+	return bindings[0].verify(ctx)
+}
+
+// StatusOf returns what is known about a binding. Of a view that is none of the
+// registry's it says that it has ended.
+func (r *Registry) StatusOf(view *live.View) status.Binding {
+	if v := r.publisherOf(view); v != nil {
+		return v.status()
+	}
+	return status.Binding{State: status.Ended, Err: view.Err()}
+}
+
+// publishers returns who publishes the views; all bindings when there are none.
+// The error wraps [ErrUnknownBinding] when a view is none of the registry's.
+func (r *Registry) publishers(views []*live.View) ([]*publisher, error) {
+	if len(views) == 0 {
+		return r.bindings(), nil
+	}
+	found := make([]*publisher, len(views))
+	for i, v := range views {
+		if found[i] = r.publisherOf(v); found[i] == nil {
+			return nil, fmt.Errorf("core: binding %q: %w", v.ID(), ErrUnknownBinding)
+		}
+	}
+	return found, nil
+}
+
+func (r *Registry) publisherOf(v *live.View) *publisher {
+	r.mu.Lock()
+	declared := r.byName[v.Name()]
+	r.mu.Unlock()
+	switch {
+	case declared == nil:
+		return nil
+	case declared.View == v && !declared.spec.family:
+		return declared
+	}
+	for _, m := range declared.family.alive() {
+		if m.View == v {
+			return m
+		}
+	}
+	return nil
 }
 
 func (r *Registry) namesLocked() string {
@@ -334,7 +413,7 @@ func (r *Registry) namesLocked() string {
 		if i > 0 {
 			names = append(names, ", "...)
 		}
-		names = append(names, v.name...)
+		names = append(names, v.Name()...)
 	}
 	if len(names) == 0 {
 		return "none"

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // Shutdown ends everything, in order: transports (streams end after the current
@@ -37,9 +39,9 @@ func (r *Registry) Shutdown(ctx context.Context) error {
 		}
 	}
 	for _, v := range views {
-		v.family.end(ErrClosed)
+		v.family.end(live.ErrClosed)
 	}
-	r.eng.cancel(ErrClosed)
+	r.eng.cancel(live.ErrClosed)
 	r.eng.mu.Lock()
 	runs := r.eng.sources
 	r.eng.mu.Unlock()
@@ -53,7 +55,7 @@ func (r *Registry) Shutdown(ctx context.Context) error {
 	}
 	for _, v := range views {
 		if err := await(ctx, waitGroupDone(&v.family.watchers)); err != nil {
-			errs = append(errs, fmt.Errorf("core: an OnChange function of binding %q has not returned: %w", v.name, err))
+			errs = append(errs, fmt.Errorf("core: an OnChange function of binding %q has not returned: %w", v.Name(), err))
 		}
 	}
 	for _, p := range slices.Backward(used) {

@@ -18,7 +18,6 @@ type spread struct {
 	full  map[*publisher]struct{} // to be read in full
 	now   time.Time
 	moves map[*publisher]*transition
-	buf   []byte
 }
 
 // execute runs the plan and prepares the transitions of all bindings
@@ -173,11 +172,7 @@ func (s *spread) give(r plannedRead, found []candidate) error {
 func (s *spread) transition(v *publisher) *transition {
 	t := s.moves[v]
 	if t == nil {
-		from := v.current.Load()
-		if s.w.reloads[v].forget {
-			from = nil
-		}
-		t = v.begin(v.shape.Load(), from, s.now, &s.buf)
+		t = v.begin(v.shape.Load(), s.w.reloads[v].forget, s.now)
 		s.moves[v] = t
 	}
 	return t

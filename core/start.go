@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // checkBindings makes the bindings' shapes and returns everything wrong with
@@ -16,9 +17,9 @@ import (
 func (r *Registry) checkBindings(views []*publisher) (errs []error) {
 	seen := make(map[string]*publisher)
 	for _, v := range views {
-		other := seen[v.name]
+		other := seen[v.Name()]
 		if other == nil {
-			other = r.byName[v.name]
+			other = r.byName[v.Name()]
 		}
 		switch {
 		case other == v:
@@ -26,9 +27,9 @@ func (r *Registry) checkBindings(views []*publisher) (errs []error) {
 			continue
 		case other != nil:
 			errs = append(errs, fmt.Errorf("core: two bindings are named %q: one declared at %s, one at %s",
-				v.name, other.spec.placeOfBind, v.spec.placeOfBind))
+				v.Name(), other.spec.placeOfBind, v.spec.placeOfBind))
 		}
-		seen[v.name] = v
+		seen[v.Name()] = v
 		v.mu.Lock()
 		again := v.registered
 		v.registered = true
@@ -42,7 +43,7 @@ func (r *Registry) checkBindings(views []*publisher) (errs []error) {
 			errs = append(errs, fmt.Errorf("core: %s: %w", v.describe(), p))
 		}
 		if sh != nil {
-			v.shape.Store(sh)
+			v.become(sh)
 		}
 	}
 	for _, v := range views {
@@ -108,13 +109,13 @@ func (e *StartError) Unwrap() []error { return e.Problems }
 //
 // The context bounds starting alone; when it ends first, everything started is
 // stopped again and its error returned. Start may be called once: a second call
-// returns [ErrStarted], a call after Shutdown [ErrClosed].
+// returns [ErrStarted], a call after Shutdown [live.ErrClosed].
 func (r *Registry) Start(ctx context.Context) error {
 	r.mu.Lock()
 	switch r.phase {
 	case closing:
 		r.mu.Unlock()
-		return ErrClosed
+		return live.ErrClosed
 	case starting, started:
 		r.mu.Unlock()
 		return ErrStarted
@@ -125,7 +126,7 @@ func (r *Registry) Start(ctx context.Context) error {
 		return err
 	}
 	for _, v := range r.views {
-		r.byName[v.name] = v
+		r.byName[v.Name()] = v
 		r.eng.attach(v)
 		v.family.begin(r.eng)
 	}
@@ -184,7 +185,7 @@ func (r *Registry) start(ctx context.Context, views []*publisher) error {
 	r.mu.Lock()
 	if r.phase == closing {
 		r.mu.Unlock()
-		return ErrClosed
+		return live.ErrClosed
 	}
 	r.phase = started
 	r.mu.Unlock()
@@ -218,7 +219,7 @@ func waitAll[T any](ctx, stopping context.Context, bound time.Duration, items []
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-stopping.Done():
-			return ErrClosed
+			return live.ErrClosed
 		}
 	}
 	return nil
@@ -233,7 +234,7 @@ func (v *publisher) firstTry() <-chan struct{} {
 	if f := v.feed.Load(); f != nil {
 		return f.tried
 	}
-	return v.loaded
+	return v.Loaded()
 }
 
 var closedChannel = func() chan struct{} {
@@ -250,7 +251,7 @@ func (r *Registry) warnUnguarded(views []*publisher) {
 	for _, v := range views {
 		if v.spec.writable {
 			r.eng.log.Warn("core: no authorizer is set: whoever reaches a transport may write to the binding",
-				slog.String("binding", v.name))
+				slog.String("binding", v.Name()))
 		}
 	}
 }
@@ -270,7 +271,7 @@ func (r *Registry) warnUnwatched(views []*publisher) {
 			case len(schema.Depends) > 0:
 				what = "core: no source watches a table that the binding depends on: its changes are not noticed"
 			}
-			r.eng.log.Warn(what, slog.String("binding", v.name), slog.String("table", table.String()))
+			r.eng.log.Warn(what, slog.String("binding", v.Name()), slog.String("table", table.String()))
 		}
 	}
 }

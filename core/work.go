@@ -67,7 +67,7 @@ func (f *feed) putBack(w work, err error) (apart bool) {
 		if _, ok := f.members[v]; !ok {
 			continue
 		}
-		if v.family.proto != v && v.current.Load() == nil {
+		if v.family.proto != v && v.Snapshot() == nil {
 			f.retries.postpone(v, how, err)
 			apart = true
 			continue

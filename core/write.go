@@ -15,82 +15,29 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
 )
 
-// WriteOp is what a [Write] does.
-type WriteOp uint8
-
-// The kinds of writes.
-const (
-	// Insert makes a new row. The body names every column that has neither a
-	// default nor may be NULL.
-	Insert WriteOp = iota
-	// Replace writes a whole row: columns that the body does not name become
-	// NULL, or their default.
-	Replace
-	// Merge writes the columns that the body names (RFC 7396).
-	Merge
-	// Delete deletes the row.
-	Delete
-)
-
-// Write is one write by a client.
-type Write struct {
-	Op WriteOp
-	// Key is the row's; it is not used by Insert.
-	Key driver.Key
-	// Body is a JSON object of the row's fields, as the model's own JSON names
-	// them, also where [Serialize] shows rows otherwise. Columns that [Columns]
-	// leaves out are no fields. It is not used by Delete.
-	Body []byte
-	// Match, when set, must hold for the row as the database has it.
-	Match func(Row) bool
-	// Validate, when set, is given a pointer to the row as it would be
-	// written, a *T. An *InvalidError, or any other error, refuses the write.
-	Validate func(row any) error
+// rules returns what clients may write.
+func (s *spec) rules() live.WriteRules {
+	return live.WriteRules{Writable: s.writable, RowsMayLeave: s.mayLeave, RequireMatch: s.matchNeeded}
 }
 
-// WriteRules says what a binding's declaration lets clients write.
-type WriteRules struct {
-	// Writable: anything at all; RowsMayLeave: also so that a row is no longer
-	// part of the binding; RequireMatch: updates and deletes only with a
-	// precondition.
-	Writable, RowsMayLeave, RequireMatch bool
-}
-
-// WriteRules returns what clients may write.
-func (v *publisher) WriteRules() WriteRules {
-	return WriteRules{Writable: v.spec.writable, RowsMayLeave: v.spec.mayLeave, RequireMatch: v.spec.matchNeeded}
-}
-
-// Write carries out a client's write, in one transaction: the row must be part
-// of the binding, meet the precondition, and, unless rows may leave, be part of
-// the binding afterwards; otherwise nothing is written. It returns, after the
-// binding shows it (unless that is declared to lag, see [MinInterval]), the row
-// as the database has it; the zero Row after Delete.
-//
-// The errors that a client should be told are [ErrNotWritable], [ErrNoRow],
-// [ErrPrecondition], [*driver.InvalidError] and [*MalformedError]; every other one is
-// the database's or the context's. A context that ends after the commit is no
-// error.
-func (v *publisher) Write(ctx context.Context, w Write) (Row, error) {
-	return v.write(ctx, w, within{})
-}
-
-func (v *publisher) write(ctx context.Context, w Write, bounds within) (Row, error) {
+// write carries out a client's write, see [Binding.Write].
+func (v *publisher) write(ctx context.Context, w live.Write, bounds within) (live.Row, error) {
 	if !v.spec.writable {
-		return Row{}, fmt.Errorf("core: binding %q: %w", v.name, ErrNotWritable)
+		return live.Row{}, fmt.Errorf("core: binding %q: %w", v.Name(), live.ErrNotWritable)
 	}
 	f := v.feed.Load()
-	if f == nil || v.current.Load() == nil {
-		return Row{}, fmt.Errorf("core: binding %q: %w", v.name, ErrNotLoaded)
+	if f == nil || v.Snapshot() == nil {
+		return live.Row{}, fmt.Errorf("core: binding %q: %w", v.Name(), live.ErrNotLoaded)
 	}
 	op := &writing{v: v, sh: v.shape.Load(), w: w, bounds: bounds, db: v.read.writer()}
 	if err := op.parse(); err != nil {
-		return Row{}, err
+		return live.Row{}, err
 	}
 	if err := op.db.transact(ctx, op.run); err != nil {
-		return Row{}, err
+		return live.Row{}, err
 	}
 	f.written(ctx, op.key)
 	return op.result, nil
@@ -116,20 +63,20 @@ func (f *feed) written(ctx context.Context, key driver.Key) {
 type writing struct {
 	v  *publisher
 	sh *shape
-	w  Write
+	w  live.Write
 	db writer
 
 	bounds within
 
 	fields map[string]json.RawMessage // by column
 	key    driver.Key
-	result Row
+	result live.Row
 }
 
 // parse reads the body as far as that is possible without the row.
 func (o *writing) parse() error {
 	o.key = o.w.Key
-	if o.w.Op == Delete {
+	if o.w.Op == live.Delete {
 		return nil
 	}
 	raw, err := parseObject(o.w.Body)
@@ -149,7 +96,7 @@ func (o *writing) parse() error {
 		switch {
 		case c == nil:
 			problems = append(problems, driver.FieldError{Field: name, Detail: "is no field of this binding"})
-		case o.w.Op == Insert && (c.Generated || c.Default && slices.Contains(o.sh.schema.Key, c.Name)):
+		case o.w.Op == live.Insert && (c.Generated || c.Default && slices.Contains(o.sh.schema.Key, c.Name)):
 			problems = append(problems, driver.FieldError{Field: name, Detail: "is made by the database and cannot be given"})
 		case isNull(raw[name]) && !c.Nullable:
 			problems = append(problems, driver.FieldError{Field: name, Detail: "must not be null"})
@@ -157,11 +104,11 @@ func (o *writing) parse() error {
 			o.fields[c.Name] = raw[name]
 		}
 	}
-	if o.w.Op != Merge {
+	if o.w.Op != live.Merge {
 		for _, c := range o.sh.schema.Columns {
 			_, named := raw[c.JSON]
 			isKey := slices.Contains(o.sh.schema.Key, c.Name)
-			if named || c.JSON == "" || c.Nullable || c.Default || c.Generated || isKey && o.w.Op == Replace {
+			if named || c.JSON == "" || c.Nullable || c.Default || c.Generated || isKey && o.w.Op == live.Replace {
 				continue
 			}
 			problems = append(problems, driver.FieldError{Field: c.JSON, Detail: "is missing"})
@@ -170,7 +117,7 @@ func (o *writing) parse() error {
 	// The values are tried on a row of no consequence, so that all that is
 	// wrong is told at once, and before there is a transaction. What is merged
 	// into a value is complete only with that.
-	patches := func(raw json.RawMessage) bool { return o.w.Op == Merge && isObject(raw) }
+	patches := func(raw json.RawMessage) bool { return o.w.Op == live.Merge && isObject(raw) }
 	for _, c := range o.sh.schema.Columns {
 		if raw, ok := o.fields[c.Name]; ok && !isNull(raw) && !patches(raw) {
 			if err := setField(o.db.newRow(), c.JSON, raw); err != nil {
@@ -193,18 +140,18 @@ func parseObject(body []byte) (map[string]json.RawMessage, error) {
 	if err := dec.Decode(&raw); err != nil {
 		var typeErr *json.UnmarshalTypeError
 		if errors.As(err, &typeErr) {
-			return nil, &MalformedError{"want a JSON object, got " + typeErr.Value}
+			return nil, &live.MalformedError{Detail: "want a JSON object, got " + typeErr.Value}
 		}
 		if errors.Is(err, io.EOF) {
-			return nil, &MalformedError{"it is empty"}
+			return nil, &live.MalformedError{Detail: "it is empty"}
 		}
-		return nil, &MalformedError{err.Error()}
+		return nil, &live.MalformedError{Detail: err.Error()}
 	}
 	if raw == nil {
-		return nil, &MalformedError{"want a JSON object, got null"}
+		return nil, &live.MalformedError{Detail: "want a JSON object, got null"}
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, &MalformedError{"there is something after the JSON object"}
+		return nil, &live.MalformedError{Detail: "there is something after the JSON object"}
 	}
 	return raw, nil
 }
@@ -213,8 +160,8 @@ func isNull(raw json.RawMessage) bool { return string(bytes.TrimSpace(raw)) == "
 
 // run is the transaction. It may be run more than once.
 func (o *writing) run(ctx context.Context) error {
-	o.result = Row{}
-	if o.w.Op == Insert {
+	o.result = live.Row{}
+	if o.w.Op == live.Insert {
 		return o.insert(ctx)
 	}
 	if err := o.db.lock(ctx, o.key); err != nil {
@@ -225,18 +172,18 @@ func (o *writing) run(ctx context.Context) error {
 		return err
 	}
 	if !member {
-		return ErrNoRow
+		return live.ErrNoRow
 	}
 	if err := o.checkBounds(ctx); err != nil {
 		return err
 	}
-	if o.w.Match != nil && !o.w.Match(Row{before}) {
-		return ErrPrecondition
+	if o.w.Match != nil && !o.w.Match(before) {
+		return live.ErrPrecondition
 	}
-	if o.w.Op == Delete {
+	if o.w.Op == live.Delete {
 		return o.db.delete(ctx, o.key)
 	}
-	row := o.db.cloneRow(before.row)
+	row := o.db.cloneRow(before.Value())
 	columns, err := o.decode(row)
 	if err != nil {
 		return err
@@ -245,7 +192,7 @@ func (o *writing) run(ctx context.Context) error {
 		return err
 	}
 	var defaults []string
-	if o.w.Op == Replace {
+	if o.w.Op == live.Replace {
 		columns, defaults = o.complete(row, columns)
 	}
 	if err := o.validate(row); err != nil {
@@ -292,7 +239,7 @@ func (o *writing) discreet(err error) error {
 
 // after reads the row as the database has it and makes sure of where it is.
 func (o *writing) after(ctx context.Context) error {
-	e, member, err := o.find(ctx)
+	row, member, err := o.find(ctx)
 	switch {
 	case err != nil:
 		return err
@@ -309,14 +256,12 @@ func (o *writing) after(ctx context.Context) error {
 	if err := o.checkBounds(ctx); err != nil {
 		return err
 	}
-	if e != nil {
-		o.result = Row{e}
-	}
+	o.result = row
 	return nil
 }
 
 func (o *writing) wouldLeave() error {
-	return driver.Invalid("", fmt.Sprintf("the row would not be part of %q", o.v.name))
+	return driver.Invalid("", fmt.Sprintf("the row would not be part of %q", o.v.Name()))
 }
 
 // checkBounds makes sure that the row is one that may be written.
@@ -351,30 +296,28 @@ func (o *writing) meets(ctx context.Context, e filter.Expr) (bool, error) {
 	return c != nil, err
 }
 
-// find reads the row as the transaction sees it, nil when there is none, and
-// whether the binding holds it.
-func (o *writing) find(ctx context.Context) (e *entry, member bool, err error) {
+// find reads the row as the transaction sees it, the zero Row when there is none,
+// and whether the binding holds it.
+func (o *writing) find(ctx context.Context) (row live.Row, member bool, err error) {
 	r := o.v.read
 	c, err := o.pick(r.load(ctx, []driver.Key{o.key}))
 	if c == nil || err != nil {
-		return nil, false, err
+		return live.Row{}, false, err
 	}
 	if o.sh.inMemory {
 		member = o.sh.holds(r, c.row)
 	} else {
 		in, err := o.pick(r.query(ctx, driver.Query{Keys: []driver.Key{o.key}, Filter: o.v.filter, Where: o.v.spec.where}))
 		if err != nil {
-			return nil, false, err
+			return live.Row{}, false, err
 		}
 		member = in != nil
 	}
 	js, err := c.encoded(r, o.sh.enc)
 	if err != nil {
-		return nil, false, fmt.Errorf("core: binding %q: %w", o.v.name, err)
+		return live.Row{}, false, fmt.Errorf("core: binding %q: %w", o.v.Name(), err)
 	}
-	e = &entry{key: c.key, order: o.sh.orderOf(r, c.row, c.key), json: js, row: c.row, stamp: newStamp(o.v.feed.Load().now(), nil)}
-	e.sum, _ = o.sh.sumOf(e, nil)
-	return e, member, nil
+	return o.sh.row(c, o.sh.orderOf(r, c.row, c.key), js, live.Row{}, o.v.feed.Load().now()), member, nil
 }
 
 // pick returns the row with the write's key among those read.
@@ -410,14 +353,14 @@ func (o *writing) decode(row any) (columns []string, err error) {
 			columns = append(columns, c.Name)
 			continue
 		}
-		if o.w.Op == Merge && isObject(raw) {
+		if o.w.Op == live.Merge && isObject(raw) {
 			if before == nil {
 				if before, err = membersOf(row); err != nil {
-					return nil, fmt.Errorf("core: binding %q: %w", o.v.name, err)
+					return nil, fmt.Errorf("core: binding %q: %w", o.v.Name(), err)
 				}
 			}
 			if raw, err = mergePatch(before[c.JSON], raw); err != nil {
-				return nil, fmt.Errorf("core: binding %q: merging field %q: %w", o.v.name, c.JSON, err)
+				return nil, fmt.Errorf("core: binding %q: merging field %q: %w", o.v.Name(), c.JSON, err)
 			}
 		}
 		if err := setField(row, c.JSON, raw); err != nil {

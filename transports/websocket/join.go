@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 	"github.com/binderyhq/bindery/transports/internal/wire"
 )
@@ -12,7 +13,7 @@ import (
 // said otherwise is guarded by the session's mu.
 type join struct {
 	grant *core.Grant
-	sub   *core.Subscription // nil while the authorizer is asked again
+	sub   *live.Subscription // nil while the authorizer is asked again
 	left  bool
 
 	batch *wire.Batch // under way, nil when there is none
@@ -58,7 +59,7 @@ func (s *session) joinLocked(r request, g *core.Grant) *problem.Problem {
 }
 
 func (s *session) subscribeLocked(j *join, token string) {
-	j.sub = j.grant.Subscribe(&s.ctx, core.SubscribeOptions{Version: token, Notify: func() {
+	j.sub = j.grant.Subscribe(&s.ctx, live.SubscribeOptions{Version: token, Notify: func() {
 		if s.turns.addAndWake(j) {
 			s.t.wakeup.add(s)
 		}
@@ -97,7 +98,7 @@ func (s *session) leaveLocked(j *join) {
 // endedLocked deals with the end of the join's subscription: the client is told,
 // or it goes on with what may be seen from now on.
 func (s *session) endedLocked(j *join, why error) {
-	if errors.Is(why, core.ErrScopeChanged) {
+	if errors.Is(why, live.ErrScopeChanged) {
 		j.sub.Close()
 		j.grant.Close()
 		j.sub = nil
@@ -140,5 +141,5 @@ func (s *session) reopen(j *join) {
 func (j *join) revoked() bool {
 	err := j.sub.Err()
 	var denied *core.DeniedError
-	return errors.As(err, &denied) || errors.Is(err, core.ErrScopeChanged)
+	return errors.As(err, &denied) || errors.Is(err, live.ErrScopeChanged)
 }

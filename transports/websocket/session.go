@@ -11,6 +11,7 @@ import (
 	"github.com/olahol/melody"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 	"github.com/binderyhq/bindery/transports/internal/wire"
 )
@@ -265,7 +266,7 @@ func (s *session) turnLocked(j *join) []byte {
 		}
 		e, err := j.sub.Poll()
 		switch {
-		case errors.Is(err, core.ErrClosed):
+		case errors.Is(err, live.ErrClosed):
 			return nil // Shutdown comes
 		case err != nil:
 			s.endedLocked(j, err)

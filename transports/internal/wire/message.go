@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 )
 
@@ -40,7 +40,7 @@ type Subject struct {
 }
 
 // SubjectOf returns the binding as a subject.
-func SubjectOf(v *core.View) Subject {
+func SubjectOf(v *live.View) Subject {
 	s := Subject{Binding: v.Name()}
 	if params := v.Params(); params != nil {
 		var err error
@@ -88,7 +88,7 @@ type envelope struct {
 	version []byte // the version and its time
 }
 
-func newEnvelope(v *core.View, version core.Version) *envelope {
+func newEnvelope(v *live.View, version live.Version) *envelope {
 	env := &envelope{head: SubjectOf(v).open()}
 	if fields := v.OrderFields(); fields != nil {
 		list, err := json.Marshal(fields)

@@ -1,0 +1,29 @@
+package status
+
+import "github.com/binderyhq/bindery/core/driver"
+
+// Feed counts what a feed has done. All counters only grow.
+type Feed struct {
+	Table driver.Table
+	// Reports counts calls that concerned the table, Keys the keys in them.
+	Reports, Keys uint64
+	// Reads counts batches read, WholeReads those that read the whole table,
+	// BatchKeys the keys read in the others, Failures reads that failed.
+	Reads, WholeReads, BatchKeys, Failures uint64
+	// Overflows counts how often so many keys were gathered that the whole
+	// table was read instead.
+	Overflows uint64
+	// Waited counts batches that waited for the keys of a commit under way,
+	// WaitedOut those that read the whole table because the wait was too long.
+	Waited, WaitedOut uint64
+	// Refills counts bindings that a batch read anew because their rows in
+	// memory did not tell which come next: those with a limit whose margin was
+	// used up, and those that are ordered by a collation of the database's.
+	Refills uint64
+	// Behind counts batches that read the whole table because a source that
+	// follows the database's log did not catch up in time.
+	Behind uint64
+	// RelatedKeys are the keys of rows of other tables, which this table's rows
+	// may show, in the reports.
+	RelatedKeys uint64
+}
