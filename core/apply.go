@@ -79,8 +79,8 @@ func (v *publisher) begin(sh *shape, anew bool, now time.Time) *transition {
 	switch {
 	case t.anew && v.windowed():
 		t.window = newWindow()
-	case !t.anew && v.window != nil:
-		t.window = v.window.copy()
+	case !t.anew && v.holding().window != nil:
+		t.window = v.holding().window.copy()
 	}
 	return t
 }
@@ -157,7 +157,7 @@ func (sh *shape) sameKeys() error {
 func (t *transition) finish() (*live.Event, bool) {
 	e, ok := t.v.pub.Publish(t.edit, t.now)
 	if ok {
-		t.v.window = t.window
+		t.v.hold(t.window)
 	}
 	return e, ok
 }

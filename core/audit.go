@@ -6,25 +6,27 @@ import (
 	"fmt"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/audit"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/status"
 )
 
-// audit notes what one Verify finds.
-type audit struct {
+// verification notes what one Verify finds.
+type verification struct {
+	v     *publisher
 	drift status.Drift
 	busy  bool // the table was under change of unknown extent
 }
 
-// auditAttempts is how often Verify tries to find the table at a moment when
+// verifyAttempts is how often Verify tries to find the table at a moment when
 // it is known what is under way.
-const auditAttempts = 5
+const verifyAttempts = 5
 
-// verify compares the binding with the database, see [Binding.Verify].
-func (v *publisher) verify(ctx context.Context) (status.Drift, error) {
-	for range auditAttempts {
-		a := &audit{}
-		if err := v.reread(ctx, reload{audits: []*audit{a}}); err != nil {
+// compare compares the binding with the database, see [Binding.Verify].
+func (v *publisher) compare(ctx context.Context) (status.Drift, error) {
+	for range verifyAttempts {
+		a := &verification{v: v}
+		if err := v.verify(ctx, a); err != nil {
 			return status.Drift{}, fmt.Errorf("core: verifying binding %q: %w", v.Name(), err)
 		}
 		if !a.busy {
@@ -32,6 +34,28 @@ func (v *publisher) verify(ctx context.Context) (status.Drift, error) {
 		}
 	}
 	return status.Drift{}, fmt.Errorf("core: verifying binding %q: %w", v.Name(), errBusy)
+}
+
+func (v *publisher) verify(ctx context.Context, a *verification) error {
+	f := v.feed.Load()
+	switch schema := v.Schema(); {
+	case f == nil:
+		return ErrNotStarted
+	case len(schema.Depends) > 0: // it is read in full whatever is read of it
+		return v.reread(ctx, reload{audits: []*verification{a}})
+	}
+	select {
+	case <-v.Loaded():
+	case <-v.Done():
+		return v.Err()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	err := f.compared.auditor.Request(audit.NewTicket(a)).Wait(ctx)
+	if why := v.Err(); why != nil {
+		return why
+	}
+	return err
 }
 
 var errBusy = errors.New("the whole table was under change at each attempt")

@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"sync"
@@ -22,6 +23,8 @@ type engine struct {
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup // feeds
 
+	limiters sync.Map // of comparisons, by database
+
 	mu        sync.Mutex // guards what follows
 	feeds     map[driver.Table]*feedRun
 	order     []driver.Table  // of the feeds, as they came
@@ -29,6 +32,10 @@ type engine struct {
 	changed   chan struct{}   // closed when routes come or go, then replaced
 	sources   []*sourceRun    // fixed at Start
 	observers []namedObserver // fixed at Start
+	stopped   bool            // no feed starts any more
+
+	// reportObservers are set before the first source watches.
+	reportObservers []ReportObserver
 }
 
 type feedRun struct {
@@ -101,6 +108,10 @@ func (e *engine) load(views []*publisher) receipt {
 		if run.cancel != nil {
 			continue
 		}
+		if e.stopped { // Shutdown has come between
+			run.feed.close()
+			continue
+		}
 		ctx, cancel := context.WithCancel(e.ctx)
 		run.cancel = cancel
 		e.wg.Add(1)
@@ -111,6 +122,37 @@ func (e *engine) load(views []*publisher) receipt {
 		}()
 	}
 	return r
+}
+
+// stop ends all background work and returns what has to be waited for.
+func (e *engine) stop() []part {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.stopped = true
+	e.cancel(live.ErrClosed)
+	parts := make([]part, 0, len(e.order)+1)
+	for _, table := range e.order {
+		run := e.feeds[table]
+		if run.cancel == nil { // it never ran; nobody waits for it in vain
+			run.feed.close()
+			continue
+		}
+		parts = append(parts, part{fmt.Sprintf("the read of table %q", table), waitFor(run.done)})
+	}
+	// Feeds whose last binding was removed are not on the list any more.
+	return append(parts, part{"background work", func(context.Context) error { e.wg.Wait(); return nil }})
+}
+
+// background runs fn on a goroutine that stop waits for. It returns false, and
+// does not run it, when that has been called.
+func (e *engine) background(fn func(context.Context)) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stopped {
+		return false
+	}
+	e.wg.Go(func() { fn(e.ctx) })
+	return true
 }
 
 // detach takes a declaration from its feed, and ends a feed without any. Its
@@ -204,7 +246,7 @@ func (e *engine) watched(t driver.Table) (ok bool, since time.Time, why error) {
 // following returns the sources that follow the table's database, see what
 // concerns the feed of table t, and are watching. A feed whose every read is of everything need not catch up with
 // any: it never reads a part of a commit.
-func (e *engine) following(t driver.Table) []driver.Following {
+func (e *engine) following(t driver.Table) []driver.Follower {
 	e.mu.Lock()
 	sources := e.sources
 	run := e.feeds[t]
@@ -215,7 +257,7 @@ func (e *engine) following(t driver.Table) []driver.Following {
 			return nil
 		}
 	}
-	var fs []driver.Following
+	var fs []driver.Follower
 	for _, s := range sources {
 		if s.follows == nil || !s.coversAny(hears) {
 			continue
@@ -242,6 +284,21 @@ func (e *engine) observe(v *publisher, ev *live.Event) {
 				}
 			}()
 			o.Published(v.View, ev)
+		}()
+	}
+}
+
+// reported tells the plugins what a source has reported.
+func (e *engine) reported(by driver.Source, changes []driver.Change) {
+	for _, o := range e.reportObservers {
+		func() {
+			defer func() {
+				if r := recover(); r != nil {
+					e.log.Error("core: plugin panicked while observing a report",
+						slog.String("source", by.Name()), slog.Any("panic", r), slog.String("stack", string(debug.Stack())))
+				}
+			}()
+			o.Reported(by, changes)
 		}()
 	}
 }

@@ -40,7 +40,7 @@ func (p *pool) check() error {
 	n := 0
 	var err error
 	for v := range p.known {
-		v.holding().each(func(r live.Row) {
+		v.holding().all(func(r live.Row) {
 			n++
 			found := false
 			if h := p.held[r.Key()]; h != nil {
@@ -64,7 +64,7 @@ func (p *pool) check() error {
 // to a boundary or all of them, shows as many as its limit says, and no more
 // beyond them than its margin.
 func (v *publisher) checkWindow(ctx context.Context) error {
-	s, sh, w := v.Snapshot(), v.shape.Load(), v.window
+	s, sh, w := v.Snapshot(), v.shape.Load(), v.holding().window
 	if w == nil {
 		return nil
 	}
@@ -123,7 +123,10 @@ func (v *publisher) checkWindow(ctx context.Context) error {
 // VerifyDuringClear has one read be that of a Clear and of a Verify, and reports
 // whether the latter takes it for an answer.
 func VerifyDuringClear[T any](ctx context.Context, b *Binding[T]) (compared bool, err error) {
-	a := &audit{}
-	err = b.own.reread(ctx, reload{forget: true, audits: []*audit{a}})
+	a := &verification{}
+	err = b.own.reread(ctx, reload{forget: true, audits: []*verification{a}})
 	return !a.busy, err
 }
+
+// MaxQuestions bounds the questions to an authorizer.
+const MaxQuestions = maxQuestions

@@ -59,8 +59,12 @@ func (f *feed) stateOf(v *publisher) (status.State, time.Time, error) {
 		return status.Loading, f.since, f.failure
 	case f.failure != nil:
 		return status.Stale, f.since, f.failure
+	case f.compared.failure != nil:
+		return status.Stale, f.since, f.compared.failure
 	case !watched:
 		return status.Stale, since, lost
+	case len(f.compared.mending) > 0:
+		return status.Stale, since, errMending
 	}
 	if since.Before(f.since) {
 		since = f.since

@@ -50,7 +50,7 @@ func newPool(r reader) *pool {
 // enter takes up a binding that has just loaded.
 func (p *pool) enter(v *publisher) {
 	if p.shown != nil {
-		v.holding().each(p.shown.hold)
+		v.holding().all(p.shown.hold)
 	}
 	if !v.byRow() {
 		p.others[v] = struct{}{}
@@ -71,13 +71,13 @@ func (p *pool) enter(v *publisher) {
 // track enters a binding and the rows that it holds.
 func (p *pool) track(v *publisher) {
 	p.index.Add(v, v.filter, v.shape.Load().columnOf)
-	v.holding().each(func(r live.Row) { p.hold(v, r) })
+	v.holding().all(func(r live.Row) { p.hold(v, r) })
 }
 
 // leave forgets a binding.
 func (p *pool) leave(v *publisher) {
 	if p.shown != nil && p.has(v) {
-		v.holding().each(p.shown.release)
+		v.holding().all(p.shown.release)
 	}
 	delete(p.others, v)
 	if _, ok := p.known[v]; !ok {
@@ -92,7 +92,7 @@ func (p *pool) leave(v *publisher) {
 		return
 	}
 	p.index.Remove(v)
-	v.holding().each(func(r live.Row) { p.release(v, r.Key()) })
+	v.holding().all(func(r live.Row) { p.release(v, r.Key()) })
 }
 
 // hold notes that the binding holds the row.
@@ -161,8 +161,8 @@ func (p *pool) moved(from holding, t *transition) {
 		return
 	}
 	if t.anew {
-		from.each(func(r live.Row) { p.release(t.v, r.Key()) })
-		t.v.holding().each(func(r live.Row) { p.hold(t.v, r) })
+		from.all(func(r live.Row) { p.release(t.v, r.Key()) })
+		t.v.holding().all(func(r live.Row) { p.hold(t.v, r) })
 		return
 	}
 	if t.window != nil {

@@ -26,7 +26,7 @@ type naming struct {
 	tables []driver.Table
 }
 
-func (n *naming) Tables() []driver.Table { return n.tables }
+func (n *naming) Scope() driver.Scope { return driver.Scope{Tables: n.tables} }
 
 func (n *naming) Validate() error { return errors.New("its interval is negative") }
 
@@ -52,7 +52,7 @@ func TestStartReportsEveryProblemAtOnce(t *testing.T) {
 	_ = r.reg.Serve(nil)
 	err := r.reg.Start(r.ctx)
 	wantErr(t, err,
-		`two bindings are named "items": one declared at registry_test.go:36, one at registry_test.go:37`,
+		`two bindings are named "items": one declared at registry_test.go:38, one at registry_test.go:39`,
 		`"no way"`, `invalid name`,
 		`"keyless"`, `has no key`,
 		`"wrongkey"`, `"nr"`,

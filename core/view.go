@@ -29,7 +29,7 @@ type publisher struct {
 	shape atomic.Pointer[shape]
 	feed  atomic.Pointer[feed]
 
-	window *window // the feed goroutine's own; see window
+	held atomic.Pointer[holding] // nil before the first load
 
 	mu         sync.Mutex
 	registered bool // guarded by mu
@@ -69,16 +69,16 @@ func (b *Binding[T]) Clear(ctx context.Context) error { return b.own.reload(ctx,
 // [live.ErrClosed].
 func (b *Binding[T]) Touch() error { return b.own.touch() }
 
-// Verify compares the binding with the database, in one read, and returns how
-// they differ. What is being changed at that moment, and has been reported or
-// announced, is no difference. What differs is mended, with the events that it
+// Verify compares the binding with one state of the database, beside everything
+// else, and returns how they differ. What has been reported or announced, and does
+// not show yet, is no difference. What differs is mended, with the events that it
 // amounts to; so are rows beyond a [Limit] that nobody sees, and those are no
 // difference. A binding whose sources see everything never drifts; see also
 // [status.Source], which tells what each source found first.
 //
-// The errors are those of [Binding.Resync], and one that says so when the
-// whole table was under change at each of several attempts.
-func (b *Binding[T]) Verify(ctx context.Context) (status.Drift, error) { return b.own.verify(ctx) }
+// The errors are those of [Binding.Resync]. It also fails when changes of the
+// whole table were under way at each of several attempts.
+func (b *Binding[T]) Verify(ctx context.Context) (status.Drift, error) { return b.own.compare(ctx) }
 
 // Status returns what is known about the binding.
 func (b *Binding[T]) Status() status.Binding { return b.own.status() }
@@ -144,6 +144,7 @@ func (v *publisher) touch() error {
 	if err != nil {
 		return err
 	}
+	v.hold(v.holding().window)
 	f.eng.observe(v, event)
 	return nil
 }

@@ -43,25 +43,43 @@ func (w *window) copy() *window {
 }
 
 // holding is what a binding holds at one moment: the rows that it shows, and its
-// window. Only the feed's goroutine has one.
+// window. It is immutable once it is the binding's.
 type holding struct {
 	shown  *live.Snapshot // nil: nothing was read yet
 	window *window        // nil: there is none
 }
 
-func (v *publisher) holding() holding { return holding{v.Snapshot(), v.window} }
+// holding returns what the binding holds now.
+func (v *publisher) holding() holding {
+	if h := v.held.Load(); h != nil {
+		return *h
+	}
+	return holding{}
+}
 
-// each calls visit for every row that is shown or in the margin.
-func (h holding) each(visit func(live.Row)) {
+// hold notes what the binding holds beside the rows that it now shows. Who
+// publishes calls it.
+func (v *publisher) hold(w *window) { v.held.Store(&holding{v.Snapshot(), w}) }
+
+// each calls visit for every row that is shown or in the margin, until it returns
+// false.
+func (h holding) each(visit func(live.Row) bool) {
 	if h.shown == nil {
 		return
 	}
 	for r := range h.shown.Rows() {
-		visit(r)
+		if !visit(r) {
+			return
+		}
 	}
 	if h.window != nil {
-		h.window.rows.Scan(func(_ string, r live.Row) bool { visit(r); return true })
+		h.window.rows.Scan(func(_ string, r live.Row) bool { return visit(r) })
 	}
+}
+
+// all calls visit for every row that is shown or in the margin.
+func (h holding) all(visit func(live.Row)) {
+	h.each(func(r live.Row) bool { visit(r); return true })
 }
 
 // get returns the row that is shown or in the margin, or the zero Row.
@@ -94,13 +112,14 @@ func (v *publisher) windowed() bool {
 // untouched reports that the binding neither holds the row of that key nor
 // takes up the row that was read (nil: it has none for the binding).
 func (v *publisher) untouched(key driver.Key, c *candidate) bool {
-	if !v.holding().get(key).IsZero() {
+	h := v.holding()
+	if !h.get(key).IsZero() {
 		return false
 	}
 	if c == nil {
 		return true
 	}
-	sh, w := v.shape.Load(), v.window
+	sh, w := v.shape.Load(), h.window
 	return w != nil && !w.complete && !sh.collated && sh.orderOf(v.read, c.row, key) > w.bound
 }
 

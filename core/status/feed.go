@@ -26,4 +26,10 @@ type Feed struct {
 	// RelatedKeys are the keys of rows of other tables, which this table's rows
 	// may show, in the reports.
 	RelatedKeys uint64
+	// Comparisons counts how often the whole table was compared beside the
+	// batches, Compared the rows read for that, ComparedFound those that
+	// differed. ComparedParts counts the batches in which these were published
+	// beyond the first, ComparedReread the rows that were read anew because it was
+	// not known which was newer.
+	Comparisons, Compared, ComparedFound, ComparedParts, ComparedReread uint64
 }

@@ -19,7 +19,9 @@ type edition struct {
 	snapshot *live.Snapshot
 	charge   *live.Charge
 	list     *content
-	monitors []string // the Link header, nil when there is no event stream
+	monitors []string // the Link header behind base; nil when there is no event stream
+	base     string
+	links    func(base string) string // of monitors
 	dated    atomic.Pointer[[]string]
 	pages    pages
 }
@@ -34,8 +36,9 @@ func (t *Transport) edition(v *live.View, s *live.Snapshot) *edition {
 		size := s.Bytes() + 3 + max(0, s.Len()-1)
 		e := &edition{snapshot: s, list: newContent(s.Version().Token, size, s.Body, c), charge: c}
 		e.list.shared = true // the snapshot keeps it
-		if links := t.monitorLinks(v); links != "" {
-			e.monitors = []string{links}
+		e.links = func(base string) string { return t.monitorLinks(base, v) }
+		if links := e.links(t.cfg.BasePath); links != "" {
+			e.monitors, e.base = []string{links}, t.cfg.BasePath
 		}
 		return e
 	})
@@ -135,12 +138,20 @@ func rowContent(r live.Row) *content {
 	}, nil)
 }
 
+// linksBehind returns the Link header of answers behind this base path.
+func (e *edition) linksBehind(base string) []string {
+	if e.monitors == nil || base == e.base {
+		return e.monitors
+	}
+	return []string{e.links(base)}
+}
+
 // monitorLinks returns the links to the binding's event streams (RFC 5989), as
 // one header value.
-func (t *Transport) monitorLinks(v *live.View) string {
+func (t *Transport) monitorLinks(base string, v *live.View) string {
 	var links []string
 	for _, url := range t.reg.Monitors(v) {
-		links = append(links, "<"+url+`>; rel="monitor"`)
+		links = append(links, "<"+base+url+`>; rel="monitor"`)
 	}
 	return strings.Join(links, ", ")
 }
