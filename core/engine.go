@@ -34,7 +34,7 @@ type feedRun struct {
 	*feed
 	hears   map[driver.Table]int // the tables whose changes concern it, and how many bindings say so
 	relates map[driver.Table]int // those of them whose rows are shown in its rows
-	cancel  context.CancelFunc
+	cancel  context.CancelCauseFunc
 	done    chan struct{}
 }
 
@@ -100,7 +100,7 @@ func (e *engine) load(views []*publisher) receipt {
 		if run.cancel != nil {
 			continue
 		}
-		ctx, cancel := context.WithCancel(e.ctx)
+		ctx, cancel := context.WithCancelCause(e.ctx)
 		run.cancel = cancel
 		e.wg.Add(1)
 		go func() {
@@ -143,7 +143,7 @@ func (e *engine) detach(ctx context.Context, v *publisher) error {
 	if cancel == nil {
 		return nil // it was removed before it was loaded
 	}
-	cancel()
+	cancel(ErrRemoved)
 	select {
 	case <-run.done:
 		return nil
@@ -210,7 +210,7 @@ func (e *engine) following(t driver.Table) []driver.Following {
 	e.mu.Unlock()
 	hears := e.hears(t)
 	if run != nil {
-		if derived, _ := run.pace.now(); derived {
+		if derived, _ := run.pace.mode(); derived {
 			return nil
 		}
 	}

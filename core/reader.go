@@ -128,8 +128,10 @@ func (t typedWriter[T]) delete(ctx context.Context, key driver.Key) error {
 func (t typedWriter[T]) newRow() any          { return new(T) }
 func (t typedWriter[T]) cloneRow(row any) any { c := *row.(*T); return &c }
 
+// untyped takes the type from rows. An error that is only about some rows goes
+// with the others.
 func untyped[T any](rows []*T, err error) ([]any, error) {
-	if err != nil {
+	if err != nil && driver.RowErrors(err) == nil {
 		return nil, err
 	}
 	out := make([]any, len(rows))
@@ -139,7 +141,7 @@ func untyped[T any](rows []*T, err error) ([]any, error) {
 		}
 		out[i] = r
 	}
-	return out, nil
+	return out, err
 }
 
 // guard calls the user's code and turns its panic into an error.

@@ -298,7 +298,7 @@ func (r *Registry) Flush(ctx context.Context) error {
 	for _, f := range r.eng.running() {
 		marks = append(marks, f.barrier())
 	}
-	return marks.Wait(ctx)
+	return marks.flush(ctx)
 }
 
 // Resync reads all rows of all bindings again, see [View.Resync].
@@ -316,7 +316,7 @@ func (r *Registry) reloadAll(ctx context.Context, forget bool) error {
 		}
 		marks = append(marks, f.reload(v.owner, reload{forget: forget})...)
 	}
-	return marks.Wait(ctx)
+	return marks.flush(ctx)
 }
 
 // Touch moves the time of change of all bindings to now, see [View.Touch].

@@ -407,6 +407,7 @@ func TestRelatedRowsAreAskedForAgain(t *testing.T) {
 	if err := receipt.Wait(r.ctx); err != nil {
 		t.Fatal(err)
 	}
+	wait(t, "the binding to recover", func() bool { return b.Status().State == core.Live })
 	if s, _ := b.Get(key(1)); s.Shown.Title != "uno" {
 		t.Errorf("song 1 is on %v, want uno", s.Shown)
 	}

@@ -102,12 +102,12 @@ func (v *publisher) write(ctx context.Context, w Write, bounds within) (Row, err
 // made.
 func (f *feed) written(ctx context.Context, key driver.Key) {
 	keys := []driver.Key{key}
-	derived, interval := f.pace.now()
+	derived, lagging := f.pace.mode()
 	if derived {
 		keys = nil // see route
 	}
 	m := f.report(keys, nil)
-	if interval == 0 {
+	if !lagging {
 		_ = receipt{m}.Wait(ctx)
 	}
 }
@@ -382,9 +382,9 @@ func (o *writing) pick(rows []any, err error) (*candidate, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := o.sh.candidates(o.v.read, rows)
-	if err != nil {
-		return nil, err
+	found, nameless := o.sh.candidates(o.v.read, rows)
+	if len(nameless) > 0 {
+		return nil, nameless[0].err
 	}
 	for i := range found {
 		if found[i].key == o.key {

@@ -27,6 +27,11 @@ func IsPermanent(err error) bool {
 	return errors.As(err, &p)
 }
 
+// ErrLate is returned by [Receipt].Wait at once when the bindings of a table are
+// late already: somebody has waited for them in vain, and nobody need do so again
+// until they have caught up.
+var ErrLate = errors.New("driver: the bindings have not caught up for long, so nobody waits for them now")
+
 // InvalidError says why a write was refused because of what it would write.
 type InvalidError struct {
 	Fields []FieldError
