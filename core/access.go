@@ -118,11 +118,8 @@ func (e *DeniedError) Error() string {
 func (r *Registry) Authorize(a Authorizer) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch r.phase {
-	case closing:
-		return ErrClosed
-	case starting, started:
-		return fmt.Errorf("core: setting an authorizer: %w", ErrStarted)
+	if err := r.phase.refusal("setting an authorizer"); err != nil {
+		return err
 	}
 	switch place := callerOutside(); {
 	case a == nil:
@@ -170,12 +167,11 @@ func (g *Grant) Close() { g.lease.release() }
 // [ErrTooManyMembers], [ErrNotStarted] and [ErrClosed], or another when the
 // authorizer fails.
 func (r *Registry) Open(ctx context.Context, binding string, args Args) (*Grant, error) {
-	r.mu.Lock()
-	v, authorizer := r.byName[binding], r.authorizer
-	r.mu.Unlock()
-	if v == nil {
-		return nil, fmt.Errorf("core: binding %q: %w", clipName(binding), ErrUnknownBinding)
+	v, err := r.named(binding)
+	if err != nil {
+		return nil, err
 	}
+	authorizer := r.authorizer
 	params, err := v.family.parse(args)
 	if err != nil {
 		return nil, err
@@ -205,39 +201,40 @@ func (r *Registry) Open(ctx context.Context, binding string, args Args) (*Grant,
 	return g, nil
 }
 
+// named returns the binding or family with that name. Until Shutdown has ended
+// the bindings they are still found, so that transports can drain.
+func (r *Registry) named(binding string) (*publisher, error) {
+	r.mu.Lock()
+	v, phase := r.byName[binding], r.phase
+	r.mu.Unlock()
+	var err error
+	switch {
+	case phase == collecting, phase == refused:
+		err = ErrNotStarted
+	case phase == closing && (v == nil || v.why() != nil):
+		err = ErrClosed
+	case v == nil:
+		err = ErrUnknownBinding
+	default:
+		return v, nil
+	}
+	return nil, fmt.Errorf("core: binding %q: %w", clipName(binding), err)
+}
+
 // MemberID returns what [View.ID] is, or would be, of the binding, or of the
 // member of a family that the arguments name. It asks no authorizer, and brings
-// nothing alive. The error is one of [ErrUnknownBinding], [*ArgumentError] and
-// [ErrNotStarted].
+// nothing alive. The error is one of [ErrUnknownBinding], [*ArgumentError],
+// [ErrNotStarted] and [ErrClosed].
 func (r *Registry) MemberID(binding string, args Args) (string, error) {
-	r.mu.Lock()
-	v := r.byName[binding]
-	r.mu.Unlock()
-	if v == nil {
-		return "", fmt.Errorf("core: binding %q: %w", clipName(binding), ErrUnknownBinding)
+	v, err := r.named(binding)
+	if err != nil {
+		return "", err
 	}
 	params, err := v.family.parse(args)
 	if err != nil {
 		return "", err
 	}
 	return idOf(v.name, params), nil
-}
-
-// authorizeTimeout bounds one question to the authorizer.
-const authorizeTimeout = 10 * time.Second
-
-// ask returns the scope within which the access is allowed, nil for no bounds.
-func (r *Registry) ask(ctx context.Context, authorizer Authorizer, a Access) (filter.Expr, error) {
-	ctx, cancel := context.WithTimeout(ctx, authorizeTimeout)
-	defer cancel()
-	d, err := guard("Authorize", func() (Decision, error) { return authorizer.Authorize(ctx, a) })
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("core: authorizing to %s binding %q: %w", a.Action, a.Binding, err)
-	case !d.allowed:
-		return nil, &DeniedError{Access: a, Challenge: d.challenge}
-	}
-	return d.scope, nil
 }
 
 // Write carries out a client's write, as [View.Write] does, if the authorizer

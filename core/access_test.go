@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/binderyhq/bindery/core"
@@ -304,4 +305,72 @@ func TestAuthorizerIsSetOnce(t *testing.T) {
 		t.Errorf("Start: %v", err)
 	}
 	_ = r.reg.Shutdown(r.ctx)
+}
+
+// TestAuthorizerThatIgnoresItsContext is answered for: the question ends with an
+// error within Config.AuthorizeTimeout, and sooner when Shutdown begins.
+func TestAuthorizerThatIgnoresItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newItems(t, core.Config{AuthorizeTimeout: 3 * time.Second, ReauthorizeEvery: -1})
+		let := make(chan struct{})
+		_ = r.reg.Authorize(core.AuthorizerFunc(func(context.Context, core.Access) (core.Decision, error) {
+			<-let
+			return core.Allow(), nil
+		}))
+		r.start(t, core.Bind("items", r.table))
+		begun := time.Now()
+		_, err := r.reg.Open(t.Context(), "items", nil)
+		wantErr(t, err, `"items"`, "not answered in time")
+		if took := time.Since(begun); took != 3*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		opened := make(chan error, 1)
+		go func() {
+			_, err := r.reg.Open(t.Context(), "items", nil)
+			opened <- err
+		}()
+		synctest.Wait()
+		begun = time.Now()
+		r.stop(t)
+		if err := <-opened; !errors.Is(err, core.ErrClosed) {
+			t.Errorf("Open during Shutdown: %v", err)
+		}
+		if took := time.Since(begun); took > time.Second {
+			t.Errorf("it took %v", took)
+		}
+		close(let)
+	})
+}
+
+// TestQuestionsAreBounded: an authorizer that never answers costs no more than a
+// number of goroutines, and recovers.
+func TestQuestionsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newItems(t, core.Config{AuthorizeTimeout: time.Second, ReauthorizeEvery: -1})
+		let := make(chan struct{})
+		_ = r.reg.Authorize(core.AuthorizerFunc(func(context.Context, core.Access) (core.Decision, error) {
+			<-let
+			return core.Allow(), nil
+		}))
+		r.start(t, core.Bind("items", r.table))
+		defer r.stop(t)
+		var asking sync.WaitGroup
+		for range core.MaxQuestions {
+			asking.Go(func() { _, _ = r.reg.Open(t.Context(), "items", nil) })
+		}
+		asking.Wait()
+		begun := time.Now()
+		_, err := r.reg.Open(t.Context(), "items", nil)
+		wantErr(t, err, "has not answered 10000 questions")
+		if took := time.Since(begun); took > 0 {
+			t.Errorf("it was asked for %v", took)
+		}
+		close(let)
+		synctest.Wait()
+		g, err := r.reg.Open(t.Context(), "items", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.Close()
+	})
 }

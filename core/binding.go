@@ -1,11 +1,8 @@
 package core
 
 import (
-	"context"
 	"errors"
 	"iter"
-	"log/slog"
-	"runtime/debug"
 
 	"github.com/binderyhq/bindery/core/driver"
 )
@@ -50,6 +47,14 @@ func declare[T any](name string, loader driver.Loader[T], opts []Option) *publis
 	return v
 }
 
+// view implements [Bindable].
+func (b *Binding[T]) view() *publisher {
+	if b == nil || b.View == nil {
+		return nil
+	}
+	return b.owner
+}
+
 // now returns the current version.
 func (b *Binding[T]) now() Reading[T] { return Reading[T]{b.Snapshot()} }
 
@@ -62,73 +67,3 @@ func (b *Binding[T]) Keys() iter.Seq[driver.Key] { return b.now().Keys() }
 
 // Get returns the row with the key.
 func (b *Binding[T]) Get(key driver.Key) (row T, ok bool) { return b.now().Get(key) }
-
-// Delta is how a binding changed, for [Binding.OnChange].
-type Delta[T any] struct {
-	// Version is the version that the change led to.
-	Version Version
-	// Created and Updated hold the rows as they are, Deleted as they last were.
-	Created, Updated, Deleted []T
-	// Reset says that the rows in Created are all there are: everything known
-	// before is void. The first Delta is of this kind, and one after the
-	// function lagged too far behind.
-	Reset bool
-}
-
-// OnChange calls fn with the rows that there are, once the binding has loaded,
-// and then with every change, in order, until stop is called or the binding
-// ends. Calls are made one at a time, on a goroutine of their own; a function
-// that is slow sees changes merged and holds up nobody. A panic of fn is logged
-// and ends the calls.
-//
-// After stop no call begins; one under way is not waited for, so fn may call
-// stop itself. [Registry.Shutdown] waits for calls under way.
-func (b *Binding[T]) OnChange(fn func(Delta[T])) (stop func()) {
-	sub := b.Subscribe(SubscribeOptions{})
-	b.owner.family.watchers.Add(1)
-	go func() {
-		defer b.owner.family.watchers.Done()
-		defer sub.Close()
-		defer func() {
-			if r := recover(); r != nil {
-				b.logger().Error("core: OnChange function panicked; it is not called again",
-					slog.String("binding", b.Name()), slog.Any("panic", r), slog.String("stack", string(debug.Stack())))
-			}
-		}()
-		for {
-			e, err := sub.Next(context.Background()) // stop closes the subscription
-			if err != nil {
-				return
-			}
-			fn(deltaOf[T](e))
-		}
-	}()
-	return sub.Close
-}
-
-func deltaOf[T any](e *Event) Delta[T] {
-	d := Delta[T]{Version: e.Version}
-	switch e.Kind {
-	case Synced:
-		d.Reset = true
-		d.Created = make([]T, 0, e.Snapshot.Len())
-		e.Snapshot.ordered.Scan(func(_ string, en *entry) bool {
-			d.Created = append(d.Created, *en.row.(*T))
-			return true
-		})
-	case Changed:
-		d.Created, d.Updated, d.Deleted = typed[T](e.Created), typed[T](e.Updated), typed[T](e.Deleted)
-	}
-	return d
-}
-
-func typed[T any](rows []Row) []T {
-	if len(rows) == 0 {
-		return nil
-	}
-	out := make([]T, len(rows))
-	for i, r := range rows {
-		out[i] = *r.e.row.(*T)
-	}
-	return out
-}

@@ -49,6 +49,11 @@ type Config struct {
 	// only when [Registry.Reauthorize] is called.
 	ReauthorizeEvery time.Duration
 
+	// AuthorizeTimeout bounds one question to the authorizer. A client whose
+	// question is not answered in time is told to try again later (503). The
+	// default is 10 seconds.
+	AuthorizeTimeout time.Duration
+
 	// Now is the clock of versions and states. The default is time.Now.
 	Now func() time.Time
 }
@@ -69,6 +74,7 @@ func (c Config) WithDefaults() Config {
 	setDuration(&c.AnnounceWait, 100*time.Millisecond)
 	setDuration(&c.CatchUpWait, 2*time.Second)
 	setDuration(&c.ReauthorizeEvery, time.Minute)
+	setDuration(&c.AuthorizeTimeout, 10*time.Second)
 	if c.MaxBatchKeys == 0 {
 		c.MaxBatchKeys = 10_000
 	}
@@ -89,6 +95,9 @@ func (c Config) Validate() error {
 	}
 	if c.CatchUpWait < 0 {
 		errs = append(errs, fmt.Errorf("config: CatchUpWait %v is negative", c.CatchUpWait))
+	}
+	if c.AuthorizeTimeout < 0 {
+		errs = append(errs, fmt.Errorf("config: AuthorizeTimeout %v is negative", c.AuthorizeTimeout))
 	}
 	if c.MaxBatchKeys < 0 {
 		errs = append(errs, fmt.Errorf("config: MaxBatchKeys %d is negative", c.MaxBatchKeys))

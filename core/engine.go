@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"sync"
@@ -28,6 +29,10 @@ type engine struct {
 	changed   chan struct{}   // closed when routes come or go, then replaced
 	sources   []*sourceRun    // fixed at Start
 	observers []namedObserver // fixed at Start
+	stopped   bool            // no feed starts any more
+
+	// reportObservers are set before the first source watches.
+	reportObservers []ReportObserver
 }
 
 type feedRun struct {
@@ -100,6 +105,10 @@ func (e *engine) load(views []*publisher) receipt {
 		if run.cancel != nil {
 			continue
 		}
+		if e.stopped { // Shutdown has come between
+			run.feed.close(ErrClosed)
+			continue
+		}
 		ctx, cancel := context.WithCancelCause(e.ctx)
 		run.cancel = cancel
 		e.wg.Add(1)
@@ -110,6 +119,37 @@ func (e *engine) load(views []*publisher) receipt {
 		}()
 	}
 	return r
+}
+
+// stop ends all background work and returns what has to be waited for.
+func (e *engine) stop() []part {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.stopped = true
+	e.cancel(ErrClosed)
+	parts := make([]part, 0, len(e.order)+1)
+	for _, table := range e.order {
+		run := e.feeds[table]
+		if run.cancel == nil { // it never ran; nobody waits for it in vain
+			run.feed.close(ErrClosed)
+			continue
+		}
+		parts = append(parts, part{fmt.Sprintf("the read of table %q", table), waitFor(run.done)})
+	}
+	// Feeds whose last binding was removed are not on the list any more.
+	return append(parts, part{"background work", func(context.Context) error { e.wg.Wait(); return nil }})
+}
+
+// background runs fn on a goroutine that stop waits for. It returns false, and
+// does not run it, when that has been called.
+func (e *engine) background(fn func(context.Context)) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stopped {
+		return false
+	}
+	e.wg.Go(func() { fn(e.ctx) })
+	return true
 }
 
 // detach takes a declaration from its feed, and ends a feed without any. Its
@@ -241,6 +281,21 @@ func (e *engine) observe(v *publisher, ev *Event) {
 				}
 			}()
 			o.Published(v.View, ev)
+		}()
+	}
+}
+
+// reported tells the plugins what a source has reported.
+func (e *engine) reported(by driver.Source, changes []driver.Change) {
+	for _, o := range e.reportObservers {
+		func() {
+			defer func() {
+				if r := recover(); r != nil {
+					e.log.Error("core: plugin panicked while observing a report",
+						slog.String("source", by.Name()), slog.Any("panic", r), slog.String("stack", string(debug.Stack())))
+				}
+			}()
+			o.Reported(by, changes)
 		}()
 	}
 }

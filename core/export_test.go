@@ -136,3 +136,6 @@ func PreparedLoaders(r *Registry) int {
 	}
 	return n
 }
+
+// MaxQuestions bounds the questions to an authorizer.
+const MaxQuestions = maxQuestions

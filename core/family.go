@@ -101,7 +101,7 @@ type family struct {
 	proto    *publisher            // the declaration; the binding itself unless there are parameters
 	whole    lease                 // of the binding itself
 	grant    atomic.Pointer[Grant] // of the binding itself, shared by all
-	watchers sync.WaitGroup        // OnChange functions of all bindings
+	watchers watchers              // OnChange functions of all bindings
 
 	mu      sync.Mutex // guards what follows
 	eng     *engine    // from the start on

@@ -358,7 +358,7 @@ func (s *spread) probe(ctx context.Context, pl *pool, v *publisher, keys []drive
 }
 
 // install publishes what members in trouble have become. Rows that batches have
-// read since are read once more for them.
+// read since are read once more for them, before they count as current.
 func (f *feed) install(m mended) {
 	f.mu.Lock()
 	asked := make(map[*publisher]*trouble)
@@ -400,20 +400,19 @@ func (f *feed) install(m mended) {
 	for _, mv := range moves {
 		v := mv.t.v
 		t := asked[v]
-		logs = append(logs, f.recoveredLocked(v))
-		if t.again != nil || !known {
-			how := reload{}
-			if t.again != nil {
-				how = *t.again
-			}
-			f.reloads[v] = f.reloads[v].and(how)
+		t.how, t.due = reload{}, time.Time{}
+		switch {
+		case t.again != nil: // all of it once more, beside the batches
+			t.how, t.again = *t.again, nil
+		case !known:
+		case len(since) > 0: // the next batch reads what it has missed meanwhile
+			t.full, t.missed = false, m.number
+		default:
+			logs = append(logs, f.recoveredLocked(v))
 		}
 	}
 	if len(moves) > 0 {
 		f.troubles.atOnce = min(2*f.troubles.atOnce, maxTroubledReads)
-		if known {
-			f.pending.add(since, nil)
-		}
 	}
 	for v, rows := range m.out.failed {
 		if t := asked[v]; t != nil {

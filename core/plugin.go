@@ -1,6 +1,10 @@
 package core
 
-import "context"
+import (
+	"context"
+
+	"github.com/binderyhq/bindery/core/driver"
+)
 
 // Plugin looks across all bindings: metrics, admin, relay. What it can do
 // beyond its life cycle it says by implementing the small interfaces of this
@@ -27,4 +31,14 @@ type PublishObserver interface {
 	// must not call back into the registry's Flush or a binding's Resync. A
 	// panic is logged and the plugin is kept.
 	Published(v *View, e *Event)
+}
+
+// ReportObserver is implemented by plugins that want to know what the sources
+// report, for example to tell other nodes of it.
+type ReportObserver interface {
+	// Reported is called after the engine has taken over a report, before
+	// [driver.Sink] returns to the source: whoever waits for the commit has not
+	// been told yet. It must not block and must not keep or change the keys.
+	// Calls are concurrent. A panic is logged and the plugin is kept.
+	Reported(by driver.Source, changes []driver.Change)
 }

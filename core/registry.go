@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
@@ -31,13 +32,17 @@ type Registry struct {
 	problems   []error    // of nil registrations
 	authorizer Authorizer // fixed at Start; nil: everything is allowed
 
-	watched  watches // subscriptions that the authorizer has allowed
-	mounted  []Transport
-	used     []Plugin
-	stopped  chan struct{} // closed when Shutdown has done its work
-	stopErr  error
-	stopping context.Context // done when Shutdown begins
-	stop     context.CancelFunc
+	mounted []Transport // those mounted so far
+	removed []*family   // of bindings that were removed while OnChange functions ran
+
+	stage      stage         // what has started
+	watched    watches       // subscriptions that the authorizer has allowed
+	questions  atomic.Int64  // that the authorizer is answering
+	startEnded chan struct{} // closed when Start has started everything or given up
+	stopped    chan struct{} // closed when Shutdown has done its work
+	stopErr    error
+	stopping   context.Context // done when Shutdown begins
+	stop       context.CancelFunc
 }
 
 type phase uint8
@@ -45,9 +50,39 @@ type phase uint8
 const (
 	collecting phase = iota
 	starting
+	refused // Start has found problems, and nothing was started
 	started
 	closing
 )
+
+// refusal returns why something that belongs before Start cannot be done, nil
+// when it can. Doing names it.
+func (p phase) refusal(doing string) error {
+	switch p {
+	case collecting:
+		return nil
+	case closing:
+		return ErrClosed
+	case refused:
+		return fmt.Errorf("core: %s after Start has returned problems: make a new registry: %w", doing, ErrStarted)
+	case starting:
+		return fmt.Errorf("core: %s while Start runs: %w", doing, ErrStarted)
+	default:
+		return fmt.Errorf("core: %s: %w", doing, ErrStarted)
+	}
+}
+
+// running returns why the registry does not run, nil when it does.
+func (p phase) running() error {
+	switch p {
+	case started:
+		return nil
+	case closing:
+		return ErrClosed
+	default:
+		return ErrNotStarted
+	}
+}
 
 // placed remembers where something was registered.
 type placed[T any] struct {
@@ -55,13 +90,11 @@ type placed[T any] struct {
 	place string
 }
 
-// Bindable is a [Binding] or a [Family] of any type.
+// Bindable is a [*Binding] or a [*Family] of any type.
 type Bindable interface{ view() *publisher }
 
-func (v *View) view() *publisher { return v.owner }
-
 func newRegistry(cfg Config) *Registry {
-	r := &Registry{eng: newEngine(cfg.WithDefaults()), byName: make(map[string]*publisher), stopped: make(chan struct{})}
+	r := &Registry{eng: newEngine(cfg.WithDefaults()), byName: make(map[string]*publisher), startEnded: make(chan struct{}), stopped: make(chan struct{})}
 	r.stopping, r.stop = context.WithCancel(context.Background())
 	if err := cfg.Validate(); err != nil {
 		r.problems = append(r.problems, err)
@@ -69,40 +102,61 @@ func newRegistry(cfg Config) *Registry {
 	return r
 }
 
-// Add registers bindings. Before Start it always returns nil: what is wrong is
-// reported by Start, all at once. While the registry runs a binding that is
-// sound is served at once and loads in the background; see [View.Loaded]. After
-// Shutdown it returns [ErrClosed].
+// Add registers bindings. Before Start it always returns nil, and Start reports
+// all that is wrong at once. While the registry runs Add checks the bindings and
+// returns all problems; when there are none they are served at once and load in
+// the background, see [View.Loaded]. It returns an error that wraps [ErrStarted]
+// while Start runs and after Start has returned problems, and [ErrClosed] after
+// Shutdown.
 func (r *Registry) Add(bindings ...Bindable) error {
+	place := callerOutside()
 	r.mu.Lock()
-	switch r.phase {
-	case closing:
-		r.mu.Unlock()
-		return ErrClosed
-	case starting:
-		r.mu.Unlock()
-		return fmt.Errorf("core: adding a binding while Start runs: %w", ErrStarted)
-	case collecting:
+	if r.phase == collecting {
 		defer r.mu.Unlock()
 		for _, b := range bindings {
-			if b == nil || b.view() == nil {
-				r.problems = append(r.problems, fmt.Errorf("core: nil binding added at %s", callerOutside()))
+			if v := viewOf(b); v != nil {
+				r.views = append(r.views, v)
 				continue
 			}
-			r.views = append(r.views, b.view())
+			r.problems = append(r.problems, fmt.Errorf("core: nil binding added at %s", place))
 		}
 		return nil
 	}
+	if r.phase != started {
+		defer r.mu.Unlock()
+		return r.phase.refusal("adding a binding")
+	}
+	others := slices.Clone(r.views)
+	r.mu.Unlock()
+	return r.addRunning(bindings, others)
+}
+
+// addRunning checks bindings, calling their loaders, and adds them if nothing is
+// wrong with any.
+func (r *Registry) addRunning(bindings []Bindable, others []*publisher) error {
 	var views []*publisher
 	var errs []error
 	for _, b := range bindings {
-		if b == nil || b.view() == nil {
-			errs = append(errs, errors.New("core: nil binding"))
+		if v := viewOf(b); v != nil {
+			views = append(views, v)
 			continue
 		}
-		views = append(views, b.view())
+		errs = append(errs, errors.New("core: nil binding"))
 	}
-	errs = append(errs, r.checkBindings(views)...)
+	errs = append(errs, checkBindings(views, others)...)
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	if r.phase == closing {
+		r.mu.Unlock()
+		return ErrClosed
+	}
+	for _, v := range views { // another Add may have come between
+		if other := r.byName[v.name]; other != nil {
+			errs = append(errs, sameName(other, v))
+		}
+	}
 	if err := errors.Join(errs...); err != nil {
 		r.mu.Unlock()
 		return err
@@ -118,19 +172,23 @@ func (r *Registry) Add(bindings ...Bindable) error {
 	return nil
 }
 
+// viewOf returns what the binding declares, nil for a nil binding of any type.
+func viewOf(b Bindable) *publisher {
+	if b == nil {
+		return nil
+	}
+	return b.view()
+}
+
 // Remove ends the binding: its subscribers are told, and requests for it find
 // nothing. It returns an error that lists the known bindings when there is none
 // of that name, and the context's error when a read under way does not end in
 // time (the binding is gone all the same).
 func (r *Registry) Remove(ctx context.Context, name string) error {
 	r.mu.Lock()
-	switch r.phase {
-	case collecting, starting:
+	if err := r.phase.running(); err != nil {
 		r.mu.Unlock()
-		return ErrNotStarted
-	case closing:
-		r.mu.Unlock()
-		return ErrClosed
+		return err
 	}
 	v := r.byName[name]
 	if v == nil {
@@ -140,6 +198,7 @@ func (r *Registry) Remove(ctx context.Context, name string) error {
 	}
 	delete(r.byName, name)
 	r.views = slices.DeleteFunc(slices.Clone(r.views), func(o *publisher) bool { return o == v })
+	r.removed = append(slices.DeleteFunc(r.removed, func(f *family) bool { return !f.watchers.running() }), v.family)
 	r.mu.Unlock()
 	v.family.end(fmt.Errorf("core: binding %q: %w", name, ErrRemoved))
 	return r.eng.detach(ctx, v)
@@ -166,11 +225,8 @@ func (r *Registry) Use(plugins ...Plugin) error {
 func register[T any](r *Registry, list *[]placed[T], what string, items []T) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch r.phase {
-	case closing:
-		return ErrClosed
-	case starting, started:
-		return fmt.Errorf("core: registering a %s: %w", what, ErrStarted)
+	if err := r.phase.refusal("registering a " + what); err != nil {
+		return err
 	}
 	place := callerOutside()
 	for _, it := range items {
@@ -263,7 +319,10 @@ func (r *Registry) Monitors(v *View) []string {
 	for _, t := range transports {
 		if m, ok := t.(Monitoring); ok {
 			url := m.MonitorURL(v.name)
-			if url != "" && len(v.params) > 0 {
+			if url == "" {
+				continue
+			}
+			if len(v.params) > 0 {
 				url += "?" + v.params.String()
 			}
 			urls = append(urls, url)
@@ -281,18 +340,16 @@ func (r *Registry) Now() time.Time { return r.eng.now() }
 // Stopping returns a context that is done as soon as Shutdown begins.
 func (r *Registry) Stopping() context.Context { return r.stopping }
 
-// Flush waits until all that has been reported so far shows in every binding.
-// It returns the context's error when that ends first, [ErrNotStarted] or
-// [ErrClosed].
+// Flush waits until all that has been reported so far shows in every binding. It
+// does not wait for bindings that cannot be read or shown for now: their status
+// says why. It returns the context's error when that ends first,
+// [ErrNotStarted] or [ErrClosed].
 func (r *Registry) Flush(ctx context.Context) error {
 	r.mu.Lock()
 	p := r.phase
 	r.mu.Unlock()
-	switch p {
-	case collecting, starting:
-		return ErrNotStarted
-	case closing:
-		return ErrClosed
+	if err := p.running(); err != nil {
+		return err
 	}
 	var marks receipt
 	for _, f := range r.eng.running() {

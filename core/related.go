@@ -50,15 +50,14 @@ func (v *publisher) tables() []driver.Table {
 }
 
 // checkRelated returns what is wrong with the related tables of a binding. All
-// who read a table must agree on its key: it is what reports name rows by. The
-// caller holds r.mu.
-func (r *Registry) checkRelated(v *publisher, added []*publisher) (errs []error) {
+// who read a table must agree on its key, because reports name rows by it.
+func checkRelated(v *publisher, others, added []*publisher) (errs []error) {
 	for _, rel := range v.relatedTables() {
 		if err := rel.Schema.Validate(); err != nil {
 			errs = append(errs, fmt.Errorf("core: %s: related rows: %w", v.describe(), err))
 			continue
 		}
-		for _, o := range slices.Concat(r.views, added) {
+		for _, o := range slices.Concat(others, added) {
 			if s := o.Schema(); s.Table == rel.Schema.Table && !slices.Equal(s.Key, rel.Schema.Key) {
 				errs = append(errs, fmt.Errorf("core: %s shows rows of table %q by the key %q, but %s has them by the key %q: give the table one key",
 					v.describe(), s.Table, rel.Schema.Key, o.describe(), s.Key))

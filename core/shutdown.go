@@ -4,14 +4,30 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"time"
 )
 
-// Shutdown ends everything, in order: transports (streams end after the current
-// batch), sources, feeds, plugins. It goes on when one of them fails, joins the
-// errors, and returns when nothing is running any more or the context ends. It
-// may be called at any time, more than once and concurrently: later calls wait
-// for the first. The registry cannot be used again.
+// startPatience bounds how long Shutdown waits for a Start under way to notice
+// that it has to end.
+const startPatience = time.Second
+
+// Shutdown ends everything, in phases: transports (streams end after the current
+// batch), sources, reads, OnChange functions, plugins.
+//
+// When the context has a deadline, each phase may use its share of the time that
+// is left: half of it the transports, and later phases keep theirs when an earlier
+// one is late. Within the phases of transports and plugins, which are stopped one
+// after the other, each has an equal share. What has not stopped by then is left
+// behind and the next is stopped. The error joins what went wrong and
+// names everything that was late. A panic counts as an error.
+//
+// When Start is under way its context ends, and what it has started is stopped.
+// Start stops what it was just starting and returns [ErrClosed].
+//
+// Shutdown may be called at any time, more than once and concurrently: later
+// calls wait for the first. The registry cannot be used again.
 func (r *Registry) Shutdown(ctx context.Context) error {
 	r.mu.Lock()
 	if r.phase == closing {
@@ -23,68 +39,83 @@ func (r *Registry) Shutdown(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+	underWay := r.phase == starting
 	r.phase = closing
 	views := slices.Clone(r.views)
-	mounted, used := r.mounted, r.used
 	r.mu.Unlock()
 	defer close(r.stopped)
 	r.stop()
-
-	var errs []error
-	for _, t := range slices.Backward(mounted) {
-		if err := t.Shutdown(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("core: shutting down transport %q: %w", t.Name(), err))
-		}
+	parts := r.stage.close()
+	if underWay {
+		r.waitForStart(ctx)
 	}
+
+	errs := r.stopPhase(ctx, stopTransports, parts[stopTransports])
 	for _, v := range views {
 		v.family.end(ErrClosed)
 	}
-	r.eng.cancel(ErrClosed)
-	r.eng.mu.Lock()
-	runs := r.eng.sources
-	r.eng.mu.Unlock()
-	for _, s := range runs {
-		if err := await(ctx, s.done); err != nil {
-			errs = append(errs, fmt.Errorf("core: source %q has not stopped: %w", s.source.Name(), err))
-		}
-	}
-	if err := await(ctx, waitGroupDone(&r.eng.wg)); err != nil {
-		errs = append(errs, fmt.Errorf("core: a read has not stopped: %w", err))
-	}
-	for _, v := range views {
-		if err := await(ctx, waitGroupDone(&v.family.watchers)); err != nil {
-			errs = append(errs, fmt.Errorf("core: an OnChange function of binding %q has not returned: %w", v.name, err))
-		}
-	}
-	for _, p := range slices.Backward(used) {
-		if err := p.Shutdown(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("core: shutting down plugin %q: %w", p.Name(), err))
-		}
-	}
+	parts[stopFeeds] = r.eng.stop()
+	errs = append(errs, r.stopPhase(ctx, stopSources, parts[stopSources])...)
+	errs = append(errs, r.stopPhase(ctx, stopFeeds, parts[stopFeeds])...)
+	errs = append(errs, r.stopPhase(ctx, stopFunctions, r.functions(views))...)
+	errs = append(errs, r.stopPhase(ctx, stopPlugins, parts[stopPlugins])...)
 	r.stopErr = errors.Join(errs...)
 	return r.stopErr
 }
 
-func await(ctx context.Context, done <-chan struct{}) error {
-	select {
-	case <-done:
+// stopPhase stops the parts of one phase.
+func (r *Registry) stopPhase(ctx context.Context, p shutdownPhase, parts []part) []error {
+	if len(parts) == 0 {
 		return nil
-	default:
 	}
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	ctx, cancel := phaseContext(ctx, p)
+	defer cancel()
+	switch p {
+	case stopTransports, stopPlugins:
+		return stopInTurn(ctx, parts)
+	default:
+		return stopTogether(ctx, parts)
 	}
 }
 
-// waitGroupDone returns a channel that is closed when the group is done.
-func waitGroupDone(wg interface{ Wait() }) <-chan struct{} {
-	done := make(chan struct{})
-	go func() {
-		wg.Wait()
-		close(done)
-	}()
-	return done
+// functions returns the OnChange functions that may still run, by binding, also
+// those of bindings that were removed.
+func (r *Registry) functions(views []*publisher) []part {
+	r.mu.Lock()
+	families := slices.Clone(r.removed)
+	r.mu.Unlock()
+	for _, v := range views {
+		families = append(families, v.family)
+	}
+	var parts []part
+	for _, f := range families {
+		if idle := f.watchers.close(); idle != nil {
+			parts = append(parts, part{fmt.Sprintf("an OnChange function of binding %q", f.proto.name), waitFor(idle)})
+		}
+	}
+	return parts
+}
+
+// waitForStart lets a Start under way end by itself. One that does not, because
+// a plugin or a transport ignores its context, is not waited for any longer: it
+// finds the stage closed whenever it goes on.
+func (r *Registry) waitForStart(ctx context.Context) {
+	timer := time.NewTimer(startPatience)
+	defer timer.Stop()
+	select {
+	case <-r.startEnded:
+		return
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+	r.eng.log.Warn("core: Start has not ended since Shutdown was called; it stops what it is starting by itself",
+		slog.Duration("waited", startPatience))
+}
+
+// waitFor makes a stop of something that has been told to end.
+func waitFor(done <-chan struct{}) func(context.Context) error {
+	return func(context.Context) error {
+		<-done
+		return nil
+	}
 }

@@ -53,6 +53,7 @@ func (s *sink) report(changes []driver.Change) receipt {
 			}
 		}
 	}
+	s.run.eng.reported(s.run.source, changes)
 	return r
 }
 

@@ -12,51 +12,87 @@ import (
 )
 
 // checkBindings makes the bindings' shapes and returns everything wrong with
-// them. The caller holds r.mu.
-func (r *Registry) checkBindings(views []*publisher) (errs []error) {
+// them. It calls the loaders, so no lock is held. Names are compared with those of
+// the others, which are registered already.
+func checkBindings(views, others []*publisher) (errs []error) {
 	seen := make(map[string]*publisher)
+	for _, v := range others {
+		seen[v.name] = v
+	}
 	for _, v := range views {
-		other := seen[v.name]
-		if other == nil {
-			other = r.byName[v.name]
-		}
-		switch {
+		switch other := seen[v.name]; {
 		case other == v:
 			errs = append(errs, fmt.Errorf("core: %s is added twice", v.describe()))
 			continue
+		case v.family.proto != v:
+			errs = append(errs, fmt.Errorf("core: binding %q is a member of a family: add the family", v.ID()))
+			continue
 		case other != nil:
-			errs = append(errs, fmt.Errorf("core: two bindings are named %q: one declared at %s, one at %s",
-				v.name, other.spec.placeOfBind, v.spec.placeOfBind))
+			errs = append(errs, sameName(other, v))
 		}
 		seen[v.name] = v
-		v.mu.Lock()
-		again := v.registered
-		v.registered = true
-		v.mu.Unlock()
-		if again {
+		if !v.claim() {
 			errs = append(errs, fmt.Errorf("core: %s has been in a registry before: declare it anew", v.describe()))
 			continue
 		}
-		sh, problems := v.check()
-		for _, p := range problems {
-			errs = append(errs, fmt.Errorf("core: %s: %w", v.describe(), p))
-		}
-		if sh != nil {
-			v.shape.Store(sh)
-		}
+		errs = append(errs, v.checkDeclaration()...)
 	}
 	for _, v := range views {
-		errs = append(errs, r.checkRelated(v, views)...)
+		errs = append(errs, checkRelated(v, others, views)...)
 	}
 	return errs
 }
 
-// check returns everything wrong with what was registered.
+func sameName(one, other *publisher) error {
+	return fmt.Errorf("core: two bindings are named %q: one declared at %s, one at %s",
+		one.name, one.spec.placeOfBind, other.spec.placeOfBind)
+}
+
+// claim makes the binding part of a registry. It returns false when it is part of
+// one already.
+func (v *publisher) claim() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.registered {
+		return false
+	}
+	v.registered = true
+	return true
+}
+
+// checkDeclaration makes the binding's shape and returns what is wrong with it.
+func (v *publisher) checkDeclaration() (errs []error) {
+	type result struct {
+		shape    *shape
+		problems []error
+	}
+	res, err := guard("the loader", func() (res result, err error) {
+		res.shape, res.problems = v.check()
+		return res, nil
+	})
+	if err != nil {
+		return []error{fmt.Errorf("core: %s: %w", v.describe(), err)}
+	}
+	for _, p := range res.problems {
+		errs = append(errs, fmt.Errorf("core: %s: %w", v.describe(), p))
+	}
+	if res.shape != nil {
+		v.shape.Store(res.shape)
+	}
+	return errs
+}
+
+// check returns everything wrong with what was registered. What it reads does
+// not change any more.
 func (r *Registry) check() error {
 	errs := slices.Clone(r.problems)
-	errs = append(errs, r.checkBindings(r.views)...)
+	errs = append(errs, checkBindings(r.views, nil)...)
 	for _, s := range r.sources {
-		errs = append(errs, r.checkSource(s)...)
+		problems, err := guard("the source", func() ([]error, error) { return r.checkSource(s), nil })
+		if err != nil {
+			problems = []error{fmt.Errorf("core: source registered at %s: %w", s.place, err)}
+		}
+		errs = append(errs, problems...)
 	}
 	if len(errs) == 0 {
 		return nil
@@ -102,27 +138,68 @@ func (e *StartError) Unwrap() []error { return e.Problems }
 // Start checks everything that was registered and returns a [*StartError] with
 // all problems at once, before anything runs. Then it mounts the transports,
 // starts the plugins, lets the sources watch, and loads the bindings. It
-// returns when every binding has loaded; a database that is away, or slower
+// returns when every binding has loaded. A database that is away, or slower
 // than Config.LoadWait, does not fail it: its bindings load when they can, see
 // [Registry.Ready].
 //
-// The context bounds starting alone; when it ends first, everything started is
-// stopped again and its error returned. Start may be called once: a second call
-// returns [ErrStarted], a call after Shutdown [ErrClosed].
+// The context bounds starting alone. When it ends first, or when a transport or a
+// plugin fails or panics, Start stops everything that it has started and returns
+// the error. Start may be called once: a second call
+// returns [ErrStarted], a call after Shutdown [ErrClosed]. Shutdown may be called
+// while Start runs, which then returns [ErrClosed].
 func (r *Registry) Start(ctx context.Context) error {
 	r.mu.Lock()
-	switch r.phase {
-	case closing:
-		r.mu.Unlock()
-		return ErrClosed
-	case starting, started:
-		r.mu.Unlock()
-		return ErrStarted
-	}
-	r.phase = starting
-	if err := r.check(); err != nil {
+	if err := r.phase.refusal("starting again"); err != nil {
 		r.mu.Unlock()
 		return err
+	}
+	r.phase = starting
+	r.mu.Unlock()
+
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(r.stopping, func() { cancel(ErrClosed) })()
+	err := r.assemble(ctx)
+	close(r.startEnded)
+	var wrong *StartError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &wrong):
+		r.mu.Lock()
+		if r.phase == starting {
+			r.phase = refused
+		}
+		r.mu.Unlock()
+		return err
+	case r.stopping.Err() == nil:
+		stopping, done := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+		defer done()
+		return errors.Join(err, r.Shutdown(stopping))
+	}
+	// Shutdown has come between, and stops what was recorded.
+	select {
+	case <-r.stopped:
+	case <-time.After(rollbackTimeout):
+	}
+	if !errors.Is(err, ErrClosed) {
+		err = fmt.Errorf("%w: %w", ErrClosed, err)
+	}
+	return err
+}
+
+// rollbackTimeout bounds the stopping of what a failed Start had started.
+const rollbackTimeout = 5 * time.Second
+
+// assemble checks and starts everything.
+func (r *Registry) assemble(ctx context.Context) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	if r.phase == closing {
+		r.mu.Unlock()
+		return ErrClosed
 	}
 	for _, v := range r.views {
 		r.byName[v.name] = v
@@ -132,54 +209,14 @@ func (r *Registry) Start(ctx context.Context) error {
 	views := slices.Clone(r.views)
 	r.mu.Unlock()
 
-	if err := r.start(ctx, views); err != nil {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
-		defer cancel()
-		return errors.Join(err, r.Shutdown(ctx))
+	if err := r.startTransports(ctx); err != nil {
+		return err
 	}
-	return nil
-}
-
-// rollbackTimeout bounds the stopping of what a failed Start had started.
-const rollbackTimeout = 5 * time.Second
-
-func (r *Registry) start(ctx context.Context, views []*publisher) error {
-	e := r.eng
-	for _, p := range r.plugins {
-		if o, ok := p.it.(PublishObserver); ok {
-			e.observers = append(e.observers, namedObserver{p.it.Name(), o})
-		}
+	if err := r.startPlugins(ctx); err != nil {
+		return err
 	}
-	for _, t := range r.transports {
-		if err := t.it.Mount(r); err != nil {
-			return fmt.Errorf("core: mounting transport %q (%s): %w", t.it.Name(), t.place, err)
-		}
-		r.mu.Lock()
-		r.mounted = append(r.mounted, t.it)
-		r.mu.Unlock()
-	}
-	for _, p := range r.plugins {
-		if err := p.it.Start(ctx, r); err != nil {
-			return fmt.Errorf("core: starting plugin %q (%s): %w", p.it.Name(), p.place, err)
-		}
-		r.mu.Lock()
-		r.used = append(r.used, p.it)
-		r.mu.Unlock()
-	}
-	var runs []*sourceRun
-	for _, s := range r.sources {
-		runs = append(runs, newSourceRun(e, s.it, s.place))
-	}
-	e.mu.Lock()
-	e.sources = runs
-	e.mu.Unlock()
-	for _, run := range runs {
-		go run.run(e.ctx)
-	}
-	r.warnUnwatched(views)
-	r.warnUnguarded(views)
-	if err := waitAll(ctx, r.stopping, e.cfg.WatchWait, runs, func(s *sourceRun) <-chan struct{} { return s.settled }); err != nil {
-		return fmt.Errorf("core: waiting for sources to watch: %w", err)
+	if err := r.startSources(ctx, views); err != nil {
+		return err
 	}
 	r.mu.Lock()
 	if r.phase == closing {
@@ -188,16 +225,87 @@ func (r *Registry) start(ctx context.Context, views []*publisher) error {
 	}
 	r.phase = started
 	r.mu.Unlock()
+	e := r.eng
 	if r.authorizer != nil && e.cfg.ReauthorizeEvery > 0 {
-		e.wg.Add(1)
-		go func() {
-			defer e.wg.Done()
-			r.reauthorize(e.ctx, e.cfg.ReauthorizeEvery)
-		}()
+		e.background(func(ctx context.Context) { r.reauthorize(ctx, e.cfg.ReauthorizeEvery) })
 	}
 	e.load(views)
 	if err := waitAll(ctx, r.stopping, e.cfg.LoadWait, views, func(v *publisher) <-chan struct{} { return v.firstTry() }); err != nil {
 		return fmt.Errorf("core: waiting for bindings to load: %w", err)
+	}
+	return nil
+}
+
+// launch starts one part and records it. A part that has started while
+// Shutdown began is stopped at once, since Shutdown does not know of it.
+func (r *Registry) launch(ctx context.Context, phase shutdownPhase, doing string, p part, start func() error) error {
+	if r.stage.isClosed() {
+		return ErrClosed
+	}
+	if _, err := guard("starting", func() (struct{}, error) { return struct{}{}, start() }); err != nil {
+		return fmt.Errorf("core: %s: %w", doing, err)
+	}
+	if r.stage.push(phase, p) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+	defer cancel()
+	return errors.Join(append([]error{ErrClosed}, stopTogether(ctx, []part{p})...)...)
+}
+
+func (r *Registry) startTransports(ctx context.Context) error {
+	for _, t := range r.transports {
+		name := t.it.Name()
+		err := r.launch(ctx, stopTransports, fmt.Sprintf("mounting transport %q (%s)", name, t.place),
+			part{fmt.Sprintf("transport %q", name), t.it.Shutdown}, func() error { return t.it.Mount(r) })
+		if err != nil {
+			return err
+		}
+		r.mu.Lock()
+		r.mounted = append(r.mounted, t.it)
+		r.mu.Unlock()
+	}
+	return nil
+}
+
+func (r *Registry) startPlugins(ctx context.Context) error {
+	for _, p := range r.plugins {
+		name := p.it.Name()
+		if o, ok := p.it.(PublishObserver); ok {
+			r.eng.observers = append(r.eng.observers, namedObserver{name, o})
+		}
+		if o, ok := p.it.(ReportObserver); ok {
+			r.eng.reportObservers = append(r.eng.reportObservers, o)
+		}
+		err := r.launch(ctx, stopPlugins, fmt.Sprintf("starting plugin %q (%s)", name, p.place),
+			part{fmt.Sprintf("plugin %q", name), p.it.Shutdown}, func() error { return p.it.Start(ctx, r) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startSources lets the sources watch and waits until they do.
+func (r *Registry) startSources(ctx context.Context, views []*publisher) error {
+	e := r.eng
+	var runs []*sourceRun
+	for _, s := range r.sources {
+		runs = append(runs, newSourceRun(e, s.it, s.place))
+	}
+	e.mu.Lock()
+	e.sources = runs
+	e.mu.Unlock()
+	for _, run := range runs {
+		if !r.stage.push(stopSources, part{fmt.Sprintf("source %q", run.source.Name()), waitFor(run.done)}) {
+			return ErrClosed
+		}
+		go run.run(e.ctx)
+	}
+	r.warnUnwatched(views)
+	r.warnUnguarded(views)
+	if err := waitAll(ctx, r.stopping, e.cfg.WatchWait, runs, func(s *sourceRun) <-chan struct{} { return s.settled }); err != nil {
+		return fmt.Errorf("core: waiting for sources to watch: %w", err)
 	}
 	return nil
 }

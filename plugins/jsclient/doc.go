@@ -17,10 +17,15 @@
 // # Files
 //
 //	bindery.js   the client: connections, live collections
+//	lib/         the modules that it is made of
 //	react.js     useBinding for React; imports "react", which the page maps
+//	bindery.tgz  all of it as an npm package
 //
 // and the types of each (.d.ts). bindery.js is there as index.js too, which is
-// its name in the package.
+// its name in the package. An application that is built with npm installs the
+// client from the server:
+//
+//	npm install https://shop.example/bindery/bindery.tgz
 //
 // # Caching
 //

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"embed"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -16,20 +15,6 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 )
-
-//go:embed npm/index.js npm/index.d.ts npm/react.js npm/react.d.ts
-var files embed.FS
-
-// served gives the file of the package for each name under the group.
-var served = []struct{ name, file string }{
-	{"bindery.js", "npm/index.js"},
-	{"bindery.d.ts", "npm/index.d.ts"},
-	// The types of the adapter refer to these by their names in the package.
-	{"index.js", "npm/index.js"},
-	{"index.d.ts", "npm/index.d.ts"},
-	{"react.js", "npm/react.js"},
-	{"react.d.ts", "npm/react.d.ts"},
-}
 
 // Config tunes the plugin. The zero value of each field means its default.
 type Config struct {
@@ -86,14 +71,14 @@ func (p *Plugin) Start(context.Context, *core.Registry) error {
 	if err := p.cfg.Validate(); err != nil {
 		return fmt.Errorf("jsclient: %w", err)
 	}
-	for _, s := range served {
-		body, err := files.ReadFile(s.file)
-		if err != nil {
-			return fmt.Errorf("jsclient: reading embedded file %q: %w", s.file, err)
-		}
-		handler := p.handler(s.name, body)
-		p.group.GET("/"+s.name, handler)
-		p.group.HEAD("/"+s.name, handler)
+	all, err := served()
+	if err != nil {
+		return fmt.Errorf("jsclient: %w", err)
+	}
+	for _, f := range all {
+		handler := p.handler(f)
+		p.group.GET("/"+f.name, handler)
+		p.group.HEAD("/"+f.name, handler)
 	}
 	return nil
 }
@@ -102,23 +87,17 @@ func (p *Plugin) Start(context.Context, *core.Registry) error {
 func (*Plugin) Shutdown(context.Context) error { return nil }
 
 // handler serves one file. It may be called concurrently.
-func (p *Plugin) handler(name string, body []byte) echo.HandlerFunc {
-	sum := sha256.Sum256(body)
+func (p *Plugin) handler(f file) echo.HandlerFunc {
+	sum := sha256.Sum256(f.body)
 	etag := `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
-	// Not asked of package mime: it takes .ts for a video, and what it says
-	// depends on the machine's tables.
-	contentType := "text/javascript; charset=utf-8"
-	if strings.HasSuffix(name, ".ts") {
-		contentType = "application/typescript; charset=utf-8"
-	}
 	return func(c echo.Context) error {
 		h := c.Response().Header()
-		h.Set("Content-Type", contentType)
+		h.Set("Content-Type", f.kind)
 		h.Set("ETag", etag)
 		h.Set("Cache-Control", p.cfg.CacheControl)
 		h.Set("X-Content-Type-Options", "nosniff")
 		// The zero time leaves Last-Modified out: embedded files have none.
-		http.ServeContent(c.Response(), c.Request(), name, time.Time{}, bytes.NewReader(body))
+		http.ServeContent(c.Response(), c.Request(), f.name, time.Time{}, bytes.NewReader(f.body))
 		return nil
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -19,30 +20,24 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/coretest/installed"
 	"github.com/binderyhq/bindery/plugins/jsclient"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// missing skips the test, or fails it where everything has to be there.
-func missing(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("BINDERY_REQUIRE_SERVERS") == "1" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
-}
 
 // use starts a registry with the plugin alone.
 func use(t *testing.T, p *jsclient.Plugin) error {
 	t.Helper()
 	reg := core.NewRegistry()
 	_ = reg.Use(p)
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	t.Cleanup(cancel)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
 	err := reg.Start(ctx)
 	if err == nil {
 		t.Cleanup(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+			defer cancel()
 			if err := reg.Shutdown(ctx); err != nil {
 				t.Errorf("Shutdown: %v", err)
 			}
@@ -67,12 +62,14 @@ func TestFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"bindery.js":   "export function connect",
-		"index.js":     "export function connect",
-		"bindery.d.ts": "export function connect",
-		"index.d.ts":   "export function connect",
-		"react.js":     "export function useBinding",
-		"react.d.ts":   "export function useBinding",
+		"bindery.js":    `from "./lib/client.js"`,
+		"index.js":      `from "./lib/client.js"`,
+		"lib/client.js": "export function connect",
+		"lib/store.js":  "export class Store",
+		"bindery.d.ts":  "export function connect",
+		"index.d.ts":    "export function connect",
+		"react.js":      "export function useBinding",
+		"react.d.ts":    "export function useBinding",
 	} {
 		w := get(e, http.MethodGet, "/bindery/"+name)
 		if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), want) {
@@ -99,7 +96,7 @@ func TestFiles(t *testing.T) {
 			t.Errorf("HEAD of %s: status %d, %d bytes, length %s", name, h.Code, h.Body.Len(), h.Header().Get("Content-Length"))
 		}
 	}
-	for _, name := range []string{"", "package.json", "npm/index.js", "test/world.js", "../jsclient.go"} {
+	for _, name := range []string{"", "package.json", "lib", "lib/", "lib/nothing.js", "npm/index.js", "test/world.js", "../jsclient.go"} {
 		if w := get(e, http.MethodGet, "/bindery/"+name); w.Code != http.StatusNotFound {
 			t.Errorf("%q: status %d", name, w.Code)
 		}
@@ -124,8 +121,11 @@ func TestConfig(t *testing.T) {
 	}
 }
 
+// imported finds what a module imports.
+var imported = regexp.MustCompile(`(?m)(?:^(?:import|export|\}).*from |import\(|^import )"([^"]+)"`)
+
 // TestPackage holds what makes the folder publishable: every file that it names
-// is there, and the module needs no other.
+// is there, and the modules need no others.
 func TestPackage(t *testing.T) {
 	text, err := os.ReadFile("npm/package.json")
 	if err != nil {
@@ -143,7 +143,13 @@ func TestPackage(t *testing.T) {
 	if p.License != "BSD-2-Clause" || len(p.Dependencies) > 0 {
 		t.Errorf("license %s, dependencies %v", p.License, p.Dependencies)
 	}
-	names := append([]string{p.Main, p.Types}, p.Files...)
+	names := []string{p.Main, p.Types}
+	for _, pattern := range p.Files {
+		found, err := filepath.Glob(filepath.Join("npm", pattern))
+		if err != nil || len(found) == 0 {
+			t.Errorf("package.json: nothing matches %q (%v)", pattern, err)
+		}
+	}
 	for _, e := range p.Exports {
 		if m, ok := e.(map[string]any); ok {
 			for _, name := range m {
@@ -156,12 +162,21 @@ func TestPackage(t *testing.T) {
 			t.Errorf("package.json: %v", err)
 		}
 	}
-	index, err := os.ReadFile("npm/" + p.Main)
+	modules, err := filepath.Glob("npm/lib/*.js")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m := regexp.MustCompile(`(?m)^\s*import\b.*|\bimport\(.*`).Find(index); m != nil {
-		t.Errorf("the module imports: %s", m)
+	for _, name := range append(modules, "npm/"+p.Main) {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range imported.FindAllSubmatch(text, -1) {
+			target := filepath.Join(filepath.Dir(name), string(m[1]))
+			if _, err := os.Stat(target); err != nil || !strings.HasPrefix(string(m[1]), "./") {
+				t.Errorf("%s imports %s (%v)", name, m[1], err)
+			}
+		}
 	}
 	ours, err := os.ReadFile("../../LICENSE")
 	if err != nil {
@@ -172,11 +187,12 @@ func TestPackage(t *testing.T) {
 	}
 }
 
-// TestNode runs the client's own tests.
-func TestNode(t *testing.T) {
+// nodeBin returns where node is, 20 or later.
+func nodeBin(t *testing.T) string {
+	t.Helper()
 	node, err := exec.LookPath("node")
 	if err != nil {
-		missing(t, "no node: install it (apt-get install nodejs), 20 or later")
+		installed.Missing(t, "no node: install it (apt-get install nodejs), 20 or later")
 	}
 	version, err := exec.CommandContext(t.Context(), node, "--version").Output()
 	if err != nil {
@@ -184,8 +200,14 @@ func TestNode(t *testing.T) {
 	}
 	major, _, _ := strings.Cut(strings.TrimPrefix(string(version), "v"), ".")
 	if n, err := strconv.Atoi(major); err != nil || n < 20 {
-		missing(t, "node is "+strings.TrimSpace(string(version))+": install 20 or later")
+		installed.Missing(t, "node is "+strings.TrimSpace(string(version))+": install 20 or later")
 	}
+	return node
+}
+
+// TestNode runs the client's own tests.
+func TestNode(t *testing.T) {
+	node := nodeBin(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, node, "--test", "npm/test/")

@@ -51,6 +51,7 @@ type shop struct {
 	history  history
 	denied   atomic.Pointer[string] // the binding that nobody may see; nil for none
 	asked    atomic.Int64           // times that somebody asked for it
+	token    atomic.Pointer[string] // that requests have to bear; nil for none
 	*server                         // nil while there is none
 }
 
@@ -94,6 +95,14 @@ func (s *shop) start() {
 			return next(c)
 		}
 	})
+	bears := func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			if token := s.token.Load(); token != nil && c.Request().Header.Get("Authorization") != "Bearer "+*token {
+				return echo.NewHTTPError(http.StatusUnauthorized)
+			}
+			return next(c)
+		}
+	}
 	for path, body := range s.pages {
 		e.GET(path, func(c echo.Context) error {
 			kind := "text/html; charset=utf-8"
@@ -121,7 +130,7 @@ func (s *shop) start() {
 	_ = srv.reg.Watch(srv.source)
 	_ = srv.reg.Use(jsclient.New(e.Group("/bindery")), &s.history)
 	// Small pages, so that every sync takes several messages.
-	_ = srv.reg.Serve(sse.New(e.Group("/events"), sse.Config{PageRows: 7}), websocket.New(e.Group("/ws"), websocket.Config{PageRows: 7}))
+	_ = srv.reg.Serve(sse.New(e.Group("/events", bears), sse.Config{PageRows: 7}), websocket.New(e.Group("/ws", websocket.BearerHeader, bears), websocket.Config{PageRows: 7}))
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	if err := srv.reg.Start(ctx); err != nil {

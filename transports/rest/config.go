@@ -3,6 +3,7 @@ package rest
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/textproto"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ const (
 	DefaultMaxWaiting   = 1000
 	DefaultMinCompress  = 1024
 	DefaultMaxBody      = 1 << 20
+	DefaultBodyTimeout  = 10 * time.Second
 	DefaultWriteTimeout = 10 * time.Second
 	DefaultLoadWait     = 5 * time.Second
 )
@@ -61,6 +63,16 @@ type Config struct {
 	// default is [DefaultMaxWaiting]; negative means that no request is held.
 	MaxWaiting int
 
+	// BasePath stands in front of the paths in Link, Location and
+	// Content-Location, where a proxy or [http.StripPrefix] takes it off
+	// requests: "/shop", for example. The default is none.
+	BasePath string
+
+	// TrustedProxies are the networks of proxies whose X-Forwarded-Prefix takes
+	// the place of BasePath. It counts whose connection a request comes over.
+	// The default is none: whoever may set the header decides where links lead.
+	TrustedProxies []netip.Prefix
+
 	// MinCompress is the length of the shortest body that is compressed, in
 	// bytes. The default is [DefaultMinCompress]; negative means that nothing
 	// is compressed.
@@ -69,6 +81,12 @@ type Config struct {
 	// MaxBody is the length of the longest body of a write, in bytes; a longer
 	// one is a 413. The default is [DefaultMaxBody].
 	MaxBody int64
+
+	// BodyTimeout bounds how long the body of a request is waited for, from when
+	// its header was read. One that takes longer is a 408, and its connection is
+	// closed. The default is [DefaultBodyTimeout]. Where the HTTP server has a
+	// shorter ReadTimeout, that counts.
+	BodyTimeout time.Duration
 
 	// WriteTimeout bounds a write from when its body was read: the transaction,
 	// and the wait until the binding shows it. A transaction that takes longer
@@ -100,6 +118,9 @@ func (c Config) WithDefaults() Config {
 	if c.LoadWait == 0 {
 		c.LoadWait = DefaultLoadWait
 	}
+	if c.BodyTimeout == 0 {
+		c.BodyTimeout = DefaultBodyTimeout
+	}
 	if c.WriteTimeout == 0 {
 		c.WriteTimeout = DefaultWriteTimeout
 	}
@@ -115,6 +136,14 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("config: CacheControl of %q: %q is not the value of a header", name, text))
 		}
 	}
+	if !isBasePath(c.BasePath) {
+		errs = append(errs, fmt.Errorf("config: BasePath %q is no path that begins with a slash and does not end with one", c.BasePath))
+	}
+	for i, network := range c.TrustedProxies {
+		if !network.IsValid() {
+			errs = append(errs, fmt.Errorf("config: TrustedProxies: number %d is no network", i+1))
+		}
+	}
 	if c.MaxPageLimit < 1 {
 		errs = append(errs, fmt.Errorf("config: MaxPageLimit %d is not positive", c.MaxPageLimit))
 	}
@@ -123,6 +152,9 @@ func (c Config) Validate() error {
 	}
 	if c.MaxBody < 1 {
 		errs = append(errs, fmt.Errorf("config: MaxBody %d is not positive", c.MaxBody))
+	}
+	if c.BodyTimeout < 0 {
+		errs = append(errs, fmt.Errorf("config: BodyTimeout %v is negative", c.BodyTimeout))
 	}
 	if c.WriteTimeout < 0 {
 		errs = append(errs, fmt.Errorf("config: WriteTimeout %v is negative", c.WriteTimeout))

@@ -20,9 +20,14 @@
 // context, and of a write once more.
 //
 // Routes that the application adds to the same group take precedence where
-// they are static. Middleware of the group applies. Compressing middleware
-// does not belong there: this package compresses by itself, once for each
-// version, and a body that is compressed again no longer fits its tag.
+// they are static. Middleware of the group applies. This package compresses by
+// itself, once for each version, and writes its answers around middleware that
+// would compress them again. Where that cannot be, because the middleware's
+// writer does not show what it wraps or stands behind another, answers are left
+// to it: they are sent plain, and their tags are weak.
+//
+// Behind a proxy that strips a prefix from paths, [Config.BasePath] or
+// [Config.TrustedProxies] make links lead through it.
 //
 // # Delivery
 //
@@ -50,7 +55,7 @@
 //
 // A body is shared by all who ask for it, so a slow reader costs a connection
 // and no copy. Waiting requests are bounded by [Config.MaxWaiting], bodies of
-// writes by [Config.MaxBody], and the time that a write takes by
+// writes by [Config.MaxBody] and [Config.BodyTimeout], and the time that a write takes by
 // [Config.WriteTimeout]. How long a client may take to send its body is up to
 // the HTTP server's ReadTimeout.
 //

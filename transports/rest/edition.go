@@ -18,7 +18,9 @@ import (
 type edition struct {
 	snapshot *core.Snapshot
 	list     *content
-	monitors []string // the Link header, nil when there is no event stream
+	monitors []string // the Link header behind base; nil when there is no event stream
+	base     string
+	links    func(base string) string // of monitors
 	dated    atomic.Pointer[[]string]
 	pages    pages
 }
@@ -32,8 +34,9 @@ func (t *Transport) edition(v *core.View, s *core.Snapshot) *edition {
 		// Two brackets, a line feed, and a comma between rows.
 		size := s.Bytes() + 3 + max(0, s.Len()-1)
 		e := &edition{snapshot: s, list: newContent(s.Version().Token, size, s.Body)}
-		if links := t.monitorLinks(v); links != "" {
-			e.monitors = []string{links}
+		e.links = func(base string) string { return t.monitorLinks(base, v) }
+		if links := e.links(t.cfg.BasePath); links != "" {
+			e.monitors, e.base = []string{links}, t.cfg.BasePath
 		}
 		return e
 	}).(*edition)
@@ -132,12 +135,20 @@ func rowContent(r core.Row) *content {
 	})
 }
 
+// linksBehind returns the Link header of answers behind this base path.
+func (e *edition) linksBehind(base string) []string {
+	if e.monitors == nil || base == e.base {
+		return e.monitors
+	}
+	return []string{e.links(base)}
+}
+
 // monitorLinks returns the links to the binding's event streams (RFC 5989), as
 // one header value.
-func (t *Transport) monitorLinks(v *core.View) string {
+func (t *Transport) monitorLinks(base string, v *core.View) string {
 	var links []string
 	for _, url := range t.reg.Monitors(v) {
-		links = append(links, "<"+url+`>; rel="monitor"`)
+		links = append(links, "<"+base+url+`>; rel="monitor"`)
 	}
 	return strings.Join(links, ", ")
 }

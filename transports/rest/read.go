@@ -36,16 +36,16 @@ func (t *Transport) readList(x exchange) (*problem.Problem, error) {
 	}
 	return t.read(x, func(s *core.Snapshot, now time.Time) (selection, *problem.Problem) {
 		e := t.edition(x.view, s)
-		sel := selection{content: e.list, links: e.monitors}
+		sel := selection{content: e.list, links: e.linksBehind(x.base)}
 		if dated(x) {
 			sel.dateText, sel.date = e.lastModified(now)
 		}
 		if q.paged {
 			sel.content = e.page(q.window)
 			sel.total = strconv.Itoa(s.Len())
-			links := pageLinks(x.r.URL.EscapedPath(), x.view.Params().String(), q.window, s.Len())
-			if e.monitors != nil {
-				links += ", " + e.monitors[0]
+			links := pageLinks(x.base+x.r.URL.EscapedPath(), x.view.Params().String(), q.window, s.Len())
+			if sel.links != nil {
+				links += ", " + sel.links[0]
 			}
 			sel.links = []string{links}
 		}
@@ -64,7 +64,7 @@ func (t *Transport) readRow(x exchange) (*problem.Problem, error) {
 		if !ok {
 			return selection{}, noRow()
 		}
-		sel := selection{content: rowContent(r), links: t.edition(x.view, s).monitors}
+		sel := selection{content: rowContent(r), links: t.edition(x.view, s).linksBehind(x.base)}
 		if date, ok := r.HTTPDate(now); ok && dated(x) {
 			sel.date, sel.dateText = date, []string{date.Format(http.TimeFormat)}
 		}
@@ -91,7 +91,7 @@ func (t *Transport) read(x exchange, from pick) (*problem.Problem, error) {
 	if p != nil {
 		return p, nil
 	}
-	v := judge(x.r.Header, sel.content, sel.date, now, t.compressible(sel.content))
+	v := judge(x.r.Header, sel.content, sel.date, now, t.compressible(x, sel.content))
 	if v.held {
 		if wait := preferredWait(x.r.Header["Prefer"]); wait > 0 {
 			var err error
@@ -110,7 +110,7 @@ func (t *Transport) answer(x exchange, sel selection, v verdict) (*problem.Probl
 		return preconditionFailed(), nil
 	}
 	h := x.w.Header()
-	h["Etag"] = sel.content.etags[v.coding]
+	h["Etag"] = x.etag(sel.content, v.coding)
 	h["Cache-Control"] = t.cacheControlOf(x.grant)
 	addShared(h, "Vary", varyEncoding)
 	if sel.dateText != nil {
@@ -133,7 +133,9 @@ func (t *Transport) answer(x exchange, sel selection, v verdict) (*problem.Probl
 func writeBody(x exchange, status int, body []byte, in coding) error {
 	h := x.w.Header()
 	h["Content-Type"] = jsonType
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	if !x.compressed { // or else nobody knows it yet
+		h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
 	if in != identity {
 		h["Content-Encoding"] = codingHeader[in]
 	}
@@ -145,9 +147,10 @@ func writeBody(x exchange, status int, body []byte, in coding) error {
 	return err
 }
 
-// compressible reports whether the content is long enough to be compressed.
-func (t *Transport) compressible(c *content) bool {
-	return t.cfg.MinCompress >= 0 && c.size >= t.cfg.MinCompress
+// compressible reports whether the content is long enough to be compressed, and
+// may be.
+func (t *Transport) compressible(x exchange, c *content) bool {
+	return !x.plain && t.cfg.MinCompress >= 0 && c.size >= t.cfg.MinCompress
 }
 
 func (t *Transport) cacheControlOf(g *core.Grant) []string {

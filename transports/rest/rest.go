@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"strings"
+	"sync/atomic"
 
 	"github.com/labstack/echo/v4"
 
@@ -31,6 +32,8 @@ type Transport struct {
 	servers  ending.Servers
 	holds    holds // of requests that wait
 	writes   holds // of writes under way
+
+	slowBodies atomic.Uint64
 }
 
 var _ core.Transport = (*Transport)(nil)
@@ -91,6 +94,16 @@ func (t *Transport) Shutdown(ctx context.Context) error {
 	return nil
 }
 
+// Stats counts since the program started.
+type Stats struct {
+	// SlowBodies counts requests whose body did not come within
+	// Config.BodyTimeout.
+	SlowBodies uint64
+}
+
+// Stats returns the counters. It may be called at any time.
+func (t *Transport) Stats() Stats { return Stats{SlowBodies: t.slowBodies.Load()} }
+
 // exchange is one request and where its answer goes.
 type exchange struct {
 	w      http.ResponseWriter
@@ -100,6 +113,10 @@ type exchange struct {
 	params map[string]string // of the URL's query, without those that name a family's member
 	key    string            // the part of the path that names the row, as it came
 	app    *echo.Echo        // whose Validator is asked about writes
+	base   string            // in front of the paths of links
+
+	plain      bool // the answer is not to be compressed here
+	compressed bool // something outside may compress the answer
 }
 
 // A resource answers the requests for one kind of URL. A problem that it
@@ -115,7 +132,12 @@ const maxReopenings = 3
 // the binding, and asks for leave to use it.
 func (t *Transport) serve(answer resource, own ...string) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		x := exchange{w: c.Response(), r: c.Request(), key: c.Param("key"), app: c.Echo()}
+		plain, compressed := stepOut(c.Response())
+		x := exchange{
+			w: c.Response(), r: c.Request(), key: c.Param("key"), app: c.Echo(),
+			base: t.baseOf(c.Request()), plain: plain, compressed: compressed,
+		}
+		defer ending.LimitBody(x.w, x.r, t.cfg.BodyTimeout, t.stopping, t.servers.Of(x.r)).End()
 		exposeHeaders(x.w.Header())
 		params, args, p := parameters(x.r.URL.RawQuery, own)
 		x.params = params
@@ -148,6 +170,7 @@ func answered(x exchange, answer resource) (*problem.Problem, error) {
 
 // nothing answers for paths that cannot be anything.
 func (t *Transport) nothing(c echo.Context) error {
+	stepOut(c.Response())
 	return problem.NotFound("there is nothing at this path").Write(c.Response(), c.Request())
 }
 

@@ -37,12 +37,12 @@ func (t *Transport) readChanges(x exchange, token string) (*problem.Problem, err
 		return &content{size: len(body), build: func() []byte { return body }}
 	}).(*content)
 	in := identity
-	if t.compressible(c) {
+	if t.compressible(x, c) {
 		in = parseAccept(x.r.Header["Accept-Encoding"]).best()
 	}
 	h := x.w.Header()
 	h["Cache-Control"] = noStore
-	if links := t.monitorLinks(x.view); links != "" {
+	if links := t.monitorLinks(x.base, x.view); links != "" {
 		addShared(h, "Link", []string{links})
 	}
 	addShared(h, "Vary", varyEncoding)

@@ -25,7 +25,7 @@ func (t *Transport) wait(x exchange, asked time.Duration, s *core.Snapshot, from
 		if p != nil {
 			return sel, verdict{}, p, nil
 		}
-		return sel, judge(x.r.Header, sel.content, sel.date, now, t.compressible(sel.content)), nil, nil
+		return sel, judge(x.r.Header, sel.content, sel.date, now, t.compressible(x, sel.content)), nil, nil
 	}
 	wait := min(asked, t.cfg.MaxWait)
 	if wait <= 0 || !t.holds.begin() {

@@ -104,7 +104,7 @@ func (t *Transport) answerWrite(x exchange, w core.Write, row core.Row) error {
 		x.w.WriteHeader(status)
 		return nil
 	}
-	path, member := x.r.URL.EscapedPath(), ""
+	path, member := x.base+x.r.URL.EscapedPath(), ""
 	if params := x.view.Params(); params != nil {
 		member = "?" + params.String()
 	}
@@ -116,12 +116,12 @@ func (t *Transport) answerWrite(x exchange, w core.Write, row core.Row) error {
 	h["Content-Location"] = []string{path + member}
 	c := rowContent(row)
 	in := identity
-	if t.compressible(c) {
+	if t.compressible(x, c) {
 		in = parseAccept(x.r.Header["Accept-Encoding"]).best()
 	}
-	h["Etag"] = c.etags[in]
+	h["Etag"] = x.etag(c, in)
 	addShared(h, "Vary", varyEncoding)
-	if links := t.monitorLinks(x.view); links != "" {
+	if links := t.monitorLinks(x.base, x.view); links != "" {
 		addShared(h, "Link", []string{links})
 	}
 	return writeBody(x, status, c.body(in), in)
@@ -146,6 +146,8 @@ func (t *Transport) refusal(x exchange, err error) *problem.Problem {
 		return preconditionFailed()
 	case errors.Is(err, core.ErrNotWritable):
 		return problem.MethodNotAllowed(x.r.Method)
+	case errors.Is(x.r.Context().Err(), context.Canceled) && t.stopping.Err() != nil:
+		return problem.ShuttingDown() // the body may have been cut as its last byte came
 	case errors.Is(x.r.Context().Err(), context.Canceled):
 		return nil // the client has gone
 	}

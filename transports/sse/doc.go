@@ -55,6 +55,13 @@
 // down. When a binding is removed its last event is an error; the stream ends
 // when it has no other binding.
 //
+// # Middleware
+//
+// Streams are written around middleware that would compress them or keep a copy
+// of them. Behind middleware that holds an answer back until it ends
+// ([http.TimeoutHandler]) a stream ends after one event, or after a few seconds
+// without any, and its client comes back for the next; the log says so once.
+//
 // # Limits
 //
 // Open streams, bindings per stream, rows and bytes per event are bounded by

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/labstack/echo/v4"
@@ -30,6 +32,8 @@ type Transport struct {
 
 	streams *ending.Open[*stream]
 	stuck   atomic.Uint64
+
+	warnGathering sync.Once
 }
 
 var (
@@ -114,6 +118,14 @@ type Stats struct {
 // Stats returns the counters. It may be called at any time.
 func (t *Transport) Stats() Stats {
 	return Stats{Open: t.streams.Len(), Refused: t.streams.Refused(), Stuck: t.stuck.Load()}
+}
+
+// warnOfGathering says once that clients poll where they should be sent to.
+func (t *Transport) warnOfGathering(w http.ResponseWriter) {
+	t.warnGathering.Do(func() {
+		t.reg.Logger().Warn("sse: a response writer of middleware cannot be flushed: its streams end after one event, and clients come back for the next; keep that middleware off the event streams",
+			slog.String("writer", fmt.Sprintf("%T", w)))
+	})
 }
 
 // admit enters the stream, which is to leave, or says why not.

@@ -17,6 +17,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/transports/internal/outer"
 	"github.com/binderyhq/bindery/transports/internal/wire"
 )
 
@@ -30,8 +31,9 @@ type stream struct {
 	ending context.Context // of the server
 	http2  bool
 
-	feeds []*feed
-	begun bool // the first event was sent
+	feeds    []*feed
+	begun    bool // the first event was sent
+	gathered bool // what is written goes out when the response ends
 
 	wake chan struct{} // something may be there to send, or the end has come
 
@@ -44,6 +46,7 @@ type stream struct {
 }
 
 func newStream(t *Transport, c echo.Context) *stream {
+	stepOut(c.Response())
 	return &stream{
 		t:   t,
 		out: c.Response(),
@@ -52,6 +55,15 @@ func newStream(t *Transport, c echo.Context) *stream {
 		ending: t.servers.Of(c.Request()),
 		http2:  c.Request().ProtoMajor >= 2,
 		wake:   make(chan struct{}, 1),
+	}
+}
+
+// stepOut has the stream written around middleware that would compress it, or
+// keep a copy of all of it.
+func stepOut(res *echo.Response) {
+	if below, peeled := outer.Peel(res.Writer, outer.Compresses|outer.Copies); peeled {
+		res.Writer = below
+		res.Header().Del("Content-Encoding") // which some middleware sets in advance
 	}
 }
 
@@ -91,6 +103,12 @@ func (s *stream) run(ctx context.Context) error {
 	if err := s.flush(); err != nil {
 		return s.failed(err)
 	}
+	var enough <-chan time.Time
+	if s.gathered {
+		timer := time.NewTimer(s.patience(ctx))
+		defer timer.Stop()
+		enough = timer.C
+	}
 	// Of the registry's end Mount's function tells. A channel for each end in
 	// the select below would cost more than all else here does.
 	defer context.AfterFunc(s.ending, s.notify)()
@@ -105,7 +123,7 @@ func (s *stream) run(ctx context.Context) error {
 		if err := s.sendAvailable(ctx); err != nil {
 			return s.failed(err)
 		}
-		if s.allEnded() {
+		if s.allEnded() || s.gathered && s.begun {
 			return nil
 		}
 		select {
@@ -120,10 +138,26 @@ func (s *stream) run(ctx context.Context) error {
 				silent = 0
 			}
 			timer.Reset(s.t.cfg.Heartbeat - silent)
+		case <-enough:
+			return nil
 		case <-ctx.Done():
 			return nil
 		}
 	}
+}
+
+// maxPatience bounds how long a stream whose events are gathered waits for the
+// first.
+const maxPatience = 5 * time.Second
+
+// patience returns how long a stream whose events are gathered waits for the
+// first. Middleware that gathers often does so to answer in the handler's place
+// when it takes too long, and EventSource does not come back after that.
+func (s *stream) patience(ctx context.Context) time.Duration {
+	if end, ok := ctx.Deadline(); ok {
+		return min(maxPatience, time.Until(end)/2)
+	}
+	return maxPatience
 }
 
 // beat sends a comment.
@@ -261,7 +295,12 @@ func (s *stream) begin() error {
 // Over HTTP/2 a deadline that passes ends a stream that has nothing to write,
 // so there is none afterwards; over HTTP/1 the next writing sets its own.
 func (s *stream) flush() error {
-	if err := s.ctrl.Flush(); err != nil {
+	switch err := s.ctrl.Flush(); {
+	case errors.Is(err, http.ErrNotSupported):
+		// A stream of one event at a time: the client comes back for the next.
+		s.gathered = true
+		s.t.warnOfGathering(s.out.Writer)
+	case err != nil:
 		return err
 	}
 	if s.http2 {
@@ -290,8 +329,6 @@ func (s *stream) failed(err error) error {
 	switch {
 	case errors.Is(err, errEnded):
 		return nil
-	case errors.Is(err, http.ErrNotSupported):
-		s.t.reg.Logger().Error("sse: a middleware's response writer cannot be flushed: no event can be sent")
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		s.t.stuck.Add(1)
 		s.t.reg.Logger().Info("sse: closed a stream whose client does not read",

@@ -41,6 +41,9 @@ export interface Message<T = any> {
   more?: boolean;
 }
 
+type Awaitable<T> = T | PromiseLike<T>;
+type HeaderList = Record<string, string> | Iterable<readonly [string, string]>;
+
 /** Options of {@link connect}. Times are in milliseconds. */
 export interface ClientOptions {
   /** Path of the WebSocket endpoint, relative to the base, or false to use none. "ws" */
@@ -49,6 +52,16 @@ export interface ClientOptions {
   sse?: string | false;
   /** Send cookies to event streams of another origin. WebSockets always bear them. false */
   withCredentials?: boolean;
+  /**
+   * A bearer token, or a function that brings one for each connection. It goes with
+   * a WebSocket as a subprotocol and with requests in Authorization. `status` is 401
+   * or 403 after the server refused the one before, else 0.
+   */
+  token?: string | ((why: { status: number }) => Awaitable<string | null | undefined>);
+  /** Headers, or a function that brings them, likewise. WebSockets cannot bear any: they are used only if there is a token too, or `websocket` is given. */
+  headers?: HeaderList | ((why: { status: number }) => Awaitable<HeaderList | null | undefined>);
+  /** How often in a row the functions are asked anew after 401 or 403, with back-off. 5 */
+  renewals?: number;
   /** Longest wait before the first reconnect; it doubles with each. The wait is a random part of it. 500 */
   backoff?: number;
   /** What it does not exceed. 15,000 */
@@ -61,9 +74,9 @@ export interface ClientOptions {
   probeTimeout?: number;
   /** How many WebSockets in a row may fail to open before SSE is tried. 2 */
   fallbackAfter?: number;
-  /** How long SSE is used before a WebSocket is tried beside it; doubles up to 16 times. 60,000 */
+  /** How long SSE is used before a WebSocket that failed beside it is tried again; doubles up to 64 times. 5,000 */
   upgradeInterval?: number;
-  /** Constructors for where the platform has none, such as those of the packages ws and eventsource. */
+  /** Constructors for where the platform has none, such as that of the package ws. Without EventSource, fetch is used. */
   WebSocket?: unknown;
   EventSource?: unknown;
   fetch?: typeof fetch;
@@ -117,6 +130,8 @@ export class Client extends EventTarget {
   emit(event: string, options?: JoinOptions): this;
   /** Reconnects now if that is being waited for; else asks the server for a sign of life. */
   wake(): void;
+  /** Connects anew and resumes: after a login or logout, when cookies say who asks. */
+  reconnect(): void;
   /** Ends the connection and every collection, for good. */
   close(): void;
   addEventListener(type: "status", listener: (event: Event) => void, options?: boolean | AddEventListenerOptions): void;

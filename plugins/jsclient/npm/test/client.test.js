@@ -338,7 +338,12 @@ test("a listener may close the client in the middle of anything", async () => {
 });
 
 test("without any transport there is an error that says so", () => {
-  assert.throws(() => begin({ WebSocket: undefined, EventSource: undefined }), /pass a constructor/);
+  const { client } = begin({ WebSocket: undefined, EventSource: undefined, fetch: undefined });
+  assert.throws(() => client.collection("products"), /pass a constructor/);
+  assert.throws(() => client.emit("products"), /pass a constructor/);
+  assert.equal(client.status, "idle");
+  const nowhere = connect(undefined, new World().options()); // a server that renders has no page
+  assert.throws(() => nowhere.collection("products"), TypeError);
 });
 
 // --- Server-Sent Events -----------------------------------------------------
@@ -455,14 +460,17 @@ test("SSE is used when WebSockets do not open, and left when they do", async () 
   assert.equal(products.status, "live");
   assert.equal(client.transport, "sse");
 
-  // Now and then a WebSocket is tried beside the stream.
-  await world.run(60_000);
-  assert.equal(world.sockets.length, 3);
-  world.socket.fail();
-  assert.equal(client.status, "live");
+  // Now that something answers, a WebSocket is tried beside the stream, then ever more seldom.
+  await world.run(0);
+  for (const [wait, sockets] of [[5_000, 3], [10_000, 4], [20_000, 5], [40_000, 6]]) {
+    assert.equal(world.sockets.length, sockets);
+    world.socket.fail();
+    assert.equal(client.status, "live");
+    await world.run(wait - 1);
+    assert.equal(world.sockets.length, sockets);
+    await world.run(1);
+  }
   world.stream.receive(message("create", "products", "v2", [{ id: 2 }], { more: true }));
-  await world.run(120_000);
-  assert.equal(world.sockets.length, 4);
   world.socket.open();
   assert.equal(client.transport, "websocket");
   assert.ok(world.streams.every((s) => s.readyState === 2));

@@ -1,4 +1,4 @@
-package websocket
+package session
 
 import "sync"
 
@@ -11,7 +11,7 @@ type wakeup struct {
 	max int // goroutines
 
 	mu          sync.Mutex // guards what follows and the sessions' next
-	first, last *session   // each session at most once
+	first, last *Session   // each session at most once
 	running     int
 	stopped     bool
 	wg          sync.WaitGroup
@@ -19,7 +19,7 @@ type wakeup struct {
 
 // add has the session's pump called soon. The caller sees to it that a session
 // is not added again before woken was called on its turns.
-func (w *wakeup) add(s *session) {
+func (w *wakeup) add(s *Session) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.stopped {
@@ -38,7 +38,7 @@ func (w *wakeup) add(s *session) {
 }
 
 // take returns the session to pump next, or nil when the goroutine is to end.
-func (w *wakeup) take() *session {
+func (w *wakeup) take() *Session {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.first

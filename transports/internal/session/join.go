@@ -1,4 +1,4 @@
-package websocket
+package session
 
 import (
 	"errors"
@@ -8,12 +8,13 @@ import (
 	"github.com/binderyhq/bindery/transports/internal/wire"
 )
 
-// join is a binding, or a family's member, that a session has joined. What is not
+// join is a binding, or a family's member, that a channel has joined. What is not
 // said otherwise is guarded by the session's mu.
 type join struct {
-	grant *core.Grant
-	sub   *core.Subscription // nil while the authorizer is asked again
-	left  bool
+	channel *Channel
+	grant   *core.Grant
+	sub     *core.Subscription // nil while the authorizer is asked again
+	left    bool
 
 	batch *wire.Batch // under way, nil when there is none
 	at    int         // of the next message in the batch
@@ -33,10 +34,11 @@ type afresh struct {
 
 // joinLocked joins what the grant is for, which it takes over, and starts afresh
 // what is joined already.
-func (s *session) joinLocked(r request, g *core.Grant) *problem.Problem {
+func (c *Channel) joinLocked(r Request, g *core.Grant) *problem.Problem {
+	s := c.session
 	token := wire.ParseToken(r.version)
 	id := g.View().ID()
-	if j := s.joins[id]; j != nil {
+	if j := c.joins[id]; j != nil {
 		if j.sub != nil && j.grant.View() == g.View() {
 			if j.again != nil {
 				j.again.grant.Close()
@@ -47,20 +49,21 @@ func (s *session) joinLocked(r request, g *core.Grant) *problem.Problem {
 		}
 		s.leaveLocked(j) // a binding of that name that was removed, or another scope
 	}
-	if len(s.joins) >= s.t.cfg.MaxJoins {
+	if s.joined >= s.hub.limits.Joins {
 		g.Close()
 		return problem.TooMany("the connection has joined as many bindings as it may")
 	}
-	j := &join{grant: g}
-	s.joins[id] = j
+	j := &join{channel: c, grant: g}
+	c.joins[id] = j
+	s.joined++
 	s.subscribeLocked(j, token)
 	return nil
 }
 
-func (s *session) subscribeLocked(j *join, token string) {
-	j.sub = j.grant.Subscribe(&s.ctx, core.SubscribeOptions{Version: token, Notify: func() {
+func (s *Session) subscribeLocked(j *join, token string) {
+	j.sub = j.grant.Subscribe(j.channel.ctx, core.SubscribeOptions{Version: token, Notify: func() {
 		if s.turns.addAndWake(j) {
-			s.t.wakeup.add(s)
+			s.hub.wakeup.add(s)
 		}
 	}})
 	s.turns.add(j)
@@ -68,7 +71,7 @@ func (s *session) subscribeLocked(j *join, token string) {
 
 // startAfreshLocked begins the join anew. The version that the client named is
 // what it has only if nothing was on its way to it.
-func (s *session) startAfreshLocked(j *join) {
+func (s *Session) startAfreshLocked(j *join) {
 	again := j.again
 	j.again = nil
 	if again.token != j.sent {
@@ -81,7 +84,10 @@ func (s *session) startAfreshLocked(j *join) {
 }
 
 // leaveLocked ends the join.
-func (s *session) leaveLocked(j *join) {
+func (s *Session) leaveLocked(j *join) {
+	if j.left {
+		return
+	}
 	j.left, j.batch = true, nil
 	if j.again != nil {
 		j.again.grant.Close()
@@ -91,12 +97,13 @@ func (s *session) leaveLocked(j *join) {
 		j.sub.Close()
 	}
 	j.grant.Close()
-	delete(s.joins, j.grant.View().ID())
+	delete(j.channel.joins, j.grant.View().ID())
+	s.joined--
 }
 
 // endedLocked deals with the end of the join's subscription: the client is told,
 // or it goes on with what may be seen from now on.
-func (s *session) endedLocked(j *join, why error) {
+func (s *Session) endedLocked(j *join, why error) {
 	if errors.Is(why, core.ErrScopeChanged) {
 		j.sub.Close()
 		j.grant.Close()
@@ -106,19 +113,19 @@ func (s *session) endedLocked(j *join, why error) {
 	}
 	p, _ := problem.Of(j.grant.View().Name(), why)
 	s.leaveLocked(j)
-	s.replyLocked(wire.ErrorMessage(wire.SubjectOf(j.grant.View()), p))
+	j.channel.errorLocked(wire.SubjectOf(j.grant.View()), p)
 }
 
 // reopen asks the authorizer again what may be seen, which may take its time, and
 // begins the join anew with that.
-func (s *session) reopen(j *join) {
+func (s *Session) reopen(j *join) {
 	// Not by what the client sent, which may be long and would have to be kept.
 	v := j.grant.View()
 	args := make(core.Args, len(v.Params()))
 	for _, param := range v.Params() {
 		args[param.Name] = param.Value
 	}
-	g, p := s.open(v.Name(), args, false)
+	g, p := j.channel.open(v.Name(), args, false)
 	s.mu.Lock()
 	switch {
 	case j.left || s.ended:
@@ -127,7 +134,7 @@ func (s *session) reopen(j *join) {
 		}
 	case p != nil:
 		s.leaveLocked(j)
-		s.replyLocked(wire.ErrorMessage(wire.SubjectOf(j.grant.View()), p))
+		j.channel.errorLocked(wire.SubjectOf(j.grant.View()), p)
 	default:
 		j.grant = g
 		s.subscribeLocked(j, "")

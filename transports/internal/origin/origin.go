@@ -1,15 +1,30 @@
-package websocket
+// Package origin decides whether pages of other origins may use a connection.
+package origin
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 )
 
-// originAllowed reports whether the request may open a connection. Browsers let
-// any page connect to any server and send the user's cookies along, so the
-// server has to look at where the page came from.
-func (c Config) originAllowed(r *http.Request) bool {
+// Check returns what is wrong with an origin of a configuration: it is "*" or of
+// the form scheme://host[:port].
+func Check(o string) error {
+	if o == "*" {
+		return nil
+	}
+	if u, err := url.Parse(o); err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return fmt.Errorf("origin %q is not of the form scheme://host[:port]", o)
+	}
+	return nil
+}
+
+// Allowed reports whether the request may open a connection: if it comes from no
+// page, from one of the server's own, or from one of these origins, of which "*"
+// stands for all but "null". Browsers let any page connect to any server and send
+// the user's cookies along, so the server has to look at where the page came from.
+func Allowed(r *http.Request, origins []string) bool {
 	given := r.Header.Values("Origin")
 	if len(given) == 0 {
 		return true // no browser's page
@@ -25,7 +40,7 @@ func (c Config) originAllowed(r *http.Request) bool {
 	if sameHost(origin.Scheme, origin.Host, r.Host) {
 		return true
 	}
-	for _, o := range c.Origins {
+	for _, o := range origins {
 		if o == "*" {
 			return true
 		}

@@ -1,0 +1,339 @@
+// A client: one connection, and whatever is followed over it.
+
+import { Collection } from "./collection.js";
+import { Connection } from "./connection.js";
+import { Credentials } from "./credentials.js";
+import { endpoints, environment, settle } from "./environment.js";
+import { BinderyError, isDenial, mayPass } from "./errors.js";
+import { ProblemEvent, call } from "./events.js";
+import { Join } from "./join.js";
+import { alike, identity, sendable } from "./names.js";
+import { pingName } from "./socketlink.js";
+import { Store } from "./store.js";
+
+const patience = 3; // batches in a row that make no sense, after each of which the rows are fetched at once
+
+/** Connects to the server at the base URL, at the first collection or join. */
+export function connect(base, options) {
+  return new Client(base, options);
+}
+
+/** One connection to a server, shared by everything that it is asked for. */
+export class Client extends EventTarget {
+  #settings;
+  #env;
+  #joins = new Map(); // identity → Join
+  #leaving = new Map(); // identity → {event, params, count}: leaves that are not confirmed
+  #handlers = new Map(); // event → Set of functions
+  #connection;
+
+  constructor(base, options = {}) {
+    super();
+    this.#settings = settle(options);
+    this.#env = environment(options);
+    const locate = () => endpoints(base, this.#settings, this.#env);
+    const credentials = new Credentials(this.#settings);
+    this.#connection = new Connection(locate, this.#settings, this.#env, credentials, this.#joins, {
+      status: () => this.dispatchEvent(new Event("status")),
+      message: (link, text) => this.#receive(link, text),
+      refused: (join, problem) => this.#problem(join, problem),
+      givenUp: (join, problem) => this.#refuse(join, new BinderyError(problem)),
+      failed: (error) => this.dispatchEvent(new ProblemEvent(error ?? new Error("bindery: no credentials came in time"))),
+      replaced: () => this.#dropHeld(),
+      dropped: () => this.#dropped(),
+    });
+  }
+
+  /** "idle", "connecting", "live", "waiting" (to reconnect) or "closed". */
+  get status() {
+    return this.#connection.status;
+  }
+
+  /** "websocket", "sse", or null while there is no connection. */
+  get transport() {
+    return this.#connection.link?.kind ?? null;
+  }
+
+  /** Opens a live collection of the binding's rows. */
+  collection(name, { params: given, key, signal } = {}) {
+    this.#check(name);
+    const params = sendable(given);
+    const id = identity(name, params);
+    let join = this.#joins.get(id);
+    if (!join) {
+      this.#connection.start();
+      join = this.#admit(id, name, params);
+      join.store = new Store(join, key);
+      this.#link?.join(join);
+    } else if (!join.store) {
+      join.store = new Store(join, key); // it was joined by emit: there are no rows yet
+      this.#afresh(join);
+    } else if (key && !join.store.declareKey(key)) {
+      this.#afresh(join);
+    }
+    return new Collection(join, () => this.#release(join), signal);
+  }
+
+  /** Calls fn with each message of the event. Returns a function that ends it. */
+  on(event, fn) {
+    if (!this.#handlers.has(event)) this.#handlers.set(event, new Set());
+    this.#handlers.get(event).add(fn);
+    return () => this.off(event, fn);
+  }
+
+  off(event, fn) {
+    const set = this.#handlers.get(event);
+    set?.delete(fn);
+    if (set?.size === 0) this.#handlers.delete(event);
+    return this;
+  }
+
+  /**
+   * Joins a binding, leaves it ({disconnect: true}) or looks at a page
+   * ({page: 2}). What it brings goes to the functions given to on.
+   */
+  emit(event, { params: given, version, page, disconnect } = {}) {
+    this.#check(event);
+    const params = sendable(given);
+    const id = identity(event, params);
+    const join = this.#joins.get(id);
+    if (disconnect) {
+      if (join) join.raw = false;
+      if (join && !join.store) this.#leave(join);
+      else queueMicrotask(() => this.#confirmLeave({ event, params }));
+    } else if (page !== undefined) {
+      if (!Number.isInteger(page) || page < 1) throw new RangeError("bindery: pages are counted from 1");
+      this.#connection.start();
+      this.#page({ event, params, page });
+    } else if (join) {
+      join.raw = true;
+      this.#afresh(join, join.store ? "" : version);
+    } else {
+      this.#connection.start();
+      const added = this.#admit(id, event, params, version);
+      added.raw = true;
+      this.#link?.join(added);
+    }
+    return this;
+  }
+
+  /** Reconnects now, if that is being waited for; else asks for a sign of life. */
+  wake() {
+    this.#connection.wake();
+  }
+
+  /** Connects anew and resumes: after a login or logout, when it is cookies that say who asks. */
+  reconnect() {
+    this.#connection.reopen();
+  }
+
+  /** Ends the connection and every collection. A closed client stays closed. */
+  close() {
+    if (this.status === "closed") return;
+    this.#connection.close();
+    for (const join of [...this.#joins.values()]) {
+      this.#forget(join);
+      join.store?.end(new BinderyError({ title: "The client was closed" }), true);
+    }
+    this.#handlers.clear();
+  }
+
+  get #link() {
+    return this.#connection.link;
+  }
+
+  #check(name) {
+    if (this.status === "closed") throw new Error("bindery: the client is closed");
+    if (typeof name !== "string" || name === "") throw new TypeError("bindery: a binding has a name");
+  }
+
+  // --- Joining and leaving ----------------------------------------------------
+
+  #admit(id, event, params, version = "") {
+    const join = new Join(event, params, version, {
+      message: (m) => this.#tell(m),
+      served: () => this.#connection.served(join),
+      afresh: () => this.#afresh(join),
+      confused: () => this.#confused(join),
+      fail: (err) => this.#refuse(join, err),
+    });
+    this.#joins.set(id, join);
+    return join;
+  }
+
+  #forget(join) {
+    this.#connection.forget(join);
+    this.#env.clearTimeout(join.retryTimer);
+    join.held = [];
+    const id = identity(join.event, join.params);
+    if (this.#joins.get(id) === join) this.#joins.delete(id);
+  }
+
+  // #release is called when a collection was closed. The binding is left a
+  // moment later, since who closes one often opens it again at once: React does.
+  #release(join) {
+    queueMicrotask(() => {
+      if (!join.store || join.store.collections.size > 0) return;
+      join.store = null;
+      if (!join.raw && this.status !== "closed") this.#leave(join);
+    });
+  }
+
+  #leave(join) {
+    const id = identity(join.event, join.params);
+    if (this.#joins.get(id) !== join) return;
+    this.#forget(join);
+    const known = this.#leaving.get(id);
+    if (this.#link?.leave(join)) {
+      // Until the server confirms it, what comes still belongs to this join.
+      if (known) known.count++;
+      else this.#leaving.set(id, { event: join.event, params: join.params, count: 1 });
+    } else if (!known) {
+      queueMicrotask(() => this.#confirmLeave(join));
+    }
+  }
+
+  #confirmLeave({ event, params }) {
+    this.#tell({ event, action: "leave", ...(params && { params }) });
+  }
+
+  #afresh(join, version = "") {
+    this.#env.clearTimeout(join.retryTimer);
+    join.held = [];
+    join.version = version;
+    this.#link?.join(join);
+  }
+
+  // #confused fetches the rows anew after a batch that made no sense. A server that
+  // sends nothing else is not hammered.
+  #confused(join) {
+    join.confusions++;
+    if (join.confusions <= patience) this.#afresh(join);
+    else {
+      join.held = [];
+      join.version = ""; // what comes meanwhile is of no use
+      this.#rejoinLater(join, join.confusions - patience);
+    }
+  }
+
+  #rejoinLater(join, times) {
+    const { backoff, maxBackoff } = this.#settings;
+    const delay = backoff + this.#env.random() * Math.min(maxBackoff, backoff * 2 ** Math.min(times, 30));
+    this.#env.clearTimeout(join.retryTimer);
+    join.retryTimer = this.#env.setTimeout(() => this.#link?.join(join), delay);
+  }
+
+  #page({ event, params, page }) {
+    if (this.#link?.page({ event, params, page })) return;
+    const problem = { type: "about:blank", title: "Not now", status: 503, detail: "pages are asked for over an open WebSocket" };
+    queueMicrotask(() => this.#tell({ event, action: "error", payload: problem, ...(params && { params }) }));
+  }
+
+  // --- What the connection brings ----------------------------------------------
+
+  #tell(message) {
+    for (const fn of [...(this.#handlers.get(message.event) ?? [])]) call(fn, message);
+  }
+
+  #dropHeld() {
+    for (const join of this.#joins.values()) join.held = [];
+  }
+
+  #dropped() {
+    for (const join of this.#joins.values()) {
+      this.#env.clearTimeout(join.retryTimer); // it is joined anew with all the others
+      join.lost();
+    }
+    const leaving = [...this.#leaving.values()];
+    this.#leaving.clear();
+    for (const l of leaving) this.#confirmLeave(l); // the server has forgotten the whole connection
+  }
+
+  #receive(link, text) {
+    let message;
+    try {
+      message = JSON.parse(text);
+      if (message === null || typeof message !== "object") throw new TypeError(`it is ${text}`);
+    } catch (cause) {
+      this.dispatchEvent(new ProblemEvent(new Error("bindery: a message that is no JSON object", { cause })));
+      link.fail();
+      return;
+    }
+    const id = this.#identify(message);
+    const leaving = this.#leaving.get(id);
+    if (message.action === "leave") {
+      if (message.event === pingName) return;
+      if (leaving && --leaving.count === 0) this.#leaving.delete(id);
+      this.#tell(message);
+      return;
+    }
+    if (leaving) return; // of a join that is over
+    const join = this.#joins.get(id);
+    switch (message.action) {
+      case "sync":
+      case "create":
+      case "update":
+      case "delete":
+        join?.receive(message);
+        break;
+      case "page":
+        this.#tell(message);
+        break;
+      case "error":
+        if (join) this.#problem(join, message.payload ?? {});
+        else {
+          this.dispatchEvent(new ProblemEvent(new BinderyError(message.payload ?? {})));
+          this.#tell(message);
+        }
+    }
+    // What later protocols add is none of our business.
+  }
+
+  // #identify returns the identity of the join that a message is for. The server
+  // spells parameters in its own way: 1.50 and 1.5 may be the same to it.
+  #identify({ event, params }) {
+    const id = identity(event, params);
+    if (!params || this.#joins.has(id) || this.#leaving.has(id)) return id;
+    for (const known of [this.#leaving, this.#joins]) {
+      for (const [other, join] of known) {
+        if (join.event === event && join.params && alike(join.params, params)) return other;
+      }
+    }
+    return id;
+  }
+
+  // #problem handles what the server says instead of serving the join.
+  #problem(join, problem) {
+    const err = new BinderyError(problem);
+    if (this.#joins.get(identity(join.event, join.params)) !== join) return;
+    if (isDenial(err.status) && this.#connection.renew(join, problem)) {
+      join.lost();
+      this.#link?.refused(join);
+      return;
+    }
+    if (!mayPass(err.status)) {
+      this.#refuse(join, err);
+      return;
+    }
+    join.lost();
+    join.store?.report(err);
+    this.#tellProblem(join, err);
+    this.#rejoinLater(join, join.refusals++);
+  }
+
+  #refuse(join, err) {
+    if (this.#joins.get(identity(join.event, join.params)) !== join) return;
+    if (err.status) {
+      this.#forget(join);
+      this.#link?.refused(join);
+    } else {
+      this.#leave(join); // the client gives up, the server does not know
+    }
+    this.#tellProblem(join, err);
+    join.store?.end(err);
+  }
+
+  #tellProblem({ event, params }, err) {
+    this.#tell({ event, action: "error", payload: err.problem, ...(params && { params }) });
+  }
+}

@@ -1,0 +1,149 @@
+// The rows of a binding, as users hold them.
+
+import { BinderyError } from "./errors.js";
+import { ChangeEvent, ProblemEvent, call } from "./events.js";
+
+/** The rows of a binding, in its order, always current. */
+export class Collection extends EventTarget {
+  #join;
+  #store; // null once closed
+  #state;
+  #index = null; // rows by key once closed
+  #detach;
+  #becomeReady;
+
+  constructor(join, released, signal) {
+    super();
+    this.#join = join;
+    this.#store = join.store;
+    this.#state = this.#store.state;
+    this.ready = new Promise((resolve, reject) => {
+      this.#detach = (err) => {
+        this.#store.collections.delete(this);
+        signal?.removeEventListener("abort", abort);
+        reject(err); // without effect once it was ready
+        released();
+      };
+      this.#becomeReady = () => resolve(this);
+      if (this.#state.version) resolve(this);
+    });
+    this.ready.catch(() => {}); // who does not wait for it need not handle it
+    const abort = () => this.#end(signal.reason);
+    this.#store.collections.set(this, {
+      update: (state, change, became) => this.#update(state, change, became),
+      report: (err) => this.#store && this.dispatchEvent(new ProblemEvent(err)),
+      end: (err, quiet) => this.#end(err, err, quiet),
+    });
+    if (signal?.aborted) abort();
+    else signal?.addEventListener("abort", abort, { once: true });
+  }
+
+  get name() {
+    return this.#join.event;
+  }
+
+  get params() {
+    return this.#join.params;
+  }
+
+  /** Rows, status, version and error in one frozen object, a new one for each change. */
+  get state() {
+    return this.#state;
+  }
+
+  /** The rows as a frozen array, a new one for each version. */
+  get rows() {
+    return this.#state.rows;
+  }
+
+  get size() {
+    return this.#state.rows.length;
+  }
+
+  /** The version's token, "" before the first. */
+  get version() {
+    return this.#state.version;
+  }
+
+  /** When the rows changed last, RFC 3339; "" before the first version. */
+  get lastModified() {
+    return this.#state.lastModified;
+  }
+
+  /** "connecting" (no rows yet), "live", "stale" (rows that may be old) or "closed". */
+  get status() {
+    return this.#state.status;
+  }
+
+  /** Why the collection was closed by the server, or null. */
+  get error() {
+    return this.#state.error;
+  }
+
+  [Symbol.iterator]() {
+    return this.#state.rows[Symbol.iterator]();
+  }
+
+  /** The row of the key: a value, an array for a key of several columns, or an object that has them. */
+  get(key) {
+    return this.#store ? this.#store.get(key) : this.#index(key);
+  }
+
+  has(key) {
+    return this.get(key) !== undefined;
+  }
+
+  /** Calls fn for events of the type ("change", "status", "error"). Returns a function that ends it. */
+  on(type, fn) {
+    this.addEventListener(type, fn);
+    return () => this.removeEventListener(type, fn);
+  }
+
+  /** The contract of Svelte's stores: calls fn with the state now and whenever it changes. */
+  subscribe(fn) {
+    let last = this.#state;
+    const tell = () => {
+      if (this.#state === last) return;
+      last = this.#state;
+      call(fn, last);
+    };
+    const types = ["change", "status", "version"];
+    for (const type of types) this.addEventListener(type, tell);
+    call(fn, last);
+    return () => {
+      for (const type of types) this.removeEventListener(type, tell);
+    };
+  }
+
+  /** Lets the rows go stale for good. The binding is left with its last collection. */
+  close() {
+    this.#end(new BinderyError({ title: "The collection was closed" }));
+  }
+
+  [Symbol.dispose ?? Symbol.for("Symbol.dispose")]() {
+    this.close();
+  }
+
+  // #update may find the collection closed, before or between events: by a
+  // listener, of this collection or of another one of the binding.
+  #update(state, change, became) {
+    if (!this.#store) return;
+    const before = this.#state;
+    this.#state = state;
+    if (state.version) this.#becomeReady();
+    if (change) this.dispatchEvent(new ChangeEvent(change));
+    if (this.#store && before.version !== state.version) this.dispatchEvent(new Event("version"));
+    if (this.#store && became) this.dispatchEvent(new Event("status"));
+  }
+
+  #end(reason, error = null, quiet = false) {
+    if (!this.#store) return;
+    const store = this.#store;
+    this.#index = store.frozenIndex();
+    this.#detach(reason ?? new BinderyError({ title: "The collection was aborted" }));
+    this.#store = null;
+    this.#state = Object.freeze({ ...this.#state, status: "closed", error: quiet ? null : error });
+    if (error && !quiet) this.dispatchEvent(new ProblemEvent(error));
+    this.dispatchEvent(new Event("status"));
+  }
+}

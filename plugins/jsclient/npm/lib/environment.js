@@ -1,0 +1,63 @@
+// Options, their defaults, and what the platform brings.
+
+/** Defaults of the options that are numbers; times are in milliseconds. */
+export const defaults = {
+  backoff: 500, // longest wait before the first reconnect, doubled each time
+  maxBackoff: 15_000, // which it does not exceed
+  openTimeout: 10_000, // for a connection to open
+  quietTimeout: 30_000, // without a message before asking whether anybody is there
+  probeTimeout: 5_000, // for the answer to that
+  fallbackAfter: 2, // WebSockets in a row that did not open before SSE is tried
+  upgradeInterval: 5_000, // before a WebSocket that failed beside a stream is tried again, doubled up to 64 times
+  renewals: 5, // times in a row that the functions token and headers are asked anew after 401 or 403
+};
+
+/** Returns the options with their defaults. What is undefined counts as left out. */
+export function settle(options) {
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  // A WebSocket cannot bear headers: unless there is a token too, or it is asked
+  // for, whoever gives headers means requests.
+  const websocket = given.headers === undefined || given.token !== undefined ? "ws" : false;
+  return { ...defaults, websocket, sse: "events", withCredentials: false, ...given };
+}
+
+/** Returns what the platform has, where the options do not replace it. */
+export function environment(options) {
+  const clock = options.clock ?? {};
+  const pick = (name) => (name in options ? options[name] : globalThis[name]);
+  return {
+    WebSocket: pick("WebSocket"),
+    EventSource: pick("EventSource"),
+    fetch: "fetch" in options ? options.fetch : globalThis.fetch && ((...args) => globalThis.fetch(...args)),
+    now: clock.now ?? (() => Date.now()),
+    random: clock.random ?? (() => Math.random()),
+    setTimeout: clock.setTimeout ?? ((fn, delay) => setTimeout(fn, delay)),
+    clearTimeout: clock.clearTimeout ?? ((timer) => clearTimeout(timer)),
+    window: options.window ?? globalThis.window,
+    document: options.document ?? globalThis.document,
+  };
+}
+
+/**
+ * Returns the addresses of the server's endpoints, null for those that cannot be
+ * used. It throws where none can: at the first use and not when a client is made,
+ * since a module that a server renders has no page and needs no connection.
+ */
+export function endpoints(base, settings, env) {
+  const here = globalThis.document?.baseURI ?? globalThis.location?.href;
+  const root = new URL(base ?? "/", here);
+  if (!root.pathname.endsWith("/")) root.pathname += "/";
+  root.search = root.hash = "";
+  const at = (path) => new URL(path, root);
+  const { websocket, sse } = settings;
+  const urls = { socket: null, stream: null };
+  if (websocket !== false && env.WebSocket) {
+    urls.socket = at(websocket);
+    urls.socket.protocol = urls.socket.protocol.replace(/^http/, "ws");
+  }
+  if (sse !== false && (env.EventSource || env.fetch)) urls.stream = at(sse);
+  if (!urls.socket && !urls.stream) {
+    throw new TypeError("bindery: there is neither a WebSocket nor fetch: pass a constructor as an option");
+  }
+  return urls;
+}

@@ -1,0 +1,62 @@
+// What happens to the page and the machine: sleep, tabs, the network, the
+// browser's back-forward cache.
+
+const tick = 5_000; // how often the clock is looked at
+const slept = 10_000; // a tick that comes so late means that the machine slept
+
+export class PageLife {
+  #env;
+  #events;
+  #timer = null;
+  #hiddenAt = 0;
+  #unlisten = [];
+
+  /**
+   * Calls wake when the connection may have died unnoticed, shown with the time
+   * that the page was hidden for, suspend and resume around a stay in the
+   * back-forward cache.
+   */
+  constructor(env, events) {
+    this.#env = env;
+    this.#events = events;
+    const { window, document, now } = env;
+    this.#on(window, "online", () => events.wake());
+    this.#on(document, "visibilitychange", () => {
+      if (document.visibilityState === "hidden") this.#hiddenAt = now();
+      else events.shown(now() - this.#hiddenAt);
+    });
+    // A page with open connections may not lie in the back-forward cache.
+    this.#on(window, "pagehide", () => events.suspend());
+    this.#on(window, "pageshow", () => events.resume());
+  }
+
+  #on(target, type, fn) {
+    if (!target?.addEventListener) return;
+    target.addEventListener(type, fn);
+    this.#unlisten.push(() => target.removeEventListener(type, fn));
+  }
+
+  /**
+   * Looks at the clock while there is a connection: a machine that slept finds its
+   * connections dead and is not told, but its timers come late.
+   */
+  watchClock() {
+    const { now, setTimeout } = this.#env;
+    this.ignoreClock();
+    const due = now() + tick;
+    this.#timer = setTimeout(() => {
+      const late = now() - due;
+      this.watchClock();
+      if (late > slept) this.#events.wake();
+    }, tick);
+  }
+
+  ignoreClock() {
+    this.#env.clearTimeout(this.#timer);
+  }
+
+  end() {
+    this.ignoreClock();
+    for (const off of this.#unlisten) off();
+  }
+}

@@ -1,0 +1,235 @@
+// Event streams: Server-Sent Events.
+
+import { problemOf, mayPass } from "./errors.js";
+import { EventStream } from "./eventstream.js";
+import { nameOf } from "./names.js";
+
+const maxStreamBindings = 50; // on one event stream; the server's own bound is 64 unless configured
+const maxStreamNames = 2_000; // characters that they take in its URL
+
+// StreamLink carries bindings together on one event stream, since browsers allow
+// six to a server over HTTP/1.
+//
+// EventSource would reconnect by itself, but not with jitter, not to another
+// transport, and not from the version that was applied: so the first break
+// ends it, and the client opens the next.
+export class StreamLink {
+  kind = "sse";
+  openedAt = 0;
+  #url;
+  #options;
+  #env;
+  #events;
+  #groups = new Set(); // of {joins, alone, source, timer}
+  #headers;
+  #over = false;
+  #aborter = new AbortController();
+
+  constructor(url, options, env, events, joins, { headers }) {
+    this.#url = url;
+    this.#headers = headers;
+    this.#options = options;
+    this.#env = env;
+    this.#events = events;
+    for (const join of joins.values()) this.join(join);
+  }
+
+  // join opens the stream of the join's group anew, so that it names the
+  // version held by each.
+  join(join) {
+    const group = this.#groupOf(join) ?? [...this.#groups].find((g) => this.#hasRoom(g, join)) ?? this.#newGroup();
+    group.joins.add(join);
+    this.#reopen(group);
+    return true;
+  }
+
+  #newGroup(alone = false) {
+    const group = { joins: new Set(), alone, source: null, timer: null };
+    this.#groups.add(group);
+    return group;
+  }
+
+  #hasRoom(group, join) {
+    if (group.alone || group.joins.size >= maxStreamBindings) return false;
+    return [...group.joins, join].reduce((sum, j) => sum + encodeURIComponent(nameOf(j)).length, 0) <= maxStreamNames;
+  }
+
+  leave(join) {
+    const group = this.#groupOf(join);
+    if (group) {
+      group.joins.delete(join);
+      this.#reopen(group);
+    }
+    return false;
+  }
+
+  // refused is called for a join that the server has dropped, but whose name
+  // would be asked for again with the others.
+  refused(join) {
+    this.leave(join);
+  }
+
+  page() {
+    return false;
+  }
+
+  // probe opens the streams again: there is nothing to ask over them.
+  probe() {
+    for (const group of this.#groups) this.#reopen(group);
+  }
+
+  fail() {
+    if (this.#over) return;
+    this.close();
+    this.#events.lost(this);
+  }
+
+  close() {
+    this.#over = true;
+    this.#aborter.abort();
+    for (const group of this.#groups) this.#shut(group);
+  }
+
+  #groupOf(join) {
+    return [...this.#groups].find((g) => g.joins.has(join));
+  }
+
+  #shut(group) {
+    this.#env.clearTimeout(group.timer);
+    group.source?.close();
+    group.source = null;
+    for (const join of group.joins) join.held = [];
+  }
+
+  // #reopen waits for whatever else is joined or left in the same breath.
+  #reopen(group) {
+    if (this.#over) return;
+    this.#shut(group);
+    if (group.joins.size === 0) {
+      this.#groups.delete(group);
+      return;
+    }
+    group.timer = this.#env.setTimeout(() => this.#open(group), 0);
+  }
+
+  #open(group) {
+    let source;
+    try {
+      source = this.#newSource(this.#urlOf([...group.joins]));
+    } catch {
+      this.fail();
+      return;
+    }
+    group.source = source;
+    let opened = false;
+    const wait = (delay, fn) => {
+      this.#env.clearTimeout(group.timer);
+      group.timer = this.#env.setTimeout(fn, delay);
+    };
+    // Heartbeats are comments, which an EventSource does not show: on one that is
+    // quiet for long only a new one tells whether the server is there.
+    const listen = () => wait(2 * this.#options.quietTimeout, () => this.#reopen(group));
+    wait(this.#options.openTimeout, () => this.fail());
+    source.onheartbeat = () => group.source === source && listen();
+    source.onopen = () => {
+      if (group.source !== source) return;
+      opened = true;
+      listen();
+      if (this.openedAt) return;
+      this.openedAt = this.#env.now();
+      this.#events.opened(this);
+    };
+    const receive = (e) => {
+      if (group.source !== source) return;
+      listen();
+      this.#events.message(this, e.data);
+    };
+    for (const action of ["sync", "create", "update", "delete"]) source.addEventListener(action, receive);
+    source.addEventListener("error", (e) => {
+      if (group.source !== source) return;
+      // A message of the type "error" has data, a broken stream has not.
+      if (typeof e.data === "string") receive(e);
+      else if (!opened && source.readyState === 2) this.#refuse(group, source.problem);
+      else this.fail();
+    });
+  }
+
+  #newSource(url) {
+    const { EventSource, fetch } = this.#env;
+    const { withCredentials } = this.#options;
+    if (EventSource && Object.keys(this.#headers).length === 0) return new EventSource(url, { withCredentials });
+    return new EventStream(url, { fetch, headers: this.#headers, withCredentials });
+  }
+
+  // #refuse handles a stream that did not begin. The problem is null where an
+  // EventSource hides it.
+  #refuse(group, problem) {
+    if (!problem || (group.joins.size > 1 && !mayPass(problem.status))) this.#diagnose(group);
+    else if (mayPass(problem.status)) this.fail();
+    else {
+      const [join] = group.joins;
+      this.leave(join);
+      this.#events.refused(join, problem);
+    }
+  }
+
+  #urlOf(joins) {
+    const url = new URL(this.#url);
+    const versions = joins.map((j) => j.version);
+    if (joins.length === 1 && joins[0].params) {
+      url.pathname += `/${encodeURIComponent(joins[0].event)}`;
+      for (const [name, value] of Object.entries(joins[0].params)) url.searchParams.append(name, String(value));
+    } else {
+      for (const join of joins) url.searchParams.append("event", nameOf(join));
+    }
+    if (versions.some(Boolean)) url.searchParams.set("version", versions.join("."));
+    return String(url);
+  }
+
+  // #diagnose finds out why a stream was refused, which an EventSource does
+  // not say: which of its bindings is to blame, if it is one of them.
+  async #diagnose(group) {
+    this.#shut(group);
+    const { fetch } = this.#env;
+    group.timer = this.#env.setTimeout(() => this.fail(), this.#options.openTimeout);
+    const refused = [];
+    let failing = false;
+    try {
+      const init = { signal: this.#aborter.signal, headers: this.#headers, credentials: this.#options.withCredentials ? "include" : "same-origin" };
+      for (const join of [...group.joins]) {
+        const url = this.#urlOf([join]);
+        const head = await fetch(url, { ...init, method: "HEAD" });
+        failing ||= mayPass(head.status);
+        if (head.status < 400 || mayPass(head.status)) continue;
+        const answer = await fetch(url, init);
+        if (answer.ok) {
+          await answer.body?.cancel(); // it has come to life
+          continue;
+        }
+        refused.push([join, await problemOf(answer, head.status)]);
+      }
+    } catch {
+      failing = true; // as when the server is away
+    }
+    if (this.#over) return;
+    if (refused.length === 0) {
+      if (failing || group.joins.size < 2) this.fail();
+      else this.#split(group);
+      return;
+    }
+    this.#reopen(group);
+    for (const [join, problem] of refused) this.#events.refused(join, problem);
+  }
+
+  // #split asks for each join alone, where they are refused together and none by
+  // itself: a server may take two of them for the same.
+  #split(group) {
+    this.#shut(group);
+    this.#groups.delete(group);
+    for (const join of group.joins) {
+      const alone = this.#newGroup(true);
+      alone.joins.add(join);
+      this.#reopen(alone);
+    }
+  }
+}

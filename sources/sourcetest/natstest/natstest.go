@@ -1,0 +1,73 @@
+// Package natstest runs NATS servers for tests, within the test's own process.
+package natstest
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+// Server is a NATS server without JetStream on a loopback port. It is stopped
+// when the test ends.
+type Server struct {
+	opts server.Options
+	run  *server.Server
+	url  string
+}
+
+// Start starts a server.
+func Start(t testing.TB) *Server {
+	t.Helper()
+	s := &Server{opts: server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true}}
+	s.start(t)
+	t.Cleanup(s.Stop)
+	return s
+}
+
+func (s *Server) start(t testing.TB) {
+	t.Helper()
+	run, err := server.NewServer(&s.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run.Start()
+	if !run.ReadyForConnections(10 * time.Second) {
+		t.Fatal("the NATS server does not start")
+	}
+	s.run, s.url = run, run.ClientURL()
+	s.opts.Port = run.Addr().(*net.TCPAddr).Port // kept over restarts
+}
+
+// URL returns the address for clients. It stays the same over restarts.
+func (s *Server) URL() string { return s.url }
+
+// Stop stops the server and cuts all connections.
+func (s *Server) Stop() {
+	if s.run != nil {
+		s.run.Shutdown()
+		s.run.WaitForShutdown()
+		s.run = nil
+	}
+}
+
+// Restart starts the server again, after Stop, on the same port.
+func (s *Server) Restart(t testing.TB) {
+	t.Helper()
+	s.start(t)
+}
+
+// Connect returns a connection that comes back by itself, closed when the test
+// ends.
+func (s *Server) Connect(t testing.TB, opts ...nats.Option) *nats.Conn {
+	t.Helper()
+	opts = append([]nats.Option{nats.MaxReconnects(-1), nats.ReconnectWait(20 * time.Millisecond), nats.ReconnectJitter(0, 0)}, opts...)
+	conn, err := nats.Connect(s.url, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	return conn
+}
