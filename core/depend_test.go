@@ -258,9 +258,7 @@ type scoped struct {
 	table driver.Table
 }
 
-func (s *scoped) Covers(t driver.Table) bool { return t == s.table }
-
-func (s *scoped) Tables() []driver.Table { return []driver.Table{s.table} }
+func (s *scoped) Scope() driver.Scope { return driver.Scope{Tables: []driver.Table{s.table}} }
 
 // TestStateOfDependentBinding has one of two sources lose its sight.
 func TestStateOfDependentBinding(t *testing.T) {

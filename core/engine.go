@@ -243,7 +243,7 @@ func (e *engine) watched(t driver.Table) (ok bool, since time.Time, why error) {
 // following returns the sources that follow the table's database, see what
 // concerns the feed of table t, and are watching. A feed whose every read is of everything need not catch up with
 // any: it never reads a part of a commit.
-func (e *engine) following(t driver.Table) []driver.Following {
+func (e *engine) following(t driver.Table) []driver.Follower {
 	e.mu.Lock()
 	sources := e.sources
 	run := e.feeds[t]
@@ -254,7 +254,7 @@ func (e *engine) following(t driver.Table) []driver.Following {
 			return nil
 		}
 	}
-	var fs []driver.Following
+	var fs []driver.Follower
 	for _, s := range sources {
 		if s.follows == nil || !s.coversAny(hears) {
 			continue

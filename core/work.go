@@ -34,7 +34,7 @@ type work struct {
 	unproven   bool                 // the database may be to blame, and not those set aside
 	repeated   bool                 // a read that failed was tried again
 
-	following []driver.Following
+	following []driver.Follower
 	read      bool // something was read
 
 	resolved map[*pool]pending // what related tables add; nil until it is known

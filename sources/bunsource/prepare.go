@@ -41,6 +41,7 @@ func (l *Loader[T]) Prepare(ctx context.Context) error {
 		return fmt.Errorf("bunsource: preparing table %q: %w", m.schema.Table, err)
 	}
 	l.refined.Store(refined)
+	trackerOf(l.db.DB).Forget() // what proves keys is known only now
 	return nil
 }
 

@@ -1,21 +1,20 @@
-package bunsource
+package keyproof
 
 import (
 	"encoding/hex"
 	"strings"
 	"time"
 
-	"github.com/uptrace/bun/dialect"
-
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
+	"github.com/binderyhq/bindery/sources/internal/sqltext"
 )
 
 // numberLiteral reads a number. Stored decimals may be rounded by the column,
 // floats by their size.
 func (r *prover) numberLiteral(text string, k value.Kind, stored bool) (any, bool) {
-	if stored && r.dialect == dialect.MySQL && text == "0" {
+	if stored && r.Dialect == sqltext.MySQL && text == "0" {
 		return nil, false // asks for a generated key
 	}
 	switch k {
@@ -50,13 +49,13 @@ func (r *prover) stringLiteral(text string, c driver.Column, stored bool) (any, 
 		}
 		return text, true
 	case value.KindBytes:
-		if r.dialect == dialect.PG && strings.HasPrefix(text, `\x`) {
+		if r.Dialect == sqltext.Postgres && strings.HasPrefix(text, `\x`) {
 			return decodeHex(text[2:])
 		}
 	case value.KindTime:
 		// Only SQLite keeps a time as it is written; elsewhere the column may
 		// round it, or drop its zone.
-		if r.dialect == dialect.SQLite && strings.HasSuffix(text, "+00:00") {
+		if r.Dialect == sqltext.SQLite && strings.HasSuffix(text, "+00:00") {
 			return converted(text, c.Kind)
 		}
 	}
@@ -64,12 +63,12 @@ func (r *prover) stringLiteral(text string, c driver.Column, stored bool) (any, 
 }
 
 // argument reads an argument of the statement.
-func (r *prover) argument(ordinal int32, c driver.Column, stored bool) (any, bool) {
-	if ordinal < 1 || int(ordinal) > len(r.args) {
+func (r *prover) argument(ordinal int, c driver.Column, stored bool) (any, bool) {
+	if ordinal < 1 || ordinal > len(r.args) {
 		return nil, false
 	}
 	arg := r.args[ordinal-1]
-	if arg.Name != "" || arg.Ordinal != int(ordinal) {
+	if arg.Name != "" || arg.Ordinal != ordinal {
 		return nil, false
 	}
 	v, err := value.Of(arg.Value)
@@ -87,7 +86,7 @@ func (r *prover) argument(ordinal int32, c driver.Column, stored bool) (any, boo
 		return v, c.Kind == value.KindBytes
 	case value.KindTime:
 		t, ok := v.Any().(time.Time)
-		return v, ok && c.Kind == value.KindTime && r.dialect == dialect.SQLite && t.Nanosecond()%1000 == 0
+		return v, ok && c.Kind == value.KindTime && r.Dialect == sqltext.SQLite && t.Nanosecond()%1000 == 0
 	default:
 		return nil, false
 	}
@@ -113,7 +112,7 @@ func isUnusualUUID(text string) bool {
 	n, usual := 0, len(text) == 36
 	for i := range len(text) {
 		switch c := text[i]; {
-		case isDigit(c), c >= 'a' && c <= 'f':
+		case c >= '0' && c <= '9', c >= 'a' && c <= 'f':
 			n++
 		case c >= 'A' && c <= 'F':
 			n++

@@ -1,26 +1,25 @@
-package bunsource
+package sqltext
 
 import (
 	"math"
 	"strconv"
 	"strings"
-
-	"github.com/uptrace/bun/dialect"
 )
 
-// tokenKind tells what a token of SQL text is.
-type tokenKind uint8
+// Kind is the kind of a token.
+type Kind uint8
 
+// The kinds of tokens.
 const (
-	tokWord   tokenKind = iota // an identifier or keyword without quotes
-	tokQuoted                  // a quoted identifier
-	tokString                  // a plain string literal, nothing in it escaped but its quotes
-	tokBlob                    // X'…'
-	tokNumber
-	tokParam  // $1, ?, :name
-	tokPunct  // one of ( ) , ; . [ ]
-	tokOp     // an operator, such as = or ::
-	tokOpaque // a literal or a name that is not looked into
+	Bare     Kind = iota // an identifier or keyword without quotes
+	Quoted               // a quoted identifier
+	String               // a plain string literal, nothing in it escaped but its quotes
+	Blob                 // X'…'
+	Number               // digits, with or without point and exponent
+	Param                // $1, ?, :name
+	Punct                // one of ( ) , ; . [ ]
+	Operator             // such as = or ::
+	Opaque               // a literal or name whose value the lexer does not read
 )
 
 // token is a piece of SQL text: its place in the text, and how many
@@ -29,25 +28,28 @@ const (
 type token struct {
 	pos, end int32
 	depth    int32
-	param    int32 // of a tokParam: the ordinal of its argument, 0 when it has a name
-	kind     tokenKind
+	param    int32 // of a Param: the ordinal of its argument, 0 when it has a name
+	kind     Kind
 }
 
 // lexer cuts SQL text into tokens. It knows where dialects differ in what is
-// a string, a name or a comment; for a dialect that it does not know it
-// follows the standard and Postgres.
+// a string, a name or a comment. In other dialects it follows the standard and
+// Postgres. Of Postgres it takes standard_conforming_strings to be on, as it has
+// been by default since 9.1.
 type lexer struct {
 	src     string
 	pos     int
 	depth   int32
 	params  int32 // the plain question marks so far
-	dialect dialect.Name
+	dialect Dialect
+
+	ambiguous bool // where a string ends depends on a setting of the session
 }
 
 // lex appends the tokens of the text to toks. It gives up, with false, on
 // text whose meaning depends on what it cannot know, and on parentheses that
 // do not match.
-func lex(toks []token, src string, d dialect.Name) ([]token, bool) {
+func lex(toks []token, src string, d Dialect) ([]token, bool) {
 	l := lexer{src: src, dialect: d}
 	for {
 		ok := l.skipSpace()
@@ -59,11 +61,14 @@ func lex(toks []token, src string, d dialect.Name) ([]token, bool) {
 		}
 		start := l.pos
 		kind := l.scan()
-		t := token{pos: int32(start), end: int32(l.pos), depth: l.depth, kind: kind} // #nosec G115 -- the text's length is bounded by maxStatement
+		if l.ambiguous {
+			return toks, false
+		}
+		t := token{pos: int32(start), end: int32(l.pos), depth: l.depth, kind: kind} // #nosec G115 -- the text's length is bounded by MaxText
 		switch kind {
-		case tokParam:
+		case Param:
 			t.param = l.ordinal(src[start:l.pos])
-		case tokPunct:
+		case Punct:
 			switch src[start] {
 			case '(':
 				l.depth++
@@ -86,7 +91,7 @@ func (l *lexer) ordinal(text string) int32 {
 		return l.params
 	}
 	n, err := strconv.ParseInt(text[1:], 10, 32)
-	if err != nil || text[0] != '$' || l.dialect != dialect.PG {
+	if err != nil || text[0] != '$' || l.dialect != Postgres {
 		l.params = math.MinInt32 / 2
 		return 0
 	}
@@ -101,15 +106,17 @@ func (l *lexer) skipSpace() bool {
 		switch {
 		case c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v':
 			l.pos++
-		case c == '-' && l.at(1) == '-' && (l.dialect != dialect.MySQL || l.at(2) <= ' '):
+		case c == '-' && l.at(1) == '-' && (l.dialect != MySQL || l.at(2) <= ' '):
 			l.skipLine()
-		case c == '#' && l.dialect == dialect.MySQL:
+		case c == '#' && l.dialect == MySQL:
 			l.skipLine()
 		case c == '/' && l.at(1) == '*':
-			if l.dialect == dialect.MySQL && (l.at(2) == '!' || l.at(2) == 'M' && l.at(3) == '!') {
+			if l.dialect == MySQL && (l.at(2) == '!' || l.at(2) == 'M' && l.at(3) == '!') {
 				return false
 			}
-			l.skipComment()
+			if !l.skipComment() {
+				return false
+			}
 		default:
 			return true
 		}
@@ -132,86 +139,93 @@ func (l *lexer) skipLine() {
 	l.pos = len(l.src)
 }
 
-// skipComment skips a comment in /* */, which Postgres and SQL Server nest.
-func (l *lexer) skipComment() {
-	nests := l.dialect != dialect.SQLite && l.dialect != dialect.MySQL && l.dialect != dialect.Oracle
+// skipComment skips a comment in /* */. Postgres nests comments, SQLite and
+// MySQL do not; of other dialects it is not known, so that it reports false for
+// a comment within a comment.
+func (l *lexer) skipComment() bool {
 	open := 0
 	for l.pos < len(l.src) {
 		switch {
-		case l.src[l.pos] == '/' && l.at(1) == '*' && (nests || open == 0):
-			open++
+		case l.src[l.pos] == '/' && l.at(1) == '*' && (open == 0 || l.dialect == Postgres || l.dialect == Other):
+			if open++; open > 1 && l.dialect == Other {
+				return false
+			}
 			l.pos += 2
 		case l.src[l.pos] == '*' && l.at(1) == '/':
 			open--
 			l.pos += 2
 			if open == 0 {
-				return
+				return true
 			}
 		default:
 			l.pos++
 		}
 	}
+	return true
 }
 
 // scan consumes one token, which is not empty, and returns its kind.
-func (l *lexer) scan() tokenKind {
+func (l *lexer) scan() Kind {
 	c := l.src[l.pos]
 	switch {
 	case c == '\'':
-		return l.quoted('\'', l.dialect == dialect.MySQL)
+		return l.quoted('\'', l.dialect == MySQL)
 	case c == '"':
-		if l.dialect == dialect.MySQL {
+		if l.dialect == MySQL {
 			l.quoted('"', true)
-			return tokOpaque // a string, or in ANSI mode a name
+			return Opaque // a string, or in ANSI mode a name
 		}
-		return l.closed('"', tokQuoted)
+		return l.closed('"', Quoted)
 	case c == '`':
-		return l.closed('`', tokQuoted)
-	case c == '[' && l.dialect != dialect.PG && l.dialect != dialect.MySQL:
-		return l.closed(']', tokQuoted)
+		return l.closed('`', Quoted)
+	case c == '[' && l.dialect != Postgres && l.dialect != MySQL:
+		return l.closed(']', Quoted)
 	case c == '(' || c == ')' || c == ',' || c == ';' || c == '[' || c == ']':
 		l.pos++
-		return tokPunct
+		return Punct
 	case isDigit(c) || c == '.' && isDigit(l.at(1)):
 		l.number()
-		return tokNumber
+		return Number
 	case c == '.':
 		l.pos++
-		return tokPunct
+		return Punct
 	case isWordStart(c):
 		return l.word()
 	case c == '$':
 		return l.dollar()
-	case c == '?' && l.dialect != dialect.PG:
+	case c == '?' && l.dialect != Postgres:
 		l.pos++
 		for isDigit(l.at(0)) {
 			l.pos++
 		}
-		return tokParam
+		return Param
 	case c == ':' && l.at(1) == ':':
 		l.pos += 2
-		return tokOp
+		return Operator
 	case c == ':' && isWordStart(l.at(1)), c == '@' && (isWordStart(l.at(1)) || l.at(1) == '@'):
 		l.pos += 2
 		for isWordPart(l.at(0)) {
 			l.pos++
 		}
-		return tokParam
+		return Param
 	}
 	l.operator()
-	return tokOp
+	return Operator
 }
 
 // quoted consumes text up to the closing quote; a doubled quote is part of
 // it.
-func (l *lexer) quoted(quote byte, backslash bool) tokenKind {
-	kind := tokString
+func (l *lexer) quoted(quote byte, backslash bool) Kind {
+	kind := String
 	l.pos++
 	for l.pos < len(l.src) {
 		c := l.src[l.pos]
 		switch {
 		case c == '\\' && backslash:
-			kind = tokOpaque
+			kind = Opaque
+			if l.at(1) == quote && l.dialect == MySQL { // unless NO_BACKSLASH_ESCAPES is set
+				l.ambiguous = true
+			}
 			l.pos += 2
 		case c == quote && l.at(1) == quote:
 			l.pos += 2
@@ -223,13 +237,13 @@ func (l *lexer) quoted(quote byte, backslash bool) tokenKind {
 		}
 	}
 	l.pos = len(l.src)
-	return tokOpaque
+	return Opaque
 }
 
 // closed consumes a quoted token and returns its kind, if it has an end.
-func (l *lexer) closed(quote byte, kind tokenKind) tokenKind {
-	if l.quoted(quote, false) == tokOpaque {
-		return tokOpaque
+func (l *lexer) closed(quote byte, kind Kind) Kind {
+	if l.quoted(quote, false) == Opaque {
+		return Opaque
 	}
 	return kind
 }
@@ -246,7 +260,7 @@ func (l *lexer) number() {
 }
 
 // word consumes a word, or the literal or name whose prefix it is.
-func (l *lexer) word() tokenKind {
+func (l *lexer) word() Kind {
 	start := l.pos
 	for isWordPart(l.at(0)) {
 		l.pos++
@@ -257,40 +271,40 @@ func (l *lexer) word() tokenKind {
 			switch l.src[start] | 0x20 {
 			case 'e':
 				l.quoted('\'', true)
-				return tokOpaque
+				return Opaque
 			case 'x':
-				return l.closed('\'', tokBlob)
+				return l.closed('\'', Blob)
 			case 'b', 'n':
-				l.quoted('\'', l.dialect == dialect.MySQL)
-				return tokOpaque
+				l.quoted('\'', l.dialect == MySQL)
+				return Opaque
 			}
 		}
 		if l.src[start]|0x20 == 'u' && l.at(0) == '&' && (l.at(1) == '\'' || l.at(1) == '"') {
 			quote := l.at(1)
 			l.pos++
 			l.quoted(quote, false)
-			return tokOpaque
+			return Opaque
 		}
 	}
-	return tokWord
+	return Bare
 }
 
 // dollar consumes a parameter ($1, $name) or a string in dollar quotes.
-func (l *lexer) dollar() tokenKind {
+func (l *lexer) dollar() Kind {
 	i := 1
 	if isDigit(l.at(i)) {
 		for isDigit(l.at(i)) {
 			i++
 		}
 		l.pos += i
-		return tokParam
+		return Param
 	}
 	for isWordPart(l.at(i)) && l.at(i) != '$' {
 		i++
 	}
-	if l.at(i) != '$' || l.dialect == dialect.SQLite || l.dialect == dialect.MySQL {
+	if l.at(i) != '$' || l.dialect == SQLite || l.dialect == MySQL {
 		l.pos += i
-		return tokParam
+		return Param
 	}
 	tag := l.src[l.pos : l.pos+i+1]
 	l.pos += len(tag)
@@ -299,7 +313,7 @@ func (l *lexer) dollar() tokenKind {
 	} else {
 		l.pos = len(l.src)
 	}
-	return tokOpaque
+	return Opaque
 }
 
 const opChars = "+-*/<>=~!@#%^&|?:"
@@ -312,7 +326,7 @@ func (l *lexer) operator() {
 	l.pos++
 	for l.pos < len(l.src) && strings.IndexByte(opChars, l.src[l.pos]) >= 0 {
 		c, next := l.src[l.pos], l.at(1)
-		if c == '-' && next == '-' || c == '/' && next == '*' || c == '?' && l.dialect != dialect.PG ||
+		if c == '-' && next == '-' || c == '/' && next == '*' || c == '?' && l.dialect != Postgres ||
 			(c == ':' || c == '@') && isWordStart(next) {
 			break
 		}

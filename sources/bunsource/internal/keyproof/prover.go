@@ -1,20 +1,19 @@
-package bunsource
+package keyproof
 
 import (
 	sqldriver "database/sql/driver"
 	"slices"
 	"strings"
 
-	"github.com/uptrace/bun/dialect"
-
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
+	"github.com/binderyhq/bindery/sources/internal/sqltext"
 )
 
-// maxKeys is how many keys of one table are kept apart; beyond it the whole
+// MaxKeys is how many keys of one table are kept apart; beyond it the whole
 // table is reported.
-const maxKeys = 4096
+const MaxKeys = 4096
 
 // proof is what the text of a write proves about the rows it changes in one
 // table.
@@ -26,8 +25,8 @@ type proof struct {
 
 // prover reads keys out of the text of one write.
 type prover struct {
-	*parsed
-	w    *write
+	*sqltext.Text
+	w    *sqltext.Write
 	s    *driver.Schema
 	args []sqldriver.NamedValue
 	key  []driver.Column // the key's columns, in key order
@@ -37,8 +36,8 @@ type prover struct {
 	with []int   // per key column: the token of the column it is compared with
 }
 
-func newProver(p *parsed, w *write, s *driver.Schema, args []sqldriver.NamedValue) (prover, bool) {
-	r := prover{parsed: p, w: w, s: s, args: args, key: make([]driver.Column, len(s.Key))}
+func newProver(p *sqltext.Text, w *sqltext.Write, s *driver.Schema, args []sqldriver.NamedValue) (prover, bool) {
+	r := prover{Text: p, w: w, s: s, args: args, key: make([]driver.Column, len(s.Key))}
 	if len(s.Key) == 0 {
 		return r, false // a table that bindings only depend on
 	}
@@ -54,13 +53,13 @@ func newProver(p *parsed, w *write, s *driver.Schema, args []sqldriver.NamedValu
 
 // prove says which rows of a table the write changes.
 func (r *prover) prove() proof {
-	if r.w.replace {
+	if r.w.Replace {
 		return proof{}
 	}
-	switch r.w.verb {
-	case verbInsert:
+	switch r.w.Verb {
+	case sqltext.Insert:
 		return r.proveInsert()
-	case verbUpdate, verbDelete:
+	case sqltext.Update, sqltext.Delete:
 		return r.proveWhere()
 	default:
 		return proof{}
@@ -68,16 +67,16 @@ func (r *prover) prove() proof {
 }
 
 func (r *prover) proveInsert() proof {
-	if r.w.values.empty() {
+	if r.w.Values.Empty() {
 		return proof{}
 	}
-	out := proof{known: !r.w.columns.empty()}
+	out := proof{known: !r.w.Columns.Empty() && !r.w.Ignored && !r.w.Ignore}
 	places := make([]int, len(r.key)) // of the key columns among the values
 	for i := range r.key {
 		places[i] = r.place(i)
 		out.known = out.known && places[i] >= 0
 	}
-	if r.w.onUpdate {
+	if r.w.OnUpdate {
 		if _, assigned := r.assigned(); assigned {
 			return proof{}
 		}
@@ -87,14 +86,14 @@ func (r *prover) proveInsert() proof {
 	}
 	tuples := 0
 	row := make([]any, len(r.key))
-	for at := r.w.values.lo; at < r.w.values.hi; at++ {
-		if !r.is(at, "(") {
+	for at := r.w.Values.Lo; at < r.w.Values.Hi; at++ {
+		if !r.Is(at, "(") {
 			continue
 		}
-		end := r.closing(at, r.w.values.hi)
+		end := r.Closing(at, r.w.Values.Hi)
 		tuples++
 		if out.known {
-			if key, ok := r.tupleKey(span{at + 1, end}, places, row, true); ok && len(out.keys) < maxKeys {
+			if key, ok := r.tupleKey(span(at+1, end), places, row, true); ok && len(out.keys) < MaxKeys {
 				out.keys = append(out.keys, key)
 			} else {
 				out.known, out.keys = false, nil
@@ -112,8 +111,8 @@ func (r *prover) proveInsert() proof {
 // place returns the position of key column i in the list of columns, or -1.
 func (r *prover) place(i int) int {
 	n, found := 0, -1
-	for at := r.w.columns.lo; at < r.w.columns.hi; at++ {
-		if r.is(at, ",") {
+	for at := r.w.Columns.Lo; at < r.w.Columns.Hi; at++ {
+		if r.Is(at, ",") {
 			n++
 		} else if r.column(at, i) {
 			found = n
@@ -123,21 +122,21 @@ func (r *prover) place(i int) int {
 }
 
 // tupleKey reads the key out of one tuple of values.
-func (r *prover) tupleKey(s span, places []int, row []any, stored bool) (driver.Key, bool) {
+func (r *prover) tupleKey(s sqltext.Span, places []int, row []any, stored bool) (driver.Key, bool) {
 	found := 0
 	n := 0
 	depth := int32(-1)
-	for at := s.lo; at <= s.hi; {
-		if depth < 0 && at < s.hi {
-			depth = r.toks[at].depth
+	for at := s.Lo; at <= s.Hi; {
+		if depth < 0 && at < s.Hi {
+			depth = r.Depth(at)
 		}
 		end := at
-		for end < s.hi && !(r.toks[end].depth == depth && r.is(end, ",")) {
+		for end < s.Hi && !(r.Depth(end) == depth && r.Is(end, ",")) {
 			end++
 		}
 		for i, place := range places {
 			if place == n {
-				v, ok := r.literal(span{at, end}, r.key[i], stored)
+				v, ok := r.literal(span(at, end), r.key[i], stored)
 				if !ok {
 					return "", false
 				}
@@ -158,12 +157,12 @@ func (r *prover) tupleKey(s span, places []int, row []any, stored bool) (driver.
 // conflictsOnKey reports whether the conflict's columns are those of the key,
 // and equality of keys is the same in Go as in the database.
 func (r *prover) conflictsOnKey() bool {
-	if r.w.onTarget.empty() || !r.exact() {
+	if r.w.OnTarget.Empty() || !r.exact() {
 		return false
 	}
 	seen, n := make([]bool, len(r.key)), 1
-	for at := r.w.onTarget.lo; at < r.w.onTarget.hi; at++ {
-		if r.is(at, ",") {
+	for at := r.w.OnTarget.Lo; at < r.w.OnTarget.Hi; at++ {
+		if r.Is(at, ",") {
 			n++
 			continue
 		}
@@ -188,46 +187,74 @@ func (r *prover) exact() bool {
 }
 
 // assigned returns the first token of the value that is assigned to a key
-// column, and whether there is such an assignment at all.
+// column, and whether there may be such an assignment at all. The token is the
+// end of the assignments when the value cannot be read.
 func (r *prover) assigned() (at int, ok bool) {
-	s := r.w.set
-	if s.empty() {
+	s := r.w.Set
+	if s.Empty() {
 		return 0, false
 	}
-	depth := r.toks[s.lo].depth
+	for i := range r.key {
+		if r.key[i].Computed { // out of columns that may be among the assigned
+			return s.Hi, true
+		}
+	}
+	depth := r.Depth(s.Lo)
 	start := true
-	for at := s.lo; at < s.hi; at++ {
-		if r.toks[at].depth != depth {
+	for at := s.Lo; at < s.Hi; at++ {
+		if r.Depth(at) != depth {
 			continue
 		}
 		switch {
-		case start && r.is(at, "("): // (a, b) = …
-			for i := at + 1; i < r.closing(at, s.hi); i++ {
-				if r.keyColumn(i) >= 0 {
-					return s.hi, true
+		case start && r.Is(at, "("): // (a, b) = …
+			for i := at + 1; i < r.Closing(at, s.Hi); i++ {
+				if !r.Is(i, ",") && r.mayBeKey(i) {
+					return s.Hi, true
 				}
 			}
 		case start:
 			last := at
-			for last+2 < s.hi && r.is(last+1, ".") {
+			for last+2 < s.Hi && r.Is(last+1, ".") {
 				last += 2
+			}
+			if !r.Is(last+1, "=") {
+				return s.Hi, true // an element or a field of the column, or nothing known
 			}
 			if r.keyColumn(last) >= 0 {
 				return last + 2, true
 			}
+			if r.mayBeKey(last) {
+				return s.Hi, true
+			}
 		}
-		start = r.is(at, ",")
+		start = r.Is(at, ",")
 	}
 	return 0, false
 }
 
+// mayBeKey reports whether an assignment to the name at the token may be one to
+// a key column: it is one, or it is spelled in a way that is not read here.
+func (r *prover) mayBeKey(at int) bool {
+	if !r.IsName(at) || r.keyColumn(at) >= 0 {
+		return true
+	}
+	if r.Dialect != sqltext.SQLite {
+		return false
+	}
+	switch strings.ToLower(r.Name(at)) {
+	case "rowid", "oid", "_rowid_": // other names of an INTEGER PRIMARY KEY
+		return true
+	}
+	return false
+}
+
 // proveWhere reads the keys that the conditions of an UPDATE or DELETE leave.
 func (r *prover) proveWhere() proof {
-	if r.w.where.empty() || !r.exact() {
+	if r.w.Where.Empty() || !r.exact() {
 		return proof{}
 	}
 	r.vals, r.with = make([][]any, len(r.key)), make([]int, len(r.key))
-	r.conjunction(r.w.where)
+	r.conjunction(r.w.Where)
 	keys, ok := r.whereKeys()
 	if !ok {
 		return proof{}
@@ -237,14 +264,14 @@ func (r *prover) proveWhere() proof {
 		return proof{keys: keys, known: true, one: len(keys) <= 1}
 	}
 	// The key itself changes: the new key counts as well, if it can be read.
-	if len(r.key) > 1 {
+	if len(r.key) > 1 || at >= r.w.Set.Hi || r.w.Ignore {
 		return proof{}
 	}
 	end := at
-	for end < r.w.set.hi && !r.is(end, ",") && !r.word(end, "WHERE", "FROM") {
+	for end < r.w.Set.Hi && !r.Is(end, ",") && !r.Word(end, "WHERE", "FROM") {
 		end++
 	}
-	v, ok := r.literal(span{at, end}, r.key[0], true)
+	v, ok := r.literal(span(at, end), r.key[0], true)
 	if !ok {
 		return proof{}
 	}
@@ -264,13 +291,13 @@ func (r *prover) whereKeys() ([]driver.Key, bool) {
 		n := 1
 		for _, vals := range r.vals {
 			n *= len(vals)
-			if vals == nil || n > maxKeys {
+			if vals == nil || n > MaxKeys {
 				return nil, false
 			}
 		}
 		rows = combinations(r.vals)
 	}
-	if len(rows) > maxKeys {
+	if len(rows) > MaxKeys {
 		return nil, false
 	}
 	keys := make([]driver.Key, 0, len(rows)+1)
@@ -299,26 +326,27 @@ func combinations(vals [][]any) [][]any {
 	return rows
 }
 
-// conjunction reads the conditions that AND joins. What it does not
-// understand it leaves out, for another condition can only leave fewer rows;
-// but where there is more than AND it leaves out all.
-func (r *prover) conjunction(s span) {
-	if s.empty() {
+// conjunction reads the conditions that AND joins. It leaves out conditions that
+// it does not understand, because another condition can only leave fewer rows.
+// It leaves out all of them where the text has an operator that binds less than
+// AND, or an AND that joins no conditions.
+func (r *prover) conjunction(s sqltext.Span) {
+	if s.Empty() {
 		return
 	}
-	depth := r.toks[s.lo].depth
-	for i := s.lo; i < s.hi; i++ {
-		if r.toks[i].depth == depth && (r.word(i, "OR", "XOR", "BETWEEN", "CASE") || r.toks[i].kind == tokOp && r.dialect == dialect.MySQL && r.text(i) == "||") {
+	depth := r.Depth(s.Lo)
+	for i := s.Lo; i < s.Hi; i++ {
+		if r.Depth(i) == depth && (r.Word(i, "OR", "XOR", "BETWEEN", "CASE") || r.Dialect == sqltext.MySQL && (r.Is(i, "||") || r.Is(i, ":="))) {
 			return
 		}
 	}
-	for lo := s.lo; lo < s.hi; {
+	for lo := s.Lo; lo < s.Hi; {
 		hi := lo
-		for hi < s.hi && !(r.toks[hi].depth == depth && r.word(hi, "AND")) {
+		for hi < s.Hi && !(r.Depth(hi) == depth && r.Word(hi, "AND")) {
 			hi++
 		}
 		if hi > lo {
-			r.condition(span{lo, hi})
+			r.condition(span(lo, hi))
 		}
 		lo = hi + 1
 	}
@@ -326,37 +354,37 @@ func (r *prover) conjunction(s span) {
 
 // condition reads one condition: column = value, column IN (values),
 // (columns) IN ((values), …), column = column, or more in parentheses.
-func (r *prover) condition(s span) {
-	if r.is(s.lo, "(") {
-		end := r.closing(s.lo, s.hi)
+func (r *prover) condition(s sqltext.Span) {
+	if r.Is(s.Lo, "(") {
+		end := r.Closing(s.Lo, s.Hi)
 		switch {
-		case end == s.hi-1:
-			r.conjunction(span{s.lo + 1, end})
-		case r.word(end+1, "IN") && r.is(end+2, "(") && r.closing(end+2, s.hi) == s.hi-1:
-			r.rowsIn(span{s.lo + 1, end}, span{end + 3, s.hi - 1})
+		case end == s.Hi-1:
+			r.conjunction(span(s.Lo+1, end))
+		case r.Word(end+1, "IN") && r.Is(end+2, "(") && r.Closing(end+2, s.Hi) == s.Hi-1:
+			r.rowsIn(span(s.Lo+1, end), span(end+3, s.Hi-1))
 		}
 		return
 	}
 	i, at := r.targetColumn(s)
-	if i < 0 || at >= s.hi {
+	if i < 0 || at >= s.Hi {
 		return
 	}
 	switch {
-	case r.is(at, "=") || r.is(at, "=="):
-		if v, ok := r.literal(span{at + 1, s.hi}, r.key[i], false); ok {
+	case r.Is(at, "=") || r.Is(at, "=="):
+		if v, ok := r.literal(span(at+1, s.Hi), r.key[i], false); ok {
 			r.narrow(i, []any{v})
-		} else if at+4 == s.hi && r.is(at+2, ".") {
+		} else if at+4 == s.Hi && r.Is(at+2, ".") {
 			r.with[i] = at + 1
 		}
-	case r.word(at, "IN") && r.is(at+1, "(") && r.closing(at+1, s.hi) == s.hi-1:
+	case r.Word(at, "IN") && r.Is(at+1, "(") && r.Closing(at+1, s.Hi) == s.Hi-1:
 		vals := []any{}
-		for lo := at + 2; lo < s.hi-1; {
+		for lo := at + 2; lo < s.Hi-1; {
 			hi := lo
-			for hi < s.hi-1 && !r.is(hi, ",") {
+			for hi < s.Hi-1 && !r.Is(hi, ",") {
 				hi++
 			}
-			v, ok := r.literal(span{lo, hi}, r.key[i], false)
-			if !ok || len(vals) == maxKeys {
+			v, ok := r.literal(span(lo, hi), r.key[i], false)
+			if !ok || len(vals) == MaxKeys {
 				return
 			}
 			vals = append(vals, v)
@@ -374,15 +402,15 @@ func (r *prover) narrow(i int, vals []any) {
 }
 
 // rowsIn reads (columns) IN ((values), …) where the columns are the key.
-func (r *prover) rowsIn(columns, tuples span) {
+func (r *prover) rowsIn(columns, tuples sqltext.Span) {
 	places := make([]int, len(r.key))
 	for i := range places {
 		places[i] = -1
 	}
 	n := 0
-	for at := columns.lo; at < columns.hi; n++ {
-		i, next := r.targetColumn(span{at, columns.hi})
-		if i < 0 || next < columns.hi && !r.is(next, ",") {
+	for at := columns.Lo; at < columns.Hi; n++ {
+		i, next := r.targetColumn(span(at, columns.Hi))
+		if i < 0 || next < columns.Hi && !r.Is(next, ",") {
 			return
 		}
 		places[i] = n
@@ -392,16 +420,16 @@ func (r *prover) rowsIn(columns, tuples span) {
 		return
 	}
 	rows := [][]any{}
-	for at := tuples.lo; at < tuples.hi; at++ {
-		if r.is(at, ",") || r.word(at, "VALUES") {
+	for at := tuples.Lo; at < tuples.Hi; at++ {
+		if r.Is(at, ",") || r.Word(at, "VALUES") {
 			continue
 		}
-		if !r.is(at, "(") || len(rows) == maxKeys {
+		if !r.Is(at, "(") || len(rows) == MaxKeys {
 			return
 		}
-		end := r.closing(at, tuples.hi)
+		end := r.Closing(at, tuples.Hi)
 		row := make([]any, len(r.key))
-		if _, ok := r.tupleKey(span{at + 1, end}, places, row, false); !ok {
+		if _, ok := r.tupleKey(span(at+1, end), places, row, false); !ok {
 			return
 		}
 		rows = append(rows, row)
@@ -415,53 +443,53 @@ func (r *prover) rowsIn(columns, tuples span) {
 // table.key = data.key.
 func (r *prover) joined() [][]any {
 	w := r.w
-	if w.verb != verbUpdate || !w.top || slices.Contains(r.with, 0) || !r.word(0, "WITH") {
+	if w.Verb != sqltext.Update || !w.Top || r.Statements != 1 || slices.Contains(r.with, 0) || !r.Word(0, "WITH") {
 		return nil
 	}
-	data := r.ident(r.with[0])
+	data := r.Name(r.with[0])
 	for _, at := range r.with {
-		if r.ident(at) != data {
+		if r.Name(at) != data {
 			return nil
 		}
 	}
 	// The only other table is the list of values, under its own name.
-	if from := w.where.lo - 3; from < w.set.lo || !r.word(from, "FROM") || r.ident(from+1) != data {
+	if w.From.Hi-w.From.Lo != 1 || !r.IsName(w.From.Lo) || r.Name(w.From.Lo) != data {
 		return nil
 	}
 	at := 1
-	for !(r.toks[at].depth == 0 && r.toks[at].kind != tokPunct && r.ident(at) == data && r.is(at+1, "(")) {
-		if at++; at >= w.set.lo {
+	for r.Depth(at) != 0 || r.Kind(at) == sqltext.Punct || r.Name(at) != data || !r.Is(at+1, "(") {
+		if at++; at >= w.Set.Lo {
 			return nil
 		}
 	}
-	end := r.closing(at+1, len(r.toks))
-	columns := span{at + 2, end}
-	if !r.word(end+1, "AS") || !r.is(end+2, "(") || !r.word(end+3, "VALUES") {
+	end := r.Closing(at+1, r.Len())
+	columns := span(at+2, end)
+	if !r.Word(end+1, "AS") || !r.Is(end+2, "(") || !r.Word(end+3, "VALUES") {
 		return nil
 	}
 	places := make([]int, len(r.key))
 	for i, token := range r.with {
 		places[i] = -1
 		n := 0
-		for at := columns.lo; at < columns.hi; at++ {
-			if r.is(at, ",") {
+		for at := columns.Lo; at < columns.Hi; at++ {
+			if r.Is(at, ",") {
 				n++
-			} else if r.ident(at) == r.ident(token+2) {
+			} else if r.Name(at) == r.Name(token+2) {
 				places[i] = n
 			}
 		}
 	}
 	rows := [][]any{}
-	for at, hi := end+4, r.closing(end+2, len(r.toks)); at < hi; at++ {
-		if r.is(at, ",") {
+	for at, hi := end+4, r.Closing(end+2, r.Len()); at < hi; at++ {
+		if r.Is(at, ",") {
 			continue
 		}
-		if !r.is(at, "(") || len(rows) == maxKeys {
+		if !r.Is(at, "(") || len(rows) == MaxKeys {
 			return nil
 		}
-		end := r.closing(at, hi)
+		end := r.Closing(at, hi)
 		row := make([]any, len(r.key))
-		if _, ok := r.tupleKey(span{at + 1, end}, places, row, false); !ok {
+		if _, ok := r.tupleKey(span(at+1, end), places, row, false); !ok {
 			return nil
 		}
 		rows = append(rows, row)
@@ -473,26 +501,33 @@ func (r *prover) joined() [][]any {
 // targetColumn reads a column of the write's table, with or without its
 // table, and returns which column of the key it is, or -1, and the token
 // after it.
-func (r *prover) targetColumn(s span) (i, next int) {
-	last := s.lo
-	for last+2 < s.hi && r.is(last+1, ".") {
+func (r *prover) targetColumn(s sqltext.Span) (i, next int) {
+	last := s.Lo
+	for last+2 < s.Hi && r.Is(last+1, ".") {
 		last += 2
 	}
-	if last > s.lo && !r.isTarget(last-2) {
+	switch parts := (last - s.Lo) / 2; {
+	case parts == 0:
+	case parts > 2, !r.isTarget(last - 2):
 		return -1, last + 1
+	case parts == 2:
+		// Two tables of one name may stand in a statement, in different schemas.
+		if r.w.Alias != "" || r.w.Exact.Schema == "" || !r.IsName(s.Lo) || r.Resolved(s.Lo) != r.w.Exact.Schema {
+			return -1, last + 1
+		}
 	}
 	return r.keyColumn(last), last + 1
 }
 
 // isTarget reports whether the token names the table that is written.
 func (r *prover) isTarget(i int) bool {
-	if r.toks[i].kind != tokWord && r.toks[i].kind != tokQuoted {
+	if !r.IsName(i) {
 		return false
 	}
-	if r.w.alias != "" {
-		return r.sameName(i, r.w.alias)
+	if r.w.Alias != "" {
+		return r.Resolved(i) == r.w.Alias
 	}
-	return strings.EqualFold(r.ident(i), r.w.target.name)
+	return r.Resolved(i) == r.w.Exact.Name
 }
 
 // keyColumn returns which column of the key the token names, or -1.
@@ -506,83 +541,81 @@ func (r *prover) keyColumn(at int) int {
 }
 
 func (r *prover) column(at, i int) bool {
-	return at < len(r.toks) && r.sameName(at, r.key[i].Name)
+	return at < r.Len() && r.sameName(at, r.key[i].Name)
 }
 
 // sameName reports whether the identifier at the token is the name, as the
-// dialect compares names.
+// dialect compares names: in Postgres a bare Id is not the column "Id".
 func (r *prover) sameName(at int, name string) bool {
-	switch r.toks[at].kind {
-	case tokQuoted:
-		if r.dialect == dialect.PG {
-			return r.ident(at) == name
-		}
-		return strings.EqualFold(r.ident(at), name)
-	case tokWord:
-		return strings.EqualFold(r.text(at), name)
-	default:
+	if !r.IsName(at) {
 		return false
 	}
+	if r.Dialect == sqltext.Postgres {
+		return r.Resolved(at) == name
+	}
+	return strings.EqualFold(r.Name(at), name)
 }
+
+func span(lo, hi int) sqltext.Span { return sqltext.Span{Lo: lo, Hi: hi} }
 
 // literal reads a literal or an argument as a value of a key column, if the
 // database is certain to take it for the same value. stored says that it is
 // stored in the column, and not only compared with it.
-func (r *prover) literal(s span, c driver.Column, stored bool) (any, bool) {
-	negative := !s.empty() && r.is(s.lo, "-")
+func (r *prover) literal(s sqltext.Span, c driver.Column, stored bool) (any, bool) {
+	negative := !s.Empty() && r.Is(s.Lo, "-")
 	if negative {
-		s.lo++
+		s.Lo++
 	}
-	if s.empty() {
+	if s.Empty() {
 		return nil, false
 	}
-	text := r.text(s.lo)
-	kind := r.toks[s.lo].kind
-	if s.hi-s.lo > 1 && !r.harmlessCast(span{s.lo + 1, s.hi}, kind) || negative && kind != tokNumber {
+	text := r.Token(s.Lo)
+	kind := r.Kind(s.Lo)
+	if s.Hi-s.Lo > 1 && !r.harmlessCast(span(s.Lo+1, s.Hi), kind) || negative && kind != sqltext.Number {
 		return nil, false
 	}
 	switch kind {
-	case tokNumber:
+	case sqltext.Number:
 		if negative {
 			text = "-" + text
 		}
 		return r.numberLiteral(text, c.Kind, stored)
-	case tokString:
+	case sqltext.String:
 		text = text[1 : len(text)-1]
 		if strings.IndexByte(text, '\'') >= 0 {
 			text = strings.ReplaceAll(text, "''", "'")
 		}
 		return r.stringLiteral(text, c, stored)
-	case tokBlob:
-		if c.Kind != value.KindBytes || r.dialect == dialect.PG {
+	case sqltext.Blob:
+		if c.Kind != value.KindBytes || r.Dialect == sqltext.Postgres {
 			return nil, false
 		}
 		return decodeHex(text[2 : len(text)-1])
-	case tokWord:
-		if c.Kind == value.KindBool && r.word(s.lo, "TRUE", "FALSE") {
-			return r.word(s.lo, "TRUE"), true
+	case sqltext.Bare:
+		if c.Kind == value.KindBool && r.Word(s.Lo, "TRUE", "FALSE") {
+			return r.Word(s.Lo, "TRUE"), true
 		}
-	case tokParam:
-		return r.argument(r.toks[s.lo].param, c, stored)
+	case sqltext.Param:
+		return r.argument(r.Param(s.Lo), c, stored)
 	}
 	return nil, false
 }
 
 // harmlessCast reports whether the tokens are a cast of Postgres that leaves a
 // literal as it is.
-func (r *prover) harmlessCast(s span, literal tokenKind) bool {
-	if !r.is(s.lo, "::") {
+func (r *prover) harmlessCast(s sqltext.Span, literal sqltext.Kind) bool {
+	if !r.Is(s.Lo, "::") {
 		return false
 	}
 	switch {
-	case s.hi-s.lo == 2 && literal == tokNumber:
-		return r.word(s.lo+1, "BIGINT", "INTEGER", "INT", "SMALLINT", "INT8", "INT4", "INT2")
-	case s.hi-s.lo == 2 && literal == tokString:
-		return r.word(s.lo+1, "VARCHAR", "TEXT", "UUID", "BYTEA")
-	case s.hi-s.lo == 3 && literal == tokString:
-		return r.word(s.lo+1, "CHARACTER") && r.word(s.lo+2, "VARYING")
-	case s.hi-s.lo == 2 && literal == tokWord:
-		return r.word(s.lo+1, "BOOLEAN", "BOOL")
+	case s.Hi-s.Lo == 2 && literal == sqltext.Number:
+		return r.Word(s.Lo+1, "BIGINT", "INTEGER", "INT", "SMALLINT", "INT8", "INT4", "INT2")
+	case s.Hi-s.Lo == 2 && literal == sqltext.String:
+		return r.Word(s.Lo+1, "VARCHAR", "TEXT", "UUID", "BYTEA")
+	case s.Hi-s.Lo == 3 && literal == sqltext.String:
+		return r.Word(s.Lo+1, "CHARACTER") && r.Word(s.Lo+2, "VARYING")
+	case s.Hi-s.Lo == 2 && literal == sqltext.Bare:
+		return r.Word(s.Lo+1, "BOOLEAN", "BOOL")
 	default:
 		return false
 	}

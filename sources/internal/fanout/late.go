@@ -1,4 +1,4 @@
-package bunsource
+package fanout
 
 import (
 	"context"
@@ -10,20 +10,20 @@ import (
 )
 
 // lateSteps are the times between the reports of a change of which nobody
-// says when it becomes visible: a commit whose answer was lost may still be
-// made by the server, and without the driver wrapper the end of a writing
-// db.Query is not seen.
+// says when it becomes visible: the server may still make a commit whose
+// answer was lost, and only a wrapped driver shows when the rows of a writing
+// db.Query are closed.
 var lateSteps = [...]time.Duration{100 * time.Millisecond, time.Second, 10 * time.Second, time.Minute}
 
-// lateChanges are such changes. New ones start the steps anew for all.
-type lateChanges struct {
+// late are such changes of one sink. New ones start the steps anew for all.
+type late struct {
 	mu     sync.Mutex
 	tables []driver.Table
 	wake   chan struct{} // holds one token when tables were added
 }
 
 // add adds changes, as whole tables: they are rare.
-func (l *lateChanges) add(changes []driver.Change) {
+func (l *late) add(changes []driver.Change) {
 	l.mu.Lock()
 	for _, c := range changes {
 		if !slices.Contains(l.tables, c.Table) {
@@ -37,8 +37,9 @@ func (l *lateChanges) add(changes []driver.Change) {
 	}
 }
 
-// run reports late changes until ctx is done.
-func (l *lateChanges) run(ctx context.Context, sink driver.Sink) {
+// Run reports the attachment's late changes until ctx is done.
+func (a *Attachment) Run(ctx context.Context) {
+	l := &a.late
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	timer.Stop()
@@ -51,7 +52,7 @@ func (l *lateChanges) run(ctx context.Context, sink driver.Sink) {
 			timer.Reset(lateSteps[step])
 		case <-timer.C:
 			if changes := l.take(step == len(lateSteps)-1); len(changes) > 0 {
-				sink.Report(changes...)
+				a.Sink.Report(changes...)
 			}
 			if step++; step < len(lateSteps) {
 				timer.Reset(lateSteps[step])
@@ -61,7 +62,7 @@ func (l *lateChanges) run(ctx context.Context, sink driver.Sink) {
 }
 
 // take returns the changes, and forgets them after the last step.
-func (l *lateChanges) take(last bool) []driver.Change {
+func (l *late) take(last bool) []driver.Change {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	out := make([]driver.Change, len(l.tables))
