@@ -70,7 +70,7 @@ func (f *feed) narrow(ctx context.Context, w *work, failed *readError) bool {
 			w.setAside(v, failed.err, true)
 		}
 	case r.asked != nil:
-		answers, known := r.pool.answers(ctx, w.unreadable, r.keys)
+		answers, known := f.answers(ctx, r.pool, r.keys, w.unreadable)
 		if known && !answers {
 			return false
 		}
@@ -89,7 +89,7 @@ func (f *feed) narrow(ctx context.Context, w *work, failed *readError) bool {
 			w.unreadable[k] = err
 		}
 	default: // rows that show others
-		if answers, known := r.pool.answers(ctx, w.unreadable, nil); known && !answers {
+		if answers, known := f.answers(ctx, r.pool, nil, w.unreadable); known && !answers {
 			return false
 		} else if !known {
 			w.unproven = true

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/audit"
 )
 
 // feed turns the reports on one table into new versions of the table's
@@ -23,7 +24,7 @@ import (
 // again, with back-off.
 //
 // Members in trouble are read again beside the batches, on a goroutine of their
-// own, so that a slow or failing statement holds up nobody; see mend.
+// own, so that a slow or failing statement holds up nobody; see retry.
 type feed struct {
 	eng   *engine
 	table driver.Table
@@ -34,8 +35,8 @@ type feed struct {
 
 	// The goroutine's own.
 	pools     []*pool // in order of first use
-	mending   bool    // members in trouble are being read
-	mended    chan mended
+	retrying  bool    // members in trouble are being read
+	retried   chan retried
 	wholeRead time.Duration // how long the last read of the whole table took
 
 	mu        sync.Mutex              // guards what follows
@@ -62,10 +63,12 @@ type feed struct {
 	closed    error         // why it has ended; nil: it has not
 	stats     FeedStats
 	prepared  map[any]bool // loaders whose Prepare has succeeded
+
+	compared comparing
 }
 
 func newFeed(eng *engine, table driver.Table) *feed {
-	return &feed{
+	f := &feed{
 		eng:       eng,
 		table:     table,
 		wake:      make(chan struct{}, 1),
@@ -75,12 +78,14 @@ func newFeed(eng *engine, table driver.Table) *feed {
 		reloads:   make(map[*publisher]reload),
 		pending:   pending{maxKeys: eng.cfg.MaxBatchKeys},
 		journal:   journal{maxKeys: eng.cfg.MaxBatchKeys},
-		mended:    make(chan mended, 1),
+		retried:   make(chan retried, 1),
 		announced: make(map[*announcement]struct{}),
 		progress:  make(chan struct{}),
 		since:     eng.now(),
 		prepared:  make(map[any]bool),
 	}
+	f.compared.auditor, f.compared.mending = newAuditor(f), make(map[*audit.Ticket]struct{})
+	return f
 }
 
 func (f *feed) now() time.Time { return f.eng.now() }
@@ -116,7 +121,7 @@ func (f *feed) gather(own, related int, add func(*pending) (overflowed bool)) ma
 		f.stats.Overflows++
 	}
 	f.reported++
-	m := mark{f, f.reported}
+	m := mark{feed: f, seq: f.reported}
 	f.mu.Unlock()
 	f.kick()
 	return m
@@ -156,7 +161,7 @@ func (f *feed) reload(v *publisher, how reload) receipt {
 	}
 	f.asked = true
 	f.reported++
-	m := mark{f, f.reported}
+	m := mark{feed: f, seq: f.reported}
 	f.mu.Unlock()
 	f.kick()
 	return receipt{m}
@@ -175,7 +180,7 @@ func (f *feed) touch(v *publisher) {
 func (f *feed) barrier() mark {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return mark{f, f.reported}
+	return mark{feed: f, seq: f.reported}
 }
 
 // close lets go of all who wait. The goroutine has ended.
@@ -189,16 +194,19 @@ func (f *feed) close(why error) {
 
 // run is the feed's goroutine; it returns when ctx is done.
 func (f *feed) run(ctx context.Context) {
-	var mending sync.WaitGroup
+	var retrying sync.WaitGroup
+	waitForAuditor := f.runAuditor(ctx)
 	defer func() {
-		mending.Wait()
+		retrying.Wait()
+		waitForAuditor()
 		f.close(context.Cause(ctx))
 	}()
 	backoff := newBackoff()
 	tried := sync.OnceFunc(func() { close(f.tried) })
 	for f.sleep(ctx) {
-		f.mend(ctx, &mending)
+		f.retry(ctx, &retrying)
 		for f.hasWork() {
+			f.publishFound(ctx)
 			f.pause(ctx)
 			begun := time.Now()
 			err := f.batch(ctx)
@@ -208,7 +216,7 @@ func (f *feed) run(ctx context.Context) {
 			f.pace.ran(begun)
 			f.note(err)
 			tried() // whoever waits for it finds the failure
-			f.mend(ctx, &mending)
+			f.retry(ctx, &retrying)
 			if err == nil {
 				backoff.reset()
 			} else if !f.rest(ctx, backoff.next()) {
@@ -265,12 +273,15 @@ func (f *feed) hasWork() bool {
 	defer f.mu.Unlock()
 	wait, waiting := f.byKeyLocked()
 	return !f.pending.empty() || len(f.reloads) > 0 || f.applied < f.reported || len(f.leaving) > 0 ||
-		waiting && wait <= 0
+		len(f.compared.found) > 0 || waiting && wait <= 0
 }
 
 // batch reads one batch and publishes it. The error says that nobody could be
 // read.
 func (f *feed) batch(ctx context.Context) error {
+	number := f.batchBegins()
+	var done work // what was read and shows
+	defer func() { f.batchEnds(number, done) }()
 	w := f.take()
 	for _, v := range w.leaving {
 		f.forget(v)
@@ -292,6 +303,7 @@ func (f *feed) batch(ctx context.Context) error {
 		f.publish(m)
 	}
 	f.noteTroubles(&w, out)
+	done = out.covered
 
 	f.mu.Lock()
 	defer f.mu.Unlock()

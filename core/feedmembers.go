@@ -58,6 +58,27 @@ func (f *feed) removeView(v *publisher) {
 	f.kick()
 }
 
+// aside returns the members in trouble, which take no part in what is read for
+// the others.
+func (f *feed) aside() map[*publisher]*setAside {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.asideLocked()
+}
+
+func (f *feed) asideLocked() map[*publisher]*setAside {
+	if len(f.troubles.waiting) == 0 {
+		return nil
+	}
+	aside := make(map[*publisher]*setAside, len(f.troubles.waiting))
+	for v, t := range f.troubles.waiting {
+		if !t.joining {
+			aside[v] = nil
+		}
+	}
+	return aside
+}
+
 // poolOf returns the pool of the binding's loader.
 func (f *feed) poolOf(v *publisher) *pool {
 	id := v.read.identity()

@@ -187,3 +187,11 @@ func raw(object string) map[string]json.RawMessage {
 	}
 	return m
 }
+
+// recovered waits until no binding is set aside. Flush does not wait for these.
+func recovered(t fatalTester, reg *core.Registry) {
+	t.Helper()
+	wait(t, "everybody to recover", func() bool {
+		return !slices.ContainsFunc(reg.Feeds(), func(f core.FeedStats) bool { return f.Troubled > 0 })
+	})
+}

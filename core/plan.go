@@ -20,6 +20,9 @@ type plannedRead struct {
 	keys  []driver.Key // the batch's keys, where there is somebody whom they are for
 
 	unreadable map[driver.Key]error // keys that are not read, since their rows cannot be
+
+	found []candidate             // with newer: the rows, which a comparison has read
+	newer map[*publisher]struct{} // what these hold is newer than the rows found; nil: nothing was found
 }
 
 // plan is how a batch is read.

@@ -8,15 +8,24 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/audit"
 )
 
 // receipt waits for one or several feeds to catch up.
 type receipt []mark
 
-// mark is a point in the reports of one feed.
+// mark is a point in the reports of one feed, or a comparison of its table.
 type mark struct {
-	feed *feed
-	seq  uint64
+	feed   *feed
+	seq    uint64
+	ticket *audit.Ticket // nil: a point in the reports
+}
+
+func (m mark) wait(ctx context.Context) error {
+	if m.ticket != nil {
+		return m.ticket.Wait(ctx)
+	}
+	return m.feed.wait(ctx, m.seq)
 }
 
 // Wait implements [driver.Receipt]. It is for writers: they do not wait again
@@ -24,7 +33,7 @@ type mark struct {
 func (r receipt) Wait(ctx context.Context) error {
 	var errs []error
 	for _, m := range r {
-		err := m.feed.waitForWriter(ctx, m.seq)
+		err := m.waitForWriter(ctx)
 		switch {
 		case errors.Is(err, driver.ErrLate):
 			errs = append(errs, err)
@@ -38,7 +47,7 @@ func (r receipt) Wait(ctx context.Context) error {
 // flush waits as well, but as long as it takes.
 func (r receipt) flush(ctx context.Context) error {
 	for _, m := range r {
-		if err := m.feed.wait(ctx, m.seq); err != nil {
+		if err := m.wait(ctx); err != nil {
 			return err
 		}
 	}
@@ -73,6 +82,13 @@ const (
 	lateAfter = time.Second
 	slowWait  = 250 * time.Millisecond
 )
+
+func (m mark) waitForWriter(ctx context.Context) error {
+	if m.ticket != nil {
+		return m.ticket.Wait(ctx)
+	}
+	return m.feed.waitForWriter(ctx, m.seq)
+}
 
 // waitForWriter is wait, counted, and cut short while the feed is late.
 func (f *feed) waitForWriter(ctx context.Context, seq uint64) error {

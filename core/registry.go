@@ -340,10 +340,12 @@ func (r *Registry) Now() time.Time { return r.eng.now() }
 // Stopping returns a context that is done as soon as Shutdown begins.
 func (r *Registry) Stopping() context.Context { return r.stopping }
 
-// Flush waits until all that has been reported so far shows in every binding. It
-// does not wait for bindings that cannot be read or shown for now: their status
-// says why. It returns the context's error when that ends first,
-// [ErrNotStarted] or [ErrClosed].
+// Flush waits until all that has been reported so far shows in every binding,
+// also what a source that had lost its sight has missed. It does not wait for
+// comparisons that polls have asked for ([driver.Change].Compare), and not for
+// bindings that cannot be read or shown for now: their status says why. It
+// returns the context's error when that ends first, [ErrNotStarted] or
+// [ErrClosed].
 func (r *Registry) Flush(ctx context.Context) error {
 	r.mu.Lock()
 	p := r.phase
@@ -353,7 +355,7 @@ func (r *Registry) Flush(ctx context.Context) error {
 	}
 	var marks receipt
 	for _, f := range r.eng.running() {
-		marks = append(marks, f.barrier())
+		marks = append(append(marks, f.barrier()), f.mends()...)
 	}
 	return marks.flush(ctx)
 }

@@ -35,6 +35,7 @@ type outcome struct {
 	unsettled []*publisher
 	refills   int
 	took      time.Duration // the reading alone
+	compared  bool          // it is what a comparison has found, and no batch
 }
 
 // readError is the error of one statement, with what it was for.
@@ -94,6 +95,9 @@ func (s *spread) run(ctx context.Context, p plan) error {
 		for _, v := range r.full {
 			s.full[v] = struct{}{}
 		}
+		for v := range r.newer {
+			s.full[v] = struct{}{}
+		}
 	}
 	for _, r := range p.reads {
 		got, err := r.run(ctx)
@@ -135,6 +139,9 @@ type namelessRow struct {
 
 // run reads the rows.
 func (r *plannedRead) run(ctx context.Context) (answer, error) {
+	if r.newer != nil {
+		return answer{rows: r.found, unreadable: make(map[driver.Key]error)}, nil
+	}
 	got := answer{unreadable: make(map[driver.Key]error)}
 	for _, k := range r.keys {
 		if err, ok := r.unreadable[k]; ok {

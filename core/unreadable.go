@@ -195,7 +195,7 @@ func (f *feed) unreadable(ctx context.Context, r plannedRead) (found map[driver.
 		},
 		found: make(map[driver.Key]error), stop: 2*bits.Len(uint(len(keys))) + 2,
 	}
-	if answers, known := r.pool.answers(ctx, r.unreadable, keys); known {
+	if answers, known := f.answers(ctx, r.pool, keys, r.unreadable); known {
 		if !answers {
 			return nil, false
 		}
@@ -233,29 +233,57 @@ func (s *search) halve(keys []driver.Key) {
 	s.halve(keys[half:])
 }
 
-// answers reports whether the database answers a question that has nothing to do
-// with the keys; known is false when there is nothing to ask for.
-func (p *pool) answers(ctx context.Context, unreadable map[driver.Key]error, but []driver.Key) (answers, known bool) {
-	avoid := make(map[driver.Key]struct{}, len(but))
-	for _, k := range but {
-		avoid[k] = struct{}{}
+// probes is how many rows are tried to find out whether the database answers.
+const probes = 3
+
+// answers reports whether the database answers questions that have nothing to do
+// with the keys: about rows that bindings show, and that could be read the last
+// time. known is false when there are none.
+func (f *feed) answers(ctx context.Context, p *pool, avoid []driver.Key, unreadable map[driver.Key]error) (answers, known bool) {
+	bad := f.knownBad()
+	for _, k := range avoid {
+		bad[k] = struct{}{}
 	}
+	for k := range unreadable {
+		bad[k] = struct{}{}
+	}
+	var some []driver.Key
 	for _, views := range []map[*publisher]struct{}{p.known, p.others} {
 		for v := range views {
-			var key driver.Key
 			v.current.Load().rows.Scan(func(_ string, e *entry) bool {
-				_, out := avoid[e.key]
-				if _, bad := unreadable[e.key]; !out && !bad {
-					key = e.key
+				if _, out := bad[e.key]; !out && len(some) < probes {
+					bad[e.key] = struct{}{}
+					some = append(some, e.key)
 				}
-				return key == ""
+				return len(some) < probes
 			})
-			if key == "" {
-				continue
-			}
-			_, err := p.read.load(ctx, []driver.Key{key})
-			return err == nil || driver.RowErrors(err) != nil, true
 		}
 	}
-	return false, false
+	for _, key := range some {
+		if _, err := p.read.load(ctx, []driver.Key{key}); err == nil || driver.RowErrors(err) != nil {
+			return true, true
+		}
+	}
+	return false, len(some) > 0
+}
+
+// knownBad returns the keys of rows that members cannot show.
+func (f *feed) knownBad() map[driver.Key]struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	bad := make(map[driver.Key]struct{})
+	add := func(rows *rowFailures) {
+		if rows != nil {
+			for k := range rows.errs {
+				bad[k] = struct{}{}
+			}
+		}
+	}
+	for _, t := range f.troubles.waiting {
+		add(t.rows)
+	}
+	for _, o := range f.omissions {
+		add(o.rows)
+	}
+	return bad
 }

@@ -190,12 +190,7 @@ func (s *shop) checkHeld(t fatalTester) {
 	if err := s.reg.Flush(s.ctx); err != nil {
 		t.Fatalf("Flush: %v", err)
 	}
-	for _, f := range s.reg.Feeds() { // Flush does not wait for bindings that were set aside
-		wait(t, "everybody to recover", func() bool {
-			now := s.reg.Feeds()
-			return !slices.ContainsFunc(now, func(o core.FeedStats) bool { return o.Table == f.Table && o.Troubled > 0 })
-		})
-	}
+	recovered(t, s.reg)
 	if err := s.reg.Flush(s.ctx); err != nil {
 		t.Fatalf("Flush: %v", err)
 	}

@@ -9,8 +9,8 @@ import (
 
 // reload says how a binding is to be read in full.
 type reload struct {
-	forget bool     // begin with nothing
-	audits []*audit // what is found to differ is noted here
+	forget bool            // begin with nothing
+	audits []*verification // what is found to differ is noted here
 }
 
 func (r reload) and(o reload) reload {
@@ -109,14 +109,7 @@ func (f *feed) take() work {
 	f.reloads = make(map[*publisher]reload)
 	f.leaving, f.touches = nil, nil
 	f.reading, f.asked = true, false
-	if len(f.troubles.waiting) > 0 {
-		w.aside = make(map[*publisher]*setAside, len(f.troubles.waiting))
-		for v, t := range f.troubles.waiting {
-			if !t.joining {
-				w.aside[v] = nil
-			}
-		}
-	}
+	w.aside = f.asideLocked()
 	return w
 }
 

@@ -11,16 +11,16 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 )
 
-// mended is what came of reading members in trouble.
-type mended struct {
+// retried is what came of reading members in trouble.
+type retried struct {
 	views  []*publisher
 	number uint64 // of the first batch that it may not show
 	out    outcome
-	errs   []mendError
+	errs   []retryError
 }
 
-// mendError is a read that failed, and for whom.
-type mendError struct {
+// retryError is a read that failed, and for whom.
+type retryError struct {
 	views []*publisher
 	err   error
 }
@@ -38,7 +38,7 @@ type omission struct {
 // that were left out.
 func (f *feed) waitLocked() (time.Duration, bool) {
 	wait, waiting := f.byKeyLocked()
-	if !f.mending {
+	if !f.retrying {
 		if w, ok := f.troubles.wait(false); ok && (!waiting || w < wait) {
 			wait, waiting = w, true
 		}
@@ -119,7 +119,7 @@ func (f *feed) noteTroubles(w *work, out outcome) {
 		}
 	}
 	for v, t := range f.troubles.waiting {
-		if t.joining && out.failed[v] == nil && w.aside[v] == nil {
+		if t.joining && out.failed[v] == nil && w.aside[v] == nil && !out.compared {
 			logs = append(logs, f.recoveredLocked(v))
 		}
 	}
@@ -222,20 +222,20 @@ func (f *feed) noteOmittedLocked(out outcome) (logs []func()) {
 	return logs
 }
 
-// mend takes in what came of the last read of members in trouble, and begins
+// retry takes in what came of the last read of members in trouble, and begins
 // another when some are due.
-func (f *feed) mend(ctx context.Context, group *sync.WaitGroup) {
+func (f *feed) retry(ctx context.Context, group *sync.WaitGroup) {
 	select {
-	case m := <-f.mended:
-		f.mending = false
+	case m := <-f.retried:
+		f.retrying = false
 		f.install(m)
 	default:
 	}
-	if f.mending {
+	if f.retrying {
 		return
 	}
 	f.mu.Lock()
-	m := mended{views: f.troubles.take(), number: f.journal.next()}
+	m := retried{views: f.troubles.take(), number: f.journal.next()}
 	hows := make(map[*publisher]reload, len(m.views))
 	suspects := make(map[*publisher][]driver.Key)
 	for _, v := range m.views {
@@ -247,10 +247,10 @@ func (f *feed) mend(ctx context.Context, group *sync.WaitGroup) {
 	if len(m.views) == 0 {
 		return
 	}
-	f.mending = true
+	f.retrying = true
 	group.Go(func() {
 		f.readAside(ctx, &m, hows, suspects)
-		f.mended <- m // there is room for the only one
+		f.retried <- m // there is room for the only one
 		f.kick()
 	})
 }
@@ -258,7 +258,7 @@ func (f *feed) mend(ctx context.Context, group *sync.WaitGroup) {
 // readAside reads members in full, beside the batches. One statement sees one
 // state of the database, so a member needs no snapshot and no announcements.
 // Nobody else touches members in trouble meanwhile.
-func (f *feed) readAside(ctx context.Context, m *mended, hows map[*publisher]reload, suspects map[*publisher][]driver.Key) {
+func (f *feed) readAside(ctx context.Context, m *retried, hows map[*publisher]reload, suspects map[*publisher][]driver.Key) {
 	ctx, cancel := context.WithTimeoutCause(ctx, f.eng.cfg.ReadTimeout,
 		fmt.Errorf("no answer within %v", f.eng.cfg.ReadTimeout))
 	defer cancel()
@@ -266,7 +266,7 @@ func (f *feed) readAside(ctx context.Context, m *mended, hows map[*publisher]rel
 		if cause := context.Cause(ctx); cause != nil && errors.Is(err, ctx.Err()) {
 			err = cause
 		}
-		m.errs = append(m.errs, mendError{views, err})
+		m.errs = append(m.errs, retryError{views, err})
 	}
 	s := newSpread(work{reloads: hows}, f.now())
 	if err := f.prepare(ctx, hows); err != nil {
@@ -359,7 +359,7 @@ func (s *spread) probe(ctx context.Context, pl *pool, v *publisher, keys []drive
 
 // install publishes what members in trouble have become. Rows that batches have
 // read since are read once more for them, before they count as current.
-func (f *feed) install(m mended) {
+func (f *feed) install(m retried) {
 	f.mu.Lock()
 	asked := make(map[*publisher]*trouble)
 	covered := work{pending: pending{maxKeys: f.pending.maxKeys}, read: true}
@@ -380,7 +380,11 @@ func (f *feed) install(m mended) {
 			asked[v] = t
 		}
 	}
+	comparison := f.compared.pass
 	f.mu.Unlock()
+	if comparison != nil {
+		comparison.reread(m.views)
+	}
 
 	var moves []move
 	for _, mv := range m.out.moves {
