@@ -22,7 +22,7 @@ type reader interface {
 	value(row any, column int) value.Value
 	// encode makes a row's JSON, by the model's own JSON tags.
 	encode(row any) ([]byte, error)
-	prepare(ctx context.Context) error
+	prepare(ctx context.Context, declared []driver.Table) (warnings []error, err error)
 	snapshotter() driver.Snapshotter
 	writer() writer     // nil when the loader does not write
 	relating() relating // nil when rows show no others
@@ -67,13 +67,12 @@ func (r *typedReader[T]) value(row any, column int) value.Value {
 
 func (r *typedReader[T]) encode(row any) ([]byte, error) { return encodeJSON(row) }
 
-func (r *typedReader[T]) prepare(ctx context.Context) error {
+func (r *typedReader[T]) prepare(ctx context.Context, declared []driver.Table) ([]error, error) {
 	p, ok := r.Loader.(driver.Preparer)
 	if !ok {
-		return nil
+		return nil, nil
 	}
-	_, err := guard("Prepare", func() (struct{}, error) { return struct{}{}, p.Prepare(ctx) })
-	return err
+	return guard("Prepare", func() ([]error, error) { return p.Prepare(ctx, declared) })
 }
 
 func (r *typedReader[T]) snapshotter() driver.Snapshotter {
