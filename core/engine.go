@@ -22,6 +22,8 @@ type engine struct {
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup // feeds
 
+	limiters sync.Map // of comparisons, by database
+
 	mu        sync.Mutex // guards what follows
 	feeds     map[driver.Table]*feedRun
 	order     []driver.Table  // of the feeds, as they came

@@ -105,7 +105,7 @@ func (r *sourceRun) setWatching() {
 		read := f.reading
 		f.mu.Unlock()
 		if read {
-			f.report(nil, r)
+			f.mend(r)
 		}
 	}
 	r.settle()

@@ -4,8 +4,8 @@ import "github.com/binderyhq/bindery/core/driver"
 
 // reload says how a binding is to be read in full.
 type reload struct {
-	forget bool     // begin with nothing
-	audits []*audit // what is found to differ is noted here
+	forget bool            // begin with nothing
+	audits []*verification // what is found to differ is noted here
 }
 
 func (r reload) and(o reload) reload {

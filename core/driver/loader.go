@@ -63,6 +63,21 @@ type Querier[T any] interface {
 	Query(ctx context.Context, q Query) ([]*T, error)
 }
 
+// Scanner is implemented by loaders that can read a large table in pieces, so
+// that neither the loader nor the engine ever holds all rows as read. Without it
+// a table is compared after one [Loader].Load of everything.
+type Scanner[T any] interface {
+	// Scan reads the rows that the query names, each once and in any order,
+	// and calls visit with about size of them at a time. The query has no Keys,
+	// Order or Limit. Scan stops at visit's error and returns it. visit may take
+	// its time, so Scan holds nothing that writers wait for. Given a
+	// snapshot's context, Scan reads that state; otherwise rows that are committed
+	// while it runs may be among the rows or not. An error that wraps
+	// errors.ErrUnsupported, before the first call of visit, says that it cannot
+	// read this query in pieces.
+	Scan(ctx context.Context, q Query, size int, visit func([]*T) error) error
+}
+
 // Snapshotter is implemented by loaders whose database can show several reads
 // one and the same state.
 type Snapshotter interface {

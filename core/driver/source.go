@@ -113,6 +113,13 @@ type Change struct {
 	// Keys are the keys of the rows; nil means the whole table. The slice is
 	// the engine's from the call on.
 	Keys []Key
+	// Compare says of a whole table that nobody waits for what has changed, if
+	// anything has: the finding of a poll, a pass to be safe. The engine then
+	// compares the table with what it holds beside everything else that it does,
+	// in pieces and within a share of the time, and publishes what differs.
+	// Without it the table is read at once, and reads of keys wait for that. With
+	// Keys, and in an announcement, it has no effect.
+	Compare bool
 }
 
 // Sink is where a source reports to. Its methods may be called from any

@@ -370,9 +370,12 @@ func testDocs(t *testing.T, newTab func(t *testing.T) context.Context) {
 	shows(t, tab, "the error", `document.title === "404 Unknown binding"`)
 	shows(t, tab, "the others", `document.body.textContent === "2 products, live"`)
 
+	tab = try("writes")
+	shows(t, tab, "the writes", `document.title === "422 colour" && document.body.textContent === "Arrival, 8, 2"`)
+
 	tab = try("events")
 	shows(t, tab, "sync and leave", `document.body.textContent.trim() === "sync: 2\nleave:"`)
-	if n := len(example.FindAllString(string(guide), -1)); n != 4 || strings.Count(string(guide), "<!-- run:") != n {
+	if n := len(example.FindAllString(string(guide), -1)); n != 5 || strings.Count(string(guide), "<!-- run:") != n {
 		t.Errorf("the guide has %d examples", n)
 	}
 }
