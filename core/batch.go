@@ -85,7 +85,7 @@ func guardSnapshot(ctx context.Context, s driver.Snapshotter) (context.Context, 
 
 // catchUp has the sources that follow the database's log report all that the
 // snapshot shows, within a bound. It returns true when one of them has not.
-func (f *feed) catchUp(snap context.Context, following []driver.Following) (behind bool) {
+func (f *feed) catchUp(snap context.Context, following []driver.Follower) (behind bool) {
 	if len(following) == 0 {
 		return false
 	}

@@ -86,6 +86,8 @@ func forbidden(name, room, imp string) string {
 	}
 	target, rest, _ := strings.Cut(own, "/")
 	switch {
+	case name == "sources/internal/sqltext":
+		return "it knows SQL text alone"
 	case level[target] > level[room]:
 		return "the arrow points upwards"
 	case target == room && (room == "sources" || room == "transports" || room == "plugins"):
@@ -114,6 +116,9 @@ func TestForbidden(t *testing.T) {
 		{"core/filter", module + "core/value", false},
 		{"sources/pollsource", module + "sources/bunsource", true},
 		{"sources/pollsource", module + "sources/internal/sqlname", false},
+		{"sources/internal/sqltext", module + "core/driver", true},
+		{"sources/internal/fanout", module + "core/driver", false},
+		{"sources/internal/fanout", module + "sources/bunsource", true},
 		{"sources/pollsource", module + "transports/rest", true},
 		{"transports/rest", module + "core", false},
 		{"transports/sse", module + "transports/internal/wire", false},

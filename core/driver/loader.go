@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
@@ -62,6 +63,21 @@ type Querier[T any] interface {
 	Query(ctx context.Context, q Query) ([]*T, error)
 }
 
+// Scanner is implemented by loaders that can read a large table in pieces, so
+// that neither the loader nor the engine ever holds all rows as read. Without it
+// a table is compared after one [Loader].Load of everything.
+type Scanner[T any] interface {
+	// Scan reads the rows that the query names, each once and in any order,
+	// and calls visit with about size of them at a time. The query has no Keys,
+	// Order or Limit. Scan stops at visit's error and returns it. visit may take
+	// its time, so Scan holds nothing that writers wait for. Given a
+	// snapshot's context, Scan reads that state; otherwise rows that are committed
+	// while it runs may be among the rows or not. An error that wraps
+	// errors.ErrUnsupported, before the first call of visit, says that it cannot
+	// read this query in pieces.
+	Scan(ctx context.Context, q Query, size int, visit func([]*T) error) error
+}
+
 // Snapshotter is implemented by loaders whose database can show several reads
 // one and the same state.
 type Snapshotter interface {
@@ -74,22 +90,21 @@ type Snapshotter interface {
 }
 
 // Preparer is implemented by loaders that must ask the database before they
-// know their schema in full (collations, for example).
+// know their schema in full (collations, for example), or whose database can tell
+// which tables their rows are read from.
 type Preparer interface {
 	// Prepare is called before the first read, and again, with back-off, when
-	// it fails.
-	Prepare(ctx context.Context) error
+	// it fails. Declared are the tables that the binding depends on
+	// ([Schema].Depends). Warnings are logged and change nothing else: where
+	// the rows are read from a table that is not declared, the binding works and
+	// does not notice the table's changes, see [Undeclared].
+	Prepare(ctx context.Context, declared []Table) (warnings []error, err error)
 }
 
-// DependencyChecker is implemented by loaders whose database can tell which
-// tables their rows are read from.
-type DependencyChecker interface {
-	// Undeclared returns the tables that the rows are read from, as far as the
-	// database tells, and that are not among those declared ([Schema].Depends). It
-	// is called once for a loader with dependencies, after Prepare and before the
-	// first read. What it finds is logged as a warning: the binding works, but
-	// does not notice changes of those tables. So is an error.
-	Undeclared(ctx context.Context, declared []Table) ([]Table, error)
+// Undeclared returns the warning that rows are read from a table on which their
+// binding does not depend.
+func Undeclared(t Table) error {
+	return fmt.Errorf("the rows are read from table %q, which the binding does not depend on: its changes are not noticed, name it with DependsOn", t)
 }
 
 // Order is one column of an order.

@@ -37,6 +37,11 @@ func (t Table) String() string {
 	return s
 }
 
+// matches reports whether the table is the one that a user has named.
+func (t Table) matches(named Table) bool {
+	return t.Name == named.Name && t.Database == named.Database && (named.Schema == "" || t.Schema == named.Schema)
+}
+
 // Column describes one column of a table.
 type Column struct {
 	// Name is the column's name in the database.
@@ -59,6 +64,9 @@ type Column struct {
 	// Generated says that the database alone decides the value: clients
 	// cannot write it.
 	Generated bool
+	// Computed says that the database computes the value from other columns, or
+	// sets it with every update: a statement may change it without naming it.
+	Computed bool
 	// Exact says which comparisons Go provably makes as the database does.
 	// The zero value is none: filters on the column are then asked of the
 	// database.

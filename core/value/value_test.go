@@ -404,7 +404,7 @@ func TestConvert(t *testing.T) {
 		{dec("9223372036854775808"), value.KindInt},
 		{dec("1e400"), value.KindFloat},
 		{dec("0.1000000000000000055511151231257827"), value.KindFloat},
-		{1<<53 + 1, value.KindFloat},
+		{int64(1<<53 + 1), value.KindFloat},
 		{int64(math.MaxInt64), value.KindFloat},
 		{2, value.KindBool},
 		{"yes", value.KindBool},

@@ -77,7 +77,7 @@ func run(ctx context.Context, addr, dsn string, serving func(url, path string)) 
 	defer func() {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 		defer cancel()
-		err = errors.Join(err, reg.Shutdown(end), e.Shutdown(end))
+		err = errors.Join(err, reg.Shutdown(end), graceful.Shutdown(end, e.Server))
 	}()
 	e.Listener, err = net.Listen("tcp", addr)
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/examples/custom-source/csvfile"
+	"github.com/binderyhq/bindery/transports/graceful"
 	"github.com/binderyhq/bindery/transports/rest"
 	"github.com/binderyhq/bindery/transports/sse"
 )
@@ -67,7 +68,7 @@ func run(ctx context.Context, path, addr string, interval time.Duration, ready f
 	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	err = errors.Join(err, reg.Shutdown(end), e.Shutdown(end)) // streams first: Echo would wait for them
+	err = errors.Join(err, reg.Shutdown(end), graceful.Shutdown(end, e.Server)) // streams first: Echo would wait for them
 	if ctx.Err() != nil {
 		if serveErr := <-ended; !errors.Is(serveErr, http.ErrServerClosed) {
 			err = errors.Join(err, serveErr)

@@ -22,6 +22,7 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/examples/custom-transport/ndjson"
 	"github.com/binderyhq/bindery/sources/bunsource"
+	"github.com/binderyhq/bindery/transports/graceful"
 )
 
 // Product is what is sold.
@@ -83,7 +84,7 @@ func run(ctx context.Context, addr string, every time.Duration, ready func(url s
 	err = changePrices(ctx, db, every, served)
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	return errors.Join(err, reg.Shutdown(end), server.Shutdown(end))
+	return errors.Join(err, reg.Shutdown(end), graceful.Shutdown(end, server))
 }
 
 // changePrices gives the streams something to tell, until the context or the

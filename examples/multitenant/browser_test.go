@@ -5,111 +5,44 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/chromedp/cdproto/cdp"
+	"github.com/binderyhq/bindery/transports/transporttest/browsertest"
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/page"
-	"github.com/chromedp/cdproto/runtime"
-	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 )
 
 // newBrowser starts a headless Chromium. Each call of the function that it
 // returns opens a window with cookies of its own, as another person's browser
-// has, and lets exceptions of the page fail the test.
+// has.
 func newBrowser(t *testing.T) (newWindow func() window) {
 	t.Helper()
-	var path string
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if p, err := exec.LookPath(name); err == nil {
-			path = p
-			break
-		}
-	}
-	if path == "" {
-		const missing = "no Chromium: install it (apt-get install chromium)"
-		if os.Getenv("BINDERY_REQUIRE_SERVERS") == "1" {
-			t.Fatal(missing)
-		}
-		t.Skip(missing)
-	}
-	opts := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1440, 900),
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.WSURLReadTimeout(2*time.Minute))
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewExecAllocator(ctx, opts...)
-	t.Cleanup(cancel)
-	browser, cancel := chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	if err := chromedp.Run(browser); err != nil {
-		t.Fatalf("starting Chromium: %v", err)
-	}
-	executor := cdp.WithExecutor(browser, chromedp.FromContext(browser).Browser)
+	b := browsertest.New(t, 1440, 900)
 	return func() window {
 		t.Helper()
-		person, err := target.CreateBrowserContext().Do(executor)
-		if err != nil {
-			t.Fatalf("opening a window: %v", err)
-		}
-		w := window{t: t, browser: browser, person: person}
-		w.tab = w.newTab(true)
+		w := window{t: t, person: b.NewPerson(t)}
+		w.tab = w.person.NewTab(t, true)
 		return w
 	}
 }
 
 // window is somebody's browser.
 type window struct {
-	t       *testing.T
-	browser context.Context
-	person  cdp.BrowserContextID // whose cookies it has
-	tab     context.Context
-}
-
-// newTab opens a tab with the person's cookies. The first is a window.
-func (w window) newTab(first bool) context.Context {
-	w.t.Helper()
-	executor := cdp.WithExecutor(w.browser, chromedp.FromContext(w.browser).Browser)
-	id, err := target.CreateTarget("about:blank").WithBrowserContextID(w.person).WithNewWindow(first).Do(executor)
-	if err != nil {
-		w.t.Fatalf("opening a tab: %v", err)
-	}
-	tab, cancel := chromedp.NewContext(w.browser, chromedp.WithTargetID(id))
-	w.t.Cleanup(cancel)
-	chromedp.ListenTarget(tab, func(ev any) {
-		if e, ok := ev.(*runtime.EventExceptionThrown); ok {
-			w.t.Errorf("the page threw: %s", e.ExceptionDetails.Error())
-		}
-	})
-	if err := chromedp.Run(tab, chromedp.EmulateViewport(1440, 900)); err != nil { // it opens with this context, not with one that ends
-		w.t.Fatalf("opening a tab: %v", err)
-	}
-	return tab
+	t      *testing.T
+	person *browsertest.Person
+	tab    context.Context
 }
 
 func (w window) do(actions ...chromedp.Action) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.tab, patience)
-	defer cancel()
-	if err := chromedp.Run(ctx, append(chromedp.Tasks{page.BringToFront()}, actions...)); err != nil {
-		w.t.Fatalf("in the browser: %v", err)
-	}
+	browsertest.Do(w.t, w.tab, actions...)
 }
 
 // shows waits until a JavaScript expression is true.
 func (w window) shows(what, expression string) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.tab, patience)
-	defer cancel()
-	if err := chromedp.Run(ctx, page.BringToFront(), chromedp.Poll(expression, nil, chromedp.WithPollingInterval(50*time.Millisecond))); err != nil {
-		var text string
-		_ = chromedp.Run(w.tab, chromedp.Evaluate(`document.body.innerText.slice(0, 1500)`, &text))
-		w.t.Fatalf("never: %s: %v\nthe page says:\n%s", what, err, text)
-	}
+	browsertest.Shows(w.t, w.tab, what, expression)
 }
 
 func (w window) click(selector string) {
@@ -209,7 +142,7 @@ func TestPage(t *testing.T) {
 
 	// Signing out in one tab ends the other.
 	second := ravi
-	second.tab = ravi.newTab(false)
+	second.tab = ravi.person.NewTab(t, false)
 	second.do(chromedp.Navigate(r.url))
 	second.shows("the same session", `document.body.dataset.view === "board" && document.querySelectorAll(".card").length > 0`)
 	ravi.click("#sign-out")

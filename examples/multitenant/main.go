@@ -71,7 +71,7 @@ func run(ctx context.Context, s settings, serving func(url string, reg *core.Reg
 	defer func() {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 		defer cancel()
-		err = errors.Join(err, a.registry.Shutdown(end), a.echo.Shutdown(end))
+		err = errors.Join(err, a.registry.Shutdown(end), graceful.Shutdown(end, a.echo.Server))
 	}()
 	a.echo.Listener, err = net.Listen("tcp", s.addr)
 	if err != nil {

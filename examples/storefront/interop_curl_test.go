@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/binderyhq/bindery/core/coretest/installed"
 )
 
 // curl runs curl against the shop.
@@ -27,7 +29,7 @@ type curl struct {
 
 func newCurl(t *testing.T, rows int) *curl {
 	t.Helper()
-	path := program(t, "curl", "apt-get install curl")
+	path := installed.Program(t, "apt-get install curl", "curl")
 	return &curl{t, path, t.TempDir(), open(t, "", rows)}
 }
 

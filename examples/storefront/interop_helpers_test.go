@@ -8,7 +8,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -32,29 +31,6 @@ import (
 	"github.com/binderyhq/bindery/transports/sse"
 	"github.com/binderyhq/bindery/transports/websocket"
 )
-
-// absent ends a test that needs what is not installed: it is skipped, or fails
-// where everything has to be there.
-func absent(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("BINDERY_REQUIRE_SERVERS") == "1" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
-}
-
-// program finds a program, or ends the test.
-func program(t *testing.T, name, install string) string {
-	t.Helper()
-	// Debian keeps servers where only root's PATH has them.
-	for _, candidate := range []string{name, "/usr/sbin/" + name, "/usr/local/sbin/" + name} {
-		if path, err := exec.LookPath(candidate); err == nil {
-			return path
-		}
-	}
-	absent(t, fmt.Sprintf("no %s: install it (%s)", name, install))
-	return ""
-}
 
 // output gathers what a program prints, while it is read.
 type output struct {

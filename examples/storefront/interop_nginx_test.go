@@ -14,13 +14,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/binderyhq/bindery/core/coretest/installed"
 	"github.com/gorilla/websocket"
 )
 
 // startNginx runs nginx in front of the origin.
 func startNginx(t *testing.T, o *origin) *daemon {
 	t.Helper()
-	path := program(t, "nginx", "apt-get install nginx-light")
+	path := installed.Program(t, "apt-get install nginx-light", "nginx")
 	dir := shortDir(t)
 	socket := filepath.Join(dir, "socket")
 	conf := fillIn(t, dir, "nginx.conf", map[string]string{"Dir": dir, "Socket": socket, "Origin": o.addr})

@@ -19,13 +19,15 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/binderyhq/bindery/core/coretest/installed"
 )
 
 // nodeModules finds the directory in which npm has put what the scripts import,
 // or ends the test.
 func nodeModules(t *testing.T, packages ...string) string {
 	t.Helper()
-	npm := program(t, "npm", "apt-get install nodejs npm")
+	npm := installed.Program(t, "apt-get install nodejs npm", "npm")
 	dir := filepath.Join(os.Getenv("BINDERY_NODE_MODULES"), "node_modules")
 	if os.Getenv("BINDERY_NODE_MODULES") == "" {
 		root, err := exec.CommandContext(t.Context(), npm, "root", "--global").Output()
@@ -36,7 +38,7 @@ func nodeModules(t *testing.T, packages ...string) string {
 	}
 	for _, name := range packages {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-			absent(t, fmt.Sprintf("no npm package %s in %s: install it (npm install --prefix DIR ws@8 eventsource@4, and set BINDERY_NODE_MODULES=DIR)", name, dir))
+			installed.Missing(t, fmt.Sprintf("no npm package %s in %s: install it (npm install --prefix DIR ws@8 eventsource@4, and set BINDERY_NODE_MODULES=DIR)", name, dir))
 		}
 	}
 	return dir
@@ -73,7 +75,7 @@ type told struct {
 // never used, and for those the shutdown of Go's HTTP server waits up to 5 s.
 func startScript(t *testing.T, name, npmPackage string) *script {
 	t.Helper()
-	node := program(t, "node", "apt-get install nodejs npm")
+	node := installed.Program(t, "apt-get install nodejs npm", "node")
 	modules := nodeModules(t, npmPackage)
 	// Node looks for packages beside the script.
 	dir := t.TempDir()

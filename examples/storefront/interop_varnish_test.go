@@ -11,12 +11,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/binderyhq/bindery/core/coretest/installed"
 )
 
 // startVarnish runs Varnish in front of the origin.
 func startVarnish(t *testing.T, o *origin) *daemon {
 	t.Helper()
-	path := program(t, "varnishd", "apt-get install varnish")
+	path := installed.Program(t, "apt-get install varnish", "varnishd")
 	host, port, err := net.SplitHostPort(o.addr)
 	if err != nil {
 		t.Fatal(err)

@@ -80,7 +80,7 @@ func run(ctx context.Context, addr, dsn string, rows int, serving func(url strin
 	// requests and does not know of WebSockets.
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer cancel()
-	err = errors.Join(shop.registry.Shutdown(end), shop.echo.Shutdown(end))
+	err = errors.Join(shop.registry.Shutdown(end), graceful.Shutdown(end, shop.echo.Server))
 	if serr := <-served; !errors.Is(serr, http.ErrServerClosed) {
 		err = errors.Join(err, serr)
 	}

@@ -6,59 +6,22 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
-	"github.com/chromedp/cdproto/page"
+	"github.com/binderyhq/bindery/transports/transporttest/browsertest"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
 
 // newBrowser starts a headless Chromium. Each call of the function that it
-// returns opens a tab, and lets exceptions of the page fail the test.
+// returns opens a tab.
 func newBrowser(t *testing.T) (tab func(t *testing.T) context.Context) {
 	t.Helper()
-	var path string
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if p, err := exec.LookPath(name); err == nil {
-			path = p
-			break
-		}
-	}
-	if path == "" {
-		missing(t, "no Chromium: install it (apt-get install chromium)")
-	}
-	opts := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.WSURLReadTimeout(time.Minute))
-	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
-	t.Cleanup(cancel)
-	ctx, stop := chromedp.NewExecAllocator(ctx, opts...)
-	t.Cleanup(stop)
-	browser, end := chromedp.NewContext(ctx)
-	t.Cleanup(end)
-	t.Cleanup(func() { _ = chromedp.Cancel(browser) }) // waits for the process
-	if err := chromedp.Run(browser); err != nil {
-		t.Fatalf("starting Chromium: %v", err)
-	}
-	return func(t *testing.T) context.Context {
-		t.Helper()
-		tab, end := chromedp.NewContext(browser)
-		t.Cleanup(end)
-		chromedp.ListenTarget(tab, func(ev any) {
-			if e, ok := ev.(*runtime.EventExceptionThrown); ok {
-				t.Errorf("the page threw: %s", e.ExceptionDetails.Error())
-			}
-		})
-		if err := chromedp.Run(tab, page.BringToFront()); err != nil {
-			t.Fatalf("opening a tab: %v", err)
-		}
-		return tab
-	}
+	return browsertest.New(t, 1280, 900).NewTab
 }
 
 // visit opens the shop's empty page.
@@ -407,9 +370,12 @@ func testDocs(t *testing.T, newTab func(t *testing.T) context.Context) {
 	shows(t, tab, "the error", `document.title === "404 Unknown binding"`)
 	shows(t, tab, "the others", `document.body.textContent === "2 products, live"`)
 
+	tab = try("writes")
+	shows(t, tab, "the writes", `document.title === "422 colour" && document.body.textContent === "Arrival, 8, 2"`)
+
 	tab = try("events")
 	shows(t, tab, "sync and leave", `document.body.textContent.trim() === "sync: 2\nleave:"`)
-	if n := len(example.FindAllString(string(guide), -1)); n != 4 || strings.Count(string(guide), "<!-- run:") != n {
+	if n := len(example.FindAllString(string(guide), -1)); n != 5 || strings.Count(string(guide), "<!-- run:") != n {
 		t.Errorf("the guide has %d examples", n)
 	}
 }

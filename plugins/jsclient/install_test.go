@@ -12,6 +12,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/binderyhq/bindery/core/coretest/installed"
 	"github.com/binderyhq/bindery/plugins/jsclient"
 )
 
@@ -21,7 +22,7 @@ func TestInstall(t *testing.T) {
 	node := nodeBin(t)
 	npm, err := exec.LookPath("npm")
 	if err != nil {
-		missing(t, "no npm: install it (apt-get install npm)")
+		installed.Missing(t, "no npm: install it (apt-get install npm)")
 	}
 	folder, err := filepath.Abs("npm")
 	if err != nil {

@@ -20,19 +20,11 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/coretest/installed"
 	"github.com/binderyhq/bindery/plugins/jsclient"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// missing skips the test, or fails it where everything has to be there.
-func missing(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("BINDERY_REQUIRE_SERVERS") == "1" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
-}
 
 // use starts a registry with the plugin alone.
 func use(t *testing.T, p *jsclient.Plugin) error {
@@ -200,7 +192,7 @@ func nodeBin(t *testing.T) string {
 	t.Helper()
 	node, err := exec.LookPath("node")
 	if err != nil {
-		missing(t, "no node: install it (apt-get install nodejs), 20 or later")
+		installed.Missing(t, "no node: install it (apt-get install nodejs), 20 or later")
 	}
 	version, err := exec.CommandContext(t.Context(), node, "--version").Output()
 	if err != nil {
@@ -208,7 +200,7 @@ func nodeBin(t *testing.T) string {
 	}
 	major, _, _ := strings.Cut(strings.TrimPrefix(string(version), "v"), ".")
 	if n, err := strconv.Atoi(major); err != nil || n < 20 {
-		missing(t, "node is "+strings.TrimSpace(string(version))+": install 20 or later")
+		installed.Missing(t, "node is "+strings.TrimSpace(string(version))+": install 20 or later")
 	}
 	return node
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/plugins/jsclient"
+	"github.com/binderyhq/bindery/transports/rest"
 	"github.com/binderyhq/bindery/transports/sse"
 	"github.com/binderyhq/bindery/transports/websocket"
 )
@@ -51,6 +52,7 @@ type shop struct {
 	history  history
 	denied   atomic.Pointer[string] // the binding that nobody may see; nil for none
 	asked    atomic.Int64           // times that somebody asked for it
+	token    atomic.Pointer[string] // that requests have to bear; nil for none
 	*server                         // nil while there is none
 }
 
@@ -94,6 +96,14 @@ func (s *shop) start() {
 			return next(c)
 		}
 	})
+	bears := func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			if token := s.token.Load(); token != nil && c.Request().Header.Get("Authorization") != "Bearer "+*token {
+				return echo.NewHTTPError(http.StatusUnauthorized)
+			}
+			return next(c)
+		}
+	}
 	for path, body := range s.pages {
 		e.GET(path, func(c echo.Context) error {
 			kind := "text/html; charset=utf-8"
@@ -104,7 +114,7 @@ func (s *shop) start() {
 		})
 	}
 	_ = srv.reg.Add(
-		core.Bind[product]("products", s.products, core.OrderBy("name")),
+		core.Bind[product]("products", s.products, core.OrderBy("name"), core.Writable()),
 		core.Bind[product]("cheapest", s.products, core.OrderBy("price"), core.Limit(3)),
 		core.Bind[product]("latest", s.products, core.OrderBy("-seen")),
 		core.Bind[track]("tracks", s.tracks),
@@ -121,7 +131,7 @@ func (s *shop) start() {
 	_ = srv.reg.Watch(srv.source)
 	_ = srv.reg.Use(jsclient.New(e.Group("/bindery")), &s.history)
 	// Small pages, so that every sync takes several messages.
-	_ = srv.reg.Serve(sse.New(e.Group("/events"), sse.Config{PageRows: 7}), websocket.New(e.Group("/ws"), websocket.Config{PageRows: 7}))
+	_ = srv.reg.Serve(rest.New(e.Group("/api", bears)), sse.New(e.Group("/events", bears), sse.Config{PageRows: 7}), websocket.New(e.Group("/ws", websocket.BearerHeader, bears), websocket.Config{PageRows: 7}))
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	if err := srv.reg.Start(ctx); err != nil {

@@ -92,7 +92,7 @@ func (c *conn) settleRaw() {
 	if c.tx.phase != txNone {
 		c.tx.pending.addAny()
 	}
-	c.tracker.confirm(nil, c.tracker.boundTables().everything())
+	c.tracker.Confirm(nil, c.tracker.Tables().Everything())
 }
 
 // ExecContext implements [sqldriver.ExecerContext].

@@ -28,7 +28,7 @@ var (
 
 func newRows(inner sqldriver.Rows, x *execution) *rows {
 	x.open = true
-	return &rows{inner: inner, x: x, takes: x.eff.takesRows()}
+	return &rows{inner: inner, x: x, takes: x.eff.TakesRows()}
 }
 
 // Columns implements [sqldriver.Rows].
@@ -40,7 +40,7 @@ func (r *rows) Next(dest []sqldriver.Value) error {
 	switch {
 	case err == nil:
 		if r.takes && !r.ended {
-			r.x.eff.takeRow(r.inner.Columns, dest)
+			r.x.eff.TakeRow(r.inner.Columns, dest)
 		}
 	case errors.Is(err, io.EOF):
 		r.ended = true
@@ -57,7 +57,7 @@ func (r *rows) Close() error {
 		r.err = err
 	}
 	if r.takes && r.err == nil {
-		r.x.eff.settle(r.ended)
+		r.x.eff.Settle(r.ended)
 	}
 	r.x.finish(nil, r.err)
 	r.x.release()

@@ -5,13 +5,15 @@ package bunsource
 import (
 	"context"
 	sqldriver "database/sql/driver"
+
+	"github.com/binderyhq/bindery/sources/internal/sqltext"
 )
 
 // stmt is a prepared statement that writes.
 type stmt struct {
 	inner sqldriver.Stmt
 	conn  *conn
-	p     *parsed
+	p     *sqltext.Text
 }
 
 var (
@@ -32,7 +34,7 @@ func (s convertingStmt) ColumnConverter(i int) sqldriver.ValueConverter {
 	return s.converter.ColumnConverter(i)
 }
 
-func newStmt(inner sqldriver.Stmt, c *conn, p *parsed) sqldriver.Stmt {
+func newStmt(inner sqldriver.Stmt, c *conn, p *sqltext.Text) sqldriver.Stmt {
 	s := &stmt{inner: inner, conn: c, p: p}
 	if cc, ok := inner.(sqldriver.ColumnConverter); ok { //nolint:staticcheck // SA1019: drivers still have it
 		return convertingStmt{stmt: s, converter: cc}
@@ -58,7 +60,7 @@ func (s *stmt) Query(args []sqldriver.Value) (sqldriver.Rows, error) {
 
 // ExecContext implements [sqldriver.StmtExecContext].
 func (s *stmt) ExecContext(ctx context.Context, args []sqldriver.NamedValue) (sqldriver.Result, error) {
-	rec, bypass := recordOf(ctx, s.p.src)
+	rec, bypass := recordOf(ctx, s.p.Source)
 	if bypass {
 		return s.execInner(ctx, args)
 	}
@@ -84,7 +86,7 @@ func (s *stmt) execInner(ctx context.Context, args []sqldriver.NamedValue) (sqld
 
 // QueryContext implements [sqldriver.StmtQueryContext].
 func (s *stmt) QueryContext(ctx context.Context, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
-	rec, bypass := recordOf(ctx, s.p.src)
+	rec, bypass := recordOf(ctx, s.p.Source)
 	if bypass {
 		return s.queryInner(ctx, args)
 	}

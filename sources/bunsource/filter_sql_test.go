@@ -199,7 +199,7 @@ func TestFilterText(t *testing.T) {
 		{pgdialect.New(), filter.And(filter.Eq("n", 7), filter.Or(filter.IsNull("word"), filter.Not(filter.Eq("word", "it's?")))), `("n" = 7 AND ("word" IS NULL OR NOT ("word" = 'it''s?')))`},
 		{pgdialect.New(), filter.And(filter.Or(), filter.In("n"), filter.NotIn("n"), filter.NotNull("n")), `((1 = 0 AND 1 = 0) AND (1 = 1 AND "n" IS NOT NULL))`},
 		{pgdialect.New(), filter.NotIn("n", 1, -2), `NOT (("n" IN (1, -2)))`},
-		{pgdialect.New(), filter.Eq("n", math.MinInt64), `"n" = bigint '-9223372036854775808'`},
+		{pgdialect.New(), filter.Eq("n", int64(math.MinInt64)), `"n" = bigint '-9223372036854775808'`},
 		{pgdialect.New(), filter.Lt("f", 0.1), `"f" < float8 '0.1'`},
 		{pgdialect.New(), filter.Lt("f", math.NaN()), `"f" < float8 'NaN'`},
 		{pgdialect.New(), filter.In("price", "1.50", "NaN"), `("price" IN (1.5, numeric 'NaN'))`},

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 
+	"github.com/binderyhq/bindery/sources/internal/fanout"
+	"github.com/binderyhq/bindery/sources/internal/sqltext"
 	"github.com/uptrace/bun"
 )
 
@@ -46,9 +48,9 @@ type stmtRecord struct {
 // outcome is what the wrapper has to say to the hook.
 type outcome struct {
 	mu    sync.Mutex
-	conn  *conn     // the connection that ran it: the wrapper was there
-	uses  uint64    // conn.uses at that time
-	waits []awaited // what it has committed
+	conn  *conn            // the connection that ran it: the wrapper was there
+	uses  uint64           // conn.uses at that time
+	waits []fanout.Awaited // what it has committed
 }
 
 // maxWaits bounds what is kept for a hook that does not come.
@@ -65,7 +67,7 @@ func (o *outcome) note(c *conn) bool {
 	return true
 }
 
-func (o *outcome) add(waits []awaited) {
+func (o *outcome) add(waits []fanout.Awaited) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.waits) < maxWaits { // else nobody takes them
@@ -75,7 +77,7 @@ func (o *outcome) add(waits []awaited) {
 
 // take returns what there is to wait for, and forgets it. held says that the
 // connection has not gone back to the pool.
-func (o *outcome) take() (waits []awaited, held, seen bool) {
+func (o *outcome) take() (waits []fanout.Awaited, held, seen bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.conn == nil {
@@ -96,7 +98,7 @@ func (r *stmtRecord) reached(c *conn) {
 }
 
 // committed takes what the statement's commit is waited for with.
-func (r *stmtRecord) committed(waits []awaited) {
+func (r *stmtRecord) committed(waits []fanout.Awaited) {
 	if r != nil {
 		r.add(waits)
 	}
@@ -115,7 +117,7 @@ type txRecord struct {
 // is not that of the record: the context is an outer transaction's.
 func (r *txRecord) reached(c *conn) bool { return r.note(c) }
 
-func (r *txRecord) committed(waits []awaited) {
+func (r *txRecord) committed(waits []fanout.Awaited) {
 	if r != nil {
 		r.add(waits)
 	}
@@ -153,7 +155,7 @@ func (h *queryHook) BeforeQuery(ctx context.Context, e *bun.QueryEvent) context.
 		// from the other afterwards.
 		return context.WithValue(ctx, txKey{}, &txRecord{event: e, outer: txRecordOf(ctx)})
 	}
-	if onlyReads(e.Query) {
+	if sqltext.OnlyReads(e.Query, h.tracker.dialect.Load().name) {
 		return ctx
 	}
 	if rec, _ := ctx.Value(stmtKey{}).(*stmtRecord); rec != nil && rec.event == e {
@@ -190,7 +192,7 @@ func (h *queryHook) AfterQuery(ctx context.Context, e *bun.QueryEvent) {
 		}
 	case ends:
 		// A transaction that was begun before the hook was added.
-		waits = h.tracker.confirm(nil, h.tracker.boundTables().everything())
+		waits = h.tracker.Confirm(nil, h.tracker.Tables().Everything())
 	default:
 		waits = h.after(rec)
 	}
@@ -201,7 +203,7 @@ func (h *queryHook) AfterQuery(ctx context.Context, e *bun.QueryEvent) {
 
 // wait waits until the bindings concerned have caught up with a write, so that
 // whoever made it reads it.
-func (h *queryHook) wait(ctx context.Context, db *bun.DB, waits []awaited, held bool) {
+func (h *queryHook) wait(ctx context.Context, db *bun.DB, waits []fanout.Awaited, held bool) {
 	if len(waits) == 0 {
 		return
 	}
@@ -213,6 +215,6 @@ func (h *queryHook) wait(ctx context.Context, db *bun.DB, waits []awaited, held 
 		}
 	}
 	for _, w := range waits {
-		w.source.wait(ctx, w.receipt)
+		w.Wait(ctx, w.Receipt)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/keyproof"
+	"github.com/binderyhq/bindery/sources/internal/sqltext"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/schema"
 )
@@ -20,9 +22,9 @@ type modelKey struct {
 // modelKeyOf returns the key of a model that is inserted into the table, if
 // all of it is still to be made: only then is a key that is there afterwards
 // certain to be the database's answer. It returns nil otherwise.
-func modelKeyOf(model bun.Model, table tableName) *modelKey {
+func modelKeyOf(model bun.Model, table sqltext.Table) *modelKey {
 	tm, ok := model.(bun.TableModel)
-	if !ok || len(tm.Table().PKs) != 1 || !strings.EqualFold(tm.Table().Name, table.name) {
+	if !ok || len(tm.Table().PKs) != 1 || !strings.EqualFold(tm.Table().Name, table.Name) {
 		return nil
 	}
 	m := &modelKey{field: tm.Table().PKs[0], value: reflect.ValueOf(tm.Value())}
@@ -62,8 +64,8 @@ func (m *modelKey) at(i int) reflect.Value {
 }
 
 // settle takes over the keys, if each row that changed has left one.
-func (m *modelKey) settle(e *effect, res sql.Result) {
-	if res == nil || m.len() == 0 || m.len() > maxKeys {
+func (m *modelKey) settle(e *keyproof.Effect, res sql.Result) {
+	if res == nil || m.len() == 0 || m.len() > keyproof.MaxKeys {
 		return
 	}
 	if n, err := res.RowsAffected(); err != nil || int(n) != m.len() {
@@ -74,20 +76,13 @@ func (m *modelKey) settle(e *effect, res sql.Result) {
 			return
 		}
 	}
-	for i := range e.tables {
-		for j := range e.tables[i].bound {
-			b := &e.tables[i].bound[j]
-			if b.known || len(b.schema.Key) != 1 || b.schema.Key[0] != m.field.Name {
-				continue
-			}
-			if keys, ok := m.keys(b.schema); ok {
-				b.keys, b.known = keys, true
-			}
-		}
-	}
+	e.SetKeys(m.keys)
 }
 
 func (m *modelKey) keys(s *driver.Schema) ([]driver.Key, bool) {
+	if len(s.Key) != 1 || s.Key[0] != m.field.Name {
+		return nil, false
+	}
 	keys := make([]driver.Key, m.len())
 	for i := range keys {
 		key, err := s.MakeKey(m.field.Value(m.at(i)).Interface())

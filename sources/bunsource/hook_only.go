@@ -6,6 +6,10 @@ import (
 	"runtime"
 	"sync"
 
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/keyproof"
+	"github.com/binderyhq/bindery/sources/internal/fanout"
+	"github.com/binderyhq/bindery/sources/internal/sqltext"
 	"github.com/uptrace/bun"
 )
 
@@ -16,8 +20,9 @@ import (
 
 // aloneStmt is a writing statement that only the hook sees.
 type aloneStmt struct {
-	eff    effect
-	ann    *announced
+	bound  *fanout.Tables // what was bound when eff was found out
+	eff    keyproof.Effect
+	ann    *fanout.Announced
 	tx     *txRecord // whose context it has, or nil
 	model  *modelKey // where a generated key will be, or nil
 	ends   bool      // the text may end a transaction
@@ -61,7 +66,7 @@ func (t *aloneTx) leave(a *aloneStmt) bool {
 	if t.ended {
 		return false
 	}
-	a.eff.addTo(&t.pending)
+	t.pending.addEffect(&a.eff)
 	return true
 }
 
@@ -76,7 +81,7 @@ func (t *aloneTx) gathered(end bool) *changeSet {
 	t.ended = end
 	c.merge(&t.pending)
 	for a := range t.running {
-		a.eff.addTo(c)
+		c.addEffect(&a.eff)
 	}
 	return c
 }
@@ -122,11 +127,11 @@ func (s *strayChanges) end(id uint64) *changeSet {
 }
 
 // add keeps changes until the transactions that are open now have ended.
-func (s *strayChanges) add(e *effect) {
+func (s *strayChanges) add(e *keyproof.Effect) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.open) > 0 {
-		e.addTo(&s.changes)
+		s.changes.addEffect(e)
 		s.upTo = s.last
 	}
 }
@@ -149,12 +154,12 @@ func (h *queryHook) afterBegin(tx *txRecord) {
 	tx.alone.cleanup = runtime.AddCleanup(tx, func(id uint64) { t.endStray(id) }, id)
 }
 
-func (t *tracker) endStray(id uint64) []awaited {
+func (t *tracker) endStray(id uint64) []fanout.Awaited {
 	c := t.stray.end(id)
 	if c.empty() {
 		return nil
 	}
-	return t.confirm(nil, c.changes(t.boundTables()))
+	return t.Confirm(nil, c.changes(t.Tables()))
 }
 
 // before announces what a statement may commit.
@@ -162,11 +167,11 @@ func (h *queryHook) before(ctx context.Context, rec *stmtRecord) {
 	e := rec.event
 	tx := txRecordOf(ctx)
 	if e.IQuery == nil && (e.Query == "COMMIT" || e.Query == "ROLLBACK") && tx != nil {
-		rec.alone = &aloneStmt{ends: true}
+		rec.alone = &aloneStmt{bound: h.tracker.Tables(), ends: true}
 		if e.Query == "COMMIT" && tx.alone != nil {
-			bound := h.tracker.boundTables()
-			if changes := tx.alone.gathered(false).changes(bound); !bound.single(changes) {
-				rec.alone.ann = h.tracker.announce(changes)
+			bound := h.tracker.Tables()
+			if changes := tx.alone.gathered(false).changes(bound); !bound.Single(changes) {
+				rec.alone.ann = h.tracker.Announce(changes)
 			}
 		}
 		return
@@ -180,13 +185,13 @@ func (h *queryHook) before(ctx context.Context, rec *stmtRecord) {
 		a.tx = tx
 		return
 	}
-	if !a.eff.atomic() {
-		a.ann = h.tracker.announce(a.eff.changes())
+	if !a.eff.Atomic() {
+		a.ann = h.tracker.Announce(a.changes())
 	}
 	// When a model panics while it is scanned, AfterQuery does not come. Then
 	// the record is all that is left of the statement.
 	t := h.tracker
-	a.cleanup = runtime.AddCleanup(rec, func(a *aloneStmt) { t.confirm(a.ann, a.eff.changes()) }, a)
+	a.cleanup = runtime.AddCleanup(rec, func(a *aloneStmt) { t.Confirm(a.ann, a.changes()) }, a)
 }
 
 // judge says what a statement writes; nil: nothing.
@@ -195,16 +200,17 @@ func (h *queryHook) judge(e *bun.QueryEvent) *aloneStmt {
 	if p == nil {
 		return nil
 	}
-	defer p.release()
-	a := &aloneStmt{eff: effectOf(p, h.tracker.boundTables(), nil)}
-	for i := range p.ops {
-		switch o := &p.ops[i]; o.kind {
-		case opCommit, opCommitChain, opCommitImplicit, opRelease, opUnknown:
+	defer p.Release()
+	bound := h.tracker.Tables()
+	a := &aloneStmt{bound: bound, eff: effectOf(p, bound, nil)}
+	for i := range p.Ops {
+		switch o := &p.Ops[i]; o.Effect {
+		case sqltext.Commit, sqltext.CommitChain, sqltext.CommitImplicit, sqltext.ReleasePoint, sqltext.Unknown, sqltext.UnknownForGood:
 			a.ends = true
-		case opWrite:
-			a.answer = !o.write.returning.empty()
-			if a.eff.counted && o.write.verb == verbInsert {
-				a.model = modelKeyOf(e.Model, o.write.target)
+		case sqltext.WriteTable:
+			a.answer = !o.Write.Returning.Empty()
+			if a.eff.Counted() && o.Write.Verb == sqltext.Insert {
+				a.model = modelKeyOf(e.Model, o.Write.Target)
 			}
 		}
 	}
@@ -212,7 +218,7 @@ func (h *queryHook) judge(e *bun.QueryEvent) *aloneStmt {
 }
 
 // after reports a statement that has run, and returns what to wait for.
-func (h *queryHook) after(rec *stmtRecord) []awaited {
+func (h *queryHook) after(rec *stmtRecord) []fanout.Awaited {
 	t, e := h.tracker, rec.event
 	if rec.alone == nil && t.wrapped {
 		// It went to another database handle, by a ConnResolver, or never left.
@@ -229,36 +235,36 @@ func (h *queryHook) after(rec *stmtRecord) []awaited {
 	}
 	if a.ends {
 		// COMMIT as a statement: of which transaction, the hook cannot know.
-		a.eff.addAny()
-		t.reportLater(a.eff.changes())
+		a.eff.AddAny()
+		t.ReportLater(a.changes())
 	}
 	if a.tx != nil {
 		if a.tx.alone.leave(a) {
 			if a.ends {
-				return t.confirm(nil, a.eff.changes())
+				return t.Confirm(nil, a.changes())
 			}
 			return nil
 		}
 	}
-	changes := a.eff.changes()
-	waits := t.confirm(a.ann, changes)
+	changes := a.changes()
+	waits := t.Confirm(a.ann, changes)
 	t.stray.add(&a.eff)
 	rowsOpen := e.IQuery == nil && e.Result == nil && e.Err == nil // db.Query: it commits when they are closed
 	if rowsOpen || e.Err != nil && inDoubt(e.Err) {
-		t.reportLater(changes)
+		t.ReportLater(changes)
 	}
 	return waits
 }
 
-// addAny makes the effect that on every table.
-func (e *effect) addAny() { e.any = true }
+// changes returns the changes of the statement.
+func (a *aloneStmt) changes() []driver.Change { return effectChanges(&a.eff, a.bound) }
 
 // learn takes from the event what the text did not say.
 func (h *queryHook) learn(a *aloneStmt, e *bun.QueryEvent) {
 	// What Bun has scanned it counts itself, which tells nothing when there
 	// was nothing to scan.
 	if _, scanned := e.Result.(sqldriver.RowsAffected); !scanned || a.answer {
-		a.eff.learn(h.tracker, e.Result)
+		a.eff.Learn(h.tracker.autoIncrements, e.Result)
 	}
 	if a.model != nil {
 		a.model.settle(&a.eff, e.Result)
@@ -266,9 +272,9 @@ func (h *queryHook) learn(a *aloneStmt, e *bun.QueryEvent) {
 }
 
 // afterEnd reports a transaction that Bun has committed or rolled back.
-func (h *queryHook) afterEnd(tx *txRecord, rec *stmtRecord) []awaited {
+func (h *queryHook) afterEnd(tx *txRecord, rec *stmtRecord) []fanout.Awaited {
 	t, e := h.tracker, rec.event
-	var ann *announced
+	var ann *fanout.Announced
 	if rec.alone != nil {
 		if rec.alone.done {
 			return nil
@@ -277,24 +283,24 @@ func (h *queryHook) afterEnd(tx *txRecord, rec *stmtRecord) []awaited {
 		ann = rec.alone.ann
 	}
 	if tx.alone == nil {
-		ann.withdraw()
+		ann.Withdraw()
 		return nil
 	}
 	if e.Result != nil { // executed as a statement, on some connection
-		ann.withdraw()
+		ann.Withdraw()
 		if e.Query == "ROLLBACK" {
 			return nil
 		}
-		return t.confirm(nil, t.boundTables().everything())
+		return t.Confirm(nil, t.Tables().Everything())
 	}
 	over := e.Query == "ROLLBACK" || e.Err == nil
 	gathered := tx.alone.gathered(over)
-	changes := gathered.changes(t.boundTables())
+	changes := gathered.changes(t.Tables())
 	// After a rollback as well: a statement with the context of the transaction
 	// may have run beside it.
-	waits := t.confirm(ann, changes)
+	waits := t.Confirm(ann, changes)
 	if e.Err != nil && inDoubt(e.Err) {
-		t.reportLater(changes)
+		t.ReportLater(changes)
 	}
 	if e.Query == "ROLLBACK" {
 		waits = nil

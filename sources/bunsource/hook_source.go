@@ -11,6 +11,7 @@ import (
 	"weak"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/internal/fanout"
 	"github.com/uptrace/bun"
 )
 
@@ -51,9 +52,9 @@ type HookSource struct {
 }
 
 var (
-	_ driver.Source     = (*HookSource)(nil)
-	_ driver.Scoped     = (*HookSource)(nil)
-	_ driver.Validating = (*HookSource)(nil)
+	_ driver.Source    = (*HookSource)(nil)
+	_ driver.Scoped    = (*HookSource)(nil)
+	_ driver.Validator = (*HookSource)(nil)
 )
 
 // Hooks returns the source of what is written through db, and through the
@@ -66,7 +67,7 @@ var (
 func Hooks(db *bun.DB, cfg ...HooksConfig) *HookSource {
 	s := &HookSource{tracker: trackerOf(db.DB)}
 	if len(cfg) > 1 {
-		s.err = fmt.Errorf("bunsource: watching database %q: Hooks takes one HooksConfig, got %d", s.tracker.database(), len(cfg))
+		s.err = fmt.Errorf("bunsource: watching database %q: Hooks takes one HooksConfig, got %d", s.tracker.Database(), len(cfg))
 	} else if len(cfg) == 1 {
 		s.cfg = cfg[0]
 	}
@@ -85,11 +86,11 @@ func (s *HookSource) check() {
 	}
 	if s.cfg.WaitTimeout < 0 {
 		s.err = errors.Join(s.err, fmt.Errorf("bunsource: watching database %q: WaitTimeout is %v, less than 0",
-			s.tracker.database(), s.cfg.WaitTimeout))
+			s.tracker.Database(), s.cfg.WaitTimeout))
 	}
-	if name := s.cfg.Database; name != "" && !s.tracker.setName(name) {
+	if name := s.cfg.Database; name != "" && !s.tracker.SetDatabase(name) {
 		s.err = errors.Join(s.err, fmt.Errorf("bunsource: naming database %q: it is in use as %q already; name it before the first Bind",
-			name, s.tracker.database()))
+			name, s.tracker.Database()))
 	}
 }
 
@@ -120,10 +121,10 @@ func (t *tracker) isHooked(db *bun.DB) bool {
 // Name implements [driver.Source].
 func (s *HookSource) Name() string { return "bunsource" }
 
-// Covers implements [driver.Scoped]: the hooks see every table of the database.
-func (s *HookSource) Covers(t driver.Table) bool { return t.Database == s.tracker.database() }
+// Scope implements [driver.Scoped]: the hooks see every table of the database.
+func (s *HookSource) Scope() driver.Scope { return driver.Scope{Database: s.tracker.Database()} }
 
-// Validate implements [driver.Validating].
+// Validate implements [driver.Validator].
 func (s *HookSource) Validate() error { return s.err }
 
 // Watch implements [driver.Source]. It fails only for a configuration that
@@ -132,11 +133,12 @@ func (s *HookSource) Watch(ctx context.Context, sink driver.Sink) error {
 	if s.err != nil {
 		return driver.Permanent(s.err)
 	}
-	a := &attachment{sink: sink, source: s, late: lateChanges{wake: make(chan struct{}, 1)}}
-	s.tracker.attach(a)
-	defer s.tracker.detach(a)
+	a := fanout.NewAttachment(sink)
+	a.Async, a.Wait = s.cfg.Async, s.wait
+	s.tracker.Attach(a)
+	defer s.tracker.Detach(a)
 	sink.Watching()
-	a.late.run(ctx, sink)
+	a.Run(ctx)
 	return nil
 }
 
@@ -158,7 +160,7 @@ func (s *HookSource) wait(ctx context.Context, r driver.Receipt) {
 		s.count.Add(1)
 		if !s.streak.Swap(true) {
 			s.cfg.Logger.WarnContext(ctx, "bunsource: a write returned before its bindings had caught up",
-				slog.String("database", s.tracker.database()), slog.Duration("waited", s.cfg.WaitTimeout))
+				slog.String("database", s.tracker.Database()), slog.Duration("waited", s.cfg.WaitTimeout))
 		}
 	}
 }

@@ -246,7 +246,7 @@ func TestDatabaseNames(t *testing.T) {
 	if got := databaseName(db.WithNamedArg("x", 1)); got != "crm" {
 		t.Errorf("the database is called %q", got)
 	}
-	if !s.Covers(driver.Table{Database: "crm", Name: "x"}) || s.Covers(driver.Table{Name: "x"}) {
+	if !s.Scope().Covers(driver.Table{Database: "crm", Name: "x"}) || s.Scope().Covers(driver.Table{Name: "x"}) {
 		t.Error("the source does not cover its own database alone")
 	}
 	sink := newFakeSink(nil, driver.Schema{Table: driver.Table{Name: "x"}}, driver.Schema{Table: driver.Table{Database: "crm", Name: "x"}})
@@ -282,7 +282,7 @@ func TestWhatComesInMidTransaction(t *testing.T) {
 	h.sink.mu.Lock()
 	h.sink.schemas = h.sink.schemas[:1]
 	h.sink.mu.Unlock()
-	h.source.tracker.bound.Store(nil)
+	h.source.tracker.Forget()
 	second := newFakeSink(h.read, h.schemas...)
 	reports := h.check(t, false, func() {
 		must(t, h, h.db.RunInTx(t.Context(), nil, func(ctx context.Context, tx bun.Tx) error {

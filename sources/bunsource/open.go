@@ -62,7 +62,7 @@ func OpenConnector(connector sqldriver.Connector, d schema.Dialect, opts ...Opti
 	db := bun.NewDB(sql.OpenDB(WrapConnector(connector)), d, cfg.bun...)
 	t := trackerOf(db.DB)
 	if cfg.database != "" {
-		t.setName(cfg.database)
+		t.SetDatabase(cfg.database)
 	}
 	t.setDialect(db.Dialect())
 	t.hook(db)

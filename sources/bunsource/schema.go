@@ -115,6 +115,8 @@ type columnState struct {
 	Default bool
 	// Generated: nobody else may.
 	Generated bool
+	// Computed: an update may change the column without naming it.
+	Computed bool
 }
 
 // describe fills in what follows from the facts about column i.
@@ -126,7 +128,7 @@ func (m *model) describe(i int, state columnState) {
 		pub.Nullable = !c.field.NotNull
 		pub.Default = c.field.AutoIncrement || c.field.Identity || c.field.SQLDefault != ""
 	} else {
-		pub.Nullable, pub.Default, pub.Generated = !state.NotNull, state.Default, state.Generated
+		pub.Nullable, pub.Default, pub.Generated, pub.Computed = !state.NotNull, state.Default, state.Generated, state.Computed
 	}
 	c.read, c.nulls = columnReader(c.field, pub.Kind, pub.Nullable)
 	if !state.NotNull && c.nulls != nullsTold {

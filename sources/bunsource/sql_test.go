@@ -19,6 +19,8 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/keyproof"
+	"github.com/binderyhq/bindery/sources/internal/sqltext"
 )
 
 type sqlShop struct {
@@ -323,7 +325,15 @@ func TestForgottenDependenciesAreFound(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			missing, err := loader.Undeclared(t.Context(), s.Depends)
+			m, err := loader.describe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := loader.text()
+			if err != nil {
+				t.Fatal(err)
+			}
+			missing, err := m.undeclared(withoutHooks(t.Context()), text, s.Depends)
 			var names []string
 			for _, m := range missing {
 				if m.Schema == "public" {
@@ -368,17 +378,16 @@ func TestForgottenDependenciesAreLogged(t *testing.T) {
 // reported as a whole, so that the report still means the right rows if the table
 // is bound meanwhile.
 func TestWritesToDependenciesAreReportedWhole(t *testing.T) {
-	b := &boundTables{byName: map[string][]*driver.Schema{}}
-	b.add(&driver.Schema{Table: driver.Table{Name: "sql_sales"}})
+	schemas := []*driver.Schema{{Table: driver.Table{Name: "sql_sales"}}}
 	for _, statement := range []string{
 		"INSERT INTO sql_sales (id, shop_id, amount) VALUES (1, 2, 3)",
 		"INSERT INTO sql_sales (id, shop_id, amount) VALUES (1, 2, 3) RETURNING *",
 		"UPDATE sql_sales SET amount = 3 WHERE id = 1",
 		"DELETE FROM sql_sales WHERE id IN (1, 2)",
 	} {
-		p := parse(statement, dialect.SQLite)
-		e := effectOf(p, b, nil)
-		if got := e.changes(); len(got) != 1 || got[0].Table.Name != "sql_sales" || got[0].Keys != nil || e.takesRows() {
+		p := sqltext.Parse(statement, sqltext.SQLite)
+		e := keyproof.Of(p, func(sqltext.Table) []*driver.Schema { return schemas }, nil)
+		if got := e.Changes(); len(got) != 1 || got[0].Table.Name != "sql_sales" || got[0].Keys != nil || e.TakesRows() {
 			t.Errorf("%s: %v", statement, got)
 		}
 	}

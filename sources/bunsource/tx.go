@@ -4,7 +4,9 @@ import (
 	sqldriver "database/sql/driver"
 	"slices"
 
-	"github.com/uptrace/bun/dialect"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/keyproof"
+	"github.com/binderyhq/bindery/sources/internal/fanout"
+	"github.com/binderyhq/bindery/sources/internal/sqltext"
 )
 
 // txPhase says whether a transaction is open on a connection.
@@ -29,6 +31,9 @@ type txState struct {
 	savepoints []string     // with bySavepoint: those that are set
 	// bySavepoint: the transaction was begun by a savepoint, and ends with it.
 	bySavepoint bool
+	// blind: no statement tells any more whether a transaction is open, as after
+	// MySQL's SET autocommit.
+	blind bool
 }
 
 // begin notes that the driver has begun a transaction.
@@ -50,6 +55,9 @@ func (t *txState) enter() {
 
 func (t *txState) leave() {
 	t.phase, t.begun, t.bySavepoint, t.savepoints = txNone, nil, false, nil
+	if t.blind {
+		t.phase = txDoubt
+	}
 	t.pending.clear()
 }
 
@@ -74,62 +82,62 @@ func (t *txState) afterRead(err error) {
 // failed notes that a statement of the open transaction has failed. Postgres
 // then keeps the transaction until it is told to roll back.
 func (t *txState) failed() {
-	if t.tracker.dialect.Load().name != dialect.PG {
+	if t.tracker.dialect.Load().name != sqltext.Postgres {
 		t.phase = txDoubt
 	}
 }
 
 // report reports changes at once, without anyone waiting for it.
 func (t *txState) report(c *changeSet) {
-	t.tracker.confirm(nil, c.changes(t.tracker.boundTables()))
+	t.tracker.Confirm(nil, c.changes(t.tracker.Tables()))
 }
 
 // commit is a commit under way.
 type commit struct {
 	changes changeSet
-	ann     *announced
+	ann     *fanout.Announced
 }
 
 // announce announces everything that a commit now would make visible.
-func (t *txState) announce(more *effect) *commit {
+func (t *txState) announce(more *keyproof.Effect) *commit {
 	c := &commit{}
 	c.changes.merge(&t.pending)
 	for _, x := range t.running {
-		x.eff.addTo(&c.changes)
+		c.changes.addEffect(&x.eff)
 	}
 	if more != nil {
-		more.addTo(&c.changes)
+		c.changes.addEffect(more)
 	}
-	bound := t.tracker.boundTables()
-	if changes := c.changes.changes(bound); !bound.single(changes) {
-		c.ann = t.tracker.announce(changes)
+	bound := t.tracker.Tables()
+	if changes := c.changes.changes(bound); !bound.Single(changes) {
+		c.ann = t.tracker.Announce(changes)
 	}
 	return c
 }
 
 // done reports the commit. Whatever the error is it may have happened.
-func (c *commit) done(t *tracker, err error) []awaited {
-	b := t.boundTables()
-	out := t.confirm(c.ann, c.changes.changes(b))
+func (c *commit) done(t *tracker, err error) []fanout.Awaited {
+	b := t.Tables()
+	out := t.Confirm(c.ann, c.changes.changes(b))
 	if err != nil && inDoubt(err) {
-		t.reportLater(c.changes.changes(b))
+		t.ReportLater(c.changes.changes(b))
 	}
 	return out
 }
 
 // mayCommit reports whether the text may end a transaction so that its
 // changes become visible.
-func (t *txState) mayCommit(p *parsed) bool {
-	for i := range p.ops {
-		switch p.ops[i].kind {
-		case opCommit, opCommitChain, opUnknown:
+func (t *txState) mayCommit(p *sqltext.Text) bool {
+	for i := range p.Ops {
+		switch p.Ops[i].Effect {
+		case sqltext.Commit, sqltext.CommitChain, sqltext.Unknown, sqltext.UnknownForGood:
 			return true
-		case opBegin, opCommitImplicit:
+		case sqltext.Begin, sqltext.CommitImplicit:
 			if t.phase != txNone {
 				return true
 			}
-		case opRelease:
-			if t.phase == txDoubt || t.bySavepoint && t.savepointNamed(p.ops[i].name) == 0 {
+		case sqltext.ReleasePoint:
+			if t.phase == txDoubt || t.bySavepoint && t.savepointNamed(p.Ops[i].Name) == 0 {
 				return true
 			}
 		}
@@ -139,35 +147,38 @@ func (t *txState) mayCommit(p *parsed) bool {
 
 // after takes over what the ops of a text that has run have made of the
 // transaction. The error is that of the text.
-func (t *txState) after(p *parsed, err error) {
+func (t *txState) after(p *sqltext.Text, err error) {
 	if err != nil {
 		switch {
-		case len(p.ops) == 1 && p.ops[0].kind == opBegin: // nothing has begun
-		case len(p.ops) == 1 && p.ops[0].kind == opSavepoint && t.phase == txNone:
+		case len(p.Ops) == 1 && p.Ops[0].Effect == sqltext.Begin: // nothing has begun
+		case len(p.Ops) == 1 && p.Ops[0].Effect == sqltext.Savepoint && t.phase == txNone:
 		default:
 			t.phase = txDoubt
+			t.blind = t.blind || slices.ContainsFunc(p.Ops, func(o sqltext.Op) bool { return o.Effect == sqltext.UnknownForGood })
 		}
 		return
 	}
-	for i := range p.ops {
-		switch o := &p.ops[i]; o.kind {
-		case opBegin:
+	for i := range p.Ops {
+		switch o := &p.Ops[i]; o.Effect {
+		case sqltext.Begin:
 			t.enter()
-		case opCommit, opRollback:
+		case sqltext.Commit, sqltext.Rollback:
 			t.leave()
-		case opCommitImplicit:
+		case sqltext.CommitImplicit:
 			if t.phase != txNone {
 				t.leave()
 			}
-		case opCommitChain, opRollbackChain:
+		case sqltext.CommitChain, sqltext.RollbackChain:
 			t.leave()
 			t.enter()
-		case opSavepoint:
-			t.savepoint(p.dialect, o.name)
-		case opRelease:
-			t.released(o.name)
-		case opUnknown:
+		case sqltext.Savepoint:
+			t.savepoint(p.Dialect, o.Name)
+		case sqltext.ReleasePoint:
+			t.released(o.Name)
+		case sqltext.Unknown:
 			t.phase = txDoubt
+		case sqltext.UnknownForGood:
+			t.phase, t.blind = txDoubt, true
 		}
 	}
 }
@@ -175,8 +186,8 @@ func (t *txState) after(p *parsed, err error) {
 // maxSavepoints bounds the savepoints of a transaction that one has begun.
 const maxSavepoints = 1000
 
-func (t *txState) savepoint(d dialect.Name, name string) {
-	if t.phase == txNone && d == dialect.SQLite {
+func (t *txState) savepoint(d sqltext.Dialect, name string) {
+	if t.phase == txNone && d == sqltext.SQLite {
 		t.enter()
 		t.bySavepoint = true
 	}

@@ -3,9 +3,11 @@ package bunsource
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/keyproof"
+	"github.com/binderyhq/bindery/sources/internal/fanout"
+	"github.com/binderyhq/bindery/sources/internal/sqltext"
 )
 
 // maxTables is how many tables a transaction's changes are kept apart for;
@@ -19,7 +21,7 @@ const maxTables = 256
 // The zero value is empty. A changeSet is not safe for concurrent use.
 type changeSet struct {
 	any    bool // every table
-	tables map[tableName]*tableChanges
+	tables map[sqltext.Table]*tableChanges
 }
 
 // tableChanges are the changes of one table: all of it, or the keys by bound
@@ -35,7 +37,7 @@ func (c *changeSet) clear() { *c = changeSet{} }
 
 func (c *changeSet) addAny() { *c = changeSet{any: true} }
 
-func (c *changeSet) table(name tableName) *tableChanges {
+func (c *changeSet) table(name sqltext.Table) *tableChanges {
 	if c.any {
 		return nil
 	}
@@ -46,7 +48,7 @@ func (c *changeSet) table(name tableName) *tableChanges {
 			return nil
 		}
 		if c.tables == nil {
-			c.tables = make(map[tableName]*tableChanges)
+			c.tables = make(map[sqltext.Table]*tableChanges)
 		}
 		t = &tableChanges{}
 		c.tables[name] = t
@@ -55,14 +57,14 @@ func (c *changeSet) table(name tableName) *tableChanges {
 }
 
 // addWhole adds all of a table.
-func (c *changeSet) addWhole(name tableName) {
+func (c *changeSet) addWhole(name sqltext.Table) {
 	if t := c.table(name); t != nil {
 		t.whole, t.keys = true, nil
 	}
 }
 
 // addKeys adds rows of a bound table that the name stands for.
-func (c *changeSet) addKeys(name tableName, bound driver.Table, keys ...driver.Key) {
+func (c *changeSet) addKeys(name sqltext.Table, bound driver.Table, keys ...driver.Key) {
 	t := c.table(name)
 	if t == nil || t.whole {
 		return
@@ -78,7 +80,7 @@ func (c *changeSet) addKeys(name tableName, bound driver.Table, keys ...driver.K
 	for _, k := range keys {
 		set[k] = struct{}{}
 	}
-	if len(set) > maxKeys {
+	if len(set) > keyproof.MaxKeys {
 		t.whole, t.keys = true, nil
 	}
 }
@@ -101,15 +103,33 @@ func (c *changeSet) merge(o *changeSet) {
 	}
 }
 
+// addEffect adds what a statement may change.
+func (c *changeSet) addEffect(e *keyproof.Effect) {
+	if e.Any() {
+		c.addAny()
+		return
+	}
+	e.Each(func(name sqltext.Table, s *driver.Schema, keys []driver.Key, known bool) {
+		switch {
+		case s == nil:
+			c.table(name)
+		case known:
+			c.addKeys(name, s.Table, keys...)
+		default:
+			c.addWhole(name)
+		}
+	})
+}
+
 // changes returns what the set means for the tables bound now. Every call
 // makes slices of its own.
-func (c *changeSet) changes(b *boundTables) []driver.Change {
+func (c *changeSet) changes(b *fanout.Tables) []driver.Change {
 	if c.any {
-		return b.everything()
+		return b.Everything()
 	}
 	var out []driver.Change
 	for name, t := range c.tables {
-		for _, s := range b.match(name) {
+		for _, s := range b.Match(name.Schema, name.Name) {
 			keys, known := t.keys[s.Table]
 			switch {
 			case t.whole || !known:
@@ -118,28 +138,6 @@ func (c *changeSet) changes(b *boundTables) []driver.Change {
 				out = append(out, driver.Change{Table: s.Table, Keys: slices.Collect(maps.Keys(keys))})
 			}
 		}
-	}
-	return out
-}
-
-// single reports whether the changes are those of one row that no other shows,
-// which no reader can see a part of.
-func (b *boundTables) single(changes []driver.Change) bool {
-	return len(changes) == 1 && len(changes[0].Keys) == 1 && !b.shown(changes[0].Table)
-}
-
-// shown reports whether rows of others show those of the table.
-func (b *boundTables) shown(table driver.Table) bool {
-	return slices.ContainsFunc(b.byName[strings.ToLower(table.Name)], func(s *driver.Schema) bool {
-		return s.Shown && s.Table == table
-	})
-}
-
-// cloneChanges returns a copy that shares no slice.
-func cloneChanges(changes []driver.Change) []driver.Change {
-	out := slices.Clone(changes)
-	for i := range out {
-		out[i].Keys = slices.Clone(out[i].Keys) // nil stays nil
 	}
 	return out
 }

@@ -8,17 +8,19 @@ import (
 	"net"
 	"slices"
 
-	"github.com/binderyhq/bindery/core/driver"
-	"github.com/binderyhq/bindery/core/value"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/keyproof"
+	"github.com/binderyhq/bindery/sources/internal/fanout"
+	"github.com/binderyhq/bindery/sources/internal/sqltext"
 )
 
 // execution is a writing statement that runs on a connection.
 type execution struct {
 	conn   *conn
-	p      *parsed
-	rec    *stmtRecord // what the query hook put into the context, or nil
-	eff    effect
-	ann    *announced
+	p      *sqltext.Text
+	rec    *stmtRecord    // what the query hook put into the context, or nil
+	bound  *fanout.Tables // what was bound when eff was found out
+	eff    keyproof.Effect
+	ann    *fanout.Announced
 	ending *commit // of a text that may commit a transaction
 	inTx   bool    // it belongs to the open transaction
 	open   bool    // its rows are not closed
@@ -29,17 +31,18 @@ type execution struct {
 
 // start notes that a statement is about to run, and announces what it may
 // commit.
-func (c *conn) start(p *parsed, rec *stmtRecord, args []sqldriver.NamedValue) *execution {
+func (c *conn) start(p *sqltext.Text, rec *stmtRecord, args []sqldriver.NamedValue) *execution {
 	rec.reached(c)
-	x := &execution{conn: c, p: p, rec: rec, eff: effectOf(p, c.tracker.boundTables(), args)}
+	bound := c.tracker.Tables()
+	x := &execution{conn: c, p: p, rec: rec, bound: bound, eff: effectOf(p, bound, args)}
 	switch {
-	case p.control && (c.tx.mayCommit(p) || c.tx.phase != txOpen && x.eff.writes()):
+	case p.Control && (c.tx.mayCommit(p) || c.tx.phase != txOpen && x.eff.Writes()):
 		x.ending = c.tx.announce(&x.eff)
-	case p.control:
+	case p.Control:
 	case c.tx.phase == txOpen:
 		x.inTx = true
-	case !x.eff.atomic():
-		x.ann = c.tracker.announce(x.eff.changes())
+	case !x.eff.Atomic():
+		x.ann = c.tracker.Announce(effectChanges(&x.eff, bound))
 	}
 	c.tx.running = append(c.tx.running, x)
 	return x
@@ -58,7 +61,7 @@ func (x *execution) release() {
 	if !x.shared && x.ended && x.p != nil {
 		p := x.p
 		x.p = nil
-		p.release()
+		p.Release()
 	}
 }
 
@@ -73,21 +76,21 @@ func (x *execution) finish(res sqldriver.Result, err error) {
 	t := &x.conn.tx
 	t.running = slices.DeleteFunc(t.running, func(y *execution) bool { return x == y })
 	if err != nil && skipped(err) && !ran && x.ending == nil {
-		x.ann.withdraw() // it did not run: database/sql goes another way
+		x.ann.Withdraw() // it did not run: database/sql goes another way
 		x.flushHeld()
 		return
 	}
 	if err == nil {
-		x.eff.learn(x.conn.tracker, res)
+		x.eff.Learn(x.conn.tracker.autoIncrements, res)
 	}
 	switch {
-	case x.p.control:
+	case x.p.Control:
 		x.finishControl()
 	case x.inTx:
 		if t.phase == txNone {
 			return // the transaction has ended before the rows were closed, and reported them
 		}
-		x.eff.addTo(&t.pending)
+		t.pending.addEffect(&x.eff)
 		if err != nil && t.phase == txOpen {
 			t.failed()
 		}
@@ -105,7 +108,7 @@ func (x *execution) finishControl() {
 	}
 	t.after(x.p, x.err)
 	if t.phase != txNone {
-		x.eff.addTo(&t.pending)
+		t.pending.addEffect(&x.eff)
 	}
 }
 
@@ -113,7 +116,7 @@ func (x *execution) finishControl() {
 // no other on the connection has its rows open: SQLite commits them together.
 func (x *execution) flushHeld() {
 	t := &x.conn.tx
-	if slices.ContainsFunc(t.running, func(y *execution) bool { return !y.inTx && !y.p.control }) {
+	if slices.ContainsFunc(t.running, func(y *execution) bool { return !y.inTx && !y.p.Control }) {
 		return
 	}
 	held := t.held
@@ -126,62 +129,27 @@ func (x *execution) flushHeld() {
 // report reports a statement that was a transaction of its own.
 func (x *execution) report() {
 	c := x.conn
-	b := c.tracker.boundTables()
-	changes := x.eff.changes()
-	if b != x.eff.bound {
+	b := c.tracker.Tables()
+	changes := effectChanges(&x.eff, b)
+	if b != x.bound {
 		var now changeSet // something may have been bound meanwhile
-		x.eff.addTo(&now)
+		now.addEffect(&x.eff)
 		changes = now.changes(b)
 	}
-	out := c.tracker.confirm(x.ann, changes)
+	out := c.tracker.Confirm(x.ann, changes)
 	if x.err != nil && inDoubt(x.err) {
-		c.tracker.reportLater(changes)
+		c.tracker.ReportLater(changes)
 	}
 	if c.tx.phase != txNone {
-		x.eff.addTo(&c.tx.pending) // begun while the rows were open, or in doubt
+		c.tx.pending.addEffect(&x.eff) // begun while the rows were open, or in doubt
 		return
 	}
 	x.rec.committed(out)
 }
 
-// learn takes from the driver's result what the text did not say.
-func (e *effect) learn(t *tracker, res sqldriver.Result) {
-	if res == nil || !e.counted {
-		return
-	}
-	n, err := res.RowsAffected()
-	switch {
-	case err != nil:
-		return
-	case n == 0:
-		e.nothing()
-		return
-	case n != 1:
-		return
-	}
-	for i := range e.tables {
-		for j := range e.tables[i].bound {
-			b := &e.tables[i].bound[j]
-			if !b.generated || !t.autoIncrements(b.schema.Table) {
-				continue
-			}
-			id, err := res.LastInsertId()
-			if err != nil || id == 0 {
-				return
-			}
-			if key, err := b.schema.MakeKey(value.Int(id)); err == nil {
-				b.keys, b.known = []driver.Key{key}, true
-			}
-		}
-	}
-}
-
 // errUnseen stands for an outcome that nobody has seen: the driver panicked,
 // or the connection was closed over a statement.
 var errUnseen = errors.New("bunsource: the outcome is not known")
-
-// writes reports whether the statement writes anything.
-func (e *effect) writes() bool { return e.any || len(e.tables) > 0 }
 
 // skipped reports whether the error says that the statement was not run.
 func skipped(err error) bool {

@@ -136,7 +136,7 @@ func TestValidate(t *testing.T) {
 		{Database: "d", Name: "t"}: true, {Database: "d", Schema: "x", Name: "t"}: true, {Name: "t"}: false,
 		{Database: "d", Schema: "s", Name: "u"}: true, {Database: "d", Name: "u"}: false,
 	} {
-		if src.Covers(table) != want {
+		if src.Scope().Covers(table) != want {
 			t.Errorf("Covers(%v) is %v", table, !want)
 		}
 	}

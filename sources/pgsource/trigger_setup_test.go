@@ -132,7 +132,7 @@ func TestValidateTriggers(t *testing.T) {
 		t.Error("a source that does not watch has caught up")
 	}
 	src := NewTriggers("", &TriggerConfig{Database: "d", Tables: []driver.Table{{Name: "t"}}})
-	if !src.Covers(driver.Table{Database: "d", Schema: "x", Name: "t"}) || src.Covers(driver.Table{Name: "t"}) || len(src.Tables()) != 1 {
+	if !src.Scope().Covers(driver.Table{Database: "d", Schema: "x", Name: "t"}) || src.Scope().Covers(driver.Table{Name: "t"}) || len(src.Scope().Tables) != 1 {
 		t.Error("it covers other tables than those named")
 	}
 	for _, o := range []Outbox{

@@ -18,6 +18,7 @@ const (
 	DefaultMaxWaiting   = 1000
 	DefaultMinCompress  = 1024
 	DefaultMaxBody      = 1 << 20
+	DefaultBodyTimeout  = 10 * time.Second
 	DefaultWriteTimeout = 10 * time.Second
 	DefaultLoadWait     = 5 * time.Second
 )
@@ -81,6 +82,12 @@ type Config struct {
 	// one is a 413. The default is [DefaultMaxBody].
 	MaxBody int64
 
+	// BodyTimeout bounds how long the body of a request is waited for, from when
+	// its header was read. One that takes longer is a 408, and its connection is
+	// closed. The default is [DefaultBodyTimeout]. Where the HTTP server has a
+	// shorter ReadTimeout, that counts.
+	BodyTimeout time.Duration
+
 	// WriteTimeout bounds a write from when its body was read: the transaction,
 	// and the wait until the binding shows it. A transaction that takes longer
 	// is rolled back and answered with 503. The default is
@@ -110,6 +117,9 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.LoadWait == 0 {
 		c.LoadWait = DefaultLoadWait
+	}
+	if c.BodyTimeout == 0 {
+		c.BodyTimeout = DefaultBodyTimeout
 	}
 	if c.WriteTimeout == 0 {
 		c.WriteTimeout = DefaultWriteTimeout
@@ -142,6 +152,9 @@ func (c Config) Validate() error {
 	}
 	if c.MaxBody < 1 {
 		errs = append(errs, fmt.Errorf("config: MaxBody %d is not positive", c.MaxBody))
+	}
+	if c.BodyTimeout < 0 {
+		errs = append(errs, fmt.Errorf("config: BodyTimeout %v is negative", c.BodyTimeout))
 	}
 	if c.WriteTimeout < 0 {
 		errs = append(errs, fmt.Errorf("config: WriteTimeout %v is negative", c.WriteTimeout))

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"strings"
+	"sync/atomic"
 
 	"github.com/labstack/echo/v4"
 
@@ -31,6 +32,8 @@ type Transport struct {
 	servers  ending.Servers
 	holds    holds // of requests that wait
 	writes   holds // of writes under way
+
+	slowBodies atomic.Uint64
 }
 
 var _ core.Transport = (*Transport)(nil)
@@ -92,6 +95,16 @@ func (t *Transport) Shutdown(ctx context.Context) error {
 	return nil
 }
 
+// Stats counts since the program started.
+type Stats struct {
+	// SlowBodies counts requests whose body did not come within
+	// Config.BodyTimeout.
+	SlowBodies uint64
+}
+
+// Stats returns the counters. It may be called at any time.
+func (t *Transport) Stats() Stats { return Stats{SlowBodies: t.slowBodies.Load()} }
+
 // exchange is one request and where its answer goes.
 type exchange struct {
 	w      http.ResponseWriter
@@ -125,6 +138,7 @@ func (t *Transport) serve(answer resource, own ...string) echo.HandlerFunc {
 			w: c.Response(), r: c.Request(), key: c.Param("key"), app: c.Echo(),
 			base: t.baseOf(c.Request()), plain: plain, compressed: compressed,
 		}
+		defer ending.LimitBody(x.w, x.r, t.cfg.BodyTimeout, t.stopping, t.servers.Of(x.r)).End()
 		exposeHeaders(x.w.Header())
 		params, args, p := parameters(x.r.URL.RawQuery, own)
 		x.params = params

@@ -148,6 +148,8 @@ func (t *Transport) refusal(x exchange, err error) *problem.Problem {
 		return problem.Forbidden("the database does not let this row be written")
 	case errors.Is(err, core.ErrNotWritable):
 		return problem.MethodNotAllowed(x.r.Method)
+	case errors.Is(x.r.Context().Err(), context.Canceled) && t.stopping.Err() != nil:
+		return problem.ShuttingDown() // the body may have been cut as its last byte came
 	case errors.Is(x.r.Context().Err(), context.Canceled):
 		return nil // the client has gone
 	}

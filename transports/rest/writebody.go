@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/binderyhq/bindery/transports/internal/ending"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 )
 
@@ -35,6 +36,13 @@ func (t *Transport) readBody(x exchange, accepted []string) ([]byte, *problem.Pr
 	switch {
 	case errors.As(err, &tooLarge):
 		return nil, problem.TooLarge(t.cfg.MaxBody)
+	case errors.Is(err, ending.ErrBodyCut):
+		ending.CloseConnection(x.w, x.r)
+		return nil, problem.ShuttingDown()
+	case errors.Is(err, ending.ErrSlowBody):
+		t.slowBodies.Add(1)
+		ending.CloseConnection(x.w, x.r)
+		return nil, problem.SlowBody(t.cfg.BodyTimeout)
 	case err != nil && x.r.Context().Err() != nil:
 		return nil, nil
 	case err != nil:

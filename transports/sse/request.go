@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/transports/internal/ending"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 	"github.com/binderyhq/bindery/transports/internal/wire"
 )
@@ -84,6 +85,10 @@ func parseTarget(id string) (target, error) {
 
 // serve answers with a stream of the bindings, or with what is wrong.
 func (t *Transport) serve(c echo.Context, targets []target, position string) error {
+	if ending.Discard(c.Response(), c.Request()) != nil {
+		ending.CloseConnection(c.Response(), c.Request())
+		return refuse(c, problem.SlowBody(ending.Linger))
+	}
 	s := newStream(t, c)
 	defer s.close()
 	for _, to := range targets {

@@ -2,11 +2,13 @@ package websocket
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
-	"net/url"
+	"net/http"
 	"time"
 
+	"github.com/binderyhq/bindery/transports/internal/origin"
 	"github.com/binderyhq/bindery/transports/internal/wire"
 )
 
@@ -18,6 +20,17 @@ type Config struct {
 	// Origin header, which do not come from pages, are always allowed. The
 	// default is none.
 	Origins []string
+
+	// Bearer, when set, is asked who bears the token of a handshake, and returns
+	// the context with which the authorizer is asked on that connection, made
+	// from the request's. Pages offer the token as the subprotocol
+	// "bindery.bearer." followed by it in base64url without padding, beside the
+	// subprotocol "bindery"; other clients may use the header Authorization. An
+	// error refuses the handshake with 401. Without a token Bearer is not asked,
+	// and the connection is nobody's. It is called concurrently, and again when a
+	// client comes back with another token. For middleware that reads
+	// Authorization see [BearerHeader]. The default is none.
+	Bearer func(r *http.Request, token string) (context.Context, error)
 
 	// MaxConnections bounds the connections open at a time; more are answered
 	// 503. The default is 10,000; negative means no bound.
@@ -106,11 +119,8 @@ func (c Config) Validate() error {
 		errs = append(errs, fmt.Errorf("config: %w", err))
 	}
 	for _, o := range c.Origins {
-		if o == "*" {
-			continue
-		}
-		if u, err := url.Parse(o); err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-			errs = append(errs, fmt.Errorf("config: origin %q is not of the form scheme://host[:port]", o))
+		if err := origin.Check(o); err != nil {
+			errs = append(errs, fmt.Errorf("config: %w", err))
 		}
 	}
 	return errors.Join(errs...)

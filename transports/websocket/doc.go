@@ -13,6 +13,17 @@
 //
 //	{"event":"shelf","params":{"venue":"store"}}
 //
+// # Authentication
+//
+// Pages cannot set headers on a handshake. One that has a token offers it as a
+// subprotocol:
+//
+//	new WebSocket(url, ["bindery", "bindery.bearer." + base64url(token)])
+//
+// [Config].Bearer says who bears it. Where the application's own middleware reads
+// Authorization, [BearerHeader] in front of it moves the token there. Both see
+// cookies as before. Origins are checked all the same.
+//
 // # Delivery
 //
 // The first batch after a join depends on the version: that it is current, what
@@ -59,8 +70,8 @@
 //
 // # Errors
 //
-// What is wrong with a handshake is answered with application/problem+json: 403
-// for an origin that is not allowed, 426 for a plain request, 503 with
+// What is wrong with a handshake is answered with application/problem+json: 400
+// for a malformed token, 401 for one that Config.Bearer refuses, 403 for an origin that is not allowed, 426 for a plain request, 503 with
 // Retry-After when Config.MaxConnections are open or the server is shutting
 // down. What is wrong with a request is answered by an error message, and the
 // connection lives on. A message that is too long closes it with 1009, a binary

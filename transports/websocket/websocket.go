@@ -5,32 +5,30 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"runtime"
-	"sync/atomic"
 
-	gorilla "github.com/gorilla/websocket"
 	"github.com/labstack/echo/v4"
-	"github.com/olahol/melody"
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/transports/internal/ending"
+	"github.com/binderyhq/bindery/transports/internal/origin"
 	"github.com/binderyhq/bindery/transports/internal/problem"
+	"github.com/binderyhq/bindery/transports/internal/session"
+	"github.com/binderyhq/bindery/transports/internal/socket"
 	"github.com/binderyhq/bindery/transports/internal/wire"
 )
 
 // Transport serves bindings over WebSocket. It is made by [New] and given to
 // [core.Registry.Serve].
 type Transport struct {
-	group  *echo.Group
-	cfg    Config
-	enc    *wire.Encoder
-	melody *melody.Melody
-	wakeup wakeup
-	reg    *core.Registry // from Mount on
+	group   *echo.Group
+	cfg     Config
+	enc     *wire.Encoder
+	hub     *session.Hub
+	sockets *socket.Server
+	reg     *core.Registry // from Mount on
 
-	servers     ending.Servers
-	sessions    *ending.Open[*session]
-	stuck, held atomic.Uint64
+	servers ending.Servers
+	conns   *ending.Open[*conn]
 }
 
 var _ core.Transport = (*Transport)(nil)
@@ -45,8 +43,12 @@ func New(group *echo.Group, cfg ...Config) *Transport {
 	}
 	t.cfg = t.cfg.WithDefaults()
 	t.enc = wire.NewEncoder(t.cfg.limits())
-	t.sessions = ending.NewOpen[*session](t.cfg.MaxConnections)
-	t.wakeup.max = runtime.GOMAXPROCS(0)
+	t.hub = session.NewHub(t.Name(), session.Limits{Joins: t.cfg.MaxJoins, LoadWait: t.cfg.LoadWait})
+	t.sockets = socket.NewServer(t.Name(), socket.Config{
+		MaxMessageBytes: t.cfg.MaxRequestBytes, HandshakeTimeout: t.cfg.HandshakeTimeout,
+		WriteTimeout: t.cfg.WriteTimeout, PingInterval: t.cfg.PingInterval, Subprotocols: []string{subprotocol},
+	})
+	t.conns = ending.NewOpen[*conn](t.cfg.MaxConnections)
 	return t
 }
 
@@ -62,7 +64,8 @@ func (t *Transport) Mount(reg *core.Registry) error {
 		return fmt.Errorf("websocket: %w", err)
 	}
 	t.reg = reg
-	t.melody = t.newMelody()
+	t.hub.Mount(reg)
+	t.sockets.Mount(reg.Logger())
 	t.group.GET("", t.serve)
 	return nil
 }
@@ -70,11 +73,11 @@ func (t *Transport) Mount(reg *core.Registry) error {
 // Shutdown closes the connections, see the package's documentation. It returns
 // when none is left, or with the context's error when that ends first.
 func (t *Transport) Shutdown(ctx context.Context) error {
-	t.sessions.Close((*session).stop)
-	if err := t.sessions.Drain(ctx, t.cfg.DrainTimeout, (*session).cut); err != nil {
+	t.conns.Close((*conn).stop)
+	if err := t.conns.Drain(ctx, t.cfg.DrainTimeout, (*conn).cut); err != nil {
 		return fmt.Errorf("websocket: waiting for connections to end: %w", err)
 	}
-	t.wakeup.stop()
+	t.hub.Stop()
 	return nil
 }
 
@@ -93,44 +96,49 @@ type Stats struct {
 
 // Stats returns the counters. It may be called at any time.
 func (t *Transport) Stats() Stats {
-	return Stats{Open: t.sessions.Len(), Refused: t.sessions.Refused(), Stuck: t.stuck.Load(), Held: t.held.Load()}
+	return Stats{Open: t.conns.Len(), Refused: t.conns.Refused(), Stuck: t.sockets.Stuck(), Held: t.hub.Held()}
 }
 
 // serve makes the request a connection and serves it until that ends.
 func (t *Transport) serve(c echo.Context) error {
 	r, w := c.Request(), c.Response()
-	if !gorilla.IsWebSocketUpgrade(r) {
+	// A plain request finds out, too, whether its token is good: pages are not told
+	// why a handshake failed.
+	r, p := t.authenticate(r)
+	if p != nil {
+		return p.Write(w, c.Request())
+	}
+	if !socket.IsUpgrade(r) {
 		w.Header().Set("Upgrade", "websocket")
 		w.Header().Set("Connection", "Upgrade")
 		return problem.BadHandshake(http.StatusUpgradeRequired, "this is a WebSocket endpoint").Write(w, r)
 	}
-	if !t.cfg.originAllowed(r) {
+	if !origin.Allowed(r, t.cfg.Origins) {
 		return problem.OriginRefused().Write(w, r)
 	}
-	s := newSession(r.Context(), t)
-	defer s.end()
-	if p := t.admit(s); p != nil {
+	conn := t.newConn(r.Context())
+	defer conn.session.End()
+	if p := t.admit(conn); p != nil {
 		return p.Write(w, r)
 	}
-	defer t.sessions.Leave(s)
-	defer s.reopening.Wait()
-	unhook := context.AfterFunc(t.servers.Of(r), s.stop)
+	defer t.conns.Leave(conn)
+	defer conn.session.Release()
+	unhook := context.AfterFunc(t.servers.Of(r), conn.stop)
 	defer unhook()
-	// An error has been answered; it is a handshake's, see newMelody.
-	_ = t.melody.HandleRequest(lazyHijacker{w, t.cfg.WriteTimeout}, r.WithContext(&s.ctx))
+	t.sockets.Serve(conn.session.Context(), w, r, &conn.socket, conn)
 	return nil
 }
 
-// admit enters the session, which is to leave, or says why not.
-func (t *Transport) admit(s *session) *problem.Problem {
-	err := t.sessions.Enter(s)
+// admit enters the connection, which is to leave, or says why not.
+func (t *Transport) admit(c *conn) *problem.Problem {
+	err := t.conns.Enter(c)
 	switch {
 	case errors.Is(err, ending.ErrFull):
 		return problem.Unavailable("too many connections are open")
 	case err != nil:
 		return problem.ShuttingDown()
 	case t.reg.Stopping().Err() != nil:
-		t.sessions.Leave(s)
+		t.conns.Leave(c)
 		return problem.ShuttingDown()
 	}
 	return nil

@@ -34,6 +34,14 @@ func MalformedBody(detail string) *Problem {
 	return &Problem{Type: TypeMalformedBody, Title: "Malformed body", Status: http.StatusBadRequest, Detail: detail}
 }
 
+// SlowBody says that a request's body has not come within the time.
+func SlowBody(within time.Duration) *Problem {
+	return &Problem{
+		Type: TypeSlowBody, Title: "Slow body", Status: http.StatusRequestTimeout,
+		Detail: "the body has not come to its end within " + within.String(),
+	}
+}
+
 // MalformedMessage says that a client's message cannot be parsed or has a
 // field of the wrong type.
 func MalformedMessage(detail string) *Problem {

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/binderyhq/bindery/transports/internal/ending"
 )
 
 // ContentType is the media type of an encoded Problem.
@@ -32,6 +34,7 @@ const (
 	TypeUnknownBinding      Type = "urn:bindery:problem:unknown-binding"
 	TypeNotFound            Type = "urn:bindery:problem:not-found"
 	TypeMethodNotAllowed    Type = "urn:bindery:problem:method-not-allowed"
+	TypeSlowBody            Type = "urn:bindery:problem:slow-body"
 	TypePreconditionFailed  Type = "urn:bindery:problem:precondition-failed"
 	TypeTooLarge            Type = "urn:bindery:problem:too-large"
 	TypeUnsupportedMedia    Type = "urn:bindery:problem:unsupported-media-type"
@@ -108,7 +111,10 @@ func (p *Problem) JSON() []byte {
 
 // Write answers the request with the problem. It does not send the body in
 // answer to HEAD. Answers are never stored: a 404 would otherwise be cacheable.
+//
+// A body that the handler has not read does not keep the server waiting for long.
 func (p *Problem) Write(w http.ResponseWriter, r *http.Request) error {
+	ending.Leave(w, r)
 	body := p.JSON()
 	h := w.Header()
 	h.Set("Content-Type", ContentType)

@@ -48,14 +48,17 @@ type pages struct {
 }
 
 type pageKey struct {
-	limits Limits
+	batchKey
 	action Action
 	page   int
 }
 
 // paginate finds where the pages begin, in one pass over the rows.
 func (enc *Encoder) paginate(v *core.View, snap *core.Snapshot) *pages {
-	p := &pages{snap: snap, env: newEnvelope(v, snap.Version()), first: []int{0}, key: pageKey{limits: enc.limits}}
+	p := &pages{
+		snap: snap, env: newEnvelope(enc.framing, v, snap.Version()), first: []int{0},
+		key: pageKey{batchKey: batchKey{enc.limits, enc.framing}},
+	}
 	room := p.env.room(enc.limits.Bytes)
 	at, rows, size := 0, 0, 0
 	for r := range snap.Rows() {

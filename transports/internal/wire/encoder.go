@@ -6,19 +6,27 @@ import (
 	"github.com/binderyhq/bindery/core"
 )
 
-// Encoder makes messages within limits. Encoders of equal limits share what
-// they make.
+// Encoder makes messages within limits. Encoders of equal limits and framing
+// share what they make.
 type Encoder struct {
-	limits Limits
-	key    any // of batches in memos; boxed once, since it is asked for at every delivery
+	limits  Limits
+	framing Framing
+	key     any // of batches in memos; boxed once, since it is asked for at every delivery
 }
 
-type batchKey struct{ limits Limits }
+type batchKey struct {
+	limits  Limits
+	framing Framing
+}
 
 // NewEncoder returns an encoder with these limits.
-func NewEncoder(limits Limits) *Encoder {
+func NewEncoder(limits Limits) *Encoder { return NewFramedEncoder(limits, Framing{}) }
+
+// NewFramedEncoder returns an encoder whose messages stand in a frame. The limits
+// are those of the messages with their frames.
+func NewFramedEncoder(limits Limits, framing Framing) *Encoder {
 	limits = limits.WithDefaults()
-	return &Encoder{limits: limits, key: batchKey{limits}}
+	return &Encoder{limits: limits, framing: framing, key: batchKey{limits, framing}}
 }
 
 // Batch returns the messages that tell a client of the event.
@@ -66,7 +74,7 @@ func (enc *Encoder) build(v *core.View, e *core.Event) *Batch {
 		p := snap.Memo(enc.key, func() any { return enc.paginate(v, snap) }).(*pages)
 		return &Batch{token: e.Version.Token, sync: p}
 	}
-	env := newEnvelope(v, e.Version)
+	env := newEnvelope(enc.framing, v, e.Version)
 	b := &Batch{token: e.Version.Token}
 	if e.Kind == core.Confirmed || e.Len() == 0 {
 		b.messages = []Message{{Sync, env.close(append(env.open(Sync, 4), `"ok"`...), 0, 0, false)}}

@@ -83,13 +83,14 @@ func quote(s string) []byte {
 
 // envelope is what stands around the rows of every message of one version.
 type envelope struct {
-	head    []byte // up to the action
+	head    []byte // up to the action, with the frame's
 	order   []byte // of page 1, with its comma; empty when rows do not show it
 	version []byte // the version and its time
+	tail    string // of the frame
 }
 
-func newEnvelope(v *core.View, version core.Version) *envelope {
-	env := &envelope{head: SubjectOf(v).open()}
+func newEnvelope(f Framing, v *core.View, version core.Version) *envelope {
+	env := &envelope{head: append(f.open(v.Name()), SubjectOf(v).open()...), tail: f.After}
 	if fields := v.OrderFields(); fields != nil {
 		list, err := json.Marshal(fields)
 		if err != nil { // strings always marshal
@@ -108,7 +109,7 @@ const slack = 128
 
 // room returns how many bytes of rows fit into a message of the limit.
 func (env *envelope) room(limit int) int {
-	return max(limit-len(env.head)-len(env.order)-len(env.version)-slack, 1)
+	return max(limit-len(env.head)-len(env.order)-len(env.version)-len(env.tail)-slack, 1)
 }
 
 // open begins a message, up to its payload.
@@ -131,5 +132,5 @@ func (env *envelope) close(b []byte, page, pages int, more bool) []byte {
 	if more {
 		b = append(b, `,"more":true`...)
 	}
-	return append(b, '}')
+	return append(append(b, '}'), env.tail...)
 }

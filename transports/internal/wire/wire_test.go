@@ -296,3 +296,56 @@ func TestBatchesKeepToTheirLimits(t *testing.T) {
 		follow()
 	})
 }
+
+// TestFraming: framed messages are the bare ones in their frames, and do not take
+// their place.
+func TestFraming(t *testing.T) {
+	rig := wiretest.New(t, "things")
+	rig.Tables["things"].Put(items(1, 5)...)
+	rig.Start()
+	defer rig.Stop()
+	v := rig.Bindings["things"].View
+	limits := wire.Limits{Rows: 2, Bytes: wire.MinBytes}
+	framed := wire.NewFramedEncoder(limits, wire.Framing{Before: "42[", Between: ",", After: "]"})
+	check := func(bare, got string) {
+		t.Helper()
+		if want := `42["things",` + bare + `]`; got != want {
+			t.Errorf("%s\nwant %s", got, want)
+		}
+	}
+	compare := func(token string) {
+		t.Helper()
+		for range 2 { // also when they are shared
+			want, err := wire.NewEncoder(limits).Since(v, token)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := framed.Since(v, token)
+			if err != nil || len(got) != len(want) {
+				t.Fatalf("%d messages, want %d: %v", len(got), len(want), err)
+			}
+			for i := range want {
+				check(string(want[i]), string(got[i]))
+			}
+		}
+	}
+	before := rig.Token("things")
+	compare("")
+	compare(before)
+	rig.Put("things", items(3, 9)...)
+	rig.Delete("things", 1)
+	compare(before)
+	for page := 1; page < 6; page++ {
+		want, err1 := wire.NewEncoder(limits).Page(v, page)
+		got, err2 := framed.Page(v, page)
+		if err1 != nil || err2 != nil {
+			t.Fatal(err1, err2)
+		}
+		check(string(want.JSON), string(got.JSON))
+	}
+	s := wire.Subject{Binding: "things"}
+	check(string(wire.LeaveMessage(s).JSON), string(framed.Frame(s, wire.LeaveMessage(s)).JSON))
+	if got := wire.NewEncoder(limits).Frame(s, wire.LeaveMessage(s)); string(got.JSON) != string(wire.LeaveMessage(s).JSON) {
+		t.Errorf("without a frame: %s", got.JSON)
+	}
+}

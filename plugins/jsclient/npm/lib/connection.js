@@ -5,6 +5,8 @@
 // page return whether the server was asked; leave, whether it will confirm.
 
 import { Backoff } from "./backoff.js";
+import { anonymous } from "./credentials.js";
+import { isDenial, problemOf } from "./errors.js";
 import { PageLife } from "./pagelife.js";
 import { SocketLink } from "./socketlink.js";
 import { StreamLink } from "./streamlink.js";
@@ -29,20 +31,30 @@ export class Connection {
   #trials = 0; // that failed beside an open stream, in a row
   #unopened = 0; // WebSockets in a row that did not open
   #retryTimer = null;
+  #credentials;
+  #given = anonymous; // the credentials of the link
+  #asking = null; // identifies what is waited for before there is a link
+  #denied = new Map(); // Join → problem: refused for want of better credentials
+  #renewals = 0; // times in a row that better ones were asked for
+  #renewTimer = null;
+  #renewBackoff;
   #suspended = false; // the page lies in the browser's back-forward cache
 
   /**
    * locate returns the addresses of the server. The events are status, message
    * (with its text), dropped (nothing is connected), replaced (another link goes
-   * on) and refused (a join, with the problem).
+   * on), refused (a join, with the problem), given up (likewise, for good) and
+   * failed (a function of the application).
    */
-  constructor(locate, settings, env, joins, events) {
+  constructor(locate, settings, env, credentials, joins, events) {
     this.#locate = locate;
     this.#settings = settings;
     this.#env = env;
     this.#joins = joins;
     this.#events = events;
+    this.#credentials = credentials;
     this.#backoff = new Backoff(settings, env);
+    this.#renewBackoff = new Backoff(settings, env);
     this.#life = new PageLife(env, {
       wake: () => this.wake(),
       // A stream cannot be probed, only opened again: not for each change of tabs.
@@ -68,22 +80,76 @@ export class Connection {
     }
   }
 
-  /** Gives a link up that does not behave. */
-  fail(link) {
-    link.fail();
+  /** Connects anew, as somebody else perhaps: who asks is settled when a connection opens. */
+  reopen() {
+    if (this.status === "idle" || this.status === "closed") return;
+    this.#backoff.reset();
+    this.#connect();
   }
 
   close() {
     this.#drop();
+    this.#denied.clear();
     this.#life.end();
     this.#setStatus("closed");
   }
 
-  #connect() {
+  /**
+   * Asks for better credentials, and connects with them. It returns false where
+   * there is nobody to ask. The join is given up when none come, or none that do.
+   */
+  renew(join, problem) {
+    if (!this.#credentials.any) return false;
+    const waiting = this.#denied.size > 0 && this.#renewTimer !== null;
+    this.#denied.set(join, problem);
+    if (!waiting) this.#renewLater();
+    return true;
+  }
+
+  /** Notes that the server serves the join. */
+  served(join) {
+    if (this.#denied.delete(join) && this.#denied.size === 0) this.#endRenewal();
+  }
+
+  /** Forgets a join that is over. */
+  forget(join) {
+    this.served(join);
+  }
+
+  // #connect asks for credentials, unless they are given, and opens a link.
+  #connect(given = null) {
     this.#drop();
     if (this.status === "closed") return;
     this.#setStatus("connecting");
     if (this.status !== "connecting") return; // a listener closed the client
+    if (given || !this.#credentials.any) {
+      this.#open(given ?? anonymous);
+      return;
+    }
+    const [denied] = this.#denied.values();
+    this.#await(this.#credentials.ask(denied?.status ?? 0), (given) => this.#open(given), (err) => {
+      this.#events.failed(err);
+      this.#retry();
+    });
+  }
+
+  // #await calls one of the functions with what a promise comes to, unless
+  // something else has happened to the connection by then. A promise that takes
+  // too long has failed.
+  #await(promise, done, failed) {
+    const asking = (this.#asking = {});
+    const end = (fn) => (value) => {
+      if (this.#asking !== asking) return;
+      this.#asking = null;
+      this.#env.clearTimeout(this.#retryTimer);
+      fn(value);
+    };
+    this.#retryTimer = this.#env.setTimeout(end(failed), this.#settings.openTimeout);
+    promise.then(end(done), end(failed));
+  }
+
+  #open(given) {
+    this.#given = given;
     this.#trials = 0;
     this.link = this.#streamFirst() ? this.#newStream() : this.#newSocket();
     this.#life.watchClock();
@@ -98,11 +164,11 @@ export class Connection {
   }
 
   #newSocket() {
-    return new SocketLink(this.#urls.socket, this.#settings, this.#env, this.#linkEvents(), this.#joins);
+    return new SocketLink(this.#urls.socket, this.#settings, this.#env, this.#linkEvents(), this.#joins, this.#given);
   }
 
   #newStream() {
-    return new StreamLink(this.#urls.stream, this.#settings, this.#env, this.#linkEvents(), this.#joins);
+    return new StreamLink(this.#urls.stream, this.#settings, this.#env, this.#linkEvents(), this.#joins, this.#given);
   }
 
   #linkEvents() {
@@ -144,16 +210,83 @@ export class Connection {
       else this.#unopened++;
     }
     if (link.openedAt && this.#env.now() - link.openedAt >= stableAfter) this.#backoff.reset();
+    if (link.kind === "websocket" && !link.openedAt && this.#credentials.any && this.#env.fetch) this.#inquire();
+    else this.#retry();
+  }
+
+  // #inquire finds out whether it was for want of credentials that a WebSocket did
+  // not open, which pages are not told: it asks the same URL without the upgrade.
+  #inquire() {
+    this.#drop();
+    if (this.status === "closed") return;
+    const url = String(this.#urls.socket).replace(/^ws/, "http");
+    const credentials = this.#settings.withCredentials ? "include" : "same-origin";
+    const ask = async () => {
+      const answer = await this.#env.fetch(url, { headers: this.#given.headers, credentials, cache: "no-store" });
+      return isDenial(answer.status) ? problemOf(answer) : null;
+    };
+    this.#await(ask(), (problem) => {
+      if (!problem) this.#retry();
+      else for (const join of [...this.#joins.values()]) this.#events.refused(join, problem);
+      if (problem && this.status === "connecting") this.#setStatus(this.#joins.size > 0 ? "waiting" : "idle");
+    }, () => this.#retry());
+  }
+
+  #retry() {
     this.#drop();
     if (this.status === "closed") return; // by a listener that was just told
     this.#retryTimer = this.#env.setTimeout(() => this.#connect(), this.#backoff.next());
     this.#setStatus("waiting");
   }
 
+  // #renewLater asks for better credentials after a while. What works goes on
+  // meanwhile. The same ones again are of no use.
+  #renewLater() {
+    if (this.#renewals >= this.#settings.renewals) {
+      this.#giveUp();
+      return;
+    }
+    this.#renewals++;
+    this.#env.clearTimeout(this.#renewTimer);
+    const timer = (this.#renewTimer = this.#env.setTimeout(async () => {
+      const [denied] = this.#denied.values();
+      let given = null;
+      try {
+        given = await this.#credentials.ask(denied?.status ?? 0);
+      } catch (err) {
+        this.#events.failed(err);
+      }
+      if (this.#renewTimer !== timer) return;
+      this.#renewTimer = null;
+      if (given && given.text !== this.#given.text) this.#connect(given);
+      else this.#renewLater();
+    }, this.#renewBackoff.next()));
+  }
+
+  #endRenewal() {
+    this.#env.clearTimeout(this.#renewTimer);
+    this.#renewTimer = null;
+    this.#renewals = 0;
+    this.#renewBackoff.reset();
+  }
+
+  #giveUp() {
+    const denied = [...this.#denied];
+    this.#denied.clear();
+    this.#endRenewal();
+    for (const [join, problem] of denied) this.#events.givenUp(join, problem);
+    if (this.link || this.#asking || this.status === "closed") return;
+    if (this.#joins.size > 0) this.#connect();
+    else this.#setStatus("idle");
+  }
+
   // #drop ends whatever there is of a connection.
   #drop() {
+    this.#asking = null;
     this.#env.clearTimeout(this.#retryTimer);
     this.#env.clearTimeout(this.#trialTimer);
+    this.#env.clearTimeout(this.#renewTimer);
+    this.#renewTimer = null;
     this.#life.ignoreClock();
     this.link?.close();
     this.#trial?.close();

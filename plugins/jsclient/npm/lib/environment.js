@@ -9,12 +9,18 @@ export const defaults = {
   probeTimeout: 5_000, // for the answer to that
   fallbackAfter: 2, // WebSockets in a row that did not open before SSE is tried
   upgradeInterval: 5_000, // before a WebSocket that failed beside a stream is tried again, doubled up to 64 times
+  requestTimeout: 30_000, // for the answer to a request
+  settleTimeout: 10_000, // after which an answered write is not laid over the rows any more, come what may
+  renewals: 5, // times in a row that the functions token and headers are asked anew after 401 or 403
 };
 
 /** Returns the options with their defaults. What is undefined counts as left out. */
 export function settle(options) {
-  const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  return { ...defaults, websocket: "ws", sse: "events", withCredentials: false, ...Object.fromEntries(given) };
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  // A WebSocket cannot bear headers: unless there is a token too, or it is asked
+  // for, whoever gives headers means requests.
+  const websocket = given.headers === undefined || given.token !== undefined ? "ws" : false;
+  return { ...defaults, websocket, sse: "events", rest: "api", withCredentials: false, ...given };
 }
 
 /** Returns what the platform has, where the options do not replace it. */
@@ -24,7 +30,7 @@ export function environment(options) {
   return {
     WebSocket: pick("WebSocket"),
     EventSource: pick("EventSource"),
-    fetch: options.fetch ?? (globalThis.fetch && ((...args) => globalThis.fetch(...args))),
+    fetch: "fetch" in options ? options.fetch : globalThis.fetch && ((...args) => globalThis.fetch(...args)),
     now: clock.now ?? (() => Date.now()),
     random: clock.random ?? (() => Math.random()),
     setTimeout: clock.setTimeout ?? ((fn, delay) => setTimeout(fn, delay)),
@@ -45,15 +51,15 @@ export function endpoints(base, settings, env) {
   if (!root.pathname.endsWith("/")) root.pathname += "/";
   root.search = root.hash = "";
   const at = (path) => new URL(path, root);
-  const { websocket, sse } = settings;
-  const urls = { socket: null, stream: null };
+  const { websocket, sse, rest } = settings;
+  const urls = { socket: null, stream: null, rest: rest === false ? null : at(rest) };
   if (websocket !== false && env.WebSocket) {
     urls.socket = at(websocket);
     urls.socket.protocol = urls.socket.protocol.replace(/^http/, "ws");
   }
-  if (sse !== false && env.EventSource) urls.stream = at(sse);
+  if (sse !== false && (env.EventSource || env.fetch)) urls.stream = at(sse);
   if (!urls.socket && !urls.stream) {
-    throw new TypeError("bindery: there is neither a WebSocket nor an EventSource: pass a constructor as an option");
+    throw new TypeError("bindery: there is neither a WebSocket nor fetch: pass a constructor as an option");
   }
   return urls;
 }

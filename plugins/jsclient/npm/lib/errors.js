@@ -29,3 +29,6 @@ export async function problemOf(answer, status = answer.status) {
 
 /** Whether the same request may succeed later. */
 export const mayPass = (status) => status >= 500 || status === 429;
+
+/** Whether other credentials may change the answer. */
+export const isDenial = (status) => status === 401 || status === 403;

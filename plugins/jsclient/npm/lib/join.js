@@ -10,6 +10,7 @@ export class Join {
   refusals = 0; // in a row, that may go better later
   confusions = 0; // batches in a row that made no sense
   retryTimer = null;
+  lingerTimer = null; // the binding is left when it ends
   #events;
 
   constructor(event, params, version, events) {
@@ -52,6 +53,7 @@ export class Join {
       return;
     }
     this.refusals = this.confusions = 0;
+    this.#events.served();
     this.version = message.version;
     for (const m of batch) this.#events.message(m);
   }
@@ -60,6 +62,7 @@ export class Join {
   lost() {
     this.held = [];
     this.store?.stale();
+    this.store?.writes?.unreachable();
   }
 
   request() {

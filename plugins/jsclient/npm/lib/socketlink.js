@@ -17,13 +17,13 @@ export class SocketLink {
   #probing = false;
   #over = false;
 
-  constructor(url, options, env, events, joins) {
+  constructor(url, options, env, events, joins, { protocols }) {
     this.#options = options;
     this.#env = env;
     this.#events = events;
     this.#wait(options.openTimeout, () => this.fail());
     try {
-      this.#socket = new env.WebSocket(String(url));
+      this.#socket = protocols.length > 0 ? new env.WebSocket(String(url), protocols) : new env.WebSocket(String(url));
     } catch {
       this.#wait(0, () => this.fail()); // the page's policy forbids it
       return;
@@ -54,6 +54,11 @@ export class SocketLink {
 
   page({ event, params, page }) {
     return this.#send({ event, ...(params && { params }), page });
+  }
+
+  // mark asks for the place in the stream that a mark has.
+  mark({ event, params }, mark) {
+    return this.#send({ event, ...(params && { params }), mark });
   }
 
   // probe asks for a sign of life: a browser is not told of a network that

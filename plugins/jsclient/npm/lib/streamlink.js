@@ -1,6 +1,7 @@
 // Event streams: Server-Sent Events.
 
 import { problemOf, mayPass } from "./errors.js";
+import { EventStream } from "./eventstream.js";
 import { nameOf } from "./names.js";
 
 const maxStreamBindings = 50; // on one event stream; the server's own bound is 64 unless configured
@@ -20,11 +21,13 @@ export class StreamLink {
   #env;
   #events;
   #groups = new Set(); // of {joins, alone, source, timer}
+  #headers;
   #over = false;
   #aborter = new AbortController();
 
-  constructor(url, options, env, events, joins) {
+  constructor(url, options, env, events, joins, { headers }) {
     this.#url = url;
+    this.#headers = headers;
     this.#options = options;
     this.#env = env;
     this.#events = events;
@@ -70,6 +73,10 @@ export class StreamLink {
     return false;
   }
 
+  mark() {
+    return false;
+  }
+
   // probe opens the streams again: there is nothing to ask over them.
   probe() {
     for (const group of this.#groups) this.#reopen(group);
@@ -112,7 +119,7 @@ export class StreamLink {
   #open(group) {
     let source;
     try {
-      source = new this.#env.EventSource(this.#urlOf([...group.joins]), { withCredentials: this.#options.withCredentials });
+      source = this.#newSource(this.#urlOf([...group.joins]));
     } catch {
       this.fail();
       return;
@@ -123,10 +130,11 @@ export class StreamLink {
       this.#env.clearTimeout(group.timer);
       group.timer = this.#env.setTimeout(fn, delay);
     };
-    // Heartbeats are comments, which an EventSource does not show: on a stream
-    // that is quiet for long only a new one tells whether the server is there.
+    // Heartbeats are comments, which an EventSource does not show: on one that is
+    // quiet for long only a new one tells whether the server is there.
     const listen = () => wait(2 * this.#options.quietTimeout, () => this.#reopen(group));
     wait(this.#options.openTimeout, () => this.fail());
+    source.onheartbeat = () => group.source === source && listen();
     source.onopen = () => {
       if (group.source !== source) return;
       opened = true;
@@ -145,9 +153,28 @@ export class StreamLink {
       if (group.source !== source) return;
       // A message of the type "error" has data, a broken stream has not.
       if (typeof e.data === "string") receive(e);
-      else if (!opened && source.readyState === 2) this.#diagnose(group);
+      else if (!opened && source.readyState === 2) this.#refuse(group, source.problem);
       else this.fail();
     });
+  }
+
+  #newSource(url) {
+    const { EventSource, fetch } = this.#env;
+    const { withCredentials } = this.#options;
+    if (EventSource && Object.keys(this.#headers).length === 0) return new EventSource(url, { withCredentials });
+    return new EventStream(url, { fetch, headers: this.#headers, withCredentials });
+  }
+
+  // #refuse handles a stream that did not begin. The problem is null where an
+  // EventSource hides it.
+  #refuse(group, problem) {
+    if (!problem || (group.joins.size > 1 && !mayPass(problem.status))) this.#diagnose(group);
+    else if (mayPass(problem.status)) this.fail();
+    else {
+      const [join] = group.joins;
+      this.leave(join);
+      this.#events.refused(join, problem);
+    }
   }
 
   #urlOf(joins) {
@@ -172,7 +199,7 @@ export class StreamLink {
     const refused = [];
     let failing = false;
     try {
-      const init = { signal: this.#aborter.signal, credentials: this.#options.withCredentials ? "include" : "same-origin" };
+      const init = { signal: this.#aborter.signal, headers: this.#headers, credentials: this.#options.withCredentials ? "include" : "same-origin" };
       for (const join of [...group.joins]) {
         const url = this.#urlOf([join]);
         const head = await fetch(url, { ...init, method: "HEAD" });

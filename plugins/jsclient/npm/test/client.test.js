@@ -338,7 +338,7 @@ test("a listener may close the client in the middle of anything", async () => {
 });
 
 test("without any transport there is an error that says so", () => {
-  const { client } = begin({ WebSocket: undefined, EventSource: undefined });
+  const { client } = begin({ WebSocket: undefined, EventSource: undefined, fetch: undefined });
   assert.throws(() => client.collection("products"), /pass a constructor/);
   assert.throws(() => client.emit("products"), /pass a constructor/);
   assert.equal(client.status, "idle");

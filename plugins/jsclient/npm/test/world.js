@@ -7,6 +7,7 @@ export class World {
   sockets = [];
   streams = [];
   answers = new Map(); // URL → {status, body} for fetch
+  serve = null; // answers fetch instead, where it is set
   lastTimer = 0;
   window = new EventTarget();
   document = Object.assign(new EventTarget(), { visibilityState: "visible" });
@@ -15,8 +16,8 @@ export class World {
     const world = this;
     return {
       WebSocket: class extends FakeSocket {
-        constructor(url) {
-          super(url);
+        constructor(url, protocols) {
+          super(url, protocols);
           world.sockets.push(this);
         }
       },
@@ -27,6 +28,7 @@ export class World {
         }
       },
       fetch: async (url, init) => {
+        if (world.serve) return world.serve(new URL(url), init ?? {});
         const answer = world.answers.get(String(url)) ?? { status: 200 };
         if (answer.error) throw answer.error;
         return new Response(init?.method === "HEAD" ? null : JSON.stringify(answer.body ?? {}), { status: answer.status });
@@ -85,8 +87,9 @@ class FakeSocket {
   readyState = 0;
   sent = [];
 
-  constructor(url) {
+  constructor(url, protocols) {
     this.url = url;
+    this.protocols = protocols;
   }
 
   send(text) {
@@ -151,6 +154,41 @@ class FakeStream extends EventTarget {
     this.readyState = 2;
     this.dispatchEvent(new Event("error"));
   }
+}
+
+// FetchedStream is the server's side of an event stream over fetch.
+export class FetchedStream {
+  constructor(signal) {
+    this.body = new ReadableStream({ start: (controller) => { this.controller = controller; } });
+    signal?.addEventListener("abort", () => {
+      this.closed = true;
+      try {
+        this.controller.error(signal.reason);
+      } catch {
+        // It has ended already.
+      }
+    });
+  }
+
+  get answer() {
+    return new Response(this.body, { headers: { "content-type": "text/event-stream; charset=utf-8" } });
+  }
+
+  write(text) {
+    this.controller.enqueue(new TextEncoder().encode(text));
+  }
+
+  receive(...messages) {
+    for (const m of messages) this.write(`event: ${m.action}\nid: ${m.version}\ndata: ${JSON.stringify(m)}\n\n`);
+  }
+
+  fail() {
+    this.controller.error(new TypeError("network error"));
+  }
+}
+
+export function refusal(status, title, more = {}) {
+  return new Response(JSON.stringify({ type: "urn:test", title, status, ...more }), { status, headers: { "content-type": "application/problem+json" } });
 }
 
 // Messages as the server sends them.

@@ -1,0 +1,146 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// process is the shop as a process of its own.
+type process struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	addr   string
+	output bytes.Buffer // to be read once the process has ended
+	ended  chan error
+}
+
+// runProgram builds the shop and runs it on a port of its own.
+func runProgram(t *testing.T, rows int) *process {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "storefront")
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("building: %v\n%s", err, out)
+	}
+	p := &process{t: t, ended: make(chan error, 1)}
+	p.cmd = exec.Command(binary, "-addr", "127.0.0.1:0", "-rows", fmt.Sprint(rows))
+	p.cmd.Stderr = &p.output
+	stdout, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.cmd.Process.Kill() })
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	_, url, found := strings.Cut(strings.TrimSpace(line), "http://")
+	if err != nil || !found {
+		t.Fatalf("it says %q, %v", line, err)
+	}
+	p.addr = strings.TrimSuffix(url, "/")
+	go func() {
+		_, _ = io.Copy(io.Discard, stdout)
+		p.ended <- p.cmd.Wait()
+	}()
+	return p
+}
+
+// dial opens a connection and sends text over it.
+func (p *process) dial(text string) net.Conn {
+	p.t.Helper()
+	c, err := net.Dial("tcp", p.addr)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { _ = c.Close() })
+	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+	if _, err := io.WriteString(c, text); err != nil {
+		p.t.Fatal(err)
+	}
+	return c
+}
+
+// TestSigterm: clients that stop halfway through whatever they were doing do not
+// keep the program from ending in order, within the time that supervisors give.
+func TestSigterm(t *testing.T) {
+	p := runProgram(t, 200)
+	const many = 60
+
+	// Requests whose body does not come to its end, at paths of every kind.
+	for i := range many {
+		method, path := "POST", "/api/products"
+		switch i % 10 {
+		case 0:
+			method, path = "PATCH", "/api/products/1"
+		case 1:
+			method, path = "DELETE", "/api/products/999999"
+		case 2:
+			path = "/api/nothing"
+		case 3:
+			path = "/events/products"
+		case 4:
+			method, path = "GET", "/events/products"
+		case 5:
+			path = "/healthz"
+		}
+		p.dial(method + " " + path + " HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"name\":")
+	}
+	// Headers that do not come to their end, and nothing at all.
+	for range many {
+		p.dial("GET /api/products HTTP/1.1\r\nHost:")
+		p.dial("")
+	}
+	// Streams, of which some are not read, and requests that are held.
+	var tag string
+	res, err := http.Get("http://" + p.addr + "/api/products")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, res.Body)
+	_ = res.Body.Close()
+	tag = res.Header.Get("ETag")
+	for range many {
+		stream := p.dial("GET /events/products HTTP/1.1\r\nHost: shop\r\n\r\n")
+		if line, err := bufio.NewReader(stream).ReadString('\n'); err != nil || !strings.Contains(line, "200") {
+			t.Fatalf("a stream: %q, %v", line, err)
+		}
+		p.dial("GET /api/products HTTP/1.1\r\nHost: shop\r\nPrefer: wait=60\r\nIf-None-Match: " + tag + "\r\n\r\n")
+		socket, resp, err := websocket.DefaultDialer.Dial("ws://"+p.addr+"/ws", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		t.Cleanup(func() { _ = socket.Close() })
+		if err := socket.WriteJSON(map[string]string{"event": "products"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	begun := time.Now()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-p.ended:
+		if err != nil {
+			t.Errorf("the program ended with %v:\n%s", err, p.output.Bytes())
+		}
+		t.Logf("it took %v", time.Since(begun))
+	case <-time.After(5 * time.Second):
+		t.Error("the program has not ended within five seconds")
+	}
+}

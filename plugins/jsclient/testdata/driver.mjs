@@ -1,0 +1,27 @@
+// Runs what it is told on standard input, a line of JSON each, as a page runs
+// scripts: {"id": 1, "body": "…"}. The body is that of an async function; what it
+// returns, or throws, is a line of standard output.
+
+import { createRequire } from "node:module";
+import { createInterface } from "node:readline";
+import { pathToFileURL } from "node:url";
+
+const AsyncFunction = (async () => {}).constructor;
+const tell = (answer) => process.stdout.write(`${JSON.stringify(answer)}\n`);
+
+globalThis.window = undefined;
+globalThis.bindery = await import("../npm/index.js");
+if (process.env.BINDERY_NODE_MODULES) {
+  globalThis.requireFrom = createRequire(pathToFileURL(`${process.env.BINDERY_NODE_MODULES}/x.js`));
+}
+
+process.on("uncaughtException", (err) => tell({ id: 0, error: String(err?.stack ?? err) }));
+for await (const line of createInterface({ input: process.stdin })) {
+  const { id, body } = JSON.parse(line);
+  try {
+    new AsyncFunction(body)().then((value) => tell({ id, value: value ?? null }), (err) => tell({ id, error: String(err?.stack ?? err) }));
+  } catch (err) {
+    tell({ id, error: String(err?.stack ?? err) });
+  }
+}
+process.exit(0);

@@ -1,0 +1,235 @@
+package ending
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"strings"
+	"testing"
+	"time"
+)
+
+// served is what a handler saw of a body.
+type served struct {
+	body string
+	err  error
+	gone bool // the request's context has ended
+}
+
+// bodyServer reads the body of each request within the timeout, and until the
+// context is done.
+func bodyServer(t *testing.T, h2 bool, timeout time.Duration, until context.Context, then func(r *http.Request)) (*httptest.Server, <-chan served) {
+	t.Helper()
+	seen := make(chan served, 1)
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer LimitBody(w, r, timeout, until).End()
+		b, err := io.ReadAll(r.Body)
+		if then != nil {
+			then(r)
+		}
+		if err != nil {
+			CloseConnection(w, r)
+		}
+		seen <- served{string(b), err, r.Context().Err() != nil}
+	}))
+	srv.EnableHTTP2 = h2
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	return srv, seen
+}
+
+// post sends the start of a body, and the rest when it is closed.
+func post(t *testing.T, srv *httptest.Server, start string) (rest *io.PipeWriter) {
+	t.Helper()
+	r, w := io.Pipe()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL, io.MultiReader(strings.NewReader(start), r))
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		if resp, err := srv.Client().Do(req); err == nil {
+			_ = resp.Body.Close()
+		}
+	}()
+	t.Cleanup(func() { _ = w.Close() })
+	return w
+}
+
+func protocols(t *testing.T, test func(t *testing.T, h2 bool)) {
+	t.Run("HTTP/1.1", func(t *testing.T) { test(t, false) })
+	t.Run("HTTP/2", func(t *testing.T) { test(t, true) })
+}
+
+func TestSlowBody(t *testing.T) {
+	protocols(t, func(t *testing.T, h2 bool) {
+		srv, seen := bodyServer(t, h2, 20*time.Millisecond, t.Context(), nil)
+		post(t, srv, "half")
+		if got := <-seen; !errors.Is(got.err, ErrSlowBody) || got.body != "half" {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+func TestBodyIsCut(t *testing.T) {
+	protocols(t, func(t *testing.T, h2 bool) {
+		until, cancel := context.WithCancel(t.Context())
+		srv, seen := bodyServer(t, h2, time.Minute, until, nil)
+		post(t, srv, "half")
+		cancel()
+		if got := <-seen; !errors.Is(got.err, ErrBodyCut) {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// A body that has come in time is not in the way of what is done with it, however
+// long that takes and whatever ends meanwhile.
+func TestLimitEndsWithTheBody(t *testing.T) {
+	protocols(t, func(t *testing.T, h2 bool) {
+		const timeout = 50 * time.Millisecond
+		until, cancel := context.WithCancel(t.Context())
+		srv, seen := bodyServer(t, h2, timeout, until, func(r *http.Request) {
+			cancel()
+			select {
+			case <-r.Context().Done():
+			case <-time.After(4 * timeout):
+			}
+		})
+		_ = post(t, srv, "whole").Close()
+		if got := <-seen; got.err != nil || got.body != "whole" || got.gone {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// The connection is used again after a body that was read, also beyond the time
+// that the body had.
+func TestConnectionIsUsedAgain(t *testing.T) {
+	const timeout = 20 * time.Millisecond
+	srv, seen := bodyServer(t, false, timeout, t.Context(), nil)
+	for i := range 3 {
+		reused := false
+		trace := &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { reused = c.Reused }}
+		req, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), http.MethodPost, srv.URL, strings.NewReader("whole"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := srv.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+		if got := <-seen; got.err != nil || reused != (i > 0) {
+			t.Errorf("%+v, on a connection used before: %v", got, reused)
+		}
+		time.Sleep(2 * timeout)
+	}
+}
+
+// Without deadlines a goroutine reads, which is left behind.
+func TestWriterWithoutDeadlines(t *testing.T) {
+	for _, want := range []error{ErrSlowBody, ErrBodyCut, nil} {
+		r, w := io.Pipe()
+		req := httptest.NewRequest(http.MethodPost, "/", r)
+		until, cancel := context.WithCancel(t.Context())
+		timeout := time.Minute
+		go func() {
+			_, _ = w.Write([]byte("half"))
+			switch want {
+			case ErrBodyCut:
+				cancel()
+			case nil:
+				_ = w.Close()
+			}
+		}()
+		if want == ErrSlowBody {
+			timeout = 20 * time.Millisecond
+		}
+		b := LimitBody(httptest.NewRecorder(), req, timeout, until)
+		got, err := io.ReadAll(req.Body)
+		if !errors.Is(err, want) || want == nil && string(got) != "half" {
+			t.Errorf("%q, %v, want %v", got, err, want)
+		}
+		b.End()
+		cancel()
+		_ = w.Close() // lets the goroutine go
+	}
+}
+
+// A reader that panics does so on no goroutine that nobody watches.
+func TestReaderThatPanics(t *testing.T) {
+	req := httptest.NewRequest(http.MethodPost, "/", panickingReader{})
+	defer LimitBody(httptest.NewRecorder(), req, time.Minute).End()
+	if _, err := io.ReadAll(req.Body); err == nil {
+		t.Error("no error")
+	}
+}
+
+type panickingReader struct{}
+
+func (panickingReader) Read([]byte) (int, error) { panic("no body") }
+
+// A handler that answers without reading leaves no connection that keeps the
+// server's Shutdown waiting for the client to go on.
+func TestServerEndsDespiteUnreadBodies(t *testing.T) {
+	for name, handle := range map[string]http.HandlerFunc{
+		"left": func(w http.ResponseWriter, r *http.Request) {
+			Leave(w, r)
+			w.WriteHeader(http.StatusMethodNotAllowed)
+		},
+		"limited": func(w http.ResponseWriter, r *http.Request) {
+			defer LimitBody(w, r, time.Minute).End()
+			w.WriteHeader(http.StatusMethodNotAllowed)
+		},
+		"discarded": func(w http.ResponseWriter, r *http.Request) {
+			if !errors.Is(Discard(w, r), ErrSlowBody) {
+				t.Error("it was discarded")
+			}
+			CloseConnection(w, r)
+			w.WriteHeader(http.StatusMethodNotAllowed)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := httptest.NewServer(handle)
+			defer srv.Close()
+			c, err := net.Dial("tcp", srv.Listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = c.Close() }()
+			if _, err := io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf"); err != nil {
+				t.Fatal(err)
+			}
+			line, err := bufio.NewReader(c).ReadString('\n')
+			if err != nil || !strings.Contains(line, "405") {
+				t.Errorf("%q, %v", line, err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			if err := srv.Config.Shutdown(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestDiscard(t *testing.T) {
+	r := httptest.NewRequest(http.MethodGet, "/", strings.NewReader("nothing of interest"))
+	if err := Discard(httptest.NewRecorder(), r); err != nil {
+		t.Error(err)
+	}
+	if err := Discard(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil)); err != nil {
+		t.Error(err)
+	}
+	r = httptest.NewRequest(http.MethodGet, "/", bytes.NewReader(make([]byte, discardLimit+1)))
+	if err := Discard(httptest.NewRecorder(), r); !errors.Is(err, ErrSlowBody) {
+		t.Errorf("a long body: %v", err)
+	}
+}

@@ -1,0 +1,182 @@
+package session
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/transports/internal/problem"
+	"github.com/binderyhq/bindery/transports/internal/wire"
+)
+
+// Channel is who asks on a session, with what it has joined.
+type Channel struct {
+	session *Session
+	ctx     context.Context // says who asks
+	enc     *wire.Encoder
+
+	// Guarded by the session's mu.
+	closed bool
+	joins  map[string]*join // by what View.ID returns
+}
+
+// Open opens the channel on the session. The context says who asks; it is done
+// when the session has ended or the channel is closed, at the latest.
+func (c *Channel) Open(ctx context.Context, s *Session, enc *wire.Encoder) {
+	c.session, c.ctx, c.enc = s, ctx, enc
+	c.joins = make(map[string]*join)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.channels = append(s.channels, c)
+}
+
+// Close leaves all that the channel has joined. Nothing of it is sent any more but
+// answers that wait already.
+func (c *Channel) Close() {
+	s := c.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.closeLocked()
+	for i, other := range s.channels {
+		if other == c {
+			s.channels = append(s.channels[:i:i], s.channels[i+1:]...)
+			break
+		}
+	}
+}
+
+func (c *Channel) closeLocked() {
+	c.closed = true
+	for _, j := range c.joins {
+		c.session.leaveLocked(j)
+	}
+}
+
+// Handle carries out a request, or refuses it for the problem that decoding has
+// found. An error goes to the client as a message. done, which may be nil, makes
+// one more answer of the outcome, nil for success; it is called with the session's
+// lock held.
+//
+// It may wait for the authorizer and for a member's rows. [Session.AwaitRoom] is
+// called before.
+func (c *Channel) Handle(r Request, p *problem.Problem, done func(*problem.Problem) []byte) {
+	s := c.session
+	var g *core.Grant
+	if p == nil && !r.disconnect {
+		// Without the lock: the authorizer is asked, who may take its time.
+		g, p = c.open(r.event, core.JSONArgs(r.params), r.page > 0)
+	}
+	s.mu.Lock()
+	switch {
+	case s.ended || s.stopping || c.closed:
+		if g != nil {
+			g.Close()
+		}
+		done = nil // nothing was done, and nobody is told
+	case p != nil:
+		c.refuseLocked(r, p)
+	default:
+		if p = c.actLocked(r, g); p != nil {
+			c.errorLocked(r.subject(), p)
+		}
+	}
+	if done != nil {
+		s.replyLocked(done(p))
+	}
+	s.mu.Unlock()
+	s.pump()
+}
+
+// Tell sends the client an error about the event, and answers as Handle does.
+func (c *Channel) Tell(event string, p *problem.Problem, done func(*problem.Problem) []byte) {
+	c.Handle(Request{event: event}, p, done)
+}
+
+func (c *Channel) errorLocked(subject wire.Subject, p *problem.Problem) {
+	c.sendLocked(subject, wire.ErrorMessage(subject, p))
+}
+
+// sendLocked puts an answer, which bears no frame yet, in line.
+func (c *Channel) sendLocked(subject wire.Subject, m wire.Message) {
+	c.session.replyLocked(c.enc.Frame(subject, m).JSON)
+}
+
+// open asks for leave to use the binding, or the member that the arguments name.
+// For a look at its rows it waits for them, for a moment.
+func (c *Channel) open(event string, args core.Args, look bool) (*core.Grant, *problem.Problem) {
+	h := c.session.hub
+	g, err := h.reg.Open(c.ctx, event, args)
+	if err != nil {
+		p, told := problem.Of(clip(event), err)
+		if !told && c.ctx.Err() == nil {
+			h.reg.Logger().Error(h.transport+": leave to use a binding could not be asked for",
+				slog.String("binding", clip(event)), slog.Any("err", err))
+		}
+		return nil, p
+	}
+	if v := g.View(); look && g.Member() && v.Snapshot() == nil && h.limits.LoadWait > 0 {
+		timer := time.NewTimer(h.limits.LoadWait)
+		defer timer.Stop()
+		select {
+		case <-v.Loaded():
+		case <-v.Done():
+		case <-timer.C:
+		case <-c.ctx.Done():
+		}
+	}
+	return g, nil
+}
+
+// refuseLocked answers a request that is not carried out. Who may not join any
+// more has not joined any more.
+func (c *Channel) refuseLocked(r Request, p *problem.Problem) {
+	if p.Status == http.StatusForbidden || p.Status == http.StatusUnauthorized {
+		if j := c.joinOfLocked(r); j != nil {
+			c.session.leaveLocked(j)
+		}
+	}
+	c.errorLocked(r.subject(), p)
+}
+
+// joinOfLocked returns the join that the request is about, or nil.
+func (c *Channel) joinOfLocked(r Request) *join {
+	id, err := c.session.hub.reg.MemberID(r.event, core.JSONArgs(r.params))
+	if err != nil {
+		id = r.event // removed meanwhile, or never there
+	}
+	return c.joins[id]
+}
+
+// actLocked carries out a request. It takes over the grant, which is nil when the
+// client leaves.
+func (c *Channel) actLocked(r Request, g *core.Grant) *problem.Problem {
+	switch {
+	case r.disconnect:
+		if j := c.joinOfLocked(r); j != nil {
+			c.session.leaveLocked(j)
+		}
+		c.sendLocked(r.subject(), wire.LeaveMessage(r.subject()))
+		return nil
+	case r.page > 0:
+		defer g.Close()
+		m, err := c.enc.Page(g.View(), r.page)
+		if err != nil {
+			return problem.NotLoaded(r.event)
+		}
+		c.session.replyLocked(m.JSON)
+		return nil
+	default:
+		return c.joinLocked(r, g)
+	}
+}
+
+// clip keeps long names out of explanations.
+func clip(name string) string {
+	const longest = 100
+	if len(name) > longest {
+		return name[:longest] + "…"
+	}
+	return name
+}

@@ -1,0 +1,45 @@
+package session
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+// Hub is what the sessions of one transport share.
+type Hub struct {
+	transport string // its name, for the log
+	limits    Limits
+	reg       *core.Registry // from Mount on
+	wakeup    wakeup
+	held      atomic.Uint64
+}
+
+// Limits bounds single sessions.
+type Limits struct {
+	// Joins bounds the bindings that a session has joined, over all channels.
+	Joins int
+	// LoadWait bounds how long a look at a page waits for the rows of a member
+	// that has come alive with it; not positive: not at all.
+	LoadWait time.Duration
+}
+
+// NewHub returns a hub for the transport of that name.
+func NewHub(transport string, limits Limits) *Hub {
+	h := &Hub{transport: transport, limits: limits}
+	h.wakeup.max = runtime.GOMAXPROCS(0)
+	return h
+}
+
+// Mount sets the registry whose bindings are served, before the first session.
+func (h *Hub) Mount(reg *core.Registry) { h.reg = reg }
+
+// Stop waits until the hub's goroutines have ended. It is called when no session
+// is left.
+func (h *Hub) Stop() { h.wakeup.stop() }
+
+// Held counts the times that a client's requests were not read until it had taken
+// the answers to earlier ones.
+func (h *Hub) Held() uint64 { return h.held.Load() }

@@ -1,0 +1,151 @@
+package session
+
+import (
+	"errors"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/transports/internal/problem"
+	"github.com/binderyhq/bindery/transports/internal/wire"
+)
+
+// join is a binding, or a family's member, that a channel has joined. What is not
+// said otherwise is guarded by the session's mu.
+type join struct {
+	channel *Channel
+	grant   *core.Grant
+	sub     *core.Subscription // nil while the authorizer is asked again
+	left    bool
+
+	batch *wire.Batch // under way, nil when there is none
+	at    int         // of the next message in the batch
+	sent  string      // token of the last version sent in full
+	again *afresh     // begin anew after the batch; nil: do not
+
+	// Guarded by turns.mu.
+	queued bool
+	next   *join
+}
+
+// afresh is how to begin a join anew.
+type afresh struct {
+	grant *core.Grant
+	token string
+}
+
+// joinLocked joins what the grant is for, which it takes over, and starts afresh
+// what is joined already.
+func (c *Channel) joinLocked(r Request, g *core.Grant) *problem.Problem {
+	s := c.session
+	token := wire.ParseToken(r.version)
+	id := g.View().ID()
+	if j := c.joins[id]; j != nil {
+		if j.sub != nil && j.grant.View() == g.View() {
+			if j.again != nil {
+				j.again.grant.Close()
+			}
+			j.again = &afresh{g, token}
+			s.turns.add(j)
+			return nil
+		}
+		s.leaveLocked(j) // a binding of that name that was removed, or another scope
+	}
+	if s.joined >= s.hub.limits.Joins {
+		g.Close()
+		return problem.TooMany("the connection has joined as many bindings as it may")
+	}
+	j := &join{channel: c, grant: g}
+	c.joins[id] = j
+	s.joined++
+	s.subscribeLocked(j, token)
+	return nil
+}
+
+func (s *Session) subscribeLocked(j *join, token string) {
+	j.sub = j.grant.Subscribe(j.channel.ctx, core.SubscribeOptions{Version: token, Notify: func() {
+		if s.turns.addAndWake(j) {
+			s.hub.wakeup.add(s)
+		}
+	}})
+	s.turns.add(j)
+}
+
+// startAfreshLocked begins the join anew. The version that the client named is
+// what it has only if nothing was on its way to it.
+func (s *Session) startAfreshLocked(j *join) {
+	again := j.again
+	j.again = nil
+	if again.token != j.sent {
+		again.token = ""
+	}
+	j.sub.Close()
+	j.grant.Close()
+	j.grant = again.grant
+	s.subscribeLocked(j, again.token)
+}
+
+// leaveLocked ends the join.
+func (s *Session) leaveLocked(j *join) {
+	if j.left {
+		return
+	}
+	j.left, j.batch = true, nil
+	if j.again != nil {
+		j.again.grant.Close()
+		j.again = nil
+	}
+	if j.sub != nil {
+		j.sub.Close()
+	}
+	j.grant.Close()
+	delete(j.channel.joins, j.grant.View().ID())
+	s.joined--
+}
+
+// endedLocked deals with the end of the join's subscription: the client is told,
+// or it goes on with what may be seen from now on.
+func (s *Session) endedLocked(j *join, why error) {
+	if errors.Is(why, core.ErrScopeChanged) {
+		j.sub.Close()
+		j.grant.Close()
+		j.sub = nil
+		s.reopening.Go(func() { s.reopen(j) })
+		return
+	}
+	p, _ := problem.Of(j.grant.View().Name(), why)
+	s.leaveLocked(j)
+	j.channel.errorLocked(wire.SubjectOf(j.grant.View()), p)
+}
+
+// reopen asks the authorizer again what may be seen, which may take its time, and
+// begins the join anew with that.
+func (s *Session) reopen(j *join) {
+	// Not by what the client sent, which may be long and would have to be kept.
+	v := j.grant.View()
+	args := make(core.Args, len(v.Params()))
+	for _, param := range v.Params() {
+		args[param.Name] = param.Value
+	}
+	g, p := j.channel.open(v.Name(), args, false)
+	s.mu.Lock()
+	switch {
+	case j.left || s.ended:
+		if g != nil {
+			g.Close()
+		}
+	case p != nil:
+		s.leaveLocked(j)
+		j.channel.errorLocked(wire.SubjectOf(j.grant.View()), p)
+	default:
+		j.grant = g
+		s.subscribeLocked(j, "")
+	}
+	s.mu.Unlock()
+	s.pump()
+}
+
+// revoked reports whether the client may not see the rest of what is being sent.
+func (j *join) revoked() bool {
+	err := j.sub.Err()
+	var denied *core.DeniedError
+	return errors.As(err, &denied) || errors.Is(err, core.ErrScopeChanged)
+}

@@ -1,0 +1,287 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+// The bounds of the answers that wait to be sent. A request is read when both
+// leave room; its answer may then go over the bytes.
+const (
+	maxReplies    = 64
+	maxReplyBytes = 256 << 10
+)
+
+// Carrier brings a session's messages to the client. Its methods are called with
+// the session's lock held: they neither block nor call the session.
+type Carrier interface {
+	// Write takes over one message, whose bytes it must not modify. There is
+	// no other call until [Session.Sent].
+	Write(msg []byte)
+	// Finish says that the session was stopped and has completed what was
+	// under way. Nothing is written after it.
+	Finish()
+}
+
+// Session is one client's connection. Messages go out one at a time: whoever has
+// news, or has just sent one, pumps, which hands the next to the carrier.
+type Session struct {
+	// What each delivery touches stands together, since of many sessions little
+	// is in the processor's cache.
+
+	hub   *Hub
+	next  *Session // guarded by wakeup.mu
+	turns turns
+
+	mu       sync.Mutex // guards what follows; not held while writing
+	inFlight bool       // the carrier has a message
+	stopping bool       // complete what is under way and finish
+	ended    bool       // nothing is sent any more
+	carrier  Carrier    // nil: there is none now
+	replies  [][]byte
+	replyLen int // bytes of replies
+	joined   int // joins of all channels
+	channels []*Channel
+	room     *sync.Cond // of mu: replies have room, or the session has ended
+
+	// Not guarded by mu.
+	ctx       context.Context
+	cancel    context.CancelFunc
+	reopening sync.WaitGroup // joins whose scope has changed
+}
+
+// Init makes the session ready. Its context, see [Session.Context], is within the
+// one given.
+func (s *Session) Init(ctx context.Context, h *Hub) {
+	s.hub = h
+	s.ctx, s.cancel = context.WithCancel(ctx)
+	s.room = sync.NewCond(&s.mu)
+}
+
+// Context returns a context that is done when the session has ended.
+func (s *Session) Context() context.Context { return s.ctx }
+
+// AwaitRoom waits until another request may be answered. It is false when none is
+// answered any more. Requests are carried out by one goroutine at a time.
+func (s *Session) AwaitRoom() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fullLocked() {
+		s.hub.held.Add(1)
+		for s.fullLocked() {
+			s.room.Wait()
+		}
+	}
+	return !s.ended && !s.stopping
+}
+
+func (s *Session) fullLocked() bool {
+	return !s.ended && (len(s.replies) >= maxReplies || s.replyLen >= maxReplyBytes)
+}
+
+// Reply sends a message of the transport's own, after the answers that wait and
+// before all else. The transport bounds how many there are.
+func (s *Session) Reply(msg []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return
+	}
+	s.replyLocked(msg)
+	s.pumpLocked()
+}
+
+func (s *Session) replyLocked(msg []byte) {
+	s.replies = append(s.replies, msg)
+	s.replyLen += len(msg)
+}
+
+// Attach gives the session the carrier of its messages, in place of the one that
+// it had. What that was given counts as sent.
+func (s *Session) Attach(c Carrier) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.carrier, s.inFlight = c, false
+	s.pumpLocked()
+}
+
+// Detach takes the carrier away, if it is this one: its methods are not called any
+// more. It may have been given a message before.
+func (s *Session) Detach(c Carrier) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.carrier == c {
+		s.carrier = nil
+	}
+}
+
+// Sent says that the carrier's message was sent.
+func (s *Session) Sent() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inFlight = false
+	s.pumpLocked()
+}
+
+// Take returns another message to send together with the one that the carrier was
+// given, or nil.
+func (s *Session) Take() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return nil
+	}
+	return s.nextLocked()
+}
+
+// pump hands the next message to the carrier, unless that has one. Any goroutine
+// may call it but a publishing one.
+func (s *Session) pump() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pumpLocked()
+}
+
+func (s *Session) pumpLocked() {
+	if s.inFlight || s.ended || s.carrier == nil {
+		return
+	}
+	msg := s.nextLocked()
+	switch {
+	case msg != nil:
+		s.inFlight = true
+		s.carrier.Write(msg)
+	case s.stopping:
+		s.endLocked()
+		s.carrier.Finish()
+	}
+}
+
+// nextLocked returns the message to send next, or nil.
+func (s *Session) nextLocked() []byte {
+	// Answers first: a join's messages must not overtake the confirmation
+	// of the leave before it. Who floods us with requests delays nobody else.
+	if len(s.replies) > 0 {
+		msg := s.replies[0]
+		s.replies[0] = nil
+		s.replyLen -= len(msg)
+		if s.replies = s.replies[1:]; len(s.replies) == 0 {
+			s.replies = nil
+		}
+		s.room.Signal()
+		return msg
+	}
+	for j := s.turns.take(); j != nil; j = s.turns.take() {
+		if msg := s.turnLocked(j); msg != nil {
+			// Of what came after its poll a subscription notifies, but the
+			// turn that this gave may have been used for the rest of a batch.
+			if j.batch != nil || j.at > 1 {
+				s.turns.add(j)
+			}
+			return msg
+		}
+		if len(s.replies) > 0 { // the binding has ended
+			return s.nextLocked()
+		}
+	}
+	return nil
+}
+
+// turnLocked returns the next message of the join, or nil when there is none
+// until its subscription notifies.
+func (s *Session) turnLocked(j *join) []byte {
+	if j.left || j.sub == nil {
+		return nil
+	}
+	if j.batch != nil && j.revoked() {
+		j.batch = nil // the poll says why; the client drops what it holds of the batch
+	}
+	if j.batch == nil {
+		if s.stopping {
+			return nil
+		}
+		if j.again != nil {
+			s.startAfreshLocked(j)
+		}
+		e, err := j.sub.Poll()
+		switch {
+		case errors.Is(err, core.ErrClosed):
+			return nil // Shutdown comes
+		case err != nil:
+			s.endedLocked(j, err)
+			return nil
+		case e == nil:
+			return nil
+		}
+		j.batch, j.at = j.channel.enc.Batch(j.sub.View(), e), 0
+	}
+	msg := j.batch.Message(j.at).JSON
+	j.at++
+	if j.at == j.batch.Len() {
+		j.sent = j.batch.Token()
+		j.batch = nil
+	}
+	return msg
+}
+
+// Stop has the session complete what is under way and finish. Without a carrier
+// it does so when it is given one.
+func (s *Session) Stop() {
+	s.mu.Lock()
+	s.stopping = true
+	s.mu.Unlock()
+	s.pump()
+}
+
+// EndIdle ends a session that is stopping, has no carrier and nothing under way.
+// It reports whether it has.
+func (s *Session) EndIdle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended || !s.stopping || s.carrier != nil || len(s.replies) > 0 {
+		return false
+	}
+	for _, c := range s.channels {
+		for _, j := range c.joins {
+			if j.batch != nil {
+				return false
+			}
+		}
+	}
+	s.endLocked()
+	return true
+}
+
+// End has nothing be sent any more, and releases the goroutine that reads. It
+// reports whether the session had not ended yet.
+func (s *Session) End() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first := !s.ended
+	s.endLocked()
+	return first
+}
+
+func (s *Session) endLocked() {
+	s.ended = true
+	s.cancel()
+	s.replies, s.replyLen = nil, 0
+	s.room.Signal()
+}
+
+// Release ends the session and gives back what it holds. It returns when no
+// goroutine of the session's is left, and is not called with a lock held that the
+// authorizer may wait for.
+func (s *Session) Release() {
+	s.mu.Lock()
+	s.endLocked()
+	for _, c := range s.channels {
+		c.closeLocked()
+	}
+	s.channels = nil
+	s.mu.Unlock()
+	s.reopening.Wait()
+}

@@ -1,0 +1,129 @@
+// Package browsertest drives a headless Chromium, for tests of pages. Exceptions
+// that a page throws fail the test.
+package browsertest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/target"
+	"github.com/chromedp/chromedp"
+
+	"github.com/binderyhq/bindery/core/coretest/installed"
+)
+
+// patience bounds each step in a tab, and lifetime the whole browser: with wide
+// margins, since a machine that runs many tests is slow.
+const (
+	patience = 40 * time.Second
+	lifetime = 5 * time.Minute
+)
+
+// Browser is a running Chromium. It ends with the test that started it.
+type Browser struct {
+	ctx           context.Context
+	width, height int64
+}
+
+// New starts a browser whose windows have the size, in CSS pixels. Without
+// Chromium the test ends: see package installed.
+func New(t *testing.T, width, height int) *Browser {
+	t.Helper()
+	path := installed.Program(t, "apt-get install chromium", "chromium", "chromium-browser", "google-chrome")
+	opts := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(width, height),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.WSURLReadTimeout(2*time.Minute))
+	ctx, cancel := context.WithTimeout(context.Background(), lifetime)
+	t.Cleanup(cancel)
+	ctx, stop := chromedp.NewExecAllocator(ctx, opts...)
+	t.Cleanup(stop)
+	browser, end := chromedp.NewContext(ctx)
+	t.Cleanup(end)
+	t.Cleanup(func() { _ = chromedp.Cancel(browser) }) // waits for the process
+	if err := chromedp.Run(browser); err != nil {
+		t.Fatalf("starting Chromium: %v", err)
+	}
+	return &Browser{ctx: browser, width: int64(width), height: int64(height)}
+}
+
+// Person is somebody with cookies of their own.
+type Person struct {
+	b  *Browser
+	id cdp.BrowserContextID
+}
+
+// NewPerson returns a person without cookies.
+func (b *Browser) NewPerson(t *testing.T) *Person {
+	t.Helper()
+	id, err := target.CreateBrowserContext().Do(b.executor())
+	if err != nil {
+		t.Fatalf("making a browser context: %v", err)
+	}
+	return &Person{b: b, id: id}
+}
+
+// NewTab opens a tab of somebody whose cookies all tabs made so share.
+func (b *Browser) NewTab(t *testing.T) context.Context {
+	t.Helper()
+	tab, end := chromedp.NewContext(b.ctx)
+	t.Cleanup(end)
+	return b.open(t, tab)
+}
+
+// NewTab opens a tab of the person; the first one is a window.
+func (p *Person) NewTab(t *testing.T, first bool) context.Context {
+	t.Helper()
+	id, err := target.CreateTarget("about:blank").WithBrowserContextID(p.id).WithNewWindow(first).Do(p.b.executor())
+	if err != nil {
+		t.Fatalf("opening a tab: %v", err)
+	}
+	tab, end := chromedp.NewContext(p.b.ctx, chromedp.WithTargetID(id))
+	t.Cleanup(end)
+	return p.b.open(t, tab)
+}
+
+func (b *Browser) executor() context.Context {
+	return cdp.WithExecutor(b.ctx, chromedp.FromContext(b.ctx).Browser)
+}
+
+func (b *Browser) open(t *testing.T, tab context.Context) context.Context {
+	t.Helper()
+	chromedp.ListenTarget(tab, func(ev any) {
+		if e, ok := ev.(*runtime.EventExceptionThrown); ok {
+			t.Errorf("the page threw: %s", e.ExceptionDetails.Error())
+		}
+	})
+	// The tab opens with this context, and not with one that ends.
+	if err := chromedp.Run(tab, chromedp.EmulateViewport(b.width, b.height), page.BringToFront()); err != nil {
+		t.Fatalf("opening a tab: %v", err)
+	}
+	return tab
+}
+
+// Do runs actions in a tab. The tab comes to the front first: one in the
+// background draws nothing.
+func Do(t *testing.T, tab context.Context, actions ...chromedp.Action) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(tab, patience)
+	defer cancel()
+	if err := chromedp.Run(ctx, append(chromedp.Tasks{page.BringToFront()}, actions...)); err != nil {
+		t.Fatalf("in the browser: %v", err)
+	}
+}
+
+// Shows waits until a JavaScript expression is true in the tab. what names it
+// in the failure, which quotes the page.
+func Shows(t *testing.T, tab context.Context, what, expression string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(tab, patience)
+	defer cancel()
+	if err := chromedp.Run(ctx, page.BringToFront(), chromedp.Poll(expression, nil, chromedp.WithPollingInterval(50*time.Millisecond))); err != nil {
+		var text string
+		_ = chromedp.Run(tab, chromedp.Evaluate(`document.body.innerText.slice(0, 1500)`, &text))
+		t.Fatalf("never: %s: %v\nthe page says:\n%s", what, err, text)
+	}
+}

@@ -1,0 +1,69 @@
+package websocket
+
+import (
+	"context"
+
+	gorilla "github.com/gorilla/websocket"
+
+	"github.com/binderyhq/bindery/transports/internal/session"
+	"github.com/binderyhq/bindery/transports/internal/socket"
+)
+
+// conn is one connection: a session with one channel on a socket. It is the
+// session's [session.Carrier] and the socket's [socket.Handler].
+type conn struct {
+	session session.Session
+	channel session.Channel
+	socket  socket.Conn
+}
+
+var (
+	_ session.Carrier = (*conn)(nil)
+	_ socket.Handler  = (*conn)(nil)
+)
+
+func (t *Transport) newConn(ctx context.Context) *conn {
+	c := &conn{}
+	c.session.Init(ctx, t.hub)
+	c.channel.Open(c.session.Context(), &c.session, t.enc)
+	return c
+}
+
+// Write sends one message of the session.
+func (c *conn) Write(msg []byte) { c.socket.Write(msg) }
+
+// Finish closes the connection when the server is shutting down.
+func (c *conn) Finish() { c.socket.Close(gorilla.CloseGoingAway, "the server is shutting down") }
+
+// Opened lets the session send.
+func (c *conn) Opened() { c.session.Attach(c) }
+
+// Text acts on a request. It may wait: the client's next requests then stay in the
+// network.
+func (c *conn) Text(msg []byte) {
+	if !c.session.AwaitRoom() {
+		return
+	}
+	r, p := session.Decode(msg)
+	c.channel.Handle(r, p, nil)
+}
+
+// Binary refuses a message that is no text.
+func (c *conn) Binary([]byte) {
+	c.socket.Fail(gorilla.CloseUnsupportedData, "binary messages are not understood")
+}
+
+// Sent lets the session send the next message.
+func (c *conn) Sent([]byte) { c.session.Sent() }
+
+// Ended ends the session.
+func (c *conn) Ended() bool { return c.session.End() }
+
+// stop has the connection complete what is under way and close.
+func (c *conn) stop() { c.session.Stop() }
+
+// cut closes the connection without a word.
+func (c *conn) cut() {
+	c.socket.Cut()
+	c.session.End()
+}
