@@ -44,7 +44,6 @@ type totals struct {
 	reads   int
 	rows    []*total // instead of the tables', if set
 	missing []driver.Table
-	err     error // of Undeclared
 	takes   time.Duration
 }
 
@@ -93,8 +92,11 @@ func (l *totals) compute() []*total {
 	return out
 }
 
-func (l *totals) Undeclared(context.Context, []driver.Table) ([]driver.Table, error) {
-	return l.missing, l.err
+func (l *totals) Prepare(context.Context, []driver.Table) (warnings []error, err error) {
+	for _, t := range l.missing {
+		warnings = append(warnings, driver.Undeclared(t))
+	}
+	return warnings, nil
 }
 
 func (l *totals) readCount() int {
@@ -324,17 +326,15 @@ func TestRowsWithoutAKeyOfTheirOwn(t *testing.T) {
 func TestUndeclaredDependenciesAreLogged(t *testing.T) {
 	for name, c := range map[string]struct {
 		missing []driver.Table
-		err     error
 		want    string
 	}{
 		"nothing":   {},
-		"forgotten": {missing: []driver.Table{{Schema: "public", Name: "venues"}}, want: "binding=totals table=public.venues"},
-		"unknown":   {err: errors.New("no EXPLAIN here"), want: "no EXPLAIN here"},
+		"forgotten": {missing: []driver.Table{{Schema: "public", Name: "venues"}}, want: "public.venues"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
 			r, l := newTotalsRig(t, core.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-			l.missing, l.err = c.missing, c.err
+			l.missing = c.missing
 			r.start(t, core.Bind("totals", l), core.Bind("items", r.table))
 			r.stop(t)
 			if got := log.String(); !bytes.Contains(log.Bytes(), []byte(c.want)) || c.want == "" && got != "" {

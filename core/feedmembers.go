@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 )
@@ -107,7 +108,7 @@ func (f *feed) prepare(ctx context.Context, reloads map[*publisher]reload) error
 		}
 		id := v.read.identity()
 		if !f.isPrepared(id) {
-			err := v.read.prepare(ctx)
+			warnings, err := v.read.prepare(ctx, v.Schema().Depends)
 			if err == nil {
 				err = f.refine(id)
 			}
@@ -115,7 +116,9 @@ func (f *feed) prepare(ctx context.Context, reloads map[*publisher]reload) error
 				return &readError{plannedRead{full: ofLoader(reloads, id)}, fmt.Errorf("preparing %s: %w", v.describe(), err)}
 			}
 			f.setPrepared(id)
-			f.checkDependencies(ctx, v)
+			for _, w := range warnings {
+				f.logger().Warn("core: a loader warns about what its binding declares", slog.String("binding", v.name), slog.Any("error", w))
+			}
 		}
 		// What the loader learned may make filters exact that were not.
 		if err := v.refine(); err != nil {

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
@@ -94,22 +95,21 @@ type Snapshotter interface {
 }
 
 // Preparer is implemented by loaders that must ask the database before they
-// know their schema in full (collations, for example).
+// know their schema in full (collations, for example), or whose database can tell
+// which tables their rows are read from.
 type Preparer interface {
 	// Prepare is called before the first read, and again, with back-off, when
-	// it fails.
-	Prepare(ctx context.Context) error
+	// it fails. Declared are the tables that the binding depends on
+	// ([Schema].Depends). Warnings are logged and change nothing else: where
+	// the rows are read from a table that is not declared, the binding works and
+	// does not notice the table's changes, see [Undeclared].
+	Prepare(ctx context.Context, declared []Table) (warnings []error, err error)
 }
 
-// DependencyChecker is implemented by loaders whose database can tell which
-// tables their rows are read from.
-type DependencyChecker interface {
-	// Undeclared returns the tables that the rows are read from, as far as the
-	// database tells, and that are not among those declared ([Schema].Depends). It
-	// is called once for a loader with dependencies, after Prepare and before the
-	// first read. What it finds is logged as a warning: the binding works, but
-	// does not notice changes of those tables. So is an error.
-	Undeclared(ctx context.Context, declared []Table) ([]Table, error)
+// Undeclared returns the warning that rows are read from a table on which their
+// binding does not depend.
+func Undeclared(t Table) error {
+	return fmt.Errorf("the rows are read from table %q, which the binding does not depend on: its changes are not noticed, name it with DependsOn", t)
 }
 
 // Order is one column of an order.

@@ -197,7 +197,7 @@ func TestReadsReportNothing(t *testing.T) {
 			}
 		}
 		release()
-		if err := NewLoader[shopItem](db).Prepare(t.Context()); err != nil {
+		if err := NewLoader[shopItem](db).refine(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		stop()

@@ -163,7 +163,7 @@ func TestModelErrors(t *testing.T) {
 	if _, _, err := l.Snapshot(t.Context()); err == nil {
 		t.Error("Snapshot: no error")
 	}
-	if err := l.Prepare(t.Context()); err == nil {
+	if err := l.refine(t.Context()); err == nil {
 		t.Error("Prepare: no error")
 	}
 	if v := l.Value(&keyless{}, 0); !v.IsNull() {

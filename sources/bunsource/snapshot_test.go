@@ -138,7 +138,7 @@ func TestSnapshotOnAPoolOfOneConnection(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := errors.Join(lefts.Prepare(snap), rights.Prepare(snap)); err != nil {
+		if err := errors.Join(lefts.refine(snap), rights.refine(snap)); err != nil {
 			t.Fatal(err)
 		}
 		var many []driver.Key

@@ -325,7 +325,15 @@ func TestForgottenDependenciesAreFound(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			missing, err := loader.Undeclared(t.Context(), s.Depends)
+			m, err := loader.describe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := loader.text()
+			if err != nil {
+				t.Fatal(err)
+			}
+			missing, err := m.undeclared(withoutHooks(t.Context()), text, s.Depends)
 			var names []string
 			for _, m := range missing {
 				if m.Schema == "public" {
