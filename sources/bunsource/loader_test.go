@@ -358,7 +358,7 @@ func TestImpossibleKeysAreLeftOut(t *testing.T) {
 			t.Errorf("uuid: %d rows, %v", len(rows), err)
 		}
 		smalls := preparedLoader[smallKeyed](t, db)
-		short, err := smalls.Load(t.Context(), []driver.Key{driver.KeyOf(int64(1<<40)), driver.KeyOf(7), driver.KeyOf("seven")})
+		short, err := smalls.Load(t.Context(), []driver.Key{driver.KeyOf(int64(1 << 40)), driver.KeyOf(7), driver.KeyOf("seven")})
 		if err != nil || len(short) != 1 {
 			t.Errorf("smallint: %d rows, %v", len(short), err)
 		}
