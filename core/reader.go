@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -138,7 +139,9 @@ type writer interface {
 	transact(ctx context.Context, fn func(context.Context) error) error
 	lock(ctx context.Context, key driver.Key) error
 	insert(ctx context.Context, row any, columns []string) (driver.Key, error)
-	update(ctx context.Context, key driver.Key, row any, columns, defaults []string) error
+	update(ctx context.Context, key driver.Key, row any, ch change) error
+	// documents returns JSON as the database has it, by column.
+	documents(ctx context.Context, key driver.Key, columns []string) (map[string]json.RawMessage, error)
 	delete(ctx context.Context, key driver.Key) error
 	newRow() any
 	cloneRow(row any) any
@@ -156,8 +159,18 @@ func (t typedWriter[T]) insert(ctx context.Context, row any, columns []string) (
 	return t.w.Insert(ctx, row.(*T), columns)
 }
 
-func (t typedWriter[T]) update(ctx context.Context, key driver.Key, row any, columns, defaults []string) error {
-	return t.w.Update(ctx, key, row.(*T), columns, defaults)
+func (t typedWriter[T]) update(ctx context.Context, key driver.Key, row any, ch change) error {
+	if w, ok := t.w.(driver.DocumentWriter[T]); ok && len(ch.documents) > 0 {
+		return w.UpdateDocuments(ctx, key, row.(*T), ch.columns, ch.defaults, ch.documents)
+	}
+	return t.w.Update(ctx, key, row.(*T), ch.columns, ch.defaults)
+}
+
+func (t typedWriter[T]) documents(ctx context.Context, key driver.Key, columns []string) (map[string]json.RawMessage, error) {
+	if w, ok := t.w.(driver.DocumentWriter[T]); ok {
+		return w.Documents(ctx, key, columns)
+	}
+	return nil, nil
 }
 
 func (t typedWriter[T]) delete(ctx context.Context, key driver.Key) error {
