@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/audit"
 )
 
 // Drift is how a binding's rows differed from the database's, see
@@ -19,29 +20,30 @@ type Drift struct {
 // Len returns the number of rows that differed.
 func (d Drift) Len() int { return len(d.Missing) + len(d.Extra) + len(d.Different) }
 
-// audit notes what one Verify finds.
-type audit struct {
+// verification notes what one Verify finds.
+type verification struct {
+	v     *publisher
 	drift Drift
 	busy  bool // the table was under change of unknown extent
 }
 
-// auditAttempts is how often Verify tries to find the table at a moment when
+// verifyAttempts is how often Verify tries to find the table at a moment when
 // it is known what is under way.
-const auditAttempts = 5
+const verifyAttempts = 5
 
-// Verify compares the binding with the database, in one read, and returns how
-// they differ. What is being changed at that moment, and has been reported or
-// announced, is no difference. What differs is mended, with the events that it
+// Verify compares the binding with one state of the database, beside everything
+// else, and returns how they differ. What has been reported or announced, and does
+// not show yet, is no difference. What differs is mended, with the events that it
 // amounts to; so are rows beyond a [Limit] that nobody sees, and those are no
 // difference. A binding whose sources see everything never drifts; see also
 // [SourceStatus], which tells what each source found first.
 //
-// The errors are those of [View.Resync], and one that says so when the
-// whole table was under change at each of several attempts.
+// The errors are those of [View.Resync]. It also fails when changes of the
+// whole table were under way at each of several attempts.
 func (v *publisher) Verify(ctx context.Context) (Drift, error) {
-	for range auditAttempts {
-		a := &audit{}
-		if err := v.reread(ctx, reload{audits: []*audit{a}}); err != nil {
+	for range verifyAttempts {
+		a := &verification{v: v}
+		if err := v.verify(ctx, a); err != nil {
 			return Drift{}, fmt.Errorf("core: verifying binding %q: %w", v.name, err)
 		}
 		if !a.busy {
@@ -49,6 +51,28 @@ func (v *publisher) Verify(ctx context.Context) (Drift, error) {
 		}
 	}
 	return Drift{}, fmt.Errorf("core: verifying binding %q: %w", v.name, errBusy)
+}
+
+func (v *publisher) verify(ctx context.Context, a *verification) error {
+	f := v.feed.Load()
+	switch schema := v.Schema(); {
+	case f == nil:
+		return ErrNotStarted
+	case len(schema.Depends) > 0: // it is read in full whatever is read of it
+		return v.reread(ctx, reload{audits: []*verification{a}})
+	}
+	select {
+	case <-v.loaded:
+	case <-v.done:
+		return v.why()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	err := f.compared.auditor.Request(audit.NewTicket(a)).Wait(ctx)
+	if why := v.why(); why != nil {
+		return why
+	}
+	return err
 }
 
 var errBusy = errors.New("the whole table was under change at each attempt")

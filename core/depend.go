@@ -1,10 +1,8 @@
 package core
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"time"
 
@@ -228,26 +226,4 @@ func (e *engine) heard() ([]driver.Schema, <-chan struct{}) {
 		_, schemas[i].Shown = related[t]
 	}
 	return schemas, changed
-}
-
-// checkDependencies warns of tables that the binding is read from and does not
-// depend on.
-func (f *feed) checkDependencies(ctx context.Context, v *publisher) {
-	schema := v.Schema()
-	checker, ok := v.read.identity().(driver.DependencyChecker)
-	if !ok || len(schema.Depends) == 0 {
-		return
-	}
-	missing, err := guard("Undeclared", func() ([]driver.Table, error) { return checker.Undeclared(ctx, schema.Depends) })
-	if err != nil {
-		if ctx.Err() == nil {
-			f.logger().Warn("core: the tables that a binding depends on could not be checked",
-				slog.String("binding", v.name), slog.Any("error", err))
-		}
-		return
-	}
-	for _, t := range missing {
-		f.logger().Warn("core: a binding reads a table that it does not depend on: changes of the table are not noticed, name it with DependsOn",
-			slog.String("binding", v.name), slog.String("table", t.String()))
-	}
 }

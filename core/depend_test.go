@@ -44,7 +44,6 @@ type totals struct {
 	reads   int
 	rows    []*total // instead of the tables', if set
 	missing []driver.Table
-	err     error // of Undeclared
 }
 
 func newTotals(items *coretest.Table[item], deps ...driver.Table) *totals {
@@ -91,8 +90,11 @@ func (l *totals) compute() []*total {
 	return out
 }
 
-func (l *totals) Undeclared(context.Context, []driver.Table) ([]driver.Table, error) {
-	return l.missing, l.err
+func (l *totals) Prepare(context.Context, []driver.Table) (warnings []error, err error) {
+	for _, t := range l.missing {
+		warnings = append(warnings, driver.Undeclared(t))
+	}
+	return warnings, nil
 }
 
 func (l *totals) readCount() int {
@@ -256,9 +258,7 @@ type scoped struct {
 	table driver.Table
 }
 
-func (s *scoped) Covers(t driver.Table) bool { return t == s.table }
-
-func (s *scoped) Tables() []driver.Table { return []driver.Table{s.table} }
+func (s *scoped) Scope() driver.Scope { return driver.Scope{Tables: []driver.Table{s.table}} }
 
 // TestStateOfDependentBinding has one of two sources lose its sight.
 func TestStateOfDependentBinding(t *testing.T) {
@@ -324,17 +324,15 @@ func TestRowsWithoutAKeyOfTheirOwn(t *testing.T) {
 func TestUndeclaredDependenciesAreLogged(t *testing.T) {
 	for name, c := range map[string]struct {
 		missing []driver.Table
-		err     error
 		want    string
 	}{
 		"nothing":   {},
-		"forgotten": {missing: []driver.Table{{Schema: "public", Name: "venues"}}, want: "binding=totals table=public.venues"},
-		"unknown":   {err: errors.New("no EXPLAIN here"), want: "no EXPLAIN here"},
+		"forgotten": {missing: []driver.Table{{Schema: "public", Name: "venues"}}, want: "public.venues"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
 			r, l := newTotalsRig(t, core.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-			l.missing, l.err = c.missing, c.err
+			l.missing = c.missing
 			r.start(t, core.Bind("totals", l), core.Bind("items", r.table))
 			r.stop(t)
 			if got := log.String(); !bytes.Contains(log.Bytes(), []byte(c.want)) || c.want == "" && got != "" {

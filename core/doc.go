@@ -30,10 +30,10 @@
 //
 //   - Programs hold [Registry], [Binding], [Family] and [Authorizer].
 //   - Loaders implement [driver.Loader], and what pays of [driver.Querier], [driver.Snapshotter],
-//     [driver.Preparer], [driver.Writer], [driver.Relating] and [driver.DependencyChecker]; [driver.Describe] makes
+//     [driver.Preparer], [driver.Writer] and [driver.Relating]; [driver.Describe] makes
 //     the schema.
 //   - Sources implement [driver.Source], and are given a [driver.Sink]; see [driver.Announcement],
-//     [driver.Following], [driver.Scoped] and [driver.Naming] for what else they may do.
+//     [driver.Scoped], [driver.Follower] and [driver.Validator] for what else they may do.
 //   - Transports implement [Transport]. Registry.Open gives them a [Grant], with
 //     the [View] of a binding, which speaks in encoded rows, and a [Subscription].
 //   - Plugins implement [Plugin], and [PublishObserver] to see every version.

@@ -22,6 +22,8 @@ type engine struct {
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup // feeds
 
+	limiters sync.Map // of comparisons, by database
+
 	mu        sync.Mutex // guards what follows
 	feeds     map[driver.Table]*feedRun
 	order     []driver.Table  // of the feeds, as they came
@@ -243,7 +245,7 @@ func (e *engine) watched(t driver.Table) (ok bool, since time.Time, why error) {
 // following returns the sources that follow the table's database, see what
 // concerns the feed of table t, and are watching. A feed whose every read is of everything need not catch up with
 // any: it never reads a part of a commit.
-func (e *engine) following(t driver.Table) []driver.Following {
+func (e *engine) following(t driver.Table) []driver.Follower {
 	e.mu.Lock()
 	sources := e.sources
 	run := e.feeds[t]
@@ -254,7 +256,7 @@ func (e *engine) following(t driver.Table) []driver.Following {
 			return nil
 		}
 	}
-	var fs []driver.Following
+	var fs []driver.Follower
 	for _, s := range sources {
 		if s.follows == nil || !s.coversAny(hears) {
 			continue

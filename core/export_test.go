@@ -121,8 +121,8 @@ func (v *publisher) checkWindow(ctx context.Context) error {
 // VerifyDuringClear has one read be that of a Clear and of a Verify, and reports
 // whether the latter takes it for an answer.
 func VerifyDuringClear(ctx context.Context, v *View) (compared bool, err error) {
-	a := &audit{}
-	err = v.reread(ctx, reload{forget: true, audits: []*audit{a}})
+	a := &verification{}
+	err = v.reread(ctx, reload{forget: true, audits: []*verification{a}})
 	return !a.busy, err
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/audit"
 )
 
 // feed turns the reports on one table into new versions of the table's
@@ -54,10 +55,12 @@ type feed struct {
 	prepared  map[any]bool // loaders whose Prepare has succeeded; the goroutine's own
 
 	wholeRead time.Duration // how long the last read of the whole table took
+
+	compared comparing
 }
 
 func newFeed(eng *engine, table driver.Table) *feed {
-	return &feed{
+	f := &feed{
 		eng:       eng,
 		table:     table,
 		wake:      make(chan struct{}, 1),
@@ -71,6 +74,8 @@ func newFeed(eng *engine, table driver.Table) *feed {
 		since:     eng.now(),
 		prepared:  make(map[any]bool),
 	}
+	f.compared.auditor, f.compared.mending = newAuditor(f), make(map[*audit.Ticket]struct{})
+	return f
 }
 
 func (f *feed) now() time.Time { return f.eng.now() }
@@ -95,7 +100,7 @@ func (f *feed) report(keys []driver.Key, by *sourceRun) mark {
 		f.stats.Overflows++
 	}
 	f.reported++
-	m := mark{f, f.reported}
+	m := mark{feed: f, seq: f.reported}
 	f.mu.Unlock()
 	f.kick()
 	return m
@@ -111,7 +116,7 @@ func (f *feed) reportRelated(table driver.Table, keys []driver.Key, by *sourceRu
 		f.stats.Overflows++
 	}
 	f.reported++
-	m := mark{f, f.reported}
+	m := mark{feed: f, seq: f.reported}
 	f.mu.Unlock()
 	f.kick()
 	return m
@@ -144,7 +149,7 @@ func (f *feed) reload(v *publisher, how reload) receipt {
 		f.reloads[v] = f.reloads[v].and(f.retries.cancel(v)).and(how)
 	}
 	f.reported++
-	m := mark{f, f.reported}
+	m := mark{feed: f, seq: f.reported}
 	f.mu.Unlock()
 	f.kick()
 	return receipt{m}
@@ -154,7 +159,7 @@ func (f *feed) reload(v *publisher, how reload) receipt {
 func (f *feed) barrier() mark {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return mark{f, f.reported}
+	return mark{feed: f, seq: f.reported}
 }
 
 // wait waits until everything up to the report shows.
@@ -189,10 +194,12 @@ func (f *feed) close() {
 // run is the feed's goroutine; it returns when ctx is done.
 func (f *feed) run(ctx context.Context) {
 	defer f.close()
+	defer f.runAuditor(ctx)()
 	backoff := newBackoff()
 	tried := sync.OnceFunc(func() { close(f.tried) })
 	for f.sleep(ctx) {
 		for f.hasWork() {
+			f.publishFound(ctx)
 			f.pause(ctx)
 			begun := time.Now()
 			apart, err := f.batch(ctx)
@@ -245,7 +252,7 @@ func (f *feed) sleep(ctx context.Context) bool {
 func (f *feed) hasWork() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return !f.idleLocked() || f.retries.due()
+	return !f.idleLocked() || f.retries.due() || len(f.compared.found) > 0
 }
 
 // idleLocked reports that nothing is to be done, but perhaps for retries.
@@ -257,6 +264,9 @@ func (f *feed) idleLocked() bool {
 // one, may be due to members that have not loaded yet, and that the batch
 // says nothing about the others.
 func (f *feed) batch(ctx context.Context) (apart bool, err error) {
+	number := f.batchBegins()
+	var done work // what was read and shows
+	defer func() { f.batchEnds(number, done) }()
 	w := f.take()
 	for _, v := range w.leaving {
 		f.forget(v)
@@ -287,6 +297,7 @@ func (f *feed) batch(ctx context.Context) (apart bool, err error) {
 		f.publish(m)
 	}
 	f.publishing.Unlock()
+	done = covered
 
 	f.mu.Lock()
 	defer f.mu.Unlock()

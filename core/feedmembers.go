@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 )
 
@@ -85,14 +86,17 @@ func (f *feed) prepare(ctx context.Context, w work) error {
 		}
 		id := v.read.identity()
 		if !f.prepared[id] {
-			if err := v.read.prepare(ctx); err != nil {
+			warnings, err := v.read.prepare(ctx, v.Schema().Depends)
+			if err != nil {
 				return fmt.Errorf("preparing %s: %w", v.describe(), err)
 			}
 			if err := f.refine(id); err != nil {
 				return err
 			}
 			f.prepared[id] = true
-			f.checkDependencies(ctx, v)
+			for _, w := range warnings {
+				f.logger().Warn("core: a loader warns about what its binding declares", slog.String("binding", v.name), slog.Any("error", w))
+			}
 		}
 		// What the loader learned may make filters exact that were not.
 		if err := v.refine(); err != nil {

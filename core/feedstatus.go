@@ -31,6 +31,13 @@ type FeedStats struct {
 	// RelatedKeys are the keys of rows of other tables, which this table's rows
 	// may show, in the reports.
 	RelatedKeys uint64
+	// Comparisons counts how often the whole table was compared beside the
+	// batches, Compared the rows read for that, ComparedFound those that
+	// differed. ComparedParts counts the batches in which these were published
+	// beyond the first (there were more than [Config].MaxBatchKeys),
+	// ComparedReread the rows that were read anew because it was not known
+	// which was newer.
+	Comparisons, Compared, ComparedFound, ComparedParts, ComparedReread uint64
 }
 
 // note records and logs how a read went: a failure once per streak of equal
@@ -85,8 +92,12 @@ func (f *feed) stateOf(v *publisher) (State, time.Time, error) {
 		return Loading, f.since, f.failure
 	case f.failure != nil:
 		return Stale, f.since, f.failure
+	case f.compared.failure != nil:
+		return Stale, f.since, f.compared.failure
 	case !watched:
 		return Stale, since, lost
+	case len(f.compared.mending) > 0:
+		return Stale, since, errMending
 	}
 	if since.Before(f.since) {
 		since = f.since

@@ -29,6 +29,7 @@ type spec struct {
 	writable    bool
 	mayLeave    bool
 	matchNeeded bool
+	clientKeys  bool
 	problems    []error
 	serializer  *serializer
 	columns     []string // nil: all
@@ -198,6 +199,14 @@ func RowsMayLeave() Option { return func(s *spec) { s.mayLeave = true } }
 // RequireMatch refuses updates and deletes of a writable binding that do not
 // say which version of the row they mean (If-Match).
 func RequireMatch() Option { return func(s *spec) { s.matchNeeded = true } }
+
+// ClientKeys lets inserts into a writable binding name the key, where the
+// database has a default for it: a client that makes its ids itself (a UUID)
+// knows the row before the answer comes. A key that the database alone makes
+// (GENERATED ALWAYS) cannot be named all the same. A key that is taken is refused
+// with 422, also by a row that the client may not see: random ids tell nothing by
+// that, counted ones do.
+func ClientKeys() Option { return func(s *spec) { s.clientKeys = true } }
 
 // The default bounds of a family's members.
 const (

@@ -18,6 +18,9 @@ type plannedRead struct {
 	keyed bool         // the rows of the batch's keys are for whom they concern
 	asked *publisher   // for this one, the rows are those of the batch's keys that it holds
 	keys  []driver.Key // the batch's keys, where there is somebody whom they are for
+
+	found []candidate             // with newer: the rows, which a comparison has read
+	newer map[*publisher]struct{} // what these hold is newer than the rows found; nil: nothing was found
 }
 
 // plan is how a batch is read.

@@ -340,7 +340,9 @@ func (r *Registry) Now() time.Time { return r.eng.now() }
 // Stopping returns a context that is done as soon as Shutdown begins.
 func (r *Registry) Stopping() context.Context { return r.stopping }
 
-// Flush waits until all that has been reported so far shows in every binding.
+// Flush waits until all that has been reported so far shows in every binding,
+// also what a source that had lost its sight has missed. It does not wait for
+// comparisons that polls have asked for ([driver.Change].Compare).
 // It returns the context's error when that ends first, [ErrNotStarted] or
 // [ErrClosed].
 func (r *Registry) Flush(ctx context.Context) error {
@@ -352,7 +354,7 @@ func (r *Registry) Flush(ctx context.Context) error {
 	}
 	var marks receipt
 	for _, f := range r.eng.running() {
-		marks = append(marks, f.barrier())
+		marks = append(append(marks, f.barrier()), f.mends()...)
 	}
 	return marks.Wait(ctx)
 }

@@ -24,7 +24,7 @@ type naming struct {
 	tables []driver.Table
 }
 
-func (n *naming) Tables() []driver.Table { return n.tables }
+func (n *naming) Scope() driver.Scope { return driver.Scope{Tables: n.tables} }
 
 func (n *naming) Validate() error { return errors.New("its interval is negative") }
 

@@ -28,6 +28,10 @@ func (s *sink) report(changes []driver.Change) receipt {
 	for _, c := range changes {
 		for _, to := range s.run.eng.matching(c.Table) {
 			keys := c.Keys
+			if keys == nil && c.Compare && !to.derived {
+				r = append(r, to.compare(s.run))
+				continue
+			}
 			if to.derived {
 				if keys != nil && len(keys) == 0 {
 					continue // of nothing that it could be made of

@@ -22,7 +22,7 @@ type sourceRun struct {
 	scope  driver.Scoped // nil: all tables
 	place  string
 
-	follows driver.Following // nil: it announces, or promises less
+	follows driver.Follower // nil: it announces, or promises less
 
 	reports atomic.Uint64
 	found   atomic.Uint64
@@ -55,14 +55,16 @@ type SourceStatus struct {
 
 func newSourceRun(eng *engine, s driver.Source, place string) *sourceRun {
 	scope, _ := s.(driver.Scoped)
-	follows, _ := s.(driver.Following)
+	follows, _ := s.(driver.Follower)
 	return &sourceRun{
 		eng: eng, source: s, scope: scope, follows: follows, place: place, since: eng.now(),
 		err: errors.New("not watching yet"), settled: make(chan struct{}), done: make(chan struct{}),
 	}
 }
 
-func (r *sourceRun) covers(t driver.Table) bool { return r.scope == nil || r.scope.Covers(t) }
+func (r *sourceRun) covers(t driver.Table) bool {
+	return r.scope == nil || r.scope.Scope().Covers(t)
+}
 
 func (r *sourceRun) coversAny(tables []driver.Table) bool {
 	return slices.ContainsFunc(tables, r.covers)
@@ -103,7 +105,7 @@ func (r *sourceRun) setWatching() {
 		read := f.reading
 		f.mu.Unlock()
 		if read {
-			f.report(nil, r)
+			f.mend(r)
 		}
 	}
 	r.settle()

@@ -57,6 +57,9 @@ func (s *spread) run(ctx context.Context, p plan) error {
 		for _, v := range r.full {
 			s.full[v] = struct{}{}
 		}
+		for v := range r.newer {
+			s.full[v] = struct{}{}
+		}
 	}
 	for _, r := range p.reads {
 		found, err := r.run(ctx)
@@ -84,6 +87,9 @@ func (s *spread) settle() []*publisher {
 
 // run reads the rows.
 func (r *plannedRead) run(ctx context.Context) ([]candidate, error) {
+	if r.newer != nil {
+		return r.found, nil
+	}
 	var rows []any
 	var err error
 	if r.plain {

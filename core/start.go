@@ -101,23 +101,20 @@ func (r *Registry) check() error {
 }
 
 func (r *Registry) checkSource(s placed[driver.Source]) (errs []error) {
-	if v, ok := s.it.(driver.Validating); ok {
+	if v, ok := s.it.(driver.Validator); ok {
 		if err := v.Validate(); err != nil {
 			errs = append(errs, fmt.Errorf("core: source %q (%s): %w", s.it.Name(), s.place, err))
 		}
 	}
-	n, ok := s.it.(driver.Naming)
+	scoped, ok := s.it.(driver.Scoped)
 	if !ok {
 		return errs
 	}
-	for _, t := range n.Tables() {
-		bound := slices.ContainsFunc(r.views, func(v *publisher) bool {
-			return slices.ContainsFunc(v.tables(), func(b driver.Table) bool {
-				return b.Name == t.Name && b.Database == t.Database && (t.Schema == "" || t.Schema == b.Schema)
-			})
-		})
+	for _, named := range scoped.Scope().Tables {
+		one := driver.Scope{Tables: []driver.Table{named}}
+		bound := slices.ContainsFunc(r.views, func(v *publisher) bool { return slices.ContainsFunc(v.tables(), one.Covers) })
 		if !bound {
-			errs = append(errs, fmt.Errorf("core: source %q (%s) watches table %q, which no binding reads", s.it.Name(), s.place, t))
+			errs = append(errs, fmt.Errorf("core: source %q (%s) watches table %q, which no binding reads", s.it.Name(), s.place, named))
 		}
 	}
 	return errs

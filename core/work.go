@@ -4,8 +4,8 @@ import "github.com/binderyhq/bindery/core/driver"
 
 // reload says how a binding is to be read in full.
 type reload struct {
-	forget bool     // begin with nothing
-	audits []*audit // what is found to differ is noted here
+	forget bool            // begin with nothing
+	audits []*verification // what is found to differ is noted here
 }
 
 func (r reload) and(o reload) reload {
@@ -22,7 +22,7 @@ type work struct {
 	gen     uint64 // announcements made when it was taken
 	calm    bool   // nothing was announced then, and nothing must be caught up with
 
-	following []driver.Following
+	following []driver.Follower
 	read      bool // something was read
 
 	resolved map[*pool]pending // what related tables add; nil until it is known

@@ -50,9 +50,9 @@ type HookSource struct {
 }
 
 var (
-	_ driver.Source     = (*HookSource)(nil)
-	_ driver.Scoped     = (*HookSource)(nil)
-	_ driver.Validating = (*HookSource)(nil)
+	_ driver.Source    = (*HookSource)(nil)
+	_ driver.Scoped    = (*HookSource)(nil)
+	_ driver.Validator = (*HookSource)(nil)
 )
 
 // Hooks returns the source of what is written through db, and through the
@@ -95,10 +95,10 @@ func (s *HookSource) check() {
 // Name implements [driver.Source].
 func (s *HookSource) Name() string { return "bunsource" }
 
-// Covers implements [driver.Scoped]: the hooks see every table of the database.
-func (s *HookSource) Covers(t driver.Table) bool { return t.Database == s.tracker.Database() }
+// Scope implements [driver.Scoped]: the hooks see every table of the database.
+func (s *HookSource) Scope() driver.Scope { return driver.Scope{Database: s.tracker.Database()} }
 
-// Validate implements [driver.Validating].
+// Validate implements [driver.Validator].
 func (s *HookSource) Validate() error { return s.err }
 
 // Watch implements [driver.Source]. It fails only for a configuration that

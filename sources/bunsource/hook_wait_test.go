@@ -246,7 +246,7 @@ func TestDatabaseNames(t *testing.T) {
 	if got := databaseName(db.WithNamedArg("x", 1)); got != "crm" {
 		t.Errorf("the database is called %q", got)
 	}
-	if !s.Covers(driver.Table{Database: "crm", Name: "x"}) || s.Covers(driver.Table{Name: "x"}) {
+	if !s.Scope().Covers(driver.Table{Database: "crm", Name: "x"}) || s.Scope().Covers(driver.Table{Name: "x"}) {
 		t.Error("the source does not cover its own database alone")
 	}
 	sink := newFakeSink(nil, driver.Schema{Table: driver.Table{Name: "x"}}, driver.Schema{Table: driver.Table{Database: "crm", Name: "x"}})

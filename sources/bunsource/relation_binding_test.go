@@ -529,7 +529,7 @@ func TestRelationBindingsAreWritten(t *testing.T) {
 // part of the commit can be seen in the first case alone.
 func TestRowsThatOthersShowAreAnnounced(t *testing.T) {
 	eachWorld(t, func(t *testing.T, w relWorld) {
-		if _, follows := w.sources[0].(driver.Following); follows {
+		if _, follows := w.sources[0].(driver.Follower); follows {
 			return // it learns of commits afterwards, and announces none
 		}
 		createTable(t, w.plain, relArtist{ID: 1, Name: "a"})

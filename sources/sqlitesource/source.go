@@ -29,9 +29,9 @@ type Source struct {
 }
 
 var (
-	_ driver.Source     = (*Source)(nil)
-	_ driver.Scoped     = (*Source)(nil)
-	_ driver.Validating = (*Source)(nil)
+	_ driver.Source    = (*Source)(nil)
+	_ driver.Scoped    = (*Source)(nil)
+	_ driver.Validator = (*Source)(nil)
 )
 
 // New returns a source for the database of that data source name, in the words
@@ -74,10 +74,10 @@ func (s *Source) Connector() sqldriver.Connector { return wrapdriver.Wrap(s.inne
 // Name implements [driver.Source].
 func (*Source) Name() string { return "sqlitesource" }
 
-// Covers implements [driver.Scoped]: every table of the database.
-func (s *Source) Covers(t driver.Table) bool { return t.Database == s.cfg.Database }
+// Scope implements [driver.Scoped]: every table of the database.
+func (s *Source) Scope() driver.Scope { return driver.Scope{Database: s.cfg.Database} }
 
-// Validate implements [driver.Validating]: everything that is wrong with the
+// Validate implements [driver.Validator]: everything that is wrong with the
 // configuration.
 func (s *Source) Validate() error { return s.cfg.Validate() }
 
