@@ -139,12 +139,13 @@ func (f *feed) read(ctx context.Context, w work) (outcome, error) {
 		}
 		return f.execute(ctx, f.plan(w), w, true)
 	}
-	snap, release, err := guardSnapshot(ctx, snapshotter)
+	open, err := openSnapshot(ctx, snapshotter)
 	if err != nil {
 		return outcome{}, fmt.Errorf("opening a snapshot: %w", err)
 	}
-	defer release()
-	behind := f.catchUp(snap, w.following)
+	defer open.Close()
+	snap := open.Context(ctx)
+	behind := f.catchUp(ctx, open, w.following)
 	// Whatever the snapshot shows was announced before it was committed, so it
 	// has been announced by now.
 	extended, err := f.extend(ctx, w)
@@ -160,31 +161,23 @@ func (f *feed) read(ctx context.Context, w work) (outcome, error) {
 	return f.execute(snap, f.plan(extended), extended, true)
 }
 
-func guardSnapshot(ctx context.Context, s driver.Snapshotter) (context.Context, func(), error) {
-	type opened struct {
-		ctx     context.Context
-		release func()
-	}
-	o, err := guard("Snapshot", func() (opened, error) {
-		c, r, err := s.Snapshot(ctx)
-		return opened{c, r}, err
-	})
-	return o.ctx, o.release, err
+func openSnapshot(ctx context.Context, s driver.Snapshotter) (driver.Snapshot, error) {
+	return guard("Snapshot", func() (driver.Snapshot, error) { return s.Snapshot(ctx) })
 }
 
 // catchUp has the sources that follow the database's log report all that the
 // snapshot shows, within a bound. It returns true when one of them has not.
-func (f *feed) catchUp(snap context.Context, following []driver.Follower) (behind bool) {
+func (f *feed) catchUp(ctx context.Context, open driver.Snapshot, following []driver.Follower) (behind bool) {
 	if len(following) == 0 {
 		return false
 	}
 	f.mu.Lock()
 	patience := max(f.eng.cfg.CatchUpWait, 4*f.wholeRead)
 	f.mu.Unlock()
-	ctx, cancel := context.WithTimeoutCause(snap, patience, fmt.Errorf("the source has not caught up within %v", patience))
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the source has not caught up within %v", patience))
 	defer cancel()
 	for _, src := range following {
-		if _, err := guard("CatchUp", func() (struct{}, error) { return struct{}{}, src.CatchUp(ctx) }); err != nil {
+		if _, err := guard("CatchUp", func() (struct{}, error) { return struct{}{}, src.CatchUp(ctx, open) }); err != nil {
 			f.mu.Lock()
 			f.stats.Behind++
 			f.mu.Unlock()

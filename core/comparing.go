@@ -174,12 +174,12 @@ func (f *feed) Open(ctx context.Context, tickets []*audit.Ticket) (audit.Pass, e
 		f.compared.pass = p
 		f.mu.Unlock()
 		if snapshotter != nil {
-			snap, release, err := guardSnapshot(ctx, snapshotter)
+			open, err := openSnapshot(ctx, snapshotter)
 			if err != nil {
 				p.Close()
 				return nil, fmt.Errorf("opening a snapshot: %w", err)
 			}
-			p.ctx, p.release, p.one = snap, release, true
+			p.ctx, p.release, p.one = open.Context(ctx), open.Close, true
 		}
 		f.mu.Lock()
 		undisturbed := !busy && begun == f.compared.batches

@@ -136,6 +136,8 @@ func newSongs(lib *songLibrary) *songLoader {
 
 func (l *songLoader) Related() []driver.Related { return l.related }
 
+func (l *songLoader) WithRelations(...string) driver.Loader[song] { return l }
+
 func (l *songLoader) Shows(row *song, related int) []driver.Key {
 	switch {
 	case related == relDiscs && row.Shown != nil:
@@ -179,7 +181,7 @@ func (l *songLoader) Owners(ctx context.Context, related int, keys []driver.Key,
 	return owners, nil
 }
 
-func (l *songLoader) Snapshot(ctx context.Context) (context.Context, func(), error) {
+func (l *songLoader) Snapshot(context.Context) (driver.Snapshot, error) {
 	state := l.lib.seen(context.Background())
 	l.lib.mu.Lock()
 	after := l.lib.after
@@ -188,8 +190,17 @@ func (l *songLoader) Snapshot(ctx context.Context) (context.Context, func(), err
 	if after != nil {
 		after()
 	}
-	return context.WithValue(ctx, libraryKey{}, state), func() {}, nil
+	return librarySnapshot{state}, nil
 }
+
+// librarySnapshot is a state of the library that a context carries.
+type librarySnapshot struct{ state any }
+
+func (s librarySnapshot) Context(ctx context.Context) context.Context {
+	return context.WithValue(ctx, libraryKey{}, s.state)
+}
+
+func (librarySnapshot) Close() {}
 
 func (l *songLoader) Load(ctx context.Context, keys []driver.Key) ([]*song, error) {
 	l.lib.mu.Lock()
@@ -377,7 +388,7 @@ func TestRelatedRowsNeedOneKey(t *testing.T) {
 	r = newItems(t, core.Config{})
 	_ = r.reg.Add(core.Bind("items", r.table, core.WithRelations("x")), core.Bind("more", r.table, core.WithRelations()))
 	err = r.reg.Start(r.ctx)
-	wantErr(t, err, `its loader cannot (driver.Relatable)`, `relations: none is named`)
+	wantErr(t, err, `its loader cannot (driver.Relating)`, `relations: none is named`)
 }
 
 // TestRelatedRowsAreAskedForAgain fails to find owners, and does not forget what
