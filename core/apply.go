@@ -23,17 +23,19 @@ type candidate struct {
 	shown []encoding // by other encoders
 }
 
-// candidates turns rows as a loader returned them into candidates.
-func (sh *shape) candidates(r reader, rows []any) ([]candidate, error) {
-	out := make([]candidate, len(rows))
-	for i, row := range rows {
-		key, err := sh.keyOf(r, row)
+// candidates turns rows as a loader returned them into candidates. Rows whose
+// key cannot be told are returned apart.
+func (sh *shape) candidates(r reader, rows []any) (out []candidate, nameless []namelessRow) {
+	out = make([]candidate, 0, len(rows))
+	for _, row := range rows {
+		key, err := guard("Value", func() (driver.Key, error) { return sh.keyOf(r, row) })
 		if err != nil {
-			return nil, err
+			nameless = append(nameless, namelessRow{row, err})
+			continue
 		}
-		out[i] = candidate{key: key, row: row}
+		out = append(out, candidate{key: key, row: row})
 	}
-	return out, nil
+	return out, nameless
 }
 
 // holds is the test for membership that is made in memory.
@@ -70,6 +72,7 @@ type transition struct {
 	order    []driver.Key            // of touched, as they came
 	unplaced bool                    // only the database knows where a row stands
 	settled  bool
+	short    bool // rows were left out, so fewer than the limit may be shown
 }
 
 // begin starts a transition from the current rows, or from nothing.
@@ -120,14 +123,16 @@ func (t *transition) remove(key driver.Key) {
 	t.edit.Take(key)
 }
 
-// replace makes the candidates all there is.
-func (t *transition) replace(all []*candidate) error {
+// replace makes the candidates all there is. Those that cannot be encoded are
+// given to fail.
+func (t *transition) replace(all []*candidate, fail func(driver.Key, error)) {
 	keep := make(map[driver.Key]struct{}, len(all))
 	for _, c := range all {
 		keep[c.key] = struct{}{}
 	}
 	if len(keep) < len(all) {
-		return t.sh.sameKeys()
+		fail("", t.sh.sameKeys())
+		return
 	}
 	var gone []driver.Key
 	t.edit.Each(func(r live.Row) bool {
@@ -141,17 +146,16 @@ func (t *transition) replace(all []*candidate) error {
 	}
 	for _, c := range all {
 		if err := t.put(c); err != nil {
-			return err
+			fail(c.key, err)
 		}
 	}
-	return nil
 }
 
 func (sh *shape) sameKeys() error {
 	return fmt.Errorf("table %q: two rows of one key: the key columns %q do not tell rows apart", sh.schema.Table, sh.schema.Key)
 }
 
-// finish publishes the result. The caller holds the feed's publishing lock. It
+// finish publishes the result. The feed's goroutine calls it. It
 // returns what to tell observers of, nil for nothing, and whether the binding has
 // taken the result over; one that has ended does not.
 func (t *transition) finish() (*live.Event, bool) {

@@ -30,7 +30,7 @@
 //
 //   - Programs hold [Registry], [Binding], [Family] and [Authorizer].
 //   - Loaders implement [driver.Loader], and what pays of [driver.Querier], [driver.Snapshotter],
-//     [driver.Preparer], [driver.Writer], [driver.Relating] and [driver.DependencyChecker]; [driver.Describe] makes
+//     [driver.Preparer], [driver.Writer] and [driver.Relating]; [driver.Describe] makes
 //     the schema.
 //   - Sources implement [driver.Source], and are given a [driver.Sink]; see [driver.Announcement],
 //     [driver.Scoped], [driver.Follower] and [driver.Validator] for what else they may do.

@@ -128,5 +128,16 @@ func VerifyDuringClear[T any](ctx context.Context, b *Binding[T]) (compared bool
 	return !a.busy, err
 }
 
+// PreparedLoaders returns how many loaders the feeds remember to have prepared.
+func PreparedLoaders(r *Registry) int {
+	n := 0
+	for _, f := range r.eng.running() {
+		f.mu.Lock()
+		n += len(f.prepared)
+		f.mu.Unlock()
+	}
+	return n
+}
+
 // MaxQuestions bounds the questions to an authorizer.
 const MaxQuestions = maxQuestions

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/status"
 )
 
@@ -29,23 +30,6 @@ func (f *feed) note(err error) {
 	}
 }
 
-// noteApart records and logs how a read went that says nothing about the feed as
-// a whole.
-func (f *feed) noteApart(err error) {
-	if err == nil {
-		return
-	}
-	f.mu.Lock()
-	f.stats.Failures++
-	news := f.retries.lastError != err.Error()
-	f.retries.lastError = err.Error()
-	f.mu.Unlock()
-	if news {
-		f.logger().Warn("core: members of a family cannot be loaded for now; others are not held up",
-			slog.String("table", f.table.String()), slog.Any("error", err))
-	}
-}
-
 // stateOf returns the state of one of the feed's bindings.
 func (f *feed) stateOf(v *publisher) (status.State, time.Time, error) {
 	watched, since, lost := f.eng.watched(f.table)
@@ -53,10 +37,13 @@ func (f *feed) stateOf(v *publisher) (status.State, time.Time, error) {
 	defer f.mu.Unlock()
 	switch {
 	case v.Snapshot() == nil:
-		if one := f.retries.waiting[v]; one != nil {
-			return status.Loading, f.since, one.err
+		if t := f.troubles.waiting[v]; t != nil {
+			return status.Loading, t.since, t.err
 		}
 		return status.Loading, f.since, f.failure
+	case f.troubles.waiting[v] != nil:
+		t := f.troubles.waiting[v]
+		return status.Stale, t.since, t.err
 	case f.failure != nil:
 		return status.Stale, f.since, f.failure
 	case f.compared.failure != nil:
@@ -72,10 +59,41 @@ func (f *feed) stateOf(v *publisher) (status.State, time.Time, error) {
 	return status.Live, since, nil
 }
 
+// troubleOf returns a channel that is closed when the binding's trouble ends, and
+// why it is in trouble; nil when it is not.
+func (f *feed) troubleOf(v *publisher) (healed <-chan struct{}, why error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if t := f.troubles.waiting[v]; t != nil {
+		return t.healed, t.err
+	}
+	return nil, nil
+}
+
+// unreadableBy returns some of the rows that the binding cannot show, and their
+// number.
+func (f *feed) unreadableBy(v *publisher) (some []driver.Key, count int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var rows *rowFailures
+	if o := f.omissions[v]; o != nil {
+		rows = o.rows
+	}
+	if t := f.troubles.waiting[v]; t != nil && t.rows != nil {
+		rows = t.rows
+	}
+	if rows == nil {
+		return nil, 0
+	}
+	some = rows.keys()
+	return some[:min(len(some), maxNamedRows)], rows.count
+}
+
 func (f *feed) snapshotStats() status.Feed {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	st := f.stats
+	st.Troubled = len(f.troubles.waiting)
 	st.Table = f.table
 	return st
 }

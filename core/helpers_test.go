@@ -14,6 +14,7 @@ import (
 	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
 )
 
 // item is the row of most tests here.
@@ -187,4 +188,12 @@ func raw(object string) map[string]json.RawMessage {
 		panic(err)
 	}
 	return m
+}
+
+// recovered waits until no binding is set aside. Flush does not wait for these.
+func recovered(t fatalTester, reg *core.Registry) {
+	t.Helper()
+	wait(t, "everybody to recover", func() bool {
+		return !slices.ContainsFunc(reg.Feeds(), func(f status.Feed) bool { return f.Troubled > 0 })
+	})
 }

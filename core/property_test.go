@@ -297,7 +297,7 @@ func (f *follower) report(n int) {
 	f.log = f.log[min(n, len(f.log)):]
 }
 
-func (f *follower) CatchUp(context.Context) error {
+func (f *follower) CatchUp(context.Context, driver.Snapshot) error {
 	f.report(1 << 20)
 	return nil
 }

@@ -349,8 +349,9 @@ func (r *Registry) Stopping() context.Context { return r.stopping }
 
 // Flush waits until all that has been reported so far shows in every binding,
 // also what a source that had lost its sight has missed. It does not wait for
-// comparisons that polls have asked for ([driver.Change].Compare).
-// It returns the context's error when that ends first, [ErrNotStarted] or
+// comparisons that polls have asked for ([driver.Change].Compare), and not for
+// bindings that cannot be read or shown for now: their status says why. It
+// returns the context's error when that ends first, [ErrNotStarted] or
 // [live.ErrClosed].
 func (r *Registry) Flush(ctx context.Context) error {
 	r.mu.Lock()
@@ -363,7 +364,7 @@ func (r *Registry) Flush(ctx context.Context) error {
 	for _, f := range r.eng.running() {
 		marks = append(append(marks, f.barrier()), f.mends()...)
 	}
-	return marks.Wait(ctx)
+	return marks.flush(ctx)
 }
 
 // Resync reads all rows of the bindings again, of all when none is named; see
@@ -391,14 +392,14 @@ func (r *Registry) reload(ctx context.Context, forget bool, views []*live.View) 
 		}
 		marks = append(marks, f.reload(v, reload{forget: forget})...)
 	}
-	if err := marks.Wait(ctx); err != nil {
+	if err := marks.flush(ctx); err != nil {
 		return err
 	}
 	if len(views) == 0 {
 		return nil
 	}
 	for _, v := range bindings { // what cannot be loaded was not waited for
-		if err := v.whenLoaded(ctx); err != nil {
+		if err := v.whenWell(ctx); err != nil {
 			return err
 		}
 	}

@@ -138,6 +138,8 @@ func newSongs(lib *songLibrary) *songLoader {
 
 func (l *songLoader) Related() []driver.Related { return l.related }
 
+func (l *songLoader) WithRelations(...string) driver.Loader[song] { return l }
+
 func (l *songLoader) Shows(row *song, related int) []driver.Key {
 	switch {
 	case related == relDiscs && row.Shown != nil:
@@ -181,7 +183,7 @@ func (l *songLoader) Owners(ctx context.Context, related int, keys []driver.Key,
 	return owners, nil
 }
 
-func (l *songLoader) Snapshot(ctx context.Context) (context.Context, func(), error) {
+func (l *songLoader) Snapshot(context.Context) (driver.Snapshot, error) {
 	state := l.lib.seen(context.Background())
 	l.lib.mu.Lock()
 	after := l.lib.after
@@ -190,8 +192,17 @@ func (l *songLoader) Snapshot(ctx context.Context) (context.Context, func(), err
 	if after != nil {
 		after()
 	}
-	return context.WithValue(ctx, libraryKey{}, state), func() {}, nil
+	return librarySnapshot{state}, nil
 }
+
+// librarySnapshot is a state of the library that a context carries.
+type librarySnapshot struct{ state any }
+
+func (s librarySnapshot) Context(ctx context.Context) context.Context {
+	return context.WithValue(ctx, libraryKey{}, s.state)
+}
+
+func (librarySnapshot) Close() {}
 
 func (l *songLoader) Load(ctx context.Context, keys []driver.Key) ([]*song, error) {
 	l.lib.mu.Lock()
@@ -379,7 +390,7 @@ func TestRelatedRowsNeedOneKey(t *testing.T) {
 	r = newItems(t, core.Config{})
 	_ = r.reg.Add(core.Bind("items", r.table, core.WithRelations("x")), core.Bind("more", r.table, core.WithRelations()))
 	err = r.reg.Start(r.ctx)
-	wantErr(t, err, `its loader cannot (driver.Relatable)`, `relations: none is named`)
+	wantErr(t, err, `its loader cannot (driver.Relating)`, `relations: none is named`)
 }
 
 // TestRelatedRowsAreAskedForAgain fails to find owners, and does not forget what
@@ -394,13 +405,14 @@ func TestRelatedRowsAreAskedForAgain(t *testing.T) {
 	lib.fail = errors.New("no owners today")
 	lib.mu.Unlock()
 	receipt := r.source.Sink().Report(changeOf(discsTable, 1))
-	for st := b.Status(); st.Err == nil; st = b.Status() {
+	var err error
+	for ; err == nil; err = b.Status().Err {
 		if r.ctx.Err() != nil {
 			t.Fatal("the failure does not show")
 		}
 		runtime.Gosched()
 	}
-	if err := b.Status().Err; !strings.Contains(err.Error(), "no owners today") || !strings.Contains(err.Error(), `table "discs"`) {
+	if !strings.Contains(err.Error(), "no owners today") || !strings.Contains(err.Error(), `table "discs"`) {
 		t.Errorf("the binding says %v", err)
 	}
 	lib.mu.Lock()
@@ -409,6 +421,7 @@ func TestRelatedRowsAreAskedForAgain(t *testing.T) {
 	if err := receipt.Wait(r.ctx); err != nil {
 		t.Fatal(err)
 	}
+	wait(t, "the binding to recover", func() bool { return b.Status().State == status.Live })
 	if s, _ := b.Get(key(1)); s.Shown.Title != "uno" {
 		t.Errorf("song 1 is on %v, want uno", s.Shown)
 	}

@@ -98,8 +98,8 @@ func (v *publisher) check() (*shape, []error) {
 	if v.spec.writable && v.read.writer() == nil {
 		errs = append(errs, errors.New("it is declared writable, but its loader does not write (driver.Writer)"))
 	}
-	if !v.spec.writable && (v.spec.mayLeave || v.spec.matchNeeded) {
-		errs = append(errs, errors.New("RowsMayLeave and RequireMatch are for writable bindings: say Writable as well"))
+	if !v.spec.writable && (v.spec.mayLeave || v.spec.matchNeeded || v.spec.clientKeys) {
+		errs = append(errs, errors.New("RowsMayLeave, RequireMatch and ClientKeys are for writable bindings: say Writable as well"))
 	}
 	sh.decide(v)
 	return sh, errs

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-
 	"time"
 
 	"github.com/binderyhq/bindery/core/live"

@@ -64,9 +64,10 @@ func (b *Binding[T]) Resync(ctx context.Context) error { return b.own.reload(ctx
 func (b *Binding[T]) Clear(ctx context.Context) error { return b.own.reload(ctx, true) }
 
 // Touch moves the version's time of change to now, and tells subscribers that
-// what they have is current. The token stays, since the content does. It
-// returns [ErrNotStarted], [live.ErrNotLoaded], [live.ErrRemoved] or
-// [live.ErrClosed].
+// what they have is current. The token stays, since the content does. It does
+// not wait until that shows, so plugins may call it while they observe a
+// version; [Registry.Flush] does. It returns [ErrNotStarted],
+// [live.ErrNotLoaded], [live.ErrRemoved] or [live.ErrClosed].
 func (b *Binding[T]) Touch() error { return b.own.touch() }
 
 // Verify compares the binding with one state of the database, beside everything
@@ -89,10 +90,14 @@ func (b *Binding[T]) Status() status.Binding { return b.own.status() }
 // binding shows it (unless that is declared to lag, see [MinInterval]), the row
 // as the database has it; the zero Row after Delete.
 //
+// Whether the row is one that may be written is settled before any lock is
+// waited for, and as far as the values are known also before the database may
+// object to them: who asks for what lies outside learns nothing of it.
+//
 // The errors that a client should be told are [live.ErrNotWritable],
-// [live.ErrNoRow], [live.ErrPrecondition], [*driver.InvalidError] and
-// [*live.MalformedError]; every other one is the database's or the context's. A
-// context that ends after the commit is no error.
+// [live.ErrNoRow], [live.ErrPrecondition], [driver.ErrRefused],
+// [*driver.InvalidError] and [*live.MalformedError]; every other one is the
+// database's or the context's. A context that ends after the commit is no error.
 func (b *Binding[T]) Write(ctx context.Context, w live.Write) (live.Row, error) {
 	return b.own.write(ctx, w, within{})
 }
@@ -110,9 +115,9 @@ func (v *publisher) reread(ctx context.Context, how reload) error {
 	if f == nil {
 		return ErrNotStarted
 	}
-	err := f.reload(v, how).Wait(ctx)
-	if err == nil { // a member that cannot be loaded was not waited for
-		err = v.whenLoaded(ctx)
+	err := f.reload(v, how).flush(ctx)
+	if err == nil { // a binding in trouble was not waited for
+		err = v.whenWell(ctx)
 	}
 	if why := v.Err(); why != nil {
 		return why // then it was not read
@@ -120,9 +125,23 @@ func (v *publisher) reread(ctx context.Context, how reload) error {
 	return err
 }
 
-// whenLoaded waits until the binding has loaded. It returns why it has ended, or
-// the context's error.
-func (v *publisher) whenLoaded(ctx context.Context) error {
+// whenWell waits until the binding has loaded and is in no trouble. It returns why
+// it has ended, or the context's error.
+func (v *publisher) whenWell(ctx context.Context) error {
+	f := v.feed.Load()
+	for {
+		trouble, why := f.troubleOf(v)
+		if trouble == nil {
+			break
+		}
+		select {
+		case <-trouble:
+		case <-v.Done():
+			return v.Err()
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", ctx.Err(), why)
+		}
+	}
 	select {
 	case <-v.Loaded():
 		return v.Err()
@@ -135,18 +154,30 @@ func (v *publisher) whenLoaded(ctx context.Context) error {
 
 func (v *publisher) touch() error {
 	f := v.feed.Load()
-	if f == nil {
-		return fmt.Errorf("core: binding %q: %w", v.Name(), ErrNotStarted)
+	var err error
+	switch {
+	case f == nil:
+		err = ErrNotStarted
+	case v.Snapshot() == nil:
+		err = live.ErrNotLoaded
+	default:
+		err = v.Err()
 	}
-	f.publishing.Lock()
-	defer f.publishing.Unlock()
+	if err != nil {
+		return fmt.Errorf("core: binding %q: %w", v.Name(), err)
+	}
+	f.touch(v)
+	return nil
+}
+
+// publishTouch moves the version's time of change to now.
+func (f *feed) publishTouch(v *publisher) {
 	event, err := v.pub.Touch(f.now())
 	if err != nil {
-		return err
+		return // it has ended
 	}
 	v.hold(v.holding().window)
 	f.eng.observe(v, event)
-	return nil
 }
 
 func (v *publisher) status() status.Binding {
@@ -160,6 +191,7 @@ func (v *publisher) status() status.Binding {
 	}
 	if f := v.feed.Load(); f != nil {
 		st.State, st.Since, st.Err = f.stateOf(v)
+		st.Unreadable, st.UnreadableRows = f.unreadableBy(v)
 	}
 	if ended := v.Err(); ended != nil {
 		st.State, st.Err = status.Ended, ended

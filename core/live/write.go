@@ -43,8 +43,9 @@ type Write struct {
 type WriteRules struct {
 	// Writable: anything at all; RowsMayLeave: also so that a row is no longer
 	// part of the binding; RequireMatch: updates and deletes only with a
-	// precondition.
-	Writable, RowsMayLeave, RequireMatch bool
+	// precondition; ClientKeys: inserts may name the key though the database has
+	// a default for it.
+	Writable, RowsMayLeave, RequireMatch, ClientKeys bool
 }
 
 // Why a write was refused, for errors.Is.

@@ -15,6 +15,11 @@ type Binding struct {
 	// Err is why the binding is Loading or Stale, nil when there is no reason
 	// but that it has just begun.
 	Err error
+	// UnreadableRows counts the rows that the binding should show and cannot,
+	// Unreadable names some of them. A binding that leaves such rows out goes on
+	// without them; any other one is Stale, or Loading, until they are mended.
+	UnreadableRows int
+	Unreadable     []driver.Key
 	// Version is the current version, the zero value while Loading.
 	Version live.Version
 	// Rows is the number of rows, Bytes the length of their encoded forms.

@@ -1,6 +1,10 @@
 package status
 
-import "github.com/binderyhq/bindery/core/driver"
+import (
+	"time"
+
+	"github.com/binderyhq/bindery/core/driver"
+)
 
 // Feed counts what a feed has done. All counters only grow.
 type Feed struct {
@@ -26,6 +30,15 @@ type Feed struct {
 	// RelatedKeys are the keys of rows of other tables, which this table's rows
 	// may show, in the reports.
 	RelatedKeys uint64
+	// Waits counts the writers that waited for the table's bindings, WaitTime is
+	// how long they have waited together. WaitsInVain counts those that gave up
+	// after a second or more; until the bindings have caught up nobody else waits.
+	Waits, WaitsInVain uint64
+	WaitTime           time.Duration
+	// SetAside counts how often a binding was set aside, because it made a read
+	// fail or could not show a row, Troubled is how many are at the moment.
+	SetAside uint64
+	Troubled int
 	// Comparisons counts how often the whole table was compared beside the
 	// batches, Compared the rows read for that, ComparedFound those that
 	// differed. ComparedParts counts the batches in which these were published

@@ -21,6 +21,7 @@ import (
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/plugins/jsclient"
+	"github.com/binderyhq/bindery/transports/rest"
 	"github.com/binderyhq/bindery/transports/sse"
 	"github.com/binderyhq/bindery/transports/websocket"
 )
@@ -114,7 +115,7 @@ func (s *shop) start() {
 		})
 	}
 	_ = srv.reg.Add(
-		core.Bind[product]("products", s.products, core.OrderBy("name")),
+		core.Bind[product]("products", s.products, core.OrderBy("name"), core.Writable()),
 		core.Bind[product]("cheapest", s.products, core.OrderBy("price"), core.Limit(3)),
 		core.Bind[product]("latest", s.products, core.OrderBy("-seen")),
 		core.Bind[track]("tracks", s.tracks),
@@ -131,7 +132,7 @@ func (s *shop) start() {
 	_ = srv.reg.Watch(srv.source)
 	_ = srv.reg.Use(jsclient.New(e.Group("/bindery")), &s.history)
 	// Small pages, so that every sync takes several messages.
-	_ = srv.reg.Serve(sse.New(e.Group("/events", bears), sse.Config{PageRows: 7}), websocket.New(e.Group("/ws", websocket.BearerHeader, bears), websocket.Config{PageRows: 7}))
+	_ = srv.reg.Serve(rest.New(e.Group("/api", bears)), sse.New(e.Group("/events", bears), sse.Config{PageRows: 7}), websocket.New(e.Group("/ws", websocket.BearerHeader, bears), websocket.Config{PageRows: 7}))
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	if err := srv.reg.Start(ctx); err != nil {

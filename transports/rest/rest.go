@@ -73,6 +73,7 @@ func (t *Transport) Mount(reg *core.Registry) error {
 	t.stopping, t.stop = context.WithCancel(reg.Stopping())
 	lists := t.group.Any("/:binding", t.serve(t.list, paramLimit, paramOffset, paramSince))
 	t.group.Any("/:binding/:key", t.serve(t.row))
+	t.group.Any("/:binding/", t.serve(t.row)) // the row whose key is the empty text
 	if strings.TrimSuffix(lists[0].Path, "/:binding") != "" {
 		// Under a prefix of its own the transport says itself that there is
 		// nothing; at the root that is up to the application.

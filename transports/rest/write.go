@@ -144,6 +144,8 @@ func (t *Transport) refusal(x exchange, err error) *problem.Problem {
 		return noRow()
 	case errors.Is(err, live.ErrPrecondition):
 		return preconditionFailed()
+	case errors.Is(err, driver.ErrRefused):
+		return problem.Forbidden("the database does not let this row be written")
 	case errors.Is(err, live.ErrNotWritable):
 		return problem.MethodNotAllowed(x.r.Method)
 	case errors.Is(x.r.Context().Err(), context.Canceled) && t.stopping.Err() != nil:
