@@ -79,7 +79,8 @@ func connect(t *testing.T, tab context.Context, options string, names ...string)
 		window.seen = [];
 		window.open = (name) => {
 			const c = shown[name] = client.collection(name);
-			c.on("version", () => seen.push([c.version, JSON.stringify(c.rows)]));
+			// While a write is laid over them, the rows are not those of the version.
+			c.on("version", () => c.pending || seen.push([c.version, JSON.stringify(c.rows)]));
 		};
 		for (const name of `+string(list)+` ?? []) open(name);`)
 }
@@ -164,6 +165,7 @@ func TestBrowser(t *testing.T) {
 	for _, kind := range []struct{ name, options string }{
 		{"websocket", `{ sse: false }`},
 		{"sse", `{ websocket: false }`},
+		{"poll", `{ transport: "poll", pollWait: 0, pollInterval: 30 }`},
 	} {
 		t.Run(kind.name, func(t *testing.T) {
 			s := openShop(t)
@@ -226,7 +228,7 @@ func TestBrowser(t *testing.T) {
 		})
 	}
 
-	for _, options := range []string{`{ sse: false }`, `{ websocket: false }`} {
+	for _, options := range []string{`{ sse: false }`, `{ websocket: false }`, `{ transport: "poll", pollWait: 0, pollInterval: 30 }`} {
 		t.Run("members "+options, func(t *testing.T) { testMembers(t, newTab(t), options) })
 	}
 

@@ -48,6 +48,12 @@ type HeaderList = Record<string, string> | Iterable<readonly [string, string]>;
 
 /** Options of {@link connect}. Times are in milliseconds. */
 export interface ClientOptions {
+  /** Use this transport alone. "poll" is for bindings behind a shared cache: it asks the REST endpoints for what has changed. */
+  transport?: "websocket" | "sse" | "poll";
+  /** How many seconds the server may hold a poll, 0 for none. 20 */
+  pollWait?: number;
+  /** How long to wait between polls that the server does not hold. 2,000 */
+  pollInterval?: number;
   /** Path of the WebSocket endpoint, relative to the base, or false to use none. "ws" */
   websocket?: string | false;
   /** Path of the event streams, relative to the base, or false to use none. "events" */
@@ -149,7 +155,7 @@ export class Client extends EventTarget {
   constructor(base?: string | URL, options?: ClientOptions);
   /** Changes are dispatched as "status". "waiting" is for the next attempt to connect. */
   readonly status: ClientStatus;
-  readonly transport: "websocket" | "sse" | null;
+  readonly transport: "websocket" | "sse" | "poll" | null;
   /** Opens a live collection of the binding's rows. Collections of one binding share its rows. */
   collection<T extends object = any>(name: string, options?: CollectionOptions): Collection<T>;
   /** Returns the state that collections of the binding show now, or null where there is none. */

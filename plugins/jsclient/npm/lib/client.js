@@ -39,7 +39,7 @@ export class Client extends EventTarget {
     const locate = () => endpoints(base, this.#settings, this.#env);
     const credentials = new Credentials(this.#settings);
     this.#rest = new Rest(() => locate().rest, this.#settings, this.#env, credentials);
-    this.#connection = new Connection(locate, this.#settings, this.#env, credentials, this.#joins, {
+    this.#connection = new Connection(locate, (join) => this.#rest.url(join), this.#settings, this.#env, credentials, this.#joins, {
       status: () => this.dispatchEvent(new Event("status")),
       message: (link, text) => this.#receive(link, text),
       refused: (join, problem) => this.#problem(join, problem),
@@ -55,7 +55,7 @@ export class Client extends EventTarget {
     return this.#connection.status;
   }
 
-  /** "websocket", "sse", or null while there is no connection. */
+  /** "websocket", "sse", "poll", or null while there is no connection. */
   get transport() {
     return this.#connection.link?.kind ?? null;
   }
@@ -276,9 +276,9 @@ export class Client extends EventTarget {
   }
 
   #receive(link, text) {
-    let message;
+    let message = text;
     try {
-      message = JSON.parse(text);
+      if (typeof text !== "object") message = JSON.parse(text);
       if (message === null || typeof message !== "object") throw new TypeError(`it is ${text}`);
     } catch (cause) {
       this.dispatchEvent(new ProblemEvent(new Error("bindery: a message that is no JSON object", { cause })));
