@@ -4,6 +4,8 @@ import (
 	"context"
 	sqldriver "database/sql/driver"
 	"io"
+
+	"github.com/binderyhq/bindery/sources/internal/sqlitefile"
 )
 
 // wrappedConnector makes connections that tell the tracker what they commit.
@@ -54,6 +56,10 @@ func (d *wrappedDriver) Open(name string) (sqldriver.Conn, error) {
 	}
 	return newConn(inner, d.tracker), nil
 }
+
+// Commits counts what the connections commit, for checks that tell others' commits
+// to a SQLite file from these.
+func (d *wrappedDriver) Commits() *sqlitefile.Ledger { return &d.tracker.commits }
 
 // Unwrap returns the driver inside.
 func (d *wrappedDriver) Unwrap() sqldriver.Driver { return d.inner }

@@ -12,6 +12,7 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/bunsource/internal/keyproof"
 	"github.com/binderyhq/bindery/sources/internal/fanout"
+	"github.com/binderyhq/bindery/sources/internal/sqlitefile"
 	"github.com/binderyhq/bindery/sources/internal/sqltext"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
@@ -25,6 +26,7 @@ type tracker struct {
 
 	*fanout.Hub
 	dialect atomic.Pointer[dialectInfo]
+	commits sqlitefile.Ledger // of a wrapped driver
 
 	mu     sync.Mutex // guards what follows
 	hooked []weak.Pointer[bun.DB]

@@ -237,13 +237,16 @@ func (t *driverTx) Commit() error {
 	rec := c.tx.begun
 	ending := c.tx.announce(nil)
 	returned := false
+	c.tracker.commits.Begin()
 	defer func() {
 		if !returned { // the driver panics
+			c.tracker.commits.End(1)
 			ending.done(c.tracker, errUnseen)
 		}
 	}()
 	err := t.inner.Commit()
 	returned = true
+	c.tracker.commits.End(1)
 	out := ending.done(c.tracker, err)
 	if err != nil {
 		c.tx.phase = txDoubt

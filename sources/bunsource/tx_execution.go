@@ -23,6 +23,7 @@ type execution struct {
 	ann    *fanout.Announced
 	ending *commit // of a text that may commit a transaction
 	inTx   bool    // it belongs to the open transaction
+	counts bool    // it may commit, and is counted
 	open   bool    // its rows are not closed
 	shared bool    // p is a prepared statement's
 	ended  bool
@@ -43,6 +44,9 @@ func (c *conn) start(p *sqltext.Text, rec *stmtRecord, args []sqldriver.NamedVal
 		x.inTx = true
 	case !x.eff.Atomic():
 		x.ann = c.tracker.Announce(effectChanges(&x.eff, bound))
+	}
+	if x.counts = x.ending != nil || !x.inTx && !p.Control; x.counts {
+		c.tracker.commits.Begin()
 	}
 	c.tx.running = append(c.tx.running, x)
 	return x
@@ -73,6 +77,9 @@ func (x *execution) finish(res sqldriver.Result, err error) {
 	}
 	ran := x.open
 	x.ended, x.open, x.err = true, false, err
+	if x.counts {
+		x.conn.tracker.commits.End(max(1, x.p.Statements))
+	}
 	t := &x.conn.tx
 	t.running = slices.DeleteFunc(t.running, func(y *execution) bool { return x == y })
 	if err != nil && skipped(err) && !ran && x.ending == nil {

@@ -125,6 +125,7 @@ func (r *recorder) committing() int32 {
 	r.pending, r.plan = changeSet{}, nil
 	r.commit = c
 	r.source.started.Add(1)
+	r.source.commits.Begin()
 	c.ann = r.source.announce(c.changes.changes(r.source, r.source.boundTables(), r.layout))
 	if was != nil {
 		// The statement before this one in the same text has committed, or
@@ -178,6 +179,7 @@ func (r *recorder) release(ctx context.Context, err error, alone bool) {
 
 // confirm reports a commit that is visible.
 func (r *recorder) confirm(c *commit, everything bool) []driver.Receipt {
+	r.source.commits.End(1)
 	defer r.source.finished.Add(1)
 	if everything {
 		return r.source.confirm(c.ann, r.source.everything())

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/internal/sqlitefile"
 	"modernc.org/sqlite"
 )
 
@@ -18,8 +19,10 @@ type Source struct {
 	cfg   Config
 
 	// started and finished count commits that were about to be made and those
-	// whose call has returned; see foreign.go.
+	// whose call has returned, commits tells them from those of others; see
+	// foreign.go.
 	started, finished atomic.Uint64
+	commits           sqlitefile.Ledger
 	live              atomic.Int64 // connections that are open
 	alone             atomic.Bool  // the pool seems to have one connection only
 	timeouts          atomic.Uint64
@@ -83,7 +86,7 @@ func (s *Source) Watch(ctx context.Context, sink driver.Sink) error {
 	if err := s.cfg.Validate(); err != nil {
 		return driver.Permanent(err)
 	}
-	w := foreignWatch{source: s, sink: sink}
+	w := foreignWatch{source: s, sink: sink, rings: make(chan struct{}, 1)}
 	defer w.close()
 	if s.cfg.Interval > 0 {
 		if err := w.open(ctx); err != nil {
