@@ -29,6 +29,7 @@ type spec struct {
 	writable    bool
 	mayLeave    bool
 	matchNeeded bool
+	clientKeys  bool
 	problems    []error
 	serializer  *serializer
 	columns     []string // nil: all
@@ -39,6 +40,8 @@ type spec struct {
 	idleAfter   time.Duration
 	maxMembers  int
 	relations   []string
+	omit        bool // rows that cannot be shown are left out
+	awaited     bool // writers wait for it, also where it is read in full
 }
 
 // Where restricts the binding to the rows for which all the expressions are
@@ -186,6 +189,15 @@ func Columns(columns ...string) Option {
 	}
 }
 
+// OmitUnreadable leaves rows out of the binding that it cannot show: rows that
+// the loader cannot read, and rows that cannot be encoded. Without it such a row
+// makes the binding stale until it is mended, since a version is always a
+// state that the table was in.
+//
+// What is left out is counted and named in the binding's [Status], and logged
+// once. A binding with a [Limit] may show fewer rows than that.
+func OmitUnreadable() Option { return func(s *spec) { s.omit = true } }
+
 // Writable lets clients write to the binding through transports that can, such
 // as rest. A write reaches only rows that the binding holds, and is rolled back
 // when it would put a row outside; see [RowsMayLeave]. The loader must be a
@@ -198,6 +210,14 @@ func RowsMayLeave() Option { return func(s *spec) { s.mayLeave = true } }
 // RequireMatch refuses updates and deletes of a writable binding that do not
 // say which version of the row they mean (If-Match).
 func RequireMatch() Option { return func(s *spec) { s.matchNeeded = true } }
+
+// ClientKeys lets inserts into a writable binding name the key, where the
+// database has a default for it: a client that makes its ids itself (a UUID)
+// knows the row before the answer comes. A key that the database alone makes
+// (GENERATED ALWAYS) cannot be named all the same. A key that is taken is refused
+// with 422, also by a row that the client may not see: random ids tell nothing by
+// that, counted ones do.
+func ClientKeys() Option { return func(s *spec) { s.clientKeys = true } }
 
 // The default bounds of a family's members.
 const (

@@ -48,6 +48,11 @@ type Column struct {
 	Name string
 	// JSON is the field's name in encoded rows, "" when rows do not show it.
 	JSON string
+	// Path leads to the column's field where rows show it inside of other
+	// objects: the names of the members from the outermost on, the field's own
+	// last. JSON is "" then, since no member of the row is the column's alone. nil
+	// says that there is no such field.
+	Path []string
 	// Kind is the kind of value that the column holds; every value of the
 	// column that reaches the engine is converted to it.
 	Kind value.Kind

@@ -13,6 +13,7 @@ import (
 	"github.com/binderyhq/bindery/plugins/jsclient"
 	"github.com/binderyhq/bindery/sources/bunsource"
 	"github.com/binderyhq/bindery/transports/rest"
+	"github.com/binderyhq/bindery/transports/socketio"
 	"github.com/binderyhq/bindery/transports/sse"
 	"github.com/binderyhq/bindery/transports/websocket"
 )
@@ -48,6 +49,7 @@ func newShop(database *database) *shop {
 		rest.New(e.Group("/api")),
 		sse.New(e.Group("/events")),
 		websocket.New(e.Group("/ws")),
+		socketio.New(e.Group("/socket.io")), // for pages that speak it
 	)
 
 	reg.Use(jsclient.New(e.Group("/client"))) // the page's client

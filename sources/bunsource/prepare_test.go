@@ -28,12 +28,12 @@ func TestPrepareNamesWhatIsMissing(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
 		l := NewLoader[catalogued](db)
-		err := l.Prepare(ctx)
+		err := l.refine(ctx)
 		if err == nil || err.Error() != `bunsource: preparing table "Catalogued": it does not exist` {
 			t.Fatalf("without a table: %v", err)
 		}
 		mustExec(t, db, `CREATE TABLE "Catalogued" ("Id" INTEGER PRIMARY KEY, "Name" VARCHAR(20), code VARCHAR(8) NOT NULL, price NUMERIC, at TIMESTAMP NOT NULL)`)
-		err = l.Prepare(ctx)
+		err = l.refine(ctx)
 		const want = `bunsource: preparing table "Catalogued": it has no column "note" for the field Note (its columns are Id, Name, code, price, at)`
 		if err == nil || err.Error() != want {
 			t.Fatalf("without a column: %v", err)
@@ -42,7 +42,7 @@ func TestPrepareNamesWhatIsMissing(t *testing.T) {
 			t.Errorf("schema while unprepared: %v, %v", s, err)
 		}
 		mustExec(t, db, `ALTER TABLE "Catalogued" ADD COLUMN note TEXT`)
-		if err := l.Prepare(ctx); err != nil {
+		if err := l.refine(ctx); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -81,7 +81,11 @@ func newModel(db *bun.DB, typ reflect.Type) (m *model, err error) {
 func (m *model) addColumns(typ reflect.Type, fields []*schema.Field) {
 	names := jsonNames(typ)
 	for _, f := range fields {
-		m.schema.Columns = append(m.schema.Columns, driver.Column{Name: f.Name, JSON: names[indexPath(f.Index)]})
+		c := driver.Column{Name: f.Name, JSON: names[indexPath(f.Index)]}
+		if c.JSON == "" {
+			c.Path = jsonPath(typ, f.Index)
+		}
+		m.schema.Columns = append(m.schema.Columns, c)
 		m.columns = append(m.columns, modelColumn{field: f, sql: string(m.table.SQLAlias) + "." + string(f.SQLName)})
 		if t, ok := newTimeField(f); ok {
 			m.times = append(m.times, t)

@@ -24,10 +24,9 @@ type sqlLoader[T any] struct {
 }
 
 var (
-	_ driver.Loader[struct{}]  = (*sqlLoader[struct{}])(nil)
-	_ driver.Snapshotter       = (*sqlLoader[struct{}])(nil)
-	_ driver.Preparer          = (*sqlLoader[struct{}])(nil)
-	_ driver.DependencyChecker = (*sqlLoader[struct{}])(nil)
+	_ driver.Loader[struct{}] = (*sqlLoader[struct{}])(nil)
+	_ driver.Snapshotter      = (*sqlLoader[struct{}])(nil)
+	_ driver.Preparer         = (*sqlLoader[struct{}])(nil)
 )
 
 func newSQLLoader[T any](db *bun.DB, name string, query SQL) *sqlLoader[T] {
@@ -101,11 +100,12 @@ func (l *sqlLoader[T]) text() (string, error) {
 }
 
 // Prepare asks the database whether it understands the query, and whether its
-// rows have a key.
-func (l *sqlLoader[T]) Prepare(ctx context.Context) error {
+// rows have a key. The warnings name tables that it reads and that are not
+// declared.
+func (l *sqlLoader[T]) Prepare(ctx context.Context, declared []driver.Table) (warnings []error, err error) {
 	m, err := l.describe()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	text, err := l.text()
 	if err == nil {
@@ -114,9 +114,12 @@ func (l *sqlLoader[T]) Prepare(ctx context.Context) error {
 		})
 	}
 	if err != nil {
-		return fmt.Errorf("bunsource: preparing %q: %w", m.schema.Table, err)
+		return nil, fmt.Errorf("bunsource: preparing %q: %w", m.schema.Table, err)
 	}
-	return nil
+	if len(declared) > 0 {
+		warnings = m.warnUndeclared(ctx, text, declared)
+	}
+	return warnings, nil
 }
 
 // checkResult looks at the columns that the query gives: a key column that Bun
@@ -141,28 +144,14 @@ func (m *model) checkResult(ctx context.Context, conn bun.IConn, text string) (e
 }
 
 // Snapshot implements [driver.Snapshotter].
-func (l *sqlLoader[T]) Snapshot(ctx context.Context) (context.Context, func(), error) {
+func (l *sqlLoader[T]) Snapshot(ctx context.Context) (driver.Snapshot, error) {
 	m, err := l.describe()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	s, err := openSnapshot(withoutHooks(ctx), m)
 	if err != nil {
-		return nil, nil, fmt.Errorf("bunsource: opening a snapshot for %q: %w", m.schema.Table, err)
+		return nil, fmt.Errorf("bunsource: opening a snapshot for %q: %w", m.schema.Table, err)
 	}
-	ctx = context.WithValue(ctx, snapshotKey{l.db.DB}, s)
-	return driver.WithSnapshotScalar(ctx, s.scalar), sync.OnceFunc(s.release), nil
-}
-
-// Undeclared implements [driver.DependencyChecker].
-func (l *sqlLoader[T]) Undeclared(ctx context.Context, declared []driver.Table) ([]driver.Table, error) {
-	m, err := l.describe()
-	if err != nil {
-		return nil, err
-	}
-	text, err := l.text()
-	if err != nil {
-		return nil, err
-	}
-	return m.undeclared(withoutHooks(ctx), text, declared)
+	return s, nil
 }

@@ -325,7 +325,15 @@ func TestForgottenDependenciesAreFound(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			missing, err := loader.Undeclared(t.Context(), s.Depends)
+			m, err := loader.describe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := loader.text()
+			if err != nil {
+				t.Fatal(err)
+			}
+			missing, err := m.undeclared(withoutHooks(t.Context()), text, s.Depends)
 			var names []string
 			for _, m := range missing {
 				if m.Schema == "public" {
@@ -437,7 +445,7 @@ func TestSQLLoaderIsALoader(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, db *bun.DB) {
 		createShops(t, db)
 		l := newSQLLoader[cityTotal](db, "cities", SQL{Text: cityTotals, Args: []any{9}, DependsOn: bothTables})
-		snap, release, err := l.Snapshot(t.Context())
+		snap, release, err := openedIn(t.Context(), l)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/internal/sqlitefile"
+	"github.com/binderyhq/bindery/sources/internal/wrapdriver"
 )
 
 // DataVersion returns a check for SQLite that costs next to nothing: it asks
@@ -73,9 +74,17 @@ func (c *dataVersionCheck) watch(t driver.Schema) watcher {
 	return w
 }
 
-// commitCounting is implemented by wrapped drivers that count the commits of
-// their connections.
-type commitCounting interface{ Commits() *sqlitefile.Ledger }
+// commitsOf returns what counts the commits of a pool, nil where nothing does.
+func commitsOf(db *sql.DB) *sqlitefile.Ledger {
+	wrapped, ok := db.Driver().(*wrapdriver.Driver)
+	if !ok {
+		return nil
+	}
+	if counting, ok := wrapped.Observer().(interface{ Commits() *sqlitefile.Ledger }); ok {
+		return counting.Commits()
+	}
+	return nil
+}
 
 type dataVersionWatcher struct {
 	comparing
@@ -140,12 +149,12 @@ func (w *dataVersionWatcher) open(ctx context.Context) error {
 	if w.alarm, err = sqlitefile.NewAlarm(path, w.wake); err != nil {
 		w.alarm = nil // the interval remains
 	}
-	counting, ok := w.db.Driver().(commitCounting)
+	commits := commitsOf(w.db)
 	counter, err := sqlitefile.NewCounter(path)
-	if !ok || err != nil {
+	if commits == nil || err != nil {
 		return nil
 	}
-	w.others, err = sqlitefile.NewWatch(counter, counting.Commits(), w.wake)
+	w.others, err = sqlitefile.NewWatch(counter, commits, w.wake)
 	if err != nil {
 		w.others = nil
 	}

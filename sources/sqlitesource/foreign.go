@@ -2,12 +2,14 @@ package sqlitesource
 
 import (
 	"context"
+	sqldriver "database/sql/driver"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/internal/sqlitefile"
+	"github.com/binderyhq/bindery/sources/internal/sqlitehooks"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -50,6 +52,12 @@ type dataVersion struct {
 	number   int64
 }
 
+// inner is what the watch needs of a connection of the driver.
+type inner interface {
+	sqldriver.Conn
+	sqldriver.QueryerContext
+}
+
 // open connects and takes the first look.
 func (w *foreignWatch) open(ctx context.Context) error {
 	made, err := w.source.inner.Connect(ctx)
@@ -57,12 +65,12 @@ func (w *foreignWatch) open(ctx context.Context) error {
 		return fmt.Errorf("sqlitesource: connecting to watch for other processes: %w", err)
 	}
 	in, ok := made.(inner)
-	if !ok {
+	if !ok || !sqlitehooks.Offers(made) {
 		_ = made.Close() // it is not used
 		return driver.Permanent(fmt.Errorf("sqlitesource: watching: a connection of type %T has no hooks: the driver is not modernc.org/sqlite", made))
 	}
 	w.conn = in
-	w.finished = w.source.finished.Load()
+	w.finished = w.source.hooks.Committed.Load()
 	if w.versions, err = w.ask(ctx); err != nil {
 		w.close()
 		return fmt.Errorf("sqlitesource: asking for data_version: %w", err)
@@ -78,7 +86,7 @@ func (w *foreignWatch) open(ctx context.Context) error {
 
 // openFiles begins to watch the files of the connection's databases.
 func (w *foreignWatch) openFiles(ctx context.Context) error {
-	rows, err := query(ctx, w.conn, `SELECT name, file FROM pragma_database_list`)
+	rows, err := sqlitehooks.Query(ctx, w.conn, `SELECT name, file FROM pragma_database_list`)
 	if err != nil {
 		return err
 	}
@@ -86,7 +94,7 @@ func (w *foreignWatch) openFiles(ctx context.Context) error {
 	for _, row := range rows {
 		name, _ := row[0].(string)
 		path, _ := row[1].(string)
-		if name == tempDatabase {
+		if name == "temp" {
 			continue
 		}
 		counter, err := sqlitefile.NewCounter(path)
@@ -97,7 +105,7 @@ func (w *foreignWatch) openFiles(ctx context.Context) error {
 		if alarm, err := sqlitefile.NewAlarm(path, w.ring); err == nil { // or the interval remains
 			w.alarms = append(w.alarms, alarm)
 		}
-		f, err := sqlitefile.NewWatch(counter, &w.source.commits, w.ring)
+		f, err := sqlitefile.NewWatch(counter, &w.source.hooks.Commits, w.ring)
 		if err != nil {
 			telling = false
 			continue
@@ -196,13 +204,13 @@ func (w *foreignWatch) compare(ctx context.Context) (news bool, err error) {
 		}
 		w.foreign = w.foreign || found.Foreign
 	}
-	finished := w.source.finished.Load()
+	finished := w.source.hooks.Committed.Load()
 	// To ask takes a lock: what others were committing is over then, and visible.
 	versions, err := w.ask(ctx)
 	if err != nil {
 		return false, fmt.Errorf("sqlitesource: asking for data_version: %w", err)
 	}
-	own := w.source.started.Load() != w.finished // a commit of ours may have become visible since the last look
+	own := w.source.hooks.Committing.Load() != w.finished // a commit of ours may have become visible since the last look
 	changed := false
 	for i, v := range versions {
 		changed = changed || i >= len(w.versions) || w.versions[i] != v
@@ -224,23 +232,19 @@ func (w *foreignWatch) compare(ctx context.Context) (news bool, err error) {
 
 func (w *foreignWatch) report() {
 	w.suspect, w.foreign = time.Time{}, false
-	changes := w.source.everything()
-	for i := range changes {
-		changes[i].Compare = true
-	}
-	w.sink.Report(changes...)
+	w.sink.Report(driver.Change{Table: driver.Table{Database: w.source.cfg.Database}, Compare: true})
 }
 
 // ask returns the numbers of all databases of the connection.
 func (w *foreignWatch) ask(ctx context.Context) ([]dataVersion, error) {
-	names, err := query(ctx, w.conn, `SELECT name FROM pragma_database_list`)
+	names, err := sqlitehooks.Query(ctx, w.conn, `SELECT name FROM pragma_database_list`)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]dataVersion, 0, len(names))
 	for _, row := range names {
 		name, _ := row[0].(string)
-		rows, err := query(ctx, w.conn, `PRAGMA `+quote(name)+`.data_version`)
+		rows, err := sqlitehooks.Query(ctx, w.conn, `PRAGMA `+sqlitehooks.Quote(name)+`.data_version`)
 		if err != nil {
 			return nil, err
 		}
