@@ -187,3 +187,9 @@ func raw(object string) map[string]json.RawMessage {
 	}
 	return m
 }
+
+// condition is a condition in a loader's own terms.
+type condition string
+
+func (c condition) String() string  { return string(c) }
+func (c condition) Validate() error { return nil }
