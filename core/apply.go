@@ -22,17 +22,19 @@ type candidate struct {
 	shown []encoding // by other encoders
 }
 
-// candidates turns rows as a loader returned them into candidates.
-func (sh *shape) candidates(r reader, rows []any) ([]candidate, error) {
-	out := make([]candidate, len(rows))
-	for i, row := range rows {
-		key, err := sh.keyOf(r, row)
+// candidates turns rows as a loader returned them into candidates. Rows whose
+// key cannot be told are returned apart.
+func (sh *shape) candidates(r reader, rows []any) (out []candidate, nameless []namelessRow) {
+	out = make([]candidate, 0, len(rows))
+	for _, row := range rows {
+		key, err := guard("Value", func() (driver.Key, error) { return sh.keyOf(r, row) })
 		if err != nil {
-			return nil, err
+			nameless = append(nameless, namelessRow{row, err})
+			continue
 		}
-		out[i] = candidate{key: key, row: row}
+		out = append(out, candidate{key: key, row: row})
 	}
-	return out, nil
+	return out, nameless
 }
 
 // holds is the test for membership that is made in memory.
@@ -78,6 +80,7 @@ type transition struct {
 	order     []driver.Key            // of touched, as they came
 	unplaced  bool                    // only the database knows where a row stands
 	settled   bool
+	short     bool // rows were left out, so fewer than the limit may be shown
 	reordered bool // the order differs and no row does
 }
 
@@ -181,14 +184,16 @@ func (t *transition) unset(e *entry) {
 	t.bytes -= len(e.json)
 }
 
-// replace makes the candidates all there is.
-func (t *transition) replace(all []*candidate) error {
+// replace makes the candidates all there is. Those that cannot be encoded are
+// given to fail.
+func (t *transition) replace(all []*candidate, fail func(driver.Key, error)) {
 	keep := make(map[driver.Key]struct{}, len(all))
 	for _, c := range all {
 		keep[c.key] = struct{}{}
 	}
 	if len(keep) < len(all) {
-		return t.sh.sameKeys()
+		fail("", t.sh.sameKeys())
+		return
 	}
 	var gone []driver.Key
 	t.rows.Scan(func(key string, e *entry) bool {
@@ -202,10 +207,9 @@ func (t *transition) replace(all []*candidate) error {
 	}
 	for _, c := range all {
 		if err := t.put(c); err != nil {
-			return err
+			fail(c.key, err)
 		}
 	}
-	return nil
 }
 
 func (sh *shape) sameKeys() error {
@@ -213,11 +217,11 @@ func (sh *shape) sameKeys() error {
 }
 
 // finish publishes the result. With sync set it is published even when nothing
-// differs, and subscribers get a sync. The caller holds the feed's publishing
-// lock. It reports whether the binding has taken the result over; one that has
+// differs, and subscribers get a sync. It is called by the feed's goroutine. It
+// reports whether the binding has taken the result over; one that has
 // ended does not.
 func (t *transition) finish(sync bool) bool {
-	cur := t.v.current.Load() // from, or what Touch made of it
+	cur := t.v.current.Load()
 	changed := cur == nil || t.event.Len() > 0
 	sync = sync || t.reordered
 	if sync && cur != nil { // begun with nothing, so the event says nothing

@@ -200,6 +200,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	if err := r.reg.Flush(r.ctx); err != nil {
 		t.Fatal(err)
 	}
+	recovered(t, r.reg)
 	if err := core.CheckHeld(r.ctx, r.reg); err != nil {
 		t.Fatal(err)
 	}

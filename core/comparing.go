@@ -81,7 +81,7 @@ type mended struct{ by *sourceRun }
 // mend has everything compared after a source had lost its sight. Until that is
 // done the bindings are stale.
 func (f *feed) mend(by *sourceRun) {
-	if derived, _ := f.pace.now(); derived {
+	if derived, _ := f.pace.mode(); derived {
 		f.report(nil, by)
 		return
 	}
@@ -185,7 +185,7 @@ func (f *feed) Open(ctx context.Context, tickets []*audit.Ticket) (audit.Pass, e
 		undisturbed := !busy && begun == f.compared.batches
 		last := try >= openAttempts
 		if undisturbed || last {
-			p.begin(f.compared.batches, f.members)
+			p.begin(f.compared.batches, f.members, &f.troubles)
 		}
 		f.mu.Unlock()
 		if undisturbed || last {

@@ -41,7 +41,7 @@ type feedRun struct {
 	*feed
 	hears   map[driver.Table]int // the tables whose changes concern it, and how many bindings say so
 	relates map[driver.Table]int // those of them whose rows are shown in its rows
-	cancel  context.CancelFunc
+	cancel  context.CancelCauseFunc
 	done    chan struct{}
 }
 
@@ -108,10 +108,10 @@ func (e *engine) load(views []*publisher) receipt {
 			continue
 		}
 		if e.stopped { // Shutdown has come between
-			run.feed.close()
+			run.feed.close(ErrClosed)
 			continue
 		}
-		ctx, cancel := context.WithCancel(e.ctx)
+		ctx, cancel := context.WithCancelCause(e.ctx)
 		run.cancel = cancel
 		e.wg.Add(1)
 		go func() {
@@ -133,7 +133,7 @@ func (e *engine) stop() []part {
 	for _, table := range e.order {
 		run := e.feeds[table]
 		if run.cancel == nil { // it never ran; nobody waits for it in vain
-			run.feed.close()
+			run.feed.close(ErrClosed)
 			continue
 		}
 		parts = append(parts, part{fmt.Sprintf("the read of table %q", table), waitFor(run.done)})
@@ -185,7 +185,7 @@ func (e *engine) detach(ctx context.Context, v *publisher) error {
 	if cancel == nil {
 		return nil // it was removed before it was loaded
 	}
-	cancel()
+	cancel(ErrRemoved)
 	select {
 	case <-run.done:
 		return nil
@@ -252,7 +252,7 @@ func (e *engine) following(t driver.Table) []driver.Follower {
 	e.mu.Unlock()
 	hears := e.hears(t)
 	if run != nil {
-		if derived, _ := run.pace.now(); derived {
+		if derived, _ := run.pace.mode(); derived {
 			return nil
 		}
 	}

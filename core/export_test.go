@@ -126,5 +126,16 @@ func VerifyDuringClear(ctx context.Context, v *View) (compared bool, err error) 
 	return !a.busy, err
 }
 
+// PreparedLoaders returns how many loaders the feeds remember to have prepared.
+func PreparedLoaders(r *Registry) int {
+	n := 0
+	for _, f := range r.eng.running() {
+		f.mu.Lock()
+		n += len(f.prepared)
+		f.mu.Unlock()
+	}
+	return n
+}
+
 // MaxQuestions bounds the questions to an authorizer.
 const MaxQuestions = maxQuestions

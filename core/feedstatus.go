@@ -31,6 +31,15 @@ type FeedStats struct {
 	// RelatedKeys are the keys of rows of other tables, which this table's rows
 	// may show, in the reports.
 	RelatedKeys uint64
+	// Waits counts the writers that waited for the table's bindings, WaitTime is
+	// how long they have waited together. WaitsInVain counts those that gave up
+	// after a second or more; until the bindings have caught up nobody else waits.
+	Waits, WaitsInVain uint64
+	WaitTime           time.Duration
+	// SetAside counts how often a binding was set aside, because it made a read
+	// fail or could not show a row, Troubled is how many are at the moment.
+	SetAside uint64
+	Troubled int
 	// Comparisons counts how often the whole table was compared beside the
 	// batches, Compared the rows read for that, ComparedFound those that
 	// differed. ComparedParts counts the batches in which these were published
@@ -62,23 +71,6 @@ func (f *feed) note(err error) {
 	}
 }
 
-// noteApart records and logs how a read went that says nothing about the feed as
-// a whole.
-func (f *feed) noteApart(err error) {
-	if err == nil {
-		return
-	}
-	f.mu.Lock()
-	f.stats.Failures++
-	news := f.retries.lastError != err.Error()
-	f.retries.lastError = err.Error()
-	f.mu.Unlock()
-	if news {
-		f.logger().Warn("core: members of a family cannot be loaded for now; others are not held up",
-			slog.String("table", f.table.String()), slog.Any("error", err))
-	}
-}
-
 // stateOf returns the state of one of the feed's bindings.
 func (f *feed) stateOf(v *publisher) (State, time.Time, error) {
 	watched, since, lost := f.eng.watched(f.table)
@@ -86,10 +78,13 @@ func (f *feed) stateOf(v *publisher) (State, time.Time, error) {
 	defer f.mu.Unlock()
 	switch {
 	case v.current.Load() == nil:
-		if one := f.retries.waiting[v]; one != nil {
-			return Loading, f.since, one.err
+		if t := f.troubles.waiting[v]; t != nil {
+			return Loading, t.since, t.err
 		}
 		return Loading, f.since, f.failure
+	case f.troubles.waiting[v] != nil:
+		t := f.troubles.waiting[v]
+		return Stale, t.since, t.err
 	case f.failure != nil:
 		return Stale, f.since, f.failure
 	case f.compared.failure != nil:
@@ -105,10 +100,41 @@ func (f *feed) stateOf(v *publisher) (State, time.Time, error) {
 	return Live, since, nil
 }
 
+// troubleOf returns a channel that is closed when the binding's trouble ends, and
+// why it is in trouble; nil when it is not.
+func (f *feed) troubleOf(v *publisher) (healed <-chan struct{}, why error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if t := f.troubles.waiting[v]; t != nil {
+		return t.healed, t.err
+	}
+	return nil, nil
+}
+
+// unreadableBy returns some of the rows that the binding cannot show, and their
+// number.
+func (f *feed) unreadableBy(v *publisher) (some []driver.Key, count int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var rows *rowFailures
+	if o := f.omissions[v]; o != nil {
+		rows = o.rows
+	}
+	if t := f.troubles.waiting[v]; t != nil && t.rows != nil {
+		rows = t.rows
+	}
+	if rows == nil {
+		return nil, 0
+	}
+	some = rows.keys()
+	return some[:min(len(some), maxNamedRows)], rows.count
+}
+
 func (f *feed) snapshotStats() FeedStats {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	st := f.stats
+	st.Troubled = len(f.troubles.waiting)
 	st.Table = f.table
 	return st
 }

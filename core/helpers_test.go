@@ -193,3 +193,11 @@ type condition string
 
 func (c condition) String() string  { return string(c) }
 func (c condition) Validate() error { return nil }
+
+// recovered waits until no binding is set aside. Flush does not wait for these.
+func recovered(t fatalTester, reg *core.Registry) {
+	t.Helper()
+	wait(t, "everybody to recover", func() bool {
+		return !slices.ContainsFunc(reg.Feeds(), func(f core.FeedStats) bool { return f.Troubled > 0 })
+	})
+}

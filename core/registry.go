@@ -342,8 +342,9 @@ func (r *Registry) Stopping() context.Context { return r.stopping }
 
 // Flush waits until all that has been reported so far shows in every binding,
 // also what a source that had lost its sight has missed. It does not wait for
-// comparisons that polls have asked for ([driver.Change].Compare).
-// It returns the context's error when that ends first, [ErrNotStarted] or
+// comparisons that polls have asked for ([driver.Change].Compare), and not for
+// bindings that cannot be read or shown for now: their status says why. It
+// returns the context's error when that ends first, [ErrNotStarted] or
 // [ErrClosed].
 func (r *Registry) Flush(ctx context.Context) error {
 	r.mu.Lock()
@@ -356,7 +357,7 @@ func (r *Registry) Flush(ctx context.Context) error {
 	for _, f := range r.eng.running() {
 		marks = append(append(marks, f.barrier()), f.mends()...)
 	}
-	return marks.Wait(ctx)
+	return marks.flush(ctx)
 }
 
 // Resync reads all rows of all bindings again, see [View.Resync].
@@ -374,7 +375,7 @@ func (r *Registry) reloadAll(ctx context.Context, forget bool) error {
 		}
 		marks = append(marks, f.reload(v.owner, reload{forget: forget})...)
 	}
-	return marks.Wait(ctx)
+	return marks.flush(ctx)
 }
 
 // Touch moves the time of change of all bindings to now, see [View.Touch].

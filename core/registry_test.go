@@ -408,7 +408,7 @@ func TestRepeatedContentIsNoEvent(t *testing.T) {
 	sub := b.Subscribe(core.SubscribeOptions{Version: v.Token})
 	defer sub.Close()
 	_, _ = sub.Poll()
-	if err := b.Touch(); err != nil {
+	if err := errors.Join(b.Touch(), r.reg.Flush(r.ctx)); err != nil {
 		t.Fatal(err)
 	}
 	e, _ := sub.Poll()

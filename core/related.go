@@ -273,12 +273,12 @@ func (p *pending) onlySource() *sourceRun {
 func (f *feed) resolve(ctx context.Context, w *work) error {
 	w.resolved = make(map[*pool]pending)
 	for _, p := range f.pools {
-		if !p.concerns(w.related) {
+		if !p.concerns(w.related) || !w.takesPart(p) {
 			continue
 		}
 		found, err := p.resolve(ctx, w.related, f.eng.cfg.MaxBatchKeys)
 		if err != nil {
-			return err
+			return &readError{plannedRead{pool: p}, err}
 		}
 		w.resolved[p] = found
 	}
@@ -292,7 +292,7 @@ func (f *feed) mustResolve(w work) *pool {
 		return nil
 	}
 	for _, p := range f.pools {
-		if p.concerns(w.related) {
+		if p.concerns(w.related) && w.takesPart(p) {
 			return p
 		}
 	}

@@ -403,13 +403,14 @@ func TestRelatedRowsAreAskedForAgain(t *testing.T) {
 	lib.fail = errors.New("no owners today")
 	lib.mu.Unlock()
 	receipt := r.source.Sink().Report(changeOf(discsTable, 1))
-	for st := b.Status(); st.Err == nil; st = b.Status() {
+	var err error
+	for ; err == nil; err = b.Status().Err {
 		if r.ctx.Err() != nil {
 			t.Fatal("the failure does not show")
 		}
 		runtime.Gosched()
 	}
-	if err := b.Status().Err; !strings.Contains(err.Error(), "no owners today") || !strings.Contains(err.Error(), `table "discs"`) {
+	if !strings.Contains(err.Error(), "no owners today") || !strings.Contains(err.Error(), `table "discs"`) {
 		t.Errorf("the binding says %v", err)
 	}
 	lib.mu.Lock()
@@ -418,6 +419,7 @@ func TestRelatedRowsAreAskedForAgain(t *testing.T) {
 	if err := receipt.Wait(r.ctx); err != nil {
 		t.Fatal(err)
 	}
+	wait(t, "the binding to recover", func() bool { return b.Status().State == core.Live })
 	if s, _ := b.Get(key(1)); s.Shown.Title != "uno" {
 		t.Errorf("song 1 is on %v, want uno", s.Shown)
 	}

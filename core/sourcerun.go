@@ -171,5 +171,7 @@ func (r *sourceRun) watch(ctx context.Context) (err error) {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	return r.source.Watch(ctx, &sink{run: r})
+	s := &sink{run: r}
+	defer s.end()
+	return r.source.Watch(ctx, s)
 }

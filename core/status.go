@@ -3,6 +3,8 @@ package core
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // State says how far a binding's rows can be trusted.
@@ -45,6 +47,11 @@ type Status struct {
 	// Err is why the binding is Loading or Stale, nil when there is no reason
 	// but that it has just begun.
 	Err error
+	// UnreadableRows counts the rows that the binding should show and cannot,
+	// Unreadable names some of them. A binding with [OmitUnreadable] goes on
+	// without them; any other one is Stale, or Loading, until they are mended.
+	UnreadableRows int
+	Unreadable     []driver.Key
 	// Version is the current version, the zero value while Loading.
 	Version Version
 	// Rows is the number of rows, Bytes the length of their encoded forms.

@@ -178,8 +178,21 @@ func (v *View) reread(ctx context.Context, how reload) error {
 	if f == nil {
 		return ErrNotStarted
 	}
-	err := f.reload(v.owner, how).Wait(ctx)
-	if err == nil { // a member that cannot be loaded is not waited for otherwise
+	err := f.reload(v.owner, how).flush(ctx)
+	for err == nil {
+		trouble, why := f.troubleOf(v.owner)
+		if trouble == nil {
+			break
+		}
+		select {
+		case <-trouble:
+		case <-v.done:
+			err = v.why()
+		case <-ctx.Done():
+			err = fmt.Errorf("%w: %w", ctx.Err(), why)
+		}
+	}
+	if err == nil {
 		select {
 		case <-v.loaded:
 		case <-v.done:
@@ -194,17 +207,16 @@ func (v *View) reread(ctx context.Context, how reload) error {
 }
 
 // Touch moves the version's time of change to now, and tells subscribers that
-// what they have is current. The token stays, since the content does. It
-// returns [ErrNotLoaded], [ErrRemoved] or [ErrClosed].
+// what they have is current. The token stays, since the content does. It does
+// not wait until that shows, so plugins may call it while they observe a
+// version; [Registry.Flush] does. It returns [ErrNotStarted], [ErrNotLoaded],
+// [ErrRemoved] or [ErrClosed].
 func (v *View) Touch() error {
 	f := v.owner.feed.Load()
 	if f == nil {
 		return fmt.Errorf("core: binding %q: %w", v.name, ErrNotStarted)
 	}
-	f.publishing.Lock()
-	defer f.publishing.Unlock()
-	cur := v.current.Load()
-	if cur == nil {
+	if v.current.Load() == nil {
 		return fmt.Errorf("core: binding %q: %w", v.name, ErrNotLoaded)
 	}
 	v.mu.Lock()
@@ -212,6 +224,16 @@ func (v *View) Touch() error {
 	v.mu.Unlock()
 	if err != nil {
 		return fmt.Errorf("core: binding %q: %w", v.name, err)
+	}
+	f.touch(v.owner)
+	return nil
+}
+
+// publishTouch moves the version's time of change to now.
+func (f *feed) publishTouch(v *publisher) {
+	cur := v.current.Load()
+	if cur == nil {
+		return
 	}
 	next := &Snapshot{
 		memo: &memo{}, sum: cur.sum, rows: cur.rows, ordered: cur.ordered, window: cur.window, bytes: cur.bytes, body: cur.body,
@@ -221,7 +243,6 @@ func (v *View) Touch() error {
 	e := &Event{Kind: Confirmed, From: cur.version.Token, Version: next.version}
 	e.measure()
 	v.publish(next, e, false)
-	return nil
 }
 
 // Status returns what is known about the binding.
@@ -240,6 +261,7 @@ func (v *View) Status() Status {
 	v.mu.Unlock()
 	if f := v.owner.feed.Load(); f != nil {
 		st.State, st.Since, st.Err = f.stateOf(v.owner)
+		st.Unreadable, st.UnreadableRows = f.unreadableBy(v.owner)
 	}
 	if ended != nil {
 		st.State, st.Err = Ended, ended
@@ -247,8 +269,7 @@ func (v *View) Status() Status {
 	return st
 }
 
-// publish makes the snapshot current. The caller holds the feed's publishing
-// lock. A nil event says that nothing changed that anybody but Go code can see;
+// publish makes the snapshot current. Only the feed's goroutine calls it. A nil event says that nothing changed that anybody but Go code can see;
 // with sync set the log is forgotten and every subscriber gets a sync.
 //
 // It reports whether that was so: a binding that has ended stays as it is.

@@ -234,10 +234,11 @@ func (t *transition) touch(key driver.Key) {
 }
 
 // refill makes the candidates, the first of the binding's order, all that is
-// held. complete says that there are no others.
-func (t *transition) refill(all []*candidate, complete bool) error {
+// held. complete says that there are no others. Rows that cannot be encoded are
+// given to fail; without them fewer than the limit may be shown.
+func (t *transition) refill(all []*candidate, complete bool, fail func(driver.Key, error)) {
 	w := t.window
-	w.bound, w.complete, t.unplaced = "", complete, false
+	w.bound, w.complete, t.unplaced, t.short = "", complete, false, false
 	keep := make(map[driver.Key]struct{}, len(all))
 	for _, c := range all {
 		keep[c.key] = struct{}{}
@@ -246,7 +247,8 @@ func (t *transition) refill(all []*candidate, complete bool) error {
 		}
 	}
 	if len(keep) < len(all) {
-		return t.sh.sameKeys()
+		fail("", t.sh.sameKeys())
+		return
 	}
 	before := make(map[driver.Key]*entry)
 	visit := func(_ string, e *entry) bool {
@@ -266,11 +268,12 @@ func (t *transition) refill(all []*candidate, complete bool) error {
 	for i, c := range all {
 		js, err := c.encoded(t.v.read, t.sh.enc)
 		if err != nil {
-			return err
+			t.short = true
+			fail(c.key, err)
+			continue
 		}
 		t.hold(c, js, before[c.key], i)
 	}
-	return nil
 }
 
 // settle ends a transition of a binding with a window: it bounds the margin and
@@ -281,7 +284,7 @@ func (t *transition) settle() bool {
 	if w == nil || t.settled {
 		return true
 	}
-	if t.unplaced || !w.complete && t.rows.Len() < t.v.spec.limit {
+	if t.unplaced || !w.complete && !t.short && t.rows.Len() < t.v.spec.limit {
 		return false
 	}
 	t.settled = true

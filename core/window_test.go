@@ -190,6 +190,10 @@ func (s *shop) checkHeld(t fatalTester) {
 	if err := s.reg.Flush(s.ctx); err != nil {
 		t.Fatalf("Flush: %v", err)
 	}
+	recovered(t, s.reg)
+	if err := s.reg.Flush(s.ctx); err != nil {
+		t.Fatalf("Flush: %v", err)
+	}
 	if err := core.CheckHeld(s.ctx, s.reg); err != nil {
 		t.Fatalf("%v", err)
 	}

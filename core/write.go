@@ -103,12 +103,12 @@ func (v *publisher) write(ctx context.Context, w Write, bounds within) (Row, err
 // made.
 func (f *feed) written(ctx context.Context, key driver.Key) {
 	keys := []driver.Key{key}
-	derived, interval := f.pace.now()
+	derived, lagging := f.pace.mode()
 	if derived {
 		keys = nil // see route
 	}
 	m := f.report(keys, nil)
-	if interval == 0 {
+	if !lagging {
 		_ = receipt{m}.Wait(ctx)
 	}
 }

@@ -127,13 +127,10 @@ func (o *writing) isWithinLimit(ctx context.Context) (bool, error) {
 		return c != nil, err
 	}
 	rows, err := o.v.read.load(ctx, nil)
-	if err != nil {
+	if err := o.aboutItsRow(err); err != nil {
 		return false, err
 	}
-	all, err := o.sh.candidates(o.v.read, rows)
-	if err != nil {
-		return false, err
-	}
+	all, _ := o.sh.candidates(o.v.read, rows)
 	place, before := "", 0
 	for i := range all {
 		if all[i].key == o.key {
@@ -179,14 +176,23 @@ func (o *writing) find(ctx context.Context) (e *entry, member bool, err error) {
 	return e, member, nil
 }
 
+// aboutItsRow drops an error that is about other rows alone.
+func (o *writing) aboutItsRow(err error) error {
+	bad := driver.RowErrors(err)
+	if bad == nil || slices.ContainsFunc(bad, func(e *driver.RowError) bool { return e.Key == o.key }) {
+		return err
+	}
+	return nil
+}
+
 // pick returns the row with the write's key among those read.
 func (o *writing) pick(rows []any, err error) (*candidate, error) {
-	if err != nil {
+	if err := o.aboutItsRow(err); err != nil {
 		return nil, err
 	}
-	found, err := o.sh.candidates(o.v.read, rows)
-	if err != nil {
-		return nil, err
+	found, nameless := o.sh.candidates(o.v.read, rows)
+	if len(nameless) > 0 && len(rows) == 1 {
+		return nil, nameless[0].err
 	}
 	for i := range found {
 		if found[i].key == o.key {

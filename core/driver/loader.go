@@ -34,6 +34,11 @@ type Loader[T any] interface {
 	// Keys that no row has are left out; the order does not matter. An empty,
 	// non-nil slice is never passed. The rows are those of one moment: Load
 	// uses one statement, or one transaction.
+	//
+	// A row that cannot be read need not fail the others: Load may return the
+	// rows that it could read together with a [*RowError] for each of the others.
+	// After any other error the engine finds such rows by reading fewer keys at
+	// a time, but only among keys that it knows.
 	Load(ctx context.Context, keys []Key) ([]*T, error)
 }
 
@@ -80,7 +85,7 @@ type Query struct {
 // for its columns are refused.
 type Querier[T any] interface {
 	// Query reads the rows that the query names, in one statement or one
-	// transaction.
+	// transaction. It reports rows that cannot be read as [Loader].Load does.
 	Query(ctx context.Context, q Query) ([]*T, error)
 }
 

@@ -1,4 +1,4 @@
-package bunsource
+package commits
 
 import (
 	"maps"
@@ -14,12 +14,12 @@ import (
 // beyond it every table is reported.
 const maxTables = 256
 
-// changeSet gathers what a transaction has written. It keeps tables as the
+// ChangeSet gathers what a transaction has written. It keeps tables as the
 // statements spell them: which bound tables that means is asked when the
-// changes are reported, for a binding may have been added since.
+// Changes are reported, for a binding may have been added since.
 //
-// The zero value is empty. A changeSet is not safe for concurrent use.
-type changeSet struct {
+// The zero value is empty. A ChangeSet is not safe for concurrent use.
+type ChangeSet struct {
 	any    bool // every table
 	tables map[sqltext.Table]*tableChanges
 }
@@ -31,13 +31,15 @@ type tableChanges struct {
 	keys  map[driver.Table]map[driver.Key]struct{}
 }
 
-func (c *changeSet) empty() bool { return !c.any && len(c.tables) == 0 }
+// Empty reports whether nothing was written.
+func (c *ChangeSet) Empty() bool { return !c.any && len(c.tables) == 0 }
 
-func (c *changeSet) clear() { *c = changeSet{} }
+// Clear forgets everything.
+func (c *ChangeSet) Clear() { *c = ChangeSet{} }
 
-func (c *changeSet) addAny() { *c = changeSet{any: true} }
+func (c *ChangeSet) addAny() { *c = ChangeSet{any: true} }
 
-func (c *changeSet) table(name sqltext.Table) *tableChanges {
+func (c *ChangeSet) table(name sqltext.Table) *tableChanges {
 	if c.any {
 		return nil
 	}
@@ -57,14 +59,14 @@ func (c *changeSet) table(name sqltext.Table) *tableChanges {
 }
 
 // addWhole adds all of a table.
-func (c *changeSet) addWhole(name sqltext.Table) {
+func (c *ChangeSet) addWhole(name sqltext.Table) {
 	if t := c.table(name); t != nil {
 		t.whole, t.keys = true, nil
 	}
 }
 
 // addKeys adds rows of a bound table that the name stands for.
-func (c *changeSet) addKeys(name sqltext.Table, bound driver.Table, keys ...driver.Key) {
+func (c *ChangeSet) addKeys(name sqltext.Table, bound driver.Table, keys ...driver.Key) {
 	t := c.table(name)
 	if t == nil || t.whole {
 		return
@@ -85,8 +87,8 @@ func (c *changeSet) addKeys(name sqltext.Table, bound driver.Table, keys ...driv
 	}
 }
 
-// merge adds all of another set.
-func (c *changeSet) merge(o *changeSet) {
+// Merge adds all of another set.
+func (c *ChangeSet) Merge(o *ChangeSet) {
 	if o.any {
 		c.addAny()
 		return
@@ -103,8 +105,8 @@ func (c *changeSet) merge(o *changeSet) {
 	}
 }
 
-// addEffect adds what a statement may change.
-func (c *changeSet) addEffect(e *keyproof.Effect) {
+// AddEffect adds what a statement may change.
+func (c *ChangeSet) AddEffect(e *keyproof.Effect) {
 	if e.Any() {
 		c.addAny()
 		return
@@ -121,9 +123,9 @@ func (c *changeSet) addEffect(e *keyproof.Effect) {
 	})
 }
 
-// changes returns what the set means for the tables bound now. Every call
+// Changes returns what the set means for the tables bound now. Every call
 // makes slices of its own.
-func (c *changeSet) changes(b *fanout.Tables) []driver.Change {
+func (c *ChangeSet) Changes(b *fanout.Tables) []driver.Change {
 	if c.any {
 		return b.Everything()
 	}

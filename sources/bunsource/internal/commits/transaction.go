@@ -1,12 +1,12 @@
-package bunsource
+package commits
 
 import (
-	sqldriver "database/sql/driver"
 	"slices"
 
 	"github.com/binderyhq/bindery/sources/bunsource/internal/keyproof"
 	"github.com/binderyhq/bindery/sources/internal/fanout"
 	"github.com/binderyhq/bindery/sources/internal/sqltext"
+	"github.com/binderyhq/bindery/sources/internal/wrapdriver"
 )
 
 // txPhase says whether a transaction is open on a connection.
@@ -21,11 +21,11 @@ const (
 // txState is the transaction of one connection, and the statements that run
 // on it. database/sql uses a connection from one goroutine at a time.
 type txState struct {
-	tracker *tracker
+	tracker *Tracker
 
 	phase      txPhase
-	pending    changeSet
-	begun      *txRecord    // what Bun's BEGIN has put into its context, or nil
+	pending    ChangeSet
+	begun      *TxRecord    // what Bun's BEGIN has put into its context, or nil
 	running    []*execution // begun and not finished: their rows are open
 	held       []*execution // finished, but committed only when running ones are
 	savepoints []string     // with bySavepoint: those that are set
@@ -37,7 +37,7 @@ type txState struct {
 }
 
 // begin notes that the driver has begun a transaction.
-func (t *txState) begin(rec *txRecord) {
+func (t *txState) begin(rec *TxRecord) {
 	if t.phase != txNone {
 		// The one before has ended, unseen; with Postgres it may still be open.
 		t.report(&t.pending)
@@ -48,7 +48,7 @@ func (t *txState) begin(rec *txRecord) {
 
 func (t *txState) enter() {
 	if t.phase == txNone {
-		t.pending.clear()
+		t.pending.Clear()
 	}
 	t.phase, t.begun, t.bySavepoint, t.savepoints = txOpen, nil, false, nil
 }
@@ -58,13 +58,13 @@ func (t *txState) leave() {
 	if t.blind {
 		t.phase = txDoubt
 	}
-	t.pending.clear()
+	t.pending.Clear()
 }
 
 // closed notes that the connection is gone, and with it what is open on it.
 func (t *txState) closed() {
 	for _, x := range slices.Clone(t.running) {
-		x.finish(nil, errUnseen)
+		x.finish(nil, wrapdriver.ErrUnseen)
 	}
 	t.leave()
 }
@@ -74,7 +74,7 @@ func (t *txState) closed() {
 // itself when it runs out of space, for example, and what follows commits at
 // once.
 func (t *txState) afterRead(err error) {
-	if err != nil && t.phase == txOpen && !skipped(err) {
+	if err != nil && t.phase == txOpen && !wrapdriver.Skipped(err) {
 		t.failed()
 	}
 }
@@ -82,45 +82,54 @@ func (t *txState) afterRead(err error) {
 // failed notes that a statement of the open transaction has failed. Postgres
 // then keeps the transaction until it is told to roll back.
 func (t *txState) failed() {
-	if t.tracker.dialect.Load().name != sqltext.Postgres {
+	if t.tracker.Dialect() != sqltext.Postgres {
 		t.phase = txDoubt
 	}
 }
 
+// ended notes that the driver has ended the transaction, if there is no error.
+func (t *txState) ended(err error) {
+	if err != nil {
+		t.phase = txDoubt
+		return
+	}
+	t.leave()
+}
+
 // report reports changes at once, without anyone waiting for it.
-func (t *txState) report(c *changeSet) {
-	t.tracker.Confirm(nil, c.changes(t.tracker.Tables()))
+func (t *txState) report(c *ChangeSet) {
+	t.tracker.Confirm(nil, c.Changes(t.tracker.Tables()))
 }
 
 // commit is a commit under way.
 type commit struct {
-	changes changeSet
+	changes ChangeSet
 	ann     *fanout.Announced
 }
 
 // announce announces everything that a commit now would make visible.
 func (t *txState) announce(more *keyproof.Effect) *commit {
 	c := &commit{}
-	c.changes.merge(&t.pending)
+	c.changes.Merge(&t.pending)
 	for _, x := range t.running {
-		c.changes.addEffect(&x.eff)
+		c.changes.AddEffect(&x.eff)
 	}
 	if more != nil {
-		c.changes.addEffect(more)
+		c.changes.AddEffect(more)
 	}
 	bound := t.tracker.Tables()
-	if changes := c.changes.changes(bound); !bound.Single(changes) {
+	if changes := c.changes.Changes(bound); !bound.Single(changes) {
 		c.ann = t.tracker.Announce(changes)
 	}
 	return c
 }
 
 // done reports the commit. Whatever the error is it may have happened.
-func (c *commit) done(t *tracker, err error) []fanout.Awaited {
+func (c *commit) done(t *Tracker, err error) []fanout.Awaited {
 	b := t.Tables()
-	out := t.Confirm(c.ann, c.changes.changes(b))
-	if err != nil && inDoubt(err) {
-		t.ReportLater(c.changes.changes(b))
+	out := t.Confirm(c.ann, c.changes.Changes(b))
+	if err != nil && InDoubt(err) {
+		t.ReportLater(c.changes.Changes(b))
 	}
 	return out
 }
@@ -222,45 +231,4 @@ func (t *txState) released(name string) {
 	if len(t.savepoints) == 0 {
 		t.leave()
 	}
-}
-
-// driverTx is a transaction begun by [sql.DB.BeginTx] and the like.
-type driverTx struct {
-	inner sqldriver.Tx
-	conn  *conn
-}
-
-// Commit implements [sqldriver.Tx].
-func (t *driverTx) Commit() error {
-	c := t.conn
-	c.settleRaw()
-	rec := c.tx.begun
-	ending := c.tx.announce(nil)
-	returned := false
-	defer func() {
-		if !returned { // the driver panics
-			ending.done(c.tracker, errUnseen)
-		}
-	}()
-	err := t.inner.Commit()
-	returned = true
-	out := ending.done(c.tracker, err)
-	if err != nil {
-		c.tx.phase = txDoubt
-	} else {
-		c.tx.leave()
-	}
-	rec.committed(out)
-	return err
-}
-
-// Rollback implements [sqldriver.Tx].
-func (t *driverTx) Rollback() error {
-	err := t.inner.Rollback()
-	if err != nil {
-		t.conn.tx.phase = txDoubt
-	} else {
-		t.conn.tx.leave()
-	}
-	return err
 }

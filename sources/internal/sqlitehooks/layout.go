@@ -1,4 +1,4 @@
-package sqlitesource
+package sqlitehooks
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/value"
+	"github.com/binderyhq/bindery/sources/internal/fanout"
 )
 
 // layout says where in a row of SQLite's tables the keys of bound tables are,
@@ -22,9 +23,9 @@ import (
 // A nil layout knows nothing: whatever is written, all bound tables are
 // reported whole.
 type layout struct {
-	bound    *boundTables
+	bound    *fanout.Tables
 	versions []schemaVersion // of the databases attached when it was read
-	tables   []boundLayout   // one for each of bound.schemas
+	tables   []boundLayout   // one for each of bound.Schemas()
 	plans    map[tableRef][]target
 }
 
@@ -58,10 +59,10 @@ type target struct {
 
 // readLayout reads the layout. It must not be called in a transaction: it would
 // begin to read there.
-func readLayout(ctx context.Context, conn sqldriver.QueryerContext, b *boundTables) (*layout, error) {
+func readLayout(ctx context.Context, conn sqldriver.QueryerContext, b *fanout.Tables) (*layout, error) {
 	l := &layout{bound: b, plans: make(map[tableRef][]target)}
 	// The numbers first: what changes in between is then noticed later.
-	names, err := query(ctx, conn, `SELECT name FROM pragma_database_list`)
+	names, err := Query(ctx, conn, `SELECT name FROM pragma_database_list`)
 	if err != nil {
 		return nil, err
 	}
@@ -76,13 +77,12 @@ func readLayout(ctx context.Context, conn sqldriver.QueryerContext, b *boundTabl
 		}
 		l.versions = append(l.versions, schemaVersion{name, number})
 	}
-	known, err := query(ctx, conn, `SELECT schema, name, type FROM pragma_table_list`)
+	known, err := Query(ctx, conn, `SELECT schema, name, type FROM pragma_table_list`)
 	if err != nil {
 		return nil, err
 	}
-	l.tables = make([]boundLayout, len(b.schemas))
-	for i := range b.schemas {
-		s := &b.schemas[i]
+	l.tables = make([]boundLayout, len(b.Schemas()))
+	for i, s := range b.Schemas() {
 		for _, row := range known {
 			ref := tableRef{}
 			ref.database, _ = row[0].(string)
@@ -106,7 +106,7 @@ func readLayout(ctx context.Context, conn sqldriver.QueryerContext, b *boundTabl
 
 func readTable(ctx context.Context, conn sqldriver.QueryerContext, ref tableRef, key []string) (realTable, error) {
 	t := realTable{ref: ref}
-	columns, err := query(ctx, conn, `SELECT cid, name, hidden FROM pragma_table_xinfo(?, ?)`, ref.name, ref.database)
+	columns, err := Query(ctx, conn, `SELECT cid, name, hidden FROM pragma_table_xinfo(?, ?)`, ref.name, ref.database)
 	if err != nil {
 		return t, err
 	}
@@ -141,12 +141,12 @@ func (l *layout) current(ctx context.Context, conn sqldriver.QueryerContext) boo
 
 // knows reports whether the layout was read with the table bound.
 func (l *layout) knows(t driver.Table) bool {
-	return l != nil && slices.ContainsFunc(l.bound.schemas, func(s driver.Schema) bool { return s.Table == t })
+	return l != nil && slices.ContainsFunc(l.bound.Schemas(), func(s *driver.Schema) bool { return s.Table == t })
 }
 
 // plan says what a change of a row of the table means. b is what is bound now.
-func (l *layout) plan(ref tableRef, b *boundTables) []target {
-	if l != nil && (l.bound == b || l.bound.sameAs(b)) {
+func (l *layout) plan(ref tableRef, b *fanout.Tables) []target {
+	if l != nil && (l.bound == b || l.bound.SameAs(b)) {
 		targets, ok := l.plans[ref]
 		if !ok {
 			targets = l.newPlan(ref)
@@ -159,9 +159,9 @@ func (l *layout) plan(ref tableRef, b *boundTables) []target {
 	if l != nil {
 		targets = l.newPlan(ref)
 	}
-	for i := range b.schemas {
-		if !l.knows(b.schemas[i].Table) {
-			targets = append(targets, target{schema: &b.schemas[i]})
+	for _, s := range b.Schemas() {
+		if !l.knows(s.Table) {
+			targets = append(targets, target{schema: s})
 		}
 	}
 	return targets
@@ -171,7 +171,7 @@ func (l *layout) newPlan(ref tableRef) []target {
 	attached := slices.ContainsFunc(l.versions, func(v schemaVersion) bool { return v.database == ref.database })
 	var targets []target
 	for i, t := range l.tables {
-		s := &l.bound.schemas[i]
+		s := l.bound.Schemas()[i]
 		if t.derived || !attached && matches(s.Table, ref) {
 			targets = append(targets, target{schema: s})
 		}
@@ -211,21 +211,28 @@ func (t *target) keyOf(row []any) (driver.Key, bool) {
 const tempDatabase = "temp"
 
 func schemaVersionOf(ctx context.Context, conn sqldriver.QueryerContext, database string) (int64, error) {
-	rows, err := query(ctx, conn, `PRAGMA `+quote(database)+`.schema_version`)
+	rows, err := Query(ctx, conn, `PRAGMA `+Quote(database)+`.schema_version`)
 	if err != nil {
 		return 0, err
 	}
 	if len(rows) != 1 {
-		return 0, fmt.Errorf("sqlitesource: asking database %q for its schema_version: no answer", database)
+		return 0, fmt.Errorf("sqlite: asking database %q for its schema_version: no answer", database)
 	}
 	number, _ := rows[0][0].(int64)
 	return number, nil
 }
 
-func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+// matches reports whether the bound table may be the table that SQLite names.
+// A schema left out is whichever database SQLite finds the name in.
+func matches(t driver.Table, ref tableRef) bool {
+	return strings.EqualFold(t.Name, ref.name) && (t.Schema == "" || strings.EqualFold(t.Schema, ref.database))
+}
 
-// query runs a statement on the driver's connection and returns its rows.
-func query(ctx context.Context, conn sqldriver.QueryerContext, text string, args ...string) (out [][]sqldriver.Value, err error) {
+// Quote quotes a name of SQLite's.
+func Quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+// Query runs a statement on the driver's connection and returns its rows.
+func Query(ctx context.Context, conn sqldriver.QueryerContext, text string, args ...string) (out [][]sqldriver.Value, err error) {
 	named := make([]sqldriver.NamedValue, len(args))
 	for i, a := range args {
 		named[i] = sqldriver.NamedValue{Ordinal: i + 1, Value: a}

@@ -1,19 +1,17 @@
-package bunsource
+package wrapdriver
 
 //lint:file-ignore SA1019 a wrapper offers whatever the wrapped driver offers, the old interfaces too
 
 import (
 	"context"
 	sqldriver "database/sql/driver"
-
-	"github.com/binderyhq/bindery/sources/internal/sqltext"
 )
 
-// stmt is a prepared statement that writes.
+// stmt is a prepared statement that is observed.
 type stmt struct {
-	inner sqldriver.Stmt
-	conn  *conn
-	p     *sqltext.Text
+	inner    sqldriver.Stmt
+	conn     *Conn
+	observed Statement
 }
 
 var (
@@ -34,8 +32,8 @@ func (s convertingStmt) ColumnConverter(i int) sqldriver.ValueConverter {
 	return s.converter.ColumnConverter(i)
 }
 
-func newStmt(inner sqldriver.Stmt, c *conn, p *sqltext.Text) sqldriver.Stmt {
-	s := &stmt{inner: inner, conn: c, p: p}
+func newStmt(inner sqldriver.Stmt, c *Conn, observed Statement) sqldriver.Stmt {
+	s := &stmt{inner: inner, conn: c, observed: observed}
 	if cc, ok := inner.(sqldriver.ColumnConverter); ok { //nolint:staticcheck // SA1019: drivers still have it
 		return convertingStmt{stmt: s, converter: cc}
 	}
@@ -43,7 +41,20 @@ func newStmt(inner sqldriver.Stmt, c *conn, p *sqltext.Text) sqldriver.Stmt {
 }
 
 // Close implements [sqldriver.Stmt].
-func (s *stmt) Close() error { return s.inner.Close() }
+func (s *stmt) Close() error {
+	err := s.inner.Close()
+	s.observed.Close()
+	return err
+}
+
+// start has the session look at a run of the statement.
+func (s *stmt) start(ctx context.Context, args []sqldriver.NamedValue) *run {
+	s.conn.settle()
+	if call := s.observed.Start(ctx, args); call != nil {
+		return &run{call: call}
+	}
+	return nil
+}
 
 // NumInput implements [sqldriver.Stmt].
 func (s *stmt) NumInput() int { return s.inner.NumInput() }
@@ -60,17 +71,7 @@ func (s *stmt) Query(args []sqldriver.Value) (sqldriver.Rows, error) {
 
 // ExecContext implements [sqldriver.StmtExecContext].
 func (s *stmt) ExecContext(ctx context.Context, args []sqldriver.NamedValue) (sqldriver.Result, error) {
-	rec, bypass := recordOf(ctx, s.p.Source)
-	if bypass {
-		return s.execInner(ctx, args)
-	}
-	s.conn.settleRaw()
-	x := s.conn.start(s.p, rec, args)
-	x.shared = true
-	defer x.abort()
-	res, err := s.execInner(ctx, args)
-	x.finish(res, err)
-	return res, err
+	return s.start(ctx, args).exec(func() (sqldriver.Result, error) { return s.execInner(ctx, args) })
 }
 
 func (s *stmt) execInner(ctx context.Context, args []sqldriver.NamedValue) (sqldriver.Result, error) {
@@ -86,20 +87,7 @@ func (s *stmt) execInner(ctx context.Context, args []sqldriver.NamedValue) (sqld
 
 // QueryContext implements [sqldriver.StmtQueryContext].
 func (s *stmt) QueryContext(ctx context.Context, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
-	rec, bypass := recordOf(ctx, s.p.Source)
-	if bypass {
-		return s.queryInner(ctx, args)
-	}
-	s.conn.settleRaw()
-	x := s.conn.start(s.p, rec, args)
-	x.shared = true
-	defer x.abort()
-	rows, err := s.queryInner(ctx, args)
-	if err != nil {
-		x.finish(nil, err)
-		return nil, err
-	}
-	return newRows(rows, x), nil
+	return s.start(ctx, args).query(func() (sqldriver.Rows, error) { return s.queryInner(ctx, args) })
 }
 
 func (s *stmt) queryInner(ctx context.Context, args []sqldriver.NamedValue) (sqldriver.Rows, error) {

@@ -1,4 +1,4 @@
-package bunsource
+package wrapdriver
 
 import (
 	sqldriver "database/sql/driver"
@@ -7,13 +7,10 @@ import (
 	"reflect"
 )
 
-// rows are the rows of a statement that writes. Such a statement is over, and
-// committed if it is a transaction of its own, when they are closed.
+// rows are rows whose statement is observed until they are closed.
 type rows struct {
 	inner sqldriver.Rows
-	x     *execution
-	takes bool // the rows hold keys
-	ended bool // the first result was read to its end
+	run   *run
 	err   error
 }
 
@@ -26,27 +23,16 @@ var (
 	_ sqldriver.RowsColumnTypePrecisionScale   = (*rows)(nil)
 )
 
-func newRows(inner sqldriver.Rows, x *execution) *rows {
-	x.open = true
-	return &rows{inner: inner, x: x, takes: x.eff.TakesRows()}
-}
-
 // Columns implements [sqldriver.Rows].
 func (r *rows) Columns() []string { return r.inner.Columns() }
 
 // Next implements [sqldriver.Rows].
 func (r *rows) Next(dest []sqldriver.Value) error {
 	err := r.inner.Next(dest)
-	switch {
-	case err == nil:
-		if r.takes && !r.ended {
-			r.x.eff.TakeRow(r.inner.Columns, dest)
-		}
-	case errors.Is(err, io.EOF):
-		r.ended = true
-	default:
+	if err != nil && !errors.Is(err, io.EOF) {
 		r.err = err
 	}
+	r.run.call.Next(r.inner.Columns, dest, err)
 	return err
 }
 
@@ -56,11 +42,7 @@ func (r *rows) Close() error {
 	if r.err == nil {
 		r.err = err
 	}
-	if r.takes && r.err == nil {
-		r.x.eff.Settle(r.ended)
-	}
-	r.x.finish(nil, r.err)
-	r.x.release()
+	r.run.finish(nil, r.err)
 	return err
 }
 
@@ -76,7 +58,7 @@ func (r *rows) NextResultSet() error {
 	if !ok {
 		return io.EOF
 	}
-	r.takes = r.takes && r.ended
+	r.run.call.NextResult()
 	return next.NextResultSet()
 }
 

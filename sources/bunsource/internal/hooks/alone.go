@@ -1,4 +1,4 @@
-package bunsource
+package hooks
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/commits"
 	"github.com/binderyhq/bindery/sources/bunsource/internal/keyproof"
 	"github.com/binderyhq/bindery/sources/internal/fanout"
 	"github.com/binderyhq/bindery/sources/internal/sqltext"
@@ -38,7 +39,7 @@ type aloneTx struct {
 	cleanup runtime.Cleanup
 
 	mu      sync.Mutex // guards what follows
-	pending changeSet
+	pending commits.ChangeSet
 	running map[*aloneStmt]struct{}
 	ended   bool
 }
@@ -66,22 +67,22 @@ func (t *aloneTx) leave(a *aloneStmt) bool {
 	if t.ended {
 		return false
 	}
-	t.pending.addEffect(&a.eff)
+	t.pending.AddEffect(&a.eff)
 	return true
 }
 
 // gathered returns a copy of what the transaction has written. end ends it.
-func (t *aloneTx) gathered(end bool) *changeSet {
+func (t *aloneTx) gathered(end bool) *commits.ChangeSet {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c := &changeSet{}
+	c := &commits.ChangeSet{}
 	if t.ended {
 		return c
 	}
 	t.ended = end
-	c.merge(&t.pending)
+	c.Merge(&t.pending)
 	for a := range t.running {
-		c.addEffect(&a.eff)
+		c.AddEffect(&a.eff)
 	}
 	return c
 }
@@ -92,7 +93,7 @@ type strayChanges struct {
 	mu      sync.Mutex
 	last    uint64              // the youngest transaction
 	open    map[uint64]struct{} // those in flight
-	changes changeSet
+	changes commits.ChangeSet
 	upTo    uint64 // the youngest transaction that the changes may belong to
 }
 
@@ -108,21 +109,21 @@ func (s *strayChanges) begin() uint64 {
 }
 
 // end ends a transaction and returns what is to be reported again.
-func (s *strayChanges) end(id uint64) *changeSet {
+func (s *strayChanges) end(id uint64) *commits.ChangeSet {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := &changeSet{}
+	c := &commits.ChangeSet{}
 	if _, ok := s.open[id]; !ok {
 		return c
 	}
 	delete(s.open, id)
-	c.merge(&s.changes)
+	c.Merge(&s.changes)
 	for other := range s.open {
 		if other <= s.upTo {
 			return c
 		}
 	}
-	s.changes.clear()
+	s.changes.Clear()
 	return c
 }
 
@@ -131,46 +132,42 @@ func (s *strayChanges) add(e *keyproof.Effect) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.open) > 0 {
-		s.changes.addEffect(e)
+		s.changes.AddEffect(e)
 		s.upTo = s.last
 	}
 }
 
 // afterBegin notes that Bun has begun a transaction.
-func (h *queryHook) afterBegin(tx *txRecord) {
-	tx.mu.Lock()
-	seen := tx.conn != nil
-	tx.mu.Unlock()
+func (h *Hook) afterBegin(tx *txRecord) {
 	// A result means that BEGIN was executed as a statement, whose context
 	// nobody keeps.
-	if seen || tx.event.Err != nil || tx.event.Result != nil || tx.alone != nil {
+	if tx.Seen() || tx.event.Err != nil || tx.event.Result != nil || tx.alone != nil {
 		return
 	}
-	t := h.tracker
-	id := t.stray.begin()
+	id := h.stray.begin()
 	tx.alone = &aloneTx{id: id}
 	// A transaction whose context was cancelled ends without a word to Bun, if
 	// nobody calls Rollback. It has ended when nobody holds it any more.
-	tx.alone.cleanup = runtime.AddCleanup(tx, func(id uint64) { t.endStray(id) }, id)
+	tx.alone.cleanup = runtime.AddCleanup(tx, func(id uint64) { h.endStray(id) }, id)
 }
 
-func (t *tracker) endStray(id uint64) []fanout.Awaited {
-	c := t.stray.end(id)
-	if c.empty() {
+func (h *Hook) endStray(id uint64) []fanout.Awaited {
+	c := h.stray.end(id)
+	if c.Empty() {
 		return nil
 	}
-	return t.Confirm(nil, c.changes(t.Tables()))
+	return h.tracker.Confirm(nil, c.Changes(h.tracker.Tables()))
 }
 
 // before announces what a statement may commit.
-func (h *queryHook) before(ctx context.Context, rec *stmtRecord) {
+func (h *Hook) before(ctx context.Context, rec *stmtRecord) {
 	e := rec.event
 	tx := txRecordOf(ctx)
 	if e.IQuery == nil && (e.Query == "COMMIT" || e.Query == "ROLLBACK") && tx != nil {
 		rec.alone = &aloneStmt{bound: h.tracker.Tables(), ends: true}
 		if e.Query == "COMMIT" && tx.alone != nil {
 			bound := h.tracker.Tables()
-			if changes := tx.alone.gathered(false).changes(bound); !bound.Single(changes) {
+			if changes := tx.alone.gathered(false).Changes(bound); !bound.Single(changes) {
 				rec.alone.ann = h.tracker.Announce(changes)
 			}
 		}
@@ -195,14 +192,14 @@ func (h *queryHook) before(ctx context.Context, rec *stmtRecord) {
 }
 
 // judge says what a statement writes; nil: nothing.
-func (h *queryHook) judge(e *bun.QueryEvent) *aloneStmt {
-	p := h.tracker.parse(e.Query)
+func (h *Hook) judge(e *bun.QueryEvent) *aloneStmt {
+	p := h.tracker.Parse(e.Query)
 	if p == nil {
 		return nil
 	}
 	defer p.Release()
 	bound := h.tracker.Tables()
-	a := &aloneStmt{bound: bound, eff: effectOf(p, bound, nil)}
+	a := &aloneStmt{bound: bound, eff: commits.EffectOf(p, bound, nil)}
 	for i := range p.Ops {
 		switch o := &p.Ops[i]; o.Effect {
 		case sqltext.Commit, sqltext.CommitChain, sqltext.CommitImplicit, sqltext.ReleasePoint, sqltext.Unknown, sqltext.UnknownForGood:
@@ -218,9 +215,9 @@ func (h *queryHook) judge(e *bun.QueryEvent) *aloneStmt {
 }
 
 // after reports a statement that has run, and returns what to wait for.
-func (h *queryHook) after(rec *stmtRecord) []fanout.Awaited {
+func (h *Hook) after(rec *stmtRecord) []fanout.Awaited {
 	t, e := h.tracker, rec.event
-	if rec.alone == nil && t.wrapped {
+	if rec.alone == nil && t.Wrapped() {
 		// It went to another database handle, by a ConnResolver, or never left.
 		rec.alone = h.judge(e)
 	}
@@ -248,23 +245,23 @@ func (h *queryHook) after(rec *stmtRecord) []fanout.Awaited {
 	}
 	changes := a.changes()
 	waits := t.Confirm(a.ann, changes)
-	t.stray.add(&a.eff)
+	h.stray.add(&a.eff)
 	rowsOpen := e.IQuery == nil && e.Result == nil && e.Err == nil // db.Query: it commits when they are closed
-	if rowsOpen || e.Err != nil && inDoubt(e.Err) {
+	if rowsOpen || e.Err != nil && commits.InDoubt(e.Err) {
 		t.ReportLater(changes)
 	}
 	return waits
 }
 
 // changes returns the changes of the statement.
-func (a *aloneStmt) changes() []driver.Change { return effectChanges(&a.eff, a.bound) }
+func (a *aloneStmt) changes() []driver.Change { return commits.ChangesOf(&a.eff, a.bound) }
 
 // learn takes from the event what the text did not say.
-func (h *queryHook) learn(a *aloneStmt, e *bun.QueryEvent) {
+func (h *Hook) learn(a *aloneStmt, e *bun.QueryEvent) {
 	// What Bun has scanned it counts itself, which tells nothing when there
 	// was nothing to scan.
 	if _, scanned := e.Result.(sqldriver.RowsAffected); !scanned || a.answer {
-		a.eff.Learn(h.tracker.autoIncrements, e.Result)
+		a.eff.Learn(h.tracker.AutoIncrements, e.Result)
 	}
 	if a.model != nil {
 		a.model.settle(&a.eff, e.Result)
@@ -272,7 +269,7 @@ func (h *queryHook) learn(a *aloneStmt, e *bun.QueryEvent) {
 }
 
 // afterEnd reports a transaction that Bun has committed or rolled back.
-func (h *queryHook) afterEnd(tx *txRecord, rec *stmtRecord) []fanout.Awaited {
+func (h *Hook) afterEnd(tx *txRecord, rec *stmtRecord) []fanout.Awaited {
 	t, e := h.tracker, rec.event
 	var ann *fanout.Announced
 	if rec.alone != nil {
@@ -295,11 +292,11 @@ func (h *queryHook) afterEnd(tx *txRecord, rec *stmtRecord) []fanout.Awaited {
 	}
 	over := e.Query == "ROLLBACK" || e.Err == nil
 	gathered := tx.alone.gathered(over)
-	changes := gathered.changes(t.Tables())
+	changes := gathered.Changes(t.Tables())
 	// After a rollback as well: a statement with the context of the transaction
 	// may have run beside it.
 	waits := t.Confirm(ann, changes)
-	if e.Err != nil && inDoubt(e.Err) {
+	if e.Err != nil && commits.InDoubt(e.Err) {
 		t.ReportLater(changes)
 	}
 	if e.Query == "ROLLBACK" {
@@ -310,10 +307,18 @@ func (h *queryHook) afterEnd(tx *txRecord, rec *stmtRecord) []fanout.Awaited {
 	}
 	if outer := tx.outer; outer != nil && outer.alone != nil {
 		outer.alone.mu.Lock()
-		outer.alone.pending.merge(gathered)
+		outer.alone.pending.Merge(gathered)
 		outer.alone.mu.Unlock()
 	}
 	tx.alone.cleanup.Stop()
-	t.endStray(tx.alone.id)
+	h.endStray(tx.alone.id)
 	return waits
+}
+
+// Idle reports whether no transaction is open that the hook alone follows, and no
+// change is kept for the end of one.
+func (h *Hook) Idle() bool {
+	h.stray.mu.Lock()
+	defer h.stray.mu.Unlock()
+	return len(h.stray.open) == 0 && h.stray.changes.Empty()
 }

@@ -1,10 +1,11 @@
-package sqlitesource
+package sqlitehooks
 
 import (
 	"maps"
 	"slices"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/internal/fanout"
 )
 
 const (
@@ -101,21 +102,16 @@ func (c *changeSet) merge(o *changeSet) {
 // changes returns what the set means for the tables bound now. A table that was
 // bound only after something was written, so that the layout does not know it,
 // is reported whole.
-func (c *changeSet) changes(s *Source, b *boundTables, l *layout) []driver.Change {
+func (c *changeSet) changes(b *fanout.Tables, l *layout) []driver.Change {
 	switch {
 	case c.any:
-		return s.everything()
+		return b.Everything()
 	case c.empty():
 		return nil
 	}
 	var out []driver.Change
-	done := make(map[driver.Table]bool, len(b.schemas))
-	for i := range b.schemas {
-		t := b.schemas[i].Table
-		if done[t] {
-			continue // bound by two registries
-		}
-		done[t] = true
+	for _, s := range b.Schemas() {
+		t := s.Table
 		rows := c.bound[t]
 		switch {
 		case rows != nil && rows.keys != nil:

@@ -1,12 +1,12 @@
-package sqlitesource
+package sqlitehooks
 
 import (
 	"context"
+	sqldriver "database/sql/driver"
 	"strings"
 
 	"github.com/binderyhq/bindery/core/driver"
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
+	"github.com/binderyhq/bindery/sources/internal/fanout"
 )
 
 // recorder gathers what one connection writes, from SQLite's hooks, and
@@ -14,9 +14,9 @@ import (
 // goroutine that uses the connection, and database/sql never uses a connection
 // from two at a time, so nothing here locks.
 type recorder struct {
-	source *Source
-	conn   inner
-	layout *layout
+	host   *Host
+	conn   sqldriver.QueryerContext
+	layout *layout // nil: whole tables are reported
 
 	pending changeSet
 	commit  *commit // about to be made, or made and not released yet
@@ -30,14 +30,8 @@ type recorder struct {
 // commit is a commit of which SQLite has said that it is about to be made.
 type commit struct {
 	changes    changeSet
-	ann        *announced
+	ann        *fanout.Announced
 	rolledBack bool // since: this commit, or what came after it
-}
-
-func (r *recorder) register() {
-	r.conn.RegisterPreUpdateHook(r.preUpdate)
-	r.conn.RegisterCommitHook(r.committing)
-	r.conn.RegisterRollbackHook(r.rolledBack)
 }
 
 // guard keeps a panic from unwinding through SQLite, which would be left with
@@ -45,49 +39,49 @@ func (r *recorder) register() {
 func (r *recorder) guard() {
 	if p := recover(); p != nil {
 		r.pending.addAny()
-		r.source.cfg.Logger.Error("sqlitesource: panic while recording a change", "panic", p)
+		r.host.Logger().Error("sqlite: panic while recording a change", "panic", p)
 	}
 }
 
 // preUpdate is called for each row, before it changes.
-func (r *recorder) preUpdate(d sqlite.SQLitePreUpdateData) {
+func (r *recorder) preUpdate(op Op, database, table string, row Values) {
 	defer r.guard()
-	if !r.source.watched() {
+	if !r.host.Hub.Watched() {
 		r.pending.addAny() // should somebody watch when it is committed
 		return
 	}
-	ref := tableRef{d.DatabaseName, d.TableName}
+	ref := tableRef{database, table}
 	if ref.database == tempDatabase || strings.HasPrefix(ref.database, "vacuum_") {
 		return // one connection's own; the copy that VACUUM makes
 	}
 	if r.plan == nil || ref != r.planned {
 		r.pending.touch(ref)
-		r.planned, r.plan = ref, r.layout.plan(ref, r.source.boundTables())
+		r.planned, r.plan = ref, r.layout.plan(ref, r.host.Hub.Tables())
 		if r.plan == nil {
 			r.plan = []target{}
 		}
 	}
 	for i := range r.plan {
-		r.record(&r.plan[i], &d)
+		r.record(&r.plan[i], op, row)
 	}
 }
 
 // record records what the change of a row means for a bound table.
-func (r *recorder) record(t *target, d *sqlite.SQLitePreUpdateData) {
+func (r *recorder) record(t *target, op Op, row Values) {
 	table := t.schema.Table
 	if t.key == nil {
 		r.pending.addWhole(table)
 		return
 	}
-	if d.Count() != t.columns {
+	if row.Count() != t.columns {
 		r.layout = nil // not the table that the layout knows
 		r.pending.addAny()
 		return
 	}
 	var before, after driver.Key
-	if d.Op != sqlite3.SQLITE_INSERT {
+	if op != OpInsert {
 		r.old = sized(r.old, t.reach)
-		err := d.Old(r.old...)
+		err := row.Old(r.old...)
 		k, ok := t.keyOf(r.old)
 		if err != nil || !ok {
 			r.pending.addWhole(table)
@@ -96,15 +90,15 @@ func (r *recorder) record(t *target, d *sqlite.SQLitePreUpdateData) {
 		before = k
 		r.pending.addKey(table, before)
 	}
-	if d.Op != sqlite3.SQLITE_DELETE {
+	if op != OpDelete {
 		r.new = sized(r.new, t.reach)
-		err := d.New(r.new...)
+		err := row.New(r.new...)
 		k, ok := t.keyOf(r.new)
 		if err != nil || !ok {
 			r.pending.addWhole(table)
 			return
 		}
-		if after = k; after != before || d.Op == sqlite3.SQLITE_INSERT {
+		if after = k; after != before || op == OpInsert {
 			r.pending.addKey(table, after)
 		}
 	}
@@ -124,8 +118,9 @@ func (r *recorder) committing() int32 {
 	c := &commit{changes: r.pending}
 	r.pending, r.plan = changeSet{}, nil
 	r.commit = c
-	r.source.started.Add(1)
-	c.ann = r.source.announce(c.changes.changes(r.source, r.source.boundTables(), r.layout))
+	r.host.Committing.Add(1)
+	bound := r.host.Hub.Tables()
+	c.ann = r.host.Hub.AnnounceCommit(bound, c.changes.changes(bound, r.layout))
 	if was != nil {
 		// The statement before this one in the same text has committed, or
 		// failed: to report it is right in either case.
@@ -148,11 +143,11 @@ func (r *recorder) rolledBack() {
 // release is called when a call of the driver has returned, and by then what
 // it has committed is visible. alone says that no transaction can be open on
 // the connection.
-func (r *recorder) release(ctx context.Context, err error, alone bool) {
+func (r *recorder) release(ctx context.Context, err error, alone bool) []fanout.Awaited {
 	r.plan = nil // a binding may have come meanwhile
 	c := r.commit
 	if c == nil {
-		return
+		return nil
 	}
 	r.commit = nil
 	if err != nil && !c.rolledBack {
@@ -173,16 +168,18 @@ func (r *recorder) release(ctx context.Context, err error, alone bool) {
 			r.begin(ctx) // the session may go on for long
 		}
 	}
-	r.source.wait(ctx, r.confirm(c, everything))
+	return r.confirm(c, everything)
 }
 
-// confirm reports a commit that is visible.
-func (r *recorder) confirm(c *commit, everything bool) []driver.Receipt {
-	defer r.source.finished.Add(1)
+// confirm reports a commit that is visible, and returns what its writer should
+// wait for.
+func (r *recorder) confirm(c *commit, everything bool) []fanout.Awaited {
+	defer r.host.Committed.Add(1)
+	bound := r.host.Hub.Tables()
 	if everything {
-		return r.source.confirm(c.ann, r.source.everything())
+		return r.host.Hub.Confirm(c.ann, bound.Everything())
 	}
-	return r.source.confirm(c.ann, c.changes.changes(r.source, r.source.boundTables(), r.layout))
+	return r.host.Hub.Confirm(c.ann, c.changes.changes(bound, r.layout))
 }
 
 // compare reports whether the layout is that of the database still, and drops
@@ -198,11 +195,11 @@ func (r *recorder) compare(ctx context.Context) bool {
 // begin prepares for what a session will write. It is called when the
 // connection comes from the pool.
 func (r *recorder) begin(ctx context.Context) {
-	if !r.source.watched() {
+	if !r.host.Hub.Watched() {
 		return
 	}
-	b := r.source.boundTables()
-	if r.layout != nil && (r.layout.bound == b || r.layout.bound.sameAs(b)) {
+	b := r.host.Hub.Tables()
+	if r.layout != nil && (r.layout.bound == b || r.layout.bound.SameAs(b)) {
 		return
 	}
 	l, err := readLayout(ctx, r.conn, b)
@@ -215,7 +212,7 @@ func (r *recorder) begin(ctx context.Context) {
 // end is called when the connection goes back to the pool.
 func (r *recorder) end() {
 	r.release(context.Background(), nil, false)
-	if r.unchecked && r.source.watched() && !r.compare(context.Background()) {
+	if r.unchecked && r.host.Hub.Watched() && !r.compare(context.Background()) {
 		r.reportAll()
 	}
 }
@@ -225,10 +222,10 @@ func (r *recorder) end() {
 func (r *recorder) closed() {
 	r.release(context.Background(), nil, false)
 	r.pending = changeSet{}
-	if r.unchecked && r.source.watched() {
+	if r.unchecked && r.host.Hub.Watched() {
 		r.unchecked = false
 		r.reportAll()
 	}
 }
 
-func (r *recorder) reportAll() { r.source.confirm(nil, r.source.everything()) }
+func (r *recorder) reportAll() { r.host.Hub.ReportAll() }

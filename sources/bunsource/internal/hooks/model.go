@@ -1,4 +1,4 @@
-package bunsource
+package hooks
 
 import (
 	"database/sql"
