@@ -175,7 +175,7 @@ func openCurve(b *testing.B, kind string, rows int) *curve {
 	if err := c.shop.registry.Start(b.Context()); err != nil {
 		b.Fatal(err)
 	}
-	for _, v := range c.shop.registry.Bindings() {
+	for _, v := range c.shop.registry.Views() {
 		<-v.Loaded()
 	}
 	b.Logf("%s with %d rows: loaded after %v", kind, rows, time.Since(begun))
