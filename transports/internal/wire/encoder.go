@@ -64,8 +64,13 @@ func (enc *Encoder) Page(v *core.View, page int) (Message, error) {
 	if snap == nil {
 		return Message{}, core.ErrNotLoaded
 	}
+	return enc.PageOf(v, snap, page), nil
+}
+
+// PageOf is Page of a snapshot of the binding's.
+func (enc *Encoder) PageOf(v *core.View, snap *core.Snapshot, page int) Message {
 	p := snap.Memo(enc.key, func() any { return enc.paginate(v, snap) }).(*pages)
-	return p.lookAt(page), nil
+	return p.lookAt(page)
 }
 
 func (enc *Encoder) build(v *core.View, e *core.Event) *Batch {
