@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // A grant from before Reauthorize shows nothing, and writes nothing.
@@ -33,7 +34,7 @@ func TestStaleGrant(t *testing.T) {
 		t.Cleanup(g.Close)
 		return g
 	}
-	merge := core.Write{Op: core.Merge, Key: key(1), Body: []byte(`{"name":"b"}`)}
+	merge := live.Write{Op: live.Merge, Key: key(1), Body: []byte(`{"name":"b"}`)}
 
 	g := open()
 	if s, err := g.Snapshot(); err != nil || s.Len() != 1 {
@@ -42,16 +43,16 @@ func TestStaleGrant(t *testing.T) {
 	if err := r.reg.Reauthorize(r.ctx); err != nil {
 		t.Fatal(err)
 	}
-	if s, err := g.Snapshot(); !errors.Is(err, core.ErrScopeChanged) || s != nil {
+	if s, err := g.Snapshot(); !errors.Is(err, live.ErrScopeChanged) || s != nil {
 		t.Errorf("a stale grant shows %v, %v", s, err)
 	}
-	if _, err := g.Write(r.ctx, merge); !errors.Is(err, core.ErrScopeChanged) {
+	if _, err := g.Write(r.ctx, merge); !errors.Is(err, live.ErrScopeChanged) {
 		t.Errorf("a stale grant writes: %v", err)
 	}
 	// While the authorizer is asked about the write:
 	g = open()
 	during = func() { _ = r.reg.Reauthorize(r.ctx) }
-	if _, err := g.Write(r.ctx, merge); !errors.Is(err, core.ErrScopeChanged) {
+	if _, err := g.Write(r.ctx, merge); !errors.Is(err, live.ErrScopeChanged) {
 		t.Errorf("a grant that became stale writes: %v", err)
 	}
 	during = func() {}
@@ -60,8 +61,8 @@ func TestStaleGrant(t *testing.T) {
 	}
 	// While the write is under way, it is made, and not shown.
 	g = open()
-	merge.Match = func(core.Row) bool { _ = r.reg.Reauthorize(r.ctx); return true }
-	if row, err := g.Write(r.ctx, merge); err != nil || row != (core.Row{}) || r.table.Rows()[key(1)].Name != "b" {
+	merge.Match = func(live.Row) bool { _ = r.reg.Reauthorize(r.ctx); return true }
+	if row, err := g.Write(r.ctx, merge); err != nil || row != (live.Row{}) || r.table.Rows()[key(1)].Name != "b" {
 		t.Errorf("answered %v, %v", row, err)
 	}
 }

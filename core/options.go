@@ -40,6 +40,8 @@ type spec struct {
 	idleAfter   time.Duration
 	maxMembers  int
 	relations   []string
+	omit        bool // rows that cannot be shown are left out
+	awaited     bool // writers wait for it, also where it is read in full
 }
 
 // Where restricts the binding to the rows for which all the expressions are
@@ -186,6 +188,15 @@ func Columns(columns ...string) Option {
 		s.columns = append(s.columns, columns...)
 	}
 }
+
+// OmitUnreadable leaves rows out of the binding that it cannot show: rows that
+// the loader cannot read, and rows that cannot be encoded. Without it such a row
+// makes the binding stale until it is mended, since a version is always a
+// state that the table was in.
+//
+// What is left out is counted and named in the binding's [Status], and logged
+// once. A binding with a [Limit] may show fewer rows than that.
+func OmitUnreadable() Option { return func(s *spec) { s.omit = true } }
 
 // Writable lets clients write to the binding through transports that can, such
 // as rest. A write reaches only rows that the binding holds, and is rolled back

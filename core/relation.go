@@ -7,7 +7,7 @@ import (
 )
 
 // WithRelations shows related rows in the binding's rows; the names are in the
-// terms of the loader, which must be [driver.Relatable]. It is for loaders to build
+// terms of the loader, which must be [driver.Relating]. It is for loaders to build
 // their own options with. Several such options add up.
 func WithRelations(names ...string) Option {
 	return func(s *spec) {
@@ -23,9 +23,9 @@ func withRelations[T any](l driver.Loader[T], s *spec) driver.Loader[T] {
 	if len(s.relations) == 0 {
 		return l
 	}
-	r, ok := l.(driver.Relatable[T])
+	r, ok := l.(driver.Relating[T])
 	if !ok {
-		s.problems = append(s.problems, errors.New("it shows related rows, but its loader cannot (driver.Relatable)"))
+		s.problems = append(s.problems, errors.New("it shows related rows, but its loader cannot (driver.Relating)"))
 		return l
 	}
 	return r.WithRelations(s.relations...)

@@ -38,8 +38,7 @@ import (
 func Relation(names ...string) core.Option { return core.WithRelations(names...) }
 
 var (
-	_ driver.Relating[struct{}]  = (*Loader[struct{}])(nil)
-	_ driver.Relatable[struct{}] = (*Loader[struct{}])(nil)
+	_ driver.Relating[struct{}] = (*Loader[struct{}])(nil)
 )
 
 // WithRelations returns the loader whose rows show related rows too; see

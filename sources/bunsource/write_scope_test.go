@@ -11,6 +11,7 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // note is a row of one of several tenants.
@@ -73,20 +74,20 @@ func TestNoLockIsWaitedForOutsideTheScope(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			for _, id := range []int64{102, 999} { // there, and nowhere
-				for _, w := range []core.Write{
-					{Op: core.Merge, Key: driver.KeyOf(id), Body: []byte(`{"code":"x"}`)},
-					{Op: core.Replace, Key: driver.KeyOf(id), Body: []byte(`{"tenant":"ann","code":"x"}`)},
-					{Op: core.Delete, Key: driver.KeyOf(id)},
+				for _, w := range []live.Write{
+					{Op: live.Merge, Key: driver.KeyOf(id), Body: []byte(`{"code":"x"}`)},
+					{Op: live.Replace, Key: driver.KeyOf(id), Body: []byte(`{"tenant":"ann","code":"x"}`)},
+					{Op: live.Delete, Key: driver.KeyOf(id)},
 				} {
-					if _, err := g.Write(ctx, w); !errors.Is(err, core.ErrNoRow) {
+					if _, err := g.Write(ctx, w); !errors.Is(err, live.ErrNoRow) {
 						t.Errorf("%s: row %d while another writes: %v", name, id, err)
 					}
 				}
 			}
 			// Nor is what would lie outside tried.
-			for _, w := range []core.Write{
-				{Op: core.Insert, Body: []byte(`{"id":102,"tenant":"bob","code":"n"}`)},
-				{Op: core.Insert, Body: []byte(`{"tenant":"bob","code":"held"}`)},
+			for _, w := range []live.Write{
+				{Op: live.Insert, Body: []byte(`{"id":102,"tenant":"bob","code":"n"}`)},
+				{Op: live.Insert, Body: []byte(`{"tenant":"bob","code":"held"}`)},
 			} {
 				_, err := g.Write(ctx, w)
 				wantRefused(t, name+": an insert outside while another writes", err, "", `the row would not be part of "`+name+`"`)
@@ -105,11 +106,11 @@ func TestScopeAnswersBeforeConstraints(t *testing.T) {
 		for name, open := range grants {
 			g := open()
 			for _, code := range []string{"b", "free"} { // of bob's, and of nobody's
-				_, err := g.Write(t.Context(), core.Write{Op: core.Merge, Key: driver.KeyOf(101), Body: []byte(`{"tenant":"bob","code":"` + code + `"}`)})
+				_, err := g.Write(t.Context(), live.Write{Op: live.Merge, Key: driver.KeyOf(101), Body: []byte(`{"tenant":"bob","code":"` + code + `"}`)})
 				wantRefused(t, name+": an update to "+code, err, "", `the row would not be part of "`+name+`"`)
-				_, err = g.Write(t.Context(), core.Write{Op: core.Replace, Key: driver.KeyOf(101), Body: []byte(`{"tenant":"bob","code":"` + code + `"}`)})
+				_, err = g.Write(t.Context(), live.Write{Op: live.Replace, Key: driver.KeyOf(101), Body: []byte(`{"tenant":"bob","code":"` + code + `"}`)})
 				wantRefused(t, name+": a replacement by "+code, err, "", `the row would not be part of "`+name+`"`)
-				_, err = g.Write(t.Context(), core.Write{Op: core.Insert, Body: []byte(`{"tenant":"bob","code":"` + code + `"}`)})
+				_, err = g.Write(t.Context(), live.Write{Op: live.Insert, Body: []byte(`{"tenant":"bob","code":"` + code + `"}`)})
 				wantRefused(t, name+": an insert of "+code, err, "", `the row would not be part of "`+name+`"`)
 			}
 		}

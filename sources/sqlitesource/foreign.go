@@ -2,11 +2,13 @@ package sqlitesource
 
 import (
 	"context"
+	sqldriver "database/sql/driver"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/internal/sqlitehooks"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -32,6 +34,12 @@ type dataVersion struct {
 	number   int64
 }
 
+// inner is what the watch needs of a connection of the driver.
+type inner interface {
+	sqldriver.Conn
+	sqldriver.QueryerContext
+}
+
 // open connects and takes the first look.
 func (w *foreignWatch) open(ctx context.Context) error {
 	made, err := w.source.inner.Connect(ctx)
@@ -39,12 +47,12 @@ func (w *foreignWatch) open(ctx context.Context) error {
 		return fmt.Errorf("sqlitesource: connecting to watch for other processes: %w", err)
 	}
 	in, ok := made.(inner)
-	if !ok {
+	if !ok || !sqlitehooks.Offers(made) {
 		_ = made.Close() // it is not used
 		return driver.Permanent(fmt.Errorf("sqlitesource: watching: a connection of type %T has no hooks: the driver is not modernc.org/sqlite", made))
 	}
 	w.conn = in
-	w.finished = w.source.finished.Load()
+	w.finished = w.source.hooks.Committed.Load()
 	if w.versions, err = w.ask(ctx); err != nil {
 		w.close()
 		return fmt.Errorf("sqlitesource: asking for data_version: %w", err)
@@ -99,12 +107,12 @@ func (w *foreignWatch) compare(ctx context.Context) error {
 	if w.conn == nil {
 		return w.open(ctx)
 	}
-	finished := w.source.finished.Load()
+	finished := w.source.hooks.Committed.Load()
 	versions, err := w.ask(ctx)
 	if err != nil {
 		return fmt.Errorf("sqlitesource: asking for data_version: %w", err)
 	}
-	started := w.source.started.Load()
+	started := w.source.hooks.Committing.Load()
 	changed := false
 	for i, v := range versions {
 		changed = changed || i >= len(w.versions) || w.versions[i] != v
@@ -125,19 +133,19 @@ func (w *foreignWatch) compare(ctx context.Context) error {
 
 func (w *foreignWatch) report() {
 	w.suspect = time.Time{}
-	w.sink.Report(w.source.everything()...)
+	w.sink.Report(driver.Change{Table: driver.Table{Database: w.source.cfg.Database}})
 }
 
 // ask returns the numbers of all databases of the connection.
 func (w *foreignWatch) ask(ctx context.Context) ([]dataVersion, error) {
-	names, err := query(ctx, w.conn, `SELECT name FROM pragma_database_list`)
+	names, err := sqlitehooks.Query(ctx, w.conn, `SELECT name FROM pragma_database_list`)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]dataVersion, 0, len(names))
 	for _, row := range names {
 		name, _ := row[0].(string)
-		rows, err := query(ctx, w.conn, `PRAGMA `+quote(name)+`.data_version`)
+		rows, err := sqlitehooks.Query(ctx, w.conn, `PRAGMA `+sqlitehooks.Quote(name)+`.data_version`)
 		if err != nil {
 			return nil, err
 		}

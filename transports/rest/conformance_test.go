@@ -16,6 +16,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/transports/transporttest"
 )
 
@@ -217,9 +218,9 @@ var _ transporttest.Writer = (*conformance)(nil)
 
 // Write implements [transporttest.Writer].
 func (h *conformance) Write(ctx context.Context, q transporttest.WriteRequest) (string, error) {
-	method := map[core.WriteOp]string{core.Insert: http.MethodPost, core.Replace: http.MethodPut, core.Merge: http.MethodPatch, core.Delete: http.MethodDelete}[q.Op]
+	method := map[live.WriteOp]string{live.Insert: http.MethodPost, live.Replace: http.MethodPut, live.Merge: http.MethodPatch, live.Delete: http.MethodDelete}[q.Op]
 	path := url.PathEscape(q.Binding)
-	if q.Op != core.Insert {
+	if q.Op != live.Insert {
 		path += "/" + url.PathEscape(q.Key)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, h.server.URL+"/api/"+path+"?"+q.Query().Encode(), strings.NewReader(q.Body))

@@ -7,7 +7,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // worldCases hold two worlds against each other that differ in the rows of
@@ -224,23 +224,23 @@ func (w *world) tellWrites(ctx context.Context) error {
 		for _, key := range []string{"1", "5", "2", "3", "6", "9", "201", "305", "999", "x"} {
 			for _, match := range []string{"", "*", `"of nobody"`} {
 				for _, body := range bodies {
-					for _, op := range []core.WriteOp{core.Replace, core.Merge} {
+					for _, op := range []live.WriteOp{live.Replace, live.Merge} {
 						if err := write(WriteRequest{Request: q, Op: op, Key: key, Body: body, Match: match}); err != nil {
 							return err
 						}
 					}
 				}
-				if err := write(WriteRequest{Request: q, Op: core.Delete, Key: key, Match: match}); err != nil {
+				if err := write(WriteRequest{Request: q, Op: live.Delete, Key: key, Match: match}); err != nil {
 					return err
 				}
 			}
 		}
 		for _, id := range []int{3, 6, 201, 305, 999} { // of bob's, or nobody's
-			if err := write(WriteRequest{Request: q, Op: core.Insert, Body: fmt.Sprintf(`{"id":%d,"name":"w","visible":true,"owner":"%s"}`, id, owners[1])}); err != nil {
+			if err := write(WriteRequest{Request: q, Op: live.Insert, Body: fmt.Sprintf(`{"id":%d,"name":"w","visible":true,"owner":"%s"}`, id, owners[1])}); err != nil {
 				return err
 			}
 		}
-		if err := write(WriteRequest{Request: q, Op: core.Insert, Body: `{"id":1000,"name":"w","visible":true,"owner":"` + owners[0] + `"}`}); err != nil {
+		if err := write(WriteRequest{Request: q, Op: live.Insert, Body: `{"id":1000,"name":"w","visible":true,"owner":"` + owners[0] + `"}`}); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"net/url"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // Errors that harnesses return.
@@ -146,7 +147,7 @@ type Writer interface {
 type WriteRequest struct {
 	Request
 	// Op is what it does.
-	Op core.WriteOp
+	Op live.WriteOp
 	// Key is the row's in text form, "" in an insert.
 	Key string
 	// Body is a JSON object of the row's fields, "" in a delete.
