@@ -77,7 +77,7 @@ func TestVerifyDuringClear(t *testing.T) {
 	r.start(t, b)
 	defer r.stop(t)
 	r.table.Put(item{ID: 1})
-	if compared, err := core.VerifyDuringClear(r.ctx, b.View); err != nil || compared {
+	if compared, err := core.VerifyDuringClear(r.ctx, b); err != nil || compared {
 		t.Errorf("nothing was found to differ from nothing (%v)", err)
 	}
 }

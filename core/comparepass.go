@@ -75,7 +75,7 @@ func (p *pass) begin(batches uint64, members map[*publisher]struct{}, troubles *
 	p.batches = batches
 	p.members = make(map[*publisher]struct{}, len(members))
 	for v := range members {
-		if t := troubles.waiting[v]; v.current.Load() != nil && (t == nil || !t.full) {
+		if t := troubles.waiting[v]; v.Snapshot() != nil && (t == nil || !t.full) {
 			p.members[v] = struct{}{}
 		}
 	}
@@ -348,7 +348,7 @@ func (p *pass) drift(moves []move) {
 			if m.t.v != a.v {
 				continue
 			}
-			e := &m.t.event
+			e := m.t.edit.Event()
 			pl := f.poolOf(m.t.v)
 			a.busy = a.busy || reported.anyWhole() && e.Len() > 0
 			a.drift.Missing = append(a.drift.Missing, reported.unreported(pl, e.Created)...)

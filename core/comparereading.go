@@ -7,6 +7,7 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/audit"
 	"github.com/binderyhq/bindery/core/internal/index"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -146,12 +147,12 @@ type heldBy struct {
 
 // Holds implements [audit.Binding].
 func (h *heldBy) Holds(row audit.Row) (held, same bool) {
-	s := h.v.current.Load()
-	if s == nil {
+	holding := h.v.holding()
+	if holding.shown == nil {
 		return false, true
 	}
-	if e := s.held(row.Key); e != nil {
-		return true, h.r.equal(e.row, row.Value)
+	if r := holding.get(row.Key); !r.IsZero() {
+		return true, h.r.equal(r.Value(), row.Value)
 	}
 	if h.r.limited {
 		return false, false
@@ -161,17 +162,5 @@ func (h *heldBy) Holds(row audit.Row) (held, same bool) {
 
 // Keys implements [audit.Binding].
 func (h *heldBy) Keys(visit func(driver.Key) bool) {
-	s := h.v.current.Load()
-	if s == nil {
-		return
-	}
-	more := true
-	each := func(_ string, e *entry) bool {
-		more = visit(e.key)
-		return more
-	}
-	s.rows.Scan(each)
-	if more && s.window != nil {
-		s.window.rows.Scan(each)
-	}
+	h.v.holding().each(func(r live.Row) bool { return visit(r.Key()) })
 }

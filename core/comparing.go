@@ -10,6 +10,7 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/audit"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // How comparisons of a database's tables are bounded.
@@ -63,7 +64,7 @@ func (e *engine) limiterOf(database string) *audit.Limiter {
 // for the end, when ctx is done.
 func (f *feed) runAuditor(ctx context.Context) (wait func()) {
 	var wg sync.WaitGroup
-	wg.Go(func() { f.compared.auditor.Run(ctx, ErrClosed) })
+	wg.Go(func() { f.compared.auditor.Run(ctx, live.ErrClosed) })
 	return wg.Wait
 }
 

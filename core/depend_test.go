@@ -17,6 +17,8 @@ import (
 	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
 )
 
 // sale is the row of a second table.
@@ -273,11 +275,11 @@ func TestStateOfDependentBinding(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.stop(t)
-	if st := b.Status(); st.State != core.Live {
+	if st := b.Status(); st.State != status.Live {
 		t.Fatalf("state %v (%v), want live", st.State, st.Err)
 	}
 	sales.Sink().Lost(errors.New("cut off"))
-	if st := b.Status(); st.State != core.Stale || st.Err == nil {
+	if st := b.Status(); st.State != status.Stale || st.Err == nil {
 		t.Errorf("state %v (%v), want stale", st.State, st.Err)
 	}
 	l.sales.Put(sale{ID: 2, Item: 2, Amount: 7}) // unseen
@@ -285,7 +287,7 @@ func TestStateOfDependentBinding(t *testing.T) {
 	if err := r.reg.Flush(r.ctx); err != nil {
 		t.Fatal(err)
 	}
-	if st := b.Status(); st.State != core.Live || b.Len() != 2 {
+	if st := b.Status(); st.State != status.Live || b.Len() != 2 {
 		t.Errorf("state %v, %d rows; want live, 2", st.State, b.Len())
 	}
 }
@@ -434,7 +436,7 @@ func TestDependentBindingConverges(t *testing.T) {
 		b := core.Bind("totals", l, opts...)
 		r.start(t, b, core.Bind("items", r.table))
 		defer r.stop(t)
-		sub := b.Subscribe(core.SubscribeOptions{})
+		sub := b.Subscribe(live.SubscribeOptions{})
 		defer sub.Close()
 		var c client
 		var late []driver.Change
@@ -495,7 +497,7 @@ func TestWritesOfWhatIsReadInFull(t *testing.T) {
 	r.start(t, b)
 	defer r.stop(t)
 	r.table.Put(item{ID: 1, Price: 40}, item{ID: 2, Price: 60}) // and the source has not noticed yet
-	if _, err := b.Write(r.ctx, core.Write{Op: core.Merge, Key: key(1), Body: []byte(`{"name":"x"}`)}); err != nil {
+	if _, err := b.Write(r.ctx, live.Write{Op: live.Merge, Key: key(1), Body: []byte(`{"name":"x"}`)}); err != nil {
 		t.Fatal(err)
 	}
 	sum := 0
@@ -513,7 +515,7 @@ func TestWritesDoNotWaitForWhatLags(t *testing.T) {
 	b := core.Bind("items", r.table, core.Writable(), core.DependsOn(r.table.Name()), core.MinInterval(time.Hour))
 	r.start(t, b)
 	defer r.stop(t)
-	row, err := b.Write(r.ctx, core.Write{Op: core.Insert, Body: []byte(`{"id":7,"name":"a","price":1,"live":true}`)})
+	row, err := b.Write(r.ctx, live.Write{Op: live.Insert, Body: []byte(`{"id":7,"name":"a","price":1,"live":true}`)})
 	if err != nil || row.Key() != key(7) || r.ctx.Err() != nil {
 		t.Errorf("wrote %v (%v, %v)", row, err, r.ctx.Err())
 	}

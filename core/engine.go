@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // engine is what runs: one feed per table, and the sources that report to them.
@@ -108,7 +109,7 @@ func (e *engine) load(views []*publisher) receipt {
 			continue
 		}
 		if e.stopped { // Shutdown has come between
-			run.feed.close(ErrClosed)
+			run.feed.close(live.ErrClosed)
 			continue
 		}
 		ctx, cancel := context.WithCancelCause(e.ctx)
@@ -128,12 +129,12 @@ func (e *engine) stop() []part {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.stopped = true
-	e.cancel(ErrClosed)
+	e.cancel(live.ErrClosed)
 	parts := make([]part, 0, len(e.order)+1)
 	for _, table := range e.order {
 		run := e.feeds[table]
 		if run.cancel == nil { // it never ran; nobody waits for it in vain
-			run.feed.close(ErrClosed)
+			run.feed.close(live.ErrClosed)
 			continue
 		}
 		parts = append(parts, part{fmt.Sprintf("the read of table %q", table), waitFor(run.done)})
@@ -185,7 +186,7 @@ func (e *engine) detach(ctx context.Context, v *publisher) error {
 	if cancel == nil {
 		return nil // it was removed before it was loaded
 	}
-	cancel(ErrRemoved)
+	cancel(live.ErrRemoved)
 	select {
 	case <-run.done:
 		return nil
@@ -269,7 +270,7 @@ func (e *engine) following(t driver.Table) []driver.Follower {
 }
 
 // observe tells the plugins of a new version.
-func (e *engine) observe(v *publisher, ev *Event) {
+func (e *engine) observe(v *publisher, ev *live.Event) {
 	e.mu.Lock()
 	observers := e.observers
 	e.mu.Unlock()
@@ -278,7 +279,7 @@ func (e *engine) observe(v *publisher, ev *Event) {
 			defer func() {
 				if r := recover(); r != nil {
 					e.log.Error("core: plugin panicked while observing a new version",
-						slog.String("plugin", o.name), slog.String("binding", v.name),
+						slog.String("plugin", o.name), slog.String("binding", v.Name()),
 						slog.Any("panic", r), slog.String("stack", string(debug.Stack())))
 				}
 			}()

@@ -18,6 +18,8 @@ import (
 	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
 )
 
 // fragile shows items, but none whose name is "poison".
@@ -49,12 +51,12 @@ func TestRowThatOneBindingCannotShow(t *testing.T) {
 		t.Errorf("plain has %d rows of 3, cheap %d of 2, shown is at %v, want %v", plain.Len(), cheap.Len(), shown.Version(), before)
 	}
 	for _, b := range []*core.Binding[item]{plain, cheap} {
-		if st := b.Status(); st.State != core.Live || st.Err != nil || st.UnreadableRows != 0 {
+		if st := b.Status(); st.State != status.Live || st.Err != nil || st.UnreadableRows != 0 {
 			t.Errorf("%s: %+v", b.Name(), st)
 		}
 	}
 	st := shown.Status()
-	if st.State != core.Stale || st.UnreadableRows != 1 || !slices.Equal(st.Unreadable, []driver.Key{key(2)}) {
+	if st.State != status.Stale || st.UnreadableRows != 1 || !slices.Equal(st.Unreadable, []driver.Key{key(2)}) {
 		t.Errorf("shown: %+v", st)
 	}
 	wantErr(t, st.Err, `"shown"`, "row 2", "cannot show it")
@@ -63,7 +65,7 @@ func TestRowThatOneBindingCannotShow(t *testing.T) {
 	}
 	// The one who mends the row finds the binding mended, with all it missed.
 	r.report(t, r.table.Put(item{ID: 2, Name: "well"}))
-	if st := shown.Status(); shown.Len() != 3 || st.State != core.Live || st.UnreadableRows != 0 {
+	if st := shown.Status(); shown.Len() != 3 || st.State != status.Live || st.UnreadableRows != 0 {
 		t.Errorf("after mending: %d rows, %+v", shown.Len(), st)
 	}
 	r.report(t, r.table.Put(item{ID: 4}))
@@ -83,7 +85,7 @@ func TestBindingLoadsBesideOneThatCannot(t *testing.T) {
 	if plain.Len() != 2 {
 		t.Fatalf("plain has %d rows: %v", plain.Len(), plain.Status().Err)
 	}
-	if st := shown.Status(); st.State != core.Loading || st.UnreadableRows != 1 {
+	if st := shown.Status(); st.State != status.Loading || st.UnreadableRows != 1 {
 		t.Errorf("shown: %+v", st)
 	}
 	if ready := r.reg.Ready(); !slices.Equal(ready.Loading, []string{"shown"}) {
@@ -140,7 +142,7 @@ func TestWritesDoNotWaitForTrouble(t *testing.T) {
 		defer r.stop(t)
 		begun := time.Now()
 		r.report(t, r.table.Put(item{ID: 2, Name: "poison"}))
-		_, err := other.Write(r.ctx, core.Write{Op: core.Insert, Body: []byte(`{"id":7,"name":"x","price":1,"live":true}`)})
+		_, err := other.Write(r.ctx, live.Write{Op: live.Insert, Body: []byte(`{"id":7,"name":"x","price":1,"live":true}`)})
 		if d := time.Since(begun); err != nil || d > 0 || other.Len() != 3 {
 			t.Errorf("writing took %v (%v); the other binding shows %d rows of 3", d, err, other.Len())
 		}
@@ -192,15 +194,15 @@ func TestConditionThatTheDatabaseRefuses(t *testing.T) {
 			t.Errorf("good has %d rows of %d: %+v", good.Len(), id, good.Status())
 		}
 	}
-	if st := good.Status(); st.State != core.Live {
+	if st := good.Status(); st.State != status.Live {
 		t.Errorf("good: %+v", st)
 	}
 	for _, v := range r.reg.Bindings() {
 		if v.Name() == "good" {
 			continue
 		}
-		wait(t, v.Name()+" to say why", func() bool { return v.Status().Err != nil })
-		wantErr(t, v.Status().Err, v.Name(), "no such co")
+		wait(t, v.Name()+" to say why", func() bool { return r.reg.StatusOf(v).Err != nil })
+		wantErr(t, r.reg.StatusOf(v).Err, v.Name(), "no such co")
 	}
 }
 
@@ -289,19 +291,19 @@ func TestRowThatCannotBeRead(t *testing.T) {
 			r.report(t, s.Put(ware{ID: 100, Shelf: 5}), s.Put(ware{ID: 101, Shelf: 8}), s.Put(ware{ID: 102, Shelf: 2}))
 			for i, m := range members {
 				st := m.Status()
-				if concerned := i == 5 || i == 7; concerned != (st.State == core.Stale) {
+				if concerned := i == 5 || i == 7; concerned != (st.State == status.Stale) {
 					t.Errorf("shelf %d: %v, %v", i, st.State, st.Err)
 				}
 			}
-			if members[8].Len() != 3 || members[5].Len() != 2 || few.Len() != 7 || few.Status().State != core.Live {
+			if members[8].Len() != 3 || members[5].Len() != 2 || few.Len() != 7 || few.Status().State != status.Live {
 				t.Errorf("shelf 8 has %d rows, shelf 5 %d, few %d", members[8].Len(), members[5].Len(), few.Len())
 			}
-			if st := first.Status(); st.State != core.Live {
+			if st := first.Status(); st.State != status.Live {
 				t.Errorf("the row lies beyond the first: %+v", st)
 			}
 			for _, b := range []*core.Binding[ware]{all, odd} {
 				st := b.Status()
-				if st.State != core.Stale || !slices.Equal(st.Unreadable, []driver.Key{key(7)}) {
+				if st.State != status.Stale || !slices.Equal(st.Unreadable, []driver.Key{key(7)}) {
 					t.Errorf("%s: %+v", b.Name(), st)
 				}
 			}
@@ -309,7 +311,7 @@ func TestRowThatCannotBeRead(t *testing.T) {
 			s.set()
 			r.report(t, change)
 			for _, b := range []*core.Binding[ware]{all, odd, few, members[5].Binding, members[7].Binding} {
-				wait(t, b.ID()+" to recover", func() bool { return b.Status().State == core.Live })
+				wait(t, b.ID()+" to recover", func() bool { return b.Status().State == status.Live })
 			}
 			if all.Len() != 43 || members[5].Len() != 4 || members[7].Len() != 1 {
 				t.Errorf("all has %d rows, shelf 5 %d, shelf 7 %d", all.Len(), members[5].Len(), members[7].Len())
@@ -334,7 +336,7 @@ func TestUnreadableRowAtStart(t *testing.T) {
 		r.start(t, all, one, two)
 		<-one.Loaded()
 		wait(t, "two to say why", func() bool { return two.Status().Err != nil })
-		if all.Len() != 0 || two.Len() != 0 || two.Status().State != core.Loading {
+		if all.Len() != 0 || two.Len() != 0 || two.Status().State != status.Loading {
 			t.Errorf("all %d, two %d, %+v", all.Len(), two.Len(), two.Status())
 		}
 		s.set()
@@ -365,7 +367,7 @@ func TestOmitUnreadable(t *testing.T) {
 		check := func(b *core.Binding[ware], rows, omitted int) {
 			t.Helper()
 			st := b.Status()
-			if b.Len() != rows || st.UnreadableRows != omitted || len(st.Unreadable) != omitted || st.State != core.Live {
+			if b.Len() != rows || st.UnreadableRows != omitted || len(st.Unreadable) != omitted || st.State != status.Live {
 				t.Errorf("%s: %d rows, want %d, without %d: %+v", b.Name(), b.Len(), rows, omitted, st)
 			}
 		}
@@ -450,9 +452,9 @@ func TestTroubleAgainstModel(t *testing.T) {
 						}
 					}
 				}
-				if st := d.b.Status(); st.State == core.Live && (!damagedRow || d.omit) && d.b.Len() != want {
+				if st := d.b.Status(); st.State == status.Live && (!damagedRow || d.omit) && d.b.Len() != want {
 					t.Fatalf("%s has %d rows, want %d", d.b.ID(), d.b.Len(), want)
-				} else if damagedRow && !d.omit && st.State == core.Live {
+				} else if damagedRow && !d.omit && st.State == status.Live {
 					t.Fatalf("%s shows a damaged row: %+v", d.b.ID(), st)
 				}
 			}
@@ -487,7 +489,7 @@ func TestTroubleAgainstModel(t *testing.T) {
 			if err := d.b.Resync(r.ctx); err != nil {
 				t.Fatalf("%s: %v", d.b.ID(), err)
 			}
-			if st := d.b.Status(); st.State != core.Live || st.UnreadableRows != 0 {
+			if st := d.b.Status(); st.State != status.Live || st.UnreadableRows != 0 {
 				t.Fatalf("%s after all was mended: %+v", d.b.ID(), st)
 			}
 		}

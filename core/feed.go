@@ -9,6 +9,7 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/audit"
+	"github.com/binderyhq/bindery/core/status"
 )
 
 // feed turns the reports on one table into new versions of the table's
@@ -61,7 +62,7 @@ type feed struct {
 	failure   error         // of the last read
 	since     time.Time     // of failure, or of its end
 	closed    error         // why it has ended; nil: it has not
-	stats     FeedStats
+	stats     status.Feed
 	prepared  map[any]bool // loaders whose Prepare has succeeded
 
 	compared comparing
@@ -328,18 +329,22 @@ func (f *feed) batch(ctx context.Context) error {
 	return nil
 }
 
-// publish makes a transition visible, and has the pool take note of it.
+// publish makes a transition visible, has the pool take note of it, and tells
+// observers.
 func (f *feed) publish(m move) {
 	v := m.t.v
-	from := v.current.Load()
-	if !m.t.finish(m.how.forget) {
+	from := v.holding()
+	event, ok := m.t.finish()
+	switch {
+	case !ok:
 		return // the binding has ended
 	}
-	if p := f.poolOf(v); from == nil || !p.has(v) {
+	if p := f.poolOf(v); from.shown == nil || !p.has(v) {
 		p.enter(v)
 	} else {
-		p.moved(from, m.t, m.how.forget)
+		p.moved(from, m.t)
+	}
+	if event != nil {
+		f.eng.observe(v, event)
 	}
 }
-
-func (f *feed) observe(v *publisher, e *Event) { f.eng.observe(v, e) }

@@ -103,7 +103,7 @@ func (f *feed) forget(v *publisher) {
 // the first of their bindings is read.
 func (f *feed) prepare(ctx context.Context, reloads map[*publisher]reload) error {
 	for v := range reloads {
-		if v.current.Load() != nil {
+		if v.Snapshot() != nil {
 			continue
 		}
 		id := v.read.identity()
@@ -117,7 +117,7 @@ func (f *feed) prepare(ctx context.Context, reloads map[*publisher]reload) error
 			}
 			f.setPrepared(id)
 			for _, w := range warnings {
-				f.logger().Warn("core: a loader warns about what its binding declares", slog.String("binding", v.name), slog.Any("error", w))
+				f.logger().Warn("core: a loader warns about what its binding declares", slog.String("binding", v.Name()), slog.Any("error", w))
 			}
 		}
 		// What the loader learned may make filters exact that were not.
@@ -131,7 +131,7 @@ func (f *feed) prepare(ctx context.Context, reloads map[*publisher]reload) error
 // ofLoader returns the bindings of one loader that have not loaded.
 func ofLoader(reloads map[*publisher]reload, loader any) (views []*publisher) {
 	for v := range reloads {
-		if v.current.Load() == nil && v.read.identity() == loader {
+		if v.Snapshot() == nil && v.read.identity() == loader {
 			views = append(views, v)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/status"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -35,7 +36,7 @@ func TestPanicOfALoader(t *testing.T) {
 	r.report(t, r.table.Put(item{ID: 1, Price: 2}))
 	loader.panics.Store(true)
 	r.report(t, r.table.Put(item{ID: 2, Price: 2}))
-	if b.Status().State != core.Stale {
+	if b.Status().State != status.Stale {
 		t.Errorf("the binding is %v", b.Status().State)
 	}
 	if err := b.Status().Err; err == nil || !strings.Contains(err.Error(), "rash") {
@@ -45,7 +46,7 @@ func TestPanicOfALoader(t *testing.T) {
 		t.Errorf("%d rows, want the one from before", b.Len())
 	}
 	loader.panics.Store(false)
-	wait(t, "the binding to recover", func() bool { return b.Status().State == core.Live })
+	wait(t, "the binding to recover", func() bool { return b.Status().State == status.Live })
 	if b.Len() != 2 {
 		t.Errorf("%d rows", b.Len())
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/audit"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // receipt waits for one or several feeds to catch up.
@@ -63,10 +64,10 @@ func (f *feed) wait(ctx context.Context, seq uint64) error {
 		applied, closed, progress := f.applied, f.closed, f.progress
 		f.mu.Unlock()
 		switch {
-		case applied >= seq, errors.Is(closed, ErrRemoved):
+		case applied >= seq, errors.Is(closed, live.ErrRemoved):
 			return nil
 		case closed != nil:
-			return ErrClosed
+			return live.ErrClosed
 		}
 		select {
 		case <-progress:

@@ -22,6 +22,8 @@ import (
 	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
 )
 
 // A song shows the disc that it is on, the name of the song that it is a cover
@@ -265,7 +267,7 @@ func encoded(t fatalTester, rows []*song) string {
 	return string(b)
 }
 
-func heldSongs(v *core.View) string {
+func heldSongs(v *live.View) string {
 	var b strings.Builder
 	for r := range v.Snapshot().Rows() {
 		b.Write(r.JSON())
@@ -363,11 +365,11 @@ func TestRelatedRowsAreWatched(t *testing.T) {
 	if len(tables) != 1 || tables[0].Table != discsTable || !tables[0].Shown || !slices.Equal(tables[0].Key, []string{"id"}) || len(tables[0].Columns) != 2 {
 		t.Errorf("the source of discs is shown %+v", tables)
 	}
-	if st := b.Status(); st.State != core.Live {
+	if st := b.Status(); st.State != status.Live {
 		t.Errorf("the binding is %v, want live", st.State)
 	}
 	ofDiscs.Sink().Lost(errors.New("asleep"))
-	if st := b.Status(); st.State != core.Stale || st.Err == nil || !strings.Contains(st.Err.Error(), "asleep") {
+	if st := b.Status(); st.State != status.Stale || st.Err == nil || !strings.Contains(st.Err.Error(), "asleep") {
 		t.Errorf("without the source of discs the binding is %v, %v, want stale", st.State, st.Err)
 	}
 	if !strings.Contains(log.String(), "no source watches a table whose rows the binding shows") || !strings.Contains(log.String(), "table=notes") {
@@ -419,7 +421,7 @@ func TestRelatedRowsAreAskedForAgain(t *testing.T) {
 	if err := receipt.Wait(r.ctx); err != nil {
 		t.Fatal(err)
 	}
-	wait(t, "the binding to recover", func() bool { return b.Status().State == core.Live })
+	wait(t, "the binding to recover", func() bool { return b.Status().State == status.Live })
 	if s, _ := b.Get(key(1)); s.Shown.Title != "uno" {
 		t.Errorf("song 1 is on %v, want uno", s.Shown)
 	}
@@ -432,7 +434,7 @@ func TestRelatedRowsFollowRandomCommits(t *testing.T) {
 		cfg := core.Config{MaxBatchKeys: rapid.SampledFrom([]int{0, 2, 4}).Draw(t, "max batch keys")} // 0: the default
 		r, lib, songs := newLibrary(t, cfg)
 		type query struct {
-			view *core.View
+			view *live.View
 			want func(s libraryState) string
 		}
 		var queries []query
@@ -719,7 +721,7 @@ func (*versions) Name() string                                { return "versions
 func (*versions) Start(context.Context, *core.Registry) error { return nil }
 func (*versions) Shutdown(context.Context) error              { return nil }
 
-func (v *versions) Published(*core.View, *core.Event) {
+func (v *versions) Published(*live.View, *live.Event) {
 	err := v.check()
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -22,7 +22,6 @@ type spread struct {
 	failed  map[*publisher]*rowFailures
 	omitted map[*publisher]*rowFailures // of bindings that leave such rows out
 	refills int
-	buf     []byte
 }
 
 // outcome is what came of a read.
@@ -292,11 +291,7 @@ func (s *spread) skips(v *publisher) bool {
 func (s *spread) transition(v *publisher) *transition {
 	t := s.moves[v]
 	if t == nil {
-		from := v.current.Load()
-		if s.w.reloads[v].forget {
-			from = nil
-		}
-		t = v.begin(v.shape.Load(), from, s.now, &s.buf)
+		t = v.begin(v.shape.Load(), s.w.reloads[v].forget, s.now)
 		s.moves[v] = t
 	}
 	return t

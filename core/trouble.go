@@ -72,7 +72,7 @@ func (r *troubles) add(v *publisher, err error, rows *rowFailures, how reload, f
 		r.waiting[v] = t
 	}
 	t.err, t.rows, t.how = err, rows, t.how.and(how)
-	t.full = t.full || full || rows == nil || v.current.Load() == nil
+	t.full = t.full || full || rows == nil || v.Snapshot() == nil
 	if rows != nil { // nobody else is to blame
 		t.failures++
 		t.due = time.Now().Add(t.backoff.next())

@@ -83,11 +83,11 @@ func (s *spread) giveUnreadable(ctx context.Context, r plannedRead, unreadable m
 		keys = append(keys, k)
 	}
 	for _, v := range s.readers(r) {
-		cur, left := v.current.Load(), false
+		cur, left := v.holding(), false
 		limited := v.spec.limit > 0 && r.pool.read.canQuery()
 		for _, k := range keys {
 			switch {
-			case cur != nil && cur.held(k) != nil, v.filter == nil && !limited, !r.pool.read.canQuery():
+			case cur.shown != nil && !cur.get(k).IsZero(), v.filter == nil && !limited, !r.pool.read.canQuery():
 				s.fail(v, k, unreadable[k])
 			default:
 				left = true
@@ -250,13 +250,15 @@ func (f *feed) answers(ctx context.Context, p *pool, avoid []driver.Key, unreada
 	var some []driver.Key
 	for _, views := range []map[*publisher]struct{}{p.known, p.others} {
 		for v := range views {
-			v.current.Load().rows.Scan(func(_ string, e *entry) bool {
-				if _, out := bad[e.key]; !out && len(some) < probes {
-					bad[e.key] = struct{}{}
-					some = append(some, e.key)
+			for r := range v.Snapshot().Rows() {
+				if len(some) == probes {
+					break
 				}
-				return len(some) < probes
-			})
+				if _, out := bad[r.Key()]; !out {
+					bad[r.Key()] = struct{}{}
+					some = append(some, r.Key())
+				}
+			}
 		}
 	}
 	for _, key := range some {

@@ -15,6 +15,7 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 func textLogger(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
@@ -22,17 +23,18 @@ func textLogger(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(
 // toucher touches the binding whose first version it observes.
 type toucher struct {
 	coretest.Plugin
+	reg  *core.Registry
 	once sync.Once
 }
 
-func (p *toucher) Published(v *core.View, _ *core.Event) {
-	p.once.Do(func() { _ = v.Touch() })
+func (p *toucher) Published(v *live.View, _ *live.Event) {
+	p.once.Do(func() { _ = p.reg.Touch(v) })
 }
 
 // TestTouchWhileObserving: no lock is held while a plugin observes.
 func TestTouchWhileObserving(t *testing.T) {
 	r := newItems(t, core.Config{LoadWait: 2 * time.Second})
-	_ = r.reg.Use(&toucher{Plugin: coretest.Plugin{ID: "t"}})
+	_ = r.reg.Use(&toucher{Plugin: coretest.Plugin{ID: "t"}, reg: r.reg})
 	b := core.Bind("items", r.table)
 	r.table.Put(item{ID: 1})
 	r.start(t, b)
@@ -144,7 +146,7 @@ type lagging struct {
 	slow atomic.Bool
 }
 
-func (s *lagging) CatchUp(ctx context.Context) error {
+func (s *lagging) CatchUp(ctx context.Context, _ driver.Snapshot) error {
 	if !s.slow.Load() {
 		return nil
 	}

@@ -17,6 +17,8 @@ import (
 	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -464,12 +466,12 @@ func TestWindowsAgainstModel(t *testing.T) {
 		s := newShop(t, st, all...)
 		defer s.stop(t)
 		type follower struct {
-			sub *core.Subscription
+			sub *live.Subscription
 			client
 		}
 		followers := make([]*follower, len(bound))
 		for i, b := range bound {
-			followers[i] = &follower{sub: b.Subscribe(core.SubscribeOptions{})}
+			followers[i] = &follower{sub: b.Subscribe(live.SubscribeOptions{})}
 			defer followers[i].sub.Close()
 		}
 		report := func(c driver.Change) {
@@ -569,7 +571,7 @@ func TestWindowsShowNoHalfTransactions(t *testing.T) {
 	r := newItems(t, core.Config{})
 	var wrong []string
 	seen := 0
-	_ = r.reg.Use(&observer{on: func(v *core.View, _ *core.Event) { // by the feed's goroutine alone
+	_ = r.reg.Use(&observer{on: func(v *live.View, _ *live.Event) { // by the feed's goroutine alone
 		prices := []int{}
 		b := map[string]*core.Binding[ware]{"cheapest": cheapest, "folded": folded}[v.Name()]
 		for w := range b.All() {
@@ -656,9 +658,9 @@ func TestOrderOfTheDatabase(t *testing.T) {
 	want("a row that stays where it is", 0, st.Put(ware{ID: 1, Name: ptr("b"), Note: "x"}), 2, 4, 1, 5, 3)
 	want("a row that goes", 0, st.Remove(key(2)), 4, 1, 5, 3)
 	want("a row that comes", 2, st.Put(ware{ID: 6, Name: ptr("aB")}), 4, 6, 1, 5, 3)
-	sub := ids.Subscribe(core.SubscribeOptions{Version: ids.Version().Token})
+	sub := ids.Subscribe(live.SubscribeOptions{Version: ids.Version().Token})
 	defer sub.Close()
-	if e, err := sub.Poll(); err != nil || e.Kind != core.Confirmed {
+	if e, err := sub.Poll(); err != nil || e.Kind != live.Confirmed {
 		t.Fatalf("%v, %v", e, err)
 	}
 	token := ids.Version().Token
@@ -666,7 +668,7 @@ func TestOrderOfTheDatabase(t *testing.T) {
 	if ids.Version().Token == token {
 		t.Error("the token does not tell the order")
 	}
-	if e, err := sub.Poll(); err != nil || e == nil || e.Kind != core.Synced {
+	if e, err := sub.Poll(); err != nil || e == nil || e.Kind != live.Synced {
 		t.Errorf("nothing but the order changed: %+v, %v; want a sync", e, err)
 	}
 	if f := names.OrderFields(); f != nil {
@@ -681,7 +683,7 @@ func TestUnknownCollation(t *testing.T) {
 	s := newShop(t, st, b)
 	defer s.stop(t)
 	st2 := b.Status()
-	if st2.State != core.Loading {
+	if st2.State != status.Loading {
 		t.Errorf("state %v", st2.State)
 	}
 	wantErr(t, st2.Err, `binding "wrong" (window_test.go`, "no such collation: klingon")

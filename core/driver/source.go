@@ -150,7 +150,7 @@ type Receipt interface {
 	// up with it. Bindings that are read in full whenever a table changes are not
 	// waited for, unless they ask for it, and neither are bindings in trouble.
 	// It returns the context's error when that ends first, [ErrLate] when
-	// somebody else has waited in vain, and core.ErrClosed when the registry
+	// somebody else has waited in vain, and live.ErrClosed when the registry
 	// shuts down. It may be called any number
 	// of times, from any goroutine.
 	Wait(ctx context.Context) error

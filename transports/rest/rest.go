@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/transports/internal/ending"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 	"github.com/binderyhq/bindery/transports/internal/wire"
@@ -110,7 +111,7 @@ type exchange struct {
 	w      http.ResponseWriter
 	r      *http.Request
 	grant  *core.Grant
-	view   *core.View        // the grant's
+	view   *live.View        // the grant's
 	params map[string]string // of the URL's query, without those that name a family's member
 	key    string            // the part of the path that names the row, as it came
 	app    *echo.Echo        // whose Validator is asked about writes

@@ -15,6 +15,7 @@ import (
 	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // item is the row of all cases.
@@ -143,7 +144,7 @@ func (r *rig) connectTo(ctx context.Context, q Request) (c Client, err error) {
 }
 
 // view returns the binding of that name, which there is.
-func (r *rig) view(name string) *core.View {
+func (r *rig) view(name string) *live.View {
 	v, _ := r.reg.Lookup(name)
 	return v
 }
@@ -225,7 +226,7 @@ func (r *rig) subscribers(ctx context.Context, binding string, enough func(n int
 	v := r.view(binding)
 	var failed error
 	err := eventually(ctx, "the subscriptions are as many as should be", func() bool {
-		if enough(v.Status().Subscribers) {
+		if enough(v.Counts().Subscribers) {
 			return true
 		}
 		if meanwhile != nil {
@@ -234,7 +235,7 @@ func (r *rig) subscribers(ctx context.Context, binding string, enough func(n int
 		return failed != nil
 	})
 	if err != nil {
-		err = fmt.Errorf("%w: %q has %d", err, binding, v.Status().Subscribers)
+		err = fmt.Errorf("%w: %q has %d", err, binding, v.Counts().Subscribers)
 	}
 	return errors.Join(err, failed)
 }
