@@ -167,8 +167,8 @@ func (p *refusing) Query(ctx context.Context, q driver.Query) ([]*ware, error) {
 
 func refused(name string, s *refusing) []core.Bindable {
 	return []core.Bindable{
-		core.Bind(name+"-where", s, core.WithWhere("x", "x")),
-		core.Bind(name+"-limit", s, core.WithWhere("x", "x"), core.Limit(3)),
+		core.Bind(name+"-where", s, core.ForLoader(driver.Terms{Where: condition("x")})),
+		core.Bind(name+"-limit", s, core.ForLoader(driver.Terms{Where: condition("x")}), core.Limit(3)),
 		core.Bind(name+"-order", s, core.OrderByColumns(driver.Order{Column: "name", Collation: "none"})),
 	}
 }
@@ -270,7 +270,7 @@ func TestRowThatCannotBeRead(t *testing.T) {
 			}
 			all := core.Bind("all", s)
 			first := core.Bind("first", s, core.Limit(3), core.Margin(1))
-			odd := core.Bind("odd", s, core.WithWhere("odd", "odd"))
+			odd := core.Bind("odd", s, core.ForLoader(driver.Terms{Where: condition("odd")}))
 			few := core.Bind("few", s, core.Where(filter.Lt("shelf", 3)))
 			fam := core.BindFamily("shelf", s, core.Where(filter.Eq("shelf", filter.Param("shelf"))))
 			r.start(t, all, first, odd, few, fam)
@@ -414,7 +414,7 @@ func TestTroubleAgainstModel(t *testing.T) {
 			{core.Bind("all", s), func(ware) bool { return true }, false},
 			{core.Bind("low", s, core.Where(filter.Lt("shelf", 3))), func(w ware) bool { return w.Shelf < 3 }, false},
 			{core.Bind("high", s, core.Where(filter.Ge("shelf", 3))), func(w ware) bool { return w.Shelf >= 3 }, false},
-			{core.Bind("asked", s, core.Where(filter.Lt("shelf", 6)), core.WithWhere("true", "true")), func(w ware) bool { return w.Shelf < 6 }, false},
+			{core.Bind("asked", s, core.Where(filter.Lt("shelf", 6)), core.ForLoader(driver.Terms{Where: condition("true")})), func(w ware) bool { return w.Shelf < 6 }, false},
 		}
 		if s.tells {
 			decls = append(decls, decl{core.Bind("rest", s, core.OmitUnreadable()), func(ware) bool { return true }, true})

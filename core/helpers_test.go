@@ -190,6 +190,12 @@ func raw(object string) map[string]json.RawMessage {
 	return m
 }
 
+// condition is a condition in a loader's own terms.
+type condition string
+
+func (c condition) String() string  { return string(c) }
+func (c condition) Validate() error { return nil }
+
 // recovered waits until no binding is set aside. Flush does not wait for these.
 func recovered(t fatalTester, reg *core.Registry) {
 	t.Helper()

@@ -45,7 +45,7 @@ func TestStartReportsEveryProblemAtOnce(t *testing.T) {
 		core.Bind("ordered", r.table, core.OrderBy("nane")),
 		core.Bind("limited", r.table, core.Limit(0)),
 		core.Bind[item]("loaderless", nil),
-		core.Bind("opaque", r.table, core.WithWhere("x", "x = 1")),
+		core.Bind("opaque", r.table, core.ForLoader(driver.Terms{Where: condition("x = 1")})),
 		nil,
 	)
 	_ = r.reg.Watch(&naming{tables: []driver.Table{{Name: "orders"}}}, nil)

@@ -388,9 +388,9 @@ func TestRelatedRowsNeedOneKey(t *testing.T) {
 		`related rows: table "notes" has no key`)
 
 	r = newItems(t, core.Config{})
-	_ = r.reg.Add(core.Bind("items", r.table, core.WithRelations("x")), core.Bind("more", r.table, core.WithRelations()))
+	_ = r.reg.Add(core.Bind("items", r.table, core.ForLoader(driver.Terms{Relations: []string{"x"}})), core.Bind("more", r.table, core.ForLoader(driver.Terms{})))
 	err = r.reg.Start(r.ctx)
-	wantErr(t, err, `its loader cannot (driver.Relating)`, `relations: none is named`)
+	wantErr(t, err, `its loader cannot (driver.Relating)`, `no condition, and no relation`)
 }
 
 // TestRelatedRowsAreAskedForAgain fails to find owners, and does not forget what

@@ -87,7 +87,7 @@ func (v *publisher) check() (*shape, []error) {
 		return nil, errs
 	}
 	if v.spec.where != nil && !v.read.canQuery() {
-		errs = append(errs, fmt.Errorf("its condition (%s) needs a loader whose database evaluates queries (driver.Querier)", v.spec.whereText))
+		errs = append(errs, fmt.Errorf("its condition (%s) needs a loader whose database evaluates queries (driver.Querier)", v.spec.where))
 	}
 	if sh.collated && !v.read.canQuery() {
 		errs = append(errs, errors.New("its order by a collation needs a loader whose database evaluates queries (driver.Querier)"))
@@ -270,7 +270,7 @@ const codecVersion = "1"
 func (sh *shape) setFingerprint(v *publisher) {
 	parts := []string{
 		codecVersion, v.Name(), sh.schema.Table.Schema, sh.schema.Table.Name, v.read.typeName(),
-		v.spec.whereText, strconv.Itoa(v.spec.limit),
+		v.spec.whereText(), strconv.Itoa(v.spec.limit),
 	}
 	if v.filter != nil {
 		parts = append(parts, v.filter.String())
