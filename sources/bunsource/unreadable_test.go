@@ -19,7 +19,7 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
-	"github.com/binderyhq/bindery/core/status"
+	corestatus "github.com/binderyhq/bindery/core/status"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 )
 
@@ -152,7 +152,7 @@ func tryUnshowable(t *testing.T, db, plain *bun.DB, insert string, early bool) {
 	}
 	check := func(b *core.Binding[reading], want ...int64) {
 		t.Helper()
-		if got := ids(b); !slices.Equal(got, want) || b.Status().State != status.Live {
+		if got := ids(b); !slices.Equal(got, want) || b.Status().State != corestatus.Live {
 			t.Errorf("%s holds %v, want %v: %v, %v", b.Name(), got, want, b.Status().State, b.Status().Err)
 		}
 	}
@@ -161,7 +161,7 @@ func tryUnshowable(t *testing.T, db, plain *bun.DB, insert string, early bool) {
 	check(rest, 1, 2, 4, 5)
 	for _, v := range []*core.Binding[reading]{all, b} {
 		st := v.Status()
-		if st.State == status.Live || !slices.Equal(st.Unreadable, []driver.Key{driver.KeyOf(3)}) || st.Err == nil || !strings.Contains(st.Err.Error(), "row 3") {
+		if st.State == corestatus.Live || !slices.Equal(st.Unreadable, []driver.Key{driver.KeyOf(3)}) || st.Err == nil || !strings.Contains(st.Err.Error(), "row 3") {
 			t.Errorf("%s: %+v", v.Name(), st)
 		}
 	}
@@ -172,7 +172,7 @@ func tryUnshowable(t *testing.T, db, plain *bun.DB, insert string, early bool) {
 		t.Fatal(err)
 	}
 	for _, v := range []*core.Binding[reading]{all, b, rest} {
-		for v.Status().State != status.Live || v.Status().UnreadableRows > 0 || v.Len() < 3 {
+		for v.Status().State != corestatus.Live || v.Status().UnreadableRows > 0 || v.Len() < 3 {
 			if ctx.Err() != nil {
 				t.Fatalf("%s does not recover: %+v", v.Name(), v.Status())
 			}
