@@ -161,7 +161,7 @@ func tryUnshowable(t *testing.T, db, plain *bun.DB, insert string, early bool) {
 	check(rest, 1, 2, 4, 5)
 	for _, v := range []*core.Binding[reading]{all, b} {
 		st := v.Status()
-		if st.State == corestatus.Live || !slices.Equal(st.Unreadable, []driver.Key{driver.KeyOf(3)}) || st.Err == nil || !strings.Contains(st.Err.Error(), "row 3") {
+		if st.State == corestatus.Live || st.Troubled != 1 || st.Trouble[0].Key != driver.KeyOf(3) || st.Err == nil || !strings.Contains(st.Err.Error(), "row 3") {
 			t.Errorf("%s: %+v", v.Name(), st)
 		}
 	}
@@ -172,7 +172,7 @@ func tryUnshowable(t *testing.T, db, plain *bun.DB, insert string, early bool) {
 		t.Fatal(err)
 	}
 	for _, v := range []*core.Binding[reading]{all, b, rest} {
-		for v.Status().State != corestatus.Live || v.Status().UnreadableRows > 0 || v.Len() < 3 {
+		for v.Status().State != corestatus.Live || v.Status().Troubled > 0 || v.Len() < 3 {
 			if ctx.Err() != nil {
 				t.Fatalf("%s does not recover: %+v", v.Name(), v.Status())
 			}
