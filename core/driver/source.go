@@ -147,8 +147,11 @@ type Announcement interface {
 // Receipt lets a writer wait until its change shows.
 type Receipt interface {
 	// Wait returns nil when every binding that the report concerns has caught
-	// up with it. It returns the context's error when that ends first, and
-	// [ErrClosed] when the registry shuts down. It may be called any number
+	// up with it. Bindings that are read in full whenever a table changes are not
+	// waited for, unless they ask for it, and neither are bindings in trouble.
+	// It returns the context's error when that ends first, [ErrLate] when
+	// somebody else has waited in vain, and live.ErrClosed when the registry
+	// shuts down. It may be called any number
 	// of times, from any goroutine.
 	Wait(ctx context.Context) error
 }

@@ -1,4 +1,4 @@
-package core
+package live
 
 // eventLog keeps the last events of a binding, bounded in number and in bytes.
 // When a bound is passed the oldest events go: cursors that stood before them

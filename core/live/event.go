@@ -1,12 +1,6 @@
-package core
+package live
 
-import (
-	"encoding/json"
-	"slices"
-
-	"github.com/binderyhq/bindery/core/driver"
-	"github.com/binderyhq/bindery/core/value"
-)
+import "github.com/binderyhq/bindery/core/driver"
 
 // EventKind says how an [Event] leads to its version.
 type EventKind uint8
@@ -26,7 +20,6 @@ const (
 // Event is how one snapshot became the next. Events are immutable and shared
 // by all subscribers.
 type Event struct {
-	memo
 	Kind EventKind
 	// From is the token of the version that the event starts from. It is ""
 	// when Synced.
@@ -38,11 +31,15 @@ type Event struct {
 	Snapshot *Snapshot
 	// Created, Updated and Deleted are the rows that came, changed and went,
 	// each key at most once, in the order of the batch. Deleted holds the rows
-	// as they last were: transports show their keys alone, see [KeyJSON].
+	// as they last were: transports show their keys alone, see [View.KeyJSON].
 	Created, Updated, Deleted []Row
 
 	bytes int // an estimate of what keeping the event in the log costs
+	cache Cache
 }
+
+// Cache keeps what is derived from the event; see [Memo].
+func (e *Event) Cache() *Cache { return &e.cache }
 
 // Len returns the number of rows in the event.
 func (e *Event) Len() int { return len(e.Created) + len(e.Updated) + len(e.Deleted) }
@@ -109,49 +106,4 @@ func merge(events []*Event) *Event {
 	}
 	m.measure()
 	return m
-}
-
-// KeyJSON returns the row's key columns alone, as a JSON object, each as the
-// encoded row shows it.
-func (v *View) KeyJSON(r Row) []byte {
-	var fields map[string]json.RawMessage
-	_ = json.Unmarshal(r.e.json, &fields) // a row that is no object shows no columns
-	vals, _ := r.e.key.Values()
-	out := []byte{'{'}
-	for i, name := range v.keyNames() {
-		raw, ok := fields[name]
-		if !ok && i < len(vals) {
-			raw = valueJSON(vals[i])
-		}
-		if i > 0 {
-			out = append(out, ',')
-		}
-		label, _ := json.Marshal(name)
-		out = append(append(append(out, label...), ':'), raw...)
-	}
-	return append(out, '}')
-}
-
-// valueJSON encodes a key value that the rows themselves do not show.
-func valueJSON(v value.Value) []byte {
-	switch v.Kind() {
-	case value.KindInt, value.KindBool:
-		return []byte(v.String())
-	default:
-		raw, _ := json.Marshal(v.String())
-		return raw
-	}
-}
-
-// keyNames returns the key columns' names in encoded rows, or in the database
-// where rows do not show them.
-func (v *View) keyNames() []string {
-	schema := v.Schema()
-	names := slices.Clone(schema.Key)
-	for i, k := range names {
-		if c := schema.Column(k); c >= 0 && schema.Columns[c].JSON != "" {
-			names[i] = schema.Columns[c].JSON
-		}
-	}
-	return names
 }

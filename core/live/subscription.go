@@ -1,4 +1,4 @@
-package core
+package live
 
 import (
 	"context"
@@ -18,6 +18,8 @@ type SubscribeOptions struct {
 	// that publishes, must not block, and must not call the subscription. With
 	// nil, [Subscription.Next] waits.
 	Notify func()
+	// OnClose, when set, is called once by the first [Subscription.Close].
+	OnClose func()
 }
 
 // Subscription is a cursor on the changes of one binding. It holds no queue: a
@@ -41,13 +43,13 @@ type Subscription struct {
 	synced  bool   // false: a sync is due
 	pos     uint64 // of the next event in the log
 	closed  bool
-	revoked error // nil unless an authorizer has ended it
+	why     error // that it was ended for; nil: it was not
 
-	closing func(*Subscription) // called at Close; nil: nothing
+	onClose func() // nil: nothing
 
 	// armed is the index in view.armed plus one, 0 when not armed. It is set
-	// with view.mu held. A subscription is armed from each Poll to the event,
-	// or the end, that comes next: while it is there is nothing to return.
+	// with view.mu held. Armed means: Poll found nothing, and the next event, or
+	// the end, will call Notify. While armed, Poll returns nil without the lock.
 	armed atomic.Int64
 }
 
@@ -55,7 +57,7 @@ type Subscription struct {
 // binding that was removed ends with [ErrRemoved] at its first Poll or Next.
 // It costs memory until Close.
 func (v *View) Subscribe(opts SubscribeOptions) *Subscription {
-	s := &Subscription{view: v, notify: opts.Notify, resume: opts.Version}
+	s := &Subscription{view: v, notify: opts.Notify, resume: opts.Version, onClose: opts.OnClose}
 	if s.notify == nil {
 		wake := make(chan struct{}, 1)
 		s.wake = wake
@@ -120,7 +122,7 @@ func (s *Subscription) Poll() (*Event, error) {
 	s.synced, s.pos = true, next
 	resynced := missed == nil
 	if resynced {
-		v.counters.syncs.Add(1)
+		v.syncs.Add(1)
 	}
 	v.mu.Unlock()
 	// Events and snapshots are immutable, so the rest needs no lock.
@@ -166,20 +168,21 @@ func (s *Subscription) Close() {
 		s.notify()
 	}
 	v.mu.Unlock()
-	if s.closing != nil {
-		s.closing(s)
+	if s.onClose != nil {
+		s.onClose()
 	}
 }
 
-// revoke ends the subscription for a reason.
-func (s *Subscription) revoke(why error) {
+// End ends the subscription for a reason, which the next Poll returns: its
+// subscriber may not see the binding any more, for one. The first reason counts.
+func (s *Subscription) End(why error) {
 	v := s.view
 	v.mu.Lock()
-	if s.closed || s.revoked != nil {
+	if s.closed || s.why != nil {
 		v.mu.Unlock()
 		return
 	}
-	s.revoked = why
+	s.why = why
 	armed := s.armed.Load() != 0
 	s.disarmLocked()
 	v.mu.Unlock()
@@ -201,8 +204,8 @@ func (s *Subscription) endedLocked() error {
 	if s.closed {
 		return ErrSubscriptionClosed
 	}
-	if s.revoked != nil {
-		return s.revoked
+	if s.why != nil {
+		return s.why
 	}
 	return s.view.ended
 }
@@ -226,79 +229,4 @@ func (s *Subscription) disarmLocked() {
 	a[len(a)-1] = nil
 	s.view.armed = a[:len(a)-1]
 	s.armed.Store(0)
-}
-
-// syncEvent returns the event that replaces everything by the snapshot.
-func (s *Snapshot) syncEvent() *Event {
-	s.syncOnce.Do(func() { s.sync = &Event{Kind: Synced, Version: s.version, Snapshot: s} })
-	return s.sync
-}
-
-// A lagging subscriber is given a sync when what it missed is more than this
-// many rows, or more than twice the rows there are.
-const maxMergedRows = 8192
-
-// maxSharedMerges bounds the merged events that are kept for others who lag by
-// as much. They are forgotten at the next publish.
-const maxSharedMerges = 16
-
-// mergeShared merges the events that a subscriber missed, up to the version of
-// cur.
-func (v *View) mergeShared(missed []*Event, cur *Snapshot) *Event {
-	if len(missed) == 1 {
-		return missed[0]
-	}
-	weight := 0
-	for _, e := range missed {
-		weight += e.Len()
-	}
-	if weight > min(maxMergedRows, 2*cur.Len()+16) {
-		v.counters.syncs.Add(1)
-		return cur.syncEvent()
-	}
-	last := missed[len(missed)-1]
-	v.mu.Lock()
-	if v.mergedFor != last {
-		v.mergedFor, v.merged = last, nil
-	}
-	m := v.merged[len(missed)]
-	v.mu.Unlock()
-	if m != nil {
-		return m
-	}
-	m = merge(missed)
-	v.counters.merges.Add(1)
-	v.mu.Lock()
-	if v.mergedFor == last && len(v.merged) < maxSharedMerges {
-		if v.merged == nil {
-			v.merged = make(map[int]*Event)
-		}
-		v.merged[len(missed)] = m
-	}
-	v.mu.Unlock()
-	return m
-}
-
-// takeArmedLocked takes the subscriptions that wait, to be called once the lock is
-// released.
-func (v *View) takeArmedLocked() []*Subscription {
-	armed := v.armed
-	v.armed = v.spare[:0]
-	v.spare = nil
-	for _, s := range armed {
-		s.armed.Store(0)
-	}
-	return armed
-}
-
-// notifyAll calls the subscriptions taken before. It runs on one goroutine at a
-// time.
-func (v *View) notifyAll(armed []*Subscription) {
-	for _, s := range armed {
-		s.notify()
-	}
-	clear(armed)
-	v.mu.Lock()
-	v.spare = armed[:0]
-	v.mu.Unlock()
 }
