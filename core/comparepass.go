@@ -66,15 +66,16 @@ func (s *readSince) has(loader any, key driver.Key) bool {
 	return ok || s.full
 }
 
-// begin notes that the snapshot is open, and who is compared. The caller holds
-// the feed's mutex.
-func (p *pass) begin(batches uint64, members map[*publisher]struct{}) {
+// begin notes that the snapshot is open, and who is compared: not those that
+// must be read in full before they can be anything. The caller holds the feed's
+// mutex.
+func (p *pass) begin(batches uint64, members map[*publisher]struct{}, troubles *troubles) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.batches = batches
 	p.members = make(map[*publisher]struct{}, len(members))
 	for v := range members {
-		if v.current.Load() != nil {
+		if t := troubles.waiting[v]; v.Snapshot() != nil && (t == nil || !t.full) {
 			p.members[v] = struct{}{}
 		}
 	}
@@ -110,6 +111,18 @@ func (p *pass) note(number uint64, done work, pools []*pool) {
 		}
 	}
 	since.whole = since.whole || all
+}
+
+// reread notes that bindings have been read in full since.
+func (p *pass) reread(views []*publisher) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reloaded == nil {
+		p.reloaded = make(map[*publisher]struct{})
+	}
+	for _, v := range views {
+		p.reloaded[v] = struct{}{}
+	}
 }
 
 func setOf(vs iter.Seq[*publisher]) map[*publisher]struct{} {
@@ -234,11 +247,14 @@ func (n *found) publish(ctx context.Context) error {
 		return nil // all of them have gone
 	}
 	todo := plan{}
-	covered := work{read: true}
+	covered := work{read: true, reloads: make(map[*publisher]reload), aside: f.aside()}
 	covered.keys = make(map[driver.Key]*sourceRun, len(n.rows))
 	if n.read.limited { // how its rows stand to each other only the database knows
 		for _, row := range n.rows {
 			covered.keys[row.Key] = p.by()
+		}
+		if covered.without(n.read.asked) {
+			return nil
 		}
 		todo = f.planFull([]*publisher{n.read.asked})
 	} else {
@@ -254,17 +270,17 @@ func (n *found) publish(ctx context.Context) error {
 		}
 		todo.reads = append(todo.reads, r)
 	}
-	moves, _, err := f.execute(ctx, todo, covered, true)
+	out, err := f.execute(ctx, todo, covered, true)
 	if err != nil {
 		return err
 	}
-	p.drift(moves)
-	f.credit(moves, covered)
-	f.publishing.Lock()
-	for _, m := range moves {
+	out.compared = true
+	p.drift(out.moves)
+	f.credit(out.moves, covered)
+	for _, m := range out.moves {
 		f.publish(m)
 	}
-	f.publishing.Unlock()
+	f.noteTroubles(&covered, out)
 	return nil
 }
 
@@ -332,7 +348,7 @@ func (p *pass) drift(moves []move) {
 			if m.t.v != a.v {
 				continue
 			}
-			e := &m.t.event
+			e := m.t.edit.Event()
 			pl := f.poolOf(m.t.v)
 			a.busy = a.busy || reported.anyWhole() && e.Len() > 0
 			a.drift.Missing = append(a.drift.Missing, reported.unreported(pl, e.Created)...)

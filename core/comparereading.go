@@ -7,6 +7,7 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/audit"
 	"github.com/binderyhq/bindery/core/internal/index"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -51,14 +52,11 @@ func (r *reading) Scan(_ context.Context, visit func([]audit.Row) error) ([]driv
 	if v := r.asked; r.limited {
 		q = driver.Query{Filter: v.filter, Where: v.spec.where, Order: v.shape.Load().orderBy, Limit: v.reach()}
 		rows, err := r.read.query(r.pass.ctx, q)
+		unread, err := unreadRows(err)
 		if err != nil {
 			return nil, err
 		}
-		found, err := r.rowsOf(rows)
-		if err != nil {
-			return nil, err
-		}
-		return nil, visit(found)
+		return unread, visit(r.rowsOf(rows))
 	}
 	switch {
 	case r.asked != nil:
@@ -66,27 +64,33 @@ func (r *reading) Scan(_ context.Context, visit func([]audit.Row) error) ([]driv
 	case len(r.bindings) == 1 && r.read.canQuery():
 		q.Filter = r.bindings[0].filter
 	}
-	return nil, r.read.scan(r.pass.ctx, q, comparingPiece, func(rows []any) error {
-		found, err := r.rowsOf(rows)
-		if err != nil {
-			return err
-		}
-		return visit(found)
-	})
+	return unreadRows(r.read.scan(r.pass.ctx, q, comparingPiece, func(rows []any) error { return visit(r.rowsOf(rows)) }))
 }
 
-// rowsOf takes up rows as a loader returned them.
-func (r *reading) rowsOf(rows []any) ([]audit.Row, error) {
-	sh := r.bindings[0].shape.Load()
-	found := make([]audit.Row, len(rows))
-	for i, row := range rows {
-		key, err := sh.keyOf(r.read, row)
-		if err != nil {
-			return nil, err
-		}
-		found[i] = audit.Row{Key: key, Value: row}
+// unreadRows takes out of an error the keys of rows that could not be read, if it
+// is about nothing else.
+func unreadRows(err error) (unread []driver.Key, other error) {
+	bad := driver.RowErrors(err)
+	if bad == nil {
+		return nil, err
 	}
-	return found, nil
+	for _, e := range bad {
+		unread = append(unread, e.Key)
+	}
+	return unread, nil
+}
+
+// rowsOf takes up rows as a loader returned them. It leaves out those without a
+// key, which belong to nobody.
+func (r *reading) rowsOf(rows []any) []audit.Row {
+	sh := r.bindings[0].shape.Load()
+	found := make([]audit.Row, 0, len(rows))
+	for _, row := range rows {
+		if key, err := sh.keyOf(r.read, row); err == nil {
+			found = append(found, audit.Row{Key: key, Value: row})
+		}
+	}
+	return found
 }
 
 // Find implements [audit.Reading].
@@ -98,11 +102,11 @@ func (r *reading) Find(_ context.Context, keys []driver.Key) ([]audit.Row, []dri
 	} else {
 		rows, err = r.read.load(r.pass.ctx, keys)
 	}
+	unread, err := unreadRows(err)
 	if err != nil {
 		return nil, nil, err
 	}
-	found, err := r.rowsOf(rows)
-	return found, nil, err
+	return r.rowsOf(rows), unread, nil
 }
 
 // Match implements [audit.Reading].
@@ -143,12 +147,12 @@ type heldBy struct {
 
 // Holds implements [audit.Binding].
 func (h *heldBy) Holds(row audit.Row) (held, same bool) {
-	s := h.v.current.Load()
-	if s == nil {
+	holding := h.v.holding()
+	if holding.shown == nil {
 		return false, true
 	}
-	if e := s.held(row.Key); e != nil {
-		return true, h.r.equal(e.row, row.Value)
+	if r := holding.get(row.Key); !r.IsZero() {
+		return true, h.r.equal(r.Value(), row.Value)
 	}
 	if h.r.limited {
 		return false, false
@@ -158,17 +162,5 @@ func (h *heldBy) Holds(row audit.Row) (held, same bool) {
 
 // Keys implements [audit.Binding].
 func (h *heldBy) Keys(visit func(driver.Key) bool) {
-	s := h.v.current.Load()
-	if s == nil {
-		return
-	}
-	more := true
-	each := func(_ string, e *entry) bool {
-		more = visit(e.key)
-		return more
-	}
-	s.rows.Scan(each)
-	if more && s.window != nil {
-		s.window.rows.Scan(each)
-	}
+	h.v.holding().each(func(r live.Row) bool { return visit(r.Key()) })
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/audit"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // How comparisons of a database's tables are bounded.
@@ -63,7 +64,7 @@ func (e *engine) limiterOf(database string) *audit.Limiter {
 // for the end, when ctx is done.
 func (f *feed) runAuditor(ctx context.Context) (wait func()) {
 	var wg sync.WaitGroup
-	wg.Go(func() { f.compared.auditor.Run(ctx, ErrClosed) })
+	wg.Go(func() { f.compared.auditor.Run(ctx, live.ErrClosed) })
 	return wg.Wait
 }
 
@@ -81,7 +82,7 @@ type mended struct{ by *sourceRun }
 // mend has everything compared after a source had lost its sight. Until that is
 // done the bindings are stale.
 func (f *feed) mend(by *sourceRun) {
-	if derived, _ := f.pace.now(); derived {
+	if derived, _ := f.pace.mode(); derived {
 		f.report(nil, by)
 		return
 	}
@@ -174,18 +175,18 @@ func (f *feed) Open(ctx context.Context, tickets []*audit.Ticket) (audit.Pass, e
 		f.compared.pass = p
 		f.mu.Unlock()
 		if snapshotter != nil {
-			snap, release, err := guardSnapshot(ctx, snapshotter)
+			open, err := openSnapshot(ctx, snapshotter)
 			if err != nil {
 				p.Close()
 				return nil, fmt.Errorf("opening a snapshot: %w", err)
 			}
-			p.ctx, p.release, p.one = snap, release, true
+			p.ctx, p.release, p.one = open.Context(ctx), open.Close, true
 		}
 		f.mu.Lock()
 		undisturbed := !busy && begun == f.compared.batches
 		last := try >= openAttempts
 		if undisturbed || last {
-			p.begin(f.compared.batches, f.members)
+			p.begin(f.compared.batches, f.members, &f.troubles)
 		}
 		f.mu.Unlock()
 		if undisturbed || last {

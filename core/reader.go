@@ -79,10 +79,7 @@ func (r *typedReader[T]) scan(ctx context.Context, q driver.Query, size int, vis
 			return err
 		}
 	}
-	rows, err := r.all(ctx, q)
-	if err != nil {
-		return err
-	}
+	rows, unread := r.all(ctx, q)
 	for len(rows) > 0 {
 		some := rows[:min(size, len(rows))]
 		rows = rows[len(some):]
@@ -90,7 +87,7 @@ func (r *typedReader[T]) scan(ctx context.Context, q driver.Query, size int, vis
 			return err
 		}
 	}
-	return nil
+	return unread
 }
 
 // all reads all rows of the query.
@@ -179,8 +176,10 @@ func (t typedWriter[T]) delete(ctx context.Context, key driver.Key) error {
 func (t typedWriter[T]) newRow() any          { return new(T) }
 func (t typedWriter[T]) cloneRow(row any) any { c := *row.(*T); return &c }
 
+// untyped takes the type from rows. An error that is only about some rows goes
+// with the others.
 func untyped[T any](rows []*T, err error) ([]any, error) {
-	if err != nil {
+	if err != nil && driver.RowErrors(err) == nil {
 		return nil, err
 	}
 	out := make([]any, len(rows))
@@ -190,7 +189,7 @@ func untyped[T any](rows []*T, err error) ([]any, error) {
 		}
 		out[i] = r
 	}
-	return out, nil
+	return out, err
 }
 
 // guard calls the user's code and turns its panic into an error.

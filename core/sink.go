@@ -2,6 +2,7 @@ package core
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/binderyhq/bindery/core/driver"
 )
@@ -9,6 +10,10 @@ import (
 // sink is what one source reports to.
 type sink struct {
 	run *sourceRun
+
+	mu       sync.Mutex              // guards what follows
+	open     map[*announced]struct{} // not confirmed yet
+	finished bool                    // Watch has returned
 }
 
 var _ driver.Sink = (*sink)(nil)
@@ -59,6 +64,11 @@ func (s *sink) report(changes []driver.Change) receipt {
 // Announce implements [driver.Sink].
 func (s *sink) Announce(changes ...driver.Change) driver.Announcement {
 	a := &announced{sink: s, orig: changes}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.finished {
+		return a // the source is lost, so everything will be read again
+	}
 	for _, c := range changes {
 		for _, to := range s.run.eng.matching(c.Table) {
 			if to.derived {
@@ -76,7 +86,33 @@ func (s *sink) Announce(changes ...driver.Change) driver.Announcement {
 			}
 		}
 	}
+	if len(a.parts) > 0 {
+		if s.open == nil {
+			s.open = make(map[*announced]struct{})
+		}
+		s.open[a] = struct{}{}
+	}
 	return a
+}
+
+// forget drops an announcement that has ended.
+func (s *sink) forget(a *announced) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.open, a)
+}
+
+// end withdraws what the source has announced and cannot confirm any more,
+// since its Watch has returned. What was committed all the same is read when the
+// source watches again.
+func (s *sink) end() {
+	s.mu.Lock()
+	open := s.open
+	s.open, s.finished = nil, true
+	s.mu.Unlock()
+	for a := range open {
+		a.withdrawParts()
+	}
 }
 
 // Watching implements [driver.Sink].

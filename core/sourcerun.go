@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/status"
 )
 
 // sourceRun runs one source: it calls Watch, again after failures, and keeps
@@ -37,22 +38,6 @@ type sourceRun struct {
 	once     sync.Once
 }
 
-// SourceStatus is what is known about a source.
-type SourceStatus struct {
-	Name string
-	// Watching says that every commit is being reported, Since when that or
-	// its contrary began, Err why it is not so.
-	Watching bool
-	Since    time.Time
-	Err      error
-	// Reports counts the calls of Report and Confirm, Failures the losses.
-	Reports, Failures uint64
-	// Found counts the rows that were read to differ and that this source was the
-	// first to report. Beside a source that sees everything at once, a slower one
-	// finds nothing: what it finds, the other has missed.
-	Found uint64
-}
-
 func newSourceRun(eng *engine, s driver.Source, place string) *sourceRun {
 	scope, _ := s.(driver.Scoped)
 	follows, _ := s.(driver.Follower)
@@ -76,10 +61,10 @@ func (r *sourceRun) state() (watching bool, since time.Time, err error) {
 	return r.watching, r.since, r.err
 }
 
-func (r *sourceRun) status() SourceStatus {
+func (r *sourceRun) status() status.Source {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return SourceStatus{
+	return status.Source{
 		Name: r.source.Name(), Watching: r.watching, Since: r.since, Err: r.err,
 		Reports: r.reports.Load(), Failures: r.failures, Found: r.found.Load(),
 	}
@@ -171,5 +156,7 @@ func (r *sourceRun) watch(ctx context.Context) (err error) {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	return r.source.Watch(ctx, &sink{run: r})
+	s := &sink{run: r}
+	defer s.end()
+	return r.source.Watch(ctx, s)
 }

@@ -8,90 +8,32 @@ import (
 	"slices"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
 )
 
-// WriteOp is what a [Write] does.
-type WriteOp uint8
-
-// The kinds of writes.
-const (
-	// Insert makes a new row. The body names every column that has neither a
-	// default nor may be NULL.
-	Insert WriteOp = iota
-	// Replace writes a whole row: columns that the body does not name become
-	// NULL, or their default.
-	Replace
-	// Merge writes the columns that the body names (RFC 7396).
-	Merge
-	// Delete deletes the row.
-	Delete
-)
-
-// Write is one write by a client.
-type Write struct {
-	Op WriteOp
-	// Key is the row's; it is not used by Insert.
-	Key driver.Key
-	// Body is a JSON object of the row's fields, as the model's own JSON names
-	// them, also where [Serialize] shows rows otherwise. Columns that [Columns]
-	// leaves out are no fields. It is not used by Delete.
-	Body []byte
-	// Match, when set, must hold for the row as the database has it.
-	Match func(Row) bool
-	// Validate, when set, is given a pointer to the row as it would be
-	// written, a *T. An *InvalidError, or any other error, refuses the write.
-	Validate func(row any) error
+// rules returns what clients may write.
+func (s *spec) rules() live.WriteRules {
+	return live.WriteRules{Writable: s.writable, RowsMayLeave: s.mayLeave, RequireMatch: s.matchNeeded}
 }
 
-// WriteRules says what a binding's declaration lets clients write.
-type WriteRules struct {
-	// Writable: anything at all; RowsMayLeave: also so that a row is no longer
-	// part of the binding; RequireMatch: updates and deletes only with a
-	// precondition; ClientKeys: inserts may name the key though the database has
-	// a default for it.
-	Writable, RowsMayLeave, RequireMatch, ClientKeys bool
-}
-
-// WriteRules returns what clients may write.
-func (v *publisher) WriteRules() WriteRules {
-	return WriteRules{Writable: v.spec.writable, RowsMayLeave: v.spec.mayLeave, RequireMatch: v.spec.matchNeeded, ClientKeys: v.spec.clientKeys}
-}
-
-// Write carries out a client's write, in one transaction: the row must be part
-// of the binding, meet the precondition, and, unless rows may leave, be part of
-// the binding afterwards; otherwise nothing is written. It returns, after the
-// binding shows it (unless that is declared to lag, see [MinInterval]), the row
-// as the database has it; the zero Row after Delete.
-//
-// Whether the row is one that may be written is settled before any lock is
-// waited for, and as far as the values are known also before the database may
-// object to them: who asks for what lies outside learns nothing of it.
-//
-// The errors that a client should be told are [ErrNotWritable], [ErrNoRow],
-// [ErrPrecondition], [driver.ErrRefused], [*driver.InvalidError] and
-// [*MalformedError]; every other one is the database's or the context's. A
-// context that ends after the commit is no error.
-func (v *publisher) Write(ctx context.Context, w Write) (Row, error) {
-	return v.write(ctx, w, within{})
-}
-
-func (v *publisher) write(ctx context.Context, w Write, bounds within) (Row, error) {
+// write carries out a client's write, see [Binding.Write].
+func (v *publisher) write(ctx context.Context, w live.Write, bounds within) (live.Row, error) {
 	if !v.spec.writable {
-		return Row{}, fmt.Errorf("core: binding %q: %w", v.name, ErrNotWritable)
+		return live.Row{}, fmt.Errorf("core: binding %q: %w", v.Name(), live.ErrNotWritable)
 	}
 	f := v.feed.Load()
-	if f == nil || v.current.Load() == nil {
-		return Row{}, fmt.Errorf("core: binding %q: %w", v.name, ErrNotLoaded)
+	if f == nil || v.Snapshot() == nil {
+		return live.Row{}, fmt.Errorf("core: binding %q: %w", v.Name(), live.ErrNotLoaded)
 	}
 	op := &writing{v: v, sh: v.shape.Load(), w: w, bounds: bounds, db: v.read.writer()}
 	if err := op.parse(); err != nil {
-		return Row{}, err
+		return live.Row{}, err
 	}
 	if err := op.precheck(ctx); err != nil {
-		return Row{}, err
+		return live.Row{}, err
 	}
 	if err := op.db.transact(ctx, op.run); err != nil {
-		return Row{}, op.discreet(err)
+		return live.Row{}, op.discreet(err)
 	}
 	f.written(ctx, op.key)
 	return op.result, nil
@@ -103,12 +45,12 @@ func (v *publisher) write(ctx context.Context, w Write, bounds within) (Row, err
 // made.
 func (f *feed) written(ctx context.Context, key driver.Key) {
 	keys := []driver.Key{key}
-	derived, interval := f.pace.now()
+	derived, lagging := f.pace.mode()
 	if derived {
 		keys = nil // see route
 	}
 	m := f.report(keys, nil)
-	if interval == 0 {
+	if !lagging {
 		_ = receipt{m}.Wait(ctx)
 	}
 }
@@ -137,7 +79,7 @@ func (o *writing) discreet(err error) error {
 }
 
 func (o *writing) note(what string, attrs ...any) {
-	o.v.feed.Load().eng.log.Info(what, append([]any{slog.String("binding", o.v.name), slog.String("key", o.key.String())}, attrs...)...)
+	o.v.feed.Load().eng.log.Info(what, append([]any{slog.String("binding", o.v.Name()), slog.String("key", o.key.String())}, attrs...)...)
 }
 
 // hiddenColumn returns the column that a finding is about, and whether Columns

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // change is what a write does to the columns of a row.
@@ -25,7 +26,7 @@ type change struct {
 // parse reads the body as far as that is possible without the row.
 func (o *writing) parse() error {
 	o.key = o.w.Key
-	if o.w.Op == Delete {
+	if o.w.Op == live.Delete {
 		return nil
 	}
 	raw, err := parseObject(o.w.Body)
@@ -45,7 +46,7 @@ func (o *writing) parse() error {
 	}
 	o.fields, o.asShown = make(map[string]json.RawMessage, len(raw)), make(map[string]json.RawMessage)
 	p.take(nil, raw)
-	if o.w.Op != Merge {
+	if o.w.Op != live.Merge {
 		p.missing()
 	}
 	p.tryValues()
@@ -59,10 +60,10 @@ func (o *writing) parse() error {
 // shownMembers returns the members of the row as the binding shows it, nil when
 // it shows none.
 func (o *writing) shownMembers() map[string]json.RawMessage {
-	if o.w.Op == Insert {
+	if o.w.Op == live.Insert {
 		return nil
 	}
-	row, ok := o.v.current.Load().Get(o.key)
+	row, ok := o.v.Snapshot().Get(o.key)
 	if !ok {
 		return nil
 	}
@@ -107,7 +108,7 @@ func (p *bodyParser) take(within []string, members map[string]json.RawMessage) {
 				continue
 			}
 			p.take(path, inner)
-		case p.o.w.Op == Insert && p.o.isMade(c):
+		case p.o.w.Op == live.Insert && p.o.isMade(c):
 			p.refuse(path, "is made by the database and cannot be given")
 		case isNull(raw) && !c.Nullable:
 			p.refuse(path, "must not be null")
@@ -129,7 +130,7 @@ func (p *bodyParser) missing() {
 		_, named := p.o.fields[c.Name]
 		path := pathOf(c)
 		isKey := slices.Contains(p.o.sh.schema.Key, c.Name)
-		if named || path == nil || c.Nullable || c.Default || c.Generated || isKey && p.o.w.Op == Replace {
+		if named || path == nil || c.Nullable || c.Default || c.Generated || isKey && p.o.w.Op == live.Replace {
 			continue
 		}
 		// Whatever else is wrong with it has been said.
@@ -146,7 +147,7 @@ func (p *bodyParser) tryValues() {
 	for i := range p.o.sh.schema.Columns {
 		c := &p.o.sh.schema.Columns[i]
 		raw, ok := p.o.fields[c.Name]
-		if !ok || isNull(raw) || p.o.w.Op == Merge && isObject(raw) {
+		if !ok || isNull(raw) || p.o.w.Op == live.Merge && isObject(raw) {
 			continue
 		}
 		if err := setField(p.o.db.newRow(), pathOf(c), raw); err != nil {
@@ -183,18 +184,18 @@ func parseObject(body []byte) (map[string]json.RawMessage, error) {
 	if err := dec.Decode(&raw); err != nil {
 		var typeErr *json.UnmarshalTypeError
 		if errors.As(err, &typeErr) {
-			return nil, &MalformedError{"want a JSON object, got " + typeErr.Value}
+			return nil, &live.MalformedError{Detail: "want a JSON object, got " + typeErr.Value}
 		}
 		if errors.Is(err, io.EOF) {
-			return nil, &MalformedError{"it is empty"}
+			return nil, &live.MalformedError{Detail: "it is empty"}
 		}
-		return nil, &MalformedError{err.Error()}
+		return nil, &live.MalformedError{Detail: err.Error()}
 	}
 	if raw == nil {
-		return nil, &MalformedError{"want a JSON object, got null"}
+		return nil, &live.MalformedError{Detail: "want a JSON object, got null"}
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, &MalformedError{"there is something after the JSON object"}
+		return nil, &live.MalformedError{Detail: "there is something after the JSON object"}
 	}
 	return raw, nil
 }
@@ -202,13 +203,13 @@ func parseObject(body []byte) (map[string]json.RawMessage, error) {
 func isNull(raw json.RawMessage) bool { return string(bytes.TrimSpace(raw)) == "null" }
 
 // checkShown refuses members that are no columns and not as the row shows them.
-func (o *writing) checkShown(before *entry) error {
+func (o *writing) checkShown(before live.Row) error {
 	if len(o.asShown) == 0 {
 		return nil
 	}
 	shown := map[string]json.RawMessage{}
-	if err := json.Unmarshal(before.json, &shown); err != nil {
-		return fmt.Errorf("core: binding %q: taking a row apart: %w", o.v.name, err)
+	if err := json.Unmarshal(before.JSON(), &shown); err != nil {
+		return fmt.Errorf("core: binding %q: taking a row apart: %w", o.v.Name(), err)
 	}
 	var problems []driver.FieldError
 	for _, name := range slices.Sorted(maps.Keys(o.asShown)) {
@@ -244,10 +245,10 @@ func (o *writing) decode(ctx context.Context, row any) (ch change, err error) {
 		switch {
 		case isNull(raw):
 			setNull(row, pathOf(c))
-		case o.w.Op == Merge && isObject(raw):
+		case o.w.Op == live.Merge && isObject(raw):
 			doc, err := merger.merge(ctx, c, raw)
 			if err != nil {
-				return ch, fmt.Errorf("core: binding %q: merging field %q: %w", o.v.name, fieldName(pathOf(c)), err)
+				return ch, fmt.Errorf("core: binding %q: merging field %q: %w", o.v.Name(), fieldName(pathOf(c)), err)
 			}
 			raw = doc
 			fallthrough

@@ -7,6 +7,7 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -15,16 +16,16 @@ import (
 // work on the row. A row that the binding shows has been seen anyway, and is
 // looked at once, when it is locked.
 func (o *writing) precheck(ctx context.Context) error {
-	if o.w.Op == Insert {
+	if o.w.Op == live.Insert {
 		return nil
 	}
-	if _, shown := o.v.current.Load().Get(o.key); !shown {
+	if _, shown := o.v.Snapshot().Get(o.key); !shown {
 		member, err := o.isMember(ctx)
 		if err != nil {
 			return err
 		}
 		if !member {
-			return ErrNoRow
+			return live.ErrNoRow
 		}
 	}
 	return o.checkBounds(ctx)
@@ -127,13 +128,10 @@ func (o *writing) isWithinLimit(ctx context.Context) (bool, error) {
 		return c != nil, err
 	}
 	rows, err := o.v.read.load(ctx, nil)
-	if err != nil {
+	if err := o.aboutItsRow(err); err != nil {
 		return false, err
 	}
-	all, err := o.sh.candidates(o.v.read, rows)
-	if err != nil {
-		return false, err
-	}
+	all, _ := o.sh.candidates(o.v.read, rows)
 	place, before := "", 0
 	for i := range all {
 		if all[i].key == o.key {
@@ -148,45 +146,52 @@ func (o *writing) isWithinLimit(ctx context.Context) (bool, error) {
 	return before < o.v.spec.limit, nil
 }
 
-// find reads the row as the transaction sees it, nil when there is none, and
-// whether the binding holds it.
-func (o *writing) find(ctx context.Context) (e *entry, member bool, err error) {
+// find reads the row as the transaction sees it, the zero Row when there is none,
+// and whether the binding holds it.
+func (o *writing) find(ctx context.Context) (row live.Row, member bool, err error) {
 	r := o.v.read
 	c, err := o.pick(r.load(ctx, []driver.Key{o.key}))
 	if c == nil || err != nil {
-		return nil, false, err
+		return live.Row{}, false, err
 	}
 	if o.sh.inMemory {
 		member = o.sh.holds(r, c.row)
 	} else {
 		in, err := o.pick(r.query(ctx, driver.Query{Keys: []driver.Key{o.key}, Filter: o.v.filter, Where: o.v.spec.where}))
 		if err != nil {
-			return nil, false, err
+			return live.Row{}, false, err
 		}
 		member = in != nil
 	}
 	if member {
 		if member, err = o.isWithinLimit(ctx); err != nil {
-			return nil, false, err
+			return live.Row{}, false, err
 		}
 	}
 	js, err := c.encoded(r, o.sh.enc)
 	if err != nil {
-		return nil, false, fmt.Errorf("core: binding %q: %w", o.v.name, err)
+		return live.Row{}, false, fmt.Errorf("core: binding %q: %w", o.v.Name(), err)
 	}
-	e = &entry{key: c.key, order: o.sh.orderOf(r, c.row, c.key), json: js, row: c.row, stamp: newStamp(o.v.feed.Load().now(), nil)}
-	e.sum, _ = o.sh.sumOf(e, nil)
-	return e, member, nil
+	return o.sh.row(c, o.sh.orderOf(r, c.row, c.key), js, live.Row{}, o.v.feed.Load().now()), member, nil
+}
+
+// aboutItsRow drops an error that is about other rows alone.
+func (o *writing) aboutItsRow(err error) error {
+	bad := driver.RowErrors(err)
+	if bad == nil || slices.ContainsFunc(bad, func(e *driver.RowError) bool { return e.Key == o.key }) {
+		return err
+	}
+	return nil
 }
 
 // pick returns the row with the write's key among those read.
 func (o *writing) pick(rows []any, err error) (*candidate, error) {
-	if err != nil {
+	if err := o.aboutItsRow(err); err != nil {
 		return nil, err
 	}
-	found, err := o.sh.candidates(o.v.read, rows)
-	if err != nil {
-		return nil, err
+	found, nameless := o.sh.candidates(o.v.read, rows)
+	if len(nameless) > 0 && len(rows) == 1 {
+		return nil, nameless[0].err
 	}
 	for i := range found {
 		if found[i].key == o.key {

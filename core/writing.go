@@ -8,13 +8,14 @@ import (
 	"slices"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // writing is a write under way.
 type writing struct {
 	v  *publisher
 	sh *shape
-	w  Write
+	w  live.Write
 	db writer
 
 	bounds within
@@ -22,13 +23,13 @@ type writing struct {
 	fields  map[string]json.RawMessage // by column
 	asShown map[string]json.RawMessage // members that are no columns: they must be as the row shows them
 	key     driver.Key
-	result  Row
+	result  live.Row
 }
 
 // run is the transaction. It may be run more than once.
 func (o *writing) run(ctx context.Context) error {
-	o.result = Row{}
-	if o.w.Op == Insert {
+	o.result = live.Row{}
+	if o.w.Op == live.Insert {
 		return o.insert(ctx)
 	}
 	if err := o.db.lock(ctx, o.key); err != nil {
@@ -39,15 +40,15 @@ func (o *writing) run(ctx context.Context) error {
 		return err
 	}
 	if !member {
-		return ErrNoRow
+		return live.ErrNoRow
 	}
 	if err := o.checkBounds(ctx); err != nil {
 		return err
 	}
-	if o.w.Match != nil && !o.w.Match(Row{before}) {
-		return ErrPrecondition
+	if o.w.Match != nil && !o.w.Match(before) {
+		return live.ErrPrecondition
 	}
-	if o.w.Op == Delete {
+	if o.w.Op == live.Delete {
 		return o.db.delete(ctx, o.key)
 	}
 	return o.update(ctx, before)
@@ -71,11 +72,11 @@ func (o *writing) insert(ctx context.Context) error {
 	return o.after(ctx)
 }
 
-func (o *writing) update(ctx context.Context, before *entry) error {
+func (o *writing) update(ctx context.Context, before live.Row) error {
 	if err := o.checkShown(before); err != nil {
 		return err
 	}
-	row := o.db.cloneRow(before.row)
+	row := o.db.cloneRow(before.Value())
 	change, err := o.decode(ctx, row)
 	if err != nil {
 		return err
@@ -83,7 +84,7 @@ func (o *writing) update(ctx context.Context, before *entry) error {
 	if err := o.checkKey(row, &change); err != nil {
 		return err
 	}
-	if o.w.Op == Replace {
+	if o.w.Op == live.Replace {
 		o.complete(row, &change)
 	}
 	if err := o.validate(row); err != nil {
@@ -108,7 +109,7 @@ func (o *writing) update(ctx context.Context, before *entry) error {
 
 // after reads the row as the database has it and makes sure of where it is.
 func (o *writing) after(ctx context.Context) error {
-	e, member, err := o.find(ctx)
+	row, member, err := o.find(ctx)
 	switch {
 	case err != nil:
 		return err
@@ -125,14 +126,12 @@ func (o *writing) after(ctx context.Context) error {
 	if err := o.checkBounds(ctx); err != nil {
 		return err
 	}
-	if e != nil {
-		o.result = Row{e}
-	}
+	o.result = row
 	return nil
 }
 
 func (o *writing) wouldLeave() error {
-	return driver.Invalid("", fmt.Sprintf("the row would not be part of %q", o.v.name))
+	return driver.Invalid("", fmt.Sprintf("the row would not be part of %q", o.v.Name()))
 }
 
 // validate asks the application, and turns any error of its into one that

@@ -211,14 +211,23 @@ func (t *Table[T]) seenBy(ctx context.Context) (map[driver.Key]T, bool) {
 type snapshotKey[T any] struct{ t *Table[T] }
 
 // Snapshot implements [driver.Snapshotter], for this table alone.
-func (t *Table[T]) Snapshot(ctx context.Context) (context.Context, func(), error) {
+func (t *Table[T]) Snapshot(context.Context) (driver.Snapshot, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.fail != nil {
-		return nil, nil, t.fail
+		return nil, t.fail
 	}
-	return context.WithValue(ctx, snapshotKey[T]{t}, maps.Clone(t.rows)), func() {}, nil
+	return snapshot{snapshotKey[T]{t}, maps.Clone(t.rows)}, nil
 }
+
+// snapshot is rows that a context carries.
+type snapshot struct{ key, rows any }
+
+func (s snapshot) Context(ctx context.Context) context.Context {
+	return context.WithValue(ctx, s.key, s.rows)
+}
+
+func (snapshot) Close() {}
 
 // Load implements [driver.Loader].
 func (t *Table[T]) Load(ctx context.Context, keys []driver.Key) ([]*T, error) {

@@ -27,6 +27,11 @@ func IsPermanent(err error) bool {
 	return errors.As(err, &p)
 }
 
+// ErrLate is returned by [Receipt].Wait at once when the bindings of a table are
+// late already: somebody has waited for them in vain, and nobody need do so again
+// until they have caught up.
+var ErrLate = errors.New("driver: the bindings have not caught up for long, so nobody waits for them now")
+
 // ErrRefused says that the database does not let the row be written: its
 // row-level security hides the row from writers, a trigger skips it, or its role
 // may not write. Whatever the client writes, it is refused.

@@ -2,8 +2,6 @@ package driver
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 )
 
@@ -77,32 +75,11 @@ type Validator interface {
 // that sees a part of a transaction before its report has come.
 type Follower interface {
 	// CatchUp returns nil when every commit that the snapshot shows has been
-	// reported. The context carries the snapshot, which the source may question
-	// with [SnapshotScalar], and bounds the wait. After an error the engine reads
-	// the whole table in the snapshot instead. It is called by the feeds of the
-	// tables that the source covers, concurrently, while the source is watching.
-	CatchUp(snapshot context.Context) error
-}
-
-type scalarKey struct{}
-
-// WithSnapshotScalar returns a context through which sources can question the
-// snapshot that it carries. A [Snapshotter] whose database has a log to follow
-// adds it; query runs one statement in the snapshot and returns its only value
-// as text.
-func WithSnapshotScalar(ctx context.Context, query func(ctx context.Context, statement string) (string, error)) context.Context {
-	return context.WithValue(ctx, scalarKey{}, query)
-}
-
-// SnapshotScalar runs a statement in the snapshot that the context carries and
-// returns its only value as text. It returns an error that wraps
-// errors.ErrUnsupported when the loader does not offer that.
-func SnapshotScalar(ctx context.Context, statement string) (string, error) {
-	query, ok := ctx.Value(scalarKey{}).(func(context.Context, string) (string, error))
-	if !ok {
-		return "", fmt.Errorf("driver: questioning the snapshot of a loader that does not offer it: %w", errors.ErrUnsupported)
-	}
-	return query(ctx, statement)
+	// reported. The context bounds the wait; the source may question the snapshot
+	// with [Scalar]. After an error the engine reads the whole table in the
+	// snapshot instead. CatchUp is called by the feeds of the tables that the
+	// source covers, concurrently, while the source is watching.
+	CatchUp(ctx context.Context, s Snapshot) error
 }
 
 // Change names rows of a table that may have changed.
@@ -170,8 +147,11 @@ type Announcement interface {
 // Receipt lets a writer wait until its change shows.
 type Receipt interface {
 	// Wait returns nil when every binding that the report concerns has caught
-	// up with it. It returns the context's error when that ends first, and
-	// [ErrClosed] when the registry shuts down. It may be called any number
+	// up with it. Bindings that are read in full whenever a table changes are not
+	// waited for, unless they ask for it, and neither are bindings in trouble.
+	// It returns the context's error when that ends first, [ErrLate] when
+	// somebody else has waited in vain, and live.ErrClosed when the registry
+	// shuts down. It may be called any number
 	// of times, from any goroutine.
 	Wait(ctx context.Context) error
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/plugins/jsclient"
 	"github.com/binderyhq/bindery/transports/rest"
 	"github.com/binderyhq/bindery/transports/sse"
@@ -204,7 +205,7 @@ func (s *shop) now(binding string) (rows, version string) {
 	return rowsOf(snap), snap.Version().Token
 }
 
-func rowsOf(snap *core.Snapshot) string {
+func rowsOf(snap *live.Snapshot) string {
 	list := []json.RawMessage{}
 	for r := range snap.Rows() {
 		list = append(list, r.JSON())
@@ -228,7 +229,7 @@ func (*history) Name() string                                { return "history" 
 func (*history) Start(context.Context, *core.Registry) error { return nil }
 func (*history) Shutdown(context.Context) error              { return nil }
 
-func (h *history) Published(v *core.View, _ *core.Event) {
+func (h *history) Published(v *live.View, _ *live.Event) {
 	snap := v.Snapshot() // the version published: nobody else publishes meanwhile
 	rows := rowsOf(snap)
 	h.mu.Lock()

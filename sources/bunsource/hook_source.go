@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync/atomic"
 	"time"
-	"weak"
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/internal/fanout"
@@ -72,8 +70,8 @@ func Hooks(db *bun.DB, cfg ...HooksConfig) *HookSource {
 		s.cfg = cfg[0]
 	}
 	s.check()
-	s.tracker.setDialect(db.Dialect())
-	s.tracker.hook(db)
+	s.tracker.SetDialect(db.Dialect())
+	s.tracker.addHook(db)
 	return s
 }
 
@@ -92,30 +90,6 @@ func (s *HookSource) check() {
 		s.err = errors.Join(s.err, fmt.Errorf("bunsource: naming database %q: it is in use as %q already; name it before the first Bind",
 			name, s.tracker.Database()))
 	}
-}
-
-// hook adds the query hook to a *bun.DB that has none.
-func (t *tracker) hook(db *bun.DB) {
-	if t.isHooked(db) {
-		return
-	}
-	// A copy, as WithQueryHook makes it, would leave db itself unwatched.
-	//lint:ignore SA1019 see above
-	db.AddQueryHook(&queryHook{tracker: t}) //nolint:staticcheck // SA1019: see above
-}
-
-// isHooked reports whether the *bun.DB has the hook, and takes it that it has
-// from now on.
-func (t *tracker) isHooked(db *bun.DB) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	p := weak.Make(db)
-	if slices.Contains(t.hooked, p) {
-		return true
-	}
-	t.hooked = slices.DeleteFunc(t.hooked, func(p weak.Pointer[bun.DB]) bool { return p.Value() == nil })
-	t.hooked = append(t.hooked, p)
-	return false
 }
 
 // Name implements [driver.Source].

@@ -15,8 +15,8 @@ import (
 	"github.com/uptrace/bun/dialect"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
 
-	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // waitCounter counts the waits for receipts, and can hold them up.
@@ -195,7 +195,7 @@ func TestWaitsEnd(t *testing.T) {
 	}()
 	write(ctx)
 	h.sink.mu.Lock()
-	h.sink.wait = func(context.Context) error { return core.ErrClosed }
+	h.sink.wait = func(context.Context) error { return live.ErrClosed }
 	h.sink.mu.Unlock()
 	write(t.Context())
 	if h.source.Timeouts() != 3 || warnings() != 2 {
@@ -371,10 +371,7 @@ func TestForgottenTransactionsEnd(t *testing.T) {
 		collectGarbage()
 		return h.sink.count() == 2
 	})
-	s := &h.source.tracker.stray
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.open) > 0 || !s.changes.empty() {
-		t.Errorf("%d transactions and %v are kept", len(s.open), s.changes)
+	if !h.source.tracker.hook.Idle() {
+		t.Error("something is kept")
 	}
 }

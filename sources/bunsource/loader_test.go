@@ -701,7 +701,7 @@ func TestLoadErrorsNameTheTable(t *testing.T) {
 			_, err := l.Query(t.Context(), driver.Query{Limit: 1, Order: []driver.Order{{Column: "nope"}}})
 			return err
 		},
-		"a stray": func() error { _, err := l.Query(t.Context(), driver.Query{Where: 7}); return err },
+		"a stray": func() error { _, err := l.Query(t.Context(), driver.Query{Where: strayCondition{}}); return err },
 		"Where":   func() error { _, err := l.Query(t.Context(), driver.Query{Where: newCondition(nil)}); return err },
 	} {
 		err := call()
@@ -753,3 +753,9 @@ func BenchmarkLoad(b *testing.B) {
 		})
 	}
 }
+
+// strayCondition is a condition of another loader's.
+type strayCondition struct{}
+
+func (strayCondition) String() string  { return "7" }
+func (strayCondition) Validate() error { return nil }

@@ -160,7 +160,7 @@ func TestModelErrors(t *testing.T) {
 	if _, err := l.Load(t.Context(), nil); err == nil {
 		t.Error("Load: no error")
 	}
-	if _, _, err := l.Snapshot(t.Context()); err == nil {
+	if _, _, err := openedIn(t.Context(), l); err == nil {
 		t.Error("Snapshot: no error")
 	}
 	if err := l.refine(t.Context()); err == nil {

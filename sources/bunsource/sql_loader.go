@@ -144,15 +144,14 @@ func (m *model) checkResult(ctx context.Context, conn bun.IConn, text string) (e
 }
 
 // Snapshot implements [driver.Snapshotter].
-func (l *sqlLoader[T]) Snapshot(ctx context.Context) (context.Context, func(), error) {
+func (l *sqlLoader[T]) Snapshot(ctx context.Context) (driver.Snapshot, error) {
 	m, err := l.describe()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	s, err := openSnapshot(withoutHooks(ctx), m)
 	if err != nil {
-		return nil, nil, fmt.Errorf("bunsource: opening a snapshot for %q: %w", m.schema.Table, err)
+		return nil, fmt.Errorf("bunsource: opening a snapshot for %q: %w", m.schema.Table, err)
 	}
-	ctx = context.WithValue(ctx, snapshotKey{l.db.DB}, s)
-	return driver.WithSnapshotScalar(ctx, s.scalar), sync.OnceFunc(s.release), nil
+	return s, nil
 }

@@ -445,7 +445,7 @@ func TestSQLLoaderIsALoader(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, db *bun.DB) {
 		createShops(t, db)
 		l := newSQLLoader[cityTotal](db, "cities", SQL{Text: cityTotals, Args: []any{9}, DependsOn: bothTables})
-		snap, release, err := l.Snapshot(t.Context())
+		snap, release, err := openedIn(t.Context(), l)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // deed has what a database decides beside the rows' own constraints.
@@ -89,7 +90,7 @@ func eachDeeds(t *testing.T, test func(t *testing.T, db *bun.DB, b *core.Binding
 // remove deletes through a binding.
 func remove[T any](t *testing.T, b *core.Binding[T], key driver.Key) error {
 	t.Helper()
-	_, err := b.Write(t.Context(), core.Write{Op: core.Delete, Key: key})
+	_, err := b.Write(t.Context(), live.Write{Op: live.Delete, Key: key})
 	return err
 }
 
@@ -169,7 +170,9 @@ func TestWriteUnderRowLevelSecurity(t *testing.T) {
 		}
 		mustExec(t, db, `ALTER DATABASE "`+name+`" SET role = writer`)
 		db.SetMaxIdleConns(0) // new sessions have the role
-		defer func() { mustExec(t, db, `SET ROLE NONE; ALTER DATABASE "`+name+`" RESET role; DROP OWNED BY writer; DROP ROLE writer`) }()
+		defer func() {
+			mustExec(t, db, `SET ROLE NONE; ALTER DATABASE "`+name+`" RESET role; DROP OWNED BY writer; DROP ROLE writer`)
+		}()
 		for what, err := range map[string]error{
 			"insert": func() error { _, err := post(t, b, `{"name":"x","amount":0}`); return err }(),
 			"update": func() error { _, err := patch(t, b, driver.KeyOf(50), `{"amount":1}`); return err }(),
@@ -292,10 +295,10 @@ func TestWriteLimited(t *testing.T) {
 		leaving := bindIn[deed](t, db, "leaving", core.Writable(), core.RowsMayLeave(), core.Limit(2), core.OrderBy("amount"),
 			Where(func(q *bun.SelectQuery) *bun.SelectQuery { return q.Where("amount > 0") }))
 		for _, b := range []*core.Binding[deed]{least, leaving} {
-			if _, err := patch(t, b, driver.KeyOf(1003), `{"name":"x"}`); !errors.Is(err, core.ErrNoRow) {
+			if _, err := patch(t, b, driver.KeyOf(1003), `{"name":"x"}`); !errors.Is(err, live.ErrNoRow) {
 				t.Errorf("a row beyond the limit: %v", err)
 			}
-			if err := remove(t, b, driver.KeyOf(1004)); !errors.Is(err, core.ErrNoRow) {
+			if err := remove(t, b, driver.KeyOf(1004)); !errors.Is(err, live.ErrNoRow) {
 				t.Errorf("deleting a row beyond the limit: %v", err)
 			}
 			if _, err := patch(t, b, driver.KeyOf(1002), `{"amount":25}`); err != nil {

@@ -86,14 +86,14 @@ var errNotStreaming = errors.New("pgsource: catching up: changes do not stream")
 
 // CatchUp implements [driver.Follower]: it returns when all that the snapshot
 // shows has been reported.
-func (s *Source) CatchUp(ctx context.Context) error {
+func (s *Source) CatchUp(ctx context.Context, snapshot driver.Snapshot) error {
 	s.mu.Lock()
 	st := s.current
 	s.mu.Unlock()
 	if st == nil {
 		return errNotStreaming
 	}
-	if err := st.catchUp(ctx); err != nil {
+	if err := st.catchUp(ctx, snapshot); err != nil {
 		return fmt.Errorf("pgsource: catching up: %w", err)
 	}
 	return nil

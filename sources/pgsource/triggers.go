@@ -77,7 +77,7 @@ var errNotReading = errors.New("pgsource: catching up: the outbox is not being r
 // shows has been reported. The records are of the same transactions as the
 // changes, so it suffices to read the outbox once more; the snapshot is not
 // questioned.
-func (s *TriggerSource) CatchUp(ctx context.Context) error {
+func (s *TriggerSource) CatchUp(ctx context.Context, _ driver.Snapshot) error {
 	s.mu.Lock()
 	se := s.current
 	s.mu.Unlock()

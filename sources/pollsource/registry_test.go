@@ -17,6 +17,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/status"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 )
 
@@ -130,7 +131,7 @@ func (l *live) await(t *testing.T, what string, condition func() bool) {
 		case <-l.changed:
 		case <-tick.C:
 		case <-l.ctx.Done():
-			t.Fatalf("%s: not seen in time; sources: %+v", what, l.reg.Sources())
+			t.Fatalf("%s: not seen in time; sources: %+v", what, l.reg.Status().Sources)
 		}
 	}
 }
@@ -282,13 +283,13 @@ func TestDatabaseGoesAndComes(t *testing.T) {
 	l := start(t, db, New(often, XMin(db, 0), nil))
 	l.converge(t)
 	server.Stop(t)
-	l.await(t, "the loss", func() bool { return l.binding.Status().State == core.Stale })
+	l.await(t, "the loss", func() bool { return l.binding.Status().State == status.Stale })
 	if l.binding.Len() != 1 {
 		t.Error("rows are gone with the server")
 	}
 	server.Restart(t)
 	server.Exec(t, "postgres", `UPDATE items SET name = 'meanwhile'`)
-	l.await(t, "the return", func() bool { return l.binding.Status().State == core.Live })
+	l.await(t, "the return", func() bool { return l.binding.Status().State == status.Live })
 	l.converge(t)
 	server.Exec(t, "postgres", `UPDATE items SET name = 'again'`)
 	l.converge(t)

@@ -381,7 +381,7 @@ func caseCatchUp(ctx context.Context, p *probe) error {
 	}
 	s, ok := p.h.(driver.Snapshotter)
 	if !ok {
-		return errors.New("the source is core.Following, and the harness is no core.Snapshotter")
+		return errors.New("the source is a driver.Follower, and the harness is no driver.Snapshotter")
 	}
 	if _, err := p.startWatching(ctx); err != nil {
 		return err
@@ -400,12 +400,12 @@ func caseCatchUp(ctx context.Context, p *probe) error {
 func (p *probe) catchUp(ctx context.Context, f driver.Follower, s driver.Snapshotter) error {
 	bounded, cancel := context.WithTimeout(ctx, p.within)
 	defer cancel()
-	snapshot, release, err := s.Snapshot(bounded)
+	snapshot, err := s.Snapshot(bounded)
 	if err != nil {
 		return fmt.Errorf("the harness cannot open a snapshot: %w", err)
 	}
-	defer release()
-	if err := f.CatchUp(snapshot); err != nil {
+	defer snapshot.Close()
+	if err := f.CatchUp(bounded, snapshot); err != nil {
 		return fmt.Errorf("calling CatchUp: %w", err)
 	}
 	if behind, err := p.sink.behind(); err != nil || behind != "" {

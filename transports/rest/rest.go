@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/transports/internal/ending"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 	"github.com/binderyhq/bindery/transports/internal/wire"
@@ -110,11 +111,12 @@ type exchange struct {
 	w      http.ResponseWriter
 	r      *http.Request
 	grant  *core.Grant
-	view   *core.View        // the grant's
+	view   *live.View        // the grant's
 	params map[string]string // of the URL's query, without those that name a family's member
 	key    string            // the part of the path that names the row, as it came
 	app    *echo.Echo        // whose Validator is asked about writes
 	base   string            // in front of the paths of links
+	sent   *sentBody
 
 	plain      bool // the answer is not to be compressed here
 	compressed bool // something outside may compress the answer
@@ -136,7 +138,7 @@ func (t *Transport) serve(answer resource, own ...string) echo.HandlerFunc {
 		plain, compressed := stepOut(c.Response())
 		x := exchange{
 			w: c.Response(), r: c.Request(), key: c.Param("key"), app: c.Echo(),
-			base: t.baseOf(c.Request()), plain: plain, compressed: compressed,
+			base: t.baseOf(c.Request()), sent: new(sentBody), plain: plain, compressed: compressed,
 		}
 		defer ending.LimitBody(x.w, x.r, t.cfg.BodyTimeout, t.stopping, t.servers.Of(x.r)).End()
 		exposeHeaders(x.w.Header())

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 	"github.com/binderyhq/bindery/transports/internal/wire"
 )
@@ -20,11 +20,13 @@ type deltaKey struct{ t *Transport }
 // one. The answer has no tag: the same change may be told in several ways.
 func (t *Transport) readChanges(x exchange, token string) (*problem.Problem, error) {
 	// The first event of a subscription is all that was missed.
-	sub := x.view.Subscribe(core.SubscribeOptions{Version: wire.ParseToken(token)})
+	sub := x.grant.Subscribe(x.r.Context(), live.SubscribeOptions{Version: wire.ParseToken(token)})
 	defer sub.Close()
 	e, err := sub.Poll()
 	switch {
-	case errors.Is(err, core.ErrRemoved):
+	case errors.Is(err, live.ErrScopeChanged):
+		return nil, errScopeChanged
+	case errors.Is(err, live.ErrRemoved):
 		return problem.UnknownBinding(x.view.Name()), nil
 	case err != nil:
 		return problem.ShuttingDown(), nil
@@ -32,10 +34,11 @@ func (t *Transport) readChanges(x exchange, token string) (*problem.Problem, err
 		return problem.NotLoaded(x.view.Name()), nil
 	}
 	// Events are shared by all who missed the same, and so is the body.
-	c := e.Memo(deltaKey{t}, func() any {
+	c := live.Memo(e.Cache(), deltaKey{t}, func(charge *live.Charge) *content {
 		body := t.changes(x.view, e)
-		return &content{size: len(body), build: func() []byte { return body }}
-	}).(*content)
+		charge.Add(cap(body))
+		return &content{size: len(body), build: func() []byte { return body }, shared: true, charge: charge}
+	})
 	in := identity
 	if t.compressible(x, c) {
 		in = parseAccept(x.r.Header["Accept-Encoding"]).best()
@@ -50,7 +53,7 @@ func (t *Transport) readChanges(x exchange, token string) (*problem.Problem, err
 }
 
 // changes returns the event's messages as one JSON array.
-func (t *Transport) changes(v *core.View, e *core.Event) []byte {
+func (t *Transport) changes(v *live.View, e *live.Event) []byte {
 	batch := t.messages.Batch(v, e)
 	size := 3
 	for i := range batch.Len() {

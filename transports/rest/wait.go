@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 )
 
@@ -18,8 +19,8 @@ import (
 //
 // The authorizer may change its mind meanwhile. Then the client is refused, or
 // the error is errScopeChanged and the request is to be begun anew.
-func (t *Transport) wait(x exchange, asked time.Duration, s *core.Snapshot, from pick) (selection, verdict, *problem.Problem, error) {
-	look := func(s *core.Snapshot) (selection, verdict, *problem.Problem, error) {
+func (t *Transport) wait(x exchange, asked time.Duration, s *live.Snapshot, from pick) (selection, verdict, *problem.Problem, error) {
+	look := func(s *live.Snapshot) (selection, verdict, *problem.Problem, error) {
 		now := t.reg.Now()
 		sel, p := from(s, now)
 		if p != nil {
@@ -39,7 +40,7 @@ func (t *Transport) wait(x exchange, asked time.Duration, s *core.Snapshot, from
 	defer cancel()
 	defer context.AfterFunc(t.stopping, cancel)()
 	defer context.AfterFunc(t.servers.Of(x.r), cancel)()
-	sub := x.grant.Subscribe(ctx, core.SubscribeOptions{Version: s.Version().Token})
+	sub := x.grant.Subscribe(ctx, live.SubscribeOptions{Version: s.Version().Token})
 	defer sub.Close()
 	for {
 		// Whatever the event is, the newest snapshot decides; an error says
@@ -47,12 +48,16 @@ func (t *Transport) wait(x exchange, asked time.Duration, s *core.Snapshot, from
 		_, over := sub.Next(ctx)
 		var denied *core.DeniedError
 		switch {
-		case errors.Is(over, core.ErrScopeChanged):
+		case errors.Is(over, live.ErrScopeChanged):
 			return selection{}, verdict{}, nil, errScopeChanged
-		case errors.Is(over, core.ErrRemoved), errors.As(over, &denied):
+		case errors.Is(over, live.ErrRemoved), errors.As(over, &denied):
 			return selection{}, verdict{}, t.refusalOf(x, x.view.Name(), over), nil
 		}
-		sel, v, p, _ := look(x.view.Snapshot())
+		newest, err := x.grant.Snapshot()
+		if err != nil {
+			return selection{}, verdict{}, nil, errScopeChanged
+		}
+		sel, v, p, _ := look(newest)
 		if over != nil || p != nil || !v.held {
 			return sel, v, p, nil
 		}

@@ -38,6 +38,17 @@ func (c *conn) pong() {
 	}
 }
 
+// alive notes that something has come from the client. The answer to a ping may be
+// behind requests that wait until the client has taken the answers to others: while
+// these are worked off, it lives.
+func (c *conn) alive() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pinged && !c.over {
+		c.heartbeat.Reset(c.t.cfg.PingTimeout)
+	}
+}
+
 // unconnected ends the session of a client that wants nothing.
 func (c *conn) unconnected() {
 	c.mu.Lock()

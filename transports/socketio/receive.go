@@ -37,6 +37,7 @@ func message(p packet.Packet) []byte { return p.Append([]byte{byte(engineio.Mess
 func (c *conn) receive(p engineio.Packet) error {
 	c.reading.Lock()
 	defer c.reading.Unlock()
+	c.alive()
 	switch {
 	case p.Type == engineio.Close:
 		return errClosed
