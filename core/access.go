@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // Action is what somebody wants to do with a binding.
@@ -45,7 +46,7 @@ type Access struct {
 	// Binding is the name of the binding or family, Params the parameters of
 	// the family's member.
 	Binding string
-	Params  Params
+	Params  live.Params
 	Action  Action
 }
 
@@ -144,13 +145,34 @@ type Grant struct {
 }
 
 // View returns the binding, confined to what the client may see. It may not have
-// loaded yet. No use of it asks the authorizer, so it is for reading alone.
-func (g *Grant) View() *View { return g.view.View }
+// loaded yet. No use of it asks the authorizer, so it is for reading alone; and
+// for rows [Grant.Snapshot] is better, which knows when to ask again.
+func (g *Grant) View() *live.View { return g.view.View }
 
 // Personal reports whether an authorizer has given the grant: what it shows to
 // one client must not be shown to another, by a cache that they share for
 // instance.
 func (g *Grant) Personal() bool { return g.reg.authorizer != nil }
+
+// Snapshot returns the rows that the grant shows, nil before they have loaded. It
+// returns [live.ErrScopeChanged] once [Registry.Reauthorize] has been called since the
+// grant was given: what has come since then may be for somebody else, and another
+// [Registry.Open] tells.
+func (g *Grant) Snapshot() (*live.Snapshot, error) {
+	s := g.view.Snapshot()
+	// In this order: what was published before Reauthorize has been called may
+	// be shown.
+	if g.isStale() {
+		return nil, scopeChanged(g.access)
+	}
+	return s, nil
+}
+
+// isStale reports whether Reauthorize has been called since the authorizer was
+// asked.
+func (g *Grant) isStale() bool {
+	return g.reg.authorizer != nil && g.reg.watched.round.Load() != g.round
+}
 
 // Member reports whether the binding was made for parameters or for a scope: it
 // may have come alive just now, so it is worth waiting a moment for its rows.
@@ -164,7 +186,7 @@ func (g *Grant) Close() { g.lease.release() }
 // arguments name, to whom the context belongs.
 //
 // The error is one of [ErrUnknownBinding], [*ArgumentError], [*DeniedError],
-// [ErrTooManyMembers], [ErrNotStarted] and [ErrClosed], or another when the
+// [ErrTooManyMembers], [ErrNotStarted] and [live.ErrClosed], or another when the
 // authorizer fails.
 func (r *Registry) Open(ctx context.Context, binding string, args Args) (*Grant, error) {
 	v, err := r.named(binding)
@@ -176,7 +198,7 @@ func (r *Registry) Open(ctx context.Context, binding string, args Args) (*Grant,
 	if err != nil {
 		return nil, err
 	}
-	access := Access{Binding: v.name, Params: params, Action: ActionRead}
+	access := Access{Binding: v.Name(), Params: params, Action: ActionRead}
 	round := r.watched.round.Load()
 	var scope filter.Expr
 	if authorizer != nil {
@@ -211,8 +233,8 @@ func (r *Registry) named(binding string) (*publisher, error) {
 	switch {
 	case phase == collecting, phase == refused:
 		err = ErrNotStarted
-	case phase == closing && (v == nil || v.why() != nil):
-		err = ErrClosed
+	case phase == closing && (v == nil || v.Err() != nil):
+		err = live.ErrClosed
 	case v == nil:
 		err = ErrUnknownBinding
 	default:
@@ -221,10 +243,10 @@ func (r *Registry) named(binding string) (*publisher, error) {
 	return nil, fmt.Errorf("core: binding %q: %w", clipName(binding), err)
 }
 
-// MemberID returns what [View.ID] is, or would be, of the binding, or of the
+// MemberID returns what [live.View.ID] is, or would be, of the binding, or of the
 // member of a family that the arguments name. It asks no authorizer, and brings
 // nothing alive. The error is one of [ErrUnknownBinding], [*ArgumentError],
-// [ErrNotStarted] and [ErrClosed].
+// [ErrNotStarted] and [live.ErrClosed].
 func (r *Registry) MemberID(binding string, args Args) (string, error) {
 	v, err := r.named(binding)
 	if err != nil {
@@ -234,32 +256,41 @@ func (r *Registry) MemberID(binding string, args Args) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return idOf(v.name, params), nil
+	return params.ID(v.Name()), nil
 }
 
-// Write carries out a client's write, as [View.Write] does, if the authorizer
-// allows it: in addition to the errors of that it returns a [*DeniedError].
-// Where the authorizer's decision has a scope of its own, the row must be within
-// it before and afterwards.
-func (g *Grant) Write(ctx context.Context, w Write) (Row, error) {
+// Write carries out a client's write, as [Binding.Write] does, if the authorizer
+// allows it: in addition to the errors of that it returns a [*DeniedError], and
+// [live.ErrScopeChanged] as [Grant.Snapshot] does. Where the authorizer's decision
+// has a scope of its own, the row must be within it before and afterwards. The row
+// of a write during which [Registry.Reauthorize] was called is not shown: it is
+// the zero Row.
+func (g *Grant) Write(ctx context.Context, w live.Write) (live.Row, error) {
 	authorizer := g.reg.authorizer
 	if authorizer == nil {
-		return g.view.Write(ctx, w)
+		return g.view.write(ctx, w, within{})
 	}
 	a := g.access
 	switch w.Op {
-	case Insert:
+	case live.Insert:
 		a.Action = ActionInsert
-	case Delete:
+	case live.Delete:
 		a.Action = ActionDelete
 	default:
 		a.Action = ActionUpdate
 	}
 	scope, err := g.reg.ask(ctx, authorizer, a)
 	if err != nil {
-		return Row{}, err
+		return live.Row{}, err
 	}
-	return g.view.write(ctx, w, within{scope, &DeniedError{Access: a}})
+	if g.isStale() {
+		return live.Row{}, scopeChanged(g.access)
+	}
+	row, err := g.view.write(ctx, w, within{scope, &DeniedError{Access: a}})
+	if err == nil && g.isStale() {
+		row = live.Row{}
+	}
+	return row, err
 }
 
 // within confines a write, on top of what the binding holds.
@@ -269,21 +300,28 @@ type within struct {
 }
 
 // Subscribe begins a subscription that lasts as long as the authorizer allows
-// to read: it then ends with a [*DeniedError], or with [ErrScopeChanged] when
+// to read: it then ends with a [*DeniedError], or with [live.ErrScopeChanged] when
 // something else may be seen from now on, which another [Registry.Open] tells.
 // It asks nobody; a grant from before the last [Registry.Reauthorize] gives a
-// subscription that ends at once with [ErrScopeChanged].
-func (g *Grant) Subscribe(ctx context.Context, opts SubscribeOptions) *Subscription {
-	s := g.view.Subscribe(opts)
+// subscription that ends at once with [live.ErrScopeChanged].
+func (g *Grant) Subscribe(ctx context.Context, opts live.SubscribeOptions) *live.Subscription {
 	if g.reg.authorizer == nil {
-		return s
+		return g.view.Subscribe(opts)
 	}
-	w := &watch{ctx: context.WithoutCancel(ctx), access: g.access, scope: textOf(g.view.scope), sub: s}
+	w := &watch{ctx: context.WithoutCancel(ctx), access: g.access, scope: textOf(g.view.scope)}
+	closed := opts.OnClose
+	opts.OnClose = func() {
+		g.reg.watched.remove(w)
+		if closed != nil {
+			closed()
+		}
+	}
+	s := g.view.Subscribe(opts)
+	w.sub = s
 	g.reg.watched.add(w)
-	if g.reg.watched.round.Load() != g.round {
-		// Reauthorize has been called since the authorizer was asked, and did
-		// not know of this subscription.
-		s.revoke(scopeChanged(g.access))
+	if g.isStale() {
+		// Reauthorize did not know of this subscription.
+		s.End(scopeChanged(g.access))
 	}
 	return s
 }
@@ -300,7 +338,7 @@ type watch struct {
 	ctx    context.Context
 	access Access
 	scope  string
-	sub    *Subscription
+	sub    *live.Subscription
 }
 
 // watches are all of them.
@@ -308,30 +346,29 @@ type watches struct {
 	round atomic.Uint64 // counts the calls of Reauthorize
 
 	mu  sync.Mutex
-	all map[*Subscription]*watch // guarded by mu
+	all map[*watch]struct{} // guarded by mu
 }
 
 func (w *watches) add(one *watch) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.all == nil {
-		w.all = make(map[*Subscription]*watch)
+		w.all = make(map[*watch]struct{})
 	}
-	w.all[one.sub] = one
-	one.sub.closing = w.remove
+	w.all[one] = struct{}{}
 }
 
-func (w *watches) remove(s *Subscription) {
+func (w *watches) remove(one *watch) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.all, s)
+	delete(w.all, one)
 }
 
 func (w *watches) list() []*watch {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	all := make([]*watch, 0, len(w.all))
-	for _, one := range w.all {
+	for one := range w.all {
 		all = append(all, one)
 	}
 	return all
@@ -396,17 +433,17 @@ func (r *Registry) recheckOne(ctx context.Context, w *watch) error {
 	var denied *DeniedError
 	switch {
 	case errors.As(err, &denied):
-		w.sub.revoke(err)
+		w.sub.End(err)
 	case err != nil:
 		return err
 	case textOf(scope) != w.scope:
-		w.sub.revoke(scopeChanged(w.access))
+		w.sub.End(scopeChanged(w.access))
 	}
 	return nil
 }
 
 func scopeChanged(a Access) error {
-	return fmt.Errorf("core: binding %q: %w", a.Binding, ErrScopeChanged)
+	return fmt.Errorf("core: binding %q: %w", a.Binding, live.ErrScopeChanged)
 }
 
 // reauthorize asks again at the interval until ctx is done. A subscription that

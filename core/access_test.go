@@ -14,6 +14,7 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 type principalKey struct{}
@@ -88,7 +89,7 @@ func (r *rig) open(t *testing.T, who, binding string, args core.Args) *core.Gran
 	return g
 }
 
-func keysOf(v *core.View) (keys []string) {
+func keysOf(v *live.View) (keys []string) {
 	for row := range v.Snapshot().Rows() {
 		keys = append(keys, row.Key().String())
 	}
@@ -173,13 +174,13 @@ func TestGuardedWrites(t *testing.T) {
 	var invalid *driver.InvalidError
 	var denied *core.DeniedError
 	update := func(id int, body string) error {
-		_, err := g.Write(as(r.ctx, "a"), core.Write{Op: core.Merge, Key: driver.KeyOf(id), Body: []byte(body)})
+		_, err := g.Write(as(r.ctx, "a"), live.Write{Op: live.Merge, Key: driver.KeyOf(id), Body: []byte(body)})
 		return err
 	}
 	if err := update(1, `{"price":5}`); err != nil {
 		t.Errorf("a writes its own row: %v", err)
 	}
-	if err := update(2, `{"price":5}`); !errors.Is(err, core.ErrNoRow) {
+	if err := update(2, `{"price":5}`); !errors.Is(err, live.ErrNoRow) {
 		t.Errorf("a writes the row of b: %v", err)
 	}
 	if err := update(1, `{"price":50}`); err != nil { // rows may leave the binding
@@ -188,14 +189,14 @@ func TestGuardedWrites(t *testing.T) {
 	if err := update(3, `{"name":"b"}`); !errors.As(err, &invalid) { // but not the scope
 		t.Errorf("a gives its row away: %v", err)
 	}
-	_, err := g.Write(as(r.ctx, "a"), core.Write{Op: core.Insert, Body: []byte(`{"id":9,"name":"b","price":1,"live":true}`)})
+	_, err := g.Write(as(r.ctx, "a"), live.Write{Op: live.Insert, Body: []byte(`{"id":9,"name":"b","price":1,"live":true}`)})
 	if !errors.As(err, &invalid) {
 		t.Errorf("a inserts a row for b: %v", err)
 	}
 	if row, ok := r.table.Rows()[driver.KeyOf(9)]; ok {
 		t.Errorf("the row is there: %+v", row)
 	}
-	if _, err := g.Write(as(r.ctx, "a"), core.Write{Op: core.Delete, Key: driver.KeyOf(2)}); !errors.Is(err, core.ErrNoRow) {
+	if _, err := g.Write(as(r.ctx, "a"), live.Write{Op: live.Delete, Key: driver.KeyOf(2)}); !errors.Is(err, live.ErrNoRow) {
 		t.Errorf("a deletes the row of b: %v", err)
 	}
 
@@ -222,7 +223,7 @@ func TestGuardedWrites(t *testing.T) {
 	if got := r.table.Rows()[driver.KeyOf(3)]; got.Price != 3 || !got.Live {
 		t.Errorf("the row is %+v", got)
 	}
-	if _, err := g.Write(as(r.ctx, "a"), core.Write{Op: core.Delete, Key: driver.KeyOf(3)}); !errors.As(err, &denied) {
+	if _, err := g.Write(as(r.ctx, "a"), live.Write{Op: live.Delete, Key: driver.KeyOf(3)}); !errors.As(err, &denied) {
 		t.Errorf("a delete that is denied: %v", err)
 	}
 }
@@ -230,12 +231,12 @@ func TestGuardedWrites(t *testing.T) {
 func TestRevocation(t *testing.T) {
 	r, a := guarded(t, core.Config{ReauthorizeEvery: -1}, plainItems)
 	g := r.open(t, "a", "items", nil)
-	sub := g.Subscribe(as(r.ctx, "a"), core.SubscribeOptions{})
+	sub := g.Subscribe(as(r.ctx, "a"), live.SubscribeOptions{})
 	defer sub.Close()
 	other := r.open(t, "b", "items", nil)
-	stays := other.Subscribe(as(r.ctx, "b"), core.SubscribeOptions{})
+	stays := other.Subscribe(as(r.ctx, "b"), live.SubscribeOptions{})
 	defer stays.Close()
-	for _, s := range []*core.Subscription{sub, stays} {
+	for _, s := range []*live.Subscription{sub, stays} {
 		if _, err := s.Next(r.ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -275,7 +276,7 @@ func TestRevocation(t *testing.T) {
 	if err := r.reg.Reauthorize(r.ctx); err != nil {
 		t.Error(err)
 	}
-	if e, err := stays.Poll(); e != nil || !errors.Is(err, core.ErrScopeChanged) {
+	if e, err := stays.Poll(); e != nil || !errors.Is(err, live.ErrScopeChanged) {
 		t.Errorf("b gets %v, %v", e, err)
 	}
 }
@@ -283,7 +284,7 @@ func TestRevocation(t *testing.T) {
 func TestReauthorizesByItself(t *testing.T) {
 	r, a := guarded(t, core.Config{ReauthorizeEvery: time.Millisecond}, plainItems)
 	g := r.open(t, "a", "items", nil)
-	sub := g.Subscribe(as(r.ctx, "a"), core.SubscribeOptions{})
+	sub := g.Subscribe(as(r.ctx, "a"), live.SubscribeOptions{})
 	defer sub.Close()
 	if _, err := sub.Next(r.ctx); err != nil {
 		t.Fatal(err)
@@ -332,7 +333,7 @@ func TestAuthorizerThatIgnoresItsContext(t *testing.T) {
 		synctest.Wait()
 		begun = time.Now()
 		r.stop(t)
-		if err := <-opened; !errors.Is(err, core.ErrClosed) {
+		if err := <-opened; !errors.Is(err, live.ErrClosed) {
 			t.Errorf("Open during Shutdown: %v", err)
 		}
 		if took := time.Since(begun); took > time.Second {

@@ -44,6 +44,11 @@ func (a *announced) Confirm(changes ...driver.Change) driver.Receipt {
 func (a *announced) Withdraw() { a.once.Do(a.end) }
 
 func (a *announced) end() {
+	a.sink.forget(a)
+	a.withdrawParts()
+}
+
+func (a *announced) withdrawParts() {
 	for _, p := range a.parts {
 		p.feed.unannounce(p)
 	}

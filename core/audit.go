@@ -6,49 +6,56 @@ import (
 	"fmt"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/audit"
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
 )
 
-// Drift is how a binding's rows differed from the database's, see
-// [View.Verify].
-type Drift struct {
-	// Missing are the keys of rows that the binding should have held, Extra of
-	// those it should not have held, Different of those it held otherwise.
-	Missing, Extra, Different []driver.Key
-}
-
-// Len returns the number of rows that differed.
-func (d Drift) Len() int { return len(d.Missing) + len(d.Extra) + len(d.Different) }
-
-// audit notes what one Verify finds.
-type audit struct {
-	drift Drift
+// verification notes what one Verify finds.
+type verification struct {
+	v     *publisher
+	drift status.Drift
 	busy  bool // the table was under change of unknown extent
 }
 
-// auditAttempts is how often Verify tries to find the table at a moment when
+// verifyAttempts is how often Verify tries to find the table at a moment when
 // it is known what is under way.
-const auditAttempts = 5
+const verifyAttempts = 5
 
-// Verify compares the binding with the database, in one read, and returns how
-// they differ. What is being changed at that moment, and has been reported or
-// announced, is no difference. What differs is mended, with the events that it
-// amounts to; so are rows beyond a [Limit] that nobody sees, and those are no
-// difference. A binding whose sources see everything never drifts; see also
-// [SourceStatus], which tells what each source found first.
-//
-// The errors are those of [View.Resync], and one that says so when the
-// whole table was under change at each of several attempts.
-func (v *publisher) Verify(ctx context.Context) (Drift, error) {
-	for range auditAttempts {
-		a := &audit{}
-		if err := v.reread(ctx, reload{audits: []*audit{a}}); err != nil {
-			return Drift{}, fmt.Errorf("core: verifying binding %q: %w", v.name, err)
+// compare compares the binding with the database, see [Binding.Verify].
+func (v *publisher) compare(ctx context.Context) (status.Drift, error) {
+	for range verifyAttempts {
+		a := &verification{v: v}
+		if err := v.verify(ctx, a); err != nil {
+			return status.Drift{}, fmt.Errorf("core: verifying binding %q: %w", v.Name(), err)
 		}
 		if !a.busy {
 			return a.drift, nil
 		}
 	}
-	return Drift{}, fmt.Errorf("core: verifying binding %q: %w", v.name, errBusy)
+	return status.Drift{}, fmt.Errorf("core: verifying binding %q: %w", v.Name(), errBusy)
+}
+
+func (v *publisher) verify(ctx context.Context, a *verification) error {
+	f := v.feed.Load()
+	switch schema := v.Schema(); {
+	case f == nil:
+		return ErrNotStarted
+	case len(schema.Depends) > 0: // it is read in full whatever is read of it
+		return v.reread(ctx, reload{audits: []*verification{a}})
+	}
+	select {
+	case <-v.Loaded():
+	case <-v.Done():
+		return v.Err()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	err := f.compared.auditor.Request(audit.NewTicket(a)).Wait(ctx)
+	if why := v.Err(); why != nil {
+		return why
+	}
+	return err
 }
 
 var errBusy = errors.New("the whole table was under change at each attempt")
@@ -58,9 +65,9 @@ var errBusy = errors.New("the whole table was under change at each attempt")
 // the transitions are published.
 func (f *feed) credit(moves []move, covered work) {
 	credited := make(map[driver.Key]struct{})
-	each := func(p *pool, rows []Row) {
+	each := func(p *pool, rows []live.Row) {
 		for _, r := range rows {
-			k := r.e.key
+			k := r.Key()
 			if _, ok := credited[k]; ok {
 				continue
 			}
@@ -71,8 +78,8 @@ func (f *feed) credit(moves []move, covered work) {
 		}
 	}
 	for _, m := range moves {
-		e := &m.t.event
-		if m.how.forget || m.t.v.current.Load() == nil {
+		e := m.t.edit.Event()
+		if m.t.anew {
 			for _, a := range m.how.audits {
 				a.busy = m.how.forget // it was not compared with anything
 			}
@@ -84,7 +91,7 @@ func (f *feed) credit(moves []move, covered work) {
 		each(p, e.Deleted)
 		for _, a := range m.how.audits {
 			a.busy = covered.everything(p) && e.Len() > 0 // nothing that differs is an answer
-			a.drift = Drift{
+			a.drift = status.Drift{
 				Missing:   covered.unreported(p, e.Created),
 				Extra:     covered.unreported(p, e.Deleted),
 				Different: covered.unreported(p, e.Updated),
@@ -94,10 +101,10 @@ func (f *feed) credit(moves []move, covered work) {
 }
 
 // unreported returns the keys of rows that nobody has reported.
-func (w *work) unreported(p *pool, rows []Row) (keys []driver.Key) {
+func (w *work) unreported(p *pool, rows []live.Row) (keys []driver.Key) {
 	for _, r := range rows {
-		if !w.covers(p, r.e.key) {
-			keys = append(keys, r.e.key)
+		if !w.covers(p, r.Key()) {
+			keys = append(keys, r.Key())
 		}
 	}
 	return keys

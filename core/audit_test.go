@@ -64,7 +64,7 @@ func TestFound(t *testing.T) {
 	if err := slow.Report(r.ctx, whole); err != nil {
 		t.Fatal(err)
 	}
-	st := r.reg.Sources() // in order of registration
+	st := r.reg.Status().Sources // in order of registration
 	if st[0].Found != 1 || st[1].Found != 2 {
 		t.Errorf("slow found %d, want 1; fast found %d, want 2", st[0].Found, st[1].Found)
 	}
@@ -77,7 +77,7 @@ func TestVerifyDuringClear(t *testing.T) {
 	r.start(t, b)
 	defer r.stop(t)
 	r.table.Put(item{ID: 1})
-	if compared, err := core.VerifyDuringClear(r.ctx, b.View); err != nil || compared {
+	if compared, err := core.VerifyDuringClear(r.ctx, b); err != nil || compared {
 		t.Errorf("nothing was found to differ from nothing (%v)", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 const (
@@ -69,7 +70,7 @@ func (r *Registry) decision(ctx context.Context, authorizer Authorizer, a Access
 		case <-ctx.Done():
 			return Decision{}, context.Cause(ctx)
 		case <-over:
-			return Decision{}, ErrClosed
+			return Decision{}, live.ErrClosed
 		case <-stopping:
 			stopping = nil
 			timer := time.NewTimer(authorizeAtEnd)

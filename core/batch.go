@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -14,28 +15,118 @@ type move struct {
 	how reload
 }
 
+// attempts reads the batch. When a read fails because of a row or of some of the
+// members, it begins again without these: all others are of one state of the
+// database. The error says that nobody could be read.
+func (f *feed) attempts(ctx context.Context, w *work) (outcome, error) {
+	for {
+		out, err := f.attempt(ctx, *w)
+		var failed *readError
+		switch {
+		case err == nil && w.unproven && !out.covered.read:
+			for _, a := range w.aside { // nothing was left to read
+				if a != nil {
+					return outcome{}, a.err
+				}
+			}
+			return out, nil
+		case err == nil || ctx.Err() != nil:
+			return out, err
+		case !errors.As(err, &failed) || !f.narrow(ctx, w, failed):
+			return outcome{}, err
+		}
+		f.mu.Lock()
+		f.stats.Failures++
+		f.mu.Unlock()
+	}
+}
+
+// attempt reads the batch once.
+func (f *feed) attempt(ctx context.Context, w work) (outcome, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, f.eng.cfg.ReadTimeout,
+		fmt.Errorf("no answer within %v", f.eng.cfg.ReadTimeout))
+	defer cancel()
+	out, err := guard("reading", func() (outcome, error) { return f.read(ctx, w) })
+	if cause := context.Cause(ctx); err != nil && cause != nil && errors.Is(err, ctx.Err()) {
+		var failed *readError
+		if errors.As(err, &failed) {
+			return out, &readError{failed.read, cause}
+		}
+		err = cause
+	}
+	return out, err
+}
+
+// narrow takes out of the work those to whom a failed read is due. It returns
+// false when that is the database, or nobody knows.
+func (f *feed) narrow(ctx context.Context, w *work, failed *readError) bool {
+	ctx, cancel := context.WithTimeout(ctx, f.eng.cfg.ReadTimeout)
+	defer cancel()
+	r := failed.read
+	switch {
+	case len(r.full) > 0:
+		// They must be read in full in any case, and need not hold up others.
+		for _, v := range r.full {
+			w.setAside(v, failed.err, true)
+		}
+	case r.asked != nil:
+		answers, known := f.answers(ctx, r.pool, r.keys, w.unreadable)
+		if known && !answers {
+			return false
+		}
+		w.unproven = w.unproven || !known
+		w.setAside(r.asked, failed.err, false)
+	case r.keyed:
+		found, there := f.unreadable(ctx, r)
+		if !there || len(found) == 0 && w.repeated {
+			return false
+		}
+		w.repeated = true
+		if w.unreadable == nil {
+			w.unreadable = make(map[driver.Key]error)
+		}
+		for k, err := range found {
+			w.unreadable[k] = err
+		}
+	default: // rows that show others
+		if answers, known := f.answers(ctx, r.pool, nil, w.unreadable); known && !answers {
+			return false
+		} else if !known {
+			w.unproven = true
+		}
+		for _, views := range []map[*publisher]struct{}{r.pool.known, r.pool.others} {
+			for v := range views {
+				if !w.without(v) {
+					w.setAside(v, failed.err, true)
+				}
+			}
+		}
+	}
+	return true
+}
+
 // read reads what the work covers and prepares the transitions. Nothing is
 // published before all of them are ready, so that an error leaves every binding
-// as it was. It returns the work that was really read, which may be more.
-func (f *feed) read(ctx context.Context, w work) (moves []move, covered work, err error) {
-	if err := f.prepare(ctx, w); err != nil {
-		return nil, w, err
+// as it was.
+func (f *feed) read(ctx context.Context, w work) (outcome, error) {
+	if err := f.prepare(ctx, w.reloads); err != nil {
+		return outcome{}, err
 	}
 	p := f.plan(w)
 	related := f.mustResolve(w)
 	if len(p.reads) == 0 && related == nil {
-		return nil, w, nil // nobody to read for
+		return outcome{covered: w}, nil // nobody to read for
 	}
 	w.read = true
 	if w.calm && len(p.reads) == 1 && related == nil {
 		// One statement sees one state by itself. It is a state that holds no
 		// part of an unread commit if nothing was announced up to its end.
-		moves, unsettled, err := f.execute(ctx, p, w, false)
+		out, err := f.execute(ctx, p, w, false)
 		f.mu.Lock()
 		undisturbed := f.announces == w.gen
 		f.mu.Unlock()
-		if err != nil || undisturbed && len(unsettled) == 0 {
-			return moves, w, err
+		if err != nil || undisturbed && len(out.unsettled) == 0 {
+			return out, err
 		}
 	}
 	if related == nil {
@@ -44,58 +135,49 @@ func (f *feed) read(ctx context.Context, w work) (moves []move, covered work, er
 	snapshotter := related.read.snapshotter()
 	if snapshotter == nil {
 		if err := f.resolve(ctx, &w); err != nil {
-			return nil, w, err
+			return outcome{}, err
 		}
-		moves, _, err := f.execute(ctx, f.plan(w), w, true)
-		return moves, w, err
+		return f.execute(ctx, f.plan(w), w, true)
 	}
-	snap, release, err := guardSnapshot(ctx, snapshotter)
+	open, err := openSnapshot(ctx, snapshotter)
 	if err != nil {
-		return nil, w, fmt.Errorf("opening a snapshot: %w", err)
+		return outcome{}, fmt.Errorf("opening a snapshot: %w", err)
 	}
-	defer release()
-	behind := f.catchUp(snap, w.following)
+	defer open.Close()
+	snap := open.Context(ctx)
+	behind := f.catchUp(ctx, open, w.following)
 	// Whatever the snapshot shows was announced before it was committed, so it
 	// has been announced by now.
 	extended, err := f.extend(ctx, w)
 	if err != nil {
-		return nil, w, err
+		return outcome{}, err
 	}
 	if behind {
 		extended.setWhole(nil)
 	}
 	if err := f.resolve(snap, &extended); err != nil {
-		return nil, w, err
+		return outcome{}, err
 	}
-	moves, _, err = f.execute(snap, f.plan(extended), extended, true)
-	return moves, extended, err
+	return f.execute(snap, f.plan(extended), extended, true)
 }
 
-func guardSnapshot(ctx context.Context, s driver.Snapshotter) (context.Context, func(), error) {
-	type opened struct {
-		ctx     context.Context
-		release func()
-	}
-	o, err := guard("Snapshot", func() (opened, error) {
-		c, r, err := s.Snapshot(ctx)
-		return opened{c, r}, err
-	})
-	return o.ctx, o.release, err
+func openSnapshot(ctx context.Context, s driver.Snapshotter) (driver.Snapshot, error) {
+	return guard("Snapshot", func() (driver.Snapshot, error) { return s.Snapshot(ctx) })
 }
 
 // catchUp has the sources that follow the database's log report all that the
 // snapshot shows, within a bound. It returns true when one of them has not.
-func (f *feed) catchUp(snap context.Context, following []driver.Following) (behind bool) {
+func (f *feed) catchUp(ctx context.Context, open driver.Snapshot, following []driver.Follower) (behind bool) {
 	if len(following) == 0 {
 		return false
 	}
 	f.mu.Lock()
 	patience := max(f.eng.cfg.CatchUpWait, 4*f.wholeRead)
 	f.mu.Unlock()
-	ctx, cancel := context.WithTimeoutCause(snap, patience, fmt.Errorf("the source has not caught up within %v", patience))
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the source has not caught up within %v", patience))
 	defer cancel()
 	for _, src := range following {
-		if _, err := guard("CatchUp", func() (struct{}, error) { return struct{}{}, src.CatchUp(ctx) }); err != nil {
+		if _, err := guard("CatchUp", func() (struct{}, error) { return struct{}{}, src.CatchUp(ctx, open) }); err != nil {
 			f.mu.Lock()
 			f.stats.Behind++
 			f.mu.Unlock()

@@ -8,6 +8,7 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 func benchRig(tb testing.TB, rows int, opts ...core.Option) (*rig, *core.Binding[item]) {
@@ -103,9 +104,9 @@ func BenchmarkFanOut(b *testing.B) {
 	for _, n := range []int{1, 1_000, 10_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			r, items := benchRig(b, 100)
-			subs := make([]*core.Subscription, n)
+			subs := make([]*live.Subscription, n)
 			for i := range subs {
-				subs[i] = items.Subscribe(core.SubscribeOptions{Version: items.Version().Token, Notify: func() {}})
+				subs[i] = items.Subscribe(live.SubscribeOptions{Version: items.Version().Token, Notify: func() {}})
 				_, _ = subs[i].Poll()
 			}
 			b.ReportAllocs()

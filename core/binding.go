@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // Binding is a named, live, ordered set of rows of one model: a query and its
@@ -18,13 +19,23 @@ import (
 // not be modified.
 type Binding[T any] struct {
 	// View is the binding without its type, as transports see it.
-	*View
+	*live.View
+	own *publisher
 }
 
 // Bind declares a binding over a loader. It does no input or output; problems
 // are reported by [Registry.Start].
 func Bind[T any](name string, loader driver.Loader[T], opts ...Option) *Binding[T] {
-	return &Binding[T]{View: declare(name, loader, opts).View}
+	v := declare(name, loader, opts)
+	return &Binding[T]{View: v.View, own: v}
+}
+
+// publisher implements [Bindable].
+func (b *Binding[T]) publisher() *publisher {
+	if b == nil {
+		return nil
+	}
+	return b.own
 }
 
 // declare makes the view of a declaration.
@@ -42,17 +53,9 @@ func declare[T any](name string, loader driver.Loader[T], opts []Option) *publis
 	} else {
 		r = &typedReader[T]{Loader: withRelations(loader, s)}
 	}
-	v := newView(name, r, s)
+	v := newPublisher(name, nil, r, s)
 	v.family = newFamily(v)
 	return v
-}
-
-// view implements [Bindable].
-func (b *Binding[T]) view() *publisher {
-	if b == nil || b.View == nil {
-		return nil
-	}
-	return b.owner
 }
 
 // now returns the current version.

@@ -14,6 +14,7 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // other is a tester for goroutines that are not the test's own.
@@ -103,7 +104,7 @@ func TestEverythingAtOnce(t *testing.T) {
 				return
 			}
 			defer g.Close()
-			sub := g.Subscribe(r.ctx, core.SubscribeOptions{})
+			sub := g.Subscribe(r.ctx, live.SubscribeOptions{})
 			defer sub.Close()
 			ctx, cancel := context.WithTimeout(r.ctx, time.Duration(rng.IntN(20))*time.Millisecond)
 			defer cancel()
@@ -120,17 +121,17 @@ func TestEverythingAtOnce(t *testing.T) {
 	every(20, func(rng *rand.Rand) {
 		ctx, cancel := context.WithTimeout(r.ctx, 50*time.Millisecond)
 		defer cancel()
-		vs := r.reg.Bindings()
+		vs := r.reg.Views()
 		v := vs[rng.IntN(len(vs))]
 		switch rng.IntN(5) {
 		case 0:
-			_ = v.Clear(ctx)
+			_ = r.reg.Clear(ctx, v)
 		case 1:
-			_ = v.Resync(ctx)
+			_ = r.reg.Resync(ctx, v)
 		case 2:
-			_, _ = v.Verify(ctx)
+			_, _ = r.reg.Verify(ctx, v)
 		case 3:
-			_ = v.Touch()
+			_ = r.reg.Touch(v)
 		default:
 			if rng.IntN(4) == 0 {
 				_ = r.reg.Clear(ctx)
@@ -160,7 +161,7 @@ func TestEverythingAtOnce(t *testing.T) {
 		}
 	})
 	every(23, func(rng *rand.Rand) {
-		sub := top.Subscribe(core.SubscribeOptions{})
+		sub := top.Subscribe(live.SubscribeOptions{})
 		defer sub.Close()
 		var c client
 		ctx, cancel := context.WithTimeout(r.ctx, 100*time.Millisecond)
@@ -200,6 +201,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	if err := r.reg.Flush(r.ctx); err != nil {
 		t.Fatal(err)
 	}
+	recovered(t, r.reg)
 	if err := core.CheckHeld(r.ctx, r.reg); err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +209,7 @@ func TestEverythingAtOnce(t *testing.T) {
 		t.Errorf("%d rows of %d", all.Len(), n)
 	}
 	for _, g := range grants {
-		d, err := g.View().Verify(r.ctx)
+		d, err := r.reg.Verify(r.ctx, g.View())
 		if err != nil || d.Len() > 0 {
 			t.Errorf("%s: %v %v", g.View().ID(), d, err)
 		}

@@ -1,10 +1,8 @@
 package core
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"time"
 
@@ -32,8 +30,7 @@ func DependsOn(tables ...driver.Table) Option {
 // most five seconds, so that no more than about half of the time goes into
 // reading however much is written.
 //
-// A binding that is declared to lag is not waited for: a write returns when all
-// others show it. Without MinInterval it is.
+// Writers do not wait for such a binding, see [Awaited].
 func MinInterval(d time.Duration) Option {
 	return func(s *spec) {
 		if d < 0 {
@@ -42,6 +39,12 @@ func MinInterval(d time.Duration) Option {
 		s.minInterval = d
 	}
 }
+
+// Awaited makes writes wait until the binding shows them. It is for bindings
+// that are read in full whenever a table changes ([DependsOn], a query): they
+// follow at their own pace otherwise, so that a slow query does not slow down
+// writers. Bindings whose changed rows are read by key are always waited for.
+func Awaited() Option { return func(s *spec) { s.awaited = true } }
 
 // dependencies completes the schema by what the options say, and returns what
 // is wrong with them.
@@ -77,7 +80,7 @@ type routes struct {
 func (r *routes) add(run *feedRun, v *publisher) (news bool) {
 	schema := v.Schema()
 	if len(schema.Depends) > 0 {
-		run.pace.join(v.spec.minInterval)
+		run.pace.join(v.spec.minInterval, v.spec.awaited)
 	}
 	for _, r := range v.relatedTables() {
 		run.relates[r.Schema.Table]++
@@ -100,7 +103,7 @@ func (r *routes) add(run *feedRun, v *publisher) (news bool) {
 func (r *routes) remove(run *feedRun, v *publisher) (news bool) {
 	schema := v.Schema()
 	if len(schema.Depends) > 0 {
-		run.pace.leave(v.spec.minInterval)
+		run.pace.leave(v.spec.minInterval, v.spec.awaited)
 	}
 	for _, r := range v.relatedTables() {
 		run.relates[r.Schema.Table]--
@@ -138,8 +141,8 @@ type route struct {
 func (r *routes) of(t driver.Table) []route {
 	var out []route
 	add := func(run *feedRun) {
-		derived, interval := run.pace.now()
-		r := route{feed: run.feed, own: true, derived: derived, lagging: interval > 0}
+		derived, lagging := run.pace.mode()
+		r := route{feed: run.feed, own: true, derived: derived, lagging: lagging}
 		if t.Name != "" && !derived {
 			r.own, r.related = run.table == t, run.relates[t] > 0
 		}
@@ -228,26 +231,4 @@ func (e *engine) heard() ([]driver.Schema, <-chan struct{}) {
 		_, schemas[i].Shown = related[t]
 	}
 	return schemas, changed
-}
-
-// checkDependencies warns of tables that the binding is read from and does not
-// depend on.
-func (f *feed) checkDependencies(ctx context.Context, v *publisher) {
-	schema := v.Schema()
-	checker, ok := v.read.identity().(driver.DependencyChecker)
-	if !ok || len(schema.Depends) == 0 {
-		return
-	}
-	missing, err := guard("Undeclared", func() ([]driver.Table, error) { return checker.Undeclared(ctx, schema.Depends) })
-	if err != nil {
-		if ctx.Err() == nil {
-			f.logger().Warn("core: the tables that a binding depends on could not be checked",
-				slog.String("binding", v.name), slog.Any("error", err))
-		}
-		return
-	}
-	for _, t := range missing {
-		f.logger().Warn("core: a binding reads a table that it does not depend on: changes of the table are not noticed, name it with DependsOn",
-			slog.String("binding", v.name), slog.String("table", t.String()))
-	}
 }

@@ -7,8 +7,8 @@
 // A [driver.Loader] reads its rows. A [driver.Source] reports what may have changed and is
 // committed; it never says what a row is. A report on a table reaches its feed,
 // which reads the rows again, by key and in one batch, and compares them with
-// what the bindings hold. What differs is the [Event] that leads to the next
-// [Version]; what reads back the same is none.
+// what the bindings hold. What differs is the [live.Event] that leads to the next
+// [live.Version]; what reads back the same is none.
 //
 //	source ──report──▶ feed ──read──▶ binding ──▶ snapshot, event
 //	                                                 │       │
@@ -30,12 +30,12 @@
 //
 //   - Programs hold [Registry], [Binding], [Family] and [Authorizer].
 //   - Loaders implement [driver.Loader], and what pays of [driver.Querier], [driver.Snapshotter],
-//     [driver.Preparer], [driver.Writer], [driver.Relating] and [driver.DependencyChecker]; [driver.Describe] makes
+//     [driver.Preparer], [driver.Writer] and [driver.Relating]; [driver.Describe] makes
 //     the schema.
 //   - Sources implement [driver.Source], and are given a [driver.Sink]; see [driver.Announcement],
-//     [driver.Following], [driver.Scoped] and [driver.Naming] for what else they may do.
+//     [driver.Scoped], [driver.Follower] and [driver.Validator] for what else they may do.
 //   - Transports implement [Transport]. Registry.Open gives them a [Grant], with
-//     the [View] of a binding, which speaks in encoded rows, and a [Subscription].
+//     the [live.View] of a binding, which speaks in encoded rows, and a [live.Subscription].
 //   - Plugins implement [Plugin], and [PublishObserver] to see every version.
 //
 // # Promises

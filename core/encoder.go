@@ -73,6 +73,9 @@ func (sh *shape) setEncoder(v *publisher) (errs []error) {
 		if c := &sh.schema.Columns[i]; c.JSON != "" && !shown[c.Name] {
 			sh.hidden = append(sh.hidden, *c)
 			c.JSON = ""
+		} else if c.Path != nil { // the object that it lies in is not listed
+			sh.hidden = append(sh.hidden, *c)
+			c.Path = nil
 		}
 	}
 	return errs

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // engine is what runs: one feed per table, and the sources that report to them.
@@ -21,6 +22,8 @@ type engine struct {
 	ctx    context.Context // of all background work
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup // feeds
+
+	limiters sync.Map // of comparisons, by database
 
 	mu        sync.Mutex // guards what follows
 	feeds     map[driver.Table]*feedRun
@@ -39,7 +42,7 @@ type feedRun struct {
 	*feed
 	hears   map[driver.Table]int // the tables whose changes concern it, and how many bindings say so
 	relates map[driver.Table]int // those of them whose rows are shown in its rows
-	cancel  context.CancelFunc
+	cancel  context.CancelCauseFunc
 	done    chan struct{}
 }
 
@@ -106,10 +109,10 @@ func (e *engine) load(views []*publisher) receipt {
 			continue
 		}
 		if e.stopped { // Shutdown has come between
-			run.feed.close()
+			run.feed.close(live.ErrClosed)
 			continue
 		}
-		ctx, cancel := context.WithCancel(e.ctx)
+		ctx, cancel := context.WithCancelCause(e.ctx)
 		run.cancel = cancel
 		e.wg.Add(1)
 		go func() {
@@ -126,12 +129,12 @@ func (e *engine) stop() []part {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.stopped = true
-	e.cancel(ErrClosed)
+	e.cancel(live.ErrClosed)
 	parts := make([]part, 0, len(e.order)+1)
 	for _, table := range e.order {
 		run := e.feeds[table]
 		if run.cancel == nil { // it never ran; nobody waits for it in vain
-			run.feed.close()
+			run.feed.close(live.ErrClosed)
 			continue
 		}
 		parts = append(parts, part{fmt.Sprintf("the read of table %q", table), waitFor(run.done)})
@@ -183,7 +186,7 @@ func (e *engine) detach(ctx context.Context, v *publisher) error {
 	if cancel == nil {
 		return nil // it was removed before it was loaded
 	}
-	cancel()
+	cancel(live.ErrRemoved)
 	select {
 	case <-run.done:
 		return nil
@@ -243,18 +246,18 @@ func (e *engine) watched(t driver.Table) (ok bool, since time.Time, why error) {
 // following returns the sources that follow the table's database, see what
 // concerns the feed of table t, and are watching. A feed whose every read is of everything need not catch up with
 // any: it never reads a part of a commit.
-func (e *engine) following(t driver.Table) []driver.Following {
+func (e *engine) following(t driver.Table) []driver.Follower {
 	e.mu.Lock()
 	sources := e.sources
 	run := e.feeds[t]
 	e.mu.Unlock()
 	hears := e.hears(t)
 	if run != nil {
-		if derived, _ := run.pace.now(); derived {
+		if derived, _ := run.pace.mode(); derived {
 			return nil
 		}
 	}
-	var fs []driver.Following
+	var fs []driver.Follower
 	for _, s := range sources {
 		if s.follows == nil || !s.coversAny(hears) {
 			continue
@@ -267,7 +270,7 @@ func (e *engine) following(t driver.Table) []driver.Following {
 }
 
 // observe tells the plugins of a new version.
-func (e *engine) observe(v *publisher, ev *Event) {
+func (e *engine) observe(v *publisher, ev *live.Event) {
 	e.mu.Lock()
 	observers := e.observers
 	e.mu.Unlock()
@@ -276,7 +279,7 @@ func (e *engine) observe(v *publisher, ev *Event) {
 			defer func() {
 				if r := recover(); r != nil {
 					e.log.Error("core: plugin panicked while observing a new version",
-						slog.String("plugin", o.name), slog.String("binding", v.name),
+						slog.String("plugin", o.name), slog.String("binding", v.Name()),
 						slog.Any("panic", r), slog.String("stack", string(debug.Stack())))
 				}
 			}()

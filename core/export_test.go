@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // CheckHeld compares what the registry's bindings hold, margins included,
@@ -38,14 +40,14 @@ func (p *pool) check() error {
 	n := 0
 	var err error
 	for v := range p.known {
-		v.eachHeld(func(e *entry) {
+		v.holding().all(func(r live.Row) {
 			n++
 			found := false
-			if h := p.held[e.key]; h != nil {
+			if h := p.held[r.Key()]; h != nil {
 				h.holders.each(func(o *publisher) { found = found || o == v })
 			}
 			if !found {
-				err = fmt.Errorf("the pool does not know that %s holds %s", v.ID(), e.key)
+				err = fmt.Errorf("the pool does not know that %s holds %s", v.ID(), r.Key())
 			}
 		})
 	}
@@ -62,21 +64,21 @@ func (p *pool) check() error {
 // to a boundary or all of them, shows as many as its limit says, and no more
 // beyond them than its margin.
 func (v *publisher) checkWindow(ctx context.Context) error {
-	s, sh := v.Snapshot(), v.shape.Load()
-	w := s.window
+	s, sh, w := v.Snapshot(), v.shape.Load(), v.holding().window
 	if w == nil {
 		return nil
 	}
-	var held []*entry
-	collect := func(_ string, e *entry) bool { held = append(held, e); return true }
-	s.ordered.Scan(collect)
-	w.ordered.Scan(collect)
-	if w.rows.Len() != w.ordered.Len() || s.rows.Len() != s.ordered.Len() {
+	held := slices.Collect(s.Rows())
+	if len(held) != s.Len() {
 		return fmt.Errorf("%s: its trees differ", v.ID())
 	}
+	w.ordered.Scan(func(_ string, r live.Row) bool { held = append(held, r); return true })
+	if w.rows.Len() != w.ordered.Len() {
+		return fmt.Errorf("%s: its margin's trees differ", v.ID())
+	}
 	for i := 1; i < len(held); i++ {
-		if held[i-1].order >= held[i].order {
-			return fmt.Errorf("%s: %s is held after %s", v.ID(), held[i].key, held[i-1].key)
+		if held[i-1].Place() >= held[i].Place() {
+			return fmt.Errorf("%s: %s is held after %s", v.ID(), held[i].Key(), held[i-1].Key())
 		}
 	}
 	if n := len(held); s.Len() != min(n, v.limit()) || v.reach() > 0 && n > v.reach() {
@@ -91,8 +93,8 @@ func (v *publisher) checkWindow(ctx context.Context) error {
 			return fmt.Errorf("%s: holds %d rows of %d (complete: %v)", v.ID(), len(held), len(want), w.complete)
 		}
 		for i, e := range held {
-			if k, _ := sh.keyOf(v.read, want[i]); k != e.key {
-				return fmt.Errorf("%s: holds %s where %s belongs", v.ID(), e.key, k)
+			if k, _ := sh.keyOf(v.read, want[i]); k != e.Key() {
+				return fmt.Errorf("%s: holds %s where %s belongs", v.ID(), e.Key(), k)
 			}
 		}
 		return nil
@@ -108,7 +110,7 @@ func (v *publisher) checkWindow(ctx context.Context) error {
 			continue
 		}
 		want++
-		if s.held(k) == nil {
+		if v.holding().get(k).IsZero() {
 			return fmt.Errorf("%s: does not hold %s, which stands before its boundary", v.ID(), k)
 		}
 	}
@@ -120,10 +122,21 @@ func (v *publisher) checkWindow(ctx context.Context) error {
 
 // VerifyDuringClear has one read be that of a Clear and of a Verify, and reports
 // whether the latter takes it for an answer.
-func VerifyDuringClear(ctx context.Context, v *View) (compared bool, err error) {
-	a := &audit{}
-	err = v.reread(ctx, reload{forget: true, audits: []*audit{a}})
+func VerifyDuringClear[T any](ctx context.Context, b *Binding[T]) (compared bool, err error) {
+	a := &verification{}
+	err = b.own.reread(ctx, reload{forget: true, audits: []*verification{a}})
 	return !a.busy, err
+}
+
+// PreparedLoaders returns how many loaders the feeds remember to have prepared.
+func PreparedLoaders(r *Registry) int {
+	n := 0
+	for _, f := range r.eng.running() {
+		f.mu.Lock()
+		n += len(f.prepared)
+		f.mu.Unlock()
+	}
+	return n
 }
 
 // MaxQuestions bounds the questions to an authorizer.

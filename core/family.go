@@ -10,6 +10,8 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -31,7 +33,7 @@ func BindFamily[T any](name string, loader driver.Loader[T], opts ...Option) *Fa
 	return &Family[T]{declare(name, loader, opts)}
 }
 
-func (f *Family[T]) view() *publisher {
+func (f *Family[T]) publisher() *publisher {
 	if f == nil {
 		return nil
 	}
@@ -39,7 +41,7 @@ func (f *Family[T]) view() *publisher {
 }
 
 // Name returns the family's name.
-func (f *Family[T]) Name() string { return f.proto.name }
+func (f *Family[T]) Name() string { return f.proto.Name() }
 
 // Member is a member of a family in use. It is a [Binding] of its own, and stays
 // alive until Close.
@@ -54,7 +56,7 @@ func (m *Member[T]) Close() { m.lease.release() }
 
 // Open returns the member with these parameters, and waits until it has loaded.
 // The error is an [*ArgumentError] when an argument is missing, unknown or of the
-// wrong type, [ErrTooManyMembers], [ErrNotStarted], [ErrRemoved], [ErrClosed],
+// wrong type, [ErrTooManyMembers], [ErrNotStarted], [live.ErrRemoved], [live.ErrClosed],
 // or the context's: a database that is away makes it wait.
 //
 // No authorizer is asked: this is for the program itself. Clients come through
@@ -71,28 +73,14 @@ func (f *Family[T]) Open(ctx context.Context, args Args) (*Member[T], error) {
 	}
 	select {
 	case <-l.view.Loaded():
-		return &Member[T]{&Binding[T]{View: l.view.View}, l}, nil
+		return &Member[T]{&Binding[T]{View: l.view.View, own: l.view}, l}, nil
 	case <-l.view.Done():
-		err = l.view.why()
+		err = l.view.Err()
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
 	l.release()
 	return nil, fmt.Errorf("core: loading binding %q: %w", l.view.ID(), err)
-}
-
-// FamilyStatus is what is known about a family, or about the members that an
-// authorizer's scopes have made of a binding.
-type FamilyStatus struct {
-	// Name is the binding's name, Params names the parameters.
-	Name   string
-	Params []string
-	// Alive is the number of members, of which InUse are in use; Max bounds it.
-	Alive, InUse, Max int
-	// Opened counts the members that came alive, Retired those that had been
-	// idle for long enough, Evicted those that made room for another, and
-	// Refused the requests for which there was none.
-	Opened, Retired, Evicted, Refused uint64
 }
 
 // family is all that is made from one declaration: the binding itself, and the
@@ -109,7 +97,7 @@ type family struct {
 	members map[string]*member
 	idle    list.List // of *member, the one that has been idle for longest first
 	retirer *time.Timer
-	stats   FamilyStatus
+	stats   status.Family
 }
 
 // member is a binding of a family, and how many use it.
@@ -128,12 +116,12 @@ func newFamily(proto *publisher) *family {
 }
 
 // parse converts arguments to parameters.
-func (f *family) parse(args Args) (Params, error) {
+func (f *family) parse(args Args) (live.Params, error) {
 	sh := f.proto.shape.Load()
 	if sh == nil {
-		return nil, fmt.Errorf("core: binding %q: %w", f.proto.name, ErrNotStarted)
+		return nil, fmt.Errorf("core: binding %q: %w", f.proto.Name(), ErrNotStarted)
 	}
-	return parseArgs(f.proto.name, sh.params, args)
+	return parseArgs(f.proto.Name(), sh.params, args)
 }
 
 // lease keeps a member alive. Of a binding without parameters and scope it is
@@ -153,7 +141,7 @@ func (l *lease) release() {
 
 // open returns a lease of the member with these parameters, confined to the
 // scope when there is one. The member loads in the background.
-func (f *family) open(params Params, scope filter.Expr) (*lease, error) {
+func (f *family) open(params live.Params, scope filter.Expr) (*lease, error) {
 	if !f.proto.spec.family && scope == nil {
 		return &f.whole, nil
 	}
@@ -164,13 +152,13 @@ func (f *family) open(params Params, scope filter.Expr) (*lease, error) {
 	case f.closed != nil:
 		return nil, f.closed
 	case f.eng == nil:
-		return nil, fmt.Errorf("core: binding %q: %w", f.proto.name, ErrNotStarted)
+		return nil, fmt.Errorf("core: binding %q: %w", f.proto.Name(), ErrNotStarted)
 	}
 	m := f.members[id]
 	if m == nil {
 		if len(f.members) >= f.max() && !f.evictLocked() {
 			f.stats.Refused++
-			return nil, fmt.Errorf("core: binding %q: %w (%d)", f.proto.name, ErrTooManyMembers, f.max())
+			return nil, fmt.Errorf("core: binding %q: %w (%d)", f.proto.Name(), ErrTooManyMembers, f.max())
 		}
 		v, err := f.newMember(params, scope)
 		if err != nil {
@@ -193,7 +181,7 @@ func (f *family) open(params Params, scope filter.Expr) (*lease, error) {
 }
 
 // memberID tells members apart.
-func memberID(params Params, scope filter.Expr) string {
+func memberID(params live.Params, scope filter.Expr) string {
 	var b []byte
 	for _, p := range params {
 		b = p.Value.AppendOrdered(b)
@@ -204,9 +192,9 @@ func memberID(params Params, scope filter.Expr) string {
 	return string(b)
 }
 
-func (f *family) newMember(params Params, scope filter.Expr) (*publisher, error) {
-	v := newView(f.proto.name, f.proto.read, f.proto.spec)
-	v.family, v.params, v.scope = f, params, scope
+func (f *family) newMember(params live.Params, scope filter.Expr) (*publisher, error) {
+	v := newPublisher(f.proto.Name(), params, f.proto.read, f.proto.spec)
+	v.family, v.scope = f, scope
 	v.filter = filter.Bind(v.filter, func(name string) (value.Value, bool) { return params.Get(name) })
 	switch {
 	case scope != nil && v.filter != nil:
@@ -289,7 +277,7 @@ func (f *family) dropLocked(m *member) {
 		f.idle.Remove(m.idle)
 	}
 	delete(f.members, m.id)
-	m.view.end(fmt.Errorf("core: binding %q: %w", m.view.ID(), ErrRemoved))
+	m.view.pub.End(fmt.Errorf("core: binding %q: %w", m.view.ID(), live.ErrRemoved))
 	m.view.feed.Load().removeView(m.view)
 }
 
@@ -302,7 +290,7 @@ func (f *family) begin(eng *engine) {
 
 // end ends the binding and all members, and lets none come alive.
 func (f *family) end(why error) {
-	f.proto.end(why)
+	f.proto.pub.End(why)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed != nil {
@@ -313,7 +301,7 @@ func (f *family) end(why error) {
 		f.retirer.Stop()
 	}
 	for _, m := range f.members {
-		m.view.end(why)
+		m.view.pub.End(why)
 		m.view.feed.Load().removeView(m.view)
 	}
 	f.idle.Init()
@@ -330,11 +318,11 @@ func (f *family) alive() []*publisher {
 	return inOrder(views)
 }
 
-func (f *family) status() FamilyStatus {
+func (f *family) status() status.Family {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	st := f.stats
-	st.Name, st.Max = f.proto.name, f.max()
+	st.Name, st.Max = f.proto.Name(), f.max()
 	st.Alive = len(f.members)
 	st.InUse = st.Alive - f.idle.Len()
 	if sh := f.proto.shape.Load(); sh != nil {

@@ -16,6 +16,8 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
 )
 
 // wait waits for a condition that other goroutines bring about.
@@ -163,7 +165,7 @@ func TestMembersAreShared(t *testing.T) {
 	defer r.stop(t)
 	before, _ := r.table.Reads()
 	var wg sync.WaitGroup
-	views := make([]*core.View, 20)
+	views := make([]*live.View, 20)
 	for i := range views {
 		wg.Add(1)
 		go func() {
@@ -188,7 +190,7 @@ func TestMembersAreShared(t *testing.T) {
 	if got := views[0].ID(); got != "named?name=a" {
 		t.Errorf("ID: %s", got)
 	}
-	st := r.reg.Families()[0]
+	st := r.reg.Status().Families[0]
 	if st.Alive != 1 || st.InUse != 1 || st.Opened != 1 || !slices.Equal(st.Params, []string{"name"}) {
 		t.Errorf("status: %+v", st)
 	}
@@ -200,7 +202,7 @@ func TestMembersShareRows(t *testing.T) {
 	fam := core.BindFamily("dear", r.table, core.Where(filter.Gt("price", filter.Param("min"))))
 	r.start(t, fam)
 	defer r.stop(t)
-	var rows []core.Row
+	var rows []live.Row
 	for i := range 20 {
 		m, err := fam.Open(r.ctx, core.Args{"min": -i})
 		if err != nil {
@@ -235,8 +237,8 @@ func TestMembersRetire(t *testing.T) {
 	}
 	b.Close()
 	b.Close()
-	wait(t, "the idle member retires", func() bool { return r.reg.Families()[0].Retired == 1 })
-	if st := r.reg.Families()[0]; st.Alive != 1 || st.InUse != 1 {
+	wait(t, "the idle member retires", func() bool { return r.reg.Status().Families[0].Retired == 1 })
+	if st := r.reg.Status().Families[0]; st.Alive != 1 || st.InUse != 1 {
 		t.Errorf("status: %+v", st)
 	}
 	r.report(t, r.table.Put(item{ID: 1, Name: "a"}))
@@ -273,10 +275,10 @@ func TestMembersAreBounded(t *testing.T) {
 	if _, err := open("c"); err != nil {
 		t.Fatal(err)
 	}
-	if b.Status().State != core.Ended {
+	if b.Status().State != status.Ended {
 		t.Error("the member that was not used for the longest time is still there")
 	}
-	st := r.reg.Families()[0]
+	st := r.reg.Status().Families[0]
 	if st.Alive != 2 || st.Evicted != 1 || st.Refused != 1 {
 		t.Errorf("status: %+v", st)
 	}
@@ -375,14 +377,14 @@ func TestFamilyEndsWithItsRegistry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sub := m1.Subscribe(core.SubscribeOptions{})
+	sub := m1.Subscribe(live.SubscribeOptions{})
 	if err := r.reg.Remove(r.ctx, "one"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := sub.Next(r.ctx); !errors.Is(err, core.ErrRemoved) {
+	if _, err := sub.Next(r.ctx); !errors.Is(err, live.ErrRemoved) {
 		t.Errorf("a subscriber of a removed family: %v", err)
 	}
-	if _, err := one.Open(r.ctx, core.Args{"p": "a"}); !errors.Is(err, core.ErrRemoved) {
+	if _, err := one.Open(r.ctx, core.Args{"p": "a"}); !errors.Is(err, live.ErrRemoved) {
 		t.Errorf("opening a member of a removed family: %v", err)
 	}
 	m2, err := two.Open(r.ctx, core.Args{"p": "a"})
@@ -390,11 +392,11 @@ func TestFamilyEndsWithItsRegistry(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.stop(t)
-	if m2.Status().State != core.Ended {
+	if m2.Status().State != status.Ended {
 		t.Error("a member outlives its registry")
 	}
 	m2.Close()
-	if _, err := two.Open(r.ctx, core.Args{"p": "a"}); !errors.Is(err, core.ErrClosed) {
+	if _, err := two.Open(r.ctx, core.Args{"p": "a"}); !errors.Is(err, live.ErrClosed) {
 		t.Errorf("opening a member after Shutdown: %v", err)
 	}
 }
@@ -413,7 +415,7 @@ func TestOpenWaitsForTheDatabase(t *testing.T) {
 	if _, err := fam.Open(ctx, core.Args{"p": "a"}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Open while the database is away: %v", err)
 	}
-	if st := r.reg.Families()[0]; st.InUse != 0 {
+	if st := r.reg.Status().Families[0]; st.InUse != 0 {
 		t.Errorf("the member is still in use: %+v", st)
 	}
 	r.table.Fail(nil)

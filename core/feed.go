@@ -2,62 +2,74 @@ package core
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/audit"
+	"github.com/binderyhq/bindery/core/status"
 )
 
 // feed turns the reports on one table into new versions of the table's
-// bindings. Its one goroutine gathers what was reported, reads it in one go,
-// and publishes; reports that arrive meanwhile share the next read. So at most
-// one read of the table is in flight, whatever writers do.
+// bindings. Its goroutine gathers what was reported, reads it in one go, and
+// publishes; reports that arrive meanwhile share the next read. So at most one
+// read of reported rows is in flight, whatever writers do.
 //
 // The way of a batch: take what is pending, open a snapshot of the database
 // where more than one statement or an announcement makes that necessary, read,
-// let every binding concerned make its transition, tell those who wait. When a read fails
-// everything taken goes back and is read again, with back-off.
+// let every binding concerned make its transition, tell those who wait. A member
+// that makes a read fail is set aside, and the batch begins again without it;
+// see trouble. When nobody can be read everything taken goes back and is read
+// again, with back-off.
+//
+// Members in trouble are read again beside the batches, on a goroutine of their
+// own, so that a slow or failing statement holds up nobody; see retry.
 type feed struct {
 	eng   *engine
 	table driver.Table
-
-	// publishing is held while a binding of this feed moves to a new version:
-	// by the feed's goroutine, and by Touch.
-	publishing sync.Mutex
 
 	wake  chan struct{} // capacity 1
 	pace  pace
 	tried chan struct{} // closed after the first batch, whether it succeeded or not
 
-	pools []*pool // in order of first use; the goroutine's own
+	// The goroutine's own.
+	pools     []*pool // in order of first use
+	retrying  bool    // members in trouble are being read
+	retried   chan retried
+	wholeRead time.Duration // how long the last read of the whole table took
 
 	mu        sync.Mutex              // guards what follows
 	members   map[*publisher]struct{} // bindings, loaded or not
 	declared  map[*publisher]struct{} // what keeps the feed: bindings that were declared, and families
 	leaving   []*publisher            // to be taken out of their pools
 	reloads   map[*publisher]reload   // to be read in full
-	retries   retries
+	touches   []*publisher            // whose time of change is to be moved
+	asked     bool                    // somebody wants a binding read, however the last read went
+	troubles  troubles
+	omissions map[*publisher]*omission // rows that bindings leave out
+	journal   journal                  // kept while members are in trouble
 	pending   pending
 	announced map[*announcement]struct{}
 	announces uint64        // announcements ever made
 	reported  uint64        // reports ever made
 	applied   uint64        // reports that show
+	late      uint64        // writers have waited in vain for reports up to this one
+	slow      bool          // a writer's wait was long, and that was logged
 	progress  chan struct{} // closed when applied moves, then replaced
 	reading   bool          // a first read has begun
 	failure   error         // of the last read
 	since     time.Time     // of failure, or of its end
-	closed    bool
-	stats     FeedStats
-	prepared  map[any]bool // loaders whose Prepare has succeeded; the goroutine's own
+	closed    error         // why it has ended; nil: it has not
+	stats     status.Feed
+	prepared  map[any]bool // loaders whose Prepare has succeeded
 
-	wholeRead time.Duration // how long the last read of the whole table took
+	compared comparing
 }
 
 func newFeed(eng *engine, table driver.Table) *feed {
-	return &feed{
+	f := &feed{
 		eng:       eng,
 		table:     table,
 		wake:      make(chan struct{}, 1),
@@ -66,11 +78,15 @@ func newFeed(eng *engine, table driver.Table) *feed {
 		declared:  make(map[*publisher]struct{}),
 		reloads:   make(map[*publisher]reload),
 		pending:   pending{maxKeys: eng.cfg.MaxBatchKeys},
+		journal:   journal{maxKeys: eng.cfg.MaxBatchKeys},
+		retried:   make(chan retried, 1),
 		announced: make(map[*announcement]struct{}),
 		progress:  make(chan struct{}),
 		since:     eng.now(),
 		prepared:  make(map[any]bool),
 	}
+	f.compared.auditor, f.compared.mending = newAuditor(f), make(map[*audit.Ticket]struct{})
+	return f
 }
 
 func (f *feed) now() time.Time { return f.eng.now() }
@@ -88,30 +104,25 @@ func (f *feed) kick() {
 // report gathers keys (nil: the whole table) and returns the mark to wait for.
 // by is the source that reports, nil for the engine itself.
 func (f *feed) report(keys []driver.Key, by *sourceRun) mark {
-	f.mu.Lock()
-	f.stats.Reports++
-	f.stats.Keys += uint64(len(keys))
-	if f.pending.add(keys, by) {
-		f.stats.Overflows++
-	}
-	f.reported++
-	m := mark{f, f.reported}
-	f.mu.Unlock()
-	f.kick()
-	return m
+	return f.gather(len(keys), 0, func(p *pending) bool { return p.add(keys, by) })
 }
 
 // reportRelated is report for keys of a table whose rows are shown in this
 // feed's rows.
 func (f *feed) reportRelated(table driver.Table, keys []driver.Key, by *sourceRun) mark {
+	return f.gather(0, len(keys), func(p *pending) bool { return p.addRelated(table, keys, by) })
+}
+
+func (f *feed) gather(own, related int, add func(*pending) (overflowed bool)) mark {
 	f.mu.Lock()
 	f.stats.Reports++
-	f.stats.RelatedKeys += uint64(len(keys))
-	if f.pending.addRelated(table, keys, by) {
+	f.stats.Keys += uint64(own)
+	f.stats.RelatedKeys += uint64(related)
+	if add(&f.pending) {
 		f.stats.Overflows++
 	}
 	f.reported++
-	m := mark{f, f.reported}
+	m := mark{feed: f, seq: f.reported}
 	f.mu.Unlock()
 	f.kick()
 	return m
@@ -137,87 +148,103 @@ func (f *feed) unannounce(a *announcement) {
 	f.mu.Unlock()
 }
 
-// reload has one binding read in full.
+// reload has one binding read in full. One that is in trouble is read as soon as
+// those before it have been.
 func (f *feed) reload(v *publisher, how reload) receipt {
 	f.mu.Lock()
 	if _, ok := f.members[v]; ok {
-		f.reloads[v] = f.reloads[v].and(f.retries.cancel(v)).and(how)
+		if t := f.troubles.waiting[v]; t == nil {
+			f.reloads[v] = f.reloads[v].and(how)
+		} else {
+			t.ask(how)
+			f.troubles.next = time.Time{}
+		}
 	}
+	f.asked = true
 	f.reported++
-	m := mark{f, f.reported}
+	m := mark{feed: f, seq: f.reported}
 	f.mu.Unlock()
 	f.kick()
 	return receipt{m}
+}
+
+// touch has a binding's time of change moved.
+func (f *feed) touch(v *publisher) {
+	f.mu.Lock()
+	f.touches = append(f.touches, v)
+	f.reported++ // a Flush waits for it
+	f.mu.Unlock()
+	f.kick()
 }
 
 // barrier returns a mark for everything reported so far.
 func (f *feed) barrier() mark {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return mark{f, f.reported}
-}
-
-// wait waits until everything up to the report shows.
-func (f *feed) wait(ctx context.Context, seq uint64) error {
-	for {
-		f.mu.Lock()
-		applied, closed, progress := f.applied, f.closed, f.progress
-		f.mu.Unlock()
-		switch {
-		case applied >= seq:
-			return nil
-		case closed:
-			return ErrClosed
-		}
-		select {
-		case <-progress:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+	return mark{feed: f, seq: f.reported}
 }
 
 // close lets go of all who wait. The goroutine has ended.
-func (f *feed) close() {
+func (f *feed) close(why error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.closed = true
+	f.closed = why
 	close(f.progress)
 	f.progress = make(chan struct{})
 }
 
 // run is the feed's goroutine; it returns when ctx is done.
 func (f *feed) run(ctx context.Context) {
-	defer f.close()
+	var retrying sync.WaitGroup
+	waitForAuditor := f.runAuditor(ctx)
+	defer func() {
+		retrying.Wait()
+		waitForAuditor()
+		f.close(context.Cause(ctx))
+	}()
 	backoff := newBackoff()
 	tried := sync.OnceFunc(func() { close(f.tried) })
 	for f.sleep(ctx) {
+		f.retry(ctx, &retrying)
 		for f.hasWork() {
+			f.publishFound(ctx)
 			f.pause(ctx)
 			begun := time.Now()
-			apart, err := f.batch(ctx)
+			err := f.batch(ctx)
 			if ctx.Err() != nil {
 				return
 			}
 			f.pace.ran(begun)
-			if apart {
-				f.noteApart(err)
-				tried()
-				continue // what is left tells whether the database is at fault
-			}
 			f.note(err)
 			tried() // whoever waits for it finds the failure
+			f.retry(ctx, &retrying)
 			if err == nil {
 				backoff.reset()
-				continue
-			}
-			timer := time.NewTimer(backoff.next())
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				timer.Stop()
+			} else if !f.rest(ctx, backoff.next()) {
 				return
 			}
+		}
+	}
+}
+
+// rest waits before a failed batch is read again, unless somebody asks for it. It
+// is false when ctx is done.
+func (f *feed) rest(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+			return true
+		case <-f.wake:
+		case <-ctx.Done():
+			return false
+		}
+		f.mu.Lock()
+		asked := f.asked
+		f.mu.Unlock()
+		if asked {
+			return true
 		}
 	}
 }
@@ -225,7 +252,7 @@ func (f *feed) run(ctx context.Context) {
 // sleep waits until there may be something to do. It is false when ctx is done.
 func (f *feed) sleep(ctx context.Context) bool {
 	f.mu.Lock()
-	wait, waiting := f.retries.wait()
+	wait, waiting := f.waitLocked()
 	f.mu.Unlock()
 	var due <-chan time.Time
 	if waiting {
@@ -245,57 +272,50 @@ func (f *feed) sleep(ctx context.Context) bool {
 func (f *feed) hasWork() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return !f.idleLocked() || f.retries.due()
+	wait, waiting := f.byKeyLocked()
+	return !f.pending.empty() || len(f.reloads) > 0 || f.applied < f.reported || len(f.leaving) > 0 ||
+		len(f.compared.found) > 0 || waiting && wait <= 0
 }
 
-// idleLocked reports that nothing is to be done, but perhaps for retries.
-func (f *feed) idleLocked() bool {
-	return f.pending.empty() && len(f.reloads) == 0 && f.applied >= f.reported && len(f.leaving) == 0
-}
-
-// batch reads one batch and publishes it. apart says that its error, if there is
-// one, may be due to members that have not loaded yet, and that the batch
-// says nothing about the others.
-func (f *feed) batch(ctx context.Context) (apart bool, err error) {
+// batch reads one batch and publishes it. The error says that nobody could be
+// read.
+func (f *feed) batch(ctx context.Context) error {
+	number := f.batchBegins()
+	var done work // what was read and shows
+	defer func() { f.batchEnds(number, done) }()
 	w := f.take()
 	for _, v := range w.leaving {
 		f.forget(v)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, f.eng.cfg.ReadTimeout,
-		fmt.Errorf("no answer within %v", f.eng.cfg.ReadTimeout))
-	defer cancel()
-	begun := f.now()
-	type answer struct {
-		moves   []move
-		covered work
+	if len(w.leaving) > 0 {
+		f.forgetLoaders()
 	}
-	read, err := guard("reading", func() (a answer, err error) {
-		a.moves, a.covered, err = f.read(ctx, w)
-		return a, err
-	})
-	moves, covered := read.moves, read.covered
+	for _, v := range w.touches {
+		f.publishTouch(v)
+	}
+	w.touches = nil
+	out, err := f.attempts(ctx, &w)
 	if err != nil {
-		if cause := context.Cause(ctx); cause != nil && errors.Is(err, ctx.Err()) {
-			err = cause
-		}
-		err = fmt.Errorf("core: reading table %q: %w", f.table, err)
-		return f.putBack(w, err), err
+		f.putBack(w)
+		return fmt.Errorf("core: reading table %q: %w", f.table, err)
 	}
-	f.credit(moves, covered)
-	f.publishing.Lock()
-	for _, m := range moves {
+	f.credit(out.moves, out.covered)
+	for _, m := range out.moves {
 		f.publish(m)
 	}
-	f.publishing.Unlock()
+	f.noteTroubles(&w, out)
+	done = out.covered
 
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	covered := out.covered
+	f.stats.Refills += uint64(out.refills)
 	switch {
 	case !covered.read:
 	case covered.anyWhole():
 		f.stats.Reads++
 		f.stats.WholeReads++
-		f.wholeRead = f.now().Sub(begun)
+		f.wholeRead = out.took
 	default:
 		f.stats.Reads++
 		f.stats.BatchKeys += uint64(len(w.keys))
@@ -303,27 +323,28 @@ func (f *feed) batch(ctx context.Context) (apart bool, err error) {
 			f.stats.BatchKeys += uint64(len(r.keys))
 		}
 	}
-	if w.apart {
-		f.retries.ended(w.reloads, nil)
-	}
 	f.applied = w.seq
 	close(f.progress)
 	f.progress = make(chan struct{})
-	return w.apart, nil
+	return nil
 }
 
-// publish makes a transition visible, and has the pool take note of it.
+// publish makes a transition visible, has the pool take note of it, and tells
+// observers.
 func (f *feed) publish(m move) {
 	v := m.t.v
-	from := v.current.Load()
-	if !m.t.finish(m.how.forget) {
+	from := v.holding()
+	event, ok := m.t.finish()
+	switch {
+	case !ok:
 		return // the binding has ended
 	}
-	if from == nil {
-		f.poolOf(v).enter(v)
-		return
+	if p := f.poolOf(v); from.shown == nil || !p.has(v) {
+		p.enter(v)
+	} else {
+		p.moved(from, m.t)
 	}
-	f.poolOf(v).moved(from, m.t, m.how.forget)
+	if event != nil {
+		f.eng.observe(v, event)
+	}
 }
-
-func (f *feed) observe(v *publisher, e *Event) { f.eng.observe(v, e) }

@@ -3,6 +3,8 @@ package core
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"maps"
 	"slices"
 )
 
@@ -49,12 +51,33 @@ func (f *feed) removeView(v *publisher) {
 	if _, ok := f.members[v]; ok {
 		delete(f.members, v)
 		delete(f.reloads, v)
-		f.retries.cancel(v)
+		f.troubles.remove(v)
 		f.leaving = append(f.leaving, v)
 		f.reported++ // a Flush waits for it
 	}
 	f.mu.Unlock()
 	f.kick()
+}
+
+// aside returns the members in trouble, which take no part in what is read for
+// the others.
+func (f *feed) aside() map[*publisher]*setAside {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.asideLocked()
+}
+
+func (f *feed) asideLocked() map[*publisher]*setAside {
+	if len(f.troubles.waiting) == 0 {
+		return nil
+	}
+	aside := make(map[*publisher]*setAside, len(f.troubles.waiting))
+	for v, t := range f.troubles.waiting {
+		if !t.joining {
+			aside[v] = nil
+		}
+	}
+	return aside
 }
 
 // poolOf returns the pool of the binding's loader.
@@ -78,37 +101,74 @@ func (f *feed) forget(v *publisher) {
 
 // prepare lets loaders ask the database about their tables, once each, before
 // the first of their bindings is read.
-func (f *feed) prepare(ctx context.Context, w work) error {
-	for v := range w.reloads {
-		if v.current.Load() != nil {
+func (f *feed) prepare(ctx context.Context, reloads map[*publisher]reload) error {
+	for v := range reloads {
+		if v.Snapshot() != nil {
 			continue
 		}
 		id := v.read.identity()
-		if !f.prepared[id] {
-			if err := v.read.prepare(ctx); err != nil {
-				return fmt.Errorf("preparing %s: %w", v.describe(), err)
+		if !f.isPrepared(id) {
+			warnings, err := v.read.prepare(ctx, v.Schema().Depends)
+			if err == nil {
+				err = f.refine(id)
 			}
-			if err := f.refine(id); err != nil {
-				return err
+			if err != nil {
+				return &readError{plannedRead{full: ofLoader(reloads, id)}, fmt.Errorf("preparing %s: %w", v.describe(), err)}
 			}
-			f.prepared[id] = true
-			f.checkDependencies(ctx, v)
+			f.setPrepared(id)
+			for _, w := range warnings {
+				f.logger().Warn("core: a loader warns about what its binding declares", slog.String("binding", v.Name()), slog.Any("error", w))
+			}
 		}
 		// What the loader learned may make filters exact that were not.
 		if err := v.refine(); err != nil {
-			return err
+			return &readError{plannedRead{full: []*publisher{v}}, err}
 		}
 	}
 	return nil
 }
 
-// refine has the families of a loader take up what it learned.
+// ofLoader returns the bindings of one loader that have not loaded.
+func ofLoader(reloads map[*publisher]reload, loader any) (views []*publisher) {
+	for v := range reloads {
+		if v.Snapshot() == nil && v.read.identity() == loader {
+			views = append(views, v)
+		}
+	}
+	return views
+}
+
+func (f *feed) isPrepared(loader any) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.prepared[loader]
+}
+
+func (f *feed) setPrepared(loader any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.prepared[loader] = true
+}
+
+// forgetLoaders drops what is known of loaders that no declaration uses.
+func (f *feed) forgetLoaders() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	used := make(map[any]bool, len(f.prepared))
+	for v := range f.declared {
+		used[v.read.identity()] = true
+	}
+	maps.DeleteFunc(f.prepared, func(loader any, _ bool) bool { return !used[loader] })
+}
+
+// refine has the bindings of a loader that members are made of, for parameters or
+// for a scope, take up what it learned: before the first of their members does.
 func (f *feed) refine(loader any) error {
 	f.mu.Lock()
 	declared := inOrder(f.declared)
 	f.mu.Unlock()
 	for _, v := range declared {
-		if v.spec.family && v.read.identity() == loader {
+		if v.family.proto == v && v.read.identity() == loader {
 			if err := v.refine(); err != nil {
 				return err
 			}

@@ -4,34 +4,8 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/status"
 )
-
-// FeedStats counts what a feed has done. All counters only grow.
-type FeedStats struct {
-	Table driver.Table
-	// Reports counts calls that concerned the table, Keys the keys in them.
-	Reports, Keys uint64
-	// Reads counts batches read, WholeReads those that read the whole table,
-	// BatchKeys the keys read in the others, Failures reads that failed.
-	Reads, WholeReads, BatchKeys, Failures uint64
-	// Overflows counts how often so many keys were gathered that the whole
-	// table was read instead.
-	Overflows uint64
-	// Waited counts batches that waited for the keys of a commit under way,
-	// WaitedOut those that read the whole table because the wait was too long.
-	Waited, WaitedOut uint64
-	// Refills counts bindings that a batch read anew because their rows in
-	// memory did not tell which come next: those of a [Limit] whose margin was
-	// used up, and those that are ordered by a collation of the database's.
-	Refills uint64
-	// Behind counts batches that read the whole table because a source that
-	// follows the database's log did not catch up in time.
-	Behind uint64
-	// RelatedKeys are the keys of rows of other tables, which this table's rows
-	// may show, in the reports.
-	RelatedKeys uint64
-}
 
 // note records and logs how a read went: a failure once per streak of equal
 // texts, and its end.
@@ -55,49 +29,75 @@ func (f *feed) note(err error) {
 	}
 }
 
-// noteApart records and logs how a read went that says nothing about the feed as
-// a whole.
-func (f *feed) noteApart(err error) {
-	if err == nil {
-		return
-	}
-	f.mu.Lock()
-	f.stats.Failures++
-	news := f.retries.lastError != err.Error()
-	f.retries.lastError = err.Error()
-	f.mu.Unlock()
-	if news {
-		f.logger().Warn("core: members of a family cannot be loaded for now; others are not held up",
-			slog.String("table", f.table.String()), slog.Any("error", err))
-	}
-}
-
 // stateOf returns the state of one of the feed's bindings.
-func (f *feed) stateOf(v *publisher) (State, time.Time, error) {
+func (f *feed) stateOf(v *publisher) (status.State, time.Time, error) {
 	watched, since, lost := f.eng.watched(f.table)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
-	case v.current.Load() == nil:
-		if one := f.retries.waiting[v]; one != nil {
-			return Loading, f.since, one.err
+	case v.Snapshot() == nil:
+		if t := f.troubles.waiting[v]; t != nil {
+			return status.Loading, t.since, t.err
 		}
-		return Loading, f.since, f.failure
+		return status.Loading, f.since, f.failure
+	case f.troubles.waiting[v] != nil:
+		t := f.troubles.waiting[v]
+		return status.Stale, t.since, t.err
 	case f.failure != nil:
-		return Stale, f.since, f.failure
+		return status.Stale, f.since, f.failure
+	case f.compared.failure != nil:
+		return status.Stale, f.since, f.compared.failure
 	case !watched:
-		return Stale, since, lost
+		return status.Stale, since, lost
+	case len(f.compared.mending) > 0:
+		return status.Stale, since, errMending
 	}
 	if since.Before(f.since) {
 		since = f.since
 	}
-	return Live, since, nil
+	return status.Live, since, nil
 }
 
-func (f *feed) snapshotStats() FeedStats {
+// troubleOf returns a channel that is closed when the binding's trouble ends, and
+// why it is in trouble; nil when it is not.
+func (f *feed) troubleOf(v *publisher) (healed <-chan struct{}, why error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if t := f.troubles.waiting[v]; t != nil {
+		return t.healed, t.err
+	}
+	return nil, nil
+}
+
+// troubleRows returns some of the rows that the binding cannot show, in the order
+// of their keys, and their number.
+func (f *feed) troubleRows(v *publisher) (some []status.Trouble, count int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var rows *rowFailures
+	if o := f.omissions[v]; o != nil {
+		rows = o.rows
+	}
+	if t := f.troubles.waiting[v]; t != nil && t.rows != nil {
+		rows = t.rows
+	}
+	if rows == nil {
+		return nil, 0
+	}
+	for _, key := range rows.keys() {
+		if len(some) == maxNamedRows {
+			break
+		}
+		some = append(some, status.Trouble{Key: key, Reason: rows.errs[key].Error()})
+	}
+	return some, rows.count
+}
+
+func (f *feed) snapshotStats() status.Feed {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	st := f.stats
+	st.Troubled = len(f.troubles.waiting)
 	st.Table = f.table
 	return st
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // Who was allowed before the rights changed, and subscribes afterwards, is not
@@ -17,9 +18,9 @@ func TestSubscribingAfterReauthorize(t *testing.T) {
 	if err := r.reg.Reauthorize(r.ctx); err != nil {
 		t.Fatal(err)
 	}
-	sub := g.Subscribe(as(r.ctx, "boss"), core.SubscribeOptions{})
+	sub := g.Subscribe(as(r.ctx, "boss"), live.SubscribeOptions{})
 	defer sub.Close()
-	if e, err := sub.Poll(); e != nil || !errors.Is(err, core.ErrScopeChanged) {
+	if e, err := sub.Poll(); e != nil || !errors.Is(err, live.ErrScopeChanged) {
 		t.Errorf("the boss gets %v, %v", e, err)
 	}
 	var denied *core.DeniedError
@@ -31,7 +32,7 @@ func TestSubscribingAfterReauthorize(t *testing.T) {
 // Err is what the next Poll says, while an event is still being worked on.
 func TestErrOfASubscription(t *testing.T) {
 	r, a := guarded(t, core.Config{ReauthorizeEvery: -1}, plainItems)
-	sub := r.open(t, "a", "items", nil).Subscribe(as(r.ctx, "a"), core.SubscribeOptions{})
+	sub := r.open(t, "a", "items", nil).Subscribe(as(r.ctx, "a"), live.SubscribeOptions{})
 	defer sub.Close()
 	if err := sub.Err(); err != nil {
 		t.Errorf("at first: %v", err)
@@ -45,7 +46,7 @@ func TestErrOfASubscription(t *testing.T) {
 		t.Errorf("after the leave was withdrawn: %v", err)
 	}
 	sub.Close()
-	if err := sub.Err(); !errors.Is(err, core.ErrSubscriptionClosed) {
+	if err := sub.Err(); !errors.Is(err, live.ErrSubscriptionClosed) {
 		t.Errorf("after Close: %v", err)
 	}
 }
@@ -72,13 +73,13 @@ func TestWhatGrantsTell(t *testing.T) {
 			t.Errorf("%s: MemberID %q, %v; want %q", c.binding, id, err, g.View().ID())
 		}
 	}
-	if n := r.reg.Families()[1].Alive; n != 1 {
+	if n := r.reg.Status().Families[1].Alive; n != 1 {
 		t.Errorf("%d members alive", n)
 	}
 	if id, err := r.reg.MemberID("named", core.Args{"name": "x&y"}); err != nil || id != "named?name=x%26y" {
 		t.Errorf("MemberID %q, %v", id, err)
 	}
-	if n := r.reg.Families()[1].Alive; n != 1 {
+	if n := r.reg.Status().Families[1].Alive; n != 1 {
 		t.Errorf("MemberID has brought one alive: %d", n)
 	}
 	if _, err := r.reg.MemberID("none", nil); !errors.Is(err, core.ErrUnknownBinding) {
@@ -115,7 +116,7 @@ func TestNilScopesShowNothing(t *testing.T) {
 			t.Errorf("%s: shows %v", name, keysOf(g.View()))
 			g.Close()
 		}
-		if _, err := boss.Write(as(r.ctx, "x"), core.Write{Op: core.Delete, Key: key(2)}); err == nil {
+		if _, err := boss.Write(as(r.ctx, "x"), live.Write{Op: live.Delete, Key: key(2)}); err == nil {
 			t.Errorf("%s: deletes a row", name)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/status"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -34,9 +35,10 @@ func TestPanicOfALoader(t *testing.T) {
 	defer r.stop(t)
 	r.report(t, r.table.Put(item{ID: 1, Price: 2}))
 	loader.panics.Store(true)
-	late := make(chan error, 1)
-	go func() { late <- r.source.Report(r.ctx, r.table.Put(item{ID: 2, Price: 2})) }()
-	wait(t, "the binding is stale", func() bool { return b.Status().State == core.Stale })
+	r.report(t, r.table.Put(item{ID: 2, Price: 2}))
+	if b.Status().State != status.Stale {
+		t.Errorf("the binding is %v", b.Status().State)
+	}
 	if err := b.Status().Err; err == nil || !strings.Contains(err.Error(), "rash") {
 		t.Errorf("why: %v", err)
 	}
@@ -44,9 +46,7 @@ func TestPanicOfALoader(t *testing.T) {
 		t.Errorf("%d rows, want the one from before", b.Len())
 	}
 	loader.panics.Store(false)
-	if err := <-late; err != nil {
-		t.Fatal(err)
-	}
+	wait(t, "the binding to recover", func() bool { return b.Status().State == status.Live })
 	if b.Len() != 2 {
 		t.Errorf("%d rows", b.Len())
 	}

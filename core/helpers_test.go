@@ -13,6 +13,8 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
 )
 
 // item is the row of most tests here.
@@ -88,19 +90,19 @@ type client struct {
 	version string
 }
 
-func (c *client) apply(t fatalTester, e *core.Event) {
+func (c *client) apply(t fatalTester, e *live.Event) {
 	t.Helper()
 	switch e.Kind {
-	case core.Synced:
+	case live.Synced:
 		c.rows = map[driver.Key]string{}
 		for r := range e.Snapshot.Rows() {
 			c.rows[r.Key()] = string(r.JSON())
 		}
-	case core.Confirmed:
+	case live.Confirmed:
 		if c.version != e.Version.Token {
 			t.Fatalf("confirmed at %s, but the client has %s", e.Version.Token, c.version)
 		}
-	case core.Changed:
+	case live.Changed:
 		if c.version != e.From {
 			t.Fatalf("event starts from %s, but the client has %s", e.From, c.version)
 		}
@@ -126,7 +128,7 @@ func (c *client) apply(t fatalTester, e *core.Event) {
 	c.version = e.Version.Token
 }
 
-func (c *client) check(t fatalTester, s *core.Snapshot) {
+func (c *client) check(t fatalTester, s *live.Snapshot) {
 	t.Helper()
 	if c.version != s.Version().Token {
 		t.Fatalf("client is at %s, the binding at %s", c.version, s.Version().Token)
@@ -186,4 +188,18 @@ func raw(object string) map[string]json.RawMessage {
 		panic(err)
 	}
 	return m
+}
+
+// condition is a condition in a loader's own terms.
+type condition string
+
+func (c condition) String() string  { return string(c) }
+func (c condition) Validate() error { return nil }
+
+// recovered waits until no binding is set aside. Flush does not wait for these.
+func recovered(t fatalTester, reg *core.Registry) {
+	t.Helper()
+	wait(t, "everybody to recover", func() bool {
+		return !slices.ContainsFunc(reg.Status().Tables, func(f status.Feed) bool { return f.Troubled > 0 })
+	})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 func TestOrderOfLife(t *testing.T) {
@@ -50,7 +51,7 @@ func TestFailedStart(t *testing.T) {
 			if got := j.Calls(); !slices.Equal(got, fail.want) {
 				t.Errorf("calls %q, want %q", got, fail.want)
 			}
-			if err := r.reg.Start(r.ctx); !errors.Is(err, core.ErrClosed) {
+			if err := r.reg.Start(r.ctx); !errors.Is(err, live.ErrClosed) {
 				t.Errorf("Start again: %v", err)
 			}
 		})
@@ -67,7 +68,7 @@ func TestCancelledStart(t *testing.T) {
 	ctx, cancel := context.WithTimeoutCause(r.ctx, 20*time.Millisecond, errors.New("impatient"))
 	defer cancel()
 	wantErr(t, r.reg.Start(ctx), "bindings to load", "impatient")
-	if err := r.reg.Start(r.ctx); !errors.Is(err, core.ErrClosed) {
+	if err := r.reg.Start(r.ctx); !errors.Is(err, live.ErrClosed) {
 		t.Errorf("Start again: %v", err)
 	}
 }
@@ -112,7 +113,7 @@ func TestReadingAgainAfterRemove(t *testing.T) {
 		}
 		_, verified := b.Verify(r.ctx)
 		for what, err := range map[string]error{"Resync": b.Resync(r.ctx), "Clear": b.Clear(r.ctx), "Verify": verified} {
-			if !errors.Is(err, core.ErrRemoved) {
+			if !errors.Is(err, live.ErrRemoved) {
 				t.Errorf("%s of %q: %v", what, b.Name(), err)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // Lagging subscribers merge what they missed while the log drops its oldest.
@@ -18,7 +19,7 @@ func TestMergeWhileLogDrops(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			sub := b.Subscribe(core.SubscribeOptions{Notify: func() {}})
+			sub := b.Subscribe(live.SubscribeOptions{Notify: func() {}})
 			defer sub.Close()
 			for {
 				select {

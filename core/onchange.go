@@ -5,12 +5,14 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // Delta is how a binding changed, for [Binding.OnChange].
 type Delta[T any] struct {
 	// Version is the version that the change led to.
-	Version Version
+	Version live.Version
 	// Created and Updated hold the rows as they are, Deleted as they last were.
 	Created, Updated, Deleted []T
 	// Reset says that Created holds all rows and that everything known before is
@@ -28,8 +30,8 @@ type Delta[T any] struct {
 // fn may call stop itself. [Registry.Shutdown] waits for calls under way, also
 // those for bindings that were removed before.
 func (b *Binding[T]) OnChange(fn func(Delta[T])) (stop func()) {
-	sub := b.Subscribe(SubscribeOptions{})
-	watchers := &b.owner.family.watchers
+	sub := b.Subscribe(live.SubscribeOptions{})
+	watchers := &b.own.family.watchers
 	if !watchers.enter() {
 		return sub.Close // the registry has shut down
 	}
@@ -39,7 +41,7 @@ func (b *Binding[T]) OnChange(fn func(Delta[T])) (stop func()) {
 		defer sub.Close()
 		defer func() {
 			if r := recover(); r != nil {
-				b.logger().Error("core: OnChange function panicked; it is not called again",
+				b.own.logger().Error("core: OnChange function panicked; it is not called again",
 					slog.String("binding", b.Name()), slog.Any("panic", r), slog.String("stack", string(debug.Stack())))
 			}
 		}()
@@ -61,29 +63,28 @@ func (b *Binding[T]) OnChange(fn func(Delta[T])) (stop func()) {
 	}
 }
 
-func deltaOf[T any](e *Event) Delta[T] {
+func deltaOf[T any](e *live.Event) Delta[T] {
 	d := Delta[T]{Version: e.Version}
 	switch e.Kind {
-	case Synced:
+	case live.Synced:
 		d.Reset = true
 		d.Created = make([]T, 0, e.Snapshot.Len())
-		e.Snapshot.ordered.Scan(func(_ string, en *entry) bool {
-			d.Created = append(d.Created, *en.row.(*T))
-			return true
-		})
-	case Changed:
+		for r := range e.Snapshot.Rows() {
+			d.Created = append(d.Created, *r.Value().(*T))
+		}
+	case live.Changed:
 		d.Created, d.Updated, d.Deleted = typed[T](e.Created), typed[T](e.Updated), typed[T](e.Deleted)
 	}
 	return d
 }
 
-func typed[T any](rows []Row) []T {
+func typed[T any](rows []live.Row) []T {
 	if len(rows) == 0 {
 		return nil
 	}
 	out := make([]T, len(rows))
 	for i, r := range rows {
-		out[i] = *r.e.row.(*T)
+		out[i] = *r.Value().(*T)
 	}
 	return out
 }

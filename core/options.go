@@ -19,8 +19,7 @@ type Option func(*spec)
 // spec is what the options of a binding amount to.
 type spec struct {
 	filter      filter.Expr
-	where       any
-	whereText   string
+	where       driver.Condition
 	order       []driver.Order
 	limit       int
 	margin      *int // nil: the default
@@ -29,6 +28,7 @@ type spec struct {
 	writable    bool
 	mayLeave    bool
 	matchNeeded bool
+	clientKeys  bool
 	problems    []error
 	serializer  *serializer
 	columns     []string // nil: all
@@ -39,6 +39,8 @@ type spec struct {
 	idleAfter   time.Duration
 	maxMembers  int
 	relations   []string
+	omit        bool // rows that cannot be shown are left out
+	awaited     bool // writers wait for it, also where it is read in full
 }
 
 // Where restricts the binding to the rows for which all the expressions are
@@ -57,24 +59,35 @@ func Where(exprs ...filter.Expr) Option {
 	}
 }
 
-// WithWhere restricts the binding by a condition in the loader's own terms,
-// which the engine does not understand: the loader is asked which of the rows
-// that changed meet it. The text stands for the condition in version tokens:
-// equal conditions have equal texts. What the condition's method Validate() error
-// returns, if it has one, is among the problems that Start reports. It is for
-// loaders to build their own options with.
-func WithWhere(where any, text string) Option {
+// ForLoader says something in the loader's own terms: a condition, or related rows
+// to show. Packages that bring a loader build their own options with it, so
+// programs rarely call it. Relations of several such options add up; there may be
+// one condition.
+func ForLoader(t driver.Terms) Option {
 	return func(s *spec) {
+		if t.Where == nil && len(t.Relations) == 0 {
+			s.problems = append(s.problems, errors.New("an option in the loader's terms says nothing: no condition, and no relation"))
+		}
+		s.relations = append(s.relations, t.Relations...)
+		if t.Where == nil {
+			return
+		}
 		if s.where != nil {
-			s.problems = append(s.problems, fmt.Errorf("two conditions in the loader's terms (%s; %s): combine them into one", s.whereText, text))
+			s.problems = append(s.problems, fmt.Errorf("two conditions in the loader's terms (%s; %s): combine them into one", s.where, t.Where))
 		}
-		if c, ok := where.(interface{ Validate() error }); ok {
-			if err := c.Validate(); err != nil {
-				s.problems = append(s.problems, err)
-			}
+		if err := t.Where.Validate(); err != nil {
+			s.problems = append(s.problems, err)
 		}
-		s.where, s.whereText = where, text
+		s.where = t.Where
 	}
+}
+
+// whereText is the condition's text in version tokens.
+func (s *spec) whereText() string {
+	if s.where == nil {
+		return ""
+	}
+	return s.where.String()
 }
 
 // OrderBy orders the rows by the columns; a leading "-" makes a column
@@ -186,6 +199,15 @@ func Columns(columns ...string) Option {
 	}
 }
 
+// OmitUnreadable leaves rows out of the binding that it cannot show: rows that
+// the loader cannot read, and rows that cannot be encoded. Without it such a row
+// makes the binding stale until it is mended, since a version is always a
+// state that the table was in.
+//
+// What is left out is counted and named in the binding's [Status], and logged
+// once. A binding with a [Limit] may show fewer rows than that.
+func OmitUnreadable() Option { return func(s *spec) { s.omit = true } }
+
 // Writable lets clients write to the binding through transports that can, such
 // as rest. A write reaches only rows that the binding holds, and is rolled back
 // when it would put a row outside; see [RowsMayLeave]. The loader must be a
@@ -198,6 +220,14 @@ func RowsMayLeave() Option { return func(s *spec) { s.mayLeave = true } }
 // RequireMatch refuses updates and deletes of a writable binding that do not
 // say which version of the row they mean (If-Match).
 func RequireMatch() Option { return func(s *spec) { s.matchNeeded = true } }
+
+// ClientKeys lets inserts into a writable binding name the key, where the
+// database has a default for it: a client that makes its ids itself (a UUID)
+// knows the row before the answer comes. A key that the database alone makes
+// (GENERATED ALWAYS) cannot be named all the same. A key that is taken is refused
+// with 422, also by a row that the client may not see: random ids tell nothing by
+// that, counted ones do.
+func ClientKeys() Option { return func(s *spec) { s.clientKeys = true } }
 
 // The default bounds of a family's members.
 const (

@@ -2,7 +2,6 @@ package core
 
 import (
 	"context"
-	"math"
 	"sync"
 	"time"
 )
@@ -15,34 +14,42 @@ const maxRest = 5 * time.Second
 type pace struct {
 	mu        sync.Mutex            // guards what follows
 	intervals map[time.Duration]int // how many bindings with dependencies declare which
+	awaited   int                   // how many of them want writers to wait
 	next      time.Time             // no read before
 }
 
 // join notes that a binding with dependencies has come, leave that one has gone.
-func (p *pace) join(interval time.Duration) {
+func (p *pace) join(interval time.Duration, awaited bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if awaited {
+		p.awaited++
+	}
 	if p.intervals == nil {
 		p.intervals = make(map[time.Duration]int)
 	}
 	p.intervals[interval]++
 }
 
-func (p *pace) leave(interval time.Duration) {
+func (p *pace) leave(interval time.Duration, awaited bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if awaited {
+		p.awaited--
+	}
 	if p.intervals[interval]--; p.intervals[interval] == 0 {
 		delete(p.intervals, interval)
 	}
 }
 
-// now reports whether the feed is read in full whenever it is read, because
-// bindings with dependencies are among its own, and the longest interval that
-// they declare.
-func (p *pace) now() (derived bool, interval time.Duration) {
+// mode reports whether every read must be a full read, because a binding depends
+// on other tables. Then writers do not wait for it (lagging), unless such a
+// binding asks for that.
+func (p *pace) mode() (derived, lagging bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.intervals) > 0, p.longestLocked()
+	derived = len(p.intervals) > 0
+	return derived, derived && p.awaited == 0
 }
 
 func (p *pace) longestLocked() (longest time.Duration) {
@@ -79,11 +86,10 @@ func (p *pace) rest() time.Duration {
 func (f *feed) pause(ctx context.Context) {
 	for {
 		rest := f.pace.rest()
-		urgent, again := f.isUrgent()
-		if rest <= 0 || urgent {
+		if rest <= 0 || f.isUrgent() {
 			return
 		}
-		timer := time.NewTimer(min(rest, again))
+		timer := time.NewTimer(rest)
 		select {
 		case <-timer.C:
 		case <-f.wake: // perhaps by what is urgent
@@ -97,14 +103,9 @@ func (f *feed) pause(ctx context.Context) {
 }
 
 // isUrgent reports whether a binding is to be read in full by itself: to load
-// it, or because somebody asked; and how long it may take until that is so by
-// itself.
-func (f *feed) isUrgent() (urgent bool, again time.Duration) {
+// it, or because somebody asked.
+func (f *feed) isUrgent() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	again, waiting := f.retries.wait()
-	if !waiting {
-		again = math.MaxInt64
-	}
-	return len(f.reloads) > 0 || f.retries.due(), again
+	return len(f.reloads) > 0
 }

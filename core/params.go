@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -51,63 +51,6 @@ func JSONArgs(raw map[string]json.RawMessage) Args {
 	return args
 }
 
-// Params are the values of a family's parameters, in order of name. They are
-// immutable.
-type Params []Param
-
-// Param is the value of one parameter.
-type Param struct {
-	Name  string
-	Value value.Value
-}
-
-// Get returns the value of the parameter.
-func (p Params) Get(name string) (value.Value, bool) {
-	for _, q := range p {
-		if q.Name == name {
-			return q.Value, true
-		}
-	}
-	return value.Value{}, false
-}
-
-// String returns the parameters as the query of a URL, in order of name, or "".
-func (p Params) String() string {
-	var b strings.Builder
-	for i, q := range p {
-		if i > 0 {
-			b.WriteByte('&')
-		}
-		b.WriteString(url.QueryEscape(q.Name))
-		b.WriteByte('=')
-		b.WriteString(url.QueryEscape(q.Value.String()))
-	}
-	return b.String()
-}
-
-// MarshalJSON returns the parameters as a JSON object: numbers and booleans as
-// such, everything else as text.
-func (p Params) MarshalJSON() ([]byte, error) {
-	out := []byte{'{'}
-	for i, q := range p {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		label, err := json.Marshal(q.Name)
-		if err != nil {
-			return nil, err
-		}
-		out = append(append(out, label...), ':')
-		switch text := q.Value.String(); q.Value.Kind() {
-		case value.KindFloat, value.KindDecimal:
-			out = append(out, text...)
-		default:
-			out = append(out, valueJSON(q.Value)...)
-		}
-	}
-	return append(out, '}'), nil
-}
-
 // ArgumentError says which argument of a request for a family's member is
 // wrong, in words that a client may see.
 type ArgumentError struct {
@@ -130,14 +73,14 @@ type parameter struct {
 
 // parseArgs converts arguments into the values of the parameters. The error is
 // an *ArgumentError about the first that is wrong: those declared come first.
-func parseArgs(binding string, params []parameter, args Args) (Params, error) {
+func parseArgs(binding string, params []parameter, args Args) (live.Params, error) {
 	if len(params) == 0 && len(args) == 0 {
 		return nil, nil
 	}
 	wrong := func(name, detail string) error {
 		return &ArgumentError{Binding: binding, Param: clipName(name), Detail: detail}
 	}
-	out := make(Params, 0, len(params))
+	out := make(live.Params, 0, len(params))
 	for _, p := range params {
 		arg, ok := args[p.name]
 		if !ok {
@@ -147,7 +90,7 @@ func parseArgs(binding string, params []parameter, args Args) (Params, error) {
 		if problem != "" {
 			return nil, wrong(p.name, problem)
 		}
-		out = append(out, Param{p.name, v})
+		out = append(out, live.Param{Name: p.name, Value: v})
 	}
 	for _, name := range slices.Sorted(maps.Keys(args)) {
 		if !slices.ContainsFunc(params, func(p parameter) bool { return p.name == name }) {

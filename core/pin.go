@@ -5,46 +5,34 @@ import (
 	"iter"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
 )
 
-type pinKey struct{ v *View }
-
 // Pin returns a context in which the bindings stay at the versions that they
-// have now: [Binding.In] and [View.SnapshotIn] read those, so that a request
+// have now: [Binding.In] and [live.View.SnapshotIn] read those, so that a request
 // that reads twice sees one version. A binding that has not loaded is not
 // pinned.
-func Pin(ctx context.Context, views ...*View) context.Context {
+func Pin(ctx context.Context, views ...*live.View) context.Context {
 	for _, v := range views {
-		if s := v.Snapshot(); s != nil {
-			ctx = context.WithValue(ctx, pinKey{v}, s)
-		}
+		ctx = v.Pin(ctx)
 	}
 	return ctx
 }
 
-// SnapshotIn returns the snapshot that the context pins, or else the current
-// one, which is nil before the first load.
-func (v *View) SnapshotIn(ctx context.Context) *Snapshot {
-	if s, ok := ctx.Value(pinKey{v}).(*Snapshot); ok {
-		return s
-	}
-	return v.Snapshot()
-}
-
 // Reading is one version of a binding, to be read as often as needed. It is
 // immutable, and may be used by any number of goroutines.
-type Reading[T any] struct{ s *Snapshot }
+type Reading[T any] struct{ s *live.Snapshot }
 
 // In returns the version that the context pins (see [Pin]), or else the current
 // one.
 func (b *Binding[T]) In(ctx context.Context) Reading[T] { return Reading[T]{b.SnapshotIn(ctx)} }
 
 // Version names the version, the zero value before the first load.
-func (r Reading[T]) Version() Version {
+func (r Reading[T]) Version() live.Version {
 	if r.s == nil {
-		return Version{}
+		return live.Version{}
 	}
-	return r.s.version
+	return r.s.Version()
 }
 
 // Len returns the number of rows.
@@ -58,8 +46,13 @@ func (r Reading[T]) Len() int {
 // All iterates over the rows in the binding's order.
 func (r Reading[T]) All() iter.Seq[T] {
 	return func(yield func(T) bool) {
-		if r.s != nil {
-			r.s.ordered.Scan(func(_ string, e *entry) bool { return yield(*e.row.(*T)) })
+		if r.s == nil {
+			return
+		}
+		for row := range r.s.Rows() {
+			if !yield(*row.Value().(*T)) {
+				return
+			}
 		}
 	}
 }
@@ -67,8 +60,13 @@ func (r Reading[T]) All() iter.Seq[T] {
 // Keys iterates over the rows' keys in the binding's order.
 func (r Reading[T]) Keys() iter.Seq[driver.Key] {
 	return func(yield func(driver.Key) bool) {
-		if r.s != nil {
-			r.s.ordered.Scan(func(_ string, e *entry) bool { return yield(e.key) })
+		if r.s == nil {
+			return
+		}
+		for row := range r.s.Rows() {
+			if !yield(row.Key()) {
+				return
+			}
 		}
 	}
 }
@@ -78,9 +76,9 @@ func (r Reading[T]) Get(key driver.Key) (row T, ok bool) {
 	if r.s == nil {
 		return row, false
 	}
-	e, ok := r.s.rows.Get(string(key))
+	found, ok := r.s.Get(key)
 	if !ok {
 		return row, false
 	}
-	return *e.row.(*T), true
+	return *found.Value().(*T), true
 }

@@ -18,6 +18,11 @@ type plannedRead struct {
 	keyed bool         // the rows of the batch's keys are for whom they concern
 	asked *publisher   // for this one, the rows are those of the batch's keys that it holds
 	keys  []driver.Key // the batch's keys, where there is somebody whom they are for
+
+	unreadable map[driver.Key]error // keys that are not read, since their rows cannot be
+
+	found []candidate             // with newer: the rows, which a comparison has read
+	newer map[*publisher]struct{} // what these hold is newer than the rows found; nil: nothing was found
 }
 
 // plan is how a batch is read.
@@ -31,6 +36,9 @@ func (f *feed) plan(w work) plan {
 	var p plan
 	full := make(map[*pool]map[*publisher]struct{})
 	add := func(pl *pool, v *publisher) {
+		if w.without(v) {
+			return
+		}
 		if full[pl] == nil {
 			full[pl] = make(map[*publisher]struct{})
 		}
@@ -51,7 +59,7 @@ func (f *feed) plan(w work) plan {
 				add(pl, v)
 			}
 		}
-		p.readPool(pl, full[pl], keys)
+		p.readPool(pl, full[pl], keys, &w)
 	}
 	return p
 }
@@ -68,14 +76,14 @@ func (f *feed) planFull(views []*publisher) plan {
 	}
 	var p plan
 	for _, pl := range f.pools {
-		p.readPool(pl, full[pl], nil)
+		p.readPool(pl, full[pl], nil, &work{})
 	}
 	return p
 }
 
 // readPool plans the reads of one pool. full are the bindings to be read in
 // full, keys those of the batch.
-func (p *plan) readPool(pl *pool, full map[*publisher]struct{}, keys []driver.Key) {
+func (p *plan) readPool(pl *pool, full map[*publisher]struct{}, keys []driver.Key, w *work) {
 	byFilter := make([]*publisher, 0, len(full))
 	var windows, alone []*publisher
 	for _, v := range inOrder(full) {
@@ -101,23 +109,23 @@ func (p *plan) readPool(pl *pool, full map[*publisher]struct{}, keys []driver.Ke
 		}
 		p.reads = append(p.reads, plannedRead{pool: pl, query: q, full: []*publisher{v}})
 	}
-	keyed := len(keys) > 0 && len(pl.known) > 0
+	keyed := len(keys) > 0 && w.someTakePart(pl.known)
 	for _, r := range fullReads(pl, byFilter) {
 		if r.plain && keyed { // it reads everything: the others need no read of their own
-			r.keyed, r.keys, keyed = true, keys, false
+			r.keyed, r.keys, r.unreadable, keyed = true, keys, w.unreadable, false
 		}
 		p.reads = append(p.reads, r)
 	}
 	if keyed {
-		p.reads = append(p.reads, plannedRead{pool: pl, query: driver.Query{Keys: keys}, plain: true, keyed: true, keys: keys})
+		p.reads = append(p.reads, plannedRead{pool: pl, query: driver.Query{Keys: keys}, plain: true, keyed: true, keys: keys, unreadable: w.unreadable})
 	}
 	if len(keys) == 0 {
 		return
 	}
 	for _, v := range inOrder(pl.others) {
-		if _, ok := full[v]; !ok {
+		if _, ok := full[v]; !ok && !w.without(v) {
 			q := driver.Query{Filter: v.filter, Where: v.spec.where, Keys: keys}
-			p.reads = append(p.reads, plannedRead{pool: pl, query: q, asked: v, keys: keys})
+			p.reads = append(p.reads, plannedRead{pool: pl, query: q, asked: v, keys: keys, unreadable: w.unreadable})
 		}
 	}
 }

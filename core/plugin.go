@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // Plugin looks across all bindings: metrics, admin, relay. What it can do
@@ -30,7 +31,7 @@ type PublishObserver interface {
 	// binding, on the goroutine of the table's feed: it must not block and
 	// must not call back into the registry's Flush or a binding's Resync. A
 	// panic is logged and the plugin is kept.
-	Published(v *View, e *Event)
+	Published(v *live.View, e *live.Event)
 }
 
 // ReportObserver is implemented by plugins that want to know what the sources

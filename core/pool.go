@@ -8,6 +8,7 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/index"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -49,7 +50,7 @@ func newPool(r reader) *pool {
 // enter takes up a binding that has just loaded.
 func (p *pool) enter(v *publisher) {
 	if p.shown != nil {
-		v.eachHeld(p.shown.hold)
+		v.holding().all(p.shown.hold)
 	}
 	if !v.byRow() {
 		p.others[v] = struct{}{}
@@ -70,13 +71,13 @@ func (p *pool) enter(v *publisher) {
 // track enters a binding and the rows that it holds.
 func (p *pool) track(v *publisher) {
 	p.index.Add(v, v.filter, v.shape.Load().columnOf)
-	v.eachHeld(func(e *entry) { p.hold(v, e) })
+	v.holding().all(func(r live.Row) { p.hold(v, r) })
 }
 
 // leave forgets a binding.
 func (p *pool) leave(v *publisher) {
 	if p.shown != nil && p.has(v) {
-		v.eachHeld(p.shown.release)
+		v.holding().all(p.shown.release)
 	}
 	delete(p.others, v)
 	if _, ok := p.known[v]; !ok {
@@ -91,20 +92,20 @@ func (p *pool) leave(v *publisher) {
 		return
 	}
 	p.index.Remove(v)
-	v.eachHeld(func(e *entry) { p.release(v, e.key) })
+	v.holding().all(func(r live.Row) { p.release(v, r.Key()) })
 }
 
 // hold notes that the binding holds the row.
-func (p *pool) hold(v *publisher, e *entry) {
-	h := p.held[e.key]
+func (p *pool) hold(v *publisher, r live.Row) {
+	h := p.held[r.Key()]
 	if h == nil {
 		h = &heldRow{}
-		p.held[e.key] = h
+		p.held[r.Key()] = h
 	}
-	if h.row != e.row {
-		h.candidate = candidate{key: e.key, row: e.row}
+	if h.row != r.Value() {
+		h.candidate = candidate{key: r.Key(), row: r.Value()}
 	}
-	h.keep(v.shape.Load().enc, e.json)
+	h.keep(v.shape.Load().enc, r.JSON())
 	h.holders.add(v)
 }
 
@@ -150,37 +151,39 @@ func (p *pool) has(v *publisher) bool {
 	return ok
 }
 
-// moved takes note of a transition from the snapshot that was published.
-func (p *pool) moved(from *Snapshot, t *transition, forgot bool) {
+// moved takes note of a transition that was published; from is what the binding
+// held before.
+func (p *pool) moved(from holding, t *transition) {
 	if p.shown != nil && p.has(t.v) {
-		p.shown.moved(from, t, forgot)
+		p.shown.moved(from, t)
 	}
 	if _, ok := p.known[t.v]; !ok || p.held == nil {
 		return
 	}
-	if forgot {
-		from.eachHeld(func(e *entry) { p.release(t.v, e.key) })
-		t.v.eachHeld(func(e *entry) { p.hold(t.v, e) })
+	if t.anew {
+		from.all(func(r live.Row) { p.release(t.v, r.Key()) })
+		t.v.holding().all(func(r live.Row) { p.hold(t.v, r) })
 		return
 	}
 	if t.window != nil {
 		for _, key := range t.order {
-			if e := t.held(key); e != nil {
-				p.hold(t.v, e)
+			if r := t.held(key); !r.IsZero() {
+				p.hold(t.v, r)
 			} else {
 				p.release(t.v, key)
 			}
 		}
 		return
 	}
-	for _, r := range t.event.Deleted {
-		p.release(t.v, r.e.key)
+	e := t.edit.Event()
+	for _, r := range e.Deleted {
+		p.release(t.v, r.Key())
 	}
-	for _, r := range t.event.Created {
-		p.hold(t.v, r.e)
+	for _, r := range e.Created {
+		p.hold(t.v, r)
 	}
-	for _, r := range t.event.Updated {
-		p.hold(t.v, r.e)
+	for _, r := range e.Updated {
+		p.hold(t.v, r)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // declared is a binding together with the plain function that it must equal.
@@ -66,12 +67,12 @@ func TestEngineAgainstModel(t *testing.T) {
 		defer r.stop(t)
 
 		type follower struct {
-			sub *core.Subscription
+			sub *live.Subscription
 			client
 		}
 		var followers []*follower
 		for _, d := range decls {
-			followers = append(followers, &follower{sub: d.b.Subscribe(core.SubscribeOptions{})})
+			followers = append(followers, &follower{sub: d.b.Subscribe(live.SubscribeOptions{})})
 		}
 		defer func() {
 			for _, f := range followers {
@@ -144,7 +145,7 @@ func TestEngineAgainstModel(t *testing.T) {
 				i := rapid.IntRange(0, 2).Draw(t, "follower")
 				f := followers[i]
 				f.sub.Close()
-				f.sub = decls[i].b.Subscribe(core.SubscribeOptions{Version: f.version})
+				f.sub = decls[i].b.Subscribe(live.SubscribeOptions{Version: f.version})
 			},
 			"": func(t *rapid.T) {},
 		})
@@ -173,7 +174,7 @@ func TestEngineAgainstModel(t *testing.T) {
 		other.start(t, others[0].b, others[1].b, others[2].b)
 		defer other.stop(t)
 		for i, d := range decls {
-			if a, b := d.b.Version().Token, others[i].b.Version().Token; a != b || len(a) != core.TokenLength {
+			if a, b := d.b.Version().Token, others[i].b.Version().Token; a != b || len(a) != live.TokenLength {
 				t.Fatalf("%s: token %q after changes, %q when loaded", d.b.Name(), a, b)
 			}
 		}
@@ -193,7 +194,7 @@ func TestEveryVersionIsAState(t *testing.T) {
 			}
 			b := core.Bind("accounts", r.table)
 			sums := make(chan int, 1<<16)
-			plug := &observer{on: func(_ *core.View, _ *core.Event) {
+			plug := &observer{on: func(_ *live.View, _ *live.Event) {
 				sum := 0
 				for it := range b.All() {
 					sum += it.Price
@@ -257,13 +258,13 @@ func TestEveryVersionIsAState(t *testing.T) {
 
 // observer is a plugin that sees every new version.
 type observer struct {
-	on func(*core.View, *core.Event)
+	on func(*live.View, *live.Event)
 }
 
 func (*observer) Name() string                                { return "observer" }
 func (*observer) Start(context.Context, *core.Registry) error { return nil }
 func (*observer) Shutdown(context.Context) error              { return nil }
-func (o *observer) Published(v *core.View, e *core.Event)     { o.on(v, e) }
+func (o *observer) Published(v *live.View, e *live.Event)     { o.on(v, e) }
 
 var _ core.PublishObserver = (*observer)(nil)
 
@@ -296,7 +297,7 @@ func (f *follower) report(n int) {
 	f.log = f.log[min(n, len(f.log)):]
 }
 
-func (f *follower) CatchUp(context.Context) error {
+func (f *follower) CatchUp(context.Context, driver.Snapshot) error {
 	f.report(1 << 20)
 	return nil
 }
@@ -314,7 +315,7 @@ func TestCatchingUp(t *testing.T) {
 	_ = r.reg.Add(b)
 	_ = r.reg.Watch(src)
 	var bad, seen atomic.Int64
-	_ = r.reg.Use(&observer{on: func(*core.View, *core.Event) {
+	_ = r.reg.Use(&observer{on: func(*live.View, *live.Event) {
 		sum := 0
 		for it := range b.All() {
 			sum += it.Price

@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -19,10 +20,12 @@ type reader interface {
 	canQuery() bool
 	load(ctx context.Context, keys []driver.Key) ([]any, error)
 	query(ctx context.Context, q driver.Query) ([]any, error)
+	// scan reads in pieces, where the loader can.
+	scan(ctx context.Context, q driver.Query, size int, visit func([]any) error) error
 	value(row any, column int) value.Value
 	// encode makes a row's JSON, by the model's own JSON tags.
 	encode(row any) ([]byte, error)
-	prepare(ctx context.Context) error
+	prepare(ctx context.Context, declared []driver.Table) (warnings []error, err error)
 	snapshotter() driver.Snapshotter
 	writer() writer     // nil when the loader does not write
 	relating() relating // nil when rows show no others
@@ -61,19 +64,52 @@ func (r *typedReader[T]) query(ctx context.Context, q driver.Query) ([]any, erro
 	})
 }
 
+func (r *typedReader[T]) scan(ctx context.Context, q driver.Query, size int, visit func([]any) error) error {
+	if s, ok := r.Loader.(driver.Scanner[T]); ok {
+		_, err := guard("Scan", func() (struct{}, error) {
+			return struct{}{}, s.Scan(ctx, q, size, func(rows []*T) error {
+				some, err := untyped(rows, nil)
+				if err != nil {
+					return err
+				}
+				return visit(some)
+			})
+		})
+		if !errors.Is(err, errors.ErrUnsupported) {
+			return err
+		}
+	}
+	rows, unread := r.all(ctx, q)
+	for len(rows) > 0 {
+		some := rows[:min(size, len(rows))]
+		rows = rows[len(some):]
+		if err := visit(some); err != nil {
+			return err
+		}
+	}
+	return unread
+}
+
+// all reads all rows of the query.
+func (r *typedReader[T]) all(ctx context.Context, q driver.Query) ([]any, error) {
+	if q.Filter == nil && q.Where == nil {
+		return r.load(ctx, nil)
+	}
+	return r.query(ctx, q)
+}
+
 func (r *typedReader[T]) value(row any, column int) value.Value {
 	return r.Loader.Value(row.(*T), column)
 }
 
 func (r *typedReader[T]) encode(row any) ([]byte, error) { return encodeJSON(row) }
 
-func (r *typedReader[T]) prepare(ctx context.Context) error {
+func (r *typedReader[T]) prepare(ctx context.Context, declared []driver.Table) ([]error, error) {
 	p, ok := r.Loader.(driver.Preparer)
 	if !ok {
-		return nil
+		return nil, nil
 	}
-	_, err := guard("Prepare", func() (struct{}, error) { return struct{}{}, p.Prepare(ctx) })
-	return err
+	return guard("Prepare", func() ([]error, error) { return p.Prepare(ctx, declared) })
 }
 
 func (r *typedReader[T]) snapshotter() driver.Snapshotter {
@@ -100,7 +136,9 @@ type writer interface {
 	transact(ctx context.Context, fn func(context.Context) error) error
 	lock(ctx context.Context, key driver.Key) error
 	insert(ctx context.Context, row any, columns []string) (driver.Key, error)
-	update(ctx context.Context, key driver.Key, row any, columns, defaults []string) error
+	update(ctx context.Context, key driver.Key, row any, ch change) error
+	// documents returns JSON as the database has it, by column.
+	documents(ctx context.Context, key driver.Key, columns []string) (map[string]json.RawMessage, error)
 	delete(ctx context.Context, key driver.Key) error
 	newRow() any
 	cloneRow(row any) any
@@ -118,8 +156,18 @@ func (t typedWriter[T]) insert(ctx context.Context, row any, columns []string) (
 	return t.w.Insert(ctx, row.(*T), columns)
 }
 
-func (t typedWriter[T]) update(ctx context.Context, key driver.Key, row any, columns, defaults []string) error {
-	return t.w.Update(ctx, key, row.(*T), columns, defaults)
+func (t typedWriter[T]) update(ctx context.Context, key driver.Key, row any, ch change) error {
+	if w, ok := t.w.(driver.DocumentWriter[T]); ok && len(ch.documents) > 0 {
+		return w.UpdateDocuments(ctx, key, row.(*T), ch.columns, ch.defaults, ch.documents)
+	}
+	return t.w.Update(ctx, key, row.(*T), ch.columns, ch.defaults)
+}
+
+func (t typedWriter[T]) documents(ctx context.Context, key driver.Key, columns []string) (map[string]json.RawMessage, error) {
+	if w, ok := t.w.(driver.DocumentWriter[T]); ok {
+		return w.Documents(ctx, key, columns)
+	}
+	return nil, nil
 }
 
 func (t typedWriter[T]) delete(ctx context.Context, key driver.Key) error {
@@ -128,8 +176,10 @@ func (t typedWriter[T]) delete(ctx context.Context, key driver.Key) error {
 func (t typedWriter[T]) newRow() any          { return new(T) }
 func (t typedWriter[T]) cloneRow(row any) any { c := *row.(*T); return &c }
 
+// untyped takes the type from rows. An error that is only about some rows goes
+// with the others.
 func untyped[T any](rows []*T, err error) ([]any, error) {
-	if err != nil {
+	if err != nil && driver.RowErrors(err) == nil {
 		return nil, err
 	}
 	out := make([]any, len(rows))
@@ -139,7 +189,7 @@ func untyped[T any](rows []*T, err error) ([]any, error) {
 		}
 		out[i] = r
 	}
-	return out, nil
+	return out, err
 }
 
 // guard calls the user's code and turns its panic into an error.

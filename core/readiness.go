@@ -1,5 +1,7 @@
 package core
 
+import "github.com/binderyhq/bindery/core/status"
+
 // Readiness says whether a registry can serve.
 type Readiness struct {
 	// Ready is true once every binding has loaded. It does not become false
@@ -22,12 +24,12 @@ func (r *Registry) Ready() Readiness {
 		if v.spec.family {
 			continue // it has nothing to load before somebody asks
 		}
-		switch v.Status().State {
-		case Loading:
+		switch v.status().State {
+		case status.Loading:
 			st.Ready = false
-			st.Loading = append(st.Loading, v.name)
-		case Stale:
-			st.Stale = append(st.Stale, v.name)
+			st.Loading = append(st.Loading, v.Name())
+		case status.Stale:
+			st.Stale = append(st.Stale, v.Name())
 		}
 	}
 	return st

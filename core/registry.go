@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
 )
 
 // Registry is what an application assembles at startup: bindings, sources,
@@ -62,7 +64,7 @@ func (p phase) refusal(doing string) error {
 	case collecting:
 		return nil
 	case closing:
-		return ErrClosed
+		return live.ErrClosed
 	case refused:
 		return fmt.Errorf("core: %s after Start has returned problems: make a new registry: %w", doing, ErrStarted)
 	case starting:
@@ -78,7 +80,7 @@ func (p phase) running() error {
 	case started:
 		return nil
 	case closing:
-		return ErrClosed
+		return live.ErrClosed
 	default:
 		return ErrNotStarted
 	}
@@ -91,7 +93,7 @@ type placed[T any] struct {
 }
 
 // Bindable is a [*Binding] or a [*Family] of any type.
-type Bindable interface{ view() *publisher }
+type Bindable interface{ publisher() *publisher }
 
 func newRegistry(cfg Config) *Registry {
 	r := &Registry{eng: newEngine(cfg.WithDefaults()), byName: make(map[string]*publisher), startEnded: make(chan struct{}), stopped: make(chan struct{})}
@@ -105,8 +107,8 @@ func newRegistry(cfg Config) *Registry {
 // Add registers bindings. Before Start it always returns nil, and Start reports
 // all that is wrong at once. While the registry runs Add checks the bindings and
 // returns all problems; when there are none they are served at once and load in
-// the background, see [View.Loaded]. It returns an error that wraps [ErrStarted]
-// while Start runs and after Start has returned problems, and [ErrClosed] after
+// the background, see [live.View.Loaded]. It returns an error that wraps [ErrStarted]
+// while Start runs and after Start has returned problems, and [live.ErrClosed] after
 // Shutdown.
 func (r *Registry) Add(bindings ...Bindable) error {
 	place := callerOutside()
@@ -150,10 +152,10 @@ func (r *Registry) addRunning(bindings []Bindable, others []*publisher) error {
 	r.mu.Lock()
 	if r.phase == closing {
 		r.mu.Unlock()
-		return ErrClosed
+		return live.ErrClosed
 	}
 	for _, v := range views { // another Add may have come between
-		if other := r.byName[v.name]; other != nil {
+		if other := r.byName[v.Name()]; other != nil {
 			errs = append(errs, sameName(other, v))
 		}
 	}
@@ -163,7 +165,7 @@ func (r *Registry) addRunning(bindings []Bindable, others []*publisher) error {
 	}
 	for _, v := range views {
 		r.views = append(r.views, v)
-		r.byName[v.name] = v
+		r.byName[v.Name()] = v
 		r.eng.attach(v)
 		v.family.begin(r.eng)
 	}
@@ -177,7 +179,7 @@ func viewOf(b Bindable) *publisher {
 	if b == nil {
 		return nil
 	}
-	return b.view()
+	return b.publisher()
 }
 
 // Remove ends the binding: its subscribers are told, and requests for it find
@@ -200,24 +202,24 @@ func (r *Registry) Remove(ctx context.Context, name string) error {
 	r.views = slices.DeleteFunc(slices.Clone(r.views), func(o *publisher) bool { return o == v })
 	r.removed = append(slices.DeleteFunc(r.removed, func(f *family) bool { return !f.watchers.running() }), v.family)
 	r.mu.Unlock()
-	v.family.end(fmt.Errorf("core: binding %q: %w", name, ErrRemoved))
+	v.family.end(fmt.Errorf("core: binding %q: %w", name, live.ErrRemoved))
 	return r.eng.detach(ctx, v)
 }
 
 // Watch registers sources of change. It returns nil before Start, and
-// [ErrStarted] or [ErrClosed] afterwards.
+// [ErrStarted] or [live.ErrClosed] afterwards.
 func (r *Registry) Watch(sources ...driver.Source) error {
 	return register(r, &r.sources, "source", sources)
 }
 
 // Serve registers transports. It returns nil before Start, and [ErrStarted] or
-// [ErrClosed] afterwards.
+// [live.ErrClosed] afterwards.
 func (r *Registry) Serve(transports ...Transport) error {
 	return register(r, &r.transports, "transport", transports)
 }
 
 // Use registers plugins. It returns nil before Start, and [ErrStarted] or
-// [ErrClosed] afterwards.
+// [live.ErrClosed] afterwards.
 func (r *Registry) Use(plugins ...Plugin) error {
 	return register(r, &r.plugins, "plugin", plugins)
 }
@@ -242,7 +244,7 @@ func register[T any](r *Registry, list *[]placed[T], what string, items []T) err
 // Lookup returns the binding of that name; that of a family finds nothing. No
 // authorizer is asked: this is for plugins and for the program itself, and
 // transports come through [Registry.Open].
-func (r *Registry) Lookup(name string) (*View, bool) {
+func (r *Registry) Lookup(name string) (*live.View, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	v, ok := r.byName[name]
@@ -252,78 +254,47 @@ func (r *Registry) Lookup(name string) (*View, bool) {
 	return v.View, true
 }
 
-// Bindings returns all bindings, in order of registration: in the place of a
-// family its members that are alive, and after a binding the members that an
+// Views returns all bindings, in order of registration: in the place of a family
+// its members that are alive, and after a binding the members that an
 // authorizer's scopes have made of it.
-func (r *Registry) Bindings() []*View {
+func (r *Registry) Views() []*live.View {
+	bindings := r.bindings()
+	views := make([]*live.View, len(bindings))
+	for i, v := range bindings {
+		views[i] = v.View
+	}
+	return views
+}
+
+func (r *Registry) bindings() []*publisher {
 	r.mu.Lock()
 	declared := slices.Clone(r.views)
 	r.mu.Unlock()
-	views := make([]*publisher, 0, len(declared))
+	all := make([]*publisher, 0, len(declared))
 	for _, v := range declared {
 		if !v.spec.family {
-			views = append(views, v)
+			all = append(all, v)
 		}
-		views = append(views, v.family.alive()...)
+		all = append(all, v.family.alive()...)
 	}
-	out := make([]*View, len(views))
-	for i, v := range views {
-		out[i] = v.View
-	}
-	return out
-}
-
-// Families returns what is known about the families, and about the members that
-// an authorizer's scopes have made of bindings, in order of registration.
-func (r *Registry) Families() []FamilyStatus {
-	r.mu.Lock()
-	declared := slices.Clone(r.views)
-	r.mu.Unlock()
-	var out []FamilyStatus
-	for _, v := range declared {
-		if st := v.family.status(); v.spec.family || st.Opened > 0 {
-			out = append(out, st)
-		}
-	}
-	return out
-}
-
-// Sources returns what is known about the sources, in order of registration.
-func (r *Registry) Sources() []SourceStatus {
-	r.eng.mu.Lock()
-	runs := r.eng.sources
-	r.eng.mu.Unlock()
-	out := make([]SourceStatus, len(runs))
-	for i, s := range runs {
-		out[i] = s.status()
-	}
-	return out
-}
-
-// Feeds returns the counters of the feeds, one for each table.
-func (r *Registry) Feeds() []FeedStats {
-	var out []FeedStats
-	for _, f := range r.eng.running() {
-		out = append(out, f.snapshotStats())
-	}
-	return out
+	return all
 }
 
 // Monitors returns the URLs of the binding's event streams, one for each
 // transport that streams.
-func (r *Registry) Monitors(v *View) []string {
+func (r *Registry) Monitors(v *live.View) []string {
 	r.mu.Lock()
 	transports := r.mounted
 	r.mu.Unlock()
 	var urls []string
 	for _, t := range transports {
 		if m, ok := t.(Monitoring); ok {
-			url := m.MonitorURL(v.name)
+			url := m.MonitorURL(v.Name())
 			if url == "" {
 				continue
 			}
-			if len(v.params) > 0 {
-				url += "?" + v.params.String()
+			if len(v.Params()) > 0 {
+				url += "?" + v.Params().String()
 			}
 			urls = append(urls, url)
 		}
@@ -340,9 +311,12 @@ func (r *Registry) Now() time.Time { return r.eng.now() }
 // Stopping returns a context that is done as soon as Shutdown begins.
 func (r *Registry) Stopping() context.Context { return r.stopping }
 
-// Flush waits until all that has been reported so far shows in every binding.
-// It returns the context's error when that ends first, [ErrNotStarted] or
-// [ErrClosed].
+// Flush waits until all that has been reported so far shows in every binding,
+// also what a source that had lost its sight has missed. It does not wait for
+// comparisons that polls have asked for ([driver.Change].Compare), and not for
+// bindings that cannot be read or shown for now: their status says why. It
+// returns the context's error when that ends first, [ErrNotStarted] or
+// [live.ErrClosed].
 func (r *Registry) Flush(ctx context.Context) error {
 	r.mu.Lock()
 	p := r.phase
@@ -352,36 +326,101 @@ func (r *Registry) Flush(ctx context.Context) error {
 	}
 	var marks receipt
 	for _, f := range r.eng.running() {
-		marks = append(marks, f.barrier())
+		marks = append(append(marks, f.barrier()), f.mends()...)
 	}
-	return marks.Wait(ctx)
+	return marks.flush(ctx)
 }
 
-// Resync reads all rows of all bindings again, see [View.Resync].
-func (r *Registry) Resync(ctx context.Context) error { return r.reloadAll(ctx, false) }
+// Resync reads all rows of the bindings again, of all when none is named; see
+// [Binding.Resync].
+func (r *Registry) Resync(ctx context.Context, views ...*live.View) error {
+	return r.reload(ctx, false, views)
+}
 
-// Clear forgets and reads again all rows of all bindings, see [View.Clear].
-func (r *Registry) Clear(ctx context.Context) error { return r.reloadAll(ctx, true) }
+// Clear forgets and reads again all rows of the bindings, of all when none is
+// named; see [Binding.Clear].
+func (r *Registry) Clear(ctx context.Context, views ...*live.View) error {
+	return r.reload(ctx, true, views)
+}
 
-func (r *Registry) reloadAll(ctx context.Context, forget bool) error {
+func (r *Registry) reload(ctx context.Context, forget bool, views []*live.View) error {
+	bindings, err := r.publishers(views)
+	if err != nil {
+		return err
+	}
 	var marks receipt
-	for _, v := range r.Bindings() {
-		f := v.owner.feed.Load()
+	for _, v := range bindings {
+		f := v.feed.Load()
 		if f == nil {
 			return ErrNotStarted
 		}
-		marks = append(marks, f.reload(v.owner, reload{forget: forget})...)
+		marks = append(marks, f.reload(v, reload{forget: forget})...)
 	}
-	return marks.Wait(ctx)
+	if err := marks.flush(ctx); err != nil {
+		return err
+	}
+	if len(views) == 0 {
+		return nil
+	}
+	for _, v := range bindings { // what cannot be loaded was not waited for
+		if err := v.whenWell(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// Touch moves the time of change of all bindings to now, see [View.Touch].
-func (r *Registry) Touch() error {
-	var errs []error
-	for _, v := range r.Bindings() {
-		errs = append(errs, v.Touch())
+// Touch moves the time of change of the bindings to now, of all when none is
+// named; see [Binding.Touch].
+func (r *Registry) Touch(views ...*live.View) error {
+	bindings, err := r.publishers(views)
+	errs := []error{err}
+	for _, v := range bindings {
+		errs = append(errs, v.touch())
 	}
 	return errors.Join(errs...)
+}
+
+// Verify compares a binding with the database; see [Binding.Verify].
+func (r *Registry) Verify(ctx context.Context, view *live.View) (status.Drift, error) {
+	bindings, err := r.publishers([]*live.View{view})
+	if err != nil {
+		return status.Drift{}, err
+	}
+	return bindings[0].compare(ctx)
+}
+
+// publishers returns who publishes the views; all bindings when there are none.
+// The error wraps [ErrUnknownBinding] when a view is none of the registry's.
+func (r *Registry) publishers(views []*live.View) ([]*publisher, error) {
+	if len(views) == 0 {
+		return r.bindings(), nil
+	}
+	found := make([]*publisher, len(views))
+	for i, v := range views {
+		if found[i] = r.publisherOf(v); found[i] == nil {
+			return nil, fmt.Errorf("core: binding %q: %w", v.ID(), ErrUnknownBinding)
+		}
+	}
+	return found, nil
+}
+
+func (r *Registry) publisherOf(v *live.View) *publisher {
+	r.mu.Lock()
+	declared := r.byName[v.Name()]
+	r.mu.Unlock()
+	switch {
+	case declared == nil:
+		return nil
+	case declared.View == v && !declared.spec.family:
+		return declared
+	}
+	for _, m := range declared.family.alive() {
+		if m.View == v {
+			return m
+		}
+	}
+	return nil
 }
 
 func (r *Registry) namesLocked() string {
@@ -390,7 +429,7 @@ func (r *Registry) namesLocked() string {
 		if i > 0 {
 			names = append(names, ", "...)
 		}
-		names = append(names, v.name...)
+		names = append(names, v.Name()...)
 	}
 	if len(names) == 0 {
 		return "none"

@@ -11,6 +11,8 @@ import (
 	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
 )
 
 // keyless is a loader whose model has no key.
@@ -24,7 +26,7 @@ type naming struct {
 	tables []driver.Table
 }
 
-func (n *naming) Tables() []driver.Table { return n.tables }
+func (n *naming) Scope() driver.Scope { return driver.Scope{Tables: n.tables} }
 
 func (n *naming) Validate() error { return errors.New("its interval is negative") }
 
@@ -43,14 +45,14 @@ func TestStartReportsEveryProblemAtOnce(t *testing.T) {
 		core.Bind("ordered", r.table, core.OrderBy("nane")),
 		core.Bind("limited", r.table, core.Limit(0)),
 		core.Bind[item]("loaderless", nil),
-		core.Bind("opaque", r.table, core.WithWhere("x", "x = 1")),
+		core.Bind("opaque", r.table, core.ForLoader(driver.Terms{Where: condition("x = 1")})),
 		nil,
 	)
 	_ = r.reg.Watch(&naming{tables: []driver.Table{{Name: "orders"}}}, nil)
 	_ = r.reg.Serve(nil)
 	err := r.reg.Start(r.ctx)
 	wantErr(t, err,
-		`two bindings are named "items": one declared at registry_test.go:36, one at registry_test.go:37`,
+		`two bindings are named "items": one declared at registry_test.go:38, one at registry_test.go:39`,
 		`"no way"`, `invalid name`,
 		`"keyless"`, `has no key`,
 		`"wrongkey"`, `"nr"`,
@@ -99,13 +101,13 @@ func TestPhases(t *testing.T) {
 			t.Errorf("%s after Start: %v", what, err)
 		}
 	}
-	sub := b.Subscribe(core.SubscribeOptions{})
+	sub := b.Subscribe(live.SubscribeOptions{})
 	if _, err := sub.Next(r.ctx); err != nil {
 		t.Fatal(err)
 	}
 	r.stop(t)
 	r.stop(t) // twice is harmless
-	if _, err := sub.Next(r.ctx); !errors.Is(err, core.ErrClosed) {
+	if _, err := sub.Next(r.ctx); !errors.Is(err, live.ErrClosed) {
 		t.Errorf("Next after Shutdown: %v", err)
 	}
 	for what, err := range map[string]error{
@@ -116,12 +118,12 @@ func TestPhases(t *testing.T) {
 		"Resync": b.Resync(r.ctx),
 		"Touch":  b.Touch(),
 	} {
-		if !errors.Is(err, core.ErrClosed) {
+		if !errors.Is(err, live.ErrClosed) {
 			t.Errorf("%s after Shutdown: %v, want ErrClosed", what, err)
 		}
 	}
 	r.source.Sink().Report(driver.Change{Table: r.table.Name()}) // dropped
-	if st := b.Status(); st.State != core.Ended {
+	if st := b.Status(); st.State != status.Ended {
 		t.Errorf("state %v, want ended", st.State)
 	}
 }
@@ -130,7 +132,7 @@ func TestShutdownBeforeStartAndConcurrently(t *testing.T) {
 	r := newItems(t, core.Config{})
 	_ = r.reg.Add(core.Bind("items", r.table))
 	r.stop(t)
-	if err := r.reg.Start(r.ctx); !errors.Is(err, core.ErrClosed) {
+	if err := r.reg.Start(r.ctx); !errors.Is(err, live.ErrClosed) {
 		t.Errorf("Start after Shutdown: %v", err)
 	}
 	for range 20 {
@@ -158,17 +160,17 @@ func TestDatabaseAwayAtStart(t *testing.T) {
 	if st := r.reg.Ready(); st.Ready || len(st.Loading) != 1 || st.Loading[0] != "items" {
 		t.Errorf("readiness %+v, want items loading", st)
 	}
-	if st := b.Status(); st.State != core.Loading || st.Err == nil {
+	if st := b.Status(); st.State != status.Loading || st.Err == nil {
 		t.Errorf("status %+v, want loading with a reason", st)
 	} else {
 		wantErr(t, st.Err, "connection refused", `"items"`)
 	}
-	sub := b.Subscribe(core.SubscribeOptions{})
+	sub := b.Subscribe(live.SubscribeOptions{})
 	if e, err := sub.Poll(); e != nil || err != nil {
 		t.Errorf("an event before the first load: %v %v", e, err)
 	}
 	r.table.Fail(nil)
-	if e, err := sub.Next(r.ctx); err != nil || e.Kind != core.Synced || e.Snapshot.Len() != 1 {
+	if e, err := sub.Next(r.ctx); err != nil || e.Kind != live.Synced || e.Snapshot.Len() != 1 {
 		t.Fatalf("after healing: %+v %v", e, err)
 	}
 	if err := r.reg.Flush(r.ctx); err != nil {
@@ -189,7 +191,7 @@ func TestDatabaseAwayLater(t *testing.T) {
 	defer r.stop(t)
 	r.table.Fail(errors.New("connection reset"))
 	shown := r.source.Sink().Report(r.table.Put(item{ID: 2}))
-	awaitState(t, b.View, core.Stale)
+	awaitState(t, b, status.Stale)
 	if got := ids(b); len(got) != 1 {
 		t.Errorf("rows %v while the database is away", got)
 	}
@@ -206,13 +208,13 @@ func TestDatabaseAwayLater(t *testing.T) {
 	if got := ids(b); len(got) != 3 {
 		t.Errorf("rows %v after healing", got)
 	}
-	awaitState(t, b.View, core.Live)
-	if st := r.reg.Feeds()[0]; st.Failures == 0 {
+	awaitState(t, b, status.Live)
+	if st := r.reg.Status().Tables[0]; st.Failures == 0 {
 		t.Error("failures are not counted")
 	}
 }
 
-func awaitState(t *testing.T, v *core.View, want core.State) {
+func awaitState(t *testing.T, v interface{ Status() status.Binding }, want status.State) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); v.Status().State != want; {
 		if time.Now().After(deadline) {
@@ -231,7 +233,7 @@ func TestSourceLost(t *testing.T) {
 	defer r.stop(t)
 	sink := r.source.Sink()
 	sink.Lost(errors.New("no route"))
-	if st := b.Status(); st.State != core.Stale || st.Err == nil {
+	if st := b.Status(); st.State != status.Stale || st.Err == nil {
 		t.Errorf("status %+v, want stale", st)
 	}
 	r.table.Put(item{ID: 7}) // nobody reports it
@@ -242,10 +244,10 @@ func TestSourceLost(t *testing.T) {
 	if got := ids(b); len(got) != 1 {
 		t.Errorf("rows %v: what was missed was not read", got)
 	}
-	if st := b.Status(); st.State != core.Live {
+	if st := b.Status(); st.State != status.Live {
 		t.Errorf("status %+v, want live", st)
 	}
-	if s := r.reg.Sources()[0]; !s.Watching || s.Failures != 1 {
+	if s := r.reg.Status().Sources[0]; !s.Watching || s.Failures != 1 {
 		t.Errorf("source %+v", s)
 	}
 }
@@ -284,7 +286,7 @@ func TestSourceIsWatchedAgain(t *testing.T) {
 			if err := r.reg.Start(r.ctx); err != nil {
 				t.Fatal(err)
 			}
-			awaitState(t, b.View, core.Live)
+			awaitState(t, b, status.Live)
 			r.stop(t)
 		})
 	}
@@ -297,7 +299,7 @@ func TestSourceIsWatchedAgain(t *testing.T) {
 		if err := r.reg.Start(r.ctx); err != nil {
 			t.Fatal(err)
 		}
-		if st := b.Status(); st.State != core.Stale {
+		if st := b.Status(); st.State != status.Stale {
 			t.Errorf("status %+v, want stale", st)
 		}
 		r.stop(t)
@@ -319,38 +321,38 @@ func TestAddAndRemoveWhileRunning(t *testing.T) {
 	}
 	other := coretest.NewTable[item]("others", "id")
 	other.Put(item{ID: 9})
-	live, others := core.Bind("live", r.table, core.Where(filter.Eq("live", true))), core.Bind("others", other)
-	if err := r.reg.Add(live, others); err != nil {
+	added, others := core.Bind("live", r.table, core.Where(filter.Eq("live", true))), core.Bind("others", other)
+	if err := r.reg.Add(added, others); err != nil {
 		t.Fatal(err)
 	}
 	<-changed
 	if tables, _ := r.source.Sink().Tables(); len(tables) != 2 {
 		t.Errorf("bound tables: %v", tables)
 	}
-	<-live.Loaded()
+	<-added.Loaded()
 	<-others.Loaded()
-	if len(ids(live)) != 1 || len(ids(others)) != 1 {
-		t.Errorf("rows: %v %v", ids(live), ids(others))
+	if len(ids(added)) != 1 || len(ids(others)) != 1 {
+		t.Errorf("rows: %v %v", ids(added), ids(others))
 	}
 	r.report(t, r.table.Put(item{ID: 2, Live: true}))
-	if got := ids(live); len(got) != 2 {
+	if got := ids(added); len(got) != 2 {
 		t.Errorf("rows after a change: %v", got)
 	}
 	wantErr(t, r.reg.Add(core.Bind("items", r.table)), `"items"`, "registry_test.go")
 	wantErr(t, r.reg.Add(core.Bind("bad", r.table, core.OrderBy("x"))), `"x"`)
-	wantErr(t, r.reg.Add(live), `"live"`)
+	wantErr(t, r.reg.Add(added), `"live"`)
 
-	sub := live.Subscribe(core.SubscribeOptions{Version: live.Version().Token})
-	if e, _ := sub.Poll(); e == nil || e.Kind != core.Confirmed {
+	sub := added.Subscribe(live.SubscribeOptions{Version: added.Version().Token})
+	if e, _ := sub.Poll(); e == nil || e.Kind != live.Confirmed {
 		t.Errorf("resume at the current version: %+v", e)
 	}
 	if err := r.reg.Remove(r.ctx, "live"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := sub.Next(r.ctx); !errors.Is(err, core.ErrRemoved) {
+	if _, err := sub.Next(r.ctx); !errors.Is(err, live.ErrRemoved) {
 		t.Errorf("Next after Remove: %v", err)
 	}
-	<-live.Done()
+	<-added.Done()
 	if _, ok := r.reg.Lookup("live"); ok {
 		t.Error("a removed binding is found")
 	}
@@ -358,7 +360,7 @@ func TestAddAndRemoveWhileRunning(t *testing.T) {
 	if err := r.reg.Remove(r.ctx, "others"); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(r.reg.Feeds()); n != 1 {
+	if n := len(r.reg.Status().Tables); n != 1 {
 		t.Errorf("%d feeds after the last binding of a table went", n)
 	}
 }
@@ -405,14 +407,14 @@ func TestRepeatedContentIsNoEvent(t *testing.T) {
 	if b.Version() != v || b.Snapshot() != snap {
 		t.Errorf("version %v after false alarms, want %v", b.Version(), v)
 	}
-	sub := b.Subscribe(core.SubscribeOptions{Version: v.Token})
+	sub := b.Subscribe(live.SubscribeOptions{Version: v.Token})
 	defer sub.Close()
 	_, _ = sub.Poll()
-	if err := b.Touch(); err != nil {
+	if err := errors.Join(b.Touch(), r.reg.Flush(r.ctx)); err != nil {
 		t.Fatal(err)
 	}
 	e, _ := sub.Poll()
-	if e == nil || e.Kind != core.Confirmed || e.Version.Token != v.Token || !e.Version.Modified.After(v.Modified) {
+	if e == nil || e.Kind != live.Confirmed || e.Version.Token != v.Token || !e.Version.Modified.After(v.Modified) {
 		t.Errorf("after Touch: %+v", e)
 	}
 }
@@ -469,7 +471,7 @@ func TestOverflowReadsTheWholeTable(t *testing.T) {
 	if len(ids(b)) != 50 || after-before != 1 || keys != 0 {
 		t.Errorf("%d rows after %d reads of %d keys", len(ids(b)), after-before, keys)
 	}
-	if st := r.reg.Feeds()[0]; st.Overflows != 1 {
+	if st := r.reg.Status().Tables[0]; st.Overflows != 1 {
 		t.Errorf("overflows: %d", st.Overflows)
 	}
 }
@@ -512,7 +514,7 @@ func TestStuckAnnouncement(t *testing.T) {
 	if len(ids(b)) != 1 {
 		t.Error("the row does not show")
 	}
-	if st := r.reg.Feeds()[0]; st.WaitedOut == 0 {
+	if st := r.reg.Status().Tables[0]; st.WaitedOut == 0 {
 		t.Errorf("the wait that ran out is not counted: %+v", st)
 	}
 	a.Withdraw()

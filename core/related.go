@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // relating is a Relating loader without its type. Rows are *T.
@@ -100,23 +101,24 @@ func newShown(r reader) *shown {
 }
 
 // hold notes that one more binding holds the row, release that one less does.
-func (s *shown) hold(e *entry) { s.each(e, (*owners).add) }
+func (s *shown) hold(r live.Row) { s.each(r, (*owners).add) }
 
-func (s *shown) release(e *entry) { s.each(e, (*owners).remove) }
+func (s *shown) release(r live.Row) { s.each(r, (*owners).remove) }
 
-// moved takes note of a transition from the snapshot that was published.
-func (s *shown) moved(from *Snapshot, t *transition, forgot bool) {
-	if forgot {
-		from.eachHeld(s.release)
-		t.v.eachHeld(s.hold)
+// moved takes note of a transition that was published; from is what the binding
+// held before.
+func (s *shown) moved(from holding, t *transition) {
+	if t.anew {
+		from.all(s.release)
+		t.v.holding().all(s.hold)
 		return
 	}
 	exchange := func(key driver.Key) {
-		if e := from.held(key); e != nil {
-			s.release(e)
+		if r := from.get(key); !r.IsZero() {
+			s.release(r)
 		}
-		if e := t.held(key); e != nil {
-			s.hold(e)
+		if r := t.held(key); !r.IsZero() {
+			s.hold(r)
 		}
 	}
 	if t.window != nil {
@@ -125,9 +127,10 @@ func (s *shown) moved(from *Snapshot, t *transition, forgot bool) {
 		}
 		return
 	}
-	for _, rows := range [][]Row{t.event.Created, t.event.Updated, t.event.Deleted} {
+	e := t.edit.Event()
+	for _, rows := range [][]live.Row{e.Created, e.Updated, e.Deleted} {
 		for _, r := range rows {
-			exchange(r.e.key)
+			exchange(r.Key())
 		}
 	}
 	for _, key := range t.unseen {
@@ -135,18 +138,18 @@ func (s *shown) moved(from *Snapshot, t *transition, forgot bool) {
 	}
 }
 
-func (s *shown) each(e *entry, do func(o *owners, main driver.Key)) {
+func (s *shown) each(r live.Row, do func(o *owners, main driver.Key)) {
 	for i := range s.tables {
 		if s.tables[i].Opaque {
 			continue
 		}
-		for _, key := range s.read.shows(e.row, i) {
+		for _, key := range s.read.shows(r.Value(), i) {
 			o := s.owners[i][key]
 			if o == nil {
 				o = &owners{}
 				s.owners[i][key] = o
 			}
-			if do(o, e.key); o.n == 0 && len(o.more) == 0 {
+			if do(o, r.Key()); o.n == 0 && len(o.more) == 0 {
 				delete(s.owners[i], key)
 			}
 		}
@@ -273,12 +276,12 @@ func (p *pending) onlySource() *sourceRun {
 func (f *feed) resolve(ctx context.Context, w *work) error {
 	w.resolved = make(map[*pool]pending)
 	for _, p := range f.pools {
-		if !p.concerns(w.related) {
+		if !p.concerns(w.related) || !w.takesPart(p) {
 			continue
 		}
 		found, err := p.resolve(ctx, w.related, f.eng.cfg.MaxBatchKeys)
 		if err != nil {
-			return err
+			return &readError{plannedRead{pool: p}, err}
 		}
 		w.resolved[p] = found
 	}
@@ -292,7 +295,7 @@ func (f *feed) mustResolve(w work) *pool {
 		return nil
 	}
 	for _, p := range f.pools {
-		if p.concerns(w.related) {
+		if p.concerns(w.related) && w.takesPart(p) {
 			return p
 		}
 	}

@@ -29,7 +29,7 @@ func (p *pool) checkShown() (links int, err error) {
 	want := newShown(p.read)
 	for _, views := range []map[*publisher]struct{}{p.known, p.others} {
 		for v := range views {
-			v.eachHeld(want.hold)
+			v.holding().all(want.hold)
 		}
 	}
 	for i := range want.owners {

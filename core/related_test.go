@@ -22,6 +22,8 @@ import (
 	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
 )
 
 // A song shows the disc that it is on, the name of the song that it is a cover
@@ -136,6 +138,8 @@ func newSongs(lib *songLibrary) *songLoader {
 
 func (l *songLoader) Related() []driver.Related { return l.related }
 
+func (l *songLoader) WithRelations(...string) driver.Loader[song] { return l }
+
 func (l *songLoader) Shows(row *song, related int) []driver.Key {
 	switch {
 	case related == relDiscs && row.Shown != nil:
@@ -179,7 +183,7 @@ func (l *songLoader) Owners(ctx context.Context, related int, keys []driver.Key,
 	return owners, nil
 }
 
-func (l *songLoader) Snapshot(ctx context.Context) (context.Context, func(), error) {
+func (l *songLoader) Snapshot(context.Context) (driver.Snapshot, error) {
 	state := l.lib.seen(context.Background())
 	l.lib.mu.Lock()
 	after := l.lib.after
@@ -188,8 +192,17 @@ func (l *songLoader) Snapshot(ctx context.Context) (context.Context, func(), err
 	if after != nil {
 		after()
 	}
-	return context.WithValue(ctx, libraryKey{}, state), func() {}, nil
+	return librarySnapshot{state}, nil
 }
+
+// librarySnapshot is a state of the library that a context carries.
+type librarySnapshot struct{ state any }
+
+func (s librarySnapshot) Context(ctx context.Context) context.Context {
+	return context.WithValue(ctx, libraryKey{}, s.state)
+}
+
+func (librarySnapshot) Close() {}
 
 func (l *songLoader) Load(ctx context.Context, keys []driver.Key) ([]*song, error) {
 	l.lib.mu.Lock()
@@ -254,7 +267,7 @@ func encoded(t fatalTester, rows []*song) string {
 	return string(b)
 }
 
-func heldSongs(v *core.View) string {
+func heldSongs(v *live.View) string {
 	var b strings.Builder
 	for r := range v.Snapshot().Rows() {
 		b.Write(r.JSON())
@@ -352,11 +365,11 @@ func TestRelatedRowsAreWatched(t *testing.T) {
 	if len(tables) != 1 || tables[0].Table != discsTable || !tables[0].Shown || !slices.Equal(tables[0].Key, []string{"id"}) || len(tables[0].Columns) != 2 {
 		t.Errorf("the source of discs is shown %+v", tables)
 	}
-	if st := b.Status(); st.State != core.Live {
+	if st := b.Status(); st.State != status.Live {
 		t.Errorf("the binding is %v, want live", st.State)
 	}
 	ofDiscs.Sink().Lost(errors.New("asleep"))
-	if st := b.Status(); st.State != core.Stale || st.Err == nil || !strings.Contains(st.Err.Error(), "asleep") {
+	if st := b.Status(); st.State != status.Stale || st.Err == nil || !strings.Contains(st.Err.Error(), "asleep") {
 		t.Errorf("without the source of discs the binding is %v, %v, want stale", st.State, st.Err)
 	}
 	if !strings.Contains(log.String(), "no source watches a table whose rows the binding shows") || !strings.Contains(log.String(), "table=notes") {
@@ -375,9 +388,9 @@ func TestRelatedRowsNeedOneKey(t *testing.T) {
 		`related rows: table "notes" has no key`)
 
 	r = newItems(t, core.Config{})
-	_ = r.reg.Add(core.Bind("items", r.table, core.WithRelations("x")), core.Bind("more", r.table, core.WithRelations()))
+	_ = r.reg.Add(core.Bind("items", r.table, core.ForLoader(driver.Terms{Relations: []string{"x"}})), core.Bind("more", r.table, core.ForLoader(driver.Terms{})))
 	err = r.reg.Start(r.ctx)
-	wantErr(t, err, `its loader cannot (driver.Relatable)`, `relations: none is named`)
+	wantErr(t, err, `its loader cannot (driver.Relating)`, `no condition, and no relation`)
 }
 
 // TestRelatedRowsAreAskedForAgain fails to find owners, and does not forget what
@@ -392,13 +405,14 @@ func TestRelatedRowsAreAskedForAgain(t *testing.T) {
 	lib.fail = errors.New("no owners today")
 	lib.mu.Unlock()
 	receipt := r.source.Sink().Report(changeOf(discsTable, 1))
-	for st := b.Status(); st.Err == nil; st = b.Status() {
+	var err error
+	for ; err == nil; err = b.Status().Err {
 		if r.ctx.Err() != nil {
 			t.Fatal("the failure does not show")
 		}
 		runtime.Gosched()
 	}
-	if err := b.Status().Err; !strings.Contains(err.Error(), "no owners today") || !strings.Contains(err.Error(), `table "discs"`) {
+	if !strings.Contains(err.Error(), "no owners today") || !strings.Contains(err.Error(), `table "discs"`) {
 		t.Errorf("the binding says %v", err)
 	}
 	lib.mu.Lock()
@@ -407,6 +421,7 @@ func TestRelatedRowsAreAskedForAgain(t *testing.T) {
 	if err := receipt.Wait(r.ctx); err != nil {
 		t.Fatal(err)
 	}
+	wait(t, "the binding to recover", func() bool { return b.Status().State == status.Live })
 	if s, _ := b.Get(key(1)); s.Shown.Title != "uno" {
 		t.Errorf("song 1 is on %v, want uno", s.Shown)
 	}
@@ -419,7 +434,7 @@ func TestRelatedRowsFollowRandomCommits(t *testing.T) {
 		cfg := core.Config{MaxBatchKeys: rapid.SampledFrom([]int{0, 2, 4}).Draw(t, "max batch keys")} // 0: the default
 		r, lib, songs := newLibrary(t, cfg)
 		type query struct {
-			view *core.View
+			view *live.View
 			want func(s libraryState) string
 		}
 		var queries []query
@@ -706,7 +721,7 @@ func (*versions) Name() string                                { return "versions
 func (*versions) Start(context.Context, *core.Registry) error { return nil }
 func (*versions) Shutdown(context.Context) error              { return nil }
 
-func (v *versions) Published(*core.View, *core.Event) {
+func (v *versions) Published(*live.View, *live.Event) {
 	err := v.check()
 	v.mu.Lock()
 	defer v.mu.Unlock()

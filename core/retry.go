@@ -1,125 +1,446 @@
 package core
 
 import (
-	"cmp"
-	"slices"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
 	"time"
+
+	"github.com/binderyhq/bindery/core/driver"
 )
 
-// retries are the members of families, and of scopes, whose first read has
-// failed. What they are was chosen by clients, and may be what the database
-// refuses, so they hold up nobody: they are read again apart from everything
-// else. As long as it is not known whose fault it is they are read together,
-// ever fewer of them, in the end one by one. The feed's mutex guards them.
-type retries struct {
-	waiting map[*publisher]*retry
-	atOnce  int       // so many are read together
-	next    time.Time // none before
-	turn    bool      // theirs is the next batch
-
-	lastError string // that was logged
+// retried is what came of reading members in trouble.
+type retried struct {
+	views  []*publisher
+	number uint64 // of the first batch that it may not show
+	out    outcome
+	errs   []retryError
 }
 
-// retry is one of them.
-type retry struct {
-	how      reload
-	err      error
-	failures int // by itself
-	backoff  *backoff
-	due      time.Time
+// retryError is a read that failed, and for whom.
+type retryError struct {
+	views []*publisher
+	err   error
 }
 
-// maxRetries is the greatest number of members that are read again together.
-const maxRetries = maxLimitedFullReads
-
-// postpone puts off the first read of a member.
-func (r *retries) postpone(v *publisher, how reload, err error) {
-	if len(r.waiting) == 0 {
-		r.waiting, r.atOnce = make(map[*publisher]*retry), maxRetries
-	}
-	r.waiting[v] = &retry{how: how, err: err, backoff: newBackoff()}
-	r.turn = false // the rest goes first
+// omission is the rows that a binding leaves out because they cannot be shown.
+// They are read again with back-off: what makes them unreadable may lie outside
+// of the table.
+type omission struct {
+	rows    *rowFailures
+	backoff *backoff
+	due     time.Time
 }
 
-// cancel forgets a member, and returns how it was to be read.
-func (r *retries) cancel(v *publisher) (how reload) {
-	if one := r.waiting[v]; one != nil {
-		how = one.how
-		delete(r.waiting, v)
-	}
-	return how
-}
-
-// ended notes how the reading of members apart from everything else went.
-func (r *retries) ended(views map[*publisher]reload, err error) {
-	if err == nil {
-		r.atOnce = min(2*r.atOnce, maxRetries)
-		for v := range views {
-			delete(r.waiting, v)
+// waitLocked returns how long it is until members in trouble may be read, or rows
+// that were left out.
+func (f *feed) waitLocked() (time.Duration, bool) {
+	wait, waiting := f.byKeyLocked()
+	if !f.retrying {
+		if w, ok := f.troubles.wait(false); ok && (!waiting || w < wait) {
+			wait, waiting = w, true
 		}
-		return
 	}
+	return wait, waiting
+}
+
+// byKeyLocked is waitLocked for what the next batch can read along.
+func (f *feed) byKeyLocked() (time.Duration, bool) {
+	wait, waiting := f.troubles.wait(true)
+	for _, o := range f.omissions {
+		if w := time.Until(o.due); !waiting || w < wait {
+			wait, waiting = w, true
+		}
+	}
+	return wait, waiting
+}
+
+// rejoinLocked lets members take part in the next batch that have only missed
+// some rows, when it is time or when one of the rows that they could not show is
+// read anyway. What they have missed is read too.
+func (f *feed) rejoinLocked() {
 	now := time.Now()
-	r.next = now.Add(firstBackoff)
-	r.atOnce = max(1, len(views)/2)
-	for v := range views {
-		one := r.waiting[v]
-		if one == nil {
-			continue // removed
+	for _, t := range f.troubles.waiting {
+		t.joining = false
+		if t.full || !f.pending.whole && t.due.After(now) && !f.pending.hasAny(t.rows) {
+			continue
 		}
-		one.err = err
-		if len(views) == 1 {
-			one.failures++
-			one.due = now.Add(one.backoff.next())
+		keys, known := f.journal.since(t.missed)
+		if !known || len(keys)+len(f.pending.keys) > f.pending.maxKeys {
+			t.full = true // too much
+			continue
+		}
+		f.pending.add(keys, nil)
+		f.pending.add(t.rows.keys(), nil)
+		t.joining = true
+
+	}
+	for _, o := range f.omissions {
+		if !o.due.After(now) {
+			f.pending.add(o.rows.keys(), nil)
+			o.due = now.Add(o.backoff.next())
 		}
 	}
 }
 
-// take returns those that are to be read now, if it is their turn. idle says
-// that there is nothing else to do.
-func (r *retries) take(idle bool) map[*publisher]reload {
-	theirs := r.turn || idle
-	r.turn = true
-	if !theirs || !r.due() {
+// hasAny reports whether one of the rows is pending.
+func (p *pending) hasAny(rows *rowFailures) bool {
+	if rows == nil {
+		return false
+	}
+	for k := range rows.errs {
+		if _, ok := p.keys[k]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// noteTroubles notes, after a batch, who was set aside, who has recovered, and
+// what was left out.
+func (f *feed) noteTroubles(w *work, out outcome) {
+	f.mu.Lock()
+	number := f.journal.next()
+	var logs []func()
+	put := func(v *publisher, err error, rows *rowFailures, how reload, full bool) {
+		if _, ok := f.members[v]; !ok {
+			return
+		}
+		known := f.troubles.waiting[v]
+		t := f.troubles.add(v, err, rows, how, full, f.now())
+		t.missed = number // what it has missed before was in this batch
+		if known == nil {
+			f.stats.SetAside++
+		}
+		if log := f.troubleLogLocked(v, t); log != nil {
+			logs = append(logs, log)
+		}
+	}
+	for v, t := range f.troubles.waiting {
+		if t.joining && out.failed[v] == nil && w.aside[v] == nil && !out.compared {
+			logs = append(logs, f.recoveredLocked(v))
+		}
+	}
+	for v, a := range w.aside {
+		if a != nil {
+			put(v, a.err, nil, a.how, a.full)
+		}
+	}
+	for v, rows := range out.failed {
+		how, full := w.reloads[v]
+		put(v, f.cannotShow(v, rows), rows, how, full)
+	}
+	if len(f.troubles.waiting) > 0 {
+		f.journal.add(out.covered.allKeys(), out.covered.anyWhole())
+	} else {
+		f.journal.forget()
+	}
+	logs = append(logs, f.noteOmittedLocked(out)...)
+	f.mu.Unlock()
+	for _, log := range logs {
+		log()
+	}
+}
+
+// cannotShow is the error of a binding that cannot show some rows.
+func (f *feed) cannotShow(v *publisher, rows *rowFailures) error {
+	return fmt.Errorf("core: %s: %w", v.describe(), rows.err())
+}
+
+// recoveredLocked ends a member's trouble.
+func (f *feed) recoveredLocked(v *publisher) (log func()) {
+	f.troubles.remove(v)
+	return func() {
+		f.logger().Info("core: a binding that was set aside is current again", slog.String("binding", v.ID()))
+	}
+}
+
+// troubleLogLocked returns what logs the trouble, nil when the like has been
+// logged.
+func (f *feed) troubleLogLocked(v *publisher, t *trouble) func() {
+	text := t.err.Error()
+	if t.rows == nil {
+		for inner := errors.Unwrap(t.err); inner != nil; inner = errors.Unwrap(inner) {
+			text = inner.Error() // without the binding's name
+		}
+	}
+	if !f.troubles.news(text) {
 		return nil
 	}
-	r.turn = false
-	now := time.Now()
-	var due []*publisher
-	for v, one := range r.waiting {
-		if !one.due.After(now) {
-			due = append(due, v)
+	err := t.err
+	return func() {
+		f.logger().Warn("core: a binding cannot be read or shown for now; it is served from memory, others are not held up",
+			slog.String("binding", v.ID()), slog.String("table", f.table.String()), slog.Any("error", err))
+	}
+}
+
+// noteOmittedLocked notes which rows bindings leave out after the batch.
+func (f *feed) noteOmittedLocked(out outcome) (logs []func()) {
+	read := func(v *publisher, k driver.Key) bool {
+		if _, full := out.full[v]; full {
+			return true
+		}
+		return out.covered.covers(f.poolOf(v), k)
+	}
+	for v, o := range f.omissions {
+		for k := range o.rows.errs {
+			if read(v, k) {
+				delete(o.rows.errs, k)
+				o.rows.count--
+			}
+		}
+		if _, full := out.full[v]; full {
+			o.rows.count = 0
+		}
+		if _, member := f.members[v]; !member || len(o.rows.errs) == 0 && out.omitted[v] == nil {
+			delete(f.omissions, v)
 		}
 	}
-	// Those first of whom least is known.
-	slices.SortFunc(due, func(a, b *publisher) int {
-		return cmp.Or(cmp.Compare(r.waiting[a].failures, r.waiting[b].failures), bySeq(a, b))
+	for v, rows := range out.omitted {
+		o := f.omissions[v]
+		if o == nil {
+			if f.omissions == nil {
+				f.omissions = make(map[*publisher]*omission)
+			}
+			o = &omission{rows: &rowFailures{}, backoff: newBackoff()}
+			f.omissions[v] = o
+			err := f.cannotShow(v, rows)
+			logs = append(logs, func() {
+				f.logger().Warn("core: a binding leaves out rows that it cannot show; this is not logged again while there are any",
+					slog.String("binding", v.ID()), slog.Any("error", err))
+			})
+		}
+		for k, err := range rows.errs {
+			o.rows.add(k, err)
+		}
+		if o.due.IsZero() {
+			o.due = time.Now().Add(o.backoff.next())
+		}
+	}
+	return logs
+}
+
+// retry takes in what came of the last read of members in trouble, and begins
+// another when some are due.
+func (f *feed) retry(ctx context.Context, group *sync.WaitGroup) {
+	select {
+	case m := <-f.retried:
+		f.retrying = false
+		f.install(m)
+	default:
+	}
+	if f.retrying {
+		return
+	}
+	f.mu.Lock()
+	m := retried{views: f.troubles.take(), number: f.journal.next()}
+	hows := make(map[*publisher]reload, len(m.views))
+	suspects := make(map[*publisher][]driver.Key)
+	for _, v := range m.views {
+		t := f.troubles.waiting[v]
+		t.reading = true
+		hows[v], suspects[v] = t.how, t.rows.keys()
+	}
+	f.mu.Unlock()
+	if len(m.views) == 0 {
+		return
+	}
+	f.retrying = true
+	group.Go(func() {
+		f.readAside(ctx, &m, hows, suspects)
+		f.retried <- m // there is room for the only one
+		f.kick()
 	})
-	taken := make(map[*publisher]reload)
-	for _, v := range due[:min(len(due), r.atOnce)] {
-		taken[v] = r.waiting[v].how
+}
+
+// readAside reads members in full, beside the batches. One statement sees one
+// state of the database, so a member needs no snapshot and no announcements.
+// Nobody else touches members in trouble meanwhile.
+func (f *feed) readAside(ctx context.Context, m *retried, hows map[*publisher]reload, suspects map[*publisher][]driver.Key) {
+	ctx, cancel := context.WithTimeoutCause(ctx, f.eng.cfg.ReadTimeout,
+		fmt.Errorf("no answer within %v", f.eng.cfg.ReadTimeout))
+	defer cancel()
+	fail := func(views []*publisher, err error) {
+		if cause := context.Cause(ctx); cause != nil && errors.Is(err, ctx.Err()) {
+			err = cause
+		}
+		m.errs = append(m.errs, retryError{views, err})
 	}
-	return taken
-}
-
-// due reports whether one of them may be read now.
-func (r *retries) due() bool {
-	wait, waiting := r.wait()
-	return waiting && wait <= 0
-}
-
-// wait returns how long it is until one of them may be read, false when there is
-// none.
-func (r *retries) wait() (time.Duration, bool) {
-	var due time.Time
-	first := true
-	for _, one := range r.waiting {
-		if first || one.due.Before(due) {
-			due, first = one.due, false
+	s := newSpread(work{reloads: hows}, f.now())
+	if err := f.prepare(ctx, hows); err != nil {
+		fail(m.views, err)
+		return
+	}
+	for _, pl := range poolsOf(m.views) {
+		full := make(map[*publisher]struct{})
+		for v := range pl.known {
+			if keys := suspects[v]; len(keys) == 0 || s.probe(ctx, pl, v, keys) {
+				full[v] = struct{}{}
+			}
+		}
+		pl.known = nil
+		var p plan
+		p.readPool(pl, full, nil, &work{})
+		for _, r := range p.reads {
+			_, err := guard("reading", func() (struct{}, error) { return struct{}{}, s.run(ctx, plan{reads: []plannedRead{r}}) })
+			if err != nil {
+				for _, v := range r.full {
+					delete(s.moves, v)
+				}
+				fail(r.full, err)
+			}
 		}
 	}
-	if due.Before(r.next) {
-		due = r.next
+	for _, v := range s.settle() {
+		delete(s.moves, v)
+		fail([]*publisher{v}, errUnsettled)
 	}
-	return time.Until(due), !first
+	m.out = s.outcome()
+}
+
+var errUnsettled = errors.New("the rows that were read do not tell which come first")
+
+// poolsOf returns pools of their own for the bindings, by loader.
+func poolsOf(views []*publisher) []*pool {
+	var pools []*pool
+	byLoader := make(map[any]*pool)
+	for _, v := range views {
+		pl := byLoader[v.read.identity()]
+		if pl == nil {
+			pl = newPool(v.read)
+			byLoader[v.read.identity()] = pl
+			pools = append(pools, pl)
+		}
+		pl.known[v] = struct{}{}
+	}
+	return pools
+}
+
+// probe reads the rows that the binding could not show. If they are as before,
+// reading all others would be in vain.
+func (s *spread) probe(ctx context.Context, pl *pool, v *publisher, keys []driver.Key) bool {
+	one := &pool{read: pl.read}
+	r := plannedRead{pool: one, query: driver.Query{Filter: v.filter, Where: v.spec.where, Keys: keys}, asked: v, keys: keys}
+	if !v.read.canQuery() {
+		r.query, r.plain = driver.Query{Keys: keys}, true
+	}
+	got, err := r.run(ctx)
+	if err != nil {
+		return true // the read in full tells who is to blame
+	}
+	trial := newSpread(work{}, s.now)
+	for k, err := range got.unreadable {
+		trial.fail(v, k, err)
+	}
+	for i := range got.rows {
+		c := &got.rows[i]
+		err := guardRow(func() {
+			if v.shape.Load().holds(v.read, c.row) {
+				if _, err := c.encoded(v.read, v.shape.Load().enc); err != nil {
+					trial.fail(v, c.key, err)
+				}
+			}
+		})
+		if err != nil {
+			trial.fail(v, c.key, err)
+		}
+	}
+	if rows := trial.failed[v]; rows != nil {
+		if s.failed == nil {
+			s.failed = make(map[*publisher]*rowFailures)
+		}
+		s.failed[v] = rows
+		return false
+	}
+	return true
+}
+
+// install publishes what members in trouble have become. Rows that batches have
+// read since are read once more for them, before they count as current.
+func (f *feed) install(m retried) {
+	f.mu.Lock()
+	asked := make(map[*publisher]*trouble)
+	covered := work{pending: pending{maxKeys: f.pending.maxKeys}, read: true}
+	covered.merge(f.pending)
+	since, known := f.journal.since(m.number)
+	covered.add(since, nil)
+	if !known {
+		covered.setWhole(nil)
+	}
+	for a := range f.announced {
+		if !a.related {
+			covered.add(a.keys, a.by)
+		}
+	}
+	for _, v := range m.views {
+		if t := f.troubles.waiting[v]; t != nil && t.reading {
+			t.reading = false
+			asked[v] = t
+		}
+	}
+	comparison := f.compared.pass
+	f.mu.Unlock()
+	if comparison != nil {
+		comparison.reread(m.views)
+	}
+
+	var moves []move
+	for _, mv := range m.out.moves {
+		if asked[mv.t.v] != nil {
+			moves = append(moves, mv)
+		}
+	}
+	f.credit(moves, covered)
+	for _, mv := range moves {
+		f.publish(mv)
+	}
+
+	f.mu.Lock()
+	var logs []func()
+	f.stats.Refills += uint64(m.out.refills)
+	f.stats.Reads++
+	for _, mv := range moves {
+		v := mv.t.v
+		t := asked[v]
+		t.how, t.due = reload{}, time.Time{}
+		switch {
+		case t.again != nil: // all of it once more, beside the batches
+			t.how, t.again = *t.again, nil
+		case !known:
+		case len(since) > 0: // the next batch reads what it has missed meanwhile
+			t.full, t.missed = false, m.number
+		default:
+			logs = append(logs, f.recoveredLocked(v))
+		}
+	}
+	if len(moves) > 0 {
+		f.troubles.atOnce = min(2*f.troubles.atOnce, maxTroubledReads)
+	}
+	for v, rows := range m.out.failed {
+		if t := asked[v]; t != nil {
+			f.troubles.add(v, f.cannotShow(v, rows), rows, reload{}, false, f.now())
+			if log := f.troubleLogLocked(v, t); log != nil {
+				logs = append(logs, log)
+			}
+		}
+	}
+	for _, e := range m.errs {
+		f.stats.Failures++
+		f.troubles.failed(e.views, e.err)
+		for _, v := range e.views {
+			if t := asked[v]; t != nil {
+				if log := f.troubleLogLocked(v, t); log != nil {
+					logs = append(logs, log)
+				}
+			}
+		}
+	}
+	m.out.covered = covered
+	logs = append(logs, f.noteOmittedLocked(m.out)...)
+	f.mu.Unlock()
+	for _, log := range logs {
+		log()
+	}
 }

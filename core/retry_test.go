@@ -15,6 +15,7 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/status"
 )
 
 // picky is a store whose database refuses filters in which some text occurs, as
@@ -80,21 +81,21 @@ func TestMembersThatCannotLoad(t *testing.T) {
 			m.Close()
 			time.Sleep(time.Second)
 		}
-		if st := all.Status(); st.State != core.Live || st.Err != nil {
+		if st := all.Status(); st.State != status.Live || st.Err != nil {
 			t.Errorf("all others: %v, %v", st.State, st.Err)
 		}
-		if st := bad.View().Status(); st.State != core.Loading || !errors.Is(st.Err, errRefused) {
+		if st := r.reg.StatusOf(bad.View()); st.State != status.Loading || !errors.Is(st.Err, errRefused) {
 			t.Errorf("the member: %v, %v", st.State, st.Err)
 		}
 		short, done := context.WithTimeout(ctx, time.Minute)
 		defer done()
-		if err := bad.View().Resync(short); !errors.Is(err, context.DeadlineExceeded) {
+		if err := r.reg.Resync(short, bad.View()); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("reading it again: %v", err)
 		}
 		// It is tried again, ever more rarely, until it loads.
-		failures := r.reg.Feeds()[0].Failures
+		failures := r.reg.Status().Tables[0].Failures
 		time.Sleep(10 * time.Minute)
-		if n := r.reg.Feeds()[0].Failures - failures; n < 20 || n > 60 {
+		if n := r.reg.Status().Tables[0].Failures - failures; n < 20 || n > 60 {
 			t.Errorf("it was tried %d times in ten minutes", n)
 		}
 		s.refuse()
@@ -114,9 +115,9 @@ func TestMembersThatCannotLoad(t *testing.T) {
 		time.Sleep(time.Minute)
 		bad.Close()
 		time.Sleep(2 * time.Minute) // it retires
-		failures = r.reg.Feeds()[0].Failures
+		failures = r.reg.Status().Tables[0].Failures
 		time.Sleep(10 * time.Minute)
-		if n := r.reg.Feeds()[0].Failures - failures; n > 0 {
+		if n := r.reg.Status().Tables[0].Failures - failures; n > 0 {
 			t.Errorf("a member that has retired was tried %d times", n)
 		}
 	})
@@ -210,7 +211,7 @@ func TestMembersThatCannotLoadAgainstModel(t *testing.T) {
 		rows := s.Rows()
 		for _, g := range grants {
 			// Somebody asks for it once more, so the test need not wait for its turn.
-			if err := g.View().Resync(r.ctx); err != nil {
+			if err := r.reg.Resync(r.ctx, g.View()); err != nil {
 				t.Fatalf("%s: %v", g.View().ID(), err)
 			}
 			want := 0

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"regexp"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -20,8 +20,7 @@ type shape struct {
 	*layout
 	program  *filter.Program // nil: no filter
 	inMemory bool            // membership is decided by program alone
-	base     digest          // of the fingerprint
-	print    []byte          // the fingerprint's digest, in the digest of each row
+	print    *live.Fingerprint
 }
 
 // layout is the part of a shape that the members of a family share.
@@ -55,7 +54,7 @@ func (v *publisher) check() (*shape, []error) {
 		return v.checkMember()
 	}
 	errs := append([]error(nil), v.spec.problems...)
-	if !validName.MatchString(v.name) {
+	if !validName.MatchString(v.Name()) {
 		errs = append(errs, fmt.Errorf("invalid name: must begin with a letter and consist of at most 100 letters, digits and the characters _ . ~ -"))
 	}
 	if v.read == nil {
@@ -88,7 +87,7 @@ func (v *publisher) check() (*shape, []error) {
 		return nil, errs
 	}
 	if v.spec.where != nil && !v.read.canQuery() {
-		errs = append(errs, fmt.Errorf("its condition (%s) needs a loader whose database evaluates queries (driver.Querier)", v.spec.whereText))
+		errs = append(errs, fmt.Errorf("its condition (%s) needs a loader whose database evaluates queries (driver.Querier)", v.spec.where))
 	}
 	if sh.collated && !v.read.canQuery() {
 		errs = append(errs, errors.New("its order by a collation needs a loader whose database evaluates queries (driver.Querier)"))
@@ -99,8 +98,8 @@ func (v *publisher) check() (*shape, []error) {
 	if v.spec.writable && v.read.writer() == nil {
 		errs = append(errs, errors.New("it is declared writable, but its loader does not write (driver.Writer)"))
 	}
-	if !v.spec.writable && (v.spec.mayLeave || v.spec.matchNeeded) {
-		errs = append(errs, errors.New("RowsMayLeave and RequireMatch are for writable bindings: say Writable as well"))
+	if !v.spec.writable && (v.spec.mayLeave || v.spec.matchNeeded || v.spec.clientKeys) {
+		errs = append(errs, errors.New("RowsMayLeave, RequireMatch and ClientKeys are for writable bindings: say Writable as well"))
 	}
 	sh.decide(v)
 	return sh, errs
@@ -126,7 +125,7 @@ func (v *publisher) refine() error {
 	if len(errs) > 0 {
 		return fmt.Errorf("%s: %w", v.describe(), errors.Join(errs...))
 	}
-	v.shape.Store(sh)
+	v.become(sh)
 	return nil
 }
 
@@ -152,13 +151,6 @@ func (v *publisher) byRow() bool { return v.shape.Load().inMemory }
 func (v *publisher) sharesReads() bool {
 	sh := v.shape.Load()
 	return sh.inMemory && !sh.collated && (v.spec.limit == 0 || !v.read.canQuery())
-}
-
-// eachHeld calls visit for every row that the binding holds.
-func (v *publisher) eachHeld(visit func(*entry)) {
-	if s := v.current.Load(); s != nil {
-		s.eachHeld(visit)
-	}
 }
 
 // columnOf finds a column.
@@ -267,7 +259,7 @@ func (sh *shape) setParameters(e filter.Expr) (errs []error) {
 }
 
 // reservedParameters are what transports call their own parameters.
-var reservedParameters = []string{"event", "limit", "offset", "page", "since", "version"}
+var reservedParameters = []string{"after", "event", "limit", "mark", "offset", "page", "since", "version", "wait"}
 
 // codecVersion changes when the same rows come to be encoded, hashed or ordered
 // differently, so that tokens from before are not taken for current.
@@ -277,8 +269,8 @@ const codecVersion = "1"
 // see beside the rows.
 func (sh *shape) setFingerprint(v *publisher) {
 	parts := []string{
-		codecVersion, v.name, sh.schema.Table.Schema, sh.schema.Table.Name, v.read.typeName(),
-		v.spec.whereText, strconv.Itoa(v.spec.limit),
+		codecVersion, v.Name(), sh.schema.Table.Schema, sh.schema.Table.Name, v.read.typeName(),
+		v.spec.whereText(), strconv.Itoa(v.spec.limit),
 	}
 	if v.filter != nil {
 		parts = append(parts, v.filter.String())
@@ -296,12 +288,7 @@ func (sh *shape) setFingerprint(v *publisher) {
 		}
 		parts = append(parts, part)
 	}
-	raw := make([][]byte, len(parts))
-	for i, p := range parts {
-		raw[i] = []byte(p)
-	}
-	sh.base, _ = digestOf(nil, raw...)
-	sh.print = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, sh.base.hi), sh.base.lo)
+	sh.print = live.NewFingerprint(parts...)
 }
 
 // orderOf returns where the row stands; the key when rows are ordered by it.

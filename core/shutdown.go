@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // startPatience bounds how long Shutdown waits for a Start under way to notice
@@ -24,7 +26,7 @@ const startPatience = time.Second
 // names everything that was late. A panic counts as an error.
 //
 // When Start is under way its context ends, and what it has started is stopped.
-// Start stops what it was just starting and returns [ErrClosed].
+// Start stops what it was just starting and returns [live.ErrClosed].
 //
 // Shutdown may be called at any time, more than once and concurrently: later
 // calls wait for the first. The registry cannot be used again.
@@ -52,7 +54,7 @@ func (r *Registry) Shutdown(ctx context.Context) error {
 
 	errs := r.stopPhase(ctx, stopTransports, parts[stopTransports])
 	for _, v := range views {
-		v.family.end(ErrClosed)
+		v.family.end(live.ErrClosed)
 	}
 	parts[stopFeeds] = r.eng.stop()
 	errs = append(errs, r.stopPhase(ctx, stopSources, parts[stopSources])...)
@@ -90,7 +92,7 @@ func (r *Registry) functions(views []*publisher) []part {
 	var parts []part
 	for _, f := range families {
 		if idle := f.watchers.close(); idle != nil {
-			parts = append(parts, part{fmt.Sprintf("an OnChange function of binding %q", f.proto.name), waitFor(idle)})
+			parts = append(parts, part{fmt.Sprintf("an OnChange function of binding %q", f.proto.Name()), waitFor(idle)})
 		}
 	}
 	return parts

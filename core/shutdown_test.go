@@ -14,6 +14,7 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // slowPlugin is in the midst of Start until it is let go, whatever its context
@@ -53,7 +54,7 @@ func TestShutdownDuringStart(t *testing.T) {
 		t.Errorf("calls %q, want %q", got, want)
 	}
 	close(a.let)
-	if err := <-started; !errors.Is(err, core.ErrClosed) {
+	if err := <-started; !errors.Is(err, live.ErrClosed) {
 		t.Errorf("Start: %v", err)
 	}
 	want := []string{"mount rest", "shutdown rest", "start a", "shutdown a"}
@@ -91,7 +92,7 @@ func TestTransportsAreNotMountedAfterShutdown(t *testing.T) {
 	// Shutdown closes the record right after; until then Mount could still be
 	// recorded, and Shutdown would stop it. Either way it is stopped once.
 	close(a.let)
-	if err := <-started; !errors.Is(err, core.ErrClosed) {
+	if err := <-started; !errors.Is(err, live.ErrClosed) {
 		t.Errorf("Start: %v", err)
 	}
 	if err := <-down; err != nil {
@@ -123,7 +124,7 @@ func TestStartEndsAtShutdown(t *testing.T) {
 		if took := time.Since(begun); took > 0 {
 			t.Errorf("Shutdown took %v", took)
 		}
-		if err := <-started; !errors.Is(err, core.ErrClosed) {
+		if err := <-started; !errors.Is(err, live.ErrClosed) {
 			t.Errorf("Start: %v", err)
 		}
 	})
@@ -175,7 +176,7 @@ func TestNoLockDuringChecks(t *testing.T) {
 				t.Error(err)
 			}
 			close(slow.let)
-			if err := <-done; !errors.Is(err, core.ErrClosed) {
+			if err := <-done; !errors.Is(err, live.ErrClosed) {
 				t.Errorf("%s: %v", when, err)
 			}
 		})
@@ -261,10 +262,10 @@ func TestOpenOutsideOfLife(t *testing.T) {
 	}
 	r.stop(t)
 	for _, name := range []string{"items", "unknown"} {
-		if _, err := r.reg.Open(r.ctx, name, nil); !errors.Is(err, core.ErrClosed) {
+		if _, err := r.reg.Open(r.ctx, name, nil); !errors.Is(err, live.ErrClosed) {
 			t.Errorf("Open(%q) after Shutdown: %v", name, err)
 		}
-		if _, err := r.reg.MemberID(name, nil); !errors.Is(err, core.ErrClosed) {
+		if _, err := r.reg.MemberID(name, nil); !errors.Is(err, live.ErrClosed) {
 			t.Errorf("MemberID(%q) after Shutdown: %v", name, err)
 		}
 	}
@@ -496,12 +497,12 @@ func TestConcurrentAddAndShutdown(t *testing.T) {
 		adding.Wait()
 		for i, b := range others {
 			switch err := errs[i]; {
-			case errors.Is(err, core.ErrClosed):
+			case errors.Is(err, live.ErrClosed):
 			case err != nil:
 				t.Fatal(err)
 			default:
 				<-b.Done()
-				if err := b.Resync(r.ctx); !errors.Is(err, core.ErrClosed) {
+				if err := b.Resync(r.ctx); !errors.Is(err, live.ErrClosed) {
 					t.Fatalf("Resync: %v", err)
 				}
 			}

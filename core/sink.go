@@ -2,6 +2,7 @@ package core
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/binderyhq/bindery/core/driver"
 )
@@ -9,9 +10,17 @@ import (
 // sink is what one source reports to.
 type sink struct {
 	run *sourceRun
+
+	mu       sync.Mutex              // guards what follows
+	open     map[*announced]struct{} // not confirmed yet
+	finished bool                    // Watch has returned
+	held     map[driver.Table]held
 }
 
-var _ driver.Sink = (*sink)(nil)
+var (
+	_ driver.Sink   = (*sink)(nil)
+	_ driver.Holder = (*sink)(nil)
+)
 
 // Tables implements [driver.Sink].
 func (s *sink) Tables() ([]driver.Schema, <-chan struct{}) {
@@ -28,6 +37,10 @@ func (s *sink) report(changes []driver.Change) receipt {
 	for _, c := range changes {
 		for _, to := range s.run.eng.matching(c.Table) {
 			keys := c.Keys
+			if keys == nil && c.Compare && !to.derived {
+				r = append(r, to.compare(s.run))
+				continue
+			}
 			if to.derived {
 				if keys != nil && len(keys) == 0 {
 					continue // of nothing that it could be made of
@@ -55,6 +68,11 @@ func (s *sink) report(changes []driver.Change) receipt {
 // Announce implements [driver.Sink].
 func (s *sink) Announce(changes ...driver.Change) driver.Announcement {
 	a := &announced{sink: s, orig: changes}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.finished {
+		return a // the source is lost, so everything will be read again
+	}
 	for _, c := range changes {
 		for _, to := range s.run.eng.matching(c.Table) {
 			if to.derived {
@@ -72,7 +90,33 @@ func (s *sink) Announce(changes ...driver.Change) driver.Announcement {
 			}
 		}
 	}
+	if len(a.parts) > 0 {
+		if s.open == nil {
+			s.open = make(map[*announced]struct{})
+		}
+		s.open[a] = struct{}{}
+	}
 	return a
+}
+
+// forget drops an announcement that has ended.
+func (s *sink) forget(a *announced) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.open, a)
+}
+
+// end withdraws what the source has announced and cannot confirm any more,
+// since its Watch has returned. What was committed all the same is read when the
+// source watches again.
+func (s *sink) end() {
+	s.mu.Lock()
+	open := s.open
+	s.open, s.finished = nil, true
+	s.mu.Unlock()
+	for a := range open {
+		a.withdrawParts()
+	}
 }
 
 // Watching implements [driver.Sink].

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/status"
 )
 
 // sourceRun runs one source: it calls Watch, again after failures, and keeps
@@ -22,7 +23,7 @@ type sourceRun struct {
 	scope  driver.Scoped // nil: all tables
 	place  string
 
-	follows driver.Following // nil: it announces, or promises less
+	follows driver.Follower // nil: it announces, or promises less
 
 	reports atomic.Uint64
 	found   atomic.Uint64
@@ -37,32 +38,18 @@ type sourceRun struct {
 	once     sync.Once
 }
 
-// SourceStatus is what is known about a source.
-type SourceStatus struct {
-	Name string
-	// Watching says that every commit is being reported, Since when that or
-	// its contrary began, Err why it is not so.
-	Watching bool
-	Since    time.Time
-	Err      error
-	// Reports counts the calls of Report and Confirm, Failures the losses.
-	Reports, Failures uint64
-	// Found counts the rows that were read to differ and that this source was the
-	// first to report. Beside a source that sees everything at once, a slower one
-	// finds nothing: what it finds, the other has missed.
-	Found uint64
-}
-
 func newSourceRun(eng *engine, s driver.Source, place string) *sourceRun {
 	scope, _ := s.(driver.Scoped)
-	follows, _ := s.(driver.Following)
+	follows, _ := s.(driver.Follower)
 	return &sourceRun{
 		eng: eng, source: s, scope: scope, follows: follows, place: place, since: eng.now(),
 		err: errors.New("not watching yet"), settled: make(chan struct{}), done: make(chan struct{}),
 	}
 }
 
-func (r *sourceRun) covers(t driver.Table) bool { return r.scope == nil || r.scope.Covers(t) }
+func (r *sourceRun) covers(t driver.Table) bool {
+	return r.scope == nil || r.scope.Scope().Covers(t)
+}
 
 func (r *sourceRun) coversAny(tables []driver.Table) bool {
 	return slices.ContainsFunc(tables, r.covers)
@@ -74,10 +61,10 @@ func (r *sourceRun) state() (watching bool, since time.Time, err error) {
 	return r.watching, r.since, r.err
 }
 
-func (r *sourceRun) status() SourceStatus {
+func (r *sourceRun) status() status.Source {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return SourceStatus{
+	return status.Source{
 		Name: r.source.Name(), Watching: r.watching, Since: r.since, Err: r.err,
 		Reports: r.reports.Load(), Failures: r.failures, Found: r.found.Load(),
 	}
@@ -103,7 +90,7 @@ func (r *sourceRun) setWatching() {
 		read := f.reading
 		f.mu.Unlock()
 		if read {
-			f.report(nil, r)
+			f.mend(r)
 		}
 	}
 	r.settle()
@@ -169,5 +156,7 @@ func (r *sourceRun) watch(ctx context.Context) (err error) {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	return r.source.Watch(ctx, &sink{run: r})
+	s := &sink{run: r}
+	defer s.end()
+	return r.source.Watch(ctx, s)
 }

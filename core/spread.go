@@ -12,59 +12,99 @@ import (
 )
 
 // spread gives the rows that a batch has read to the bindings that they
-// concern, and gathers the transitions that these make of them.
+// concern, and gathers the transitions that these make of them. A binding that
+// cannot show one of the rows fails by itself.
 type spread struct {
-	w     work
-	full  map[*publisher]struct{} // to be read in full
-	now   time.Time
-	moves map[*publisher]*transition
-	buf   []byte
+	w       work
+	full    map[*publisher]struct{} // to be read in full
+	now     time.Time
+	moves   map[*publisher]*transition
+	failed  map[*publisher]*rowFailures
+	omitted map[*publisher]*rowFailures // of bindings that leave such rows out
+	refills int
+}
+
+// outcome is what came of a read.
+type outcome struct {
+	moves     []move
+	covered   work // what was really read, which may be more than was to be
+	failed    map[*publisher]*rowFailures
+	omitted   map[*publisher]*rowFailures
+	full      map[*publisher]struct{} // those that were read in full
+	unsettled []*publisher
+	refills   int
+	took      time.Duration // the reading alone
+	compared  bool          // it is what a comparison has found, and no batch
+}
+
+// readError is the error of one statement, with what it was for.
+type readError struct {
+	read plannedRead
+	err  error
+}
+
+func (e *readError) Error() string { return e.err.Error() }
+func (e *readError) Unwrap() error { return e.err }
+
+func newSpread(w work, now time.Time) *spread {
+	return &spread{w: w, full: make(map[*publisher]struct{}), now: now, moves: make(map[*publisher]*transition)}
 }
 
 // execute runs the plan and prepares the transitions of all bindings
 // concerned, in the order in which these came. Bindings that must be read in full
 // after all, as their windows show, are returned as unsettled, or else
 // read too, when refill is set.
-func (f *feed) execute(ctx context.Context, p plan, w work, refill bool) (moves []move, unsettled []*publisher, err error) {
-	s := &spread{w: w, full: make(map[*publisher]struct{}), now: f.now(), moves: make(map[*publisher]*transition)}
+func (f *feed) execute(ctx context.Context, p plan, w work, refill bool) (outcome, error) {
+	begun := time.Now()
+	s := newSpread(w, f.now())
 	if err := s.run(ctx, p); err != nil {
-		return nil, nil, err
+		return outcome{}, err
 	}
-	unsettled = s.settle()
+	unsettled := s.settle()
 	if len(unsettled) > 0 && refill {
-		f.mu.Lock()
-		f.stats.Refills += uint64(len(unsettled))
-		f.mu.Unlock()
+		s.refills = len(unsettled)
 		for _, v := range unsettled {
 			delete(s.moves, v)
 		}
 		if err := s.run(ctx, f.planFull(unsettled)); err != nil {
-			return nil, nil, err
+			return outcome{}, err
 		}
 		unsettled = s.settle()
 	}
-	moves = make([]move, 0, len(s.moves))
-	for v, t := range s.moves {
-		moves = append(moves, move{t: t, how: w.reloads[v]})
-	}
-	slices.SortFunc(moves, func(a, b move) int { return bySeq(a.t.v, b.t.v) })
-	return moves, unsettled, nil
+	out := s.outcome()
+	out.covered, out.unsettled, out.took = w, unsettled, time.Since(begun)
+	return out, nil
 }
 
-// run runs the plan's reads.
+// outcome returns what came of the reads, without the members that have failed.
+func (s *spread) outcome() outcome {
+	out := outcome{moves: make([]move, 0, len(s.moves)), failed: s.failed, omitted: s.omitted, full: s.full, refills: s.refills}
+	for v, t := range s.moves {
+		if s.failed[v] == nil {
+			out.moves = append(out.moves, move{t: t, how: s.w.reloads[v]})
+		}
+	}
+	slices.SortFunc(out.moves, func(a, b move) int { return bySeq(a.t.v, b.t.v) })
+	return out
+}
+
+// run runs the plan's reads. The error is a [*readError].
 func (s *spread) run(ctx context.Context, p plan) error {
 	for _, r := range p.reads {
 		for _, v := range r.full {
 			s.full[v] = struct{}{}
 		}
+		for v := range r.newer {
+			s.full[v] = struct{}{}
+		}
 	}
 	for _, r := range p.reads {
-		found, err := r.run(ctx)
-		if err != nil {
-			return err
+		got, err := r.run(ctx)
+		if err == nil {
+			err = s.give(ctx, r, got)
 		}
-		if err := s.give(r, found); err != nil {
-			return err
+		if err != nil {
+			return &readError{r, err}
 		}
 	}
 	return nil
@@ -75,29 +115,82 @@ func (s *spread) run(ctx context.Context, p plan) error {
 func (s *spread) settle() []*publisher {
 	unsettled := make(map[*publisher]struct{})
 	for v, t := range s.moves {
-		if !t.settle() {
+		if s.failed[v] == nil && !t.settle() {
 			unsettled[v] = struct{}{}
 		}
 	}
 	return inOrder(unsettled)
 }
 
+// answer is what a statement has returned.
+type answer struct {
+	rows []candidate
+	// unreadable are the keys of rows that could not be read, nameless the rows
+	// that have no key.
+	unreadable map[driver.Key]error
+	nameless   []namelessRow
+}
+
+type namelessRow struct {
+	row any
+	err error
+}
+
 // run reads the rows.
-func (r *plannedRead) run(ctx context.Context) ([]candidate, error) {
+func (r *plannedRead) run(ctx context.Context) (answer, error) {
+	if r.newer != nil {
+		return answer{rows: r.found, unreadable: make(map[driver.Key]error)}, nil
+	}
+	got := answer{unreadable: make(map[driver.Key]error)}
+	for _, k := range r.keys {
+		if err, ok := r.unreadable[k]; ok {
+			got.unreadable[k] = err
+		}
+	}
+	q := r.query
+	if len(got.unreadable) > 0 && q.Keys != nil {
+		q.Keys = slices.DeleteFunc(slices.Clone(q.Keys), func(k driver.Key) bool { _, ok := got.unreadable[k]; return ok })
+		if len(q.Keys) == 0 {
+			return got, nil
+		}
+	}
 	var rows []any
 	var err error
 	if r.plain {
-		rows, err = r.pool.read.load(ctx, r.query.Keys)
+		rows, err = r.pool.read.load(ctx, q.Keys)
 	} else {
-		rows, err = r.pool.read.query(ctx, r.query)
+		rows, err = r.pool.read.query(ctx, q)
 	}
+	if bad := driver.RowErrors(err); bad != nil {
+		for _, e := range bad {
+			got.unreadable[e.Key] = e.Err
+		}
+		err = nil
+	}
+	if err != nil || len(rows) == 0 {
+		return got, r.blame(err)
+	}
+	got.rows, got.nameless = r.anyView().shape.Load().candidates(r.pool.read, rows)
+	return got, nil
+}
+
+// blame names the binding that a failed statement was for, where there is one.
+func (r *plannedRead) blame(err error) error {
+	if v := r.only(); v != nil && err != nil {
+		return fmt.Errorf("%s: %w", v.describe(), err)
+	}
+	return err
+}
+
+// only returns the one binding that the statement is for; nil where it is shared.
+func (r *plannedRead) only() *publisher {
 	switch {
-	case err != nil && len(r.full) == 1: // asked for what this one declares
-		return nil, fmt.Errorf("%s: %w", r.full[0].describe(), err)
-	case err != nil || len(rows) == 0:
-		return nil, err
+	case r.asked != nil:
+		return r.asked
+	case len(r.full) == 1 && !r.keyed:
+		return r.full[0]
 	}
-	return r.anyView().shape.Load().candidates(r.pool.read, rows)
+	return nil
 }
 
 // anyView returns a binding of the read's pool: they agree on what a key is.
@@ -115,83 +208,109 @@ func (r *plannedRead) anyView() *publisher {
 }
 
 // give hands what was read to the bindings that it was read for.
-func (s *spread) give(r plannedRead, found []candidate) error {
-	if len(r.full) > 0 {
-		for i := range found {
-			r.pool.share(&found[i])
-		}
-		if err := s.fill(r, found); err != nil {
-			return err
+func (s *spread) give(ctx context.Context, r plannedRead, got answer) error {
+	s.giveNameless(r, got.nameless)
+	for i := range got.rows {
+		if len(r.full) > 0 {
+			r.pool.share(&got.rows[i])
 		}
 	}
-	if !r.keyed && r.asked == nil {
-		return nil
+	fill, unreadable := s.choose(r, got.rows)
+	for k, err := range unreadable {
+		got.unreadable[k] = err
 	}
-	byKey := make(map[driver.Key]*candidate, len(found))
-	for i := range found {
-		byKey[found[i].key] = &found[i]
+	byKey := make(map[driver.Key]*candidate, len(got.rows))
+	for i := range got.rows {
+		byKey[got.rows[i].key] = &got.rows[i]
 	}
-	for _, key := range r.keys {
-		c := byKey[key]
-		var row any
-		if c != nil {
-			row = c.row
-		}
-		get := func(column int) value.Value { return r.pool.read.value(row, column) }
-		var err error
-		move := func(v *publisher) {
-			if _, full := s.full[v]; full || err != nil {
-				return
+	if r.keyed || r.asked != nil {
+		for _, key := range r.keys {
+			if _, bad := got.unreadable[key]; bad {
+				continue
 			}
-			found := c
-			if c != nil && r.keyed && !v.shape.Load().meets(get) {
-				found = nil
-			}
-			switch {
-			case v.untouched(key, found):
-			case found == nil:
-				s.transition(v).remove(key)
-			default:
-				if e := s.transition(v).put(c); e != nil {
-					err = fmt.Errorf("%s: %w", v.describe(), e)
-				}
+			if err := s.giveKey(r, key, byKey[key]); err != nil {
+				got.unreadable[key] = err
 			}
 		}
+	}
+	if err := s.giveUnreadable(ctx, r, got.unreadable); err != nil {
+		return err
+	}
+	for _, v := range r.full {
+		s.fill(r, v, fill[v], len(got.unreadable))
+	}
+	return nil
+}
+
+// giveKey hands the row of one key, or the news that there is none, to whom it
+// may concern. The error is a panic of the loader's in looking at the row.
+func (s *spread) giveKey(r plannedRead, key driver.Key, c *candidate) error {
+	var row any
+	if c != nil {
+		row = c.row
+	}
+	get := func(column int) value.Value { return r.pool.read.value(row, column) }
+	move := func(v *publisher) {
+		if s.skips(v) {
+			return
+		}
+		found := c
+		if c != nil && r.keyed && !v.shape.Load().meets(get) {
+			found = nil
+		}
+		switch {
+		case v.untouched(key, found):
+		case found == nil:
+			s.transition(v).remove(key)
+		default:
+			if err := s.transition(v).put(c); err != nil {
+				s.fail(v, key, err)
+			}
+		}
+	}
+	return guardRow(func() {
 		if r.asked != nil {
 			move(r.asked)
 		} else {
 			r.pool.concerned(key, row, move)
 		}
-		if err != nil {
-			return err
-		}
+	})
+}
+
+// skips reports that single rows are not for the binding: it gets all of them,
+// or has failed.
+func (s *spread) skips(v *publisher) bool {
+	if _, full := s.full[v]; full || s.failed[v] != nil {
+		return true
 	}
-	return nil
+	_, aside := s.w.aside[v]
+	return aside
 }
 
 // transition returns the binding's transition, begun when it is first needed.
 func (s *spread) transition(v *publisher) *transition {
 	t := s.moves[v]
 	if t == nil {
-		from := v.current.Load()
-		if s.w.reloads[v].forget {
-			from = nil
-		}
-		t = v.begin(v.shape.Load(), from, s.now, &s.buf)
+		t = v.begin(v.shape.Load(), s.w.reloads[v].forget, s.now)
 		s.moves[v] = t
 	}
 	return t
 }
 
-// fill gives bindings all the rows that they hold.
-func (s *spread) fill(r plannedRead, found []candidate) error {
-	rows := make(map[*publisher][]*candidate, len(r.full))
+// choose finds out which of the rows are for which of the bindings that are read
+// in full. It returns the rows that cannot be looked at, too.
+func (s *spread) choose(r plannedRead, found []candidate) (rows map[*publisher][]*candidate, unreadable map[driver.Key]error) {
+	if len(r.full) == 0 {
+		return nil, nil
+	}
+	rows = make(map[*publisher][]*candidate, len(r.full))
+	var give func(c *candidate)
 	if len(r.full) <= fewViews {
-		for _, v := range r.full {
-			sh := v.shape.Load()
-			for i := range found {
-				if r.query.Limit > 0 || !sh.inMemory || sh.holds(r.pool.read, found[i].row) {
-					rows[v] = append(rows[v], &found[i])
+		give = func(c *candidate) {
+			for _, v := range r.full {
+				sh := v.shape.Load()
+				if r.query.Limit > 0 || !sh.inMemory || sh.holds(r.pool.read, c.row) {
+					rows[v] = append(rows[v], c)
 				}
 			}
 		}
@@ -200,8 +319,7 @@ func (s *spread) fill(r plannedRead, found []candidate) error {
 		for _, v := range r.full {
 			ix.Add(v, v.filter, v.shape.Load().columnOf)
 		}
-		for i := range found {
-			c := &found[i]
+		give = func(c *candidate) {
 			get := func(column int) value.Value { return r.pool.read.value(c.row, column) }
 			ix.Match(get, func(v *publisher) {
 				if v.shape.Load().meets(get) {
@@ -210,10 +328,28 @@ func (s *spread) fill(r plannedRead, found []candidate) error {
 			})
 		}
 	}
-	for _, v := range r.full {
-		all := rows[v]
-		t, reach := s.transition(v), v.reach()
-		complete := reach == 0 || len(all) < reach || len(all) == reach && r.query.Limit == 0
+	for i := range found {
+		if err := guardRow(func() { give(&found[i]) }); err != nil {
+			if unreadable == nil {
+				unreadable = make(map[driver.Key]error)
+			}
+			unreadable[found[i].key] = err
+		}
+	}
+	return rows, unreadable
+}
+
+// fill gives a binding all the rows that it holds. Beside them so many could not
+// be read.
+func (s *spread) fill(r plannedRead, v *publisher, all []*candidate, unreadable int) {
+	if s.failed[v] != nil {
+		return
+	}
+	t, reach := s.transition(v), v.reach()
+	n := len(all) + unreadable
+	complete := reach == 0 || n < reach || n == reach && r.query.Limit == 0
+	fail := func(key driver.Key, err error) { s.fail(v, key, err) }
+	err := guardRow(func() {
 		switch {
 		case reach == 0 || len(all) <= reach:
 		case t.sh.collated: // they came in order
@@ -221,15 +357,19 @@ func (s *spread) fill(r plannedRead, found []candidate) error {
 		default:
 			all = t.sh.firstRows(r.pool.read, all, reach)
 		}
-		var err error
 		if t.window != nil {
-			err = t.refill(all, complete)
+			t.refill(all, complete, fail)
 		} else {
-			err = t.replace(all)
+			t.replace(all, fail)
 		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", v.describe(), err)
-		}
+	})
+	if err != nil {
+		s.fail(v, "", err)
 	}
-	return nil
+}
+
+// guardRow turns a panic of the application's code about a row into an error.
+func guardRow(look func()) error {
+	_, err := guard("looking at a row", func() (struct{}, error) { look(); return struct{}{}, nil })
+	return err
 }

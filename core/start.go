@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // checkBindings makes the bindings' shapes and returns everything wrong with
@@ -17,10 +18,10 @@ import (
 func checkBindings(views, others []*publisher) (errs []error) {
 	seen := make(map[string]*publisher)
 	for _, v := range others {
-		seen[v.name] = v
+		seen[v.Name()] = v
 	}
 	for _, v := range views {
-		switch other := seen[v.name]; {
+		switch other := seen[v.Name()]; {
 		case other == v:
 			errs = append(errs, fmt.Errorf("core: %s is added twice", v.describe()))
 			continue
@@ -30,7 +31,7 @@ func checkBindings(views, others []*publisher) (errs []error) {
 		case other != nil:
 			errs = append(errs, sameName(other, v))
 		}
-		seen[v.name] = v
+		seen[v.Name()] = v
 		if !v.claim() {
 			errs = append(errs, fmt.Errorf("core: %s has been in a registry before: declare it anew", v.describe()))
 			continue
@@ -45,7 +46,7 @@ func checkBindings(views, others []*publisher) (errs []error) {
 
 func sameName(one, other *publisher) error {
 	return fmt.Errorf("core: two bindings are named %q: one declared at %s, one at %s",
-		one.name, one.spec.placeOfBind, other.spec.placeOfBind)
+		one.Name(), one.spec.placeOfBind, other.spec.placeOfBind)
 }
 
 // claim makes the binding part of a registry. It returns false when it is part of
@@ -77,7 +78,7 @@ func (v *publisher) checkDeclaration() (errs []error) {
 		errs = append(errs, fmt.Errorf("core: %s: %w", v.describe(), p))
 	}
 	if res.shape != nil {
-		v.shape.Store(res.shape)
+		v.become(res.shape)
 	}
 	return errs
 }
@@ -101,23 +102,20 @@ func (r *Registry) check() error {
 }
 
 func (r *Registry) checkSource(s placed[driver.Source]) (errs []error) {
-	if v, ok := s.it.(driver.Validating); ok {
+	if v, ok := s.it.(driver.Validator); ok {
 		if err := v.Validate(); err != nil {
 			errs = append(errs, fmt.Errorf("core: source %q (%s): %w", s.it.Name(), s.place, err))
 		}
 	}
-	n, ok := s.it.(driver.Naming)
+	scoped, ok := s.it.(driver.Scoped)
 	if !ok {
 		return errs
 	}
-	for _, t := range n.Tables() {
-		bound := slices.ContainsFunc(r.views, func(v *publisher) bool {
-			return slices.ContainsFunc(v.tables(), func(b driver.Table) bool {
-				return b.Name == t.Name && b.Database == t.Database && (t.Schema == "" || t.Schema == b.Schema)
-			})
-		})
+	for _, named := range scoped.Scope().Tables {
+		one := driver.Scope{Tables: []driver.Table{named}}
+		bound := slices.ContainsFunc(r.views, func(v *publisher) bool { return slices.ContainsFunc(v.tables(), one.Covers) })
 		if !bound {
-			errs = append(errs, fmt.Errorf("core: source %q (%s) watches table %q, which no binding reads", s.it.Name(), s.place, t))
+			errs = append(errs, fmt.Errorf("core: source %q (%s) watches table %q, which no binding reads", s.it.Name(), s.place, named))
 		}
 	}
 	return errs
@@ -145,8 +143,8 @@ func (e *StartError) Unwrap() []error { return e.Problems }
 // The context bounds starting alone. When it ends first, or when a transport or a
 // plugin fails or panics, Start stops everything that it has started and returns
 // the error. Start may be called once: a second call
-// returns [ErrStarted], a call after Shutdown [ErrClosed]. Shutdown may be called
-// while Start runs, which then returns [ErrClosed].
+// returns [ErrStarted], a call after Shutdown [live.ErrClosed]. Shutdown may be called
+// while Start runs, which then returns [live.ErrClosed].
 func (r *Registry) Start(ctx context.Context) error {
 	r.mu.Lock()
 	if err := r.phase.refusal("starting again"); err != nil {
@@ -158,7 +156,7 @@ func (r *Registry) Start(ctx context.Context) error {
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(r.stopping, func() { cancel(ErrClosed) })()
+	defer context.AfterFunc(r.stopping, func() { cancel(live.ErrClosed) })()
 	err := r.assemble(ctx)
 	close(r.startEnded)
 	var wrong *StartError
@@ -182,8 +180,8 @@ func (r *Registry) Start(ctx context.Context) error {
 	case <-r.stopped:
 	case <-time.After(rollbackTimeout):
 	}
-	if !errors.Is(err, ErrClosed) {
-		err = fmt.Errorf("%w: %w", ErrClosed, err)
+	if !errors.Is(err, live.ErrClosed) {
+		err = fmt.Errorf("%w: %w", live.ErrClosed, err)
 	}
 	return err
 }
@@ -199,10 +197,10 @@ func (r *Registry) assemble(ctx context.Context) error {
 	r.mu.Lock()
 	if r.phase == closing {
 		r.mu.Unlock()
-		return ErrClosed
+		return live.ErrClosed
 	}
 	for _, v := range r.views {
-		r.byName[v.name] = v
+		r.byName[v.Name()] = v
 		r.eng.attach(v)
 		v.family.begin(r.eng)
 	}
@@ -221,7 +219,7 @@ func (r *Registry) assemble(ctx context.Context) error {
 	r.mu.Lock()
 	if r.phase == closing {
 		r.mu.Unlock()
-		return ErrClosed
+		return live.ErrClosed
 	}
 	r.phase = started
 	r.mu.Unlock()
@@ -240,7 +238,7 @@ func (r *Registry) assemble(ctx context.Context) error {
 // Shutdown began is stopped at once, since Shutdown does not know of it.
 func (r *Registry) launch(ctx context.Context, phase shutdownPhase, doing string, p part, start func() error) error {
 	if r.stage.isClosed() {
-		return ErrClosed
+		return live.ErrClosed
 	}
 	if _, err := guard("starting", func() (struct{}, error) { return struct{}{}, start() }); err != nil {
 		return fmt.Errorf("core: %s: %w", doing, err)
@@ -250,7 +248,7 @@ func (r *Registry) launch(ctx context.Context, phase shutdownPhase, doing string
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 	defer cancel()
-	return errors.Join(append([]error{ErrClosed}, stopTogether(ctx, []part{p})...)...)
+	return errors.Join(append([]error{live.ErrClosed}, stopTogether(ctx, []part{p})...)...)
 }
 
 func (r *Registry) startTransports(ctx context.Context) error {
@@ -298,7 +296,7 @@ func (r *Registry) startSources(ctx context.Context, views []*publisher) error {
 	e.mu.Unlock()
 	for _, run := range runs {
 		if !r.stage.push(stopSources, part{fmt.Sprintf("source %q", run.source.Name()), waitFor(run.done)}) {
-			return ErrClosed
+			return live.ErrClosed
 		}
 		go run.run(e.ctx)
 	}
@@ -326,7 +324,7 @@ func waitAll[T any](ctx, stopping context.Context, bound time.Duration, items []
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-stopping.Done():
-			return ErrClosed
+			return live.ErrClosed
 		}
 	}
 	return nil
@@ -341,7 +339,7 @@ func (v *publisher) firstTry() <-chan struct{} {
 	if f := v.feed.Load(); f != nil {
 		return f.tried
 	}
-	return v.loaded
+	return v.Loaded()
 }
 
 var closedChannel = func() chan struct{} {
@@ -358,7 +356,7 @@ func (r *Registry) warnUnguarded(views []*publisher) {
 	for _, v := range views {
 		if v.spec.writable {
 			r.eng.log.Warn("core: no authorizer is set: whoever reaches a transport may write to the binding",
-				slog.String("binding", v.name))
+				slog.String("binding", v.Name()))
 		}
 	}
 }
@@ -378,7 +376,7 @@ func (r *Registry) warnUnwatched(views []*publisher) {
 			case len(schema.Depends) > 0:
 				what = "core: no source watches a table that the binding depends on: its changes are not noticed"
 			}
-			r.eng.log.Warn(what, slog.String("binding", v.name), slog.String("table", table.String()))
+			r.eng.log.Warn(what, slog.String("binding", v.Name()), slog.String("table", table.String()))
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // Whatever Poll has returned, what comes after it is notified of, once, until
@@ -16,7 +17,7 @@ func TestNotifyFollowsPoll(t *testing.T) {
 	r.start(t, b)
 	defer r.stop(t)
 	calls := 0 // by the publishing goroutine, which each report waits for
-	sub := b.Subscribe(core.SubscribeOptions{Notify: func() { calls++ }})
+	sub := b.Subscribe(live.SubscribeOptions{Notify: func() { calls++ }})
 	defer sub.Close()
 	write := func(name string, want int) {
 		t.Helper()
@@ -25,7 +26,7 @@ func TestNotifyFollowsPoll(t *testing.T) {
 			t.Errorf("%d notifications after %q, want %d", calls, name, want)
 		}
 	}
-	poll := func(kind core.EventKind) {
+	poll := func(kind live.EventKind) {
 		t.Helper()
 		if e, err := sub.Poll(); err != nil || e == nil || e.Kind != kind || e.Version != b.Version() {
 			t.Fatalf("Poll returned %+v, %v", e, err)
@@ -38,28 +39,28 @@ func TestNotifyFollowsPoll(t *testing.T) {
 		}
 	}
 	write("before the first poll", 0)
-	poll(core.Synced)
+	poll(live.Synced)
 	write("after a sync", 1)
 	write("before the next poll", 1)
-	poll(core.Changed)
+	poll(live.Changed)
 	write("after a merged event", 2)
-	poll(core.Changed)
+	poll(live.Changed)
 	none()
 	none()
 	write("after none", 3)
-	poll(core.Changed)
+	poll(live.Changed)
 	if err := b.Clear(r.ctx); err != nil || calls != 4 {
 		t.Fatalf("%d notifications after Clear, %v", calls, err)
 	}
-	poll(core.Synced)
+	poll(live.Synced)
 	if err := r.reg.Remove(r.ctx, "items"); err != nil || calls != 5 {
 		t.Fatalf("%d notifications after Remove, %v", calls, err)
 	}
-	if e, err := sub.Poll(); e != nil || !errors.Is(err, core.ErrRemoved) {
+	if e, err := sub.Poll(); e != nil || !errors.Is(err, live.ErrRemoved) {
 		t.Errorf("Poll returned %+v, %v after Remove", e, err)
 	}
 	sub.Close()
-	if _, err := sub.Poll(); !errors.Is(err, core.ErrSubscriptionClosed) {
+	if _, err := sub.Poll(); !errors.Is(err, live.ErrSubscriptionClosed) {
 		t.Errorf("Poll returned %v after Close", err)
 	}
 }

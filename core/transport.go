@@ -5,8 +5,8 @@ import "context"
 // Transport serves bindings to clients.
 //
 // A transport is built by its own constructor, without input or output and
-// without goroutines. It sees bindings as [View]s, which speak in encoded rows:
-// see [View.Snapshot] for the state and [View.Subscribe] for the changes.
+// without goroutines. It sees bindings as [live.View]s, which speak in encoded rows:
+// see [live.View.Snapshot] for the state and [live.View.Subscribe] for the changes.
 type Transport interface {
 	// Name names the transport in logs, metrics and errors, for example
 	// "rest". It need not be unique.

@@ -6,40 +6,17 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
 )
-
-// View is a binding without its type, as transports and plugins see it: it
-// speaks in encoded rows. All methods may be called from any goroutine.
-type View struct {
-	name   string
-	params Params
-	owner  *publisher // who publishes
-
-	current  atomic.Pointer[Snapshot]
-	loaded   chan struct{} // closed at the first load
-	done     chan struct{} // closed at the end
-	counters viewCounters
-
-	// mu guards what follows and, together with the feed being the only
-	// writer, the order in which current and log move.
-	mu          sync.Mutex
-	log         eventLog
-	armed       []*Subscription
-	spare       []*Subscription
-	mergedFor   *Event
-	merged      map[int]*Event
-	subscribers int
-	ended       error // ErrRemoved or ErrClosed once done is closed
-}
 
 // publisher is the publishing side of a binding: what was declared, what the checks
 // made of it, and the feed that keeps it.
 type publisher struct {
-	*View
+	*live.View
+	pub    *live.Publisher
 	spec   *spec // shared by the members of a family
 	read   reader
 	family *family     // what it was made from
@@ -52,68 +29,196 @@ type publisher struct {
 	shape atomic.Pointer[shape]
 	feed  atomic.Pointer[feed]
 
-	registered bool // guarded by View.mu
+	held atomic.Pointer[holding] // nil before the first load
+
+	mu         sync.Mutex
+	registered bool // guarded by mu
 }
 
 // viewCount numbers views.
 var viewCount atomic.Uint64
 
-func newView(name string, r reader, s *spec) *publisher {
-	v := &publisher{
-		View: &View{name: name, loaded: make(chan struct{}), done: make(chan struct{})},
-		spec: s, read: r, filter: s.filter, seq: viewCount.Add(1),
-	}
-	v.owner = v
-	v.log.maxEvents = bound(s.logEvents, DefaultLogEvents)
-	v.log.maxBytes = bound(s.logBytes, DefaultLogBytes)
-	return v
+func newPublisher(name string, params live.Params, r reader, s *spec) *publisher {
+	view, pub := live.New(live.Options{
+		Name: name, Params: params,
+		LogEvents: bound(s.logEvents, DefaultLogEvents), LogBytes: bound(s.logBytes, DefaultLogBytes),
+	})
+	return &publisher{View: view, pub: pub, spec: s, read: r, filter: s.filter, seq: viewCount.Add(1)}
 }
 
-// Name returns the binding's name, which the members of a family share.
-func (v *View) Name() string { return v.name }
-
-// Params returns the values of the parameters of a family's member; nil for
-// other bindings.
-func (v *View) Params() Params { return v.params }
-
-// ID names the binding among all that there are: its name, followed, for the member of a
-// family, by its parameters as the query of a URL.
-func (v *View) ID() string { return idOf(v.name, v.params) }
-
-func idOf(name string, params Params) string {
-	if len(params) == 0 {
-		return name
-	}
-	return name + "?" + params.String()
+// become has the binding's checks and its readers use the shape from now on.
+func (v *publisher) become(sh *shape) {
+	v.shape.Store(sh)
+	v.pub.Describe(live.Description{Schema: sh.schema, Order: sh.orderBy, OrderFields: sh.orderFields(), Rules: v.spec.rules()})
 }
 
-// Schema describes the table that the binding reads. It is the zero value
-// before the binding was registered and found sound. Columns that [Columns]
-// leaves out have no JSON name in it; with [Serialize] the JSON names are the
-// model's, which are those of writes.
-func (v *View) Schema() driver.Schema {
-	if sh := v.owner.shape.Load(); sh != nil {
-		return sh.schema
-	}
-	return driver.Schema{}
+// Resync reads all rows again and returns when the result shows. Subscribers
+// get the events that the difference amounts to, and nothing when there is
+// none. It returns the context's error when that ends first (the reading goes
+// on), [ErrNotStarted], [live.ErrRemoved] or [live.ErrClosed].
+func (b *Binding[T]) Resync(ctx context.Context) error { return b.own.reload(ctx, false) }
+
+// Clear forgets everything held (rows, encodings, log) and reads it anew. Until
+// that is done readers have the old rows; then subscribers get a sync. The
+// errors are those of [Binding.Resync].
+func (b *Binding[T]) Clear(ctx context.Context) error { return b.own.reload(ctx, true) }
+
+// Touch moves the version's time of change to now, and tells subscribers that
+// what they have is current. The token stays, since the content does. It does
+// not wait until that shows, so plugins may call it while they observe a
+// version; [Registry.Flush] does. It returns [ErrNotStarted],
+// [live.ErrNotLoaded], [live.ErrRemoved] or [live.ErrClosed].
+func (b *Binding[T]) Touch() error { return b.own.touch() }
+
+// Verify compares the binding with one state of the database, beside everything
+// else, and returns how they differ. What has been reported or announced, and does
+// not show yet, is no difference. What differs is mended, with the events that it
+// amounts to; so are rows beyond a [Limit] that nobody sees, and those are no
+// difference. A binding whose sources see everything never drifts; see also
+// [status.Source], which tells what each source found first.
+//
+// The errors are those of [Binding.Resync]. It also fails when changes of the
+// whole table were under way at each of several attempts.
+func (b *Binding[T]) Verify(ctx context.Context) (status.Drift, error) { return b.own.compare(ctx) }
+
+// Status returns what is known about the binding.
+func (b *Binding[T]) Status() status.Binding { return b.own.status() }
+
+// Write carries out a client's write, in one transaction: the row must be part
+// of the binding, meet the precondition, and, unless rows may leave, be part of
+// the binding afterwards; otherwise nothing is written. It returns, after the
+// binding shows it (unless that is declared to lag, see [MinInterval]), the row
+// as the database has it; the zero Row after Delete.
+//
+// Whether the row is one that may be written is settled before any lock is
+// waited for, and as far as the values are known also before the database may
+// object to them: who asks for what lies outside learns nothing of it.
+//
+// The errors that a client should be told are [live.ErrNotWritable],
+// [live.ErrNoRow], [live.ErrPrecondition], [driver.ErrRefused],
+// [*driver.InvalidError] and [*live.MalformedError]; every other one is the
+// database's or the context's. A context that ends after the commit is no error.
+func (b *Binding[T]) Write(ctx context.Context, w live.Write) (live.Row, error) {
+	return b.own.write(ctx, w, within{})
 }
 
-// Order returns the columns that order the rows, down to those of the key,
-// which make the order total.
-func (v *View) Order() []driver.Order {
-	if sh := v.owner.shape.Load(); sh != nil {
-		return sh.orderBy
+func (v *publisher) reload(ctx context.Context, forget bool) error {
+	if err := v.reread(ctx, reload{forget: forget}); err != nil {
+		return fmt.Errorf("core: reading binding %q again: %w", v.Name(), err)
 	}
 	return nil
 }
 
-// OrderFields returns the order in terms of the encoded rows: their fields, with a
-// leading "-" for descending. It is nil when rows do not show all of them, when
-// they are shown by [Serialize], and when text is ordered by a collation of the
-// database's, which nobody else knows.
-func (v *View) OrderFields() []string {
-	sh := v.owner.shape.Load()
-	if sh == nil || sh.collated || sh.enc.show != nil { // a serializer's fields are its own
+// reread has all rows read and waits until the result shows.
+func (v *publisher) reread(ctx context.Context, how reload) error {
+	f := v.feed.Load()
+	if f == nil {
+		return ErrNotStarted
+	}
+	err := f.reload(v, how).flush(ctx)
+	if err == nil { // a binding in trouble was not waited for
+		err = v.whenWell(ctx)
+	}
+	if why := v.Err(); why != nil {
+		return why // then it was not read
+	}
+	return err
+}
+
+// whenWell waits until the binding has loaded and is in no trouble. It returns why
+// it has ended, or the context's error.
+func (v *publisher) whenWell(ctx context.Context) error {
+	f := v.feed.Load()
+	for {
+		trouble, why := f.troubleOf(v)
+		if trouble == nil {
+			break
+		}
+		select {
+		case <-trouble:
+		case <-v.Done():
+			return v.Err()
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", ctx.Err(), why)
+		}
+	}
+	select {
+	case <-v.Loaded():
+		return v.Err()
+	case <-v.Done():
+		return v.Err()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (v *publisher) touch() error {
+	f := v.feed.Load()
+	var err error
+	switch {
+	case f == nil:
+		err = ErrNotStarted
+	case v.Snapshot() == nil:
+		err = live.ErrNotLoaded
+	default:
+		err = v.Err()
+	}
+	if err != nil {
+		return fmt.Errorf("core: binding %q: %w", v.Name(), err)
+	}
+	f.touch(v)
+	return nil
+}
+
+// publishTouch moves the version's time of change to now.
+func (f *feed) publishTouch(v *publisher) {
+	event, err := v.pub.Touch(f.now())
+	if err != nil {
+		return // it has ended
+	}
+	v.hold(v.holding().window)
+	f.eng.observe(v, event)
+}
+
+func (v *publisher) status() status.Binding {
+	counts := v.Counts()
+	st := status.Binding{
+		Name: v.Name(), Params: v.Params(), Scoped: v.scope != nil, Table: v.Schema().Table,
+		Subscribers: counts.Subscribers,
+		Events:      counts.Events, Syncs: counts.Syncs, Merges: counts.Merges,
+	}
+	if s := v.Snapshot(); s != nil {
+		st.Version, st.Rows, st.Bytes = s.Version(), s.Len(), s.Bytes()
+	}
+	if f := v.feed.Load(); f != nil {
+		st.State, st.Since, st.Err = f.stateOf(v)
+		st.Trouble, st.Troubled = f.troubleRows(v)
+		if st.Version.Seq > 0 {
+			st.Age = max(0, f.now().Sub(st.Version.Modified))
+		}
+	}
+	if ended := v.Err(); ended != nil {
+		st.State, st.Err = status.Ended, ended
+	}
+	return st
+}
+
+func (v *publisher) logger() *slog.Logger {
+	if f := v.feed.Load(); f != nil {
+		return f.logger()
+	}
+	return slog.Default()
+}
+
+// describe names the binding in errors, with the place of its declaration.
+func (v *publisher) describe() string {
+	return fmt.Sprintf("binding %q (%s)", v.ID(), v.spec.placeOfBind)
+}
+
+// orderFields returns the order in terms of the encoded rows, see
+// [live.Description].
+func (sh *shape) orderFields() []string {
+	if sh.collated || sh.enc.show != nil { // a serializer's fields are its own
 		return nil
 	}
 	fields := make([]string, len(sh.orderBy))
@@ -126,210 +231,3 @@ func (v *View) OrderFields() []string {
 	}
 	return fields
 }
-
-// Snapshot returns the current rows, or nil before the first load.
-func (v *View) Snapshot() *Snapshot { return v.current.Load() }
-
-// Version returns the current version, the zero value before the first load.
-func (v *View) Version() Version {
-	if s := v.current.Load(); s != nil {
-		return s.version
-	}
-	return Version{}
-}
-
-// Len returns the number of rows.
-func (v *View) Len() int {
-	if s := v.current.Load(); s != nil {
-		return s.Len()
-	}
-	return 0
-}
-
-// Loaded returns a channel that is closed when the rows have been read for the
-// first time.
-func (v *View) Loaded() <-chan struct{} { return v.loaded }
-
-// Done returns a channel that is closed when the binding has ended, because it
-// was removed or because the registry shut down.
-func (v *View) Done() <-chan struct{} { return v.done }
-
-// Resync reads all rows again and returns when the result shows. Subscribers
-// get the events that the difference amounts to, and nothing when there is
-// none. It returns the context's error when that ends first (the reading goes
-// on), [ErrNotStarted], [ErrRemoved] or [ErrClosed].
-func (v *View) Resync(ctx context.Context) error { return v.reload(ctx, false) }
-
-// Clear forgets everything held (rows, encodings, log) and reads it anew. Until
-// that is done readers have the old rows; then subscribers get a sync. The
-// errors are those of [View.Resync].
-func (v *View) Clear(ctx context.Context) error { return v.reload(ctx, true) }
-
-func (v *View) reload(ctx context.Context, forget bool) error {
-	if err := v.reread(ctx, reload{forget: forget}); err != nil {
-		return fmt.Errorf("core: reading binding %q again: %w", v.name, err)
-	}
-	return nil
-}
-
-// reread has all rows read and waits until the result shows.
-func (v *View) reread(ctx context.Context, how reload) error {
-	f := v.owner.feed.Load()
-	if f == nil {
-		return ErrNotStarted
-	}
-	err := f.reload(v.owner, how).Wait(ctx)
-	if err == nil { // a member that cannot be loaded is not waited for otherwise
-		select {
-		case <-v.loaded:
-		case <-v.done:
-		case <-ctx.Done():
-			err = ctx.Err()
-		}
-	}
-	if why := v.why(); why != nil {
-		return why // then it was not read
-	}
-	return err
-}
-
-// Touch moves the version's time of change to now, and tells subscribers that
-// what they have is current. The token stays, since the content does. It
-// returns [ErrNotLoaded], [ErrRemoved] or [ErrClosed].
-func (v *View) Touch() error {
-	f := v.owner.feed.Load()
-	if f == nil {
-		return fmt.Errorf("core: binding %q: %w", v.name, ErrNotStarted)
-	}
-	f.publishing.Lock()
-	defer f.publishing.Unlock()
-	cur := v.current.Load()
-	if cur == nil {
-		return fmt.Errorf("core: binding %q: %w", v.name, ErrNotLoaded)
-	}
-	v.mu.Lock()
-	err := v.ended
-	v.mu.Unlock()
-	if err != nil {
-		return fmt.Errorf("core: binding %q: %w", v.name, err)
-	}
-	next := &Snapshot{
-		memo: &memo{}, sum: cur.sum, rows: cur.rows, ordered: cur.ordered, window: cur.window, bytes: cur.bytes, body: cur.body,
-		stamp: newStamp(f.now(), cur.stamp),
-	}
-	next.version = Version{Token: cur.version.Token, Seq: cur.version.Seq + 1, Modified: next.stamp.modified}
-	e := &Event{Kind: Confirmed, From: cur.version.Token, Version: next.version}
-	e.measure()
-	v.publish(next, e, false)
-	return nil
-}
-
-// Status returns what is known about the binding.
-func (v *View) Status() Status {
-	st := Status{
-		Events: v.counters.events.Load(),
-		Syncs:  v.counters.syncs.Load(),
-		Merges: v.counters.merges.Load(),
-	}
-	if s := v.current.Load(); s != nil {
-		st.Version, st.Rows, st.Bytes = s.version, s.Len(), s.bytes
-	}
-	v.mu.Lock()
-	st.Subscribers = v.subscribers
-	ended := v.ended
-	v.mu.Unlock()
-	if f := v.owner.feed.Load(); f != nil {
-		st.State, st.Since, st.Err = f.stateOf(v.owner)
-	}
-	if ended != nil {
-		st.State, st.Err = Ended, ended
-	}
-	return st
-}
-
-// publish makes the snapshot current. The caller holds the feed's publishing
-// lock. A nil event says that nothing changed that anybody but Go code can see;
-// with sync set the log is forgotten and every subscriber gets a sync.
-//
-// It reports whether that was so: a binding that has ended stays as it is.
-func (v *View) publish(next *Snapshot, e *Event, sync bool) bool {
-	v.mu.Lock()
-	if v.ended != nil {
-		v.mu.Unlock()
-		return false
-	}
-	first := v.current.Swap(next) == nil
-	switch {
-	case first, sync:
-		v.log.reset()
-		e = next.syncEvent()
-	case e == nil:
-		v.mu.Unlock()
-		return true
-	default:
-		v.log.append(e)
-	}
-	armed := v.takeArmedLocked()
-	v.mu.Unlock()
-	v.counters.events.Add(1)
-	if first {
-		close(v.loaded)
-	}
-	v.notifyAll(armed)
-	if f := v.owner.feed.Load(); f != nil {
-		f.observe(v.owner, e)
-	}
-	return true
-}
-
-// end ends the binding: subscribers are told why.
-func (v *View) end(why error) {
-	v.mu.Lock()
-	if v.ended != nil {
-		v.mu.Unlock()
-		return
-	}
-	v.ended = why
-	close(v.done)
-	armed := v.takeArmedLocked()
-	v.mu.Unlock()
-	for _, s := range armed {
-		s.notify()
-	}
-}
-
-// why returns why the binding has ended, nil while it has not.
-func (v *View) why() error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.ended
-}
-
-func (v *View) logger() *slog.Logger {
-	if f := v.owner.feed.Load(); f != nil {
-		return f.logger()
-	}
-	return slog.Default()
-}
-
-// describe names the binding in errors, with the place of its declaration.
-func (v *View) describe() string {
-	return fmt.Sprintf("binding %q (%s)", v.ID(), v.owner.spec.placeOfBind)
-}
-
-// HTTPDate is as [Snapshot.HTTPDate]; it returns false before the first load.
-func (v *View) HTTPDate(now time.Time) (time.Time, bool) {
-	if s := v.current.Load(); s != nil {
-		return s.HTTPDate(now)
-	}
-	return time.Time{}, false
-}
-
-// WriteRules returns what clients may write.
-func (v *View) WriteRules() WriteRules { return v.owner.WriteRules() }
-
-// Write carries out a client's write.
-func (v *View) Write(ctx context.Context, w Write) (Row, error) { return v.owner.Write(ctx, w) }
-
-// Verify compares the binding with the database.
-func (v *View) Verify(ctx context.Context) (Drift, error) { return v.owner.Verify(ctx) }

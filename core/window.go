@@ -9,9 +9,11 @@ import (
 	"slices"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/tidwall/btree"
 )
 
-// window is what a snapshot holds beyond the rows that it shows: the margin, the
+// window is what a binding holds beyond the rows that it shows: the margin, the
 // rows that come next in order. With them it is decided in memory which rows are
 // the first, as long as the margin lasts.
 //
@@ -27,8 +29,10 @@ type window struct {
 	rows, ordered *tree  // the margin, by key and by place
 	bound         string // the place beyond which rows are not held
 	complete      bool   // there is no such place
-	sequence      digest // of the keys in order, where places are not content
 }
+
+// tree is an ordered map of rows; Copy shares everything until it is written to.
+type tree = btree.Map[string, live.Row]
 
 func newWindow() *window { return &window{rows: &tree{}, ordered: &tree{}} }
 
@@ -36,6 +40,55 @@ func (w *window) copy() *window {
 	c := *w
 	c.rows, c.ordered = w.rows.Copy(), w.ordered.Copy()
 	return &c
+}
+
+// holding is what a binding holds at one moment: the rows that it shows, and its
+// window. It is immutable once it is the binding's.
+type holding struct {
+	shown  *live.Snapshot // nil: nothing was read yet
+	window *window        // nil: there is none
+}
+
+// holding returns what the binding holds now.
+func (v *publisher) holding() holding {
+	if h := v.held.Load(); h != nil {
+		return *h
+	}
+	return holding{}
+}
+
+// hold notes what the binding holds beside the rows that it now shows. Who
+// publishes calls it.
+func (v *publisher) hold(w *window) { v.held.Store(&holding{v.Snapshot(), w}) }
+
+// each calls visit for every row that is shown or in the margin, until it returns
+// false.
+func (h holding) each(visit func(live.Row) bool) {
+	if h.shown == nil {
+		return
+	}
+	for r := range h.shown.Rows() {
+		if !visit(r) {
+			return
+		}
+	}
+	if h.window != nil {
+		h.window.rows.Scan(func(_ string, r live.Row) bool { return visit(r) })
+	}
+}
+
+// all calls visit for every row that is shown or in the margin.
+func (h holding) all(visit func(live.Row)) {
+	h.each(func(r live.Row) bool { visit(r); return true })
+}
+
+// get returns the row that is shown or in the margin, or the zero Row.
+func (h holding) get(key driver.Key) live.Row {
+	if r, ok := h.shown.Get(key); ok || h.window == nil {
+		return r
+	}
+	r, _ := h.window.rows.Get(string(key))
+	return r
 }
 
 // reach is how many rows the binding holds when it has been read in full:
@@ -56,36 +109,17 @@ func (v *publisher) windowed() bool {
 	return sh.collated || sh.inMemory && v.spec.limit > 0
 }
 
-// eachHeld calls visit for every row that the snapshot shows or has in its
-// margin.
-func (s *Snapshot) eachHeld(visit func(*entry)) {
-	all := func(_ string, e *entry) bool { visit(e); return true }
-	s.rows.Scan(all)
-	if s.window != nil {
-		s.window.rows.Scan(all)
-	}
-}
-
-// held returns the row that the snapshot shows or has in its margin, or nil.
-func (s *Snapshot) held(key driver.Key) *entry {
-	if e, ok := s.rows.Get(string(key)); ok || s.window == nil {
-		return e
-	}
-	e, _ := s.window.rows.Get(string(key))
-	return e
-}
-
 // untouched reports that the binding neither holds the row of that key nor
 // takes up the row that was read (nil: it has none for the binding).
 func (v *publisher) untouched(key driver.Key, c *candidate) bool {
-	s := v.current.Load()
-	if s.held(key) != nil {
+	h := v.holding()
+	if !h.get(key).IsZero() {
 		return false
 	}
 	if c == nil {
 		return true
 	}
-	sh, w := v.shape.Load(), s.window
+	sh, w := v.shape.Load(), h.window
 	return w != nil && !w.complete && !sh.collated && sh.orderOf(v.read, c.row, key) > w.bound
 }
 
@@ -95,9 +129,9 @@ const unranked = -1
 // hold makes the row one of those that are held, if it belongs there. before is
 // the row as it was, for one that is not held any more. rank is its number in
 // the database's order, for bindings that have none of their own.
-func (t *transition) hold(c *candidate, js []byte, before *entry, rank int) {
+func (t *transition) hold(c *candidate, js []byte, before live.Row, rank int) {
 	w, old := t.window, t.held(c.key)
-	if before == nil {
+	if before.IsZero() {
 		before = old
 	}
 	var place string
@@ -110,107 +144,80 @@ func (t *transition) hold(c *candidate, js []byte, before *entry, rank int) {
 		}
 	case rank != unranked:
 		place = string(binary.BigEndian.AppendUint64(nil, uint64(rank)))
-	case old != nil && t.sh.orderOf(t.v.read, old.row, old.key) == t.sh.orderOf(t.v.read, c.row, c.key):
-		place = old.order
+	case !old.IsZero() && t.sh.orderOf(t.v.read, old.Value(), old.Key()) == t.sh.orderOf(t.v.read, c.row, c.key):
+		place = old.Place()
 	default:
 		t.unplaced = true
 		return
 	}
-	e := before
-	if e == nil || e.order != place || !bytes.Equal(e.json, js) || !reflect.DeepEqual(e.row, c.row) {
-		e = t.entry(c, place, js, before)
+	r := before
+	if r.IsZero() || r.Place() != place || !bytes.Equal(r.JSON(), js) || !reflect.DeepEqual(r.Value(), c.row) {
+		r = t.sh.row(c, place, js, before, t.now)
 	}
-	if e == old {
+	if r == old {
 		return
 	}
-	if old != nil {
+	if !old.IsZero() {
 		t.unhold(old)
 	}
 	if next, _, ok := w.ordered.Min(); ok && place > next {
-		w.add(e)
+		w.add(r)
 	} else {
-		t.show(e)
+		t.edit.Put(r)
 	}
-	t.touch(e.key)
+	t.touch(c.key)
 	t.balance()
-}
-
-// entry makes the row's entry. What is seen of it has changed now, unless it is
-// what was seen before.
-func (t *transition) entry(c *candidate, place string, js []byte, before *entry) *entry {
-	e := &entry{key: c.key, order: place, json: js, row: c.row}
-	e.sum, *t.scratch = t.sh.sumOf(e, *t.scratch)
-	switch {
-	case before == nil:
-		e.stamp = newStamp(t.now, nil)
-	case before.sum == e.sum:
-		e.json, e.stamp = before.json, before.stamp
-	default:
-		e.stamp = newStamp(t.now, before.stamp)
-	}
-	return e
 }
 
 // drop lets go of the row, if it is held.
 func (t *transition) drop(key driver.Key) {
-	if e := t.held(key); e != nil {
-		t.unhold(e)
+	if r := t.held(key); !r.IsZero() {
+		t.unhold(r)
 		t.touch(key)
 		t.balance()
 	}
 }
 
-// held returns the row as the snapshot shows it or the margin has it, or nil.
-func (t *transition) held(key driver.Key) *entry {
-	if e, ok := t.rows.Get(string(key)); ok {
-		return e
+// held returns the row that is shown or in the margin, or the zero Row.
+func (t *transition) held(key driver.Key) live.Row {
+	if r, ok := t.edit.Get(key); ok || t.window == nil {
+		return r
 	}
-	if t.window == nil {
-		return nil
-	}
-	e, _ := t.window.rows.Get(string(key))
-	return e
+	r, _ := t.window.rows.Get(string(key))
+	return r
 }
 
-// unhold takes out an entry that is held.
-func (t *transition) unhold(e *entry) {
-	if _, ok := t.rows.Get(string(e.key)); ok {
-		t.unset(e)
-	} else {
-		t.window.remove(e)
+// unhold takes out a row that is held.
+func (t *transition) unhold(r live.Row) {
+	if _, shown := t.edit.Take(r.Key()); !shown {
+		t.window.remove(r)
 	}
 }
 
-func (t *transition) show(e *entry) {
-	t.set(e)
-	t.sum = t.sum.add(e.sum)
-	t.bytes += len(e.json)
+func (w *window) add(r live.Row) {
+	w.rows.Set(string(r.Key()), r)
+	w.ordered.Set(r.Place(), r)
 }
 
-func (w *window) add(e *entry) {
-	w.rows.Set(string(e.key), e)
-	w.ordered.Set(e.order, e)
-}
-
-func (w *window) remove(e *entry) {
-	w.rows.Delete(string(e.key))
-	w.ordered.Delete(e.order)
+func (w *window) remove(r live.Row) {
+	w.rows.Delete(string(r.Key()))
+	w.ordered.Delete(r.Place())
 }
 
 // balance moves a row over the limit when one too many is shown, or one too few.
 func (t *transition) balance() {
 	limit := t.v.limit()
-	for t.rows.Len() > limit {
-		_, e, _ := t.ordered.Max()
-		t.unset(e)
-		t.window.add(e)
-		t.touch(e.key)
+	for t.edit.Len() > limit {
+		last, _ := t.edit.Last()
+		t.edit.Take(last.Key())
+		t.window.add(last)
+		t.touch(last.Key())
 	}
-	for t.rows.Len() < limit && t.window.rows.Len() > 0 {
-		_, e, _ := t.window.ordered.Min()
-		t.window.remove(e)
-		t.show(e)
-		t.touch(e.key)
+	for t.edit.Len() < limit && t.window.rows.Len() > 0 {
+		_, next, _ := t.window.ordered.Min()
+		t.window.remove(next)
+		t.edit.Put(next)
+		t.touch(next.Key())
 	}
 }
 
@@ -234,10 +241,11 @@ func (t *transition) touch(key driver.Key) {
 }
 
 // refill makes the candidates, the first of the binding's order, all that is
-// held. complete says that there are no others.
-func (t *transition) refill(all []*candidate, complete bool) error {
+// held. complete says that there are no others. Rows that cannot be encoded are
+// given to fail; without them fewer than the limit may be shown.
+func (t *transition) refill(all []*candidate, complete bool, fail func(driver.Key, error)) {
 	w := t.window
-	w.bound, w.complete, t.unplaced = "", complete, false
+	w.bound, w.complete, t.unplaced, t.short = "", complete, false, false
 	keep := make(map[driver.Key]struct{}, len(all))
 	for _, c := range all {
 		keep[c.key] = struct{}{}
@@ -246,18 +254,19 @@ func (t *transition) refill(all []*candidate, complete bool) error {
 		}
 	}
 	if len(keep) < len(all) {
-		return t.sh.sameKeys()
+		fail("", t.sh.sameKeys())
+		return
 	}
-	before := make(map[driver.Key]*entry)
-	visit := func(_ string, e *entry) bool {
+	before := make(map[driver.Key]live.Row)
+	visit := func(r live.Row) bool {
 		// A number in the last answer means nothing in this one.
-		if _, ok := keep[e.key]; !ok || t.sh.collated {
-			before[e.key] = e
+		if _, ok := keep[r.Key()]; !ok || t.sh.collated {
+			before[r.Key()] = r
 		}
 		return true
 	}
-	t.rows.Scan(visit)
-	w.rows.Scan(visit)
+	t.edit.Each(visit)
+	w.rows.Scan(func(_ string, r live.Row) bool { return visit(r) })
 	for _, key := range slices.Sorted(maps.Keys(before)) {
 		t.unhold(before[key])
 		t.touch(key)
@@ -266,50 +275,31 @@ func (t *transition) refill(all []*candidate, complete bool) error {
 	for i, c := range all {
 		js, err := c.encoded(t.v.read, t.sh.enc)
 		if err != nil {
-			return err
+			t.short = true
+			fail(c.key, err)
+			continue
 		}
 		t.hold(c, js, before[c.key], i)
 	}
-	return nil
 }
 
-// settle ends a transition of a binding with a window: it bounds the margin and
-// makes the event of what differs in the end. It returns false when the rows that
-// are held do not tell which are shown, so that the binding must be read.
+// settle ends a transition of a binding with a window: it bounds the margin. It
+// returns false when the rows that are held do not tell which are shown, so that
+// the binding must be read.
 func (t *transition) settle() bool {
 	w := t.window
 	if w == nil || t.settled {
 		return true
 	}
-	if t.unplaced || !w.complete && t.rows.Len() < t.v.spec.limit {
+	if t.unplaced || !w.complete && !t.short && t.edit.Len() < t.v.spec.limit {
 		return false
 	}
 	t.settled = true
 	if reach := t.v.reach(); reach > 0 {
 		t.trim(reach)
 	}
-	var was *tree
-	if t.from != nil {
-		was = t.from.rows
-	}
-	for _, key := range t.order {
-		var before *entry
-		if was != nil {
-			before, _ = was.Get(string(key))
-		}
-		after, _ := t.rows.Get(string(key))
-		switch {
-		case before == nil && after != nil:
-			t.event.Created = append(t.event.Created, Row{after})
-		case before != nil && after == nil:
-			t.event.Deleted = append(t.event.Deleted, Row{before})
-		case before != nil && before.sum != after.sum:
-			t.event.Updated = append(t.event.Updated, Row{after})
-		}
-	}
-	t.hidden = len(t.order) > 0 || t.from != nil && (w.bound != t.from.window.bound || w.complete != t.from.window.complete)
-	if t.sh.collated && (t.from == nil || len(t.order) > 0) {
-		t.resequence()
+	if t.sh.collated && (t.anew || len(t.order) > 0) {
+		t.edit.MarkOrder()
 	}
 	return true
 }
@@ -317,36 +307,18 @@ func (t *transition) settle() bool {
 // trim bounds what is held.
 func (t *transition) trim(reach int) {
 	w := t.window
-	if t.rows.Len()+w.rows.Len() <= reach {
+	if t.edit.Len()+w.rows.Len() <= reach {
 		return
 	}
-	for t.rows.Len()+w.rows.Len() > reach {
+	for t.edit.Len()+w.rows.Len() > reach {
 		_, last, _ := w.ordered.Max() // no more than the limit are shown
 		w.remove(last)
-		t.touch(last.key)
+		t.touch(last.Key())
 	}
 	w.complete = false
 	if _, last, ok := w.ordered.Max(); ok {
-		w.bound = last.order
-	} else {
-		w.bound, _, _ = t.ordered.Max()
+		w.bound = last.Place()
+	} else if last, ok := t.edit.Last(); ok {
+		w.bound = last.Place()
 	}
-}
-
-// resequence makes the order of the rows part of the version's token, where
-// their places are numbers that depend on what happened before.
-func (t *transition) resequence() {
-	w := t.window
-	t.sum = t.sum.sub(w.sequence)
-	b := append((*t.scratch)[:0], t.sh.print...)
-	t.ordered.Scan(func(_ string, e *entry) bool {
-		b = binary.AppendUvarint(b, uint64(len(e.key)))
-		b = append(b, e.key...)
-		return true
-	})
-	*t.scratch = b
-	w.sequence, _ = digestOf(nil, b)
-	t.sum = t.sum.add(w.sequence)
-	// Clients who know of no change of a row would not notice it.
-	t.reordered = t.from != nil && t.event.Len() == 0 && t.sum != t.from.sum
 }

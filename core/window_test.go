@@ -17,6 +17,8 @@ import (
 	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -190,6 +192,10 @@ func (s *shop) checkHeld(t fatalTester) {
 	if err := s.reg.Flush(s.ctx); err != nil {
 		t.Fatalf("Flush: %v", err)
 	}
+	recovered(t, s.reg)
+	if err := s.reg.Flush(s.ctx); err != nil {
+		t.Fatalf("Flush: %v", err)
+	}
 	if err := core.CheckHeld(s.ctx, s.reg); err != nil {
 		t.Fatalf("%v", err)
 	}
@@ -234,11 +240,11 @@ func TestChangeBeyondTheMarginAsksNothing(t *testing.T) {
 		t.Helper()
 		queries, _ := st.asked()
 		reads, _ := st.Reads()
-		refills, seen, token := s.reg.Feeds()[0].Refills, events(), cheapest.Version().Token
+		refills, seen, token := s.reg.Status().Tables[0].Refills, events(), cheapest.Version().Token
 		s.report(t, c)
 		now, _ := st.asked()
-		if now-queries != w.queries || int(s.reg.Feeds()[0].Refills-refills) != w.refills {
-			t.Errorf("%s: %d queries and %d refills, want %d and %d", name, now-queries, s.reg.Feeds()[0].Refills-refills, w.queries, w.refills)
+		if now-queries != w.queries || int(s.reg.Status().Tables[0].Refills-refills) != w.refills {
+			t.Errorf("%s: %d queries and %d refills, want %d and %d", name, now-queries, s.reg.Status().Tables[0].Refills-refills, w.queries, w.refills)
 		}
 		if now, _ := st.Reads(); w.queries == 0 && now-reads != 1 {
 			t.Errorf("%s: %d reads, want the one by key", name, now-reads)
@@ -460,12 +466,12 @@ func TestWindowsAgainstModel(t *testing.T) {
 		s := newShop(t, st, all...)
 		defer s.stop(t)
 		type follower struct {
-			sub *core.Subscription
+			sub *live.Subscription
 			client
 		}
 		followers := make([]*follower, len(bound))
 		for i, b := range bound {
-			followers[i] = &follower{sub: b.Subscribe(core.SubscribeOptions{})}
+			followers[i] = &follower{sub: b.Subscribe(live.SubscribeOptions{})}
 			defer followers[i].sub.Close()
 		}
 		report := func(c driver.Change) {
@@ -565,7 +571,7 @@ func TestWindowsShowNoHalfTransactions(t *testing.T) {
 	r := newItems(t, core.Config{})
 	var wrong []string
 	seen := 0
-	_ = r.reg.Use(&observer{on: func(v *core.View, _ *core.Event) { // by the feed's goroutine alone
+	_ = r.reg.Use(&observer{on: func(v *live.View, _ *live.Event) { // by the feed's goroutine alone
 		prices := []int{}
 		b := map[string]*core.Binding[ware]{"cheapest": cheapest, "folded": folded}[v.Name()]
 		for w := range b.All() {
@@ -609,7 +615,7 @@ func TestWindowsShowNoHalfTransactions(t *testing.T) {
 	if err := r.reg.Flush(r.ctx); err != nil {
 		t.Fatal(err)
 	}
-	refills := r.reg.Feeds()[0].Refills
+	refills := r.reg.Status().Tables[0].Refills
 	r.stop(t)
 	if len(wrong) > 0 {
 		t.Errorf("%d of %d versions show other prices, the first is %s", len(wrong), seen, wrong[0])
@@ -652,9 +658,9 @@ func TestOrderOfTheDatabase(t *testing.T) {
 	want("a row that stays where it is", 0, st.Put(ware{ID: 1, Name: ptr("b"), Note: "x"}), 2, 4, 1, 5, 3)
 	want("a row that goes", 0, st.Remove(key(2)), 4, 1, 5, 3)
 	want("a row that comes", 2, st.Put(ware{ID: 6, Name: ptr("aB")}), 4, 6, 1, 5, 3)
-	sub := ids.Subscribe(core.SubscribeOptions{Version: ids.Version().Token})
+	sub := ids.Subscribe(live.SubscribeOptions{Version: ids.Version().Token})
 	defer sub.Close()
-	if e, err := sub.Poll(); err != nil || e.Kind != core.Confirmed {
+	if e, err := sub.Poll(); err != nil || e.Kind != live.Confirmed {
 		t.Fatalf("%v, %v", e, err)
 	}
 	token := ids.Version().Token
@@ -662,7 +668,7 @@ func TestOrderOfTheDatabase(t *testing.T) {
 	if ids.Version().Token == token {
 		t.Error("the token does not tell the order")
 	}
-	if e, err := sub.Poll(); err != nil || e == nil || e.Kind != core.Synced {
+	if e, err := sub.Poll(); err != nil || e == nil || e.Kind != live.Synced {
 		t.Errorf("nothing but the order changed: %+v, %v; want a sync", e, err)
 	}
 	if f := names.OrderFields(); f != nil {
@@ -677,7 +683,7 @@ func TestUnknownCollation(t *testing.T) {
 	s := newShop(t, st, b)
 	defer s.stop(t)
 	st2 := b.Status()
-	if st2.State != core.Loading {
+	if st2.State != status.Loading {
 		t.Errorf("state %v", st2.State)
 	}
 	wantErr(t, st2.Err, `binding "wrong" (window_test.go`, "no such collation: klingon")

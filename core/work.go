@@ -1,11 +1,16 @@
 package core
 
-import "github.com/binderyhq/bindery/core/driver"
+import (
+	"maps"
+	"slices"
+
+	"github.com/binderyhq/bindery/core/driver"
+)
 
 // reload says how a binding is to be read in full.
 type reload struct {
-	forget bool     // begin with nothing
-	audits []*audit // what is found to differ is noted here
+	forget bool            // begin with nothing
+	audits []*verification // what is found to differ is noted here
 }
 
 func (r reload) and(o reload) reload {
@@ -16,16 +21,71 @@ func (r reload) and(o reload) reload {
 type work struct {
 	pending
 	reloads map[*publisher]reload
-	apart   bool // nothing but retries
 	leaving []*publisher
+	touches []*publisher
 	seq     uint64 // reports up to this one are covered
 	gen     uint64 // announcements made when it was taken
 	calm    bool   // nothing was announced then, and nothing must be caught up with
 
-	following []driver.Following
+	// aside are members that take no part, since they are in trouble; those of
+	// them that this batch has put there say why.
+	aside      map[*publisher]*setAside
+	unreadable map[driver.Key]error // rows that cannot be read
+	unproven   bool                 // the database may be to blame, and not those set aside
+	repeated   bool                 // a read that failed was tried again
+
+	following []driver.Follower
 	read      bool // something was read
 
 	resolved map[*pool]pending // what related tables add; nil until it is known
+}
+
+// setAside is why a batch goes on without a member; nil where it has begun so.
+type setAside struct {
+	err  error
+	how  reload
+	full bool // it was to be read in full
+}
+
+// without reports that the member takes no part.
+func (w *work) without(v *publisher) bool {
+	_, aside := w.aside[v]
+	return aside
+}
+
+// someTakePart reports whether one of the bindings takes part.
+func (w *work) someTakePart(views map[*publisher]struct{}) bool {
+	if len(views) > len(w.aside) {
+		return true
+	}
+	for v := range views {
+		if !w.without(v) {
+			return true
+		}
+	}
+	return false
+}
+
+// takesPart reports whether one of the pool's bindings takes part.
+func (w *work) takesPart(p *pool) bool { return w.someTakePart(p.known) || w.someTakePart(p.others) }
+
+// allKeys returns the keys of all rows that are read.
+func (w *work) allKeys() []driver.Key {
+	keys := slices.Collect(maps.Keys(w.keys))
+	for _, r := range w.resolved {
+		keys = slices.AppendSeq(keys, maps.Keys(r.keys))
+	}
+	return keys
+}
+
+// setAside has the batch go on without the member, because of the error.
+func (w *work) setAside(v *publisher, err error, full bool) {
+	if w.aside == nil {
+		w.aside = make(map[*publisher]*setAside)
+	}
+	how, asked := w.reloads[v]
+	delete(w.reloads, v)
+	w.aside[v] = &setAside{err: err, how: how, full: full || asked}
 }
 
 func (f *feed) take() work {
@@ -34,45 +94,42 @@ func (f *feed) take() work {
 	following := f.eng.following(f.table)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.rejoinLocked()
 	w := work{
-		seq:  f.applied,
-		gen:  f.announces,
-		calm: len(f.announced) == 0 && len(following) == 0,
+		pending: f.pending.take(),
+		reloads: f.reloads,
+		leaving: f.leaving,
+		touches: f.touches,
+		seq:     f.reported,
+		gen:     f.announces,
+		calm:    len(f.announced) == 0 && len(following) == 0,
 
 		following: following,
 	}
-	f.reading = true
-	if w.reloads = f.retries.take(f.idleLocked()); len(w.reloads) > 0 {
-		w.apart = true
-		return w
-	}
-	w.pending, w.reloads, w.leaving, w.seq = f.pending.take(), f.reloads, f.leaving, f.reported
 	f.reloads = make(map[*publisher]reload)
-	f.leaving = nil
+	f.leaving, f.touches = nil, nil
+	f.reading, f.asked = true, false
+	w.aside = f.asideLocked()
 	return w
 }
 
-// putBack returns what a failed batch had taken. It reports whether the batch
-// may have failed because of members that were to be read for the first time,
-// which are then read apart from the rest.
-func (f *feed) putBack(w work, err error) (apart bool) {
+// putBack returns what a failed batch had taken.
+func (f *feed) putBack(w work) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if w.apart {
-		f.retries.ended(w.reloads, err)
-		return true
-	}
 	f.pending.merge(w.pending)
-	for v, how := range w.reloads {
-		if _, ok := f.members[v]; !ok {
-			continue
+	f.touches = append(w.touches, f.touches...)
+	back := func(v *publisher, how reload) {
+		if _, ok := f.members[v]; ok {
+			f.reloads[v] = f.reloads[v].and(how)
 		}
-		if v.family.proto != v && v.current.Load() == nil {
-			f.retries.postpone(v, how, err)
-			apart = true
-			continue
-		}
-		f.reloads[v] = f.reloads[v].and(how)
 	}
-	return apart
+	for v, how := range w.reloads {
+		back(v, how)
+	}
+	for v, a := range w.aside {
+		if a != nil && a.full {
+			back(v, a.how)
+		}
+	}
 }

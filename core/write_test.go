@@ -11,6 +11,7 @@ import (
 	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 func TestWrite(t *testing.T) {
@@ -22,31 +23,31 @@ func TestWrite(t *testing.T) {
 	r.start(t, confined, leaving, plain)
 	defer r.stop(t)
 
-	write := func(b *core.Binding[item], op core.WriteOp, id int, body string) (core.Row, error) {
-		return b.Write(r.ctx, core.Write{Op: op, Key: key(id), Body: []byte(body)})
+	write := func(b *core.Binding[item], op live.WriteOp, id int, body string) (live.Row, error) {
+		return b.Write(r.ctx, live.Write{Op: op, Key: key(id), Body: []byte(body)})
 	}
 	for _, c := range []struct {
 		what string
 		b    *core.Binding[item]
-		op   core.WriteOp
+		op   live.WriteOp
 		id   int
 		body string
 		is   error
 		says []string
 	}{
-		{"not writable", plain, core.Merge, 1, `{}`, core.ErrNotWritable, nil},
-		{"unknown key", confined, core.Merge, 9, `{}`, core.ErrNoRow, nil},
-		{"row outside", confined, core.Delete, 2, ``, core.ErrNoRow, nil},
-		{"row outside, leaving allowed", leaving, core.Merge, 2, `{"live":true}`, core.ErrNoRow, nil},
-		{"leaves", confined, core.Merge, 1, `{"live":false}`, nil, []string{"confined"}},
-		{"inserted outside", confined, core.Insert, 0, `{"id":3,"name":"x","price":1,"live":false}`, nil, []string{"confined"}},
-		{"unknown field", confined, core.Merge, 1, `{"prise":1,"nom":2}`, nil, []string{`"nom"`, `"prise"`}},
-		{"null", confined, core.Merge, 1, `{"name":null}`, nil, []string{`"name"`, "null"}},
-		{"types", confined, core.Merge, 1, `{"name":3,"price":"dear"}`, nil, []string{`"name"`, `"price"`, "number", "string"}},
-		{"range", confined, core.Merge, 1, `{"price":1e300}`, nil, []string{`"price"`, "range"}},
-		{"missing", confined, core.Replace, 1, `{"name":"b"}`, nil, []string{`"price"`, `"live"`}},
-		{"other key", confined, core.Merge, 1, `{"id":7}`, nil, []string{`"id"`, "path"}},
-		{"taken", confined, core.Insert, 0, `{"id":1,"name":"x","price":1,"live":true}`, nil, []string{`"id"`, "taken"}},
+		{"not writable", plain, live.Merge, 1, `{}`, live.ErrNotWritable, nil},
+		{"unknown key", confined, live.Merge, 9, `{}`, live.ErrNoRow, nil},
+		{"row outside", confined, live.Delete, 2, ``, live.ErrNoRow, nil},
+		{"row outside, leaving allowed", leaving, live.Merge, 2, `{"live":true}`, live.ErrNoRow, nil},
+		{"leaves", confined, live.Merge, 1, `{"live":false}`, nil, []string{"confined"}},
+		{"inserted outside", confined, live.Insert, 0, `{"id":3,"name":"x","price":1,"live":false}`, nil, []string{"confined"}},
+		{"unknown field", confined, live.Merge, 1, `{"prise":1,"nom":2}`, nil, []string{`"nom"`, `"prise"`}},
+		{"null", confined, live.Merge, 1, `{"name":null}`, nil, []string{`"name"`, "null"}},
+		{"types", confined, live.Merge, 1, `{"name":3,"price":"dear"}`, nil, []string{`"name"`, `"price"`, "number", "string"}},
+		{"range", confined, live.Merge, 1, `{"price":1e300}`, nil, []string{`"price"`, "range"}},
+		{"missing", confined, live.Replace, 1, `{"name":"b"}`, nil, []string{`"price"`, `"live"`}},
+		{"other key", confined, live.Merge, 1, `{"id":7}`, nil, []string{`"id"`, "path"}},
+		{"taken", confined, live.Insert, 0, `{"id":1,"name":"x","price":1,"live":true}`, nil, []string{`"id"`, "taken"}},
 	} {
 		_, err := write(c.b, c.op, c.id, c.body)
 		var invalid *driver.InvalidError
@@ -60,8 +61,8 @@ func TestWrite(t *testing.T) {
 		}
 	}
 	for _, body := range []string{``, `null`, `[1]`, `"x"`, `{"a"`, `{} {}`, `{"id":1}x`} {
-		var malformed *core.MalformedError
-		if _, err := write(confined, core.Merge, 1, body); !errors.As(err, &malformed) {
+		var malformed *live.MalformedError
+		if _, err := write(confined, live.Merge, 1, body); !errors.As(err, &malformed) {
 			t.Errorf("body %q: %v, want a MalformedError", body, err)
 		}
 	}
@@ -69,7 +70,7 @@ func TestWrite(t *testing.T) {
 		t.Fatalf("refused writes left %v", rows)
 	}
 
-	row, err := write(confined, core.Merge, 1, `{"name":"b","id":1}`)
+	row, err := write(confined, live.Merge, 1, `{"name":"b","id":1}`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,16 +78,16 @@ func TestWrite(t *testing.T) {
 	if string(row.JSON()) != string(shown.JSON()) || row.Token() != shown.Token() {
 		t.Errorf("answered %s %s, the binding shows %s %s", row.JSON(), row.Token(), shown.JSON(), shown.Token())
 	}
-	if _, err := write(confined, core.Insert, 0, `{"id":3,"name":"c","price":2,"live":true}`); err != nil {
+	if _, err := write(confined, live.Insert, 0, `{"id":3,"name":"c","price":2,"live":true}`); err != nil {
 		t.Error(err)
 	}
 	if got, _ := confined.Get(key(3)); got.Name != "c" {
 		t.Errorf("after Insert: %+v", got)
 	}
-	if _, err := write(confined, core.Replace, 3, `{"name":"d","price":9,"live":true}`); err != nil {
+	if _, err := write(confined, live.Replace, 3, `{"name":"d","price":9,"live":true}`); err != nil {
 		t.Error(err)
 	}
-	row, err = write(leaving, core.Merge, 3, `{"live":false}`)
+	row, err = write(leaving, live.Merge, 3, `{"live":false}`)
 	var left item
 	if err != nil || json.Unmarshal(row.JSON(), &left) != nil || left != (item{ID: 3, Name: "d", Price: 9}) {
 		t.Errorf("leaving: %s %v", row.JSON(), err)
@@ -94,7 +95,7 @@ func TestWrite(t *testing.T) {
 	if _, ok := leaving.Get(key(3)); ok {
 		t.Error("a row that left is shown")
 	}
-	if _, err := write(confined, core.Delete, 1, ``); err != nil {
+	if _, err := write(confined, live.Delete, 1, ``); err != nil {
 		t.Error(err)
 	}
 	if len(ids(confined)) != 0 {
@@ -115,9 +116,9 @@ func TestWriteMatch(t *testing.T) {
 	results := make(chan error, 8)
 	for range 8 {
 		wg.Go(func() {
-			_, err := b.Write(r.ctx, core.Write{
-				Op: core.Merge, Key: key(1), Body: []byte(`{"price":1}`),
-				Match: func(r core.Row) bool { return r.Token() == token },
+			_, err := b.Write(r.ctx, live.Write{
+				Op: live.Merge, Key: key(1), Body: []byte(`{"price":1}`),
+				Match: func(r live.Row) bool { return r.Token() == token },
 			})
 			results <- err
 		})
@@ -129,15 +130,15 @@ func TestWriteMatch(t *testing.T) {
 		switch {
 		case err == nil:
 			won++
-		case !errors.Is(err, core.ErrPrecondition):
+		case !errors.Is(err, live.ErrPrecondition):
 			t.Errorf("%v, want ErrPrecondition", err)
 		}
 	}
 	if won != 1 {
 		t.Errorf("%d writers won", won)
 	}
-	_, err := b.Write(r.ctx, core.Write{
-		Op: core.Merge, Key: key(1), Body: []byte(`{"price":2}`),
+	_, err := b.Write(r.ctx, live.Write{
+		Op: live.Merge, Key: key(1), Body: []byte(`{"price":2}`),
 		Validate: func(row any) error {
 			if row.(*item).Price == 2 {
 				return errors.New("two is unlucky")
@@ -163,13 +164,13 @@ func TestWriteNull(t *testing.T) {
 	b := core.Bind("notes", table, core.Writable())
 	r.start(t, b)
 	defer r.stop(t)
-	if _, err := b.Write(r.ctx, core.Write{Op: core.Merge, Key: key(1), Body: []byte(`{"blob":null}`)}); err != nil {
+	if _, err := b.Write(r.ctx, live.Write{Op: live.Merge, Key: key(1), Body: []byte(`{"blob":null}`)}); err != nil {
 		t.Fatal(err)
 	}
 	if n, _ := b.Get(key(1)); n.Blob != nil || n.Text == nil {
 		t.Errorf("after null: %+v", n)
 	}
-	if _, err := b.Write(r.ctx, core.Write{Op: core.Replace, Key: key(1), Body: []byte(`{"blob":"eA=="}`)}); err != nil {
+	if _, err := b.Write(r.ctx, live.Write{Op: live.Replace, Key: key(1), Body: []byte(`{"blob":"eA=="}`)}); err != nil {
 		t.Fatal(err)
 	}
 	if n, _ := b.Get(key(1)); string(n.Blob) != "x" || n.Text != nil || n.At != nil {
@@ -197,20 +198,20 @@ func TestWriteNested(t *testing.T) {
 		Raw: json.RawMessage(`{"big":12345678901234567890,"gone":1}`), List: []int{1, 2},
 	}
 	for _, c := range []struct {
-		op         core.WriteOp
+		op         live.WriteOp
 		body, want string
 	}{
 		{
-			core.Merge, `{"size":{"width":5},"tags":{"a":null,"deep":{"b":9,"d":[]}},"raw":{"gone":null,"new":{"x":null}},"list":[3]}`,
+			live.Merge, `{"size":{"width":5},"tags":{"a":null,"deep":{"b":9,"d":[]}},"raw":{"gone":null,"new":{"x":null}},"list":[3]}`,
 			`{"id":1,"size":{"width":5,"height":3},"tags":{"deep":{"b":9,"c":2,"d":[]}},"raw":{"big":12345678901234567890,"new":{}},"list":[3]}`,
 		},
 		{
-			core.Merge, `{"tags":{"deep":"flat"},"raw":[1],"size":{"height":null}}`,
+			live.Merge, `{"tags":{"deep":"flat"},"raw":[1],"size":{"height":null}}`,
 			`{"id":1,"size":{"width":2},"tags":{"a":"x","deep":"flat"},"raw":[1],"list":[1,2]}`,
 		},
-		{core.Merge, `{"size":{}}`, `{"id":1,"size":{"width":2,"height":3},"tags":{"a":"x","deep":{"b":1,"c":2}},"raw":{"big":12345678901234567890,"gone":1},"list":[1,2]}`},
+		{live.Merge, `{"size":{}}`, `{"id":1,"size":{"width":2,"height":3},"tags":{"a":"x","deep":{"b":1,"c":2}},"raw":{"big":12345678901234567890,"gone":1},"list":[1,2]}`},
 		{
-			core.Replace, `{"size":{"width":7},"tags":{"n":null},"raw":{},"list":[]}`,
+			live.Replace, `{"size":{"width":7},"tags":{"n":null},"raw":{},"list":[]}`,
 			`{"id":1,"size":{"width":7},"tags":{"n":null},"raw":{},"list":[]}`,
 		},
 	} {
@@ -219,11 +220,11 @@ func TestWriteNested(t *testing.T) {
 		r := newItems(t, core.Config{})
 		b := core.Bind("things", table, core.Writable())
 		r.start(t, b)
-		row, err := b.Write(r.ctx, core.Write{Op: c.op, Key: key(1), Body: []byte(c.body)})
+		row, err := b.Write(r.ctx, live.Write{Op: c.op, Key: key(1), Body: []byte(c.body)})
 		if err != nil || string(row.JSON()) != c.want {
 			t.Errorf("%s:\n got %s, %v\nwant %s", c.body, row.JSON(), err, c.want)
 		}
-		_, err = b.Write(r.ctx, core.Write{Op: core.Merge, Key: key(1), Body: []byte(`{"size":{"width":"wide"},"list":{}}`)})
+		_, err = b.Write(r.ctx, live.Write{Op: live.Merge, Key: key(1), Body: []byte(`{"size":{"width":"wide"},"list":{}}`)})
 		wantErr(t, err, `"size"`, `"list"`)
 		r.stop(t)
 	}
@@ -235,7 +236,7 @@ func TestWriteTellsAllAtOnce(t *testing.T) {
 	b := core.Bind("items", r.table, core.Writable())
 	r.start(t, b)
 	defer r.stop(t)
-	_, err := b.Write(r.ctx, core.Write{Op: core.Insert, Body: []byte(`{"prise":1,"id":"one","price":"dear","name":null}`)})
+	_, err := b.Write(r.ctx, live.Write{Op: live.Insert, Body: []byte(`{"prise":1,"id":"one","price":"dear","name":null}`)})
 	var invalid *driver.InvalidError
 	if !errors.As(err, &invalid) {
 		t.Fatal(err)
@@ -276,7 +277,7 @@ func TestMergePatchOfRFC7396(t *testing.T) {
 		r := newItems(t, core.Config{})
 		b := core.Bind("docs", table, core.Writable())
 		r.start(t, b)
-		row, err := b.Write(r.ctx, core.Write{Op: core.Merge, Key: key(1), Body: []byte(`{"v":` + c[1] + `}`)})
+		row, err := b.Write(r.ctx, live.Write{Op: live.Merge, Key: key(1), Body: []byte(`{"v":` + c[1] + `}`)})
 		if err != nil || string(row.JSON()) != `{"id":1,"v":`+c[2]+`}` {
 			t.Errorf("%s and %s: %s, %v; want %s", c[0], c[1], row.JSON(), err, c[2])
 		}

@@ -42,11 +42,12 @@ func TestTable(t *testing.T) {
 	if c.Table != table.Name() || len(c.Keys) != 2 || c.Keys[0] != driver.KeyOf(1) {
 		t.Errorf("change %v", c)
 	}
-	snap, release, err := table.Snapshot(ctx)
+	open, err := table.Snapshot(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer release()
+	defer open.Close()
+	snap := open.Context(ctx)
 	table.Put(note{1, "later"})
 	table.Remove(driver.KeyOf(2))
 	if got := load(t, snap, table); got[1] != "a" || got[2] != "b" {
@@ -59,7 +60,7 @@ func TestTable(t *testing.T) {
 	if _, err := table.Load(ctx, nil); err == nil {
 		t.Error("a read succeeds that should fail")
 	}
-	if _, _, err := table.Snapshot(ctx); err == nil {
+	if _, err := table.Snapshot(ctx); err == nil {
 		t.Error("a snapshot succeeds that should fail")
 	}
 	table.Fail(nil)

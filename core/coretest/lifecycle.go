@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // Journal records calls in the order in which they came. The zero value is
@@ -81,7 +82,7 @@ type Plugin struct {
 	Journal *Journal
 	// OnPublish, when set, is called for every new version, on the goroutine
 	// that publishes.
-	OnPublish func(*core.View, *core.Event)
+	OnPublish func(*live.View, *live.Event)
 }
 
 var (
@@ -105,7 +106,7 @@ func (p *Plugin) Shutdown(context.Context) error {
 }
 
 // Published implements [core.PublishObserver].
-func (p *Plugin) Published(v *core.View, e *core.Event) {
+func (p *Plugin) Published(v *live.View, e *live.Event) {
 	if p.OnPublish != nil {
 		p.OnPublish(v, e)
 	}

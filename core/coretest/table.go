@@ -2,11 +2,15 @@ package coretest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/value"
 )
 
 // Table is a database table in memory: a [driver.Loader] over a map, with
@@ -17,18 +21,21 @@ type Table[T any] struct {
 
 	writing sync.Mutex // held by the one transaction under way
 
-	mu    sync.Mutex // guards what follows
-	rows  map[driver.Key]T
-	fail  error
-	hold  chan struct{}
-	loads int
-	keys  int
+	mu          sync.Mutex // guards what follows
+	rows        map[driver.Key]T
+	fail        error
+	hold        chan struct{}
+	loads       int
+	keys        int
+	scans       int
+	rowsScanned int
 }
 
 var (
-	_ driver.Loader[struct{}] = (*Table[struct{}])(nil)
-	_ driver.Snapshotter      = (*Table[struct{}])(nil)
-	_ driver.Writer[struct{}] = (*Table[struct{}])(nil)
+	_ driver.Loader[struct{}]  = (*Table[struct{}])(nil)
+	_ driver.Scanner[struct{}] = (*Table[struct{}])(nil)
+	_ driver.Snapshotter       = (*Table[struct{}])(nil)
+	_ driver.Writer[struct{}]  = (*Table[struct{}])(nil)
 )
 
 // NewTable returns an empty table of that name. Its columns are the fields of
@@ -130,6 +137,71 @@ func (t *Table[T]) Reads() (loads, keys int) {
 	return t.loads, t.keys
 }
 
+// Scans returns how often rows were read in pieces, and how many rows there
+// were in these together.
+func (t *Table[T]) Scans() (pieces, rows int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.scans, t.rowsScanned
+}
+
+// Scan implements [driver.Scanner], for queries without Where. It reads in
+// the order of the keys. Without a snapshot every piece shows the rows of its own
+// moment.
+func (t *Table[T]) Scan(ctx context.Context, q driver.Query, size int, visit func([]*T) error) error {
+	if q.Where != nil {
+		return fmt.Errorf("coretest: scanning with Where: %w", errors.ErrUnsupported)
+	}
+	keep := func(*T) bool { return true }
+	if q.Filter != nil {
+		program, err := filter.Compile(q.Filter, func(name string) (int, value.Kind, bool) {
+			c := t.schema.Column(name)
+			return c, t.schema.Columns[max(c, 0)].Kind, c >= 0
+		})
+		if err != nil {
+			return err
+		}
+		keep = func(row *T) bool {
+			return program.Eval(func(c int) value.Value { return t.Value(row, c) }) == filter.True
+		}
+	}
+	snap, inSnapshot := t.seenBy(ctx)
+	after, first := driver.Key(""), true
+	for {
+		t.mu.Lock()
+		rows, err := t.rows, t.fail
+		if inSnapshot {
+			rows = snap
+		}
+		keys := slices.DeleteFunc(slices.Sorted(maps.Keys(rows)), func(k driver.Key) bool { return !first && k <= after })
+		keys = keys[:min(size, len(keys))]
+		piece := make([]*T, 0, len(keys))
+		for _, k := range keys {
+			if r := rows[k]; keep(&r) {
+				piece = append(piece, &r)
+			}
+		}
+		t.scans++
+		t.rowsScanned += len(piece)
+		t.mu.Unlock()
+		switch {
+		case err != nil:
+			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case len(keys) == 0:
+			return nil
+		}
+		if err := visit(piece); err != nil {
+			return err
+		}
+		first, after = false, keys[len(keys)-1]
+		if len(keys) < size {
+			return nil
+		}
+	}
+}
+
 // seenBy returns the rows that a snapshot or a transaction sees.
 func (t *Table[T]) seenBy(ctx context.Context) (map[driver.Key]T, bool) {
 	rows, ok := ctx.Value(snapshotKey[T]{t}).(map[driver.Key]T)
@@ -139,14 +211,23 @@ func (t *Table[T]) seenBy(ctx context.Context) (map[driver.Key]T, bool) {
 type snapshotKey[T any] struct{ t *Table[T] }
 
 // Snapshot implements [driver.Snapshotter], for this table alone.
-func (t *Table[T]) Snapshot(ctx context.Context) (context.Context, func(), error) {
+func (t *Table[T]) Snapshot(context.Context) (driver.Snapshot, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.fail != nil {
-		return nil, nil, t.fail
+		return nil, t.fail
 	}
-	return context.WithValue(ctx, snapshotKey[T]{t}, maps.Clone(t.rows)), func() {}, nil
+	return snapshot{snapshotKey[T]{t}, maps.Clone(t.rows)}, nil
 }
+
+// snapshot is rows that a context carries.
+type snapshot struct{ key, rows any }
+
+func (s snapshot) Context(ctx context.Context) context.Context {
+	return context.WithValue(ctx, s.key, s.rows)
+}
+
+func (snapshot) Close() {}
 
 // Load implements [driver.Loader].
 func (t *Table[T]) Load(ctx context.Context, keys []driver.Key) ([]*T, error) {

@@ -27,19 +27,38 @@ func IsPermanent(err error) bool {
 	return errors.As(err, &p)
 }
 
+// ErrLate is returned by [Receipt].Wait at once when the bindings of a table are
+// late already: somebody has waited for them in vain, and nobody need do so again
+// until they have caught up.
+var ErrLate = errors.New("driver: the bindings have not caught up for long, so nobody waits for them now")
+
+// ErrRefused says that the database does not let the row be written: its
+// row-level security hides the row from writers, a trigger skips it, or its role
+// may not write. Whatever the client writes, it is refused.
+var ErrRefused = errors.New("driver: the database does not let the row be written")
+
 // InvalidError says why a write was refused because of what it would write.
 type InvalidError struct {
 	Fields []FieldError
+	// Cause is what the database said, nil when it was not asked. It is for logs,
+	// and never shown to clients.
+	Cause error
 }
 
 // FieldError says what is wrong with one field.
 type FieldError struct {
 	// Field is the field's name in the encoded row, "" when the row as a whole
-	// is wrong.
+	// is wrong. A field inside of objects is named by its path, with dots.
 	Field string
+	// Column is the column that the field stands for, "" when it is not known. It
+	// is for logs, and never shown to clients.
+	Column string
 	// Detail says what is wrong, in words that a client may see.
 	Detail string
 }
+
+// Unwrap returns the cause.
+func (e *InvalidError) Unwrap() error { return e.Cause }
 
 // Error names the fields and what is wrong with them.
 func (e *InvalidError) Error() string {
@@ -60,5 +79,5 @@ func (e *InvalidError) Error() string {
 
 // Invalid returns an [*InvalidError] about one field.
 func Invalid(field, detail string) error {
-	return &InvalidError{Fields: []FieldError{{field, detail}}}
+	return &InvalidError{Fields: []FieldError{{Field: field, Detail: detail}}}
 }

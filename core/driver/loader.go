@@ -2,6 +2,8 @@ package driver
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
@@ -32,7 +34,33 @@ type Loader[T any] interface {
 	// Keys that no row has are left out; the order does not matter. An empty,
 	// non-nil slice is never passed. The rows are those of one moment: Load
 	// uses one statement, or one transaction.
+	//
+	// A row that cannot be read need not fail the others: Load may return the
+	// rows that it could read together with a [*RowError] for each of the others.
+	// After any other error the engine finds such rows by reading fewer keys at
+	// a time, but only among keys that it knows.
 	Load(ctx context.Context, keys []Key) ([]*T, error)
+}
+
+// Terms are what a declaration says in its loader's own terms, which the engine
+// does not understand.
+type Terms struct {
+	// Where restricts the binding. The loader is asked which of the rows that
+	// changed meet it. Nil restricts nothing. The loader must be a [Querier].
+	Where Condition
+	// Relations name the related rows that the binding's rows show. The loader
+	// must be [Relating].
+	Relations []string
+}
+
+// Condition is a condition in a loader's own terms. The loader that evaluates it
+// knows its concrete type.
+type Condition interface {
+	// String stands for the condition in version tokens and errors: equal
+	// conditions have equal texts.
+	String() string
+	// Validate returns what is wrong with the condition. Start reports it.
+	Validate() error
 }
 
 // Query says which rows to read. All its conditions must hold.
@@ -42,9 +70,8 @@ type Query struct {
 	// Filter restricts the answer to the rows for which it is true; nil does
 	// not restrict it.
 	Filter filter.Expr
-	// Where is a condition in the loader's own terms, from [WithWhere]; nil
-	// is none.
-	Where any
+	// Where is a condition in the loader's own terms, nil for none. See [Terms].
+	Where Condition
 	// Order and Limit: with a Limit above 0 the answer is the first Limit rows
 	// in Order (which then ends with the key columns). Where a column of Order has
 	// a collation the answer comes in that order, limited or not; otherwise the
@@ -54,42 +81,85 @@ type Query struct {
 }
 
 // Querier is implemented by loaders whose database evaluates filters. Without
-// it, bindings with a [WithWhere] condition or with a filter that is not exact
+// it, bindings with a condition in the loader's own [Terms] or with a filter that is not exact
 // for its columns are refused.
 type Querier[T any] interface {
 	// Query reads the rows that the query names, in one statement or one
-	// transaction.
+	// transaction. It reports rows that cannot be read as [Loader].Load does.
 	Query(ctx context.Context, q Query) ([]*T, error)
+}
+
+// Scanner is implemented by loaders that can read a large table in pieces, so
+// that neither the loader nor the engine ever holds all rows as read. Without it
+// a table is compared after one [Loader].Load of everything.
+type Scanner[T any] interface {
+	// Scan reads the rows that the query names, each once and in any order,
+	// and calls visit with about size of them at a time. The query has no Keys,
+	// Order or Limit. Scan stops at visit's error and returns it. visit may take
+	// its time, so Scan holds nothing that writers wait for. Given a
+	// snapshot's context, Scan reads that state; otherwise rows that are committed
+	// while it runs may be among the rows or not. An error that wraps
+	// errors.ErrUnsupported, before the first call of visit, says that it cannot
+	// read this query in pieces.
+	Scan(ctx context.Context, q Query, size int, visit func([]*T) error) error
 }
 
 // Snapshotter is implemented by loaders whose database can show several reads
 // one and the same state.
 type Snapshotter interface {
-	// Snapshot opens a read-only view of the database and returns a context
-	// that carries it. Every Loader of the same Table.Database that is given
-	// that context, or one derived from it, reads in that view. It shows the
-	// commits that were visible at some moment during the call, and no later
-	// ones. release is called once, when reading is done.
-	Snapshot(ctx context.Context) (snapshot context.Context, release func(), err error)
+	// Snapshot opens a read-only view of the database. It shows the commits that
+	// were visible at some moment during the call, and no later ones. It may end
+	// with ctx.
+	Snapshot(ctx context.Context) (Snapshot, error)
+}
+
+// Snapshot is a read-only view of a database, which does not change while it is
+// open. Its methods may be called concurrently.
+type Snapshot interface {
+	// Context returns a context that carries the snapshot. Every Loader of the
+	// same Table.Database that is given this context, or one derived from it, reads
+	// in the snapshot.
+	Context(ctx context.Context) context.Context
+	// Close is called once, when reading is done.
+	Close()
+}
+
+// ScalarSnapshot is a Snapshot that sources can question, see [Scalar]. A database
+// with a log that a [Follower] follows opens such snapshots.
+type ScalarSnapshot interface {
+	Snapshot
+	// Scalar runs one statement in the snapshot and returns its only value as
+	// text.
+	Scalar(ctx context.Context, statement string) (string, error)
+}
+
+// Scalar runs one statement in the snapshot and returns its only value as text. It
+// returns an error that wraps errors.ErrUnsupported when the snapshot is no
+// [ScalarSnapshot].
+func Scalar(ctx context.Context, s Snapshot, statement string) (string, error) {
+	q, ok := s.(ScalarSnapshot)
+	if !ok {
+		return "", fmt.Errorf("driver: questioning the snapshot of a loader that does not offer it: %w", errors.ErrUnsupported)
+	}
+	return q.Scalar(ctx, statement)
 }
 
 // Preparer is implemented by loaders that must ask the database before they
-// know their schema in full (collations, for example).
+// know their schema in full (collations, for example), or whose database can tell
+// which tables their rows are read from.
 type Preparer interface {
 	// Prepare is called before the first read, and again, with back-off, when
-	// it fails.
-	Prepare(ctx context.Context) error
+	// it fails. Declared are the tables that the binding depends on
+	// ([Schema].Depends). Warnings are logged and change nothing else: where
+	// the rows are read from a table that is not declared, the binding works and
+	// does not notice the table's changes, see [Undeclared].
+	Prepare(ctx context.Context, declared []Table) (warnings []error, err error)
 }
 
-// DependencyChecker is implemented by loaders whose database can tell which
-// tables their rows are read from.
-type DependencyChecker interface {
-	// Undeclared returns the tables that the rows are read from, as far as the
-	// database tells, and that are not among those declared ([Schema].Depends). It
-	// is called once for a loader with dependencies, after Prepare and before the
-	// first read. What it finds is logged as a warning: the binding works, but
-	// does not notice changes of those tables. So is an error.
-	Undeclared(ctx context.Context, declared []Table) ([]Table, error)
+// Undeclared returns the warning that rows are read from a table on which their
+// binding does not depend.
+func Undeclared(t Table) error {
+	return fmt.Errorf("the rows are read from table %q, which the binding does not depend on: its changes are not noticed, name it with DependsOn", t)
 }
 
 // Order is one column of an order.

@@ -10,8 +10,18 @@ import "context"
 //
 // Membership and order of a binding depend on the loader's own table alone.
 //
+// A loader that can show related rows and shows none yet implements Relating too:
+// its Related is empty.
+//
 // All methods may be called concurrently.
 type Relating[T any] interface {
+	// WithRelations returns the loader whose rows also show what the names
+	// stand for; the names are in the loader's own terms. It does no input or
+	// output. The Schema method of the result reports what is wrong with the
+	// names. The same names, in any order, give the same loader, so that bindings
+	// share its reads.
+	WithRelations(names ...string) Loader[T]
+
 	// Related describes the tables whose rows are shown, and those that link
 	// them (junction tables), always in the same order. A table that is reached
 	// in two ways is there twice; the loader's own table may be there. It does no
@@ -40,15 +50,4 @@ type Related struct {
 	// Opaque says that keys of the table tell nothing: after any change of it
 	// everything is read again. Shows and Owners are not called for it.
 	Opaque bool
-}
-
-// Relatable is implemented by loaders that can show related rows. It is what
-// [WithRelations] needs.
-type Relatable[T any] interface {
-	// WithRelations returns the loader whose rows also show what the names
-	// stand for; the names are in the loader's own terms. It does no input or
-	// output. What is wrong with the names is reported by the Schema method
-	// of the result. The same names, in any order, give the same loader, so
-	// that bindings share its reads.
-	WithRelations(names ...string) Loader[T]
 }

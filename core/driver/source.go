@@ -2,8 +2,7 @@ package driver
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"slices"
 )
 
 // Source watches for committed change and reports it. It never says what a row
@@ -12,9 +11,9 @@ import (
 // much, or in any order; what it must never do is stay silent about a commit,
 // or report one before a fresh read can see it.
 //
-// A source implements Source, and [Scoped] or [Naming] where they fit. It is
-// built by its own constructor, without input or output and without
-// goroutines; all of its work happens in Watch.
+// A source implements Source, and [Scoped], [Follower] and [Validator] where they
+// fit. Its constructor does no input or output and starts no goroutines; all of
+// its work happens in Watch.
 type Source interface {
 	// Name names the source in logs, metrics and errors, for example
 	// "pgsource". It need not be unique.
@@ -37,57 +36,50 @@ type Source interface {
 // Scoped is implemented by sources that do not see every table. Without it a
 // source is taken to see all tables that are bound.
 type Scoped interface {
-	// Covers reports whether the source sees the changes of the table. It is
-	// called often and answers from memory.
-	Covers(Table) bool
+	// Scope returns which tables the source sees. It is called often, from any
+	// goroutine, and answers from memory. The caller does not modify it.
+	Scope() Scope
 }
 
-// Naming is implemented by sources whose user named tables. Start refuses a
-// registry in which such a table is not bound, and says which.
-type Naming interface {
-	// Tables returns the tables that the user named. A Schema left empty
-	// matches any.
-	Tables() []Table
+// Scope says which tables a source sees: those of one database, or only some of
+// them, or any.
+type Scope struct {
+	// Database names the database whose tables the source sees, see
+	// [Table].Database. It does not count where Any or Tables is set.
+	Database string
+	// Any says that the source sees every table of every database.
+	Any bool
+	// Tables are the only tables that the source sees, when there are any,
+	// because its user has named them. A Schema left empty matches any. Start
+	// refuses a registry in which one of them is not bound, and says which.
+	Tables []Table
 }
 
-// Validating is implemented by sources that can tell, without input or output,
+// Covers reports whether the table is within the scope.
+func (s Scope) Covers(t Table) bool {
+	if len(s.Tables) > 0 {
+		return slices.ContainsFunc(s.Tables, t.matches)
+	}
+	return s.Any || t.Database == s.Database
+}
+
+// Validator is implemented by sources that can tell, without input or output,
 // that they are configured wrongly. Start returns what they say together with
 // everything else, and nothing is started.
-type Validating interface {
+type Validator interface {
 	Validate() error
 }
 
-// Following is implemented by sources that follow the database's own log and
+// Follower is implemented by sources that follow the database's own log and
 // learn of commits after they are visible. It closes the gap in between: a read
 // that sees a part of a transaction before its report has come.
-type Following interface {
+type Follower interface {
 	// CatchUp returns nil when every commit that the snapshot shows has been
-	// reported. The context carries the snapshot, which the source may question
-	// with [SnapshotScalar], and bounds the wait. After an error the engine reads
-	// the whole table in the snapshot instead. It is called by the feeds of the
-	// tables that the source covers, concurrently, while the source is watching.
-	CatchUp(snapshot context.Context) error
-}
-
-type scalarKey struct{}
-
-// WithSnapshotScalar returns a context through which sources can question the
-// snapshot that it carries. A [Snapshotter] whose database has a log to follow
-// adds it; query runs one statement in the snapshot and returns its only value
-// as text.
-func WithSnapshotScalar(ctx context.Context, query func(ctx context.Context, statement string) (string, error)) context.Context {
-	return context.WithValue(ctx, scalarKey{}, query)
-}
-
-// SnapshotScalar runs a statement in the snapshot that the context carries and
-// returns its only value as text. It returns an error that wraps
-// errors.ErrUnsupported when the loader does not offer that.
-func SnapshotScalar(ctx context.Context, statement string) (string, error) {
-	query, ok := ctx.Value(scalarKey{}).(func(context.Context, string) (string, error))
-	if !ok {
-		return "", fmt.Errorf("driver: questioning the snapshot of a loader that does not offer it: %w", errors.ErrUnsupported)
-	}
-	return query(ctx, statement)
+	// reported. The context bounds the wait; the source may question the snapshot
+	// with [Scalar]. After an error the engine reads the whole table in the
+	// snapshot instead. CatchUp is called by the feeds of the tables that the
+	// source covers, concurrently, while the source is watching.
+	CatchUp(ctx context.Context, s Snapshot) error
 }
 
 // Change names rows of a table that may have changed.
@@ -98,6 +90,13 @@ type Change struct {
 	// Keys are the keys of the rows; nil means the whole table. The slice is
 	// the engine's from the call on.
 	Keys []Key
+	// Compare says of a whole table that nobody waits for what has changed, if
+	// anything has: the finding of a poll, a pass to be safe. The engine then
+	// compares the table with what it holds beside everything else that it does,
+	// in pieces and within a share of the time, and publishes what differs.
+	// Without it the table is read at once, and reads of keys wait for that. With
+	// Keys, and in an announcement, it has no effect.
+	Compare bool
 }
 
 // Sink is where a source reports to. Its methods may be called from any
@@ -135,6 +134,18 @@ type Sink interface {
 	Lost(err error)
 }
 
+// Holder is implemented by sinks that can tell what bindings hold; that of the
+// registry does. It is for sources that compare: what they remember of the
+// database can lack a row that a binding has read in the meantime.
+type Holder interface {
+	// Held calls visit with the key of every row that the table's bindings hold,
+	// of those bindings which have another version than at the source's last call
+	// for that table. It reports whether there was any. Keys that several
+	// bindings hold are visited several times. One goroutine at a time calls it
+	// for a table; no lock is held while visit runs.
+	Held(table Table, visit func(Key)) (changed bool)
+}
+
 // Announcement is a commit under way, see [Sink.Announce].
 type Announcement interface {
 	// Confirm says that the commit is visible, or has been rolled back. The
@@ -148,8 +159,11 @@ type Announcement interface {
 // Receipt lets a writer wait until its change shows.
 type Receipt interface {
 	// Wait returns nil when every binding that the report concerns has caught
-	// up with it. It returns the context's error when that ends first, and
-	// [ErrClosed] when the registry shuts down. It may be called any number
+	// up with it. Bindings that are read in full whenever a table changes are not
+	// waited for, unless they ask for it, and neither are bindings in trouble.
+	// It returns the context's error when that ends first, [ErrLate] when
+	// somebody else has waited in vain, and live.ErrClosed when the registry
+	// shuts down. It may be called any number
 	// of times, from any goroutine.
 	Wait(ctx context.Context) error
 }

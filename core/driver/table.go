@@ -37,12 +37,22 @@ func (t Table) String() string {
 	return s
 }
 
+// matches reports whether the table is the one that a user has named.
+func (t Table) matches(named Table) bool {
+	return t.Name == named.Name && t.Database == named.Database && (named.Schema == "" || t.Schema == named.Schema)
+}
+
 // Column describes one column of a table.
 type Column struct {
 	// Name is the column's name in the database.
 	Name string
 	// JSON is the field's name in encoded rows, "" when rows do not show it.
 	JSON string
+	// Path leads to the column's field where rows show it inside of other
+	// objects: the names of the members from the outermost on, the field's own
+	// last. JSON is "" then, since no member of the row is the column's alone. nil
+	// says that there is no such field.
+	Path []string
 	// Kind is the kind of value that the column holds; every value of the
 	// column that reaches the engine is converted to it.
 	Kind value.Kind
@@ -54,6 +64,9 @@ type Column struct {
 	// Generated says that the database alone decides the value: clients
 	// cannot write it.
 	Generated bool
+	// Computed says that the database computes the value from other columns, or
+	// sets it with every update: a statement may change it without naming it.
+	Computed bool
 	// Exact says which comparisons Go provably makes as the database does.
 	// The zero value is none: filters on the column are then asked of the
 	// database.

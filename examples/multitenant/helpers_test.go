@@ -15,6 +15,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/status"
 )
 
 // patience bounds every wait of these tests; none is as long on a machine that
@@ -301,12 +302,12 @@ func (u *user) dial() *websocket.Conn {
 }
 
 // family returns what is known about the members that scopes made of a binding.
-func (r *running) family(name string) core.FamilyStatus {
+func (r *running) family(name string) status.Family {
 	r.t.Helper()
-	for _, f := range r.reg.Families() {
+	for _, f := range r.reg.Status().Families {
 		if f.Name == name {
 			return f
 		}
 	}
-	return core.FamilyStatus{}
+	return status.Family{}
 }

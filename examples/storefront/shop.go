@@ -13,6 +13,7 @@ import (
 	"github.com/binderyhq/bindery/plugins/jsclient"
 	"github.com/binderyhq/bindery/sources/bunsource"
 	"github.com/binderyhq/bindery/transports/rest"
+	"github.com/binderyhq/bindery/transports/socketio"
 	"github.com/binderyhq/bindery/transports/sse"
 	"github.com/binderyhq/bindery/transports/websocket"
 )
@@ -23,7 +24,7 @@ type shop struct {
 	registry *core.Registry
 }
 
-func newShop(database *database) *shop {
+func newShop(database *database, s settings) *shop {
 	db := database.db
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
@@ -45,9 +46,10 @@ func newShop(database *database) *shop {
 	reg.Watch(bunsource.Hooks(db))
 	reg.Watch(database.others...)
 	reg.Serve(
-		rest.New(e.Group("/api")),
+		rest.New(e.Group("/api"), rest.Config{SharedMaxAge: s.sharedMaxAge}),
 		sse.New(e.Group("/events")),
 		websocket.New(e.Group("/ws")),
+		socketio.New(e.Group("/socket.io")), // for pages that speak it
 	)
 
 	reg.Use(jsclient.New(e.Group("/client"))) // the page's client

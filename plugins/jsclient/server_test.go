@@ -19,7 +19,9 @@ import (
 	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/plugins/jsclient"
+	"github.com/binderyhq/bindery/transports/rest"
 	"github.com/binderyhq/bindery/transports/sse"
 	"github.com/binderyhq/bindery/transports/websocket"
 )
@@ -113,7 +115,7 @@ func (s *shop) start() {
 		})
 	}
 	_ = srv.reg.Add(
-		core.Bind[product]("products", s.products, core.OrderBy("name")),
+		core.Bind[product]("products", s.products, core.OrderBy("name"), core.Writable()),
 		core.Bind[product]("cheapest", s.products, core.OrderBy("price"), core.Limit(3)),
 		core.Bind[product]("latest", s.products, core.OrderBy("-seen")),
 		core.Bind[track]("tracks", s.tracks),
@@ -130,7 +132,7 @@ func (s *shop) start() {
 	_ = srv.reg.Watch(srv.source)
 	_ = srv.reg.Use(jsclient.New(e.Group("/bindery")), &s.history)
 	// Small pages, so that every sync takes several messages.
-	_ = srv.reg.Serve(sse.New(e.Group("/events", bears), sse.Config{PageRows: 7}), websocket.New(e.Group("/ws", websocket.BearerHeader, bears), websocket.Config{PageRows: 7}))
+	_ = srv.reg.Serve(rest.New(e.Group("/api", bears)), sse.New(e.Group("/events", bears), sse.Config{PageRows: 7}), websocket.New(e.Group("/ws", websocket.BearerHeader, bears), websocket.Config{PageRows: 7}))
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	if err := srv.reg.Start(ctx); err != nil {
@@ -203,7 +205,7 @@ func (s *shop) now(binding string) (rows, version string) {
 	return rowsOf(snap), snap.Version().Token
 }
 
-func rowsOf(snap *core.Snapshot) string {
+func rowsOf(snap *live.Snapshot) string {
 	list := []json.RawMessage{}
 	for r := range snap.Rows() {
 		list = append(list, r.JSON())
@@ -227,7 +229,7 @@ func (*history) Name() string                                { return "history" 
 func (*history) Start(context.Context, *core.Registry) error { return nil }
 func (*history) Shutdown(context.Context) error              { return nil }
 
-func (h *history) Published(v *core.View, _ *core.Event) {
+func (h *history) Published(v *live.View, _ *live.Event) {
 	snap := v.Snapshot() // the version published: nobody else publishes meanwhile
 	rows := rowsOf(snap)
 	h.mu.Lock()

@@ -13,6 +13,7 @@ func TestTokens(t *testing.T) {
 	for _, kind := range []struct{ name, options string }{
 		{"websocket", `{ sse: false }`},
 		{"sse", `{ websocket: false }`},
+		{"poll", `{ transport: "poll", pollWait: 0, pollInterval: 30 }`},
 	} {
 		t.Run(kind.name, func(t *testing.T) {
 			s := openShop(t)

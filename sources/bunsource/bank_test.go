@@ -23,6 +23,7 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/sources/bunsource"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 )
@@ -137,7 +138,7 @@ func (*bank) Start(context.Context, *core.Registry) error { return nil }
 func (*bank) Shutdown(context.Context) error { return nil }
 
 // Published implements [core.PublishObserver]: it looks at every version.
-func (b *bank) Published(v *core.View, e *core.Event) {
+func (b *bank) Published(v *live.View, e *live.Event) {
 	b.versions.Add(1)
 	var sum int64
 	for a := range b.bindings[v.Name()].All() {
@@ -212,7 +213,7 @@ func (b *bank) close(t *testing.T, plain *bun.DB) {
 	if n := b.versions.Load(); n < 20 {
 		t.Errorf("only %d versions were seen", n)
 	}
-	t.Logf("%d versions; %+v", b.versions.Load(), b.reg.Feeds())
+	t.Logf("%d versions; %+v", b.versions.Load(), b.reg.Status().Tables)
 }
 
 func must(t testing.TB, err error) {

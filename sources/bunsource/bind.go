@@ -17,6 +17,7 @@ import (
 	"github.com/uptrace/bun/schema"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // Bind declares a binding over the table of the Bun model T. It does no input
@@ -91,8 +92,7 @@ func sharedLoader[T any](db *bun.DB, relations ...string) *Loader[T] {
 // must always add the same conditions: their text is part of what makes the
 // binding's versions.
 func Where(apply func(*bun.SelectQuery) *bun.SelectQuery) core.Option {
-	c := newCondition(apply)
-	return core.WithWhere(c, c.text)
+	return core.ForLoader(driver.Terms{Where: newCondition(apply)})
 }
 
 // condition is what Where passes to the loader through the engine.
@@ -101,6 +101,9 @@ type condition struct {
 	text  string
 	err   error // instead of apply
 }
+
+// String implements [driver.Condition].
+func (c *condition) String() string { return c.text }
 
 // Validate has a wrong condition reported when the registry starts.
 func (c *condition) Validate() error { return c.err }

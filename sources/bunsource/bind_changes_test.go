@@ -13,6 +13,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/sources/bunsource"
 	"github.com/binderyhq/bindery/sources/pgsource"
 )
@@ -22,8 +23,8 @@ type observed struct {
 	t        *testing.T
 	db       *bun.DB // the program's own
 	reg      *core.Registry
-	views    []*core.View
-	subs     map[string]*core.Subscription
+	views    []*live.View
+	subs     map[string]*live.Subscription
 	versions map[string]string
 }
 
@@ -54,28 +55,28 @@ func eachPostgresSource(t *testing.T, test func(t *testing.T, db *bun.DB, source
 func observe(t *testing.T, db *bun.DB, source driver.Source, bindings ...core.Bindable) *observed {
 	t.Helper()
 	o := &observed{
-		t: t, db: db, subs: make(map[string]*core.Subscription), versions: make(map[string]string),
+		t: t, db: db, subs: make(map[string]*live.Subscription), versions: make(map[string]string),
 		reg: core.Config{Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), WatchWait: patience, LoadWait: patience}.NewRegistry(),
 	}
 	must(t, o.reg.Add(bindings...))
 	must(t, o.reg.Watch(source))
 	must(t, o.reg.Start(t.Context()))
 	t.Cleanup(func() { shutdown(t, o.reg) })
-	for _, v := range o.reg.Bindings() {
-		must(t, v.Status().Err)
+	for _, v := range o.reg.Views() {
+		must(t, o.reg.StatusOf(v).Err)
 		o.views = append(o.views, v)
 		o.versions[v.Name()] = v.Version().Token
-		s := v.Subscribe(core.SubscribeOptions{Version: v.Version().Token})
+		s := v.Subscribe(live.SubscribeOptions{Version: v.Version().Token})
 		t.Cleanup(s.Close)
 		o.subs[v.Name()] = s
-		if e := o.next(v.Name()); e.Kind != core.Confirmed {
+		if e := o.next(v.Name()); e.Kind != live.Confirmed {
 			t.Fatalf("%q: the first event is %+v", v.Name(), e)
 		}
 	}
 	return o
 }
 
-func (o *observed) next(binding string) *core.Event {
+func (o *observed) next(binding string) *live.Event {
 	o.t.Helper()
 	ctx, cancel := context.WithTimeout(o.t.Context(), patience)
 	defer cancel()
@@ -114,7 +115,7 @@ func (o *observed) does(what string, write func(ctx context.Context) error, want
 func (o *observed) end() {
 	o.t.Helper()
 	for _, v := range o.views {
-		drift, err := v.Verify(o.t.Context())
+		drift, err := o.reg.Verify(o.t.Context(), v)
 		if err != nil || drift.Len() > 0 {
 			o.t.Errorf("%q differs from its query: %+v, %v", v.Name(), drift, err)
 		}
@@ -128,15 +129,15 @@ func (o *observed) end() {
 }
 
 // told words an event.
-func told(e *core.Event) string {
+func told(e *live.Event) string {
 	if e == nil {
 		return "nothing"
 	}
-	if e.Kind != core.Changed {
+	if e.Kind != live.Changed {
 		return fmt.Sprint("an event of kind ", e.Kind)
 	}
 	var parts []string
-	add := func(action string, rows []core.Row) {
+	add := func(action string, rows []live.Row) {
 		if len(rows) == 0 {
 			return
 		}

@@ -187,7 +187,7 @@ func TestReadsReportNothing(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- Hooks(db).Watch(ctx, sink) }()
 		<-sink.watching
-		snap, release, err := l.Snapshot(t.Context())
+		snap, release, err := openedIn(t.Context(), l)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -197,7 +197,7 @@ func TestReadsReportNothing(t *testing.T) {
 			}
 		}
 		release()
-		if err := NewLoader[shopItem](db).Prepare(t.Context()); err != nil {
+		if err := NewLoader[shopItem](db).refine(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		stop()

@@ -18,6 +18,8 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
 	"github.com/binderyhq/bindery/sources/bunsource"
 	"github.com/binderyhq/bindery/sources/pgsource"
 	"github.com/binderyhq/bindery/sources/pollsource"
@@ -105,7 +107,7 @@ func (m *benched) begin(b *testing.B) (*core.Registry, *core.Binding[thing]) {
 	must(b, reg.Start(b.Context()))
 	b.Cleanup(func() { shutdown(b, reg) })
 	eventually(b, "the binding is live", func() error {
-		if s := binding.Status(); s.State != core.Live {
+		if s := binding.Status(); s.State != status.Live {
 			return fmt.Errorf("%+v", s)
 		}
 		return nil
@@ -126,7 +128,7 @@ func BenchmarkCommitToVisible(b *testing.B) {
 		b.Run(s.name, func(b *testing.B) {
 			m := s.open(b)
 			_, binding := m.begin(b)
-			sub := binding.Subscribe(core.SubscribeOptions{})
+			sub := binding.Subscribe(live.SubscribeOptions{})
 			defer sub.Close()
 			_, err := sub.Next(b.Context())
 			must(b, err)
@@ -140,7 +142,7 @@ func BenchmarkCommitToVisible(b *testing.B) {
 				for seen := false; !seen; {
 					e, err := sub.Next(b.Context())
 					must(b, err)
-					seen = slices.ContainsFunc(e.Updated, func(r core.Row) bool { return r.Key() == driver.KeyOf(n%benchRows) })
+					seen = slices.ContainsFunc(e.Updated, func(r live.Row) bool { return r.Key() == driver.KeyOf(n%benchRows) })
 				}
 				took = append(took, time.Since(committed))
 			}
@@ -164,7 +166,7 @@ func BenchmarkSaturated(b *testing.B) {
 		b.Run(s.name, func(b *testing.B) {
 			m := s.open(b)
 			reg, binding := m.begin(b)
-			before := reg.Feeds()[0]
+			before := reg.Status().Tables[0]
 			var wg sync.WaitGroup
 			var next atomic.Int64
 			b.ResetTimer()
@@ -180,7 +182,7 @@ func BenchmarkSaturated(b *testing.B) {
 			}
 			wg.Wait()
 			written := b.Elapsed()
-			at := reg.Feeds()[0]
+			at := reg.Status().Tables[0]
 			var sum int64
 			must(b, m.writer.NewSelect().Model((*thing)(nil)).ColumnExpr("sum(price)").Scan(b.Context(), &sum))
 			eventually(b, "the binding shows it all", func() error {

@@ -6,14 +6,14 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // replica is a client of a binding: it knows nothing but the events of a
 // subscription, and keeps the rows that they lead to.
 type replica struct {
-	view *core.View
+	view *live.View
 	// check, when set, is called with the rows after each event, on the
 	// replica's goroutine.
 	check func(rows map[driver.Key]string) error
@@ -26,7 +26,7 @@ type replica struct {
 
 // follow runs until the context is done or the binding ends.
 func (r *replica) follow(ctx context.Context) {
-	sub := r.view.Subscribe(core.SubscribeOptions{})
+	sub := r.view.Subscribe(live.SubscribeOptions{})
 	defer sub.Close()
 	for {
 		e, err := sub.Next(ctx)
@@ -37,16 +37,16 @@ func (r *replica) follow(ctx context.Context) {
 	}
 }
 
-func (r *replica) apply(e *core.Event) {
+func (r *replica) apply(e *live.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case e.Kind == core.Synced:
+	case e.Kind == live.Synced:
 		r.rows = make(map[driver.Key]string)
 		for row := range e.Snapshot.Rows() {
 			r.rows[row.Key()] = string(row.JSON())
 		}
-	case e.From != r.token && e.Kind == core.Changed:
+	case e.From != r.token && e.Kind == live.Changed:
 		r.fail(fmt.Errorf("an event starts from %s, the replica is at %s", e.From, r.token))
 	}
 	for _, row := range e.Created {
@@ -67,7 +67,7 @@ func (r *replica) apply(e *core.Event) {
 	}
 }
 
-func (r *replica) expect(row core.Row, there bool) {
+func (r *replica) expect(row live.Row, there bool) {
 	if _, ok := r.rows[row.Key()]; ok != there {
 		r.fail(fmt.Errorf("an event for row %s, which is there: %t", row.Key(), ok))
 	}

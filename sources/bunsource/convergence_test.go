@@ -19,6 +19,7 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/sources/bunsource"
 )
 
@@ -101,7 +102,7 @@ type node struct {
 // bound is a binding, and its query in other words.
 type bound struct {
 	binding core.Bindable
-	view    *core.View
+	view    *live.View
 	query   func(ctx context.Context, plain *bun.DB) ([]json.RawMessage, error)
 }
 
@@ -281,8 +282,8 @@ func (a *arena) run() {
 		t.Error("nothing was written")
 	}
 	for i, n := range a.nodes {
-		t.Logf("node %d: feeds %+v", i, n.reg.Feeds())
-		for _, s := range n.reg.Sources() {
+		t.Logf("node %d: feeds %+v", i, n.reg.Status().Tables)
+		for _, s := range n.reg.Status().Sources {
 			t.Logf("node %d: source %s: %d reports, %d failures, found %d", i, s.Name, s.Reports, s.Failures, s.Found)
 		}
 	}
@@ -294,14 +295,14 @@ func (a *arena) settle() {
 	for i, n := range a.nodes {
 		for j, b := range n.bound {
 			what := fmt.Sprintf("node %d, binding %q", i, b.view.Name())
-			within(a.t, settleTime, what, func() error { return a.converged(b, n.replicas[j]) })
+			within(a.t, settleTime, what, func() error { return a.converged(n, b, n.replicas[j]) })
 			if token, other := b.view.Version().Token, a.nodes[0].bound[j].view.Version().Token; token != other {
 				a.t.Errorf("%s has version %s, on node 0 %s", what, token, other)
 			}
 		}
 		within(a.t, settleTime, fmt.Sprintf("node %d is ready", i), func() error {
 			if r := n.reg.Ready(); !r.Ready || len(r.Stale) > 0 {
-				return fmt.Errorf("%+v; sources: %+v", r, n.reg.Sources())
+				return fmt.Errorf("%+v; sources: %+v", r, n.reg.Status().Sources)
 			}
 			return nil
 		})
@@ -309,7 +310,7 @@ func (a *arena) settle() {
 }
 
 // converged holds a binding, and its subscriber, against its query, twice.
-func (a *arena) converged(b bound, r *replica) error {
+func (a *arena) converged(n *node, b bound, r *replica) error {
 	want, err := b.query(a.t.Context(), a.plain)
 	if err != nil {
 		return err
@@ -321,7 +322,7 @@ func (a *arena) converged(b bound, r *replica) error {
 	// did for clients that had gone is no drift.
 	ctx, cancel := context.WithTimeout(a.t.Context(), patience)
 	defer cancel()
-	drift, err := b.view.Verify(ctx)
+	drift, err := n.reg.Verify(ctx, b.view)
 	if err != nil {
 		return err
 	}
@@ -349,7 +350,7 @@ func (a *arena) shows(b bound, r *replica, want []json.RawMessage) error {
 	}
 	for i := range max(len(got), len(want)) {
 		if i >= len(got) || i >= len(want) || string(got[i]) != string(want[i]) {
-			return fmt.Errorf("row %d of %d differs from the %d that its query finds:\n\t%s\n\t%s\n%+v", i, len(got), len(want), from(got, i), from(want, i), b.view.Status())
+			return fmt.Errorf("row %d of %d differs from the %d that its query finds:\n\t%s\n\t%s\n%+v", i, len(got), len(want), from(got, i), from(want, i), b.view.Counts())
 		}
 	}
 	err := r.result()

@@ -25,12 +25,19 @@
 //
 // # Delivery
 //
-// A statement is reported by key where its text, with its arguments, proves
+// modernc.org/sqlite shows each row that a statement changes, before and after.
+// On a database opened with it, the hooks go by these rows: they report exact
+// keys, whatever the statement is, and see what the database does by itself,
+// such as triggers, foreign keys that cascade and rows displaced by REPLACE.
+//
+// With every other driver (Postgres, MySQL, and other drivers for SQLite, or a
+// connector that wraps modernc.org/sqlite) they go by the text of statements. A
+// statement is reported by key where its text, with its arguments, proves
 // which keys it touches: an INSERT with the keys among its values; an UPDATE or
 // DELETE whose conditions, joined by AND, bind the key to values (WherePK and
 // Bulk do); and whatever returns its key in RETURNING, as Bun's INSERT does for
-// keys that the database makes. Otherwise the whole table is reported; where
-// even the table is unclear (CALL, DO, most DDL), every table. A statement that
+// keys that the database makes. Otherwise the whole table is reported, and for
+// text that is not understood (CALL, DO, most DDL), every table. A statement that
 // changed no row is not reported. Text is understood as SQLite, Postgres and
 // MySQL write it; with any other dialect each write reports every table.
 //
@@ -50,12 +57,19 @@
 //
 // # Limits
 //
-// The hooks see what this process sends, not what the database does by itself:
-// triggers, foreign keys with ON DELETE CASCADE or SET NULL, rules, functions
-// that write when they are selected, and other processes stay unseen. Nor do
-// they know what a view shows, so a bound view is updated by writes to its
-// tables only if it is said to depend on them ([core.DependsOn]), and a bound
-// table not by writes to a view of it or to one of its partitions. Add a source that sees such changes: pollsource for any database.
+// The hooks do not see other processes. Where they go by the text of statements,
+// they see what this process sends, and not what the database does by itself:
+// triggers, foreign keys with ON DELETE CASCADE or SET NULL, rules and functions
+// that write when they are selected. Nor do they know what a view shows: a bound
+// view is updated by writes to its tables only if it is said to depend on them
+// ([core.DependsOn]), and a bound table not by writes to a view of it or to one
+// of its partitions. Add a source that sees such changes: pollsource for any
+// database.
+//
+// Where they go by rows, a program must not register its own pre-update, commit
+// or rollback hook on a connection: it would replace theirs. Keys of computed
+// columns are reported as the whole table. Text keys with a NUL character are
+// not seen, for the driver cuts them there.
 //
 // [Bun]: https://bun.uptrace.dev
 package bunsource

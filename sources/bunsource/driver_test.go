@@ -18,6 +18,7 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
+	"github.com/binderyhq/bindery/sources/internal/wrapdriver"
 )
 
 // script is a driver that does as it is told, and notes what it is asked.
@@ -261,8 +262,9 @@ func TestDriversWithoutOptions(t *testing.T) {
 	sink.expect(t, "a statement that is refused", 1) // for all that the wrapper knows it was run
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	c := newConn(legacyConn{s}, db.DB.Driver().(*wrappedDriver).tracker)
-	if _, err := c.BeginTx(ctx, sqldriver.TxOptions{}); !errors.Is(err, context.Canceled) || s.log[len(s.log)-1] != "ROLLBACK" {
+	c, err := wrapdriver.Wrap(s, newTracker(true)).Connect(t.Context())
+	must(t, c, err)
+	if _, err := c.(sqldriver.ConnBeginTx).BeginTx(ctx, sqldriver.TxOptions{}); !errors.Is(err, context.Canceled) || s.log[len(s.log)-1] != "ROLLBACK" {
 		t.Errorf("a cancelled BeginTx returned %v after %q", err, s.log)
 	}
 	if err := db.Ping(); err != nil {
@@ -308,7 +310,7 @@ func TestUnwrap(t *testing.T) {
 		}))
 		must(t, conn, conn.Close())
 	})
-	if len(reports) != 1 || reports[0].changes[0].Table.Name != "" {
+	if !slices.ContainsFunc(reports, func(r fakeReport) bool { return r.changes[0].Table.Name == "" }) {
 		t.Errorf("reported %v", changesOf(reports))
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/keyproof"
+	"github.com/binderyhq/bindery/sources/internal/sqltext"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
 )
@@ -61,7 +63,7 @@ func benchWatch(b *testing.B, db *bun.DB, sink *nullSink) {
 // BenchmarkJudge measures the reading of SQL text alone.
 func BenchmarkJudge(b *testing.B) {
 	schema := testTable(keyColumn("id", 2, 3))
-	bound := &boundTables{byName: map[string][]*driver.Schema{"t": {schema}}}
+	match := func(sqltext.Table) []*driver.Schema { return []*driver.Schema{schema} }
 	for name, query := range map[string]string{
 		"select": `SELECT "t"."id", "t"."name" FROM "t" WHERE "t"."id" = 5 ORDER BY "t"."name" LIMIT 10`,
 		"insert": `INSERT INTO "t" ("id", "name", "price") VALUES (DEFAULT, 'a name of some length', 12345) RETURNING "id"`,
@@ -70,9 +72,9 @@ func BenchmarkJudge(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if p := parse(query, dialect.PG); p != nil {
-					effectOf(p, bound, nil)
-					p.release()
+				if p := sqltext.Parse(query, sqltext.Postgres); p != nil {
+					keyproof.Of(p, match, nil)
+					p.Release()
 				}
 			}
 		})

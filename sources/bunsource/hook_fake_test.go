@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/value"
 )
 
 // fakeSink records what a source reports. It judges a report as the engine
@@ -187,4 +189,20 @@ func startWatching(t testing.TB, s driver.Source, sink *fakeSink) {
 		}
 	})
 	<-sink.watching
+}
+
+// testTable returns the schema of a table t; the columns made by keyColumn are
+// its key.
+func testTable(columns ...driver.Column) *driver.Schema {
+	s := &driver.Schema{Table: driver.Table{Name: "t"}, Columns: columns}
+	for _, c := range columns {
+		if c.JSON == "key" {
+			s.Key = append(s.Key, c.Name)
+		}
+	}
+	return s
+}
+
+func keyColumn(name string, k value.Kind, x filter.Exactness) driver.Column {
+	return driver.Column{Name: name, JSON: "key", Kind: k, Exact: x}
 }

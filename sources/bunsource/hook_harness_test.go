@@ -3,6 +3,7 @@ package bunsource
 import (
 	"context"
 	"database/sql"
+	sqldriver "database/sql/driver"
 	"fmt"
 	"path/filepath"
 	"reflect"
@@ -17,6 +18,7 @@ import (
 	"github.com/uptrace/bun/dialect/sqlitedialect"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/internal/wrapdriver"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 )
 
@@ -59,6 +61,13 @@ type hookDB struct {
 // one as a program opens it, and one that only reads.
 func openHookDB(t testing.TB, d dialect.Name, wrapped bool, params ...string) (db, plain *bun.DB) {
 	t.Helper()
+	return openHookDBAs(t, d, wrapped, false, params...)
+}
+
+// openHookDBAs is openHookDB with a driver that may hide its row hooks, so that
+// the hooks go by the text of statements.
+func openHookDBAs(t testing.TB, d dialect.Name, wrapped, hidden bool, params ...string) (db, plain *bun.DB) {
+	t.Helper()
 	var driverName, dsn string
 	newDB := func(sqldb *sql.DB) *bun.DB { return bun.NewDB(sqldb, pgdialect.New()) }
 	if d == dialect.SQLite {
@@ -77,7 +86,9 @@ func openHookDB(t testing.TB, d dialect.Name, wrapped bool, params ...string) (d
 		return newDB(sqldb)
 	}
 	plain = open()
-	if wrapped {
+	if wrapped && hidden {
+		db = OpenConnector(withoutRowHooks{wrapdriver.ByName{By: plain.Driver(), DSN: dsn}}, plain.Dialect())
+	} else if wrapped {
 		var err error
 		if db, err = Open(driverName, dsn, plain.Dialect()); err != nil {
 			t.Fatal(err)
@@ -94,9 +105,46 @@ func openHookDB(t testing.TB, d dialect.Name, wrapped bool, params ...string) (d
 	return db, plain
 }
 
+// withoutRowHooks is a connector whose connections offer no row hooks, as those
+// of most drivers.
+type withoutRowHooks struct{ wrapdriver.ByName }
+
+func (c withoutRowHooks) Connect(ctx context.Context) (sqldriver.Conn, error) {
+	made, err := c.ByName.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return struct{ usualConn }{made.(usualConn)}, nil
+}
+
+// usualConn is what drivers usually offer.
+type usualConn interface {
+	sqldriver.Conn
+	sqldriver.ConnPrepareContext
+	sqldriver.ExecerContext
+	sqldriver.QueryerContext
+	sqldriver.ConnBeginTx
+	sqldriver.SessionResetter
+	sqldriver.Validator
+	sqldriver.Pinger
+}
+
 func newHookDB(t testing.TB, d dialect.Name, wrapped bool, cfg ...HooksConfig) *hookDB {
 	t.Helper()
 	db, plain := openHookDB(t, d, wrapped)
+	return watchHookDB(t, db, plain, wrapped, cfg...)
+}
+
+// newTextDB is newHookDB for SQLite by the text of statements alone.
+func newTextDB(t testing.TB, cfg ...HooksConfig) *hookDB {
+	t.Helper()
+	db, plain := openHookDBAs(t, dialect.SQLite, true, true)
+	return watchHookDB(t, db, plain, true, cfg...)
+}
+
+func watchHookDB(t testing.TB, db, plain *bun.DB, wrapped bool, cfg ...HooksConfig) *hookDB {
+	t.Helper()
+	d := plain.Dialect().Name()
 	h := &hookDB{db: db, plain: plain, wrapped: wrapped}
 	if d == dialect.PG {
 		mustExec(t, plain, `CREATE SCHEMA main`)
@@ -246,9 +294,11 @@ func reportedKeys(reports []fakeReport) (keys int, whole bool) {
 	return keys, whole
 }
 
-// eachHookDB runs a test on each database, with and without the wrapper.
+// eachHookDB runs a test on each database, with and without the wrapper, and
+// on SQLite by its row hooks and by text.
 func eachHookDB(t *testing.T, test func(t *testing.T, h *hookDB)) {
 	t.Helper()
+	t.Run("SQLite/text", func(t *testing.T) { test(t, newTextDB(t)) })
 	for _, d := range []dialect.Name{dialect.SQLite, dialect.PG} {
 		for _, wrapped := range []bool{true, false} {
 			name := d.String() + "/hook"

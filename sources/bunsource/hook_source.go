@@ -5,12 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync/atomic"
 	"time"
-	"weak"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/internal/fanout"
 	"github.com/uptrace/bun"
 )
 
@@ -51,9 +50,9 @@ type HookSource struct {
 }
 
 var (
-	_ driver.Source     = (*HookSource)(nil)
-	_ driver.Scoped     = (*HookSource)(nil)
-	_ driver.Validating = (*HookSource)(nil)
+	_ driver.Source    = (*HookSource)(nil)
+	_ driver.Scoped    = (*HookSource)(nil)
+	_ driver.Validator = (*HookSource)(nil)
 )
 
 // Hooks returns the source of what is written through db, and through the
@@ -66,13 +65,13 @@ var (
 func Hooks(db *bun.DB, cfg ...HooksConfig) *HookSource {
 	s := &HookSource{tracker: trackerOf(db.DB)}
 	if len(cfg) > 1 {
-		s.err = fmt.Errorf("bunsource: watching database %q: Hooks takes one HooksConfig, got %d", s.tracker.database(), len(cfg))
+		s.err = fmt.Errorf("bunsource: watching database %q: Hooks takes one HooksConfig, got %d", s.tracker.Database(), len(cfg))
 	} else if len(cfg) == 1 {
 		s.cfg = cfg[0]
 	}
 	s.check()
-	s.tracker.setDialect(db.Dialect())
-	s.tracker.hook(db)
+	s.tracker.SetDialect(db.Dialect())
+	s.tracker.addHook(db)
 	return s
 }
 
@@ -85,45 +84,21 @@ func (s *HookSource) check() {
 	}
 	if s.cfg.WaitTimeout < 0 {
 		s.err = errors.Join(s.err, fmt.Errorf("bunsource: watching database %q: WaitTimeout is %v, less than 0",
-			s.tracker.database(), s.cfg.WaitTimeout))
+			s.tracker.Database(), s.cfg.WaitTimeout))
 	}
-	if name := s.cfg.Database; name != "" && !s.tracker.setName(name) {
+	if name := s.cfg.Database; name != "" && !s.tracker.SetDatabase(name) {
 		s.err = errors.Join(s.err, fmt.Errorf("bunsource: naming database %q: it is in use as %q already; name it before the first Bind",
-			name, s.tracker.database()))
+			name, s.tracker.Database()))
 	}
-}
-
-// hook adds the query hook to a *bun.DB that has none.
-func (t *tracker) hook(db *bun.DB) {
-	if t.isHooked(db) {
-		return
-	}
-	// A copy, as WithQueryHook makes it, would leave db itself unwatched.
-	//lint:ignore SA1019 see above
-	db.AddQueryHook(&queryHook{tracker: t}) //nolint:staticcheck // SA1019: see above
-}
-
-// isHooked reports whether the *bun.DB has the hook, and takes it that it has
-// from now on.
-func (t *tracker) isHooked(db *bun.DB) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	p := weak.Make(db)
-	if slices.Contains(t.hooked, p) {
-		return true
-	}
-	t.hooked = slices.DeleteFunc(t.hooked, func(p weak.Pointer[bun.DB]) bool { return p.Value() == nil })
-	t.hooked = append(t.hooked, p)
-	return false
 }
 
 // Name implements [driver.Source].
 func (s *HookSource) Name() string { return "bunsource" }
 
-// Covers implements [driver.Scoped]: the hooks see every table of the database.
-func (s *HookSource) Covers(t driver.Table) bool { return t.Database == s.tracker.database() }
+// Scope implements [driver.Scoped]: the hooks see every table of the database.
+func (s *HookSource) Scope() driver.Scope { return driver.Scope{Database: s.tracker.Database()} }
 
-// Validate implements [driver.Validating].
+// Validate implements [driver.Validator].
 func (s *HookSource) Validate() error { return s.err }
 
 // Watch implements [driver.Source]. It fails only for a configuration that
@@ -132,11 +107,12 @@ func (s *HookSource) Watch(ctx context.Context, sink driver.Sink) error {
 	if s.err != nil {
 		return driver.Permanent(s.err)
 	}
-	a := &attachment{sink: sink, source: s, late: lateChanges{wake: make(chan struct{}, 1)}}
-	s.tracker.attach(a)
-	defer s.tracker.detach(a)
+	a := fanout.NewAttachment(sink)
+	a.Async, a.Wait = s.cfg.Async, s.wait
+	s.tracker.Attach(a)
+	defer s.tracker.Detach(a)
 	sink.Watching()
-	a.late.run(ctx, sink)
+	a.Run(ctx)
 	return nil
 }
 
@@ -158,7 +134,7 @@ func (s *HookSource) wait(ctx context.Context, r driver.Receipt) {
 		s.count.Add(1)
 		if !s.streak.Swap(true) {
 			s.cfg.Logger.WarnContext(ctx, "bunsource: a write returned before its bindings had caught up",
-				slog.String("database", s.tracker.database()), slog.Duration("waited", s.cfg.WaitTimeout))
+				slog.String("database", s.tracker.Database()), slog.Duration("waited", s.cfg.WaitTimeout))
 		}
 	}
 }

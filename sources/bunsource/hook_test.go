@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/binderyhq/bindery/sources/bunsource/internal/keyproof"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
 )
@@ -471,7 +472,7 @@ var hookCases = []hookCase{
 		}))
 	}},
 	{name: "more keys than are kept apart", keys: anyWhole, run: func(t *testing.T, ctx context.Context, db *bun.DB) {
-		items := make([]hookItem, maxKeys+1)
+		items := make([]hookItem, keyproof.MaxKeys+1)
 		for i := range items {
 			items[i].Name = fmt.Sprint(i)
 		}

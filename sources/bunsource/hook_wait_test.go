@@ -15,8 +15,8 @@ import (
 	"github.com/uptrace/bun/dialect"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
 
-	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // waitCounter counts the waits for receipts, and can hold them up.
@@ -195,7 +195,7 @@ func TestWaitsEnd(t *testing.T) {
 	}()
 	write(ctx)
 	h.sink.mu.Lock()
-	h.sink.wait = func(context.Context) error { return core.ErrClosed }
+	h.sink.wait = func(context.Context) error { return live.ErrClosed }
 	h.sink.mu.Unlock()
 	write(t.Context())
 	if h.source.Timeouts() != 3 || warnings() != 2 {
@@ -246,7 +246,7 @@ func TestDatabaseNames(t *testing.T) {
 	if got := databaseName(db.WithNamedArg("x", 1)); got != "crm" {
 		t.Errorf("the database is called %q", got)
 	}
-	if !s.Covers(driver.Table{Database: "crm", Name: "x"}) || s.Covers(driver.Table{Name: "x"}) {
+	if !s.Scope().Covers(driver.Table{Database: "crm", Name: "x"}) || s.Scope().Covers(driver.Table{Name: "x"}) {
 		t.Error("the source does not cover its own database alone")
 	}
 	sink := newFakeSink(nil, driver.Schema{Table: driver.Table{Name: "x"}}, driver.Schema{Table: driver.Table{Database: "crm", Name: "x"}})
@@ -282,7 +282,7 @@ func TestWhatComesInMidTransaction(t *testing.T) {
 	h.sink.mu.Lock()
 	h.sink.schemas = h.sink.schemas[:1]
 	h.sink.mu.Unlock()
-	h.source.tracker.bound.Store(nil)
+	h.source.tracker.Forget()
 	second := newFakeSink(h.read, h.schemas...)
 	reports := h.check(t, false, func() {
 		must(t, h, h.db.RunInTx(t.Context(), nil, func(ctx context.Context, tx bun.Tx) error {
@@ -371,10 +371,7 @@ func TestForgottenTransactionsEnd(t *testing.T) {
 		collectGarbage()
 		return h.sink.count() == 2
 	})
-	s := &h.source.tracker.stray
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.open) > 0 || !s.changes.empty() {
-		t.Errorf("%d transactions and %v are kept", len(s.open), s.changes)
+	if !h.source.tracker.hook.Idle() {
+		t.Error("something is kept")
 	}
 }

@@ -82,7 +82,7 @@ func createTable[T any](t testing.TB, db *bun.DB, rows ...T) {
 func preparedLoader[T any](t testing.TB, db *bun.DB) *Loader[T] {
 	t.Helper()
 	l := NewLoader[T](db)
-	if err := l.Prepare(t.Context()); err != nil {
+	if err := l.refine(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return l
@@ -358,7 +358,7 @@ func TestImpossibleKeysAreLeftOut(t *testing.T) {
 			t.Errorf("uuid: %d rows, %v", len(rows), err)
 		}
 		smalls := preparedLoader[smallKeyed](t, db)
-		short, err := smalls.Load(t.Context(), []driver.Key{driver.KeyOf(int64(1<<40)), driver.KeyOf(7), driver.KeyOf("seven")})
+		short, err := smalls.Load(t.Context(), []driver.Key{driver.KeyOf(int64(1 << 40)), driver.KeyOf(7), driver.KeyOf("seven")})
 		if err != nil || len(short) != 1 {
 			t.Errorf("smallint: %d rows, %v", len(short), err)
 		}
@@ -696,12 +696,12 @@ func TestLoadErrorsNameTheTable(t *testing.T) {
 	l := NewLoader[intKeyed](db)
 	for name, call := range map[string]func() error{
 		"Load":    func() error { _, err := l.Load(t.Context(), nil); return err },
-		"Prepare": func() error { return l.Prepare(t.Context()) },
+		"Prepare": func() error { return l.refine(t.Context()) },
 		"order": func() error {
 			_, err := l.Query(t.Context(), driver.Query{Limit: 1, Order: []driver.Order{{Column: "nope"}}})
 			return err
 		},
-		"a stray": func() error { _, err := l.Query(t.Context(), driver.Query{Where: 7}); return err },
+		"a stray": func() error { _, err := l.Query(t.Context(), driver.Query{Where: strayCondition{}}); return err },
 		"Where":   func() error { _, err := l.Query(t.Context(), driver.Query{Where: newCondition(nil)}); return err },
 	} {
 		err := call()
@@ -753,3 +753,9 @@ func BenchmarkLoad(b *testing.B) {
 		})
 	}
 }
+
+// strayCondition is a condition of another loader's.
+type strayCondition struct{}
+
+func (strayCondition) String() string  { return "7" }
+func (strayCondition) Validate() error { return nil }

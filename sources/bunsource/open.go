@@ -5,6 +5,7 @@ import (
 	sqldriver "database/sql/driver"
 	"fmt"
 
+	"github.com/binderyhq/bindery/sources/internal/wrapdriver"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/schema"
 )
@@ -43,7 +44,7 @@ func Open(driverName, dataSourceName string, d schema.Dialect, opts ...Option) (
 	if err := probe.Close(); err != nil {
 		return nil, fmt.Errorf("bunsource: opening a database with driver %q: %w", driverName, err)
 	}
-	var connector sqldriver.Connector = dsnConnector{driver: drv, dsn: dataSourceName}
+	var connector sqldriver.Connector = wrapdriver.ByName{By: drv, DSN: dataSourceName}
 	if dc, ok := drv.(sqldriver.DriverContext); ok {
 		if connector, err = dc.OpenConnector(dataSourceName); err != nil {
 			return nil, fmt.Errorf("bunsource: opening a database with driver %q: %w", driverName, err)
@@ -62,10 +63,10 @@ func OpenConnector(connector sqldriver.Connector, d schema.Dialect, opts ...Opti
 	db := bun.NewDB(sql.OpenDB(WrapConnector(connector)), d, cfg.bun...)
 	t := trackerOf(db.DB)
 	if cfg.database != "" {
-		t.setName(cfg.database)
+		t.SetDatabase(cfg.database)
 	}
-	t.setDialect(db.Dialect())
-	t.hook(db)
+	t.SetDialect(db.Dialect())
+	t.addHook(db)
 	return db
 }
 
@@ -78,7 +79,5 @@ func OpenConnector(connector sqldriver.Connector, d schema.Dialect, opts ...Opti
 //
 // Every [sql.DB] needs a connector of its own.
 func WrapConnector(connector sqldriver.Connector) sqldriver.Connector {
-	t := newTracker()
-	t.wrapped = true
-	return &wrappedConnector{inner: connector, tracker: t}
+	return wrapdriver.Wrap(connector, newTracker(true))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
 )
@@ -17,7 +18,21 @@ import (
 //
 // What was once learned is kept: a table whose columns change their types calls
 // for a restart, as it does for a new model.
-func (l *Loader[T]) Prepare(ctx context.Context) error {
+//
+// Of a view the warnings name the tables that it reads and that are not declared.
+func (l *Loader[T]) Prepare(ctx context.Context, declared []driver.Table) (warnings []error, err error) {
+	if err := l.refine(ctx); err != nil || len(declared) == 0 {
+		return nil, err
+	}
+	m, err := l.model()
+	if err != nil {
+		return nil, err
+	}
+	return m.warnUndeclared(ctx, m.db.QueryGen().FormatQuery("SELECT * FROM ?", m.table.SQLName), declared), nil
+}
+
+// refine asks the database about the model's tables, once.
+func (l *Loader[T]) refine(ctx context.Context) error {
 	l.preparing.Lock()
 	defer l.preparing.Unlock()
 	if l.refined.Load() != nil {
@@ -41,6 +56,7 @@ func (l *Loader[T]) Prepare(ctx context.Context) error {
 		return fmt.Errorf("bunsource: preparing table %q: %w", m.schema.Table, err)
 	}
 	l.refined.Store(refined)
+	trackerOf(l.db.DB).Forget() // what proves keys is known only now
 	return nil
 }
 

@@ -9,7 +9,8 @@ import (
 
 const mysqlColumns = `
 SELECT column_name, column_type, is_nullable = 'NO',
-       column_default IS NOT NULL OR extra LIKE '%auto_increment%', extra LIKE '%GENERATED' AND extra NOT LIKE 'DEFAULT%', collation_name
+       column_default IS NOT NULL OR extra LIKE '%auto_increment%', extra LIKE '%GENERATED' AND extra NOT LIKE 'DEFAULT%',
+       extra LIKE '%GENERATED' AND extra NOT LIKE 'DEFAULT%' OR extra LIKE '%on update%', collation_name
 FROM information_schema.columns
 WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ?
 ORDER BY ordinal_position`
@@ -26,7 +27,7 @@ func (m *model) inspectMySQL(ctx context.Context, conn bun.IConn) ([]tableColumn
 	return readColumns(ctx, conn, m.mysqlColumnsQuery(), func(scan func(...any) error) (tableColumn, error) {
 		c := tableColumn{state: columnState{columnFacts: columnFacts{Known: true, Deterministic: true}}}
 		var collation sql.NullString
-		err := scan(&c.name, &c.state.SQLType, &c.state.NotNull, &c.state.Default, &c.state.Generated, &collation)
+		err := scan(&c.name, &c.state.SQLType, &c.state.NotNull, &c.state.Default, &c.state.Generated, &c.state.Computed, &collation)
 		c.state.Collation = collation.String
 		return c, err
 	})

@@ -19,6 +19,7 @@ SELECT a.attname,
        a.attnotnull OR t.typnotnull,
        a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL,
        coalesce(to_jsonb(a)->>'attgenerated', '') <> '' OR a.attidentity = 'a',
+       coalesce(to_jsonb(a)->>'attgenerated', '') <> '',
        CASE WHEN co.oid IS NULL THEN ''
             WHEN co.collprovider = 'd' AND coalesce(to_jsonb(d)->>'datlocprovider', 'c') = 'c' THEN d.datcollate::text
             WHEN co.collprovider = 'c' THEN co.collcollate::text
@@ -35,7 +36,7 @@ func (m *model) inspectPostgres(ctx context.Context, conn bun.IConn) ([]tableCol
 	query := m.db.QueryGen().FormatQuery(postgresColumns, string(m.table.SQLName))
 	return readColumns(ctx, conn, query, func(scan func(...any) error) (tableColumn, error) {
 		c := tableColumn{state: columnState{columnFacts: columnFacts{Known: true}}}
-		err := scan(&c.name, &c.state.SQLType, &c.state.NotNull, &c.state.Default, &c.state.Generated, &c.state.Collation, &c.state.Deterministic)
+		err := scan(&c.name, &c.state.SQLType, &c.state.NotNull, &c.state.Default, &c.state.Generated, &c.state.Computed, &c.state.Collation, &c.state.Deterministic)
 		return c, err
 	})
 }

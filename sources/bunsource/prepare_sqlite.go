@@ -42,6 +42,7 @@ func (m *model) inspectSQLite(ctx context.Context, conn bun.IConn) ([]tableColum
 		c := tableColumn{state: columnState{columnFacts: columnFacts{Collation: collation, Deterministic: true, Known: isTable}}}
 		var pk int
 		err := scan(&c.name, &c.state.SQLType, &c.state.NotNull, &c.state.Default, &c.state.Generated, &pk)
+		c.state.Computed = c.state.Generated
 		if pk > 0 {
 			keys = append(keys, position)
 		}

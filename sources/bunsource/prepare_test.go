@@ -28,12 +28,12 @@ func TestPrepareNamesWhatIsMissing(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
 		l := NewLoader[catalogued](db)
-		err := l.Prepare(ctx)
+		err := l.refine(ctx)
 		if err == nil || err.Error() != `bunsource: preparing table "Catalogued": it does not exist` {
 			t.Fatalf("without a table: %v", err)
 		}
 		mustExec(t, db, `CREATE TABLE "Catalogued" ("Id" INTEGER PRIMARY KEY, "Name" VARCHAR(20), code VARCHAR(8) NOT NULL, price NUMERIC, at TIMESTAMP NOT NULL)`)
-		err = l.Prepare(ctx)
+		err = l.refine(ctx)
 		const want = `bunsource: preparing table "Catalogued": it has no column "note" for the field Note (its columns are Id, Name, code, price, at)`
 		if err == nil || err.Error() != want {
 			t.Fatalf("without a column: %v", err)
@@ -42,7 +42,7 @@ func TestPrepareNamesWhatIsMissing(t *testing.T) {
 			t.Errorf("schema while unprepared: %v, %v", s, err)
 		}
 		mustExec(t, db, `ALTER TABLE "Catalogued" ADD COLUMN note TEXT`)
-		if err := l.Prepare(ctx); err != nil {
+		if err := l.refine(ctx); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -60,13 +60,13 @@ func TestPrepareLearnsColumns(t *testing.T) {
 		got := make(map[string]tableColumn)
 		for i, c := range m.columns {
 			pub := m.schema.Columns[i]
-			got[pub.Name] = tableColumn{pub.Name, columnState{c.facts, !pub.Nullable, pub.Default, pub.Generated}}
+			got[pub.Name] = tableColumn{pub.Name, columnState{c.facts, !pub.Nullable, pub.Default, pub.Generated, pub.Computed}}
 		}
 		return got
 	}
 	expect := func(t *testing.T, got map[string]tableColumn, name, sqlType, collation string, deterministic, notNull bool, more ...string) {
 		t.Helper()
-		want := tableColumn{name, columnState{columnFacts{SQLType: sqlType, Collation: collation, Deterministic: deterministic, Known: true}, notNull, slices.Contains(more, "default"), slices.Contains(more, "generated")}}
+		want := tableColumn{name, columnState{columnFacts{SQLType: sqlType, Collation: collation, Deterministic: deterministic, Known: true}, notNull, slices.Contains(more, "default"), slices.Contains(more, "generated"), slices.Contains(more, "generated")}}
 		if got[name] != want {
 			t.Errorf("got %+v, want %+v", got[name], want)
 		}

@@ -35,11 +35,12 @@ import (
 // many-to-many relation, which Bun wants registered ((*bun.DB).RegisterModel) before
 // the binding is declared. What is related by other columns than Bun's tags name
 // (a join_on that asks a further table) is not noticed to change.
-func Relation(names ...string) core.Option { return core.WithRelations(names...) }
+func Relation(names ...string) core.Option {
+	return core.ForLoader(driver.Terms{Relations: names})
+}
 
 var (
-	_ driver.Relating[struct{}]  = (*Loader[struct{}])(nil)
-	_ driver.Relatable[struct{}] = (*Loader[struct{}])(nil)
+	_ driver.Relating[struct{}] = (*Loader[struct{}])(nil)
 )
 
 // WithRelations returns the loader whose rows show related rows too; see

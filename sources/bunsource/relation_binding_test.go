@@ -25,6 +25,7 @@ import (
 	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/sources/pgsource"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 	"github.com/binderyhq/bindery/sources/sqlitesource"
@@ -113,7 +114,7 @@ func (w *relWorld) serve(t *testing.T, plugin core.Plugin, bindings ...core.Bind
 		}
 	})
 	within(t, "the sources watch", func() error {
-		for _, s := range reg.Sources() {
+		for _, s := range reg.Status().Sources {
 			if !s.Watching {
 				return fmt.Errorf("source %q does not watch: %w", s.Name, s.Err)
 			}
@@ -147,7 +148,7 @@ type failing interface {
 // relBinding is a binding, and the query whose result it must be.
 type relBinding struct {
 	core.Bindable
-	view *core.View
+	view *live.View
 	want func(t testing.TB, db *bun.DB) []string
 }
 
@@ -261,7 +262,7 @@ func TestRelationBindingsFollow(t *testing.T) {
 		// the same names.
 		for _, b := range bindings {
 			before := b.view.Version()
-			if err := b.view.Clear(t.Context()); err != nil {
+			if err := reg.Clear(t.Context(), b.view); err != nil {
 				t.Fatal(err)
 			}
 			if after := b.view.Version(); after.Token != before.Token {
@@ -338,7 +339,7 @@ func randomWrite(ctx context.Context, rt *rapid.T, tx bun.Tx) error {
 
 // relWitness looks at every version that is published.
 type relWitness struct {
-	check func(*core.View) error
+	check func(*live.View) error
 
 	mu       sync.Mutex // guards what follows
 	versions int
@@ -349,7 +350,7 @@ func (*relWitness) Name() string                                { return "witnes
 func (*relWitness) Start(context.Context, *core.Registry) error { return nil }
 func (*relWitness) Shutdown(context.Context) error              { return nil }
 
-func (w *relWitness) Published(v *core.View, _ *core.Event) {
+func (w *relWitness) Published(v *live.View, _ *live.Event) {
 	err := w.check(v)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -384,7 +385,7 @@ func TestRelationBindingsShowWholeTransactions(t *testing.T) {
 		}
 		tracks := Bind[relTrack](w.db, "tracks", Relation("Album.Artist"))
 		albums := Bind[relAlbum](w.db, "albums", Relation("Tracks"))
-		witness := &relWitness{check: func(v *core.View) error {
+		witness := &relWitness{check: func(v *live.View) error {
 			switch v {
 			case tracks.View:
 				titles, artist := make(map[int64]string), ""
@@ -489,10 +490,10 @@ func TestRelationBindingsAreWritten(t *testing.T) {
 		mustExec(t, w.plain, `INSERT INTO albums (id, title) VALUES (1, 'one'), (2, 'two')`)
 		tracks := Bind[relTrack](w.db, "tracks", Relation("Album", "Playlists"), core.Writable())
 		w.serve(t, nil, tracks)
-		write := func(op core.WriteOp, key driver.Key, body string) (core.Row, error) {
-			return tracks.Write(t.Context(), core.Write{Op: op, Key: key, Body: []byte(body)})
+		write := func(op live.WriteOp, key driver.Key, body string) (live.Row, error) {
+			return tracks.Write(t.Context(), live.Write{Op: op, Key: key, Body: []byte(body)})
 		}
-		show := func(what string, row core.Row, err error, title string) {
+		show := func(what string, row live.Row, err error, title string) {
 			t.Helper()
 			if err != nil {
 				t.Fatalf("%s: %v", what, err)
@@ -506,20 +507,20 @@ func TestRelationBindingsAreWritten(t *testing.T) {
 				t.Errorf("%s: the answer shows album %v, the binding %v, want %s", what, tr.Album, held.Album, title)
 			}
 		}
-		row, err := write(core.Insert, "", `{"Name": "a", "AlbumID": 1}`)
+		row, err := write(live.Insert, "", `{"Name": "a", "AlbumID": 1}`)
 		show("insert", row, err, "one")
-		row, err = write(core.Merge, row.Key(), `{"AlbumID": 2}`)
+		row, err = write(live.Merge, row.Key(), `{"AlbumID": 2}`)
 		show("merge", row, err, "two")
-		row, err = write(core.Replace, row.Key(), `{"Name": "b", "AlbumID": 1}`)
+		row, err = write(live.Replace, row.Key(), `{"Name": "b", "AlbumID": 1}`)
 		show("replace", row, err, "one")
 		for _, body := range []string{`{"Album": {"Title": "three"}}`, `{"Playlists": []}`} {
-			_, err := write(core.Merge, row.Key(), body)
+			_, err := write(live.Merge, row.Key(), body)
 			var invalid *driver.InvalidError
 			if !errors.As(err, &invalid) || len(invalid.Fields) != 1 || !strings.Contains(invalid.Fields[0].Detail, "is no field of this binding") {
 				t.Errorf("%s: got error %v, want one that says it is no field", body, err)
 			}
 		}
-		if _, err := write(core.Delete, row.Key(), ""); err != nil || tracks.Len() != 0 {
+		if _, err := write(live.Delete, row.Key(), ""); err != nil || tracks.Len() != 0 {
 			t.Errorf("delete: %v, %d rows are left", err, tracks.Len())
 		}
 	})
@@ -529,7 +530,7 @@ func TestRelationBindingsAreWritten(t *testing.T) {
 // part of the commit can be seen in the first case alone.
 func TestRowsThatOthersShowAreAnnounced(t *testing.T) {
 	eachWorld(t, func(t *testing.T, w relWorld) {
-		if _, follows := w.sources[0].(driver.Following); follows {
+		if _, follows := w.sources[0].(driver.Follower); follows {
 			return // it learns of commits afterwards, and announces none
 		}
 		createTable(t, w.plain, relArtist{ID: 1, Name: "a"})

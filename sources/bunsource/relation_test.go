@@ -91,7 +91,7 @@ func library(t testing.TB, db *bun.DB) {
 func related[T any](t testing.TB, db *bun.DB, names ...string) *Loader[T] {
 	t.Helper()
 	l := NewLoader[T](db).WithRelations(names...).(*Loader[T])
-	if err := l.Prepare(t.Context()); err != nil {
+	if err := l.refine(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return l
@@ -306,7 +306,7 @@ func TestRelationsNeedTheirTables(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, db *bun.DB) {
 		library(t, db)
 		mustExec(t, db, `DROP TABLE playlist_tracks`)
-		err := NewLoader[relTrack](db).WithRelations("Album", "Playlists").(*Loader[relTrack]).Prepare(t.Context())
+		err := NewLoader[relTrack](db).WithRelations("Album", "Playlists").(*Loader[relTrack]).refine(t.Context())
 		if err == nil || !strings.Contains(err.Error(), `relation "Playlists": table "playlist_tracks": it does not exist`) {
 			t.Errorf("got error %v, want one that names the relation and the table", err)
 		}

@@ -81,7 +81,11 @@ func newModel(db *bun.DB, typ reflect.Type) (m *model, err error) {
 func (m *model) addColumns(typ reflect.Type, fields []*schema.Field) {
 	names := jsonNames(typ)
 	for _, f := range fields {
-		m.schema.Columns = append(m.schema.Columns, driver.Column{Name: f.Name, JSON: names[indexPath(f.Index)]})
+		c := driver.Column{Name: f.Name, JSON: names[indexPath(f.Index)]}
+		if c.JSON == "" {
+			c.Path = jsonPath(typ, f.Index)
+		}
+		m.schema.Columns = append(m.schema.Columns, c)
 		m.columns = append(m.columns, modelColumn{field: f, sql: string(m.table.SQLAlias) + "." + string(f.SQLName)})
 		if t, ok := newTimeField(f); ok {
 			m.times = append(m.times, t)
@@ -111,6 +115,8 @@ type columnState struct {
 	Default bool
 	// Generated: nobody else may.
 	Generated bool
+	// Computed: an update may change the column without naming it.
+	Computed bool
 }
 
 // describe fills in what follows from the facts about column i.
@@ -122,7 +128,7 @@ func (m *model) describe(i int, state columnState) {
 		pub.Nullable = !c.field.NotNull
 		pub.Default = c.field.AutoIncrement || c.field.Identity || c.field.SQLDefault != ""
 	} else {
-		pub.Nullable, pub.Default, pub.Generated = !state.NotNull, state.Default, state.Generated
+		pub.Nullable, pub.Default, pub.Generated, pub.Computed = !state.NotNull, state.Default, state.Generated, state.Computed
 	}
 	c.read, c.nulls = columnReader(c.field, pub.Kind, pub.Nullable)
 	if !state.NotNull && c.nulls != nullsTold {

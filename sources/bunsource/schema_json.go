@@ -1,9 +1,48 @@
 package bunsource
 
 import (
+	"encoding/json"
 	"reflect"
 	"strings"
 )
+
+var (
+	marshalerType   = reflect.TypeFor[json.Marshaler]()
+	unmarshalerType = reflect.TypeFor[json.Unmarshaler]()
+)
+
+// jsonPath returns the names that lead to a field inside of named structs, as
+// encoding/json nests them; nil when it does not show the field, or when a type
+// on the way has a JSON form of its own.
+func jsonPath(typ reflect.Type, index []int) []string {
+	var path []string
+	for len(index) > 0 {
+		if typ.Kind() == reflect.Pointer {
+			typ = typ.Elem()
+		}
+		if typ.Kind() != reflect.Struct || path != nil && hasOwnJSON(typ) {
+			return nil
+		}
+		names, name, n := jsonNames(typ), "", 0
+		for n = 1; n <= len(index); n++ { // past embedded structs, which have no name
+			if name = names[indexPath(index[:n])]; name != "" {
+				break
+			}
+		}
+		if name == "" {
+			return nil
+		}
+		path = append(path, name)
+		typ = typ.FieldByIndex(index[:n]).Type
+		index = index[n:]
+	}
+	return path
+}
+
+func hasOwnJSON(typ reflect.Type) bool {
+	p := reflect.PointerTo(typ)
+	return p.Implements(marshalerType) || p.Implements(unmarshalerType)
+}
 
 // jsonNames returns the names that encoding/json gives the fields of a struct,
 // by their index paths. It follows the rules of embedding: of several fields

@@ -160,10 +160,10 @@ func TestModelErrors(t *testing.T) {
 	if _, err := l.Load(t.Context(), nil); err == nil {
 		t.Error("Load: no error")
 	}
-	if _, _, err := l.Snapshot(t.Context()); err == nil {
+	if _, _, err := openedIn(t.Context(), l); err == nil {
 		t.Error("Snapshot: no error")
 	}
-	if err := l.Prepare(t.Context()); err == nil {
+	if err := l.refine(t.Context()); err == nil {
 		t.Error("Prepare: no error")
 	}
 	if v := l.Value(&keyless{}, 0); !v.IsNull() {

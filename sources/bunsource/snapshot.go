@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"sync"
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
@@ -17,28 +16,28 @@ type snapshotKey struct{ db *sql.DB }
 // snapshot is a read-only transaction that a context carries. A connection
 // runs one statement at a time, so readers take turns.
 type snapshot struct {
+	db   *sql.DB
 	tx   *sql.Tx
 	turn chan struct{} // holds a token while nobody reads
 }
 
 // Snapshot opens a read-only transaction that sees one state of the database.
-// Whatever any loader over the same *sql.DB reads with the returned context, or
-// one derived from it, is read in that transaction. It holds one connection
-// until it is released, or ctx is done.
+// Whatever any loader over the same *sql.DB reads with the snapshot's context is
+// read in that transaction. It holds one connection until it is closed, or ctx is
+// done.
 //
 // On SQLite in rollback-journal mode an open snapshot keeps writers waiting, and
 // so does a pool of one connection; in WAL mode it does not.
-func (l *Loader[T]) Snapshot(ctx context.Context) (context.Context, func(), error) {
+func (l *Loader[T]) Snapshot(ctx context.Context) (driver.Snapshot, error) {
 	m, err := l.model()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	s, err := openSnapshot(withoutHooks(ctx), m)
 	if err != nil {
-		return nil, nil, fmt.Errorf("bunsource: opening a snapshot for table %q: %w", m.schema.Table, err)
+		return nil, fmt.Errorf("bunsource: opening a snapshot for table %q: %w", m.schema.Table, err)
 	}
-	ctx = context.WithValue(ctx, snapshotKey{l.db.DB}, s)
-	return driver.WithSnapshotScalar(ctx, s.scalar), sync.OnceFunc(s.release), nil
+	return s, nil
 }
 
 func openSnapshot(ctx context.Context, m *model) (*snapshot, error) {
@@ -75,14 +74,21 @@ func openSnapshot(ctx context.Context, m *model) (*snapshot, error) {
 		_ = tx.Rollback() // it has read nothing that matters
 		return nil, err
 	}
-	s := &snapshot{tx: tx, turn: make(chan struct{}, 1)}
+	s := &snapshot{db: m.db.DB, tx: tx, turn: make(chan struct{}, 1)}
 	s.turn <- struct{}{}
 	return s, nil
 }
 
-// release ends the transaction. Its error means that the transaction has ended
-// already, with its context or its connection.
-func (s *snapshot) release() { _ = s.tx.Rollback() }
+var _ driver.ScalarSnapshot = (*snapshot)(nil)
+
+// Context implements [driver.Snapshot].
+func (s *snapshot) Context(ctx context.Context) context.Context {
+	return context.WithValue(ctx, snapshotKey{s.db}, s)
+}
+
+// Close implements [driver.Snapshot]. An error of the rollback means that the
+// transaction has ended already, with its context or its connection.
+func (s *snapshot) Close() { _ = s.tx.Rollback() }
 
 // take waits for the reader's turn; give ends it.
 func (s *snapshot) take(ctx context.Context) error {
@@ -96,9 +102,8 @@ func (s *snapshot) take(ctx context.Context) error {
 
 func (s *snapshot) give() { s.turn <- struct{}{} }
 
-// scalar answers a source that has a question about the snapshot, see
-// [driver.SnapshotScalar].
-func (s *snapshot) scalar(ctx context.Context, statement string) (text string, err error) {
+// Scalar implements [driver.ScalarSnapshot].
+func (s *snapshot) Scalar(ctx context.Context, statement string) (text string, err error) {
 	if err := s.take(ctx); err != nil {
 		return "", err
 	}
@@ -118,7 +123,7 @@ func withConn(ctx context.Context, m *model, several bool, read func(context.Con
 		if s, err = openSnapshot(ctx, m); err != nil {
 			return fmt.Errorf("opening a snapshot: %w", err)
 		}
-		defer s.release()
+		defer s.Close()
 	case s == nil:
 		return read(ctx, m.db.DB)
 	}

@@ -34,7 +34,7 @@ func TestSnapshotShowsOneState(t *testing.T) {
 
 		// Nothing but the snapshot's own first read can fix the state: the
 		// commit comes before any read of the tables.
-		snap, release, err := lefts.Snapshot(t.Context())
+		snap, release, err := openedIn(t.Context(), lefts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +63,7 @@ func TestSnapshotShowsOneState(t *testing.T) {
 			t.Errorf("without the snapshot %s rows, want 2 2", got)
 		}
 		// A source that follows the database's log asks the same state.
-		if got, err := driver.SnapshotScalar(derived, "SELECT count(*) FROM lefts"); err != nil || got != "1" {
+		if got, err := derived.Value(snapshotKey{db.DB}).(*snapshot).Scalar(derived, "SELECT count(*) FROM lefts"); err != nil || got != "1" {
 			t.Errorf("count in the snapshot: %q, %v", got, err)
 		}
 		release()
@@ -83,7 +83,7 @@ func TestSnapshotInRollbackJournalMode(t *testing.T) {
 	db := loaderSQLite(t, "_pragma=journal_mode(DELETE)")
 	createTable(t, db, left{ID: 1})
 	l := preparedLoader[left](t, db)
-	snap, release, err := l.Snapshot(t.Context())
+	snap, release, err := openedIn(t.Context(), l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestSnapshotTakesNoWriteLock(t *testing.T) {
 	db := loaderSQLite(t, walMode, "_txlock=immediate")
 	createTable(t, db, left{ID: 1})
 	l := preparedLoader[left](t, db)
-	_, release, err := l.Snapshot(t.Context())
+	_, release, err := openedIn(t.Context(), l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,11 +134,11 @@ func TestSnapshotOnAPoolOfOneConnection(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // a deadlock would fail, not hang
 		defer cancel()
 		lefts, rights := NewLoader[left](db), NewLoader[right](db)
-		snap, release, err := lefts.Snapshot(ctx)
+		snap, release, err := openedIn(ctx, lefts)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := errors.Join(lefts.Prepare(snap), rights.Prepare(snap)); err != nil {
+		if err := errors.Join(lefts.refine(snap), rights.refine(snap)); err != nil {
 			t.Fatal(err)
 		}
 		var many []driver.Key
@@ -172,7 +172,7 @@ func TestSnapshotEndsWithItsContext(t *testing.T) {
 		createTable(t, db, left{ID: 1})
 		l := preparedLoader[left](t, db)
 		ctx, cancel := context.WithCancel(t.Context())
-		snap, release, err := l.Snapshot(ctx)
+		snap, release, err := openedIn(ctx, l)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -188,7 +188,7 @@ func TestSnapshotEndsWithItsContext(t *testing.T) {
 			}
 			time.Sleep(time.Millisecond)
 		}
-		if _, _, err := l.Snapshot(ctx); !errors.Is(err, context.Canceled) {
+		if _, _, err := openedIn(ctx, l); !errors.Is(err, context.Canceled) {
 			t.Errorf("opening with a cancelled context: error %v", err)
 		}
 	})
@@ -198,13 +198,13 @@ func TestSnapshotIsReadOnly(t *testing.T) {
 	db := loaderPostgres(t)
 	createTable(t, db, left{ID: 1})
 	l := preparedLoader[left](t, db)
-	snap, release, err := l.Snapshot(t.Context())
+	snap, release, err := openedIn(t.Context(), l)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer release()
 	tx := snap.Value(snapshotKey{db.DB}).(*snapshot).tx
-	if _, err := driver.SnapshotScalar(snap, "SELECT pg_current_snapshot()"); err != nil {
+	if _, err := snap.Value(snapshotKey{db.DB}).(*snapshot).Scalar(snap, "SELECT pg_current_snapshot()"); err != nil {
 		t.Errorf("the snapshot's identity: %v", err)
 	}
 	if _, err := tx.ExecContext(t.Context(), "INSERT INTO lefts VALUES (2)"); err == nil {
@@ -217,7 +217,7 @@ func TestSnapshotBelongsToItsHandle(t *testing.T) {
 	db, other := loaderSQLite(t, walMode), loaderSQLite(t, walMode)
 	createTable(t, db, left{ID: 1})
 	createTable(t, other, left{ID: 1}, left{ID: 2})
-	snap, release, err := preparedLoader[left](t, db).Snapshot(t.Context())
+	snap, release, err := openedIn(t.Context(), preparedLoader[left](t, db))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +246,7 @@ func TestSnapshotOfAnAttachedDatabase(t *testing.T) {
 	mustExec(t, db, "CREATE TABLE aux.lefts (id INTEGER PRIMARY KEY)")
 	mustExec(t, db, "INSERT INTO aux.lefts VALUES (1)")
 	l := preparedLoader[attached](t, db)
-	snap, release, err := l.Snapshot(t.Context())
+	snap, release, err := openedIn(t.Context(), l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,4 +265,13 @@ func TestSnapshotOfAnAttachedDatabase(t *testing.T) {
 	if s, _ := l.Schema(); db.Dialect().Name() != dialect.SQLite || s.Table != (driver.Table{Schema: "aux", Name: "lefts"}) {
 		t.Errorf("table %+v", s.Table)
 	}
+}
+
+// openedIn opens a snapshot and returns the context that reads in it.
+func openedIn(ctx context.Context, l driver.Snapshotter) (snap context.Context, release func(), err error) {
+	s, err := l.Snapshot(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s.Context(ctx), s.Close, nil
 }

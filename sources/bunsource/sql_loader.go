@@ -24,10 +24,9 @@ type sqlLoader[T any] struct {
 }
 
 var (
-	_ driver.Loader[struct{}]  = (*sqlLoader[struct{}])(nil)
-	_ driver.Snapshotter       = (*sqlLoader[struct{}])(nil)
-	_ driver.Preparer          = (*sqlLoader[struct{}])(nil)
-	_ driver.DependencyChecker = (*sqlLoader[struct{}])(nil)
+	_ driver.Loader[struct{}] = (*sqlLoader[struct{}])(nil)
+	_ driver.Snapshotter      = (*sqlLoader[struct{}])(nil)
+	_ driver.Preparer         = (*sqlLoader[struct{}])(nil)
 )
 
 func newSQLLoader[T any](db *bun.DB, name string, query SQL) *sqlLoader[T] {
@@ -62,15 +61,13 @@ func (l *sqlLoader[T]) Load(ctx context.Context, keys []driver.Key) ([]*T, error
 		return nil, err
 	}
 	var rows []*T
+	var bad []error // each a *driver.RowError
 	err = withConn(withoutHooks(ctx), m, false, func(ctx context.Context, conn bun.IConn) error {
-		if l.query.Query == nil {
-			return l.db.NewRaw(l.query.Text, l.query.Args...).Conn(conn).Scan(ctx, &rows)
+		err := l.run(ctx, conn, &rows)
+		if err != nil {
+			rows, bad, err = l.runAround(ctx, conn, m, err)
 		}
-		q := l.query.Query(l.db)
-		if q == nil {
-			return errNoQuery
-		}
-		return q.Conn(conn).Scan(ctx, &rows)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("bunsource: running %q: %w", m.schema.Table, err)
@@ -80,8 +77,23 @@ func (l *sqlLoader[T]) Load(ctx context.Context, keys []driver.Key) ([]*T, error
 	}
 	if keys != nil {
 		rows = slices.DeleteFunc(rows, func(r *T) bool { return !slices.Contains(keys, m.keyOf(reflect.ValueOf(r).Elem())) })
+		bad = slices.DeleteFunc(bad, func(err error) bool {
+			return !slices.ContainsFunc(driver.RowErrors(err), func(e *driver.RowError) bool { return slices.Contains(keys, e.Key) })
+		})
 	}
-	return rows, nil
+	return rows, errors.Join(bad...)
+}
+
+// run runs the query.
+func (l *sqlLoader[T]) run(ctx context.Context, conn bun.IConn, rows *[]*T) error {
+	if l.query.Query == nil {
+		return l.db.NewRaw(l.query.Text, l.query.Args...).Conn(conn).Scan(ctx, rows)
+	}
+	q := l.query.Query(l.db)
+	if q == nil {
+		return errNoQuery
+	}
+	return q.Conn(conn).Scan(ctx, rows)
 }
 
 var errNoQuery = errors.New("the function of its SQL.Query returned nil")
@@ -101,11 +113,12 @@ func (l *sqlLoader[T]) text() (string, error) {
 }
 
 // Prepare asks the database whether it understands the query, and whether its
-// rows have a key.
-func (l *sqlLoader[T]) Prepare(ctx context.Context) error {
+// rows have a key. The warnings name tables that it reads and that are not
+// declared.
+func (l *sqlLoader[T]) Prepare(ctx context.Context, declared []driver.Table) (warnings []error, err error) {
 	m, err := l.describe()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	text, err := l.text()
 	if err == nil {
@@ -114,9 +127,12 @@ func (l *sqlLoader[T]) Prepare(ctx context.Context) error {
 		})
 	}
 	if err != nil {
-		return fmt.Errorf("bunsource: preparing %q: %w", m.schema.Table, err)
+		return nil, fmt.Errorf("bunsource: preparing %q: %w", m.schema.Table, err)
 	}
-	return nil
+	if len(declared) > 0 {
+		warnings = m.warnUndeclared(ctx, text, declared)
+	}
+	return warnings, nil
 }
 
 // checkResult looks at the columns that the query gives: a key column that Bun
@@ -141,28 +157,14 @@ func (m *model) checkResult(ctx context.Context, conn bun.IConn, text string) (e
 }
 
 // Snapshot implements [driver.Snapshotter].
-func (l *sqlLoader[T]) Snapshot(ctx context.Context) (context.Context, func(), error) {
+func (l *sqlLoader[T]) Snapshot(ctx context.Context) (driver.Snapshot, error) {
 	m, err := l.describe()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	s, err := openSnapshot(withoutHooks(ctx), m)
 	if err != nil {
-		return nil, nil, fmt.Errorf("bunsource: opening a snapshot for %q: %w", m.schema.Table, err)
+		return nil, fmt.Errorf("bunsource: opening a snapshot for %q: %w", m.schema.Table, err)
 	}
-	ctx = context.WithValue(ctx, snapshotKey{l.db.DB}, s)
-	return driver.WithSnapshotScalar(ctx, s.scalar), sync.OnceFunc(s.release), nil
-}
-
-// Undeclared implements [driver.DependencyChecker].
-func (l *sqlLoader[T]) Undeclared(ctx context.Context, declared []driver.Table) ([]driver.Table, error) {
-	m, err := l.describe()
-	if err != nil {
-		return nil, err
-	}
-	text, err := l.text()
-	if err != nil {
-		return nil, err
-	}
-	return m.undeclared(withoutHooks(ctx), text, declared)
+	return s, nil
 }

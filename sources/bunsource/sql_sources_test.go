@@ -20,6 +20,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/sources/bunsource"
 	"github.com/binderyhq/bindery/sources/pgsource"
 	"github.com/binderyhq/bindery/sources/pollsource"
@@ -229,7 +230,7 @@ func (*wealthGuard) Start(context.Context, *core.Registry) error { return nil }
 func (*wealthGuard) Shutdown(context.Context) error              { return nil }
 
 // Published implements [core.PublishObserver].
-func (g *wealthGuard) Published(v *core.View, e *core.Event) {
+func (g *wealthGuard) Published(v *live.View, e *live.Event) {
 	if v.Name() == "purses" {
 		return
 	}

@@ -13,16 +13,17 @@ import (
 	"github.com/uptrace/bun/dialect"
 )
 
-var _ driver.DependencyChecker = (*Loader[struct{}])(nil)
-
-// Undeclared returns the tables that a view reads and that are not among those
-// declared, see [driver.DependencyChecker].
-func (l *Loader[T]) Undeclared(ctx context.Context, declared []driver.Table) ([]driver.Table, error) {
-	m, err := l.model()
+// warnUndeclared returns warnings for tables that the query reads and that are
+// not declared. That it cannot be found out is a warning, too.
+func (m *model) warnUndeclared(ctx context.Context, query string, declared []driver.Table) (warnings []error) {
+	missing, err := m.undeclared(withoutHooks(ctx), query, declared)
 	if err != nil {
-		return nil, err
+		return []error{err}
 	}
-	return m.undeclared(withoutHooks(ctx), m.db.QueryGen().FormatQuery("SELECT * FROM ?", m.table.SQLName), declared)
+	for _, t := range missing {
+		warnings = append(warnings, driver.Undeclared(t))
+	}
+	return warnings
 }
 
 // undeclared returns the tables that the query reads, by what the database's

@@ -19,6 +19,8 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/keyproof"
+	"github.com/binderyhq/bindery/sources/internal/sqltext"
 )
 
 type sqlShop struct {
@@ -72,7 +74,7 @@ func TestQueriesAreBound(t *testing.T) {
 			t.Run(fmt.Sprintf("connections=%d", conns), func(t *testing.T) {
 				db.SetMaxOpenConns(conns)
 				createShops(t, db)
-				raw := BindSQL[cityTotal](db, "raw", SQL{Text: cityTotals, Args: []any{100}, DependsOn: bothTables})
+				raw := BindSQL[cityTotal](db, "raw", SQL{Text: cityTotals, Args: []any{100}, DependsOn: bothTables}, core.Awaited())
 				built := BindSQL[cityTotal](db, "built", SQL{
 					Query: func(db bun.IDB) *bun.SelectQuery {
 						return db.NewSelect().Model((*sqlShop)(nil)).Column("s.city").
@@ -80,14 +82,14 @@ func TestQueriesAreBound(t *testing.T) {
 							Join("LEFT JOIN sql_sales AS l ON l.shop_id = s.id").Group("s.city")
 					},
 					Key: []string{"city"}, DependsOn: bothTables,
-				}, core.OrderBy("-amount"))
+				}, core.OrderBy("-amount"), core.Awaited())
 				best := BindSQL[cityTotal](db, "best", SQL{
 					Text: `WITH totals AS (SELECT shop_id, count(*) AS sales, sum(amount) AS amount FROM sql_sales GROUP BY shop_id),
 						ranked AS (SELECT s.city, t.sales, t.amount, row_number() OVER (PARTITION BY s.city ORDER BY t.amount DESC, s.id) AS place
 							FROM sql_shops AS s JOIN totals AS t ON t.shop_id = s.id)
 						SELECT city, sales, amount FROM ranked WHERE place = 1 -- the best shop of each city`,
 					DependsOn: bothTables,
-				}, core.Where(filter.Ge("amount", 6)), core.Limit(1))
+				}, core.Where(filter.Ge("amount", 6)), core.Limit(1), core.Awaited())
 				reg := quietRegistry()
 				_ = reg.Add(raw, built, best)
 				_ = reg.Watch(Hooks(db))
@@ -323,7 +325,15 @@ func TestForgottenDependenciesAreFound(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			missing, err := loader.Undeclared(t.Context(), s.Depends)
+			m, err := loader.describe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := loader.text()
+			if err != nil {
+				t.Fatal(err)
+			}
+			missing, err := m.undeclared(withoutHooks(t.Context()), text, s.Depends)
 			var names []string
 			for _, m := range missing {
 				if m.Schema == "public" {
@@ -368,20 +378,67 @@ func TestForgottenDependenciesAreLogged(t *testing.T) {
 // reported as a whole, so that the report still means the right rows if the table
 // is bound meanwhile.
 func TestWritesToDependenciesAreReportedWhole(t *testing.T) {
-	b := &boundTables{byName: map[string][]*driver.Schema{}}
-	b.add(&driver.Schema{Table: driver.Table{Name: "sql_sales"}})
+	schemas := []*driver.Schema{{Table: driver.Table{Name: "sql_sales"}}}
 	for _, statement := range []string{
 		"INSERT INTO sql_sales (id, shop_id, amount) VALUES (1, 2, 3)",
 		"INSERT INTO sql_sales (id, shop_id, amount) VALUES (1, 2, 3) RETURNING *",
 		"UPDATE sql_sales SET amount = 3 WHERE id = 1",
 		"DELETE FROM sql_sales WHERE id IN (1, 2)",
 	} {
-		p := parse(statement, dialect.SQLite)
-		e := effectOf(p, b, nil)
-		if got := e.changes(); len(got) != 1 || got[0].Table.Name != "sql_sales" || got[0].Keys != nil || e.takesRows() {
+		p := sqltext.Parse(statement, sqltext.SQLite)
+		e := keyproof.Of(p, func(sqltext.Table) []*driver.Schema { return schemas }, nil)
+		if got := e.Changes(); len(got) != 1 || got[0].Table.Name != "sql_sales" || got[0].Keys != nil || e.TakesRows() {
 			t.Errorf("%s: %v", statement, got)
 		}
 	}
+}
+
+// Writers do not wait for queries: here one that does not end before the writers
+// have.
+func TestWritersDoNotWaitForQueries(t *testing.T) {
+	eachOpened(t, func(t *testing.T, db *bun.DB) {
+		createShops(t, db)
+		var gate atomic.Pointer[chan struct{}]
+		slow := BindSQL[cityTotal](db, "slow", SQL{
+			Query: func(db bun.IDB) *bun.SelectQuery {
+				if g := gate.Load(); g != nil {
+					<-*g
+				}
+				return db.NewSelect().Model((*sqlShop)(nil)).Column("s.city").
+					ColumnExpr("count(l.id) AS sales").ColumnExpr("coalesce(sum(l.amount), 0) AS amount").
+					Join("LEFT JOIN sql_sales AS l ON l.shop_id = s.id").Group("s.city")
+			},
+			Key: []string{"city"}, DependsOn: bothTables,
+		})
+		sales := Bind[sqlSale](db, "sales")
+		reg := quietRegistry()
+		_ = reg.Add(slow, sales)
+		source := Hooks(db)
+		_ = reg.Watch(source)
+		startRegistry(t, reg)
+		waitLoaded(t, slow, sales)
+		open := make(chan struct{})
+		gate.Store(&open)
+		before := sales.Len()
+		for i := range 5 {
+			if _, err := db.NewInsert().Model(&sqlSale{ID: int64(100 + i), ShopID: 2, Amount: 20}).Exec(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if n := sales.Len(); n != before+i+1 {
+				t.Errorf("after insert %d there are %d sales, want %d", i, n, before+i+1)
+			}
+		}
+		if n := source.Timeouts(); n > 0 {
+			t.Errorf("%d writers waited in vain", n)
+		}
+		close(open)
+		if err := reg.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := totalsOf(slow); !strings.Contains(got, "Oslo 5 100") {
+			t.Errorf("the query shows %s", got)
+		}
+	})
 }
 
 // A query can be a family: one run of it serves all members.
@@ -397,7 +454,7 @@ func TestQueriesAreFamilies(t *testing.T) {
 					Join("LEFT JOIN sql_sales AS l ON l.shop_id = s.id").Group("s.city")
 			},
 			DependsOn: bothTables,
-		}, core.Where(filter.Eq("city", filter.Param("city"))))
+		}, core.Where(filter.Eq("city", filter.Param("city"))), core.Awaited())
 		reg := quietRegistry()
 		_ = reg.Add(byCity)
 		_ = reg.Watch(Hooks(db))
@@ -436,7 +493,7 @@ func TestSQLLoaderIsALoader(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, db *bun.DB) {
 		createShops(t, db)
 		l := newSQLLoader[cityTotal](db, "cities", SQL{Text: cityTotals, Args: []any{9}, DependsOn: bothTables})
-		snap, release, err := l.Snapshot(t.Context())
+		snap, release, err := openedIn(t.Context(), l)
 		if err != nil {
 			t.Fatal(err)
 		}

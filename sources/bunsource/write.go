@@ -3,6 +3,7 @@ package bunsource
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -16,7 +17,10 @@ import (
 	"github.com/uptrace/bun/dialect/feature"
 )
 
-var _ driver.Writer[struct{}] = (*Loader[struct{}])(nil)
+var (
+	_ driver.Writer[struct{}]         = (*Loader[struct{}])(nil)
+	_ driver.DocumentWriter[struct{}] = (*Loader[struct{}])(nil)
+)
 
 // transactionKey is the context key of the transaction that Transact opened on
 // a database handle.
@@ -37,11 +41,13 @@ func (l *Loader[T]) Transact(ctx context.Context, fn func(ctx context.Context) e
 	wait := firstRetry
 	for attempt := 1; ; attempt++ {
 		var own error
+		var last written
 		err := l.db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 			s := &snapshot{tx: tx.Tx, turn: make(chan struct{}, 1)}
 			s.turn <- struct{}{}
 			ctx = context.WithValue(ctx, snapshotKey{l.db.DB}, s)
-			own = fn(context.WithValue(ctx, transactionKey{l.db.DB}, tx))
+			ctx = context.WithValue(ctx, transactionKey{l.db.DB}, tx)
+			own = fn(context.WithValue(ctx, writtenKey{l.db.DB}, &last))
 			return own
 		})
 		switch {
@@ -51,10 +57,7 @@ func (l *Loader[T]) Transact(ctx context.Context, fn func(ctx context.Context) e
 			// database/sql rolled it back because the context had ended.
 			return fmt.Errorf("bunsource: writing: %w", ctx.Err())
 		case !collided(err) || attempt == transactAttempts:
-			if own != nil && errors.Is(err, own) {
-				return own
-			}
-			return fmt.Errorf("bunsource: writing: %w", err)
+			return l.refusal(ctx, last, own, err)
 		}
 		select {
 		case <-time.After(wait):
@@ -87,7 +90,7 @@ func (l *Loader[T]) Lock(ctx context.Context, key driver.Key) error {
 		// No row, and so no trigger; but a write.
 		pk := m.table.PKs[0].SQLName
 		_, err := tx.NewRaw("UPDATE ? SET ? = ? WHERE 0", m.table.SQLName, pk, pk).Exec(ctx)
-		return l.writeError(m, "locking a row of", err)
+		return m.writeError("locking a row of", err)
 	}
 	cond, err := m.rowCondition(key)
 	if err != nil || cond == "" {
@@ -95,7 +98,7 @@ func (l *Loader[T]) Lock(ctx context.Context, key driver.Key) error {
 	}
 	var found []int
 	err = tx.NewSelect().Model((*T)(nil)).ColumnExpr("1").Where("?", cond).For("UPDATE").Scan(ctx, &found)
-	return l.writeError(m, "locking a row of", err)
+	return m.writeError("locking a row of", err)
 }
 
 // Insert implements [driver.Writer]. The model's own hooks run; columns that its
@@ -114,6 +117,7 @@ func (l *Loader[T]) Insert(ctx context.Context, row *T, columns []string) (drive
 	if columns, err = m.withHooked(ctx, row, columns, zeroes, q); err != nil {
 		return "", err
 	}
+	l.note(ctx, m, row, named)
 	pks := make([]string, len(m.table.PKs))
 	for i, pk := range m.table.PKs {
 		pks[i] = string(pk.SQLName)
@@ -128,8 +132,12 @@ func (l *Loader[T]) Insert(ctx context.Context, row *T, columns []string) (drive
 	if m.db.HasFeature(feature.InsertReturning) || m.db.HasFeature(feature.Returning) {
 		q = q.Returning(strings.Join(pks, ", "))
 	}
-	if _, err := q.Exec(ctx); err != nil {
-		return "", l.writeError(m, "inserting into", err, named...)
+	res, err := q.Exec(ctx)
+	if errors.Is(err, sql.ErrNoRows) { // RETURNING returned nothing
+		return "", driver.ErrRefused
+	}
+	if err := m.outcome("inserting into", res, err); err != nil {
+		return "", err
 	}
 	return m.keyOf(reflect.ValueOf(row).Elem()), nil
 }
@@ -139,18 +147,21 @@ func (l *Loader[T]) insertDefaults(ctx context.Context, tx bun.Tx, m *model, row
 	if m.db.Dialect().Name() == dialect.MySQL {
 		res, err := tx.NewRaw("INSERT INTO ? () VALUES ()", m.table.SQLName).Exec(ctx)
 		if err != nil {
-			return "", l.writeError(m, "inserting into", err)
+			return "", m.writeError("inserting into", err)
 		}
 		id, err := res.LastInsertId()
 		if err != nil {
-			return "", l.writeError(m, "inserting into", err)
+			return "", m.writeError("inserting into", err)
 		}
 		key, err := m.schema.MakeKey(id)
 		return key, err
 	}
 	err := tx.NewRaw("INSERT INTO ? DEFAULT VALUES RETURNING ?", m.table.SQLName, bun.Safe(strings.Join(pks, ", "))).Scan(ctx, row)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", driver.ErrRefused
+	}
 	if err != nil {
-		return "", l.writeError(m, "inserting into", err)
+		return "", m.writeError("inserting into", err)
 	}
 	return m.keyOf(reflect.ValueOf(row).Elem()), nil
 }
@@ -159,6 +170,11 @@ func (l *Loader[T]) insertDefaults(ctx context.Context, tx bun.Tx, m *model, row
 // SQLite, whose UPDATE knows no DEFAULT, the columns of defaults stay as they
 // are.
 func (l *Loader[T]) Update(ctx context.Context, key driver.Key, row *T, columns, defaults []string) error {
+	return l.UpdateDocuments(ctx, key, row, columns, defaults, nil)
+}
+
+// UpdateDocuments implements [driver.DocumentWriter].
+func (l *Loader[T]) UpdateDocuments(ctx context.Context, key driver.Key, row *T, columns, defaults []string, documents map[string]json.RawMessage) error {
 	tx, m, err := l.transaction(ctx)
 	if err != nil {
 		return err
@@ -172,6 +188,9 @@ func (l *Loader[T]) Update(ctx context.Context, key driver.Key, row *T, columns,
 	}
 	q := tx.NewUpdate().Model(row).Where("?", cond)
 	values := m.literalZeroes(reflect.ValueOf(row).Elem(), columns)
+	for name, doc := range documents {
+		values[name] = bun.Safe(m.db.QueryGen().AppendValue(nil, reflect.ValueOf(string(doc))))
+	}
 	named := columns
 	if columns, err = m.withHooked(ctx, row, columns, values, q); err != nil {
 		return err
@@ -191,8 +210,9 @@ func (l *Loader[T]) Update(ctx context.Context, key driver.Key, row *T, columns,
 	for name, literal := range values {
 		q = q.Value(name, "?", literal)
 	}
-	_, err = q.Exec(ctx)
-	return l.writeError(m, "updating", err, named...)
+	l.note(ctx, m, row, named)
+	res, err := q.Exec(ctx)
+	return m.outcome("updating", res, err)
 }
 
 // Delete implements [driver.Writer].
@@ -205,8 +225,9 @@ func (l *Loader[T]) Delete(ctx context.Context, key driver.Key) error {
 	if err != nil || cond == "" {
 		return err
 	}
-	_, err = tx.NewDelete().Model((*T)(nil)).Where("?", cond).Exec(ctx)
-	return l.writeError(m, "deleting from", err)
+	l.note(ctx, m, nil, nil)
+	res, err := tx.NewDelete().Model((*T)(nil)).Where("?", cond).Exec(ctx)
+	return m.outcome("deleting from", res, err)
 }
 
 // withHooked adds the columns that the model's BeforeAppendModel hook changes,
@@ -255,57 +276,4 @@ func (m *model) literalZeroes(strct reflect.Value, columns []string) map[string]
 		}
 	}
 	return values
-}
-
-// collided reports whether the database ended a transaction in favour of
-// another, so that it is worth trying again.
-func collided(err error) bool {
-	var invalid *driver.InvalidError
-	if errors.As(err, &invalid) {
-		return false // whose words may be anything
-	}
-	var coded interface{ SQLState() string }
-	if errors.As(err, &coded) {
-		switch coded.SQLState() {
-		case "40001", "40P01": // serialization_failure, deadlock_detected
-			return true
-		}
-		return false
-	}
-	text := err.Error()
-	for _, sign := range []string{"SQLITE_BUSY", "database is locked", "database table is locked", "Error 1213"} {
-		if strings.Contains(text, sign) {
-			return true
-		}
-	}
-	return false
-}
-
-// writeError tells what the client can mend from what it cannot. The columns are
-// those that the client named.
-func (l *Loader[T]) writeError(m *model, doing string, err error, named ...string) error {
-	if err == nil {
-		return nil
-	}
-	if v, ok := violationOf(err); ok {
-		return m.invalid(v, named)
-	}
-	return fmt.Errorf("bunsource: %s table %q: %w", doing, m.schema.Table, err)
-}
-
-// invalid words a violation for clients. A violation that the database puts
-// down to no column is that of the only column that was written.
-func (m *model) invalid(v violation, named []string) error {
-	column := v.column
-	if column == "" {
-		column = m.columnOfRule(v.rule)
-	}
-	if column == "" && len(named) == 1 {
-		column = named[0]
-	}
-	field := ""
-	if i := m.schema.Column(column); i >= 0 {
-		field = m.schema.Columns[i].JSON
-	}
-	return driver.Invalid(field, v.detail)
 }

@@ -30,8 +30,8 @@ type Relay struct {
 }
 
 var (
-	_ driver.Source     = (*Relay)(nil)
-	_ driver.Validating = (*Relay)(nil)
+	_ driver.Source    = (*Relay)(nil)
+	_ driver.Validator = (*Relay)(nil)
 )
 
 // New returns the relay of the nodes that publish on the subject, for example
@@ -56,7 +56,7 @@ const nodeIDLength = 12
 // Name implements [driver.Source].
 func (r *Relay) Name() string { return "natssource" }
 
-// Validate implements [driver.Validating].
+// Validate implements [driver.Validator].
 func (r *Relay) Validate() error {
 	var errs []error
 	if r.conn == nil {

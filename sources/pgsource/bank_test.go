@@ -19,6 +19,8 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
 	"github.com/binderyhq/bindery/sources/bunsource"
 	"github.com/binderyhq/bindery/sources/pgsource"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
@@ -45,7 +47,7 @@ type auditor struct {
 func (*auditor) Name() string                                { return "auditor" }
 func (*auditor) Start(context.Context, *core.Registry) error { return nil }
 func (*auditor) Shutdown(context.Context) error              { return nil }
-func (a *auditor) Published(*core.View, *core.Event) {
+func (a *auditor) Published(*live.View, *live.Event) {
 	sum := int64(0)
 	for acc := range a.b.All() {
 		sum += acc.Amount
@@ -134,14 +136,14 @@ func newBank(t testing.TB, w way, dsn string) *bank {
 			t.Error(err)
 		}
 	})
-	k.until(t, "the binding is live", func() bool { return k.b.Status().State == core.Live })
+	k.until(t, "the binding is live", func() bool { return k.b.Status().State == status.Live })
 	return k
 }
 
 // onlyFor looks at the versions of the auditor's binding alone.
 type onlyFor struct{ *auditor }
 
-func (o onlyFor) Published(v *core.View, e *core.Event) {
+func (o onlyFor) Published(v *live.View, e *live.Event) {
 	if v.Name() == o.b.Name() {
 		o.auditor.Published(v, e)
 	}
@@ -239,7 +241,7 @@ func TestEveryVersionIsAState(t *testing.T) {
 			writers.Wait()
 			k.converge(t)
 			var reads, whole, behind uint64
-			for _, f := range k.reg.Feeds() {
+			for _, f := range k.reg.Status().Tables {
 				reads, whole, behind = f.Reads, f.WholeReads, f.Behind
 			}
 			t.Logf("%d versions, %d reads, %d of them whole, %d behind", k.auditor.seen.Load(), reads, whole, behind)
@@ -278,7 +280,7 @@ func testFaults(t *testing.T, w way) {
 	// The writers go on meanwhile: what they wrote unseen must show in the end.
 	heal := func(fault string) {
 		t.Helper()
-		k.until(t, "the source watches again after "+fault, func() bool { return k.b.Status().State == core.Live })
+		k.until(t, "the source watches again after "+fault, func() bool { return k.b.Status().State == status.Live })
 		seen := k.auditor.seen.Load()
 		k.until(t, "versions come again after "+fault, func() bool { return k.auditor.seen.Load() > seen+5 })
 	}
@@ -313,4 +315,4 @@ func testFaults(t *testing.T, w way) {
 	k.until(t, "no slot is left behind", func() bool { return slots() == "0" })
 }
 
-func (k *bank) failures() uint64 { return k.reg.Sources()[0].Failures }
+func (k *bank) failures() uint64 { return k.reg.Status().Sources[0].Failures }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/sources/pgsource"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 )
@@ -22,7 +23,7 @@ func BenchmarkCommitToVisible(b *testing.B) {
 		b.Run(w.name, func(b *testing.B) {
 			k := newBank(b, w, pgtest.Shared(b).CreateDatabase(b))
 			conn := dial(b, k.dsn)
-			sub := k.b.Subscribe(core.SubscribeOptions{})
+			sub := k.b.Subscribe(live.SubscribeOptions{})
 			defer sub.Close()
 			if _, err := sub.Next(b.Context()); err != nil {
 				b.Fatal(err)
@@ -39,7 +40,7 @@ func BenchmarkCommitToVisible(b *testing.B) {
 					if err != nil {
 						b.Fatal(err)
 					}
-					seen = slices.ContainsFunc(e.Updated, func(r core.Row) bool { return r.Key() == driver.KeyOf(id) })
+					seen = slices.ContainsFunc(e.Updated, func(r live.Row) bool { return r.Key() == driver.KeyOf(id) })
 				}
 				took = append(took, time.Since(committed))
 			}

@@ -94,20 +94,20 @@ func (h *conformance) Break(context.Context) error   { h.proxy.cut(true); return
 func (h *conformance) Restore(context.Context) error { h.proxy.cut(false); return nil }
 
 // Snapshot implements [driver.Snapshotter], as the loader does.
-func (h *conformance) Snapshot(ctx context.Context) (context.Context, func(), error) {
+func (h *conformance) Snapshot(ctx context.Context) (driver.Snapshot, error) {
 	tx, err := h.Other.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if _, err := tx.ExecContext(ctx, "SELECT 1"); err != nil { // which takes the snapshot
 		_ = tx.Rollback() // it has read nothing
-		return nil, nil, err
+		return nil, err
 	}
 	scalar := func(ctx context.Context, statement string) (text string, err error) {
 		err = tx.QueryRowContext(ctx, statement).Scan(&text)
 		return text, err
 	}
-	return driver.WithSnapshotScalar(ctx, scalar), func() { _ = tx.Rollback() }, nil // it has only read
+	return &questioned{scalar, func() { _ = tx.Rollback() }}, nil // it has only read
 }
 
 // proxy passes connections on to the server, until it is cut.
@@ -187,3 +187,22 @@ func (p *proxy) close() {
 	p.cut(true)
 	p.running.Wait()
 }
+
+// questioned is a snapshot that nobody reads in, but that answers questions.
+type questioned struct {
+	scalar func(ctx context.Context, statement string) (string, error)
+	close  func()
+}
+
+func (q *questioned) Context(ctx context.Context) context.Context { return ctx }
+func (q *questioned) Close()                                      { q.close() }
+
+func (q *questioned) Scalar(ctx context.Context, statement string) (string, error) {
+	return q.scalar(ctx, statement)
+}
+
+// unquestioned is a snapshot that answers no questions.
+type unquestioned struct{}
+
+func (unquestioned) Context(ctx context.Context) context.Context { return ctx }
+func (unquestioned) Close()                                      {}

@@ -15,7 +15,7 @@ func ExampleNew() {
 		FixedPublication: true,
 		Tables:           []driver.Table{{Name: "products"}},
 	})
-	fmt.Println(src.Validate(), src.Covers(driver.Table{Name: "products"}), src.Covers(driver.Table{Name: "orders"}))
+	fmt.Println(src.Validate(), src.Scope().Covers(driver.Table{Name: "products"}), src.Scope().Covers(driver.Table{Name: "orders"}))
 	// Output: <nil> true false
 }
 

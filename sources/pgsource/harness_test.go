@@ -248,7 +248,7 @@ func (r *rig) awaitWatching() {
 // follower is what both sources are.
 type follower interface {
 	driver.Source
-	driver.Following
+	driver.Follower
 }
 
 // source is the one that was made last.

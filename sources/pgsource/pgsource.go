@@ -22,11 +22,10 @@ type Source struct {
 }
 
 var (
-	_ driver.Source     = (*Source)(nil)
-	_ driver.Scoped     = (*Source)(nil)
-	_ driver.Naming     = (*Source)(nil)
-	_ driver.Validating = (*Source)(nil)
-	_ driver.Following  = (*Source)(nil)
+	_ driver.Source    = (*Source)(nil)
+	_ driver.Scoped    = (*Source)(nil)
+	_ driver.Validator = (*Source)(nil)
+	_ driver.Follower  = (*Source)(nil)
 )
 
 // New returns a source that follows the database that dsn names, in any form
@@ -46,7 +45,7 @@ func New(dsn string, cfg *Config) *Source {
 	return s
 }
 
-// Validate implements [driver.Validating]. It returns everything that is wrong
+// Validate implements [driver.Validator]. It returns everything that is wrong
 // with what the source was made of.
 func (s *Source) Validate() error {
 	return checkSetup("pgsource: setting up", s.dsn, s.cfg.Validate())
@@ -64,12 +63,9 @@ func checkSetup(doing, dsn string, cfg error) error {
 // Name implements [driver.Source].
 func (*Source) Name() string { return "pgsource" }
 
-// Tables implements [driver.Naming].
-func (s *Source) Tables() []driver.Table { return slices.Clone(s.cfg.Tables) }
-
-// Covers implements [driver.Scoped].
-func (s *Source) Covers(t driver.Table) bool {
-	return covers(s.cfg.Database, s.cfg.Tables, t)
+// Scope implements [driver.Scoped].
+func (s *Source) Scope() driver.Scope {
+	return driver.Scope{Database: s.cfg.Database, Tables: s.cfg.Tables}
 }
 
 // Watch implements [driver.Source]. It follows the log through one connection
@@ -88,16 +84,16 @@ func (s *Source) Watch(ctx context.Context, sink driver.Sink) error {
 
 var errNotStreaming = errors.New("pgsource: catching up: changes do not stream")
 
-// CatchUp implements [driver.Following]: it returns when all that the snapshot
+// CatchUp implements [driver.Follower]: it returns when all that the snapshot
 // shows has been reported.
-func (s *Source) CatchUp(ctx context.Context) error {
+func (s *Source) CatchUp(ctx context.Context, snapshot driver.Snapshot) error {
 	s.mu.Lock()
 	st := s.current
 	s.mu.Unlock()
 	if st == nil {
 		return errNotStreaming
 	}
-	if err := st.catchUp(ctx); err != nil {
+	if err := st.catchUp(ctx, snapshot); err != nil {
 		return fmt.Errorf("pgsource: catching up: %w", err)
 	}
 	return nil
@@ -119,15 +115,4 @@ func tablesIn(database string, tables []driver.Table) []driver.Table {
 		}
 	}
 	return tables
-}
-
-// covers reports whether a source of the database that was given the names of
-// tables, or none for all, sees the table.
-func covers(database string, named []driver.Table, t driver.Table) bool {
-	if len(named) == 0 {
-		return t.Database == database
-	}
-	return slices.ContainsFunc(named, func(n driver.Table) bool {
-		return n.Name == t.Name && n.Database == t.Database && (n.Schema == "" || n.Schema == t.Schema)
-	})
 }

@@ -136,7 +136,7 @@ func TestValidate(t *testing.T) {
 		{Database: "d", Name: "t"}: true, {Database: "d", Schema: "x", Name: "t"}: true, {Name: "t"}: false,
 		{Database: "d", Schema: "s", Name: "u"}: true, {Database: "d", Name: "u"}: false,
 	} {
-		if src.Covers(table) != want {
+		if src.Scope().Covers(table) != want {
 			t.Errorf("Covers(%v) is %v", table, !want)
 		}
 	}
@@ -168,11 +168,11 @@ func TestLeastPrivileges(t *testing.T) {
 	r.watch(nil, marker, table("a", "id:int"))
 	r.exec("INSERT INTO a VALUES (1)")
 	r.expect("an insert", "a[1]")
-	snap, release := openSnapshot(t, owner)
-	if err := r.src.CatchUp(snap); err != nil {
+	snap := openSnapshot(t, owner)
+	if err := r.src.CatchUp(t.Context(), snap); err != nil {
 		t.Error(err)
 	}
-	release()
+	snap.Close()
 	if err := r.stop(); err != context.Canceled {
 		t.Errorf("Watch returned %v", err)
 	}

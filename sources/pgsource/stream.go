@@ -181,9 +181,9 @@ func (st *stream) reportEnded(s *snapshot) (left int) {
 // becomes visible, so the position is asked after the snapshot was taken.
 const catchUpQuery = "SELECT pg_current_wal_insert_lsn()::text || ' ' || (" + snapshotQuery + ")"
 
-// catchUp returns when all that the snapshot of ctx shows has been reported.
-func (st *stream) catchUp(ctx context.Context) error {
-	text, err := driver.SnapshotScalar(ctx, catchUpQuery)
+// catchUp returns when all that the snapshot shows has been reported.
+func (st *stream) catchUp(ctx context.Context, snapshot driver.Snapshot) error {
+	text, err := driver.Scalar(ctx, snapshot, catchUpQuery)
 	if err != nil {
 		return err
 	}

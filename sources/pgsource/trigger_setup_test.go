@@ -128,11 +128,11 @@ func TestValidateTriggers(t *testing.T) {
 	if err := NewTriggers("\x00=", nil).Watch(t.Context(), newFakeSink()); !driver.IsPermanent(err) {
 		t.Errorf("Watch returned %v", err)
 	}
-	if err := NewTriggers("postgres://nobody@127.0.0.1/x", nil).CatchUp(t.Context()); err == nil {
+	if err := NewTriggers("postgres://nobody@127.0.0.1/x", nil).CatchUp(t.Context(), nil); err == nil {
 		t.Error("a source that does not watch has caught up")
 	}
 	src := NewTriggers("", &TriggerConfig{Database: "d", Tables: []driver.Table{{Name: "t"}}})
-	if !src.Covers(driver.Table{Database: "d", Schema: "x", Name: "t"}) || src.Covers(driver.Table{Name: "t"}) || len(src.Tables()) != 1 {
+	if !src.Scope().Covers(driver.Table{Database: "d", Schema: "x", Name: "t"}) || src.Scope().Covers(driver.Table{Name: "t"}) || len(src.Scope().Tables) != 1 {
 		t.Error("it covers other tables than those named")
 	}
 	for _, o := range []Outbox{
@@ -383,11 +383,11 @@ func TestLeastPrivilegesOfTriggers(t *testing.T) {
 		}
 	}
 	r.expect("a writer", "a[1 2]")
-	snap, release := openSnapshot(t, owner)
-	if err := r.triggers.CatchUp(snap); err != nil {
+	snap := openSnapshot(t, owner)
+	if err := r.triggers.CatchUp(t.Context(), snap); err != nil {
 		t.Error(err)
 	}
-	release()
+	snap.Close()
 	if _, err := writer.Exec(t.Context(), "RESET search_path; CREATE TABLE evil.mine (id int)"); err != nil {
 		t.Fatal(err)
 	}
@@ -482,19 +482,19 @@ func TestTriggersCatchUpAgainstTheirLimits(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	caught := make(chan error, 1)
-	go func() { caught <- r.triggers.CatchUp(ctx) }()
+	go func() { caught <- r.triggers.CatchUp(ctx, nil) }()
 	r.untilLocked()
 	cancel(errors.New("enough"))
 	if err := <-caught; err == nil || !strings.Contains(err.Error(), "pgsource: catching up: enough") {
 		t.Errorf("error %v", err)
 	}
-	go func() { caught <- r.triggers.CatchUp(t.Context()) }()
+	go func() { caught <- r.triggers.CatchUp(t.Context(), nil) }()
 	r.exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'LISTEN "bindery"' AND datname = current_database()`)
 	if err := <-caught; err == nil {
 		t.Error("caught up, though nothing could be read")
 	}
 	r.ends("terminating connection")
-	if err := r.triggers.CatchUp(t.Context()); err != errNotReading {
+	if err := r.triggers.CatchUp(t.Context(), nil); err != errNotReading {
 		t.Errorf("error %v", err)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/binderyhq/bindery/core/driver"
@@ -21,11 +20,10 @@ type TriggerSource struct {
 }
 
 var (
-	_ driver.Source     = (*TriggerSource)(nil)
-	_ driver.Scoped     = (*TriggerSource)(nil)
-	_ driver.Naming     = (*TriggerSource)(nil)
-	_ driver.Validating = (*TriggerSource)(nil)
-	_ driver.Following  = (*TriggerSource)(nil)
+	_ driver.Source    = (*TriggerSource)(nil)
+	_ driver.Scoped    = (*TriggerSource)(nil)
+	_ driver.Validator = (*TriggerSource)(nil)
+	_ driver.Follower  = (*TriggerSource)(nil)
 )
 
 // NewTriggers returns a source that reads what triggers record of the changes in
@@ -46,7 +44,7 @@ func NewTriggers(dsn string, cfg *TriggerConfig) *TriggerSource {
 	return s
 }
 
-// Validate implements [driver.Validating]. It returns everything that is wrong
+// Validate implements [driver.Validator]. It returns everything that is wrong
 // with what the source was made of.
 func (s *TriggerSource) Validate() error {
 	return checkSetup("pgsource: setting up triggers", s.dsn, s.cfg.Validate())
@@ -55,12 +53,9 @@ func (s *TriggerSource) Validate() error {
 // Name implements [driver.Source].
 func (*TriggerSource) Name() string { return "pgsource.triggers" }
 
-// Tables implements [driver.Naming].
-func (s *TriggerSource) Tables() []driver.Table { return slices.Clone(s.cfg.Tables) }
-
-// Covers implements [driver.Scoped].
-func (s *TriggerSource) Covers(t driver.Table) bool {
-	return covers(s.cfg.Database, s.cfg.Tables, t)
+// Scope implements [driver.Scoped].
+func (s *TriggerSource) Scope() driver.Scope {
+	return driver.Scope{Database: s.cfg.Database, Tables: s.cfg.Tables}
 }
 
 // Watch implements [driver.Source]. It reads the outbox until something fails: the
@@ -78,11 +73,11 @@ func (s *TriggerSource) Watch(ctx context.Context, sink driver.Sink) error {
 
 var errNotReading = errors.New("pgsource: catching up: the outbox is not being read")
 
-// CatchUp implements [driver.Following]: it returns when all that the snapshot
+// CatchUp implements [driver.Follower]: it returns when all that the snapshot
 // shows has been reported. The records are of the same transactions as the
 // changes, so it suffices to read the outbox once more; the snapshot is not
 // questioned.
-func (s *TriggerSource) CatchUp(ctx context.Context) error {
+func (s *TriggerSource) CatchUp(ctx context.Context, _ driver.Snapshot) error {
 	s.mu.Lock()
 	se := s.current
 	s.mu.Unlock()

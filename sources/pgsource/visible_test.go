@@ -48,11 +48,11 @@ func TestNothingIsReportedBeforeItIsVisible(t *testing.T) {
 	if commits, _ := r.src.current.waiting(); commits != 1 {
 		t.Errorf("%d commits wait to become visible, want 1", commits)
 	}
-	snap, release := openSnapshot(t, r.dsn)
-	if err := r.src.CatchUp(snap); err != nil {
+	snap := openSnapshot(t, r.dsn)
+	if err := r.src.CatchUp(t.Context(), snap); err != nil {
 		t.Error(err)
 	}
-	release()
+	snap.Close()
 	r.expect("catching up with a snapshot that does not show it", "")
 	r.exec("ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
 	if err := <-written; err != nil {
@@ -91,11 +91,11 @@ func TestBoundBeforeItIsVisible(t *testing.T) {
 		err := r.conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'").Scan(&n)
 		return err == nil && n == 1
 	})
-	snap, release := openSnapshot(t, r.dsn)
-	if err := r.src.CatchUp(snap); err != nil { // so the log was received up to here
+	snap := openSnapshot(t, r.dsn)
+	if err := r.src.CatchUp(t.Context(), snap); err != nil { // so the log was received up to here
 		t.Error(err)
 	}
-	release()
+	snap.Close()
 	r.sink.bind(table("a", "id:int"))
 	r.sink.until(t, "the new table's report", func() bool { return len(r.sink.reports) > 0 })
 	if got := r.sink.take(); got != "a*" {
@@ -112,7 +112,7 @@ func TestBoundBeforeItIsVisible(t *testing.T) {
 }
 
 // openSnapshot opens a snapshot as a loader does.
-func openSnapshot(t *testing.T, dsn string) (context.Context, func()) {
+func openSnapshot(t *testing.T, dsn string) *questioned {
 	t.Helper()
 	conn := dial(t, dsn)
 	tx, err := conn.BeginTx(t.Context(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
@@ -122,10 +122,10 @@ func openSnapshot(t *testing.T, dsn string) (context.Context, func()) {
 	if _, err := tx.Exec(t.Context(), "SELECT 1"); err != nil {
 		t.Fatal(err)
 	}
-	return driver.WithSnapshotScalar(t.Context(), func(ctx context.Context, statement string) (text string, err error) {
+	return &questioned{func(ctx context.Context, statement string) (text string, err error) {
 		err = tx.QueryRow(ctx, statement).Scan(&text)
 		return text, err
-	}), func() { _ = tx.Rollback(t.Context()) }
+	}, func() { _ = tx.Rollback(t.Context()) }}
 }
 
 func until(t testing.TB, what string, cond func() bool) {
@@ -198,11 +198,11 @@ func testReportsAndSnapshotsUnderLoad(t *testing.T, watch func(*rig, ...driver.S
 		})
 	}
 	for range 30 {
-		snap, release := openSnapshot(t, r.dsn)
-		if err := r.source().CatchUp(snap); err != nil {
+		snap := openSnapshot(t, r.dsn)
+		if err := r.source().CatchUp(t.Context(), snap); err != nil {
 			t.Fatal(err)
 		}
-		ids, err := driver.SnapshotScalar(snap, "SELECT coalesce(string_agg(id::text, ','), '') FROM a")
+		ids, err := snap.Scalar(t.Context(), "SELECT coalesce(string_agg(id::text, ','), '') FROM a")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -213,7 +213,7 @@ func testReportsAndSnapshotsUnderLoad(t *testing.T, watch func(*rig, ...driver.S
 			}
 		}
 		mu.Unlock()
-		release()
+		snap.Close()
 	}
 	stop()
 	writers.Wait()
@@ -230,13 +230,13 @@ func testReportsAndSnapshotsUnderLoad(t *testing.T, watch func(*rig, ...driver.S
 
 func TestCatchUpAgainstItsLimits(t *testing.T) {
 	r := newRig(t, markerTable)
-	snap, release := openSnapshot(t, r.dsn)
-	defer release()
-	if err := New(r.dsn, nil).CatchUp(snap); err == nil {
+	snap := openSnapshot(t, r.dsn)
+	defer snap.Close()
+	if err := New(r.dsn, nil).CatchUp(t.Context(), snap); err == nil {
 		t.Error("a source that does not watch has caught up")
 	}
 	r.watch(nil, marker)
-	if err := r.src.CatchUp(t.Context()); !errors.Is(err, errors.ErrUnsupported) {
+	if err := r.src.CatchUp(t.Context(), unquestioned{}); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("without a snapshot: error %v", err)
 	}
 	// What only an open transaction has written is in no flushed log: it must
@@ -245,17 +245,17 @@ func TestCatchUpAgainstItsLimits(t *testing.T) {
 	if _, err := other.Exec(t.Context(), "BEGIN; INSERT INTO marker DEFAULT VALUES"); err != nil {
 		t.Fatal(err)
 	}
-	fresh, release := openSnapshot(t, r.dsn)
-	defer release()
-	ctx, cancel := context.WithTimeout(fresh, patient)
+	fresh := openSnapshot(t, r.dsn)
+	defer fresh.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), patient)
 	defer cancel()
-	if err := r.src.CatchUp(ctx); err != nil {
+	if err := r.src.CatchUp(ctx, fresh); err != nil {
 		t.Error(err)
 	}
 	// A session that ends lets go of who waits.
-	waiting := driver.WithSnapshotScalar(t.Context(), func(context.Context, string) (string, error) { return "FFFF/0 3:3:", nil })
+	waiting := &questioned{scalar: func(context.Context, string) (string, error) { return "FFFF/0 3:3:", nil }}
 	done := make(chan error, 1)
-	go func() { done <- r.src.CatchUp(waiting) }()
+	go func() { done <- r.src.CatchUp(t.Context(), waiting) }()
 	r.exec("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active AND database = current_database()")
 	if err := <-done; err == nil {
 		t.Error("caught up with what was never written")

@@ -20,10 +20,9 @@ type Source struct {
 }
 
 var (
-	_ driver.Source     = (*Source)(nil)
-	_ driver.Scoped     = (*Source)(nil)
-	_ driver.Naming     = (*Source)(nil)
-	_ driver.Validating = (*Source)(nil)
+	_ driver.Source    = (*Source)(nil)
+	_ driver.Scoped    = (*Source)(nil)
+	_ driver.Validator = (*Source)(nil)
 )
 
 // Every returns a source that has every bound table read in full, and compared
@@ -97,17 +96,10 @@ func (s *Source) Validate() error {
 // Name implements [driver.Source].
 func (*Source) Name() string { return "pollsource" }
 
-// Tables implements [driver.Naming].
-func (s *Source) Tables() []driver.Table { return slices.Clone(s.cfg.Tables) }
-
-// Covers implements [driver.Scoped].
-func (s *Source) Covers(t driver.Table) bool {
-	if len(s.cfg.Tables) == 0 {
-		return t.Database == s.cfg.Database || s.cfg.Database == "" && s.check == (always{})
-	}
-	return slices.ContainsFunc(s.cfg.Tables, func(named driver.Table) bool {
-		return named.Name == t.Name && named.Database == t.Database && (named.Schema == "" || named.Schema == t.Schema)
-	})
+// Scope implements [driver.Scoped]. A source that only reads everything again
+// needs no database, so without a name of one it sees them all.
+func (s *Source) Scope() driver.Scope {
+	return driver.Scope{Database: s.cfg.Database, Any: s.cfg.Database == "" && s.check == (always{}), Tables: s.cfg.Tables}
 }
 
 // Watch implements [driver.Source]. It returns when ctx is done, and before that
@@ -117,7 +109,7 @@ func (s *Source) Watch(ctx context.Context, sink driver.Sink) error {
 	if err := s.Validate(); err != nil {
 		return driver.Permanent(err)
 	}
-	r := &run{source: s, sink: sink, wait: s.interval}
+	r := &run{source: s, sink: sink, wait: s.interval, woken: make(chan struct{}, 1)}
 	defer r.close()
 	return r.loop(ctx)
 }

@@ -401,7 +401,7 @@ func TestCovers(t *testing.T) {
 		{named, driver.Table{Database: "y", Schema: "s", Name: "b"}, true},
 		{named, driver.Table{Database: "y", Name: "b"}, false},
 	} {
-		if got := c.source.Covers(c.table); got != c.want {
+		if got := c.source.Scope().Covers(c.table); got != c.want {
 			t.Errorf("%+v covers %q: %v, want %v", c.source.cfg, c.table, got, c.want)
 		}
 	}

@@ -51,7 +51,7 @@ func caseName(_ context.Context, p *probe) error {
 	}
 	if scoped, ok := p.source.(driver.Scoped); ok {
 		for _, s := range p.h.Schemas() {
-			if !scoped.Covers(s.Table) {
+			if !scoped.Scope().Covers(s.Table) {
 				errs = append(errs, fmt.Errorf("it does not cover table %q", s.Table))
 			}
 		}
@@ -307,7 +307,7 @@ func caseRollback(ctx context.Context, p *probe) error {
 }
 
 func caseAnnounce(ctx context.Context, p *probe) error {
-	if _, follows := p.source.(driver.Following); follows && !p.can.WholeTransactions {
+	if _, follows := p.source.(driver.Follower); follows && !p.can.WholeTransactions {
 		return skipError{"the source catches up inside the read instead"}
 	}
 	if _, err := p.startWatching(ctx); err != nil {
@@ -375,13 +375,13 @@ func containsKey(keys []driver.Key, k driver.Key) bool {
 }
 
 func caseCatchUp(ctx context.Context, p *probe) error {
-	f, ok := p.source.(driver.Following)
+	f, ok := p.source.(driver.Follower)
 	if !ok {
 		return skipError{"the source does not follow the database's log"}
 	}
 	s, ok := p.h.(driver.Snapshotter)
 	if !ok {
-		return errors.New("the source is core.Following, and the harness is no core.Snapshotter")
+		return errors.New("the source is a driver.Follower, and the harness is no driver.Snapshotter")
 	}
 	if _, err := p.startWatching(ctx); err != nil {
 		return err
@@ -397,15 +397,15 @@ func caseCatchUp(ctx context.Context, p *probe) error {
 	return nil
 }
 
-func (p *probe) catchUp(ctx context.Context, f driver.Following, s driver.Snapshotter) error {
+func (p *probe) catchUp(ctx context.Context, f driver.Follower, s driver.Snapshotter) error {
 	bounded, cancel := context.WithTimeout(ctx, p.within)
 	defer cancel()
-	snapshot, release, err := s.Snapshot(bounded)
+	snapshot, err := s.Snapshot(bounded)
 	if err != nil {
 		return fmt.Errorf("the harness cannot open a snapshot: %w", err)
 	}
-	defer release()
-	if err := f.CatchUp(snapshot); err != nil {
+	defer snapshot.Close()
+	if err := f.CatchUp(bounded, snapshot); err != nil {
 		return fmt.Errorf("calling CatchUp: %w", err)
 	}
 	if behind, err := p.sink.behind(); err != nil || behind != "" {

@@ -90,7 +90,7 @@ type Abilities struct {
 	// [Outsider].
 	OtherProcesses bool
 	// WholeTransactions says that a commit of several rows is announced before
-	// it is visible. Sources that implement [driver.Following] need not: they
+	// it is visible. Sources that implement [driver.Follower] need not: they
 	// promise whole transactions in another way.
 	WholeTransactions bool
 }

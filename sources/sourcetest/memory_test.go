@@ -101,7 +101,12 @@ func (m *memory) Name() string {
 	return "memory"
 }
 
-func (m *memory) Covers(t driver.Table) bool { return t == m.schema.Table && !m.has(coversNothing) }
+func (m *memory) Scope() driver.Scope {
+	if m.has(coversNothing) {
+		return driver.Scope{Database: "nowhere"}
+	}
+	return driver.Scope{Tables: []driver.Table{m.schema.Table}}
+}
 
 // Watch implements core.Source.
 func (m *memory) Watch(ctx context.Context, sink driver.Sink) error {

@@ -10,8 +10,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // follower is the sink that plays the engine: it reads what is reported, when
@@ -320,7 +320,7 @@ func (r receipt) Wait(ctx context.Context) error {
 	}
 	select {
 	case <-r.stuck:
-		return core.ErrClosed
+		return live.ErrClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	}

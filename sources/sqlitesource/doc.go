@@ -11,7 +11,8 @@
 //	reg.Watch(src)
 //
 // The connector goes wherever a [driver.Connector] is taken, also into the
-// wrappers of other packages (bunsource.OpenConnector). [Wrap] takes a connector
+// wrappers of other packages (bunsource.OpenConnector). The hooks of bunsource
+// report by the text of statements then, for this source has the rows. [Wrap] takes a connector
 // that was made elsewhere, such as one that attaches databases.
 //
 // # What it sees

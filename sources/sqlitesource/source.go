@@ -4,10 +4,13 @@ import (
 	"context"
 	sqldriver "database/sql/driver"
 	"fmt"
-	"sync"
+	"log/slog"
 	"sync/atomic"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/internal/fanout"
+	"github.com/binderyhq/bindery/sources/internal/sqlitehooks"
+	"github.com/binderyhq/bindery/sources/internal/wrapdriver"
 	"modernc.org/sqlite"
 )
 
@@ -17,23 +20,18 @@ type Source struct {
 	inner sqldriver.Connector
 	cfg   Config
 
-	// started and finished count commits that were about to be made and those
-	// whose call has returned; see foreign.go.
-	started, finished atomic.Uint64
-	live              atomic.Int64 // connections that are open
-	alone             atomic.Bool  // the pool seems to have one connection only
-	timeouts          atomic.Uint64
+	hub   *fanout.Hub
+	hooks *sqlitehooks.Host // counts commits; see foreign.go
 
-	sinks atomic.Pointer[[]driver.Sink] // never modified, only replaced
-	bound atomic.Pointer[boundTables]
-
-	mu sync.Mutex // held while the pointers above are replaced
+	live     atomic.Int64 // connections that are open
+	alone    atomic.Bool  // the pool seems to have one connection only
+	timeouts atomic.Uint64
 }
 
 var (
-	_ driver.Source     = (*Source)(nil)
-	_ driver.Scoped     = (*Source)(nil)
-	_ driver.Validating = (*Source)(nil)
+	_ driver.Source    = (*Source)(nil)
+	_ driver.Scoped    = (*Source)(nil)
+	_ driver.Validator = (*Source)(nil)
 )
 
 // New returns a source for the database of that data source name, in the words
@@ -55,21 +53,31 @@ func Wrap(inner sqldriver.Connector, cfg *Config) *Source {
 		s.cfg = *cfg
 	}
 	s.cfg = s.cfg.WithDefaults()
-	s.sinks.Store(new([]driver.Sink))
+	s.hub = fanout.NewHub(s.cfg.Database)
+	s.hooks = &sqlitehooks.Host{
+		Hub:    s.hub,
+		Logger: func() *slog.Logger { return s.cfg.Logger },
+		Statement: func(ctx context.Context, _ string, _ *wrapdriver.Conn) (func([]fanout.Awaited), bool) {
+			return func(waits []fanout.Awaited) { s.wait(ctx, waits) }, true
+		},
+		Begin: func(ctx context.Context, _ *wrapdriver.Conn) (func([]fanout.Awaited), bool) {
+			return func(waits []fanout.Awaited) { s.wait(ctx, waits) }, true
+		},
+	}
 	return s
 }
 
 // Connector returns the connector whose connections are seen. Any number of
 // [sql.DB] may be opened with it.
-func (s *Source) Connector() sqldriver.Connector { return &connector{s} }
+func (s *Source) Connector() sqldriver.Connector { return wrapdriver.Wrap(s.inner, observer{s}) }
 
 // Name implements [driver.Source].
 func (*Source) Name() string { return "sqlitesource" }
 
-// Covers implements [driver.Scoped]: every table of the database.
-func (s *Source) Covers(t driver.Table) bool { return t.Database == s.cfg.Database }
+// Scope implements [driver.Scoped]: every table of the database.
+func (s *Source) Scope() driver.Scope { return driver.Scope{Database: s.cfg.Database} }
 
-// Validate implements [driver.Validating]: everything that is wrong with the
+// Validate implements [driver.Validator]: everything that is wrong with the
 // configuration.
 func (s *Source) Validate() error { return s.cfg.Validate() }
 
@@ -83,15 +91,17 @@ func (s *Source) Watch(ctx context.Context, sink driver.Sink) error {
 	if err := s.cfg.Validate(); err != nil {
 		return driver.Permanent(err)
 	}
-	w := foreignWatch{source: s, sink: sink}
+	w := foreignWatch{source: s, sink: sink, rings: make(chan struct{}, 1)}
 	defer w.close()
 	if s.cfg.Interval > 0 {
 		if err := w.open(ctx); err != nil {
 			return err
 		}
 	}
-	s.attach(sink)
-	defer s.detach(sink)
+	a := fanout.NewAttachment(sink)
+	a.Async = s.cfg.Async
+	s.hub.Attach(a)
+	defer s.hub.Detach(a)
 	sink.Watching()
 	return w.run(ctx)
 }

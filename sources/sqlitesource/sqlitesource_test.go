@@ -368,7 +368,7 @@ func TestConfiguration(t *testing.T) {
 	if err := src.Watch(t.Context(), &coretest.Sink{}); !driver.IsPermanent(err) {
 		t.Errorf("error %v", err)
 	}
-	if src.Covers(driver.Table{Name: "x"}) || !src.Covers(driver.Table{Name: "x", Database: "d"}) {
+	if src.Scope().Covers(driver.Table{Name: "x"}) || !src.Scope().Covers(driver.Table{Name: "x", Database: "d"}) {
 		t.Error("covers another database")
 	}
 	missing, err := sqlitesource.New("file:"+t.TempDir()+"/no/such/dir.db", nil)

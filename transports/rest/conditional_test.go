@@ -202,7 +202,7 @@ func FuzzIfNoneMatch(f *testing.F) {
 	for _, seed := range []string{`"` + token + `"`, `W/"a", "b"`, `*`, `"a`, `,,"a" ,`, `W/`, `"` + token + `-gzip"`} {
 		f.Add(seed)
 	}
-	c := newContent(token, 10_000, nil)
+	c := newContent(token, 10_000, nil, nil)
 	f.Fuzz(func(t *testing.T, line string) {
 		tags := 0
 		for s := (tagScanner{line}); ; tags++ {

@@ -1,6 +1,6 @@
 package rest
 
-import "sync"
+import "github.com/binderyhq/bindery/core/live"
 
 // content is one representation, in all codings: a tag that is known at once
 // and bodies that are built when they are first asked for. It may be used from
@@ -11,14 +11,13 @@ type content struct {
 	build func() []byte
 	etags [codings][]string // header values, shared by all answers
 
-	bodies [codings]struct {
-		once  sync.Once
-		bytes []byte
-	}
+	bodies live.Cache   // by coding
+	charge *live.Charge // what the bodies are counted to; nil: they are not kept for long
+	shared bool         // the plain body is counted elsewhere
 }
 
-func newContent(token string, size int, build func() []byte) *content {
-	c := &content{token: token, size: size, build: build}
+func newContent(token string, size int, build func() []byte, charge *live.Charge) *content {
+	c := &content{token: token, size: size, build: build, charge: charge}
 	for i, suffix := range suffixes {
 		c.etags[i] = []string{`"` + token + suffix + `"`}
 	}
@@ -27,15 +26,24 @@ func newContent(token string, size int, build func() []byte) *content {
 
 // body returns the body in the coding. Nobody modifies it.
 func (c *content) body(in coding) []byte {
-	b := &c.bodies[in]
-	b.once.Do(func() {
+	return live.Memo(&c.bodies, in, func(*live.Charge) []byte {
 		if in == identity {
-			b.bytes = c.build()
-			return
+			b := c.build()
+			if !c.shared {
+				c.count(b)
+			}
+			return b
 		}
-		b.bytes = compress(c.body(identity), in)
+		b := compress(c.body(identity), in)
+		c.count(b)
+		return b
 	})
-	return b.bytes
+}
+
+func (c *content) count(b []byte) {
+	if c.charge != nil {
+		c.charge.Add(cap(b))
+	}
 }
 
 // codingOf returns the coding whose tag this is, and false when it is none of

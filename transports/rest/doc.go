@@ -56,8 +56,8 @@
 // A body is shared by all who ask for it, so a slow reader costs a connection
 // and no copy. Waiting requests are bounded by [Config.MaxWaiting], bodies of
 // writes by [Config.MaxBody] and [Config.BodyTimeout], and the time that a write takes by
-// [Config.WriteTimeout]. How long a client may take to send its body is up to
-// the HTTP server's ReadTimeout.
+// [Config.WriteTimeout]. A client that takes
+// longer than [Config.BodyTimeout] to send its body gets 408.
 //
 // # Shutdown
 //

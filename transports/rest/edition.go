@@ -10,13 +10,14 @@ import (
 
 	"github.com/zeebo/xxh3"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // edition is what a transport derives from one snapshot, once: it lives as
 // long as the snapshot does and is shared by all requests.
 type edition struct {
-	snapshot *core.Snapshot
+	snapshot *live.Snapshot
+	charge   *live.Charge
 	list     *content
 	monitors []string // the Link header behind base; nil when there is no event stream
 	base     string
@@ -29,17 +30,18 @@ type edition struct {
 type editionKey struct{ t *Transport }
 
 // edition returns the transport's edition of the snapshot.
-func (t *Transport) edition(v *core.View, s *core.Snapshot) *edition {
-	return s.Memo(editionKey{t}, func() any {
+func (t *Transport) edition(v *live.View, s *live.Snapshot) *edition {
+	return live.Memo(s.Cache(), editionKey{t}, func(c *live.Charge) *edition {
 		// Two brackets, a line feed, and a comma between rows.
 		size := s.Bytes() + 3 + max(0, s.Len()-1)
-		e := &edition{snapshot: s, list: newContent(s.Version().Token, size, s.Body)}
+		e := &edition{snapshot: s, list: newContent(s.Version().Token, size, s.Body, c), charge: c}
+		e.list.shared = true // the snapshot keeps it
 		e.links = func(base string) string { return t.monitorLinks(base, v) }
 		if links := e.links(t.cfg.BasePath); links != "" {
 			e.monitors, e.base = []string{links}, t.cfg.BasePath
 		}
 		return e
-	}).(*edition)
+	})
 }
 
 // lastModified returns the Last-Modified header of everything that is made from
@@ -87,13 +89,14 @@ func (e *edition) page(w window) *content {
 	if c != nil {
 		return c
 	}
-	c = newPage(e.snapshot, w)
+	c = newPage(e.snapshot, w, e.charge)
 	e.pages.mu.Lock()
 	defer e.pages.mu.Unlock()
 	if other := e.pages.kept[w]; other != nil {
 		return other
 	}
 	if len(e.pages.kept) >= maxPages || e.pages.bytes+c.size > maxPageBytes {
+		c.charge = nil // it goes with the answer
 		return c
 	}
 	if e.pages.kept == nil {
@@ -104,7 +107,7 @@ func (e *edition) page(w window) *content {
 	return c
 }
 
-func newPage(s *core.Snapshot, w window) *content {
+func newPage(s *live.Snapshot, w window, charge *live.Charge) *content {
 	h := xxh3.New()
 	size := 0
 	write := func(b []byte) {
@@ -123,16 +126,16 @@ func newPage(s *core.Snapshot, w window) *content {
 	write([]byte("]\n"))
 	sum := h.Sum128().Bytes()
 	return newContent(base64.RawURLEncoding.EncodeToString(sum[:]), size, func() []byte {
-		return append(core.AppendRows(make([]byte, 0, size), s.Page(w.offset, w.limit)), '\n')
-	})
+		return append(live.AppendRows(make([]byte, 0, size), s.Page(w.offset, w.limit)), '\n')
+	}, charge)
 }
 
 // rowContent returns the content of a single row.
-func rowContent(r core.Row) *content {
+func rowContent(r live.Row) *content {
 	size := len(r.JSON()) + 1
 	return newContent(r.Token(), size, func() []byte {
 		return append(append(make([]byte, 0, size), r.JSON()...), '\n')
-	})
+	}, nil)
 }
 
 // linksBehind returns the Link header of answers behind this base path.
@@ -145,7 +148,7 @@ func (e *edition) linksBehind(base string) []string {
 
 // monitorLinks returns the links to the binding's event streams (RFC 5989), as
 // one header value.
-func (t *Transport) monitorLinks(base string, v *core.View) string {
+func (t *Transport) monitorLinks(base string, v *live.View) string {
 	var links []string
 	for _, url := range t.reg.Monitors(v) {
 		links = append(links, "<"+base+url+`>; rel="monitor"`)

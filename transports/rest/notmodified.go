@@ -5,9 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/labstack/echo/v4"
-
-	"github.com/binderyhq/bindery/core"
 )
 
 // Conditions make a handler of the application's own, such as a page rendered
@@ -15,7 +14,7 @@ import (
 // that it reads, without running.
 //
 // While the handler runs, its request's context pins the bindings (see
-// [core.Pin]): [core.Binding.In] and [core.View.SnapshotIn] read the versions
+// [core.Pin]): [core.Binding.In] and [live.View.SnapshotIn] read the versions
 // that the tag names. A handler that reads them otherwise may show something
 // newer than its tag.
 //
@@ -31,7 +30,7 @@ import (
 // of one place, and they name all its bindings.
 type Conditions struct {
 	// Views are the bindings that the answer depends on, at least one.
-	Views []*core.View
+	Views []*live.View
 
 	// Key returns what else the answer depends on: the user, the language, the
 	// hour. It is called for each request and may be called concurrently. The
@@ -63,12 +62,12 @@ type Conditions struct {
 // NotModified returns middleware for handlers whose answer depends on these
 // bindings, with the defaults of [Conditions]. It panics without bindings, or
 // when one is nil.
-func NotModified(views ...*core.View) echo.MiddlewareFunc {
+func NotModified(views ...*live.View) echo.MiddlewareFunc {
 	return Conditions{Views: views}.Middleware()
 }
 
 // Conditional is [NotModified] for handlers of net/http.
-func Conditional(h http.Handler, views ...*core.View) http.Handler {
+func Conditional(h http.Handler, views ...*live.View) http.Handler {
 	return Conditions{Views: views}.Handler(h)
 }
 

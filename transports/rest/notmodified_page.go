@@ -11,11 +11,12 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // conditional is [Conditions] made ready for requests.
 type conditional struct {
-	views        []*core.View
+	views        []*live.View
 	key          func(*http.Request) string
 	program      string
 	cacheControl [2][]string // where the key is "", and where it is not
@@ -62,7 +63,7 @@ type page struct {
 }
 
 // tagLength is the length of W/"…" around a hash.
-const tagLength = 4 + core.TokenLength
+const tagLength = 4 + live.TokenLength
 
 // look computes the page's tag and date from the versions that the context pins,
 // or else from the current ones.
@@ -97,7 +98,7 @@ func (p *page) look(ctx context.Context) {
 	p.etag[tagLength-1] = '"'
 }
 
-func ended(v *core.View) bool {
+func ended(v *live.View) bool {
 	select {
 	case <-v.Done():
 		return true

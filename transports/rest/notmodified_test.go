@@ -13,12 +13,13 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // views returns the bindings of these names.
-func (s *shop) views(names ...string) []*core.View {
+func (s *shop) views(names ...string) []*live.View {
 	s.t.Helper()
-	var views []*core.View
+	var views []*live.View
 	for _, name := range names {
 		v, ok := s.reg.Lookup(name)
 		if !ok {
@@ -215,7 +216,7 @@ func TestNotModifiedWithoutRows(t *testing.T) {
 		if err := s.reg.Add(late); err != nil {
 			t.Fatal(err)
 		}
-		p := servePage(Conditions{Views: []*core.View{late.View}}, plain, func(http.Header, *http.Request) (int, string) { return 200, "x" })
+		p := servePage(Conditions{Views: []*live.View{late.View}}, plain, func(http.Header, *http.Request) (int, string) { return 200, "x" })
 		unconditional := func(when string) {
 			t.Helper()
 			if res := do(t, p, "GET", "/", "If-None-Match", `*`); res.StatusCode != 200 || res.Header.Get("ETag") != "" || res.Header.Get("Cache-Control") != "no-store" {
@@ -296,7 +297,7 @@ func TestConditionalWriter(t *testing.T) {
 }
 
 func TestConditionsWithoutBindings(t *testing.T) {
-	for _, c := range []Conditions{{}, {Views: []*core.View{nil}}} {
+	for _, c := range []Conditions{{}, {Views: []*live.View{nil}}} {
 		func() {
 			defer func() {
 				if recover() == nil {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 )
 
@@ -26,7 +27,7 @@ func (t *Transport) open(x *exchange, binding string, args core.Args) *problem.P
 
 // await waits for the rows of a member that has come alive just now. A binding
 // that has ended is refused: its rows are not kept current any more.
-func (t *Transport) await(ctx context.Context, g *core.Grant, v *core.View) *problem.Problem {
+func (t *Transport) await(ctx context.Context, g *core.Grant, v *live.View) *problem.Problem {
 	if v.Snapshot() == nil && g.Member() && t.cfg.LoadWait > 0 {
 		timer := time.NewTimer(t.cfg.LoadWait)
 		defer timer.Stop()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 )
 
@@ -32,9 +33,9 @@ func (t *Transport) readList(x exchange) (*problem.Problem, error) {
 		return p, nil
 	}
 	if q.delta {
-		return t.readChanges(x, q.since)
+		return t.readChanges(x, q)
 	}
-	return t.read(x, func(s *core.Snapshot, now time.Time) (selection, *problem.Problem) {
+	return t.read(x, func(s *live.Snapshot, now time.Time) (selection, *problem.Problem) {
 		e := t.edition(x.view, s)
 		sel := selection{content: e.list, links: e.linksBehind(x.base)}
 		if dated(x) {
@@ -54,10 +55,10 @@ func (t *Transport) readList(x exchange) (*problem.Problem, error) {
 }
 
 func (t *Transport) readRow(x exchange) (*problem.Problem, error) {
-	return t.read(x, func(s *core.Snapshot, now time.Time) (selection, *problem.Problem) {
+	return t.read(x, func(s *live.Snapshot, now time.Time) (selection, *problem.Problem) {
 		// A key that cannot be one of this table's is a key that no row has.
 		key, ok := keyOf(x.r, x.view.Schema(), x.key)
-		var r core.Row
+		var r live.Row
 		if ok {
 			r, ok = s.Get(key)
 		}
@@ -78,11 +79,14 @@ func (t *Transport) readRow(x exchange) (*problem.Problem, error) {
 func dated(x exchange) bool { return !x.grant.Personal() }
 
 // pick finds what a request reads in a snapshot.
-type pick func(*core.Snapshot, time.Time) (selection, *problem.Problem)
+type pick func(*live.Snapshot, time.Time) (selection, *problem.Problem)
 
 // read answers GET and HEAD.
 func (t *Transport) read(x exchange, from pick) (*problem.Problem, error) {
-	s := x.view.Snapshot()
+	s, err := x.grant.Snapshot()
+	if err != nil {
+		return nil, errScopeChanged
+	}
 	if s == nil {
 		return problem.NotLoaded(x.view.Name()), nil
 	}
@@ -151,6 +155,12 @@ func writeBody(x exchange, status int, body []byte, in coding) error {
 // may be.
 func (t *Transport) compressible(x exchange, c *content) bool {
 	return !x.plain && t.cfg.MinCompress >= 0 && c.size >= t.cfg.MinCompress
+}
+
+// isShared reports whether caches that several clients share may keep what the
+// grant shows.
+func (t *Transport) isShared(g *core.Grant) bool {
+	return t.cfg.SharedMaxAge > 0 && !g.Personal()
 }
 
 func (t *Transport) cacheControlOf(g *core.Grant) []string {

@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/transports/internal/ending"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 	"github.com/binderyhq/bindery/transports/internal/wire"
@@ -19,11 +22,12 @@ import (
 
 // Transport serves bindings over HTTP. It is made by [New].
 type Transport struct {
-	group        *echo.Group
-	cfg          Config
-	cacheControl [2]map[string][]string // header values by binding; for everybody, and for one client alone
-	problems     []error                // of New, reported by Mount
-	messages     *wire.Encoder          // of changes
+	group         *echo.Group
+	cfg           Config
+	cacheControl  [2]map[string][]string // header values by binding; for everybody, and for one client alone
+	sharedChanges []string               // the header value of changes that caches may share
+	problems      []error                // of New, reported by Mount
+	messages      *wire.Encoder          // of changes
 
 	// Set by Mount.
 	reg      *core.Registry
@@ -57,6 +61,7 @@ func New(group *echo.Group, cfg ...Config) *Transport {
 	t.holds.max = t.cfg.MaxWaiting
 	t.writes.max = math.MaxInt // each has a connection, and those are the server's to bound
 	t.cacheControl = t.cfg.cacheControl()
+	t.sharedChanges = []string{"public, max-age=" + strconv.FormatInt(int64(t.cfg.SharedMaxAge/time.Second), 10)}
 	return t
 }
 
@@ -70,8 +75,9 @@ func (t *Transport) Mount(reg *core.Registry) error {
 	}
 	t.reg = reg
 	t.stopping, t.stop = context.WithCancel(reg.Stopping())
-	lists := t.group.Any("/:binding", t.serve(t.list, paramLimit, paramOffset, paramSince))
+	lists := t.group.Any("/:binding", t.serve(t.list, paramLimit, paramOffset, paramSince, paramWait))
 	t.group.Any("/:binding/:key", t.serve(t.row))
+	t.group.Any("/:binding/", t.serve(t.row)) // the row whose key is the empty text
 	if strings.TrimSuffix(lists[0].Path, "/:binding") != "" {
 		// Under a prefix of its own the transport says itself that there is
 		// nothing; at the root that is up to the application.
@@ -109,11 +115,12 @@ type exchange struct {
 	w      http.ResponseWriter
 	r      *http.Request
 	grant  *core.Grant
-	view   *core.View        // the grant's
+	view   *live.View        // the grant's
 	params map[string]string // of the URL's query, without those that name a family's member
 	key    string            // the part of the path that names the row, as it came
 	app    *echo.Echo        // whose Validator is asked about writes
 	base   string            // in front of the paths of links
+	sent   *sentBody
 
 	plain      bool // the answer is not to be compressed here
 	compressed bool // something outside may compress the answer
@@ -135,7 +142,7 @@ func (t *Transport) serve(answer resource, own ...string) echo.HandlerFunc {
 		plain, compressed := stepOut(c.Response())
 		x := exchange{
 			w: c.Response(), r: c.Request(), key: c.Param("key"), app: c.Echo(),
-			base: t.baseOf(c.Request()), plain: plain, compressed: compressed,
+			base: t.baseOf(c.Request()), sent: new(sentBody), plain: plain, compressed: compressed,
 		}
 		defer ending.LimitBody(x.w, x.r, t.cfg.BodyTimeout, t.stopping, t.servers.Of(x.r)).End()
 		exposeHeaders(x.w.Header())

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // TestShownDifferently: two bindings over one table show its rows each in its
@@ -66,7 +67,7 @@ func TestShownDifferently(t *testing.T) {
 func tagToken(t *testing.T, tag string) string {
 	t.Helper()
 	token := strings.Trim(tag, `"`)
-	if len(token) != core.TokenLength {
+	if len(token) != live.TokenLength {
 		t.Fatalf("tag %q", tag)
 	}
 	return token

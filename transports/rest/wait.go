@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 )
 
@@ -18,8 +19,8 @@ import (
 //
 // The authorizer may change its mind meanwhile. Then the client is refused, or
 // the error is errScopeChanged and the request is to be begun anew.
-func (t *Transport) wait(x exchange, asked time.Duration, s *core.Snapshot, from pick) (selection, verdict, *problem.Problem, error) {
-	look := func(s *core.Snapshot) (selection, verdict, *problem.Problem, error) {
+func (t *Transport) wait(x exchange, asked time.Duration, s *live.Snapshot, from pick) (selection, verdict, *problem.Problem, error) {
+	look := func(s *live.Snapshot) (selection, verdict, *problem.Problem, error) {
 		now := t.reg.Now()
 		sel, p := from(s, now)
 		if p != nil {
@@ -27,19 +28,13 @@ func (t *Transport) wait(x exchange, asked time.Duration, s *core.Snapshot, from
 		}
 		return sel, judge(x.r.Header, sel.content, sel.date, now, t.compressible(x, sel.content)), nil, nil
 	}
-	wait := min(asked, t.cfg.MaxWait)
-	if wait <= 0 || !t.holds.begin() {
+	ctx, release, ok := t.hold(x, asked)
+	if !ok {
 		return look(s)
 	}
-	defer t.holds.end()
-	x.w.Header()["Preference-Applied"] = []string{"wait=" + strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10)}
-	extendWriteDeadline(x, wait)
-
-	ctx, cancel := context.WithTimeout(x.r.Context(), wait)
-	defer cancel()
-	defer context.AfterFunc(t.stopping, cancel)()
-	defer context.AfterFunc(t.servers.Of(x.r), cancel)()
-	sub := x.grant.Subscribe(ctx, core.SubscribeOptions{Version: s.Version().Token})
+	defer release()
+	x.w.Header()["Preference-Applied"] = []string{"wait=" + strconv.FormatInt(int64((min(asked, t.cfg.MaxWait)+time.Second-1)/time.Second), 10)}
+	sub := x.grant.Subscribe(ctx, live.SubscribeOptions{Version: s.Version().Token})
 	defer sub.Close()
 	for {
 		// Whatever the event is, the newest snapshot decides; an error says
@@ -47,16 +42,40 @@ func (t *Transport) wait(x exchange, asked time.Duration, s *core.Snapshot, from
 		_, over := sub.Next(ctx)
 		var denied *core.DeniedError
 		switch {
-		case errors.Is(over, core.ErrScopeChanged):
+		case errors.Is(over, live.ErrScopeChanged):
 			return selection{}, verdict{}, nil, errScopeChanged
-		case errors.Is(over, core.ErrRemoved), errors.As(over, &denied):
+		case errors.Is(over, live.ErrRemoved), errors.As(over, &denied):
 			return selection{}, verdict{}, t.refusalOf(x, x.view.Name(), over), nil
 		}
-		sel, v, p, _ := look(x.view.Snapshot())
+		newest, err := x.grant.Snapshot()
+		if err != nil {
+			return selection{}, verdict{}, nil, errScopeChanged
+		}
+		sel, v, p, _ := look(newest)
 		if over != nil || p != nil || !v.held {
 			return sel, v, p, nil
 		}
 	}
+}
+
+// hold lets a request wait for at most that time: the context ends with it, with
+// the request, with the transport or with the HTTP server. It is false when the
+// request may not wait; else release is called when it does not any more.
+func (t *Transport) hold(x exchange, asked time.Duration) (ctx context.Context, release func(), ok bool) {
+	wait := min(asked, t.cfg.MaxWait)
+	if wait <= 0 || !t.holds.begin() {
+		return nil, nil, false
+	}
+	extendWriteDeadline(x, wait)
+	ctx, cancel := context.WithTimeout(x.r.Context(), wait)
+	stopping := context.AfterFunc(t.stopping, cancel)
+	ending := context.AfterFunc(t.servers.Of(x.r), cancel)
+	return ctx, func() {
+		ending()
+		stopping()
+		cancel()
+		t.holds.end()
+	}, true
 }
 
 // errScopeChanged says that the client may see something else from now on.

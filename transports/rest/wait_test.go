@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/status"
 )
 
 // held starts a request that waits and returns where its answer will come, once
@@ -103,7 +103,7 @@ func TestWaitEndsInTime(t *testing.T) {
 	s = newShop(t, 1)
 	answer := s.held("/api/products", "If-None-Match", tag, "Prefer", "wait=1")
 	v, _ := s.reg.Lookup("products")
-	if err := v.Touch(); err != nil {
+	if err := s.reg.Touch(v); err != nil {
 		t.Fatal(err)
 	}
 	want(t, take(t, answer), 304)
@@ -237,8 +237,8 @@ func TestWaitOnARealServer(t *testing.T) {
 		t.Error("answered a request that was cancelled")
 	}
 	s.until("nobody waits", func() bool { return s.waiting() == 0 })
-	if v, _ := s.reg.Lookup("products"); v.Status().State != core.Live || v.Status().Subscribers != 0 {
-		t.Errorf("status %+v", v.Status())
+	if v, _ := s.reg.Lookup("products"); s.reg.StatusOf(v).State != status.Live || v.Counts().Subscribers != 0 {
+		t.Errorf("status %+v", s.reg.StatusOf(v))
 	}
 }
 

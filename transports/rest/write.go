@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 )
 
@@ -20,21 +20,21 @@ const (
 
 // insert answers POST to a list.
 func (t *Transport) insert(x exchange) (*problem.Problem, error) {
-	w := core.Write{Op: core.Insert}
+	w := live.Write{Op: live.Insert}
 	return t.write(x, w, typeJSON)
 }
 
 // change answers PUT, PATCH and DELETE of a row.
 func (t *Transport) change(x exchange) (*problem.Problem, error) {
-	var w core.Write
+	var w live.Write
 	var accepted []string
 	switch x.r.Method {
 	case http.MethodPut:
-		w.Op, accepted = core.Replace, []string{typeJSON}
+		w.Op, accepted = live.Replace, []string{typeJSON}
 	case http.MethodPatch:
-		w.Op, accepted = core.Merge, []string{typeMergePatch, typeJSON}
+		w.Op, accepted = live.Merge, []string{typeMergePatch, typeJSON}
 	default:
-		w.Op = core.Delete
+		w.Op = live.Delete
 	}
 	if x.view.WriteRules().RequireMatch && x.r.Header["If-Match"] == nil {
 		return problem.PreconditionMissing("the request must say in If-Match which version of the row it is for"), nil
@@ -49,7 +49,7 @@ func (t *Transport) change(x exchange) (*problem.Problem, error) {
 
 // write carries out a write whose body, if it has one, is of one of the
 // accepted types, and answers with the row.
-func (t *Transport) write(x exchange, w core.Write, accepted ...string) (*problem.Problem, error) {
+func (t *Transport) write(x exchange, w live.Write, accepted ...string) (*problem.Problem, error) {
 	if p := noParameters(x.params); p != nil {
 		return p, nil
 	}
@@ -57,18 +57,21 @@ func (t *Transport) write(x exchange, w core.Write, accepted ...string) (*proble
 		return problem.ShuttingDown(), nil
 	}
 	defer t.writes.end()
-	if w.Op != core.Delete {
+	if w.Op != live.Delete {
 		var p *problem.Problem
-		if w.Body, p = t.readBody(x, accepted); p != nil || w.Body == nil {
+		if w.Body, p = x.sent.read(func() ([]byte, *problem.Problem) { return t.readBody(x, accepted) }); p != nil || w.Body == nil {
 			return p, nil
 		}
 		w.Validate = x.validate
 	}
-	s := x.view.Snapshot()
+	s, err := x.grant.Snapshot()
+	if err != nil {
+		return nil, errScopeChanged
+	}
 	if s == nil {
 		return problem.NotLoaded(x.view.Name()), nil
 	}
-	if w.Op == core.Insert {
+	if w.Op == live.Insert {
 		if !t.admitsInsert(x, s) {
 			return preconditionFailed(), nil
 		}
@@ -78,6 +81,9 @@ func (t *Transport) write(x exchange, w core.Write, accepted ...string) (*proble
 	ctx, cancel := context.WithTimeout(x.r.Context(), t.cfg.WriteTimeout)
 	defer cancel()
 	row, err := x.grant.Write(ctx, w)
+	if errors.Is(err, live.ErrScopeChanged) {
+		return nil, errScopeChanged
+	}
 	if err != nil {
 		return t.refusal(x, err), nil
 	}
@@ -87,18 +93,19 @@ func (t *Transport) write(x exchange, w core.Write, accepted ...string) (*proble
 // answerWrite answers a write that was carried out with the row as it has
 // become. The answer is a representation of the row, with the tag that a GET of
 // it would have, and says so (RFC 9110, section 8.7); it is not to be stored.
-func (t *Transport) answerWrite(x exchange, w core.Write, row core.Row) error {
+func (t *Transport) answerWrite(x exchange, w live.Write, row live.Row) error {
 	h := x.w.Header()
 	h["Cache-Control"] = noStore
-	if w.Op == core.Delete {
+	if w.Op == live.Delete {
 		x.w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
 	status := http.StatusOK
-	if row == (core.Row{}) {
+	if row == (live.Row{}) {
 		// A row that may leave the binding has left the table's own view of
-		// itself, as one does that is soft-deleted: there is nothing to show.
-		if status = http.StatusNoContent; w.Op == core.Insert {
+		// itself, as one does that is soft-deleted; or the client's rights were
+		// looked at anew meanwhile: there is nothing to show.
+		if status = http.StatusNoContent; w.Op == live.Insert {
 			status = http.StatusCreated
 		}
 		x.w.WriteHeader(status)
@@ -108,7 +115,7 @@ func (t *Transport) answerWrite(x exchange, w core.Write, row core.Row) error {
 	if params := x.view.Params(); params != nil {
 		member = "?" + params.String()
 	}
-	if w.Op == core.Insert {
+	if w.Op == live.Insert {
 		status = http.StatusCreated
 		path += "/" + row.Key().String()
 		h["Location"] = []string{path + member}
@@ -131,7 +138,7 @@ func (t *Transport) answerWrite(x exchange, w core.Write, row core.Row) error {
 // when there is nobody to tell. What is not for the client goes to the log.
 func (t *Transport) refusal(x exchange, err error) *problem.Problem {
 	var invalid *driver.InvalidError
-	var malformed *core.MalformedError
+	var malformed *live.MalformedError
 	switch {
 	case errors.As(err, &invalid):
 		return unacceptable(invalid)
@@ -140,11 +147,13 @@ func (t *Transport) refusal(x exchange, err error) *problem.Problem {
 			return problem.UnsupportedMediaType("bodies without a Content-Encoding")
 		}
 		return problem.MalformedBody(malformed.Detail)
-	case errors.Is(err, core.ErrNoRow):
+	case errors.Is(err, live.ErrNoRow):
 		return noRow()
-	case errors.Is(err, core.ErrPrecondition):
+	case errors.Is(err, live.ErrPrecondition):
 		return preconditionFailed()
-	case errors.Is(err, core.ErrNotWritable):
+	case errors.Is(err, driver.ErrRefused):
+		return problem.Forbidden("the database does not let this row be written")
+	case errors.Is(err, live.ErrNotWritable):
 		return problem.MethodNotAllowed(x.r.Method)
 	case errors.Is(x.r.Context().Err(), context.Canceled) && t.stopping.Err() != nil:
 		return problem.ShuttingDown() // the body may have been cut as its last byte came

@@ -2,10 +2,15 @@ package rest
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 // heldWrite makes a write stop inside its transaction. It returns where its answer
@@ -102,4 +107,35 @@ func TestWriteAnswerIsCompressed(t *testing.T) {
 	}
 	want(t, s.do("GET", "/api/stock/1", "Accept-Encoding", "gzip", "If-None-Match", tag), 304)
 	want(t, s.send("PATCH", "/api/stock/1", `{"name":"short"}`, "If-Match", tag), 200)
+}
+
+// refusing is a table whose database lets nothing be written.
+type refusing struct{ *coretest.Table[product] }
+
+func (refusing) Insert(context.Context, *product, []string) (driver.Key, error) {
+	return "", fmt.Errorf("of %w: SQLSTATE 42501", driver.ErrRefused)
+}
+
+func (refusing) Update(context.Context, driver.Key, *product, []string, []string) error {
+	return driver.ErrRefused
+}
+func (refusing) Delete(context.Context, driver.Key) error { return driver.ErrRefused }
+
+func TestWhatTheDatabaseRefusesForGoodIsForbidden(t *testing.T) {
+	s := newShop(t, 3)
+	b := core.Bind("locked", &refusing{s.table}, core.Writable())
+	if err := s.reg.Add(b); err != nil {
+		t.Fatal(err)
+	}
+	<-b.Loaded()
+	for _, res := range []*http.Response{
+		s.send(http.MethodPost, "/api/locked", `{"id":9,"name":"x"}`), s.send(http.MethodPut, "/api/locked/1", `{"name":"x"}`),
+		s.send(http.MethodPatch, "/api/locked/1", `{"name":"x"}`), s.send(http.MethodDelete, "/api/locked/1", ""),
+	} {
+		want(t, res, http.StatusForbidden)
+		if text := body(t, res); strings.Contains(text, "SQLSTATE") {
+			t.Errorf("the driver's words: %s", text)
+		}
+	}
+	want(t, s.send(http.MethodDelete, "/api/locked/4", ""), http.StatusNotFound)
 }

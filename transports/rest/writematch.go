@@ -3,18 +3,18 @@ package rest
 import (
 	"net/http"
 
-	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // matcher returns what a write's preconditions (RFC 9110, section 13.2.2)
 // demand of the row as the database has it, nil for nothing. Dates come from
 // the snapshot, since the database has none.
-func (t *Transport) matcher(h http.Header, s *core.Snapshot, key driver.Key) func(core.Row) bool {
+func (t *Transport) matcher(h http.Header, s *live.Snapshot, key driver.Key) func(live.Row) bool {
 	if h["If-Match"] == nil && h["If-None-Match"] == nil && h["If-Unmodified-Since"] == nil {
 		return nil
 	}
-	return func(row core.Row) bool {
+	return func(row live.Row) bool {
 		c := rowContent(row)
 		if lines := h["If-Match"]; lines != nil {
 			if !matchesStrongly(lines, c) {
@@ -37,7 +37,7 @@ func (t *Transport) matcher(h http.Header, s *core.Snapshot, key driver.Key) fun
 // admitsInsert evaluates the preconditions of a POST, which are about the list.
 // Unlike a row, a list is not locked in between, so they do not keep two
 // clients from inserting at the same time.
-func (t *Transport) admitsInsert(x exchange, s *core.Snapshot) bool {
+func (t *Transport) admitsInsert(x exchange, s *live.Snapshot) bool {
 	h := x.r.Header
 	e := t.edition(x.view, s)
 	if lines := h["If-Match"]; lines != nil {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 	"github.com/binderyhq/bindery/transports/internal/wire"
 )
@@ -14,7 +15,7 @@ import (
 type feed struct {
 	to    target
 	grant *core.Grant
-	sub   *core.Subscription // nil when the binding has ended for this client
+	sub   *live.Subscription // nil when the binding has ended for this client
 	token string             // of the last version sent in full
 }
 
@@ -58,7 +59,7 @@ func (s *stream) subscribe(ctx context.Context, tokens []string) {
 }
 
 func (f *feed) subscribe(ctx context.Context, notify func()) {
-	f.sub = f.grant.Subscribe(ctx, core.SubscribeOptions{Version: f.token, Notify: notify})
+	f.sub = f.grant.Subscribe(ctx, live.SubscribeOptions{Version: f.token, Notify: notify})
 }
 
 // close gives back what the stream holds. It is called once, at its end.
@@ -83,7 +84,7 @@ func (s *stream) ended(ctx context.Context, f *feed, why error) error {
 	subject := wire.SubjectOf(f.grant.View())
 	f.end()
 	var p *problem.Problem
-	if errors.Is(why, core.ErrScopeChanged) {
+	if errors.Is(why, live.ErrScopeChanged) {
 		var g *core.Grant
 		if g, p = s.ask(ctx, f.to); p == nil {
 			f.grant = g
@@ -101,7 +102,7 @@ func (s *stream) ended(ctx context.Context, f *feed, why error) error {
 func (f *feed) revoked() bool {
 	err := f.sub.Err()
 	var denied *core.DeniedError
-	return errors.As(err, &denied) || errors.Is(err, core.ErrScopeChanged)
+	return errors.As(err, &denied) || errors.Is(err, live.ErrScopeChanged)
 }
 
 // allEnded reports whether all bindings have.

@@ -71,7 +71,7 @@ type target struct {
 	args    core.Args
 }
 
-// parseTarget reads what [core.View.ID] makes: a binding's name, followed for a
+// parseTarget reads what [live.View.ID] makes: a binding's name, followed for a
 // family's member by its parameters as the query of a URL.
 func parseTarget(id string) (target, error) {
 	name, query, _ := strings.Cut(id, "?")

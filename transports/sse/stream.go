@@ -16,7 +16,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/transports/internal/outer"
 	"github.com/binderyhq/bindery/transports/internal/wire"
 )
@@ -186,7 +186,7 @@ func (s *stream) sendAvailable(ctx context.Context) error {
 		}
 		e, err := f.sub.Poll()
 		switch {
-		case errors.Is(err, core.ErrClosed):
+		case errors.Is(err, live.ErrClosed):
 			return errEnded
 		case err != nil:
 			err = s.ended(ctx, f, err)

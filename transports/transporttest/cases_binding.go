@@ -33,7 +33,7 @@ var bindingCases = []rule{
 				first <- f.comeAgain(ctx, refused)
 			}()
 			err := eventually(ctx, "a client of a binding that has not loaded waits, or is told to come again", func() bool {
-				return len(refused) > 0 || len(first) > 0 || r.view(items).Status().Subscribers > 0
+				return len(refused) > 0 || len(first) > 0 || r.view(items).Counts().Subscribers > 0
 			})
 			if err == nil && len(first) > 0 {
 				err = errors.New("there was a batch before the binding had loaded")
@@ -93,7 +93,7 @@ var bindingCases = []rule{
 			if err := r.refuses(ctx, items); err != nil {
 				return err
 			}
-			if err := eventually(ctx, "a removed binding has no subscriber", func() bool { return gone.Status().Subscribers == 0 }); err != nil {
+			if err := eventually(ctx, "a removed binding has no subscriber", func() bool { return gone.Counts().Subscribers == 0 }); err != nil {
 				return err
 			}
 			again := r.bind(items)

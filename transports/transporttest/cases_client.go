@@ -63,7 +63,7 @@ var clientCases = []rule{
 				followers = append(followers, f)
 			}
 			if r.can.Streams {
-				if r.view(items).Status().Subscribers == 0 {
+				if r.view(items).Counts().Subscribers == 0 {
 					return errors.New("20 clients are connected and the binding has no subscriber: Abilities.Streams is declared")
 				}
 				for _, f := range followers {

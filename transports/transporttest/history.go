@@ -9,16 +9,17 @@ import (
 	"sync"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // history is a plugin that notes every version of every binding, and what the
 // bytes were that the engine handed out.
 type history struct {
 	mu       sync.Mutex // guards what follows
-	versions map[string][]*core.Snapshot
+	versions map[string][]*live.Snapshot
 	seed     maphash.Seed
-	rows     map[core.Row]uint64 // hash of the bytes
-	decoded  map[core.Row]decodedRow
+	rows     map[live.Row]uint64 // hash of the bytes
+	decoded  map[live.Row]decodedRow
 }
 
 // decodedRow is a row as followers compare it.
@@ -30,7 +31,7 @@ type decodedRow struct {
 var _ core.PublishObserver = (*history)(nil)
 
 func newHistory() *history {
-	return &history{versions: make(map[string][]*core.Snapshot), seed: maphash.MakeSeed(), rows: make(map[core.Row]uint64), decoded: make(map[core.Row]decodedRow)}
+	return &history{versions: make(map[string][]*live.Snapshot), seed: maphash.MakeSeed(), rows: make(map[live.Row]uint64), decoded: make(map[live.Row]decodedRow)}
 }
 
 // Name implements [core.Plugin].
@@ -43,7 +44,7 @@ func (*history) Start(context.Context, *core.Registry) error { return nil }
 func (*history) Shutdown(context.Context) error { return nil }
 
 // Published implements [core.PublishObserver].
-func (h *history) Published(v *core.View, _ *core.Event) {
+func (h *history) Published(v *live.View, _ *live.Event) {
 	s := v.Snapshot() // the version published: nobody else publishes meanwhile
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -56,7 +57,7 @@ func (h *history) Published(v *core.View, _ *core.Event) {
 }
 
 // find returns the first version with the token, from the position on.
-func (h *history) find(binding, token string, from int) (at int, s *core.Snapshot, ok bool) {
+func (h *history) find(binding, token string, from int) (at int, s *live.Snapshot, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	list := h.versions[binding]
@@ -69,7 +70,7 @@ func (h *history) find(binding, token string, from int) (at int, s *core.Snapsho
 }
 
 // decode is [decode] of a row of a version, once for all clients.
-func (h *history) decode(r core.Row) (id int, text string, err error) {
+func (h *history) decode(r live.Row) (id int, text string, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	d, ok := h.decoded[r]
@@ -98,7 +99,7 @@ func (h *history) unmodified() error {
 	}
 	for name, list := range h.versions {
 		for _, s := range list[max(len(list)-bodiesChecked, 0):] {
-			if want := append(core.AppendRows(nil, s.Rows()), '\n'); !bytes.Equal(s.Body(), want) {
+			if want := append(live.AppendRows(nil, s.Rows()), '\n'); !bytes.Equal(s.Body(), want) {
 				errs = append(errs, fmt.Errorf("a body of binding %q was modified: %.200q has become %.200q", name, want, s.Body()))
 			}
 		}

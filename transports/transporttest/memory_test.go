@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // memory is a transport without a network, and its own harness. With no fault
@@ -27,8 +28,8 @@ type memory struct {
 
 // faults are ways of being wrong. They are set before anything begins.
 type faults struct {
-	lookup        func(reg *core.Registry, name string) (*core.View, bool)
-	resume        func(v *core.View, version string) string
+	lookup        func(reg *core.Registry, name string) (*live.View, bool)
+	resume        func(v *live.View, version string) string
 	batch         func(n int, batch []Message) []Message // of the n-th of a connection, from 1
 	page          func(rows []json.RawMessage, page, size int) []json.RawMessage
 	keepsQueue    bool // everything waits for slow clients
@@ -40,11 +41,12 @@ type faults struct {
 	hangs         bool // the shutdown waits for clients to leave
 	halfAtTheEnd  bool // the shutdown ends connections wherever they are
 	servesLate    bool // who comes after the shutdown is served
-	scribbles     func(*core.View)
+	scribbles     func(*live.View)
 	open          func(ctx context.Context, reg *core.Registry, q Request) (*core.Grant, error) // instead of core's
-	subscribe     func(g *core.Grant) *core.Subscription                                        // instead of the grant's
+	subscribe     func(g *core.Grant) *live.Subscription                                        // instead of the grant's
 	tellsWhy      bool                                                                          // the errors of the authorizer are shown
 	deniesNobody  bool                                                                          // who may not see it any more is told nothing
+	countsAll     bool                                                                          // a page tells how many there are of all rows
 }
 
 func newMemory(can Abilities, f faults) *memory {
@@ -171,7 +173,11 @@ func (m *memory) pageOf(ctx context.Context, q Request, page int) (Page, error) 
 		cut = cutPage
 	}
 	rows := encoded(v.Snapshot())
-	return Page{Rows: cut(rows, page, size), Pages: (len(rows) + size - 1) / size}, nil
+	total := len(rows)
+	if all, ok := m.reg.Lookup(q.Binding); ok && m.faults.countsAll {
+		total = all.Len() + 40
+	}
+	return Page{Rows: cut(rows, page, size), Pages: (total + size - 1) / size}, nil
 }
 
 func cutPage(rows []json.RawMessage, page, size int) []json.RawMessage {
@@ -179,7 +185,7 @@ func cutPage(rows []json.RawMessage, page, size int) []json.RawMessage {
 	return rows[from:min(from+size, len(rows))]
 }
 
-func encoded(s *core.Snapshot) (rows []json.RawMessage) {
+func encoded(s *live.Snapshot) (rows []json.RawMessage) {
 	for r := range s.Rows() {
 		rows = append(rows, r.JSON())
 	}
@@ -190,7 +196,19 @@ func (m *memory) Connect(ctx context.Context, binding, version string) (Client, 
 	return m.connectTo(ctx, Request{Binding: binding, Version: version})
 }
 
+// lateClient is one that is served after the shutdown, from rows that somebody has
+// kept: the registry gives no leave any more.
+type lateClient struct{ rows []json.RawMessage }
+
+func (c lateClient) Next(context.Context) (Message, error) {
+	return Message{Action: Sync, Rows: c.rows, Version: "late"}, nil
+}
+func (lateClient) Close() {}
+
 func (m *memory) connectTo(ctx context.Context, q Request) (Client, error) {
+	if v, ok := m.reg.Lookup(q.Binding); ok && m.faults.servesLate && m.reg.Stopping().Err() != nil {
+		return lateClient{encoded(v.Snapshot())}, nil
+	}
 	g, err := m.leave(ctx, q)
 	if err != nil {
 		return nil, err
@@ -209,7 +227,7 @@ func (m *memory) connectTo(ctx context.Context, q Request) (Client, error) {
 		version = m.faults.resume(v, version)
 	}
 	c := &memoryClient{m: m, request: q, grant: g, view: v, version: version, gone: make(chan struct{})}
-	opts := core.SubscribeOptions{Version: version}
+	opts := live.SubscribeOptions{Version: version}
 	if m.faults.blocksWriters {
 		c.reads = make(chan struct{})
 		opts.Notify = func() {
@@ -226,9 +244,6 @@ func (m *memory) connectTo(ctx context.Context, q Request) (Client, error) {
 	if m.faults.keepsQueue {
 		go c.hoard()
 	}
-	if s := v.Snapshot(); m.reg.Stopping().Err() != nil { // servesLate
-		c.pending = c.messages(&core.Event{Kind: core.Synced, Version: s.Version(), Snapshot: s})
-	}
 	m.open[c] = struct{}{}
 	return c, nil
 }
@@ -238,22 +253,22 @@ type memoryClient struct {
 	m       *memory
 	request Request
 	grant   *core.Grant
-	view    *core.View
-	sub     *core.Subscription
+	view    *live.View
+	sub     *live.Subscription
 	version string // of a client that asks again
 	pending []Message
 	batches int
 	gone    chan struct{}
 	once    sync.Once
 	reads   chan struct{} // of blocksWriters, as is ahead
-	ahead   *core.Event
+	ahead   *live.Event
 
 	mu    sync.Mutex // guards what follows
-	queue []*core.Event
+	queue []*live.Event
 	ended bool
 }
 
-func (c *memoryClient) subscribe(opts core.SubscribeOptions) {
+func (c *memoryClient) subscribe(opts live.SubscribeOptions) {
 	if c.m.faults.subscribe != nil {
 		c.sub = c.m.faults.subscribe(c.grant)
 		return
@@ -296,12 +311,12 @@ func (c *memoryClient) Next(ctx context.Context) (Message, error) {
 	}
 }
 
-func (c *memoryClient) event(ctx context.Context) (*core.Event, error) {
+func (c *memoryClient) event(ctx context.Context) (*live.Event, error) {
 	switch {
 	case !c.m.does.Streams:
 		return c.poll(ctx)
 	case c.m.faults.beforeLoad && c.batches == 0 && c.view.Snapshot() == nil:
-		return &core.Event{Kind: core.Synced}, nil
+		return &live.Event{Kind: live.Synced}, nil
 	case c.m.faults.blocksWriters, c.m.faults.keepsQueue:
 		return c.wait(ctx)
 	}
@@ -313,12 +328,12 @@ func (c *memoryClient) event(ctx context.Context) (*core.Event, error) {
 		return nil, ctx.Err()
 	case errors.As(err, &denied):
 		return nil, c.m.refusal(err)
-	case errors.Is(err, core.ErrScopeChanged):
+	case errors.Is(err, live.ErrScopeChanged):
 		return c.reopen(ctx)
-	case errors.Is(err, core.ErrRemoved):
+	case errors.Is(err, live.ErrRemoved):
 		c.sub.Close()
 	}
-	if errors.Is(err, core.ErrRemoved) && c.m.faults.silentRemoval || errors.Is(err, core.ErrClosed) && c.m.faults.staysOpen {
+	if errors.Is(err, live.ErrRemoved) && c.m.faults.silentRemoval || errors.Is(err, live.ErrClosed) && c.m.faults.staysOpen {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
@@ -326,7 +341,7 @@ func (c *memoryClient) event(ctx context.Context) (*core.Event, error) {
 }
 
 // reopen goes on with what may be seen from now on.
-func (c *memoryClient) reopen(ctx context.Context) (*core.Event, error) {
+func (c *memoryClient) reopen(ctx context.Context) (*live.Event, error) {
 	g, err := c.m.leave(ctx, c.request)
 	if err != nil {
 		return nil, err
@@ -334,7 +349,7 @@ func (c *memoryClient) reopen(ctx context.Context) (*core.Event, error) {
 	c.sub.Close()
 	c.grant.Close()
 	c.grant, c.view = g, g.View()
-	c.subscribe(core.SubscribeOptions{})
+	c.subscribe(live.SubscribeOptions{})
 	return c.event(ctx)
 }
 
@@ -347,7 +362,7 @@ func ended(ctx context.Context, err error) error {
 }
 
 // poll asks again until there is something new.
-func (c *memoryClient) poll(ctx context.Context) (e *core.Event, err error) {
+func (c *memoryClient) poll(ctx context.Context) (e *live.Event, err error) {
 	late := eventually(ctx, "there is something new", func() bool {
 		c.m.mu.Lock()
 		closed := c.m.closed
@@ -371,9 +386,9 @@ func (c *memoryClient) poll(ctx context.Context) (e *core.Event, err error) {
 			err = ErrUnavailable
 		case s.Version().Token != c.version:
 			c.version = s.Version().Token
-			e = &core.Event{Kind: core.Synced, Version: s.Version(), Snapshot: s}
+			e = &live.Event{Kind: live.Synced, Version: s.Version(), Snapshot: s}
 		case c.batches == 0:
-			e = &core.Event{Kind: core.Confirmed, Version: s.Version()}
+			e = &live.Event{Kind: live.Confirmed, Version: s.Version()}
 		default:
 			return false
 		}
@@ -383,7 +398,7 @@ func (c *memoryClient) poll(ctx context.Context) (e *core.Event, err error) {
 }
 
 // wait is for the faults that notify or queue.
-func (c *memoryClient) wait(ctx context.Context) (e *core.Event, err error) {
+func (c *memoryClient) wait(ctx context.Context) (e *live.Event, err error) {
 	late := eventually(ctx, "there is an event", func() bool {
 		if c.reads != nil {
 			select {
@@ -427,18 +442,18 @@ func (c *memoryClient) hoard() {
 	}
 }
 
-func (c *memoryClient) messages(e *core.Event) (batch []Message) {
+func (c *memoryClient) messages(e *live.Event) (batch []Message) {
 	add := func(action Action, rows []json.RawMessage) {
 		for part := range slices.Chunk(rows, 400) {
 			batch = append(batch, Message{Action: action, Rows: part, Version: e.Version.Token, More: true})
 		}
 	}
 	kind := e.Kind
-	if kind == core.Confirmed && c.m.does.Resumes {
+	if kind == live.Confirmed && c.m.does.Resumes {
 		return []Message{{Action: Current, Version: e.Version.Token}}
 	}
 	switch {
-	case kind == core.Changed && c.m.does.Deltas:
+	case kind == live.Changed && c.m.does.Deltas:
 		var gone []json.RawMessage
 		for _, r := range e.Deleted {
 			gone = append(gone, c.view.KeyJSON(r))
@@ -448,9 +463,9 @@ func (c *memoryClient) messages(e *core.Event) (batch []Message) {
 		add(Update, rowsOf(e.Updated))
 	default:
 		s := e.Snapshot
-		if kind != core.Synced {
+		if kind != live.Synced {
 			s = c.view.Snapshot()
-			e = &core.Event{Version: s.Version()}
+			e = &live.Event{Version: s.Version()}
 		}
 		if s != nil {
 			add(Sync, encoded(s))
@@ -463,7 +478,7 @@ func (c *memoryClient) messages(e *core.Event) (batch []Message) {
 	return batch
 }
 
-func rowsOf(rows []core.Row) (out []json.RawMessage) {
+func rowsOf(rows []live.Row) (out []json.RawMessage) {
 	for _, r := range rows {
 		out = append(out, r.JSON())
 	}

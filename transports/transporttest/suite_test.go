@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 var full = Abilities{Streams: true, Resumes: true, Deltas: true, Pages: true, Families: true}
@@ -96,13 +97,13 @@ func TestBroken(t *testing.T) {
 			}
 			return b
 		}}},
-		"says that every version is current": {"resume from the log", faults{resume: func(v *core.View, version string) string {
+		"says that every version is current": {"resume from the log", faults{resume: func(v *live.View, version string) string {
 			if version != "" {
 				return v.Version().Token
 			}
 			return ""
 		}}},
-		"sends everything again": {"resume at the current version", faults{resume: func(*core.View, string) string { return "" }}},
+		"sends everything again": {"resume at the current version", faults{resume: func(*live.View, string) string { return "" }}},
 		"repeats rows between pages": {"pages", faults{page: func(rows []json.RawMessage, page, size int) []json.RawMessage {
 			if page == 2 {
 				rows = append(rows[:1:1], rows...)
@@ -116,13 +117,13 @@ func TestBroken(t *testing.T) {
 		"keeps everything for slow clients": {"a client that does not read", faults{keepsQueue: true}},
 		"lets slow clients hold up writers": {"a client that does not read", faults{blocksWriters: true}},
 		"keeps who vanished":                {"clients that vanish", faults{keepsVanished: true}},
-		"serves what does not exist": {"an unknown binding", faults{lookup: func(reg *core.Registry, name string) (*core.View, bool) {
+		"serves what does not exist": {"an unknown binding", faults{lookup: func(reg *core.Registry, name string) (*live.View, bool) {
 			if v, ok := reg.Lookup(name); ok {
 				return v, ok
 			}
 			return reg.Lookup(items)
 		}}},
-		"looks bindings up once": {"a binding that is added later", faults{lookup: func(reg *core.Registry, name string) (*core.View, bool) {
+		"looks bindings up once": {"a binding that is added later", faults{lookup: func(reg *core.Registry, name string) (*live.View, bool) {
 			v, ok := reg.Lookup(name)
 			return v, ok && name != "late"
 		}}},
@@ -149,18 +150,19 @@ func TestBroken(t *testing.T) {
 		"does not tell of a refusal":      {"rights that are withdrawn", faults{deniesNobody: true}},
 		"tells why an authorizer fails":   {"who is refused", faults{tellsWhy: true}},
 		"tells why at a failure":          {"an authorizer that fails", faults{tellsWhy: true}},
-		"takes everybody's versions": {"versions of others", faults{resume: func(v *core.View, version string) string {
+		"takes everybody's versions": {"versions of others", faults{resume: func(v *live.View, version string) string {
 			if version != "" {
 				return v.Version().Token
 			}
 			return ""
 		}}},
+		"counts hidden rows":             {"two worlds", faults{countsAll: true}},
 		"stays open":                     {"shutdown ends connections", faults{staysOpen: true}},
 		"waits until the deadline":       {"shutdown ends connections", faults{hangs: true}},
 		"ends in the middle of a batch":  {"shutdown ends connections", faults{halfAtTheEnd: true}},
 		"serves after the shutdown":      {"shutdown ends connections", faults{servesLate: true}},
 		"modifies the bytes of rows":     {"rows that leave", faults{scribbles: scribbleRow}},
-		"modifies the bytes of the body": {"state then changes", faults{scribbles: func(v *core.View) { v.Snapshot().Body()[0] = '{' }}},
+		"modifies the bytes of the body": {"state then changes", faults{scribbles: func(v *live.View) { v.Snapshot().Body()[0] = '{' }}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -170,12 +172,12 @@ func TestBroken(t *testing.T) {
 }
 
 // unguarded begins a subscription that no authorizer ends.
-func unguarded(g *core.Grant) *core.Subscription {
-	return g.View().Subscribe(core.SubscribeOptions{})
+func unguarded(g *core.Grant) *live.Subscription {
+	return g.View().Subscribe(live.SubscribeOptions{})
 }
 
 // scribbleRow changes a row that has been there.
-func scribbleRow(v *core.View) {
+func scribbleRow(v *live.View) {
 	for r := range v.Snapshot().Rows() {
 		r.JSON()[1] = ' '
 	}

@@ -28,8 +28,10 @@ func Watch(table *Table, interval time.Duration) *Source {
 // Name implements [driver.Source].
 func (*Source) Name() string { return "csvfile" }
 
-// Covers implements [driver.Scoped]: this one file.
-func (s *Source) Covers(t driver.Table) bool { return t == s.tableName() }
+// Scope implements [driver.Scoped]: this one file.
+func (s *Source) Scope() driver.Scope {
+	return driver.Scope{Tables: []driver.Table{s.tableName()}}
+}
 
 func (s *Source) tableName() driver.Table {
 	schema, _ := s.table.Schema() // Start has reported what is wrong with it

@@ -5,7 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // memoKey is where an event keeps its lines.
@@ -13,8 +13,8 @@ type memoKey struct{}
 
 // writeBatch writes the lines of an event, the version at the end. Errors stay
 // in buf.
-func writeBatch(buf *bufio.Writer, v *core.View, e *core.Event) {
-	if e.Kind == core.Synced {
+func writeBatch(buf *bufio.Writer, v *live.View, e *live.Event) {
+	if e.Kind == live.Synced {
 		// Row by row: a whole table of lines need not be in memory for each
 		// client that begins.
 		_, _ = buf.WriteString(`{"op":"sync"}` + "\n")
@@ -25,10 +25,14 @@ func writeBatch(buf *bufio.Writer, v *core.View, e *core.Event) {
 		return
 	}
 	// A change is encoded once, for everybody.
-	_, _ = buf.Write(e.Memo(memoKey{}, func() any { return changeLines(v, e) }).([]byte))
+	_, _ = buf.Write(live.Memo(e.Cache(), memoKey{}, func(c *live.Charge) []byte {
+		lines := changeLines(v, e)
+		c.Add(cap(lines))
+		return lines
+	}))
 }
 
-func changeLines(v *core.View, e *core.Event) []byte {
+func changeLines(v *live.View, e *live.Event) []byte {
 	var b []byte
 	for _, r := range e.Deleted {
 		b = append(append(append(b, `{"op":"delete","key":`...), oneLine(v.KeyJSON(r))...), "}\n"...)
@@ -42,11 +46,11 @@ func changeLines(v *core.View, e *core.Event) []byte {
 	return appendVersion(b, e)
 }
 
-func appendPut(b []byte, r core.Row) []byte {
+func appendPut(b []byte, r live.Row) []byte {
 	return append(append(append(b, `{"op":"put","row":`...), oneLine(r.JSON())...), "}\n"...)
 }
 
-func appendVersion(b []byte, e *core.Event) []byte {
+func appendVersion(b []byte, e *live.Event) []byte {
 	return append(append(append(b, `{"op":"version","version":"`...), e.Version.Token...), "\"}\n"...)
 }
 

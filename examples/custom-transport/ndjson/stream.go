@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // serve answers a request with a stream.
@@ -50,7 +51,7 @@ func (t *Transport) serve(w http.ResponseWriter, r *http.Request) {
 		// Errors have nobody to go to: the answer has begun. The client sees
 		// the stream end, and resumes from the last version that it was given,
 		// or is refused.
-		if err := t.follow(ctx, grant, version, out); !errors.Is(err, core.ErrScopeChanged) {
+		if err := t.follow(ctx, grant, version, out); !errors.Is(err, live.ErrScopeChanged) {
 			return
 		}
 		// The client may see something else from now on: it goes on with that.
@@ -67,7 +68,7 @@ func (t *Transport) serve(w http.ResponseWriter, r *http.Request) {
 // withdraws its leave, or writing fails. The end of the context does not interrupt
 // a batch.
 func (t *Transport) follow(ctx context.Context, grant *core.Grant, version string, out *output) error {
-	sub := grant.Subscribe(ctx, core.SubscribeOptions{Version: version})
+	sub := grant.Subscribe(ctx, live.SubscribeOptions{Version: version})
 	defer sub.Close()
 	if err := out.flush(); err != nil { // the header, so that the client knows it is heard
 		return err
@@ -94,7 +95,7 @@ func (t *Transport) follow(ctx context.Context, grant *core.Grant, version strin
 }
 
 // next returns the next event, or nil when it is time for a heartbeat.
-func (t *Transport) next(ctx context.Context, sub *core.Subscription) (*core.Event, error) {
+func (t *Transport) next(ctx context.Context, sub *live.Subscription) (*live.Event, error) {
 	wait, cancel := context.WithTimeout(ctx, t.cfg.Heartbeat)
 	defer cancel()
 	e, err := sub.Next(wait)

@@ -28,7 +28,7 @@ export type Key<T> = string | number | boolean | readonly unknown[] | Partial<T>
 /** The messages of the protocol. */
 export interface Message<T = any> {
   event: string;
-  action: "sync" | "create" | "update" | "delete" | "page" | "leave" | "error";
+  action: "sync" | "create" | "update" | "delete" | "page" | "leave" | "mark" | "error";
   /** Rows; keys of deleted rows; "ok" of a sync that found nothing new; the problem of an error. */
   payload?: T[] | Partial<T>[] | "ok" | Problem;
   params?: Params;
@@ -39,6 +39,8 @@ export interface Message<T = any> {
   version?: string;
   last_modified?: string;
   more?: boolean;
+  /** The mark whose place in the stream this is. */
+  mark?: string;
 }
 
 type Awaitable<T> = T | PromiseLike<T>;
@@ -46,10 +48,22 @@ type HeaderList = Record<string, string> | Iterable<readonly [string, string]>;
 
 /** Options of {@link connect}. Times are in milliseconds. */
 export interface ClientOptions {
+  /** Use this transport alone. "poll" is for bindings behind a shared cache: it asks the REST endpoints for what has changed. */
+  transport?: "websocket" | "sse" | "poll";
+  /** How many seconds the server may hold a poll, 0 for none. 20 */
+  pollWait?: number;
+  /** How long to wait between polls that the server does not hold. 2,000 */
+  pollInterval?: number;
   /** Path of the WebSocket endpoint, relative to the base, or false to use none. "ws" */
   websocket?: string | false;
   /** Path of the event streams, relative to the base, or false to use none. "events" */
   sse?: string | false;
+  /** Path of the REST endpoints, for writes, relative to the base, or false for none. "api" */
+  rest?: string | false;
+  /** How long the answer to a request may take. 30,000 */
+  requestTimeout?: number;
+  /** How long a write that was answered is laid over the server's rows at most. 10,000 */
+  settleTimeout?: number;
   /** Send cookies to event streams of another origin. WebSockets always bear them. false */
   withCredentials?: boolean;
   /**
@@ -98,6 +112,27 @@ export interface CollectionOptions {
   key?: readonly string[];
   /** Closes the collection. */
   signal?: AbortSignal;
+  /** Rows that came with the page. They show at once, as "stale", and the server is asked for what has changed since. */
+  initial?: { rows: readonly object[]; version: string; order?: readonly string[]; lastModified?: string };
+  /** How long the binding is still followed after its last collection was closed, in milliseconds. 0 */
+  linger?: number;
+}
+
+export interface WriteOptions {
+  /** Show the effect before the server has answered. true */
+  optimistic?: boolean;
+  signal?: AbortSignal;
+}
+
+export interface ChangeOptions extends WriteOptions {
+  /** The row's tag (ETag) that has to hold still; or true: write only if the row is as the collection shows it. */
+  ifMatch?: string | boolean;
+}
+
+/** Brings the row as the server has it, or a {@link BinderyError} with the problem. */
+export interface Written<R> extends Promise<R> {
+  /** Resolves when the write is not laid over the server's rows any more: they include it, or it was refused. */
+  readonly settled: Promise<void>;
 }
 
 export interface JoinOptions {
@@ -120,9 +155,11 @@ export class Client extends EventTarget {
   constructor(base?: string | URL, options?: ClientOptions);
   /** Changes are dispatched as "status". "waiting" is for the next attempt to connect. */
   readonly status: ClientStatus;
-  readonly transport: "websocket" | "sse" | null;
+  readonly transport: "websocket" | "sse" | "poll" | null;
   /** Opens a live collection of the binding's rows. Collections of one binding share its rows. */
   collection<T extends object = any>(name: string, options?: CollectionOptions): Collection<T>;
+  /** Returns the state that collections of the binding show now, or null where there is none. */
+  peek<T = any>(name: string, options?: { params?: Params }): State<T> | null;
   /** Calls fn with each message of the event, batch by complete batch. Returns a function that ends it. */
   on<T = any>(event: string, fn: (message: Message<T>) => void): () => void;
   off(event: string, fn: (message: Message) => void): this;
@@ -151,6 +188,8 @@ export interface State<T> {
   readonly lastModified: string;
   /** Why the server closed the collection, or null. */
   readonly error: BinderyError | null;
+  /** How many writes are under way, or laid over the server's rows. */
+  readonly pending: number;
 }
 
 /** How one version became the next. */
@@ -194,6 +233,16 @@ export class Collection<T extends object = any> extends EventTarget implements I
   [Symbol.iterator](): Iterator<T>;
   get(key: Key<T>): T | undefined;
   has(key: Key<T>): boolean;
+  /** How many writes are under way, or laid over the server's rows. */
+  readonly pending: number;
+  /** Creates a row. It shows at once, and is taken back when the server refuses. */
+  create(row: Partial<T>, options?: WriteOptions): Written<T>;
+  /** Changes columns of the row with the key (JSON merge patch), likewise. */
+  update(key: Key<T>, columns: Partial<T>, options?: ChangeOptions): Written<T>;
+  /** Removes the row with the key, likewise. */
+  remove(key: Key<T>, options?: ChangeOptions): Written<null>;
+  /** Waits for a condition, a version, or until the rows include every commit up to a mark. */
+  waitFor(what: ((collection: this) => unknown) | { version: string } | { mark: string }, options?: { signal?: AbortSignal; timeout?: number }): Promise<this>;
   /** Calls fn for the events of a type. Returns a function that ends it. */
   on<K extends keyof CollectionEvents<T>>(type: K, fn: (event: CollectionEvents<T>[K]) => void): () => void;
   /** Calls fn with the state now and whenever it changes. Returns a function that ends it. */

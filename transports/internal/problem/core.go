@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // Of returns what a client is told of an error of core's about the binding of
@@ -20,13 +21,13 @@ func Of(binding string, err error) (*Problem, bool) {
 		return Unauthorized(denied.Challenge), true
 	case errors.As(err, &denied):
 		return Forbidden("it is not allowed to " + denied.Access.Action.String() + " this"), true
-	case errors.Is(err, core.ErrUnknownBinding), errors.Is(err, core.ErrRemoved):
+	case errors.Is(err, core.ErrUnknownBinding), errors.Is(err, live.ErrRemoved):
 		return UnknownBinding(binding), true
-	case errors.Is(err, core.ErrNotLoaded):
+	case errors.Is(err, live.ErrNotLoaded):
 		return NotLoaded(binding), true
 	case errors.Is(err, core.ErrTooManyMembers):
 		return Unavailable("too many members of this binding are in use"), true
-	case errors.Is(err, core.ErrClosed), errors.Is(err, core.ErrNotStarted):
+	case errors.Is(err, live.ErrClosed), errors.Is(err, core.ErrNotStarted):
 		return ShuttingDown(), true
 	default:
 		return Unavailable("it cannot be told now whether this is allowed"), false

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 )
 
@@ -22,10 +23,10 @@ func TestOfErrorsOfCore(t *testing.T) {
 		told   bool
 	}{
 		{core.ErrUnknownBinding, http.StatusNotFound, true},
-		{core.ErrRemoved, http.StatusNotFound, true},
-		{core.ErrNotLoaded, http.StatusServiceUnavailable, true},
+		{live.ErrRemoved, http.StatusNotFound, true},
+		{live.ErrNotLoaded, http.StatusServiceUnavailable, true},
 		{core.ErrTooManyMembers, http.StatusServiceUnavailable, true},
-		{core.ErrClosed, http.StatusServiceUnavailable, true},
+		{live.ErrClosed, http.StatusServiceUnavailable, true},
 		{&core.ArgumentError{Binding: "b", Param: "venue", Detail: "is missing"}, http.StatusBadRequest, true},
 		{&core.DeniedError{}, http.StatusForbidden, true},
 		{&core.DeniedError{Challenge: `Bearer realm="x"`}, http.StatusUnauthorized, true},

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 	"github.com/binderyhq/bindery/transports/internal/wire"
 )
@@ -13,7 +14,7 @@ import (
 type join struct {
 	channel *Channel
 	grant   *core.Grant
-	sub     *core.Subscription // nil while the authorizer is asked again
+	sub     *live.Subscription // nil while the authorizer is asked again
 	left    bool
 
 	batch *wire.Batch // under way, nil when there is none
@@ -61,7 +62,7 @@ func (c *Channel) joinLocked(r Request, g *core.Grant) *problem.Problem {
 }
 
 func (s *Session) subscribeLocked(j *join, token string) {
-	j.sub = j.grant.Subscribe(j.channel.ctx, core.SubscribeOptions{Version: token, Notify: func() {
+	j.sub = j.grant.Subscribe(j.channel.ctx, live.SubscribeOptions{Version: token, Notify: func() {
 		if s.turns.addAndWake(j) {
 			s.hub.wakeup.add(s)
 		}
@@ -104,7 +105,7 @@ func (s *Session) leaveLocked(j *join) {
 // endedLocked deals with the end of the join's subscription: the client is told,
 // or it goes on with what may be seen from now on.
 func (s *Session) endedLocked(j *join, why error) {
-	if errors.Is(why, core.ErrScopeChanged) {
+	if errors.Is(why, live.ErrScopeChanged) {
 		j.sub.Close()
 		j.grant.Close()
 		j.sub = nil
@@ -147,5 +148,5 @@ func (s *Session) reopen(j *join) {
 func (j *join) revoked() bool {
 	err := j.sub.Err()
 	var denied *core.DeniedError
-	return errors.As(err, &denied) || errors.Is(err, core.ErrScopeChanged)
+	return errors.As(err, &denied) || errors.Is(err, live.ErrScopeChanged)
 }

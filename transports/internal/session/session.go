@@ -5,7 +5,7 @@ import (
 	"errors"
 	"sync"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // The bounds of the answers that wait to be sent. A request is read when both
@@ -208,7 +208,7 @@ func (s *Session) turnLocked(j *join) []byte {
 		}
 		e, err := j.sub.Poll()
 		switch {
-		case errors.Is(err, core.ErrClosed):
+		case errors.Is(err, live.ErrClosed):
 			return nil // Shutdown comes
 		case err != nil:
 			s.endedLocked(j, err)

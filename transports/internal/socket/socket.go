@@ -86,6 +86,18 @@ func (c *Conn) Fail(code int, reason string) {
 	_ = conn.Close()
 }
 
+// Kick closes the connection with a code at once, for a client that may not read:
+// it is told if that needs no waiting to speak of.
+func (c *Conn) Kick(code int, reason string) {
+	c.mu.Lock()
+	ws := c.ws
+	c.mu.Unlock()
+	if ws != nil {
+		_ = ws.WebsocketConnection().WriteControl(gorilla.CloseMessage, gorilla.FormatCloseMessage(code, reason), time.Now().Add(closeTimeout))
+	}
+	c.Cut()
+}
+
 // Cut closes the connection without a word. What waits for it fails.
 func (c *Conn) Cut() {
 	c.mu.Lock()

@@ -1,6 +1,8 @@
 package wire
 
-import "github.com/binderyhq/bindery/core"
+import (
+	"github.com/binderyhq/bindery/core/live"
+)
 
 // Batch holds the messages of one event: together they lead to one version.
 // All but the last say that more follow. A batch is never empty.
@@ -31,6 +33,16 @@ func (b *Batch) Message(i int) Message {
 	return b.messages[i]
 }
 
+// size returns what the batch keeps for itself, in bytes. Pages of a sync belong
+// to the snapshot.
+func (b *Batch) size() int {
+	n := 0
+	for _, m := range b.messages {
+		n += cap(m.JSON)
+	}
+	return n
+}
+
 func (b *Batch) all() [][]byte {
 	out := make([][]byte, b.Len())
 	for i := range out {
@@ -41,7 +53,7 @@ func (b *Batch) all() [][]byte {
 
 // pages is how a snapshot divides into messages.
 type pages struct {
-	snap  *core.Snapshot
+	snap  *live.Snapshot
 	env   *envelope
 	first []int // position of each page's first row
 	key   pageKey
@@ -54,7 +66,7 @@ type pageKey struct {
 }
 
 // paginate finds where the pages begin, in one pass over the rows.
-func (enc *Encoder) paginate(v *core.View, snap *core.Snapshot) *pages {
+func (enc *Encoder) paginate(v *live.View, snap *live.Snapshot) *pages {
 	p := &pages{
 		snap: snap, env: newEnvelope(enc.framing, v, snap.Version()), first: []int{0},
 		key: pageKey{batchKey: batchKey{enc.limits, enc.framing}},
@@ -88,7 +100,7 @@ func (p *pages) lookAt(page int) Message {
 func (p *pages) memo(action Action, i int, more bool) Message {
 	key := p.key
 	key.action, key.page = action, i
-	return p.snap.Memo(key, func() any {
+	return live.Memo(p.snap.Cache(), key, func(c *live.Charge) Message {
 		end := p.snap.Len()
 		if i+1 < len(p.first) {
 			end = p.first[i+1]
@@ -106,6 +118,8 @@ func (p *pages) memo(action Action, i int, more bool) Message {
 			msg = append(msg, oneLine(r.JSON())...)
 			n++
 		}
-		return Message{action, p.env.close(append(msg, ']'), i+1, len(p.first), more)}
-	}).(Message)
+		msg = p.env.close(append(msg, ']'), i+1, len(p.first), more)
+		c.Add(cap(msg))
+		return Message{action, msg}
+	})
 }

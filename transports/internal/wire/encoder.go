@@ -3,7 +3,7 @@ package wire
 import (
 	"bytes"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // Encoder makes messages within limits. Encoders of equal limits and framing
@@ -30,58 +30,73 @@ func NewFramedEncoder(limits Limits, framing Framing) *Encoder {
 }
 
 // Batch returns the messages that tell a client of the event.
-func (enc *Encoder) Batch(v *core.View, e *core.Event) *Batch {
-	return e.Memo(enc.key, func() any { return enc.build(v, e) }).(*Batch)
+func (enc *Encoder) Batch(v *live.View, e *live.Event) *Batch {
+	return live.Memo(e.Cache(), enc.key, func(c *live.Charge) *Batch {
+		b := enc.build(v, e)
+		c.Add(b.size())
+		return b
+	})
 }
 
 // Messages returns all messages of the event's batch, in order.
-func Messages(v *core.View, e *core.Event, limits Limits) [][]byte {
+func Messages(v *live.View, e *live.Event, limits Limits) [][]byte {
 	return NewEncoder(limits).Batch(v, e).all()
 }
 
 // Since returns the messages that lead from the version with the token to the
 // binding's current one: one that says that it is current, the changes since,
-// or a sync. It returns [core.ErrNotLoaded], [core.ErrRemoved] or
-// [core.ErrClosed].
-func (enc *Encoder) Since(v *core.View, token string) ([][]byte, error) {
-	sub := v.Subscribe(core.SubscribeOptions{Version: ParseToken(token), Notify: func() {}})
+// or a sync. It returns [live.ErrNotLoaded], [live.ErrRemoved] or
+// [live.ErrClosed].
+func (enc *Encoder) Since(v *live.View, token string) ([][]byte, error) {
+	sub := v.Subscribe(live.SubscribeOptions{Version: ParseToken(token), Notify: func() {}})
 	defer sub.Close()
 	e, err := sub.Poll()
 	switch {
 	case err != nil:
 		return nil, err
 	case e == nil:
-		return nil, core.ErrNotLoaded
+		return nil, live.ErrNotLoaded
 	}
 	return enc.Batch(v, e).all(), nil
 }
 
 // Page returns one page of the binding's current version, counted from 1, as a
 // message of its own. Beyond the last page there are no rows. It returns
-// [core.ErrNotLoaded].
-func (enc *Encoder) Page(v *core.View, page int) (Message, error) {
+// [live.ErrNotLoaded].
+func (enc *Encoder) Page(v *live.View, page int) (Message, error) {
 	snap := v.Snapshot()
 	if snap == nil {
-		return Message{}, core.ErrNotLoaded
+		return Message{}, live.ErrNotLoaded
 	}
-	p := snap.Memo(enc.key, func() any { return enc.paginate(v, snap) }).(*pages)
-	return p.lookAt(page), nil
+	return enc.PageOf(v, snap, page), nil
 }
 
-func (enc *Encoder) build(v *core.View, e *core.Event) *Batch {
-	if e.Kind == core.Synced {
-		snap := e.Snapshot
-		p := snap.Memo(enc.key, func() any { return enc.paginate(v, snap) }).(*pages)
-		return &Batch{token: e.Version.Token, sync: p}
+// PageOf is Page of a snapshot of the binding's.
+func (enc *Encoder) PageOf(v *live.View, snap *live.Snapshot, page int) Message {
+	return enc.pages(v, snap).lookAt(page)
+}
+
+// pages returns how the snapshot divides.
+func (enc *Encoder) pages(v *live.View, snap *live.Snapshot) *pages {
+	return live.Memo(snap.Cache(), enc.key, func(c *live.Charge) *pages {
+		p := enc.paginate(v, snap)
+		c.Add(8 * cap(p.first))
+		return p
+	})
+}
+
+func (enc *Encoder) build(v *live.View, e *live.Event) *Batch {
+	if e.Kind == live.Synced {
+		return &Batch{token: e.Version.Token, sync: enc.pages(v, e.Snapshot)}
 	}
 	env := newEnvelope(enc.framing, v, e.Version)
 	b := &Batch{token: e.Version.Token}
-	if e.Kind == core.Confirmed || e.Len() == 0 {
+	if e.Kind == live.Confirmed || e.Len() == 0 {
 		b.messages = []Message{{Sync, env.close(append(env.open(Sync, 4), `"ok"`...), 0, 0, false)}}
 		return b
 	}
 	var parts []part
-	add := func(action Action, rows []core.Row, show func(core.Row) []byte) {
+	add := func(action Action, rows []live.Row, show func(live.Row) []byte) {
 		var p part
 		for _, r := range rows {
 			row := oneLine(show(r))
@@ -98,8 +113,8 @@ func (enc *Encoder) build(v *core.View, e *core.Event) *Batch {
 			parts = append(parts, p)
 		}
 	}
-	add(Create, e.Created, core.Row.JSON)
-	add(Update, e.Updated, core.Row.JSON)
+	add(Create, e.Created, live.Row.JSON)
+	add(Update, e.Updated, live.Row.JSON)
 	add(Delete, e.Deleted, v.KeyJSON)
 	for i, p := range parts {
 		msg := append(env.open(p.action, p.size+2), '[')

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 )
 
@@ -40,7 +40,7 @@ type Subject struct {
 }
 
 // SubjectOf returns the binding as a subject.
-func SubjectOf(v *core.View) Subject {
+func SubjectOf(v *live.View) Subject {
 	s := Subject{Binding: v.Name()}
 	if params := v.Params(); params != nil {
 		var err error
@@ -89,7 +89,7 @@ type envelope struct {
 	tail    string // of the frame
 }
 
-func newEnvelope(f Framing, v *core.View, version core.Version) *envelope {
+func newEnvelope(f Framing, v *live.View, version live.Version) *envelope {
 	env := &envelope{head: append(f.open(v.Name()), SubjectOf(v).open()...), tail: f.After}
 	if fields := v.OrderFields(); fields != nil {
 		list, err := json.Marshal(fields)

@@ -3,7 +3,7 @@ package wire
 import (
 	"strings"
 
-	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // codings are the suffixes that tell the entity tags of compressed bodies from
@@ -20,8 +20,8 @@ func ParseToken(s string) string {
 			return ""
 		}
 	}
-	if len(s) > core.TokenLength {
-		token, suffix := s[:core.TokenLength], s[core.TokenLength:]
+	if len(s) > live.TokenLength {
+		token, suffix := s[:live.TokenLength], s[live.TokenLength:]
 		known := false
 		for _, c := range codings {
 			known = known || suffix == c
@@ -31,7 +31,7 @@ func ParseToken(s string) string {
 		}
 		s = token
 	}
-	if len(s) != core.TokenLength {
+	if len(s) != live.TokenLength {
 		return ""
 	}
 	for i := range len(s) {

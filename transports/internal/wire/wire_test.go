@@ -12,8 +12,8 @@ import (
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
-	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 	"github.com/binderyhq/bindery/transports/internal/wire"
 	"github.com/binderyhq/bindery/transports/internal/wire/wiretest"
@@ -41,7 +41,7 @@ func decode(t wiretest.TB, raw [][]byte) []wiretest.Message {
 }
 
 // next polls the next event of a subscription that has one.
-func next(t wiretest.TB, sub *core.Subscription) *core.Event {
+func next(t wiretest.TB, sub *live.Subscription) *live.Event {
 	t.Helper()
 	e, err := sub.Poll()
 	if e == nil || err != nil {
@@ -56,7 +56,7 @@ func TestSyncIsPaged(t *testing.T) {
 	rig.Start()
 	defer rig.Stop()
 	v := rig.Bindings["things"].View
-	sub := v.Subscribe(core.SubscribeOptions{Notify: func() {}})
+	sub := v.Subscribe(live.SubscribeOptions{Notify: func() {}})
 	defer sub.Close()
 	msgs := decode(t, wire.Messages(v, next(t, sub), wire.Limits{Rows: 10}))
 	if len(msgs) != 3 {
@@ -140,7 +140,7 @@ func TestFramesAreShared(t *testing.T) {
 	rig.Start()
 	defer rig.Stop()
 	v := rig.Bindings["things"].View
-	subs := []*core.Subscription{v.Subscribe(core.SubscribeOptions{Notify: func() {}}), v.Subscribe(core.SubscribeOptions{Notify: func() {}})}
+	subs := []*live.Subscription{v.Subscribe(live.SubscribeOptions{Notify: func() {}}), v.Subscribe(live.SubscribeOptions{Notify: func() {}})}
 	for range 2 {
 		var frames []*byte
 		for _, s := range subs {
@@ -161,7 +161,7 @@ func TestPage(t *testing.T) {
 	rig.Tables["things"].Put(items(1, 5)...)
 	v := rig.Bindings["things"].View
 	enc := wire.NewEncoder(wire.Limits{Rows: 2})
-	if _, err := enc.Page(v, 1); !errors.Is(err, core.ErrNotLoaded) {
+	if _, err := enc.Page(v, 1); !errors.Is(err, live.ErrNotLoaded) {
 		t.Errorf("before the load: %v", err)
 	}
 	rig.Start()
@@ -227,7 +227,7 @@ func FuzzParseToken(f *testing.F) {
 	f.Add(`W/"abcdefghijklmnopqrstuv-br"`)
 	f.Fuzz(func(t *testing.T, s string) {
 		got := wire.ParseToken(s)
-		if got != "" && (len(got) != core.TokenLength || wire.ParseToken(got) != got || !strings.Contains(s, got)) {
+		if got != "" && (len(got) != live.TokenLength || wire.ParseToken(got) != got || !strings.Contains(s, got)) {
 			t.Errorf("%q: %q", s, got)
 		}
 	})

@@ -9,9 +9,13 @@ import { ProblemEvent, call } from "./events.js";
 import { Join } from "./join.js";
 import { alike, identity, sendable } from "./names.js";
 import { pingName } from "./socketlink.js";
+import { Rest } from "./rest.js";
 import { Store } from "./store.js";
+import { Writes } from "./writes.js";
 
 const patience = 3; // batches in a row that make no sense, after each of which the rows are fetched at once
+
+const ofMark = /:(malformed-mark|foreign-mark|not-reached)$/; // types of problems that concern a mark alone
 
 /** Connects to the server at the base URL, at the first collection or join. */
 export function connect(base, options) {
@@ -26,6 +30,7 @@ export class Client extends EventTarget {
   #leaving = new Map(); // identity → {event, params, count}: leaves that are not confirmed
   #handlers = new Map(); // event → Set of functions
   #connection;
+  #rest;
 
   constructor(base, options = {}) {
     super();
@@ -33,7 +38,8 @@ export class Client extends EventTarget {
     this.#env = environment(options);
     const locate = () => endpoints(base, this.#settings, this.#env);
     const credentials = new Credentials(this.#settings);
-    this.#connection = new Connection(locate, this.#settings, this.#env, credentials, this.#joins, {
+    this.#rest = new Rest(() => locate().rest, this.#settings, this.#env, credentials);
+    this.#connection = new Connection(locate, (join) => this.#rest.url(join), this.#settings, this.#env, credentials, this.#joins, {
       status: () => this.dispatchEvent(new Event("status")),
       message: (link, text) => this.#receive(link, text),
       refused: (join, problem) => this.#problem(join, problem),
@@ -49,29 +55,35 @@ export class Client extends EventTarget {
     return this.#connection.status;
   }
 
-  /** "websocket", "sse", or null while there is no connection. */
+  /** "websocket", "sse", "poll", or null while there is no connection. */
   get transport() {
     return this.#connection.link?.kind ?? null;
   }
 
   /** Opens a live collection of the binding's rows. */
-  collection(name, { params: given, key, signal } = {}) {
+  collection(name, { params: given, key, signal, initial, linger = 0 } = {}) {
     this.#check(name);
     const params = sendable(given);
     const id = identity(name, params);
     let join = this.#joins.get(id);
     if (!join) {
       this.#connection.start();
-      join = this.#admit(id, name, params);
-      join.store = new Store(join, key);
+      join = this.#admit(id, name, params, initial?.version);
+      join.store = new Store(name, key);
+      if (initial?.version) join.store.begin(initial);
       this.#link?.join(join);
     } else if (!join.store) {
-      join.store = new Store(join, key); // it was joined by emit: there are no rows yet
+      join.store = new Store(name, key); // it was joined by emit: there are no rows yet
       this.#afresh(join);
     } else if (key && !join.store.declareKey(key)) {
       this.#afresh(join);
     }
-    return new Collection(join, () => this.#release(join), signal);
+    return new Collection(join, { released: () => this.#release(join, linger), writes: () => this.#writesOf(join), env: this.#env, signal });
+  }
+
+  /** Returns the state that collections of the binding show now, or null where there is none. */
+  peek(name, { params } = {}) {
+    return this.#joins.get(identity(name, sendable(params)))?.store?.state ?? null;
   }
 
   /** Calls fn with each message of the event. Returns a function that ends it. */
@@ -164,19 +176,33 @@ export class Client extends EventTarget {
   #forget(join) {
     this.#connection.forget(join);
     this.#env.clearTimeout(join.retryTimer);
+    this.#env.clearTimeout(join.lingerTimer);
     join.held = [];
     const id = identity(join.event, join.params);
     if (this.#joins.get(id) === join) this.#joins.delete(id);
   }
 
-  // #release is called when a collection was closed. The binding is left a
-  // moment later, since who closes one often opens it again at once: React does.
-  #release(join) {
-    queueMicrotask(() => {
+  // #release is called when a collection was closed. The binding is left a moment
+  // later at the earliest, since who closes one often opens it again at once.
+  #release(join, linger) {
+    const leave = () => {
       if (!join.store || join.store.collections.size > 0) return;
       join.store = null;
       if (!join.raw && this.status !== "closed") this.#leave(join);
+    };
+    this.#env.clearTimeout(join.lingerTimer);
+    if (linger > 0 && this.status !== "closed") join.lingerTimer = this.#env.setTimeout(leave, linger);
+    else queueMicrotask(leave);
+  }
+
+  #writesOf(join) {
+    join.store.writes ??= new Writes(join, {
+      rest: this.#rest,
+      env: this.#env,
+      settings: this.#settings,
+      askMark: (mark) => this.#joins.get(identity(join.event, join.params)) === join && (this.#link?.mark(join, mark) ?? false),
     });
+    return join.store.writes;
   }
 
   #leave(join) {
@@ -250,9 +276,9 @@ export class Client extends EventTarget {
   }
 
   #receive(link, text) {
-    let message;
+    let message = text;
     try {
-      message = JSON.parse(text);
+      if (typeof text !== "object") message = JSON.parse(text);
       if (message === null || typeof message !== "object") throw new TypeError(`it is ${text}`);
     } catch (cause) {
       this.dispatchEvent(new ProblemEvent(new Error("bindery: a message that is no JSON object", { cause })));
@@ -275,6 +301,10 @@ export class Client extends EventTarget {
       case "update":
       case "delete":
         join?.receive(message);
+        break;
+      case "mark":
+        join?.store?.writes?.reached(message.mark);
+        this.#tell(message);
         break;
       case "page":
         this.#tell(message);
@@ -306,6 +336,10 @@ export class Client extends EventTarget {
   #problem(join, problem) {
     const err = new BinderyError(problem);
     if (this.#joins.get(identity(join.event, join.params)) !== join) return;
+    if (ofMark.test(err.type)) {
+      join.store?.writes?.unreachable(problem.mark); // the rows go on
+      return;
+    }
     if (isDenial(err.status) && this.#connection.renew(join, problem)) {
       join.lost();
       this.#link?.refused(join);

@@ -9,11 +9,15 @@ export class Collection extends EventTarget {
   #store; // null once closed
   #state;
   #index = null; // rows by key once closed
+  #writes; // returns the writes of the binding
+  #env;
   #detach;
   #becomeReady;
 
-  constructor(join, released, signal) {
+  constructor(join, { released, writes, env, signal }) {
     super();
+    this.#writes = writes;
+    this.#env = env;
     this.#join = join;
     this.#store = join.store;
     this.#state = this.#store.state;
@@ -115,6 +119,74 @@ export class Collection extends EventTarget {
     };
   }
 
+  /** How many writes are under way, or laid over the rows of the server. */
+  get pending() {
+    return this.#state.pending;
+  }
+
+  /**
+   * Creates a row. It shows at once, and is taken back when the server refuses. The
+   * promise brings the row as the server has it, or the problem; its property
+   * `settled` is a promise that resolves when the server's own rows show it.
+   */
+  create(row, options) {
+    return this.#write().create(row, options);
+  }
+
+  /** Changes columns of the row with the key, likewise. */
+  update(key, columns, options) {
+    return this.#write().update(key, columns, options);
+  }
+
+  /** Removes the row with the key, likewise. */
+  remove(key, options) {
+    return this.#write().remove(key, options);
+  }
+
+  /**
+   * Waits until a function of the collection returns true, or the rows are live and
+   * of a version ({version}), or they include every commit up to a mark ({mark}).
+   * It rejects when the collection is closed, the signal aborts or the time is over.
+   */
+  waitFor(what, { signal, timeout } = {}) {
+    if (what === null || (typeof what !== "function" && typeof what?.version !== "string" && typeof what?.mark !== "string")) {
+      throw new TypeError("bindery: wait for a function, a version or a mark");
+    }
+    return new Promise((resolve, reject) => {
+      const { setTimeout, clearTimeout } = this.#env;
+      const aborter = new AbortController();
+      const end = (settle, value) => {
+        for (const type of types) this.removeEventListener(type, look);
+        signal?.removeEventListener("abort", abort);
+        clearTimeout(timer);
+        aborter.abort();
+        settle(value);
+      };
+      const abort = () => end(reject, signal.reason);
+      const look = () => {
+        try {
+          const { status, version, error } = this.#state;
+          if (status === "closed") end(reject, error ?? new BinderyError({ title: "The collection was closed" }));
+          else if (typeof what === "function" ? what(this) : what.version !== undefined && status === "live" && version === what.version) end(resolve, this);
+        } catch (err) {
+          end(reject, err);
+        }
+      };
+      const types = ["change", "status", "version"];
+      const timer = timeout > 0 ? setTimeout(() => end(reject, new BinderyError({ title: "It took too long" })), timeout) : undefined;
+      for (const type of types) this.addEventListener(type, look);
+      if (signal?.aborted) abort();
+      else signal?.addEventListener("abort", abort, { once: true });
+      if (what.mark && this.#store) {
+        this.#writes().awaitMark(what.mark, aborter.signal).then((reached) => {
+          if (reached) end(resolve, this);
+          else end(reject, new BinderyError({ title: "Whether the mark is reached cannot be told" }));
+        });
+      }
+      if (!signal?.aborted) look();
+    });
+  }
+
   /** Lets the rows go stale for good. The binding is left with its last collection. */
   close() {
     this.#end(new BinderyError({ title: "The collection was closed" }));
@@ -122,6 +194,11 @@ export class Collection extends EventTarget {
 
   [Symbol.dispose ?? Symbol.for("Symbol.dispose")]() {
     this.close();
+  }
+
+  #write() {
+    if (!this.#store) throw new Error("bindery: the collection is closed");
+    return this.#writes();
   }
 
   // #update may find the collection closed, before or between events: by a

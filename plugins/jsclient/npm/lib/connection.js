@@ -8,6 +8,7 @@ import { Backoff } from "./backoff.js";
 import { anonymous } from "./credentials.js";
 import { isDenial, problemOf } from "./errors.js";
 import { PageLife } from "./pagelife.js";
+import { PollLink } from "./polllink.js";
 import { SocketLink } from "./socketlink.js";
 import { StreamLink } from "./streamlink.js";
 
@@ -22,6 +23,7 @@ export class Connection {
   #events;
   #joins;
   #locate;
+  #urlOf;
   #urls = null;
   #backoff;
   #life;
@@ -41,12 +43,13 @@ export class Connection {
   #suspended = false; // the page lies in the browser's back-forward cache
 
   /**
-   * locate returns the addresses of the server. The events are status, message
-   * (with its text), dropped (nothing is connected), replaced (another link goes
+   * locate returns the addresses of the server, urlOf that of a join for polls. The events are status, message
+   * (its text, or itself), dropped (nothing is connected), replaced (another link goes
    * on), refused (a join, with the problem), given up (likewise, for good) and
    * failed (a function of the application).
    */
-  constructor(locate, settings, env, credentials, joins, events) {
+  constructor(locate, urlOf, settings, env, credentials, joins, events) {
+    this.#urlOf = urlOf;
     this.#locate = locate;
     this.#settings = settings;
     this.#env = env;
@@ -57,8 +60,8 @@ export class Connection {
     this.#renewBackoff = new Backoff(settings, env);
     this.#life = new PageLife(env, {
       wake: () => this.wake(),
-      // A stream cannot be probed, only opened again: not for each change of tabs.
-      shown: (hidden) => (this.link?.kind !== "sse" || hidden > settings.quietTimeout) && this.wake(),
+      // Other links cannot be probed, only opened again: not for each change of tabs.
+      shown: (hidden) => (this.link?.kind === "websocket" || this.status === "waiting" || hidden > settings.quietTimeout) && this.wake(),
       suspend: () => this.#suspend(),
       resume: () => this.#resume(),
     });
@@ -151,7 +154,8 @@ export class Connection {
   #open(given) {
     this.#given = given;
     this.#trials = 0;
-    this.link = this.#streamFirst() ? this.#newStream() : this.#newSocket();
+    if (this.#settings.transport === "poll") this.link = this.#newPolls();
+    else this.link = this.#streamFirst() ? this.#newStream() : this.#newSocket();
     this.#life.watchClock();
     if (this.link.kind === "sse") this.#planTrial(trialAfter);
   }
@@ -169,6 +173,10 @@ export class Connection {
 
   #newStream() {
     return new StreamLink(this.#urls.stream, this.#settings, this.#env, this.#linkEvents(), this.#joins, this.#given);
+  }
+
+  #newPolls() {
+    return new PollLink(this.#urlOf, this.#settings, this.#env, this.#linkEvents(), this.#joins, this.#given);
   }
 
   #linkEvents() {

@@ -9,6 +9,10 @@ export const defaults = {
   probeTimeout: 5_000, // for the answer to that
   fallbackAfter: 2, // WebSockets in a row that did not open before SSE is tried
   upgradeInterval: 5_000, // before a WebSocket that failed beside a stream is tried again, doubled up to 64 times
+  requestTimeout: 30_000, // for the answer to a request
+  settleTimeout: 10_000, // after which an answered write is not laid over the rows any more, come what may
+  pollWait: 20, // seconds for which the server may hold a poll, 0 for none
+  pollInterval: 2_000, // between polls that the server does not hold
   renewals: 5, // times in a row that the functions token and headers are asked anew after 401 or 403
 };
 
@@ -18,7 +22,14 @@ export function settle(options) {
   // A WebSocket cannot bear headers: unless there is a token too, or it is asked
   // for, whoever gives headers means requests.
   const websocket = given.headers === undefined || given.token !== undefined ? "ws" : false;
-  return { ...defaults, websocket, sse: "events", withCredentials: false, ...given };
+  const settings = { ...defaults, websocket, sse: "events", rest: "api", withCredentials: false, ...given };
+  const { transport } = settings;
+  if (transport !== undefined && !["websocket", "sse", "poll"].includes(transport)) {
+    throw new TypeError(`bindery: there is no transport ${JSON.stringify(transport)}: "websocket", "sse" or "poll"`);
+  }
+  if (transport !== undefined && transport !== "websocket") settings.websocket = false;
+  if (transport !== undefined && transport !== "sse") settings.sse = false;
+  return settings;
 }
 
 /** Returns what the platform has, where the options do not replace it. */
@@ -49,13 +60,17 @@ export function endpoints(base, settings, env) {
   if (!root.pathname.endsWith("/")) root.pathname += "/";
   root.search = root.hash = "";
   const at = (path) => new URL(path, root);
-  const { websocket, sse } = settings;
-  const urls = { socket: null, stream: null };
+  const { websocket, sse, rest } = settings;
+  const urls = { socket: null, stream: null, rest: rest === false ? null : at(rest) };
   if (websocket !== false && env.WebSocket) {
     urls.socket = at(websocket);
     urls.socket.protocol = urls.socket.protocol.replace(/^http/, "ws");
   }
   if (sse !== false && (env.EventSource || env.fetch)) urls.stream = at(sse);
+  if (settings.transport === "poll") {
+    if (urls.rest && env.fetch) return urls;
+    throw new TypeError("bindery: polls need fetch and the option rest");
+  }
   if (!urls.socket && !urls.stream) {
     throw new TypeError("bindery: there is neither a WebSocket nor fetch: pass a constructor as an option");
   }

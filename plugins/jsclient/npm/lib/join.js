@@ -10,6 +10,7 @@ export class Join {
   refusals = 0; // in a row, that may go better later
   confusions = 0; // batches in a row that made no sense
   retryTimer = null;
+  lingerTimer = null; // the binding is left when it ends
   #events;
 
   constructor(event, params, version, events) {
@@ -61,6 +62,7 @@ export class Join {
   lost() {
     this.held = [];
     this.store?.stale();
+    this.store?.writes?.unreachable();
   }
 
   request() {

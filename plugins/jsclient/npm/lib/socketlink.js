@@ -56,6 +56,11 @@ export class SocketLink {
     return this.#send({ event, ...(params && { params }), page });
   }
 
+  // mark asks for the place in the stream that a mark has.
+  mark({ event, params }, mark) {
+    return this.#send({ event, ...(params && { params }), mark });
+  }
+
   // probe asks for a sign of life: a browser is not told of a network that
   // went silent.
   probe() {

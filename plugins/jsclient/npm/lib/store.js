@@ -1,68 +1,66 @@
-// The rows of a join, for its collections.
+// The rows of a join as its collections show them: those of the server, and over
+// them the writes that are under way.
 
-import { BinderyError } from "./errors.js";
-import { encodeKey, guessKey } from "./key.js";
-import { Order, place } from "./order.js";
+import { diff } from "./diff.js";
+import { Replica } from "./replica.js";
 
-// Store holds the rows of a join for its collections.
+const empty = Object.freeze({ rows: Object.freeze([]), status: "connecting", version: "", lastModified: "", error: null, pending: 0 });
+
 export class Store {
   collections = new Map(); // Collection → {update, report, end}
-  state = Object.freeze({ rows: Object.freeze([]), status: "connecting", version: "", lastModified: "", error: null });
-  #join;
-  #key; // columns, null until known
-  #declared; // #key was declared or told by the server, not guessed
-  #refuted = new Set(); // keys that were guessed wrong
-  #rows = new Map(); // encoded key → row
-  #order = null;
+  state = empty;
+  replica;
+  writes = null; // Writes, once there are any
+  #laid = null; // {rows, over}: what is shown while writes are under way
+  #waiting = new Set(); // functions that are told of each version
 
-  constructor(join, key) {
-    this.#join = join;
-    this.#key = key ? [...key] : null;
-    this.#declared = Boolean(key);
+  constructor(name, key) {
+    this.replica = new Replica(name, key);
   }
 
-  // declareKey returns false when the rows that are held contradict it, so that
-  // they have to be fetched anew.
+  /** Shows rows that came another way, until the server says whether they are current. */
+  begin({ rows, version, order, lastModified = "" }) {
+    this.replica.begin(rows, order);
+    this.state = Object.freeze({ ...empty, rows: this.replica.rows, status: "stale", version, lastModified });
+  }
+
+  /** Returns false when the rows that are held contradict the key, so that they have to be fetched anew. */
   declareKey(key) {
-    if (this.#declared && this.#key.join() !== [...key].join()) {
-      throw new TypeError(`bindery: the key of ${JSON.stringify(this.#join.event)} is ${this.#key}, not ${key}`);
-    }
-    return this.#rekey([...key]);
+    return this.replica.declare(key);
   }
 
   get(key) {
-    return this.#key ? this.#rows.get(encodeKey(this.#key, key)) : undefined;
+    const id = this.replica.encode(key);
+    if (id === null) return undefined;
+    return this.#laid?.over.has(id) ? this.#laid.over.get(id) : this.replica.byKey(id);
   }
 
-  // frozenIndex returns a get for the rows as they are now.
+  /** Returns a get for the rows as they are now. */
   frozenIndex() {
-    const columns = this.#key;
-    const rows = new Map(this.#rows);
-    return (key) => (columns ? rows.get(encodeKey(columns, key)) : undefined);
+    const { rows } = this.state;
+    const { key, encode } = { key: this.replica.key, encode: (k) => this.replica.encode(k) };
+    const byKey = key && new Map(rows.map((row) => [encode(row), row]));
+    return (k) => byKey?.get(encode(k));
   }
 
-  // apply applies a batch, whole or not at all. It returns false when the rows
-  // have to be fetched anew, because the key had been guessed wrong.
+  /** Applies a batch. It returns false when the rows have to be fetched anew. */
   apply(batch) {
-    const first = batch[0];
+    const change = this.replica.apply(batch);
+    if (!change) return false;
     const last = batch[batch.length - 1];
-    let change = null;
-    if (first.action === "sync") {
-      if (Array.isArray(first.payload)) change = this.#replace(batch);
-    } else {
-      change = this.#modify(batch);
-      if (!change) return false;
-    }
-    const rows = change?.rows ?? this.state.rows;
-    const changed = change && change.created.length + change.updated.length + change.deleted.length > 0;
-    const became = this.state.status !== "live";
-    this.#set({ rows, status: "live", version: last.version, lastModified: last.last_modified ?? "", error: null },
-      changed ? { ...change, version: last.version } : null, became);
+    this.writes?.observe(change);
+    this.#show({ status: "live", version: last.version, lastModified: last.last_modified ?? "", error: null }, change);
+    for (const fn of [...this.#waiting]) fn(last.version);
     return true;
   }
 
+  /** Shows the writes as they are now. */
+  relay() {
+    this.#show({}, null);
+  }
+
   stale() {
-    if (this.state.status === "live") this.#set({ ...this.state, status: "stale" }, null, true);
+    if (this.state.status === "live") this.#show({ status: "stale" }, null);
   }
 
   report(err) {
@@ -73,110 +71,26 @@ export class Store {
     for (const c of [...this.collections.values()]) c.end(err, quiet);
   }
 
-  #set(state, change, became) {
-    this.state = Object.freeze(state);
-    for (const c of [...this.collections.values()]) c.update(this.state, change, became);
+  /** Calls fn with each version that is applied. Returns a function that ends it. */
+  onVersion(fn) {
+    this.#waiting.add(fn);
+    return () => this.#waiting.delete(fn);
   }
 
-  #replace(batch) {
-    const list = batch.flatMap((m) => m.payload);
-    const order = batch[0].order ?? null;
-    if (!this.#declared) this.#key = guessKey(order, list, this.#refuted);
-    const key = this.#key;
-    if (!key) throw this.#ambiguous("no columns of its order tell rows apart");
-    const rows = new Map();
-    const change = { created: [], updated: [], previous: [], deleted: [] };
-    const inOrder = list.map((row) => {
-      const id = encodeKey(key, row);
-      const old = this.#rows.get(id);
-      if (rows.has(id)) {
-        throw this.#ambiguous(`several rows have the same ${key}`);
-      }
-      let now = row;
-      if (!old) change.created.push(row);
-      // An equal row stays the same object, so that nothing is drawn again.
-      else if (JSON.stringify(old) === JSON.stringify(row)) now = old;
-      else {
-        change.updated.push(row);
-        change.previous.push(old);
-      }
-      rows.set(id, now);
-      return now;
-    });
-    for (const [id, row] of this.#rows) if (!rows.has(id)) change.deleted.push(row);
-    this.#rows = rows;
-    this.#order = order ? new Order(order) : null;
-    this.#order?.learn(inOrder);
-    change.rows = Object.freeze(inOrder);
-    return change;
-  }
-
-  #modify(batch) {
-    for (const m of batch) {
-      // A delete shows the key columns alone: who has seen one need not guess.
-      if (m.action === "delete" && !this.#declared && m.payload.length > 0 && !this.#rekey(Object.keys(m.payload[0]))) return null;
-    }
-    const key = this.#key;
-    const change = { created: [], updated: [], previous: [], deleted: [] };
-    const writes = new Map(); // encoded key → row, or undefined
-    for (const m of batch) {
-      for (const row of m.payload) {
-        const id = encodeKey(key, row);
-        const old = this.#rows.get(id);
-        const fits = !writes.has(id) && (m.action === "create") === (old === undefined);
-        if (!fits && !this.#declared) {
-          this.#refuted.add(key.join());
-          return null;
-        }
-        if (m.action === "delete") {
-          if (old) change.deleted.push(old);
-          writes.set(id, undefined);
-          continue;
-        }
-        if (old) {
-          change.updated.push(row);
-          change.previous.push(old);
-        } else change.created.push(row);
-        writes.set(id, row);
-      }
-    }
-    for (const [id, row] of writes) {
-      if (row) this.#rows.set(id, row);
-      else this.#rows.delete(id);
-    }
-    change.rows = Object.freeze(this.#arrange(change));
-    return change;
-  }
-
-  #ambiguous(why) {
-    const detail = `${JSON.stringify(this.#join.event)}: ${why}: name the key's columns with the option key`;
-    return new BinderyError({ title: "Ambiguous key", detail });
-  }
-
-  // #arrange returns the rows in order after the change: the untouched ones are
-  // in order already, the others go where binary search finds their place.
-  #arrange({ created, updated, previous, deleted }) {
-    if (!this.#order) {
-      const now = new Map(previous.map((row, i) => [row, updated[i]]));
-      const gone = new Set(deleted);
-      return [...this.state.rows.filter((r) => !gone.has(r)).map((r) => now.get(r) ?? r), ...created];
-    }
-    const touched = new Set([...previous, ...deleted]);
-    const kept = touched.size ? this.state.rows.filter((r) => !touched.has(r)) : this.state.rows;
-    const compare = this.#order.compare;
-    return place(kept, [...created, ...updated].sort(compare), compare);
-  }
-
-  // #rekey makes the columns the key for good. It returns false when rows that
-  // are held have not all of them, or share them.
-  #rekey(key) {
-    this.#declared = true;
-    if (this.#key && this.#key.length === key.length && key.every((c) => this.#key.includes(c))) return true;
-    const rows = new Map();
-    for (const row of this.#rows.values()) rows.set(encodeKey(key, row), row);
-    this.#key = key;
-    if (rows.size !== this.#rows.size) return false;
-    this.#rows = rows;
-    return true;
+  // #show makes the next state. Without writes under way the change is that of the
+  // batch; else it is found by comparing what was shown with what is.
+  #show(more, change) {
+    const before = this.state;
+    const wasLaid = this.#laid !== null;
+    const pending = this.writes?.pending ?? 0;
+    this.#laid = pending > 0 ? this.writes.lay() : null;
+    let rows = this.#laid?.rows ?? this.replica.rows;
+    if ((this.#laid || wasLaid) && rows.length === before.rows.length && rows.every((row, i) => row === before.rows[i])) rows = before.rows;
+    if (this.#laid || wasLaid) change = diff(before.rows, rows, (row) => this.replica.encode(row));
+    const changed = change !== null && change.created.length + change.updated.length + change.deleted.length > 0;
+    this.state = Object.freeze({ ...before, ...more, rows, pending });
+    const became = before.status !== this.state.status || before.pending !== pending;
+    const told = changed ? { ...change, version: this.state.version } : null;
+    for (const c of [...this.collections.values()]) c.update(this.state, told, became);
   }
 }

@@ -73,6 +73,10 @@ export class StreamLink {
     return false;
   }
 
+  mark() {
+    return false;
+  }
+
   // probe opens the streams again: there is nothing to ask over them.
   probe() {
     for (const group of this.#groups) this.#reopen(group);

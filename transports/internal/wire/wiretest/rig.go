@@ -12,6 +12,7 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // Item is the row of these tests.
@@ -48,7 +49,7 @@ type Rig struct {
 func New(t TB, names ...string) *Rig {
 	r := &Rig{TB: t, Source: &coretest.Source{}, Tables: map[string]*coretest.Table[Item]{}, Bindings: map[string]*core.Binding[Item]{}}
 	r.Reg = core.Config{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}.NewRegistry()
-	r.history.states = map[string]*core.Snapshot{}
+	r.history.states = map[string]*live.Snapshot{}
 	for _, n := range names {
 		r.Tables[n] = coretest.NewTable[Item](n, "id")
 		r.Bindings[n] = core.Bind[Item](n, r.Tables[n])
@@ -142,7 +143,7 @@ func Eventually(t TB, what string, condition func() bool) {
 // history is a plugin that notes what each version holds.
 type history struct {
 	mu     sync.Mutex // guards what follows
-	states map[string]*core.Snapshot
+	states map[string]*live.Snapshot
 }
 
 var _ core.PublishObserver = (*history)(nil)
@@ -157,7 +158,7 @@ func (*history) Start(context.Context, *core.Registry) error { return nil }
 func (*history) Shutdown(context.Context) error { return nil }
 
 // Published implements [core.PublishObserver].
-func (h *history) Published(v *core.View, _ *core.Event) {
+func (h *history) Published(v *live.View, _ *live.Event) {
 	snap := v.Snapshot() // the version published: nobody else publishes meanwhile
 	h.mu.Lock()
 	defer h.mu.Unlock()

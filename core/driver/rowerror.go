@@ -1,0 +1,47 @@
+package driver
+
+import "fmt"
+
+// RowError says that one row could not be read, while others could: it holds a
+// value that does not fit its Go field, for example. A [Loader] that can tell
+// returns the rows that it could read together with the RowErrors of the others,
+// joined by errors.Join. The engine then makes stale only the bindings that
+// show such a row, and goes on with the rest.
+//
+// An error that holds anything besides RowErrors fails the read as a whole.
+type RowError struct {
+	// Key is the row's key.
+	Key Key
+	// Err says what is wrong with the row.
+	Err error
+}
+
+// Error names the row and what is wrong with it.
+func (e *RowError) Error() string { return fmt.Sprintf("row %s: %v", e.Key, e.Err) }
+
+// Unwrap returns what is wrong with the row.
+func (e *RowError) Unwrap() error { return e.Err }
+
+// RowErrors returns the row errors that err consists of. It returns nil when err
+// is nil, and when something else is among them.
+func RowErrors(err error) []*RowError {
+	switch e := err.(type) { //nolint:errorlint // it takes the error apart
+	case nil:
+		return nil
+	case *RowError:
+		return []*RowError{e}
+	case interface{ Unwrap() []error }:
+		var all []*RowError
+		for _, one := range e.Unwrap() {
+			found := RowErrors(one)
+			if found == nil {
+				return nil
+			}
+			all = append(all, found...)
+		}
+		return all
+	case interface{ Unwrap() error }:
+		return RowErrors(e.Unwrap())
+	}
+	return nil
+}

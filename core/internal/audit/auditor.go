@@ -1,0 +1,286 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/binderyhq/bindery/core/driver"
+)
+
+// Feed is what an auditor audits.
+type Feed interface {
+	// Open opens a snapshot of the database between two batches of the feed. The
+	// tickets are those that the pass is for.
+	Open(ctx context.Context, tickets []*Ticket) (Pass, error)
+
+	// Audited is called after each attempt with what came of it.
+	Audited(Outcome)
+}
+
+// Pass is a snapshot that is open, and what the feed has read since.
+type Pass interface {
+	// Readings returns what there is to compare.
+	Readings() []Reading
+
+	// Superseded reports whether the feed has read everything since the
+	// snapshot was opened, so that there is nothing left to find.
+	Superseded() bool
+
+	// Publish has the feed publish the rows as of the snapshot, but for those
+	// that it has read since, in one batch, and returns when they show.
+	Publish(ctx context.Context, r Reading, rows []Row) error
+
+	// Reread has the feed read the keys anew.
+	Reread(keys []driver.Key)
+
+	// Close ends the pass and its snapshot.
+	Close()
+}
+
+// Outcome says what came of an attempt to compare.
+type Outcome struct {
+	Rows    uint64 // compared
+	Found   uint64 // that differed
+	Parts   uint64 // batches beyond the first of each reading in which they were published
+	Tickets []*Ticket
+	Err     error // why it will be tried again
+}
+
+// Config tunes an auditor. All fields are required.
+type Config struct {
+	// MaxRows bounds the rows that differ and are held to be published in one
+	// batch; beyond it they are published in several.
+	MaxRows int
+	// Stall bounds the time in which the database brings no row.
+	Stall time.Duration
+	// Limiter bounds the share of the time. Auditors of one database share it.
+	Limiter *Limiter
+	// MinWait and MaxWait bound the wait after a failure.
+	MinWait, MaxWait time.Duration
+}
+
+// Auditor compares the rows of one feed when it is asked to. Its methods may be
+// called from any goroutine.
+type Auditor struct {
+	feed Feed
+	cfg  Config
+	wake chan struct{} // capacity 1
+
+	mu      sync.Mutex // guards what follows
+	waiting []*Ticket
+	ended   error // why no ticket is taken any more
+}
+
+// New returns an auditor. It does nothing before Run.
+func New(feed Feed, cfg Config) *Auditor {
+	return &Auditor{feed: feed, cfg: cfg, wake: make(chan struct{}, 1)}
+}
+
+// Request hands in a ticket. The comparison opens its snapshot after the call.
+// Tickets of equal kind that wait are merged into the first, so that the queue
+// is bounded; the ticket to wait for is returned.
+func (a *Auditor) Request(t *Ticket) *Ticket {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.ended != nil {
+		t.finish(a.ended)
+		return t
+	}
+	for _, o := range a.waiting {
+		if t.Kind != nil && o.Kind == t.Kind {
+			return o
+		}
+	}
+	a.waiting = append(a.waiting, t)
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+	return t
+}
+
+// Run compares until ctx is done. Tickets that wait then, or come later, end
+// with ended.
+func (a *Auditor) Run(ctx context.Context, ended error) {
+	defer a.end(ended)
+	wait := a.cfg.MinWait
+	for {
+		select {
+		case <-a.wake:
+		case <-ctx.Done():
+			return
+		}
+		for tickets := a.take(); len(tickets) > 0; tickets = a.take() {
+			out := a.attempt(ctx, tickets)
+			if ctx.Err() != nil {
+				for _, t := range tickets {
+					t.finish(ended)
+				}
+				return
+			}
+			a.feed.Audited(out)
+			if out.Err == nil {
+				for _, t := range tickets {
+					t.finish(nil)
+				}
+				wait = a.cfg.MinWait
+				continue
+			}
+			a.putBack(tickets)
+			timer := time.NewTimer(wait/2 + rand.N(wait/2+1))
+			wait = min(2*wait, a.cfg.MaxWait)
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				timer.Stop()
+				return
+			}
+		}
+	}
+}
+
+func (a *Auditor) take() []*Ticket {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	tickets := a.waiting
+	a.waiting = nil
+	return tickets
+}
+
+func (a *Auditor) putBack(tickets []*Ticket) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.waiting = append(tickets, a.waiting...)
+}
+
+func (a *Auditor) end(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ended = err
+	for _, t := range a.waiting {
+		t.finish(err)
+	}
+	a.waiting = nil
+}
+
+// attempt compares once. What it panics with, in a loader's code, is an error.
+func (a *Auditor) attempt(ctx context.Context, tickets []*Ticket) (out Outcome) {
+	out.Tickets = tickets
+	defer func() {
+		if p := recover(); p != nil {
+			out.Err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	if out.Err = a.cfg.Limiter.Acquire(ctx); out.Err != nil {
+		return out
+	}
+	defer a.cfg.Limiter.Release()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stall := time.AfterFunc(a.cfg.Stall, func() { cancel(fmt.Errorf("no answer within %v", a.cfg.Stall)) })
+	defer stall.Stop()
+
+	pass, err := a.feed.Open(ctx, tickets)
+	if err != nil {
+		out.Err = because(ctx, err)
+		return out
+	}
+	defer pass.Close()
+	for _, r := range pass.Readings() {
+		if err := a.compare(ctx, pass, r, stall, &out); err != nil {
+			if pass.Superseded() {
+				return out
+			}
+			out.Err = because(ctx, err)
+			return out
+		}
+	}
+	return out
+}
+
+// errSuperseded ends a comparison that has nothing left to find.
+var errSuperseded = errors.New("everything has been read since")
+
+// compare compares one reading, and publishes what differs.
+func (a *Auditor) compare(ctx context.Context, pass Pass, r Reading, stall *time.Timer, out *Outcome) error {
+	var rows []Row
+	var doubtful []driver.Key
+	at := make(map[driver.Key]int) // in rows
+	parts := uint64(0)
+	flush := func() error {
+		if len(doubtful) > 0 {
+			pass.Reread(doubtful)
+			doubtful = nil
+		}
+		if len(rows) == 0 {
+			return nil
+		}
+		if parts++; parts > 1 {
+			out.Parts++
+		}
+		out.Found += uint64(len(rows))
+		stall.Stop() // it is the feed that is waited for
+		err := pass.Publish(ctx, r, rows)
+		stall.Reset(a.cfg.Stall)
+		rows = nil
+		clear(at)
+		return err
+	}
+	begun := time.Now()
+	c := comparison{
+		reading: r,
+		rest: func(ctx context.Context) error {
+			if pass.Superseded() {
+				return errSuperseded
+			}
+			stall.Stop()
+			if err := a.cfg.Limiter.Rest(ctx, time.Since(begun)); err != nil {
+				return err
+			}
+			stall.Reset(a.cfg.Stall)
+			begun = time.Now()
+			return nil
+		},
+		found: func(row Row) error {
+			if i, ok := at[row.Key]; ok {
+				rows[i] = row
+				return nil
+			}
+			if len(rows) == a.cfg.MaxRows {
+				if err := flush(); err != nil {
+					return err
+				}
+			}
+			at[row.Key] = len(rows)
+			rows = append(rows, row)
+			return nil
+		},
+		doubtful: func(key driver.Key) error {
+			if doubtful = append(doubtful, key); len(doubtful) == findKeys {
+				pass.Reread(doubtful)
+				doubtful = nil
+			}
+			return nil
+		},
+	}
+	err := c.run(ctx)
+	out.Rows += c.rows
+	if err != nil {
+		return err
+	}
+	return flush()
+}
+
+// because prefers the reason for which the context ended to what a driver
+// makes of it.
+func because(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}

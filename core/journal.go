@@ -1,0 +1,57 @@
+package core
+
+import "github.com/binderyhq/bindery/core/driver"
+
+// journal remembers what the last batches of a feed have read, so that whoever
+// missed some of them can be given just those rows. It holds keys up to a bound;
+// beyond it the oldest batches go. Numbers count batches.
+type journal struct {
+	maxKeys int
+	first   uint64 // the number of batches[0]
+	batches []journalEntry
+	keys    int
+}
+
+type journalEntry struct {
+	keys  []driver.Key
+	whole bool
+}
+
+// next is the number of the batch that comes next.
+func (j *journal) next() uint64 { return j.first + uint64(len(j.batches)) }
+
+// add notes what a batch has read.
+func (j *journal) add(keys []driver.Key, whole bool) {
+	if whole {
+		keys = nil
+	}
+	j.batches = append(j.batches, journalEntry{keys, whole})
+	j.keys += len(keys)
+	for len(j.batches) > 0 && (j.keys > j.maxKeys || len(j.batches) > j.maxKeys) {
+		j.keys -= len(j.batches[0].keys)
+		j.batches[0] = journalEntry{}
+		j.batches = j.batches[1:]
+		j.first++
+	}
+}
+
+// since returns the keys that the batches from the number on have read; false
+// when they are not known, or were all.
+func (j *journal) since(number uint64) ([]driver.Key, bool) {
+	if number < j.first {
+		return nil, false
+	}
+	var keys []driver.Key
+	for _, b := range j.batches[min(number-j.first, uint64(len(j.batches))):] {
+		if b.whole {
+			return nil, false
+		}
+		keys = append(keys, b.keys...)
+	}
+	return keys, true
+}
+
+// forget drops everything; nobody needs it.
+func (j *journal) forget() {
+	j.first, j.batches, j.keys = j.next(), nil, 0
+}

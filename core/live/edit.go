@@ -1,0 +1,193 @@
+package live
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/digest"
+)
+
+// Edit is the way from one snapshot to the next: rows are put and taken, and
+// what differs in the end becomes the event. [Publisher.Edit] begins one, and
+// [Publisher.Publish] makes it what readers see. An Edit that is not published
+// leaves no trace. One goroutine at a time uses it.
+type Edit struct {
+	print *Fingerprint
+	from  *Snapshot // nil: from nothing
+
+	rows, ordered *tree
+	sum           digest.Sum
+	sequence      digest.Sum
+	bytes         int
+
+	touched []driver.Key            // in order of first touch
+	seen    map[driver.Key]struct{} // of touched, once it is long
+	event   *Event                  // nil: not made since the last change
+}
+
+func newEdit(print *Fingerprint, from *Snapshot) *Edit {
+	e := &Edit{print: print, from: from, sum: print.sum}
+	if from == nil {
+		e.rows = &tree{}
+		e.ordered = e.rows
+		return e
+	}
+	e.rows = from.rows.Copy()
+	e.ordered = e.rows
+	if from.ordered != from.rows {
+		e.ordered = from.ordered.Copy()
+	}
+	e.sum, e.sequence, e.bytes = from.sum, from.sequence, from.bytes
+	return e
+}
+
+// From returns the snapshot that the edit starts from, nil when it starts from
+// nothing.
+func (e *Edit) From() *Snapshot { return e.from }
+
+// Len returns the number of rows.
+func (e *Edit) Len() int { return e.rows.Len() }
+
+// Get returns the row with the key.
+func (e *Edit) Get(key driver.Key) (Row, bool) {
+	r, ok := e.rows.Get(string(key))
+	return Row{r}, ok
+}
+
+// First returns the row that stands before all others.
+func (e *Edit) First() (Row, bool) {
+	_, r, ok := e.ordered.Min()
+	return Row{r}, ok
+}
+
+// Last returns the row that stands after all others.
+func (e *Edit) Last() (Row, bool) {
+	_, r, ok := e.ordered.Max()
+	return Row{r}, ok
+}
+
+// Each calls visit with every row, in the order of keys, until it returns
+// false. It must not change the edit.
+func (e *Edit) Each(visit func(Row) bool) {
+	e.rows.Scan(func(_ string, r *entry) bool { return visit(Row{r}) })
+}
+
+// Put makes the row, which [Fingerprint.Row] made, one of the edit's, in place
+// of the one with the same key. Of two rows at one place the later replaces the
+// earlier: places end with the key, or are numbers of which no two are equal.
+func (e *Edit) Put(r Row) {
+	if old, ok := e.rows.Get(string(r.e.key)); ok {
+		e.unset(old)
+	}
+	if e.ordered == e.rows && r.e.place != string(r.e.key) {
+		e.split()
+	}
+	e.rows.Set(string(r.e.key), r.e)
+	if e.ordered != e.rows {
+		e.ordered.Set(r.e.place, r.e)
+	}
+	e.sum = e.sum.Add(r.e.sum)
+	e.bytes += len(r.e.json)
+	e.touch(r.e.key)
+}
+
+// Take takes the row with the key out, if there is one, and returns it.
+func (e *Edit) Take(key driver.Key) (Row, bool) {
+	old, ok := e.rows.Get(string(key))
+	if !ok {
+		return Row{}, false
+	}
+	e.unset(old)
+	e.touch(key)
+	return Row{old}, true
+}
+
+func (e *Edit) unset(old *entry) {
+	e.rows.Delete(string(old.key))
+	if e.ordered != e.rows {
+		e.ordered.Delete(old.place)
+	}
+	e.sum = e.sum.Sub(old.sum)
+	e.bytes -= len(old.json)
+}
+
+// split gives the order a tree of its own, once rows do not stand at their keys.
+func (e *Edit) split() {
+	e.ordered = &tree{}
+	e.rows.Scan(func(_ string, r *entry) bool {
+		e.ordered.Set(r.place, r)
+		return true
+	})
+}
+
+// fewTouched is the number of keys up to which looking through them is cheaper
+// than hashing them.
+const fewTouched = 8
+
+// touch notes that the row may have come, gone or changed.
+func (e *Edit) touch(key driver.Key) {
+	e.event = nil
+	if e.from == nil {
+		return // everything is new to everybody, and told by a sync
+	}
+	if e.seen == nil {
+		if slices.Contains(e.touched, key) {
+			return
+		}
+		if e.touched = append(e.touched, key); len(e.touched) > fewTouched {
+			e.seen = make(map[driver.Key]struct{}, 2*len(e.touched))
+			for _, k := range e.touched {
+				e.seen[k] = struct{}{}
+			}
+		}
+		return
+	}
+	if _, ok := e.seen[key]; ok {
+		return
+	}
+	e.seen[key] = struct{}{}
+	e.touched = append(e.touched, key)
+}
+
+// Touched reports whether a row was put or taken.
+func (e *Edit) Touched() bool { return len(e.touched) > 0 || e.from == nil }
+
+// MarkOrder makes the order of the rows, as it is now, part of the version's
+// token, where rows stand at numbers which are no part of their content.
+func (e *Edit) MarkOrder() {
+	e.event = nil
+	e.sum = e.sum.Sub(e.sequence)
+	b := append([]byte(nil), e.print.raw[:]...)
+	e.ordered.Scan(func(_ string, r *entry) bool {
+		b = binary.AppendUvarint(b, uint64(len(r.key)))
+		b = append(b, r.key...)
+		return true
+	})
+	e.sequence = digest.Of(b)
+	e.sum = e.sum.Add(e.sequence)
+}
+
+// Event returns what the edit changes so far: each key at most once, in the
+// order in which they were first put or taken. A row that shows the same as
+// before has not changed. The event of an edit from nothing is empty, since a
+// sync tells of it. It has no version yet.
+func (e *Edit) Event() *Event {
+	if e.event != nil {
+		return e.event
+	}
+	e.event = &Event{Kind: Changed}
+	for _, key := range e.touched {
+		before, was := e.from.rows.Get(string(key))
+		after, is := e.rows.Get(string(key))
+		switch {
+		case !was && is:
+			e.event.Created = append(e.event.Created, Row{after})
+		case was && !is:
+			e.event.Deleted = append(e.event.Deleted, Row{before})
+		case was && before.sum != after.sum:
+			e.event.Updated = append(e.event.Updated, Row{after})
+		}
+	}
+	return e.event
+}

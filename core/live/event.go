@@ -1,0 +1,109 @@
+package live
+
+import "github.com/binderyhq/bindery/core/driver"
+
+// EventKind says how an [Event] leads to its version.
+type EventKind uint8
+
+// The kinds of events.
+const (
+	// Changed: Created, Updated and Deleted lead from one version to the next.
+	Changed EventKind = iota
+	// Synced: Snapshot replaces everything that was known before.
+	Synced
+	// Confirmed: what the subscriber has is current. It is the first event of
+	// a subscription that resumed at the current version, and what Touch
+	// announces.
+	Confirmed
+)
+
+// Event is how one snapshot became the next. Events are immutable and shared
+// by all subscribers.
+type Event struct {
+	Kind EventKind
+	// From is the token of the version that the event starts from. It is ""
+	// when Synced.
+	From string
+	// Version is the version that the event leads to.
+	Version Version
+	// Snapshot is what the binding holds at Version when Kind is Synced, and
+	// nil otherwise.
+	Snapshot *Snapshot
+	// Created, Updated and Deleted are the rows that came, changed and went,
+	// each key at most once, in the order of the batch. Deleted holds the rows
+	// as they last were: transports show their keys alone, see [View.KeyJSON].
+	Created, Updated, Deleted []Row
+
+	bytes int // an estimate of what keeping the event in the log costs
+	cache Cache
+}
+
+// Cache keeps what is derived from the event; see [Memo].
+func (e *Event) Cache() *Cache { return &e.cache }
+
+// Len returns the number of rows in the event.
+func (e *Event) Len() int { return len(e.Created) + len(e.Updated) + len(e.Deleted) }
+
+// eventOverhead is what an event and each of its rows is taken to cost in the
+// log beside the encoded rows, in bytes.
+const eventOverhead = 96
+
+func (e *Event) measure() {
+	e.bytes = eventOverhead * (1 + e.Len())
+	for _, rows := range [][]Row{e.Created, e.Updated, e.Deleted} {
+		for _, r := range rows {
+			e.bytes += len(r.e.json)
+		}
+	}
+}
+
+// merge returns one event that has the effect of all the given ones, which
+// follow on each other and are of kind Changed or Confirmed. Every key is in
+// it at most once, and not at all when it came and went in between.
+func merge(events []*Event) *Event {
+	first, last := events[0], events[len(events)-1]
+	if len(events) == 1 {
+		return first
+	}
+	type change struct {
+		before, after *entry // nil: absent
+	}
+	changes := make(map[driver.Key]*change)
+	var order []driver.Key // of first appearance, so that merging is deterministic
+	note := func(r Row, before, after *entry) {
+		c := changes[r.e.key]
+		if c == nil {
+			c = &change{before: before}
+			changes[r.e.key] = c
+			order = append(order, r.e.key)
+		}
+		c.after = after
+	}
+	for _, e := range events {
+		for _, r := range e.Deleted {
+			note(r, r.e, nil)
+		}
+		for _, r := range e.Created {
+			note(r, nil, r.e)
+		}
+		for _, r := range e.Updated {
+			note(r, r.e, r.e)
+		}
+	}
+	m := &Event{Kind: Changed, From: first.From, Version: last.Version}
+	for _, k := range order {
+		switch c := changes[k]; {
+		case c.before == nil && c.after != nil:
+			m.Created = append(m.Created, Row{c.after})
+		case c.before != nil && c.after != nil:
+			m.Updated = append(m.Updated, Row{c.after})
+		case c.before != nil && c.after == nil:
+			m.Deleted = append(m.Deleted, Row{c.before})
+		}
+	}
+	if m.Len() == 0 {
+		m.Kind = Confirmed
+	}
+	m.measure()
+	return m
+}

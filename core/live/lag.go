@@ -1,0 +1,70 @@
+package live
+
+// A lagging subscriber is given a sync when what it missed is more than this
+// many rows, or more than twice the rows there are.
+const maxMergedRows = 8192
+
+// maxSharedMerges bounds the merged events that are kept for others who lag by
+// as much. They are forgotten at the next publish.
+const maxSharedMerges = 16
+
+// mergeShared merges the events that a subscriber missed, up to the version of
+// cur.
+func (v *View) mergeShared(missed []*Event, cur *Snapshot) *Event {
+	if len(missed) == 1 {
+		return missed[0]
+	}
+	weight := 0
+	for _, e := range missed {
+		weight += e.Len()
+	}
+	if weight > min(maxMergedRows, 2*cur.Len()+16) {
+		v.syncs.Add(1)
+		return cur.syncEvent()
+	}
+	last := missed[len(missed)-1]
+	v.mu.Lock()
+	if v.mergedFor != last {
+		v.mergedFor, v.merged = last, nil
+	}
+	m := v.merged[len(missed)]
+	v.mu.Unlock()
+	if m != nil {
+		return m
+	}
+	m = merge(missed)
+	v.merges.Add(1)
+	v.mu.Lock()
+	if v.mergedFor == last && len(v.merged) < maxSharedMerges {
+		if v.merged == nil {
+			v.merged = make(map[int]*Event)
+		}
+		v.merged[len(missed)] = m
+	}
+	v.mu.Unlock()
+	return m
+}
+
+// takeArmedLocked takes the subscriptions that wait, to be called once the lock is
+// released.
+func (v *View) takeArmedLocked() []*Subscription {
+	armed := v.armed
+	v.armed = v.spare[:0]
+	v.spare = nil
+	for _, s := range armed {
+		s.armed.Store(0)
+	}
+	return armed
+}
+
+// notifyAll calls the subscriptions taken before. It runs on one goroutine at a
+// time.
+func (v *View) notifyAll(armed []*Subscription) {
+	for _, s := range armed {
+		s.notify()
+	}
+	clear(armed)
+	v.mu.Lock()
+	v.spare = armed[:0]
+	v.mu.Unlock()
+}

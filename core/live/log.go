@@ -1,0 +1,69 @@
+package live
+
+// eventLog keeps the last events of a binding, bounded in number and in bytes.
+// When a bound is passed the oldest events go: cursors that stood before them
+// get a sync instead. Positions count events since the log was made.
+type eventLog struct {
+	maxEvents, maxBytes int
+
+	events []*Event // events[i] is at position first+i
+	first  uint64
+	bytes  int
+	after  map[string]uint64 // token -> position after the latest event that led to it
+}
+
+// next is the position of the event that comes next.
+func (l *eventLog) next() uint64 { return l.first + uint64(len(l.events)) }
+
+// append adds an event and drops as many old ones as the bounds demand. An
+// event that is over the bound by itself is not kept.
+func (l *eventLog) append(e *Event) {
+	if l.after == nil {
+		l.after = make(map[string]uint64)
+	}
+	if len(l.events) == 0 {
+		l.after[e.From] = l.next()
+	}
+	l.events = append(l.events, e)
+	l.bytes += e.bytes
+	l.after[e.Version.Token] = l.next()
+	drop := 0
+	for n := len(l.events); drop < n && (n-drop > l.maxEvents || l.bytes > l.maxBytes); drop++ {
+		old := l.events[drop]
+		l.bytes -= old.bytes
+		// The version that the event started from can no longer be resumed.
+		if pos, ok := l.after[old.From]; ok && pos <= l.first+uint64(drop) {
+			delete(l.after, old.From)
+		}
+	}
+	if drop > 0 {
+		clear(l.events[:drop]) // the array lives on until append moves it
+		l.first += uint64(drop)
+		l.events = l.events[drop:]
+	}
+}
+
+// since returns the events from the position on; false when some of them are
+// gone.
+func (l *eventLog) since(pos uint64) ([]*Event, bool) {
+	if pos < l.first || pos > l.next() {
+		return nil, false
+	}
+	return l.events[pos-l.first:], true
+}
+
+// find returns the position from which events lead on from the version.
+func (l *eventLog) find(token string) (uint64, bool) {
+	pos, ok := l.after[token]
+	if !ok || pos < l.first {
+		return 0, false
+	}
+	return pos, true
+}
+
+// reset forgets everything, so that every cursor gets a sync.
+func (l *eventLog) reset() {
+	l.first = l.next() + 1
+	l.events, l.bytes = nil, 0
+	clear(l.after)
+}

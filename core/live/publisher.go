@@ -1,0 +1,159 @@
+package live
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/binderyhq/bindery/core/internal/digest"
+)
+
+// Options are what a view begins with.
+type Options struct {
+	// Name is the binding's name, Params the parameters of a family's member.
+	Name   string
+	Params Params
+	// LogEvents and LogBytes bound the events that are kept for subscribers who
+	// lag or resume: their number, and the bytes of their rows. With 0, or less,
+	// none are kept, and whoever lags gets a sync.
+	LogEvents, LogBytes int
+}
+
+// New returns a view, which has no rows yet, and the only publisher that writes
+// to it.
+func New(o Options) (*View, *Publisher) {
+	v := &View{name: o.Name, params: o.Params, loaded: make(chan struct{}), done: make(chan struct{})}
+	v.log.maxEvents, v.log.maxBytes = max(o.LogEvents, 0), max(o.LogBytes, 0)
+	return v, &Publisher{v}
+}
+
+// Publisher writes to a [View]: it leads readers and subscribers from one version
+// to the next. One goroutine at a time calls Edit, Publish and Touch; End and
+// Describe may be called by any.
+type Publisher struct{ v *View }
+
+// View returns the view that the publisher writes to.
+func (p *Publisher) View() *View { return p.v }
+
+// Describe says what readers are told about the rows.
+func (p *Publisher) Describe(d Description) { p.v.description.Store(&d) }
+
+// Edit begins the way to the next version: from the current rows, or, before the
+// first load and with anew set, from none. All rows of a view have the same
+// fingerprint.
+func (p *Publisher) Edit(print *Fingerprint, anew bool) *Edit {
+	from := p.v.current.Load()
+	if anew {
+		from = nil
+	}
+	return newEdit(print, from)
+}
+
+// Publish makes the edit what readers see, and returns the event that tells
+// subscribers of it: a change, or a sync at the first load, after an edit from
+// nothing, and where the rows stand in another order though none has changed. It
+// returns nil when the edit shows nothing new to clients; Go code sees its rows
+// all the same. A view that has ended stays as it is, and Publish returns false.
+func (p *Publisher) Publish(e *Edit, now time.Time) (*Event, bool) {
+	cur := p.v.current.Load() // what the edit is from, or what Touch made of it
+	event := e.Event()
+	changed := cur == nil || e.sum != cur.sum
+	anew := e.from == nil || changed && event.Len() == 0
+	if !changed && !anew && len(e.touched) == 0 {
+		return nil, p.v.Err() == nil
+	}
+	next := &Snapshot{
+		sum: e.sum, sequence: e.sequence, rows: e.rows, ordered: e.ordered, bytes: e.bytes,
+		cache: &Cache{}, body: &Cache{},
+	}
+	if !changed {
+		// The same content: the same version, and what was built for it.
+		next.version, next.stamp = cur.version, cur.stamp
+		if !anew {
+			next.body, next.cache = cur.body, cur.cache
+		}
+		return p.publish(next, nil, anew)
+	}
+	var before Version
+	var prev *digest.Stamp
+	if cur != nil {
+		before, prev = cur.version, cur.stamp
+	}
+	next.stamp = digest.NewStamp(now, prev)
+	next.version = Version{Token: e.sum.Token(), Seq: before.Seq + 1, Modified: next.stamp.Modified}
+	event.From, event.Version = before.Token, next.version
+	event.measure()
+	return p.publish(next, event, anew)
+}
+
+// Touch moves the version's time of change to now, and tells subscribers that
+// what they have is current. The token stays, since the content does. It
+// returns the event, or [ErrNotLoaded], or why the view has ended.
+func (p *Publisher) Touch(now time.Time) (*Event, error) {
+	v := p.v
+	if err := v.Err(); err != nil {
+		return nil, fmt.Errorf("live: binding %q: %w", v.name, err)
+	}
+	cur := v.current.Load()
+	if cur == nil {
+		return nil, fmt.Errorf("live: binding %q: %w", v.name, ErrNotLoaded)
+	}
+	next := &Snapshot{
+		sum: cur.sum, sequence: cur.sequence, rows: cur.rows, ordered: cur.ordered, bytes: cur.bytes,
+		cache: &Cache{}, body: cur.body, stamp: digest.NewStamp(now, cur.stamp),
+	}
+	next.version = Version{Token: cur.version.Token, Seq: cur.version.Seq + 1, Modified: next.stamp.Modified}
+	e := &Event{Kind: Confirmed, From: cur.version.Token, Version: next.version}
+	e.measure()
+	if _, ok := p.publish(next, e, false); !ok {
+		return nil, fmt.Errorf("live: binding %q: %w", v.name, v.Err())
+	}
+	return e, nil
+}
+
+// publish makes the snapshot current. A nil event says that nothing changed that
+// anybody but Go code can see; with anew set the log is forgotten and every
+// subscriber gets a sync.
+func (p *Publisher) publish(next *Snapshot, e *Event, anew bool) (*Event, bool) {
+	v := p.v
+	v.mu.Lock()
+	if v.ended != nil {
+		v.mu.Unlock()
+		return nil, false
+	}
+	first := v.current.Swap(next) == nil
+	switch {
+	case first, anew:
+		v.log.reset()
+		e = next.syncEvent()
+	case e == nil:
+		v.mu.Unlock()
+		return nil, true
+	default:
+		v.log.append(e)
+		v.events.Add(1)
+	}
+	armed := v.takeArmedLocked()
+	v.mu.Unlock()
+	if first {
+		close(v.loaded)
+	}
+	v.notifyAll(armed)
+	return e, true
+}
+
+// End ends the view: subscribers are told why. Only the first End counts.
+func (p *Publisher) End(why error) {
+	v := p.v
+	v.mu.Lock()
+	if v.ended != nil {
+		v.mu.Unlock()
+		return
+	}
+	v.ended = why
+	close(v.done)
+	armed := v.takeArmedLocked()
+	v.mu.Unlock()
+	for _, s := range armed {
+		s.notify()
+	}
+}

@@ -1,0 +1,117 @@
+package live
+
+import (
+	"iter"
+	"sync"
+	"time"
+
+	"github.com/tidwall/btree"
+
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/digest"
+)
+
+// tree is an ordered map of entries; Copy shares everything until it is
+// written to.
+type tree = btree.Map[string, *entry]
+
+// Snapshot is an immutable view of a binding's rows at one version. Whoever
+// holds one may read it as long as they like, from any number of goroutines;
+// nothing locks and nothing waits.
+type Snapshot struct {
+	version  Version
+	sum      digest.Sum
+	sequence digest.Sum // part of sum, see Edit.MarkOrder
+	stamp    *digest.Stamp
+	rows     *tree // by key
+	ordered  *tree // by place; the same tree as rows when rows are ordered by key
+	bytes    int   // of all encoded rows
+
+	cache *Cache
+	body  *Cache // of the body; shared by snapshots of the same content
+
+	syncOnce sync.Once
+	sync     *Event
+}
+
+// Version names the snapshot's content.
+func (s *Snapshot) Version() Version { return s.version }
+
+// Len returns the number of rows.
+func (s *Snapshot) Len() int { return s.rows.Len() }
+
+// Bytes returns the length of all encoded rows together, in bytes.
+func (s *Snapshot) Bytes() int { return s.bytes }
+
+// Cache keeps what is derived from the snapshot; see [Memo].
+func (s *Snapshot) Cache() *Cache { return s.cache }
+
+// Get returns the row with the key.
+func (s *Snapshot) Get(key driver.Key) (Row, bool) {
+	e, ok := s.rows.Get(string(key))
+	return Row{e}, ok
+}
+
+// Rows iterates over all rows in the binding's order.
+func (s *Snapshot) Rows() iter.Seq[Row] {
+	return func(yield func(Row) bool) {
+		s.ordered.Scan(func(_ string, e *entry) bool { return yield(Row{e}) })
+	}
+}
+
+// Page iterates over up to limit rows in the binding's order, after skipping
+// offset rows. It costs no more than the page, wherever it begins. Beyond the
+// end there is nothing.
+func (s *Snapshot) Page(offset, limit int) iter.Seq[Row] {
+	return func(yield func(Row) bool) {
+		if offset < 0 || limit <= 0 || offset >= s.ordered.Len() {
+			return
+		}
+		first, _, ok := s.ordered.GetAt(offset)
+		if !ok {
+			return
+		}
+		s.ordered.Ascend(first, func(_ string, e *entry) bool {
+			limit--
+			return yield(Row{e}) && limit > 0
+		})
+	}
+}
+
+// HTTPDate returns the Last-Modified date of the snapshot: the time of the
+// last change rounded up to the next second. It returns false until that
+// second has come, since a date shown earlier might be shared by two versions.
+func (s *Snapshot) HTTPDate(now time.Time) (time.Time, bool) { return s.stamp.HTTPDate(now) }
+
+type bodyKey struct{}
+
+// Body returns all rows as one JSON array, in the binding's order. It is built
+// once, on the first call, and shared: nobody modifies it.
+func (s *Snapshot) Body() []byte {
+	return Memo(s.body, bodyKey{}, func(c *Charge) []byte {
+		b := make([]byte, 0, s.bytes+s.Len()+3)
+		b = append(AppendRows(b, s.Rows()), '\n')
+		c.Add(cap(b))
+		return b
+	})
+}
+
+// AppendRows appends the rows to dst as one JSON array.
+func AppendRows(dst []byte, rows iter.Seq[Row]) []byte {
+	dst = append(dst, '[')
+	n := 0
+	for r := range rows {
+		if n > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, r.JSON()...)
+		n++
+	}
+	return append(dst, ']')
+}
+
+// syncEvent returns the event that replaces everything by the snapshot.
+func (s *Snapshot) syncEvent() *Event {
+	s.syncOnce.Do(func() { s.sync = &Event{Kind: Synced, Version: s.version, Snapshot: s} })
+	return s.sync
+}

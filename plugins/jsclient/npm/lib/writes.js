@@ -1,0 +1,313 @@
+// The writes that are under way in one binding or member.
+//
+// A write goes to the REST endpoint, and its effect shows at once. When the answer
+// is there, the row that the server made shows instead. The write is settled, and
+// nothing lies over the server's rows any more, when these are known to include it:
+//
+//   - by the mark of the answer, where the server gives one;
+//   - else when a batch told of the row as the answer had it;
+//   - else when the collection shows the version that the binding had after the
+//     answer: the server answers a write when the binding shows it.
+//
+// Writes of one row are sent one after the other, as they were made.
+
+import { BinderyError } from "./errors.js";
+import { tokenOf } from "./rest.js";
+import { Write, idOf, lay } from "./write.js";
+
+const maxPending = 1_000; // writes under way
+const grace = 250; // for a batch that tells of the row to arrive by itself
+
+export class Writes {
+  #join;
+  #store;
+  #rest;
+  #env;
+  #settings;
+  #askMark; // sends a mark into the stream; false where it cannot
+  #list = []; // Write, in order
+  #tails = new Map(); // encoded key → promise of the last write of the row
+  #marks = new Map(); // mark → Set of functions that are told of its place in the stream
+
+  constructor(join, { rest, env, settings, askMark }) {
+    this.#join = join;
+    this.#store = join.store;
+    this.#rest = rest;
+    this.#env = env;
+    this.#settings = settings;
+    this.#askMark = askMark;
+  }
+
+  /** How many writes are not settled. */
+  get pending() {
+    return this.#list.length;
+  }
+
+  lay() {
+    return lay(this.#store.replica, this.#list);
+  }
+
+  create(values, { headers, optimistic = true, signal } = {}) {
+    if (values === null || typeof values !== "object") throw new TypeError("bindery: a row is an object");
+    const write = new Write("create", values, { ...values });
+    return this.#begin(write, optimistic, async () => {
+      const answer = await this.#send("POST", null, { body: values, headers, signal });
+      return [await rowOf(answer), markOf(answer)];
+    });
+  }
+
+  update(key, values, { ifMatch, optimistic = true, signal } = {}) {
+    if (values === null || typeof values !== "object") throw new TypeError("bindery: an update is an object with the columns that change");
+    const parts = this.#keyParts(key);
+    const seen = this.#store.replica.byKey(this.#store.replica.encode(parts));
+    const write = new Write("update", parts, { ...values });
+    return this.#begin(write, optimistic, async () => {
+      const headers = await this.#condition(ifMatch, parts, seen, signal);
+      const answer = await this.#send("PATCH", parts, { body: values, type: "application/merge-patch+json", headers, signal });
+      return [await rowOf(answer), markOf(answer)];
+    });
+  }
+
+  remove(key, { ifMatch, optimistic = true, signal } = {}) {
+    const parts = this.#keyParts(key);
+    const seen = this.#store.replica.byKey(this.#store.replica.encode(parts));
+    const write = new Write("remove", parts, null);
+    return this.#begin(write, optimistic, async () => {
+      const headers = await this.#condition(ifMatch, parts, seen, signal);
+      const answer = await this.#send("DELETE", parts, { headers, signal });
+      return [null, markOf(answer)];
+    });
+  }
+
+  /** Notes what a batch told of, before it is shown. */
+  observe(change) {
+    const { replica } = this.#store;
+    for (const w of this.#list) {
+      const id = idOf(replica, w);
+      if (id !== null && change.touched(id)) w.observe(replica.byKey(id));
+      if (w.kind !== "create" || w.answered || id !== null) continue;
+      for (const row of change.created) w.meet(replica.encode(row));
+      if (w.twin !== null) continue;
+      const taken = new Set(this.#list.map((other) => other.twin));
+      const twin = change.created.find((row) => !taken.has(replica.encode(row)) && w.resembles(row));
+      if (twin) w.twin = replica.encode(twin);
+    }
+    const settled = this.#list.filter((w) => w.answered && this.#isTold(w));
+    this.#list = this.#list.filter((w) => !settled.includes(w));
+    for (const w of settled) w.settle();
+  }
+
+  /** Notes that what came before in the stream includes every commit up to the mark. */
+  reached(mark) {
+    const waiting = this.#marks.get(mark);
+    this.#marks.delete(mark);
+    for (const done of waiting ?? []) done(true);
+  }
+
+  /** Waits until the rows include every commit up to the mark. It resolves with whether they do. */
+  async awaitMark(mark, signal) {
+    return (await this.#placeInStream(mark, signal)) || (await this.#sameVersion(mark, signal));
+  }
+
+  #begin(write, optimistic, send) {
+    if (this.#list.length >= maxPending) throw new RangeError(`bindery: ${maxPending} writes are under way`);
+    write.shown = optimistic;
+    this.#list.push(write);
+    this.#store.relay();
+    const written = this.#inTurn(write, async () => {
+      try {
+        const [row, mark] = await send();
+        this.#answered(write, row, mark);
+      } catch (err) {
+        this.#drop(write);
+        throw err;
+      }
+      return write.row;
+    });
+    return Object.assign(written, { settled: write.settled });
+  }
+
+  // #answered shows what the server made of the write, in the place of what it made
+  // of earlier ones to the row.
+  #answered(write, row, mark) {
+    const { replica } = this.#store;
+    write.answer(row, mark);
+    const id = idOf(replica, write);
+    if (id !== null && write.kind === "create" && (write.created.has(id) || replica.byKey(id))) write.observe(replica.byKey(id));
+    if (id !== null) {
+      const earlier = this.#list.slice(0, this.#list.indexOf(write)).filter((w) => w.answered && idOf(replica, w) === id);
+      write.superseded.push(...earlier);
+      this.#list = this.#list.filter((w) => !earlier.includes(w));
+    }
+    if (this.#isTold(write)) this.#drop(write);
+    else {
+      this.#store.relay();
+      this.#confirm(write);
+    }
+  }
+
+  // #isTold: the rows of the server are known to include the answered write. A mark
+  // is exact where a row may have been the same before; one that was created was not.
+  #isTold(write) {
+    return write.told && (!write.mark || write.kind === "create");
+  }
+
+  // #inTurn sends the write when those of the same row before it are answered.
+  #inTurn(write, send) {
+    const id = idOf(this.#store.replica, write);
+    const before = id !== null && this.#tails.get(id);
+    const written = before ? before.then(send, send) : send();
+    if (id !== null) {
+      this.#tails.set(id, written);
+      const forget = () => this.#tails.get(id) === written && this.#tails.delete(id);
+      written.then(forget, forget);
+    }
+    return written;
+  }
+
+  #drop(write) {
+    write.settle();
+    if (!this.#list.includes(write)) return;
+    this.#list = this.#list.filter((w) => w !== write);
+    this.#store.relay();
+  }
+
+  // #confirm drops the write when the rows include it, or when that cannot be found
+  // out in time: the server's rows are right sooner or later.
+  async #confirm(write) {
+    const { signal } = write.aborter;
+    const timer = this.#env.setTimeout(() => write.aborter.abort(), this.#settings.settleTimeout);
+    if (write.mark) await this.awaitMark(write.mark, signal);
+    else {
+      await this.#pause(grace, signal);
+      await this.#sameVersion(null, signal);
+    }
+    this.#env.clearTimeout(timer);
+    this.#drop(write);
+  }
+
+  // #placeInStream asks the stream to say when it has passed the mark. It resolves
+  // with false where the stream cannot, or is lost.
+  #placeInStream(mark, signal) {
+    return new Promise((resolve) => {
+      if (signal.aborted || !this.#askMark(mark)) {
+        resolve(false);
+        return;
+      }
+      const done = (reached) => {
+        this.#marks.get(mark)?.delete(done);
+        signal.removeEventListener("abort", failed);
+        resolve(reached);
+      };
+      const failed = () => done(false);
+      if (!this.#marks.has(mark)) this.#marks.set(mark, new Set());
+      this.#marks.get(mark).add(done);
+      signal.addEventListener("abort", failed, { once: true });
+    });
+  }
+
+  /** Notes that the stream will not say where a mark stands: all of them when none is given. */
+  unreachable(mark) {
+    for (const [known, waiting] of mark === undefined ? [...this.#marks] : [[mark, this.#marks.get(mark) ?? []]]) {
+      this.#marks.delete(known);
+      for (const done of [...waiting]) done(false);
+    }
+  }
+
+  // #sameVersion waits until the rows are those of a version that includes the mark,
+  // or all that is visible now. The server says which version that is; where the
+  // rows have gone past it unseen, it is asked again.
+  async #sameVersion(mark, signal) {
+    while (!signal.aborted) {
+      let token = "";
+      try {
+        const answer = await this.#rest.send("HEAD", this.#rest.url(this.#join), { headers: mark ? { "Bindery-Mark": mark } : {}, signal });
+        token = tokenOf(answer.headers.get("etag"));
+      } catch (err) {
+        if (signal.aborted) return false;
+        if (err instanceof BinderyError && err.status >= 400 && err.status < 500) return false; // it may not be asked
+      }
+      const { state } = this.#store;
+      if (token !== "" && state.status === "live" && state.version === token) return true;
+      if (await this.#versionIs(token, signal)) return true;
+      await this.#pause(grace, signal);
+    }
+    return false;
+  }
+
+  #versionIs(token, signal) {
+    return new Promise((resolve) => {
+      const end = (result) => {
+        off();
+        this.#env.clearTimeout(timer);
+        signal.removeEventListener("abort", give);
+        resolve(result);
+      };
+      const give = () => end(false);
+      const off = this.#store.onVersion((version) => end(version === token));
+      const timer = this.#env.setTimeout(give, 1_000);
+      signal.addEventListener("abort", give, { once: true });
+    });
+  }
+
+  #pause(delay, signal) {
+    return new Promise((resolve) => {
+      const end = () => {
+        this.#env.clearTimeout(timer);
+        signal.removeEventListener("abort", end);
+        resolve();
+      };
+      const timer = this.#env.setTimeout(end, delay);
+      if (signal.aborted) end();
+      signal.addEventListener("abort", end, { once: true });
+    });
+  }
+
+  #send(method, key, { body, type = "application/json", headers = {}, signal }) {
+    return this.#rest.send(method, this.#rest.url(this.#join, key), {
+      signal,
+      headers: body === undefined ? headers : { ...headers, "content-type": type },
+      body: body === undefined ? undefined : JSON.stringify(body, bigints),
+    });
+  }
+
+  // #condition returns the headers for a write that depends on the row as it was
+  // seen: with true, the row's tag is fetched, and the row compared.
+  async #condition(ifMatch, key, seen, signal) {
+    if (ifMatch === undefined || ifMatch === false) return {};
+    if (typeof ifMatch === "string") return { "If-Match": ifMatch };
+    const answer = await this.#rest.send("GET", this.#rest.url(this.#join, key), { signal });
+    if (JSON.stringify(await answer.json()) !== JSON.stringify(seen)) {
+      throw new BinderyError({ type: "urn:bindery:problem:precondition-failed", title: "Precondition failed", status: 412, detail: "the row has changed since it was shown" });
+    }
+    const tag = answer.headers.get("etag");
+    return tag ? { "If-Match": tag } : {};
+  }
+
+  // #keyParts returns the values of the key, in the order of its columns. The order
+  // of several columns has to be known: mixed up they name another row.
+  #keyParts(key) {
+    const { replica } = this.#store;
+    let parts;
+    if (Array.isArray(key)) parts = key;
+    else if (key !== null && typeof key === "object") {
+      if (!replica.key) throw new TypeError("bindery: the key's columns are not known before the rows are: name them with the option key");
+      if (replica.key.length > 1 && !replica.declared) throw new TypeError("bindery: name the key's columns with the option key to write by a key of several");
+      parts = replica.key.map((column) => key[column]);
+    } else parts = [key];
+    if (parts.length === 0 || parts.some((part) => part === undefined || part === null)) throw new TypeError("bindery: the row has no key yet");
+    return parts;
+  }
+}
+
+const bigints = (_, value) => (typeof value === "bigint" ? String(value) : value);
+
+async function rowOf(answer) {
+  try {
+    return Object.freeze(await answer.json());
+  } catch (cause) {
+    throw new BinderyError({ title: "The answer to a write is no row", status: answer.status }, { cause });
+  }
+}
+
+const markOf = (answer) => answer.headers.get("bindery-mark");

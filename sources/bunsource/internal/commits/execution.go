@@ -1,0 +1,176 @@
+package commits
+
+import (
+	"context"
+	sqldriver "database/sql/driver"
+	"errors"
+	"io"
+	"net"
+	"slices"
+
+	"github.com/binderyhq/bindery/sources/bunsource/internal/keyproof"
+	"github.com/binderyhq/bindery/sources/internal/fanout"
+	"github.com/binderyhq/bindery/sources/internal/sqltext"
+	"github.com/binderyhq/bindery/sources/internal/wrapdriver"
+)
+
+// execution is a writing statement that runs on a connection.
+type execution struct {
+	session *session
+	p       *sqltext.Text
+	rec     *StatementRecord // what the query hook put into the context, or nil
+	bound   *fanout.Tables   // what was bound when eff was found out
+	eff     keyproof.Effect
+	ann     *fanout.Announced
+	ending  *commit // of a text that may commit a transaction
+	inTx    bool    // it belongs to the open transaction
+	counts  bool    // it may commit, and is counted
+	open    bool    // its rows are not closed
+	ended   bool
+	err     error
+
+	takes   bool // its rows hold keys
+	rowsEnd bool // the first result was read to its end
+}
+
+// start notes that a statement is about to run, and announces what it may
+// commit.
+func (s *session) start(p *sqltext.Text, rec *StatementRecord, args []sqldriver.NamedValue) *execution {
+	rec.reached(s.conn)
+	bound := s.tracker.Tables()
+	x := &execution{session: s, p: p, rec: rec, bound: bound, eff: EffectOf(p, bound, args)}
+	switch {
+	case p.Control && (s.tx.mayCommit(p) || s.tx.phase != txOpen && x.eff.Writes()):
+		x.ending = s.tx.announce(&x.eff)
+	case p.Control:
+	case s.tx.phase == txOpen:
+		x.inTx = true
+	case !x.eff.Atomic():
+		x.ann = s.tracker.Announce(ChangesOf(&x.eff, bound))
+	}
+	if x.counts = x.ending != nil || !x.inTx && !p.Control; x.counts {
+		s.tracker.Commits().Begin()
+	}
+	s.tx.running = append(s.tx.running, x)
+	return x
+}
+
+// Rows implements [wrapdriver.Call].
+func (x *execution) Rows() bool {
+	x.open, x.takes = true, x.eff.TakesRows()
+	return true
+}
+
+// Next implements [wrapdriver.Call].
+func (x *execution) Next(columns func() []string, row []sqldriver.Value, err error) {
+	switch {
+	case err == nil && x.takes && !x.rowsEnd:
+		x.eff.TakeRow(columns, row)
+	case errors.Is(err, io.EOF):
+		x.rowsEnd = true
+	}
+}
+
+// NextResult implements [wrapdriver.Call].
+func (x *execution) NextResult() { x.takes = x.takes && x.rowsEnd }
+
+// Done implements [wrapdriver.Call].
+func (x *execution) Done(res sqldriver.Result, err error) {
+	if x.takes && err == nil {
+		x.eff.Settle(x.rowsEnd)
+	}
+	x.finish(res, err)
+}
+
+// finish notes that the statement has run: it has returned, or its rows are
+// closed. Only the first call counts.
+func (x *execution) finish(res sqldriver.Result, err error) {
+	if x.ended {
+		return
+	}
+	ran := x.open
+	x.ended, x.open, x.err = true, false, err
+	if x.counts {
+		x.session.tracker.Commits().End(max(1, x.p.Statements))
+	}
+	t := &x.session.tx
+	t.running = slices.DeleteFunc(t.running, func(y *execution) bool { return x == y })
+	if err != nil && wrapdriver.Skipped(err) && !ran && x.ending == nil {
+		x.ann.Withdraw() // it did not run: database/sql goes another way
+		x.flushHeld()
+		return
+	}
+	if err == nil {
+		x.eff.Learn(x.session.tracker.AutoIncrements, res)
+	}
+	switch {
+	case x.p.Control:
+		x.finishControl()
+	case x.inTx:
+		if t.phase == txNone {
+			return // the transaction has ended before the rows were closed, and reported them
+		}
+		t.pending.AddEffect(&x.eff)
+		if err != nil && t.phase == txOpen {
+			t.failed()
+		}
+	default:
+		t.held = append(t.held, x)
+		x.flushHeld()
+	}
+}
+
+func (x *execution) finishControl() {
+	t := &x.session.tx
+	if x.ending != nil {
+		out := x.ending.done(x.session.tracker, x.err)
+		x.rec.committed(out)
+	}
+	t.after(x.p, x.err)
+	if t.phase != txNone {
+		t.pending.AddEffect(&x.eff)
+	}
+}
+
+// flushHeld reports the statements that were transactions of their own, once
+// no other on the connection has its rows open: SQLite commits them together.
+func (x *execution) flushHeld() {
+	t := &x.session.tx
+	if slices.ContainsFunc(t.running, func(y *execution) bool { return !y.inTx && !y.p.Control }) {
+		return
+	}
+	held := t.held
+	t.held = nil
+	for _, y := range held {
+		y.report()
+	}
+}
+
+// report reports a statement that was a transaction of its own.
+func (x *execution) report() {
+	c := x.session
+	b := c.tracker.Tables()
+	changes := ChangesOf(&x.eff, b)
+	if b != x.bound {
+		var now ChangeSet // something may have been bound meanwhile
+		now.AddEffect(&x.eff)
+		changes = now.Changes(b)
+	}
+	out := c.tracker.Confirm(x.ann, changes)
+	if x.err != nil && InDoubt(x.err) {
+		c.tracker.ReportLater(changes)
+	}
+	if c.tx.phase != txNone {
+		c.tx.pending.AddEffect(&x.eff) // begun while the rows were open, or in doubt
+		return
+	}
+	x.rec.committed(out)
+}
+
+// InDoubt reports whether the error leaves it open what the database does with
+// the statement, or when: the connection is lost, or nobody waited.
+func InDoubt(err error) bool {
+	var network net.Error
+	return errors.Is(err, wrapdriver.ErrUnseen) || errors.Is(err, sqldriver.ErrBadConn) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network)
+}

@@ -1,0 +1,129 @@
+package keyproof
+
+import (
+	"encoding/hex"
+	"strings"
+	"time"
+
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/value"
+	"github.com/binderyhq/bindery/sources/internal/sqltext"
+)
+
+// numberLiteral reads a number. Stored decimals may be rounded by the column,
+// floats by their size.
+func (r *prover) numberLiteral(text string, k value.Kind, stored bool) (any, bool) {
+	if stored && r.Dialect == sqltext.MySQL && text == "0" {
+		return nil, false // asks for a generated key
+	}
+	switch k {
+	case value.KindInt, value.KindBool:
+		if strings.ContainsAny(text, ".eExXoObB_") {
+			return nil, false
+		}
+	case value.KindDecimal:
+		if strings.ContainsAny(text, "xXoObB_") || stored && strings.ContainsAny(text, ".eE") {
+			return nil, false
+		}
+	default:
+		return nil, false
+	}
+	return converted(text, k)
+}
+
+// stringLiteral reads a string literal, as the value that the database makes
+// of it in a column of the kind.
+func (r *prover) stringLiteral(text string, c driver.Column, stored bool) (any, bool) {
+	switch c.Kind {
+	case value.KindInt:
+		return converted(text, c.Kind)
+	case value.KindText:
+		switch {
+		case stored && (c.Exact&filter.ExactEqual == 0 || strings.HasSuffix(text, " ")):
+			// char(n) pads, varchar(n) cuts off spaces, and other types than text may
+			// write the value in their own way.
+			return nil, false
+		case isUnusualUUID(text):
+			return nil, false // a uuid column would answer in the usual form
+		}
+		return text, true
+	case value.KindBytes:
+		if r.Dialect == sqltext.Postgres && strings.HasPrefix(text, `\x`) {
+			return decodeHex(text[2:])
+		}
+	case value.KindTime:
+		// Only SQLite keeps a time as it is written; elsewhere the column may
+		// round it, or drop its zone.
+		if r.Dialect == sqltext.SQLite && strings.HasSuffix(text, "+00:00") {
+			return converted(text, c.Kind)
+		}
+	}
+	return nil, false
+}
+
+// argument reads an argument of the statement.
+func (r *prover) argument(ordinal int, c driver.Column, stored bool) (any, bool) {
+	if ordinal < 1 || ordinal > len(r.args) {
+		return nil, false
+	}
+	arg := r.args[ordinal-1]
+	if arg.Name != "" || arg.Ordinal != ordinal {
+		return nil, false
+	}
+	v, err := value.Of(arg.Value)
+	if err != nil {
+		return nil, false
+	}
+	switch v.Kind() {
+	case value.KindInt, value.KindDecimal:
+		return r.numberLiteral(v.String(), c.Kind, stored)
+	case value.KindText:
+		return r.stringLiteral(v.String(), c, stored)
+	case value.KindBool:
+		return v, c.Kind == value.KindBool
+	case value.KindBytes:
+		return v, c.Kind == value.KindBytes
+	case value.KindTime:
+		t, ok := v.Any().(time.Time)
+		return v, ok && c.Kind == value.KindTime && r.Dialect == sqltext.SQLite && t.Nanosecond()%1000 == 0
+	default:
+		return nil, false
+	}
+}
+
+func converted(text string, k value.Kind) (any, bool) {
+	v, err := value.Convert(text, k)
+	return v, err == nil
+}
+
+func decodeHex(text string) (any, bool) {
+	b, err := hex.DecodeString(text)
+	return b, err == nil
+}
+
+// isUnusualUUID reports whether Postgres may take the text for a UUID, but
+// writes it in another way.
+func isUnusualUUID(text string) bool {
+	const digits, longest = 32, 41
+	if len(text) < digits || len(text) > longest {
+		return false
+	}
+	n, usual := 0, len(text) == 36
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c >= '0' && c <= '9', c >= 'a' && c <= 'f':
+			n++
+		case c >= 'A' && c <= 'F':
+			n++
+			usual = false
+		case c == '-':
+			usual = usual && (i == 8 || i == 13 || i == 18 || i == 23)
+		case c == '{' || c == '}':
+			usual = false
+		default:
+			return false
+		}
+	}
+	return n == digits && !usual
+}

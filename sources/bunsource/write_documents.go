@@ -1,0 +1,54 @@
+package bunsource
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+
+	"github.com/uptrace/bun/dialect"
+
+	"github.com/binderyhq/bindery/core/driver"
+)
+
+// Documents implements [driver.DocumentWriter].
+func (l *Loader[T]) Documents(ctx context.Context, key driver.Key, columns []string) (map[string]json.RawMessage, error) {
+	tx, m, err := l.transaction(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cond, err := m.rowCondition(key)
+	if err != nil || cond == "" {
+		return nil, err
+	}
+	q := tx.NewSelect().Model((*T)(nil)).Where("?", cond)
+	texts := make([]sql.NullString, len(columns))
+	dest := make([]any, len(columns))
+	for i, name := range columns {
+		q = q.ColumnExpr(m.documentText(name))
+		dest[i] = &texts[i]
+	}
+	err = q.Scan(withoutHooks(ctx), dest...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, m.writeError("reading documents of", err)
+	}
+	documents := make(map[string]json.RawMessage, len(columns))
+	for i, name := range columns {
+		if doc := json.RawMessage(texts[i].String); texts[i].Valid && json.Valid(doc) {
+			documents[name] = doc
+		}
+	}
+	return documents, nil
+}
+
+// documentText returns the column as text. SQLite may have the text in a BLOB.
+func (m *model) documentText(column string) string {
+	c := m.columns[m.schema.Column(column)]
+	if m.db.Dialect().Name() == dialect.MySQL {
+		return "CAST(" + c.sql + " AS CHAR)"
+	}
+	return "CAST(" + c.sql + " AS TEXT)"
+}

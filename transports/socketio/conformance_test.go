@@ -1,0 +1,179 @@
+package socketio_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	gorilla "github.com/gorilla/websocket"
+	"github.com/labstack/echo/v4"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/transports/socketio"
+	"github.com/binderyhq/bindery/transports/transporttest"
+)
+
+// TestConformance holds the transport to the promises of all transports, in each
+// way in which clients may be connected.
+func TestConformance(t *testing.T) {
+	for _, way := range ways {
+		t.Run(way, func(t *testing.T) {
+			transporttest.Run(t, func() (transporttest.Harness, error) { return newHarness(way), nil })
+		})
+	}
+}
+
+var _ transporttest.Asker = (*harness)(nil)
+
+// harness serves the transport for the suite, in pages of pageRows.
+type harness struct {
+	way       string
+	transport *socketio.Transport
+	server    *httptest.Server
+	client    *http.Client
+}
+
+const pageRows = 90
+
+func newHarness(way string) *harness {
+	e := echo.New()
+	cfg := socketio.Config{PageRows: pageRows}
+	if way == polling { // who vanishes shows by not answering
+		cfg.PingInterval, cfg.PingTimeout = time.Second, 3*time.Second
+	}
+	return &harness{
+		way: way, transport: socketio.New(e.Group("/socket.io"), cfg),
+		server: httptest.NewServer(transporttest.Identify(e)),
+		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}},
+	}
+}
+
+func (h *harness) Transport() core.Transport { return h.transport }
+
+func (h *harness) Abilities() transporttest.Abilities {
+	return transporttest.Abilities{Streams: true, Resumes: true, Deltas: true, Pages: true, Families: true}
+}
+
+func (h *harness) StopServer(ctx context.Context) error { return h.server.Config.Shutdown(ctx) }
+
+func (h *harness) Close() error {
+	h.server.Close()
+	h.client.CloseIdleConnections()
+	return nil
+}
+
+// dial connects and asks.
+func (h *harness) dial(ctx context.Context, q transporttest.Request, arg map[string]any) (*client, error) {
+	params := make(map[string]any)
+	for name, text := range q.Params {
+		params[name] = text
+		if b, err := strconv.ParseBool(text); err == nil {
+			params[name] = b
+		}
+	}
+	arg["params"] = params
+	c, err := dial(ctx, h.client, h.server.URL, h.way, http.Header{transporttest.PrincipalHeader: {q.Principal}})
+	if err != nil {
+		return nil, told(err)
+	}
+	raw, err := json.Marshal(arg)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.emit(ctx, q.Binding, string(raw)); err != nil {
+		c.vanish()
+		return nil, told(err)
+	}
+	return c, nil
+}
+
+// told returns what the suite calls an error.
+func told(err error) error {
+	if status := (*statusError)(nil); errors.As(err, &status) && status.status == http.StatusServiceUnavailable {
+		return fmt.Errorf("%w: %w", err, transporttest.ErrUnavailable)
+	}
+	return err
+}
+
+func (h *harness) Connect(ctx context.Context, binding, version string) (transporttest.Client, error) {
+	return h.ConnectTo(ctx, transporttest.Request{Binding: binding, Version: version})
+}
+
+func (h *harness) ConnectTo(ctx context.Context, q transporttest.Request) (transporttest.Client, error) {
+	c, err := h.dial(ctx, q, map[string]any{"version": q.Version})
+	if err != nil {
+		return nil, err
+	}
+	return &joined{client: c}, nil
+}
+
+func (h *harness) Page(ctx context.Context, binding string, page int) (transporttest.Page, error) {
+	return h.PageOf(ctx, transporttest.Request{Binding: binding}, page)
+}
+
+func (h *harness) PageOf(ctx context.Context, q transporttest.Request, page int) (transporttest.Page, error) {
+	c, err := h.dial(ctx, q, map[string]any{"page": page})
+	if err != nil {
+		return transporttest.Page{}, err
+	}
+	defer c.vanish()
+	m, err := c.message(ctx)
+	switch {
+	case err != nil:
+		return transporttest.Page{}, told(err)
+	case m.Action == "error":
+		return transporttest.Page{}, transporttest.RefusalOf(m.Status(), m.Payload)
+	case m.Action != "page" || m.Page != page:
+		return transporttest.Page{}, fmt.Errorf("asked for page %d, got %+v", page, m)
+	}
+	p := transporttest.Page{Pages: m.Pages}
+	return p, json.Unmarshal(m.Payload, &p.Rows)
+}
+
+// joined is a client that has asked to join one binding.
+type joined struct {
+	client *client
+	begun  bool
+}
+
+func (c *joined) Close() { c.client.vanish() }
+
+func (c *joined) Next(ctx context.Context) (transporttest.Message, error) {
+	m, err := c.client.message(ctx)
+	status := (*statusError)(nil)
+	switch {
+	case gorilla.IsCloseError(err, gorilla.CloseGoingAway):
+		return transporttest.Message{}, io.EOF
+	case errors.As(err, &status) && status.status == http.StatusServiceUnavailable:
+		return transporttest.Message{}, io.EOF
+	case errors.Is(err, syscall.ECONNREFUSED) && c.client.ws == nil:
+		// The server has gone between two polls, when nothing was open that
+		// could have been told.
+		return transporttest.Message{}, io.EOF
+	case err != nil:
+		return transporttest.Message{}, err
+	}
+	out := transporttest.Message{Action: transporttest.Action(m.Action), Version: m.Version, More: m.More}
+	switch {
+	case m.Action == "error" && m.Problem() == unknownBinding && c.begun:
+		return out, io.EOF // it was removed
+	case m.Action == "error":
+		return out, transporttest.RefusalOf(m.Status(), m.Payload)
+	}
+	c.begun = true
+	if string(m.Payload) == `"ok"` {
+		out.Action = transporttest.Current
+		return out, nil
+	}
+	return out, json.Unmarshal(m.Payload, &out.Rows)
+}
+
+const unknownBinding = "urn:bindery:problem:unknown-binding"
