@@ -354,7 +354,7 @@ func (r *Registry) warnUnguarded(views []*publisher) {
 		return
 	}
 	for _, v := range views {
-		if v.spec.writable {
+		if v.spec.rules.Writable {
 			r.eng.log.Warn("core: no authorizer is set: whoever reaches a transport may write to the binding",
 				slog.String("binding", v.Name()))
 		}
