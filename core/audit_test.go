@@ -64,7 +64,7 @@ func TestFound(t *testing.T) {
 	if err := slow.Report(r.ctx, whole); err != nil {
 		t.Fatal(err)
 	}
-	st := r.reg.Sources() // in order of registration
+	st := r.reg.Status().Sources // in order of registration
 	if st[0].Found != 1 || st[1].Found != 2 {
 		t.Errorf("slow found %d, want 1; fast found %d, want 2", st[0].Found, st[1].Found)
 	}

@@ -121,7 +121,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	every(20, func(rng *rand.Rand) {
 		ctx, cancel := context.WithTimeout(r.ctx, 50*time.Millisecond)
 		defer cancel()
-		vs := r.reg.Bindings()
+		vs := r.reg.Views()
 		v := vs[rng.IntN(len(vs))]
 		switch rng.IntN(5) {
 		case 0:

@@ -190,7 +190,7 @@ func TestMembersAreShared(t *testing.T) {
 	if got := views[0].ID(); got != "named?name=a" {
 		t.Errorf("ID: %s", got)
 	}
-	st := r.reg.Families()[0]
+	st := r.reg.Status().Families[0]
 	if st.Alive != 1 || st.InUse != 1 || st.Opened != 1 || !slices.Equal(st.Params, []string{"name"}) {
 		t.Errorf("status: %+v", st)
 	}
@@ -237,8 +237,8 @@ func TestMembersRetire(t *testing.T) {
 	}
 	b.Close()
 	b.Close()
-	wait(t, "the idle member retires", func() bool { return r.reg.Families()[0].Retired == 1 })
-	if st := r.reg.Families()[0]; st.Alive != 1 || st.InUse != 1 {
+	wait(t, "the idle member retires", func() bool { return r.reg.Status().Families[0].Retired == 1 })
+	if st := r.reg.Status().Families[0]; st.Alive != 1 || st.InUse != 1 {
 		t.Errorf("status: %+v", st)
 	}
 	r.report(t, r.table.Put(item{ID: 1, Name: "a"}))
@@ -278,7 +278,7 @@ func TestMembersAreBounded(t *testing.T) {
 	if b.Status().State != status.Ended {
 		t.Error("the member that was not used for the longest time is still there")
 	}
-	st := r.reg.Families()[0]
+	st := r.reg.Status().Families[0]
 	if st.Alive != 2 || st.Evicted != 1 || st.Refused != 1 {
 		t.Errorf("status: %+v", st)
 	}
@@ -415,7 +415,7 @@ func TestOpenWaitsForTheDatabase(t *testing.T) {
 	if _, err := fam.Open(ctx, core.Args{"p": "a"}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Open while the database is away: %v", err)
 	}
-	if st := r.reg.Families()[0]; st.InUse != 0 {
+	if st := r.reg.Status().Families[0]; st.InUse != 0 {
 		t.Errorf("the member is still in use: %+v", st)
 	}
 	r.table.Fail(nil)

@@ -51,25 +51,25 @@ func TestRowThatOneBindingCannotShow(t *testing.T) {
 		t.Errorf("plain has %d rows of 3, cheap %d of 2, shown is at %v, want %v", plain.Len(), cheap.Len(), shown.Version(), before)
 	}
 	for _, b := range []*core.Binding[item]{plain, cheap} {
-		if st := b.Status(); st.State != status.Live || st.Err != nil || st.UnreadableRows != 0 {
+		if st := b.Status(); st.State != status.Live || st.Err != nil || st.Troubled != 0 {
 			t.Errorf("%s: %+v", b.Name(), st)
 		}
 	}
 	st := shown.Status()
-	if st.State != status.Stale || st.UnreadableRows != 1 || !slices.Equal(st.Unreadable, []driver.Key{key(2)}) {
+	if st.State != status.Stale || st.Troubled != 1 || !slices.Equal(troubledKeys(st.Trouble), []driver.Key{key(2)}) {
 		t.Errorf("shown: %+v", st)
 	}
 	wantErr(t, st.Err, `"shown"`, "row 2", "cannot show it")
-	if fs := r.reg.Feeds()[0]; fs.Troubled != 1 || fs.SetAside != 1 {
+	if fs := r.reg.Status().Tables[0]; fs.Troubled != 1 || fs.SetAside != 1 {
 		t.Errorf("feed: %+v", fs)
 	}
 	// The one who mends the row finds the binding mended, with all it missed.
 	r.report(t, r.table.Put(item{ID: 2, Name: "well"}))
-	if st := shown.Status(); shown.Len() != 3 || st.State != status.Live || st.UnreadableRows != 0 {
+	if st := shown.Status(); shown.Len() != 3 || st.State != status.Live || st.Troubled != 0 {
 		t.Errorf("after mending: %d rows, %+v", shown.Len(), st)
 	}
 	r.report(t, r.table.Put(item{ID: 4}))
-	if shown.Len() != 4 || r.reg.Feeds()[0].Troubled != 0 {
+	if shown.Len() != 4 || r.reg.Status().Tables[0].Troubled != 0 {
 		t.Errorf("afterwards: %d rows", shown.Len())
 	}
 }
@@ -85,7 +85,7 @@ func TestBindingLoadsBesideOneThatCannot(t *testing.T) {
 	if plain.Len() != 2 {
 		t.Fatalf("plain has %d rows: %v", plain.Len(), plain.Status().Err)
 	}
-	if st := shown.Status(); st.State != status.Loading || st.UnreadableRows != 1 {
+	if st := shown.Status(); st.State != status.Loading || st.Troubled != 1 {
 		t.Errorf("shown: %+v", st)
 	}
 	if ready := r.reg.Ready(); !slices.Equal(ready.Loading, []string{"shown"}) {
@@ -197,7 +197,7 @@ func TestConditionThatTheDatabaseRefuses(t *testing.T) {
 	if st := good.Status(); st.State != status.Live {
 		t.Errorf("good: %+v", st)
 	}
-	for _, v := range r.reg.Bindings() {
+	for _, v := range r.reg.Views() {
 		if v.Name() == "good" {
 			continue
 		}
@@ -303,7 +303,7 @@ func TestRowThatCannotBeRead(t *testing.T) {
 			}
 			for _, b := range []*core.Binding[ware]{all, odd} {
 				st := b.Status()
-				if st.State != status.Stale || !slices.Equal(st.Unreadable, []driver.Key{key(7)}) {
+				if st.State != status.Stale || !slices.Equal(troubledKeys(st.Trouble), []driver.Key{key(7)}) {
 					t.Errorf("%s: %+v", b.Name(), st)
 				}
 			}
@@ -367,7 +367,7 @@ func TestOmitUnreadable(t *testing.T) {
 		check := func(b *core.Binding[ware], rows, omitted int) {
 			t.Helper()
 			st := b.Status()
-			if b.Len() != rows || st.UnreadableRows != omitted || len(st.Unreadable) != omitted || st.State != status.Live {
+			if b.Len() != rows || st.Troubled != omitted || len(st.Trouble) != omitted || st.State != status.Live {
 				t.Errorf("%s: %d rows, want %d, without %d: %+v", b.Name(), b.Len(), rows, omitted, st)
 			}
 		}
@@ -489,7 +489,7 @@ func TestTroubleAgainstModel(t *testing.T) {
 			if err := d.b.Resync(r.ctx); err != nil {
 				t.Fatalf("%s: %v", d.b.ID(), err)
 			}
-			if st := d.b.Status(); st.State != status.Live || st.UnreadableRows != 0 {
+			if st := d.b.Status(); st.State != status.Live || st.Troubled != 0 {
 				t.Fatalf("%s after all was mended: %+v", d.b.ID(), st)
 			}
 		}
@@ -506,4 +506,11 @@ func keysOfMap(m map[int]bool) []int {
 		out = append(out, k)
 	}
 	return out
+}
+
+func troubledKeys(troubles []status.Trouble) (keys []driver.Key) {
+	for _, t := range troubles {
+		keys = append(keys, t.Key)
+	}
+	return keys
 }

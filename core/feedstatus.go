@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/status"
 )
 
@@ -70,9 +69,9 @@ func (f *feed) troubleOf(v *publisher) (healed <-chan struct{}, why error) {
 	return nil, nil
 }
 
-// unreadableBy returns some of the rows that the binding cannot show, and their
-// number.
-func (f *feed) unreadableBy(v *publisher) (some []driver.Key, count int) {
+// troubleRows returns some of the rows that the binding cannot show, in the order
+// of their keys, and their number.
+func (f *feed) troubleRows(v *publisher) (some []status.Trouble, count int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var rows *rowFailures
@@ -85,8 +84,13 @@ func (f *feed) unreadableBy(v *publisher) (some []driver.Key, count int) {
 	if rows == nil {
 		return nil, 0
 	}
-	some = rows.keys()
-	return some[:min(len(some), maxNamedRows)], rows.count
+	for _, key := range rows.keys() {
+		if len(some) == maxNamedRows {
+			break
+		}
+		some = append(some, status.Trouble{Key: key, Reason: rows.errs[key].Error()})
+	}
+	return some, rows.count
 }
 
 func (f *feed) snapshotStats() status.Feed {

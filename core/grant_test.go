@@ -73,13 +73,13 @@ func TestWhatGrantsTell(t *testing.T) {
 			t.Errorf("%s: MemberID %q, %v; want %q", c.binding, id, err, g.View().ID())
 		}
 	}
-	if n := r.reg.Families()[1].Alive; n != 1 {
+	if n := r.reg.Status().Families[1].Alive; n != 1 {
 		t.Errorf("%d members alive", n)
 	}
 	if id, err := r.reg.MemberID("named", core.Args{"name": "x&y"}); err != nil || id != "named?name=x%26y" {
 		t.Errorf("MemberID %q, %v", id, err)
 	}
-	if n := r.reg.Families()[1].Alive; n != 1 {
+	if n := r.reg.Status().Families[1].Alive; n != 1 {
 		t.Errorf("MemberID has brought one alive: %d", n)
 	}
 	if _, err := r.reg.MemberID("none", nil); !errors.Is(err, core.ErrUnknownBinding) {

@@ -200,7 +200,7 @@ func (c condition) Validate() error { return nil }
 func recovered(t fatalTester, reg *core.Registry) {
 	t.Helper()
 	wait(t, "everybody to recover", func() bool {
-		return !slices.ContainsFunc(reg.Feeds(), func(f status.Feed) bool { return f.Troubled > 0 })
+		return !slices.ContainsFunc(reg.Status().Tables, func(f status.Feed) bool { return f.Troubled > 0 })
 	})
 }
 

@@ -254,10 +254,10 @@ func (r *Registry) Lookup(name string) (*live.View, bool) {
 	return v.View, true
 }
 
-// Bindings returns all bindings, in order of registration: in the place of a
-// family its members that are alive, and after a binding the members that an
+// Views returns all bindings, in order of registration: in the place of a family
+// its members that are alive, and after a binding the members that an
 // authorizer's scopes have made of it.
-func (r *Registry) Bindings() []*live.View {
+func (r *Registry) Views() []*live.View {
 	bindings := r.bindings()
 	views := make([]*live.View, len(bindings))
 	for i, v := range bindings {
@@ -278,42 +278,6 @@ func (r *Registry) bindings() []*publisher {
 		all = append(all, v.family.alive()...)
 	}
 	return all
-}
-
-// Families returns what is known about the families, and about the members that
-// an authorizer's scopes have made of bindings, in order of registration.
-func (r *Registry) Families() []status.Family {
-	r.mu.Lock()
-	declared := slices.Clone(r.views)
-	r.mu.Unlock()
-	var out []status.Family
-	for _, v := range declared {
-		if st := v.family.status(); v.spec.family || st.Opened > 0 {
-			out = append(out, st)
-		}
-	}
-	return out
-}
-
-// Sources returns what is known about the sources, in order of registration.
-func (r *Registry) Sources() []status.Source {
-	r.eng.mu.Lock()
-	runs := r.eng.sources
-	r.eng.mu.Unlock()
-	out := make([]status.Source, len(runs))
-	for i, s := range runs {
-		out[i] = s.status()
-	}
-	return out
-}
-
-// Feeds returns the counters of the feeds, one for each table.
-func (r *Registry) Feeds() []status.Feed {
-	var out []status.Feed
-	for _, f := range r.eng.running() {
-		out = append(out, f.snapshotStats())
-	}
-	return out
 }
 
 // Monitors returns the URLs of the binding's event streams, one for each
@@ -424,15 +388,6 @@ func (r *Registry) Verify(ctx context.Context, view *live.View) (status.Drift, e
 		return status.Drift{}, err
 	}
 	return bindings[0].compare(ctx)
-}
-
-// StatusOf returns what is known about a binding. Of a view that is none of the
-// registry's it says that it has ended.
-func (r *Registry) StatusOf(view *live.View) status.Binding {
-	if v := r.publisherOf(view); v != nil {
-		return v.status()
-	}
-	return status.Binding{State: status.Ended, Err: view.Err()}
 }
 
 // publishers returns who publishes the views; all bindings when there are none.

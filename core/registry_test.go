@@ -209,7 +209,7 @@ func TestDatabaseAwayLater(t *testing.T) {
 		t.Errorf("rows %v after healing", got)
 	}
 	awaitState(t, b, status.Live)
-	if st := r.reg.Feeds()[0]; st.Failures == 0 {
+	if st := r.reg.Status().Tables[0]; st.Failures == 0 {
 		t.Error("failures are not counted")
 	}
 }
@@ -247,7 +247,7 @@ func TestSourceLost(t *testing.T) {
 	if st := b.Status(); st.State != status.Live {
 		t.Errorf("status %+v, want live", st)
 	}
-	if s := r.reg.Sources()[0]; !s.Watching || s.Failures != 1 {
+	if s := r.reg.Status().Sources[0]; !s.Watching || s.Failures != 1 {
 		t.Errorf("source %+v", s)
 	}
 }
@@ -360,7 +360,7 @@ func TestAddAndRemoveWhileRunning(t *testing.T) {
 	if err := r.reg.Remove(r.ctx, "others"); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(r.reg.Feeds()); n != 1 {
+	if n := len(r.reg.Status().Tables); n != 1 {
 		t.Errorf("%d feeds after the last binding of a table went", n)
 	}
 }
@@ -471,7 +471,7 @@ func TestOverflowReadsTheWholeTable(t *testing.T) {
 	if len(ids(b)) != 50 || after-before != 1 || keys != 0 {
 		t.Errorf("%d rows after %d reads of %d keys", len(ids(b)), after-before, keys)
 	}
-	if st := r.reg.Feeds()[0]; st.Overflows != 1 {
+	if st := r.reg.Status().Tables[0]; st.Overflows != 1 {
 		t.Errorf("overflows: %d", st.Overflows)
 	}
 }
@@ -514,7 +514,7 @@ func TestStuckAnnouncement(t *testing.T) {
 	if len(ids(b)) != 1 {
 		t.Error("the row does not show")
 	}
-	if st := r.reg.Feeds()[0]; st.WaitedOut == 0 {
+	if st := r.reg.Status().Tables[0]; st.WaitedOut == 0 {
 		t.Errorf("the wait that ran out is not counted: %+v", st)
 	}
 	a.Withdraw()

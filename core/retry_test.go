@@ -93,9 +93,9 @@ func TestMembersThatCannotLoad(t *testing.T) {
 			t.Errorf("reading it again: %v", err)
 		}
 		// It is tried again, ever more rarely, until it loads.
-		failures := r.reg.Feeds()[0].Failures
+		failures := r.reg.Status().Tables[0].Failures
 		time.Sleep(10 * time.Minute)
-		if n := r.reg.Feeds()[0].Failures - failures; n < 20 || n > 60 {
+		if n := r.reg.Status().Tables[0].Failures - failures; n < 20 || n > 60 {
 			t.Errorf("it was tried %d times in ten minutes", n)
 		}
 		s.refuse()
@@ -115,9 +115,9 @@ func TestMembersThatCannotLoad(t *testing.T) {
 		time.Sleep(time.Minute)
 		bad.Close()
 		time.Sleep(2 * time.Minute) // it retires
-		failures = r.reg.Feeds()[0].Failures
+		failures = r.reg.Status().Tables[0].Failures
 		time.Sleep(10 * time.Minute)
-		if n := r.reg.Feeds()[0].Failures - failures; n > 0 {
+		if n := r.reg.Status().Tables[0].Failures - failures; n > 0 {
 			t.Errorf("a member that has retired was tried %d times", n)
 		}
 	})

@@ -183,6 +183,7 @@ func (f *feed) publishTouch(v *publisher) {
 func (v *publisher) status() status.Binding {
 	counts := v.Counts()
 	st := status.Binding{
+		Name: v.Name(), Params: v.Params(), Scoped: v.scope != nil, Table: v.Schema().Table,
 		Subscribers: counts.Subscribers,
 		Events:      counts.Events, Syncs: counts.Syncs, Merges: counts.Merges,
 	}
@@ -191,7 +192,10 @@ func (v *publisher) status() status.Binding {
 	}
 	if f := v.feed.Load(); f != nil {
 		st.State, st.Since, st.Err = f.stateOf(v)
-		st.Unreadable, st.UnreadableRows = f.unreadableBy(v)
+		st.Trouble, st.Troubled = f.troubleRows(v)
+		if st.Version.Seq > 0 {
+			st.Age = max(0, f.now().Sub(st.Version.Modified))
+		}
 	}
 	if ended := v.Err(); ended != nil {
 		st.State, st.Err = status.Ended, ended

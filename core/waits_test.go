@@ -107,7 +107,7 @@ func TestAnnouncementsEndWithTheWatch(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if d, st := time.Since(begun), r.reg.Feeds()[0]; d > 0 || st.WaitedOut > 0 {
+		if d, st := time.Since(begun), r.reg.Status().Tables[0]; d > 0 || st.WaitedOut > 0 {
 			t.Errorf("seven reports took %v: %+v", d, st)
 		}
 	})
@@ -131,7 +131,7 @@ func TestWaitForACommitIsBounded(t *testing.T) {
 				t.Errorf("report %d shows after %v, want AnnounceWait", i, d)
 			}
 		}
-		if st := r.reg.Feeds()[0]; st.WaitedOut != 10 || st.Failures != 0 {
+		if st := r.reg.Status().Tables[0]; st.WaitedOut != 10 || st.Failures != 0 {
 			t.Errorf("%+v", st)
 		}
 		if err := a.Confirm().Wait(ctx); err != nil {
@@ -250,7 +250,7 @@ func TestWriterWaitsOnceForWhatIsLate(t *testing.T) {
 		if _, err := write(5); err != nil || b.Len() != 5 {
 			t.Errorf("afterwards: %v, %d rows", err, b.Len())
 		}
-		st := r.reg.Feeds()[0]
+		st := r.reg.Status().Tables[0]
 		if st.Waits != 2 || st.WaitsInVain != 1 || st.WaitTime != 2*time.Second {
 			t.Errorf("counted %+v", st)
 		}

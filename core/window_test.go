@@ -240,11 +240,11 @@ func TestChangeBeyondTheMarginAsksNothing(t *testing.T) {
 		t.Helper()
 		queries, _ := st.asked()
 		reads, _ := st.Reads()
-		refills, seen, token := s.reg.Feeds()[0].Refills, events(), cheapest.Version().Token
+		refills, seen, token := s.reg.Status().Tables[0].Refills, events(), cheapest.Version().Token
 		s.report(t, c)
 		now, _ := st.asked()
-		if now-queries != w.queries || int(s.reg.Feeds()[0].Refills-refills) != w.refills {
-			t.Errorf("%s: %d queries and %d refills, want %d and %d", name, now-queries, s.reg.Feeds()[0].Refills-refills, w.queries, w.refills)
+		if now-queries != w.queries || int(s.reg.Status().Tables[0].Refills-refills) != w.refills {
+			t.Errorf("%s: %d queries and %d refills, want %d and %d", name, now-queries, s.reg.Status().Tables[0].Refills-refills, w.queries, w.refills)
 		}
 		if now, _ := st.Reads(); w.queries == 0 && now-reads != 1 {
 			t.Errorf("%s: %d reads, want the one by key", name, now-reads)
@@ -614,7 +614,7 @@ func TestWindowsShowNoHalfTransactions(t *testing.T) {
 	if err := r.reg.Flush(r.ctx); err != nil {
 		t.Fatal(err)
 	}
-	refills := r.reg.Feeds()[0].Refills
+	refills := r.reg.Status().Tables[0].Refills
 	r.stop(t)
 	if len(wrong) > 0 {
 		t.Errorf("%d of %d versions show other prices, the first is %s", len(wrong), seen, wrong[0])

@@ -1,6 +1,9 @@
 package status
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Source is what is known about a source.
 type Source struct {
@@ -16,4 +19,17 @@ type Source struct {
 	// first to report. Beside a source that sees everything at once, a slower one
 	// finds nothing: what it finds, the other has missed.
 	Found uint64
+}
+
+// MarshalJSON encodes the error as its text.
+func (s Source) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Name     string    `json:"name"`
+		Watching bool      `json:"watching"`
+		Since    time.Time `json:"since"`
+		Error    string    `json:"error,omitempty"`
+		Reports  uint64    `json:"reports"`
+		Failures uint64    `json:"failures"`
+		Found    uint64    `json:"found"`
+	}{s.Name, s.Watching, s.Since, textOf(s.Err), s.Reports, s.Failures, s.Found})
 }

@@ -31,3 +31,6 @@ func (s State) String() string {
 	}
 	return "unknown"
 }
+
+// MarshalText encodes the state as its name.
+func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

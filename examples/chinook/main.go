@@ -118,7 +118,7 @@ func assemble(db *bun.DB) (*echo.Echo, *core.Registry) {
 func index(c echo.Context, reg *core.Registry) error {
 	var b strings.Builder
 	base := c.Scheme() + "://" + c.Request().Host
-	for _, v := range reg.Bindings() {
+	for _, v := range reg.Views() {
 		fmt.Fprintf(&b, "%-16s %6d rows   %s/api/%s   %s/events/%s\n", v.Name(), v.Len(), base, v.Name(), base, v.Name())
 	}
 	return c.String(http.StatusOK, b.String())

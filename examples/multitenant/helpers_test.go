@@ -304,7 +304,7 @@ func (u *user) dial() *websocket.Conn {
 // family returns what is known about the members that scopes made of a binding.
 func (r *running) family(name string) status.Family {
 	r.t.Helper()
-	for _, f := range r.reg.Families() {
+	for _, f := range r.reg.Status().Families {
 		if f.Name == name {
 			return f
 		}

@@ -35,7 +35,7 @@ func TestBankWithPGSource(t *testing.T) {
 func (b *bank) awaitLive(t testing.TB) {
 	t.Helper()
 	eventually(t, "the sources watch", func() error {
-		for _, s := range b.reg.Sources() {
+		for _, s := range b.reg.Status().Sources {
 			if !s.Watching {
 				return errors.Join(errors.New("source "+s.Name+" does not watch"), s.Err)
 			}

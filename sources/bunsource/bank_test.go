@@ -213,7 +213,7 @@ func (b *bank) close(t *testing.T, plain *bun.DB) {
 	if n := b.versions.Load(); n < 20 {
 		t.Errorf("only %d versions were seen", n)
 	}
-	t.Logf("%d versions; %+v", b.versions.Load(), b.reg.Feeds())
+	t.Logf("%d versions; %+v", b.versions.Load(), b.reg.Status().Tables)
 }
 
 func must(t testing.TB, err error) {

@@ -62,7 +62,7 @@ func observe(t *testing.T, db *bun.DB, source driver.Source, bindings ...core.Bi
 	must(t, o.reg.Watch(source))
 	must(t, o.reg.Start(t.Context()))
 	t.Cleanup(func() { shutdown(t, o.reg) })
-	for _, v := range o.reg.Bindings() {
+	for _, v := range o.reg.Views() {
 		must(t, o.reg.StatusOf(v).Err)
 		o.views = append(o.views, v)
 		o.versions[v.Name()] = v.Version().Token

@@ -166,7 +166,7 @@ func BenchmarkSaturated(b *testing.B) {
 		b.Run(s.name, func(b *testing.B) {
 			m := s.open(b)
 			reg, binding := m.begin(b)
-			before := reg.Feeds()[0]
+			before := reg.Status().Tables[0]
 			var wg sync.WaitGroup
 			var next atomic.Int64
 			b.ResetTimer()
@@ -182,7 +182,7 @@ func BenchmarkSaturated(b *testing.B) {
 			}
 			wg.Wait()
 			written := b.Elapsed()
-			at := reg.Feeds()[0]
+			at := reg.Status().Tables[0]
 			var sum int64
 			must(b, m.writer.NewSelect().Model((*thing)(nil)).ColumnExpr("sum(price)").Scan(b.Context(), &sum))
 			eventually(b, "the binding shows it all", func() error {

@@ -282,8 +282,8 @@ func (a *arena) run() {
 		t.Error("nothing was written")
 	}
 	for i, n := range a.nodes {
-		t.Logf("node %d: feeds %+v", i, n.reg.Feeds())
-		for _, s := range n.reg.Sources() {
+		t.Logf("node %d: feeds %+v", i, n.reg.Status().Tables)
+		for _, s := range n.reg.Status().Sources {
 			t.Logf("node %d: source %s: %d reports, %d failures, found %d", i, s.Name, s.Reports, s.Failures, s.Found)
 		}
 	}
@@ -302,7 +302,7 @@ func (a *arena) settle() {
 		}
 		within(a.t, settleTime, fmt.Sprintf("node %d is ready", i), func() error {
 			if r := n.reg.Ready(); !r.Ready || len(r.Stale) > 0 {
-				return fmt.Errorf("%+v; sources: %+v", r, n.reg.Sources())
+				return fmt.Errorf("%+v; sources: %+v", r, n.reg.Status().Sources)
 			}
 			return nil
 		})

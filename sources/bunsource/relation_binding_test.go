@@ -114,7 +114,7 @@ func (w *relWorld) serve(t *testing.T, plugin core.Plugin, bindings ...core.Bind
 		}
 	})
 	within(t, "the sources watch", func() error {
-		for _, s := range reg.Sources() {
+		for _, s := range reg.Status().Sources {
 			if !s.Watching {
 				return fmt.Errorf("source %q does not watch: %w", s.Name, s.Err)
 			}

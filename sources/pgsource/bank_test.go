@@ -241,7 +241,7 @@ func TestEveryVersionIsAState(t *testing.T) {
 			writers.Wait()
 			k.converge(t)
 			var reads, whole, behind uint64
-			for _, f := range k.reg.Feeds() {
+			for _, f := range k.reg.Status().Tables {
 				reads, whole, behind = f.Reads, f.WholeReads, f.Behind
 			}
 			t.Logf("%d versions, %d reads, %d of them whole, %d behind", k.auditor.seen.Load(), reads, whole, behind)
@@ -315,4 +315,4 @@ func testFaults(t *testing.T, w way) {
 	k.until(t, "no slot is left behind", func() bool { return slots() == "0" })
 }
 
-func (k *bank) failures() uint64 { return k.reg.Sources()[0].Failures }
+func (k *bank) failures() uint64 { return k.reg.Status().Sources[0].Failures }

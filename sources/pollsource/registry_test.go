@@ -131,7 +131,7 @@ func (l *live) await(t *testing.T, what string, condition func() bool) {
 		case <-l.changed:
 		case <-tick.C:
 		case <-l.ctx.Done():
-			t.Fatalf("%s: not seen in time; sources: %+v", what, l.reg.Sources())
+			t.Fatalf("%s: not seen in time; sources: %+v", what, l.reg.Status().Sources)
 		}
 	}
 }

@@ -206,7 +206,7 @@ func TestMemberThatHasNotLoaded(t *testing.T) {
 	release = m.table.Hold()
 	answer := make(chan *http.Response)
 	go func() { answer <- do(t, m.e, "GET", "/api/of?owner=ann") }()
-	m.until("the member is alive", func() bool { return m.reg.Families()[0].Alive == 1 })
+	m.until("the member is alive", func() bool { return m.reg.Status().Families[0].Alive == 1 })
 	release()
 	want(t, <-answer, 200)
 }
@@ -237,7 +237,7 @@ func TestMembersAfterAPanic(t *testing.T) {
 	if res := s.as("ann", "POST", "/api/of?owner=ann", `{"id":9,"owner":"ann","title":"nine"}`); res.StatusCode != http.StatusInternalServerError {
 		t.Errorf("answered %d", res.StatusCode)
 	}
-	if st := s.reg.Families()[0]; st.Alive != 1 || st.InUse != 0 {
+	if st := s.reg.Status().Families[0]; st.Alive != 1 || st.InUse != 0 {
 		t.Errorf("%d members are alive, %d in use", st.Alive, st.InUse)
 	}
 }

@@ -91,7 +91,7 @@ func TestRefusalsOfMembers(t *testing.T) {
 		}
 	}
 	wiretest.Eventually(t, "no member is in use", func() bool {
-		all := s.Reg.Families()
+		all := s.Reg.Status().Families
 		return all[0].InUse == 0 && all[1].InUse == 0
 	})
 	resp, err := s.http.Client().Head(s.http.URL + "/events/one?id=1")

@@ -77,7 +77,7 @@ func TestMembersOnOneConnection(t *testing.T) {
 	is(t, c.next(), "noted", `{"note":"b \u0026 c"}`, "create")
 
 	c.close()
-	wiretest.Eventually(t, "nobody uses a member", func() bool { return s.Reg.Families()[0].InUse == 0 })
+	wiretest.Eventually(t, "nobody uses a member", func() bool { return s.Reg.Status().Families[0].InUse == 0 })
 }
 
 // A member joined twice is one join, however its parameters are spelled.
@@ -99,7 +99,7 @@ func TestMemberStartsAfresh(t *testing.T) {
 	c.send(`{"event":"one","params":{"id":1.0},"disconnect":true}`)
 	is(t, c.next(), "one", `{"id":1.0}`, "leave")
 	wiretest.Eventually(t, "nobody uses a member", func() bool {
-		f := s.Reg.Families()[1]
+		f := s.Reg.Status().Families[1]
 		return f.InUse == 0 && f.Alive == 1
 	})
 }
@@ -131,7 +131,7 @@ func TestParametersThatAreWrong(t *testing.T) {
 	if m := c.next(); m.Status() != 429 {
 		t.Errorf("one join too many: %+v", m)
 	}
-	wiretest.Eventually(t, "one member is in use", func() bool { return s.Reg.Families()[1].InUse == 1 })
+	wiretest.Eventually(t, "one member is in use", func() bool { return s.Reg.Status().Families[1].InUse == 1 })
 }
 
 // Rights are withdrawn: the client is told, about that binding, and the others
@@ -276,7 +276,7 @@ func TestRightsChangeWhileMembersComeAndGo(t *testing.T) {
 	rights.Set("things", core.Deny())
 	s.Reauthorize()
 	wiretest.Eventually(t, "everything is given back", func() bool {
-		for _, f := range s.Reg.Families() {
+		for _, f := range s.Reg.Status().Families {
 			if f.InUse > 0 {
 				return false
 			}

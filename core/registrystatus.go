@@ -1,0 +1,44 @@
+package core
+
+import (
+	"slices"
+
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
+)
+
+// Status returns how everything in the registry is. It takes each part at a
+// moment of its own.
+func (r *Registry) Status() status.Registry {
+	var st status.Registry
+	for _, v := range r.bindings() {
+		st.Bindings = append(st.Bindings, v.status())
+	}
+	r.mu.Lock()
+	declared := slices.Clone(r.views)
+	r.mu.Unlock()
+	for _, v := range declared {
+		if fam := v.family.status(); v.spec.family || fam.Opened > 0 {
+			st.Families = append(st.Families, fam)
+		}
+	}
+	r.eng.mu.Lock()
+	runs := r.eng.sources
+	r.eng.mu.Unlock()
+	for _, s := range runs {
+		st.Sources = append(st.Sources, s.status())
+	}
+	for _, f := range r.eng.running() {
+		st.Tables = append(st.Tables, f.snapshotStats())
+	}
+	return st
+}
+
+// StatusOf returns what is known about a binding. Of a view that is none of the
+// registry's it says that it has ended.
+func (r *Registry) StatusOf(view *live.View) status.Binding {
+	if v := r.publisherOf(view); v != nil {
+		return v.status()
+	}
+	return status.Binding{State: status.Ended, Err: view.Err()}
+}
