@@ -24,7 +24,7 @@ var testOnly = []string{
 }
 
 // mayImportTesting are packages that exist for tests.
-var mayImportTesting = []string{"sources/sourcetest", "transports/transporttest", "core/coretest"}
+var mayImportTesting = []string{"sources/sourcetest", "transports/transporttest", "transports/clienttest", "core/coretest"}
 
 type goPackage struct {
 	ImportPath string

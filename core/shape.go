@@ -259,7 +259,7 @@ func (sh *shape) setParameters(e filter.Expr) (errs []error) {
 }
 
 // reservedParameters are what transports call their own parameters.
-var reservedParameters = []string{"event", "limit", "offset", "page", "since", "version"}
+var reservedParameters = []string{"after", "event", "limit", "mark", "offset", "page", "since", "version", "wait"}
 
 // codecVersion changes when the same rows come to be encoded, hashed or ordered
 // differently, so that tokens from before are not taken for current.
