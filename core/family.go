@@ -18,7 +18,7 @@ import (
 // Family is a binding with parameters: for each combination of their values it
 // has a member, which is a binding of its own. Members come alive when they are
 // first asked for, are shared by all who ask with the same values, and retire
-// when nobody has used them for a while; see [IdleAfter] and [MaxMembers].
+// when nobody has used them for a while; see [Tuning].
 //
 // The parameters are those of its filter, see [filter.Param]; their types are
 // those of the columns that they are compared with.
@@ -209,14 +209,14 @@ func (f *family) newMember(params live.Params, scope filter.Expr) (*publisher, e
 }
 
 func (f *family) max() int {
-	if n := f.proto.spec.maxMembers; n > 0 {
+	if n := f.proto.spec.tuning.MaxMembers; n > 0 {
 		return n
 	}
 	return DefaultMaxMembers
 }
 
 func (f *family) idleAfter() time.Duration {
-	if d := f.proto.spec.idleAfter; d > 0 {
+	if d := f.proto.spec.tuning.IdleAfter; d > 0 {
 		return d
 	}
 	return DefaultIdleAfter
