@@ -171,6 +171,7 @@ func (f *family) open(params live.Params, scope filter.Expr) (*lease, error) {
 		f.members[id] = m
 		f.stats.Opened++
 		f.eng.join(v)
+		f.eng.came.tell()
 	}
 	if m.idle != nil {
 		f.idle.Remove(m.idle)
@@ -279,6 +280,7 @@ func (f *family) dropLocked(m *member) {
 	delete(f.members, m.id)
 	m.view.pub.End(fmt.Errorf("core: binding %q: %w", m.view.ID(), live.ErrRemoved))
 	m.view.feed.Load().removeView(m.view)
+	f.eng.came.tell()
 }
 
 // begin lets members come alive.
@@ -286,6 +288,7 @@ func (f *family) begin(eng *engine) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.eng = eng
+	eng.came.tell()
 }
 
 // end ends the binding and all members, and lets none come alive.
@@ -297,6 +300,9 @@ func (f *family) end(why error) {
 		return
 	}
 	f.closed = why
+	if f.eng != nil {
+		defer f.eng.came.tell()
+	}
 	if f.retirer != nil {
 		f.retirer.Stop()
 	}
