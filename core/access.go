@@ -206,6 +206,9 @@ func (r *Registry) Open(ctx context.Context, binding string, args Args) (*Grant,
 			return nil, err
 		}
 	}
+	if err := v.family.askAbout(ctx, params, scope); err != nil {
+		return nil, err
+	}
 	l, err := v.family.open(params, scope)
 	if err != nil {
 		return nil, err
