@@ -92,14 +92,9 @@ func (v *publisher) check() (*shape, []error) {
 	if sh.collated && !v.read.canQuery() {
 		errs = append(errs, errors.New("its order by a collation needs a loader whose database evaluates queries (driver.Querier)"))
 	}
-	if v.spec.margin != nil && v.spec.limit == 0 {
-		errs = append(errs, errors.New("Margin is for bindings with a Limit"))
-	}
-	if v.spec.writable && v.read.writer() == nil {
+	errs = append(errs, v.spec.tuning.problems(v.spec.limit)...)
+	if v.spec.rules.Writable && v.read.writer() == nil {
 		errs = append(errs, errors.New("it is declared writable, but its loader does not write (driver.Writer)"))
-	}
-	if !v.spec.writable && (v.spec.mayLeave || v.spec.matchNeeded || v.spec.clientKeys) {
-		errs = append(errs, errors.New("RowsMayLeave, RequireMatch and ClientKeys are for writable bindings: say Writable as well"))
 	}
 	sh.decide(v)
 	return sh, errs
@@ -247,8 +242,11 @@ func (sh *shape) setParameters(e filter.Expr) (errs []error) {
 		case kind == value.KindOpaque:
 			errs = append(errs, fmt.Errorf("parameter %q: column %q cannot be compared", use.Name, use.Column))
 		case !found:
-			sh.params = slices.Insert(sh.params, i, parameter{use.Name, kind})
-		case sh.params[i].kind != kind:
+			sh.params = slices.Insert(sh.params, i, parameter{use.Name, kind, nil})
+			fallthrough
+		case sh.params[i].kind == kind:
+			sh.params[i].columns = append(sh.params[i].columns, sh.schema.Columns[sh.schema.Column(use.Column)])
+		default:
 			errs = append(errs, fmt.Errorf("parameter %q is compared with columns of different kinds (%s and %s)", use.Name, sh.params[i].kind, kind))
 		}
 	}
