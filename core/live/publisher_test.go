@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -115,11 +116,31 @@ func (f *follower) follow(t *rapid.T) {
 	}
 }
 
+// ledger is an account.
+type ledger struct {
+	mu    sync.Mutex
+	bytes [live.Kinds]int
+	looks int
+}
+
+func (l *ledger) Add(k live.Kind, n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.bytes[k] += n
+}
+
+func (l *ledger) Looked() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.looks++
+}
+
 // TestPublisher publishes without a feed: readers see the plain model, and
 // subscribers who lag, resume, or hold what the log has forgotten end up with it.
 func TestPublisher(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		view, pub := live.New(live.Options{Name: "things", LogEvents: rapid.IntRange(0, 6).Draw(t, "log"), LogBytes: rapid.SampledFrom([]int{200, 2000, 1 << 20}).Draw(t, "bytes")})
+		account := &ledger{}
+		view, pub := live.New(live.Options{Name: "things", LogEvents: rapid.IntRange(0, 6).Draw(t, "log"), LogBytes: rapid.SampledFrom([]int{200, 2000, 1 << 20}).Draw(t, "bytes"), Account: account})
 		now := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 		var want state
 		tokens := make(map[string]string) // by what is shown
@@ -146,6 +167,12 @@ func TestPublisher(t *testing.T) {
 			token := snap.Version().Token
 			if before, ok := tokens[shown]; ok && before != token {
 				t.Fatal("the same rows have two tokens")
+			}
+			if n := account.bytes[live.Encodings]; n < bytes || n > 2*bytes {
+				t.Fatalf("the account has %d bytes of encodings, want %d", n, bytes)
+			}
+			if n := account.bytes[live.Bodies]; n < len(shown) {
+				t.Fatalf("the account has %d bytes of bodies, want %d", n, len(shown))
 			}
 			tokens[shown] = token
 			for other, tok := range tokens {
@@ -253,6 +280,12 @@ func TestPublisher(t *testing.T) {
 		for _, f := range followers {
 			settle(f)
 		}
+		if want != nil && rapid.Bool().Draw(t, "drop bodies") {
+			if view.DropBodies(); account.bytes[live.Bodies] != 0 {
+				t.Fatalf("the account has %d bytes of bodies that were dropped", account.bytes[live.Bodies])
+			}
+			check()
+		}
 		if n := view.Counts().Subscribers; n != len(followers) {
 			t.Fatalf("%d subscribers, want %d", n, len(followers))
 		}
@@ -260,6 +293,9 @@ func TestPublisher(t *testing.T) {
 		pub.End(why)
 		pub.End(errors.New("again"))
 		<-view.Done()
+		if account.bytes != [live.Kinds]int{} {
+			t.Fatalf("the account of a view that has ended has %v bytes", account.bytes)
+		}
 		for _, f := range followers {
 			if _, err := f.sub.Poll(); err != why {
 				t.Fatalf("a follower is told %v", err)
@@ -279,7 +315,9 @@ func TestPublisher(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		check()
+		if want != nil && string(view.Snapshot().Body()) != want.shown() {
+			t.Fatal("the rows of a view that has ended are others")
+		}
 	})
 }
 
