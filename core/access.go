@@ -145,13 +145,34 @@ type Grant struct {
 }
 
 // View returns the binding, confined to what the client may see. It may not have
-// loaded yet. No use of it asks the authorizer, so it is for reading alone.
+// loaded yet. No use of it asks the authorizer, so it is for reading alone; and
+// for rows [Grant.Snapshot] is better, which knows when to ask again.
 func (g *Grant) View() *live.View { return g.view.View }
 
 // Personal reports whether an authorizer has given the grant: what it shows to
 // one client must not be shown to another, by a cache that they share for
 // instance.
 func (g *Grant) Personal() bool { return g.reg.authorizer != nil }
+
+// Snapshot returns the rows that the grant shows, nil before they have loaded. It
+// returns [live.ErrScopeChanged] once [Registry.Reauthorize] has been called since the
+// grant was given: what has come since then may be for somebody else, and another
+// [Registry.Open] tells.
+func (g *Grant) Snapshot() (*live.Snapshot, error) {
+	s := g.view.Snapshot()
+	// In this order: what was published before Reauthorize has been called may
+	// be shown.
+	if g.isStale() {
+		return nil, scopeChanged(g.access)
+	}
+	return s, nil
+}
+
+// isStale reports whether Reauthorize has been called since the authorizer was
+// asked.
+func (g *Grant) isStale() bool {
+	return g.reg.authorizer != nil && g.reg.watched.round.Load() != g.round
+}
 
 // Member reports whether the binding was made for parameters or for a scope: it
 // may have come alive just now, so it is worth waiting a moment for its rows.
@@ -239,9 +260,11 @@ func (r *Registry) MemberID(binding string, args Args) (string, error) {
 }
 
 // Write carries out a client's write, as [Binding.Write] does, if the authorizer
-// allows it: in addition to the errors of that it returns a [*DeniedError].
-// Where the authorizer's decision has a scope of its own, the row must be within
-// it before and afterwards.
+// allows it: in addition to the errors of that it returns a [*DeniedError], and
+// [live.ErrScopeChanged] as [Grant.Snapshot] does. Where the authorizer's decision
+// has a scope of its own, the row must be within it before and afterwards. The row
+// of a write during which [Registry.Reauthorize] was called is not shown: it is
+// the zero Row.
 func (g *Grant) Write(ctx context.Context, w live.Write) (live.Row, error) {
 	authorizer := g.reg.authorizer
 	if authorizer == nil {
@@ -260,7 +283,14 @@ func (g *Grant) Write(ctx context.Context, w live.Write) (live.Row, error) {
 	if err != nil {
 		return live.Row{}, err
 	}
-	return g.view.write(ctx, w, within{scope, &DeniedError{Access: a}})
+	if g.isStale() {
+		return live.Row{}, scopeChanged(g.access)
+	}
+	row, err := g.view.write(ctx, w, within{scope, &DeniedError{Access: a}})
+	if err == nil && g.isStale() {
+		row = live.Row{}
+	}
+	return row, err
 }
 
 // within confines a write, on top of what the binding holds.
@@ -289,9 +319,8 @@ func (g *Grant) Subscribe(ctx context.Context, opts live.SubscribeOptions) *live
 	s := g.view.Subscribe(opts)
 	w.sub = s
 	g.reg.watched.add(w)
-	if g.reg.watched.round.Load() != g.round {
-		// Reauthorize has been called since the authorizer was asked, and did
-		// not know of this subscription.
+	if g.isStale() {
+		// Reauthorize did not know of this subscription.
 		s.End(scopeChanged(g.access))
 	}
 	return s

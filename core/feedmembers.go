@@ -161,13 +161,14 @@ func (f *feed) forgetLoaders() {
 	maps.DeleteFunc(f.prepared, func(loader any, _ bool) bool { return !used[loader] })
 }
 
-// refine has the families of a loader take up what it learned.
+// refine has the bindings of a loader that members are made of, for parameters or
+// for a scope, take up what it learned: before the first of their members does.
 func (f *feed) refine(loader any) error {
 	f.mu.Lock()
 	declared := inOrder(f.declared)
 	f.mu.Unlock()
 	for _, v := range declared {
-		if v.spec.family && v.read.identity() == loader {
+		if v.family.proto == v && v.read.identity() == loader {
 			if err := v.refine(); err != nil {
 				return err
 			}

@@ -38,7 +38,7 @@ func nodeModules(t *testing.T, packages ...string) string {
 	}
 	for _, name := range packages {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-			installed.Missing(t, fmt.Sprintf("no npm package %s in %s: install it (npm install --prefix DIR ws@8 eventsource@4, and set BINDERY_NODE_MODULES=DIR)", name, dir))
+			installed.Missing(t, fmt.Sprintf("no npm package %s in %s: install it (npm install --prefix DIR ws@8 eventsource@4 socket.io-client@4, and set BINDERY_NODE_MODULES=DIR)", name, dir))
 		}
 	}
 	return dir

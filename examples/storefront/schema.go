@@ -69,6 +69,8 @@ var sqliteSchema = []string{
 		updated_at TIMESTAMP NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f+00:00', 'now'))
 	)`,
 
+	onSaleIndex,
+
 	// The trigger writes updated_at, which is not among the columns that fire
 	// it: it cannot set itself off, whatever PRAGMA recursive_triggers says.
 	`CREATE TRIGGER IF NOT EXISTS products_touch
@@ -94,6 +96,10 @@ var sqliteSchema = []string{
 	END`,
 }
 
+// onSaleIndex is for counting what the venues have on sale without reading the
+// table.
+const onSaleIndex = `CREATE INDEX IF NOT EXISTS products_on_sale ON products (venue, price) WHERE active`
+
 var postgresSchema = []string{
 	// IF NOT EXISTS alone fails when two programs create the table at the same
 	// moment. The lock is released by the end of the transaction; its number
@@ -108,6 +114,8 @@ var postgresSchema = []string{
 		active     boolean NOT NULL,
 		updated_at timestamp NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'UTC')
 	)`,
+
+	onSaleIndex,
 
 	// A second start must not replace what is there: CREATE OR REPLACE TRIGGER
 	// would wait for every writer of the table.

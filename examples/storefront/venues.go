@@ -1,6 +1,8 @@
 package main
 
 import (
+	"time"
+
 	"github.com/uptrace/bun"
 
 	"github.com/binderyhq/bindery/core"
@@ -15,6 +17,10 @@ type Venue struct {
 	MaxPrice Price  `bun:"max_price" json:"max_price"`
 }
 
+// countEvery is how often the products on sale are counted while they change: to
+// count them takes the longer the more there are.
+const countEvery = 5 * time.Second
+
 // bindVenues binds a query. Any will do; what it reads must be said.
 func bindVenues(db *bun.DB) *core.Binding[Venue] {
 	return bunsource.BindSQL[Venue](db, "venues", bunsource.SQL{
@@ -28,5 +34,5 @@ func bindVenues(db *bun.DB) *core.Binding[Venue] {
 				Group("venue")
 		},
 		DependsOn: []any{(*Product)(nil)},
-	})
+	}, core.MinInterval(countEvery))
 }

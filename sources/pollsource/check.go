@@ -47,6 +47,13 @@ type watcher interface {
 	close() error
 }
 
+// waking is a watcher that is told of changes between the polls.
+type waking interface {
+	// wakeBy gives it the function to call, from any goroutine, when it is time
+	// to look. It is called before the first look.
+	wakeBy(wake func())
+}
+
 // finding is what a look has found.
 type finding struct {
 	// whole says that any row may have changed; otherwise those of the keys.
@@ -55,6 +62,9 @@ type finding struct {
 	// changed says that something did change: a finding may also repeat what
 	// was found before, to be safe, and that must not keep the interval short.
 	changed bool
+	// still says for certain that nothing was committed since the look before,
+	// so that a full pass would find nothing either.
+	still bool
 }
 
 // always is the check of a source without one: any row may have changed.

@@ -6,23 +6,41 @@ import (
 	"errors"
 	"time"
 
-	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
+
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/internal/sqlitefile"
+	"github.com/binderyhq/bindery/sources/internal/wrapdriver"
 )
 
 // DataVersion returns a check for SQLite that costs next to nothing: it asks
 // for PRAGMA data_version, which differs when another connection, of this
 // process or another one, has committed anything to the database file. Which
-// tables were written it does not say, so all that the source covers are read,
-// at most once an interval.
+// tables were written it does not say, so all that the source covers are
+// compared with what is held of them.
+//
+// Commits of this process are told from those of others when the database was
+// opened by bunsource.Open (or another wrapper that counts them): SQLite counts
+// all commits in its files, and the wrapper its own. Then what this process writes
+// sets off nothing here; bunsource.Hooks reports it, by key. An own commit that
+// writes nothing, at the same moment as somebody else's, can hide that one, so
+// there is a full pass now and then while the process writes. Without a wrapper
+// every commit of the process is taken for somebody else's. So is every commit in
+// memory, on Windows, and wherever the files cannot be read.
+//
+// Besides, the directory of the database is watched: when its files are written
+// the check looks at once. The interval remains for file systems that tell
+// nothing (those of networks, for one).
 //
 // The number has a meaning only for the connection that it is asked on. So the
 // check keeps a connection of the pool for itself as long as the source
 // watches, and one more for each attached database whose tables are bound. A
 // pool of one connection would have none left, and is refused: open a
 // second *sql.DB for the source, or allow more with SetMaxOpenConns. An idle
-// connection holds no lock and no snapshot.
+// connection holds no lock and no snapshot. The database's file, and -shm beside
+// it, stay open until the process ends: to close them would take the locks from
+// SQLite's own connections.
 //
 // A table without a Schema is taken to be in the main database.
 func DataVersion(db *bun.DB) Check { return &dataVersionCheck{db} }
@@ -41,38 +59,119 @@ func (c *dataVersionCheck) validate() error {
 
 func (*dataVersionCheck) group(t driver.Schema) string { return t.Table.Schema }
 
-func (*dataVersionCheck) fullPass() time.Duration { return 0 }
+func (*dataVersionCheck) fullPass() time.Duration { return defaultFullPass }
 
 func (c *dataVersionCheck) watch(t driver.Schema) watcher {
-	w := &dataVersionWatcher{db: c.db.DB}
+	w := &dataVersionWatcher{db: c.db.DB, schema: "main", wake: func() {}}
 	// A SELECT where possible: whoever classifies statements by their first
 	// word (a driver wrapper, a proxy) takes a PRAGMA for a write.
 	query := "SELECT data_version FROM pragma_data_version"
 	if s := t.Table.Schema; s != "" && s != "main" {
+		w.schema = s
 		query = "PRAGMA " + quote(c.db, s) + ".data_version"
 	}
 	w.comparing.ask = func(ctx context.Context) (string, error) { return w.ask(ctx, query) }
 	return w
 }
 
+// commitsOf returns what counts the commits of a pool, nil where nothing does.
+func commitsOf(db *sql.DB) *sqlitefile.Ledger {
+	wrapped, ok := db.Driver().(*wrapdriver.Driver)
+	if !ok {
+		return nil
+	}
+	if counting, ok := wrapped.Observer().(interface{ Commits() *sqlitefile.Ledger }); ok {
+		return counting.Commits()
+	}
+	return nil
+}
+
 type dataVersionWatcher struct {
 	comparing
-	db   *sql.DB
-	conn *sql.Conn // nil before the first look
+	db     *sql.DB
+	schema string
+	conn   *sql.Conn // nil before the first look
+
+	others *sqlitefile.Watch // nil: own commits are not told from others
+	alarm  *sqlitefile.Alarm // nil: nothing tells of writes
+	wake   func()
+}
+
+// look asks for the number. Where others are told from this process the number is
+// only asked when they have committed: to ask takes a lock, so that the commit is
+// over then, and can be seen.
+func (w *dataVersionWatcher) look(ctx context.Context) (finding, error) {
+	first := w.conn == nil
+	if first {
+		if err := w.open(ctx); err != nil {
+			return finding{}, err
+		}
+	}
+	if w.others == nil {
+		found, err := w.comparing.look(ctx)
+		found.still = !found.changed
+		return found, err
+	}
+	files, err := w.others.Look()
+	switch {
+	case err != nil:
+		return finding{}, err // whoever begins anew finds out what has become of them
+	case !files.Foreign && !first:
+		return finding{still: !files.Own}, nil
+	}
+	_, err = w.comparing.look(ctx)
+	return finding{whole: true, changed: true}, err
+}
+
+// wakeBy implements [waking].
+func (w *dataVersionWatcher) wakeBy(wake func()) { w.wake = wake }
+
+// open takes a connection, and begins to watch the files where there are any.
+func (w *dataVersionWatcher) open(ctx context.Context) error {
+	conn, err := w.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	w.conn = conn
+	var path string
+	err = conn.QueryRowContext(ctx, "SELECT file FROM pragma_database_list WHERE name = ?", w.schema).Scan(&path)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	if path == "" {
+		return nil // in memory
+	}
+	// Asked first: it makes SQLite recover what has to be recovered, and with it
+	// the WAL index.
+	if _, err := w.comparing.look(ctx); err != nil {
+		return err
+	}
+	if w.alarm, err = sqlitefile.NewAlarm(path, w.wake); err != nil {
+		w.alarm = nil // the interval remains
+	}
+	commits := commitsOf(w.db)
+	counter, err := sqlitefile.NewCounter(path)
+	if commits == nil || err != nil {
+		return nil
+	}
+	w.others, err = sqlitefile.NewWatch(counter, commits, w.wake)
+	if err != nil {
+		w.others = nil
+	}
+	return nil
 }
 
 func (w *dataVersionWatcher) ask(ctx context.Context, query string) (string, error) {
-	if w.conn == nil {
-		conn, err := w.db.Conn(ctx)
-		if err != nil {
-			return "", err
-		}
-		w.conn = conn
-	}
 	return printOf(ctx, w.conn, query)
 }
 
 func (w *dataVersionWatcher) close() error {
+	if w.others != nil {
+		w.others.Close()
+	}
+	if w.alarm != nil {
+		w.alarm.Close()
+	}
 	if w.conn == nil {
 		return nil
 	}

@@ -62,7 +62,7 @@ func TestFullPassDefaults(t *testing.T) {
 		{"none", nil, 0},
 		{"Query", Query(nil, ""), 10 * time.Minute},
 		{"Probe", Probe(nil), 10 * time.Minute},
-		{"DataVersion", DataVersion(nil), 0},
+		{"DataVersion", DataVersion(nil), 10 * time.Minute},
 		{"XMin", XMin(nil, 0), time.Minute},
 		{"Watermark", Watermark(nil, "", nil), 10 * time.Minute},
 	} {

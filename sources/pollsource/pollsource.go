@@ -109,7 +109,7 @@ func (s *Source) Watch(ctx context.Context, sink driver.Sink) error {
 	if err := s.Validate(); err != nil {
 		return driver.Permanent(err)
 	}
-	r := &run{source: s, sink: sink, wait: s.interval}
+	r := &run{source: s, sink: sink, wait: s.interval, woken: make(chan struct{}, 1)}
 	defer r.close()
 	return r.loop(ctx)
 }

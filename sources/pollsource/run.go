@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
@@ -25,7 +26,18 @@ type run struct {
 	watching bool
 	lost     string        // the text last told to the sink as the reason why not
 	wait     time.Duration // before the next poll, without jitter
+
+	woken    chan struct{} // capacity 1: some group is to be looked at out of turn
+	followed int           // looks since it was told so last
 }
+
+// After a watcher was told of a change it is looked at at once, and again after
+// waits that double from followUp, so many times: files are written a moment before
+// the commit can be seen.
+const (
+	followUp     = time.Millisecond
+	maxFollowUps = 6
+)
 
 // group is what one watcher looks at.
 type group struct {
@@ -34,6 +46,9 @@ type group struct {
 	watcher watcher         // nil: it must be looked at for the first time, again
 	err     error           // of the last look
 	passed  time.Time       // when its tables were last known to be read whole
+	stirred bool            // something was or may have been committed since
+	woken   atomic.Bool     // its watcher was told of a change
+	follow  bool            // it is looked at again in a moment
 }
 
 // loop polls until ctx is done. Timers are monotonic, so a clock that is set
@@ -41,12 +56,22 @@ type group struct {
 func (r *run) loop(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	follow := time.NewTimer(time.Hour)
+	defer follow.Stop()
 	var changed <-chan struct{}
 	for {
 		select {
 		case <-timer.C:
 			changed = r.poll(ctx)
 			timer.Reset(r.jittered())
+		case <-r.woken:
+			r.followed = 0
+			follow.Reset(0)
+		case <-follow.C:
+			if r.followUp(ctx) && r.followed < maxFollowUps {
+				follow.Reset(followUp << r.followed)
+				r.followed++
+			}
 		case <-changed:
 			// The interval goes on: what is bound more often than it ticks
 			// must not hold up the rest.
@@ -60,7 +85,7 @@ func (r *run) loop(ctx context.Context) error {
 // poll looks at everything, reports what it finds, and sets the wait.
 func (r *run) poll(ctx context.Context) (changed <-chan struct{}) {
 	changed = r.regroup()
-	answers, news := r.look(ctx, r.groups)
+	answers, news := r.look(ctx, r.groups, true)
 	interval := r.source.interval
 	switch {
 	case news:
@@ -86,6 +111,31 @@ func (r *run) poll(ctx context.Context) (changed <-chan struct{}) {
 	return changed
 }
 
+// followUp looks at the groups whose watchers were told of a change. It reports
+// whether there are any in which nothing was found.
+func (r *run) followUp(ctx context.Context) (again bool) {
+	var woken []*group
+	for _, g := range r.groups {
+		if g.woken.Swap(false) {
+			g.follow = true
+		}
+		if g.follow && g.watcher != nil {
+			woken = append(woken, g)
+		}
+	}
+	if len(woken) == 0 {
+		return false
+	}
+	_, news := r.look(ctx, woken, false)
+	r.tell(ctx)
+	if news || r.followed == maxFollowUps {
+		for _, g := range woken {
+			g.follow = false
+		}
+	}
+	return !news
+}
+
 // admit looks at what has been bound since the last poll, for the first time.
 func (r *run) admit(ctx context.Context) (changed <-chan struct{}) {
 	changed = r.regroup()
@@ -95,7 +145,7 @@ func (r *run) admit(ctx context.Context) (changed <-chan struct{}) {
 			fresh = append(fresh, g)
 		}
 	}
-	r.look(ctx, fresh)
+	r.look(ctx, fresh, true)
 	r.tell(ctx)
 	return changed
 }
@@ -126,9 +176,9 @@ func (r *run) regroup() (changed <-chan struct{}) {
 	return changed
 }
 
-// look looks at the groups and reports what it finds. It returns how many
-// answered, and whether any of them had news.
-func (r *run) look(ctx context.Context, groups []*group) (answers int, news bool) {
+// look looks at the groups and reports what it finds; with wait it waits until
+// that shows. It returns how many answered, and whether any of them had news.
+func (r *run) look(ctx context.Context, groups []*group, wait bool) (answers int, news bool) {
 	var changes []driver.Change
 	for _, g := range groups {
 		first := g.watcher == nil
@@ -148,25 +198,31 @@ func (r *run) look(ctx context.Context, groups []*group) (answers int, news bool
 			found = finding{whole: r.begun}
 		}
 		news = news || found.changed
+		g.stirred = g.stirred || !found.still
 		if pass := r.source.fullPass; !first && pass > 0 && time.Since(g.passed) >= pass {
-			found.whole = true
+			found.whole = found.whole || g.stirred
+			g.passed = time.Now()
 		}
 		if first || found.whole {
-			g.passed = time.Now()
+			g.passed, g.stirred = time.Now(), false
 		}
 		if !found.whole && len(found.keys) == 0 {
 			continue
 		}
 		for _, t := range g.tables {
-			c := driver.Change{Table: t.Table}
+			c := driver.Change{Table: t.Table, Compare: found.whole}
 			if !found.whole {
 				c.Keys = slices.Clone(found.keys)
 			}
 			changes = append(changes, c)
 		}
 	}
-	if len(changes) > 0 {
+	switch {
+	case len(changes) == 0:
+	case wait:
 		r.report(ctx, changes)
+	default:
+		r.sink.Report(changes...)
 	}
 	return answers, news
 }
@@ -175,6 +231,15 @@ func (r *run) look(ctx context.Context, groups []*group) (answers int, news bool
 func (r *run) lookAt(ctx context.Context, g *group) (finding, error) {
 	if g.watcher == nil {
 		g.watcher = r.source.check.watch(g.tables[0])
+		if w, ok := g.watcher.(waking); ok {
+			w.wakeBy(func() {
+				g.woken.Store(true)
+				select {
+				case r.woken <- struct{}{}:
+				default:
+				}
+			})
+		}
 	}
 	timeout := r.source.cfg.Timeout
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %v", timeout))

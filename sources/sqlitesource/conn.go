@@ -7,6 +7,7 @@ import (
 	"log/slog"
 
 	"github.com/binderyhq/bindery/sources/internal/fanout"
+	"github.com/binderyhq/bindery/sources/internal/sqlitefile"
 	"github.com/binderyhq/bindery/sources/internal/wrapdriver"
 )
 
@@ -22,6 +23,10 @@ func (o observer) Open(ctx context.Context, conn *wrapdriver.Conn, inner sqldriv
 	o.source.live.Add(1)
 	return &session{Session: s, source: o.source}, nil
 }
+
+// Commits counts what the connections commit, for checks that tell the commits of
+// others from these.
+func (o observer) Commits() *sqlitefile.Ledger { return &o.source.hooks.Commits }
 
 // session counts the connections that are open.
 type session struct {

@@ -8,16 +8,21 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/internal/sqlitefile"
 	"github.com/binderyhq/bindery/sources/internal/sqlitehooks"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// foreignWatch asks a connection of its own for PRAGMA data_version, which
-// differs when any other connection has committed, of this process or not.
-// It is another process's commit for certain when this process has made none
-// since the last look; otherwise it may be, which is remembered and settled by
-// reporting everything after a while.
+// foreignWatch finds out that others have committed. SQLite counts commits in its
+// files, and the source those of its own connections: what is left is somebody
+// else's. The files are looked at when they are written, and at the interval.
+//
+// Where the files do not tell (in memory, on Windows) it asks a connection of its
+// own for PRAGMA data_version, which differs when any other connection has
+// committed, of this process or not. It is another process's commit for certain
+// when this process has made none since the last look; otherwise it may be, which
+// is remembered and settled by comparing everything after a while.
 type foreignWatch struct {
 	source *Source
 	sink   driver.Sink
@@ -25,9 +30,22 @@ type foreignWatch struct {
 	conn     inner // nil when it must be opened anew
 	versions []dataVersion
 	finished uint64    // of this process's commits, before the last look
+	foreign  bool      // the files tell of somebody's commit that is not reported yet
 	suspect  time.Time // since when something may be unreported; zero: nothing
 	lost     bool
+
+	files  []*sqlitefile.Watch // of all databases of the connection, or none
+	alarms []*sqlitefile.Alarm
+	rings  chan struct{} // capacity 1
 }
+
+// After the files were written they are looked at at once, and again after waits
+// that double from followUp, so many times: they are written a moment before the
+// commit can be seen.
+const (
+	followUp     = time.Millisecond
+	maxFollowUps = 6
+)
 
 type dataVersion struct {
 	database string
@@ -57,10 +75,69 @@ func (w *foreignWatch) open(ctx context.Context) error {
 		w.close()
 		return fmt.Errorf("sqlitesource: asking for data_version: %w", err)
 	}
+	// SQLite has recovered what had to be recovered by now, and the WAL index
+	// with it.
+	if err := w.openFiles(ctx); err != nil {
+		w.close()
+		return fmt.Errorf("sqlitesource: asking where the database is: %w", err)
+	}
 	return nil
 }
 
+// openFiles begins to watch the files of the connection's databases.
+func (w *foreignWatch) openFiles(ctx context.Context) error {
+	rows, err := sqlitehooks.Query(ctx, w.conn, `SELECT name, file FROM pragma_database_list`)
+	if err != nil {
+		return err
+	}
+	telling := true
+	for _, row := range rows {
+		name, _ := row[0].(string)
+		path, _ := row[1].(string)
+		if name == "temp" {
+			continue
+		}
+		counter, err := sqlitefile.NewCounter(path)
+		if err != nil {
+			telling = false
+			continue
+		}
+		if alarm, err := sqlitefile.NewAlarm(path, w.ring); err == nil { // or the interval remains
+			w.alarms = append(w.alarms, alarm)
+		}
+		f, err := sqlitefile.NewWatch(counter, &w.source.hooks.Commits, w.ring)
+		if err != nil {
+			telling = false
+			continue
+		}
+		w.files = append(w.files, f)
+	}
+	if !telling { // all of them or none: a commit of one is not told from that of another
+		w.closeFiles()
+	}
+	return nil
+}
+
+func (w *foreignWatch) ring() {
+	select {
+	case w.rings <- struct{}{}:
+	default:
+	}
+}
+
+func (w *foreignWatch) closeFiles() {
+	for _, f := range w.files {
+		f.Close()
+	}
+	w.files = nil
+}
+
 func (w *foreignWatch) close() {
+	w.closeFiles()
+	for _, a := range w.alarms {
+		a.Close()
+	}
+	w.alarms = nil
 	if w.conn != nil {
 		_ = w.conn.Close() // it has only read
 		w.conn = nil
@@ -75,19 +152,31 @@ func (w *foreignWatch) run(ctx context.Context) error {
 	}
 	ticker := time.NewTicker(w.source.cfg.Interval)
 	defer ticker.Stop()
+	follow := time.NewTimer(time.Hour)
+	defer follow.Stop()
+	followed := 0
 	for {
 		select {
 		case <-ticker.C:
 			w.look(ctx)
+		case <-w.rings:
+			followed = 0
+			follow.Reset(0)
+		case <-follow.C:
+			if !w.look(ctx) && followed < maxFollowUps {
+				follow.Reset(followUp << followed)
+				followed++
+			}
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 }
 
-// look looks once, and tells the sink what it finds.
-func (w *foreignWatch) look(ctx context.Context) {
-	err := w.compare(ctx)
+// look looks once, and tells the sink what it finds. It reports whether that was
+// anything.
+func (w *foreignWatch) look(ctx context.Context) (news bool) {
+	news, err := w.compare(ctx)
 	switch {
 	case ctx.Err() != nil || isLocked(err):
 		// Nobody can read now. The next look sees what this one would have.
@@ -101,39 +190,49 @@ func (w *foreignWatch) look(ctx context.Context) {
 		w.lost = false
 		w.sink.Watching()
 	}
+	return news
 }
 
-func (w *foreignWatch) compare(ctx context.Context) error {
+func (w *foreignWatch) compare(ctx context.Context) (news bool, err error) {
 	if w.conn == nil {
-		return w.open(ctx)
+		return false, w.open(ctx)
+	}
+	for _, f := range w.files {
+		found, err := f.Look()
+		if err != nil {
+			return false, err
+		}
+		w.foreign = w.foreign || found.Foreign
 	}
 	finished := w.source.hooks.Committed.Load()
+	// To ask takes a lock: what others were committing is over then, and visible.
 	versions, err := w.ask(ctx)
 	if err != nil {
-		return fmt.Errorf("sqlitesource: asking for data_version: %w", err)
+		return false, fmt.Errorf("sqlitesource: asking for data_version: %w", err)
 	}
-	started := w.source.hooks.Committing.Load()
+	own := w.source.hooks.Committing.Load() != w.finished // a commit of ours may have become visible since the last look
 	changed := false
 	for i, v := range versions {
 		changed = changed || i >= len(w.versions) || w.versions[i] != v
 	}
-	own := started != w.finished // a commit of ours may have become visible since the last look
 	w.versions, w.finished = versions, finished
 	switch {
-	case changed && !own:
+	case w.foreign, len(w.files) == 0 && changed && !own:
 		w.report()
-	case changed && w.suspect.IsZero():
+		return true, nil
+	case len(w.files) == 0 && changed && w.suspect.IsZero():
 		w.suspect = time.Now()
 	}
 	if audit := w.source.cfg.Audit; audit >= 0 && !w.suspect.IsZero() && time.Since(w.suspect) >= audit {
 		w.report()
+		return true, nil
 	}
-	return nil
+	return false, nil
 }
 
 func (w *foreignWatch) report() {
-	w.suspect = time.Time{}
-	w.sink.Report(driver.Change{Table: driver.Table{Database: w.source.cfg.Database}})
+	w.suspect, w.foreign = time.Time{}, false
+	w.sink.Report(driver.Change{Table: driver.Table{Database: w.source.cfg.Database}, Compare: true})
 }
 
 // ask returns the numbers of all databases of the connection.

@@ -91,7 +91,7 @@ func (s *Source) Watch(ctx context.Context, sink driver.Sink) error {
 	if err := s.cfg.Validate(); err != nil {
 		return driver.Permanent(err)
 	}
-	w := foreignWatch{source: s, sink: sink}
+	w := foreignWatch{source: s, sink: sink, rings: make(chan struct{}, 1)}
 	defer w.close()
 	if s.cfg.Interval > 0 {
 		if err := w.open(ctx); err != nil {

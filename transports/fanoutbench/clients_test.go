@@ -83,7 +83,7 @@ func open(protocol, addr, path string) (net.Conn, error) {
 	}
 	request := "GET " + path + " HTTP/1.1\r\nHost: " + addr + "\r\n"
 	want := "HTTP/1.1 200"
-	if protocol == "ws" {
+	if protocol != "sse" {
 		request += "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 		want = "HTTP/1.1 101"
 	}
@@ -100,10 +100,10 @@ func open(protocol, addr, path string) (net.Conn, error) {
 	if !bytes.HasPrefix(head, []byte(want)) {
 		return nil, errors.Join(fmt.Errorf("answered %.100q", head), c.Close())
 	}
-	if protocol == "ws" {
-		// A text frame, masked with zero. Plain melody ignores it.
-		join := `{"event":"` + binding + `"}`
-		frame := append([]byte{0x81, 0x80 | byte(len(join)), 0, 0, 0, 0}, join...)
+	// Masked text frames. Plain melody ignores them.
+	joins := map[string][]string{"ws": {`{"event":"` + binding + `"}`}, "sio": {"40", `42["` + binding + `"]`}}
+	for _, msg := range joins[protocol] {
+		frame := append([]byte{0x81, 0x80 | byte(len(msg)), 0, 0, 0, 0}, msg...)
 		if _, err := c.Write(frame); err != nil {
 			return nil, errors.Join(err, c.Close())
 		}

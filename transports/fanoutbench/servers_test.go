@@ -16,6 +16,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/transports/socketio"
 	"github.com/binderyhq/bindery/transports/sse"
 	"github.com/binderyhq/bindery/transports/websocket"
 )
@@ -33,7 +34,7 @@ var padding = strings.Repeat(".", 120)
 
 // subject is a server under measurement.
 type subject struct {
-	protocol string // of its clients: "ws" or "sse"
+	protocol string // of its clients: "ws", "sio" or "sse"
 	path     string
 	handler  http.Handler
 	publish  func(text string) // one change
@@ -50,6 +51,12 @@ var subjects = []struct {
 		e := echo.New()
 		s := ours(tb, websocket.New(e.Group("/ws"), websocket.Config{MaxConnections: -1}))
 		s.protocol, s.path, s.handler = "ws", "/ws", e
+		return s
+	}},
+	{"socketio", func(tb testing.TB) *subject {
+		e := echo.New()
+		s := ours(tb, socketio.New(e.Group("/socket.io"), socketio.Config{MaxConnections: -1}))
+		s.protocol, s.path, s.handler = "sio", "/socket.io/?EIO=4&transport=websocket", e
 		return s
 	}},
 	{"melody", plainMelody},

@@ -16,6 +16,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/transports/transporttest"
 )
 
@@ -211,4 +212,32 @@ func (c *poller) askChanges() error {
 		c.pending = append(c.pending, m)
 	}
 	return nil
+}
+
+var _ transporttest.Writer = (*conformance)(nil)
+
+// Write implements [transporttest.Writer].
+func (h *conformance) Write(ctx context.Context, q transporttest.WriteRequest) (string, error) {
+	method := map[live.WriteOp]string{live.Insert: http.MethodPost, live.Replace: http.MethodPut, live.Merge: http.MethodPatch, live.Delete: http.MethodDelete}[q.Op]
+	path := url.PathEscape(q.Binding)
+	if q.Op != live.Insert {
+		path += "/" + url.PathEscape(q.Key)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, h.server.URL+"/api/"+path+"?"+q.Query().Encode(), strings.NewReader(q.Body))
+	if err != nil {
+		return "", err
+	}
+	req.Header = headerOf(q.Request)
+	req.Header.Set("Content-Type", "application/json")
+	if q.Match != "" {
+		req.Header.Set("If-Match", q.Match)
+	}
+	resp, err := h.server.Client().Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	resp.Header.Del("Date")
+	return fmt.Sprintf("%s %v %s", resp.Status, resp.Header, body), err
 }

@@ -83,7 +83,10 @@ type pick func(*live.Snapshot, time.Time) (selection, *problem.Problem)
 
 // read answers GET and HEAD.
 func (t *Transport) read(x exchange, from pick) (*problem.Problem, error) {
-	s := x.view.Snapshot()
+	s, err := x.grant.Snapshot()
+	if err != nil {
+		return nil, errScopeChanged
+	}
 	if s == nil {
 		return problem.NotLoaded(x.view.Name()), nil
 	}

@@ -116,6 +116,7 @@ type exchange struct {
 	key    string            // the part of the path that names the row, as it came
 	app    *echo.Echo        // whose Validator is asked about writes
 	base   string            // in front of the paths of links
+	sent   *sentBody
 
 	plain      bool // the answer is not to be compressed here
 	compressed bool // something outside may compress the answer
@@ -137,7 +138,7 @@ func (t *Transport) serve(answer resource, own ...string) echo.HandlerFunc {
 		plain, compressed := stepOut(c.Response())
 		x := exchange{
 			w: c.Response(), r: c.Request(), key: c.Param("key"), app: c.Echo(),
-			base: t.baseOf(c.Request()), plain: plain, compressed: compressed,
+			base: t.baseOf(c.Request()), sent: new(sentBody), plain: plain, compressed: compressed,
 		}
 		defer ending.LimitBody(x.w, x.r, t.cfg.BodyTimeout, t.stopping, t.servers.Of(x.r)).End()
 		exposeHeaders(x.w.Header())

@@ -20,10 +20,12 @@ type deltaKey struct{ t *Transport }
 // one. The answer has no tag: the same change may be told in several ways.
 func (t *Transport) readChanges(x exchange, token string) (*problem.Problem, error) {
 	// The first event of a subscription is all that was missed.
-	sub := x.view.Subscribe(live.SubscribeOptions{Version: wire.ParseToken(token)})
+	sub := x.grant.Subscribe(x.r.Context(), live.SubscribeOptions{Version: wire.ParseToken(token)})
 	defer sub.Close()
 	e, err := sub.Poll()
 	switch {
+	case errors.Is(err, live.ErrScopeChanged):
+		return nil, errScopeChanged
 	case errors.Is(err, live.ErrRemoved):
 		return problem.UnknownBinding(x.view.Name()), nil
 	case err != nil:

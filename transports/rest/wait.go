@@ -53,7 +53,11 @@ func (t *Transport) wait(x exchange, asked time.Duration, s *live.Snapshot, from
 		case errors.Is(over, live.ErrRemoved), errors.As(over, &denied):
 			return selection{}, verdict{}, t.refusalOf(x, x.view.Name(), over), nil
 		}
-		sel, v, p, _ := look(x.view.Snapshot())
+		newest, err := x.grant.Snapshot()
+		if err != nil {
+			return selection{}, verdict{}, nil, errScopeChanged
+		}
+		sel, v, p, _ := look(newest)
 		if over != nil || p != nil || !v.held {
 			return sel, v, p, nil
 		}

@@ -59,12 +59,15 @@ func (t *Transport) write(x exchange, w live.Write, accepted ...string) (*proble
 	defer t.writes.end()
 	if w.Op != live.Delete {
 		var p *problem.Problem
-		if w.Body, p = t.readBody(x, accepted); p != nil || w.Body == nil {
+		if w.Body, p = x.sent.read(func() ([]byte, *problem.Problem) { return t.readBody(x, accepted) }); p != nil || w.Body == nil {
 			return p, nil
 		}
 		w.Validate = x.validate
 	}
-	s := x.view.Snapshot()
+	s, err := x.grant.Snapshot()
+	if err != nil {
+		return nil, errScopeChanged
+	}
 	if s == nil {
 		return problem.NotLoaded(x.view.Name()), nil
 	}
@@ -78,6 +81,9 @@ func (t *Transport) write(x exchange, w live.Write, accepted ...string) (*proble
 	ctx, cancel := context.WithTimeout(x.r.Context(), t.cfg.WriteTimeout)
 	defer cancel()
 	row, err := x.grant.Write(ctx, w)
+	if errors.Is(err, live.ErrScopeChanged) {
+		return nil, errScopeChanged
+	}
 	if err != nil {
 		return t.refusal(x, err), nil
 	}
@@ -97,7 +103,8 @@ func (t *Transport) answerWrite(x exchange, w live.Write, row live.Row) error {
 	status := http.StatusOK
 	if row == (live.Row{}) {
 		// A row that may leave the binding has left the table's own view of
-		// itself, as one does that is soft-deleted: there is nothing to show.
+		// itself, as one does that is soft-deleted; or the client's rights were
+		// looked at anew meanwhile: there is nothing to show.
 		if status = http.StatusNoContent; w.Op == live.Insert {
 			status = http.StatusCreated
 		}

@@ -13,6 +13,22 @@ import (
 	"github.com/binderyhq/bindery/transports/internal/problem"
 )
 
+// sentBody is the body of a request, which can be read once, and a request be
+// begun anew.
+type sentBody struct {
+	done  bool
+	bytes []byte
+	p     *problem.Problem
+}
+
+func (b *sentBody) read(from func() ([]byte, *problem.Problem)) ([]byte, *problem.Problem) {
+	if !b.done {
+		b.bytes, b.p = from()
+		b.done = true
+	}
+	return b.bytes, b.p
+}
+
 // readBody reads the body of a write. It returns nil without a problem when the
 // client has gone.
 func (t *Transport) readBody(x exchange, accepted []string) ([]byte, *problem.Problem) {

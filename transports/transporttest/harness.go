@@ -8,6 +8,7 @@ import (
 	"net/url"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // Errors that harnesses return.
@@ -130,6 +131,30 @@ type Asker interface {
 
 	// PageOf is Page for any request; its Version has no meaning here.
 	PageOf(ctx context.Context, q Request, page int) (Page, error)
+}
+
+// Writer is an [Asker] whose clients can write.
+type Writer interface {
+	Asker
+
+	// Write sends one write and returns the answer as a client sees it: status,
+	// headers and body, without what differs between two equal answers (the date,
+	// an address).
+	Write(ctx context.Context, q WriteRequest) (answer string, err error)
+}
+
+// WriteRequest is one write.
+type WriteRequest struct {
+	Request
+	// Op is what it does.
+	Op live.WriteOp
+	// Key is the row's in text form, "" in an insert.
+	Key string
+	// Body is a JSON object of the row's fields, "" in a delete.
+	Body string
+	// Match is what the client says the row to be, as in If-Match; "" for
+	// nothing.
+	Match string
 }
 
 // Client is one client. Its methods are called by one goroutine at a time,

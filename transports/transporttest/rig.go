@@ -43,6 +43,8 @@ type setup struct {
 
 	authorizer core.Authorizer // nil for none
 	families   bool            // only for transports with Abilities.Families
+	writable   bool
+	seed       func([]item) []item // makes other rows of those that there would be; nil: leaves them
 }
 
 // rig is a running registry that serves the harness's transport.
@@ -65,8 +67,17 @@ func newRig(ctx context.Context, h Harness, s setup) (*rig, error) {
 		Harness: h, can: h.Abilities(), source: &coretest.Source{},
 		table: coretest.NewTable[item]("items", "id"), history: newHistory(), release: func() {},
 	}
+	var rows []item
 	for i := range s.rows {
-		r.table.Put(item{ID: i + 1, Name: fmt.Sprint("row ", i+1), Visible: i%3 > 0, Owner: owners[i%len(owners)]})
+		rows = append(rows, item{ID: i + 1, Name: fmt.Sprint("row ", i+1), Visible: i%3 > 0, Owner: owners[i%len(owners)]})
+	}
+	if s.seed != nil {
+		rows = s.seed(rows)
+	}
+	r.table.Put(rows...)
+	var opts []core.Option
+	if s.writable {
+		opts = append(opts, core.Writable())
 	}
 	cfg := core.Config{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	if s.held {
@@ -75,8 +86,8 @@ func newRig(ctx context.Context, h Harness, s setup) (*rig, error) {
 	}
 	r.reg = cfg.NewRegistry()
 	err := errors.Join(
-		r.reg.Add(r.bind(items), r.bind(visible, core.Where(filter.Eq("visible", true)), core.OrderBy("-name")), r.bind(short, core.LogSize(shortLog, 0)),
-			core.BindFamily[item](owned, r.table, core.Where(filter.Eq("owner", filter.Param("owner")), filter.Eq("visible", filter.Param("visible"))))),
+		r.reg.Add(r.bind(items, opts...), r.bind(visible, append(opts, core.Where(filter.Eq("visible", true)), core.OrderBy("-name"))...), r.bind(short, core.LogSize(shortLog, 0)),
+			core.BindFamily[item](owned, r.table, append(opts, core.Where(filter.Eq("owner", filter.Param("owner")), filter.Eq("visible", filter.Param("visible"))))...)),
 		r.reg.Watch(r.source), r.reg.Use(r.history), r.reg.Serve(h.Transport()))
 	if err == nil && s.authorizer != nil {
 		err = r.reg.Authorize(s.authorizer)

@@ -45,11 +45,15 @@ type rule struct {
 	setup setup
 	run   func(context.Context, *rig) error
 	guard func(*setup) func(context.Context, *rig) error // instead of run: adds an authorizer that run knows
+
+	// Instead of run: compares two rigs, the second of which has other rows.
+	compare func(ctx context.Context, one, other *rig) error
+	other   func([]item) []item
 }
 
 // cases is every rule, the plain ones first.
 var cases = func() (all []rule) {
-	for _, group := range [][]rule{stateCases, resumeCases, pageCases, clientCases, bindingCases, familyCases(), accessCases(), shutdownCases} {
+	for _, group := range [][]rule{stateCases, resumeCases, pageCases, clientCases, bindingCases, familyCases(), accessCases(), worldCases, shutdownCases} {
 		all = append(all, group...)
 	}
 	return all
@@ -92,9 +96,28 @@ func (c rule) inRig(ctx context.Context, newHarness Maker) (err error) {
 	if err != nil {
 		return errors.Join(err, h.Close())
 	}
-	err = c.run(ctx, r)
+	if c.compare == nil {
+		err = c.run(ctx, r)
+	} else {
+		err = c.compareIn(ctx, newHarness, r)
+	}
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = fmt.Errorf("%w; %w", err, cause)
 	}
 	return errors.Join(err, r.end())
+}
+
+// compareIn makes the second rig.
+func (c rule) compareIn(ctx context.Context, newHarness Maker, one *rig) error {
+	h, err := newHarness()
+	if err != nil {
+		return fmt.Errorf("making another harness: %w", err)
+	}
+	s := c.setup
+	s.seed = c.other
+	other, err := newRig(ctx, h, s)
+	if err != nil {
+		return errors.Join(err, h.Close())
+	}
+	return errors.Join(c.compare(ctx, one, other), other.end())
 }

@@ -156,6 +156,7 @@ func TestBroken(t *testing.T) {
 			}
 			return ""
 		}}},
+		"counts hidden rows":             {"two worlds", faults{countsAll: true}},
 		"stays open":                     {"shutdown ends connections", faults{staysOpen: true}},
 		"waits until the deadline":       {"shutdown ends connections", faults{hangs: true}},
 		"ends in the middle of a batch":  {"shutdown ends connections", faults{halfAtTheEnd: true}},

@@ -119,6 +119,7 @@ func (r *recorder) committing() int32 {
 	r.pending, r.plan = changeSet{}, nil
 	r.commit = c
 	r.host.Committing.Add(1)
+	r.host.Commits.Begin()
 	bound := r.host.Hub.Tables()
 	c.ann = r.host.Hub.AnnounceCommit(bound, c.changes.changes(bound, r.layout))
 	if was != nil {
@@ -174,6 +175,7 @@ func (r *recorder) release(ctx context.Context, err error, alone bool) []fanout.
 // confirm reports a commit that is visible, and returns what its writer should
 // wait for.
 func (r *recorder) confirm(c *commit, everything bool) []fanout.Awaited {
+	r.host.Commits.End(1)
 	defer r.host.Committed.Add(1)
 	bound := r.host.Hub.Tables()
 	if everything {

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/binderyhq/bindery/sources/internal/fanout"
+	"github.com/binderyhq/bindery/sources/internal/sqlitefile"
 	"github.com/binderyhq/bindery/sources/internal/wrapdriver"
 )
 
@@ -30,6 +31,8 @@ type Host struct {
 	// Committing counts the commits that were about to be made, Committed those
 	// whose call has returned.
 	Committing, Committed atomic.Uint64
+	// Commits tells them from those of others.
+	Commits sqlitefile.Ledger
 }
 
 // session observes one connection. Whatever may have committed ends with a call

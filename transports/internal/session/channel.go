@@ -106,6 +106,23 @@ func (c *Channel) sendLocked(subject wire.Subject, m wire.Message) {
 // open asks for leave to use the binding, or the member that the arguments name.
 // For a look at its rows it waits for them, for a moment.
 func (c *Channel) open(event string, args core.Args, look bool) (*core.Grant, *problem.Problem) {
+	for again := 0; ; again++ {
+		g, p := c.openOnce(event, args, look)
+		if p != nil || !look || again == maxReopenings {
+			return g, p
+		}
+		if _, err := g.Snapshot(); err == nil {
+			return g, nil
+		}
+		g.Close() // while it waited, the client has come to see something else
+	}
+}
+
+// maxReopenings bounds how often a look is begun anew because the client's scope
+// has changed while it waited.
+const maxReopenings = 3
+
+func (c *Channel) openOnce(event string, args core.Args, look bool) (*core.Grant, *problem.Problem) {
 	h := c.session.hub
 	g, err := h.reg.Open(c.ctx, event, args)
 	if err != nil {
@@ -161,11 +178,14 @@ func (c *Channel) actLocked(r Request, g *core.Grant) *problem.Problem {
 		return nil
 	case r.page > 0:
 		defer g.Close()
-		m, err := c.enc.Page(g.View(), r.page)
-		if err != nil {
+		snap, err := g.Snapshot()
+		switch {
+		case err != nil: // again, while it was being answered
+			return problem.Unavailable("what may be seen here is changing")
+		case snap == nil:
 			return problem.NotLoaded(r.event)
 		}
-		c.session.replyLocked(m.JSON)
+		c.session.replyLocked(c.enc.PageOf(g.View(), snap, r.page).JSON)
 		return nil
 	default:
 		return c.joinLocked(r, g)

@@ -68,7 +68,12 @@ func (enc *Encoder) Page(v *live.View, page int) (Message, error) {
 	if snap == nil {
 		return Message{}, live.ErrNotLoaded
 	}
-	return enc.pages(v, snap).lookAt(page), nil
+	return enc.PageOf(v, snap, page), nil
+}
+
+// PageOf is Page of a snapshot of the binding's.
+func (enc *Encoder) PageOf(v *live.View, snap *live.Snapshot, page int) Message {
+	return enc.pages(v, snap).lookAt(page)
 }
 
 // pages returns how the snapshot divides.

@@ -24,6 +24,7 @@ type execution struct {
 	ann     *fanout.Announced
 	ending  *commit // of a text that may commit a transaction
 	inTx    bool    // it belongs to the open transaction
+	counts  bool    // it may commit, and is counted
 	open    bool    // its rows are not closed
 	ended   bool
 	err     error
@@ -46,6 +47,9 @@ func (s *session) start(p *sqltext.Text, rec *StatementRecord, args []sqldriver.
 		x.inTx = true
 	case !x.eff.Atomic():
 		x.ann = s.tracker.Announce(ChangesOf(&x.eff, bound))
+	}
+	if x.counts = x.ending != nil || !x.inTx && !p.Control; x.counts {
+		s.tracker.Commits().Begin()
 	}
 	s.tx.running = append(s.tx.running, x)
 	return x
@@ -86,6 +90,9 @@ func (x *execution) finish(res sqldriver.Result, err error) {
 	}
 	ran := x.open
 	x.ended, x.open, x.err = true, false, err
+	if x.counts {
+		x.session.tracker.Commits().End(max(1, x.p.Statements))
+	}
 	t := &x.session.tx
 	t.running = slices.DeleteFunc(t.running, func(y *execution) bool { return x == y })
 	if err != nil && wrapdriver.Skipped(err) && !ran && x.ending == nil {

@@ -132,11 +132,13 @@ type driverTx struct {
 // Committing implements [wrapdriver.Tx].
 func (t *driverTx) Committing() {
 	t.rec, t.ending = t.session.tx.begun, t.session.tx.announce(nil)
+	t.session.tracker.Commits().Begin()
 }
 
 // Committed implements [wrapdriver.Tx].
 func (t *driverTx) Committed(err error) {
 	s := t.session
+	s.tracker.Commits().End(1)
 	out := t.ending.done(s.tracker, err)
 	s.tx.ended(err)
 	t.rec.committed(out)

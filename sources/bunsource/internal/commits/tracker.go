@@ -16,6 +16,7 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/bunsource/internal/keyproof"
 	"github.com/binderyhq/bindery/sources/internal/fanout"
+	"github.com/binderyhq/bindery/sources/internal/sqlitefile"
 	"github.com/binderyhq/bindery/sources/internal/sqlitehooks"
 	"github.com/binderyhq/bindery/sources/internal/sqltext"
 	"github.com/binderyhq/bindery/sources/internal/wrapdriver"
@@ -46,6 +47,10 @@ func NewTracker(wrapped bool) *Tracker {
 	t.rows = &sqlitehooks.Host{Hub: t.Hub, Logger: slog.Default, Statement: t.rowStatement, Begin: t.rowTransaction}
 	return t
 }
+
+// Commits counts what the connections commit, for checks that tell the commits of
+// others to a SQLite file from these.
+func (t *Tracker) Commits() *sqlitefile.Ledger { return &t.rows.Commits }
 
 // Wrapped reports whether the driver is wrapped.
 func (t *Tracker) Wrapped() bool { return t.wrapped }

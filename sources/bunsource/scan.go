@@ -1,0 +1,150 @@
+package bunsource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect"
+
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/value"
+)
+
+var _ driver.Scanner[struct{}] = (*Loader[struct{}])(nil)
+
+// Scan implements [driver.Scanner]. Each piece is one statement, which reads on
+// from the last key in the order that the database has for the key's columns,
+// so that their index is used. Tables whose keys can be written in several ways
+// (times in SQLite, for one) are not read in pieces.
+func (l *Loader[T]) Scan(ctx context.Context, q driver.Query, size int, visit func([]*T) error) error {
+	m, err := l.model()
+	if err != nil {
+		return err
+	}
+	if !m.scans() || len(q.Keys) > 0 || len(q.Order) > 0 || q.Limit > 0 {
+		return fmt.Errorf("bunsource: reading table %q in pieces: %w", m.schema.Table, errors.ErrUnsupported)
+	}
+	after, rest := "", true
+	for rest {
+		rows, err := l.piece(withoutHooks(ctx), m, q, after, size)
+		if err != nil {
+			return fmt.Errorf("bunsource: reading table %q in pieces: %w", m.schema.Table, err)
+		}
+		if rest = len(rows) >= size; rest {
+			if after, err = m.after(m.keyOf(reflect.ValueOf(rows[len(rows)-1]).Elem())); err != nil {
+				return fmt.Errorf("bunsource: reading table %q in pieces: %w", m.schema.Table, err)
+			}
+		}
+		if len(rows) == 0 {
+			return nil
+		}
+		if err := visit(rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// piece reads the first rows for which the condition holds, in the order of the
+// keys.
+func (l *Loader[T]) piece(ctx context.Context, m *model, q driver.Query, condition string, size int) ([]*T, error) {
+	statements, err := m.statements(q)
+	if err != nil {
+		return nil, err
+	}
+	st := statements[0] // of a query without keys there is one
+	if condition != "" {
+		st.where = append(st.where, sqlCondition{"?", []any{bun.Safe(condition)}})
+	}
+	for i, column := range m.keys {
+		st.order = append(st.order, m.keyColumn(i))
+		if m.schema.Columns[column].Nullable { // NULL cannot be read on from; the engine asks for such rows by key
+			st.where = append(st.where, sqlCondition{"?", []any{bun.Safe(m.keyColumn(i) + " IS NOT NULL")}})
+		}
+	}
+	st.limit = size
+	var rows []*T
+	err = withConn(ctx, m, m.showsMany(), func(ctx context.Context, conn bun.IConn) error {
+		if !m.showsMany() {
+			rows, err = l.read(ctx, conn, m, st)
+			return err
+		}
+		parts, inOrder, err := l.chunks(ctx, conn, m, st)
+		if err != nil {
+			return err
+		}
+		for _, part := range parts {
+			some, err := l.read(ctx, conn, m, part)
+			if err != nil {
+				return err
+			}
+			rows = append(rows, some...)
+		}
+		l.arrange(m, rows, inOrder)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range rows {
+		m.normalise(reflect.ValueOf(r).Elem())
+		m.normaliseRelated(reflect.ValueOf(r).Elem())
+	}
+	return rows, nil
+}
+
+// scans reports whether the table can be read on from a key: whether every value
+// of a key has one form in which the database compares it.
+func (m *model) scans() bool {
+	for _, column := range m.keys {
+		if m.comparesAsNumber(column) {
+			return false
+		}
+		switch m.schema.Columns[column].Kind {
+		case value.KindInt, value.KindText, value.KindBool:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// after returns a condition that holds for the rows behind the key in the order
+// of the key's columns.
+func (m *model) after(key driver.Key) (string, error) {
+	vals, err := m.keyValues(key)
+	if err != nil {
+		return "", err
+	}
+	if vals == nil {
+		return "", fmt.Errorf("key %s does not fit its columns", key)
+	}
+	columns, literals := make([]string, len(vals)), make([]string, len(vals))
+	for i, v := range vals {
+		forms := m.literals(m.keys[i], v)
+		if len(forms) != 1 || v.IsNull() {
+			return "", fmt.Errorf("key %s cannot be read on from", key)
+		}
+		columns[i], literals[i] = m.keyColumn(i), forms[0]
+	}
+	if len(vals) == 1 {
+		return columns[0] + " > " + literals[0], nil
+	}
+	if name := m.db.Dialect().Name(); name == dialect.PG || name == dialect.SQLite {
+		return "(" + strings.Join(columns, ", ") + ") > (" + strings.Join(literals, ", ") + ")", nil
+	}
+	// MySQL finds no index for a comparison of rows.
+	var any []string
+	for i := range vals {
+		all := make([]string, 0, i+1)
+		for j := range i {
+			all = append(all, columns[j]+" = "+literals[j])
+		}
+		any = append(any, "("+strings.Join(append(all, columns[i]+" > "+literals[i]), " AND ")+")")
+	}
+	return "(" + strings.Join(any, " OR ") + ")", nil
+}

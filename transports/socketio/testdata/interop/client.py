@@ -1,0 +1,75 @@
+"""Stock python-socketio, told what to do by lines of JSON on stdin; it reports
+what comes as lines of JSON on stdout. See client.mjs."""
+import json
+import sys
+import threading
+
+import socketio
+
+lock = threading.Lock()
+clients = {}
+
+
+def tell(**report):
+    with lock:
+        sys.stdout.write(json.dumps(report, separators=(",", ":")) + "\n")
+        sys.stdout.flush()
+
+
+def open_client(id, url, transports, auth=None, headers=None, join=(), resume=False):
+    client = socketio.Client(reconnection_delay=0.05, reconnection_delay_max=0.3)
+    versions = {}
+    clients[id] = client
+
+    @client.event
+    def connect():
+        tell(id=id, on="connect", over=client.transport())
+        for event in join:
+            if resume and event in versions:
+                client.emit(event, {"version": versions[event]})
+            else:
+                client.emit(event)
+
+    @client.event
+    def disconnect():
+        tell(id=id, on="disconnect")
+
+    @client.event
+    def connect_error(data):
+        if isinstance(data, dict):
+            tell(id=id, on="connect_error", why=data.get("message"), data=data.get("data"))
+        else:
+            tell(id=id, on="connect_error", why=str(data))
+
+    @client.on("*")
+    def any_event(event, message):
+        if message.get("version") and not message.get("more"):
+            versions[event] = message["version"]
+        tell(id=id, on="message", event=event, message=message)
+
+    try:
+        client.connect(url, transports=transports, auth=auth, headers=headers or {}, wait_timeout=5)
+    except socketio.exceptions.ConnectionError:
+        pass  # connect_error has told
+
+
+def emit(id, event, args=(), ack=False):
+    data = args[0] if args else None
+    callback = (lambda answer: tell(id=id, on="ack", event=event, answer=answer)) if ack else None
+    clients[id].emit(event, data, callback=callback)
+
+
+def binary(id, event):
+    clients[id].emit(event, {"data": b"\1\2\3"}, callback=lambda answer: tell(id=id, on="ack", event=event, answer=answer))
+
+
+def close(id):
+    clients.pop(id).disconnect()
+
+
+commands = {"open": open_client, "emit": emit, "binary": binary, "close": close}
+for line in sys.stdin:
+    command = json.loads(line)
+    commands[command.pop("do")](**command)
+for client in clients.values():
+    client.disconnect()
