@@ -21,6 +21,7 @@ type candidate struct {
 	row   any
 	json  []byte     // as the zero encoder makes it; nil: not yet made
 	shown []encoding // by other encoders
+	rows  []familyRow
 }
 
 // candidates turns rows as a loader returned them into candidates. Rows whose
@@ -50,9 +51,39 @@ func (sh *shape) meets(get func(column int) value.Value) bool {
 }
 
 // row makes the row's encoded form. before is the row as it was, the zero Row if
-// there was none.
+// there was none. Members of a family share what shows alike in them.
 func (sh *shape) row(c *candidate, place string, js []byte, before live.Row, now time.Time) live.Row {
-	return sh.print.Row(live.Content{Key: c.key, Place: place, Numbered: sh.collated, JSON: js, Value: c.row}, before, now)
+	content := live.Content{Key: c.key, Place: place, Numbered: sh.collated, JSON: js, Value: c.row}
+	if sh.collated {
+		return sh.print.Row(content, before, now)
+	}
+	for _, one := range c.rows {
+		if one.layout != sh.layout || one.row.Place() != place || one.row.Value() != c.row || !bytes.Equal(one.row.JSON(), js) {
+			continue
+		}
+		if shared, ok := one.row.Share(sh.print, before); ok {
+			return shared
+		}
+	}
+	row := sh.print.Row(content, before, now)
+	c.keepRow(sh.layout, row)
+	return row
+}
+
+// familyRow is a row as the members of one family show it.
+type familyRow struct {
+	layout *layout
+	row    live.Row
+}
+
+// keepRow keeps the row for other members of the family.
+func (c *candidate) keepRow(l *layout, row live.Row) {
+	for i := range c.rows {
+		if c.rows[i].layout == l {
+			return
+		}
+	}
+	c.rows = append(c.rows[:len(c.rows):len(c.rows)], familyRow{l, row})
 }
 
 // transition is a binding's way from one set of rows to the next: rows are put

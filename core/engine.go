@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/budget"
 	"github.com/binderyhq/bindery/core/live"
 )
 
@@ -27,8 +28,10 @@ type engine struct {
 
 	mu        sync.Mutex // guards what follows
 	feeds     map[driver.Table]*feedRun
-	order     []driver.Table  // of the feeds, as they came
-	routes    routes          // to the feeds
+	order     []driver.Table // of the feeds, as they came
+	routes    routes         // to the feeds
+	budget    *budget.Budget
+	parties   parties
 	changed   chan struct{}   // closed when routes come or go, then replaced
 	sources   []*sourceRun    // fixed at Start
 	observers []namedObserver // fixed at Start
@@ -59,6 +62,7 @@ func newEngine(cfg Config) *engine {
 		feeds:   make(map[driver.Table]*feedRun),
 		routes:  routes{feeds: make(map[driver.Table][]*feedRun)},
 		changed: make(chan struct{}),
+		budget:  newBudget(cfg),
 	}
 	e.ctx, e.cancel = context.WithCancelCause(context.Background())
 	return e
@@ -80,6 +84,7 @@ func (e *engine) attach(v *publisher) {
 	v.feed.Store(run.feed)
 	if !v.spec.family {
 		run.addView(v)
+		v.joinBudget(e, 0)
 	}
 	if e.routes.add(run, v) {
 		e.tellLocked()

@@ -339,6 +339,9 @@ func (f *feed) publish(m move) {
 	case !ok:
 		return // the binding has ended
 	}
+	if from.shown == nil && !v.admit() {
+		return
+	}
 	if p := f.poolOf(v); from.shown == nil || !p.has(v) {
 		p.enter(v)
 	} else {

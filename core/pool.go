@@ -105,7 +105,11 @@ func (p *pool) hold(v *publisher, r live.Row) {
 	if h.row != r.Value() {
 		h.candidate = candidate{key: r.Key(), row: r.Value()}
 	}
-	h.keep(v.shape.Load().enc, r.JSON())
+	sh := v.shape.Load()
+	h.keep(sh.enc, r.JSON())
+	if !sh.collated {
+		h.keepRow(sh.layout, r)
+	}
 	h.holders.add(v)
 }
 

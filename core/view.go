@@ -33,17 +33,22 @@ type publisher struct {
 
 	mu         sync.Mutex
 	registered bool // guarded by mu
+
+	account  account // what it keeps
+	id       string  // of a family's member; see memberID
+	marginMu sync.Mutex
 }
 
 // viewCount numbers views.
 var viewCount atomic.Uint64
 
 func newPublisher(name string, params live.Params, r reader, s *spec) *publisher {
-	view, pub := live.New(live.Options{
-		Name: name, Params: params,
+	v := &publisher{spec: s, read: r, filter: s.filter, seq: viewCount.Add(1)}
+	v.View, v.pub = live.New(live.Options{
+		Name: name, Params: params, Account: &v.account,
 		LogEvents: bound(s.logEvents, DefaultLogEvents), LogBytes: bound(s.logBytes, DefaultLogBytes),
 	})
-	return &publisher{View: view, pub: pub, spec: s, read: r, filter: s.filter, seq: viewCount.Add(1)}
+	return v
 }
 
 // become has the binding's checks and its readers use the shape from now on.

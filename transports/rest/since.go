@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 	"github.com/binderyhq/bindery/transports/internal/wire"
@@ -28,6 +29,8 @@ func (t *Transport) readChanges(x exchange, token string) (*problem.Problem, err
 		return nil, errScopeChanged
 	case errors.Is(err, live.ErrRemoved):
 		return problem.UnknownBinding(x.view.Name()), nil
+	case errors.Is(err, core.ErrBudget):
+		return problem.OverBudget(x.view.Name()), nil
 	case err != nil:
 		return problem.ShuttingDown(), nil
 	case e == nil:

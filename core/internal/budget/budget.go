@@ -33,6 +33,7 @@ type Budget struct {
 	dropped, evicted, refused atomic.Uint64
 
 	making sync.Mutex // one at a time makes room
+	futile time.Time  // until then nothing more can go; guarded by making
 
 	mu      sync.Mutex           // guards what follows
 	holders map[*Holder]struct{} // that have not left
@@ -79,7 +80,8 @@ type Owner interface {
 type Holder struct {
 	b     *Budget
 	owner Owner
-	party *Party // whose share it is part of; nil: nobody's
+
+	parties []*Party // whose shares it is part of
 
 	own    atomic.Int64 // what is its alone
 	bodies atomic.Int64
@@ -93,9 +95,14 @@ type Party struct{ used atomic.Int64 }
 // Used returns what the party's holders keep for themselves.
 func (p *Party) Used() int64 { return p.used.Load() }
 
-// Join adds a holder. party may be nil.
-func (b *Budget) Join(owner Owner, party *Party) *Holder {
-	h := &Holder{b: b, owner: owner, party: party}
+// Join adds a holder, which is part of the shares of the parties; nil is nobody.
+func (b *Budget) Join(owner Owner, parties ...*Party) *Holder {
+	h := &Holder{b: b, owner: owner}
+	for _, p := range parties {
+		if p != nil {
+			h.parties = append(h.parties, p)
+		}
+	}
 	h.looked.Store(b.now().UnixNano())
 	b.mu.Lock()
 	b.holders[h] = struct{}{}
@@ -122,8 +129,8 @@ func (h *Holder) Add(kind int, bytes int, shared bool) {
 	b.used[kind].Add(n)
 	if !shared {
 		h.own.Add(n)
-		if h.party != nil {
-			h.party.used.Add(n)
+		for _, p := range h.parties {
+			p.used.Add(n)
 		}
 	}
 	if kind == b.bodies {
@@ -152,12 +159,36 @@ func (b *Budget) Fit(need int64, parties ...*Party) error {
 		return ErrFull
 	}
 	for _, p := range parties {
-		if p != nil && p.used.Load()+need > ShareOfFree*(free-need) {
-			b.refused.Add(1)
-			return ErrShare
+		if p != nil && !b.hasShare(p, need) {
+			b.evictOf(p, need)
+			if !b.hasShare(p, need) {
+				b.refused.Add(1)
+				return ErrShare
+			}
 		}
 	}
 	return nil
+}
+
+// hasShare reports whether the party may hold so much more.
+func (b *Budget) hasShare(p *Party, need int64) bool {
+	return p.used.Load()+need <= ShareOfFree*(b.limit-b.total.Load()-need)
+}
+
+// evictOf lets go of what the party holds and nobody uses, until it has a share for
+// the need.
+func (b *Budget) evictOf(p *Party, need int64) {
+	for _, h := range b.ranked((*Holder).Own) {
+		if !slices.Contains(h.parties, p) {
+			continue
+		}
+		if h.owner.Evict() {
+			b.evicted.Add(1)
+			if b.hasShare(p, need) {
+				return
+			}
+		}
+	}
 }
 
 // Over reports whether more is kept than the limit allows, after everything that
@@ -211,11 +242,18 @@ func (b *Budget) makeRoomLater() {
 // made for every byte.
 const slack = 16
 
+// futileFor is how long nobody looks for what may go after all that may has gone.
+const futileFor = 20 * time.Millisecond
+
 // makeRoom lets holders go of what they keep until the need fits.
 func (b *Budget) makeRoom(need int64) {
 	b.making.Lock()
 	defer b.making.Unlock()
 	if b.total.Load()+need <= b.limit { // somebody has made it meanwhile
+		return
+	}
+	now := b.now()
+	if now.Before(b.futile) {
 		return
 	}
 	target := b.limit - need - b.limit/slack
@@ -235,6 +273,9 @@ func (b *Budget) makeRoom(need int64) {
 		if h.owner.Evict() {
 			b.evicted.Add(1)
 		}
+	}
+	if !fits() {
+		b.futile = now.Add(futileFor)
 	}
 }
 

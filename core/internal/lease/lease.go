@@ -155,6 +155,13 @@ func (p *Pool[K, V]) release(m *member[K, V]) {
 	}
 }
 
+// Has reports whether the member with the key is alive.
+func (p *Pool[K, V]) Has(key K) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.members[key] != nil
+}
+
 // Evict ends the member with the key, unless it is in use. It reports whether it did.
 func (p *Pool[K, V]) Evict(key K) bool {
 	p.mu.Lock()
