@@ -165,7 +165,7 @@ func TestTenantsShareMembers(t *testing.T) {
 	_ = r.reg.Authorize(core.AuthorizerFunc(func(ctx context.Context, _ core.Access) (core.Decision, error) {
 		return core.Within(filter.Ne("name", ctx.Value(tenant{}).(string))), nil
 	}))
-	r.start(t, core.BindFamily("over", r.table, core.Where(filter.Ge("price", filter.Param("n"))), core.MaxMembers(200)))
+	r.start(t, core.BindFamily("over", r.table, core.Where(filter.Ge("price", filter.Param("n"))), core.Tune(core.Tuning{MaxMembers: 200})))
 	defer r.stop(t)
 	var grants []*core.Grant
 	for i, name := range []string{"greedy", "modest", "late"} {
@@ -228,7 +228,7 @@ func TestMembersHoldRowsOnce(t *testing.T) {
 // TestBodiesRest: what nobody has looked at for a while has no bodies.
 func TestBodiesRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFlood(t, core.Config{MemoryBudget: -1}, core.IdleAfter(time.Hour))
+		f := newFlood(t, core.Config{MemoryBudget: -1}, core.Tune(core.Tuning{IdleAfter: time.Hour}))
 		f.ctx = t.Context()
 		g, err := f.open(t.Context(), 0)
 		if err != nil {

@@ -26,16 +26,18 @@ type engine struct {
 
 	limiters sync.Map // of comparisons, by database
 
-	mu        sync.Mutex // guards what follows
-	feeds     map[driver.Table]*feedRun
-	order     []driver.Table // of the feeds, as they came
-	routes    routes         // to the feeds
-	budget    *budget.Budget
-	parties   parties
-	changed   chan struct{}   // closed when routes come or go, then replaced
-	sources   []*sourceRun    // fixed at Start
-	observers []namedObserver // fixed at Start
-	stopped   bool            // no feed starts any more
+	budget  *budget.Budget
+	parties parties
+
+	mu             sync.Mutex // guards what follows
+	feeds          map[driver.Table]*feedRun
+	order          []driver.Table       // of the feeds, as they came
+	routes         routes               // to the feeds
+	changed        chan struct{}        // closed when routes come or go, then replaced
+	sources        []*sourceRun         // fixed at Start
+	observers      []namedObserver      // fixed at Start
+	batchObservers []namedBatchObserver // fixed at Start
+	stopped        bool                 // no feed starts any more
 
 	// reportObservers are set before the first source watches.
 	reportObservers []ReportObserver

@@ -10,7 +10,7 @@ import (
 // Family is a binding with parameters: for each combination of their values it
 // has a member, which is a binding of its own. Members come alive when they are
 // first asked for, are shared by all who ask with the same values, and retire
-// when nobody has used them for a while; see [IdleAfter] and [MaxMembers].
+// when nobody has used them for a while; see [Tuning].
 //
 // The parameters are those of its filter, see [filter.Param]; their types are
 // those of the columns that they are compared with.

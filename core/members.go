@@ -135,14 +135,14 @@ func (f *family) newMember(params live.Params, scope filter.Expr) (*publisher, e
 }
 
 func (f *family) max() int {
-	if n := f.proto.spec.maxMembers; n > 0 {
+	if n := f.proto.spec.tuning.MaxMembers; n > 0 {
 		return n
 	}
 	return DefaultMaxMembers
 }
 
 func (f *family) idleAfter() time.Duration {
-	if d := f.proto.spec.idleAfter; d > 0 {
+	if d := f.proto.spec.tuning.IdleAfter; d > 0 {
 		return d
 	}
 	return DefaultIdleAfter

@@ -461,7 +461,7 @@ func TestRelatedRowsFollowRandomCommits(t *testing.T) {
 			}
 			return a.ID - b.ID
 		}
-		add(every, byName, 2, core.OrderBy("-name"), core.Limit(2), core.Margin(1))
+		add(every, byName, 2, core.OrderBy("-name"), core.Limit(2), core.Tune(core.Tuning{Margin: 1}))
 		add(func(s song) bool { return s.Name == "x1" }, nil, 0, core.Where(filter.Eq("name", "x1")))
 		for d := range rapid.SampledFrom([]int{1, 8}).Draw(t, "discs bound") {
 			add(func(s song) bool { return s.Disc == d }, nil, 0, core.Where(filter.Eq("disc", d)), core.Columns("id", "name"))

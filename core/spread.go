@@ -237,7 +237,7 @@ func (s *spread) give(ctx context.Context, r plannedRead, got answer) error {
 		return err
 	}
 	for _, v := range r.full {
-		s.fill(r, v, fill[v])
+		s.fill(r, v, fill[v], len(got.unreadable))
 	}
 	return nil
 }
@@ -339,13 +339,15 @@ func (s *spread) choose(r plannedRead, found []candidate) (rows map[*publisher][
 	return rows, unreadable
 }
 
-// fill gives a binding all the rows that it holds.
-func (s *spread) fill(r plannedRead, v *publisher, all []*candidate) {
+// fill gives a binding all the rows that it holds. Beside them so many could not
+// be read.
+func (s *spread) fill(r plannedRead, v *publisher, all []*candidate, unreadable int) {
 	if s.failed[v] != nil {
 		return
 	}
 	t, reach := s.transition(v), v.reach()
-	complete := reach == 0 || len(all) < reach || len(all) == reach && r.query.Limit == 0
+	n := len(all) + unreadable
+	complete := reach == 0 || n < reach || n == reach && r.query.Limit == 0
 	fail := func(key driver.Key, err error) { s.fail(v, key, err) }
 	err := guardRow(func() {
 		switch {

@@ -273,6 +273,9 @@ func (r *Registry) startPlugins(ctx context.Context) error {
 		if o, ok := p.it.(PublishObserver); ok {
 			r.eng.observers = append(r.eng.observers, namedObserver{name, o})
 		}
+		if o, ok := p.it.(BatchObserver); ok {
+			r.eng.batchObservers = append(r.eng.batchObservers, namedBatchObserver{name, o})
+		}
 		if o, ok := p.it.(ReportObserver); ok {
 			r.eng.reportObservers = append(r.eng.reportObservers, o)
 		}
@@ -355,7 +358,7 @@ func (r *Registry) warnUnguarded(views []*publisher) {
 		return
 	}
 	for _, v := range views {
-		if v.spec.writable {
+		if v.spec.rules.Writable {
 			r.eng.log.Warn("core: no authorizer is set: whoever reaches a transport may write to the binding",
 				slog.String("binding", v.Name()))
 		}

@@ -134,6 +134,18 @@ type Sink interface {
 	Lost(err error)
 }
 
+// Holder is implemented by sinks that can tell what bindings hold; that of the
+// registry does. It is for sources that compare: what they remember of the
+// database can lack a row that a binding has read in the meantime.
+type Holder interface {
+	// Held calls visit with the key of every row that the table's bindings hold,
+	// of those bindings which have another version than at the source's last call
+	// for that table. It reports whether there was any. Keys that several
+	// bindings hold are visited several times. One goroutine at a time calls it
+	// for a table; no lock is held while visit runs.
+	Held(table Table, visit func(Key)) (changed bool)
+}
+
 // Announcement is a commit under way, see [Sink.Announce].
 type Announcement interface {
 	// Confirm says that the commit is visible, or has been rolled back. The

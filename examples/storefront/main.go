@@ -22,11 +22,21 @@ import (
 // stopWithin bounds the whole way from a signal to the end of the program.
 const stopWithin = 4 * time.Second
 
+// settings are what the flags say.
+type settings struct {
+	addr, dsn    string
+	rows         int
+	sharedMaxAge time.Duration
+}
+
 func main() {
-	addr := flag.String("addr", "127.0.0.1:8080", "the address to serve at; port 0 picks a free one")
-	dsn := flag.String("db", "", "the database: sqlite:PATH or postgres://…; empty for a new SQLite file in a temporary directory")
-	rows := flag.Int("rows", 1000, "how many products to fill an empty table with")
+	var s settings
+	flag.StringVar(&s.addr, "addr", "127.0.0.1:8080", "the address to serve at; port 0 picks a free one")
+	flag.StringVar(&s.dsn, "db", "", "the database: sqlite:PATH or postgres://…; empty for a new SQLite file in a temporary directory")
+	flag.IntVar(&s.rows, "rows", 1000, "how many products to fill an empty table with")
+	sharedMaxAge := flag.Int("shared-max-age", 0, "how many seconds caches that clients share may keep what polls are answered; 0 shares nothing")
 	flag.Parse()
+	s.sharedMaxAge = time.Duration(*sharedMaxAge) * time.Second
 	if flag.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "storefront: unexpected argument %q\n", flag.Arg(0))
 		flag.Usage()
@@ -34,7 +44,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *addr, *dsn, *rows, func(url string) { fmt.Printf("storefront: serving at %s\n", url) }); err != nil {
+	if err := run(ctx, s, func(url string) { fmt.Printf("storefront: serving at %s\n", url) }); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -42,8 +52,8 @@ func main() {
 
 // run serves until ctx is done, and then ends streams, drains and returns.
 // serving is called once, with the URL, when requests are answered.
-func run(ctx context.Context, addr, dsn string, rows int, serving func(url string)) (err error) {
-	database, err := openDatabase(dsn)
+func run(ctx context.Context, s settings, serving func(url string)) (err error) {
+	database, err := openDatabase(s.dsn)
 	if err != nil {
 		return err
 	}
@@ -52,16 +62,16 @@ func run(ctx context.Context, addr, dsn string, rows int, serving func(url strin
 	prepared := make(chan struct{})
 	go func() {
 		defer close(prepared)
-		prepareUntilDone(ctx, database, rows)
+		prepareUntilDone(ctx, database, s.rows)
 	}()
 	defer func() { <-prepared }()
 	waitBriefly(ctx, prepared)
 
-	shop := newShop(database)
+	shop := newShop(database, s)
 	if err := shop.registry.Start(ctx); err != nil {
 		return fmt.Errorf("storefront: %w", err)
 	}
-	listener, err := net.Listen("tcp", addr)
+	listener, err := net.Listen("tcp", s.addr)
 	if err != nil {
 		return errors.Join(fmt.Errorf("storefront: %w", err), shop.registry.Shutdown(context.WithoutCancel(ctx)))
 	}

@@ -37,7 +37,7 @@ func openAt(t *testing.T, addr, dsn string, rows int) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	url, done := make(chan string, 1), make(chan error, 1)
-	go func() { done <- run(ctx, addr, dsn, rows, func(u string) { url <- u }) }()
+	go func() { done <- run(ctx, settings{addr: addr, dsn: dsn, rows: rows}, func(u string) { url <- u }) }()
 	r := &running{t: t}
 	stopped := false
 	r.stop = func() {
@@ -395,7 +395,7 @@ func TestDatabaseComesLater(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	url, done := make(chan string, 1), make(chan error, 1)
-	go func() { done <- run(ctx, "127.0.0.1:0", dsn, 30, func(u string) { url <- u }) }()
+	go func() { done <- run(ctx, settings{addr: "127.0.0.1:0", dsn: dsn, rows: 30}, func(u string) { url <- u }) }()
 	r := &running{t: t, url: <-url}
 	if code, _, _ := r.do("GET", "healthz", nil); code != http.StatusOK {
 		t.Errorf("healthz: %d", code)
@@ -434,15 +434,15 @@ func TestDatabaseComesLater(t *testing.T) {
 
 func TestBadFlags(t *testing.T) {
 	for _, dsn := range []string{"mysql://x", "sqlite:", "shop.db"} {
-		if err := run(t.Context(), "127.0.0.1:0", dsn, 1, func(string) {}); err == nil || !strings.Contains(err.Error(), "-db") {
+		if err := run(t.Context(), settings{addr: "127.0.0.1:0", dsn: dsn, rows: 1}, func(string) {}); err == nil || !strings.Contains(err.Error(), "-db") {
 			t.Errorf("-db %q: %v", dsn, err)
 		}
 	}
-	err := run(t.Context(), "127.0.0.1:0", "postgres://me:secret@[bad/shop", 1, func(string) {})
+	err := run(t.Context(), settings{addr: "127.0.0.1:0", dsn: "postgres://me:secret@[bad/shop", rows: 1}, func(string) {})
 	if err == nil || strings.Contains(err.Error(), "secret") {
 		t.Errorf("a bad connection string: %v", err)
 	}
-	if err := run(t.Context(), "256.0.0.1:0", "", 1, func(string) {}); err == nil {
+	if err := run(t.Context(), settings{addr: "256.0.0.1:0", rows: 1}, func(string) {}); err == nil {
 		t.Error("a bad address is no error")
 	}
 }

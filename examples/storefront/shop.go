@@ -24,7 +24,7 @@ type shop struct {
 	registry *core.Registry
 }
 
-func newShop(database *database) *shop {
+func newShop(database *database, s settings) *shop {
 	db := database.db
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
@@ -34,7 +34,7 @@ func newShop(database *database) *shop {
 	reg := core.NewRegistry()
 	reg.Add(
 		bunsource.Bind[Product](db, "products",
-			core.Where(filter.Eq("active", true)), core.Writable(), core.RowsMayLeave()),
+			core.Where(filter.Eq("active", true)), core.Writable(core.WriteRules{RowsMayLeave: true})),
 		bunsource.Bind[Product](db, "everything"),
 		bunsource.Bind[Product](db, "cheapest",
 			core.Where(filter.Eq("active", true)), core.OrderBy("price"), core.Limit(10)),
@@ -46,7 +46,7 @@ func newShop(database *database) *shop {
 	reg.Watch(bunsource.Hooks(db))
 	reg.Watch(database.others...)
 	reg.Serve(
-		rest.New(e.Group("/api")),
+		rest.New(e.Group("/api"), rest.Config{SharedMaxAge: s.sharedMaxAge}),
 		sse.New(e.Group("/events")),
 		websocket.New(e.Group("/ws")),
 		socketio.New(e.Group("/socket.io")), // for pages that speak it

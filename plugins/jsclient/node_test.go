@@ -35,10 +35,12 @@ type nodePage struct {
 	last    int
 	waiting map[int]chan nodeAnswer
 	err     string // thrown where nobody waited, or why the process ended
+	reports map[string]func(json.RawMessage)
 }
 
 type nodeAnswer struct {
 	ID    int
+	Name  string
 	Value json.RawMessage
 	Error string
 }
@@ -60,7 +62,7 @@ func startNode(t *testing.T) *nodePage {
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("starting node: %v", err)
 	}
-	p := &nodePage{in: in, waiting: map[int]chan nodeAnswer{}}
+	p := &nodePage{in: in, waiting: map[int]chan nodeAnswer{}, reports: map[string]func(json.RawMessage){}}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -90,7 +92,9 @@ func (p *nodePage) read(out io.Reader) {
 			a.Error = "it printed " + lines.Text()
 		}
 		p.mu.Lock()
-		if ch := p.waiting[a.ID]; ch != nil {
+		if report := p.reports[a.Name]; a.ID == -1 && report != nil {
+			report(a.Value)
+		} else if ch := p.waiting[a.ID]; ch != nil {
 			delete(p.waiting, a.ID)
 			ch <- a
 		} else if a.Error != "" {
@@ -130,6 +134,13 @@ func (p *nodePage) try(body string) (json.RawMessage, error) {
 	case <-time.After(30 * time.Second):
 		return nil, fmt.Errorf("in Node: no answer to %s", body)
 	}
+}
+
+// on has fn called with what the process reports under the name; nil ends that.
+func (p *nodePage) on(name string, fn func(json.RawMessage)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reports[name] = fn
 }
 
 // run runs the body of an async function, and returns its result: text as it is,

@@ -3,6 +3,7 @@ package bunsource
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -32,6 +33,10 @@ import (
 // that may be NULL) makes filters on the column be asked of the database
 // instead of being evaluated in memory. Declare such columns NOT NULL, or use
 // a pointer.
+//
+// A row that cannot be scanned (a text in an integer column of SQLite, an
+// infinite timestamp of Postgres) fails by itself: the others are returned with
+// a [driver.RowError] that names its key.
 //
 // All methods may be called concurrently.
 type Loader[T any] struct {
@@ -117,9 +122,9 @@ func (l *Loader[T]) Query(ctx context.Context, q driver.Query) ([]*T, error) {
 	}
 	rows, err := l.query(withoutHooks(ctx), m, q)
 	if err != nil {
-		return nil, fmt.Errorf("bunsource: reading table %q: %w", m.schema.Table, err)
+		err = fmt.Errorf("bunsource: reading table %q: %w", m.schema.Table, err)
 	}
-	return rows, nil
+	return rows, err
 }
 
 func (l *Loader[T]) query(ctx context.Context, m *model, q driver.Query) ([]*T, error) {
@@ -129,6 +134,7 @@ func (l *Loader[T]) query(ctx context.Context, m *model, q driver.Query) ([]*T, 
 	}
 	var rows []*T
 	var inOrder []driver.Key // what is read in two steps comes in no order
+	var bad []error          // each a *driver.RowError
 	err = withConn(ctx, m, len(statements) > 1 || m.showsMany(), func(ctx context.Context, conn bun.IConn) error {
 		if m.showsMany() && q.Keys == nil {
 			if statements, inOrder, err = l.chunks(ctx, conn, m, statements[0]); err != nil {
@@ -138,7 +144,15 @@ func (l *Loader[T]) query(ctx context.Context, m *model, q driver.Query) ([]*T, 
 		for _, st := range statements {
 			part, err := l.read(ctx, conn, m, st)
 			if err != nil {
-				return err
+				var unreadable []error
+				var keys []driver.Key
+				if part, unreadable, keys, err = l.readAround(ctx, conn, m, st, err); err != nil {
+					return err
+				}
+				bad = append(bad, unreadable...)
+				if inOrder == nil && len(statements) == 1 {
+					inOrder = keys
+				}
 			}
 			rows = append(rows, part...)
 		}
@@ -162,7 +176,7 @@ func (l *Loader[T]) query(ctx context.Context, m *model, q driver.Query) ([]*T, 
 	case q.Limit > 0 && (len(statements) > 1 || m.showsMany()):
 		rows = l.first(m, rows, q.Order, q.Limit)
 	}
-	return rows, nil
+	return rows, errors.Join(bad...)
 }
 
 // arrange puts the rows in the order of their keys.

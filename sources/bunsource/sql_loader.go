@@ -61,15 +61,13 @@ func (l *sqlLoader[T]) Load(ctx context.Context, keys []driver.Key) ([]*T, error
 		return nil, err
 	}
 	var rows []*T
+	var bad []error // each a *driver.RowError
 	err = withConn(withoutHooks(ctx), m, false, func(ctx context.Context, conn bun.IConn) error {
-		if l.query.Query == nil {
-			return l.db.NewRaw(l.query.Text, l.query.Args...).Conn(conn).Scan(ctx, &rows)
+		err := l.run(ctx, conn, &rows)
+		if err != nil {
+			rows, bad, err = l.runAround(ctx, conn, m, err)
 		}
-		q := l.query.Query(l.db)
-		if q == nil {
-			return errNoQuery
-		}
-		return q.Conn(conn).Scan(ctx, &rows)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("bunsource: running %q: %w", m.schema.Table, err)
@@ -79,8 +77,23 @@ func (l *sqlLoader[T]) Load(ctx context.Context, keys []driver.Key) ([]*T, error
 	}
 	if keys != nil {
 		rows = slices.DeleteFunc(rows, func(r *T) bool { return !slices.Contains(keys, m.keyOf(reflect.ValueOf(r).Elem())) })
+		bad = slices.DeleteFunc(bad, func(err error) bool {
+			return !slices.ContainsFunc(driver.RowErrors(err), func(e *driver.RowError) bool { return slices.Contains(keys, e.Key) })
+		})
 	}
-	return rows, nil
+	return rows, errors.Join(bad...)
+}
+
+// run runs the query.
+func (l *sqlLoader[T]) run(ctx context.Context, conn bun.IConn, rows *[]*T) error {
+	if l.query.Query == nil {
+		return l.db.NewRaw(l.query.Text, l.query.Args...).Conn(conn).Scan(ctx, rows)
+	}
+	q := l.query.Query(l.db)
+	if q == nil {
+		return errNoQuery
+	}
+	return q.Conn(conn).Scan(ctx, rows)
 }
 
 var errNoQuery = errors.New("the function of its SQL.Query returned nil")

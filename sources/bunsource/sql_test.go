@@ -74,7 +74,7 @@ func TestQueriesAreBound(t *testing.T) {
 			t.Run(fmt.Sprintf("connections=%d", conns), func(t *testing.T) {
 				db.SetMaxOpenConns(conns)
 				createShops(t, db)
-				raw := BindSQL[cityTotal](db, "raw", SQL{Text: cityTotals, Args: []any{100}, DependsOn: bothTables})
+				raw := BindSQL[cityTotal](db, "raw", SQL{Text: cityTotals, Args: []any{100}, DependsOn: bothTables}, core.Tune(core.Tuning{Awaited: true}))
 				built := BindSQL[cityTotal](db, "built", SQL{
 					Query: func(db bun.IDB) *bun.SelectQuery {
 						return db.NewSelect().Model((*sqlShop)(nil)).Column("s.city").
@@ -82,14 +82,14 @@ func TestQueriesAreBound(t *testing.T) {
 							Join("LEFT JOIN sql_sales AS l ON l.shop_id = s.id").Group("s.city")
 					},
 					Key: []string{"city"}, DependsOn: bothTables,
-				}, core.OrderBy("-amount"))
+				}, core.OrderBy("-amount"), core.Tune(core.Tuning{Awaited: true}))
 				best := BindSQL[cityTotal](db, "best", SQL{
 					Text: `WITH totals AS (SELECT shop_id, count(*) AS sales, sum(amount) AS amount FROM sql_sales GROUP BY shop_id),
 						ranked AS (SELECT s.city, t.sales, t.amount, row_number() OVER (PARTITION BY s.city ORDER BY t.amount DESC, s.id) AS place
 							FROM sql_shops AS s JOIN totals AS t ON t.shop_id = s.id)
 						SELECT city, sales, amount FROM ranked WHERE place = 1 -- the best shop of each city`,
 					DependsOn: bothTables,
-				}, core.Where(filter.Ge("amount", 6)), core.Limit(1))
+				}, core.Where(filter.Ge("amount", 6)), core.Limit(1), core.Tune(core.Tuning{Awaited: true}))
 				reg := quietRegistry()
 				_ = reg.Add(raw, built, best)
 				_ = reg.Watch(Hooks(db))
@@ -393,6 +393,54 @@ func TestWritesToDependenciesAreReportedWhole(t *testing.T) {
 	}
 }
 
+// Writers do not wait for queries: here one that does not end before the writers
+// have.
+func TestWritersDoNotWaitForQueries(t *testing.T) {
+	eachOpened(t, func(t *testing.T, db *bun.DB) {
+		createShops(t, db)
+		var gate atomic.Pointer[chan struct{}]
+		slow := BindSQL[cityTotal](db, "slow", SQL{
+			Query: func(db bun.IDB) *bun.SelectQuery {
+				if g := gate.Load(); g != nil {
+					<-*g
+				}
+				return db.NewSelect().Model((*sqlShop)(nil)).Column("s.city").
+					ColumnExpr("count(l.id) AS sales").ColumnExpr("coalesce(sum(l.amount), 0) AS amount").
+					Join("LEFT JOIN sql_sales AS l ON l.shop_id = s.id").Group("s.city")
+			},
+			Key: []string{"city"}, DependsOn: bothTables,
+		})
+		sales := Bind[sqlSale](db, "sales")
+		reg := quietRegistry()
+		_ = reg.Add(slow, sales)
+		source := Hooks(db)
+		_ = reg.Watch(source)
+		startRegistry(t, reg)
+		waitLoaded(t, slow, sales)
+		open := make(chan struct{})
+		gate.Store(&open)
+		before := sales.Len()
+		for i := range 5 {
+			if _, err := db.NewInsert().Model(&sqlSale{ID: int64(100 + i), ShopID: 2, Amount: 20}).Exec(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if n := sales.Len(); n != before+i+1 {
+				t.Errorf("after insert %d there are %d sales, want %d", i, n, before+i+1)
+			}
+		}
+		if n := source.Timeouts(); n > 0 {
+			t.Errorf("%d writers waited in vain", n)
+		}
+		close(open)
+		if err := reg.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := totalsOf(slow); !strings.Contains(got, "Oslo 5 100") {
+			t.Errorf("the query shows %s", got)
+		}
+	})
+}
+
 // A query can be a family: one run of it serves all members.
 func TestQueriesAreFamilies(t *testing.T) {
 	eachOpened(t, func(t *testing.T, db *bun.DB) {
@@ -406,7 +454,7 @@ func TestQueriesAreFamilies(t *testing.T) {
 					Join("LEFT JOIN sql_sales AS l ON l.shop_id = s.id").Group("s.city")
 			},
 			DependsOn: bothTables,
-		}, core.Where(filter.Eq("city", filter.Param("city"))))
+		}, core.Where(filter.Eq("city", filter.Param("city"))), core.Tune(core.Tuning{Awaited: true}))
 		reg := quietRegistry()
 		_ = reg.Add(byCity)
 		_ = reg.Watch(Hooks(db))

@@ -22,17 +22,17 @@ const DefaultMaxRows = 100_000
 // transaction took, and only they are read. xmin is compared for equality
 // alone, so neither freezing nor the wraparound of transaction ids matters.
 //
-// What it compares is two polls. A row that others insert and delete between
-// them is seen by neither, and stays in a binding whose engine happened to read
-// it meanwhile, because its key or the whole table was reported. The full pass
-// finds it, see Config.FullPass; beside polls that read every key one a minute
-// costs little.
+// A row that others insert and delete between two polls is seen by neither. A
+// binding may hold it all the same, because its key or the whole table was read
+// meanwhile. So the keys that changed bindings hold are compared with those
+// that the poll has found, and what is held and was not found is read again.
 //
 // It scans the whole table at every poll, without sorting or sending more than
 // the keys, and remembers them: about 100 bytes a row. Of a table with more
 // rows than maxRows (0 means [DefaultMaxRows]), or with keys that the key
 // columns' kinds cannot express, only a count and a sum of hashes is read and
-// remembered, and the whole table is reported when they differ.
+// remembered, and the whole table is reported when they differ, or when they are
+// the same although a binding has changed.
 //
 // It works on tables, partitioned ones too. Views and foreign tables have no
 // xmin to go by.
@@ -88,7 +88,12 @@ type xminWatcher struct {
 	// keyless: seen is not kept, but last instead. hopeless: and never will.
 	keyless, hopeless bool
 	last              string
+
+	held func(visit func(driver.Key)) (changed bool) // nil: nobody can tell
 }
+
+// compareWith implements heldWatcher.
+func (w *xminWatcher) compareWith(held func(visit func(driver.Key)) (changed bool)) { w.held = held }
 
 // version is a row as it was last seen.
 type version struct {
@@ -102,7 +107,8 @@ func (w *xminWatcher) look(ctx context.Context) (finding, error) {
 	}
 	keys, ok, err := w.scan(ctx)
 	if err != nil || ok {
-		return finding{keys: keys, changed: len(keys) > 0}, err
+		changed := len(keys) > 0
+		return finding{keys: w.addVanished(keys), changed: changed}, err
 	}
 	w.keyless = true
 	if w.last, err = printOf(ctx, w.db.DB, w.print); err != nil {
@@ -111,11 +117,39 @@ func (w *xminWatcher) look(ctx context.Context) (finding, error) {
 	return finding{whole: true, changed: true}, nil
 }
 
+// addVanished adds the keys of rows that bindings hold and the scan has not
+// found. They are asked for after the scan: what was read into a binding later is
+// read once more for nothing.
+func (w *xminWatcher) addVanished(keys []driver.Key) []driver.Key {
+	if w.held == nil || w.seen == nil {
+		return keys
+	}
+	listed := make(map[driver.Key]struct{}, len(keys))
+	for _, k := range keys {
+		listed[k] = struct{}{}
+	}
+	w.held(func(k driver.Key) {
+		if _, found := w.seen[k]; found {
+			return
+		}
+		if _, twice := listed[k]; !twice {
+			listed[k] = struct{}{}
+			keys = append(keys, k)
+		}
+	})
+	return keys
+}
+
 // lookWhole looks at a table whose keys are not kept.
 func (w *xminWatcher) lookWhole(ctx context.Context) (finding, error) {
 	print, err := printOf(ctx, w.db.DB, w.print)
-	if err != nil || print == w.last {
+	if err != nil {
 		return finding{}, err
+	}
+	came := w.held != nil && w.held(func(driver.Key) {})
+	if print == w.last {
+		// What a binding has read since may have come and gone.
+		return finding{whole: came}, nil
 	}
 	w.last = print
 	found := finding{whole: true, changed: true}

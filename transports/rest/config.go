@@ -37,6 +37,14 @@ type Config struct {
 	// authorizer shows everybody the same.
 	CacheControl map[string]string
 
+	// SharedMaxAge is how long caches that several clients share (a CDN, nginx,
+	// Varnish) may keep answers to "?since=" that tell of something new, in full
+	// seconds: clients that poll are then answered by the cache, one of each version
+	// by this program. Lists, pages and rows become "public, max-age=1", unless
+	// CacheControl says otherwise. Where the registry has an authorizer nothing is
+	// shared. The default, 0, shares nothing.
+	SharedMaxAge time.Duration
+
 	// LoadWait bounds how long a request waits for the rows of a family's
 	// member, or of a scope, that has come alive with it. After that it is
 	// answered with 503. The default is [DefaultLoadWait]; negative means not
@@ -156,6 +164,9 @@ func (c Config) Validate() error {
 	if c.BodyTimeout < 0 {
 		errs = append(errs, fmt.Errorf("config: BodyTimeout %v is negative", c.BodyTimeout))
 	}
+	if c.SharedMaxAge < 0 || c.SharedMaxAge%time.Second != 0 {
+		errs = append(errs, fmt.Errorf("config: SharedMaxAge %v is no number of full seconds", c.SharedMaxAge))
+	}
 	if c.WriteTimeout < 0 {
 		errs = append(errs, fmt.Errorf("config: WriteTimeout %v is negative", c.WriteTimeout))
 	}
@@ -174,6 +185,10 @@ func (c Config) cacheControl() (values [2]map[string][]string) {
 		values[1][name] = []string{text}
 	}
 	set("", DefaultCacheControl)
+	if c.SharedMaxAge > 0 {
+		// Of one client alone nothing is shared, whatever is said of the others.
+		values[0][""] = []string{"public, max-age=1"}
+	}
 	for name, text := range c.CacheControl {
 		set(name, text)
 	}

@@ -65,6 +65,12 @@ type shop struct {
 // newShop serves n products as "products" under /api, ready to be asked.
 func newShop(t testing.TB, n int, cfg ...Config) *shop {
 	t.Helper()
+	return newAuthorizedShop(t, n, nil, cfg...)
+}
+
+// newAuthorizedShop is newShop with an authorizer, nil for none.
+func newAuthorizedShop(t testing.TB, n int, authorizer core.Authorizer, cfg ...Config) *shop {
+	t.Helper()
 	s := &shop{
 		t: t, e: echo.New(),
 		table:  coretest.NewTable[product]("products", "id"),
@@ -78,6 +84,11 @@ func newShop(t testing.TB, n int, cfg ...Config) *shop {
 	s.table.Put(rows...)
 	s.reg = core.Config{Now: s.clock.now, Logger: slog.New(slog.DiscardHandler)}.NewRegistry()
 	s.rest = New(s.e.Group("/api"), cfg...)
+	if authorizer != nil {
+		if err := s.reg.Authorize(authorizer); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, err := range []error{
 		s.reg.Add(core.Bind("products", s.table)),
 		s.reg.Watch(s.source),

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/transports/internal/problem"
@@ -18,8 +19,9 @@ import (
 type query struct {
 	paged bool
 	window
-	since string // a version's token
-	delta bool   // since was given
+	since string        // a version's token
+	delta bool          // since was given
+	wait  time.Duration // for something newer than that version
 }
 
 // The parameters of a list that are not a family's.
@@ -27,6 +29,7 @@ const (
 	paramLimit  = "limit"
 	paramOffset = "offset"
 	paramSince  = "since"
+	paramWait   = "wait"
 )
 
 // parseQuery reads the parameters of a list. Every one that has a bad value is an
@@ -53,6 +56,10 @@ func (t *Transport) parseQuery(values map[string]string) (query, *problem.Proble
 			if q.since = text; text == "" {
 				p = problem.BadParameter(name, "must be a version's token")
 			}
+		case paramWait:
+			var seconds int
+			seconds, p = number(name, text, 0, math.MaxInt)
+			q.wait = time.Duration(min(seconds, maxWaitSeconds)) * time.Second
 		}
 		if p != nil {
 			return q, p
@@ -60,6 +67,9 @@ func (t *Transport) parseQuery(values map[string]string) (query, *problem.Proble
 	}
 	if q.delta && q.paged {
 		return q, problem.BadParameter(paramSince, "does not go with limit or offset")
+	}
+	if _, waits := values[paramWait]; waits && !q.delta {
+		return q, problem.BadParameter(paramWait, "goes with since")
 	}
 	return q, nil
 }
@@ -101,6 +111,10 @@ func parameters(raw string, own []string) (values map[string]string, args core.A
 // list, and the arithmetic of pages does not overflow, also with ints of 32
 // bits.
 const maxOffset = 1 << 30
+
+// maxWaitSeconds stands for every wait beyond it: a day, which no Config.MaxWait
+// is likely to allow.
+const maxWaitSeconds = 24 * 60 * 60
 
 // number reads a number of digits alone. One that is too large for an int is
 // taken for the largest.

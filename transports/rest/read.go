@@ -33,7 +33,7 @@ func (t *Transport) readList(x exchange) (*problem.Problem, error) {
 		return p, nil
 	}
 	if q.delta {
-		return t.readChanges(x, q.since)
+		return t.readChanges(x, q)
 	}
 	return t.read(x, func(s *live.Snapshot, now time.Time) (selection, *problem.Problem) {
 		e := t.edition(x.view, s)
@@ -155,6 +155,12 @@ func writeBody(x exchange, status int, body []byte, in coding) error {
 // may be.
 func (t *Transport) compressible(x exchange, c *content) bool {
 	return !x.plain && t.cfg.MinCompress >= 0 && c.size >= t.cfg.MinCompress
+}
+
+// isShared reports whether caches that several clients share may keep what the
+// grant shows.
+func (t *Transport) isShared(g *core.Grant) bool {
+	return t.cfg.SharedMaxAge > 0 && !g.Personal()
 }
 
 func (t *Transport) cacheControlOf(g *core.Grant) []string {

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -20,11 +22,12 @@ import (
 
 // Transport serves bindings over HTTP. It is made by [New].
 type Transport struct {
-	group        *echo.Group
-	cfg          Config
-	cacheControl [2]map[string][]string // header values by binding; for everybody, and for one client alone
-	problems     []error                // of New, reported by Mount
-	messages     *wire.Encoder          // of changes
+	group         *echo.Group
+	cfg           Config
+	cacheControl  [2]map[string][]string // header values by binding; for everybody, and for one client alone
+	sharedChanges []string               // the header value of changes that caches may share
+	problems      []error                // of New, reported by Mount
+	messages      *wire.Encoder          // of changes
 
 	// Set by Mount.
 	reg      *core.Registry
@@ -58,6 +61,7 @@ func New(group *echo.Group, cfg ...Config) *Transport {
 	t.holds.max = t.cfg.MaxWaiting
 	t.writes.max = math.MaxInt // each has a connection, and those are the server's to bound
 	t.cacheControl = t.cfg.cacheControl()
+	t.sharedChanges = []string{"public, max-age=" + strconv.FormatInt(int64(t.cfg.SharedMaxAge/time.Second), 10)}
 	return t
 }
 
@@ -71,7 +75,7 @@ func (t *Transport) Mount(reg *core.Registry) error {
 	}
 	t.reg = reg
 	t.stopping, t.stop = context.WithCancel(reg.Stopping())
-	lists := t.group.Any("/:binding", t.serve(t.list, paramLimit, paramOffset, paramSince))
+	lists := t.group.Any("/:binding", t.serve(t.list, paramLimit, paramOffset, paramSince, paramWait))
 	t.group.Any("/:binding/:key", t.serve(t.row))
 	t.group.Any("/:binding/", t.serve(t.row)) // the row whose key is the empty text
 	if strings.TrimSuffix(lists[0].Path, "/:binding") != "" {

@@ -3,6 +3,7 @@ package rest
 import (
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/live"
@@ -10,31 +11,35 @@ import (
 	"github.com/binderyhq/bindery/transports/internal/wire"
 )
 
-// noStore is the Cache-Control of changes: what leads from one version to the
-// current one is of use once.
+// noStore is the Cache-Control of what is of use once.
 var noStore = []string{"no-store"}
 
 // deltaKey keeps the bodies of different transports apart.
 type deltaKey struct{ t *Transport }
 
 // readChanges answers with the messages that lead from a version to the current
-// one. The answer has no tag: the same change may be told in several ways.
-func (t *Transport) readChanges(x exchange, token string) (*problem.Problem, error) {
+// one. Where that is the current one, it waits for another, for as long as the
+// client asks. The answer has no tag: the same change may be told in several
+// ways.
+func (t *Transport) readChanges(x exchange, q query) (*problem.Problem, error) {
 	// The first event of a subscription is all that was missed.
-	sub := x.grant.Subscribe(x.r.Context(), live.SubscribeOptions{Version: wire.ParseToken(token)})
+	sub := x.grant.Subscribe(x.r.Context(), live.SubscribeOptions{Version: wire.ParseToken(q.since)})
 	defer sub.Close()
 	e, err := sub.Poll()
+	if err == nil && e == nil {
+		return problem.NotLoaded(x.view.Name()), nil
+	}
+	if err == nil && e.Kind == live.Confirmed && q.wait > 0 {
+		e, err = t.awaitChange(x, q.wait, sub, e)
+	}
+	var denied *core.DeniedError
 	switch {
 	case errors.Is(err, live.ErrScopeChanged):
 		return nil, errScopeChanged
-	case errors.Is(err, live.ErrRemoved):
-		return problem.UnknownBinding(x.view.Name()), nil
-	case errors.Is(err, core.ErrBudget):
-		return problem.OverBudget(x.view.Name()), nil
+	case errors.Is(err, live.ErrRemoved), errors.Is(err, core.ErrBudget), errors.As(err, &denied):
+		return t.refusalOf(x, x.view.Name(), err), nil
 	case err != nil:
 		return problem.ShuttingDown(), nil
-	case e == nil:
-		return problem.NotLoaded(x.view.Name()), nil
 	}
 	// Events are shared by all who missed the same, and so is the body.
 	c := live.Memo(e.Cache(), deltaKey{t}, func(charge *live.Charge) *content {
@@ -48,11 +53,37 @@ func (t *Transport) readChanges(x exchange, token string) (*problem.Problem, err
 	}
 	h := x.w.Header()
 	h["Cache-Control"] = noStore
+	if e.Kind != live.Confirmed && t.isShared(x.grant) {
+		// What leads from a version to another does so whenever it is told.
+		h["Cache-Control"] = t.sharedChanges
+	}
 	if links := t.monitorLinks(x.base, x.view); links != "" {
 		addShared(h, "Link", []string{links})
 	}
 	addShared(h, "Vary", varyEncoding)
 	return nil, writeBody(x, http.StatusOK, c.body(in), in)
+}
+
+// awaitChange returns the next change of a subscription, or the confirmation that
+// it begins with when the time is over without one. The error is the
+// subscription's.
+func (t *Transport) awaitChange(x exchange, asked time.Duration, sub *live.Subscription, confirmed *live.Event) (*live.Event, error) {
+	ctx, release, ok := t.hold(x, asked)
+	if !ok {
+		return confirmed, nil
+	}
+	defer release()
+	for {
+		e, err := sub.Next(ctx)
+		switch {
+		case err != nil && ctx.Err() != nil && sub.Err() == nil:
+			return confirmed, nil
+		case err != nil:
+			return nil, err
+		case e.Kind != live.Confirmed:
+			return e, nil
+		}
+	}
 }
 
 // changes returns the event's messages as one JSON array.

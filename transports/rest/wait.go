@@ -28,18 +28,12 @@ func (t *Transport) wait(x exchange, asked time.Duration, s *live.Snapshot, from
 		}
 		return sel, judge(x.r.Header, sel.content, sel.date, now, t.compressible(x, sel.content)), nil, nil
 	}
-	wait := min(asked, t.cfg.MaxWait)
-	if wait <= 0 || !t.holds.begin() {
+	ctx, release, ok := t.hold(x, asked)
+	if !ok {
 		return look(s)
 	}
-	defer t.holds.end()
-	x.w.Header()["Preference-Applied"] = []string{"wait=" + strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10)}
-	extendWriteDeadline(x, wait)
-
-	ctx, cancel := context.WithTimeout(x.r.Context(), wait)
-	defer cancel()
-	defer context.AfterFunc(t.stopping, cancel)()
-	defer context.AfterFunc(t.servers.Of(x.r), cancel)()
+	defer release()
+	x.w.Header()["Preference-Applied"] = []string{"wait=" + strconv.FormatInt(int64((min(asked, t.cfg.MaxWait)+time.Second-1)/time.Second), 10)}
 	sub := x.grant.Subscribe(ctx, live.SubscribeOptions{Version: s.Version().Token})
 	defer sub.Close()
 	for {
@@ -62,6 +56,26 @@ func (t *Transport) wait(x exchange, asked time.Duration, s *live.Snapshot, from
 			return sel, v, p, nil
 		}
 	}
+}
+
+// hold lets a request wait for at most that time: the context ends with it, with
+// the request, with the transport or with the HTTP server. It is false when the
+// request may not wait; else release is called when it does not any more.
+func (t *Transport) hold(x exchange, asked time.Duration) (ctx context.Context, release func(), ok bool) {
+	wait := min(asked, t.cfg.MaxWait)
+	if wait <= 0 || !t.holds.begin() {
+		return nil, nil, false
+	}
+	extendWriteDeadline(x, wait)
+	ctx, cancel := context.WithTimeout(x.r.Context(), wait)
+	stopping := context.AfterFunc(t.stopping, cancel)
+	ending := context.AfterFunc(t.servers.Of(x.r), cancel)
+	return ctx, func() {
+		ending()
+		stopping()
+		cancel()
+		t.holds.end()
+	}, true
 }
 
 // errScopeChanged says that the client may see something else from now on.

@@ -196,7 +196,19 @@ func (m *memory) Connect(ctx context.Context, binding, version string) (Client, 
 	return m.connectTo(ctx, Request{Binding: binding, Version: version})
 }
 
+// lateClient is one that is served after the shutdown, from rows that somebody has
+// kept: the registry gives no leave any more.
+type lateClient struct{ rows []json.RawMessage }
+
+func (c lateClient) Next(context.Context) (Message, error) {
+	return Message{Action: Sync, Rows: c.rows, Version: "late"}, nil
+}
+func (lateClient) Close() {}
+
 func (m *memory) connectTo(ctx context.Context, q Request) (Client, error) {
+	if v, ok := m.reg.Lookup(q.Binding); ok && m.faults.servesLate && m.reg.Stopping().Err() != nil {
+		return lateClient{encoded(v.Snapshot())}, nil
+	}
 	g, err := m.leave(ctx, q)
 	if err != nil {
 		return nil, err
@@ -231,9 +243,6 @@ func (m *memory) connectTo(ctx context.Context, q Request) (Client, error) {
 	}
 	if m.faults.keepsQueue {
 		go c.hoard()
-	}
-	if s := v.Snapshot(); m.reg.Stopping().Err() != nil { // servesLate
-		c.pending = c.messages(&live.Event{Kind: live.Synced, Version: s.Version(), Snapshot: s})
 	}
 	m.open[c] = struct{}{}
 	return c, nil

@@ -1,0 +1,130 @@
+package bunsource
+
+import (
+	"context"
+	"reflect"
+
+	"github.com/uptrace/bun"
+
+	"github.com/binderyhq/bindery/core/driver"
+)
+
+// maxUnreadable bounds the rows that are named one by one in an error: where more
+// cannot be read, something else is wrong than rows.
+const maxUnreadable = 1000
+
+// readAround reads a statement again that has failed, without the rows that
+// cannot be scanned: it finds out which keys there are, and halves them until
+// the bad ones stand alone. keys are the keys of all rows, in the statement's
+// order. Where rows are not to blame it returns the error as it was.
+func (l *Loader[T]) readAround(ctx context.Context, conn bun.IConn, m *model, st statement, failed error) (rows []*T, bad []error, keys []driver.Key, err error) {
+	if ctx.Err() != nil || st.bare {
+		return nil, nil, nil, failed
+	}
+	bare := st
+	bare.bare = true
+	found, err := l.read(ctx, conn, m, bare)
+	if err != nil || len(found) == 0 {
+		return nil, nil, nil, failed // the database is to blame, or a key
+	}
+	for _, r := range found {
+		keys = append(keys, m.keyOf(reflect.ValueOf(r).Elem()))
+	}
+	s := &salvage[T]{read: func(some []driver.Key) ([]*T, error) {
+		batches, err := m.keyBatches(some)
+		if err != nil {
+			return nil, err
+		}
+		var rows []*T
+		for i := range batches {
+			one := st
+			one.keys, one.order, one.limit = &batches[i], nil, 0
+			part, err := l.read(ctx, conn, m, one)
+			if err != nil {
+				return nil, err
+			}
+			rows = append(rows, part...)
+		}
+		return rows, nil
+	}}
+	s.halve(keys)
+	if ctx.Err() != nil || len(s.bad) == 0 || len(s.bad) > maxUnreadable {
+		return nil, nil, nil, failed
+	}
+	return s.rows, s.bad, keys, nil
+}
+
+// salvage reads as many rows as can be read.
+type salvage[T any] struct {
+	read func([]driver.Key) ([]*T, error)
+	rows []*T
+	bad  []error // each a *driver.RowError
+}
+
+func (s *salvage[T]) halve(keys []driver.Key) {
+	if len(s.bad) > maxUnreadable {
+		return
+	}
+	rows, err := s.read(keys)
+	switch {
+	case err == nil:
+		s.rows = append(s.rows, rows...)
+	case len(keys) == 1:
+		s.bad = append(s.bad, &driver.RowError{Key: keys[0], Err: err})
+	default:
+		half := len(keys) / 2
+		s.halve(keys[:half])
+		s.halve(keys[half:])
+	}
+}
+
+// runAround runs the query again row by row, after it has failed. It leaves out
+// the rows that cannot be scanned.
+func (l *sqlLoader[T]) runAround(ctx context.Context, conn bun.IConn, m *model, failed error) (rows []*T, bad []error, err error) {
+	text, err := l.text()
+	if err != nil || ctx.Err() != nil {
+		return nil, nil, failed
+	}
+	answer, err := conn.QueryContext(ctx, text)
+	if err != nil {
+		return nil, nil, failed
+	}
+	defer func() { _ = answer.Close() }()
+	columns, err := answer.Columns()
+	if err != nil {
+		return nil, nil, failed
+	}
+	for answer.Next() {
+		row := new(T)
+		err := l.db.ScanRow(ctx, answer, row)
+		if err == nil {
+			rows = append(rows, row)
+			continue
+		}
+		values := make([]any, len(columns))
+		into := make([]any, len(columns))
+		for i := range values {
+			into[i] = &values[i]
+		}
+		if answer.Scan(into...) != nil {
+			return nil, nil, failed
+		}
+		parts := make([]any, 0, len(m.schema.Key))
+		for _, k := range m.schema.Key {
+			for i, c := range columns {
+				if c == k {
+					parts = append(parts, values[i])
+				}
+			}
+		}
+		key, keyErr := m.schema.MakeKey(parts...)
+		if keyErr != nil || len(bad) == maxUnreadable {
+			return nil, nil, failed
+		}
+		bad = append(bad, &driver.RowError{Key: key, Err: err})
+	}
+	if answer.Err() != nil || len(bad) == 0 {
+		return nil, nil, failed
+	}
+	return rows, bad, nil
+}
