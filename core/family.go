@@ -59,7 +59,7 @@ func (f *Family[T]) Open(ctx context.Context, args Args) (*Member[T], error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := fam.open(ctx, params, nil)
+	l, err := fam.open(ctx, params, nil, "")
 	if err != nil {
 		return nil, err
 	}

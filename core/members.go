@@ -53,6 +53,7 @@ func newFamily(proto *publisher) *family {
 		End: func(v *publisher) {
 			v.end(fmt.Errorf("core: binding %q: %w", v.ID(), live.ErrRemoved))
 			v.feed.Load().removeView(v)
+			f.eng.Load().came.tell()
 		},
 	})
 	f.size.Store(firstMemberSize)
@@ -70,8 +71,9 @@ func (f *family) parse(args Args) (live.Params, error) {
 
 // open returns a lease of the member with these parameters, confined to the
 // scope when there is one. The member loads in the background. Its memory counts
-// to the share of the scope and of the context's client.
-func (f *family) open(ctx context.Context, params live.Params, scope filter.Expr) (*memberLease, error) {
+// to the shares of the tenant, which the authorizer's scope names ("" for nobody),
+// and of the context's client.
+func (f *family) open(ctx context.Context, params live.Params, scope filter.Expr, tenant string) (*memberLease, error) {
 	if !f.proto.spec.family && scope == nil {
 		return &f.whole, nil
 	}
@@ -80,14 +82,14 @@ func (f *family) open(ctx context.Context, params live.Params, scope filter.Expr
 		return nil, fmt.Errorf("core: binding %q: %w", f.proto.Name(), ErrNotStarted)
 	}
 	id := memberID(params, scope)
-	parties := []*budget.Party{eng.parties.of(textOf(scope)), clientOf(ctx)}
+	parties := []*budget.Party{eng.parties.of(tenant), clientOf(ctx)}
 	if !f.members.Has(id) {
 		if err := eng.budget.Fit(f.size.Load(), parties...); err != nil {
 			f.refused.Add(1)
 			return nil, fmt.Errorf("core: binding %q: %w: %w", f.proto.Name(), ErrBudget, err)
 		}
 	}
-	l, err := f.members.Open(id, textOf(scope), func() (*publisher, error) {
+	l, err := f.members.Open(id, tenant, func() (*publisher, error) {
 		v, err := f.newMember(params, scope)
 		if err != nil {
 			return nil, err
@@ -95,6 +97,7 @@ func (f *family) open(ctx context.Context, params live.Params, scope filter.Expr
 		v.id = id
 		v.joinBudget(eng, f.size.Load(), parties...)
 		eng.join(v)
+		eng.came.tell()
 		return v, nil
 	})
 	switch {
@@ -149,7 +152,10 @@ func (f *family) idleAfter() time.Duration {
 }
 
 // begin lets members come alive.
-func (f *family) begin(eng *engine) { f.eng.Store(eng) }
+func (f *family) begin(eng *engine) {
+	f.eng.Store(eng)
+	eng.came.tell()
+}
 
 // end ends the binding and all members, and lets none come alive.
 func (f *family) end(why error) {
@@ -157,6 +163,9 @@ func (f *family) end(why error) {
 	for _, v := range f.members.Close(why) {
 		v.end(why)
 		v.feed.Load().removeView(v)
+	}
+	if eng := f.eng.Load(); eng != nil {
+		eng.came.tell()
 	}
 }
 
@@ -166,6 +175,7 @@ func (f *family) refuse(v *publisher) {
 	f.members.Remove(v.id)
 	v.end(fmt.Errorf("core: binding %q: %w", v.ID(), ErrBudget))
 	v.feed.Load().removeView(v)
+	f.eng.Load().came.tell()
 }
 
 // alive returns the members, in the order in which they came.
