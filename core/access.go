@@ -217,7 +217,11 @@ func (r *Registry) Open(ctx context.Context, binding string, args Args, filters 
 			return nil, err
 		}
 	}
-	l, err := v.family.open(ctx, params, allOf(scope, narrow), textOf(scope))
+	confined := allOf(scope, narrow)
+	if err := v.family.askAbout(ctx, params, confined); err != nil {
+		return nil, err
+	}
+	l, err := v.family.open(ctx, params, confined, textOf(scope))
 	if err != nil {
 		return nil, err
 	}

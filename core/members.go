@@ -69,6 +69,37 @@ func (f *family) parse(args Args) (live.Params, error) {
 	return parseArgs(f.proto.Name(), sh.params, args)
 }
 
+// askTimeout bounds how long the database is asked about an argument. Whoever has
+// to wait longer waits for the member's rows instead.
+const askTimeout = time.Second
+
+// askAbout asks the database about arguments of which only it knows whether it
+// refuses them, unless there is such a member already. A database that does not
+// answer refuses nothing.
+func (f *family) askAbout(ctx context.Context, params live.Params, scope filter.Expr) error {
+	sh := f.proto.shape.Load()
+	if len(params) == 0 || sh == nil {
+		return nil
+	}
+	if f.members.Has(memberID(params, scope)) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	for i, p := range sh.params {
+		for _, c := range p.columns {
+			if !c.Asked || i >= len(params) {
+				continue
+			}
+			detail, err := f.proto.read.checkLiteral(ctx, c.Name, params[i].Value)
+			if err == nil && detail != "" {
+				return &ArgumentError{Binding: f.proto.Name(), Param: p.name, Detail: detail}
+			}
+		}
+	}
+	return nil
+}
+
 // open returns a lease of the member with these parameters, confined to the
 // scope when there is one. The member loads in the background. Its memory counts
 // to the shares of the tenant, which the authorizer's scope names ("" for nobody),
