@@ -308,7 +308,7 @@ func (g *Grant) Subscribe(ctx context.Context, opts live.SubscribeOptions) *live
 	if g.reg.authorizer == nil {
 		return g.view.Subscribe(opts)
 	}
-	w := &watch{ctx: context.WithoutCancel(ctx), access: g.access, scope: textOf(g.view.scope)}
+	w := &watch{ctx: context.WithoutCancel(ctx), access: g.access, scope: textOf(g.view.Scope)}
 	closed := opts.OnClose
 	opts.OnClose = func() {
 		g.reg.watched.remove(w)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/value"
 )
@@ -65,15 +66,9 @@ func (e *ArgumentError) Error() string {
 	return fmt.Sprintf("core: binding %q: parameter %q %s", e.Binding, e.Param, e.Detail)
 }
 
-// parameter is a family's parameter as its filter declares it.
-type parameter struct {
-	name string
-	kind value.Kind
-}
-
 // parseArgs converts arguments into the values of the parameters. The error is
 // an *ArgumentError about the first that is wrong: those declared come first.
-func parseArgs(binding string, params []parameter, args Args) (live.Params, error) {
+func parseArgs(binding string, params []rowset.Parameter, args Args) (live.Params, error) {
 	if len(params) == 0 && len(args) == 0 {
 		return nil, nil
 	}
@@ -82,31 +77,31 @@ func parseArgs(binding string, params []parameter, args Args) (live.Params, erro
 	}
 	out := make(live.Params, 0, len(params))
 	for _, p := range params {
-		arg, ok := args[p.name]
+		arg, ok := args[p.Name]
 		if !ok {
-			return nil, wrong(p.name, "is missing")
+			return nil, wrong(p.Name, "is missing")
 		}
-		v, problem := parseArg(arg, p.kind)
+		v, problem := parseArg(arg, p.Kind)
 		if problem != "" {
-			return nil, wrong(p.name, problem)
+			return nil, wrong(p.Name, problem)
 		}
-		out = append(out, live.Param{Name: p.name, Value: v})
+		out = append(out, live.Param{Name: p.Name, Value: v})
 	}
 	for _, name := range slices.Sorted(maps.Keys(args)) {
-		if !slices.ContainsFunc(params, func(p parameter) bool { return p.name == name }) {
+		if !slices.ContainsFunc(params, func(p rowset.Parameter) bool { return p.Name == name }) {
 			return nil, wrong(name, "is unknown; "+knownParameters(params))
 		}
 	}
 	return out, nil
 }
 
-func knownParameters(params []parameter) string {
+func knownParameters(params []rowset.Parameter) string {
 	if len(params) == 0 {
 		return "the binding has no parameters"
 	}
 	names := make([]string, len(params))
 	for i, p := range params {
-		names[i] = p.name
+		names[i] = p.Name
 	}
 	return "there are: " + strings.Join(names, ", ")
 }
