@@ -127,6 +127,40 @@ func (f *family) parse(args Args) (live.Params, error) {
 	return parseArgs(f.proto.Name(), sh.Params, args)
 }
 
+// askTimeout bounds how long the database is asked about an argument. Whoever has
+// to wait longer waits for the member's rows instead.
+const askTimeout = time.Second
+
+// askAbout asks the database about arguments of which only it knows whether it
+// refuses them, unless there is such a member already. A database that does not
+// answer refuses nothing.
+func (f *family) askAbout(ctx context.Context, params live.Params, scope filter.Expr) error {
+	sh := f.proto.Shape.Load()
+	if len(params) == 0 || sh == nil {
+		return nil
+	}
+	f.mu.Lock()
+	_, there := f.members[memberID(params, scope)]
+	f.mu.Unlock()
+	if there {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	for i, p := range sh.Params {
+		for _, c := range p.Columns {
+			if !c.Asked || i >= len(params) {
+				continue
+			}
+			detail, err := f.proto.Loader.CheckLiteral(ctx, c.Name, params[i].Value)
+			if err == nil && detail != "" {
+				return &ArgumentError{Binding: f.proto.Name(), Param: p.Name, Detail: detail}
+			}
+		}
+	}
+	return nil
+}
+
 // lease keeps a member alive. Of a binding without parameters and scope it is
 // nothing but the binding.
 type lease struct {
@@ -174,6 +208,7 @@ func (f *family) open(params live.Params, scope filter.Expr) (*lease, error) {
 		f.members[id] = m
 		f.stats.Opened++
 		f.eng.join(v)
+		f.eng.came.tell()
 	}
 	if m.idle != nil {
 		f.idle.Remove(m.idle)
@@ -282,6 +317,7 @@ func (f *family) dropLocked(m *member) {
 	delete(f.members, m.id)
 	m.view.Publisher.End(fmt.Errorf("core: binding %q: %w", m.view.ID(), live.ErrRemoved))
 	m.view.feed.Load().removeView(m.view.Member)
+	f.eng.came.tell()
 }
 
 // begin lets members come alive.
@@ -289,6 +325,7 @@ func (f *family) begin(eng *engine) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.eng = eng
+	eng.came.tell()
 }
 
 // end ends the binding and all members, and lets none come alive.
@@ -300,6 +337,9 @@ func (f *family) end(why error) {
 		return
 	}
 	f.closed = why
+	if f.eng != nil {
+		defer f.eng.came.tell()
+	}
 	if f.retirer != nil {
 		f.retirer.Stop()
 	}

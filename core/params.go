@@ -81,7 +81,7 @@ func parseArgs(binding string, params []rowset.Parameter, args Args) (live.Param
 		if !ok {
 			return nil, wrong(p.Name, "is missing")
 		}
-		v, problem := parseArg(arg, p.Kind)
+		v, problem := parseArg(arg, &p)
 		if problem != "" {
 			return nil, wrong(p.Name, problem)
 		}
@@ -109,14 +109,31 @@ func knownParameters(params []rowset.Parameter) string {
 // maxArgument bounds what a member holds for an argument, in bytes.
 const maxArgument = 1024
 
-// parseArg converts one argument. problem is "" when it could be.
-func parseArg(arg any, kind value.Kind) (v value.Value, problem string) {
+// parseArg converts one argument. problem is "" when it could be, and when no
+// column refuses it as far as Go knows.
+func parseArg(arg any, p *rowset.Parameter) (v value.Value, problem string) {
+	if v, problem = convertArg(arg, p); problem != "" {
+		return value.Value{}, problem
+	}
+	for _, c := range p.Columns {
+		if c.Check == nil {
+			continue
+		}
+		if problem := c.Check(v); problem != "" {
+			return value.Value{}, problem
+		}
+	}
+	return v, ""
+}
+
+func convertArg(arg any, p *rowset.Parameter) (v value.Value, problem string) {
 	var err error
+	kind := p.Kind
 	switch arg := arg.(type) {
 	case argText:
-		v, err = value.Parse(kind, string(arg))
+		v, err = parseText(p, string(arg))
 	case argJSON:
-		v, err = parseJSONArg(arg, kind)
+		v, err = parseJSONArg(arg, p)
 	default:
 		v, err = value.Convert(arg, kind)
 	}
@@ -134,7 +151,18 @@ func parseArg(arg any, kind value.Kind) (v value.Value, problem string) {
 
 var errArgKind = errors.New("core: a value of another kind")
 
-func parseJSONArg(raw []byte, kind value.Kind) (value.Value, error) {
+// parseText reads text as the first column does: those of one parameter are alike.
+func parseText(p *rowset.Parameter, text string) (value.Value, error) {
+	for _, c := range p.Columns {
+		if c.Parse != nil {
+			return c.Parse(text)
+		}
+	}
+	return value.Parse(p.Kind, text)
+}
+
+func parseJSONArg(raw []byte, p *rowset.Parameter) (value.Value, error) {
+	kind := p.Kind
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.UseNumber()
 	var arg any
@@ -164,7 +192,7 @@ func parseJSONArg(raw []byte, kind value.Kind) (value.Value, error) {
 		if kind == value.KindBool {
 			return value.Value{}, errArgKind
 		}
-		return value.Parse(kind, arg)
+		return parseText(p, arg)
 	default:
 		return value.Value{}, errArgKind
 	}

@@ -244,8 +244,11 @@ func (sh *Shape) setParameters(e filter.Expr) (errs []error) {
 		case kind == value.KindOpaque:
 			errs = append(errs, fmt.Errorf("parameter %q: column %q cannot be compared", use.Name, use.Column))
 		case !found:
-			sh.Params = slices.Insert(sh.Params, i, Parameter{use.Name, kind})
-		case sh.Params[i].Kind != kind:
+			sh.Params = slices.Insert(sh.Params, i, Parameter{Name: use.Name, Kind: kind})
+			fallthrough
+		case sh.Params[i].Kind == kind:
+			sh.Params[i].Columns = append(sh.Params[i].Columns, sh.Schema.Columns[sh.Schema.Column(use.Column)])
+		default:
 			errs = append(errs, fmt.Errorf("parameter %q is compared with columns of different kinds (%s and %s)", use.Name, sh.Params[i].Kind, kind))
 		}
 	}

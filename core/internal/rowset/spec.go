@@ -68,4 +68,6 @@ func (s *Spec) dependencies(schema *driver.Schema) error {
 type Parameter struct {
 	Name string
 	Kind value.Kind
+	// Columns are those that it is compared with, all of this kind.
+	Columns []driver.Column
 }

@@ -25,6 +25,8 @@ type Loader interface {
 	Encode(row any) ([]byte, error)
 	Prepare(ctx context.Context, declared []driver.Table) (warnings []error, err error)
 	Snapshotter() driver.Snapshotter
+	// CheckLiteral says why the database refuses to compare a column with a value.
+	CheckLiteral(ctx context.Context, column string, v value.Value) (detail string, err error)
 	Writer() Writer       // nil when the loader does not write
 	Relations() Relations // nil when rows show no others
 	// TypeName names T, for version tokens and errors.
@@ -147,3 +149,11 @@ func untyped[T any](rows []*T, err error) ([]any, error) {
 
 // New returns the loader without its type.
 func New[T any](l driver.Loader[T]) Loader { return &typedReader[T]{Loader: l} }
+
+func (r *typedReader[T]) CheckLiteral(ctx context.Context, column string, v value.Value) (string, error) {
+	c, ok := r.Loader.(driver.LiteralChecker)
+	if !ok {
+		return "", nil
+	}
+	return Guard("CheckLiteral", func() (string, error) { return c.CheckLiteral(ctx, column, v) })
+}
