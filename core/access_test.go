@@ -168,7 +168,7 @@ func TestDenied(t *testing.T) {
 
 func TestGuardedWrites(t *testing.T) {
 	r, a := guarded(t, core.Config{}, func(r *rig) []core.Bindable {
-		return []core.Bindable{core.Bind("items", r.table, core.Writable(), core.RowsMayLeave(), core.Where(filter.Lt("price", 10)))}
+		return []core.Bindable{core.Bind("items", r.table, core.Writable(core.WriteRules{RowsMayLeave: true}), core.Where(filter.Lt("price", 10)))}
 	})
 	g := r.open(t, "a", "items", nil)
 	var invalid *driver.InvalidError

@@ -44,10 +44,10 @@ func TestEverythingAtOnce(t *testing.T) {
 		return w
 	}
 	all := core.Bind("all", s, core.OrderBy("-price"))
-	top := core.Bind("top", s, core.OrderBy("price"), core.Limit(3), core.Margin(2))
-	fold := core.Bind("fold", s, core.OrderByColumns(driver.Order{Column: "name", Collation: "fold"}), core.Limit(4))
-	fam := shelves(s, core.IdleAfter(150*time.Millisecond), core.MaxMembers(20))
-	best := core.BindFamily("best", s, core.Where(filter.Ge("shelf", filter.Param("shelf"))), core.OrderBy("-price"), core.Limit(2), core.Margin(1), core.IdleAfter(150*time.Millisecond))
+	top := core.Bind("top", s, core.OrderBy("price"), core.Limit(3), core.Tune(core.Tuning{Margin: 2}))
+	fold := core.Bind("fold", s, core.Ordered(driver.Order{Column: "name", Collation: "fold"}), core.Limit(4))
+	fam := shelves(s, core.Tune(core.Tuning{IdleAfter: 150 * time.Millisecond, MaxMembers: 20}))
+	best := core.BindFamily("best", s, core.Where(filter.Ge("shelf", filter.Param("shelf"))), core.OrderBy("-price"), core.Limit(2), core.Tune(core.Tuning{Margin: 1, IdleAfter: 150 * time.Millisecond}))
 	r.start(t, all, top, fold, fam, best)
 	defer r.stop(t)
 	stop := make(chan struct{})
@@ -151,7 +151,7 @@ func TestEverythingAtOnce(t *testing.T) {
 		s.Fail(nil)
 	})
 	every(22, func(rng *rand.Rand) {
-		b := core.Bind("brief", s, core.Where(filter.Lt("shelf", rng.IntN(14))), core.OrderBy("price"), core.Limit(1+rng.IntN(3)), core.Margin(rng.IntN(2)))
+		b := core.Bind("brief", s, core.Where(filter.Lt("shelf", rng.IntN(14))), core.OrderBy("price"), core.Limit(1+rng.IntN(3)), margin(rng.IntN(2)))
 		if err := r.reg.Add(b); err != nil {
 			t.Error(err)
 		}

@@ -2,9 +2,7 @@ package core
 
 import (
 	"errors"
-	"fmt"
 	"slices"
-	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
 )
@@ -12,7 +10,7 @@ import (
 // DependsOn names the tables that the binding's rows are made of, where that is
 // more than the table that it is bound to tells: for a view of the database, for
 // one. Whenever one of them changes the binding is read anew, in full and at the
-// pace of [MinInterval], and compared with what it held. A Database left empty is
+// pace of [Tuning].MinInterval, and compared with what it held. A Database left empty is
 // that of the binding; several options add up.
 //
 // Sources are then shown these tables and no longer the binding's own, which
@@ -20,31 +18,6 @@ import (
 func DependsOn(tables ...driver.Table) Option {
 	return func(s *spec) { s.depends = append(s.depends, tables...) }
 }
-
-// MinInterval bounds how often a binding with dependencies is read: a read
-// begins no earlier than d after the one before began. Changes meanwhile share
-// the next read. Loading, Resync, Clear and Verify do not wait for it. Several
-// bindings of one table share their reads, at the longest of their intervals.
-//
-// Without it, or with 0, the pause after a read is as long as the read took, at
-// most five seconds, so that no more than about half of the time goes into
-// reading however much is written.
-//
-// Writers do not wait for such a binding, see [Awaited].
-func MinInterval(d time.Duration) Option {
-	return func(s *spec) {
-		if d < 0 {
-			s.problems = append(s.problems, fmt.Errorf("minimum interval %v: must not be negative", d))
-		}
-		s.minInterval = d
-	}
-}
-
-// Awaited makes writes wait until the binding shows them. It is for bindings
-// that are read in full whenever a table changes ([DependsOn], a query): they
-// follow at their own pace otherwise, so that a slow query does not slow down
-// writers. Bindings whose changed rows are read by key are always waited for.
-func Awaited() Option { return func(s *spec) { s.awaited = true } }
 
 // dependencies completes the schema by what the options say, and returns what
 // is wrong with them.
@@ -62,7 +35,7 @@ func (s *spec) dependencies(schema *driver.Schema) error {
 			schema.Depends = append(schema.Depends, t)
 		}
 	}
-	if s.minInterval > 0 && len(schema.Depends) == 0 {
+	if s.tuning.MinInterval > 0 && len(schema.Depends) == 0 {
 		return errors.New("MinInterval is for bindings that are read in full whenever a table changes: name their tables with DependsOn")
 	}
 	return nil
@@ -80,7 +53,7 @@ type routes struct {
 func (r *routes) add(run *feedRun, v *publisher) (news bool) {
 	schema := v.Schema()
 	if len(schema.Depends) > 0 {
-		run.pace.join(v.spec.minInterval, v.spec.awaited)
+		run.pace.join(v.spec.tuning.MinInterval, v.spec.tuning.Awaited)
 	}
 	for _, r := range v.relatedTables() {
 		run.relates[r.Schema.Table]++
@@ -103,7 +76,7 @@ func (r *routes) add(run *feedRun, v *publisher) (news bool) {
 func (r *routes) remove(run *feedRun, v *publisher) (news bool) {
 	schema := v.Schema()
 	if len(schema.Depends) > 0 {
-		run.pace.leave(v.spec.minInterval, v.spec.awaited)
+		run.pace.leave(v.spec.tuning.MinInterval, v.spec.tuning.Awaited)
 	}
 	for _, r := range v.relatedTables() {
 		run.relates[r.Schema.Table]--

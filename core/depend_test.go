@@ -130,7 +130,7 @@ func newTotalsRig(t fatalTester, cfg core.Config) (*rig, *totals) {
 // made of, and demands that whoever waits for the report finds it up to date.
 func TestDependentBindingFollowsItsTables(t *testing.T) {
 	r, l := newTotalsRig(t, core.Config{})
-	b := core.Bind("totals", l, core.OrderBy("-amount"), core.Awaited())
+	b := core.Bind("totals", l, core.OrderBy("-amount"), core.Tune(core.Tuning{Awaited: true}))
 	r.start(t, b, core.Bind("items", r.table))
 	defer r.stop(t)
 	want := func(rows ...total) {
@@ -181,7 +181,7 @@ func TestDependentBindingFollowsItsTables(t *testing.T) {
 // loader without queries reads.
 func TestDependentBindingKeepsFilterAndLimit(t *testing.T) {
 	r, l := newTotalsRig(t, core.Config{})
-	b := core.Bind("best", l, core.Where(filter.Gt("amount", 2)), core.OrderBy("-amount"), core.Limit(1), core.Awaited())
+	b := core.Bind("best", l, core.Where(filter.Gt("amount", 2)), core.OrderBy("-amount"), core.Limit(1), core.Tune(core.Tuning{Awaited: true}))
 	r.start(t, b)
 	defer r.stop(t)
 	r.report(t, l.sales.Put(sale{ID: 2, Item: 2, Amount: 7}))
@@ -199,7 +199,7 @@ func TestDependentBindingKeepsFilterAndLimit(t *testing.T) {
 func TestDependenciesByOption(t *testing.T) {
 	r, l := newTotalsRig(t, core.Config{})
 	l.deps = nil
-	b := core.Bind("totals", l, core.DependsOn(salesTable), core.DependsOn(itemsTable, salesTable), core.Awaited())
+	b := core.Bind("totals", l, core.DependsOn(salesTable), core.DependsOn(itemsTable, salesTable), core.Tune(core.Tuning{Awaited: true}))
 	r.start(t, b)
 	defer r.stop(t)
 	if got := b.Schema().Depends; !slices.Equal(got, []driver.Table{salesTable, itemsTable}) {
@@ -297,8 +297,8 @@ func TestDependencyProblems(t *testing.T) {
 	r, l := newTotalsRig(t, core.Config{})
 	_ = r.reg.Add(
 		core.Bind("nameless", l, core.DependsOn(driver.Table{Schema: "public"})),
-		core.Bind("hasty", l, core.MinInterval(-time.Second)),
-		core.Bind("plain", r.table, core.MinInterval(time.Second)),
+		core.Bind("hasty", l, core.Tune(core.Tuning{MinInterval: -time.Second})),
+		core.Bind("plain", r.table, core.Tune(core.Tuning{MinInterval: time.Second})),
 	)
 	_ = r.reg.Watch(&scoped{table: driver.Table{Name: "others"}})
 	wantErr(t, r.reg.Start(r.ctx),
@@ -335,7 +335,7 @@ func TestUndeclaredDependenciesAreLogged(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
-			r, l := newTotalsRig(t, core.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			r, l := newTotalsRig(t, core.Config{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 			l.missing = c.missing
 			r.start(t, core.Bind("totals", l), core.Bind("items", r.table))
 			r.stop(t)
@@ -351,7 +351,7 @@ func TestUndeclaredDependenciesAreLogged(t *testing.T) {
 func TestMinInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, l := newTotalsRig(t, core.Config{})
-		b := core.Bind("totals", l, core.MinInterval(time.Minute))
+		b := core.Bind("totals", l, core.Tune(core.Tuning{MinInterval: time.Minute}))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		r.ctx = ctx
@@ -431,7 +431,7 @@ func TestDependentBindingConverges(t *testing.T) {
 		r, l := newTotalsRig(t, core.Config{})
 		var opts []core.Option
 		if rapid.Bool().Draw(t, "paced") {
-			opts = append(opts, core.MinInterval(time.Millisecond))
+			opts = append(opts, core.Tune(core.Tuning{MinInterval: time.Millisecond}))
 		}
 		b := core.Bind("totals", l, opts...)
 		r.start(t, b, core.Bind("items", r.table))
@@ -492,7 +492,7 @@ func TestDependentBindingConverges(t *testing.T) {
 // the row that was written alone would show half of what others have committed.
 func TestWritesOfWhatIsReadInFull(t *testing.T) {
 	r := newItems(t, core.Config{})
-	b := core.Bind("items", r.table, core.Writable(), core.DependsOn(r.table.Name()), core.Awaited())
+	b := core.Bind("items", r.table, core.Writable(), core.DependsOn(r.table.Name()), core.Tune(core.Tuning{Awaited: true}))
 	r.table.Put(item{ID: 1, Price: 50}, item{ID: 2, Price: 50})
 	r.start(t, b)
 	defer r.stop(t)
@@ -512,7 +512,7 @@ func TestWritesOfWhatIsReadInFull(t *testing.T) {
 // TestWritesDoNotWaitForWhatLags would take an hour.
 func TestWritesDoNotWaitForWhatLags(t *testing.T) {
 	r := newItems(t, core.Config{})
-	b := core.Bind("items", r.table, core.Writable(), core.DependsOn(r.table.Name()), core.MinInterval(time.Hour))
+	b := core.Bind("items", r.table, core.Writable(), core.DependsOn(r.table.Name()), core.Tune(core.Tuning{MinInterval: time.Hour}))
 	r.start(t, b)
 	defer r.stop(t)
 	row, err := b.Write(r.ctx, live.Write{Op: live.Insert, Body: []byte(`{"id":7,"name":"a","price":1,"live":true}`)})

@@ -25,14 +25,17 @@ type engine struct {
 
 	limiters sync.Map // of comparisons, by database
 
-	mu        sync.Mutex // guards what follows
-	feeds     map[driver.Table]*feedRun
-	order     []driver.Table  // of the feeds, as they came
-	routes    routes          // to the feeds
-	changed   chan struct{}   // closed when routes come or go, then replaced
-	sources   []*sourceRun    // fixed at Start
-	observers []namedObserver // fixed at Start
-	stopped   bool            // no feed starts any more
+	mu             sync.Mutex // guards what follows
+	feeds          map[driver.Table]*feedRun
+	order          []driver.Table       // of the feeds, as they came
+	routes         routes               // to the feeds
+	changed        chan struct{}        // closed when routes come or go, then replaced
+	sources        []*sourceRun         // fixed at Start
+	observers      []namedObserver      // fixed at Start
+	batchObservers []namedBatchObserver // fixed at Start
+	stopped        bool                 // no feed starts any more
+
+	came notice // tells that bindings or members have come or gone
 
 	// reportObservers are set before the first source watches.
 	reportObservers []ReportObserver

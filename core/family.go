@@ -18,7 +18,7 @@ import (
 // Family is a binding with parameters: for each combination of their values it
 // has a member, which is a binding of its own. Members come alive when they are
 // first asked for, are shared by all who ask with the same values, and retire
-// when nobody has used them for a while; see [IdleAfter] and [MaxMembers].
+// when nobody has used them for a while; see [Tuning].
 //
 // The parameters are those of its filter, see [filter.Param]; their types are
 // those of the columns that they are compared with.
@@ -171,6 +171,7 @@ func (f *family) open(params live.Params, scope filter.Expr) (*lease, error) {
 		f.members[id] = m
 		f.stats.Opened++
 		f.eng.join(v)
+		f.eng.came.tell()
 	}
 	if m.idle != nil {
 		f.idle.Remove(m.idle)
@@ -209,14 +210,14 @@ func (f *family) newMember(params live.Params, scope filter.Expr) (*publisher, e
 }
 
 func (f *family) max() int {
-	if n := f.proto.spec.maxMembers; n > 0 {
+	if n := f.proto.spec.tuning.MaxMembers; n > 0 {
 		return n
 	}
 	return DefaultMaxMembers
 }
 
 func (f *family) idleAfter() time.Duration {
-	if d := f.proto.spec.idleAfter; d > 0 {
+	if d := f.proto.spec.tuning.IdleAfter; d > 0 {
 		return d
 	}
 	return DefaultIdleAfter
@@ -279,6 +280,7 @@ func (f *family) dropLocked(m *member) {
 	delete(f.members, m.id)
 	m.view.pub.End(fmt.Errorf("core: binding %q: %w", m.view.ID(), live.ErrRemoved))
 	m.view.feed.Load().removeView(m.view)
+	f.eng.came.tell()
 }
 
 // begin lets members come alive.
@@ -286,6 +288,7 @@ func (f *family) begin(eng *engine) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.eng = eng
+	eng.came.tell()
 }
 
 // end ends the binding and all members, and lets none come alive.
@@ -297,6 +300,9 @@ func (f *family) end(why error) {
 		return
 	}
 	f.closed = why
+	if f.eng != nil {
+		defer f.eng.came.tell()
+	}
 	if f.retirer != nil {
 		f.retirer.Stop()
 	}

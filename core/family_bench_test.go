@@ -22,7 +22,7 @@ func benchMembers(tb testing.TB, n int, where filter.Expr, args func(i int) core
 		rows[i] = item{ID: i, Name: fmt.Sprint("item ", i), Price: i, Live: true}
 	}
 	r.table.Put(rows...)
-	r.start(tb, core.BindFamily("family", r.table, core.Where(where), core.MaxMembers(n+1)))
+	r.start(tb, core.BindFamily("family", r.table, core.Where(where), core.Tune(core.Tuning{MaxMembers: n + 1})))
 	tb.Cleanup(func() { r.stop(tb) })
 	grants := make([]*core.Grant, n)
 	for i := range grants {
@@ -115,7 +115,7 @@ func BenchmarkFamilyMemory(b *testing.B) {
 			return m.HeapAlloc
 		}
 		r := &rig{table: coretest.NewTable[item]("items", "id"), source: &coretest.Source{}, reg: core.Config{Logger: quiet()}.NewRegistry(), ctx: context.Background()}
-		r.start(b, core.BindFamily("family", r.table, core.MaxMembers(n),
+		r.start(b, core.BindFamily("family", r.table, core.Tune(core.Tuning{MaxMembers: n}),
 			core.Where(filter.Eq("live", true), filter.Eq("name", filter.Param("name")))))
 		before := heap()
 		grants := make([]*core.Grant, n)

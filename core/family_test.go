@@ -69,7 +69,7 @@ func families(r *rig, opts ...core.Option) []kindOfFamily {
 func TestFamiliesAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := newItems(t, core.Config{})
-		kinds := families(r, core.MaxMembers(rapid.IntRange(4, 5).Draw(t, "max")), core.IdleAfter(time.Hour))
+		kinds := families(r, core.Tune(core.Tuning{MaxMembers: rapid.IntRange(4, 5).Draw(t, "max"), IdleAfter: time.Hour}))
 		all := core.Bind("all", r.table)
 		r.start(t, all, kinds[0].fam, kinds[1].fam, kinds[2].fam)
 		defer r.stop(t)
@@ -224,7 +224,7 @@ func TestMembersShareRows(t *testing.T) {
 
 func TestMembersRetire(t *testing.T) {
 	r := newItems(t, core.Config{})
-	fam := core.BindFamily("named", r.table, core.Where(filter.Eq("name", filter.Param("name"))), core.IdleAfter(time.Millisecond))
+	fam := core.BindFamily("named", r.table, core.Where(filter.Eq("name", filter.Param("name"))), core.Tune(core.Tuning{IdleAfter: time.Millisecond}))
 	r.start(t, fam)
 	defer r.stop(t)
 	a, err := fam.Open(r.ctx, core.Args{"name": "a"})
@@ -258,7 +258,7 @@ func TestMembersRetire(t *testing.T) {
 
 func TestMembersAreBounded(t *testing.T) {
 	r := newItems(t, core.Config{})
-	fam := core.BindFamily("named", r.table, core.Where(filter.Eq("name", filter.Param("name"))), core.MaxMembers(2))
+	fam := core.BindFamily("named", r.table, core.Where(filter.Eq("name", filter.Param("name"))), core.Tune(core.Tuning{MaxMembers: 2}))
 	r.start(t, fam)
 	defer r.stop(t)
 	open := func(name string) (*core.Member[item], error) { return fam.Open(r.ctx, core.Args{"name": name}) }
@@ -347,7 +347,7 @@ func TestFamilyProblems(t *testing.T) {
 		core.BindFamily("kinds", r.table, core.Where(filter.Eq("name", filter.Param("p")), filter.Eq("price", filter.Param("p")))),
 		core.BindFamily("reserved", r.table, core.Where(filter.Eq("name", filter.Param("since")))),
 		core.BindFamily("column", r.table, core.Where(filter.Eq("nowhere", filter.Param("p")))),
-		core.BindFamily("negative", r.table, core.Where(filter.Eq("name", filter.Param("p"))), core.MaxMembers(-1), core.IdleAfter(-1)),
+		core.BindFamily("negative", r.table, core.Where(filter.Eq("name", filter.Param("p"))), core.Tune(core.Tuning{MaxMembers: -1, IdleAfter: -1})),
 	)
 	err := r.reg.Start(r.ctx)
 	if err == nil {
@@ -359,7 +359,7 @@ func TestFamilyProblems(t *testing.T) {
 		`parameter "p" is compared with columns of different kinds (text and int)`,
 		`parameter "since": the name has another meaning`,
 		`unknown column "nowhere"`,
-		"at most -1 members", "idle time -1ns",
+		"Tuning.MaxMembers -1", "Tuning.IdleAfter -1ns",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in:\n%v", want, err)

@@ -169,7 +169,7 @@ func refused(name string, s *refusing) []core.Bindable {
 	return []core.Bindable{
 		core.Bind(name+"-where", s, core.ForLoader(driver.Terms{Where: condition("x")})),
 		core.Bind(name+"-limit", s, core.ForLoader(driver.Terms{Where: condition("x")}), core.Limit(3)),
-		core.Bind(name+"-order", s, core.OrderByColumns(driver.Order{Column: "name", Collation: "none"})),
+		core.Bind(name+"-order", s, core.Ordered(driver.Order{Column: "name", Collation: "none"})),
 	}
 }
 
@@ -269,7 +269,7 @@ func TestRowThatCannotBeRead(t *testing.T) {
 				s.Put(ware{ID: id, Shelf: id % 20})
 			}
 			all := core.Bind("all", s)
-			first := core.Bind("first", s, core.Limit(3), core.Margin(1))
+			first := core.Bind("first", s, core.Limit(3), core.Tune(core.Tuning{Margin: 1}))
 			odd := core.Bind("odd", s, core.ForLoader(driver.Terms{Where: condition("odd")}))
 			few := core.Bind("few", s, core.Where(filter.Lt("shelf", 3)))
 			fam := core.BindFamily("shelf", s, core.Where(filter.Eq("shelf", filter.Param("shelf"))))
@@ -359,9 +359,9 @@ func TestOmitUnreadable(t *testing.T) {
 			s.Put(ware{ID: id, Shelf: id % 2})
 		}
 		s.set(2)
-		all := core.Bind("all", s, core.OmitUnreadable())
+		all := core.Bind("all", s, core.Tune(core.Tuning{OmitUnreadable: true}))
 		strict := core.Bind("strict", s)
-		first := core.Bind("first", s, core.OmitUnreadable(), core.Limit(4), core.Margin(1))
+		first := core.Bind("first", s, core.Tune(core.Tuning{OmitUnreadable: true}), core.Limit(4), core.Tune(core.Tuning{Margin: 1}))
 		r.start(t, all, strict, first)
 		defer r.stop(t)
 		check := func(b *core.Binding[ware], rows, omitted int) {
@@ -417,7 +417,7 @@ func TestTroubleAgainstModel(t *testing.T) {
 			{core.Bind("asked", s, core.Where(filter.Lt("shelf", 6)), core.ForLoader(driver.Terms{Where: condition("true")})), func(w ware) bool { return w.Shelf < 6 }, false},
 		}
 		if s.tells {
-			decls = append(decls, decl{core.Bind("rest", s, core.OmitUnreadable()), func(ware) bool { return true }, true})
+			decls = append(decls, decl{core.Bind("rest", s, core.Tune(core.Tuning{OmitUnreadable: true})), func(ware) bool { return true }, true})
 		}
 		var bindings []core.Bindable
 		for _, d := range decls {

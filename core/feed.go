@@ -40,30 +40,31 @@ type feed struct {
 	retried   chan retried
 	wholeRead time.Duration // how long the last read of the whole table took
 
-	mu        sync.Mutex              // guards what follows
-	members   map[*publisher]struct{} // bindings, loaded or not
-	declared  map[*publisher]struct{} // what keeps the feed: bindings that were declared, and families
-	leaving   []*publisher            // to be taken out of their pools
-	reloads   map[*publisher]reload   // to be read in full
-	touches   []*publisher            // whose time of change is to be moved
-	asked     bool                    // somebody wants a binding read, however the last read went
-	troubles  troubles
-	omissions map[*publisher]*omission // rows that bindings leave out
-	journal   journal                  // kept while members are in trouble
-	pending   pending
-	announced map[*announcement]struct{}
-	announces uint64        // announcements ever made
-	reported  uint64        // reports ever made
-	applied   uint64        // reports that show
-	late      uint64        // writers have waited in vain for reports up to this one
-	slow      bool          // a writer's wait was long, and that was logged
-	progress  chan struct{} // closed when applied moves, then replaced
-	reading   bool          // a first read has begun
-	failure   error         // of the last read
-	since     time.Time     // of failure, or of its end
-	closed    error         // why it has ended; nil: it has not
-	stats     status.Feed
-	prepared  map[any]bool // loaders whose Prepare has succeeded
+	mu         sync.Mutex              // guards what follows
+	members    map[*publisher]struct{} // bindings, loaded or not
+	declared   map[*publisher]struct{} // what keeps the feed: bindings that were declared, and families
+	leaving    []*publisher            // to be taken out of their pools
+	reloads    map[*publisher]reload   // to be read in full
+	touches    []*publisher            // whose time of change is to be moved
+	asked      bool                    // somebody wants a binding read, however the last read went
+	troubles   troubles
+	omissions  map[*publisher]*omission // rows that bindings leave out
+	journal    journal                  // kept while members are in trouble
+	pending    pending
+	announced  map[*announcement]struct{}
+	announces  uint64        // announcements ever made
+	reported   uint64        // reports ever made
+	reportedAt time.Time     // the first report that was not taken yet; zero: there is none
+	applied    uint64        // reports that show
+	late       uint64        // writers have waited in vain for reports up to this one
+	slow       bool          // a writer's wait was long, and that was logged
+	progress   chan struct{} // closed when applied moves, then replaced
+	reading    bool          // a first read has begun
+	failure    error         // of the last read
+	since      time.Time     // of failure, or of its end
+	closed     error         // why it has ended; nil: it has not
+	stats      status.Feed
+	prepared   map[any]bool // loaders whose Prepare has succeeded
 
 	compared comparing
 }
@@ -118,6 +119,9 @@ func (f *feed) gather(own, related int, add func(*pending) (overflowed bool)) ma
 	f.stats.Reports++
 	f.stats.Keys += uint64(own)
 	f.stats.RelatedKeys += uint64(related)
+	if f.reportedAt.IsZero() {
+		f.reportedAt = time.Now()
+	}
 	if add(&f.pending) {
 		f.stats.Overflows++
 	}
@@ -294,10 +298,13 @@ func (f *feed) batch(ctx context.Context) error {
 		f.publishTouch(v)
 	}
 	w.touches = nil
+	ctx, observed := f.eng.beginBatch(ctx, Batch{Table: f.table, Keys: len(w.keys), Whole: w.whole, Reloads: len(w.reloads), Reported: w.since})
 	out, err := f.attempts(ctx, &w)
 	if err != nil {
 		f.putBack(w)
-		return fmt.Errorf("core: reading table %q: %w", f.table, err)
+		err = fmt.Errorf("core: reading table %q: %w", f.table, err)
+		observed.end(out, 0, err)
+		return err
 	}
 	f.credit(out.moves, out.covered)
 	for _, m := range out.moves {
@@ -305,6 +312,7 @@ func (f *feed) batch(ctx context.Context) error {
 	}
 	f.noteTroubles(&w, out)
 	done = out.covered
+	observed.end(out, len(out.failed)+w.newAside(), nil)
 
 	f.mu.Lock()
 	defer f.mu.Unlock()

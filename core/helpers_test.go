@@ -203,3 +203,11 @@ func recovered(t fatalTester, reg *core.Registry) {
 		return !slices.ContainsFunc(reg.Status().Tables, func(f status.Feed) bool { return f.Troubled > 0 })
 	})
 }
+
+// margin makes a limited binding hold n rows beyond its limit.
+func margin(n int) core.Option {
+	if n == 0 {
+		n = -1 // 0 means the default
+	}
+	return core.Tune(core.Tuning{Margin: n})
+}

@@ -12,7 +12,7 @@ import (
 // Lagging subscribers merge what they missed while the log drops its oldest.
 func TestMergeWhileLogDrops(t *testing.T) {
 	r := &rig{table: coretest.NewTable[item]("items", "id"), source: &coretest.Source{}, reg: core.Config{Logger: quiet()}.NewRegistry(), ctx: t.Context()}
-	b := core.Bind("items", r.table, core.LogSize(6, 0))
+	b := core.Bind("items", r.table, core.Tune(core.Tuning{LogEvents: 6}))
 	r.start(t, b)
 	defer r.stop(t)
 	stop := make(chan struct{})

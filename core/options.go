@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // Option says what a binding holds, and how. Options are given to [Bind] and to
@@ -22,25 +22,15 @@ type spec struct {
 	where       driver.Condition
 	order       []driver.Order
 	limit       int
-	margin      *int // nil: the default
-	logEvents   int
-	logBytes    int
-	writable    bool
-	mayLeave    bool
-	matchNeeded bool
-	clientKeys  bool
+	tuning      Tuning
+	rules       live.WriteRules
 	problems    []error
 	serializer  *serializer
 	columns     []string // nil: all
 	placeOfBind string
 	depends     []driver.Table
-	minInterval time.Duration
 	family      bool // has parameters
-	idleAfter   time.Duration
-	maxMembers  int
 	relations   []string
-	omit        bool // rows that cannot be shown are left out
-	awaited     bool // writers wait for it, also where it is read in full
 }
 
 // Where restricts the binding to the rows for which all the expressions are
@@ -93,7 +83,7 @@ func (s *spec) whereText() string {
 // OrderBy orders the rows by the columns; a leading "-" makes a column
 // descending. The order is always made total by the key, so equal rows never
 // swap. Values are compared as Go does (text by its bytes, NULL below
-// everything), in memory as in the database; see [OrderByColumns] for other
+// everything), in memory as in the database; see [Ordered] for other
 // orders. Without OrderBy rows are ordered by their key.
 func OrderBy(columns ...string) Option {
 	return func(s *spec) {
@@ -104,10 +94,10 @@ func OrderBy(columns ...string) Option {
 	}
 }
 
-// OrderByColumns orders the rows as [OrderBy] does, with a say in where NULLs go
+// Ordered orders the rows as [OrderBy] does, with a say in where NULLs go
 // and in how text is ordered: by its bytes, or by a collation of the
 // database's, at the cost that [driver.Order.Collation] tells.
-func OrderByColumns(order ...driver.Order) Option {
+func Ordered(order ...driver.Order) Option {
 	return func(s *spec) { s.order = append(s.order, order...) }
 }
 
@@ -115,7 +105,7 @@ func OrderByColumns(order ...driver.Order) Option {
 // without it; n must be at least 1.
 //
 // Where the binding's filter is evaluated in memory, some rows beyond the limit
-// are held as well, see [Margin]: then a change beyond these costs the binding
+// are held as well, see [Tuning]: then a change beyond these costs the binding
 // nothing, and one before them no query of its own. The database is asked for
 // the first rows again when so many have gone that fewer than n are left.
 // Bindings whose filter only the database evaluates ask it at every change of
@@ -126,26 +116,6 @@ func Limit(n int) Option {
 			s.problems = append(s.problems, fmt.Errorf("limit %d: must be at least 1", n))
 		}
 		s.limit = n
-	}
-}
-
-// How many rows a limited binding holds beyond its limit when nothing is said:
-// as many as the limit, within these bounds.
-const (
-	DefaultMargin    = 16
-	MaxDefaultMargin = 1024
-)
-
-// Margin says how many rows a binding with a [Limit] holds beyond it, to take
-// the place of rows that go. Nobody sees them. With 0 the database is asked
-// whenever one of the first rows goes. Without Margin they are as many as the
-// limit, but at least [DefaultMargin] and at most [MaxDefaultMargin].
-func Margin(n int) Option {
-	return func(s *spec) {
-		if n < 0 {
-			s.problems = append(s.problems, fmt.Errorf("margin %d: must not be negative", n))
-		}
-		s.margin = &n
 	}
 }
 
@@ -199,88 +169,33 @@ func Columns(columns ...string) Option {
 	}
 }
 
-// OmitUnreadable leaves rows out of the binding that it cannot show: rows that
-// the loader cannot read, and rows that cannot be encoded. Without it such a row
-// makes the binding stale until it is mended, since a version is always a
-// state that the table was in.
-//
-// What is left out is counted and named in the binding's [Status], and logged
-// once. A binding with a [Limit] may show fewer rows than that.
-func OmitUnreadable() Option { return func(s *spec) { s.omit = true } }
+// WriteRules say how clients may write to a [Writable] binding. The zero value has
+// the strictest rule for each.
+type WriteRules struct {
+	// RowsMayLeave lets a write put a row outside of the binding. Without it such a
+	// write is rolled back.
+	RowsMayLeave bool
+	// RequireMatch refuses updates and deletes that do not say which version of the
+	// row they mean (If-Match).
+	RequireMatch bool
+	// ClientKeys lets inserts name the key, where the database has a default for
+	// it: a client that makes its ids itself (a UUID) knows the row before the
+	// answer comes. A key that the database alone makes (GENERATED ALWAYS) cannot
+	// be named all the same. A key that is taken is refused with 422, also by a row
+	// that the client may not see: random ids tell nothing by that, counted ones do.
+	ClientKeys bool
+}
 
 // Writable lets clients write to the binding through transports that can, such
-// as rest. A write reaches only rows that the binding holds, and is rolled back
-// when it would put a row outside; see [RowsMayLeave]. The loader must be a
-// [driver.Writer].
-func Writable() Option { return func(s *spec) { s.writable = true } }
-
-// RowsMayLeave lets a write put a row outside of a writable binding.
-func RowsMayLeave() Option { return func(s *spec) { s.mayLeave = true } }
-
-// RequireMatch refuses updates and deletes of a writable binding that do not
-// say which version of the row they mean (If-Match).
-func RequireMatch() Option { return func(s *spec) { s.matchNeeded = true } }
-
-// ClientKeys lets inserts into a writable binding name the key, where the
-// database has a default for it: a client that makes its ids itself (a UUID)
-// knows the row before the answer comes. A key that the database alone makes
-// (GENERATED ALWAYS) cannot be named all the same. A key that is taken is refused
-// with 422, also by a row that the client may not see: random ids tell nothing by
-// that, counted ones do.
-func ClientKeys() Option { return func(s *spec) { s.clientKeys = true } }
-
-// The default bounds of a family's members.
-const (
-	DefaultIdleAfter  = time.Minute
-	DefaultMaxMembers = 10_000
-)
-
-// IdleAfter says how long a member of a family stays alive when nobody uses
-// it. 0 means the default, [DefaultIdleAfter]. It also goes for the members that
-// an [Authorizer]'s scopes make of a binding.
-func IdleAfter(d time.Duration) Option {
+// as rest. A write reaches only rows that the binding holds. The loader must be a
+// [driver.Writer]. Rules of several such options add up.
+func Writable(rules ...WriteRules) Option {
 	return func(s *spec) {
-		if d < 0 {
-			s.problems = append(s.problems, fmt.Errorf("idle time %v: must not be negative", d))
+		s.rules.Writable = true
+		for _, r := range rules {
+			s.rules.RowsMayLeave = s.rules.RowsMayLeave || r.RowsMayLeave
+			s.rules.RequireMatch = s.rules.RequireMatch || r.RequireMatch
+			s.rules.ClientKeys = s.rules.ClientKeys || r.ClientKeys
 		}
-		s.idleAfter = d
 	}
-}
-
-// MaxMembers bounds the members of a family that are alive at a time; 0 means
-// the default, [DefaultMaxMembers]. When there are as many, the one that has not
-// been used for the longest time makes room; when all are in use, opening
-// another fails with [ErrTooManyMembers]. It also goes for the members that an
-// [Authorizer]'s scopes make of a binding.
-func MaxMembers(n int) Option {
-	return func(s *spec) {
-		if n < 0 {
-			s.problems = append(s.problems, fmt.Errorf("at most %d members: must not be negative", n))
-		}
-		s.maxMembers = n
-	}
-}
-
-// The default bounds of a binding's event log.
-const (
-	DefaultLogEvents = 1024
-	DefaultLogBytes  = 4 << 20
-)
-
-// LogSize bounds the events that a binding keeps for subscribers who lag or
-// resume: their number, and the bytes of their rows. 0 means the default
-// ([DefaultLogEvents], [DefaultLogBytes]); a negative number keeps none, so
-// that everyone who lags gets a sync.
-func LogSize(events, bytes int) Option {
-	return func(s *spec) { s.logEvents, s.logBytes = events, bytes }
-}
-
-func bound(n, fallback int) int {
-	switch {
-	case n == 0:
-		return fallback
-	case n < 0:
-		return 0
-	}
-	return n
 }

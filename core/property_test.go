@@ -37,7 +37,7 @@ func declarations(r *rig, log core.Option) []declared {
 			},
 		},
 		{
-			b:    core.Bind("cheapest", r.table, log, core.Where(filter.Gt("price", 2)), core.OrderBy("price"), core.Limit(3), core.Margin(1)),
+			b:    core.Bind("cheapest", r.table, log, core.Where(filter.Gt("price", 2)), core.OrderBy("price"), core.Limit(3), core.Tune(core.Tuning{Margin: 1})),
 			keep: func(i item) bool { return i.Price > 2 },
 			less: func(a, b item) int { return cmp.Or(cmp.Compare(a.Price, b.Price), cmp.Compare(a.ID, b.ID)) }, limit: 3,
 		},
@@ -62,7 +62,7 @@ func TestEngineAgainstModel(t *testing.T) {
 		for range rapid.IntRange(0, 5).Draw(t, "rows at start") {
 			r.table.Put(drawItem("start"))
 		}
-		decls := declarations(r, core.LogSize(rapid.IntRange(1, 5).Draw(t, "log"), 0))
+		decls := declarations(r, core.Tune(core.Tuning{LogEvents: rapid.IntRange(1, 5).Draw(t, "log")}))
 		r.start(t, decls[0].b, decls[1].b, decls[2].b)
 		defer r.stop(t)
 
@@ -170,7 +170,7 @@ func TestEngineAgainstModel(t *testing.T) {
 		for _, it := range rows {
 			other.table.Put(it)
 		}
-		others := declarations(other, core.LogSize(0, 0))
+		others := declarations(other, core.Tune(core.Tuning{}))
 		other.start(t, others[0].b, others[1].b, others[2].b)
 		defer other.stop(t)
 		for i, d := range decls {

@@ -353,7 +353,7 @@ func TestRelatedRowsConcernWhoShowsThem(t *testing.T) {
 // of a binding depend on them.
 func TestRelatedRowsAreWatched(t *testing.T) {
 	var log bytes.Buffer
-	r, _, songs := newLibrary(t, core.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	r, _, songs := newLibrary(t, core.Config{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 	ofSongs, ofDiscs := &scoped{table: songsTable}, &scoped{table: discsTable}
 	_ = r.reg.Watch(ofSongs, ofDiscs)
 	b := core.Bind("songs", songs)
@@ -461,7 +461,7 @@ func TestRelatedRowsFollowRandomCommits(t *testing.T) {
 			}
 			return a.ID - b.ID
 		}
-		add(every, byName, 2, core.OrderBy("-name"), core.Limit(2), core.Margin(1))
+		add(every, byName, 2, core.OrderBy("-name"), core.Limit(2), core.Tune(core.Tuning{Margin: 1}))
 		add(func(s song) bool { return s.Name == "x1" }, nil, 0, core.Where(filter.Eq("name", "x1")))
 		for d := range rapid.SampledFrom([]int{1, 8}).Draw(t, "discs bound") {
 			add(func(s song) bool { return s.Disc == d }, nil, 0, core.Where(filter.Eq("disc", d)), core.Columns("id", "name"))

@@ -249,7 +249,15 @@ func (f *feed) retry(ctx context.Context, group *sync.WaitGroup) {
 	}
 	f.retrying = true
 	group.Go(func() {
+		ctx, observed := f.eng.beginBatch(ctx, Batch{Table: f.table, Reloads: len(m.views), Retry: true})
+		begun := time.Now()
 		f.readAside(ctx, &m, hows, suspects)
+		m.out.took = time.Since(begun)
+		var err error
+		for _, e := range m.errs {
+			err = errors.Join(err, e.err)
+		}
+		observed.end(m.out, len(m.out.failed), err)
 		f.retried <- m // there is room for the only one
 		f.kick()
 	})

@@ -62,7 +62,7 @@ func TestMembersThatCannotLoad(t *testing.T) {
 		s := &picky{store: newStore()}
 		s.refuse("shelf = 13")
 		s.Put(ware{ID: 1, Shelf: 1}, ware{ID: 2, Shelf: 13})
-		all, fam := core.Bind("all", s), shelves(s, core.IdleAfter(time.Minute))
+		all, fam := core.Bind("all", s), shelves(s, core.Tune(core.Tuning{IdleAfter: time.Minute}))
 		r.start(t, all, fam)
 		defer r.stop(t)
 		bad, err := r.reg.Open(ctx, "shelf", core.Args{"shelf": 13})
@@ -171,7 +171,7 @@ func TestMembersThatCannotLoadAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := newItems(t, core.Config{})
 		s := &picky{store: newStore()}
-		all, fam := core.Bind("all", s), shelves(s, core.IdleAfter(time.Hour), core.MaxMembers(8))
+		all, fam := core.Bind("all", s), shelves(s, core.Tune(core.Tuning{IdleAfter: time.Hour, MaxMembers: 8}))
 		r.start(t, all, fam)
 		defer r.stop(t)
 		var grants []*core.Grant

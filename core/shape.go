@@ -92,14 +92,9 @@ func (v *publisher) check() (*shape, []error) {
 	if sh.collated && !v.read.canQuery() {
 		errs = append(errs, errors.New("its order by a collation needs a loader whose database evaluates queries (driver.Querier)"))
 	}
-	if v.spec.margin != nil && v.spec.limit == 0 {
-		errs = append(errs, errors.New("Margin is for bindings with a Limit"))
-	}
-	if v.spec.writable && v.read.writer() == nil {
+	errs = append(errs, v.spec.tuning.problems(v.spec.limit)...)
+	if v.spec.rules.Writable && v.read.writer() == nil {
 		errs = append(errs, errors.New("it is declared writable, but its loader does not write (driver.Writer)"))
-	}
-	if !v.spec.writable && (v.spec.mayLeave || v.spec.matchNeeded || v.spec.clientKeys) {
-		errs = append(errs, errors.New("RowsMayLeave, RequireMatch and ClientKeys are for writable bindings: say Writable as well"))
 	}
 	sh.decide(v)
 	return sh, errs

@@ -14,9 +14,13 @@ type sink struct {
 	mu       sync.Mutex              // guards what follows
 	open     map[*announced]struct{} // not confirmed yet
 	finished bool                    // Watch has returned
+	held     map[driver.Table]held
 }
 
-var _ driver.Sink = (*sink)(nil)
+var (
+	_ driver.Sink   = (*sink)(nil)
+	_ driver.Holder = (*sink)(nil)
+)
 
 // Tables implements [driver.Sink].
 func (s *sink) Tables() ([]driver.Schema, <-chan struct{}) {

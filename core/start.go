@@ -228,6 +228,7 @@ func (r *Registry) assemble(ctx context.Context) error {
 		e.background(func(ctx context.Context) { r.reauthorize(ctx, e.cfg.ReauthorizeEvery) })
 	}
 	e.load(views)
+	r.logAssembled(views)
 	if err := waitAll(ctx, r.stopping, e.cfg.LoadWait, views, func(v *publisher) <-chan struct{} { return v.firstTry() }); err != nil {
 		return fmt.Errorf("core: waiting for bindings to load: %w", err)
 	}
@@ -271,6 +272,9 @@ func (r *Registry) startPlugins(ctx context.Context) error {
 		name := p.it.Name()
 		if o, ok := p.it.(PublishObserver); ok {
 			r.eng.observers = append(r.eng.observers, namedObserver{name, o})
+		}
+		if o, ok := p.it.(BatchObserver); ok {
+			r.eng.batchObservers = append(r.eng.batchObservers, namedBatchObserver{name, o})
 		}
 		if o, ok := p.it.(ReportObserver); ok {
 			r.eng.reportObservers = append(r.eng.reportObservers, o)
@@ -354,7 +358,7 @@ func (r *Registry) warnUnguarded(views []*publisher) {
 		return
 	}
 	for _, v := range views {
-		if v.spec.writable {
+		if v.spec.rules.Writable {
 			r.eng.log.Warn("core: no authorizer is set: whoever reaches a transport may write to the binding",
 				slog.String("binding", v.Name()))
 		}

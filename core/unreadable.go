@@ -14,7 +14,7 @@ import (
 // out goes on without it.
 func (s *spread) fail(v *publisher, key driver.Key, err error) {
 	into := &s.failed
-	if v.spec.omit && key != "" {
+	if v.spec.tuning.OmitUnreadable && key != "" {
 		s.transition(v).remove(key)
 		into = &s.omitted
 	}

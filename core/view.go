@@ -41,7 +41,7 @@ var viewCount atomic.Uint64
 func newPublisher(name string, params live.Params, r reader, s *spec) *publisher {
 	view, pub := live.New(live.Options{
 		Name: name, Params: params,
-		LogEvents: bound(s.logEvents, DefaultLogEvents), LogBytes: bound(s.logBytes, DefaultLogBytes),
+		LogEvents: bound(s.tuning.LogEvents, DefaultLogEvents), LogBytes: bound(s.tuning.LogBytes, DefaultLogBytes),
 	})
 	return &publisher{View: view, pub: pub, spec: s, read: r, filter: s.filter, seq: viewCount.Add(1)}
 }
@@ -49,7 +49,7 @@ func newPublisher(name string, params live.Params, r reader, s *spec) *publisher
 // become has the binding's checks and its readers use the shape from now on.
 func (v *publisher) become(sh *shape) {
 	v.shape.Store(sh)
-	v.pub.Describe(live.Description{Schema: sh.schema, Order: sh.orderBy, OrderFields: sh.orderFields(), Rules: v.spec.rules()})
+	v.pub.Describe(live.Description{Schema: sh.schema, Order: sh.orderBy, OrderFields: sh.orderFields(), Rules: v.spec.rules})
 }
 
 // Resync reads all rows again and returns when the result shows. Subscribers
@@ -87,7 +87,7 @@ func (b *Binding[T]) Status() status.Binding { return b.own.status() }
 // Write carries out a client's write, in one transaction: the row must be part
 // of the binding, meet the precondition, and, unless rows may leave, be part of
 // the binding afterwards; otherwise nothing is written. It returns, after the
-// binding shows it (unless that is declared to lag, see [MinInterval]), the row
+// binding shows it (unless that is declared to lag, see [Tuning].MinInterval), the row
 // as the database has it; the zero Row after Delete.
 //
 // Whether the row is one that may be written is settled before any lock is

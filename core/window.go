@@ -97,10 +97,7 @@ func (v *publisher) reach() int {
 	if v.spec.limit == 0 || !v.shape.Load().inMemory {
 		return v.spec.limit
 	}
-	if m := v.spec.margin; m != nil {
-		return v.spec.limit + *m
-	}
-	return v.spec.limit + min(max(v.spec.limit, DefaultMargin), MaxDefaultMargin)
+	return v.spec.limit + v.spec.tuning.margin(v.spec.limit)
 }
 
 // windowed reports whether the binding's snapshots have a window.

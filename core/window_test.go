@@ -224,7 +224,7 @@ func wareIDs(b *core.Binding[ware]) []int {
 func TestChangeBeyondTheMarginAsksNothing(t *testing.T) {
 	st := newStore()
 	st.fill(100)
-	cheapest := core.Bind("cheapest", st, core.OrderBy("price"), core.Limit(3), core.Margin(2))
+	cheapest := core.Bind("cheapest", st, core.OrderBy("price"), core.Limit(3), core.Tune(core.Tuning{Margin: 2}))
 	s := newShop(t, st, cheapest)
 	defer s.stop(t)
 	if queries, rows := st.asked(); queries != 1 || rows != 5 {
@@ -293,8 +293,8 @@ func TestMargins(t *testing.T) {
 		{[]core.Option{core.Limit(3)}, 3 + core.DefaultMargin},
 		{[]core.Option{core.Limit(100)}, 200},
 		{[]core.Option{core.Limit(1500)}, 1500 + core.MaxDefaultMargin},
-		{[]core.Option{core.Limit(3), core.Margin(0)}, 3},
-		{[]core.Option{core.Limit(3), core.Margin(5)}, 8},
+		{[]core.Option{core.Limit(3), core.Tune(core.Tuning{Margin: -1})}, 3},
+		{[]core.Option{core.Limit(3), core.Tune(core.Tuning{Margin: 5})}, 8},
 	} {
 		st := newStore()
 		st.fill(4000)
@@ -309,16 +309,15 @@ func TestMargins(t *testing.T) {
 		opts []core.Option
 		says string
 	}{
-		{[]core.Option{core.Limit(1), core.Margin(-1)}, "margin -1: must not be negative"},
-		{[]core.Option{core.Margin(1)}, "Margin is for bindings with a Limit"},
-		{[]core.Option{core.OrderByColumns(driver.Order{Column: "price", Collation: "fold"})}, `column "price" holds no text`},
+		{[]core.Option{core.Tune(core.Tuning{Margin: 1})}, "Margin is for bindings with a Limit"},
+		{[]core.Option{core.Ordered(driver.Order{Column: "price", Collation: "fold"})}, `column "price" holds no text`},
 	} {
 		reg := core.Config{Logger: quiet()}.NewRegistry()
 		_ = reg.Add(core.Bind("wrong", newStore(), c.opts...))
 		wantErr(t, reg.Start(t.Context()), c.says)
 	}
 	reg := core.Config{Logger: quiet()}.NewRegistry()
-	_ = reg.Add(core.Bind("wrong", coretest.NewTable[item]("items", "id"), core.OrderByColumns(driver.Order{Column: "name", Collation: "fold"})))
+	_ = reg.Add(core.Bind("wrong", coretest.NewTable[item]("items", "id"), core.Ordered(driver.Order{Column: "name", Collation: "fold"})))
 	wantErr(t, reg.Start(t.Context()), "driver.Querier")
 }
 
@@ -328,7 +327,7 @@ func TestOneTokenWhateverTheMargin(t *testing.T) {
 	st.fill(20)
 	tokens := map[string]bool{}
 	for n := range 4 {
-		b := core.Bind("some", st, core.OrderBy("-price"), core.Limit(3), core.Margin(n))
+		b := core.Bind("some", st, core.OrderBy("-price"), core.Limit(3), margin(n))
 		s := newShop(t, st, b)
 		tokens[b.Version().Token] = true
 		s.stop(t)
@@ -442,11 +441,11 @@ func TestWindowsAgainstModel(t *testing.T) {
 		}
 		for range rapid.SampledFrom([]int{2, 12}).Draw(t, "bindings") { // with and without an index
 			d := declaration{order: drawOrder(), limit: rapid.IntRange(0, 5).Draw(t, "limit"), keep: func(ware) bool { return true }}
-			d.opts = append(d.opts, core.OrderByColumns(d.order...))
+			d.opts = append(d.opts, core.Ordered(d.order...))
 			if d.limit > 0 {
 				d.opts = append(d.opts, core.Limit(d.limit))
 				if m := rapid.IntRange(0, 4).Draw(t, "margin"); m < 4 {
-					d.opts = append(d.opts, core.Margin(m))
+					d.opts = append(d.opts, margin(m))
 				}
 			}
 			switch shelf := rapid.IntRange(0, 2).Draw(t, "of shelf"); rapid.IntRange(0, 2).Draw(t, "filter") {
@@ -566,8 +565,8 @@ func TestWindowsShowNoHalfTransactions(t *testing.T) {
 	const wares, writers = 30, 4
 	st := newStore()
 	st.fill(wares)
-	cheapest := core.Bind("cheapest", st, core.OrderBy("price"), core.Limit(3), core.Margin(1))
-	folded := core.Bind("folded", st, core.OrderByColumns(driver.Order{Column: "price"}, driver.Order{Column: "name", Collation: "fold"}), core.Limit(3))
+	cheapest := core.Bind("cheapest", st, core.OrderBy("price"), core.Limit(3), core.Tune(core.Tuning{Margin: 1}))
+	folded := core.Bind("folded", st, core.Ordered(driver.Order{Column: "price"}, driver.Order{Column: "name", Collation: "fold"}), core.Limit(3))
 	r := newItems(t, core.Config{})
 	var wrong []string
 	seen := 0
@@ -637,7 +636,7 @@ func TestOrderOfTheDatabase(t *testing.T) {
 	for i, n := range []string{"b", "A", "C", "a", "B"} {
 		st.Put(ware{ID: i + 1, Name: ptr(n)})
 	}
-	byName := core.OrderByColumns(driver.Order{Column: "name", Collation: "fold"})
+	byName := core.Ordered(driver.Order{Column: "name", Collation: "fold"})
 	names := core.Bind("names", st, byName)
 	ids := core.Bind("ids", st, byName, core.Columns("id"))
 	s := newShop(t, st, names, ids)
@@ -679,7 +678,7 @@ func TestOrderOfTheDatabase(t *testing.T) {
 // TestUnknownCollation names the binding that asks for it.
 func TestUnknownCollation(t *testing.T) {
 	st := newStore()
-	b := core.Bind("wrong", st, core.OrderByColumns(driver.Order{Column: "name", Collation: "klingon"}))
+	b := core.Bind("wrong", st, core.Ordered(driver.Order{Column: "name", Collation: "klingon"}))
 	s := newShop(t, st, b)
 	defer s.stop(t)
 	st2 := b.Status()

@@ -3,6 +3,7 @@ package core
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
 )
@@ -23,9 +24,10 @@ type work struct {
 	reloads map[*publisher]reload
 	leaving []*publisher
 	touches []*publisher
-	seq     uint64 // reports up to this one are covered
-	gen     uint64 // announcements made when it was taken
-	calm    bool   // nothing was announced then, and nothing must be caught up with
+	seq     uint64    // reports up to this one are covered
+	since   time.Time // when the first of them came in
+	gen     uint64    // announcements made when it was taken
+	calm    bool      // nothing was announced then, and nothing must be caught up with
 
 	// aside are members that take no part, since they are in trouble; those of
 	// them that this batch has put there say why.
@@ -64,6 +66,16 @@ func (w *work) someTakePart(views map[*publisher]struct{}) bool {
 		}
 	}
 	return false
+}
+
+// newAside returns how many members the batch has set aside.
+func (w *work) newAside() (n int) {
+	for _, a := range w.aside {
+		if a != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // takesPart reports whether one of the pool's bindings takes part.
@@ -110,6 +122,7 @@ func (f *feed) take() work {
 	f.leaving, f.touches = nil, nil
 	f.reading, f.asked = true, false
 	w.aside = f.asideLocked()
+	w.since, f.reportedAt = f.reportedAt, time.Time{}
 	return w
 }
 
@@ -118,6 +131,9 @@ func (f *feed) putBack(w work) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.pending.merge(w.pending)
+	if !w.since.IsZero() {
+		f.reportedAt = w.since
+	}
 	f.touches = append(w.touches, f.touches...)
 	back := func(v *publisher, how reload) {
 		if _, ok := f.members[v]; ok {

@@ -11,14 +11,9 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// rules returns what clients may write.
-func (s *spec) rules() live.WriteRules {
-	return live.WriteRules{Writable: s.writable, RowsMayLeave: s.mayLeave, RequireMatch: s.matchNeeded}
-}
-
 // write carries out a client's write, see [Binding.Write].
 func (v *publisher) write(ctx context.Context, w live.Write, bounds within) (live.Row, error) {
-	if !v.spec.writable {
+	if !v.spec.rules.Writable {
 		return live.Row{}, fmt.Errorf("core: binding %q: %w", v.Name(), live.ErrNotWritable)
 	}
 	f := v.feed.Load()

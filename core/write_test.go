@@ -18,7 +18,7 @@ func TestWrite(t *testing.T) {
 	r := newItems(t, core.Config{})
 	r.table.Put(item{ID: 1, Name: "a", Price: 5, Live: true}, item{ID: 2, Name: "hidden"})
 	confined := core.Bind("confined", r.table, core.Where(filter.Eq("live", true)), core.Writable())
-	leaving := core.Bind("leaving", r.table, core.Where(filter.Eq("live", true)), core.Writable(), core.RowsMayLeave())
+	leaving := core.Bind("leaving", r.table, core.Where(filter.Eq("live", true)), core.Writable(core.WriteRules{RowsMayLeave: true}))
 	plain := core.Bind("plain", r.table)
 	r.start(t, confined, leaving, plain)
 	defer r.stop(t)

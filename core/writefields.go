@@ -120,7 +120,7 @@ func (p *bodyParser) take(within []string, members map[string]json.RawMessage) {
 
 // isMade reports whether clients cannot give the column's value in an insert.
 func (o *writing) isMade(c *driver.Column) bool {
-	return c.Generated || c.Default && !o.v.spec.clientKeys && slices.Contains(o.sh.schema.Key, c.Name)
+	return c.Generated || c.Default && !o.v.spec.rules.ClientKeys && slices.Contains(o.sh.schema.Key, c.Name)
 }
 
 // missing finds the columns that need a value and get none.

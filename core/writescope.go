@@ -43,7 +43,7 @@ func (o *writing) checkBounds(ctx context.Context) error {
 // checkValues refuses a row that is certain to lie outside, before the database
 // may object to it: its constraints know rows that the client may not.
 func (o *writing) checkValues(row any, known []string) error {
-	if !o.v.spec.mayLeave && !o.mayMeet(o.v.filter, row, known) || !o.mayMeet(o.v.scope, row, known) {
+	if !o.v.spec.rules.RowsMayLeave && !o.mayMeet(o.v.filter, row, known) || !o.mayMeet(o.v.scope, row, known) {
 		return o.wouldLeave()
 	}
 	if !o.mayMeet(o.bounds.scope, row, known) {

@@ -113,7 +113,7 @@ func (o *writing) after(ctx context.Context) error {
 	switch {
 	case err != nil:
 		return err
-	case !member && !o.v.spec.mayLeave:
+	case !member && !o.v.spec.rules.RowsMayLeave:
 		return o.wouldLeave()
 	case !member:
 		// It may leave the binding, and yet not what its writer may see.

@@ -199,3 +199,24 @@ func (s *Schema) Adopt(k Key) (Key, bool) {
 	adopted, err := s.MakeKey(parts...)
 	return adopted, err == nil
 }
+
+// KeyFor makes a key of Go values, one for each key column in key order, which
+// it converts to the columns' kinds. The error names a value that does not fit.
+func (s Schema) KeyFor(values ...any) (Key, error) {
+	if len(values) != len(s.Key) {
+		return "", fmt.Errorf("driver: a key of table %q has %d values, given are %d", s.Table, len(s.Key), len(values))
+	}
+	enc := make([]byte, 0, 16*len(values))
+	for i, given := range values {
+		c := s.Column(s.Key[i])
+		if c < 0 {
+			return "", fmt.Errorf("driver: table %q has no key column %q", s.Table, s.Key[i])
+		}
+		v, err := value.Convert(given, s.Columns[c].Kind)
+		if err != nil {
+			return "", fmt.Errorf("driver: key column %q of table %q: %w", s.Key[i], s.Table, err)
+		}
+		enc = v.AppendOrdered(enc)
+	}
+	return Key(enc), nil
+}

@@ -34,7 +34,7 @@ func newShop(database *database, s settings) *shop {
 	reg := core.NewRegistry()
 	reg.Add(
 		bunsource.Bind[Product](db, "products",
-			core.Where(filter.Eq("active", true)), core.Writable(), core.RowsMayLeave()),
+			core.Where(filter.Eq("active", true)), core.Writable(core.WriteRules{RowsMayLeave: true})),
 		bunsource.Bind[Product](db, "everything"),
 		bunsource.Bind[Product](db, "cheapest",
 			core.Where(filter.Eq("active", true)), core.OrderBy("price"), core.Limit(10)),

@@ -34,5 +34,5 @@ func bindVenues(db *bun.DB) *core.Binding[Venue] {
 				Group("venue")
 		},
 		DependsOn: []any{(*Product)(nil)},
-	}, core.MinInterval(countEvery))
+	}, core.Tune(core.Tuning{MinInterval: countEvery}))
 }

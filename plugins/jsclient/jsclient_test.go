@@ -68,6 +68,7 @@ func TestFiles(t *testing.T) {
 		"lib/store.js":  "export class Store",
 		"bindery.d.ts":  "export function connect",
 		"index.d.ts":    "export function connect",
+		"tanstack.js":   "export function bindingCollectionOptions",
 		"react.js":      "export function useBinding",
 		"react.d.ts":    "export function useBinding",
 	} {

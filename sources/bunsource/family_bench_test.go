@@ -38,7 +38,7 @@ func BenchmarkFamily(b *testing.B) {
 					}
 				}
 				reg := core.Config{Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), WatchWait: patience}.NewRegistry()
-				_ = reg.Add(bunsource.BindFamily[product](db, "family", core.Where(c.where), core.MaxMembers(members)))
+				_ = reg.Add(bunsource.BindFamily[product](db, "family", core.Where(c.where), core.Tune(core.Tuning{MaxMembers: members})))
 				_ = reg.Watch(bunsource.Hooks(db))
 				if err := reg.Start(b.Context()); err != nil {
 					b.Fatal(err)

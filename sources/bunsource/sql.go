@@ -43,7 +43,7 @@ type SQL struct {
 // query's declaration and the options.
 //
 // The query is run when the binding loads, and again whenever one of its tables
-// changes: one run at a time, at the pace of [core.MinInterval]. What differs
+// changes: one run at a time, at the pace of [core.Tuning].MinInterval. What differs
 // becomes the event. So a change costs one run of the query, however small it
 // is, and nothing else makes a difference: neither the time of day nor a
 // function's mood.

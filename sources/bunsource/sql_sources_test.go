@@ -157,7 +157,7 @@ func testQueriesConverge(t *testing.T, s anySource) {
 	// One as often as it goes, and one with an interval; the purses are bound
 	// themselves, the chests are not.
 	all := bunsource.BindSQL[wealth](db, "wealth", query, core.OrderBy("place"))
-	slow := bunsource.BindSQL[wealth](db, "slow", query, core.MinInterval(30*time.Millisecond), core.OrderBy("place"))
+	slow := bunsource.BindSQL[wealth](db, "slow", query, core.Tune(core.Tuning{MinInterval: 30 * time.Millisecond}), core.OrderBy("place"))
 	reg := core.Config{Logger: slog.New(slog.DiscardHandler), LoadWait: -1}.NewRegistry()
 	must(t, reg.Add(all, slow, bunsource.Bind[purse](db, "purses")))
 	must(t, reg.Watch(source()))

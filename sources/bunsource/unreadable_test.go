@@ -119,7 +119,7 @@ func tryUnshowable(t *testing.T, db, plain *bun.DB, insert string, early bool) {
 	}
 	reg := core.NewRegistry()
 	all := Bind[reading](db, "all")
-	rest := Bind[reading](db, "rest", core.OmitUnreadable())
+	rest := Bind[reading](db, "rest", core.Tune(core.Tuning{OmitUnreadable: true}))
 	a := Bind[reading](db, "a", core.Where(filter.Eq("tenant", "a")))
 	b := Bind[reading](db, "b", core.Where(filter.Eq("tenant", "b")))
 	asked := Bind[reading](db, "asked", Where(func(q *bun.SelectQuery) *bun.SelectQuery { return q.Where("tenant = ?", "a") }))

@@ -138,7 +138,7 @@ func TestWindowsAgainstTheDatabase(t *testing.T) {
 			for margin := range 4 {
 				limit := 1 + (i+margin)%5
 				d := declared{
-					opts: []core.Option{core.OrderByColumns(o.order...), core.Limit(limit), core.Margin(margin)},
+					opts: []core.Option{core.Ordered(o.order...), core.Limit(limit), core.Tune(core.Tuning{Margin: tuned(margin)})},
 					sql:  fmt.Sprintf("SELECT id FROM products ORDER BY %s LIMIT %d", o.sql, limit),
 				}
 				if margin%2 == 1 {
@@ -259,7 +259,7 @@ func TestChangesBeyondTheMarginAskNothing(t *testing.T) {
 			must(t, err)
 			count := &limited{}
 			db = db.WithQueryHook(count)
-			cheapest := bunsource.Bind[offer](db, "cheapest", core.Where(filter.Eq("active", true)), core.OrderBy("price"), core.Limit(3), core.Margin(2))
+			cheapest := bunsource.Bind[offer](db, "cheapest", core.Where(filter.Eq("active", true)), core.OrderBy("price"), core.Limit(3), core.Tune(core.Tuning{Margin: 2}))
 			serve(t, db, cheapest)
 			if n := count.Load(); n != 1 {
 				t.Fatalf("loading took %d limited queries", n)
@@ -315,7 +315,7 @@ func TestCollations(t *testing.T) {
 		bound := map[string]*core.Binding[product]{}
 		for c := range orders {
 			name := "names-" + c
-			bound[c] = bunsource.Bind[product](db, name, core.OrderByColumns(driver.Order{Column: "name", Collation: c, Nulls: driver.NullsLast}))
+			bound[c] = bunsource.Bind[product](db, name, core.Ordered(driver.Order{Column: "name", Collation: c, Nulls: driver.NullsLast}))
 			all = append(all, bound[c])
 		}
 		serve(t, db, all...)
@@ -374,7 +374,7 @@ func TestColumnCollation(t *testing.T) {
 			db, plain := c.open(t)
 			_, err := plain.ExecContext(t.Context(), "CREATE TABLE products (id BIGINT PRIMARY KEY, name "+c.column+", price BIGINT, shelf BIGINT NOT NULL)")
 			must(t, err)
-			b := bunsource.Bind[product](db, "names", core.Limit(3), core.OrderByColumns(driver.Order{Column: "name", Collation: driver.ColumnCollation, Desc: true}))
+			b := bunsource.Bind[product](db, "names", core.Limit(3), core.Ordered(driver.Order{Column: "name", Collation: driver.ColumnCollation, Desc: true}))
 			serve(t, db, b)
 			for i, n := range []string{"a", "ö", "z", "ä", "å"} {
 				_, err := db.NewInsert().Model(&product{ID: int64(i), Name: &n}).Exec(t.Context())
@@ -391,11 +391,19 @@ func TestColumnCollation(t *testing.T) {
 // database has not.
 func TestUnknownCollation(t *testing.T) {
 	eachProducts(t, func(t *testing.T, db, _ *bun.DB) {
-		b := bunsource.Bind[product](db, "names", core.OrderByColumns(driver.Order{Column: "name", Collation: `kling"on`}))
+		b := bunsource.Bind[product](db, "names", core.Ordered(driver.Order{Column: "name", Collation: `kling"on`}))
 		serve(t, db, b)
 		err := b.Status().Err
 		if err == nil || !strings.Contains(err.Error(), `binding "names" (window_test.go:`) || !strings.Contains(err.Error(), `kling"on`) {
 			t.Errorf("the error is %v", err)
 		}
 	})
+}
+
+// tuned is the Margin of a Tuning: 0 means the default there, and negative none.
+func tuned(margin int) int {
+	if margin == 0 {
+		return -1
+	}
+	return margin
 }

@@ -34,8 +34,8 @@ func eachNotes(t *testing.T, test func(t *testing.T, db *bun.DB, grants map[stri
 		mustExec(t, db, `CREATE TABLE notes (id `+id+`, tenant TEXT NOT NULL, code TEXT NOT NULL UNIQUE)`)
 		mustExec(t, db, `INSERT INTO notes VALUES (101, 'ann', 'a'), (102, 'bob', 'b')`)
 		reg := quietRegistry()
-		exact := Bind[note](db, "exact", core.Writable(), core.ClientKeys())
-		asked := Bind[note](db, "asked", core.Writable(), core.ClientKeys(), Where(func(q *bun.SelectQuery) *bun.SelectQuery { return q.Where("1 = 1") }))
+		exact := Bind[note](db, "exact", core.Writable(core.WriteRules{ClientKeys: true}))
+		asked := Bind[note](db, "asked", core.Writable(core.WriteRules{ClientKeys: true}), Where(func(q *bun.SelectQuery) *bun.SelectQuery { return q.Where("1 = 1") }))
 		err := errors.Join(reg.Add(exact, asked), reg.Watch(Hooks(db)), reg.Authorize(core.AuthorizerFunc(func(context.Context, core.Access) (core.Decision, error) {
 			return core.Within(filter.Eq("tenant", "ann")), nil
 		})))

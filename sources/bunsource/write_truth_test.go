@@ -292,7 +292,7 @@ func TestWriteLimited(t *testing.T) {
 		mustExec(t, db, `DELETE FROM deeds`)
 		mustExec(t, db, `INSERT INTO deeds (id, name, amount) VALUES (1001, 'a', 10), (1002, 'b', 20), (1003, 'c', 30), (1004, 'd', 40)`)
 		least := bindIn[deed](t, db, "least", core.Writable(), core.OrderBy("amount"), core.Limit(2))
-		leaving := bindIn[deed](t, db, "leaving", core.Writable(), core.RowsMayLeave(), core.Limit(2), core.OrderBy("amount"),
+		leaving := bindIn[deed](t, db, "leaving", core.Writable(core.WriteRules{RowsMayLeave: true}), core.Limit(2), core.OrderBy("amount"),
 			Where(func(q *bun.SelectQuery) *bun.SelectQuery { return q.Where("amount > 0") }))
 		for _, b := range []*core.Binding[deed]{least, leaving} {
 			if _, err := patch(t, b, driver.KeyOf(1003), `{"name":"x"}`); !errors.Is(err, live.ErrNoRow) {
@@ -328,7 +328,7 @@ func TestClientKeys(t *testing.T) {
 		}
 		mustExec(t, db, `CREATE TABLE tickets (id `+id+`, name TEXT NOT NULL)`)
 		closed := bindIn[ticket](t, db, "closed", core.Writable())
-		open := bindIn[ticket](t, db, "open", core.Writable(), core.ClientKeys())
+		open := bindIn[ticket](t, db, "open", core.Writable(core.WriteRules{ClientKeys: true}))
 		const own = "6f1c8f2e-6f0e-4b9a-9d3a-0123456789ab"
 		_, err := post(t, closed, `{"id":"`+own+`","name":"a"}`)
 		wantRefused(t, "without ClientKeys", err, "id", "is made by the database and cannot be given")

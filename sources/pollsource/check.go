@@ -54,6 +54,14 @@ type waking interface {
 	wakeBy(wake func())
 }
 
+// heldWatcher is a watcher that compares what it finds with what bindings hold.
+type heldWatcher interface {
+	// compareWith gives it the function that visits the keys of all rows held by
+	// bindings which have changed since it was last called, and reports whether
+	// there were any. It is called before the first look.
+	compareWith(held func(visit func(driver.Key)) (changed bool))
+}
+
 // finding is what a look has found.
 type finding struct {
 	// whole says that any row may have changed; otherwise those of the keys.

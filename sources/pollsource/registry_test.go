@@ -16,6 +16,7 @@ import (
 	"github.com/uptrace/bun/dialect/pgdialect"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/status"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
@@ -89,7 +90,7 @@ type live struct {
 	changed chan struct{}
 }
 
-func start(t *testing.T, db *bun.DB, source *Source) *live {
+func start(t *testing.T, db *bun.DB, sources ...driver.Source) *live {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patient)
 	t.Cleanup(cancel)
@@ -99,7 +100,7 @@ func start(t *testing.T, db *bun.DB, source *Source) *live {
 	}
 	l.binding = core.Bind("items", l.table, core.OrderBy("id"))
 	_ = l.reg.Add(l.binding)
-	_ = l.reg.Watch(source)
+	_ = l.reg.Watch(sources...)
 	if err := l.reg.Start(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -293,4 +294,29 @@ func TestDatabaseGoesAndComes(t *testing.T) {
 	l.converge(t)
 	server.Exec(t, "postgres", `UPDATE items SET name = 'again'`)
 	l.converge(t)
+}
+
+// TestXMinAndRowsThatCameAndWent: rows that others insert and delete between two
+// polls, and that a binding has read meanwhile, are gone after the next poll,
+// without any full pass.
+func TestXMinAndRowsThatCameAndWent(t *testing.T) {
+	for name, maxRows := range map[string]int{"keys": 0, "print": 1} {
+		t.Run(name, func(t *testing.T) {
+			db := openPostgres(t)
+			exec(t, db, itemsTable)
+			setItem(t, db, 1, "stays", 1)
+			setItem(t, db, 2, "stays", 1)
+			others := &coretest.Source{}
+			l := start(t, db, New(200*time.Millisecond, XMin(db, maxRows), &Config{FullPass: -1, Jitter: -1}), others)
+			for round := range 5 {
+				id := 10 + round
+				setItem(t, db, id, "comes and goes", 2)
+				if err := others.Report(l.ctx, driver.Change{Table: driver.Table{Name: "items"}, Keys: []driver.Key{driver.KeyOf(id)}}); err != nil {
+					t.Fatal(err)
+				}
+				exec(t, db, fmt.Sprintf("DELETE FROM items WHERE id = %d", id)) // and nobody is told
+				l.converge(t)
+			}
+		})
+	}
 }

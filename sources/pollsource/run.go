@@ -240,6 +240,16 @@ func (r *run) look(ctx context.Context, groups []*group, wait bool) (answers int
 func (r *run) lookAt(ctx context.Context, g *group) (finding, error) {
 	if g.watcher == nil {
 		g.watcher = r.source.check.watch(g.tables[0])
+		if w, ok := g.watcher.(heldWatcher); ok {
+			if holder, ok := r.sink.(driver.Holder); ok {
+				w.compareWith(func(visit func(driver.Key)) (changed bool) {
+					for _, t := range g.tables {
+						changed = holder.Held(t.Table, visit) || changed
+					}
+					return changed
+				})
+			}
+		}
 		if w, ok := g.watcher.(waking); ok {
 			w.wakeBy(func() {
 				g.woken.Store(true)

@@ -42,10 +42,12 @@ const DefaultMaxRows = 100_000
 // long the next one waits three times as long, so that polls take a quarter of the
 // time at most.
 //
-// What it compares is two polls. A row that others insert and delete between
-// them is seen by neither, and stays in a binding whose engine happened to read
-// it meanwhile, because its key or the whole table was reported. The full pass
-// finds it, see Config.FullPass; there is none while nothing is committed.
+// A row that others insert and delete between two polls is seen by neither. A
+// binding may hold it all the same, because its key or the whole table was read
+// meanwhile. So the keys of rows that bindings came to hold are compared with those
+// that the poll has found, and what was not found is read again. The full pass, see
+// Config.FullPass, is left for rows that other rows show; there is none while nothing
+// is committed.
 //
 // It works on tables, partitioned ones too. Views and foreign tables have no
 // xmin to go by.
@@ -111,7 +113,12 @@ type xminWatcher struct {
 	// hopeless: there are no keys to go by, and never will; last is the print.
 	hopeless bool
 	last     string
+
+	held func(visit func(driver.Key)) (changed bool) // nil: nobody can tell
 }
+
+// compareWith implements heldWatcher.
+func (w *xminWatcher) compareWith(held func(visit func(driver.Key)) (changed bool)) { w.held = held }
 
 // version is a row as it was last seen.
 type version struct {
@@ -131,8 +138,10 @@ func (w *xminWatcher) look(ctx context.Context) (found finding, err error) {
 	if err != nil {
 		return finding{}, err
 	}
-	if snapshot == w.snapshot {
-		return finding{still: true}, nil // it shows the same transactions
+	if snapshot == w.snapshot { // it shows the same transactions
+		found = w.addVanished(finding{})
+		found.still = !found.whole && len(found.keys) == 0
+		return found, nil
 	}
 	// Several statements, of one state.
 	tx, err := w.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
@@ -156,8 +165,40 @@ func (w *xminWatcher) look(ctx context.Context) (found finding, err error) {
 		found = finding{whole: print != w.last, changed: print != w.last}
 		w.last = print
 	}
-	w.snapshot = snapshot
-	return found, nil
+	first := w.snapshot == ""
+	if w.snapshot = snapshot; first {
+		return found, nil // everything is read after it
+	}
+	return w.addVanished(found), nil
+}
+
+// addVanished adds the keys of rows that bindings came to hold and that are not
+// among those found. They are asked for after the look: what was read into a binding
+// later is read once more for nothing.
+func (w *xminWatcher) addVanished(found finding) finding {
+	if w.held == nil {
+		return found
+	}
+	listed := make(map[driver.Key]struct{}, len(found.keys))
+	for _, k := range found.keys {
+		listed[k] = struct{}{}
+	}
+	came := w.held(func(k driver.Key) {
+		if _, there := w.seen[k]; there {
+			return
+		}
+		if _, there := w.repeat[k]; there {
+			return
+		}
+		if _, twice := listed[k]; !twice && len(found.keys) <= maxRecent {
+			listed[k] = struct{}{}
+			found.keys = append(found.keys, k)
+		}
+	})
+	if came && w.hopeless || len(found.keys) > maxRecent {
+		found.whole = true
+	}
+	return found
 }
 
 // snapshotOf returns which transactions a new statement sees.

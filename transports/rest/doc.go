@@ -44,7 +44,7 @@
 // row as the database has it: of several writers that bear the same If-Match one
 // gets through. The answer comes when the binding shows the write, so a GET that
 // follows it on the same node sees it. A binding that is declared with
-// [core.RequireMatch] demands an If-Match, of which "*" is one. The
+// [core.WriteRules].RequireMatch demands an If-Match, of which "*" is one. The
 // preconditions of a POST are about the list, and are evaluated before the
 // transaction.
 //

@@ -212,7 +212,7 @@ func TestMemberThatHasNotLoaded(t *testing.T) {
 }
 
 func TestTooManyMembers(t *testing.T) {
-	s := newStore(t, nil, Config{}, core.MaxMembers(1))
+	s := newStore(t, nil, Config{}, core.Tune(core.Tuning{MaxMembers: 1}))
 	g, err := s.reg.Open(t.Context(), "of", core.Args{"owner": "ann"})
 	if err != nil {
 		t.Fatal(err)

@@ -107,7 +107,7 @@ func TestLocation(t *testing.T) {
 
 func TestWritesRefused(t *testing.T) {
 	s := newStock(t, 3, Config{MaxBody: 100})
-	s.open("careful", core.Writable(), core.RequireMatch())
+	s.open("careful", core.Writable(core.WriteRules{RequireMatch: true}))
 	s.open("low", core.Writable(), core.Where(filter.Lt("id", 3)))
 	long := `{"name":"` + strings.Repeat("x", 100) + `"}`
 	for _, c := range []struct {
@@ -277,7 +277,7 @@ func TestWriteThatRemovesItsRow(t *testing.T) {
 	s := newShop(t, 1)
 	for name, opts := range map[string][]core.Option{
 		"strict": {core.Writable()},
-		"loose":  {core.Writable(), core.RowsMayLeave()},
+		"loose":  {core.Writable(core.WriteRules{RowsMayLeave: true})},
 	} {
 		b := core.Bind(name, tombstones{s.table}, opts...)
 		if err := s.reg.Add(b); err != nil {

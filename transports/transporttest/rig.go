@@ -86,7 +86,7 @@ func newRig(ctx context.Context, h Harness, s setup) (*rig, error) {
 	}
 	r.reg = cfg.NewRegistry()
 	err := errors.Join(
-		r.reg.Add(r.bind(items, opts...), r.bind(visible, append(opts, core.Where(filter.Eq("visible", true)), core.OrderBy("-name"))...), r.bind(short, core.LogSize(shortLog, 0)),
+		r.reg.Add(r.bind(items, opts...), r.bind(visible, append(opts, core.Where(filter.Eq("visible", true)), core.OrderBy("-name"))...), r.bind(short, core.Tune(core.Tuning{LogEvents: shortLog})),
 			core.BindFamily[item](owned, r.table, append(opts, core.Where(filter.Eq("owner", filter.Param("owner")), filter.Eq("visible", filter.Param("visible"))))...)),
 		r.reg.Watch(r.source), r.reg.Use(r.history), r.reg.Serve(h.Transport()))
 	if err == nil && s.authorizer != nil {
