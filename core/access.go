@@ -217,7 +217,11 @@ func (r *Registry) Open(ctx context.Context, binding string, args Args, filters 
 			return nil, err
 		}
 	}
-	l, err := v.family.open(params, allOf(scope, narrow))
+	confined := allOf(scope, narrow)
+	if err := v.family.askAbout(ctx, params, confined); err != nil {
+		return nil, err
+	}
+	l, err := v.family.open(params, confined)
 	if err != nil {
 		return nil, err
 	}

@@ -124,6 +124,40 @@ func (f *family) parse(args Args) (live.Params, error) {
 	return parseArgs(f.proto.Name(), sh.params, args)
 }
 
+// askTimeout bounds how long the database is asked about an argument. Whoever has
+// to wait longer waits for the member's rows instead.
+const askTimeout = time.Second
+
+// askAbout asks the database about arguments of which only it knows whether it
+// refuses them, unless there is such a member already. A database that does not
+// answer refuses nothing.
+func (f *family) askAbout(ctx context.Context, params live.Params, scope filter.Expr) error {
+	sh := f.proto.shape.Load()
+	if len(params) == 0 || sh == nil {
+		return nil
+	}
+	f.mu.Lock()
+	_, there := f.members[memberID(params, scope)]
+	f.mu.Unlock()
+	if there {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	for i, p := range sh.params {
+		for _, c := range p.columns {
+			if !c.Asked || i >= len(params) {
+				continue
+			}
+			detail, err := f.proto.read.checkLiteral(ctx, c.Name, params[i].Value)
+			if err == nil && detail != "" {
+				return &ArgumentError{Binding: f.proto.Name(), Param: p.name, Detail: detail}
+			}
+		}
+	}
+	return nil
+}
+
 // lease keeps a member alive. Of a binding without parameters and scope it is
 // nothing but the binding.
 type lease struct {
