@@ -179,6 +179,15 @@ func TestPackage(t *testing.T) {
 			}
 		}
 	}
+	entry, err := os.ReadFile("npm/" + p.Main)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range modules {
+		if name = strings.TrimPrefix(name, "npm/"); !strings.Contains(string(entry), `"./`+name+`"`) {
+			t.Errorf("%s does not name %s: a browser would ask for it late", p.Main, name)
+		}
+	}
 	ours, err := os.ReadFile("../../LICENSE")
 	if err != nil {
 		t.Fatal(err)
