@@ -47,6 +47,7 @@ func (c Config) Validate() error {
 type Plugin struct {
 	group *echo.Group
 	cfg   Config
+	extra bool // more than one configuration is given
 }
 
 var _ core.Plugin = (*Plugin)(nil)
@@ -56,6 +57,7 @@ var _ core.Plugin = (*Plugin)(nil)
 // [core.Registry.Start].
 func New(group *echo.Group, cfg ...Config) *Plugin {
 	p := &Plugin{group: group}
+	p.extra = len(cfg) > 1
 	if len(cfg) > 0 {
 		p.cfg = cfg[0]
 	}
@@ -70,6 +72,9 @@ func (*Plugin) Name() string { return "jsclient" }
 func (p *Plugin) Start(context.Context, *core.Registry) error {
 	if p.group == nil {
 		return errors.New("jsclient: the group is nil")
+	}
+	if p.extra {
+		return errors.New("jsclient: more than one configuration is given")
 	}
 	if err := p.cfg.Validate(); err != nil {
 		return fmt.Errorf("jsclient: %w", err)
