@@ -86,7 +86,7 @@ func heapInUse() int {
 // TestFlood: what clients look at once, and what they join, stays within the
 // budget, and what does not is refused.
 func TestFlood(t *testing.T) {
-	const limit = 4 << 20
+	const limit = 12 << 20
 	f := newFlood(t, core.Config{MemoryBudget: limit})
 	defer f.stop(t)
 	before := heapInUse()

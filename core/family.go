@@ -21,7 +21,7 @@ type Family[T any] struct{ proto *publisher }
 // BindFamily declares a family over a loader. It does no input or output;
 // problems are reported by [Registry.Start].
 func BindFamily[T any](name string, loader driver.Loader[T], opts ...Option) *Family[T] {
-	opts = append(opts[:len(opts):len(opts)], func(s *spec) { s.family = true })
+	opts = append(opts[:len(opts):len(opts)], func(s *settings) { s.Family = true })
 	return &Family[T]{declare(name, loader, opts)}
 }
 

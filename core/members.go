@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/internal/budget"
 	"github.com/binderyhq/bindery/core/internal/lease"
+	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/status"
 	"github.com/binderyhq/bindery/core/value"
@@ -52,7 +54,7 @@ func newFamily(proto *publisher) *family {
 		Max: f.max(), IdleAfter: f.idleAfter(),
 		End: func(v *publisher) {
 			v.end(fmt.Errorf("core: binding %q: %w", v.ID(), live.ErrRemoved))
-			v.feed.Load().removeView(v)
+			v.feed.Load().removeView(v.Member)
 			f.eng.Load().came.tell()
 		},
 	})
@@ -62,11 +64,11 @@ func newFamily(proto *publisher) *family {
 
 // parse converts arguments to parameters.
 func (f *family) parse(args Args) (live.Params, error) {
-	sh := f.proto.shape.Load()
+	sh := f.proto.Shape.Load()
 	if sh == nil {
 		return nil, fmt.Errorf("core: binding %q: %w", f.proto.Name(), ErrNotStarted)
 	}
-	return parseArgs(f.proto.Name(), sh.params, args)
+	return parseArgs(f.proto.Name(), sh.Params, args)
 }
 
 // askTimeout bounds how long the database is asked about an argument. Whoever has
@@ -77,7 +79,7 @@ const askTimeout = time.Second
 // refuses them, unless there is such a member already. A database that does not
 // answer refuses nothing.
 func (f *family) askAbout(ctx context.Context, params live.Params, scope filter.Expr) error {
-	sh := f.proto.shape.Load()
+	sh := f.proto.Shape.Load()
 	if len(params) == 0 || sh == nil {
 		return nil
 	}
@@ -86,14 +88,14 @@ func (f *family) askAbout(ctx context.Context, params live.Params, scope filter.
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	for i, p := range sh.params {
-		for _, c := range p.columns {
+	for i, p := range sh.Params {
+		for _, c := range p.Columns {
 			if !c.Asked || i >= len(params) {
 				continue
 			}
-			detail, err := f.proto.read.checkLiteral(ctx, c.Name, params[i].Value)
+			detail, err := f.proto.Loader.CheckLiteral(ctx, c.Name, params[i].Value)
 			if err == nil && detail != "" {
-				return &ArgumentError{Binding: f.proto.Name(), Param: p.name, Detail: detail}
+				return &ArgumentError{Binding: f.proto.Name(), Param: p.Name, Detail: detail}
 			}
 		}
 	}
@@ -105,7 +107,7 @@ func (f *family) askAbout(ctx context.Context, params live.Params, scope filter.
 // to the shares of the tenant, which the authorizer's scope names ("" for nobody),
 // and of the context's client.
 func (f *family) open(ctx context.Context, params live.Params, scope filter.Expr, tenant string) (*memberLease, error) {
-	if !f.proto.spec.family && scope == nil {
+	if !f.proto.Spec.Family && scope == nil {
 		return &f.whole, nil
 	}
 	eng := f.eng.Load()
@@ -153,30 +155,30 @@ func memberID(params live.Params, scope filter.Expr) string {
 }
 
 func (f *family) newMember(params live.Params, scope filter.Expr) (*publisher, error) {
-	v := newPublisher(f.proto.Name(), params, f.proto.read, f.proto.spec)
-	v.family, v.scope = f, scope
-	v.filter = filter.Bind(v.filter, func(name string) (value.Value, bool) { return params.Get(name) })
+	v := newPublisher(f.proto.Name(), params, f.proto.Loader, f.proto.Spec)
+	v.family, v.Scope, v.Base = f, scope, f.proto.Member
+	v.Filter = filter.Bind(v.Filter, func(name string) (value.Value, bool) { return params.Get(name) })
 	switch {
-	case scope != nil && v.filter != nil:
-		v.filter = filter.And(v.filter, scope)
+	case scope != nil && v.Filter != nil:
+		v.Filter = filter.And(v.Filter, scope)
 	case scope != nil:
-		v.filter = scope
+		v.Filter = scope
 	}
-	if err := v.refine(); err != nil {
+	if err := v.Refine(); err != nil {
 		return nil, fmt.Errorf("core: %w", err)
 	}
 	return v, nil
 }
 
 func (f *family) max() int {
-	if n := f.proto.spec.tuning.MaxMembers; n > 0 {
+	if n := f.proto.Spec.MaxMembers; n > 0 {
 		return n
 	}
 	return DefaultMaxMembers
 }
 
 func (f *family) idleAfter() time.Duration {
-	if d := f.proto.spec.tuning.IdleAfter; d > 0 {
+	if d := f.proto.Spec.IdleAfter; d > 0 {
 		return d
 	}
 	return DefaultIdleAfter
@@ -193,7 +195,7 @@ func (f *family) end(why error) {
 	f.proto.end(why)
 	for _, v := range f.members.Close(why) {
 		v.end(why)
-		v.feed.Load().removeView(v)
+		v.feed.Load().removeView(v.Member)
 	}
 	if eng := f.eng.Load(); eng != nil {
 		eng.came.tell()
@@ -205,17 +207,13 @@ func (f *family) refuse(v *publisher) {
 	f.refused.Add(1)
 	f.members.Remove(v.id)
 	v.end(fmt.Errorf("core: binding %q: %w", v.ID(), ErrBudget))
-	v.feed.Load().removeView(v)
+	v.feed.Load().removeView(v.Member)
 	f.eng.Load().came.tell()
 }
 
 // alive returns the members, in the order in which they came.
 func (f *family) alive() []*publisher {
-	views := make(map[*publisher]struct{})
-	for _, v := range f.members.All() {
-		views[v] = struct{}{}
-	}
-	return inOrder(views)
+	return slices.SortedFunc(slices.Values(f.members.All()), func(a, b *publisher) int { return rowset.BySeq(a.Member, b.Member) })
 }
 
 func (f *family) status() status.Family {
@@ -224,9 +222,9 @@ func (f *family) status() status.Family {
 		Name: f.proto.Name(), Max: f.max(), Alive: c.Alive, InUse: c.InUse,
 		Opened: c.Opened, Retired: c.Retired, Evicted: c.Evicted, Refused: c.Refused + f.refused.Load(),
 	}
-	if sh := f.proto.shape.Load(); sh != nil {
-		for _, p := range sh.params {
-			st.Params = append(st.Params, p.name)
+	if sh := f.proto.Shape.Load(); sh != nil {
+		for _, p := range sh.Params {
+			st.Params = append(st.Params, p.Name)
 		}
 	}
 	return st

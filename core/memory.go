@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/internal/budget"
+	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/status"
 )
@@ -37,10 +38,16 @@ func newBudget(cfg Config) *budget.Budget {
 // account tells the budget what a binding keeps. Before the binding is part of a
 // registry it keeps nothing.
 type account struct {
+	v        *publisher
 	holder   atomic.Pointer[budget.Holder]
 	reserved atomic.Int64 // for a member that has not loaded
-	margin   int          // told of the margin; who publishes has it
+
+	mu     sync.Mutex // guards what follows
+	margin int        // told of the margin
+	closed bool
 }
+
+var _ rowset.Keeper = (*account)(nil)
 
 // Add implements [live.Account].
 func (a *account) Add(kind live.Kind, bytes int) {
@@ -56,8 +63,49 @@ func (a *account) Looked() {
 	}
 }
 
-// loaded takes the reservation off: from now on it is counted what there is.
-func (a *account) loaded() { a.Add(live.Members, -int(a.reserved.Swap(0))) }
+// Margin implements [rowset.Keeper].
+func (a *account) Margin(bytes int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return
+	}
+	a.Add(live.Margins, bytes-a.margin)
+	a.margin = bytes
+}
+
+// Loaded implements [rowset.Keeper]: from now on it is counted what there is. A
+// member for which there is no memory is ended.
+func (a *account) Loaded() bool {
+	a.unreserve()
+	if a.v.Base == nil {
+		return true // the program has declared it
+	}
+	fam := a.v.family
+	if h := a.holder.Load(); h != nil {
+		fam.size.Store((3*fam.size.Load() + h.Own()) / 4)
+	}
+	if b := fam.eng.Load().budget; b.Over() {
+		b.Refused()
+		fam.refuse(a.v)
+		return false
+	}
+	return true
+}
+
+func (a *account) unreserve() { a.Add(live.Members, -int(a.reserved.Swap(0))) }
+
+// close counts the binding no longer; it has ended.
+func (a *account) close() {
+	a.unreserve()
+	a.mu.Lock()
+	a.Add(live.Margins, -a.margin)
+	a.margin, a.closed = 0, true
+	a.mu.Unlock()
+	if h := a.holder.Load(); h != nil {
+		h.Leave()
+	}
+}
 
 // joinBudget has the registry's budget count the binding, and reserves memory until
 // it has loaded.
@@ -68,46 +116,12 @@ func (v *publisher) joinBudget(eng *engine, reserve int64, parties ...*budget.Pa
 }
 
 // Evict implements [budget.Owner].
-func (v *publisher) Evict() bool { return v.id != "" && v.family.members.Evict(v.id) }
+func (v *publisher) Evict() bool { return v.Base != nil && v.family.members.Evict(v.id) }
 
 // end ends the binding, and counts it no longer.
 func (v *publisher) end(why error) {
-	v.pub.End(why)
-	v.account.loaded()
-	v.marginIs(nil)
-	if h := v.account.holder.Load(); h != nil {
-		h.Leave()
-	}
-}
-
-// marginIs counts the rows that are held and not shown.
-func (v *publisher) marginIs(w *window) {
-	v.marginMu.Lock()
-	defer v.marginMu.Unlock()
-	bytes := 0
-	if w != nil && v.Err() == nil {
-		bytes = w.bytes
-	}
-	v.account.Add(live.Margins, bytes-v.account.margin)
-	v.account.margin = bytes
-}
-
-// admit counts a member that has just loaded. It returns false when there is no
-// memory for it, and has then ended it.
-func (v *publisher) admit() bool {
-	v.account.loaded()
-	if v.id == "" {
-		return true // the program has declared it
-	}
-	h := v.account.holder.Load()
-	size := &v.family.size
-	size.Store((3*size.Load() + h.Own()) / 4)
-	if b := v.family.eng.Load().budget; b.Over() {
-		b.Refused()
-		v.family.refuse(v)
-		return false
-	}
-	return true
+	v.Publisher.End(why)
+	v.account.close()
 }
 
 // parties are the scopes whose members' memory is counted together.
