@@ -139,7 +139,8 @@ func (r *Registry) Authorize(a Authorizer) error {
 type Grant struct {
 	reg    *Registry
 	access Access
-	round  uint64 // of Reauthorize, before the authorizer was asked
+	round  uint64      // of Reauthorize, before the authorizer was asked
+	scope  filter.Expr // of the authorizer's decision, nil for no bounds
 	lease  *lease
 	view   *publisher
 }
@@ -185,16 +186,26 @@ func (g *Grant) Close() { g.lease.release() }
 // Open gives leave to read a binding, or the member of a family that the
 // arguments name, to whom the context belongs.
 //
+// Filters narrow what is shown to the rows for which all of them are true, on top
+// of the binding's own filter and of the authorizer's scope. They come from the client:
+// those that are long, or name columns that clients do not see, are refused with an
+// [*ArgumentError]. Clients with equal scopes and filters share one member, see
+// [Tuning].MaxMembers.
+//
 // The error is one of [ErrUnknownBinding], [*ArgumentError], [*DeniedError],
 // [ErrTooManyMembers], [ErrNotStarted] and [live.ErrClosed], or another when the
 // authorizer fails.
-func (r *Registry) Open(ctx context.Context, binding string, args Args) (*Grant, error) {
+func (r *Registry) Open(ctx context.Context, binding string, args Args, filters ...filter.Expr) (*Grant, error) {
 	v, err := r.named(binding)
 	if err != nil {
 		return nil, err
 	}
 	authorizer := r.authorizer
 	params, err := v.family.parse(args)
+	if err != nil {
+		return nil, err
+	}
+	narrow, err := v.narrow(filters)
 	if err != nil {
 		return nil, err
 	}
@@ -206,12 +217,16 @@ func (r *Registry) Open(ctx context.Context, binding string, args Args) (*Grant,
 			return nil, err
 		}
 	}
-	l, err := v.family.open(params, scope)
+	confined := allOf(scope, narrow)
+	if err := v.family.askAbout(ctx, params, confined); err != nil {
+		return nil, err
+	}
+	l, err := v.family.open(params, confined)
 	if err != nil {
 		return nil, err
 	}
 	if l.member != nil || authorizer != nil {
-		return &Grant{reg: r, access: access, round: round, lease: l, view: l.view}, nil
+		return &Grant{reg: r, access: access, round: round, scope: scope, lease: l, view: l.view}, nil
 	}
 	// Such a grant keeps nothing alive and says nothing about who asks, so all
 	// share one.
@@ -308,7 +323,7 @@ func (g *Grant) Subscribe(ctx context.Context, opts live.SubscribeOptions) *live
 	if g.reg.authorizer == nil {
 		return g.view.Subscribe(opts)
 	}
-	w := &watch{ctx: context.WithoutCancel(ctx), access: g.access, scope: textOf(g.view.scope)}
+	w := &watch{ctx: context.WithoutCancel(ctx), access: g.access, scope: textOf(g.scope)}
 	closed := opts.OnClose
 	opts.OnClose = func() {
 		g.reg.watched.remove(w)

@@ -33,7 +33,7 @@ func BenchmarkGet(b *testing.B) {
 			k := key(n / 2)
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, ok := items.Get(k); !ok {
+				if _, ok := items.At(k); !ok {
 					b.Fatal("no row")
 				}
 			}
@@ -48,7 +48,7 @@ func BenchmarkGetParallel(b *testing.B) {
 	k := key(5)
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			items.Get(k)
+			items.At(k)
 		}
 	})
 }
@@ -132,7 +132,7 @@ func BenchmarkFanOut(b *testing.B) {
 func TestReadingAllocatesNothing(t *testing.T) {
 	_, items := benchRig(t, 1_000)
 	k := key(500)
-	if n := testing.AllocsPerRun(100, func() { items.Get(k) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { items.At(k) }); n != 0 {
 		t.Errorf("Get allocates %v times", n)
 	}
 	few := testing.AllocsPerRun(10, func() {

@@ -59,7 +59,7 @@ func declare[T any](name string, loader driver.Loader[T], opts []Option) *publis
 }
 
 // now returns the current version.
-func (b *Binding[T]) now() Reading[T] { return Reading[T]{b.Snapshot()} }
+func (b *Binding[T]) now() Reading[T] { return Reading[T]{b.Snapshot(), b.View} }
 
 // All iterates over the rows in the binding's order. The whole iteration sees
 // one version, however long it takes.
@@ -68,5 +68,11 @@ func (b *Binding[T]) All() iter.Seq[T] { return b.now().All() }
 // Keys iterates over the rows' keys in the binding's order.
 func (b *Binding[T]) Keys() iter.Seq[driver.Key] { return b.now().Keys() }
 
-// Get returns the row with the key.
-func (b *Binding[T]) Get(key driver.Key) (row T, ok bool) { return b.now().Get(key) }
+// Get returns the row whose key columns have these values: products.Get(42). They
+// are given in key order and converted to the columns' kinds. Values that do not
+// fit find nothing. A single [driver.Key] is taken as it is; [Binding.At] takes one
+// without allocating.
+func (b *Binding[T]) Get(key ...any) (row T, ok bool) { return b.now().Get(key...) }
+
+// At returns the row with the key.
+func (b *Binding[T]) At(key driver.Key) (row T, ok bool) { return b.now().At(key) }

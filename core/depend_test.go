@@ -335,7 +335,7 @@ func TestUndeclaredDependenciesAreLogged(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
-			r, l := newTotalsRig(t, core.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			r, l := newTotalsRig(t, core.Config{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 			l.missing = c.missing
 			r.start(t, core.Bind("totals", l), core.Bind("items", r.table))
 			r.stop(t)

@@ -14,39 +14,53 @@
 //	                                                 │       │
 //	                                              readers  subscriptions
 //
-// A [Family] is a binding with parameters, whose members come alive when they
-// are asked for. An [Authorizer] says who may see and write what.
+// A [Family] is a binding with parameters, whose members come alive when
+// somebody asks for them. An [Authorizer] says who may see and write what.
 //
 // # Use
 //
 // A program makes a [Registry], gives it bindings, sources and transports, and
-// calls Start, which tells every problem at once before anything runs; Shutdown
-// ends it in order. Bindings of Bun models are made by sources/bunsource, others
-// by [Bind] from a loader of one's own. Reading them takes no lock:
+// calls Start, which reports every problem at once before anything runs. Shutdown
+// ends it in order. The Bind functions of sources/bunsource make bindings of Bun
+// models; [Bind] makes one of any loader. Reading takes no lock:
 //
 //	for p := range products.All() { … }
+//	p, ok := products.Get(42)
 //
-// # For whom the interfaces are
+// # Which handle you hold when
 //
-//   - Programs hold [Registry], [Binding], [Family] and [Authorizer].
-//   - Loaders implement [driver.Loader], and what pays of [driver.Querier], [driver.Snapshotter],
-//     [driver.Preparer], [driver.Writer] and [driver.Relating]; [driver.Describe] makes
-//     the schema.
-//   - Sources implement [driver.Source], and are given a [driver.Sink]; see [driver.Announcement],
-//     [driver.Scoped], [driver.Follower] and [driver.Validator] for what else they may do.
-//   - Transports implement [Transport]. Registry.Open gives them a [Grant], with
-//     the [live.View] of a binding, which speaks in encoded rows, and a [live.Subscription].
-//   - Plugins implement [Plugin], and [PublishObserver] to see every version.
+// Programs hold
+//
+//   - a [Registry]: [NewRegistry], or [Config].NewRegistry. It assembles, starts, stops, and does
+//     things to several bindings at once;
+//   - a [Binding] for each list they declare ([Bind], with options: [Where], [OrderBy], [Ordered],
+//     [Limit], [Columns], [Serialize], [DependsOn], [Writable], [Tune], [ForLoader]). It reads typed rows, tells of
+//     changes (OnChange, with a [Delta]), and is resynced, cleared, touched and verified;
+//   - a [Family] for each list with parameters ([BindFamily]), and a [Member] of it while they use one
+//     ([Args] name it);
+//   - a [Reading] to read one version several times; [Pin] does the same for a whole request;
+//   - an [Authorizer] if not everybody may see everything: it answers an [Access] with a [Decision].
+//
+// Transports implement [Transport] (and [Monitoring]) and hold
+//
+//   - a [Grant], from Registry.Open with the client's context, arguments ([TextArgs], [JSONArgs]) and filter: the
+//     leave to read and write, until Close;
+//   - the [live.View] that it gives, which speaks in encoded rows, and a [live.Subscription].
+//
+// Plugins implement [Plugin], and what they need of [PublishObserver], [ReportObserver] and [BatchObserver]. They hold
+// the Registry that Start gives them, and look bindings up by Lookup and Changed.
+//
+// Who brings a database implements [driver.Loader] and [driver.Source], and imports core/driver alone.
 //
 // # Promises
 //
-// Nothing is shown but what a read of the database returned, so what was rolled
-// back never is. Every report leads to a read that begins after it. Where
+// A binding shows only what a read of the database returned, so it never shows
+// what was rolled back. Every report leads to a read that begins after it. Where
 // sources announce their commits, or can catch up with a snapshot, every version
 // is a state that the table was in. A version's token is a hash of the content:
 // the same on every node and in every run. Snapshots do not change, and reading
-// them waits for nobody. At most one read of a table is in flight. Whatever
-// queues is bounded.
+// them waits for nobody. At most one read of a table is in flight. Every queue is
+// bounded.
 //
 // # Concurrency
 //

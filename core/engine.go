@@ -35,6 +35,8 @@ type engine struct {
 	batchObservers []namedBatchObserver // fixed at Start
 	stopped        bool                 // no feed starts any more
 
+	came notice // tells that bindings or members have come or gone
+
 	// reportObservers are set before the first source watches.
 	reportObservers []ReportObserver
 }

@@ -124,6 +124,40 @@ func (f *family) parse(args Args) (live.Params, error) {
 	return parseArgs(f.proto.Name(), sh.params, args)
 }
 
+// askTimeout bounds how long the database is asked about an argument. Whoever has
+// to wait longer waits for the member's rows instead.
+const askTimeout = time.Second
+
+// askAbout asks the database about arguments of which only it knows whether it
+// refuses them, unless there is such a member already. A database that does not
+// answer refuses nothing.
+func (f *family) askAbout(ctx context.Context, params live.Params, scope filter.Expr) error {
+	sh := f.proto.shape.Load()
+	if len(params) == 0 || sh == nil {
+		return nil
+	}
+	f.mu.Lock()
+	_, there := f.members[memberID(params, scope)]
+	f.mu.Unlock()
+	if there {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	for i, p := range sh.params {
+		for _, c := range p.columns {
+			if !c.Asked || i >= len(params) {
+				continue
+			}
+			detail, err := f.proto.read.checkLiteral(ctx, c.Name, params[i].Value)
+			if err == nil && detail != "" {
+				return &ArgumentError{Binding: f.proto.Name(), Param: p.name, Detail: detail}
+			}
+		}
+	}
+	return nil
+}
+
 // lease keeps a member alive. Of a binding without parameters and scope it is
 // nothing but the binding.
 type lease struct {
@@ -171,6 +205,7 @@ func (f *family) open(params live.Params, scope filter.Expr) (*lease, error) {
 		f.members[id] = m
 		f.stats.Opened++
 		f.eng.join(v)
+		f.eng.came.tell()
 	}
 	if m.idle != nil {
 		f.idle.Remove(m.idle)
@@ -279,6 +314,7 @@ func (f *family) dropLocked(m *member) {
 	delete(f.members, m.id)
 	m.view.pub.End(fmt.Errorf("core: binding %q: %w", m.view.ID(), live.ErrRemoved))
 	m.view.feed.Load().removeView(m.view)
+	f.eng.came.tell()
 }
 
 // begin lets members come alive.
@@ -286,6 +322,7 @@ func (f *family) begin(eng *engine) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.eng = eng
+	eng.came.tell()
 }
 
 // end ends the binding and all members, and lets none come alive.
@@ -297,6 +334,9 @@ func (f *family) end(why error) {
 		return
 	}
 	f.closed = why
+	if f.eng != nil {
+		defer f.eng.came.tell()
+	}
 	if f.retirer != nil {
 		f.retirer.Stop()
 	}

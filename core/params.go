@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/value"
 )
@@ -67,8 +68,9 @@ func (e *ArgumentError) Error() string {
 
 // parameter is a family's parameter as its filter declares it.
 type parameter struct {
-	name string
-	kind value.Kind
+	name    string
+	kind    value.Kind
+	columns []driver.Column // that it is compared with, all of this kind
 }
 
 // parseArgs converts arguments into the values of the parameters. The error is
@@ -86,7 +88,7 @@ func parseArgs(binding string, params []parameter, args Args) (live.Params, erro
 		if !ok {
 			return nil, wrong(p.name, "is missing")
 		}
-		v, problem := parseArg(arg, p.kind)
+		v, problem := parseArg(arg, &p)
 		if problem != "" {
 			return nil, wrong(p.name, problem)
 		}
@@ -114,14 +116,31 @@ func knownParameters(params []parameter) string {
 // maxArgument bounds what a member holds for an argument, in bytes.
 const maxArgument = 1024
 
-// parseArg converts one argument. problem is "" when it could be.
-func parseArg(arg any, kind value.Kind) (v value.Value, problem string) {
+// parseArg converts one argument. problem is "" when it could be, and when no
+// column refuses it as far as Go knows.
+func parseArg(arg any, p *parameter) (v value.Value, problem string) {
+	if v, problem = convertArg(arg, p); problem != "" {
+		return value.Value{}, problem
+	}
+	for _, c := range p.columns {
+		if c.Check == nil {
+			continue
+		}
+		if problem := c.Check(v); problem != "" {
+			return value.Value{}, problem
+		}
+	}
+	return v, ""
+}
+
+func convertArg(arg any, p *parameter) (v value.Value, problem string) {
 	var err error
+	kind := p.kind
 	switch arg := arg.(type) {
 	case argText:
-		v, err = value.Parse(kind, string(arg))
+		v, err = p.parse(string(arg))
 	case argJSON:
-		v, err = parseJSONArg(arg, kind)
+		v, err = parseJSONArg(arg, p)
 	default:
 		v, err = value.Convert(arg, kind)
 	}
@@ -139,7 +158,18 @@ func parseArg(arg any, kind value.Kind) (v value.Value, problem string) {
 
 var errArgKind = errors.New("core: a value of another kind")
 
-func parseJSONArg(raw []byte, kind value.Kind) (value.Value, error) {
+// parse reads text as the first column does: those of one parameter are alike.
+func (p *parameter) parse(text string) (value.Value, error) {
+	for _, c := range p.columns {
+		if c.Parse != nil {
+			return c.Parse(text)
+		}
+	}
+	return value.Parse(p.kind, text)
+}
+
+func parseJSONArg(raw []byte, p *parameter) (value.Value, error) {
+	kind := p.kind
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.UseNumber()
 	var arg any
@@ -169,7 +199,7 @@ func parseJSONArg(raw []byte, kind value.Kind) (value.Value, error) {
 		if kind == value.KindBool {
 			return value.Value{}, errArgKind
 		}
-		return value.Parse(kind, arg)
+		return p.parse(arg)
 	default:
 		return value.Value{}, errArgKind
 	}

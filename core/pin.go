@@ -21,11 +21,14 @@ func Pin(ctx context.Context, views ...*live.View) context.Context {
 
 // Reading is one version of a binding, to be read as often as needed. It is
 // immutable, and may be used by any number of goroutines.
-type Reading[T any] struct{ s *live.Snapshot }
+type Reading[T any] struct {
+	s    *live.Snapshot // nil before the first load
+	view *live.View
+}
 
 // In returns the version that the context pins (see [Pin]), or else the current
 // one.
-func (b *Binding[T]) In(ctx context.Context) Reading[T] { return Reading[T]{b.SnapshotIn(ctx)} }
+func (b *Binding[T]) In(ctx context.Context) Reading[T] { return Reading[T]{b.SnapshotIn(ctx), b.View} }
 
 // Version names the version, the zero value before the first load.
 func (r Reading[T]) Version() live.Version {
@@ -71,8 +74,25 @@ func (r Reading[T]) Keys() iter.Seq[driver.Key] {
 	}
 }
 
-// Get returns the row with the key.
-func (r Reading[T]) Get(key driver.Key) (row T, ok bool) {
+// Get returns the row whose key columns have these values, see [Binding.Get].
+func (r Reading[T]) Get(key ...any) (row T, ok bool) {
+	if len(key) == 1 {
+		if k, is := key[0].(driver.Key); is {
+			return r.At(k)
+		}
+	}
+	if r.s == nil {
+		return row, false
+	}
+	k, err := r.view.Schema().KeyFor(key...)
+	if err != nil {
+		return row, false
+	}
+	return r.At(k)
+}
+
+// At returns the row with the key.
+func (r Reading[T]) At(key driver.Key) (row T, ok bool) {
 	if r.s == nil {
 		return row, false
 	}

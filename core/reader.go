@@ -27,6 +27,8 @@ type reader interface {
 	encode(row any) ([]byte, error)
 	prepare(ctx context.Context, declared []driver.Table) (warnings []error, err error)
 	snapshotter() driver.Snapshotter
+	// checkLiteral says why the database refuses to compare a column with a value.
+	checkLiteral(ctx context.Context, column string, v value.Value) (detail string, err error)
 	writer() writer     // nil when the loader does not write
 	relating() relating // nil when rows show no others
 	// typeName names T, for version tokens and errors.
@@ -115,6 +117,14 @@ func (r *typedReader[T]) prepare(ctx context.Context, declared []driver.Table) (
 func (r *typedReader[T]) snapshotter() driver.Snapshotter {
 	s, _ := r.Loader.(driver.Snapshotter)
 	return s
+}
+
+func (r *typedReader[T]) checkLiteral(ctx context.Context, column string, v value.Value) (string, error) {
+	c, ok := r.Loader.(driver.LiteralChecker)
+	if !ok {
+		return "", nil
+	}
+	return guard("CheckLiteral", func() (string, error) { return c.CheckLiteral(ctx, column, v) })
 }
 
 func (r *typedReader[T]) relating() relating {

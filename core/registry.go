@@ -308,6 +308,11 @@ func (r *Registry) Logger() *slog.Logger { return r.eng.log }
 // Now returns the time by the registry's clock.
 func (r *Registry) Now() time.Time { return r.eng.now() }
 
+// Changed returns a channel that is closed when bindings, or members of families and
+// scopes, have come or gone since the call. To miss nothing call Changed first, and
+// look at the bindings then.
+func (r *Registry) Changed() <-chan struct{} { return r.eng.came.next() }
+
 // Stopping returns a context that is done as soon as Shutdown begins.
 func (r *Registry) Stopping() context.Context { return r.stopping }
 

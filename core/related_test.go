@@ -353,7 +353,7 @@ func TestRelatedRowsConcernWhoShowsThem(t *testing.T) {
 // of a binding depend on them.
 func TestRelatedRowsAreWatched(t *testing.T) {
 	var log bytes.Buffer
-	r, _, songs := newLibrary(t, core.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	r, _, songs := newLibrary(t, core.Config{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 	ofSongs, ofDiscs := &scoped{table: songsTable}, &scoped{table: discsTable}
 	_ = r.reg.Watch(ofSongs, ofDiscs)
 	b := core.Bind("songs", songs)

@@ -242,8 +242,11 @@ func (sh *shape) setParameters(e filter.Expr) (errs []error) {
 		case kind == value.KindOpaque:
 			errs = append(errs, fmt.Errorf("parameter %q: column %q cannot be compared", use.Name, use.Column))
 		case !found:
-			sh.params = slices.Insert(sh.params, i, parameter{use.Name, kind})
-		case sh.params[i].kind != kind:
+			sh.params = slices.Insert(sh.params, i, parameter{use.Name, kind, nil})
+			fallthrough
+		case sh.params[i].kind == kind:
+			sh.params[i].columns = append(sh.params[i].columns, sh.schema.Columns[sh.schema.Column(use.Column)])
+		default:
 			errs = append(errs, fmt.Errorf("parameter %q is compared with columns of different kinds (%s and %s)", use.Name, sh.params[i].kind, kind))
 		}
 	}

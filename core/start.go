@@ -228,6 +228,7 @@ func (r *Registry) assemble(ctx context.Context) error {
 		e.background(func(ctx context.Context) { r.reauthorize(ctx, e.cfg.ReauthorizeEvery) })
 	}
 	e.load(views)
+	r.logAssembled(views)
 	if err := waitAll(ctx, r.stopping, e.cfg.LoadWait, views, func(v *publisher) <-chan struct{} { return v.firstTry() }); err != nil {
 		return fmt.Errorf("core: waiting for bindings to load: %w", err)
 	}

@@ -104,6 +104,17 @@ type Scanner[T any] interface {
 	Scan(ctx context.Context, q Query, size int, visit func([]*T) error) error
 }
 
+// LiteralChecker is implemented by loaders with columns of which only the database
+// knows what they can be compared with ([Column].Asked): the labels of an
+// enumeration, for one.
+type LiteralChecker interface {
+	// CheckLiteral returns why the database refuses to compare the column with the
+	// value, in words that a client may see, and "" when it does not refuse. It is
+	// called when a member of a family is asked for that is not there yet, with the
+	// context of who asks, concurrently. After an error it counts as not refused.
+	CheckLiteral(ctx context.Context, column string, v value.Value) (detail string, err error)
+}
+
 // Snapshotter is implemented by loaders whose database can show several reads
 // one and the same state.
 type Snapshotter interface {

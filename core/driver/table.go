@@ -71,6 +71,25 @@ type Column struct {
 	// The zero value is none: filters on the column are then asked of the
 	// database.
 	Exact filter.Exactness
+	// Parse, when set, reads a value of the column from text as clients spell it,
+	// and returns it in Kind as rows have it: a type may read more spellings than
+	// it writes. nil stands for [value.Parse]. It does no input or output.
+	Parse func(text string) (value.Value, error)
+	// Check, when set, says why the database would refuse to compare the column
+	// with the value, in words that a client may see ("is out of range"); "" when
+	// it would not. It does no input or output.
+	Check func(v value.Value) string
+	// Asked says that only the database knows which values it refuses: see
+	// [LiteralChecker].
+	Asked bool
+}
+
+// parse reads a value of the column from text.
+func (c *Column) parse(text string) (value.Value, error) {
+	if c.Parse != nil {
+		return c.Parse(text)
+	}
+	return value.Parse(c.Kind, text)
 }
 
 // Schema describes the table a [Loader] reads: its name, its columns and its
@@ -128,13 +147,22 @@ func (s *Schema) ParseKey(parts ...string) (Key, error) {
 	}
 	var enc []byte
 	for i, p := range parts {
-		val, err := value.Parse(s.keyKind(i), p)
+		val, err := s.parsePart(i, p)
 		if err != nil {
 			return "", fmt.Errorf("driver: key column %q of table %q: %w", s.Key[i], s.Table, err)
 		}
 		enc = val.AppendOrdered(enc)
 	}
 	return Key(enc), nil
+}
+
+// parsePart reads the i-th part of a key. A column that is not there is refused at
+// start.
+func (s *Schema) parsePart(i int, text string) (value.Value, error) {
+	if c := s.Column(s.Key[i]); c >= 0 {
+		return s.Columns[c].parse(text)
+	}
+	return value.Parse(value.KindNull, text)
 }
 
 func (s *Schema) keyKind(i int) value.Kind {
@@ -198,4 +226,25 @@ func (s *Schema) Adopt(k Key) (Key, bool) {
 	}
 	adopted, err := s.MakeKey(parts...)
 	return adopted, err == nil
+}
+
+// KeyFor makes a key of Go values, one for each key column in key order, which
+// it converts to the columns' kinds. The error names a value that does not fit.
+func (s Schema) KeyFor(values ...any) (Key, error) {
+	if len(values) != len(s.Key) {
+		return "", fmt.Errorf("driver: a key of table %q has %d values, given are %d", s.Table, len(s.Key), len(values))
+	}
+	enc := make([]byte, 0, 16*len(values))
+	for i, given := range values {
+		c := s.Column(s.Key[i])
+		if c < 0 {
+			return "", fmt.Errorf("driver: table %q has no key column %q", s.Table, s.Key[i])
+		}
+		v, err := value.Convert(given, s.Columns[c].Kind)
+		if err != nil {
+			return "", fmt.Errorf("driver: key column %q of table %q: %w", s.Key[i], s.Table, err)
+		}
+		enc = v.AppendOrdered(enc)
+	}
+	return Key(enc), nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/binderyhq/bindery/sources/bunsource"
 	"github.com/binderyhq/bindery/sources/pollsource"
 	"github.com/binderyhq/bindery/transports/rest"
+	"github.com/binderyhq/bindery/transports/socketio"
 	"github.com/binderyhq/bindery/transports/sse"
 	"github.com/binderyhq/bindery/transports/websocket"
 )
@@ -73,6 +74,7 @@ func newApp(db *bun.DB) *app {
 		rest.New(e.Group("/api")),
 		sse.New(e.Group("/events")),
 		websocket.New(e.Group("/ws")),
+		socketio.New(e.Group("/socket.io")),
 	)
 	reg.Use(jsclient.New(e.Group("/client"))) // the page's client
 

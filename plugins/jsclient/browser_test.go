@@ -165,7 +165,7 @@ func TestBrowser(t *testing.T) {
 	for _, kind := range []struct{ name, options string }{
 		{"websocket", `{ sse: false }`},
 		{"sse", `{ websocket: false }`},
-		{"poll", `{ transport: "poll", pollWait: 0, pollInterval: 30 }`},
+		{"poll", `{ transport: "poll" }`},
 	} {
 		t.Run(kind.name, func(t *testing.T) {
 			s := openShop(t)

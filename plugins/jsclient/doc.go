@@ -19,6 +19,7 @@
 //	bindery.js   the client: connections, live collections
 //	lib/         the modules that it is made of
 //	react.js     useBinding for React; imports "react", which the page maps
+//	tanstack.js  bindingCollectionOptions for TanStack DB
 //	bindery.tgz  all of it as an npm package
 //
 // and the types of each (.d.ts). bindery.js is there as index.js too, which is

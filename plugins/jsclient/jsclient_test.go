@@ -68,6 +68,7 @@ func TestFiles(t *testing.T) {
 		"lib/store.js":  "export class Store",
 		"bindery.d.ts":  "export function connect",
 		"index.d.ts":    "export function connect",
+		"tanstack.js":   "export function bindingCollectionOptions",
 		"react.js":      "export function useBinding",
 		"react.d.ts":    "export function useBinding",
 	} {
@@ -176,6 +177,15 @@ func TestPackage(t *testing.T) {
 			if _, err := os.Stat(target); err != nil || !strings.HasPrefix(string(m[1]), "./") {
 				t.Errorf("%s imports %s (%v)", name, m[1], err)
 			}
+		}
+	}
+	entry, err := os.ReadFile("npm/" + p.Main)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range modules {
+		if name = strings.TrimPrefix(name, "npm/"); !strings.Contains(string(entry), `"./`+name+`"`) {
+			t.Errorf("%s does not name %s: a browser would ask for it late", p.Main, name)
 		}
 	}
 	ours, err := os.ReadFile("../../LICENSE")

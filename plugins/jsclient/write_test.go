@@ -13,7 +13,7 @@ func TestWrites(t *testing.T) {
 	for _, kind := range []struct{ name, options string }{
 		{"websocket", `{ sse: false }`},
 		{"sse", `{ websocket: false }`},
-		{"poll", `{ transport: "poll", pollWait: 0, pollInterval: 30 }`},
+		{"poll", `{ transport: "poll" }`},
 	} {
 		t.Run(kind.name, func(t *testing.T) {
 			s := openShop(t)

@@ -136,6 +136,7 @@ func (m *model) describe(i int, state columnState) {
 		// comparison is decided differently.
 		pub.Exact = 0
 	}
+	m.describeLiterals(i)
 }
 
 // refine returns the model as it is in the light of what the database says

@@ -1,3 +1,26 @@
+// The types need no DOM library: where the platform's own are there (DOM, or Node's),
+// events and event targets are these.
+
+type Global = typeof globalThis;
+type PlatformEvent = Global extends { Event: { prototype: infer E extends object } } ? E : { readonly type: string };
+type ListenerOptions = boolean | { once?: boolean; passive?: boolean; capture?: boolean; signal?: any };
+
+/** The part of an AbortSignal that is used. */
+export interface Signal {
+  readonly aborted: boolean;
+  readonly reason?: any;
+  addEventListener(type: "abort", listener: (event: any) => void, options?: any): void;
+  removeEventListener(type: "abort", listener: (event: any) => void): void;
+}
+
+/** An EventTarget, whose events are named. */
+declare class Target<Events> {
+  addEventListener<K extends keyof Events>(type: K, listener: (event: Events[K]) => void, options?: ListenerOptions): void;
+  addEventListener(type: string, listener: ((event: any) => void) | { handleEvent(event: any): void } | null, options?: ListenerOptions): void;
+  removeEventListener(type: string, listener: ((event: any) => void) | { handleEvent(event: any): void } | null, options?: ListenerOptions): void;
+  dispatchEvent(event: any): boolean;
+}
+
 /** What the server reported (RFC 9457). */
 export interface Problem {
   type?: string;
@@ -93,7 +116,7 @@ export interface ClientOptions {
   /** Constructors for where the platform has none, such as that of the package ws. Without EventSource, fetch is used. */
   WebSocket?: unknown;
   EventSource?: unknown;
-  fetch?: typeof fetch;
+  fetch?: (url: string, init?: any) => Promise<any>;
   /** For tests. */
   clock?: {
     now?(): number;
@@ -101,8 +124,8 @@ export interface ClientOptions {
     setTimeout?(fn: () => void, delay: number): unknown;
     clearTimeout?(timer: any): void;
   };
-  window?: EventTarget;
-  document?: EventTarget & { visibilityState: string };
+  window?: any;
+  document?: any;
 }
 
 export interface CollectionOptions {
@@ -111,7 +134,7 @@ export interface CollectionOptions {
   /** The key's columns. Without it they are inferred, and fetched anew should that have been wrong. */
   key?: readonly string[];
   /** Closes the collection. */
-  signal?: AbortSignal;
+  signal?: Signal;
   /** Rows that came with the page. They show at once, as "stale", and the server is asked for what has changed since. */
   initial?: { rows: readonly object[]; version: string; order?: readonly string[]; lastModified?: string };
   /** How long the binding is still followed after its last collection was closed, in milliseconds. 0 */
@@ -121,7 +144,7 @@ export interface CollectionOptions {
 export interface WriteOptions {
   /** Show the effect before the server has answered. true */
   optimistic?: boolean;
-  signal?: AbortSignal;
+  signal?: Signal;
 }
 
 export interface ChangeOptions extends WriteOptions {
@@ -146,13 +169,18 @@ export interface JoinOptions {
 }
 
 /** Connects to the server at the base URL ("/" if left out), at the first collection or join. */
-export function connect(base?: string | URL, options?: ClientOptions): Client;
+export function connect(base?: string | { readonly href: string }, options?: ClientOptions): Client;
 
 export type ClientStatus = "idle" | "connecting" | "live" | "waiting" | "closed";
 
+interface ClientEvents {
+  status: PlatformEvent;
+  error: ProblemEvent;
+}
+
 /** One connection to a server, shared by everything that it is asked for. */
-export class Client extends EventTarget {
-  constructor(base?: string | URL, options?: ClientOptions);
+export class Client extends Target<ClientEvents> {
+  constructor(base?: string | { readonly href: string }, options?: ClientOptions);
   /** Changes are dispatched as "status". "waiting" is for the next attempt to connect. */
   readonly status: ClientStatus;
   readonly transport: "websocket" | "sse" | "poll" | null;
@@ -171,9 +199,6 @@ export class Client extends EventTarget {
   reconnect(): void;
   /** Ends the connection and every collection, for good. */
   close(): void;
-  addEventListener(type: "status", listener: (event: Event) => void, options?: boolean | AddEventListenerOptions): void;
-  addEventListener(type: "error", listener: (event: ProblemEvent) => void, options?: boolean | AddEventListenerOptions): void;
-  addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
 }
 
 /** "connecting": no rows yet. "live". "stale": rows that may be old, while there is no connection. "closed": for good. */
@@ -193,7 +218,8 @@ export interface State<T> {
 }
 
 /** How one version became the next. */
-export class ChangeEvent<T = any> extends Event {
+export interface ChangeEvent<T = any> extends PlatformEvent {}
+export class ChangeEvent<T = any> {
   readonly created: readonly T[];
   readonly updated: readonly T[];
   /** The updated rows as they were, in the same places. */
@@ -203,19 +229,20 @@ export class ChangeEvent<T = any> extends Event {
   readonly version: string;
 }
 
-export class ProblemEvent extends Event {
+export interface ProblemEvent extends PlatformEvent {}
+export class ProblemEvent {
   readonly error: Error;
 }
 
 interface CollectionEvents<T> {
   change: ChangeEvent<T>;
-  status: Event;
-  version: Event;
+  status: PlatformEvent;
+  version: PlatformEvent;
   error: ProblemEvent;
 }
 
 /** The rows of a binding, in its order, always current. It is also a store as Svelte has them. */
-export class Collection<T extends object = any> extends EventTarget implements Iterable<T> {
+export class Collection<T extends object = any> extends Target<CollectionEvents<T>> implements Iterable<T> {
   private constructor();
   readonly name: string;
   readonly params: Params | undefined;
@@ -242,13 +269,13 @@ export class Collection<T extends object = any> extends EventTarget implements I
   /** Removes the row with the key, likewise. */
   remove(key: Key<T>, options?: ChangeOptions): Written<null>;
   /** Waits for a condition, a version, or until the rows include every commit up to a mark. */
-  waitFor(what: ((collection: this) => unknown) | { version: string } | { mark: string }, options?: { signal?: AbortSignal; timeout?: number }): Promise<this>;
+  waitFor(what: ((collection: this) => unknown) | { version: string } | { mark: string }, options?: { signal?: Signal; timeout?: number }): Promise<this>;
   /** Calls fn for the events of a type. Returns a function that ends it. */
   on<K extends keyof CollectionEvents<T>>(type: K, fn: (event: CollectionEvents<T>[K]) => void): () => void;
   /** Calls fn with the state now and whenever it changes. Returns a function that ends it. */
   subscribe(fn: (state: State<T>) => void): () => void;
   /** The binding is left with its last collection. */
   close(): void;
-  addEventListener<K extends keyof CollectionEvents<T>>(type: K, listener: (event: CollectionEvents<T>[K]) => void, options?: boolean | AddEventListenerOptions): void;
-  addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
 }
+
+export {};

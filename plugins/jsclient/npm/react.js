@@ -1,32 +1,51 @@
-// A hook for React. The collection lives as long as a component shows it, and
-// components that show the same binding share its rows.
+// A hook for React. The collection lives as long as a component shows it, and a
+// little longer; components that show the same binding share its rows.
 
 import { useMemo, useSyncExternalStore } from "react";
 
-const nothing = Object.freeze({ rows: Object.freeze([]), status: "connecting", version: "", lastModified: "", error: null });
-const nothingYet = () => nothing;
+const nothing = Object.freeze({ rows: Object.freeze([]), status: "connecting", version: "", lastModified: "", error: null, pending: 0 });
 
-/** Returns the collection's state: {rows, status, version, lastModified, error}. */
-export function useBinding(client, name, { params, key } = {}) {
+/**
+ * Returns the collection's state: {rows, status, version, lastModified, error,
+ * pending}. On a server, and while it hydrates, it is that of `initial`, or empty.
+ */
+export function useBinding(client, name, options = {}) {
+  const { params, key } = options;
   // Parameters are usually written in place, and so a new object each time.
-  const paramsText = JSON.stringify(params);
-  const keyText = JSON.stringify(key);
-  const store = useMemo(() => {
-    let last = nothing;
-    return {
-      subscribe(changed) {
-        const collection = client.collection(name, { params: paramsText && JSON.parse(paramsText), key: keyText && JSON.parse(keyText) });
-        const stop = collection.subscribe((state) => {
-          last = state;
-          changed();
-        });
-        return () => {
-          stop();
-          collection.close();
-        };
-      },
-      state: () => last,
+  const which = JSON.stringify([params, key], (_, value) => (typeof value === "bigint" ? String(value) : value));
+  const store = useMemo(() => new BindingStore(client, name, options), [client, name, which]);
+  return useSyncExternalStore(store.subscribe, store.state, store.serverState);
+}
+
+class BindingStore {
+  #client;
+  #name;
+  #options;
+  #collection = null; // while somebody subscribes
+  #first;
+
+  constructor(client, name, { params, key, initial, linger = 10_000 }) {
+    this.#client = client;
+    this.#name = name;
+    this.#options = { params, key, initial, linger };
+    this.#first = initial ? Object.freeze({ ...nothing, rows: initial.rows, status: "stale", version: initial.version, lastModified: initial.lastModified ?? "" }) : nothing;
+  }
+
+  subscribe = (changed) => {
+    if (!this.#client) return () => {};
+    this.#collection = this.#client.collection(this.#name, this.#options);
+    const collection = this.#collection;
+    const stop = collection.subscribe(changed);
+    return () => {
+      stop();
+      collection.close();
+      if (this.#collection === collection) this.#collection = null;
     };
-  }, [client, name, paramsText, keyText]);
-  return useSyncExternalStore(store.subscribe, store.state, nothingYet);
+  };
+
+  // state is asked for before anybody subscribes, too: what other components show,
+  // or showed a moment ago, is there at the first render.
+  state = () => this.#collection?.state ?? this.#client?.peek(this.#name, this.#options) ?? this.#first;
+
+  serverState = () => this.#first;
 }

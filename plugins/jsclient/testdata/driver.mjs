@@ -2,7 +2,7 @@
 // scripts: {"id": 1, "body": "…"}. The body is that of an async function; what it
 // returns, or throws, is a line of standard output.
 
-import { createRequire } from "node:module";
+import { createRequire, register } from "node:module";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 
@@ -12,7 +12,13 @@ const tell = (answer) => process.stdout.write(`${JSON.stringify(answer)}\n`);
 globalThis.report = (name, value) => tell({ id: -1, name, value }); // what nobody asked for
 globalThis.bindery = await import("../npm/index.js");
 if (process.env.BINDERY_NODE_MODULES) {
-  globalThis.requireFrom = createRequire(pathToFileURL(`${process.env.BINDERY_NODE_MODULES}/x.js`));
+  const from = pathToFileURL(`${process.env.BINDERY_NODE_MODULES}/x.mjs`).href;
+  globalThis.requireFrom = createRequire(from);
+  // What the adapters import is found there too.
+  register(`data:text/javascript,${encodeURIComponent(`
+    export const resolve = (name, context, next) => next(name, name.startsWith("react") ? { ...context, parentURL: ${JSON.stringify(from)} } : context);
+  `)}`);
+  globalThis.importFrom = async (name) => import(pathToFileURL(requireFrom.resolve(name)).href);
 }
 
 process.on("uncaughtException", (err) => tell({ id: 0, error: String(err?.stack ?? err) }));

@@ -16,7 +16,7 @@ export class PollLink {
   #env;
   #events;
   #headers;
-  #polls = new Map(); // Join → {aborter, timer}: asking, or waiting for its turn
+  #polls = new Map(); // Join → {aborter, timer, answered}: asking, or waiting for its turn
   #queue = []; // joins whose turn has not come
   #held = 0;
   #over = false;
@@ -34,7 +34,7 @@ export class PollLink {
   join(join) {
     this.leave(join);
     if (this.#over) return false;
-    this.#polls.set(join, { aborter: new AbortController(), timer: null });
+    this.#polls.set(join, { aborter: new AbortController(), timer: null, answered: false });
     this.#queue.push(join);
     // After whatever else is joined or left in the same breath.
     queueMicrotask(() => this.#next());
@@ -94,7 +94,8 @@ export class PollLink {
     const poll = this.#polls.get(join);
     const current = () => !this.#over && this.#polls.get(join) === poll;
     const { fetch, now, setTimeout } = this.#env;
-    const wait = this.#wait();
+    // The first is not held: whether the rows are current shows at once.
+    const wait = poll.answered ? this.#wait() : 0;
     const url = this.#urlOf(join);
     url.searchParams.append("since", join.version || fromNothing);
     if (wait > 0) url.searchParams.append("wait", String(wait));
@@ -136,7 +137,9 @@ export class PollLink {
       }
       const before = join.version;
       for (const message of messages) if (current()) this.#events.message(this, message);
-      if (current()) this.#again(join, poll, join.version === before && now() - asked < soon);
+      const early = poll.answered && join.version === before && now() - asked < soon;
+      poll.answered = true;
+      if (current()) this.#again(join, poll, early);
     }
     this.#next();
   }

@@ -44,7 +44,7 @@ test("useBinding renders each state, and leaves with the component", async () =>
   const world = new World();
   const client = connect("http://shop.test/", world.options());
   let name = "products";
-  react.component = () => useBinding(client, name, { params: { venue: "store" } }); // a new object each time
+  react.component = () => useBinding(client, name, { params: { venue: "store" }, linger: 0 }); // a new object each time
 
   assert.equal(react.render().status, "connecting");
   world.socket.open();

@@ -21,6 +21,10 @@ def open_client(id, url, transports, auth=None, headers=None, join=(), resume=Fa
     versions = {}
     clients[id] = client
 
+    # It starts a thread for each packet, in which their order is lost.
+    trigger = client.eio._trigger_event
+    client.eio._trigger_event = lambda event, *args, run_async=False: trigger(event, *args, run_async=False)
+
     @client.event
     def connect():
         tell(id=id, on="connect", over=client.transport())

@@ -1,0 +1,177 @@
+package bunsource
+
+import (
+	"context"
+	"encoding"
+	"math"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/uptrace/bun/dialect"
+	"github.com/uptrace/bun/schema"
+
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/value"
+)
+
+var _ driver.LiteralChecker = (*Loader[struct{}])(nil)
+
+// How an argument that the database would refuse is wrong, in words for clients.
+const (
+	argumentForm  = "must be a value of the column's type"
+	argumentRange = "is out of the range of the column's type"
+)
+
+// describeLiterals says how the column reads what clients compare it with, and
+// what its type in the database refuses.
+func (m *model) describeLiterals(i int) {
+	c, pub := &m.columns[i], &m.schema.Columns[i]
+	pub.Parse, pub.Check, pub.Asked = nil, nil, false
+	postgres := m.db.Dialect().Name() == dialect.PG
+	declared := ""
+	if postgres {
+		declared = c.facts.SQLType
+	}
+	pub.Parse = textParser(c.field, pub.Kind)
+	if pub.Parse == nil && declared == "uuid" && pub.Kind == value.KindText {
+		pub.Parse = parseUUID
+	}
+	if postgres {
+		pub.Check, pub.Asked = postgresCheck(declared)
+	}
+}
+
+// textParser returns how the field's own type reads text, nil when it has no
+// reading of its own. The value is what a row with that field has.
+func textParser(f *schema.Field, kind value.Kind) func(string) (value.Value, error) {
+	typ := f.StructField.Type
+	if typ.Kind() == reflect.Pointer {
+		typ = typ.Elem()
+	}
+	switch typ {
+	case timeType, nullTimeType:
+		return nil // their RFC 3339 is ours
+	}
+	if !reflect.PointerTo(typ).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
+		return nil
+	}
+	leaf := leafReader(typ, kind)
+	return func(text string) (val value.Value, err error) {
+		defer func() {
+			if recover() != nil { // the type's own, over what it was given
+				err = driver.Invalid("", argumentForm)
+			}
+		}()
+		v := reflect.New(typ)
+		if err := v.Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text)); err != nil {
+			return value.Value{}, err
+		}
+		if val = leaf(v.Elem()); val.Kind() != kind {
+			return value.Value{}, driver.Invalid("", argumentForm)
+		}
+		return val, nil
+	}
+}
+
+// parseUUID reads a uuid as Postgres does, and spells it as Postgres does: in
+// lower case, with or without braces, and with hyphens after any group of four
+// digits.
+func parseUUID(text string) (value.Value, error) {
+	digits := text
+	if inner, ok := strings.CutPrefix(digits, "{"); ok {
+		if digits, ok = strings.CutSuffix(inner, "}"); !ok {
+			return value.Value{}, driver.Invalid("", argumentForm)
+		}
+	}
+	var out []byte
+	sinceHyphen := 0
+	for _, c := range []byte(strings.ToLower(digits)) {
+		switch {
+		case c == '-' && sinceHyphen > 0 && sinceHyphen%4 == 0:
+			sinceHyphen = 0
+			continue
+		case c >= '0' && c <= '9', c >= 'a' && c <= 'f':
+		default:
+			return value.Value{}, driver.Invalid("", argumentForm)
+		}
+		switch len(out) {
+		case 8, 13, 18, 23:
+			out = append(out, '-')
+		}
+		out = append(out, c)
+		sinceHyphen++
+	}
+	if len(out) != 36 || sinceHyphen == 0 {
+		return value.Value{}, driver.Invalid("", argumentForm)
+	}
+	return value.Text(string(out)), nil
+}
+
+// postgresCheck returns what a type of Postgres's refuses, as far as Go knows, and
+// whether only Postgres knows.
+func postgresCheck(declared string) (check func(value.Value) string, asked bool) {
+	name, _, _ := strings.Cut(declared, "(")
+	name = strings.TrimSpace(name)
+	between := func(lowest, highest int64) func(value.Value) string {
+		return func(v value.Value) string {
+			if n, ok := v.Any().(int64); ok && (n < lowest || n > highest) {
+				return argumentRange
+			}
+			return ""
+		}
+	}
+	switch name {
+	case "smallint":
+		return between(math.MinInt16, math.MaxInt16), false
+	case "integer":
+		return between(math.MinInt32, math.MaxInt32), false
+	case "real":
+		return func(v value.Value) string {
+			if f, ok := v.Any().(float64); ok && math.Abs(f) > math.MaxFloat32 {
+				return argumentRange
+			}
+			return ""
+		}, false
+	case "date", "timestamp", "timestamp with time zone", "timestamp without time zone":
+		return checkYear, false
+	case "", "text", "character varying", "character", "bigint", "numeric", "double precision", "boolean", "bytea", "uuid", "citext", "name":
+		return nil, false
+	}
+	return nil, true
+}
+
+// checkYear refuses the year 0 and those before it, which Postgres spells
+// otherwise than RFC 3339.
+func checkYear(v value.Value) string {
+	if t, ok := v.Any().(time.Time); ok && t.Year() < 1 {
+		return argumentRange
+	}
+	return ""
+}
+
+// CheckLiteral implements [driver.LiteralChecker]: it has the database cast the
+// value to the column's type.
+func (l *Loader[T]) CheckLiteral(ctx context.Context, column string, v value.Value) (string, error) {
+	m, err := l.model()
+	if err != nil {
+		return "", err
+	}
+	i := m.schema.Column(column)
+	if i < 0 || !m.schema.Columns[i].Asked {
+		return "", nil
+	}
+	var null bool
+	literal := m.db.QueryGen().AppendValue(nil, reflect.ValueOf(v.String()))
+	err = m.db.DB.QueryRowContext(withoutHooks(ctx), "SELECT CAST("+string(literal)+" AS "+m.columns[i].facts.SQLType+") IS NULL").Scan(&null)
+	if err == nil {
+		return "", nil
+	}
+	if refused, ok := violationOf(err); ok && refused.ofValue {
+		if refused.detail == detailRange {
+			return argumentRange, nil
+		}
+		return argumentForm, nil
+	}
+	return "", err
+}
