@@ -492,7 +492,7 @@ func TestLoadInBatches(t *testing.T) {
 		for _, r := range rows {
 			ids = append(ids, r.ID)
 		}
-		if !slices.Equal(ids, []int64{n, n - 2, n - 4}) {
+		if !slices.Equal(ids, []int64{int64(n), int64(n) - 2, int64(n) - 4}) {
 			t.Errorf("the last three of many keys: %v", ids)
 		}
 	})
