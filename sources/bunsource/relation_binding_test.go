@@ -56,7 +56,7 @@ func eachWorld(t *testing.T, test func(t *testing.T, w relWorld)) {
 	})
 	t.Run("sqlitesource", func(t *testing.T) {
 		dsn, plain := openedSQLite(t)
-		source, err := sqlitesource.New(dsn, nil)
+		source, err := sqlitesource.New(dsn)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +77,7 @@ func eachWorld(t *testing.T, test func(t *testing.T, w relWorld)) {
 	t.Run("pgsource", func(t *testing.T) {
 		dsn := pgtest.Shared(t).CreateDatabase(t)
 		plain := openedPlain(t, "pgx", dsn)
-		test(t, relWorld{plain: plain, db: openedPlain(t, "pgx", dsn), writer: plain, sources: []driver.Source{pgsource.New(dsn, nil)}})
+		test(t, relWorld{plain: plain, db: openedPlain(t, "pgx", dsn), writer: plain, sources: []driver.Source{pgsource.New(dsn)}})
 	})
 }
 
