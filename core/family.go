@@ -4,12 +4,15 @@ import (
 	"container/list"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/status"
 	"github.com/binderyhq/bindery/core/value"
@@ -29,7 +32,7 @@ type Family[T any] struct{ proto *publisher }
 // BindFamily declares a family over a loader. It does no input or output;
 // problems are reported by [Registry.Start].
 func BindFamily[T any](name string, loader driver.Loader[T], opts ...Option) *Family[T] {
-	opts = append(opts[:len(opts):len(opts)], func(s *spec) { s.family = true })
+	opts = append(opts[:len(opts):len(opts)], func(s *settings) { s.Family = true })
 	return &Family[T]{declare(name, loader, opts)}
 }
 
@@ -117,11 +120,11 @@ func newFamily(proto *publisher) *family {
 
 // parse converts arguments to parameters.
 func (f *family) parse(args Args) (live.Params, error) {
-	sh := f.proto.shape.Load()
+	sh := f.proto.Shape.Load()
 	if sh == nil {
 		return nil, fmt.Errorf("core: binding %q: %w", f.proto.Name(), ErrNotStarted)
 	}
-	return parseArgs(f.proto.Name(), sh.params, args)
+	return parseArgs(f.proto.Name(), sh.Params, args)
 }
 
 // askTimeout bounds how long the database is asked about an argument. Whoever has
@@ -132,7 +135,7 @@ const askTimeout = time.Second
 // refuses them, unless there is such a member already. A database that does not
 // answer refuses nothing.
 func (f *family) askAbout(ctx context.Context, params live.Params, scope filter.Expr) error {
-	sh := f.proto.shape.Load()
+	sh := f.proto.Shape.Load()
 	if len(params) == 0 || sh == nil {
 		return nil
 	}
@@ -144,14 +147,14 @@ func (f *family) askAbout(ctx context.Context, params live.Params, scope filter.
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	for i, p := range sh.params {
-		for _, c := range p.columns {
+	for i, p := range sh.Params {
+		for _, c := range p.Columns {
 			if !c.Asked || i >= len(params) {
 				continue
 			}
-			detail, err := f.proto.read.checkLiteral(ctx, c.Name, params[i].Value)
+			detail, err := f.proto.Loader.CheckLiteral(ctx, c.Name, params[i].Value)
 			if err == nil && detail != "" {
-				return &ArgumentError{Binding: f.proto.Name(), Param: p.name, Detail: detail}
+				return &ArgumentError{Binding: f.proto.Name(), Param: p.Name, Detail: detail}
 			}
 		}
 	}
@@ -176,7 +179,7 @@ func (l *lease) release() {
 // open returns a lease of the member with these parameters, confined to the
 // scope when there is one. The member loads in the background.
 func (f *family) open(params live.Params, scope filter.Expr) (*lease, error) {
-	if !f.proto.spec.family && scope == nil {
+	if !f.proto.Spec.Family && scope == nil {
 		return &f.whole, nil
 	}
 	id := memberID(params, scope)
@@ -228,30 +231,30 @@ func memberID(params live.Params, scope filter.Expr) string {
 }
 
 func (f *family) newMember(params live.Params, scope filter.Expr) (*publisher, error) {
-	v := newPublisher(f.proto.Name(), params, f.proto.read, f.proto.spec)
-	v.family, v.scope = f, scope
-	v.filter = filter.Bind(v.filter, func(name string) (value.Value, bool) { return params.Get(name) })
+	v := newPublisher(f.proto.Name(), params, f.proto.Loader, f.proto.Spec)
+	v.family, v.Scope, v.Base = f, scope, f.proto.Member
+	v.Filter = filter.Bind(v.Filter, func(name string) (value.Value, bool) { return params.Get(name) })
 	switch {
-	case scope != nil && v.filter != nil:
-		v.filter = filter.And(v.filter, scope)
+	case scope != nil && v.Filter != nil:
+		v.Filter = filter.And(v.Filter, scope)
 	case scope != nil:
-		v.filter = scope
+		v.Filter = scope
 	}
-	if err := v.refine(); err != nil {
+	if err := v.Refine(); err != nil {
 		return nil, fmt.Errorf("core: %w", err)
 	}
 	return v, nil
 }
 
 func (f *family) max() int {
-	if n := f.proto.spec.tuning.MaxMembers; n > 0 {
+	if n := f.proto.Spec.MaxMembers; n > 0 {
 		return n
 	}
 	return DefaultMaxMembers
 }
 
 func (f *family) idleAfter() time.Duration {
-	if d := f.proto.spec.tuning.IdleAfter; d > 0 {
+	if d := f.proto.Spec.IdleAfter; d > 0 {
 		return d
 	}
 	return DefaultIdleAfter
@@ -312,8 +315,8 @@ func (f *family) dropLocked(m *member) {
 		f.idle.Remove(m.idle)
 	}
 	delete(f.members, m.id)
-	m.view.pub.End(fmt.Errorf("core: binding %q: %w", m.view.ID(), live.ErrRemoved))
-	m.view.feed.Load().removeView(m.view)
+	m.view.Publisher.End(fmt.Errorf("core: binding %q: %w", m.view.ID(), live.ErrRemoved))
+	m.view.feed.Load().removeView(m.view.Member)
 	f.eng.came.tell()
 }
 
@@ -327,7 +330,7 @@ func (f *family) begin(eng *engine) {
 
 // end ends the binding and all members, and lets none come alive.
 func (f *family) end(why error) {
-	f.proto.pub.End(why)
+	f.proto.Publisher.End(why)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed != nil {
@@ -341,8 +344,8 @@ func (f *family) end(why error) {
 		f.retirer.Stop()
 	}
 	for _, m := range f.members {
-		m.view.pub.End(why)
-		m.view.feed.Load().removeView(m.view)
+		m.view.Publisher.End(why)
+		m.view.feed.Load().removeView(m.view.Member)
 	}
 	f.idle.Init()
 }
@@ -355,7 +358,7 @@ func (f *family) alive() []*publisher {
 	for _, m := range f.members {
 		views[m.view] = struct{}{}
 	}
-	return inOrder(views)
+	return slices.SortedFunc(maps.Keys(views), func(a, b *publisher) int { return rowset.BySeq(a.Member, b.Member) })
 }
 
 func (f *family) status() status.Family {
@@ -365,9 +368,9 @@ func (f *family) status() status.Family {
 	st.Name, st.Max = f.proto.Name(), f.max()
 	st.Alive = len(f.members)
 	st.InUse = st.Alive - f.idle.Len()
-	if sh := f.proto.shape.Load(); sh != nil {
-		for _, p := range sh.params {
-			st.Params = append(st.Params, p.name)
+	if sh := f.proto.Shape.Load(); sh != nil {
+		for _, p := range sh.Params {
+			st.Params = append(st.Params, p.Name)
 		}
 	}
 	return st

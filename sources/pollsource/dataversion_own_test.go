@@ -82,7 +82,7 @@ func TestOwnCommitsSetOffNoComparison(t *testing.T) {
 	reg := core.NewRegistry()
 	b := bunsource.Bind[counted](db, "items")
 	_ = reg.Add(b)
-	_ = reg.Watch(bunsource.Hooks(db), New(5*time.Millisecond, DataVersion(db), nil))
+	_ = reg.Watch(bunsource.Hooks(db), New(5*time.Millisecond, DataVersion(db)))
 	if err := reg.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestFullPassOnlyWhenSomethingWasWritten(t *testing.T) {
 	poll(t, func(t *testing.T, start func(*Source, *recorder), advance func(time.Duration)) {
 		r, s := newRecorder("a"), newScript()
 		s.set("a", finding{still: true})
-		start(New(time.Second, s, &Config{Jitter: -1, FullPass: 5 * time.Second}), r)
+		start(New(time.Second, s, Config{Jitter: -1, FullPass: 5 * time.Second}), r)
 		advance(20500 * time.Millisecond)
 		s.set("a", finding{})
 		advance(time.Second)

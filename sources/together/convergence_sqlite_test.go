@@ -1,4 +1,4 @@
-package bunsource_test
+package together_test
 
 import (
 	sqldriver "database/sql/driver"
@@ -97,7 +97,7 @@ func TestConvergenceSQLite(t *testing.T) {
 		t.Run("hooks and poll, others write, journal "+journal, func(t *testing.T) {
 			a := newSQLiteArena(t, journal, "50")
 			a.writeInProcess(a.addNode(a.openNode(a.dsn), func(db *bun.DB) []driver.Source {
-				return append(hooksAlone(db), pollsource.New(often, pollsource.DataVersion(db), nil))
+				return append(hooksAlone(db), pollsource.New(often, pollsource.DataVersion(db)))
 			}))
 			a.writeOutside()
 			a.run()

@@ -1,4 +1,4 @@
-package bunsource_test
+package together_test
 
 import (
 	"context"
@@ -52,7 +52,7 @@ var benchSources = []struct {
 		return benched{db: db, writer: db, source: bunsource.Hooks(db, bunsource.HooksConfig{Async: true})}
 	}},
 	{"sqlite/sqlitesource", func(b *testing.B) benched {
-		source, err := sqlitesource.New(sqliteDSN(b), &sqlitesource.Config{Async: true, Interval: -1})
+		source, err := sqlitesource.New(sqliteDSN(b), sqlitesource.Config{Async: true, Interval: -1})
 		must(b, err)
 		sqldb := sql.OpenDB(source.Connector())
 		b.Cleanup(func() { must(b, sqldb.Close()) })
@@ -61,7 +61,7 @@ var benchSources = []struct {
 	}},
 	{"sqlite/poll DataVersion", func(b *testing.B) benched {
 		db, plain := openSQLite(b)
-		return benched{db: db, writer: plain, source: pollsource.New(benchPoll, pollsource.DataVersion(db), nil), interval: benchPoll}
+		return benched{db: db, writer: plain, source: pollsource.New(benchPoll, pollsource.DataVersion(db)), interval: benchPoll}
 	}},
 	{"postgres/hooks", func(b *testing.B) benched {
 		db, _ := openPostgres(b)
@@ -70,18 +70,18 @@ var benchSources = []struct {
 	{"postgres/pgsource", func(b *testing.B) benched {
 		dsn := postgresDSN(b)
 		db, writer := openPlain(b, "pgx", dsn), openPlain(b, "pgx", dsn)
-		return benched{db: db, writer: writer, source: pgsource.New(dsn, nil)}
+		return benched{db: db, writer: writer, source: pgsource.New(dsn)}
 	}},
 	{"postgres/pgsource triggers", func(b *testing.B) benched {
 		dsn := postgresDSN(b)
 		db, writer := openPlain(b, "pgx", dsn), openPlain(b, "pgx", dsn)
-		return benched{db: db, writer: writer, source: pgsource.NewTriggers(dsn, nil), prepare: func() {
+		return benched{db: db, writer: writer, source: pgsource.NewTriggers(dsn), prepare: func() {
 			must(b, pgsource.Outbox{}.Install(b.Context(), dsn, driver.Table{Name: "things"}))
 		}}
 	}},
 	{"postgres/poll XMin", func(b *testing.B) benched {
 		db, plain := openPostgres(b)
-		return benched{db: db, writer: plain, source: pollsource.New(benchPoll, pollsource.XMin(db, 0), nil), interval: benchPoll}
+		return benched{db: db, writer: plain, source: pollsource.New(benchPoll, pollsource.XMin(db, 0)), interval: benchPoll}
 	}},
 }
 

@@ -1,4 +1,4 @@
-package bunsource_test
+package together_test
 
 import (
 	"net/url"
@@ -98,7 +98,7 @@ func (a *postgresArena) outage(name string, m proxyMode) outage {
 }
 
 func hooksAndXMin(db *bun.DB) []driver.Source {
-	return append(hooksAlone(db), pollsource.New(often, pollsource.XMin(db, 0), &pollsource.Config{
+	return append(hooksAlone(db), pollsource.New(often, pollsource.XMin(db, 0), pollsource.Config{
 		Timeout: writeTimeout,
 		// A row that others insert and delete between two polls, while the node
 		// reads what its hooks have reported.

@@ -1,4 +1,4 @@
-package bunsource_test
+package together_test
 
 import (
 	"errors"
@@ -15,18 +15,18 @@ func TestBankWithPGSource(t *testing.T) {
 		dsn := postgresDSN(t)
 		plain, others := openPlain(t, "pgx", dsn), openPlain(t, "pgx", dsn)
 		createBank(t, plain)
-		b := openBank(t, plain, pgsource.New(dsn, nil))
+		b := openBank(t, plain, pgsource.New(dsn))
 		b.awaitLive(t)
-		workDay(t, 60, others)
+		workDay(t, others)
 		b.close(t, plain)
 	})
 	t.Run("beside hooks, all write", func(t *testing.T) {
 		dsn := postgresDSN(t)
 		db, others := openBoth(t, "pgx", dsn)
 		createBank(t, others)
-		b := openBank(t, db, bunsource.Hooks(db), pgsource.New(dsn, nil))
+		b := openBank(t, db, bunsource.Hooks(db), pgsource.New(dsn))
 		b.awaitLive(t)
-		workDay(t, 60, db, others)
+		workDay(t, db, others)
 		b.close(t, others)
 	})
 }

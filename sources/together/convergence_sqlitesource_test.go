@@ -1,4 +1,4 @@
-package bunsource_test
+package together_test
 
 import (
 	"testing"
@@ -11,7 +11,7 @@ import (
 
 // addSQLiteNode adds a node that watches by SQLite's own hooks, and with more
 // sources if there are any.
-func (a *arena) addSQLiteNode(cfg *sqlitesource.Config, more func(*bun.DB) []driver.Source) *node {
+func (a *arena) addSQLiteNode(cfg sqlitesource.Config, more func(*bun.DB) []driver.Source) *node {
 	a.t.Helper()
 	source, err := sqlitesource.New(a.dsn, cfg)
 	must(a.t, err)
@@ -24,19 +24,19 @@ func TestConvergenceSQLiteSource(t *testing.T) {
 	t.Parallel() // mostly it waits
 	t.Run("alone", func(t *testing.T) {
 		a := newSQLiteArena(t, "WAL", "50")
-		a.writeInProcess(a.addSQLiteNode(&sqlitesource.Config{Interval: -1}, nothingElse))
+		a.writeInProcess(a.addSQLiteNode(sqlitesource.Config{Interval: -1}, nothingElse))
 		a.run()
 	})
 	t.Run("alone, others write", func(t *testing.T) {
 		a := newSQLiteArena(t, "DELETE", "50")
-		a.writeInProcess(a.addSQLiteNode(&sqlitesource.Config{Interval: often, Audit: 5 * often}, nothingElse))
+		a.writeInProcess(a.addSQLiteNode(sqlitesource.Config{Interval: often, Audit: 5 * often}, nothingElse))
 		a.writeOutside()
 		a.run()
 	})
 	t.Run("two nodes, beneath hooks, others write", func(t *testing.T) {
 		a := newSQLiteArena(t, "WAL", "50")
 		for range 2 {
-			a.writeInProcess(a.addSQLiteNode(&sqlitesource.Config{Interval: often, Audit: 5 * often}, hooksAlone))
+			a.writeInProcess(a.addSQLiteNode(sqlitesource.Config{Interval: often, Audit: 5 * often}, hooksAlone))
 		}
 		a.writeOutside()
 		a.run()

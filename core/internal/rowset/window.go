@@ -1,4 +1,4 @@
-package core
+package rowset
 
 import (
 	"bytes"
@@ -42,82 +42,82 @@ func (w *window) copy() *window {
 	return &c
 }
 
-// holding is what a binding holds at one moment: the rows that it shows, and its
+// Holding is what a binding holds at one moment: the rows that it shows, and its
 // window. It is immutable once it is the binding's.
-type holding struct {
-	shown  *live.Snapshot // nil: nothing was read yet
-	window *window        // nil: there is none
+type Holding struct {
+	Shown  *live.Snapshot // nil: nothing was read yet
+	Window *window        // nil: there is none
 }
 
-// holding returns what the binding holds now.
-func (v *publisher) holding() holding {
+// Holding returns what the binding holds now.
+func (v *Member) Holding() Holding {
 	if h := v.held.Load(); h != nil {
 		return *h
 	}
-	return holding{}
+	return Holding{}
 }
 
-// hold notes what the binding holds beside the rows that it now shows. Who
+// Hold notes what the binding holds beside the rows that it now shows. Who
 // publishes calls it.
-func (v *publisher) hold(w *window) { v.held.Store(&holding{v.Snapshot(), w}) }
+func (v *Member) Hold(w *window) { v.held.Store(&Holding{v.Snapshot(), w}) }
 
-// each calls visit for every row that is shown or in the margin, until it returns
+// Each calls visit for every row that is shown or in the margin, until it returns
 // false.
-func (h holding) each(visit func(live.Row) bool) {
-	if h.shown == nil {
+func (h Holding) Each(visit func(live.Row) bool) {
+	if h.Shown == nil {
 		return
 	}
-	for r := range h.shown.Rows() {
+	for r := range h.Shown.Rows() {
 		if !visit(r) {
 			return
 		}
 	}
-	if h.window != nil {
-		h.window.rows.Scan(func(_ string, r live.Row) bool { return visit(r) })
+	if h.Window != nil {
+		h.Window.rows.Scan(func(_ string, r live.Row) bool { return visit(r) })
 	}
 }
 
-// all calls visit for every row that is shown or in the margin.
-func (h holding) all(visit func(live.Row)) {
-	h.each(func(r live.Row) bool { visit(r); return true })
+// All calls visit for every row that is shown or in the margin.
+func (h Holding) All(visit func(live.Row)) {
+	h.Each(func(r live.Row) bool { visit(r); return true })
 }
 
-// get returns the row that is shown or in the margin, or the zero Row.
-func (h holding) get(key driver.Key) live.Row {
-	if r, ok := h.shown.Get(key); ok || h.window == nil {
+// Get returns the row that is shown or in the margin, or the zero Row.
+func (h Holding) Get(key driver.Key) live.Row {
+	if r, ok := h.Shown.Get(key); ok || h.Window == nil {
 		return r
 	}
-	r, _ := h.window.rows.Get(string(key))
+	r, _ := h.Window.rows.Get(string(key))
 	return r
 }
 
-// reach is how many rows the binding holds when it has been read in full:
+// Reach is how many rows the binding holds when it has been read in full:
 // those that it shows, and its margin. 0 means all there are.
-func (v *publisher) reach() int {
-	if v.spec.limit == 0 || !v.shape.Load().inMemory {
-		return v.spec.limit
+func (v *Member) Reach() int {
+	if v.Spec.Limit == 0 || !v.Shape.Load().InMemory {
+		return v.Spec.Limit
 	}
-	return v.spec.limit + v.spec.tuning.margin(v.spec.limit)
+	return v.Spec.Limit + v.Spec.Margin
 }
 
 // windowed reports whether the binding's snapshots have a window.
-func (v *publisher) windowed() bool {
-	sh := v.shape.Load()
-	return sh.collated || sh.inMemory && v.spec.limit > 0
+func (v *Member) windowed() bool {
+	sh := v.Shape.Load()
+	return sh.Collated || sh.InMemory && v.Spec.Limit > 0
 }
 
-// untouched reports that the binding neither holds the row of that key nor
+// Untouched reports that the binding neither holds the row of that key nor
 // takes up the row that was read (nil: it has none for the binding).
-func (v *publisher) untouched(key driver.Key, c *candidate) bool {
-	h := v.holding()
-	if !h.get(key).IsZero() {
+func (v *Member) Untouched(key driver.Key, c *Fetched) bool {
+	h := v.Holding()
+	if !h.Get(key).IsZero() {
 		return false
 	}
 	if c == nil {
 		return true
 	}
-	sh, w := v.shape.Load(), h.window
-	return w != nil && !w.complete && !sh.collated && sh.orderOf(v.read, c.row, key) > w.bound
+	sh, w := v.Shape.Load(), h.Window
+	return w != nil && !w.complete && !sh.Collated && sh.OrderOf(v.Loader, c.Row, key) > w.bound
 }
 
 // unranked is the rank of a row that was not read in the database's order.
@@ -126,30 +126,30 @@ const unranked = -1
 // hold makes the row one of those that are held, if it belongs there. before is
 // the row as it was, for one that is not held any more. rank is its number in
 // the database's order, for bindings that have none of their own.
-func (t *transition) hold(c *candidate, js []byte, before live.Row, rank int) {
-	w, old := t.window, t.held(c.key)
+func (t *Step) hold(c *Fetched, js []byte, before live.Row, rank int) {
+	w, old := t.Window, t.Held(c.Key)
 	if before.IsZero() {
 		before = old
 	}
 	var place string
 	switch {
-	case !t.sh.collated:
-		place = t.sh.orderOf(t.v.read, c.row, c.key)
+	case !t.Shape.Collated:
+		place = t.Shape.OrderOf(t.Member.Loader, c.Row, c.Key)
 		if !w.complete && place > w.bound {
-			t.drop(c.key)
+			t.drop(c.Key)
 			return
 		}
 	case rank != unranked:
 		place = string(binary.BigEndian.AppendUint64(nil, uint64(rank)))
-	case !old.IsZero() && t.sh.orderOf(t.v.read, old.Value(), old.Key()) == t.sh.orderOf(t.v.read, c.row, c.key):
+	case !old.IsZero() && t.Shape.OrderOf(t.Member.Loader, old.Value(), old.Key()) == t.Shape.OrderOf(t.Member.Loader, c.Row, c.Key):
 		place = old.Place()
 	default:
 		t.unplaced = true
 		return
 	}
 	r := before
-	if r.IsZero() || r.Place() != place || !bytes.Equal(r.JSON(), js) || !reflect.DeepEqual(r.Value(), c.row) {
-		r = t.sh.row(c, place, js, before, t.now)
+	if r.IsZero() || r.Place() != place || !bytes.Equal(r.JSON(), js) || !reflect.DeepEqual(r.Value(), c.Row) {
+		r = t.Shape.Row(c, place, js, before, t.now)
 	}
 	if r == old {
 		return
@@ -160,34 +160,34 @@ func (t *transition) hold(c *candidate, js []byte, before live.Row, rank int) {
 	if next, _, ok := w.ordered.Min(); ok && place > next {
 		w.add(r)
 	} else {
-		t.edit.Put(r)
+		t.Edit.Put(r)
 	}
-	t.touch(c.key)
+	t.touch(c.Key)
 	t.balance()
 }
 
 // drop lets go of the row, if it is held.
-func (t *transition) drop(key driver.Key) {
-	if r := t.held(key); !r.IsZero() {
+func (t *Step) drop(key driver.Key) {
+	if r := t.Held(key); !r.IsZero() {
 		t.unhold(r)
 		t.touch(key)
 		t.balance()
 	}
 }
 
-// held returns the row that is shown or in the margin, or the zero Row.
-func (t *transition) held(key driver.Key) live.Row {
-	if r, ok := t.edit.Get(key); ok || t.window == nil {
+// Held returns the row that is shown or in the margin, or the zero Row.
+func (t *Step) Held(key driver.Key) live.Row {
+	if r, ok := t.Edit.Get(key); ok || t.Window == nil {
 		return r
 	}
-	r, _ := t.window.rows.Get(string(key))
+	r, _ := t.Window.rows.Get(string(key))
 	return r
 }
 
 // unhold takes out a row that is held.
-func (t *transition) unhold(r live.Row) {
-	if _, shown := t.edit.Take(r.Key()); !shown {
-		t.window.remove(r)
+func (t *Step) unhold(r live.Row) {
+	if _, shown := t.Edit.Take(r.Key()); !shown {
+		t.Window.remove(r)
 	}
 }
 
@@ -202,31 +202,31 @@ func (w *window) remove(r live.Row) {
 }
 
 // balance moves a row over the limit when one too many is shown, or one too few.
-func (t *transition) balance() {
-	limit := t.v.limit()
-	for t.edit.Len() > limit {
-		last, _ := t.edit.Last()
-		t.edit.Take(last.Key())
-		t.window.add(last)
+func (t *Step) balance() {
+	limit := t.Member.limit()
+	for t.Edit.Len() > limit {
+		last, _ := t.Edit.Last()
+		t.Edit.Take(last.Key())
+		t.Window.add(last)
 		t.touch(last.Key())
 	}
-	for t.edit.Len() < limit && t.window.rows.Len() > 0 {
-		_, next, _ := t.window.ordered.Min()
-		t.window.remove(next)
-		t.edit.Put(next)
+	for t.Edit.Len() < limit && t.Window.rows.Len() > 0 {
+		_, next, _ := t.Window.ordered.Min()
+		t.Window.remove(next)
+		t.Edit.Put(next)
 		t.touch(next.Key())
 	}
 }
 
-func (v *publisher) limit() int {
-	if v.spec.limit == 0 {
+func (v *Member) limit() int {
+	if v.Spec.Limit == 0 {
 		return math.MaxInt
 	}
-	return v.spec.limit
+	return v.Spec.Limit
 }
 
 // touch notes that the row may have come, gone or moved.
-func (t *transition) touch(key driver.Key) {
+func (t *Step) touch(key driver.Key) {
 	if _, ok := t.touched[key]; ok {
 		return
 	}
@@ -234,35 +234,35 @@ func (t *transition) touch(key driver.Key) {
 		t.touched = make(map[driver.Key]struct{})
 	}
 	t.touched[key] = struct{}{}
-	t.order = append(t.order, key)
+	t.Order = append(t.Order, key)
 }
 
-// refill makes the candidates, the first of the binding's order, all that is
+// Refill makes the rows, the first of the binding's order, all that is
 // held. complete says that there are no others. Rows that cannot be encoded are
 // given to fail; without them fewer than the limit may be shown.
-func (t *transition) refill(all []*candidate, complete bool, fail func(driver.Key, error)) {
-	w := t.window
+func (t *Step) Refill(all []*Fetched, complete bool, fail func(driver.Key, error)) {
+	w := t.Window
 	w.bound, w.complete, t.unplaced, t.short = "", complete, false, false
 	keep := make(map[driver.Key]struct{}, len(all))
 	for _, c := range all {
-		keep[c.key] = struct{}{}
-		if !t.sh.collated {
-			w.bound = max(w.bound, t.sh.orderOf(t.v.read, c.row, c.key))
+		keep[c.Key] = struct{}{}
+		if !t.Shape.Collated {
+			w.bound = max(w.bound, t.Shape.OrderOf(t.Member.Loader, c.Row, c.Key))
 		}
 	}
 	if len(keep) < len(all) {
-		fail("", t.sh.sameKeys())
+		fail("", t.Shape.sameKeys())
 		return
 	}
 	before := make(map[driver.Key]live.Row)
 	visit := func(r live.Row) bool {
 		// A number in the last answer means nothing in this one.
-		if _, ok := keep[r.Key()]; !ok || t.sh.collated {
+		if _, ok := keep[r.Key()]; !ok || t.Shape.Collated {
 			before[r.Key()] = r
 		}
 		return true
 	}
-	t.edit.Each(visit)
+	t.Edit.Each(visit)
 	w.rows.Scan(func(_ string, r live.Row) bool { return visit(r) })
 	for _, key := range slices.Sorted(maps.Keys(before)) {
 		t.unhold(before[key])
@@ -270,44 +270,44 @@ func (t *transition) refill(all []*candidate, complete bool, fail func(driver.Ke
 	}
 	t.balance()
 	for i, c := range all {
-		js, err := c.encoded(t.v.read, t.sh.enc)
+		js, err := c.Encoded(t.Member.Loader, t.Shape.Encoder)
 		if err != nil {
 			t.short = true
-			fail(c.key, err)
+			fail(c.Key, err)
 			continue
 		}
-		t.hold(c, js, before[c.key], i)
+		t.hold(c, js, before[c.Key], i)
 	}
 }
 
-// settle ends a transition of a binding with a window: it bounds the margin. It
+// Settle ends a step of a binding with a window: it bounds the margin. It
 // returns false when the rows that are held do not tell which are shown, so that
 // the binding must be read.
-func (t *transition) settle() bool {
-	w := t.window
+func (t *Step) Settle() bool {
+	w := t.Window
 	if w == nil || t.settled {
 		return true
 	}
-	if t.unplaced || !w.complete && !t.short && t.edit.Len() < t.v.spec.limit {
+	if t.unplaced || !w.complete && !t.short && t.Edit.Len() < t.Member.Spec.Limit {
 		return false
 	}
 	t.settled = true
-	if reach := t.v.reach(); reach > 0 {
+	if reach := t.Member.Reach(); reach > 0 {
 		t.trim(reach)
 	}
-	if t.sh.collated && (t.anew || len(t.order) > 0) {
-		t.edit.MarkOrder()
+	if t.Shape.Collated && (t.Anew || len(t.Order) > 0) {
+		t.Edit.MarkOrder()
 	}
 	return true
 }
 
 // trim bounds what is held.
-func (t *transition) trim(reach int) {
-	w := t.window
-	if t.edit.Len()+w.rows.Len() <= reach {
+func (t *Step) trim(reach int) {
+	w := t.Window
+	if t.Edit.Len()+w.rows.Len() <= reach {
 		return
 	}
-	for t.edit.Len()+w.rows.Len() > reach {
+	for t.Edit.Len()+w.rows.Len() > reach {
 		_, last, _ := w.ordered.Max() // no more than the limit are shown
 		w.remove(last)
 		t.touch(last.Key())
@@ -315,7 +315,7 @@ func (t *transition) trim(reach int) {
 	w.complete = false
 	if _, last, ok := w.ordered.Max(); ok {
 		w.bound = last.Place()
-	} else if last, ok := t.edit.Last(); ok {
+	} else if last, ok := t.Edit.Last(); ok {
 		w.bound = last.Place()
 	}
 }

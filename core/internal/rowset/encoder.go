@@ -1,4 +1,4 @@
-package core
+package rowset
 
 import (
 	"bytes"
@@ -6,89 +6,90 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"runtime/debug"
 	"slices"
 	"strings"
+
+	"github.com/binderyhq/bindery/core/internal/untyped"
 )
 
 // encoder says how a binding shows a row. The zero value shows it as
 // encoding/json does. Encoders of one loader that are equal (==) make the same
 // bytes of a row, so that bindings which encode alike share them.
 type encoder struct {
-	show *serializer // nil: the row itself
+	show *Serializer // nil: the row itself
 	// names are the members of the row's JSON object that are shown, sorted,
 	// each quoted and in lines of their own; "" shows all.
 	names string
 }
 
-// serializer is what Serialize declares. One that is used in several bindings
+// Serializer is what Serialize declares. One that is used in several bindings
 // is the same pointer in all of them.
-type serializer struct {
-	takes reflect.Type
-	show  func(row any) any // given a *T
+type Serializer struct {
+	Takes reflect.Type
+	Show  func(row any) any // given a *T
 }
 
 // setEncoder makes the binding's encoder, and takes the names of columns that
 // nobody sees out of the schema.
-func (sh *shape) setEncoder(v *publisher) (errs []error) {
-	s := v.spec
-	if s.serializer != nil {
-		if s.columns != nil {
+func (sh *Shape) setEncoder(v *Member) (errs []error) {
+	s := v.Spec
+	if s.Serializer != nil {
+		if s.Columns != nil {
 			errs = append(errs, errors.New("Serialize and Columns both say what clients see: leave one of them out"))
 		}
-		if row := v.read.rowType(); s.serializer.takes != row {
-			errs = append(errs, fmt.Errorf("Serialize: its function takes a %s, but the rows are of type %s", s.serializer.takes, row))
+		if row := v.Loader.RowType(); s.Serializer.Takes != row {
+			errs = append(errs, fmt.Errorf("Serialize: its function takes a %s, but the rows are of type %s", s.Serializer.Takes, row))
 		}
-		sh.enc.show = s.serializer
+		sh.Encoder.show = s.Serializer
 		return errs
 	}
-	if s.columns == nil {
+	if s.Columns == nil {
 		return nil
 	}
 	names := []string{}
-	shown := make(map[string]bool, len(s.columns))
-	for _, name := range s.columns {
-		i := sh.schema.Column(name)
+	shown := make(map[string]bool, len(s.Columns))
+	for _, name := range s.Columns {
+		i := sh.Schema.Column(name)
 		switch {
 		case i < 0:
-			errs = append(errs, fmt.Errorf("Columns: unknown column %q of table %q (its columns: %s)", name, sh.schema.Table, sh.schema.ColumnNames()))
+			errs = append(errs, fmt.Errorf("Columns: unknown column %q of table %q (its columns: %s)", name, sh.Schema.Table, sh.Schema.ColumnNames()))
 		case shown[name]:
 			errs = append(errs, fmt.Errorf("Columns: column %q is named twice", name))
-		case sh.schema.Columns[i].JSON == "":
+		case sh.Schema.Columns[i].JSON == "":
 			errs = append(errs, fmt.Errorf("Columns: column %q is not part of the rows' JSON", name))
 		default:
-			names = append(names, quoteName(sh.schema.Columns[i].JSON))
+			names = append(names, quoteName(sh.Schema.Columns[i].JSON))
 		}
 		shown[name] = true
 	}
-	for _, k := range sh.schema.Key {
-		if !shown[k] && sh.schema.Columns[sh.schema.Column(k)].JSON != "" {
+	for _, k := range sh.Schema.Key {
+		if !shown[k] && sh.Schema.Columns[sh.Schema.Column(k)].JSON != "" {
 			errs = append(errs, fmt.Errorf("Columns: the key column %q is missing: clients tell rows apart by it", k))
 		}
 	}
 	slices.Sort(names)
-	sh.enc.names = strings.Join(names, "\n")
-	sh.schema.Columns = slices.Clone(sh.schema.Columns)
-	for i := range sh.schema.Columns {
-		if c := &sh.schema.Columns[i]; c.JSON != "" && !shown[c.Name] {
-			sh.hidden = append(sh.hidden, *c)
+	sh.Encoder.names = strings.Join(names, "\n")
+	sh.Schema.Columns = slices.Clone(sh.Schema.Columns)
+	for i := range sh.Schema.Columns {
+		if c := &sh.Schema.Columns[i]; c.JSON != "" && !shown[c.Name] {
+			sh.Hidden = append(sh.Hidden, *c)
 			c.JSON = ""
 		} else if c.Path != nil { // the object that it lies in is not listed
-			sh.hidden = append(sh.hidden, *c)
+			sh.Hidden = append(sh.Hidden, *c)
 			c.Path = nil
 		}
 	}
 	return errs
 }
 
-// encoded returns the row's JSON as the encoder makes it, made on first use.
+// Encoded returns the row's JSON as the encoder makes it, made on first use.
 // The error names the row; a panic of the application's code is one.
-func (c *candidate) encoded(r reader, by encoder) ([]byte, error) {
+func (c *Fetched) Encoded(r untyped.Loader, by encoder) ([]byte, error) {
 	if by == (encoder{}) {
 		if c.json == nil {
-			b, err := r.encode(c.row)
+			b, err := r.Encode(c.Row)
 			if err != nil {
-				return nil, fmt.Errorf("encoding row %q: %w", c.key, err)
+				return nil, fmt.Errorf("encoding row %q: %w", c.Key, err)
 			}
 			c.json = b
 		}
@@ -102,19 +103,19 @@ func (c *candidate) encoded(r reader, by encoder) ([]byte, error) {
 	var b []byte
 	var err error
 	if by.show != nil {
-		b, err = by.show.encode(c.row)
-	} else if b, err = c.encoded(r, encoder{}); err == nil {
+		b, err = by.show.encode(c.Row)
+	} else if b, err = c.Encoded(r, encoder{}); err == nil {
 		b, err = members(b, by.names)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("encoding row %q: %w", c.key, err)
+		return nil, fmt.Errorf("encoding row %q: %w", c.Key, err)
 	}
 	c.shown = append(c.shown, encoding{by, b})
 	return b, nil
 }
 
-// keep notes what the encoder has made of the row.
-func (c *candidate) keep(by encoder, json []byte) {
+// Keep notes what the encoder has made of the row.
+func (c *Fetched) Keep(by encoder, json []byte) {
 	if by == (encoder{}) {
 		c.json = json
 		return
@@ -133,29 +134,12 @@ type encoding struct {
 	json []byte
 }
 
-func (s *serializer) encode(row any) ([]byte, error) {
-	shown, err := guard("Serialize's function", func() (any, error) { return s.show(row), nil })
+func (s *Serializer) encode(row any) ([]byte, error) {
+	shown, err := untyped.Guard("Serialize's function", func() (any, error) { return s.Show(row), nil })
 	if err != nil {
 		return nil, err
 	}
-	return encodeJSON(shown)
-}
-
-// encodeJSON encodes as encoding/json does. The result is served as JSON and
-// not put into pages, so <, > and & stay what they are.
-func encodeJSON(v any) (_ []byte, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic in encoding a %T: %v\n%s", v, p, debug.Stack())
-		}
-	}()
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	return untyped.EncodeJSON(shown)
 }
 
 // members returns a JSON object with those members of the given one that the
@@ -207,7 +191,7 @@ func listed(names string, quoted []byte) bool {
 
 // quoteName writes a name as encodeJSON does.
 func quoteName(name string) string {
-	b, _ := encodeJSON(name) // a string always encodes
+	b, _ := untyped.EncodeJSON(name) // a string always encodes
 	return string(b)
 }
 

@@ -1,4 +1,4 @@
-package bunsource_test
+package together_test
 
 import (
 	"context"
@@ -34,7 +34,7 @@ func newLogArena(t *testing.T, server *pgtest.Server) *postgresArena {
 // follow makes the source of a node, which has the same network as everything
 // else of it.
 func (a *postgresArena) follow(*bun.DB) []driver.Source {
-	return []driver.Source{pgsource.New(a.network, &pgsource.Config{ReceiveTimeout: 2 * time.Second, StartTimeout: 5 * time.Second})}
+	return []driver.Source{pgsource.New(a.network, pgsource.Config{ReceiveTimeout: 2 * time.Second, StartTimeout: 5 * time.Second})}
 }
 
 func TestConvergencePGSource(t *testing.T) {
@@ -51,7 +51,7 @@ func TestConvergencePGSource(t *testing.T) {
 		a.shorten()
 		must(t, pgsource.Outbox{}.Install(t.Context(), a.dsn, driver.Table{Name: "things"}, driver.Table{Name: "parts"}))
 		a.writeInProcess(a.addNode(a.openNode(a.network), func(*bun.DB) []driver.Source {
-			return []driver.Source{pgsource.NewTriggers(a.network, &pgsource.TriggerConfig{AnswerTimeout: 2 * time.Second})}
+			return []driver.Source{pgsource.NewTriggers(a.network, pgsource.TriggerConfig{AnswerTimeout: 2 * time.Second})}
 		}))
 		a.writeOutside()
 		a.run()

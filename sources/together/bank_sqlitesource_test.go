@@ -1,4 +1,4 @@
-package bunsource_test
+package together_test
 
 import (
 	"database/sql"
@@ -19,13 +19,13 @@ func TestBankWithSQLiteSource(t *testing.T) {
 			dsn := sqliteDSN(t)
 			plain := openPlain(t, "sqlite", dsn)
 			createBank(t, plain)
-			source, err := sqlitesource.New(dsn, &sqlitesource.Config{Async: async})
+			source, err := sqlitesource.New(dsn, sqlitesource.Config{Async: async})
 			must(t, err)
 			sqldb := sql.OpenDB(source.Connector())
 			t.Cleanup(func() { must(t, sqldb.Close()) })
 			db := bun.NewDB(sqldb, sqlitedialect.New())
 			b := openBank(t, db, source)
-			workDay(t, 60, db)
+			workDay(t, db)
 			b.close(t, plain)
 		})
 	}
@@ -33,12 +33,12 @@ func TestBankWithSQLiteSource(t *testing.T) {
 		dsn := sqliteDSN(t)
 		plain := openPlain(t, "sqlite", dsn)
 		createBank(t, plain)
-		source, err := sqlitesource.New(dsn, nil)
+		source, err := sqlitesource.New(dsn)
 		must(t, err)
 		db := bunsource.OpenConnector(source.Connector(), sqlitedialect.New())
 		t.Cleanup(func() { must(t, db.Close()) })
 		b := openBank(t, db, bunsource.Hooks(db), source)
-		workDay(t, 60, db)
+		workDay(t, db)
 		b.close(t, plain)
 	})
 }
