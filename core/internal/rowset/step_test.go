@@ -159,9 +159,9 @@ func TestRowsThatCannotBeTold(t *testing.T) {
 
 // TestChecksFindEverything: a declaration's problems are returned all at once.
 func TestChecksFindEverything(t *testing.T) {
-	m := rowset.NewMember("9 lives", nil, untyped.New[thing](newShelf(, nil)), &rowset.Spec{
+	m := rowset.NewMember("9 lives", nil, untyped.New[thing](newShelf()), &rowset.Spec{
 		Filter: filter.Eq("nothing", 1), Order: []driver.Order{{Column: "none"}}, Columns: []string{"absent"},
-	})
+	}, nil)
 	if _, problems := m.Check(); len(problems) != 5 {
 		t.Errorf("%d problems: %v", len(problems), errors.Join(problems...))
 	}
