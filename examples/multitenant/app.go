@@ -69,7 +69,7 @@ func newApp(db *bun.DB) *app {
 		a.people,
 	)
 	reg.Authorize(&authorizer{a.people, a.sessions})
-	reg.Watch(bunsource.Hooks(db), pollsource.New(pollEvery, pollsource.DataVersion(db), nil))
+	reg.Watch(bunsource.Hooks(db), pollsource.New(pollEvery, pollsource.DataVersion(db)))
 	reg.Serve(
 		rest.New(e.Group("/api")),
 		sse.New(e.Group("/events")),
