@@ -14,4 +14,8 @@ var (
 	// ErrTooManyMembers means that the family has as many members in use as
 	// [Tuning].MaxMembers allows.
 	ErrTooManyMembers = errors.New("core: too many members are in use")
+	// ErrBudget means that there is no memory for another member, or that its client
+	// or scope has used its share, see [Config].MemoryBudget. It also ends members
+	// that turn out to be too large.
+	ErrBudget = errors.New("core: no memory is left for another member")
 )
