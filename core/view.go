@@ -49,7 +49,7 @@ func newPublisher(name string, params live.Params, r reader, s *spec) *publisher
 // become has the binding's checks and its readers use the shape from now on.
 func (v *publisher) become(sh *shape) {
 	v.shape.Store(sh)
-	v.pub.Describe(live.Description{Schema: sh.schema, Order: sh.orderBy, OrderFields: sh.orderFields(), Rules: v.spec.rules})
+	v.pub.Describe(live.Description{Schema: sh.schema, Order: sh.orderBy, OrderFields: sh.orderFields(v.read.rowType()), Rules: v.spec.rules})
 }
 
 // Resync reads all rows again and returns when the result shows. Subscribers
@@ -213,21 +213,4 @@ func (v *publisher) logger() *slog.Logger {
 // describe names the binding in errors, with the place of its declaration.
 func (v *publisher) describe() string {
 	return fmt.Sprintf("binding %q (%s)", v.ID(), v.spec.placeOfBind)
-}
-
-// orderFields returns the order in terms of the encoded rows, see
-// [live.Description].
-func (sh *shape) orderFields() []string {
-	if sh.collated || sh.enc.show != nil { // a serializer's fields are its own
-		return nil
-	}
-	fields := make([]string, len(sh.orderBy))
-	for i, o := range sh.orderBy {
-		o.Column = sh.schema.Columns[sh.schema.Column(o.Column)].JSON
-		if o.Column == "" {
-			return nil
-		}
-		fields[i] = o.String()
-	}
-	return fields
 }

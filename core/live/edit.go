@@ -187,6 +187,7 @@ func (e *Edit) Event() *Event {
 			e.event.Deleted = append(e.event.Deleted, Row{before})
 		case was && before.sum != after.sum:
 			e.event.Updated = append(e.event.Updated, Row{after})
+			e.event.before = append(e.event.before, before.sum)
 		}
 	}
 	return e.event
