@@ -18,12 +18,12 @@ func (r *Registry) logAssembled(views []*publisher) {
 	var bindings, families, transports, plugins, sources []string
 	var tables []driver.Table
 	for _, v := range views {
-		if v.spec.family {
+		if v.Spec.Family {
 			families = append(families, v.Name())
 		} else {
 			bindings = append(bindings, v.Name())
 		}
-		for _, t := range v.tables() {
+		for _, t := range v.Tables() {
 			if !slices.Contains(tables, t) {
 				tables = append(tables, t)
 			}

@@ -7,13 +7,14 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/audit"
+	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/status"
 )
 
 // verification notes what one Verify finds.
 type verification struct {
-	v     *publisher
+	v     *rowset.Member
 	drift status.Drift
 	busy  bool // the table was under change of unknown extent
 }
@@ -25,7 +26,7 @@ const verifyAttempts = 5
 // compare compares the binding with the database, see [Binding.Verify].
 func (v *publisher) compare(ctx context.Context) (status.Drift, error) {
 	for range verifyAttempts {
-		a := &verification{v: v}
+		a := &verification{v: v.Member}
 		if err := v.verify(ctx, a); err != nil {
 			return status.Drift{}, fmt.Errorf("core: verifying binding %q: %w", v.Name(), err)
 		}
@@ -78,14 +79,14 @@ func (f *feed) credit(moves []move, covered work) {
 		}
 	}
 	for _, m := range moves {
-		e := m.t.edit.Event()
-		if m.t.anew {
+		e := m.t.Edit.Event()
+		if m.t.Anew {
 			for _, a := range m.how.audits {
 				a.busy = m.how.forget // it was not compared with anything
 			}
 			continue // all rows are new to a binding that begins
 		}
-		p := f.poolOf(m.t.v)
+		p := f.poolOf(m.t.Member)
 		each(p, e.Created)
 		each(p, e.Updated)
 		each(p, e.Deleted)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/internal/untyped"
 	"github.com/binderyhq/bindery/core/live"
 )
 
@@ -58,7 +59,7 @@ func (r *Registry) decision(ctx context.Context, authorizer Authorizer, a Access
 	answers := make(chan answer, 1)
 	go func() {
 		defer r.questions.Add(-1)
-		d, err := guard("Authorize", func() (Decision, error) { return authorizer.Authorize(ctx, a) })
+		d, err := untyped.Guard("Authorize", func() (Decision, error) { return authorizer.Authorize(ctx, a) })
 		answers <- answer{d, err}
 	}()
 	var over <-chan time.Time

@@ -7,11 +7,13 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/rowset"
+	"github.com/binderyhq/bindery/core/internal/untyped"
 )
 
 // move is a transition ready to be published.
 type move struct {
-	t   *transition
+	t   *rowset.Step
 	how reload
 }
 
@@ -46,7 +48,7 @@ func (f *feed) attempt(ctx context.Context, w work) (outcome, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, f.eng.cfg.ReadTimeout,
 		fmt.Errorf("no answer within %v", f.eng.cfg.ReadTimeout))
 	defer cancel()
-	out, err := guard("reading", func() (outcome, error) { return f.read(ctx, w) })
+	out, err := untyped.Guard("reading", func() (outcome, error) { return f.read(ctx, w) })
 	if cause := context.Cause(ctx); err != nil && cause != nil && errors.Is(err, ctx.Err()) {
 		var failed *readError
 		if errors.As(err, &failed) {
@@ -94,7 +96,7 @@ func (f *feed) narrow(ctx context.Context, w *work, failed *readError) bool {
 		} else if !known {
 			w.unproven = true
 		}
-		for _, views := range []map[*publisher]struct{}{r.pool.known, r.pool.others} {
+		for _, views := range []map[*rowset.Member]struct{}{r.pool.known, r.pool.others} {
 			for v := range views {
 				if !w.without(v) {
 					w.setAside(v, failed.err, true)
@@ -132,7 +134,7 @@ func (f *feed) read(ctx context.Context, w work) (outcome, error) {
 	if related == nil {
 		related = p.reads[0].pool
 	}
-	snapshotter := related.read.snapshotter()
+	snapshotter := related.read.Snapshotter()
 	if snapshotter == nil {
 		if err := f.resolve(ctx, &w); err != nil {
 			return outcome{}, err
@@ -162,7 +164,7 @@ func (f *feed) read(ctx context.Context, w work) (outcome, error) {
 }
 
 func openSnapshot(ctx context.Context, s driver.Snapshotter) (driver.Snapshot, error) {
-	return guard("Snapshot", func() (driver.Snapshot, error) { return s.Snapshot(ctx) })
+	return untyped.Guard("Snapshot", func() (driver.Snapshot, error) { return s.Snapshot(ctx) })
 }
 
 // catchUp has the sources that follow the database's log report all that the
@@ -177,7 +179,7 @@ func (f *feed) catchUp(ctx context.Context, open driver.Snapshot, following []dr
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the source has not caught up within %v", patience))
 	defer cancel()
 	for _, src := range following {
-		if _, err := guard("CatchUp", func() (struct{}, error) { return struct{}{}, src.CatchUp(ctx, open) }); err != nil {
+		if _, err := untyped.Guard("CatchUp", func() (struct{}, error) { return struct{}{}, src.CatchUp(ctx, open) }); err != nil {
 			f.mu.Lock()
 			f.stats.Behind++
 			f.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/untyped"
 	"github.com/binderyhq/bindery/core/live"
 )
 
@@ -40,20 +41,21 @@ func (b *Binding[T]) publisher() *publisher {
 
 // declare makes the view of a declaration.
 func declare[T any](name string, loader driver.Loader[T], opts []Option) *publisher {
-	s := new(spec)
+	s := new(settings)
 	for _, o := range opts {
 		if o != nil {
 			o(s)
 		}
 	}
-	s.placeOfBind = callerOutside()
-	var r reader
+	s.Place = callerOutside()
+	var r untyped.Loader
 	if loader == nil {
-		s.problems = append(s.problems, errors.New("its loader is nil"))
+		s.Problems = append(s.Problems, errors.New("its loader is nil"))
 	} else {
-		r = &typedReader[T]{Loader: withRelations(loader, s)}
+		r = untyped.New(withRelations(loader, s))
 	}
-	v := newPublisher(name, nil, r, s)
+	s.tune()
+	v := newPublisher(name, nil, r, &s.Spec)
 	v.family = newFamily(v)
 	return v
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/audit"
+	"github.com/binderyhq/bindery/core/internal/rowset"
+	"github.com/binderyhq/bindery/core/internal/untyped"
 )
 
 // pass is one comparison of a feed's table: a snapshot of the database, the
@@ -22,14 +24,14 @@ type pass struct {
 	tickets  []*audit.Ticket
 	readings []audit.Reading
 
-	mu      sync.Mutex              // guards what follows
-	members map[*publisher]struct{} // loaded then; nil before the snapshot is open
+	mu      sync.Mutex                  // guards what follows
+	members map[*rowset.Member]struct{} // loaded then; nil before the snapshot is open
 	// certain are the keys read by batches that began after the snapshot was
 	// opened: what the feed holds of them is newer. doubt are those of a batch
 	// under way at that moment: nobody knows which is newer.
 	certain, doubt *readSince
-	batches        uint64                  // begun when the snapshot was open
-	reloaded       map[*publisher]struct{} // read in full since
+	batches        uint64                      // begun when the snapshot was open
+	reloaded       map[*rowset.Member]struct{} // read in full since
 }
 
 // readSince is what batches have read: keys by loader.
@@ -69,11 +71,11 @@ func (s *readSince) has(loader any, key driver.Key) bool {
 // begin notes that the snapshot is open, and who is compared: not those that
 // must be read in full before they can be anything. The caller holds the feed's
 // mutex.
-func (p *pass) begin(batches uint64, members map[*publisher]struct{}, troubles *troubles) {
+func (p *pass) begin(batches uint64, members map[*rowset.Member]struct{}, troubles *troubles) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.batches = batches
-	p.members = make(map[*publisher]struct{}, len(members))
+	p.members = make(map[*rowset.Member]struct{}, len(members))
 	for v := range members {
 		if t := troubles.waiting[v]; v.Snapshot() != nil && (t == nil || !t.full) {
 			p.members[v] = struct{}{}
@@ -87,7 +89,7 @@ func (p *pass) note(number uint64, done work, pools []*pool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.reloaded == nil {
-		p.reloaded = make(map[*publisher]struct{})
+		p.reloaded = make(map[*rowset.Member]struct{})
 	}
 	since, certain := p.certain, p.members != nil && number > p.batches
 	if !certain {
@@ -102,7 +104,7 @@ func (p *pass) note(number uint64, done work, pools []*pool) {
 		switch {
 		case !whole:
 			all = false
-			since.add(pl.read.identity(), keys)
+			since.add(pl.read.Identity(), keys)
 		case certain:
 			maps.Copy(p.reloaded, pl.known)
 			maps.Copy(p.reloaded, pl.others)
@@ -114,19 +116,19 @@ func (p *pass) note(number uint64, done work, pools []*pool) {
 }
 
 // reread notes that bindings have been read in full since.
-func (p *pass) reread(views []*publisher) {
+func (p *pass) reread(views []*rowset.Member) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.reloaded == nil {
-		p.reloaded = make(map[*publisher]struct{})
+		p.reloaded = make(map[*rowset.Member]struct{})
 	}
 	for _, v := range views {
 		p.reloaded[v] = struct{}{}
 	}
 }
 
-func setOf(vs iter.Seq[*publisher]) map[*publisher]struct{} {
-	set := make(map[*publisher]struct{})
+func setOf(vs iter.Seq[*rowset.Member]) map[*rowset.Member]struct{} {
+	set := make(map[*rowset.Member]struct{})
 	for v := range vs {
 		set[v] = struct{}{}
 	}
@@ -137,17 +139,17 @@ func setOf(vs iter.Seq[*publisher]) map[*publisher]struct{} {
 // membership is decided in memory by loader, the others one by one.
 func (p *pass) makeReadings() {
 	byLoader := make(map[any]*reading)
-	for _, v := range inOrder(p.members) {
-		if alone := v.spec.limit > 0 && v.shape.Load().collated; alone || !v.byRow() {
-			r := &reading{pass: p, read: v.read, asked: v, limited: v.spec.limit > 0}
+	for _, v := range rowset.InOrder(p.members) {
+		if alone := v.Spec.Limit > 0 && v.Shape.Load().Collated; alone || !v.ByRow() {
+			r := &reading{pass: p, read: v.Loader, asked: v, limited: v.Spec.Limit > 0}
 			r.enter(v)
 			p.readings = append(p.readings, r)
 			continue
 		}
-		id := v.read.identity()
+		id := v.Loader.Identity()
 		r := byLoader[id]
 		if r == nil {
-			r = &reading{pass: p, read: v.read}
+			r = &reading{pass: p, read: v.Loader}
 			byLoader[id] = r
 			p.readings = append(p.readings, r)
 		}
@@ -228,7 +230,7 @@ func (f *feed) publishFound(ctx context.Context) {
 	f.compared.found = nil
 	f.mu.Unlock()
 	for _, n := range all {
-		_, err := guard("publishing what a comparison found", func() (struct{}, error) {
+		_, err := untyped.Guard("publishing what a comparison found", func() (struct{}, error) {
 			return struct{}{}, n.publish(ctx)
 		})
 		n.done <- err
@@ -247,7 +249,7 @@ func (n *found) publish(ctx context.Context) error {
 		return nil // all of them have gone
 	}
 	todo := plan{}
-	covered := work{read: true, reloads: make(map[*publisher]reload), aside: f.aside()}
+	covered := work{read: true, reloads: make(map[*rowset.Member]reload), aside: f.aside()}
 	covered.keys = make(map[driver.Key]*sourceRun, len(n.rows))
 	if n.read.limited { // how its rows stand to each other only the database knows
 		for _, row := range n.rows {
@@ -256,7 +258,7 @@ func (n *found) publish(ctx context.Context) error {
 		if covered.without(n.read.asked) {
 			return nil
 		}
-		todo = f.planFull([]*publisher{n.read.asked})
+		todo = f.planFull([]*rowset.Member{n.read.asked})
 	} else {
 		r, doubtful := n.planned(pl)
 		if len(doubtful) > 0 {
@@ -287,8 +289,8 @@ func (n *found) publish(ctx context.Context) error {
 // planned makes a read of a batch of the rows found. doubtful are the keys of
 // rows that must be read again.
 func (n *found) planned(pl *pool) (r plannedRead, doubtful []driver.Key) {
-	p, id := n.pass, n.read.read.identity()
-	r = plannedRead{pool: pl, asked: n.read.asked, keyed: n.read.asked == nil, newer: make(map[*publisher]struct{})}
+	p, id := n.pass, n.read.read.Identity()
+	r = plannedRead{pool: pl, asked: n.read.asked, keyed: n.read.asked == nil, newer: make(map[*rowset.Member]struct{})}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, row := range n.rows {
@@ -301,7 +303,7 @@ func (n *found) planned(pl *pool) (r plannedRead, doubtful []driver.Key) {
 		}
 		r.keys = append(r.keys, row.Key)
 		if row.Value != nil {
-			r.found = append(r.found, candidate{key: row.Key, row: row.Value})
+			r.found = append(r.found, rowset.Fetched{Key: row.Key, Row: row.Value})
 		}
 	}
 	maps.Copy(r.newer, p.reloaded)
@@ -314,9 +316,9 @@ func (n *found) planned(pl *pool) (r plannedRead, doubtful []driver.Key) {
 }
 
 // findPool returns the pool of the loader, nil if there is none.
-func (f *feed) findPool(r reader) *pool {
+func (f *feed) findPool(r untyped.Loader) *pool {
 	for _, p := range f.pools {
-		if p.read.identity() == r.identity() {
+		if p.read.Identity() == r.Identity() {
 			return p
 		}
 	}
@@ -345,11 +347,11 @@ func (p *pass) drift(moves []move) {
 			continue
 		}
 		for _, m := range moves {
-			if m.t.v != a.v {
+			if m.t.Member != a.v {
 				continue
 			}
-			e := m.t.edit.Event()
-			pl := f.poolOf(m.t.v)
+			e := m.t.Edit.Event()
+			pl := f.poolOf(m.t.Member)
 			a.busy = a.busy || reported.anyWhole() && e.Len() > 0
 			a.drift.Missing = append(a.drift.Missing, reported.unreported(pl, e.Created)...)
 			a.drift.Extra = append(a.drift.Extra, reported.unreported(pl, e.Deleted)...)

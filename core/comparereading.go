@@ -7,6 +7,8 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/audit"
 	"github.com/binderyhq/bindery/core/internal/index"
+	"github.com/binderyhq/bindery/core/internal/rowset"
+	"github.com/binderyhq/bindery/core/internal/untyped"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/value"
 )
@@ -14,13 +16,13 @@ import (
 // reading reads the rows that some bindings of one loader are compared with.
 type reading struct {
 	pass     *pass
-	read     reader
-	asked    *publisher // the database decides its membership: it is the only one
-	limited  bool       // and how far it reaches
-	bindings []*publisher
+	read     untyped.Loader
+	asked    *rowset.Member // the database decides its membership: it is the only one
+	limited  bool           // and how far it reaches
+	bindings []*rowset.Member
 	held     []audit.Binding
-	number   map[*publisher]int
-	index    *index.Index[*publisher] // of many bindings, nil of few
+	number   map[*rowset.Member]int
+	index    *index.Index[*rowset.Member] // of many bindings, nil of few
 
 	// The rows compared last: bindings that share a row share the answer.
 	was, is any
@@ -29,7 +31,7 @@ type reading struct {
 
 var _ audit.Reading = (*reading)(nil)
 
-func (r *reading) enter(v *publisher) {
+func (r *reading) enter(v *rowset.Member) {
 	r.bindings = append(r.bindings, v)
 	r.held = append(r.held, &heldBy{r, v})
 }
@@ -37,9 +39,9 @@ func (r *reading) enter(v *publisher) {
 // Bindings implements [audit.Reading].
 func (r *reading) Bindings() []audit.Binding {
 	if r.asked == nil && len(r.bindings) > fewViews && r.index == nil {
-		r.index, r.number = index.New[*publisher](), make(map[*publisher]int, len(r.bindings))
+		r.index, r.number = index.New[*rowset.Member](), make(map[*rowset.Member]int, len(r.bindings))
 		for i, v := range r.bindings {
-			r.index.Add(v, v.filter, v.shape.Load().columnOf)
+			r.index.Add(v, v.Filter, v.Shape.Load().ColumnOf)
 			r.number[v] = i
 		}
 	}
@@ -50,8 +52,8 @@ func (r *reading) Bindings() []audit.Binding {
 func (r *reading) Scan(_ context.Context, visit func([]audit.Row) error) ([]driver.Key, error) {
 	var q driver.Query
 	if v := r.asked; r.limited {
-		q = driver.Query{Filter: v.filter, Where: v.spec.where, Order: v.shape.Load().orderBy, Limit: v.reach()}
-		rows, err := r.read.query(r.pass.ctx, q)
+		q = driver.Query{Filter: v.Filter, Where: v.Spec.Where, Order: v.Shape.Load().OrderBy, Limit: v.Reach()}
+		rows, err := r.read.Query(r.pass.ctx, q)
 		unread, err := unreadRows(err)
 		if err != nil {
 			return nil, err
@@ -60,11 +62,11 @@ func (r *reading) Scan(_ context.Context, visit func([]audit.Row) error) ([]driv
 	}
 	switch {
 	case r.asked != nil:
-		q.Filter, q.Where = r.asked.filter, r.asked.spec.where
-	case len(r.bindings) == 1 && r.read.canQuery():
-		q.Filter = r.bindings[0].filter
+		q.Filter, q.Where = r.asked.Filter, r.asked.Spec.Where
+	case len(r.bindings) == 1 && r.read.CanQuery():
+		q.Filter = r.bindings[0].Filter
 	}
-	return unreadRows(r.read.scan(r.pass.ctx, q, comparingPiece, func(rows []any) error { return visit(r.rowsOf(rows)) }))
+	return unreadRows(r.read.Scan(r.pass.ctx, q, comparingPiece, func(rows []any) error { return visit(r.rowsOf(rows)) }))
 }
 
 // unreadRows takes out of an error the keys of rows that could not be read, if it
@@ -83,10 +85,10 @@ func unreadRows(err error) (unread []driver.Key, other error) {
 // rowsOf takes up rows as a loader returned them. It leaves out those without a
 // key, which belong to nobody.
 func (r *reading) rowsOf(rows []any) []audit.Row {
-	sh := r.bindings[0].shape.Load()
+	sh := r.bindings[0].Shape.Load()
 	found := make([]audit.Row, 0, len(rows))
 	for _, row := range rows {
-		if key, err := sh.keyOf(r.read, row); err == nil {
+		if key, err := sh.KeyOf(r.read, row); err == nil {
 			found = append(found, audit.Row{Key: key, Value: row})
 		}
 	}
@@ -98,9 +100,9 @@ func (r *reading) Find(_ context.Context, keys []driver.Key) ([]audit.Row, []dri
 	var rows []any
 	var err error
 	if v := r.asked; v != nil {
-		rows, err = r.read.query(r.pass.ctx, driver.Query{Filter: v.filter, Where: v.spec.where, Keys: keys})
+		rows, err = r.read.Query(r.pass.ctx, driver.Query{Filter: v.Filter, Where: v.Spec.Where, Keys: keys})
 	} else {
-		rows, err = r.read.load(r.pass.ctx, keys)
+		rows, err = r.read.Load(r.pass.ctx, keys)
 	}
 	unread, err := unreadRows(err)
 	if err != nil {
@@ -115,17 +117,17 @@ func (r *reading) Match(row any, visit func(int)) {
 		visit(0)
 		return
 	}
-	get := func(column int) value.Value { return r.read.value(row, column) }
+	get := func(column int) value.Value { return r.read.Value(row, column) }
 	if r.index == nil {
 		for i, v := range r.bindings {
-			if v.shape.Load().meets(get) {
+			if v.Shape.Load().Meets(get) {
 				visit(i)
 			}
 		}
 		return
 	}
-	r.index.Match(get, func(v *publisher) {
-		if v.shape.Load().meets(get) {
+	r.index.Match(get, func(v *rowset.Member) {
+		if v.Shape.Load().Meets(get) {
 			visit(r.number[v])
 		}
 	})
@@ -142,25 +144,25 @@ func (r *reading) equal(was, is any) bool {
 // heldBy is a binding as a comparison sees it.
 type heldBy struct {
 	r *reading
-	v *publisher
+	v *rowset.Member
 }
 
 // Holds implements [audit.Binding].
 func (h *heldBy) Holds(row audit.Row) (held, same bool) {
-	holding := h.v.holding()
-	if holding.shown == nil {
+	holding := h.v.Holding()
+	if holding.Shown == nil {
 		return false, true
 	}
-	if r := holding.get(row.Key); !r.IsZero() {
+	if r := holding.Get(row.Key); !r.IsZero() {
 		return true, h.r.equal(r.Value(), row.Value)
 	}
 	if h.r.limited {
 		return false, false
 	}
-	return false, h.v.untouched(row.Key, &candidate{key: row.Key, row: row.Value})
+	return false, h.v.Untouched(row.Key, &rowset.Fetched{Key: row.Key, Row: row.Value})
 }
 
 // Keys implements [audit.Binding].
 func (h *heldBy) Keys(visit func(driver.Key) bool) {
-	h.v.holding().each(func(r live.Row) bool { return visit(r.Key()) })
+	h.v.Holding().Each(func(r live.Row) bool { return visit(r.Key()) })
 }

@@ -164,7 +164,7 @@ func (f *feed) Open(ctx context.Context, tickets []*audit.Ticket) (audit.Pass, e
 	var snapshotter driver.Snapshotter
 	f.mu.Lock()
 	for v := range f.members {
-		if snapshotter = v.read.snapshotter(); snapshotter != nil {
+		if snapshotter = v.Loader.Snapshotter(); snapshotter != nil {
 			break
 		}
 	}

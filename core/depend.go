@@ -1,10 +1,10 @@
 package core
 
 import (
-	"errors"
 	"slices"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/rowset"
 )
 
 // DependsOn names the tables that the binding's rows are made of, where that is
@@ -16,29 +16,7 @@ import (
 // Sources are then shown these tables and no longer the binding's own, which
 // may be named as well if it is written to.
 func DependsOn(tables ...driver.Table) Option {
-	return func(s *spec) { s.depends = append(s.depends, tables...) }
-}
-
-// dependencies completes the schema by what the options say, and returns what
-// is wrong with them.
-func (s *spec) dependencies(schema *driver.Schema) error {
-	all := slices.Concat(schema.Depends, s.depends)
-	schema.Depends = nil
-	for _, t := range all {
-		if t.Name == "" {
-			return errors.New("it depends on a table without a name")
-		}
-		if t.Database == "" {
-			t.Database = schema.Table.Database
-		}
-		if !slices.Contains(schema.Depends, t) {
-			schema.Depends = append(schema.Depends, t)
-		}
-	}
-	if s.tuning.MinInterval > 0 && len(schema.Depends) == 0 {
-		return errors.New("MinInterval is for bindings that are read in full whenever a table changes: name their tables with DependsOn")
-	}
-	return nil
+	return func(s *settings) { s.Depends = append(s.Depends, tables...) }
 }
 
 // routes say which feeds the changes of a table concern: the table's own, and
@@ -50,16 +28,16 @@ type routes struct {
 
 // add makes the feed hear of what concerns the binding. It reports whether
 // tables came that no feed has heard of yet.
-func (r *routes) add(run *feedRun, v *publisher) (news bool) {
+func (r *routes) add(run *feedRun, v *rowset.Member) (news bool) {
 	schema := v.Schema()
 	if len(schema.Depends) > 0 {
-		run.pace.join(v.spec.tuning.MinInterval, v.spec.tuning.Awaited)
+		run.pace.join(v.Spec.MinInterval, v.Spec.Awaited)
 	}
-	for _, r := range v.relatedTables() {
+	for _, r := range v.RelatedTables() {
 		run.relates[r.Schema.Table]++
 		news = true // to those who know the table, that its rows are shown
 	}
-	for _, t := range v.tables() {
+	for _, t := range v.Tables() {
 		if run.hears[t]++; run.hears[t] > 1 {
 			continue
 		}
@@ -73,15 +51,15 @@ func (r *routes) add(run *feedRun, v *publisher) (news bool) {
 }
 
 // remove undoes add. It reports whether tables have gone.
-func (r *routes) remove(run *feedRun, v *publisher) (news bool) {
+func (r *routes) remove(run *feedRun, v *rowset.Member) (news bool) {
 	schema := v.Schema()
 	if len(schema.Depends) > 0 {
-		run.pace.leave(v.spec.tuning.MinInterval, v.spec.tuning.Awaited)
+		run.pace.leave(v.Spec.MinInterval, v.Spec.Awaited)
 	}
-	for _, r := range v.relatedTables() {
+	for _, r := range v.RelatedTables() {
 		run.relates[r.Schema.Table]--
 	}
-	for _, t := range v.tables() {
+	for _, t := range v.Tables() {
 		if run.hears[t]--; run.hears[t] > 0 {
 			continue
 		}
@@ -180,10 +158,10 @@ func (e *engine) heard() ([]driver.Schema, <-chan struct{}) {
 	related := make(map[driver.Table]driver.Schema)
 	for _, f := range relating {
 		f.mu.Lock()
-		declared := inOrder(f.declared)
+		declared := rowset.InOrder(f.declared)
 		f.mu.Unlock()
 		for _, v := range declared {
-			for _, r := range v.relatedTables() {
+			for _, r := range v.RelatedTables() {
 				if _, ok := related[r.Schema.Table]; !ok {
 					related[r.Schema.Table] = r.Schema
 				}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/budget"
+	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/live"
 )
 
@@ -24,6 +26,9 @@ type engine struct {
 	wg     sync.WaitGroup // feeds
 
 	limiters sync.Map // of comparisons, by database
+
+	budget  *budget.Budget
+	parties parties
 
 	mu             sync.Mutex // guards what follows
 	feeds          map[driver.Table]*feedRun
@@ -62,6 +67,7 @@ func newEngine(cfg Config) *engine {
 		feeds:   make(map[driver.Table]*feedRun),
 		routes:  routes{feeds: make(map[driver.Table][]*feedRun)},
 		changed: make(chan struct{}),
+		budget:  newBudget(cfg),
 	}
 	e.ctx, e.cancel = context.WithCancelCause(context.Background())
 	return e
@@ -79,12 +85,13 @@ func (e *engine) attach(v *publisher) {
 		e.feeds[table] = run
 		e.order = append(e.order, table)
 	}
-	run.declare(v)
+	run.declare(v.Member)
 	v.feed.Store(run.feed)
-	if !v.spec.family {
-		run.addView(v)
+	if !v.Spec.Family {
+		run.addView(v.Member)
+		v.joinBudget(e, 0)
 	}
-	if e.routes.add(run, v) {
+	if e.routes.add(run, v.Member) {
 		e.tellLocked()
 	}
 }
@@ -92,16 +99,17 @@ func (e *engine) attach(v *publisher) {
 // join gives a family's member to the family's feed and has it loaded.
 func (e *engine) join(v *publisher) {
 	f := v.family.proto.feed.Load()
-	f.addView(v)
-	f.reload(v, reload{})
+	v.feed.Store(f)
+	f.addView(v.Member)
+	f.reload(v.Member, reload{})
 }
 
 // load has the bindings read, and starts the feeds that do not run yet.
 func (e *engine) load(views []*publisher) receipt {
 	var r receipt
 	for _, v := range views {
-		if !v.spec.family {
-			r = append(r, v.feed.Load().reload(v, reload{})...)
+		if !v.Spec.Family {
+			r = append(r, v.feed.Load().reload(v.Member, reload{})...)
 		}
 	}
 	e.mu.Lock()
@@ -168,9 +176,9 @@ func (e *engine) detach(ctx context.Context, v *publisher) error {
 		e.mu.Unlock()
 		return nil
 	}
-	run.removeView(v)
-	idle := run.retract(v)
-	if e.routes.remove(run, v) {
+	run.removeView(v.Member)
+	idle := run.retract(v.Member)
+	if e.routes.remove(run, v.Member) {
 		e.tellLocked()
 	}
 	if !idle {
@@ -275,7 +283,7 @@ func (e *engine) following(t driver.Table) []driver.Follower {
 }
 
 // observe tells the plugins of a new version.
-func (e *engine) observe(v *publisher, ev *live.Event) {
+func (e *engine) observe(v *rowset.Member, ev *live.Event) {
 	e.mu.Lock()
 	observers := e.observers
 	e.mu.Unlock()

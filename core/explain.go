@@ -8,6 +8,7 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/status"
 	"github.com/binderyhq/bindery/core/value"
@@ -33,11 +34,11 @@ func (r *Registry) Explain(ctx context.Context, view *live.View, key driver.Key)
 }
 
 func (v *publisher) explain(ctx context.Context, key driver.Key) (status.Explain, error) {
-	f, sh := v.feed.Load(), v.shape.Load()
+	f, sh := v.feed.Load(), v.Shape.Load()
 	if f == nil || sh == nil {
 		return status.Explain{}, fmt.Errorf("core: binding %q: %w", v.Name(), ErrNotStarted)
 	}
-	out := status.Explain{Sources: f.eng.sourcesOf(v.tables())}
+	out := status.Explain{Sources: f.eng.sourcesOf(v.Tables())}
 	if s := v.Snapshot(); s != nil {
 		_, out.In = s.Get(key)
 	}
@@ -47,7 +48,7 @@ func (v *publisher) explain(ctx context.Context, key driver.Key) (status.Explain
 	}
 	out.Why = ex.why
 	holds := !slices.ContainsFunc(out.Why, func(r status.Reason) bool { return !r.Holds })
-	if state, _, err := f.stateOf(v); holds != out.In && state != status.Live {
+	if state, _, err := f.stateOf(v.Member); holds != out.In && state != status.Live {
 		reason := status.Reason{Binding: state.String()}
 		if err != nil {
 			reason.Detail = err.Error()
@@ -74,13 +75,13 @@ func (e *engine) sourcesOf(tables []driver.Table) (out []status.Source) {
 type explaining struct {
 	ctx context.Context
 	op  writing // for its reads of one row
-	row *candidate
+	row *rowset.Fetched
 	why []status.Reason
 }
 
 func (e *explaining) run() error {
 	v, key := e.op.v, e.op.key
-	rows, err := v.read.load(e.ctx, []driver.Key{key})
+	rows, err := v.Loader.Load(e.ctx, []driver.Key{key})
 	if bad := driver.RowErrors(err); bad != nil {
 		e.why = append(e.why, status.Reason{Row: status.Unreadable, Detail: bad[0].Err.Error()})
 		return nil
@@ -92,26 +93,26 @@ func (e *explaining) run() error {
 		e.why = append(e.why, status.Reason{Row: status.Absent})
 		return nil
 	}
-	for _, part := range conjuncts(v.filter) {
+	for _, part := range conjuncts(v.Filter) {
 		if err := e.part(part); err != nil {
 			return err
 		}
 	}
-	if v.spec.where != nil {
-		c, err := e.op.pick(v.read.query(e.ctx, driver.Query{Keys: []driver.Key{key}, Where: v.spec.where}))
+	if v.Spec.Where != nil {
+		c, err := e.op.pick(v.Loader.Query(e.ctx, driver.Query{Keys: []driver.Key{key}, Where: v.Spec.Where}))
 		if err != nil {
 			return err
 		}
-		e.why = append(e.why, status.Reason{Filter: v.spec.whereText(), Holds: c != nil})
+		e.why = append(e.why, status.Reason{Filter: v.Spec.WhereText(), Holds: c != nil})
 	}
-	if v.spec.limit > 0 && !slices.ContainsFunc(e.why, func(r status.Reason) bool { return !r.Holds }) {
+	if v.Spec.Limit > 0 && !slices.ContainsFunc(e.why, func(r status.Reason) bool { return !r.Holds }) {
 		first, err := e.op.isWithinLimit(e.ctx)
 		if err != nil {
 			return err
 		}
-		e.why = append(e.why, status.Reason{Limit: v.spec.limit, Holds: first})
+		e.why = append(e.why, status.Reason{Limit: v.Spec.Limit, Holds: first})
 	}
-	if _, err := e.row.encoded(v.read, e.op.sh.enc); err != nil {
+	if _, err := e.row.Encoded(v.Loader, e.op.sh.Encoder); err != nil {
 		e.why = append(e.why, status.Reason{Row: status.Unreadable, Detail: err.Error()})
 	}
 	if len(e.why) == 0 {
@@ -128,8 +129,8 @@ func (e *explaining) part(part filter.Expr) error {
 	}
 	reason := status.Reason{Filter: part.String(), Holds: holds}
 	if column, ok := columnOf(part); ok {
-		if i, _, known := e.op.sh.columnOf(column); known {
-			reason.Value = jsonOf(e.op.v.read.value(e.row.row, i))
+		if i, _, known := e.op.sh.ColumnOf(column); known {
+			reason.Value = jsonOf(e.op.v.Loader.Value(e.row.Row, i))
 		}
 	}
 	e.why = append(e.why, reason)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/audit"
+	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/status"
 )
 
@@ -40,16 +41,16 @@ type feed struct {
 	retried   chan retried
 	wholeRead time.Duration // how long the last read of the whole table took
 
-	mu         sync.Mutex              // guards what follows
-	members    map[*publisher]struct{} // bindings, loaded or not
-	declared   map[*publisher]struct{} // what keeps the feed: bindings that were declared, and families
-	leaving    []*publisher            // to be taken out of their pools
-	reloads    map[*publisher]reload   // to be read in full
-	touches    []*publisher            // whose time of change is to be moved
-	asked      bool                    // somebody wants a binding read, however the last read went
+	mu         sync.Mutex                  // guards what follows
+	members    map[*rowset.Member]struct{} // bindings, loaded or not
+	declared   map[*rowset.Member]struct{} // what keeps the feed: bindings that were declared, and families
+	leaving    []*rowset.Member            // to be taken out of their pools
+	reloads    map[*rowset.Member]reload   // to be read in full
+	touches    []*rowset.Member            // whose time of change is to be moved
+	asked      bool                        // somebody wants a binding read, however the last read went
 	troubles   troubles
-	omissions  map[*publisher]*omission // rows that bindings leave out
-	journal    journal                  // kept while members are in trouble
+	omissions  map[*rowset.Member]*omission // rows that bindings leave out
+	journal    journal                      // kept while members are in trouble
 	pending    pending
 	announced  map[*announcement]struct{}
 	announces  uint64        // announcements ever made
@@ -75,9 +76,9 @@ func newFeed(eng *engine, table driver.Table) *feed {
 		table:     table,
 		wake:      make(chan struct{}, 1),
 		tried:     make(chan struct{}),
-		members:   make(map[*publisher]struct{}),
-		declared:  make(map[*publisher]struct{}),
-		reloads:   make(map[*publisher]reload),
+		members:   make(map[*rowset.Member]struct{}),
+		declared:  make(map[*rowset.Member]struct{}),
+		reloads:   make(map[*rowset.Member]reload),
 		pending:   pending{maxKeys: eng.cfg.MaxBatchKeys},
 		journal:   journal{maxKeys: eng.cfg.MaxBatchKeys},
 		retried:   make(chan retried, 1),
@@ -154,7 +155,7 @@ func (f *feed) unannounce(a *announcement) {
 
 // reload has one binding read in full. One that is in trouble is read as soon as
 // those before it have been.
-func (f *feed) reload(v *publisher, how reload) receipt {
+func (f *feed) reload(v *rowset.Member, how reload) receipt {
 	f.mu.Lock()
 	if _, ok := f.members[v]; ok {
 		if t := f.troubles.waiting[v]; t == nil {
@@ -173,7 +174,7 @@ func (f *feed) reload(v *publisher, how reload) receipt {
 }
 
 // touch has a binding's time of change moved.
-func (f *feed) touch(v *publisher) {
+func (f *feed) touch(v *rowset.Member) {
 	f.mu.Lock()
 	f.touches = append(f.touches, v)
 	f.reported++ // a Flush waits for it
@@ -340,14 +341,17 @@ func (f *feed) batch(ctx context.Context) error {
 // publish makes a transition visible, has the pool take note of it, and tells
 // observers.
 func (f *feed) publish(m move) {
-	v := m.t.v
-	from := v.holding()
-	event, ok := m.t.finish()
+	v := m.t.Member
+	from := v.Holding()
+	event, ok := m.t.Publish()
 	switch {
 	case !ok:
 		return // the binding has ended
 	}
-	if p := f.poolOf(v); from.shown == nil || !p.has(v) {
+	if from.Shown == nil && !v.Admit() {
+		return
+	}
+	if p := f.poolOf(v); from.Shown == nil || !p.has(v) {
 		p.enter(v)
 	} else {
 		p.moved(from, m.t)

@@ -6,18 +6,20 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+
+	"github.com/binderyhq/bindery/core/internal/rowset"
 )
 
 // declare makes the feed exist for a declaration: a binding, or a family of
 // which there are no members yet.
-func (f *feed) declare(v *publisher) {
+func (f *feed) declare(v *rowset.Member) {
 	f.mu.Lock()
 	f.declared[v] = struct{}{}
 	f.mu.Unlock()
 }
 
 // retract undoes declare. It reports whether nothing keeps the feed any more.
-func (f *feed) retract(v *publisher) (idle bool) {
+func (f *feed) retract(v *rowset.Member) (idle bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.declared, v)
@@ -25,12 +27,12 @@ func (f *feed) retract(v *publisher) (idle bool) {
 }
 
 // first returns the first declaration, or nil.
-func (f *feed) first() *publisher {
+func (f *feed) first() *rowset.Member {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var first *publisher
+	var first *rowset.Member
 	for v := range f.declared {
-		if first == nil || v.seq < first.seq {
+		if first == nil || v.Seq < first.Seq {
 			first = v
 		}
 	}
@@ -38,15 +40,14 @@ func (f *feed) first() *publisher {
 }
 
 // addView makes the feed keep the binding. It is loaded by a reload.
-func (f *feed) addView(v *publisher) {
-	v.feed.Store(f)
+func (f *feed) addView(v *rowset.Member) {
 	f.mu.Lock()
 	f.members[v] = struct{}{}
 	f.mu.Unlock()
 }
 
 // removeView makes the feed forget the binding.
-func (f *feed) removeView(v *publisher) {
+func (f *feed) removeView(v *rowset.Member) {
 	f.mu.Lock()
 	if _, ok := f.members[v]; ok {
 		delete(f.members, v)
@@ -61,17 +62,17 @@ func (f *feed) removeView(v *publisher) {
 
 // aside returns the members in trouble, which take no part in what is read for
 // the others.
-func (f *feed) aside() map[*publisher]*setAside {
+func (f *feed) aside() map[*rowset.Member]*setAside {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.asideLocked()
 }
 
-func (f *feed) asideLocked() map[*publisher]*setAside {
+func (f *feed) asideLocked() map[*rowset.Member]*setAside {
 	if len(f.troubles.waiting) == 0 {
 		return nil
 	}
-	aside := make(map[*publisher]*setAside, len(f.troubles.waiting))
+	aside := make(map[*rowset.Member]*setAside, len(f.troubles.waiting))
 	for v, t := range f.troubles.waiting {
 		if !t.joining {
 			aside[v] = nil
@@ -81,39 +82,39 @@ func (f *feed) asideLocked() map[*publisher]*setAside {
 }
 
 // poolOf returns the pool of the binding's loader.
-func (f *feed) poolOf(v *publisher) *pool {
-	id := v.read.identity()
+func (f *feed) poolOf(v *rowset.Member) *pool {
+	id := v.Loader.Identity()
 	for _, p := range f.pools {
-		if p.read.identity() == id {
+		if p.read.Identity() == id {
 			return p
 		}
 	}
-	p := newPool(v.read)
+	p := newPool(v.Loader)
 	f.pools = append(f.pools, p)
 	return p
 }
 
 // forget takes a binding that was removed out of its pool.
-func (f *feed) forget(v *publisher) {
+func (f *feed) forget(v *rowset.Member) {
 	f.poolOf(v).leave(v)
 	f.pools = slices.DeleteFunc(f.pools, func(p *pool) bool { return len(p.known)+len(p.others) == 0 })
 }
 
 // prepare lets loaders ask the database about their tables, once each, before
 // the first of their bindings is read.
-func (f *feed) prepare(ctx context.Context, reloads map[*publisher]reload) error {
+func (f *feed) prepare(ctx context.Context, reloads map[*rowset.Member]reload) error {
 	for v := range reloads {
 		if v.Snapshot() != nil {
 			continue
 		}
-		id := v.read.identity()
+		id := v.Loader.Identity()
 		if !f.isPrepared(id) {
-			warnings, err := v.read.prepare(ctx, v.Schema().Depends)
+			warnings, err := v.Loader.Prepare(ctx, v.Schema().Depends)
 			if err == nil {
 				err = f.refine(id)
 			}
 			if err != nil {
-				return &readError{plannedRead{full: ofLoader(reloads, id)}, fmt.Errorf("preparing %s: %w", v.describe(), err)}
+				return &readError{plannedRead{full: ofLoader(reloads, id)}, fmt.Errorf("preparing %s: %w", v.Describe(), err)}
 			}
 			f.setPrepared(id)
 			for _, w := range warnings {
@@ -121,17 +122,17 @@ func (f *feed) prepare(ctx context.Context, reloads map[*publisher]reload) error
 			}
 		}
 		// What the loader learned may make filters exact that were not.
-		if err := v.refine(); err != nil {
-			return &readError{plannedRead{full: []*publisher{v}}, err}
+		if err := v.Refine(); err != nil {
+			return &readError{plannedRead{full: []*rowset.Member{v}}, err}
 		}
 	}
 	return nil
 }
 
 // ofLoader returns the bindings of one loader that have not loaded.
-func ofLoader(reloads map[*publisher]reload, loader any) (views []*publisher) {
+func ofLoader(reloads map[*rowset.Member]reload, loader any) (views []*rowset.Member) {
 	for v := range reloads {
-		if v.Snapshot() == nil && v.read.identity() == loader {
+		if v.Snapshot() == nil && v.Loader.Identity() == loader {
 			views = append(views, v)
 		}
 	}
@@ -156,7 +157,7 @@ func (f *feed) forgetLoaders() {
 	defer f.mu.Unlock()
 	used := make(map[any]bool, len(f.prepared))
 	for v := range f.declared {
-		used[v.read.identity()] = true
+		used[v.Loader.Identity()] = true
 	}
 	maps.DeleteFunc(f.prepared, func(loader any, _ bool) bool { return !used[loader] })
 }
@@ -165,11 +166,11 @@ func (f *feed) forgetLoaders() {
 // for a scope, take up what it learned: before the first of their members does.
 func (f *feed) refine(loader any) error {
 	f.mu.Lock()
-	declared := inOrder(f.declared)
+	declared := rowset.InOrder(f.declared)
 	f.mu.Unlock()
 	for _, v := range declared {
-		if v.family.proto == v && v.read.identity() == loader {
-			if err := v.refine(); err != nil {
+		if v.Base == nil && v.Loader.Identity() == loader {
+			if err := v.Refine(); err != nil {
 				return err
 			}
 		}

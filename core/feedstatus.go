@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/status"
 )
 
@@ -30,7 +31,7 @@ func (f *feed) note(err error) {
 }
 
 // stateOf returns the state of one of the feed's bindings.
-func (f *feed) stateOf(v *publisher) (status.State, time.Time, error) {
+func (f *feed) stateOf(v *rowset.Member) (status.State, time.Time, error) {
 	watched, since, lost := f.eng.watched(f.table)
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -62,7 +63,7 @@ func (f *feed) stateOf(v *publisher) (status.State, time.Time, error) {
 
 // troubleOf returns a channel that is closed when the binding's trouble ends, and
 // why it is in trouble; nil when it is not.
-func (f *feed) troubleOf(v *publisher) (healed <-chan struct{}, why error) {
+func (f *feed) troubleOf(v *rowset.Member) (healed <-chan struct{}, why error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if t := f.troubles.waiting[v]; t != nil {
@@ -73,7 +74,7 @@ func (f *feed) troubleOf(v *publisher) (healed <-chan struct{}, why error) {
 
 // troubleRows returns some of the rows that the binding cannot show, in the order
 // of their keys, and their number.
-func (f *feed) troubleRows(v *publisher) (some []status.Trouble, count int) {
+func (f *feed) troubleRows(v *rowset.Member) (some []status.Trouble, count int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var rows *rowFailures

@@ -5,9 +5,9 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// held remembers up to which version a source has been told what bindings hold.
-// The sink's mutex guards it.
-type held map[*live.View]uint64
+// held remembers up to which version a source has been told what bindings came to
+// hold. The sink's mutex guards it.
+type held map[*live.View]live.Version
 
 // Held implements [driver.Holder].
 func (s *sink) Held(table driver.Table, visit func(driver.Key)) (changed bool) {
@@ -26,15 +26,12 @@ func (s *sink) Held(table driver.Table, visit func(driver.Key)) (changed bool) {
 		if snap == nil {
 			continue // it has not loaded
 		}
-		seq := snap.Version().Seq
-		now[v] = seq
-		if told, ok := before[v]; ok && told == seq {
+		told := before[v]
+		if now[v] = told; told.Seq == snap.Version().Seq {
 			continue
 		}
 		changed = true
-		for row := range snap.Rows() {
-			visit(row.Key())
-		}
+		now[v] = cameSince(v, told, visit)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -43,6 +40,30 @@ func (s *sink) Held(table driver.Table, visit func(driver.Key)) (changed bool) {
 	}
 	s.held[table] = now // without the views that have gone
 	return changed
+}
+
+// cameSince visits the keys of the rows that the binding came to hold after the
+// version, and returns up to which version. Where its log does not reach back so far
+// that is all that it holds.
+func cameSince(v *live.View, told live.Version, visit func(driver.Key)) live.Version {
+	sub := v.Subscribe(live.SubscribeOptions{Version: told.Token, Notify: func() {}})
+	defer sub.Close()
+	e, err := sub.Poll()
+	switch {
+	case err != nil: // it has ended
+		return told
+	case e == nil: // it has come back to what it was
+		return v.Version()
+	case e.Kind != live.Synced:
+		for _, row := range e.Created {
+			visit(row.Key())
+		}
+		return e.Version
+	}
+	for row := range e.Snapshot.Rows() {
+		visit(row.Key())
+	}
+	return e.Version
 }
 
 // views returns the feed's bindings, those of families included.

@@ -34,7 +34,7 @@ func (v *publisher) narrow(filters []filter.Expr) (filter.Expr, error) {
 	if n := len(by.String()); n > maxFilterText {
 		return wrong("is longer than %d bytes", maxFilterText)
 	}
-	if v.spec.serializer != nil {
+	if v.Spec.Serializer != nil {
 		return wrong("cannot be given: clients do not see the columns of this binding")
 	}
 	schema := v.Schema()

@@ -87,8 +87,8 @@ func (o *observed) end(out outcome, aside int, err error) {
 	}
 	r := BatchResult{Batch: o.batch, Err: err, Aside: aside, Read: out.took}
 	for _, m := range out.moves {
-		e := m.t.edit.Event()
-		if e.Len() > 0 || m.t.anew {
+		e := m.t.Edit.Event()
+		if e.Len() > 0 || m.t.Anew {
 			r.Published++
 		}
 		r.Created += len(e.Created)

@@ -8,44 +8,34 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
-	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/internal/rowset"
 )
 
 // Option says what a binding holds, and how. Options are given to [Bind] and to
 // the Bind functions of sources. Whatever is wrong with them is reported by
 // [Registry.Start].
-type Option func(*spec)
+type Option func(*settings)
 
-// spec is what the options of a binding amount to.
-type spec struct {
-	filter      filter.Expr
-	where       driver.Condition
-	order       []driver.Order
-	limit       int
-	tuning      Tuning
-	rules       live.WriteRules
-	problems    []error
-	serializer  *serializer
-	columns     []string // nil: all
-	placeOfBind string
-	depends     []driver.Table
-	family      bool // has parameters
-	relations   []string
+// settings are what the options of a binding say.
+type settings struct {
+	rowset.Spec
+	tuning    Tuning
+	relations []string
 }
 
 // Where restricts the binding to the rows for which all the expressions are
 // true. Several Where options add up.
 func Where(exprs ...filter.Expr) Option {
-	return func(s *spec) {
+	return func(s *settings) {
 		all := exprs
-		if s.filter != nil {
-			all = append([]filter.Expr{s.filter}, exprs...)
+		if s.Filter != nil {
+			all = append([]filter.Expr{s.Filter}, exprs...)
 		}
 		if len(all) == 1 {
-			s.filter = all[0]
+			s.Filter = all[0]
 			return
 		}
-		s.filter = filter.And(all...)
+		s.Filter = filter.And(all...)
 	}
 }
 
@@ -54,30 +44,22 @@ func Where(exprs ...filter.Expr) Option {
 // programs rarely call it. Relations of several such options add up; there may be
 // one condition.
 func ForLoader(t driver.Terms) Option {
-	return func(s *spec) {
+	return func(s *settings) {
 		if t.Where == nil && len(t.Relations) == 0 {
-			s.problems = append(s.problems, errors.New("an option in the loader's terms says nothing: no condition, and no relation"))
+			s.Problems = append(s.Problems, errors.New("an option in the loader's terms says nothing: no condition, and no relation"))
 		}
 		s.relations = append(s.relations, t.Relations...)
 		if t.Where == nil {
 			return
 		}
-		if s.where != nil {
-			s.problems = append(s.problems, fmt.Errorf("two conditions in the loader's terms (%s; %s): combine them into one", s.where, t.Where))
+		if s.Where != nil {
+			s.Problems = append(s.Problems, fmt.Errorf("two conditions in the loader's terms (%s; %s): combine them into one", s.Where, t.Where))
 		}
 		if err := t.Where.Validate(); err != nil {
-			s.problems = append(s.problems, err)
+			s.Problems = append(s.Problems, err)
 		}
-		s.where = t.Where
+		s.Where = t.Where
 	}
-}
-
-// whereText is the condition's text in version tokens.
-func (s *spec) whereText() string {
-	if s.where == nil {
-		return ""
-	}
-	return s.where.String()
 }
 
 // OrderBy orders the rows by the columns; a leading "-" makes a column
@@ -86,10 +68,10 @@ func (s *spec) whereText() string {
 // everything), in memory as in the database; see [Ordered] for other
 // orders. Without OrderBy rows are ordered by their key.
 func OrderBy(columns ...string) Option {
-	return func(s *spec) {
+	return func(s *settings) {
 		for _, c := range columns {
 			name, desc := strings.CutPrefix(c, "-")
-			s.order = append(s.order, driver.Order{Column: name, Desc: desc})
+			s.Order = append(s.Order, driver.Order{Column: name, Desc: desc})
 		}
 	}
 }
@@ -98,7 +80,7 @@ func OrderBy(columns ...string) Option {
 // and in how text is ordered: by its bytes, or by a collation of the
 // database's, at the cost that [driver.Order.Collation] tells.
 func Ordered(order ...driver.Order) Option {
-	return func(s *spec) { s.order = append(s.order, order...) }
+	return func(s *settings) { s.Order = append(s.Order, order...) }
 }
 
 // Limit keeps the first n rows in the binding's order. There is no limit
@@ -111,11 +93,11 @@ func Ordered(order ...driver.Order) Option {
 // Bindings whose filter only the database evaluates ask it at every change of
 // their table.
 func Limit(n int) Option {
-	return func(s *spec) {
+	return func(s *settings) {
 		if n < 1 {
-			s.problems = append(s.problems, fmt.Errorf("limit %d: must be at least 1", n))
+			s.Problems = append(s.Problems, fmt.Errorf("limit %d: must be at least 1", n))
 		}
-		s.limit = n
+		s.Limit = n
 	}
 }
 
@@ -138,14 +120,14 @@ func Limit(n int) Option {
 // a loader encodes a row once for all of them.
 func Serialize[T, V any](show func(row T) V) Option {
 	if show == nil {
-		return func(s *spec) { s.problems = append(s.problems, errors.New("Serialize: its function is nil")) }
+		return func(s *settings) { s.Problems = append(s.Problems, errors.New("Serialize: its function is nil")) }
 	}
-	ser := &serializer{takes: reflect.TypeFor[T](), show: func(row any) any { return show(*row.(*T)) }}
-	return func(s *spec) {
-		if s.serializer != nil {
-			s.problems = append(s.problems, errors.New("Serialize is given twice"))
+	ser := &rowset.Serializer{Takes: reflect.TypeFor[T](), Show: func(row any) any { return show(*row.(*T)) }}
+	return func(s *settings) {
+		if s.Serializer != nil {
+			s.Problems = append(s.Problems, errors.New("Serialize is given twice"))
 		}
-		s.serializer = ser
+		s.Serializer = ser
 	}
 }
 
@@ -161,11 +143,11 @@ func Serialize[T, V any](show func(row T) V) Option {
 // leaves the others as they are. An insert leaves them to the model's hooks and
 // to the database, which refuses it when one of them needs a value and gets none.
 func Columns(columns ...string) Option {
-	return func(s *spec) {
+	return func(s *settings) {
 		if len(columns) == 0 {
-			s.problems = append(s.problems, errors.New("Columns names no column"))
+			s.Problems = append(s.Problems, errors.New("Columns names no column"))
 		}
-		s.columns = append(s.columns, columns...)
+		s.Columns = append(s.Columns, columns...)
 	}
 }
 
@@ -190,12 +172,12 @@ type WriteRules struct {
 // as rest. A write reaches only rows that the binding holds. The loader must be a
 // [driver.Writer]. Rules of several such options add up.
 func Writable(rules ...WriteRules) Option {
-	return func(s *spec) {
-		s.rules.Writable = true
+	return func(s *settings) {
+		s.Rules.Writable = true
 		for _, r := range rules {
-			s.rules.RowsMayLeave = s.rules.RowsMayLeave || r.RowsMayLeave
-			s.rules.RequireMatch = s.rules.RequireMatch || r.RequireMatch
-			s.rules.ClientKeys = s.rules.ClientKeys || r.ClientKeys
+			s.Rules.RowsMayLeave = s.Rules.RowsMayLeave || r.RowsMayLeave
+			s.Rules.RequireMatch = s.Rules.RequireMatch || r.RequireMatch
+			s.Rules.ClientKeys = s.Rules.ClientKeys || r.ClientKeys
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/value"
 )
@@ -66,16 +66,9 @@ func (e *ArgumentError) Error() string {
 	return fmt.Sprintf("core: binding %q: parameter %q %s", e.Binding, e.Param, e.Detail)
 }
 
-// parameter is a family's parameter as its filter declares it.
-type parameter struct {
-	name    string
-	kind    value.Kind
-	columns []driver.Column // that it is compared with, all of this kind
-}
-
 // parseArgs converts arguments into the values of the parameters. The error is
 // an *ArgumentError about the first that is wrong: those declared come first.
-func parseArgs(binding string, params []parameter, args Args) (live.Params, error) {
+func parseArgs(binding string, params []rowset.Parameter, args Args) (live.Params, error) {
 	if len(params) == 0 && len(args) == 0 {
 		return nil, nil
 	}
@@ -84,31 +77,31 @@ func parseArgs(binding string, params []parameter, args Args) (live.Params, erro
 	}
 	out := make(live.Params, 0, len(params))
 	for _, p := range params {
-		arg, ok := args[p.name]
+		arg, ok := args[p.Name]
 		if !ok {
-			return nil, wrong(p.name, "is missing")
+			return nil, wrong(p.Name, "is missing")
 		}
 		v, problem := parseArg(arg, &p)
 		if problem != "" {
-			return nil, wrong(p.name, problem)
+			return nil, wrong(p.Name, problem)
 		}
-		out = append(out, live.Param{Name: p.name, Value: v})
+		out = append(out, live.Param{Name: p.Name, Value: v})
 	}
 	for _, name := range slices.Sorted(maps.Keys(args)) {
-		if !slices.ContainsFunc(params, func(p parameter) bool { return p.name == name }) {
+		if !slices.ContainsFunc(params, func(p rowset.Parameter) bool { return p.Name == name }) {
 			return nil, wrong(name, "is unknown; "+knownParameters(params))
 		}
 	}
 	return out, nil
 }
 
-func knownParameters(params []parameter) string {
+func knownParameters(params []rowset.Parameter) string {
 	if len(params) == 0 {
 		return "the binding has no parameters"
 	}
 	names := make([]string, len(params))
 	for i, p := range params {
-		names[i] = p.name
+		names[i] = p.Name
 	}
 	return "there are: " + strings.Join(names, ", ")
 }
@@ -118,11 +111,11 @@ const maxArgument = 1024
 
 // parseArg converts one argument. problem is "" when it could be, and when no
 // column refuses it as far as Go knows.
-func parseArg(arg any, p *parameter) (v value.Value, problem string) {
+func parseArg(arg any, p *rowset.Parameter) (v value.Value, problem string) {
 	if v, problem = convertArg(arg, p); problem != "" {
 		return value.Value{}, problem
 	}
-	for _, c := range p.columns {
+	for _, c := range p.Columns {
 		if c.Check == nil {
 			continue
 		}
@@ -133,12 +126,12 @@ func parseArg(arg any, p *parameter) (v value.Value, problem string) {
 	return v, ""
 }
 
-func convertArg(arg any, p *parameter) (v value.Value, problem string) {
+func convertArg(arg any, p *rowset.Parameter) (v value.Value, problem string) {
 	var err error
-	kind := p.kind
+	kind := p.Kind
 	switch arg := arg.(type) {
 	case argText:
-		v, err = p.parse(string(arg))
+		v, err = parseText(p, string(arg))
 	case argJSON:
 		v, err = parseJSONArg(arg, p)
 	default:
@@ -158,18 +151,18 @@ func convertArg(arg any, p *parameter) (v value.Value, problem string) {
 
 var errArgKind = errors.New("core: a value of another kind")
 
-// parse reads text as the first column does: those of one parameter are alike.
-func (p *parameter) parse(text string) (value.Value, error) {
-	for _, c := range p.columns {
+// parseText reads text as the first column does: those of one parameter are alike.
+func parseText(p *rowset.Parameter, text string) (value.Value, error) {
+	for _, c := range p.Columns {
 		if c.Parse != nil {
 			return c.Parse(text)
 		}
 	}
-	return value.Parse(p.kind, text)
+	return value.Parse(p.Kind, text)
 }
 
-func parseJSONArg(raw []byte, p *parameter) (value.Value, error) {
-	kind := p.kind
+func parseJSONArg(raw []byte, p *rowset.Parameter) (value.Value, error) {
+	kind := p.Kind
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.UseNumber()
 	var arg any
@@ -199,7 +192,7 @@ func parseJSONArg(raw []byte, p *parameter) (value.Value, error) {
 		if kind == value.KindBool {
 			return value.Value{}, errArgKind
 		}
-		return p.parse(arg)
+		return parseText(p, arg)
 	default:
 		return value.Value{}, errArgKind
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/internal/rowset"
 )
 
 // plannedRead is one statement of a batch, and the bindings of a pool that its
@@ -14,15 +15,15 @@ type plannedRead struct {
 	query driver.Query
 	plain bool // by Load: keys or everything, no conditions
 
-	full  []*publisher // for these the rows are all there are
-	keyed bool         // the rows of the batch's keys are for whom they concern
-	asked *publisher   // for this one, the rows are those of the batch's keys that it holds
-	keys  []driver.Key // the batch's keys, where there is somebody whom they are for
+	full  []*rowset.Member // for these the rows are all there are
+	keyed bool             // the rows of the batch's keys are for whom they concern
+	asked *rowset.Member   // for this one, the rows are those of the batch's keys that it holds
+	keys  []driver.Key     // the batch's keys, where there is somebody whom they are for
 
 	unreadable map[driver.Key]error // keys that are not read, since their rows cannot be
 
-	found []candidate             // with newer: the rows, which a comparison has read
-	newer map[*publisher]struct{} // what these hold is newer than the rows found; nil: nothing was found
+	found []rowset.Fetched            // with newer: the rows, which a comparison has read
+	newer map[*rowset.Member]struct{} // what these hold is newer than the rows found; nil: nothing was found
 }
 
 // plan is how a batch is read.
@@ -34,13 +35,13 @@ type plan struct{ reads []plannedRead }
 // the rows of the batch's keys.
 func (f *feed) plan(w work) plan {
 	var p plan
-	full := make(map[*pool]map[*publisher]struct{})
-	add := func(pl *pool, v *publisher) {
+	full := make(map[*pool]map[*rowset.Member]struct{})
+	add := func(pl *pool, v *rowset.Member) {
 		if w.without(v) {
 			return
 		}
 		if full[pl] == nil {
-			full[pl] = make(map[*publisher]struct{})
+			full[pl] = make(map[*rowset.Member]struct{})
 		}
 		full[pl][v] = struct{}{}
 	}
@@ -50,7 +51,7 @@ func (f *feed) plan(w work) plan {
 	for _, pl := range f.pools {
 		keys, whole := w.forPool(pl)
 		for v := range pl.others {
-			if whole || len(keys) > 0 && v.spec.limit > 0 {
+			if whole || len(keys) > 0 && v.Spec.Limit > 0 {
 				add(pl, v)
 			}
 		}
@@ -65,12 +66,12 @@ func (f *feed) plan(w work) plan {
 }
 
 // planFull reads bindings in full, and nothing else.
-func (f *feed) planFull(views []*publisher) plan {
-	full := make(map[*pool]map[*publisher]struct{})
+func (f *feed) planFull(views []*rowset.Member) plan {
+	full := make(map[*pool]map[*rowset.Member]struct{})
 	for _, v := range views {
 		pl := f.poolOf(v)
 		if full[pl] == nil {
-			full[pl] = make(map[*publisher]struct{})
+			full[pl] = make(map[*rowset.Member]struct{})
 		}
 		full[pl][v] = struct{}{}
 	}
@@ -83,14 +84,14 @@ func (f *feed) planFull(views []*publisher) plan {
 
 // readPool plans the reads of one pool. full are the bindings to be read in
 // full, keys those of the batch.
-func (p *plan) readPool(pl *pool, full map[*publisher]struct{}, keys []driver.Key, w *work) {
-	byFilter := make([]*publisher, 0, len(full))
-	var windows, alone []*publisher
-	for _, v := range inOrder(full) {
-		switch sh := v.shape.Load(); {
-		case v.sharesReads():
+func (p *plan) readPool(pl *pool, full map[*rowset.Member]struct{}, keys []driver.Key, w *work) {
+	byFilter := make([]*rowset.Member, 0, len(full))
+	var windows, alone []*rowset.Member
+	for _, v := range rowset.InOrder(full) {
+		switch sh := v.Shape.Load(); {
+		case v.SharesReads():
 			byFilter = append(byFilter, v)
-		case sh.inMemory && !sh.collated:
+		case sh.InMemory && !sh.Collated:
 			windows = append(windows, v)
 		default:
 			alone = append(alone, v)
@@ -103,11 +104,11 @@ func (p *plan) readPool(pl *pool, full map[*publisher]struct{}, keys []driver.Ke
 		windows = nil
 	}
 	for _, v := range append(windows, alone...) {
-		q := driver.Query{Filter: v.filter, Where: v.spec.where, Limit: v.reach()}
-		if sh := v.shape.Load(); q.Limit > 0 || sh.collated {
-			q.Order = sh.orderBy
+		q := driver.Query{Filter: v.Filter, Where: v.Spec.Where, Limit: v.Reach()}
+		if sh := v.Shape.Load(); q.Limit > 0 || sh.Collated {
+			q.Order = sh.OrderBy
 		}
-		p.reads = append(p.reads, plannedRead{pool: pl, query: q, full: []*publisher{v}})
+		p.reads = append(p.reads, plannedRead{pool: pl, query: q, full: []*rowset.Member{v}})
 	}
 	keyed := len(keys) > 0 && w.someTakePart(pl.known)
 	for _, r := range fullReads(pl, byFilter) {
@@ -122,9 +123,9 @@ func (p *plan) readPool(pl *pool, full map[*publisher]struct{}, keys []driver.Ke
 	if len(keys) == 0 {
 		return
 	}
-	for _, v := range inOrder(pl.others) {
+	for _, v := range rowset.InOrder(pl.others) {
 		if _, ok := full[v]; !ok && !w.without(v) {
-			q := driver.Query{Filter: v.filter, Where: v.spec.where, Keys: keys}
+			q := driver.Query{Filter: v.Filter, Where: v.Spec.Where, Keys: keys}
 			p.reads = append(p.reads, plannedRead{pool: pl, query: q, asked: v, keys: keys, unreadable: w.unreadable})
 		}
 	}
@@ -141,14 +142,14 @@ const (
 
 // readsAll reports whether the bindings, to be read in full, are given all rows
 // of the table.
-func readsAll(pl *pool, views []*publisher) bool {
-	return !pl.read.canQuery() || len(views) > maxSharedFilters*maxFilteredFullReads ||
-		slices.ContainsFunc(views, func(v *publisher) bool { return v.filter == nil })
+func readsAll(pl *pool, views []*rowset.Member) bool {
+	return !pl.read.CanQuery() || len(views) > maxSharedFilters*maxFilteredFullReads ||
+		slices.ContainsFunc(views, func(v *rowset.Member) bool { return v.Filter == nil })
 }
 
 // fullReads reads all rows of several bindings whose filters the database
 // evaluates, or else all rows of the table.
-func fullReads(pl *pool, views []*publisher) []plannedRead {
+func fullReads(pl *pool, views []*rowset.Member) []plannedRead {
 	if len(views) == 0 {
 		return nil
 	}
@@ -161,7 +162,7 @@ func fullReads(pl *pool, views []*publisher) []plannedRead {
 		views = views[len(some):]
 		filters := make([]filter.Expr, len(some))
 		for i, v := range some {
-			filters[i] = v.filter
+			filters[i] = v.Filter
 		}
 		reads = append(reads, plannedRead{pool: pl, query: driver.Query{Filter: filter.Or(filters...)}, full: some})
 	}

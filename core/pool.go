@@ -1,13 +1,13 @@
 package core
 
 import (
-	"cmp"
-	"maps"
 	"reflect"
 	"slices"
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/index"
+	"github.com/binderyhq/bindery/core/internal/rowset"
+	"github.com/binderyhq/bindery/core/internal/untyped"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/value"
 )
@@ -20,16 +20,16 @@ import (
 // those that hold it. While there are few bindings all of them are looked at,
 // and neither is kept.
 type pool struct {
-	read reader
+	read untyped.Loader
 
 	// known are the bindings whose membership is decided in memory, row by
 	// row; others those that are read anew with every batch.
-	known, others map[*publisher]struct{}
+	known, others map[*rowset.Member]struct{}
 
 	shown *shown // of known and others; nil when rows show no others
 
-	index *index.Index[*publisher] // of known; nil while there are few
-	held  map[driver.Key]*heldRow  // by bindings of known; nil while there are few
+	index *index.Index[*rowset.Member] // of known; nil while there are few
+	held  map[driver.Key]*heldRow      // by bindings of known; nil while there are few
 }
 
 // A pool of at most fewViews bindings looks at all of them; one that had more
@@ -39,20 +39,20 @@ const fewViews = 8
 // heldRow is a row that bindings hold, and which. Bindings that come to hold
 // the same row share it.
 type heldRow struct {
-	candidate
+	rowset.Fetched
 	holders holders
 }
 
-func newPool(r reader) *pool {
-	return &pool{read: r, known: make(map[*publisher]struct{}), others: make(map[*publisher]struct{}), shown: newShown(r)}
+func newPool(r untyped.Loader) *pool {
+	return &pool{read: r, known: make(map[*rowset.Member]struct{}), others: make(map[*rowset.Member]struct{}), shown: newShown(r)}
 }
 
 // enter takes up a binding that has just loaded.
-func (p *pool) enter(v *publisher) {
+func (p *pool) enter(v *rowset.Member) {
 	if p.shown != nil {
-		v.holding().all(p.shown.hold)
+		v.Holding().All(p.shown.hold)
 	}
-	if !v.byRow() {
+	if !v.ByRow() {
 		p.others[v] = struct{}{}
 		return
 	}
@@ -61,7 +61,7 @@ func (p *pool) enter(v *publisher) {
 	case p.held != nil:
 		p.track(v)
 	case len(p.known) > fewViews:
-		p.index, p.held = index.New[*publisher](), make(map[driver.Key]*heldRow)
+		p.index, p.held = index.New[*rowset.Member](), make(map[driver.Key]*heldRow)
 		for v := range p.known {
 			p.track(v)
 		}
@@ -69,15 +69,15 @@ func (p *pool) enter(v *publisher) {
 }
 
 // track enters a binding and the rows that it holds.
-func (p *pool) track(v *publisher) {
-	p.index.Add(v, v.filter, v.shape.Load().columnOf)
-	v.holding().all(func(r live.Row) { p.hold(v, r) })
+func (p *pool) track(v *rowset.Member) {
+	p.index.Add(v, v.Filter, v.Shape.Load().ColumnOf)
+	v.Holding().All(func(r live.Row) { p.hold(v, r) })
 }
 
 // leave forgets a binding.
-func (p *pool) leave(v *publisher) {
+func (p *pool) leave(v *rowset.Member) {
 	if p.shown != nil && p.has(v) {
-		v.holding().all(p.shown.release)
+		v.Holding().All(p.shown.release)
 	}
 	delete(p.others, v)
 	if _, ok := p.known[v]; !ok {
@@ -92,25 +92,25 @@ func (p *pool) leave(v *publisher) {
 		return
 	}
 	p.index.Remove(v)
-	v.holding().all(func(r live.Row) { p.release(v, r.Key()) })
+	v.Holding().All(func(r live.Row) { p.release(v, r.Key()) })
 }
 
 // hold notes that the binding holds the row.
-func (p *pool) hold(v *publisher, r live.Row) {
+func (p *pool) hold(v *rowset.Member, r live.Row) {
 	h := p.held[r.Key()]
 	if h == nil {
 		h = &heldRow{}
 		p.held[r.Key()] = h
 	}
-	if h.row != r.Value() {
-		h.candidate = candidate{key: r.Key(), row: r.Value()}
+	if h.Row != r.Value() {
+		h.Fetched = rowset.Fetched{Key: r.Key(), Row: r.Value()}
 	}
-	h.keep(v.shape.Load().enc, r.JSON())
+	h.Keep(v.Shape.Load(), r)
 	h.holders.add(v)
 }
 
 // release notes that the binding does not hold the row any more.
-func (p *pool) release(v *publisher, key driver.Key) {
+func (p *pool) release(v *rowset.Member, key driver.Key) {
 	if h := p.held[key]; h != nil && h.holders.remove(v) {
 		delete(p.held, key)
 	}
@@ -118,16 +118,16 @@ func (p *pool) release(v *publisher, key driver.Key) {
 
 // share makes the candidate, which was read for bindings that begin, the row
 // that others hold already, when it is the same.
-func (p *pool) share(c *candidate) {
-	if h := p.held[c.key]; h != nil && reflect.DeepEqual(h.row, c.row) {
-		*c = h.candidate
+func (p *pool) share(c *rowset.Fetched) {
+	if h := p.held[c.Key]; h != nil && reflect.DeepEqual(h.Row, c.Row) {
+		*c = h.Fetched
 	}
 }
 
 // concerned calls visit for each binding that the key's row may concern, some
 // of them perhaps twice: those whose filter the row (nil: there is none) may
 // meet, and those that hold the row of that key.
-func (p *pool) concerned(key driver.Key, row any, visit func(*publisher)) {
+func (p *pool) concerned(key driver.Key, row any, visit func(*rowset.Member)) {
 	if p.held == nil {
 		for v := range p.known {
 			visit(v)
@@ -135,7 +135,7 @@ func (p *pool) concerned(key driver.Key, row any, visit func(*publisher)) {
 		return
 	}
 	if row != nil {
-		p.index.Match(func(column int) value.Value { return p.read.value(row, column) }, visit)
+		p.index.Match(func(column int) value.Value { return p.read.Value(row, column) }, visit)
 	}
 	if h := p.held[key]; h != nil {
 		h.holders.each(visit)
@@ -143,7 +143,7 @@ func (p *pool) concerned(key driver.Key, row any, visit func(*publisher)) {
 }
 
 // has reports whether the binding was taken up.
-func (p *pool) has(v *publisher) bool {
+func (p *pool) has(v *rowset.Member) bool {
 	if _, ok := p.known[v]; ok {
 		return true
 	}
@@ -153,58 +153,50 @@ func (p *pool) has(v *publisher) bool {
 
 // moved takes note of a transition that was published; from is what the binding
 // held before.
-func (p *pool) moved(from holding, t *transition) {
-	if p.shown != nil && p.has(t.v) {
+func (p *pool) moved(from rowset.Holding, t *rowset.Step) {
+	if p.shown != nil && p.has(t.Member) {
 		p.shown.moved(from, t)
 	}
-	if _, ok := p.known[t.v]; !ok || p.held == nil {
+	if _, ok := p.known[t.Member]; !ok || p.held == nil {
 		return
 	}
-	if t.anew {
-		from.all(func(r live.Row) { p.release(t.v, r.Key()) })
-		t.v.holding().all(func(r live.Row) { p.hold(t.v, r) })
+	if t.Anew {
+		from.All(func(r live.Row) { p.release(t.Member, r.Key()) })
+		t.Member.Holding().All(func(r live.Row) { p.hold(t.Member, r) })
 		return
 	}
-	if t.window != nil {
-		for _, key := range t.order {
-			if r := t.held(key); !r.IsZero() {
-				p.hold(t.v, r)
+	if t.Window != nil {
+		for _, key := range t.Order {
+			if r := t.Held(key); !r.IsZero() {
+				p.hold(t.Member, r)
 			} else {
-				p.release(t.v, key)
+				p.release(t.Member, key)
 			}
 		}
 		return
 	}
-	e := t.edit.Event()
+	e := t.Edit.Event()
 	for _, r := range e.Deleted {
-		p.release(t.v, r.Key())
+		p.release(t.Member, r.Key())
 	}
 	for _, r := range e.Created {
-		p.hold(t.v, r)
+		p.hold(t.Member, r)
 	}
 	for _, r := range e.Updated {
-		p.hold(t.v, r)
+		p.hold(t.Member, r)
 	}
-}
-
-// bySeq orders bindings as they came.
-func bySeq(a, b *publisher) int { return cmp.Compare(a.seq, b.seq) }
-
-// inOrder returns the bindings of a set as they came.
-func inOrder(views map[*publisher]struct{}) []*publisher {
-	return slices.SortedFunc(maps.Keys(views), bySeq)
 }
 
 // holders is a set of bindings, small as long as they are few.
 type holders struct {
-	few  []*publisher
-	many map[*publisher]struct{}
+	few  []*rowset.Member
+	many map[*rowset.Member]struct{}
 }
 
 // maxFewHolders is the number beyond which holders are hashed.
 const maxFewHolders = 8
 
-func (h *holders) add(v *publisher) {
+func (h *holders) add(v *rowset.Member) {
 	if h.many != nil {
 		h.many[v] = struct{}{}
 		return
@@ -213,7 +205,7 @@ func (h *holders) add(v *publisher) {
 		return
 	}
 	if h.few = append(h.few, v); len(h.few) > maxFewHolders {
-		h.many = make(map[*publisher]struct{}, 2*maxFewHolders)
+		h.many = make(map[*rowset.Member]struct{}, 2*maxFewHolders)
 		for _, v := range h.few {
 			h.many[v] = struct{}{}
 		}
@@ -221,7 +213,7 @@ func (h *holders) add(v *publisher) {
 	}
 }
 
-func (h *holders) remove(v *publisher) (empty bool) {
+func (h *holders) remove(v *rowset.Member) (empty bool) {
 	if h.many != nil {
 		delete(h.many, v)
 		return len(h.many) == 0
@@ -234,7 +226,7 @@ func (h *holders) remove(v *publisher) (empty bool) {
 	return len(h.few) == 0
 }
 
-func (h *holders) each(visit func(*publisher)) {
+func (h *holders) each(visit func(*rowset.Member)) {
 	for _, v := range h.few {
 		visit(v)
 	}

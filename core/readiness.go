@@ -21,7 +21,7 @@ func (r *Registry) Ready() Readiness {
 	r.mu.Unlock()
 	st := Readiness{Ready: running}
 	for _, v := range views {
-		if v.spec.family {
+		if v.Spec.Family {
 			continue // it has nothing to load before somebody asks
 		}
 		switch v.status().State {

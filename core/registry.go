@@ -248,7 +248,7 @@ func (r *Registry) Lookup(name string) (*live.View, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	v, ok := r.byName[name]
-	if !ok || v.spec.family {
+	if !ok || v.Spec.Family {
 		return nil, false
 	}
 	return v.View, true
@@ -272,7 +272,7 @@ func (r *Registry) bindings() []*publisher {
 	r.mu.Unlock()
 	all := make([]*publisher, 0, len(declared))
 	for _, v := range declared {
-		if !v.spec.family {
+		if !v.Spec.Family {
 			all = append(all, v)
 		}
 		all = append(all, v.family.alive()...)
@@ -359,7 +359,7 @@ func (r *Registry) reload(ctx context.Context, forget bool, views []*live.View) 
 		if f == nil {
 			return ErrNotStarted
 		}
-		marks = append(marks, f.reload(v, reload{forget: forget})...)
+		marks = append(marks, f.reload(v.Member, reload{forget: forget})...)
 	}
 	if err := marks.flush(ctx); err != nil {
 		return err
@@ -417,7 +417,7 @@ func (r *Registry) publisherOf(v *live.View) *publisher {
 	switch {
 	case declared == nil:
 		return nil
-	case declared.View == v && !declared.spec.family:
+	case declared.View == v && !declared.Spec.Family:
 		return declared
 	}
 	for _, m := range declared.family.alive() {

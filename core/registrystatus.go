@@ -18,7 +18,7 @@ func (r *Registry) Status() status.Registry {
 	declared := slices.Clone(r.views)
 	r.mu.Unlock()
 	for _, v := range declared {
-		if fam := v.family.status(); v.spec.family || fam.Opened > 0 {
+		if fam := v.family.status(); v.Spec.Family || fam.Opened > 0 {
 			st.Families = append(st.Families, fam)
 		}
 	}
@@ -31,6 +31,7 @@ func (r *Registry) Status() status.Registry {
 	for _, f := range r.eng.running() {
 		st.Tables = append(st.Tables, f.snapshotStats())
 	}
+	st.Memory = r.eng.memoryStatus()
 	return st
 }
 

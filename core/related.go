@@ -8,70 +8,14 @@ import (
 	"slices"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/rowset"
+	"github.com/binderyhq/bindery/core/internal/untyped"
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// relating is a Relating loader without its type. Rows are *T.
-type relating interface {
-	related() []driver.Related
-	shows(row any, related int) []driver.Key
-	owners(ctx context.Context, related int, keys []driver.Key, limit int) ([]driver.Key, error)
-}
-
-type typedRelating[T any] struct{ r driver.Relating[T] }
-
-func (t typedRelating[T]) related() []driver.Related { return t.r.Related() }
-
-func (t typedRelating[T]) shows(row any, related int) []driver.Key {
-	return t.r.Shows(row.(*T), related)
-}
-
-func (t typedRelating[T]) owners(ctx context.Context, related int, keys []driver.Key, limit int) ([]driver.Key, error) {
-	return guard("Owners", func() ([]driver.Key, error) { return t.r.Owners(ctx, related, keys, limit) })
-}
-
-// relatedTables describes the tables whose rows the binding's rows show.
-func (v *publisher) relatedTables() []driver.Related {
-	if sh := v.shape.Load(); sh != nil {
-		return sh.related
-	}
-	return nil
-}
-
-// tables returns the tables whose changes concern the binding, each once.
-func (v *publisher) tables() []driver.Table {
-	schema := v.Schema()
-	tables := slices.Clone(schema.Sources())
-	for _, r := range v.relatedTables() {
-		if !slices.Contains(tables, r.Schema.Table) {
-			tables = append(tables, r.Schema.Table)
-		}
-	}
-	return tables
-}
-
-// checkRelated returns what is wrong with the related tables of a binding. All
-// who read a table must agree on its key, because reports name rows by it.
-func checkRelated(v *publisher, others, added []*publisher) (errs []error) {
-	for _, rel := range v.relatedTables() {
-		if err := rel.Schema.Validate(); err != nil {
-			errs = append(errs, fmt.Errorf("core: %s: related rows: %w", v.describe(), err))
-			continue
-		}
-		for _, o := range slices.Concat(others, added) {
-			if s := o.Schema(); s.Table == rel.Schema.Table && !slices.Equal(s.Key, rel.Schema.Key) {
-				errs = append(errs, fmt.Errorf("core: %s shows rows of table %q by the key %q, but %s has them by the key %q: give the table one key",
-					v.describe(), s.Table, rel.Schema.Key, o.describe(), s.Key))
-				break
-			}
-		}
-	}
-	return errs
-}
-
 // shown knows which rows of a pool show which rows of related tables.
 type shown struct {
-	read   relating
+	read   untyped.Relations
 	tables []driver.Related
 	owners []map[driver.Key]*owners // by related table
 }
@@ -84,12 +28,12 @@ type owners struct {
 	more map[driver.Key]int
 }
 
-func newShown(r reader) *shown {
-	read := r.relating()
+func newShown(r untyped.Loader) *shown {
+	read := r.Relations()
 	if read == nil {
 		return nil
 	}
-	s := &shown{read: read, tables: read.related()}
+	s := &shown{read: read, tables: read.Related()}
 	if len(s.tables) == 0 {
 		return nil
 	}
@@ -107,33 +51,33 @@ func (s *shown) release(r live.Row) { s.each(r, (*owners).remove) }
 
 // moved takes note of a transition that was published; from is what the binding
 // held before.
-func (s *shown) moved(from holding, t *transition) {
-	if t.anew {
-		from.all(s.release)
-		t.v.holding().all(s.hold)
+func (s *shown) moved(from rowset.Holding, t *rowset.Step) {
+	if t.Anew {
+		from.All(s.release)
+		t.Member.Holding().All(s.hold)
 		return
 	}
 	exchange := func(key driver.Key) {
-		if r := from.get(key); !r.IsZero() {
+		if r := from.Get(key); !r.IsZero() {
 			s.release(r)
 		}
-		if r := t.held(key); !r.IsZero() {
+		if r := t.Held(key); !r.IsZero() {
 			s.hold(r)
 		}
 	}
-	if t.window != nil {
-		for _, key := range t.order {
+	if t.Window != nil {
+		for _, key := range t.Order {
 			exchange(key)
 		}
 		return
 	}
-	e := t.edit.Event()
+	e := t.Edit.Event()
 	for _, rows := range [][]live.Row{e.Created, e.Updated, e.Deleted} {
 		for _, r := range rows {
 			exchange(r.Key())
 		}
 	}
-	for _, key := range t.unseen {
+	for _, key := range t.Unseen {
 		exchange(key)
 	}
 }
@@ -143,7 +87,7 @@ func (s *shown) each(r live.Row, do func(o *owners, main driver.Key)) {
 		if s.tables[i].Opaque {
 			continue
 		}
-		for _, key := range s.read.shows(r.Value(), i) {
+		for _, key := range s.read.Shows(r.Value(), i) {
 			o := s.owners[i][key]
 			if o == nil {
 				o = &owners{}
@@ -250,7 +194,7 @@ func (p *pool) resolveTable(ctx context.Context, table int, changed *pending, fo
 	if found.whole || len(keys) == 0 {
 		return nil
 	}
-	now, err := p.shown.read.owners(ctx, table, keys, found.maxKeys)
+	now, err := p.shown.read.Owners(ctx, table, keys, found.maxKeys)
 	if err != nil || len(now) == 0 {
 		return err
 	}

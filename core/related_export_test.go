@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/rowset"
 )
 
 // CheckShown compares what the registry's pools know about the rows that their
@@ -27,9 +28,9 @@ func (p *pool) checkShown() (links int, err error) {
 		return 0, nil
 	}
 	want := newShown(p.read)
-	for _, views := range []map[*publisher]struct{}{p.known, p.others} {
+	for _, views := range []map[*rowset.Member]struct{}{p.known, p.others} {
 		for v := range views {
-			v.holding().all(want.hold)
+			v.Holding().All(want.hold)
 		}
 	}
 	for i := range want.owners {

@@ -7,13 +7,13 @@ import (
 )
 
 // withRelations returns the loader that the options ask for.
-func withRelations[T any](l driver.Loader[T], s *spec) driver.Loader[T] {
+func withRelations[T any](l driver.Loader[T], s *settings) driver.Loader[T] {
 	if len(s.relations) == 0 {
 		return l
 	}
 	r, ok := l.(driver.Relating[T])
 	if !ok {
-		s.problems = append(s.problems, errors.New("it shows related rows, but its loader cannot (driver.Relating)"))
+		s.Problems = append(s.Problems, errors.New("it shows related rows, but its loader cannot (driver.Relating)"))
 		return l
 	}
 	return r.WithRelations(s.relations...)

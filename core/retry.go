@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/rowset"
+	"github.com/binderyhq/bindery/core/internal/untyped"
 )
 
 // retried is what came of reading members in trouble.
 type retried struct {
-	views  []*publisher
+	views  []*rowset.Member
 	number uint64 // of the first batch that it may not show
 	out    outcome
 	errs   []retryError
@@ -21,7 +23,7 @@ type retried struct {
 
 // retryError is a read that failed, and for whom.
 type retryError struct {
-	views []*publisher
+	views []*rowset.Member
 	err   error
 }
 
@@ -104,7 +106,7 @@ func (f *feed) noteTroubles(w *work, out outcome) {
 	f.mu.Lock()
 	number := f.journal.next()
 	var logs []func()
-	put := func(v *publisher, err error, rows *rowFailures, how reload, full bool) {
+	put := func(v *rowset.Member, err error, rows *rowFailures, how reload, full bool) {
 		if _, ok := f.members[v]; !ok {
 			return
 		}
@@ -145,12 +147,12 @@ func (f *feed) noteTroubles(w *work, out outcome) {
 }
 
 // cannotShow is the error of a binding that cannot show some rows.
-func (f *feed) cannotShow(v *publisher, rows *rowFailures) error {
-	return fmt.Errorf("core: %s: %w", v.describe(), rows.err())
+func (f *feed) cannotShow(v *rowset.Member, rows *rowFailures) error {
+	return fmt.Errorf("core: %s: %w", v.Describe(), rows.err())
 }
 
 // recoveredLocked ends a member's trouble.
-func (f *feed) recoveredLocked(v *publisher) (log func()) {
+func (f *feed) recoveredLocked(v *rowset.Member) (log func()) {
 	f.troubles.remove(v)
 	return func() {
 		f.logger().Info("core: a binding that was set aside is current again", slog.String("binding", v.ID()))
@@ -159,7 +161,7 @@ func (f *feed) recoveredLocked(v *publisher) (log func()) {
 
 // troubleLogLocked returns what logs the trouble, nil when the like has been
 // logged.
-func (f *feed) troubleLogLocked(v *publisher, t *trouble) func() {
+func (f *feed) troubleLogLocked(v *rowset.Member, t *trouble) func() {
 	text := t.err.Error()
 	if t.rows == nil {
 		for inner := errors.Unwrap(t.err); inner != nil; inner = errors.Unwrap(inner) {
@@ -178,7 +180,7 @@ func (f *feed) troubleLogLocked(v *publisher, t *trouble) func() {
 
 // noteOmittedLocked notes which rows bindings leave out after the batch.
 func (f *feed) noteOmittedLocked(out outcome) (logs []func()) {
-	read := func(v *publisher, k driver.Key) bool {
+	read := func(v *rowset.Member, k driver.Key) bool {
 		if _, full := out.full[v]; full {
 			return true
 		}
@@ -202,7 +204,7 @@ func (f *feed) noteOmittedLocked(out outcome) (logs []func()) {
 		o := f.omissions[v]
 		if o == nil {
 			if f.omissions == nil {
-				f.omissions = make(map[*publisher]*omission)
+				f.omissions = make(map[*rowset.Member]*omission)
 			}
 			o = &omission{rows: &rowFailures{}, backoff: newBackoff()}
 			f.omissions[v] = o
@@ -236,8 +238,8 @@ func (f *feed) retry(ctx context.Context, group *sync.WaitGroup) {
 	}
 	f.mu.Lock()
 	m := retried{views: f.troubles.take(), number: f.journal.next()}
-	hows := make(map[*publisher]reload, len(m.views))
-	suspects := make(map[*publisher][]driver.Key)
+	hows := make(map[*rowset.Member]reload, len(m.views))
+	suspects := make(map[*rowset.Member][]driver.Key)
 	for _, v := range m.views {
 		t := f.troubles.waiting[v]
 		t.reading = true
@@ -266,11 +268,11 @@ func (f *feed) retry(ctx context.Context, group *sync.WaitGroup) {
 // readAside reads members in full, beside the batches. One statement sees one
 // state of the database, so a member needs no snapshot and no announcements.
 // Nobody else touches members in trouble meanwhile.
-func (f *feed) readAside(ctx context.Context, m *retried, hows map[*publisher]reload, suspects map[*publisher][]driver.Key) {
+func (f *feed) readAside(ctx context.Context, m *retried, hows map[*rowset.Member]reload, suspects map[*rowset.Member][]driver.Key) {
 	ctx, cancel := context.WithTimeoutCause(ctx, f.eng.cfg.ReadTimeout,
 		fmt.Errorf("no answer within %v", f.eng.cfg.ReadTimeout))
 	defer cancel()
-	fail := func(views []*publisher, err error) {
+	fail := func(views []*rowset.Member, err error) {
 		if cause := context.Cause(ctx); cause != nil && errors.Is(err, ctx.Err()) {
 			err = cause
 		}
@@ -282,7 +284,7 @@ func (f *feed) readAside(ctx context.Context, m *retried, hows map[*publisher]re
 		return
 	}
 	for _, pl := range poolsOf(m.views) {
-		full := make(map[*publisher]struct{})
+		full := make(map[*rowset.Member]struct{})
 		for v := range pl.known {
 			if keys := suspects[v]; len(keys) == 0 || s.probe(ctx, pl, v, keys) {
 				full[v] = struct{}{}
@@ -292,7 +294,7 @@ func (f *feed) readAside(ctx context.Context, m *retried, hows map[*publisher]re
 		var p plan
 		p.readPool(pl, full, nil, &work{})
 		for _, r := range p.reads {
-			_, err := guard("reading", func() (struct{}, error) { return struct{}{}, s.run(ctx, plan{reads: []plannedRead{r}}) })
+			_, err := untyped.Guard("reading", func() (struct{}, error) { return struct{}{}, s.run(ctx, plan{reads: []plannedRead{r}}) })
 			if err != nil {
 				for _, v := range r.full {
 					delete(s.moves, v)
@@ -303,7 +305,7 @@ func (f *feed) readAside(ctx context.Context, m *retried, hows map[*publisher]re
 	}
 	for _, v := range s.settle() {
 		delete(s.moves, v)
-		fail([]*publisher{v}, errUnsettled)
+		fail([]*rowset.Member{v}, errUnsettled)
 	}
 	m.out = s.outcome()
 }
@@ -311,14 +313,14 @@ func (f *feed) readAside(ctx context.Context, m *retried, hows map[*publisher]re
 var errUnsettled = errors.New("the rows that were read do not tell which come first")
 
 // poolsOf returns pools of their own for the bindings, by loader.
-func poolsOf(views []*publisher) []*pool {
+func poolsOf(views []*rowset.Member) []*pool {
 	var pools []*pool
 	byLoader := make(map[any]*pool)
 	for _, v := range views {
-		pl := byLoader[v.read.identity()]
+		pl := byLoader[v.Loader.Identity()]
 		if pl == nil {
-			pl = newPool(v.read)
-			byLoader[v.read.identity()] = pl
+			pl = newPool(v.Loader)
+			byLoader[v.Loader.Identity()] = pl
 			pools = append(pools, pl)
 		}
 		pl.known[v] = struct{}{}
@@ -328,10 +330,10 @@ func poolsOf(views []*publisher) []*pool {
 
 // probe reads the rows that the binding could not show. If they are as before,
 // reading all others would be in vain.
-func (s *spread) probe(ctx context.Context, pl *pool, v *publisher, keys []driver.Key) bool {
+func (s *spread) probe(ctx context.Context, pl *pool, v *rowset.Member, keys []driver.Key) bool {
 	one := &pool{read: pl.read}
-	r := plannedRead{pool: one, query: driver.Query{Filter: v.filter, Where: v.spec.where, Keys: keys}, asked: v, keys: keys}
-	if !v.read.canQuery() {
+	r := plannedRead{pool: one, query: driver.Query{Filter: v.Filter, Where: v.Spec.Where, Keys: keys}, asked: v, keys: keys}
+	if !v.Loader.CanQuery() {
 		r.query, r.plain = driver.Query{Keys: keys}, true
 	}
 	got, err := r.run(ctx)
@@ -345,19 +347,19 @@ func (s *spread) probe(ctx context.Context, pl *pool, v *publisher, keys []drive
 	for i := range got.rows {
 		c := &got.rows[i]
 		err := guardRow(func() {
-			if v.shape.Load().holds(v.read, c.row) {
-				if _, err := c.encoded(v.read, v.shape.Load().enc); err != nil {
-					trial.fail(v, c.key, err)
+			if v.Shape.Load().Holds(v.Loader, c.Row) {
+				if _, err := c.Encoded(v.Loader, v.Shape.Load().Encoder); err != nil {
+					trial.fail(v, c.Key, err)
 				}
 			}
 		})
 		if err != nil {
-			trial.fail(v, c.key, err)
+			trial.fail(v, c.Key, err)
 		}
 	}
 	if rows := trial.failed[v]; rows != nil {
 		if s.failed == nil {
-			s.failed = make(map[*publisher]*rowFailures)
+			s.failed = make(map[*rowset.Member]*rowFailures)
 		}
 		s.failed[v] = rows
 		return false
@@ -369,7 +371,7 @@ func (s *spread) probe(ctx context.Context, pl *pool, v *publisher, keys []drive
 // read since are read once more for them, before they count as current.
 func (f *feed) install(m retried) {
 	f.mu.Lock()
-	asked := make(map[*publisher]*trouble)
+	asked := make(map[*rowset.Member]*trouble)
 	covered := work{pending: pending{maxKeys: f.pending.maxKeys}, read: true}
 	covered.merge(f.pending)
 	since, known := f.journal.since(m.number)
@@ -396,7 +398,7 @@ func (f *feed) install(m retried) {
 
 	var moves []move
 	for _, mv := range m.out.moves {
-		if asked[mv.t.v] != nil {
+		if asked[mv.t.Member] != nil {
 			moves = append(moves, mv)
 		}
 	}
@@ -410,7 +412,7 @@ func (f *feed) install(m retried) {
 	f.stats.Refills += uint64(m.out.refills)
 	f.stats.Reads++
 	for _, mv := range moves {
-		v := mv.t.v
+		v := mv.t.Member
 		t := asked[v]
 		t.how, t.due = reload{}, time.Time{}
 		switch {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/index"
+	"github.com/binderyhq/bindery/core/internal/rowset"
+	"github.com/binderyhq/bindery/core/internal/untyped"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -16,11 +18,11 @@ import (
 // cannot show one of the rows fails by itself.
 type spread struct {
 	w       work
-	full    map[*publisher]struct{} // to be read in full
+	full    map[*rowset.Member]struct{} // to be read in full
 	now     time.Time
-	moves   map[*publisher]*transition
-	failed  map[*publisher]*rowFailures
-	omitted map[*publisher]*rowFailures // of bindings that leave such rows out
+	moves   map[*rowset.Member]*rowset.Step
+	failed  map[*rowset.Member]*rowFailures
+	omitted map[*rowset.Member]*rowFailures // of bindings that leave such rows out
 	refills int
 }
 
@@ -28,10 +30,10 @@ type spread struct {
 type outcome struct {
 	moves     []move
 	covered   work // what was really read, which may be more than was to be
-	failed    map[*publisher]*rowFailures
-	omitted   map[*publisher]*rowFailures
-	full      map[*publisher]struct{} // those that were read in full
-	unsettled []*publisher
+	failed    map[*rowset.Member]*rowFailures
+	omitted   map[*rowset.Member]*rowFailures
+	full      map[*rowset.Member]struct{} // those that were read in full
+	unsettled []*rowset.Member
 	refills   int
 	took      time.Duration // the reading alone
 	compared  bool          // it is what a comparison has found, and no batch
@@ -47,7 +49,7 @@ func (e *readError) Error() string { return e.err.Error() }
 func (e *readError) Unwrap() error { return e.err }
 
 func newSpread(w work, now time.Time) *spread {
-	return &spread{w: w, full: make(map[*publisher]struct{}), now: now, moves: make(map[*publisher]*transition)}
+	return &spread{w: w, full: make(map[*rowset.Member]struct{}), now: now, moves: make(map[*rowset.Member]*rowset.Step)}
 }
 
 // execute runs the plan and prepares the transitions of all bindings
@@ -84,7 +86,7 @@ func (s *spread) outcome() outcome {
 			out.moves = append(out.moves, move{t: t, how: s.w.reloads[v]})
 		}
 	}
-	slices.SortFunc(out.moves, func(a, b move) int { return bySeq(a.t.v, b.t.v) })
+	slices.SortFunc(out.moves, func(a, b move) int { return rowset.BySeq(a.t.Member, b.t.Member) })
 	return out
 }
 
@@ -112,28 +114,23 @@ func (s *spread) run(ctx context.Context, p plan) error {
 
 // settle ends the transitions, and returns the bindings of which it could not,
 // in the order in which they came.
-func (s *spread) settle() []*publisher {
-	unsettled := make(map[*publisher]struct{})
+func (s *spread) settle() []*rowset.Member {
+	unsettled := make(map[*rowset.Member]struct{})
 	for v, t := range s.moves {
-		if s.failed[v] == nil && !t.settle() {
+		if s.failed[v] == nil && !t.Settle() {
 			unsettled[v] = struct{}{}
 		}
 	}
-	return inOrder(unsettled)
+	return rowset.InOrder(unsettled)
 }
 
 // answer is what a statement has returned.
 type answer struct {
-	rows []candidate
+	rows []rowset.Fetched
 	// unreadable are the keys of rows that could not be read, nameless the rows
 	// that have no key.
 	unreadable map[driver.Key]error
-	nameless   []namelessRow
-}
-
-type namelessRow struct {
-	row any
-	err error
+	nameless   []rowset.Keyless
 }
 
 // run reads the rows.
@@ -157,9 +154,9 @@ func (r *plannedRead) run(ctx context.Context) (answer, error) {
 	var rows []any
 	var err error
 	if r.plain {
-		rows, err = r.pool.read.load(ctx, q.Keys)
+		rows, err = r.pool.read.Load(ctx, q.Keys)
 	} else {
-		rows, err = r.pool.read.query(ctx, q)
+		rows, err = r.pool.read.Query(ctx, q)
 	}
 	if bad := driver.RowErrors(err); bad != nil {
 		for _, e := range bad {
@@ -170,20 +167,20 @@ func (r *plannedRead) run(ctx context.Context) (answer, error) {
 	if err != nil || len(rows) == 0 {
 		return got, r.blame(err)
 	}
-	got.rows, got.nameless = r.anyView().shape.Load().candidates(r.pool.read, rows)
+	got.rows, got.nameless = r.anyView().Shape.Load().TakeUp(r.pool.read, rows)
 	return got, nil
 }
 
 // blame names the binding that a failed statement was for, where there is one.
 func (r *plannedRead) blame(err error) error {
 	if v := r.only(); v != nil && err != nil {
-		return fmt.Errorf("%s: %w", v.describe(), err)
+		return fmt.Errorf("%s: %w", v.Describe(), err)
 	}
 	return err
 }
 
 // only returns the one binding that the statement is for; nil where it is shared.
-func (r *plannedRead) only() *publisher {
+func (r *plannedRead) only() *rowset.Member {
 	switch {
 	case r.asked != nil:
 		return r.asked
@@ -194,7 +191,7 @@ func (r *plannedRead) only() *publisher {
 }
 
 // anyView returns a binding of the read's pool: they agree on what a key is.
-func (r *plannedRead) anyView() *publisher {
+func (r *plannedRead) anyView() *rowset.Member {
 	switch {
 	case r.asked != nil:
 		return r.asked
@@ -219,9 +216,9 @@ func (s *spread) give(ctx context.Context, r plannedRead, got answer) error {
 	for k, err := range unreadable {
 		got.unreadable[k] = err
 	}
-	byKey := make(map[driver.Key]*candidate, len(got.rows))
+	byKey := make(map[driver.Key]*rowset.Fetched, len(got.rows))
 	for i := range got.rows {
-		byKey[got.rows[i].key] = &got.rows[i]
+		byKey[got.rows[i].Key] = &got.rows[i]
 	}
 	if r.keyed || r.asked != nil {
 		for _, key := range r.keys {
@@ -244,26 +241,26 @@ func (s *spread) give(ctx context.Context, r plannedRead, got answer) error {
 
 // giveKey hands the row of one key, or the news that there is none, to whom it
 // may concern. The error is a panic of the loader's in looking at the row.
-func (s *spread) giveKey(r plannedRead, key driver.Key, c *candidate) error {
+func (s *spread) giveKey(r plannedRead, key driver.Key, c *rowset.Fetched) error {
 	var row any
 	if c != nil {
-		row = c.row
+		row = c.Row
 	}
-	get := func(column int) value.Value { return r.pool.read.value(row, column) }
-	move := func(v *publisher) {
+	get := func(column int) value.Value { return r.pool.read.Value(row, column) }
+	move := func(v *rowset.Member) {
 		if s.skips(v) {
 			return
 		}
 		found := c
-		if c != nil && r.keyed && !v.shape.Load().meets(get) {
+		if c != nil && r.keyed && !v.Shape.Load().Meets(get) {
 			found = nil
 		}
 		switch {
-		case v.untouched(key, found):
+		case v.Untouched(key, found):
 		case found == nil:
-			s.transition(v).remove(key)
+			s.transition(v).Remove(key)
 		default:
-			if err := s.transition(v).put(c); err != nil {
+			if err := s.transition(v).Put(c); err != nil {
 				s.fail(v, key, err)
 			}
 		}
@@ -279,7 +276,7 @@ func (s *spread) giveKey(r plannedRead, key driver.Key, c *candidate) error {
 
 // skips reports that single rows are not for the binding: it gets all of them,
 // or has failed.
-func (s *spread) skips(v *publisher) bool {
+func (s *spread) skips(v *rowset.Member) bool {
 	if _, full := s.full[v]; full || s.failed[v] != nil {
 		return true
 	}
@@ -288,10 +285,10 @@ func (s *spread) skips(v *publisher) bool {
 }
 
 // transition returns the binding's transition, begun when it is first needed.
-func (s *spread) transition(v *publisher) *transition {
+func (s *spread) transition(v *rowset.Member) *rowset.Step {
 	t := s.moves[v]
 	if t == nil {
-		t = v.begin(v.shape.Load(), s.w.reloads[v].forget, s.now)
+		t = v.Begin(v.Shape.Load(), s.w.reloads[v].forget, s.now)
 		s.moves[v] = t
 	}
 	return t
@@ -299,30 +296,30 @@ func (s *spread) transition(v *publisher) *transition {
 
 // choose finds out which of the rows are for which of the bindings that are read
 // in full. It returns the rows that cannot be looked at, too.
-func (s *spread) choose(r plannedRead, found []candidate) (rows map[*publisher][]*candidate, unreadable map[driver.Key]error) {
+func (s *spread) choose(r plannedRead, found []rowset.Fetched) (rows map[*rowset.Member][]*rowset.Fetched, unreadable map[driver.Key]error) {
 	if len(r.full) == 0 {
 		return nil, nil
 	}
-	rows = make(map[*publisher][]*candidate, len(r.full))
-	var give func(c *candidate)
+	rows = make(map[*rowset.Member][]*rowset.Fetched, len(r.full))
+	var give func(c *rowset.Fetched)
 	if len(r.full) <= fewViews {
-		give = func(c *candidate) {
+		give = func(c *rowset.Fetched) {
 			for _, v := range r.full {
-				sh := v.shape.Load()
-				if r.query.Limit > 0 || !sh.inMemory || sh.holds(r.pool.read, c.row) {
+				sh := v.Shape.Load()
+				if r.query.Limit > 0 || !sh.InMemory || sh.Holds(r.pool.read, c.Row) {
 					rows[v] = append(rows[v], c)
 				}
 			}
 		}
 	} else { // an index finds whom a row is for
-		ix := index.New[*publisher]()
+		ix := index.New[*rowset.Member]()
 		for _, v := range r.full {
-			ix.Add(v, v.filter, v.shape.Load().columnOf)
+			ix.Add(v, v.Filter, v.Shape.Load().ColumnOf)
 		}
-		give = func(c *candidate) {
-			get := func(column int) value.Value { return r.pool.read.value(c.row, column) }
-			ix.Match(get, func(v *publisher) {
-				if v.shape.Load().meets(get) {
+		give = func(c *rowset.Fetched) {
+			get := func(column int) value.Value { return r.pool.read.Value(c.Row, column) }
+			ix.Match(get, func(v *rowset.Member) {
+				if v.Shape.Load().Meets(get) {
 					rows[v] = append(rows[v], c)
 				}
 			})
@@ -333,7 +330,7 @@ func (s *spread) choose(r plannedRead, found []candidate) (rows map[*publisher][
 			if unreadable == nil {
 				unreadable = make(map[driver.Key]error)
 			}
-			unreadable[found[i].key] = err
+			unreadable[found[i].Key] = err
 		}
 	}
 	return rows, unreadable
@@ -341,26 +338,26 @@ func (s *spread) choose(r plannedRead, found []candidate) (rows map[*publisher][
 
 // fill gives a binding all the rows that it holds. Beside them so many could not
 // be read.
-func (s *spread) fill(r plannedRead, v *publisher, all []*candidate, unreadable int) {
+func (s *spread) fill(r plannedRead, v *rowset.Member, all []*rowset.Fetched, unreadable int) {
 	if s.failed[v] != nil {
 		return
 	}
-	t, reach := s.transition(v), v.reach()
+	t, reach := s.transition(v), v.Reach()
 	n := len(all) + unreadable
 	complete := reach == 0 || n < reach || n == reach && r.query.Limit == 0
 	fail := func(key driver.Key, err error) { s.fail(v, key, err) }
 	err := guardRow(func() {
 		switch {
 		case reach == 0 || len(all) <= reach:
-		case t.sh.collated: // they came in order
+		case t.Shape.Collated: // they came in order
 			all = all[:reach]
 		default:
-			all = t.sh.firstRows(r.pool.read, all, reach)
+			all = t.Shape.FirstRows(r.pool.read, all, reach)
 		}
-		if t.window != nil {
-			t.refill(all, complete, fail)
+		if t.Window != nil {
+			t.Refill(all, complete, fail)
 		} else {
-			t.replace(all, fail)
+			t.Replace(all, fail)
 		}
 	})
 	if err != nil {
@@ -370,6 +367,6 @@ func (s *spread) fill(r plannedRead, v *publisher, all []*candidate, unreadable 
 
 // guardRow turns a panic of the application's code about a row into an error.
 func guardRow(look func()) error {
-	_, err := guard("looking at a row", func() (struct{}, error) { look(); return struct{}{}, nil })
+	_, err := untyped.Guard("looking at a row", func() (struct{}, error) { look(); return struct{}{}, nil })
 	return err
 }

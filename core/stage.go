@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/binderyhq/bindery/core/internal/untyped"
 )
 
 // shutdownPhase is one step of [Registry.Shutdown]. The steps come in this
@@ -118,7 +120,7 @@ func stopTogether(ctx context.Context, parts []part) (errs []error) {
 		result := make(chan error, 1)
 		results[i] = result
 		go func() {
-			_, err := guard("Shutdown", func() (struct{}, error) { return struct{}{}, one.stop(ctx) })
+			_, err := untyped.Guard("Shutdown", func() (struct{}, error) { return struct{}{}, one.stop(ctx) })
 			result <- err
 		}()
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/rowset"
+	"github.com/binderyhq/bindery/core/internal/untyped"
 	"github.com/binderyhq/bindery/core/live"
 )
 
@@ -23,7 +25,7 @@ func checkBindings(views, others []*publisher) (errs []error) {
 	for _, v := range views {
 		switch other := seen[v.Name()]; {
 		case other == v:
-			errs = append(errs, fmt.Errorf("core: %s is added twice", v.describe()))
+			errs = append(errs, fmt.Errorf("core: %s is added twice", v.Describe()))
 			continue
 		case v.family.proto != v:
 			errs = append(errs, fmt.Errorf("core: binding %q is a member of a family: add the family", v.ID()))
@@ -33,7 +35,7 @@ func checkBindings(views, others []*publisher) (errs []error) {
 		}
 		seen[v.Name()] = v
 		if !v.claim() {
-			errs = append(errs, fmt.Errorf("core: %s has been in a registry before: declare it anew", v.describe()))
+			errs = append(errs, fmt.Errorf("core: %s has been in a registry before: declare it anew", v.Describe()))
 			continue
 		}
 		errs = append(errs, v.checkDeclaration()...)
@@ -46,7 +48,7 @@ func checkBindings(views, others []*publisher) (errs []error) {
 
 func sameName(one, other *publisher) error {
 	return fmt.Errorf("core: two bindings are named %q: one declared at %s, one at %s",
-		one.Name(), one.spec.placeOfBind, other.spec.placeOfBind)
+		one.Name(), one.Spec.Place, other.Spec.Place)
 }
 
 // claim makes the binding part of a registry. It returns false when it is part of
@@ -64,21 +66,21 @@ func (v *publisher) claim() bool {
 // checkDeclaration makes the binding's shape and returns what is wrong with it.
 func (v *publisher) checkDeclaration() (errs []error) {
 	type result struct {
-		shape    *shape
+		shape    *rowset.Shape
 		problems []error
 	}
-	res, err := guard("the loader", func() (res result, err error) {
-		res.shape, res.problems = v.check()
+	res, err := untyped.Guard("the loader", func() (res result, err error) {
+		res.shape, res.problems = v.Check()
 		return res, nil
 	})
 	if err != nil {
-		return []error{fmt.Errorf("core: %s: %w", v.describe(), err)}
+		return []error{fmt.Errorf("core: %s: %w", v.Describe(), err)}
 	}
 	for _, p := range res.problems {
-		errs = append(errs, fmt.Errorf("core: %s: %w", v.describe(), p))
+		errs = append(errs, fmt.Errorf("core: %s: %w", v.Describe(), p))
 	}
 	if res.shape != nil {
-		v.become(res.shape)
+		v.Become(res.shape)
 	}
 	return errs
 }
@@ -89,7 +91,7 @@ func (r *Registry) check() error {
 	errs := slices.Clone(r.problems)
 	errs = append(errs, checkBindings(r.views, nil)...)
 	for _, s := range r.sources {
-		problems, err := guard("the source", func() ([]error, error) { return r.checkSource(s), nil })
+		problems, err := untyped.Guard("the source", func() ([]error, error) { return r.checkSource(s), nil })
 		if err != nil {
 			problems = []error{fmt.Errorf("core: source registered at %s: %w", s.place, err)}
 		}
@@ -113,7 +115,7 @@ func (r *Registry) checkSource(s placed[driver.Source]) (errs []error) {
 	}
 	for _, named := range scoped.Scope().Tables {
 		one := driver.Scope{Tables: []driver.Table{named}}
-		bound := slices.ContainsFunc(r.views, func(v *publisher) bool { return slices.ContainsFunc(v.tables(), one.Covers) })
+		bound := slices.ContainsFunc(r.views, func(v *publisher) bool { return slices.ContainsFunc(v.Tables(), one.Covers) })
 		if !bound {
 			errs = append(errs, fmt.Errorf("core: source %q (%s) watches table %q, which no binding reads", s.it.Name(), s.place, named))
 		}
@@ -224,6 +226,7 @@ func (r *Registry) assemble(ctx context.Context) error {
 	r.phase = started
 	r.mu.Unlock()
 	e := r.eng
+	e.background(e.sweep)
 	if r.authorizer != nil && e.cfg.ReauthorizeEvery > 0 {
 		e.background(func(ctx context.Context) { r.reauthorize(ctx, e.cfg.ReauthorizeEvery) })
 	}
@@ -241,7 +244,7 @@ func (r *Registry) launch(ctx context.Context, phase shutdownPhase, doing string
 	if r.stage.isClosed() {
 		return live.ErrClosed
 	}
-	if _, err := guard("starting", func() (struct{}, error) { return struct{}{}, start() }); err != nil {
+	if _, err := untyped.Guard("starting", func() (struct{}, error) { return struct{}{}, start() }); err != nil {
 		return fmt.Errorf("core: %s: %w", doing, err)
 	}
 	if r.stage.push(phase, p) {
@@ -337,7 +340,7 @@ func waitAll[T any](ctx, stopping context.Context, bound time.Duration, items []
 // firstTry returns a channel that is closed when the binding has loaded or the
 // first attempt has failed. A family has nothing to load.
 func (v *publisher) firstTry() <-chan struct{} {
-	if v.spec.family {
+	if v.Spec.Family {
 		return closedChannel
 	}
 	if f := v.feed.Load(); f != nil {
@@ -358,7 +361,7 @@ func (r *Registry) warnUnguarded(views []*publisher) {
 		return
 	}
 	for _, v := range views {
-		if v.spec.rules.Writable {
+		if v.Spec.Rules.Writable {
 			r.eng.log.Warn("core: no authorizer is set: whoever reaches a transport may write to the binding",
 				slog.String("binding", v.Name()))
 		}
@@ -369,7 +372,7 @@ func (r *Registry) warnUnguarded(views []*publisher) {
 func (r *Registry) warnUnwatched(views []*publisher) {
 	for _, v := range views {
 		schema := v.Schema()
-		for _, table := range v.tables() {
+		for _, table := range v.Tables() {
 			if slices.ContainsFunc(r.eng.sources, func(s *sourceRun) bool { return s.covers(table) }) {
 				continue
 			}
@@ -383,4 +386,23 @@ func (r *Registry) warnUnwatched(views []*publisher) {
 			r.eng.log.Warn(what, slog.String("binding", v.Name()), slog.String("table", table.String()))
 		}
 	}
+}
+
+// checkRelated returns what is wrong with the related tables of a binding. All
+// who read a table must agree on its key, because reports name rows by it.
+func checkRelated(v *publisher, others, added []*publisher) (errs []error) {
+	for _, rel := range v.RelatedTables() {
+		if err := rel.Schema.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("core: %s: related rows: %w", v.Describe(), err))
+			continue
+		}
+		for _, o := range slices.Concat(others, added) {
+			if s := o.Schema(); s.Table == rel.Schema.Table && !slices.Equal(s.Key, rel.Schema.Key) {
+				errs = append(errs, fmt.Errorf("core: %s shows rows of table %q by the key %q, but %s has them by the key %q: give the table one key",
+					v.Describe(), s.Table, rel.Schema.Key, o.Describe(), s.Key))
+				break
+			}
+		}
+	}
+	return errs
 }

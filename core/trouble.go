@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/rowset"
 )
 
 // trouble is why one member of a feed does not take part in its batches: a row
@@ -35,7 +36,7 @@ type trouble struct {
 // whose fault a failed read is, members are read together, ever fewer of them,
 // in the end one by one. The feed's mutex guards them.
 type troubles struct {
-	waiting map[*publisher]*trouble
+	waiting map[*rowset.Member]*trouble
 	atOnce  int       // so many are read together
 	next    time.Time // no read before
 	logged  map[string]struct{}
@@ -62,9 +63,9 @@ func (t *trouble) ask(how reload) {
 }
 
 // add puts a member in trouble, or updates the trouble that it is in.
-func (r *troubles) add(v *publisher, err error, rows *rowFailures, how reload, full bool, now time.Time) *trouble {
+func (r *troubles) add(v *rowset.Member, err error, rows *rowFailures, how reload, full bool, now time.Time) *trouble {
 	if len(r.waiting) == 0 {
-		r.waiting, r.atOnce = make(map[*publisher]*trouble), maxTroubledReads
+		r.waiting, r.atOnce = make(map[*rowset.Member]*trouble), maxTroubledReads
 	}
 	t := r.waiting[v]
 	if t == nil {
@@ -81,7 +82,7 @@ func (r *troubles) add(v *publisher, err error, rows *rowFailures, how reload, f
 }
 
 // remove ends a member's trouble.
-func (r *troubles) remove(v *publisher) {
+func (r *troubles) remove(v *rowset.Member) {
 	if t := r.waiting[v]; t != nil {
 		delete(r.waiting, v)
 		close(t.healed)
@@ -92,7 +93,7 @@ func (r *troubles) remove(v *publisher) {
 }
 
 // reading failed for several members at once; nobody knows whose fault it is.
-func (r *troubles) failed(views []*publisher, err error) {
+func (r *troubles) failed(views []*rowset.Member, err error) {
 	now := time.Now()
 	r.next = now.Add(firstBackoff)
 	r.atOnce = max(1, len(views)/2)
@@ -110,20 +111,20 @@ func (r *troubles) failed(views []*publisher, err error) {
 }
 
 // take returns the members that are to be read in full now.
-func (r *troubles) take() []*publisher {
+func (r *troubles) take() []*rowset.Member {
 	now := time.Now()
 	if r.next.After(now) {
 		return nil
 	}
-	var due []*publisher
+	var due []*rowset.Member
 	for v, t := range r.waiting {
 		if t.full && !t.due.After(now) {
 			due = append(due, v)
 		}
 	}
 	// Those first of whom least is known.
-	slices.SortFunc(due, func(a, b *publisher) int {
-		return cmp.Or(cmp.Compare(r.waiting[a].failures, r.waiting[b].failures), bySeq(a, b))
+	slices.SortFunc(due, func(a, b *rowset.Member) int {
+		return cmp.Or(cmp.Compare(r.waiting[a].failures, r.waiting[b].failures), rowset.BySeq(a, b))
 	})
 	return due[:min(len(due), r.atOnce)]
 }

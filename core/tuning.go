@@ -72,7 +72,17 @@ type Tuning struct {
 // Tune tunes the binding. Of several such options, the last that sets a field
 // counts.
 func Tune(t Tuning) Option {
-	return func(s *spec) { s.tuning = s.tuning.and(t) }
+	return func(s *settings) { s.tuning = s.tuning.and(t) }
+}
+
+// tune has the rows kept as the tuning says.
+func (s *settings) tune() {
+	t := s.tuning
+	s.Problems = append(s.Problems, t.problems(s.Limit)...)
+	s.Margin = t.margin(s.Limit)
+	s.LogEvents, s.LogBytes = bound(t.LogEvents, DefaultLogEvents), bound(t.LogBytes, DefaultLogBytes)
+	s.MinInterval, s.Awaited, s.Omit = t.MinInterval, t.Awaited, t.OmitUnreadable
+	s.IdleAfter, s.MaxMembers = t.IdleAfter, t.MaxMembers
 }
 
 // and returns the tuning with what the other sets.

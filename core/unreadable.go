@@ -7,19 +7,20 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/value"
 )
 
 // fail notes that the binding cannot show a row. A binding that leaves such rows
 // out goes on without it.
-func (s *spread) fail(v *publisher, key driver.Key, err error) {
+func (s *spread) fail(v *rowset.Member, key driver.Key, err error) {
 	into := &s.failed
-	if v.spec.tuning.OmitUnreadable && key != "" {
-		s.transition(v).remove(key)
+	if v.Spec.Omit && key != "" {
+		s.transition(v).Remove(key)
 		into = &s.omitted
 	}
 	if *into == nil {
-		*into = make(map[*publisher]*rowFailures)
+		*into = make(map[*rowset.Member]*rowFailures)
 	}
 	rows := (*into)[v]
 	if rows == nil {
@@ -30,26 +31,26 @@ func (s *spread) fail(v *publisher, key driver.Key, err error) {
 }
 
 // giveNameless has those fail whom rows without a key concern.
-func (s *spread) giveNameless(r plannedRead, rows []namelessRow) {
+func (s *spread) giveNameless(r plannedRead, rows []rowset.Keyless) {
 	for _, n := range rows {
 		if v := r.only(); v != nil {
-			s.fail(v, "", n.err)
+			s.fail(v, "", n.Err)
 			continue
 		}
-		get := func(column int) value.Value { return r.pool.read.value(n.row, column) }
+		get := func(column int) value.Value { return r.pool.read.Value(n.Row, column) }
 		for _, v := range s.readers(r) {
 			holds := true
-			if err := guardRow(func() { holds = v.shape.Load().meets(get) }); err != nil || holds {
-				s.fail(v, "", n.err)
+			if err := guardRow(func() { holds = v.Shape.Load().Meets(get) }); err != nil || holds {
+				s.fail(v, "", n.Err)
 			}
 		}
 	}
 }
 
 // readers returns the bindings that the statement's rows are for.
-func (s *spread) readers(r plannedRead) []*publisher {
+func (s *spread) readers(r plannedRead) []*rowset.Member {
 	if v := r.only(); v != nil {
-		return []*publisher{v}
+		return []*rowset.Member{v}
 	}
 	views := r.full
 	if r.keyed {
@@ -77,17 +78,17 @@ func (s *spread) giveUnreadable(ctx context.Context, r plannedRead, unreadable m
 		return nil
 	}
 	// What remains to be asked, by binding.
-	var open []*publisher
+	var open []*rowset.Member
 	keys := make([]driver.Key, 0, len(unreadable))
 	for k := range unreadable {
 		keys = append(keys, k)
 	}
 	for _, v := range s.readers(r) {
-		cur, left := v.holding(), false
-		limited := v.spec.limit > 0 && r.pool.read.canQuery()
+		cur, left := v.Holding(), false
+		limited := v.Spec.Limit > 0 && r.pool.read.CanQuery()
 		for _, k := range keys {
 			switch {
-			case cur.shown != nil && !cur.get(k).IsZero(), v.filter == nil && !limited, !r.pool.read.canQuery():
+			case cur.Shown != nil && !cur.Get(k).IsZero(), v.Filter == nil && !limited, !r.pool.read.CanQuery():
 				s.fail(v, k, unreadable[k])
 			default:
 				left = true
@@ -95,7 +96,7 @@ func (s *spread) giveUnreadable(ctx context.Context, r plannedRead, unreadable m
 		}
 		switch {
 		case left && limited: // is it among the first?
-			q := driver.Query{Filter: v.filter, Order: v.shape.Load().orderBy, Limit: v.reach()}
+			q := driver.Query{Filter: v.Filter, Order: v.Shape.Load().OrderBy, Limit: v.Reach()}
 			if err := s.askOne(ctx, r.pool, v, q, unreadable); err != nil {
 				return err
 			}
@@ -116,16 +117,16 @@ func (s *spread) giveUnreadable(ctx context.Context, r plannedRead, unreadable m
 // ask asks the database whether rows that cannot be read meet the filters of the
 // bindings: if so, the question cannot be read either. It halves the bindings
 // until those are alone that it is about.
-func (s *spread) ask(ctx context.Context, p *pool, views []*publisher, keys []driver.Key, unreadable map[driver.Key]error) error {
+func (s *spread) ask(ctx context.Context, p *pool, views []*rowset.Member, keys []driver.Key, unreadable map[driver.Key]error) error {
 	filters := make([]filter.Expr, len(views))
 	for i, v := range views {
-		filters[i] = v.filter
+		filters[i] = v.Filter
 	}
 	q := driver.Query{Keys: keys, Filter: filters[0]}
 	if len(filters) > 1 {
 		q.Filter = filter.Or(filters...)
 	}
-	_, err := p.read.query(ctx, q)
+	_, err := p.read.Query(ctx, q)
 	switch {
 	case err == nil: // none of them, or they have been mended and are reported anew
 		return nil
@@ -140,8 +141,8 @@ func (s *spread) ask(ctx context.Context, p *pool, views []*publisher, keys []dr
 }
 
 // askOne is ask for a question about one binding.
-func (s *spread) askOne(ctx context.Context, p *pool, v *publisher, q driver.Query, unreadable map[driver.Key]error) error {
-	_, err := p.read.query(ctx, q)
+func (s *spread) askOne(ctx context.Context, p *pool, v *rowset.Member, q driver.Query, unreadable map[driver.Key]error) error {
+	_, err := p.read.Query(ctx, q)
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -153,7 +154,7 @@ func (s *spread) askOne(ctx context.Context, p *pool, v *publisher, q driver.Que
 
 // blameRows has the binding fail because of the rows that the answer about it
 // names, or of all that cannot be read where the loader cannot tell which.
-func (s *spread) blameRows(v *publisher, answer error, unreadable map[driver.Key]error) {
+func (s *spread) blameRows(v *rowset.Member, answer error, unreadable map[driver.Key]error) {
 	found := driver.RowErrors(answer)
 	for _, e := range found {
 		s.fail(v, e.Key, e.Err)
@@ -190,7 +191,7 @@ func (f *feed) unreadable(ctx context.Context, r plannedRead) (found map[driver.
 	}
 	s := &search{
 		load: func(keys []driver.Key) error {
-			_, err := r.pool.read.load(ctx, keys)
+			_, err := r.pool.read.Load(ctx, keys)
 			return err
 		},
 		found: make(map[driver.Key]error), stop: 2*bits.Len(uint(len(keys))) + 2,
@@ -248,7 +249,7 @@ func (f *feed) answers(ctx context.Context, p *pool, avoid []driver.Key, unreada
 		bad[k] = struct{}{}
 	}
 	var some []driver.Key
-	for _, views := range []map[*publisher]struct{}{p.known, p.others} {
+	for _, views := range []map[*rowset.Member]struct{}{p.known, p.others} {
 		for v := range views {
 			for r := range v.Snapshot().Rows() {
 				if len(some) == probes {
@@ -262,7 +263,7 @@ func (f *feed) answers(ctx context.Context, p *pool, avoid []driver.Key, unreada
 		}
 	}
 	for _, key := range some {
-		if _, err := p.read.load(ctx, []driver.Key{key}); err == nil || driver.RowErrors(err) != nil {
+		if _, err := p.read.Load(ctx, []driver.Key{key}); err == nil || driver.RowErrors(err) != nil {
 			return true, true
 		}
 	}

@@ -7,49 +7,31 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/internal/rowset"
+	"github.com/binderyhq/bindery/core/internal/untyped"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/status"
 )
 
-// publisher is the publishing side of a binding: what was declared, what the checks
-// made of it, and the feed that keeps it.
+// publisher is a binding as the registry holds it: its rows, the feed that keeps
+// them, and what it was declared as.
 type publisher struct {
-	*live.View
-	pub    *live.Publisher
-	spec   *spec // shared by the members of a family
-	read   reader
-	family *family     // what it was made from
-	filter filter.Expr // of the spec, with the parameters' values and the scope
-	scope  filter.Expr // what an authorizer confines it to; part of filter
-	seq    uint64      // they are numbered as they come
-
-	// Set when the binding is checked, before it is published to anybody;
-	// shape again after the loader's Prepare.
-	shape atomic.Pointer[shape]
-	feed  atomic.Pointer[feed]
-
-	held atomic.Pointer[holding] // nil before the first load
+	*rowset.Member
+	family *family              // what it was made from
+	feed   atomic.Pointer[feed] // set when it is registered
 
 	mu         sync.Mutex
 	registered bool // guarded by mu
+
+	account account // what it keeps
+	id      string  // of a family's member; see memberID
 }
 
-// viewCount numbers views.
-var viewCount atomic.Uint64
-
-func newPublisher(name string, params live.Params, r reader, s *spec) *publisher {
-	view, pub := live.New(live.Options{
-		Name: name, Params: params,
-		LogEvents: bound(s.tuning.LogEvents, DefaultLogEvents), LogBytes: bound(s.tuning.LogBytes, DefaultLogBytes),
-	})
-	return &publisher{View: view, pub: pub, spec: s, read: r, filter: s.filter, seq: viewCount.Add(1)}
-}
-
-// become has the binding's checks and its readers use the shape from now on.
-func (v *publisher) become(sh *shape) {
-	v.shape.Store(sh)
-	v.pub.Describe(live.Description{Schema: sh.schema, Order: sh.orderBy, OrderFields: sh.orderFields(v.read.rowType()), Rules: v.spec.rules})
+func newPublisher(name string, params live.Params, r untyped.Loader, s *rowset.Spec) *publisher {
+	v := &publisher{}
+	v.account.v = v
+	v.Member = rowset.NewMember(name, params, r, s, &v.account)
+	return v
 }
 
 // Resync reads all rows again and returns when the result shows. Subscribers
@@ -115,7 +97,7 @@ func (v *publisher) reread(ctx context.Context, how reload) error {
 	if f == nil {
 		return ErrNotStarted
 	}
-	err := f.reload(v, how).flush(ctx)
+	err := f.reload(v.Member, how).flush(ctx)
 	if err == nil { // a binding in trouble was not waited for
 		err = v.whenWell(ctx)
 	}
@@ -130,7 +112,7 @@ func (v *publisher) reread(ctx context.Context, how reload) error {
 func (v *publisher) whenWell(ctx context.Context) error {
 	f := v.feed.Load()
 	for {
-		trouble, why := f.troubleOf(v)
+		trouble, why := f.troubleOf(v.Member)
 		if trouble == nil {
 			break
 		}
@@ -166,24 +148,24 @@ func (v *publisher) touch() error {
 	if err != nil {
 		return fmt.Errorf("core: binding %q: %w", v.Name(), err)
 	}
-	f.touch(v)
+	f.touch(v.Member)
 	return nil
 }
 
 // publishTouch moves the version's time of change to now.
-func (f *feed) publishTouch(v *publisher) {
-	event, err := v.pub.Touch(f.now())
+func (f *feed) publishTouch(v *rowset.Member) {
+	event, err := v.Publisher.Touch(f.now())
 	if err != nil {
 		return // it has ended
 	}
-	v.hold(v.holding().window)
+	v.Hold(v.Holding().Window)
 	f.eng.observe(v, event)
 }
 
 func (v *publisher) status() status.Binding {
 	counts := v.Counts()
 	st := status.Binding{
-		Name: v.Name(), Params: v.Params(), Scoped: v.scope != nil, Table: v.Schema().Table,
+		Name: v.Name(), Params: v.Params(), Scoped: v.Scope != nil, Table: v.Schema().Table,
 		Subscribers: counts.Subscribers,
 		Events:      counts.Events, Syncs: counts.Syncs, Merges: counts.Merges,
 	}
@@ -191,8 +173,8 @@ func (v *publisher) status() status.Binding {
 		st.Version, st.Rows, st.Bytes = s.Version(), s.Len(), s.Bytes()
 	}
 	if f := v.feed.Load(); f != nil {
-		st.State, st.Since, st.Err = f.stateOf(v)
-		st.Trouble, st.Troubled = f.troubleRows(v)
+		st.State, st.Since, st.Err = f.stateOf(v.Member)
+		st.Trouble, st.Troubled = f.troubleRows(v.Member)
 		if st.Version.Seq > 0 {
 			st.Age = max(0, f.now().Sub(st.Version.Modified))
 		}
@@ -208,9 +190,4 @@ func (v *publisher) logger() *slog.Logger {
 		return f.logger()
 	}
 	return slog.Default()
-}
-
-// describe names the binding in errors, with the place of its declaration.
-func (v *publisher) describe() string {
-	return fmt.Sprintf("binding %q (%s)", v.ID(), v.spec.placeOfBind)
 }

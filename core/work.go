@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/rowset"
 )
 
 // reload says how a binding is to be read in full.
@@ -21,9 +22,9 @@ func (r reload) and(o reload) reload {
 // work is what one batch covers.
 type work struct {
 	pending
-	reloads map[*publisher]reload
-	leaving []*publisher
-	touches []*publisher
+	reloads map[*rowset.Member]reload
+	leaving []*rowset.Member
+	touches []*rowset.Member
 	seq     uint64    // reports up to this one are covered
 	since   time.Time // when the first of them came in
 	gen     uint64    // announcements made when it was taken
@@ -31,7 +32,7 @@ type work struct {
 
 	// aside are members that take no part, since they are in trouble; those of
 	// them that this batch has put there say why.
-	aside      map[*publisher]*setAside
+	aside      map[*rowset.Member]*setAside
 	unreadable map[driver.Key]error // rows that cannot be read
 	unproven   bool                 // the database may be to blame, and not those set aside
 	repeated   bool                 // a read that failed was tried again
@@ -50,13 +51,13 @@ type setAside struct {
 }
 
 // without reports that the member takes no part.
-func (w *work) without(v *publisher) bool {
+func (w *work) without(v *rowset.Member) bool {
 	_, aside := w.aside[v]
 	return aside
 }
 
 // someTakePart reports whether one of the bindings takes part.
-func (w *work) someTakePart(views map[*publisher]struct{}) bool {
+func (w *work) someTakePart(views map[*rowset.Member]struct{}) bool {
 	if len(views) > len(w.aside) {
 		return true
 	}
@@ -91,9 +92,9 @@ func (w *work) allKeys() []driver.Key {
 }
 
 // setAside has the batch go on without the member, because of the error.
-func (w *work) setAside(v *publisher, err error, full bool) {
+func (w *work) setAside(v *rowset.Member, err error, full bool) {
 	if w.aside == nil {
-		w.aside = make(map[*publisher]*setAside)
+		w.aside = make(map[*rowset.Member]*setAside)
 	}
 	how, asked := w.reloads[v]
 	delete(w.reloads, v)
@@ -118,7 +119,8 @@ func (f *feed) take() work {
 
 		following: following,
 	}
-	f.reloads = make(map[*publisher]reload)
+	f.reloads = make(map[*rowset.Member]reload)
+	f.postponeLocked(&w)
 	f.leaving, f.touches = nil, nil
 	f.reading, f.asked = true, false
 	w.aside = f.asideLocked()
@@ -135,7 +137,7 @@ func (f *feed) putBack(w work) {
 		f.reportedAt = w.since
 	}
 	f.touches = append(w.touches, f.touches...)
-	back := func(v *publisher, how reload) {
+	back := func(v *rowset.Member, how reload) {
 		if _, ok := f.members[v]; ok {
 			f.reloads[v] = f.reloads[v].and(how)
 		}
@@ -146,6 +148,29 @@ func (f *feed) putBack(w work) {
 	for v, a := range w.aside {
 		if a != nil && a.full {
 			back(v, a.how)
+		}
+	}
+}
+
+// maxFirstLoads bounds the members that one batch reads for the first time. What
+// is reported meanwhile waits for a batch, and not for all members that clients ask
+// for at once.
+const maxFirstLoads = 64
+
+// postponeLocked leaves members that have not loaded to later batches, where there
+// are more than one reads.
+func (f *feed) postponeLocked(w *work) {
+	if len(w.reloads) <= maxFirstLoads {
+		return
+	}
+	first := 0
+	for _, v := range rowset.InOrder(setOf(maps.Keys(w.reloads))) {
+		if v.Base == nil || v.Snapshot() != nil {
+			continue
+		}
+		if first++; first > maxFirstLoads {
+			f.reloads[v] = w.reloads[v]
+			delete(w.reloads, v)
 		}
 	}
 }

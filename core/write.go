@@ -13,21 +13,21 @@ import (
 
 // write carries out a client's write, see [Binding.Write].
 func (v *publisher) write(ctx context.Context, w live.Write, bounds within) (live.Row, error) {
-	if !v.spec.rules.Writable {
+	if !v.Spec.Rules.Writable {
 		return live.Row{}, fmt.Errorf("core: binding %q: %w", v.Name(), live.ErrNotWritable)
 	}
 	f := v.feed.Load()
 	if f == nil || v.Snapshot() == nil {
 		return live.Row{}, fmt.Errorf("core: binding %q: %w", v.Name(), live.ErrNotLoaded)
 	}
-	op := &writing{v: v, sh: v.shape.Load(), w: w, bounds: bounds, db: v.read.writer()}
+	op := &writing{v: v, sh: v.Shape.Load(), w: w, bounds: bounds, db: v.Loader.Writer()}
 	if err := op.parse(); err != nil {
 		return live.Row{}, err
 	}
 	if err := op.precheck(ctx); err != nil {
 		return live.Row{}, err
 	}
-	if err := op.db.transact(ctx, op.run); err != nil {
+	if err := op.db.Transact(ctx, op.run); err != nil {
 		return live.Row{}, op.discreet(err)
 	}
 	f.written(ctx, op.key)
@@ -80,7 +80,7 @@ func (o *writing) note(what string, attrs ...any) {
 // hiddenColumn returns the column that a finding is about, and whether Columns
 // hides it.
 func (o *writing) hiddenColumn(f driver.FieldError) (column string, hidden bool) {
-	for _, c := range o.sh.hidden {
+	for _, c := range o.sh.Hidden {
 		if f.Column == c.Name || f.Column == "" && f.Field != "" && f.Field == c.JSON {
 			return c.Name, true
 		}

@@ -13,15 +13,9 @@ import (
 	"strings"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/untyped"
 	"github.com/binderyhq/bindery/core/live"
 )
-
-// change is what a write does to the columns of a row.
-type change struct {
-	columns   []string                   // written from the row
-	defaults  []string                   // set to their defaults
-	documents map[string]json.RawMessage // of columns: in place of the row's field
-}
 
 // parse reads the body as far as that is possible without the row.
 func (o *writing) parse() error {
@@ -34,8 +28,8 @@ func (o *writing) parse() error {
 		return err
 	}
 	p := bodyParser{o: o, byPath: make(map[string]*driver.Column), shown: o.shownMembers()}
-	for i := range o.sh.schema.Columns {
-		c := &o.sh.schema.Columns[i]
+	for i := range o.sh.Schema.Columns {
+		c := &o.sh.Schema.Columns[i]
 		path := pathOf(c)
 		for n := 1; n < len(path); n++ {
 			p.byPath[pathKey(path[:n])] = nil
@@ -120,16 +114,16 @@ func (p *bodyParser) take(within []string, members map[string]json.RawMessage) {
 
 // isMade reports whether clients cannot give the column's value in an insert.
 func (o *writing) isMade(c *driver.Column) bool {
-	return c.Generated || c.Default && !o.v.spec.rules.ClientKeys && slices.Contains(o.sh.schema.Key, c.Name)
+	return c.Generated || c.Default && !o.v.Spec.Rules.ClientKeys && slices.Contains(o.sh.Schema.Key, c.Name)
 }
 
 // missing finds the columns that need a value and get none.
 func (p *bodyParser) missing() {
-	for i := range p.o.sh.schema.Columns {
-		c := &p.o.sh.schema.Columns[i]
+	for i := range p.o.sh.Schema.Columns {
+		c := &p.o.sh.Schema.Columns[i]
 		_, named := p.o.fields[c.Name]
 		path := pathOf(c)
-		isKey := slices.Contains(p.o.sh.schema.Key, c.Name)
+		isKey := slices.Contains(p.o.sh.Schema.Key, c.Name)
 		if named || path == nil || c.Nullable || c.Default || c.Generated || isKey && p.o.w.Op == live.Replace {
 			continue
 		}
@@ -144,13 +138,13 @@ func (p *bodyParser) missing() {
 // wrong is told at once, and before there is a transaction. What is merged into
 // a value is complete only with that.
 func (p *bodyParser) tryValues() {
-	for i := range p.o.sh.schema.Columns {
-		c := &p.o.sh.schema.Columns[i]
+	for i := range p.o.sh.Schema.Columns {
+		c := &p.o.sh.Schema.Columns[i]
 		raw, ok := p.o.fields[c.Name]
 		if !ok || isNull(raw) || p.o.w.Op == live.Merge && isObject(raw) {
 			continue
 		}
-		if err := setField(p.o.db.newRow(), pathOf(c), raw); err != nil {
+		if err := setField(p.o.db.NewRow(), pathOf(c), raw); err != nil {
 			p.refuse(pathOf(c), decodeProblem(err))
 		}
 	}
@@ -226,11 +220,11 @@ func (o *writing) checkShown(before live.Row) error {
 // decode sets the fields that the body names, one by one, so that every one
 // that is wrong can be named. A merge goes into the objects that the row has.
 // Columns that the database makes may be given as they are.
-func (o *writing) decode(ctx context.Context, row any) (ch change, err error) {
+func (o *writing) decode(ctx context.Context, row any) (ch untyped.Change, err error) {
 	var problems []driver.FieldError
 	merger := merger{o: o, row: row}
-	for i := range o.sh.schema.Columns {
-		c := &o.sh.schema.Columns[i]
+	for i := range o.sh.Schema.Columns {
+		c := &o.sh.Schema.Columns[i]
 		raw, ok := o.fields[c.Name]
 		if !ok {
 			continue
@@ -240,7 +234,7 @@ func (o *writing) decode(ctx context.Context, row any) (ch change, err error) {
 		}
 		was := row
 		if c.Generated {
-			was = o.db.cloneRow(row)
+			was = o.db.CloneRow(row)
 		}
 		switch {
 		case isNull(raw):
@@ -258,51 +252,51 @@ func (o *writing) decode(ctx context.Context, row any) (ch change, err error) {
 				continue
 			}
 		}
-		if c.Generated && !slices.Contains(o.sh.schema.Key, c.Name) {
-			if o.v.read.value(row, i) != o.v.read.value(was, i) {
+		if c.Generated && !slices.Contains(o.sh.Schema.Key, c.Name) {
+			if o.v.Loader.Value(row, i) != o.v.Loader.Value(was, i) {
 				problem("is made by the database and cannot be changed")
 			}
 			continue
 		}
-		ch.columns = append(ch.columns, c.Name)
+		ch.Columns = append(ch.Columns, c.Name)
 	}
 	if len(problems) > 0 {
 		return ch, &driver.InvalidError{Fields: problems}
 	}
-	ch.documents = merger.documents
+	ch.Documents = merger.documents
 	return ch, nil
 }
 
 // checkKey demands that key columns in the body are those of the path, and
 // takes them out of what is written.
-func (o *writing) checkKey(row any, ch *change) error {
-	key, err := o.sh.keyOf(o.v.read, row)
+func (o *writing) checkKey(row any, ch *untyped.Change) error {
+	key, err := o.sh.KeyOf(o.v.Loader, row)
 	if err != nil || key != o.key {
 		var problems []driver.FieldError
-		for _, k := range o.sh.schema.Key {
-			if c := &o.sh.schema.Columns[o.sh.schema.Column(k)]; slices.Contains(ch.columns, k) {
+		for _, k := range o.sh.Schema.Key {
+			if c := &o.sh.Schema.Columns[o.sh.Schema.Column(k)]; slices.Contains(ch.Columns, k) {
 				problems = append(problems, driver.FieldError{Field: fieldName(pathOf(c)), Column: k, Detail: "must equal the key in the path"})
 			}
 		}
 		return &driver.InvalidError{Fields: problems}
 	}
-	ch.columns = slices.DeleteFunc(ch.columns, func(c string) bool { return slices.Contains(o.sh.schema.Key, c) })
+	ch.Columns = slices.DeleteFunc(ch.Columns, func(c string) bool { return slices.Contains(o.sh.Schema.Key, c) })
 	return nil
 }
 
 // complete adds the columns that a replacement resets though it does not name
 // them: those that may be NULL become so, those that have a default get it.
-func (o *writing) complete(row any, ch *change) {
-	for i := range o.sh.schema.Columns {
-		c := &o.sh.schema.Columns[i]
+func (o *writing) complete(row any, ch *untyped.Change) {
+	for i := range o.sh.Schema.Columns {
+		c := &o.sh.Schema.Columns[i]
 		_, named := o.fields[c.Name]
 		switch {
-		case pathOf(c) == nil, c.Generated, named, slices.Contains(o.sh.schema.Key, c.Name):
+		case pathOf(c) == nil, c.Generated, named, slices.Contains(o.sh.Schema.Key, c.Name):
 		case c.Default:
-			ch.defaults = append(ch.defaults, c.Name)
+			ch.Defaults = append(ch.Defaults, c.Name)
 		case c.Nullable:
 			setNull(row, pathOf(c))
-			ch.columns = append(ch.columns, c.Name)
+			ch.Columns = append(ch.Columns, c.Name)
 		}
 	}
 }

@@ -56,7 +56,7 @@ func (m *merger) merge(ctx context.Context, c *driver.Column, patch json.RawMess
 // has them.
 func (m *merger) read(ctx context.Context) (map[string]json.RawMessage, error) {
 	var columns []string
-	for _, c := range m.o.sh.schema.Columns {
+	for _, c := range m.o.sh.Schema.Columns {
 		if raw, ok := m.o.fields[c.Name]; ok && isObject(raw) {
 			columns = append(columns, c.Name)
 		}
@@ -64,7 +64,7 @@ func (m *merger) read(ctx context.Context) (map[string]json.RawMessage, error) {
 	if len(columns) == 0 {
 		return nil, nil
 	}
-	return m.o.db.documents(ctx, m.o.key, columns)
+	return m.o.db.Documents(ctx, m.o.key, columns)
 }
 
 // agrees reports whether the document, read into the row's field, is shown as
@@ -73,7 +73,7 @@ func (m *merger) agrees(c *driver.Column, stored, shown json.RawMessage) bool {
 	if !isObject(stored) {
 		return false
 	}
-	again := m.o.db.cloneRow(m.row)
+	again := m.o.db.CloneRow(m.row)
 	if setField(again, pathOf(c), stored) != nil {
 		return false
 	}

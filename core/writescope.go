@@ -7,6 +7,7 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/value"
 )
@@ -43,7 +44,7 @@ func (o *writing) checkBounds(ctx context.Context) error {
 // checkValues refuses a row that is certain to lie outside, before the database
 // may object to it: its constraints know rows that the client may not.
 func (o *writing) checkValues(row any, known []string) error {
-	if !o.v.spec.rules.RowsMayLeave && !o.mayMeet(o.v.filter, row, known) || !o.mayMeet(o.v.scope, row, known) {
+	if !o.v.Spec.Rules.RowsMayLeave && !o.mayMeet(o.v.Filter, row, known) || !o.mayMeet(o.v.Scope, row, known) {
 		return o.wouldLeave()
 	}
 	if !o.mayMeet(o.bounds.scope, row, known) {
@@ -55,20 +56,20 @@ func (o *writing) checkValues(row any, known []string) error {
 // mayMeet reports whether the row can meet the filter, as far as the values of
 // the known columns tell.
 func (o *writing) mayMeet(e filter.Expr, row any, known []string) bool {
-	if e == nil || filter.Check(e, o.sh.kindOf) != nil || !o.sh.exact(e) && o.v.read.canQuery() {
+	if e == nil || filter.Check(e, o.sh.KindOf) != nil || !o.sh.Exact(e) && o.v.Loader.CanQuery() {
 		return true
 	}
-	program, err := filter.Compile(e, o.sh.columnOf)
+	program, err := filter.Compile(e, o.sh.ColumnOf)
 	if err != nil {
 		return true
 	}
 	guessed := false
 	truth := program.Eval(func(column int) value.Value {
-		if !slices.Contains(known, o.sh.schema.Columns[column].Name) {
+		if !slices.Contains(known, o.sh.Schema.Columns[column].Name) {
 			guessed = true // as NULL: comparisons with it are unknown
 			return value.Null()
 		}
-		return o.v.read.value(row, column)
+		return o.v.Loader.Value(row, column)
 	})
 	if guessed {
 		return truth != filter.False || filter.TestsNull(e)
@@ -81,35 +82,35 @@ func (o *writing) meets(ctx context.Context, e filter.Expr) (bool, error) {
 	if e == nil {
 		return true, nil
 	}
-	if err := filter.Check(e, o.sh.kindOf); err != nil {
-		return false, o.sh.filterError(err)
+	if err := filter.Check(e, o.sh.KindOf); err != nil {
+		return false, o.sh.FilterError(err)
 	}
-	if o.sh.exact(e) || !o.v.read.canQuery() {
-		c, err := o.pick(o.v.read.load(ctx, []driver.Key{o.key}))
+	if o.sh.Exact(e) || !o.v.Loader.CanQuery() {
+		c, err := o.pick(o.v.Loader.Load(ctx, []driver.Key{o.key}))
 		if c == nil || err != nil {
 			return false, err
 		}
-		one := shape{layout: o.sh.layout}
-		if err := one.setFilter(e); err != nil {
+		one := rowset.Shape{Layout: o.sh.Layout}
+		if err := one.SetFilter(e); err != nil {
 			return false, err
 		}
-		return one.holds(o.v.read, c.row), nil
+		return one.Holds(o.v.Loader, c.Row), nil
 	}
-	c, err := o.pick(o.v.read.query(ctx, driver.Query{Keys: []driver.Key{o.key}, Filter: e}))
+	c, err := o.pick(o.v.Loader.Query(ctx, driver.Query{Keys: []driver.Key{o.key}, Filter: e}))
 	return c != nil, err
 }
 
 // isMember reports whether the binding holds the row, by reads that take the
 // same way whether the row is elsewhere or nowhere.
 func (o *writing) isMember(ctx context.Context) (bool, error) {
-	if !o.sh.inMemory {
-		c, err := o.pick(o.v.read.query(ctx, driver.Query{Keys: []driver.Key{o.key}, Filter: o.v.filter, Where: o.v.spec.where}))
+	if !o.sh.InMemory {
+		c, err := o.pick(o.v.Loader.Query(ctx, driver.Query{Keys: []driver.Key{o.key}, Filter: o.v.Filter, Where: o.v.Spec.Where}))
 		if c == nil || err != nil {
 			return false, err
 		}
 	} else {
-		c, err := o.pick(o.v.read.load(ctx, []driver.Key{o.key}))
-		if c == nil || err != nil || !o.sh.holds(o.v.read, c.row) {
+		c, err := o.pick(o.v.Loader.Load(ctx, []driver.Key{o.key}))
+		if c == nil || err != nil || !o.sh.Holds(o.v.Loader, c.Row) {
 			return false, err
 		}
 	}
@@ -119,45 +120,45 @@ func (o *writing) isMember(ctx context.Context) (bool, error) {
 // isWithinLimit reports whether a row that meets the filter is among the first
 // rows, for a binding of those.
 func (o *writing) isWithinLimit(ctx context.Context) (bool, error) {
-	if o.v.spec.limit == 0 {
+	if o.v.Spec.Limit == 0 {
 		return true, nil
 	}
-	q := driver.Query{Filter: o.v.filter, Where: o.v.spec.where, Order: o.sh.orderBy, Limit: o.v.spec.limit}
-	if o.v.read.canQuery() {
-		c, err := o.pick(o.v.read.query(ctx, q))
+	q := driver.Query{Filter: o.v.Filter, Where: o.v.Spec.Where, Order: o.sh.OrderBy, Limit: o.v.Spec.Limit}
+	if o.v.Loader.CanQuery() {
+		c, err := o.pick(o.v.Loader.Query(ctx, q))
 		return c != nil, err
 	}
-	rows, err := o.v.read.load(ctx, nil)
+	rows, err := o.v.Loader.Load(ctx, nil)
 	if err := o.aboutItsRow(err); err != nil {
 		return false, err
 	}
-	all, _ := o.sh.candidates(o.v.read, rows)
+	all, _ := o.sh.TakeUp(o.v.Loader, rows)
 	place, before := "", 0
 	for i := range all {
-		if all[i].key == o.key {
-			place = o.sh.orderOf(o.v.read, all[i].row, all[i].key)
+		if all[i].Key == o.key {
+			place = o.sh.OrderOf(o.v.Loader, all[i].Row, all[i].Key)
 		}
 	}
 	for i := range all {
-		if o.sh.holds(o.v.read, all[i].row) && o.sh.orderOf(o.v.read, all[i].row, all[i].key) < place {
+		if o.sh.Holds(o.v.Loader, all[i].Row) && o.sh.OrderOf(o.v.Loader, all[i].Row, all[i].Key) < place {
 			before++
 		}
 	}
-	return before < o.v.spec.limit, nil
+	return before < o.v.Spec.Limit, nil
 }
 
 // find reads the row as the transaction sees it, the zero Row when there is none,
 // and whether the binding holds it.
 func (o *writing) find(ctx context.Context) (row live.Row, member bool, err error) {
-	r := o.v.read
-	c, err := o.pick(r.load(ctx, []driver.Key{o.key}))
+	r := o.v.Loader
+	c, err := o.pick(r.Load(ctx, []driver.Key{o.key}))
 	if c == nil || err != nil {
 		return live.Row{}, false, err
 	}
-	if o.sh.inMemory {
-		member = o.sh.holds(r, c.row)
+	if o.sh.InMemory {
+		member = o.sh.Holds(r, c.Row)
 	} else {
-		in, err := o.pick(r.query(ctx, driver.Query{Keys: []driver.Key{o.key}, Filter: o.v.filter, Where: o.v.spec.where}))
+		in, err := o.pick(r.Query(ctx, driver.Query{Keys: []driver.Key{o.key}, Filter: o.v.Filter, Where: o.v.Spec.Where}))
 		if err != nil {
 			return live.Row{}, false, err
 		}
@@ -168,11 +169,11 @@ func (o *writing) find(ctx context.Context) (row live.Row, member bool, err erro
 			return live.Row{}, false, err
 		}
 	}
-	js, err := c.encoded(r, o.sh.enc)
+	js, err := c.Encoded(r, o.sh.Encoder)
 	if err != nil {
 		return live.Row{}, false, fmt.Errorf("core: binding %q: %w", o.v.Name(), err)
 	}
-	return o.sh.row(c, o.sh.orderOf(r, c.row, c.key), js, live.Row{}, o.v.feed.Load().now()), member, nil
+	return o.sh.Row(c, o.sh.OrderOf(r, c.Row, c.Key), js, live.Row{}, o.v.feed.Load().now()), member, nil
 }
 
 // aboutItsRow drops an error that is about other rows alone.
@@ -185,16 +186,16 @@ func (o *writing) aboutItsRow(err error) error {
 }
 
 // pick returns the row with the write's key among those read.
-func (o *writing) pick(rows []any, err error) (*candidate, error) {
+func (o *writing) pick(rows []any, err error) (*rowset.Fetched, error) {
 	if err := o.aboutItsRow(err); err != nil {
 		return nil, err
 	}
-	found, nameless := o.sh.candidates(o.v.read, rows)
+	found, nameless := o.sh.TakeUp(o.v.Loader, rows)
 	if len(nameless) > 0 && len(rows) == 1 {
-		return nil, nameless[0].err
+		return nil, nameless[0].Err
 	}
 	for i := range found {
-		if found[i].key == o.key {
+		if found[i].Key == o.key {
 			return &found[i], nil
 		}
 	}

@@ -8,15 +8,17 @@ import (
 	"slices"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/rowset"
+	"github.com/binderyhq/bindery/core/internal/untyped"
 	"github.com/binderyhq/bindery/core/live"
 )
 
 // writing is a write under way.
 type writing struct {
 	v  *publisher
-	sh *shape
+	sh *rowset.Shape
 	w  live.Write
-	db writer
+	db untyped.Writer
 
 	bounds within
 
@@ -32,7 +34,7 @@ func (o *writing) run(ctx context.Context) error {
 	if o.w.Op == live.Insert {
 		return o.insert(ctx)
 	}
-	if err := o.db.lock(ctx, o.key); err != nil {
+	if err := o.db.Lock(ctx, o.key); err != nil {
 		return err
 	}
 	before, member, err := o.find(ctx)
@@ -49,13 +51,13 @@ func (o *writing) run(ctx context.Context) error {
 		return live.ErrPrecondition
 	}
 	if o.w.Op == live.Delete {
-		return o.db.delete(ctx, o.key)
+		return o.db.Delete(ctx, o.key)
 	}
 	return o.update(ctx, before)
 }
 
 func (o *writing) insert(ctx context.Context) error {
-	row := o.db.newRow()
+	row := o.db.NewRow()
 	change, err := o.decode(ctx, row)
 	if err != nil {
 		return err
@@ -63,10 +65,10 @@ func (o *writing) insert(ctx context.Context) error {
 	if err := o.validate(row); err != nil {
 		return err
 	}
-	if err := o.checkValues(row, change.columns); err != nil {
+	if err := o.checkValues(row, change.Columns); err != nil {
 		return err
 	}
-	if o.key, err = o.db.insert(ctx, row, change.columns); err != nil {
+	if o.key, err = o.db.Insert(ctx, row, change.Columns); err != nil {
 		return err
 	}
 	return o.after(ctx)
@@ -76,7 +78,7 @@ func (o *writing) update(ctx context.Context, before live.Row) error {
 	if err := o.checkShown(before); err != nil {
 		return err
 	}
-	row := o.db.cloneRow(before.Value())
+	row := o.db.CloneRow(before.Value())
 	change, err := o.decode(ctx, row)
 	if err != nil {
 		return err
@@ -90,17 +92,17 @@ func (o *writing) update(ctx context.Context, before live.Row) error {
 	if err := o.validate(row); err != nil {
 		return err
 	}
-	known := make([]string, 0, len(o.sh.schema.Columns))
-	for _, c := range o.sh.schema.Columns {
-		if !c.Generated && !slices.Contains(change.defaults, c.Name) {
+	known := make([]string, 0, len(o.sh.Schema.Columns))
+	for _, c := range o.sh.Schema.Columns {
+		if !c.Generated && !slices.Contains(change.Defaults, c.Name) {
 			known = append(known, c.Name)
 		}
 	}
 	if err := o.checkValues(row, known); err != nil {
 		return err
 	}
-	if len(change.columns)+len(change.defaults) > 0 {
-		if err := o.db.update(ctx, o.key, row, change); err != nil {
+	if len(change.Columns)+len(change.Defaults) > 0 {
+		if err := o.db.Update(ctx, o.key, row, change); err != nil {
 			return err
 		}
 	}
@@ -113,11 +115,11 @@ func (o *writing) after(ctx context.Context) error {
 	switch {
 	case err != nil:
 		return err
-	case !member && !o.v.spec.rules.RowsMayLeave:
+	case !member && !o.v.Spec.Rules.RowsMayLeave:
 		return o.wouldLeave()
 	case !member:
 		// It may leave the binding, and yet not what its writer may see.
-		if in, err := o.meets(ctx, o.v.scope); err != nil {
+		if in, err := o.meets(ctx, o.v.Scope); err != nil {
 			return err
 		} else if !in {
 			return o.wouldLeave()

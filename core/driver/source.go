@@ -138,11 +138,12 @@ type Sink interface {
 // registry does. It is for sources that compare: what they remember of the
 // database can lack a row that a binding has read in the meantime.
 type Holder interface {
-	// Held calls visit with the key of every row that the table's bindings hold,
-	// of those bindings which have another version than at the source's last call
-	// for that table. It reports whether there was any. Keys that several
-	// bindings hold are visited several times. One goroutine at a time calls it
-	// for a table; no lock is held while visit runs.
+	// Held calls visit with the keys of the rows that the table's bindings came to
+	// hold since the source's last call for that table: of all that they hold at the
+	// first call, and where more has changed than is remembered. It reports whether
+	// any binding has another version than then. Keys that several bindings came to
+	// hold are visited several times. One goroutine at a time calls it for a table;
+	// no lock is held while visit runs.
 	Held(table Table, visit func(Key)) (changed bool)
 }
 

@@ -39,12 +39,18 @@ type Event struct {
 
 	before []digest.Sum // of the Updated, as they were
 
-	bytes int // an estimate of what keeping the event in the log costs
-	cache Cache
+	bytes  int // an estimate of what keeping the event in the log costs
+	own    Cache
+	shared *Cache // in its place, of a sync
 }
 
 // Cache keeps what is derived from the event; see [Memo].
-func (e *Event) Cache() *Cache { return &e.cache }
+func (e *Event) Cache() *Cache {
+	if e.shared != nil {
+		return e.shared
+	}
+	return &e.own
+}
 
 // Len returns the number of rows in the event.
 func (e *Event) Len() int { return len(e.Created) + len(e.Updated) + len(e.Deleted) }
@@ -77,8 +83,8 @@ func merge(events []*Event) *Event {
 	type change struct {
 		was    bool       // there, before all events
 		before digest.Sum // then
-		gone   *entry     // as it last was
-		after  *entry     // nil: absent
+		gone   Row        // as it last was
+		after  Row        // zero: absent
 	}
 	changes := make(map[driver.Key]*change)
 	var order []driver.Key // of first appearance, so that merging is deterministic
@@ -93,25 +99,25 @@ func merge(events []*Event) *Event {
 	}
 	for _, e := range events {
 		for _, r := range e.Deleted {
-			c := note(r, true, r.e.sum)
-			c.gone, c.after = r.e, nil
+			c := note(r, true, r.e.sum(r.print))
+			c.gone, c.after = r, Row{}
 		}
 		for _, r := range e.Created {
-			note(r, false, digest.Sum{}).after = r.e
+			note(r, false, digest.Sum{}).after = r
 		}
 		for i, r := range e.Updated {
-			note(r, true, e.before[i]).after = r.e
+			note(r, true, e.before[i]).after = r
 		}
 	}
 	m := &Event{Kind: Changed, From: first.From, Version: last.Version}
 	for _, k := range order {
 		switch c := changes[k]; {
-		case !c.was && c.after != nil:
-			m.Created = append(m.Created, Row{c.after})
-		case c.was && c.after == nil:
-			m.Deleted = append(m.Deleted, Row{c.gone})
-		case c.was && c.after.sum != c.before:
-			m.Updated = append(m.Updated, Row{c.after})
+		case !c.was && !c.after.IsZero():
+			m.Created = append(m.Created, c.after)
+		case c.was && c.after.IsZero():
+			m.Deleted = append(m.Deleted, c.gone)
+		case c.was && c.after.e.sum(c.after.print) != c.before:
+			m.Updated = append(m.Updated, c.after)
 			m.before = append(m.before, c.before)
 		}
 	}

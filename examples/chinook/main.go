@@ -104,7 +104,7 @@ func assemble(db *bun.DB) (*echo.Echo, *core.Registry) {
 	reg := core.NewRegistry()
 	reg.Add(bindings(db)...)
 	// The hooks see what this process writes, polling what others do.
-	reg.Watch(bunsource.Hooks(db), pollsource.New(pollEvery, pollsource.DataVersion(db), nil))
+	reg.Watch(bunsource.Hooks(db), pollsource.New(pollEvery, pollsource.DataVersion(db)))
 	reg.Serve(
 		rest.New(e.Group("/api")),
 		sse.New(e.Group("/events")),

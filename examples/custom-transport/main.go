@@ -62,7 +62,7 @@ func run(ctx context.Context, addr string, every time.Duration, ready func(url s
 	}
 
 	mux := http.NewServeMux()
-	lines := ndjson.New(mux, "/stream", ndjson.Config{})
+	lines := ndjson.New(mux, "/stream")
 	reg := core.NewRegistry()
 	_ = reg.Add(bunsource.Bind[Product](db, "products")) // problems come from Start
 	_ = reg.Watch(bunsource.Hooks(db))

@@ -16,6 +16,7 @@ import (
 	"github.com/binderyhq/bindery/sources/bunsource"
 	"github.com/binderyhq/bindery/sources/pollsource"
 	"github.com/binderyhq/bindery/transports/rest"
+	"github.com/binderyhq/bindery/transports/socketio"
 	"github.com/binderyhq/bindery/transports/sse"
 	"github.com/binderyhq/bindery/transports/websocket"
 )
@@ -68,11 +69,12 @@ func newApp(db *bun.DB) *app {
 		a.people,
 	)
 	reg.Authorize(&authorizer{a.people, a.sessions})
-	reg.Watch(bunsource.Hooks(db), pollsource.New(pollEvery, pollsource.DataVersion(db), nil))
+	reg.Watch(bunsource.Hooks(db), pollsource.New(pollEvery, pollsource.DataVersion(db)))
 	reg.Serve(
 		rest.New(e.Group("/api")),
 		sse.New(e.Group("/events")),
 		websocket.New(e.Group("/ws")),
+		socketio.New(e.Group("/socket.io")),
 	)
 	reg.Use(jsclient.New(e.Group("/client"))) // the page's client
 

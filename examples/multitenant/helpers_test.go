@@ -237,7 +237,10 @@ func (l *live) shown() string {
 }
 
 // over are the transports that stream.
-var over = map[string]func(*user, string) *live{"SSE": (*user).stream, "WebSocket": (*user).socket}
+var over = map[string]func(*user, string) *live{
+	"SSE": (*user).stream, "WebSocket": (*user).socket,
+	"Socket.IO polling": (*user).polled, "Socket.IO WebSocket": (*user).socketIO,
+}
 
 // stream follows a binding by Server-Sent Events.
 func (u *user) stream(binding string) *live {

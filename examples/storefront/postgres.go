@@ -20,6 +20,6 @@ func openPostgres(dsn string) (*database, error) {
 	cfg.RuntimeParams["application_name"] = "storefront"
 	db := bunsource.OpenConnector(stdlib.GetConnector(*cfg), pgdialect.New())
 	return &database{db: db, others: []driver.Source{
-		pollsource.New(pollEvery, pollsource.XMin(db, 0), nil),
+		pollsource.New(pollEvery, pollsource.XMin(db, 0)),
 	}}, nil
 }

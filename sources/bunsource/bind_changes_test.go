@@ -47,7 +47,7 @@ func eachPostgresSource(t *testing.T, test func(t *testing.T, db *bun.DB, source
 	})
 	t.Run("postgres, its log", func(t *testing.T) {
 		dsn := postgresDSN(t)
-		test(t, openPlain(t, "pgx", dsn), pgsource.New(dsn, nil))
+		test(t, openPlain(t, "pgx", dsn), pgsource.New(dsn))
 	})
 }
 

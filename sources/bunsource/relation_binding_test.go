@@ -56,7 +56,7 @@ func eachWorld(t *testing.T, test func(t *testing.T, w relWorld)) {
 	})
 	t.Run("sqlitesource", func(t *testing.T) {
 		dsn, plain := openedSQLite(t)
-		source, err := sqlitesource.New(dsn, nil)
+		source, err := sqlitesource.New(dsn)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +77,7 @@ func eachWorld(t *testing.T, test func(t *testing.T, w relWorld)) {
 	t.Run("pgsource", func(t *testing.T) {
 		dsn := pgtest.Shared(t).CreateDatabase(t)
 		plain := openedPlain(t, "pgx", dsn)
-		test(t, relWorld{plain: plain, db: openedPlain(t, "pgx", dsn), writer: plain, sources: []driver.Source{pgsource.New(dsn, nil)}})
+		test(t, relWorld{plain: plain, db: openedPlain(t, "pgx", dsn), writer: plain, sources: []driver.Source{pgsource.New(dsn)}})
 	})
 }
 
@@ -516,8 +516,8 @@ func TestRelationBindingsAreWritten(t *testing.T) {
 		for _, body := range []string{`{"Album": {"Title": "three"}}`, `{"Playlists": []}`} {
 			_, err := write(live.Merge, row.Key(), body)
 			var invalid *driver.InvalidError
-			if !errors.As(err, &invalid) || len(invalid.Fields) != 1 || !strings.Contains(invalid.Fields[0].Detail, "is no field of this binding") {
-				t.Errorf("%s: got error %v, want one that says it is no field", body, err)
+			if !errors.As(err, &invalid) || len(invalid.Fields) != 1 || !strings.Contains(invalid.Fields[0].Detail, "is no field that can be written") {
+				t.Errorf("%s: got error %v, want one that says it is no field that can be written", body, err)
 			}
 		}
 		if _, err := write(live.Delete, row.Key(), ""); err != nil || tracks.Len() != 0 {

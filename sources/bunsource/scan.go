@@ -28,33 +28,45 @@ func (l *Loader[T]) Scan(ctx context.Context, q driver.Query, size int, visit fu
 	if !m.scans() || len(q.Keys) > 0 || len(q.Order) > 0 || q.Limit > 0 {
 		return fmt.Errorf("bunsource: reading table %q in pieces: %w", m.schema.Table, errors.ErrUnsupported)
 	}
+	var unread []error
 	after, rest := "", true
 	for rest {
-		rows, err := l.piece(withoutHooks(ctx), m, q, after, size)
+		rows, last, err := l.piece(withoutHooks(ctx), m, q, after, size)
+		if bad := driver.RowErrors(err); bad != nil {
+			unread, err = append(unread, err), nil
+			if len(unread) > maxUnreadPieces {
+				err = errors.Join(unread...)
+			}
+		}
 		if err != nil {
 			return fmt.Errorf("bunsource: reading table %q in pieces: %w", m.schema.Table, err)
 		}
-		if rest = len(rows) >= size; rest {
-			if after, err = m.after(m.keyOf(reflect.ValueOf(rows[len(rows)-1]).Elem())); err != nil {
+		if rest = last != ""; rest {
+			if after, err = m.after(last); err != nil {
 				return fmt.Errorf("bunsource: reading table %q in pieces: %w", m.schema.Table, err)
 			}
 		}
 		if len(rows) == 0 {
-			return nil
+			continue
 		}
 		if err := visit(rows); err != nil {
 			return err
 		}
 	}
-	return nil
+	return errors.Join(unread...)
 }
 
+// maxUnreadPieces bounds the pieces with rows that cannot be read; beyond it
+// the table as a whole cannot be.
+const maxUnreadPieces = 100
+
 // piece reads the first rows for which the condition holds, in the order of the
-// keys.
-func (l *Loader[T]) piece(ctx context.Context, m *model, q driver.Query, condition string, size int) ([]*T, error) {
+// keys. last is the key to read on from, "" when there are no more rows. Rows that
+// cannot be read are told by RowErrors, beside the others.
+func (l *Loader[T]) piece(ctx context.Context, m *model, q driver.Query, condition string, size int) (rows []*T, last driver.Key, err error) {
 	statements, err := m.statements(q)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	st := statements[0] // of a query without keys there is one
 	if condition != "" {
@@ -67,14 +79,14 @@ func (l *Loader[T]) piece(ctx context.Context, m *model, q driver.Query, conditi
 		}
 	}
 	st.limit = size
-	var rows []*T
+	var keys []driver.Key
 	err = withConn(ctx, m, m.showsMany(), func(ctx context.Context, conn bun.IConn) error {
 		if !m.showsMany() {
 			rows, err = l.read(ctx, conn, m, st)
 			return err
 		}
-		parts, inOrder, err := l.chunks(ctx, conn, m, st)
-		if err != nil {
+		var parts []statement
+		if parts, keys, err = l.chunks(ctx, conn, m, st); err != nil {
 			return err
 		}
 		for _, part := range parts {
@@ -84,17 +96,69 @@ func (l *Loader[T]) piece(ctx context.Context, m *model, q driver.Query, conditi
 			}
 			rows = append(rows, some...)
 		}
-		l.arrange(m, rows, inOrder)
 		return nil
 	})
-	if err != nil {
-		return nil, err
+	switch {
+	case err != nil && ctx.Err() == nil:
+		return l.apart(ctx, m, q, st, err)
+	case err != nil:
+		return nil, "", err
 	}
 	for _, r := range rows {
 		m.normalise(reflect.ValueOf(r).Elem())
 		m.normaliseRelated(reflect.ValueOf(r).Elem())
 	}
-	return rows, nil
+	switch {
+	case len(keys) >= size:
+		last = keys[len(keys)-1]
+	case keys == nil && len(rows) >= size:
+		last = m.keyOf(reflect.ValueOf(rows[len(rows)-1]).Elem())
+	}
+	return rows, last, nil
+}
+
+// apart reads the rows of a piece that failed by their keys, ever fewer at a time,
+// until those that cannot be read are alone.
+func (l *Loader[T]) apart(ctx context.Context, m *model, q driver.Query, st statement, failure error) (rows []*T, last driver.Key, err error) {
+	var keys []driver.Key
+	if err := withConn(ctx, m, false, func(ctx context.Context, conn bun.IConn) error {
+		_, keys, err = l.chunks(ctx, conn, m, st)
+		return err
+	}); err != nil {
+		return nil, "", failure // it is not about a row
+	}
+	var unread []error
+	var halve func(keys []driver.Key) error
+	halve = func(keys []driver.Key) error {
+		q.Keys = keys
+		some, err := l.query(ctx, m, q)
+		switch {
+		case err == nil:
+			rows = append(rows, some...)
+			return nil
+		case ctx.Err() != nil:
+			return err
+		case len(keys) == 1:
+			unread = append(unread, &driver.RowError{Key: keys[0], Err: err})
+			return nil
+		}
+		if err := halve(keys[:len(keys)/2]); err != nil {
+			return err
+		}
+		return halve(keys[len(keys)/2:])
+	}
+	if len(keys) > 0 {
+		if err := halve(keys); err != nil {
+			return nil, "", err
+		}
+	}
+	if len(keys) > 1 && len(unread) == len(keys) {
+		return nil, "", failure // the statement is to blame, and not one row or another
+	}
+	if len(keys) >= st.limit {
+		last = keys[len(keys)-1]
+	}
+	return rows, last, errors.Join(unread...)
 }
 
 // scans reports whether the table can be read on from a key: whether every value

@@ -28,6 +28,9 @@ import (
 	"github.com/binderyhq/bindery/sources/sqlitesource"
 )
 
+// often is the interval of polls in these tests.
+const often = 20 * time.Millisecond
+
 // Purse and chest hold the same money, which goes to and fro. The sum of both is
 // what nobody may ever see changed.
 type purse struct {
@@ -104,14 +107,14 @@ func TestQueriesConverge(t *testing.T) {
 		}},
 		{"sqlite, its own hooks", func(t *testing.T) (*bun.DB, *bun.DB, func() driver.Source) {
 			dsn := sqliteDB(t, "wealth.db")
-			source, err := sqlitesource.New(dsn, nil)
+			source, err := sqlitesource.New(dsn)
 			must(t, err)
 			db := hooked(t, bun.NewDB(sql.OpenDB(source.Connector()), sqlitedialect.New()), nil)
 			return db, bun.NewDB(open(t, "sqlite", dsn), sqlitedialect.New()), func() driver.Source { return source }
 		}},
 		onSQLite("polled", func(string, *bun.DB) driver.Source { return pollsource.Every(often) }),
 		onSQLite("data version", func(_ string, db *bun.DB) driver.Source {
-			return pollsource.New(often, pollsource.DataVersion(db), nil)
+			return pollsource.New(often, pollsource.DataVersion(db))
 		}),
 		{"postgres, hooks", func(t *testing.T) (*bun.DB, *bun.DB, func() driver.Source) {
 			dsn := pgtest.Shared(t).CreateDatabase(t)
@@ -119,13 +122,13 @@ func TestQueriesConverge(t *testing.T) {
 			hooked(t, db, err)
 			return db, bun.NewDB(open(t, "pgx", dsn), pgdialect.New()), func() driver.Source { return bunsource.Hooks(db) }
 		}},
-		onPostgres("log", func(dsn string, _ *bun.DB) driver.Source { return pgsource.New(dsn, nil) }),
+		onPostgres("log", func(dsn string, _ *bun.DB) driver.Source { return pgsource.New(dsn) }),
 		onPostgres("triggers", func(dsn string, _ *bun.DB) driver.Source {
 			must(t, pgsource.Outbox{}.Install(t.Context(), dsn, driver.Table{Name: "purses"}, driver.Table{Name: "chests"}))
-			return pgsource.NewTriggers(dsn, nil)
+			return pgsource.NewTriggers(dsn)
 		}),
 		onPostgres("xmin", func(_ string, db *bun.DB) driver.Source {
-			return pollsource.New(often, pollsource.XMin(db, 0), nil)
+			return pollsource.New(often, pollsource.XMin(db, 0))
 		}),
 	} {
 		t.Run(s.name, func(t *testing.T) { testQueriesConverge(t, s) })

@@ -20,6 +20,7 @@ type Relay struct {
 	conn    *nats.Conn
 	subject string
 	cfg     Config
+	extra   bool   // more than one configuration is given
 	node    string // random, so that a node that restarts is another one
 
 	out   *outbox
@@ -45,7 +46,7 @@ func New(conn *nats.Conn, subject string, cfg ...Config) *Relay {
 	}
 	c = c.WithDefaults()
 	return &Relay{
-		conn: conn, subject: subject, cfg: c, node: rand.Text()[:nodeIDLength],
+		conn: conn, subject: subject, cfg: c, extra: len(cfg) > 1, node: rand.Text()[:nodeIDLength],
 		out: newOutbox(c.MaxKeys), peers: newPeers(c),
 	}
 }
@@ -59,6 +60,9 @@ func (r *Relay) Name() string { return "natssource" }
 // Validate implements [driver.Validator].
 func (r *Relay) Validate() error {
 	var errs []error
+	if r.extra {
+		errs = append(errs, errors.New("natssource: more than one configuration is given"))
+	}
 	if r.conn == nil {
 		errs = append(errs, errors.New("natssource: its connection is nil"))
 	}

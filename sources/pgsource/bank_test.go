@@ -72,7 +72,7 @@ var ways = []way{
 	{
 		name:    "log",
 		prepare: func(testing.TB, string) {},
-		open:    func(dsn string) driver.Source { return pgsource.New(dsn, nil) },
+		open:    func(dsn string) driver.Source { return pgsource.New(dsn) },
 		link:    "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active",
 	},
 	{
@@ -83,7 +83,7 @@ var ways = []way{
 				t.Fatal(err)
 			}
 		},
-		open: func(dsn string) driver.Source { return pgsource.NewTriggers(dsn, nil) },
+		open: func(dsn string) driver.Source { return pgsource.NewTriggers(dsn) },
 		link: `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'LISTEN "bindery"'`,
 	},
 }

@@ -89,7 +89,7 @@ func BenchmarkTriggers(b *testing.B) {
 			}
 			if c.read {
 				reg := core.NewRegistry()
-				if err := reg.Watch(pgsource.NewTriggers(dsn, nil)); err != nil {
+				if err := reg.Watch(pgsource.NewTriggers(dsn)); err != nil {
 					b.Fatal(err)
 				}
 				if err := reg.Start(b.Context()); err != nil {

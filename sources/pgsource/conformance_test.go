@@ -27,7 +27,7 @@ func TestConformance(t *testing.T) {
 			if err != nil {
 				return nil, err
 			}
-			h.Subject = New(h.link, nil)
+			h.Subject = New(h.link)
 			return h, h.Create(t.Context())
 		})
 	})
@@ -38,7 +38,7 @@ func TestConformance(t *testing.T) {
 			if err != nil {
 				return nil, err
 			}
-			h.Subject = NewTriggers(h.link, nil)
+			h.Subject = NewTriggers(h.link)
 			if err := h.Create(t.Context()); err != nil {
 				return nil, err
 			}

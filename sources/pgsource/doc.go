@@ -6,7 +6,7 @@
 //
 // # Setup
 //
-//	reg.Watch(pgsource.New(dsn, nil))
+//	reg.Watch(pgsource.New(dsn))
 //
 // The server runs Postgres 13 or later with wal_level = logical, and is the
 // primary that the bindings read. The source takes two connections, directly and
@@ -83,7 +83,7 @@
 // # Triggers
 //
 //	err := pgsource.Outbox{}.Install(ctx, dsn, tables...) // once, by the owner of the tables
-//	reg.Watch(pgsource.NewTriggers(dsn, nil))
+//	reg.Watch(pgsource.NewTriggers(dsn))
 //
 // Triggers write the keys of what a statement has changed to a table, the
 // outbox, in the same transaction, and NOTIFY, whose message is empty: it only

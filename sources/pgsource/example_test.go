@@ -10,7 +10,7 @@ import (
 
 // A publication that the tables' owner has made, and that is left as it is.
 func ExampleNew() {
-	src := pgsource.New("postgres://follower@db.example.org/shop", &pgsource.Config{
+	src := pgsource.New("postgres://follower@db.example.org/shop", pgsource.Config{
 		Publication:      "shop_live",
 		FixedPublication: true,
 		Tables:           []driver.Table{{Name: "products"}},

@@ -189,7 +189,7 @@ func (r *rig) exec(statements ...string) {
 func (r *rig) watch(cfg *Config, schemas ...driver.Schema) {
 	r.t.Helper()
 	r.sink = newFakeSink(schemas...)
-	r.src = New(r.dsn, cfg)
+	r.src = New(r.dsn, orZero(cfg))
 	r.start()
 	r.awaitWatching()
 }
@@ -198,7 +198,7 @@ func (r *rig) watch(cfg *Config, schemas ...driver.Schema) {
 func (r *rig) watchTriggers(cfg *TriggerConfig, schemas ...driver.Schema) {
 	r.t.Helper()
 	r.sink = newFakeSink(schemas...)
-	r.triggers = NewTriggers(r.dsn, cfg)
+	r.triggers = NewTriggers(r.dsn, orZero(cfg))
 	r.start()
 	r.awaitWatching()
 }
@@ -307,3 +307,11 @@ func (r *rig) expect(after, want string) {
 const markerTable = "CREATE TABLE marker (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY)"
 
 var marker = table("marker", "id:int")
+
+// orZero returns what p points to, the zero value for nil.
+func orZero[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}

@@ -14,8 +14,9 @@ import (
 // Source reports what the log of a Postgres server says was committed. Its
 // methods may be called from any goroutine.
 type Source struct {
-	dsn string
-	cfg Config
+	dsn   string
+	cfg   Config
+	extra bool // more than one configuration is given
 
 	mu      sync.Mutex // guards what follows
 	current *stream    // nil while changes do not stream
@@ -31,14 +32,16 @@ var (
 // New returns a source that follows the database that dsn names, in any form
 // that pgx reads, by logical replication. It must be the database that the
 // bindings read, and tables without a schema are found by the same search_path.
-// The connection takes no pooler in between. A nil config has all defaults.
+// The connection takes no pooler in between. At most one configuration is given; without one
+// everything has its default.
 //
 // New does no input or output. What is wrong with its arguments is found by
 // [Source.Validate].
-func New(dsn string, cfg *Config) *Source {
+func New(dsn string, cfg ...Config) *Source {
 	s := &Source{dsn: dsn}
-	if cfg != nil {
-		s.cfg = *cfg
+	s.extra = len(cfg) > 1
+	if len(cfg) > 0 {
+		s.cfg = cfg[0]
 	}
 	s.cfg = s.cfg.WithDefaults()
 	s.cfg.Tables = tablesIn(s.cfg.Database, s.cfg.Tables)
@@ -48,11 +51,14 @@ func New(dsn string, cfg *Config) *Source {
 // Validate implements [driver.Validator]. It returns everything that is wrong
 // with what the source was made of.
 func (s *Source) Validate() error {
-	return checkSetup("pgsource: setting up", s.dsn, s.cfg.Validate())
+	return checkSetup("pgsource: setting up", s.dsn, s.extra, s.cfg.Validate())
 }
 
 // checkSetup joins what is wrong with a source's configuration and its DSN.
-func checkSetup(doing, dsn string, cfg error) error {
+func checkSetup(doing, dsn string, extra bool, cfg error) error {
+	if extra {
+		cfg = errors.Join(cfg, errors.New("more than one configuration is given"))
+	}
 	_, err := pgconn.ParseConfig(dsn) // whose error does not show the password
 	if err := errors.Join(cfg, err); err != nil {
 		return fmt.Errorf("%s: %w", doing, err)

@@ -82,7 +82,7 @@ func TestWhatCannotBeWatched(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t, c.setup)
-			r.sink, r.src = newFakeSink(c.table), New(r.dsn, nil)
+			r.sink, r.src = newFakeSink(c.table), New(r.dsn)
 			r.start()
 			err := <-r.ended
 			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), `pgsource: following publication "bindery": `) {
@@ -101,7 +101,7 @@ func TestServersThatWillNotDo(t *testing.T) {
 	t.Parallel() // mostly it waits
 	server := pgtest.Start(t, pgtest.Setting("wal_level", "replica"))
 	r := &rig{t: t, dsn: server.DSN("postgres"), sink: newFakeSink(marker)}
-	r.src = New(r.dsn, nil)
+	r.src = New(r.dsn)
 	r.start()
 	if err := <-r.ended; err == nil || !strings.Contains(err.Error(), "wal_level is replica; mend it with: ALTER SYSTEM SET wal_level = logical") {
 		t.Errorf("error %v", err)
@@ -114,7 +114,7 @@ func TestServersThatWillNotDo(t *testing.T) {
 }
 
 func TestValidate(t *testing.T) {
-	err := New("postgres://user:secret@host:port/db", &Config{
+	err := New("postgres://user:secret@host:port/db", Config{
 		Tables: []driver.Table{{}}, MaxKeys: -1, ReceiveTimeout: -1, StartTimeout: -2, AuditInterval: -3,
 	}).Validate()
 	for _, want := range []string{"Tables[0]", "MaxKeys -1", "ReceiveTimeout", "StartTimeout", "AuditInterval", "cannot parse"} {
@@ -125,13 +125,13 @@ func TestValidate(t *testing.T) {
 	if strings.Contains(err.Error(), "secret") {
 		t.Errorf("the password shows: %v", err)
 	}
-	if err := New("postgres://nobody@127.0.0.1/x", nil).Validate(); err != nil {
+	if err := New("postgres://nobody@127.0.0.1/x").Validate(); err != nil {
 		t.Error(err)
 	}
-	if err := New("\x00=", nil).Watch(t.Context(), newFakeSink()); !driver.IsPermanent(err) {
+	if err := New("\x00=").Watch(t.Context(), newFakeSink()); !driver.IsPermanent(err) {
 		t.Errorf("Watch returned %v", err)
 	}
-	src := New("", &Config{Database: "d", Tables: []driver.Table{{Name: "t"}, {Schema: "s", Name: "u"}}})
+	src := New("", Config{Database: "d", Tables: []driver.Table{{Name: "t"}, {Schema: "s", Name: "u"}}})
 	for table, want := range map[driver.Table]bool{
 		{Database: "d", Name: "t"}: true, {Database: "d", Schema: "x", Name: "t"}: true, {Name: "t"}: false,
 		{Database: "d", Schema: "s", Name: "u"}: true, {Database: "d", Name: "u"}: false,
@@ -155,7 +155,7 @@ func TestLeastPrivileges(t *testing.T) {
 	r.dsn = strings.Replace(r.dsn, "postgres@", "follower@", 1)
 	fails := func(want string, schemas ...driver.Schema) {
 		t.Helper()
-		r.sink, r.src = newFakeSink(schemas...), New(r.dsn, nil)
+		r.sink, r.src = newFakeSink(schemas...), New(r.dsn)
 		r.start()
 		if err := <-r.ended; err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %s", err, want)
@@ -181,7 +181,7 @@ func TestLeastPrivileges(t *testing.T) {
 
 	// The source keeps its hands off a publication that is not its own.
 	r.dsn = owner
-	r.sink, r.src = newFakeSink(marker, table("b", "id:int")), New(owner, &Config{FixedPublication: true})
+	r.sink, r.src = newFakeSink(marker, table("b", "id:int")), New(owner, Config{FixedPublication: true})
 	r.start()
 	if err := <-r.ended; err == nil || !strings.Contains(err.Error(), `publication "bindery" lacks it; mend it with: ALTER PUBLICATION "bindery" ADD TABLE "public"."b"`) {
 		t.Errorf("error %v", err)
@@ -195,7 +195,7 @@ func TestStartWaitsForWriters(t *testing.T) {
 	if _, err := other.Exec(t.Context(), "BEGIN; INSERT INTO marker DEFAULT VALUES"); err != nil {
 		t.Fatal(err)
 	}
-	r.sink, r.src = newFakeSink(marker), New(r.dsn, &Config{StartTimeout: 300 * time.Millisecond})
+	r.sink, r.src = newFakeSink(marker), New(r.dsn, Config{StartTimeout: 300 * time.Millisecond})
 	r.start()
 	if err := <-r.ended; err == nil || !strings.Contains(err.Error(), "no replication slot within 300ms: the server waits for the end of transactions") {
 		t.Errorf("error %v", err)

@@ -18,7 +18,7 @@ import (
 // fails wants Watch to fail with the words, but not for good.
 func (r *rig) fails(want string, schemas ...driver.Schema) {
 	r.t.Helper()
-	r.sink, r.triggers = newFakeSink(schemas...), NewTriggers(r.dsn, nil)
+	r.sink, r.triggers = newFakeSink(schemas...), NewTriggers(r.dsn)
 	r.start()
 	r.ends(want)
 }
@@ -114,7 +114,7 @@ func TestWhatTriggersCannotWatch(t *testing.T) {
 }
 
 func TestValidateTriggers(t *testing.T) {
-	err := NewTriggers("postgres://user:secret@host:port/db", &TriggerConfig{
+	err := NewTriggers("postgres://user:secret@host:port/db", TriggerConfig{
 		Tables: []driver.Table{{}}, Outbox: "public", MaxKeys: -1, PollInterval: -1, AnswerTimeout: -2, AuditInterval: -3,
 	}).Validate()
 	for _, want := range []string{"Tables[0]", `Schema "public"`, "MaxKeys -1", "PollInterval", "AnswerTimeout", "AuditInterval", "cannot parse"} {
@@ -125,13 +125,13 @@ func TestValidateTriggers(t *testing.T) {
 	if strings.Contains(err.Error(), "secret") {
 		t.Errorf("the password shows: %v", err)
 	}
-	if err := NewTriggers("\x00=", nil).Watch(t.Context(), newFakeSink()); !driver.IsPermanent(err) {
+	if err := NewTriggers("\x00=").Watch(t.Context(), newFakeSink()); !driver.IsPermanent(err) {
 		t.Errorf("Watch returned %v", err)
 	}
-	if err := NewTriggers("postgres://nobody@127.0.0.1/x", nil).CatchUp(t.Context(), nil); err == nil {
+	if err := NewTriggers("postgres://nobody@127.0.0.1/x").CatchUp(t.Context(), nil); err == nil {
 		t.Error("a source that does not watch has caught up")
 	}
-	src := NewTriggers("", &TriggerConfig{Database: "d", Tables: []driver.Table{{Name: "t"}}})
+	src := NewTriggers("", TriggerConfig{Database: "d", Tables: []driver.Table{{Name: "t"}}})
 	if !src.Scope().Covers(driver.Table{Database: "d", Schema: "x", Name: "t"}) || src.Scope().Covers(driver.Table{Name: "t"}) || len(src.Scope().Tables) != 1 {
 		t.Error("it covers other tables than those named")
 	}

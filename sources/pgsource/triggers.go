@@ -12,8 +12,9 @@ import (
 // TriggerSource reports what triggers have recorded in an outbox. Its methods
 // may be called from any goroutine.
 type TriggerSource struct {
-	dsn string
-	cfg TriggerConfig
+	dsn   string
+	cfg   TriggerConfig
+	extra bool // more than one configuration is given
 
 	mu      sync.Mutex     // guards what follows
 	current *outboxSession // nil while the outbox is not read
@@ -30,14 +31,16 @@ var (
 // the database that dsn names, in any form that pgx reads. It needs no
 // wal_level, but an [Outbox] that was installed before. It must be the
 // database that the bindings read, and tables without a schema are found by the
-// same search_path. A nil config has all defaults.
+// same search_path. At most one configuration is given; without
+// one everything has its default.
 //
 // NewTriggers does no input or output. What is wrong with its arguments is found
 // by [TriggerSource.Validate].
-func NewTriggers(dsn string, cfg *TriggerConfig) *TriggerSource {
+func NewTriggers(dsn string, cfg ...TriggerConfig) *TriggerSource {
 	s := &TriggerSource{dsn: dsn}
-	if cfg != nil {
-		s.cfg = *cfg
+	s.extra = len(cfg) > 1
+	if len(cfg) > 0 {
+		s.cfg = cfg[0]
 	}
 	s.cfg = s.cfg.WithDefaults()
 	s.cfg.Tables = tablesIn(s.cfg.Database, s.cfg.Tables)
@@ -47,7 +50,7 @@ func NewTriggers(dsn string, cfg *TriggerConfig) *TriggerSource {
 // Validate implements [driver.Validator]. It returns everything that is wrong
 // with what the source was made of.
 func (s *TriggerSource) Validate() error {
-	return checkSetup("pgsource: setting up triggers", s.dsn, s.cfg.Validate())
+	return checkSetup("pgsource: setting up triggers", s.dsn, s.extra, s.cfg.Validate())
 }
 
 // Name implements [driver.Source].

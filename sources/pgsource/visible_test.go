@@ -232,7 +232,7 @@ func TestCatchUpAgainstItsLimits(t *testing.T) {
 	r := newRig(t, markerTable)
 	snap := openSnapshot(t, r.dsn)
 	defer snap.Close()
-	if err := New(r.dsn, nil).CatchUp(t.Context(), snap); err == nil {
+	if err := New(r.dsn).CatchUp(t.Context(), snap); err == nil {
 		t.Error("a source that does not watch has caught up")
 	}
 	r.watch(nil, marker)

@@ -31,7 +31,7 @@ func TestConformance(t *testing.T) {
 					return nil, err
 				}
 				h := &sourcetest.SQL{
-					Subject: New(interval, check(bun.NewDB(watched, d)), nil), Watched: watched, Other: other, Schema: sourcetest.SQLSchema("", ""),
+					Subject: New(interval, check(bun.NewDB(watched, d))), Watched: watched, Other: other, Schema: sourcetest.SQLSchema("", ""),
 					Can: sourcetest.Abilities{Keys: keys, KeyChanges: true, Bulk: true, OtherProcesses: true},
 				}
 				return h, h.Create(context.Background())

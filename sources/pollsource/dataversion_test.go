@@ -74,7 +74,7 @@ func TestDataVersionOfAttachedDatabases(t *testing.T) {
 func TestDataVersionNeedsAConnection(t *testing.T) {
 	db := openSQLite(t, sqliteFile(t))
 	db.DB.SetMaxOpenConns(1)
-	err := New(1, DataVersion(db), nil).Watch(t.Context(), newRecorder("items"))
+	err := New(1, DataVersion(db)).Watch(t.Context(), newRecorder("items"))
 	wantErr(t, err, "SetMaxOpenConns")
 	if !driver.IsPermanent(err) {
 		t.Errorf("%v is not permanent", err)

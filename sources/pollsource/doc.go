@@ -9,7 +9,7 @@
 // has every bound table read and compared once a minute. A [Check] makes polls
 // cheap enough to be frequent:
 //
-//	reg.Watch(pollsource.New(time.Second, pollsource.XMin(db, 0), nil))
+//	reg.Watch(pollsource.New(time.Second, pollsource.XMin(db, 0)))
 //
 //	check        database          finds                     reads at each poll       full pass
 //	none         any               everything                every row                every poll

@@ -50,7 +50,7 @@ func ExampleEvery() {
 // An expensive comparison is made only when a cheap question has a new answer.
 func ExampleProbe() {
 	revision := func(context.Context, driver.Schema) (string, error) { return "r17", nil }
-	source := pollsource.New(time.Second, pollsource.Probe(revision), &pollsource.Config{
+	source := pollsource.New(time.Second, pollsource.Probe(revision), pollsource.Config{
 		MaxInterval: time.Minute, // while the answer stays the same
 	})
 	fmt.Println(source.Name(), source.Validate())

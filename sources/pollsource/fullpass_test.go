@@ -16,7 +16,7 @@ import (
 func TestFullPass(t *testing.T) {
 	poll(t, func(t *testing.T, start func(*Source, *recorder), advance func(time.Duration)) {
 		r, s := newRecorder("a"), newScript()
-		start(New(time.Second, s, &Config{Jitter: -1, FullPass: 10 * time.Second}), r)
+		start(New(time.Second, s, Config{Jitter: -1, FullPass: 10 * time.Second}), r)
 		advance(21500 * time.Millisecond)
 		want(t, r, "0s watching", "10s a*", "20s a*")
 
@@ -47,7 +47,7 @@ func TestFullPass(t *testing.T) {
 func TestFullPassKeepsNobodyAwake(t *testing.T) {
 	poll(t, func(t *testing.T, start func(*Source, *recorder), advance func(time.Duration)) {
 		r, s := newRecorder("a"), newScript()
-		start(New(time.Second, s, &Config{Jitter: -1, FullPass: 5 * time.Second, MaxInterval: time.Minute}), r)
+		start(New(time.Second, s, Config{Jitter: -1, FullPass: 5 * time.Second, MaxInterval: time.Minute}), r)
 		advance(63500 * time.Millisecond)
 		want(t, r, "0s watching", "7s a*", "15s a*", "31s a*", "1m3s a*")
 	})
@@ -64,10 +64,10 @@ func TestFullPassDefaults(t *testing.T) {
 		{"Probe", Probe(nil), 10 * time.Minute},
 		{"DataVersion", DataVersion(nil), 10 * time.Minute},
 		{"XMin", XMin(nil, 0), time.Minute},
-		{"Watermark", Watermark(nil, "", nil), 10 * time.Minute},
+		{"Watermark", Watermark(nil, ""), 10 * time.Minute},
 	} {
 		for given, want := range map[time.Duration]time.Duration{0: c.want, -1: -1, time.Hour: time.Hour} {
-			if got := New(time.Second, c.check, &Config{FullPass: given}).fullPass; got != want {
+			if got := New(time.Second, c.check, Config{FullPass: given}).fullPass; got != want {
 				t.Errorf("%s: with %v a full pass every %v, want %v", c.name, given, got, want)
 			}
 		}
@@ -92,7 +92,7 @@ func TestRowThatComesAndGoes(t *testing.T) {
 			}
 			reg := core.Config{Logger: slog.New(slog.DiscardHandler)}.NewRegistry()
 			_ = reg.Add(binding) // Start returns what is wrong
-			_ = reg.Watch(others, New(time.Second, newScript(), cfg))
+			_ = reg.Watch(others, New(time.Second, newScript(), orZero(cfg)))
 			if err := reg.Start(t.Context()); err != nil {
 				t.Fatal(err)
 			}

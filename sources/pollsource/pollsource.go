@@ -16,6 +16,7 @@ type Source struct {
 	interval time.Duration
 	check    Check
 	cfg      Config
+	extra    bool // more than one configuration is given
 	fullPass time.Duration // not above 0: never
 }
 
@@ -31,21 +32,23 @@ var (
 //
 //	reg.Watch(bunsource.Hooks(db), pollsource.Every(time.Minute))
 //
-// It is short for New(interval, nil, nil).
-func Every(interval time.Duration) *Source { return New(interval, nil, nil) }
+// It is short for New(interval, nil).
+func Every(interval time.Duration) *Source { return New(interval, nil) }
 
 // New returns a source that asks the check at the interval what may have
 // changed, and reports that. The interval is above 0 and counts from the end
 // of a poll to the begin of the next. A nil check reports every table whole,
-// each time. A nil config has all defaults.
+// each time. At most one configuration is given; without one everything has its
+// default.
 //
 // New does no input or output. What is wrong with its arguments is found by
 // [Source.Validate], and when the source is to watch: it is then given up.
-func New(interval time.Duration, check Check, cfg *Config) *Source {
+func New(interval time.Duration, check Check, cfg ...Config) *Source {
 	s := &Source{interval: interval, check: check}
-	if cfg != nil {
-		s.cfg = *cfg
-		s.cfg.Tables = slices.Clone(cfg.Tables)
+	s.extra = len(cfg) > 1
+	if len(cfg) > 0 {
+		s.cfg = cfg[0]
+		s.cfg.Tables = slices.Clone(s.cfg.Tables)
 	}
 	s.cfg = s.cfg.WithDefaults()
 	for i := range s.cfg.Tables {
@@ -67,6 +70,9 @@ func New(interval time.Duration, check Check, cfg *Config) *Source {
 // It does no input or output.
 func (s *Source) Validate() error {
 	var errs []error
+	if s.extra {
+		errs = append(errs, errors.New("more than one configuration is given"))
+	}
 	if s.interval <= 0 {
 		errs = append(errs, fmt.Errorf("the interval %v is not above 0", s.interval))
 	}

@@ -171,7 +171,7 @@ func TestConvergence(t *testing.T) {
 		{"dataversion", DataVersion, nil, false, "sqlite"},
 		{"xmin", func(db *bun.DB) Check { return XMin(db, 0) }, nil, true, "pg"},
 		{"watermark", func(db *bun.DB) Check {
-			return Watermark(db, "updated_at", &WatermarkConfig{Overlap: patient})
+			return Watermark(db, "updated_at", WatermarkConfig{Overlap: patient})
 		}, &Config{FullPass: 100 * time.Millisecond}, true, ""},
 	}
 	eachDatabase(t, func(t *testing.T, db *bun.DB) {
@@ -185,7 +185,7 @@ func TestConvergence(t *testing.T) {
 				for id := range 10 {
 					setItem(t, db, id, "first", watermark)
 				}
-				l := start(t, db, New(often, c.check(db), c.cfg))
+				l := start(t, db, New(often, c.check(db), orZero(c.cfg)))
 				l.converge(t)
 				for round := range 5 {
 					// Slow to commit, with the lower watermark.
@@ -220,7 +220,7 @@ func TestLongTransaction(t *testing.T) {
 	const busy = 200 * time.Millisecond // others write meanwhile
 	test := func(t *testing.T, db *bun.DB, overlap time.Duration, writesEarly bool) {
 		exec(t, db, itemsTable)
-		l := start(t, db, New(often, Watermark(db, "updated_at", &WatermarkConfig{Overlap: overlap}), &Config{FullPass: -1}))
+		l := start(t, db, New(often, Watermark(db, "updated_at", WatermarkConfig{Overlap: overlap}), Config{FullPass: -1}))
 		setItem(t, db, 1, "first", 1)
 		l.converge(t)
 		if overlap < busy {
@@ -257,7 +257,7 @@ func TestLongTransaction(t *testing.T) {
 func TestTableBoundAtRunTime(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, db *bun.DB) {
 		exec(t, db, itemsTable, `CREATE TABLE more (id bigint PRIMARY KEY, name text NOT NULL, updated_at bigint NOT NULL)`)
-		l := start(t, db, New(often, Query(db, "SELECT count(*) FROM ?TableName"), nil))
+		l := start(t, db, New(often, Query(db, "SELECT count(*) FROM ?TableName")))
 		more := newTable(db, "more")
 		binding := core.Bind("more", more)
 		if err := l.reg.Add(binding); err != nil {
@@ -281,7 +281,7 @@ func TestDatabaseGoesAndComes(t *testing.T) {
 	db := bun.NewDB(open(t, "pgx", server.DSN("postgres")), pgdialect.New())
 	exec(t, db, itemsTable)
 	setItem(t, db, 1, "first", 1)
-	l := start(t, db, New(often, XMin(db, 0), nil))
+	l := start(t, db, New(often, XMin(db, 0)))
 	l.converge(t)
 	server.Stop(t)
 	l.await(t, "the loss", func() bool { return l.binding.Status().State == status.Stale })
@@ -307,7 +307,7 @@ func TestXMinAndRowsThatCameAndWent(t *testing.T) {
 			setItem(t, db, 1, "stays", 1)
 			setItem(t, db, 2, "stays", 1)
 			others := &coretest.Source{}
-			l := start(t, db, New(200*time.Millisecond, XMin(db, maxRows), &Config{FullPass: -1, Jitter: -1}), others)
+			l := start(t, db, New(200*time.Millisecond, XMin(db, maxRows), Config{FullPass: -1, Jitter: -1}), others)
 			for round := range 5 {
 				id := 10 + round
 				setItem(t, db, id, "comes and goes", 2)

@@ -27,6 +27,8 @@ type run struct {
 	lost     string        // the text last told to the sink as the reason why not
 	wait     time.Duration // before the next poll, without jitter
 
+	took time.Duration // by the looks that were answered last
+
 	woken    chan struct{} // capacity 1: some group is to be looked at out of turn
 	followed int           // looks since it was told so last
 }
@@ -106,10 +108,15 @@ func (r *run) poll(ctx context.Context) (changed <-chan struct{}) {
 	default:
 		r.wait = interval
 	}
+	r.wait = max(r.wait, restShare*r.took)
 	r.tell(ctx)
 	r.begun = true
 	return changed
 }
+
+// restShare is how many times as long as the looks of a poll have taken the next
+// poll waits at least: polls take a quarter of the time at most.
+const restShare = 3
 
 // followUp looks at the groups whose watchers were told of a change. It reports
 // whether there are any in which nothing was found.
@@ -180,8 +187,9 @@ func (r *run) regroup() (changed <-chan struct{}) {
 // that shows. It returns how many answered, and whether any of them had news.
 func (r *run) look(ctx context.Context, groups []*group, wait bool) (answers int, news bool) {
 	var changes []driver.Change
+	r.took = 0
 	for _, g := range groups {
-		first := g.watcher == nil
+		first, begun := g.watcher == nil, time.Now()
 		found, err := r.lookAt(ctx, g)
 		if ctx.Err() != nil {
 			return answers, news
@@ -192,6 +200,7 @@ func (r *run) look(ctx context.Context, groups []*group, wait bool) (answers int
 			continue
 		}
 		answers++
+		r.took += time.Since(begun)
 		if first {
 			// At the begin Watching has everything read. A table that comes
 			// later may have been read before this look, and changed between.

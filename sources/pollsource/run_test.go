@@ -204,7 +204,7 @@ func want(t *testing.T, r *recorder, calls ...string) {
 }
 
 // steady has no jitter.
-var steady = &Config{Jitter: -1}
+var steady = Config{Jitter: -1}
 
 func TestEveryReportsWholeTables(t *testing.T) {
 	poll(t, func(t *testing.T, start func(*Source, *recorder), advance func(time.Duration)) {
@@ -257,7 +257,7 @@ func TestTablesBoundLater(t *testing.T) {
 func TestBackOffWhileNothingChanges(t *testing.T) {
 	poll(t, func(t *testing.T, start func(*Source, *recorder), advance func(time.Duration)) {
 		r, s := newRecorder("a"), newScript()
-		start(New(time.Second, s, &Config{Jitter: -1, MaxInterval: 5 * time.Second}), r)
+		start(New(time.Second, s, Config{Jitter: -1, MaxInterval: 5 * time.Second}), r)
 		advance(18500 * time.Millisecond)
 		want(t, r, "0s watching")
 		s.set("a", finding{whole: true, changed: true})
@@ -315,7 +315,7 @@ func TestTimeout(t *testing.T) {
 	poll(t, func(t *testing.T, start func(*Source, *recorder), advance func(time.Duration)) {
 		r, s := newRecorder("a"), newScript()
 		s.setBlock(true)
-		start(New(time.Second, s, &Config{Jitter: -1, Timeout: 4 * time.Second}), r)
+		start(New(time.Second, s, Config{Jitter: -1, Timeout: 4 * time.Second}), r)
 		advance(4500 * time.Millisecond)
 		want(t, r, `4s lost: pollsource: looking for changes of "a": no answer within 4s`)
 		s.setBlock(false)
@@ -339,7 +339,7 @@ func TestPollsPaceThemselvesByTheReads(t *testing.T) {
 func TestJitterShortens(t *testing.T) {
 	poll(t, func(t *testing.T, start func(*Source, *recorder), advance func(time.Duration)) {
 		r, s := newRecorder("a"), newScript()
-		start(New(time.Second, s, &Config{Jitter: 0.5}), r)
+		start(New(time.Second, s, Config{Jitter: 0.5}), r)
 		advance(100 * time.Second)
 		looks := s.lookTimes()
 		for i := 1; i < len(looks); i++ {
@@ -360,12 +360,12 @@ func TestValidate(t *testing.T) {
 	}{
 		{Every(0), []string{"interval 0s"}},
 		{
-			New(-1, nil, &Config{MaxInterval: -1, Timeout: -1, Jitter: 2, Tables: []driver.Table{{Schema: "s"}}}),
+			New(-1, nil, Config{MaxInterval: -1, Timeout: -1, Jitter: 2, Tables: []driver.Table{{Schema: "s"}}}),
 			[]string{"interval", "MaxInterval", "Timeout", "Jitter", "Tables[0]"},
 		},
-		{New(time.Second, nil, &Config{MaxInterval: time.Minute}), []string{"MaxInterval needs a check"}},
-		{New(time.Second, nil, &Config{FullPass: time.Minute}), []string{"FullPass needs a check"}},
-		{New(time.Minute, newScript(), &Config{MaxInterval: time.Second}), []string{"below the interval"}},
+		{New(time.Second, nil, Config{MaxInterval: time.Minute}), []string{"MaxInterval needs a check"}},
+		{New(time.Second, nil, Config{FullPass: time.Minute}), []string{"FullPass needs a check"}},
+		{New(time.Minute, newScript(), Config{MaxInterval: time.Second}), []string{"below the interval"}},
 	} {
 		err := c.source.Watch(t.Context(), newRecorder())
 		if !driver.IsPermanent(err) {
@@ -384,7 +384,7 @@ func TestValidate(t *testing.T) {
 }
 
 func TestCovers(t *testing.T) {
-	named := New(time.Second, nil, &Config{Database: "x", Tables: []driver.Table{{Name: "a"}, {Database: "y", Schema: "s", Name: "b"}}})
+	named := New(time.Second, nil, Config{Database: "x", Tables: []driver.Table{{Name: "a"}, {Database: "y", Schema: "s", Name: "b"}}})
 	for _, c := range []struct {
 		source *Source
 		table  driver.Table
@@ -392,9 +392,9 @@ func TestCovers(t *testing.T) {
 	}{
 		{Every(1), driver.Table{Name: "a"}, true},
 		{Every(1), driver.Table{Database: "x", Name: "a"}, true},
-		{New(1, nil, &Config{Database: "x"}), driver.Table{Name: "a"}, false},
-		{New(1, newScript(), nil), driver.Table{Name: "a"}, true},
-		{New(1, newScript(), nil), driver.Table{Database: "x", Name: "a"}, false},
+		{New(1, nil, Config{Database: "x"}), driver.Table{Name: "a"}, false},
+		{New(1, newScript()), driver.Table{Name: "a"}, true},
+		{New(1, newScript()), driver.Table{Database: "x", Name: "a"}, false},
 		{named, driver.Table{Name: "a"}, false},
 		{named, driver.Table{Database: "x", Name: "a"}, true},
 		{named, driver.Table{Database: "x", Schema: "s", Name: "a"}, true},
@@ -405,4 +405,12 @@ func TestCovers(t *testing.T) {
 			t.Errorf("%+v covers %q: %v, want %v", c.source.cfg, c.table, got, c.want)
 		}
 	}
+}
+
+// orZero returns what p points to, the zero value for nil.
+func orZero[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
 }

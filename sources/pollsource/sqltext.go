@@ -82,7 +82,7 @@ func tableGroup(t driver.Schema) string {
 // hands over the rows one by one: the key, and the other columns, which are
 // the function's only during the call. known is false where the values are
 // none that the key columns can have.
-func readKeys(ctx context.Context, db *sql.DB, schema *driver.Schema, query string, args []any, others int,
+func readKeys(ctx context.Context, db queryer, schema *driver.Schema, query string, args []any, others int,
 	each func(key driver.Key, known bool, others []any),
 ) (err error) {
 	rows, err := db.QueryContext(ctx, query, args...)

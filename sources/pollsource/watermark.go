@@ -76,10 +76,11 @@ func (c WatermarkConfig) Validate() error {
 // A table that bindings only depend on ([core.DependsOn]) is reported as a whole
 // when any of this happens to a row of it; in SQLite it must not be one WITHOUT
 // ROWID.
-func Watermark(db *bun.DB, column string, cfg *WatermarkConfig) Check {
+func Watermark(db *bun.DB, column string, cfg ...WatermarkConfig) Check {
 	c := &watermarkCheck{db: db, column: column, now: time.Now}
-	if cfg != nil {
-		c.cfg = *cfg
+	c.extra = len(cfg) > 1
+	if len(cfg) > 0 {
+		c.cfg = cfg[0]
 	}
 	c.cfg = c.cfg.WithDefaults()
 	return c
@@ -89,11 +90,15 @@ type watermarkCheck struct {
 	db     *bun.DB
 	column string
 	cfg    WatermarkConfig
+	extra  bool // more than one configuration is given
 	now    func() time.Time
 }
 
 func (c *watermarkCheck) validate() error {
 	var errs []error
+	if c.extra {
+		errs = append(errs, errors.New("Watermark: more than one configuration is given"))
+	}
 	if c.column == "" {
 		errs = append(errs, errors.New("Watermark: the column has no name"))
 	}

@@ -13,7 +13,7 @@ import (
 // watermark returns a check whose clock the test sets. Watermarks in these
 // tests are numbers, seconds of that clock, unless the test is about others.
 func watermark(db *bun.DB, cfg *WatermarkConfig, c *clock) Check {
-	check := Watermark(db, "updated_at", cfg).(*watermarkCheck)
+	check := Watermark(db, "updated_at", orZero(cfg)).(*watermarkCheck)
 	check.now = c.now
 	return check
 }
@@ -212,7 +212,7 @@ func TestWatermarkTypes(t *testing.T) {
 				name := "T of " + v.typ
 				exec(t, db, `CREATE TABLE "`+name+`" (id int PRIMARY KEY, "Updated At" `+v.typ+`)`,
 					`INSERT INTO "`+name+`" VALUES (1, `+v.low+`), (2, `+v.high+`), (3, NULL)`)
-				check := Watermark(db, "Updated At", nil).(*watermarkCheck)
+				check := Watermark(db, "Updated At").(*watermarkCheck)
 				check.now = c.now
 				l := watch(t, check, items(name))
 				l.next()
@@ -230,9 +230,9 @@ func TestWatermarkTypes(t *testing.T) {
 func TestWatermarkErrors(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, db *bun.DB) {
 		exec(t, db, `CREATE TABLE plain (id int PRIMARY KEY)`)
-		l := watch(t, Watermark(db, "updated_at", nil), items("plain"))
+		l := watch(t, Watermark(db, "updated_at"), items("plain"))
 		_, err := l.look(t.Context())
 		wantErr(t, err, "updated_at")
 	})
-	wantErr(t, Watermark(nil, "", &WatermarkConfig{Overlap: -1, MaxRows: -1}).validate(), "no name", "Overlap", "MaxRows", "nil")
+	wantErr(t, Watermark(nil, "", WatermarkConfig{Overlap: -1, MaxRows: -1}).validate(), "no name", "Overlap", "MaxRows", "nil")
 }

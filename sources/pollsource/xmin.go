@@ -2,9 +2,15 @@ package pollsource
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
+	"math"
+	"math/big"
+	"math/bits"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
@@ -15,24 +21,33 @@ import (
 // DefaultMaxRows is what a MaxRows of 0 means.
 const DefaultMaxRows = 100_000
 
-// XMin returns a check for Postgres (11 and later) that reads the key of every
-// row together with its xmin, the transaction that wrote the row as it is, and
-// compares them with those of the poll before. Rows that are new, changed or
-// gone since then are found exactly, whoever wrote them and however long their
-// transaction took, and only they are read. xmin is compared for equality
-// alone, so neither freezing nor the wraparound of transaction ids matters.
+// XMin returns a check for Postgres (11 and later) that goes by xmin, the
+// transaction that wrote a row as it is. Rows that are new, changed or gone since
+// the poll before are found, whoever wrote them and however long their transaction
+// took, and only they are read. xmin is compared for equality and by age, so neither
+// freezing nor the wraparound of transaction ids matters.
+//
+// A poll first asks for the server's snapshot: as long as that is the one of
+// before nothing was committed, and nothing else is asked. Otherwise the server
+// counts the table's rows, adds up hashes of their keys, and sends the keys
+// of rows that were written since. Where count and sum show that rows have gone,
+// all keys are read and compared with those remembered, about 100 bytes a row. Of
+// a table with more rows than maxRows (0 means [DefaultMaxRows]) none are
+// remembered: there the whole table is compared when rows have gone, or when more
+// than 10,000 rows were written, or so many new and old ones together that the sum
+// does not tell them apart. Tables with keys that the key columns' kinds cannot
+// express are compared when anything was written.
+//
+// The server scans the table for a poll, without sorting. After a poll that took
+// long the next one waits three times as long, so that polls take a quarter of the
+// time at most.
 //
 // A row that others insert and delete between two polls is seen by neither. A
 // binding may hold it all the same, because its key or the whole table was read
-// meanwhile. So the keys that changed bindings hold are compared with those
-// that the poll has found, and what is held and was not found is read again.
-//
-// It scans the whole table at every poll, without sorting or sending more than
-// the keys, and remembers them: about 100 bytes a row. Of a table with more
-// rows than maxRows (0 means [DefaultMaxRows]), or with keys that the key
-// columns' kinds cannot express, only a count and a sum of hashes is read and
-// remembered, and the whole table is reported when they differ, or when they are
-// the same although a binding has changed.
+// meanwhile. So the keys of rows that bindings came to hold are compared with those
+// that the poll has found, and what was not found is read again. The full pass, see
+// Config.FullPass, is left for rows that other rows show; there is none while nothing
+// is committed. So it is for bindings that load, where keys are not remembered.
 //
 // It works on tables, partitioned ones too. Views and foreign tables have no
 // xmin to go by.
@@ -62,32 +77,42 @@ func (c *xminCheck) watch(t driver.Schema) watcher {
 		maxRows = DefaultMaxRows
 	}
 	from := " FROM " + quoteTable(c.db, t.Table) + " AS t"
-	// A table that bindings only depend on has no key to tell rows by.
-	keyless := len(t.Key) == 0
-	return &xminWatcher{
-		keyless: keyless, hopeless: keyless,
-		db:      c.db,
-		schema:  t,
-		maxRows: maxRows,
-		keys:    "SELECT " + quoteColumns(c.db, t.Key...) + ", t.xmin::text::bigint" + from + " LIMIT " + strconv.Itoa(maxRows+1),
-		// A row version is a place and a writer; its table tells partitions apart.
-		print: "SELECT count(*), coalesce(sum(hashtextextended(concat_ws(' ', t.tableoid, t.ctid, t.xmin), 0)::numeric), 0)::text" + from,
-		count: "SELECT count(*)" + from,
+	w := &xminWatcher{db: c.db.DB, schema: t, maxRows: maxRows}
+	// A row version is a place and a writer; its table tells partitions apart.
+	w.print = "SELECT count(*), coalesce(sum(hashtextextended(concat_ws(' ', t.tableoid, t.ctid, t.xmin), 0)), 0)::text" + from
+	if len(t.Key) == 0 { // bindings only depend on it: there is no key to tell rows by
+		w.hopeless = true
+		return w
 	}
+	columns := quoteColumns(c.db, t.Key...)
+	hash := "hashtextextended(concat_ws(' ', " + columns + "), 0)"
+	w.sums = "SELECT count(*), coalesce(sum(" + hash + "), 0)::text" + from
+	w.keys = "SELECT " + columns + ", t.xmin::text::bigint" + from + " LIMIT " + strconv.Itoa(maxRows+1)
+	w.recent = "SELECT " + columns + ", t.xmin::text::bigint, " + hash + from +
+		" WHERE age(t.xmin) <= age($1::text::xid) LIMIT " + strconv.Itoa(maxRecent+1)
+	return w
 }
 
+// maxRecent bounds the rows that one poll finds by their keys.
+const maxRecent = 10_000
+
 type xminWatcher struct {
-	db                 *bun.DB
-	schema             driver.Schema
-	maxRows            int
-	keys, print, count string
+	db                        *sql.DB
+	schema                    driver.Schema
+	maxRows                   int
+	print, sums, keys, recent string
 
-	seen  map[driver.Key]version
-	round bool // of the scan under way
+	snapshot string // of the look before, "" at first
+	rows     int64
+	sum      *big.Int // of the hashes of the keys
 
-	// keyless: seen is not kept, but last instead. hopeless: and never will.
-	keyless, hopeless bool
-	last              string
+	seen   map[driver.Key]version // nil: there are too many rows
+	round  bool                   // of the scan under way
+	repeat map[driver.Key]uint32  // without seen: the rows found last, and their xmin
+
+	// hopeless: there are no keys to go by, and never will; last is the print.
+	hopeless bool
+	last     string
 
 	held func(visit func(driver.Key)) (changed bool) // nil: nobody can tell
 }
@@ -101,88 +126,257 @@ type version struct {
 	round bool // of the last scan that saw it
 }
 
-func (w *xminWatcher) look(ctx context.Context) (finding, error) {
-	if w.keyless {
-		return w.lookWhole(ctx)
-	}
-	keys, ok, err := w.scan(ctx)
-	if err != nil || ok {
-		changed := len(keys) > 0
-		return finding{keys: w.addVanished(keys), changed: changed}, err
-	}
-	w.keyless = true
-	if w.last, err = printOf(ctx, w.db.DB, w.print); err != nil {
-		return finding{}, err
-	}
-	return finding{whole: true, changed: true}, nil
+// changed is a row that was written since the look before.
+type changed struct {
+	key  driver.Key
+	xmin uint32
+	hash int64
 }
 
-// addVanished adds the keys of rows that bindings hold and the scan has not
-// found. They are asked for after the scan: what was read into a binding later is
-// read once more for nothing.
-func (w *xminWatcher) addVanished(keys []driver.Key) []driver.Key {
-	if w.held == nil || w.seen == nil {
-		return keys
-	}
-	listed := make(map[driver.Key]struct{}, len(keys))
-	for _, k := range keys {
-		listed[k] = struct{}{}
-	}
-	w.held(func(k driver.Key) {
-		if _, found := w.seen[k]; found {
-			return
-		}
-		if _, twice := listed[k]; !twice {
-			listed[k] = struct{}{}
-			keys = append(keys, k)
-		}
-	})
-	return keys
-}
-
-// lookWhole looks at a table whose keys are not kept.
-func (w *xminWatcher) lookWhole(ctx context.Context) (finding, error) {
-	print, err := printOf(ctx, w.db.DB, w.print)
+func (w *xminWatcher) look(ctx context.Context) (found finding, err error) {
+	snapshot, err := snapshotOf(ctx, w.db)
 	if err != nil {
 		return finding{}, err
 	}
-	came := w.held != nil && w.held(func(driver.Key) {})
-	if print == w.last {
-		// What a binding has read since may have come and gone.
-		return finding{whole: came}, nil
-	}
-	w.last = print
-	found := finding{whole: true, changed: true}
-	if w.hopeless {
+	if snapshot == w.snapshot { // it shows the same transactions
+		found = w.addVanished(finding{})
+		found.still = !found.whole && len(found.keys) == 0
 		return found, nil
 	}
-	var rows int
-	if err := w.db.DB.QueryRowContext(ctx, w.count).Scan(&rows); err != nil {
+	// Several statements, of one state.
+	tx, err := w.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	if err != nil {
 		return finding{}, err
 	}
-	// Half, so that a table at the bound does not go back and forth. What
-	// changes after the scan is found by the next one; if the scan fails to
-	// keep the keys, by the next print.
-	if rows <= w.maxRows/2 {
-		_, ok, err := w.scan(ctx)
+	defer func() { err = errors.Join(err, tx.Rollback()) }()
+	if snapshot, err = snapshotOf(ctx, tx); err != nil {
+		return finding{}, err
+	}
+	if !w.hopeless {
+		if found, err = w.compare(ctx, tx); err != nil {
+			return finding{}, err
+		}
+	}
+	if w.hopeless { // perhaps since just now
+		print, err := printOf(ctx, tx, w.print)
 		if err != nil {
 			return finding{}, err
 		}
-		w.keyless = !ok
+		found = finding{whole: print != w.last, changed: print != w.last}
+		w.last = print
 	}
-	return found, nil
+	first := w.snapshot == ""
+	if w.snapshot = snapshot; first {
+		return found, nil // everything is read after it
+	}
+	return w.addVanished(found), nil
+}
+
+// addVanished adds the keys of rows that bindings came to hold and that are not
+// among those found. They are asked for after the look: what was read into a binding
+// later is read once more for nothing.
+func (w *xminWatcher) addVanished(found finding) finding {
+	if w.held == nil {
+		return found
+	}
+	listed := make(map[driver.Key]struct{}, len(found.keys))
+	for _, k := range found.keys {
+		listed[k] = struct{}{}
+	}
+	written := len(found.keys)
+	came := w.held(func(k driver.Key) {
+		if _, there := w.seen[k]; there {
+			return
+		}
+		if _, there := w.repeat[k]; there {
+			return
+		}
+		if _, twice := listed[k]; !twice && len(found.keys) <= maxRecent {
+			listed[k] = struct{}{}
+			found.keys = append(found.keys, k)
+		}
+	})
+	switch {
+	case came && w.hopeless:
+		found.whole = true
+	case len(found.keys) <= maxRecent:
+	case w.seen == nil: // a binding has loaded: it is left to the full pass
+		found.keys = found.keys[:written]
+	default:
+		found.whole = true
+	}
+	return found
+}
+
+// snapshotOf returns which transactions a new statement sees.
+func snapshotOf(ctx context.Context, q queryer) (snapshot string, err error) {
+	rows, err := q.QueryContext(ctx, "SELECT txid_current_snapshot()::text")
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		if err := rows.Scan(&snapshot); err != nil {
+			return "", err
+		}
+	}
+	return snapshot, rows.Err()
+}
+
+// compare finds the rows that were written since the look before, and whether any
+// have gone.
+func (w *xminWatcher) compare(ctx context.Context, tx *sql.Tx) (finding, error) {
+	var rows int64
+	var text string
+	if err := tx.QueryRowContext(ctx, w.sums).Scan(&rows, &text); err != nil {
+		return finding{}, err
+	}
+	sum, ok := new(big.Int).SetString(text, 10)
+	if !ok {
+		return finding{}, fmt.Errorf("a sum of hashes is %q", text)
+	}
+	more, moved := rows-w.rows, sum
+	if w.sum != nil {
+		moved = new(big.Int).Sub(sum, w.sum)
+	}
+	first := w.snapshot == ""
+	w.rows, w.sum = rows, sum
+	if first {
+		return finding{}, w.begin(ctx, tx)
+	}
+	recent, err := w.written(ctx, tx)
+	if err != nil || w.hopeless {
+		return finding{}, err
+	}
+	switch {
+	case w.seen != nil && rows > int64(w.maxRows):
+		w.seen = nil
+	case w.seen == nil && rows <= int64(w.maxRows/2) && (len(recent) > maxRecent || !w.explained(recent, more, moved)):
+		// Half, so that a table at the bound does not go back and forth.
+		return finding{whole: true, changed: true}, w.begin(ctx, tx)
+	}
+	if len(recent) > maxRecent || !w.explained(recent, more, moved) {
+		if w.seen == nil {
+			w.repeat = nil
+			return finding{whole: true, changed: true}, nil
+		}
+		keys, ok, err := w.scan(ctx, tx)
+		if err != nil {
+			return finding{}, err
+		}
+		if !ok {
+			return finding{whole: true, changed: true}, nil
+		}
+		return finding{keys: keys, changed: len(keys) > 0}, nil
+	}
+	keys := w.news(recent)
+	return finding{keys: keys, changed: len(keys) > 0}, nil
+}
+
+// begin remembers the keys there are, unless they are too many.
+func (w *xminWatcher) begin(ctx context.Context, tx *sql.Tx) error {
+	w.seen, w.repeat = nil, nil
+	if w.rows > int64(w.maxRows) {
+		return nil
+	}
+	_, _, err := w.scan(ctx, tx)
+	return err
+}
+
+// written reads the rows that were written since the look before, and some that
+// were written shortly before it.
+func (w *xminWatcher) written(ctx context.Context, tx *sql.Tx) (recent []changed, err error) {
+	oldest, _, _ := strings.Cut(w.snapshot, ":") // of the transactions that it did not show
+	id, err := strconv.ParseUint(oldest, 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("the snapshot %q: %w", w.snapshot, err)
+	}
+	args := []any{strconv.FormatUint(id&math.MaxUint32, 10)}
+	err = readKeys(ctx, tx, &w.schema, w.recent, args, 2, func(key driver.Key, known bool, others []any) {
+		xmin, isInt := others[0].(int64)
+		hash, isHash := others[1].(int64)
+		if !known || !isInt || !isHash {
+			w.hopeless = true
+			return
+		}
+		recent = append(recent, changed{key, uint32(xmin), hash}) //nolint:gosec // an xid has 32 bits
+	})
+	return recent, err
+}
+
+// maxGuess bounds the rows among which those that are new are guessed.
+const maxGuess = 12
+
+// explained reports whether the rows written account for how count and sum have
+// moved, with none gone.
+func (w *xminWatcher) explained(recent []changed, more int64, moved *big.Int) bool {
+	if len(recent) > maxRecent {
+		return false
+	}
+	sumOf := func(keep func(int) bool) (n int64, sum *big.Int) {
+		sum = new(big.Int)
+		for i, r := range recent {
+			if keep(i) {
+				n++
+				sum.Add(sum, big.NewInt(r.hash))
+			}
+		}
+		return n, sum
+	}
+	fits := func(keep func(int) bool) bool {
+		n, sum := sumOf(keep)
+		return n == more && sum.Cmp(moved) == 0
+	}
+	if w.seen != nil { // it is known which are new
+		return fits(func(i int) bool { _, old := w.seen[recent[i].key]; return !old })
+	}
+	if fits(func(int) bool { return false }) || fits(func(int) bool { return true }) {
+		return true
+	}
+	if len(recent) > maxGuess {
+		return false
+	}
+	for set := range 1 << len(recent) {
+		if bits.OnesCount(uint(set)) == int(more) && fits(func(i int) bool { return set&(1<<i) != 0 }) { //nolint:gosec // of few bits
+			return true
+		}
+	}
+	return false
+}
+
+// news returns the keys of the rows that were not found before, and remembers them.
+func (w *xminWatcher) news(recent []changed) []driver.Key {
+	keys := make([]driver.Key, 0, len(recent))
+	found := make(map[driver.Key]uint32, len(recent))
+	for _, r := range recent {
+		found[r.key] = r.xmin
+		if w.seen == nil {
+			if xmin, again := w.repeat[r.key]; !again || xmin != r.xmin {
+				keys = append(keys, r.key)
+			}
+			continue
+		}
+		if was, again := w.seen[r.key]; !again || was.xmin != r.xmin {
+			keys = append(keys, r.key)
+		}
+		w.seen[r.key] = version{r.xmin, w.round}
+	}
+	if w.repeat = nil; w.seen == nil {
+		w.repeat = found
+	}
+	return slices.Clip(keys)
 }
 
 // scan reads all keys and returns those of rows that differ from what was
 // seen. ok is false where there are too many rows, or such without a proper
 // key: nothing is remembered then.
-func (w *xminWatcher) scan(ctx context.Context) (differ []driver.Key, ok bool, err error) {
+func (w *xminWatcher) scan(ctx context.Context, q queryer) (differ []driver.Key, ok bool, err error) {
 	if w.seen == nil {
 		w.seen = make(map[driver.Key]version)
 	}
 	w.round = !w.round
 	rows, current := 0, 0
-	err = readKeys(ctx, w.db.DB, &w.schema, w.keys, nil, 1, func(key driver.Key, known bool, others []any) {
+	err = readKeys(ctx, q, &w.schema, w.keys, nil, 1, func(key driver.Key, known bool, others []any) {
 		rows++
 		xmin, isInt := others[0].(int64)
 		if !known || !isInt {

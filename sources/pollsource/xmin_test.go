@@ -59,10 +59,15 @@ func TestXMinBeyondMaxRows(t *testing.T) {
 	exec(t, db, `UPDATE items SET name = 'y' WHERE id = 8`)
 	l.wants(8)
 	exec(t, db, `INSERT INTO items VALUES (9, 'x')`)
-	l.wants("*")
+	l.wants(9)
 	l.wantsQuiet()
 	exec(t, db, `UPDATE items SET name = 'y' WHERE id = 3`)
-	l.wants("*")
+	l.wants(3)
+	exec(t, db, `UPDATE items SET name = 'z' WHERE id = 3`, `INSERT INTO items VALUES (10, 'x'), (11, 'x')`)
+	l.wants(3, 10, 11)
+	exec(t, db, `UPDATE items SET id = 12 WHERE id = 11`)
+	l.wants("*") // which is gone is not known
+	l.wantsQuiet()
 	exec(t, db, `DELETE FROM items WHERE id > 5`)
 	l.wants("*") // 5 are not few enough to go back to keys
 	l.wantsQuiet()

@@ -5,7 +5,7 @@
 //
 // Make the source, and open the database through it:
 //
-//	src, err := sqlitesource.New("file:shop.db?_pragma=journal_mode(WAL)", nil)
+//	src, err := sqlitesource.New("file:shop.db?_pragma=journal_mode(WAL)")
 //	…
 //	db := bun.NewDB(sql.OpenDB(src.Connector()), sqlitedialect.New())
 //	reg.Watch(src)

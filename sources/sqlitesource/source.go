@@ -3,6 +3,7 @@ package sqlitesource
 import (
 	"context"
 	sqldriver "database/sql/driver"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -19,6 +20,7 @@ import (
 type Source struct {
 	inner sqldriver.Connector
 	cfg   Config
+	extra bool // more than one configuration is given
 
 	hub   *fanout.Hub
 	hooks *sqlitehooks.Host // counts commits; see foreign.go
@@ -35,22 +37,22 @@ var (
 )
 
 // New returns a source for the database of that data source name, in the words
-// of modernc.org/sqlite. Like [sql.Open] it does not connect. A nil config has
-// all defaults. The error reports a name that the driver refuses.
-func New(dsn string, cfg *Config) (*Source, error) {
+// of modernc.org/sqlite. Like [sql.Open] it does not connect. At most one
+// configuration is given; without one everything has its default. The error reports a name that the driver refuses.
+func New(dsn string, cfg ...Config) (*Source, error) {
 	inner, err := sqlite.NewConnector(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("sqlitesource: opening a database: %w", err)
 	}
-	return Wrap(inner, cfg), nil
+	return Wrap(inner, cfg...), nil
 }
 
 // Wrap returns a source for the connections of a connector of modernc.org/sqlite.
 // Other drivers' connections are refused when they are made.
-func Wrap(inner sqldriver.Connector, cfg *Config) *Source {
-	s := &Source{inner: inner}
-	if cfg != nil {
-		s.cfg = *cfg
+func Wrap(inner sqldriver.Connector, cfg ...Config) *Source {
+	s := &Source{inner: inner, extra: len(cfg) > 1}
+	if len(cfg) > 0 {
+		s.cfg = cfg[0]
 	}
 	s.cfg = s.cfg.WithDefaults()
 	s.hub = fanout.NewHub(s.cfg.Database)
@@ -79,7 +81,12 @@ func (s *Source) Scope() driver.Scope { return driver.Scope{Database: s.cfg.Data
 
 // Validate implements [driver.Validator]: everything that is wrong with the
 // configuration.
-func (s *Source) Validate() error { return s.cfg.Validate() }
+func (s *Source) Validate() error {
+	if s.extra {
+		return errors.Join(errors.New("sqlitesource: more than one configuration is given"), s.cfg.Validate())
+	}
+	return s.cfg.Validate()
+}
 
 // Timeouts returns how many writes have returned before the bindings that they
 // concern had caught up.
@@ -88,7 +95,7 @@ func (s *Source) Timeouts() uint64 { return s.timeouts.Load() }
 // Watch implements [driver.Source]. It returns when ctx is done; before that an
 // error of [Config.Validate], which is permanent, or of opening the database.
 func (s *Source) Watch(ctx context.Context, sink driver.Sink) error {
-	if err := s.cfg.Validate(); err != nil {
+	if err := s.Validate(); err != nil {
 		return driver.Permanent(err)
 	}
 	w := foreignWatch{source: s, sink: sink, rings: make(chan struct{}, 1)}

@@ -270,7 +270,7 @@ func TestAttachedDatabases(t *testing.T) {
 
 func TestWatchedInTheMiddleOfATransaction(t *testing.T) {
 	r := newRig(t, quiet, shop, shopSchemas()...)
-	src, err := sqlitesource.New(r.dsn, &quiet)
+	src, err := sqlitesource.New(r.dsn, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -358,10 +358,10 @@ func TestOwnWritesAreNotTakenForOthers(t *testing.T) {
 }
 
 func TestConfiguration(t *testing.T) {
-	if _, err := sqlitesource.New("file:x?%zz", nil); err == nil || !strings.HasPrefix(err.Error(), "sqlitesource: ") {
+	if _, err := sqlitesource.New("file:x?%zz"); err == nil || !strings.HasPrefix(err.Error(), "sqlitesource: ") {
 		t.Errorf("error %v", err)
 	}
-	src, err := sqlitesource.New(":memory:", &sqlitesource.Config{WaitTimeout: -1, Database: "d"})
+	src, err := sqlitesource.New(":memory:", sqlitesource.Config{WaitTimeout: -1, Database: "d"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -371,7 +371,7 @@ func TestConfiguration(t *testing.T) {
 	if src.Scope().Covers(driver.Table{Name: "x"}) || !src.Scope().Covers(driver.Table{Name: "x", Database: "d"}) {
 		t.Error("covers another database")
 	}
-	missing, err := sqlitesource.New("file:"+t.TempDir()+"/no/such/dir.db", nil)
+	missing, err := sqlitesource.New("file:"+t.TempDir()+"/no/such/dir.db")
 	if err != nil {
 		t.Fatal(err)
 	}

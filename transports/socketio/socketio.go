@@ -23,6 +23,7 @@ import (
 type Transport struct {
 	group   *echo.Group
 	cfg     Config
+	extra   bool                     // more than one configuration is given
 	encs    map[string]*wire.Encoder // by namespace
 	hub     *session.Hub
 	sockets *socket.Server
@@ -44,6 +45,8 @@ var _ core.Transport = (*Transport)(nil)
 // [core.Registry.Start].
 func New(group *echo.Group, cfg ...Config) *Transport {
 	t := &Transport{group: group, bySID: make(map[string]*conn)}
+	t.extra = len(cfg) > 1
+	t.extra = len(cfg) > 1
 	if len(cfg) > 0 {
 		t.cfg = cfg[0]
 	}
@@ -76,6 +79,12 @@ func (*Transport) Name() string { return "socketio" }
 func (t *Transport) Mount(reg *core.Registry) error {
 	if t.group == nil {
 		return errors.New("socketio: the group is nil")
+	}
+	if t.extra {
+		return errors.New("socketio: more than one configuration is given")
+	}
+	if t.extra {
+		return errors.New("socketio: more than one configuration is given")
 	}
 	if err := t.cfg.Validate(); err != nil {
 		return fmt.Errorf("socketio: %w", err)

@@ -24,6 +24,7 @@ import (
 type Transport struct {
 	group *echo.Group
 	cfg   Config
+	extra bool // more than one configuration is given
 	enc   *wire.Encoder
 
 	reg     *core.Registry // from Mount on
@@ -46,6 +47,7 @@ var (
 // [core.Registry.Start].
 func New(group *echo.Group, cfg ...Config) *Transport {
 	t := &Transport{group: group}
+	t.extra = len(cfg) > 1
 	if len(cfg) > 0 {
 		t.cfg = cfg[0]
 	}
@@ -63,6 +65,9 @@ func (*Transport) Name() string { return "sse" }
 func (t *Transport) Mount(reg *core.Registry) error {
 	if t.group == nil {
 		return errors.New("sse: the group is nil")
+	}
+	if t.extra {
+		return errors.New("sse: more than one configuration is given")
 	}
 	if err := t.cfg.Validate(); err != nil {
 		return fmt.Errorf("sse: %w", err)

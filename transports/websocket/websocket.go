@@ -22,6 +22,7 @@ import (
 type Transport struct {
 	group   *echo.Group
 	cfg     Config
+	extra   bool // more than one configuration is given
 	enc     *wire.Encoder
 	hub     *session.Hub
 	sockets *socket.Server
@@ -38,6 +39,7 @@ var _ core.Transport = (*Transport)(nil)
 // [core.Registry.Start].
 func New(group *echo.Group, cfg ...Config) *Transport {
 	t := &Transport{group: group}
+	t.extra = len(cfg) > 1
 	if len(cfg) > 0 {
 		t.cfg = cfg[0]
 	}
@@ -59,6 +61,9 @@ func (*Transport) Name() string { return "websocket" }
 func (t *Transport) Mount(reg *core.Registry) error {
 	if t.group == nil {
 		return errors.New("websocket: the group is nil")
+	}
+	if t.extra {
+		return errors.New("websocket: more than one configuration is given")
 	}
 	if err := t.cfg.Validate(); err != nil {
 		return fmt.Errorf("websocket: %w", err)

@@ -34,7 +34,7 @@ type harness struct {
 
 func newHarness() *harness {
 	mux := http.NewServeMux()
-	h := &harness{transport: ndjson.New(mux, "/stream", ndjson.Config{}), server: httptest.NewUnstartedServer(transporttest.Identify(mux))}
+	h := &harness{transport: ndjson.New(mux, "/stream"), server: httptest.NewUnstartedServer(transporttest.Identify(mux))}
 	h.server.Config.RegisterOnShutdown(h.transport.Stop)
 	h.server.Start()
 	return h

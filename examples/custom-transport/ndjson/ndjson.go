@@ -37,10 +37,14 @@ var (
 )
 
 // New returns a transport whose streams appear at prefix/{binding}; the prefix
-// begins with a slash and does not end with one. What is wrong with the
+// begins with a slash and does not end with one. Only the first configuration counts. What is wrong with the
 // configuration is reported by [core.Registry.Start].
-func New(mux *http.ServeMux, prefix string, cfg Config) *Transport {
-	t := &Transport{mux: mux, prefix: prefix, cfg: cfg.WithDefaults(), idle: make(chan struct{})}
+func New(mux *http.ServeMux, prefix string, cfg ...Config) *Transport {
+	t := &Transport{mux: mux, prefix: prefix, idle: make(chan struct{})}
+	if len(cfg) > 0 {
+		t.cfg = cfg[0]
+	}
+	t.cfg = t.cfg.WithDefaults()
 	t.ending, t.end = context.WithCancel(context.Background())
 	t.late, t.cut = context.WithCancel(context.Background())
 	return t

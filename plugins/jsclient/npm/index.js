@@ -5,11 +5,40 @@
 // remembered; a connection lost in the middle leaves nothing half done, and the
 // next one resumes from the version that is shown.
 //
-//   client.js       what is followed over one connection
-//   connection.js   which transport, when to try again; socketlink.js and streamlink.js
-//   join.js         the batches of one binding
-//   store.js        its rows, by key (key.js) and in order (order.js, compare.js)
-//   collection.js   the same as users hold them
+//   client.js       what is followed over one connection; joins.js, join.js: batches
+//   store.js        rows as they show: replica.js (the server's, by key.js, in order.js
+//                   and compare.js), and over them writes.js, write.js, confirmation.js
+//   collection.js   the same as users hold them; diff.js, events.js
+//   connection.js   which transport, when to try again; backoff.js, pagelife.js
+//   socketlink.js, streamlink.js (eventstream.js), polllink.js, rest.js
+//   credentials.js  who asks; renewal.js
+//
+// Every module is named here, so that a browser asks for all of them at once and
+// not for one level after the other.
+
+import "./lib/backoff.js";
+import "./lib/compare.js";
+import "./lib/confirmation.js";
+import "./lib/connection.js";
+import "./lib/credentials.js";
+import "./lib/diff.js";
+import "./lib/environment.js";
+import "./lib/eventstream.js";
+import "./lib/join.js";
+import "./lib/joins.js";
+import "./lib/key.js";
+import "./lib/names.js";
+import "./lib/order.js";
+import "./lib/pagelife.js";
+import "./lib/polllink.js";
+import "./lib/renewal.js";
+import "./lib/replica.js";
+import "./lib/rest.js";
+import "./lib/socketlink.js";
+import "./lib/store.js";
+import "./lib/streamlink.js";
+import "./lib/write.js";
+import "./lib/writes.js";
 
 export { Client, connect } from "./lib/client.js";
 export { Collection } from "./lib/collection.js";

@@ -7,7 +7,8 @@ import { endpoints, environment, settle } from "./environment.js";
 import { BinderyError, isDenial, mayPass } from "./errors.js";
 import { ProblemEvent, call } from "./events.js";
 import { Join } from "./join.js";
-import { alike, identity, sendable } from "./names.js";
+import { Joins } from "./joins.js";
+import { sendable } from "./names.js";
 import { pingName } from "./socketlink.js";
 import { Rest } from "./rest.js";
 import { Store } from "./store.js";
@@ -26,8 +27,7 @@ export function connect(base, options) {
 export class Client extends EventTarget {
   #settings;
   #env;
-  #joins = new Map(); // identity → Join
-  #leaving = new Map(); // identity → {event, params, count}: leaves that are not confirmed
+  #joins = new Joins((left) => this.#confirmLeave(left));
   #handlers = new Map(); // event → Set of functions
   #connection;
   #rest;
@@ -39,7 +39,7 @@ export class Client extends EventTarget {
     const locate = () => endpoints(base, this.#settings, this.#env);
     const credentials = new Credentials(this.#settings);
     this.#rest = new Rest(() => locate().rest, this.#settings, this.#env, credentials);
-    this.#connection = new Connection(locate, (join) => this.#rest.url(join), this.#settings, this.#env, credentials, this.#joins, {
+    this.#connection = new Connection(locate, (join) => this.#rest.url(join), this.#settings, this.#env, credentials, this.#joins.all, {
       status: () => this.dispatchEvent(new Event("status")),
       message: (link, text) => this.#receive(link, text),
       refused: (join, problem) => this.#problem(join, problem),
@@ -64,11 +64,10 @@ export class Client extends EventTarget {
   collection(name, { params: given, key, signal, initial, linger = 0 } = {}) {
     this.#check(name);
     const params = sendable(given);
-    const id = identity(name, params);
-    let join = this.#joins.get(id);
+    let join = this.#joins.get(name, params);
     if (!join) {
       this.#connection.start();
-      join = this.#admit(id, name, params, initial?.version);
+      join = this.#admit(name, params, initial?.version);
       join.store = new Store(name, key);
       if (initial?.version) join.store.begin(initial);
       this.#link?.join(join);
@@ -83,7 +82,7 @@ export class Client extends EventTarget {
 
   /** Returns the state that collections of the binding show now, or null where there is none. */
   peek(name, { params } = {}) {
-    return this.#joins.get(identity(name, sendable(params)))?.store?.state ?? null;
+    return this.#joins.get(name, sendable(params))?.store?.state ?? null;
   }
 
   /** Calls fn with each message of the event. Returns a function that ends it. */
@@ -107,8 +106,7 @@ export class Client extends EventTarget {
   emit(event, { params: given, version, page, disconnect } = {}) {
     this.#check(event);
     const params = sendable(given);
-    const id = identity(event, params);
-    const join = this.#joins.get(id);
+    const join = this.#joins.get(event, params);
     if (disconnect) {
       if (join) join.raw = false;
       if (join && !join.store) this.#leave(join);
@@ -122,7 +120,7 @@ export class Client extends EventTarget {
       this.#afresh(join, join.store ? "" : version);
     } else {
       this.#connection.start();
-      const added = this.#admit(id, event, params, version);
+      const added = this.#admit(event, params, version);
       added.raw = true;
       this.#link?.join(added);
     }
@@ -143,7 +141,7 @@ export class Client extends EventTarget {
   close() {
     if (this.status === "closed") return;
     this.#connection.close();
-    for (const join of [...this.#joins.values()]) {
+    for (const join of [...this.#joins.all.values()]) {
       this.#forget(join);
       join.store?.end(new BinderyError({ title: "The client was closed" }), true);
     }
@@ -161,25 +159,24 @@ export class Client extends EventTarget {
 
   // --- Joining and leaving ----------------------------------------------------
 
-  #admit(id, event, params, version = "") {
+  #admit(event, params, version = "") {
     const join = new Join(event, params, version, {
       message: (m) => this.#tell(m),
-      served: () => this.#connection.served(join),
+      served: () => this.#connection.renewal.done(join),
       afresh: () => this.#afresh(join),
       confused: () => this.#confused(join),
       fail: (err) => this.#refuse(join, err),
     });
-    this.#joins.set(id, join);
+    this.#joins.add(join);
     return join;
   }
 
   #forget(join) {
-    this.#connection.forget(join);
+    this.#connection.renewal.done(join);
     this.#env.clearTimeout(join.retryTimer);
     this.#env.clearTimeout(join.lingerTimer);
     join.held = [];
-    const id = identity(join.event, join.params);
-    if (this.#joins.get(id) === join) this.#joins.delete(id);
+    this.#joins.remove(join);
   }
 
   // #release is called when a collection was closed. The binding is left a moment
@@ -200,23 +197,15 @@ export class Client extends EventTarget {
       rest: this.#rest,
       env: this.#env,
       settings: this.#settings,
-      askMark: (mark) => this.#joins.get(identity(join.event, join.params)) === join && (this.#link?.mark(join, mark) ?? false),
+      askMark: (mark) => this.#joins.has(join) && (this.#link?.mark(join, mark) ?? false),
     });
     return join.store.writes;
   }
 
   #leave(join) {
-    const id = identity(join.event, join.params);
-    if (this.#joins.get(id) !== join) return;
+    if (!this.#joins.has(join)) return;
     this.#forget(join);
-    const known = this.#leaving.get(id);
-    if (this.#link?.leave(join)) {
-      // Until the server confirms it, what comes still belongs to this join.
-      if (known) known.count++;
-      else this.#leaving.set(id, { event: join.event, params: join.params, count: 1 });
-    } else if (!known) {
-      queueMicrotask(() => this.#confirmLeave(join));
-    }
+    this.#joins.leave(join, this.#link?.leave(join) ?? false);
   }
 
   #confirmLeave({ event, params }) {
@@ -262,17 +251,15 @@ export class Client extends EventTarget {
   }
 
   #dropHeld() {
-    for (const join of this.#joins.values()) join.held = [];
+    for (const join of this.#joins.all.values()) join.held = [];
   }
 
   #dropped() {
-    for (const join of this.#joins.values()) {
+    for (const join of this.#joins.all.values()) {
       this.#env.clearTimeout(join.retryTimer); // it is joined anew with all the others
       join.lost();
     }
-    const leaving = [...this.#leaving.values()];
-    this.#leaving.clear();
-    for (const l of leaving) this.#confirmLeave(l); // the server has forgotten the whole connection
+    this.#joins.dropped();
   }
 
   #receive(link, text) {
@@ -285,16 +272,12 @@ export class Client extends EventTarget {
       link.fail();
       return;
     }
-    const id = this.#identify(message);
-    const leaving = this.#leaving.get(id);
+    const join = this.#joins.of(message);
     if (message.action === "leave") {
-      if (message.event === pingName) return;
-      if (leaving && --leaving.count === 0) this.#leaving.delete(id);
-      this.#tell(message);
+      if (message.event !== pingName) this.#tell(message);
       return;
     }
-    if (leaving) return; // of a join that is over
-    const join = this.#joins.get(id);
+    if (join === null) return; // of a join that is over
     switch (message.action) {
       case "sync":
       case "create":
@@ -303,7 +286,7 @@ export class Client extends EventTarget {
         join?.receive(message);
         break;
       case "mark":
-        join?.store?.writes?.reached(message.mark);
+        join?.store?.writes?.confirmation.reached(message.mark);
         this.#tell(message);
         break;
       case "page":
@@ -319,28 +302,15 @@ export class Client extends EventTarget {
     // What later protocols add is none of our business.
   }
 
-  // #identify returns the identity of the join that a message is for. The server
-  // spells parameters in its own way: 1.50 and 1.5 may be the same to it.
-  #identify({ event, params }) {
-    const id = identity(event, params);
-    if (!params || this.#joins.has(id) || this.#leaving.has(id)) return id;
-    for (const known of [this.#leaving, this.#joins]) {
-      for (const [other, join] of known) {
-        if (join.event === event && join.params && alike(join.params, params)) return other;
-      }
-    }
-    return id;
-  }
-
   // #problem handles what the server says instead of serving the join.
   #problem(join, problem) {
     const err = new BinderyError(problem);
-    if (this.#joins.get(identity(join.event, join.params)) !== join) return;
+    if (!this.#joins.has(join)) return;
     if (ofMark.test(err.type)) {
-      join.store?.writes?.unreachable(problem.mark); // the rows go on
+      join.store?.writes?.confirmation.unreachable(problem.mark); // the rows go on
       return;
     }
-    if (isDenial(err.status) && this.#connection.renew(join, problem)) {
+    if (isDenial(err.status) && this.#connection.renewal.want(join, problem)) {
       join.lost();
       this.#link?.refused(join);
       return;
@@ -356,7 +326,7 @@ export class Client extends EventTarget {
   }
 
   #refuse(join, err) {
-    if (this.#joins.get(identity(join.event, join.params)) !== join) return;
+    if (!this.#joins.has(join)) return;
     if (err.status) {
       this.#forget(join);
       this.#link?.refused(join);

@@ -178,7 +178,7 @@ export class Collection extends EventTarget {
       if (signal?.aborted) abort();
       else signal?.addEventListener("abort", abort, { once: true });
       if (what.mark && this.#store) {
-        this.#writes().awaitMark(what.mark, aborter.signal).then((reached) => {
+        this.#writes().confirmation.mark(what.mark, aborter.signal).then((reached) => {
           if (reached) end(resolve, this);
           else end(reject, new BinderyError({ title: "Whether the mark is reached cannot be told" }));
         });

@@ -9,6 +9,7 @@ import { anonymous } from "./credentials.js";
 import { isDenial, problemOf } from "./errors.js";
 import { PageLife } from "./pagelife.js";
 import { PollLink } from "./polllink.js";
+import { Renewal } from "./renewal.js";
 import { SocketLink } from "./socketlink.js";
 import { StreamLink } from "./streamlink.js";
 
@@ -17,6 +18,7 @@ const trialAfter = 1_000; // a stream that takes so long to open gets a WebSocke
 
 export class Connection {
   link = null; // in use or being opened
+  renewal; // of credentials that the server refused
   status = "idle";
   #settings;
   #env;
@@ -36,10 +38,6 @@ export class Connection {
   #credentials;
   #given = anonymous; // the credentials of the link
   #asking = null; // identifies what is waited for before there is a link
-  #denied = new Map(); // Join → problem: refused for want of better credentials
-  #renewals = 0; // times in a row that better ones were asked for
-  #renewTimer = null;
-  #renewBackoff;
   #suspended = false; // the page lies in the browser's back-forward cache
 
   /**
@@ -57,7 +55,12 @@ export class Connection {
     this.#events = events;
     this.#credentials = credentials;
     this.#backoff = new Backoff(settings, env);
-    this.#renewBackoff = new Backoff(settings, env);
+    this.renewal = new Renewal(settings, env, credentials, () => this.#given, {
+      brought: (given) => this.#connect(given),
+      givenUp: events.givenUp,
+      over: () => this.#moveOn(),
+      failed: events.failed,
+    });
     this.#life = new PageLife(env, {
       wake: () => this.wake(),
       // Other links cannot be probed, only opened again: not for each change of tabs.
@@ -92,31 +95,9 @@ export class Connection {
 
   close() {
     this.#drop();
-    this.#denied.clear();
+    this.renewal.close();
     this.#life.end();
     this.#setStatus("closed");
-  }
-
-  /**
-   * Asks for better credentials, and connects with them. It returns false where
-   * there is nobody to ask. The join is given up when none come, or none that do.
-   */
-  renew(join, problem) {
-    if (!this.#credentials.any) return false;
-    const waiting = this.#denied.size > 0 && this.#renewTimer !== null;
-    this.#denied.set(join, problem);
-    if (!waiting) this.#renewLater();
-    return true;
-  }
-
-  /** Notes that the server serves the join. */
-  served(join) {
-    if (this.#denied.delete(join) && this.#denied.size === 0) this.#endRenewal();
-  }
-
-  /** Forgets a join that is over. */
-  forget(join) {
-    this.served(join);
   }
 
   // #connect asks for credentials, unless they are given, and opens a link.
@@ -129,8 +110,7 @@ export class Connection {
       this.#open(given ?? anonymous);
       return;
     }
-    const [denied] = this.#denied.values();
-    this.#await(this.#credentials.ask(denied?.status ?? 0), (given) => this.#open(given), (err) => {
+    this.#await(this.#credentials.ask(this.renewal.status), (given) => this.#open(given), (err) => {
       this.#events.failed(err);
       this.#retry();
     });
@@ -247,42 +227,8 @@ export class Connection {
     this.#setStatus("waiting");
   }
 
-  // #renewLater asks for better credentials after a while. What works goes on
-  // meanwhile. The same ones again are of no use.
-  #renewLater() {
-    if (this.#renewals >= this.#settings.renewals) {
-      this.#giveUp();
-      return;
-    }
-    this.#renewals++;
-    this.#env.clearTimeout(this.#renewTimer);
-    const timer = (this.#renewTimer = this.#env.setTimeout(async () => {
-      const [denied] = this.#denied.values();
-      let given = null;
-      try {
-        given = await this.#credentials.ask(denied?.status ?? 0);
-      } catch (err) {
-        this.#events.failed(err);
-      }
-      if (this.#renewTimer !== timer) return;
-      this.#renewTimer = null;
-      if (given && given.text !== this.#given.text) this.#connect(given);
-      else this.#renewLater();
-    }, this.#renewBackoff.next()));
-  }
-
-  #endRenewal() {
-    this.#env.clearTimeout(this.#renewTimer);
-    this.#renewTimer = null;
-    this.#renewals = 0;
-    this.#renewBackoff.reset();
-  }
-
-  #giveUp() {
-    const denied = [...this.#denied];
-    this.#denied.clear();
-    this.#endRenewal();
-    for (const [join, problem] of denied) this.#events.givenUp(join, problem);
+  // #moveOn goes on without the joins that were given up.
+  #moveOn() {
     if (this.link || this.#asking || this.status === "closed") return;
     if (this.#joins.size > 0) this.#connect();
     else this.#setStatus("idle");
@@ -293,8 +239,7 @@ export class Connection {
     this.#asking = null;
     this.#env.clearTimeout(this.#retryTimer);
     this.#env.clearTimeout(this.#trialTimer);
-    this.#env.clearTimeout(this.#renewTimer);
-    this.#renewTimer = null;
+    this.renewal.pause();
     this.#life.ignoreClock();
     this.link?.close();
     this.#trial?.close();

@@ -62,7 +62,7 @@ export class Join {
   lost() {
     this.held = [];
     this.store?.stale();
-    this.store?.writes?.unreachable();
+    this.store?.writes?.confirmation.unreachable();
   }
 
   request() {

@@ -11,31 +11,30 @@
 //
 // Writes of one row are sent one after the other, as they were made.
 
+import { Confirmation } from "./confirmation.js";
 import { BinderyError } from "./errors.js";
-import { tokenOf } from "./rest.js";
 import { Write, idOf, lay } from "./write.js";
 
 const maxPending = 1_000; // writes under way
-const grace = 250; // for a batch that tells of the row to arrive by itself
 
 export class Writes {
+  confirmation; // that the server's rows include a write
   #join;
   #store;
   #rest;
   #env;
   #settings;
-  #askMark; // sends a mark into the stream; false where it cannot
   #list = []; // Write, in order
   #tails = new Map(); // encoded key → promise of the last write of the row
-  #marks = new Map(); // mark → Set of functions that are told of its place in the stream
 
+  /** askMark sends a mark into the stream, and returns false where it cannot. */
   constructor(join, { rest, env, settings, askMark }) {
+    this.confirmation = new Confirmation(join, { rest, env, askMark });
     this.#join = join;
     this.#store = join.store;
     this.#rest = rest;
     this.#env = env;
     this.#settings = settings;
-    this.#askMark = askMark;
   }
 
   /** How many writes are not settled. */
@@ -95,18 +94,6 @@ export class Writes {
     const settled = this.#list.filter((w) => w.answered && this.#isTold(w));
     this.#list = this.#list.filter((w) => !settled.includes(w));
     for (const w of settled) w.settle();
-  }
-
-  /** Notes that what came before in the stream includes every commit up to the mark. */
-  reached(mark) {
-    const waiting = this.#marks.get(mark);
-    this.#marks.delete(mark);
-    for (const done of waiting ?? []) done(true);
-  }
-
-  /** Waits until the rows include every commit up to the mark. It resolves with whether they do. */
-  async awaitMark(mark, signal) {
-    return (await this.#placeInStream(mark, signal)) || (await this.#sameVersion(mark, signal));
   }
 
   #begin(write, optimistic, send) {
@@ -177,90 +164,9 @@ export class Writes {
   async #confirm(write) {
     const { signal } = write.aborter;
     const timer = this.#env.setTimeout(() => write.aborter.abort(), this.#settings.settleTimeout);
-    if (write.mark) await this.awaitMark(write.mark, signal);
-    else {
-      await this.#pause(grace, signal);
-      await this.#sameVersion(null, signal);
-    }
+    await (write.mark ? this.confirmation.mark(write.mark, signal) : this.confirmation.now(signal));
     this.#env.clearTimeout(timer);
     this.#drop(write);
-  }
-
-  // #placeInStream asks the stream to say when it has passed the mark. It resolves
-  // with false where the stream cannot, or is lost.
-  #placeInStream(mark, signal) {
-    return new Promise((resolve) => {
-      if (signal.aborted || !this.#askMark(mark)) {
-        resolve(false);
-        return;
-      }
-      const done = (reached) => {
-        this.#marks.get(mark)?.delete(done);
-        signal.removeEventListener("abort", failed);
-        resolve(reached);
-      };
-      const failed = () => done(false);
-      if (!this.#marks.has(mark)) this.#marks.set(mark, new Set());
-      this.#marks.get(mark).add(done);
-      signal.addEventListener("abort", failed, { once: true });
-    });
-  }
-
-  /** Notes that the stream will not say where a mark stands: all of them when none is given. */
-  unreachable(mark) {
-    for (const [known, waiting] of mark === undefined ? [...this.#marks] : [[mark, this.#marks.get(mark) ?? []]]) {
-      this.#marks.delete(known);
-      for (const done of [...waiting]) done(false);
-    }
-  }
-
-  // #sameVersion waits until the rows are those of a version that includes the mark,
-  // or all that is visible now. The server says which version that is; where the
-  // rows have gone past it unseen, it is asked again.
-  async #sameVersion(mark, signal) {
-    while (!signal.aborted) {
-      let token = "";
-      try {
-        const answer = await this.#rest.send("HEAD", this.#rest.url(this.#join), { headers: mark ? { "Bindery-Mark": mark } : {}, signal });
-        token = tokenOf(answer.headers.get("etag"));
-      } catch (err) {
-        if (signal.aborted) return false;
-        if (err instanceof BinderyError && err.status >= 400 && err.status < 500) return false; // it may not be asked
-      }
-      const { state } = this.#store;
-      if (token !== "" && state.status === "live" && state.version === token) return true;
-      if (await this.#versionIs(token, signal)) return true;
-      await this.#pause(grace, signal);
-    }
-    return false;
-  }
-
-  #versionIs(token, signal) {
-    return new Promise((resolve) => {
-      const end = (result) => {
-        off();
-        this.#env.clearTimeout(timer);
-        signal.removeEventListener("abort", give);
-        resolve(result);
-      };
-      const give = () => end(false);
-      const off = this.#store.onVersion((version) => end(version === token));
-      const timer = this.#env.setTimeout(give, 1_000);
-      signal.addEventListener("abort", give, { once: true });
-    });
-  }
-
-  #pause(delay, signal) {
-    return new Promise((resolve) => {
-      const end = () => {
-        this.#env.clearTimeout(timer);
-        signal.removeEventListener("abort", end);
-        resolve();
-      };
-      const timer = this.#env.setTimeout(end, delay);
-      if (signal.aborted) end();
-      signal.addEventListener("abort", end, { once: true });
-    });
   }
 
   #send(method, key, { body, type = "application/json", headers = {}, signal }) {

@@ -1,0 +1,336 @@
+package rowset
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/internal/untyped"
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/value"
+)
+
+// Shape is what the checks make of a binding's options and its loader's
+// schema.
+type Shape struct {
+	*Layout
+	program  *filter.Program // nil: no filter
+	InMemory bool            // membership is decided by program alone
+	print    *live.Fingerprint
+}
+
+// Layout is the part of a shape that the members of a family share.
+type Layout struct {
+	Schema driver.Schema
+	key    []int // columns
+	order  []orderColumn
+	// collated: only the database knows how rows are ordered.
+	Collated bool
+	OrderBy  []driver.Order   // as declared, ended by the key columns that were missing
+	Encoder  encoder          // what clients see of a row
+	Hidden   []driver.Column  // that Columns leaves out, as they were before; in schema their JSON is ""
+	Params   []Parameter      // of a family, in order of name
+	related  []driver.Related // whose rows the rows show
+}
+
+type orderColumn struct {
+	column int
+	desc   bool
+	last   bool // NULLs after all values
+}
+
+// validName is what names of bindings look like: they appear in paths, in
+// messages and in metrics.
+var validName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.~-]{0,99}$`)
+
+// Check makes the binding's shape, or returns everything that is wrong with
+// it.
+func (v *Member) Check() (*Shape, []error) {
+	if v.Base != nil {
+		return v.checkMember()
+	}
+	errs := append([]error(nil), v.Spec.Problems...)
+	if !validName.MatchString(v.Name()) {
+		errs = append(errs, fmt.Errorf("invalid name: must begin with a letter and consist of at most 100 letters, digits and the characters _ . ~ -"))
+	}
+	if v.Loader == nil {
+		return nil, errs
+	}
+	schema, err := v.Loader.Schema()
+	if err != nil {
+		return nil, append(errs, err)
+	}
+	if err := errors.Join(schema.Validate(), v.Spec.dependencies(&schema)); err != nil {
+		return nil, append(errs, err)
+	}
+	sh := &Shape{Layout: &Layout{Schema: schema}}
+	if r := v.Loader.Relations(); r != nil {
+		sh.related = r.Related()
+	}
+	for _, k := range schema.Key {
+		sh.key = append(sh.key, schema.Column(k))
+	}
+	if err := sh.setOrder(v.Spec.Order); err != nil {
+		errs = append(errs, err...)
+	}
+	if v.Spec.Family {
+		errs = append(errs, sh.setParameters(v.Filter)...)
+	} else if err := sh.SetFilter(v.Filter); err != nil {
+		errs = append(errs, err)
+	}
+	errs = append(errs, sh.setEncoder(v)...)
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	if v.Spec.Where != nil && !v.Loader.CanQuery() {
+		errs = append(errs, fmt.Errorf("its condition (%s) needs a loader whose database evaluates queries (driver.Querier)", v.Spec.Where))
+	}
+	if sh.Collated && !v.Loader.CanQuery() {
+		errs = append(errs, errors.New("its order by a collation needs a loader whose database evaluates queries (driver.Querier)"))
+	}
+	if v.Spec.Rules.Writable && v.Loader.Writer() == nil {
+		errs = append(errs, errors.New("it is declared writable, but its loader does not write (driver.Writer)"))
+	}
+	sh.decide(v)
+	return sh, errs
+}
+
+var errUnchecked = errors.New("its family has not been checked")
+
+// checkMember makes the shape of a family's member from that of the family.
+func (v *Member) checkMember() (*Shape, []error) {
+	base := v.Base.Shape.Load()
+	if base == nil {
+		return nil, []error{errUnchecked}
+	}
+	sh := &Shape{Layout: base.Layout}
+	if err := sh.SetFilter(v.Filter); err != nil {
+		return nil, []error{err}
+	}
+	sh.decide(v)
+	return sh, nil
+}
+
+// Refine makes the shape again, from what the loader knows by now.
+func (v *Member) Refine() error {
+	sh, errs := v.Check()
+	if len(errs) > 0 {
+		return fmt.Errorf("%s: %w", v.Describe(), errors.Join(errs...))
+	}
+	v.Become(sh)
+	return nil
+}
+
+// decide settles how membership is decided, and the fingerprint.
+func (sh *Shape) decide(v *Member) {
+	sh.InMemory = v.Spec.Where == nil && (!v.Loader.CanQuery() || sh.Exact(v.Filter))
+	sh.setFingerprint(v)
+}
+
+// Exact reports whether Go's evaluation of the filter is the database's.
+func (sh *Shape) Exact(e filter.Expr) bool {
+	return e == nil || filter.IsExact(e, func(column string) filter.Exactness {
+		return sh.Schema.Columns[sh.Schema.Column(column)].Exact
+	})
+}
+
+// ByRow reports whether membership is decided in memory, for each row by
+// itself; of a limited binding by where the row stands as well, see window.
+func (v *Member) ByRow() bool { return v.Shape.Load().InMemory }
+
+// SharesReads reports whether the binding can be read in full together with
+// others.
+func (v *Member) SharesReads() bool {
+	sh := v.Shape.Load()
+	return sh.InMemory && !sh.Collated && (v.Spec.Limit == 0 || !v.Loader.CanQuery())
+}
+
+// ColumnOf finds a column.
+func (l *Layout) ColumnOf(name string) (position int, kind value.Kind, ok bool) {
+	c := l.Schema.Column(name)
+	if c < 0 {
+		return 0, value.KindNull, false
+	}
+	return c, l.Schema.Columns[c].Kind, true
+}
+
+func (l *Layout) KindOf(column string) (value.Kind, bool) {
+	_, kind, ok := l.ColumnOf(column)
+	return kind, ok
+}
+
+func (sh *Shape) setOrder(declared []driver.Order) (errs []error) {
+	sh.OrderBy = append([]driver.Order(nil), declared...)
+	used := map[string]bool{}
+	for _, o := range declared {
+		if sh.Schema.Column(o.Column) < 0 {
+			errs = append(errs, fmt.Errorf("order: unknown column %q of table %q (its columns: %s)", o.Column, sh.Schema.Table, sh.Schema.ColumnNames()))
+		}
+		if used[o.Column] {
+			errs = append(errs, fmt.Errorf("order: column %q is named twice", o.Column))
+		}
+		used[o.Column] = true
+		if o.Collation == "" {
+			continue
+		}
+		sh.Collated = true
+		if _, kind, ok := sh.ColumnOf(o.Column); ok && kind != value.KindText {
+			errs = append(errs, fmt.Errorf("order: column %q holds no text (%s), so no collation orders it", o.Column, kind))
+		}
+	}
+	if len(errs) > 0 {
+		return errs
+	}
+	for _, k := range sh.Schema.Key {
+		if !used[k] {
+			sh.OrderBy = append(sh.OrderBy, driver.Order{Column: k})
+		}
+	}
+	// Ordered by its key, ascending, a row's place is its key.
+	byKey := len(sh.OrderBy) == len(sh.Schema.Key)
+	for i, o := range sh.OrderBy {
+		byKey = byKey && o == driver.Order{Column: sh.Schema.Key[min(i, len(sh.Schema.Key)-1)]}
+	}
+	if byKey {
+		return nil
+	}
+	for _, o := range sh.OrderBy {
+		sh.order = append(sh.order, orderColumn{
+			column: sh.Schema.Column(o.Column),
+			desc:   o.Desc,
+			last:   o.Nulls == driver.NullsLast || o.Nulls == driver.NullsLowest && o.Desc,
+		})
+	}
+	return nil
+}
+
+func (sh *Shape) SetFilter(e filter.Expr) error {
+	if e == nil {
+		return nil
+	}
+	if err := filter.Check(e, sh.KindOf); err != nil {
+		return sh.FilterError(err)
+	}
+	p, err := filter.Compile(e, sh.ColumnOf)
+	if err != nil {
+		return fmt.Errorf("filter: %w", err)
+	}
+	sh.program = p
+	return nil
+}
+
+func (sh *Shape) FilterError(err error) error {
+	return fmt.Errorf("filter on table %q (its columns: %s): %w", sh.Schema.Table, sh.Schema.ColumnNames(), err)
+}
+
+// setParameters finds out what a family's filter leaves open.
+func (sh *Shape) setParameters(e filter.Expr) (errs []error) {
+	if err := filter.CheckParameterized(e, sh.KindOf); err != nil {
+		return []error{sh.FilterError(err)}
+	}
+	for _, use := range filter.Parameters(e) {
+		kind, _ := sh.KindOf(use.Column)
+		i, found := slices.BinarySearchFunc(sh.Params, use.Name, func(p Parameter, name string) int { return strings.Compare(p.Name, name) })
+		switch {
+		case !validName.MatchString(use.Name):
+			errs = append(errs, fmt.Errorf("parameter %q: invalid name: must begin with a letter and consist of at most 100 letters, digits and the characters _ . ~ -", use.Name))
+		case slices.Contains(reservedParameters, use.Name):
+			errs = append(errs, fmt.Errorf("parameter %q: the name has another meaning in requests (as have %s)", use.Name, strings.Join(reservedParameters, ", ")))
+		case kind == value.KindOpaque:
+			errs = append(errs, fmt.Errorf("parameter %q: column %q cannot be compared", use.Name, use.Column))
+		case !found:
+			sh.Params = slices.Insert(sh.Params, i, Parameter{Name: use.Name, Kind: kind})
+			fallthrough
+		case sh.Params[i].Kind == kind:
+			sh.Params[i].Columns = append(sh.Params[i].Columns, sh.Schema.Columns[sh.Schema.Column(use.Column)])
+		default:
+			errs = append(errs, fmt.Errorf("parameter %q is compared with columns of different kinds (%s and %s)", use.Name, sh.Params[i].Kind, kind))
+		}
+	}
+	if len(sh.Params) == 0 && len(errs) == 0 {
+		errs = append(errs, errors.New("a family needs parameters: compare a column with filter.Param, or use Bind"))
+	}
+	return errs
+}
+
+// reservedParameters are what transports call their own parameters.
+var reservedParameters = []string{"after", "event", "limit", "mark", "offset", "page", "since", "version", "wait"}
+
+// codecVersion changes when the same rows come to be encoded, hashed or ordered
+// differently, so that tokens from before are not taken for current.
+const codecVersion = "1"
+
+// setFingerprint computes the digest of everything that decides what clients
+// see beside the rows.
+func (sh *Shape) setFingerprint(v *Member) {
+	parts := []string{
+		codecVersion, v.Name(), sh.Schema.Table.Schema, sh.Schema.Table.Name, v.Loader.TypeName(),
+		v.Spec.WhereText(), strconv.Itoa(v.Spec.Limit),
+	}
+	if v.Filter != nil {
+		parts = append(parts, v.Filter.String())
+	}
+	if sh.Encoder.names != "" {
+		parts = append(parts, "columns:"+sh.Encoder.names)
+	}
+	for _, r := range sh.related {
+		parts = append(parts, "related:"+r.Schema.Table.Schema, r.Schema.Table.Name)
+	}
+	for _, o := range sh.OrderBy {
+		part := o.String() + "/" + strconv.Itoa(int(o.Nulls))
+		if o.Collation != "" {
+			part += "/" + o.Collation
+		}
+		parts = append(parts, part)
+	}
+	sh.print = live.NewFingerprint(parts...)
+}
+
+// OrderOf returns where the row stands; the key when rows are ordered by it.
+func (sh *Shape) OrderOf(r untyped.Loader, row any, key driver.Key) string {
+	if sh.order == nil {
+		return string(key)
+	}
+	var enc []byte
+	for _, o := range sh.order {
+		val := r.Value(row, o.column)
+		// A byte in front places NULL, whichever way the column runs.
+		switch {
+		case !val.IsNull():
+			enc = append(enc, 1)
+		case o.last:
+			enc = append(enc, 2)
+			continue
+		default:
+			enc = append(enc, 0)
+			continue
+		}
+		at := len(enc)
+		enc = val.AppendOrdered(enc)
+		if o.desc {
+			for i := at; i < len(enc); i++ {
+				enc[i] = ^enc[i]
+			}
+		}
+	}
+	return string(append(enc, key...))
+}
+
+// KeyOf returns the row's key; the error names a key column that is NULL.
+func (sh *Shape) KeyOf(r untyped.Loader, row any) (driver.Key, error) {
+	var buf [64]byte
+	enc := buf[:0]
+	for _, c := range sh.key {
+		val := r.Value(row, c)
+		if val.IsNull() {
+			return "", fmt.Errorf("a row of table %q has NULL in key column %q", sh.Schema.Table, sh.Schema.Columns[c].Name)
+		}
+		enc = val.AppendOrdered(enc)
+	}
+	return driver.Key(enc), nil
+}

@@ -1,0 +1,16 @@
+package untyped
+
+import (
+	"fmt"
+	"runtime/debug"
+)
+
+// Guard calls the user's code and turns its panic into an error.
+func Guard[R any](what string, call func() (R, error)) (res R, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic in %s: %v\n%s", what, p, debug.Stack())
+		}
+	}()
+	return call()
+}

@@ -1,0 +1,159 @@
+package untyped
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/value"
+)
+
+// Loader is a Loader without its type, with the abilities that it has found
+// out. Rows are *T. Two readers of one loader are told apart by their loader.
+type Loader interface {
+	Identity() any
+	Schema() (driver.Schema, error)
+	CanQuery() bool
+	Load(ctx context.Context, keys []driver.Key) ([]any, error)
+	Query(ctx context.Context, q driver.Query) ([]any, error)
+	// Scan reads in pieces, where the loader can.
+	Scan(ctx context.Context, q driver.Query, size int, visit func([]any) error) error
+	Value(row any, column int) value.Value
+	// Encode makes a row's JSON, by the model's own JSON tags.
+	Encode(row any) ([]byte, error)
+	Prepare(ctx context.Context, declared []driver.Table) (warnings []error, err error)
+	Snapshotter() driver.Snapshotter
+	// CheckLiteral says why the database refuses to compare a column with a value.
+	CheckLiteral(ctx context.Context, column string, v value.Value) (detail string, err error)
+	Writer() Writer       // nil when the loader does not write
+	Relations() Relations // nil when rows show no others
+	// TypeName names T, for version tokens and errors.
+	TypeName() string
+	// RowType is T.
+	RowType() reflect.Type
+}
+
+type typedReader[T any] struct{ driver.Loader[T] }
+
+func (r *typedReader[T]) Identity() any { return r.Loader }
+
+func (r *typedReader[T]) TypeName() string { return fmt.Sprintf("%T", *new(T)) }
+
+func (r *typedReader[T]) RowType() reflect.Type { return reflect.TypeFor[T]() }
+
+func (r *typedReader[T]) Schema() (driver.Schema, error) { return r.Loader.Schema() }
+
+func (r *typedReader[T]) CanQuery() bool {
+	_, ok := r.Loader.(driver.Querier[T])
+	return ok
+}
+
+func (r *typedReader[T]) Load(ctx context.Context, keys []driver.Key) ([]any, error) {
+	return Guard("Load", func() ([]any, error) { return untyped(r.Loader.Load(ctx, keys)) })
+}
+
+func (r *typedReader[T]) Query(ctx context.Context, q driver.Query) ([]any, error) {
+	return Guard("Query", func() ([]any, error) {
+		querier, ok := r.Loader.(driver.Querier[T])
+		if !ok {
+			return nil, errors.New("the loader does not evaluate queries")
+		}
+		return untyped(querier.Query(ctx, q))
+	})
+}
+
+func (r *typedReader[T]) Scan(ctx context.Context, q driver.Query, size int, visit func([]any) error) error {
+	if s, ok := r.Loader.(driver.Scanner[T]); ok {
+		_, err := Guard("Scan", func() (struct{}, error) {
+			return struct{}{}, s.Scan(ctx, q, size, func(rows []*T) error {
+				some, err := untyped(rows, nil)
+				if err != nil {
+					return err
+				}
+				return visit(some)
+			})
+		})
+		if !errors.Is(err, errors.ErrUnsupported) {
+			return err
+		}
+	}
+	rows, unread := r.all(ctx, q)
+	for len(rows) > 0 {
+		some := rows[:min(size, len(rows))]
+		rows = rows[len(some):]
+		if err := visit(some); err != nil {
+			return err
+		}
+	}
+	return unread
+}
+
+// all reads all rows of the query.
+func (r *typedReader[T]) all(ctx context.Context, q driver.Query) ([]any, error) {
+	if q.Filter == nil && q.Where == nil {
+		return r.Load(ctx, nil)
+	}
+	return r.Query(ctx, q)
+}
+
+func (r *typedReader[T]) Value(row any, column int) value.Value {
+	return r.Loader.Value(row.(*T), column)
+}
+
+func (r *typedReader[T]) Encode(row any) ([]byte, error) { return EncodeJSON(row) }
+
+func (r *typedReader[T]) Prepare(ctx context.Context, declared []driver.Table) ([]error, error) {
+	p, ok := r.Loader.(driver.Preparer)
+	if !ok {
+		return nil, nil
+	}
+	return Guard("Prepare", func() ([]error, error) { return p.Prepare(ctx, declared) })
+}
+
+func (r *typedReader[T]) Snapshotter() driver.Snapshotter {
+	s, _ := r.Loader.(driver.Snapshotter)
+	return s
+}
+
+func (r *typedReader[T]) Relations() Relations {
+	if rel, ok := r.Loader.(driver.Relating[T]); ok {
+		return typedRelating[T]{rel}
+	}
+	return nil
+}
+
+func (r *typedReader[T]) Writer() Writer {
+	if w, ok := r.Loader.(driver.Writer[T]); ok {
+		return typedWriter[T]{w}
+	}
+	return nil
+}
+
+// untyped takes the type from rows. An error that is only about some rows goes
+// with the others.
+func untyped[T any](rows []*T, err error) ([]any, error) {
+	if err != nil && driver.RowErrors(err) == nil {
+		return nil, err
+	}
+	out := make([]any, len(rows))
+	for i, r := range rows {
+		if r == nil {
+			return nil, errors.New("the loader returned a nil row")
+		}
+		out[i] = r
+	}
+	return out, err
+}
+
+// New returns the loader without its type.
+func New[T any](l driver.Loader[T]) Loader { return &typedReader[T]{Loader: l} }
+
+func (r *typedReader[T]) CheckLiteral(ctx context.Context, column string, v value.Value) (string, error) {
+	c, ok := r.Loader.(driver.LiteralChecker)
+	if !ok {
+		return "", nil
+	}
+	return Guard("CheckLiteral", func() (string, error) { return c.CheckLiteral(ctx, column, v) })
+}

@@ -1,0 +1,119 @@
+// Whether the rows that a collection shows include a write, or a mark.
+
+import { BinderyError } from "./errors.js";
+import { tokenOf } from "./rest.js";
+
+const pause = 250; // between questions
+
+export class Confirmation {
+  #join;
+  #store;
+  #rest;
+  #env;
+  #askMark; // sends a mark into the stream; false where it cannot
+  #marks = new Map(); // mark → Set of functions that are told of its place in the stream
+
+  constructor(join, { rest, env, askMark }) {
+    this.#join = join;
+    this.#store = join.store;
+    this.#rest = rest;
+    this.#env = env;
+    this.#askMark = askMark;
+  }
+
+  /** Notes that what came before in the stream includes every commit up to the mark. */
+  reached(mark) {
+    const waiting = this.#marks.get(mark);
+    this.#marks.delete(mark);
+    for (const done of waiting ?? []) done(true);
+  }
+
+  /** Waits until the rows include every commit up to the mark. It resolves with whether they do. */
+  async mark(mark, signal) {
+    return (await this.#placeInStream(mark, signal)) || (await this.#sameVersion(mark, signal));
+  }
+
+  /** Waits until the rows include all that is visible now. It resolves with whether they do. */
+  async now(signal) {
+    await this.#pause(signal); // a batch may tell of it by itself
+    return this.#sameVersion(null, signal);
+  }
+
+  // #placeInStream asks the stream to say when it has passed the mark. It resolves
+  // with false where the stream cannot, or is lost.
+  #placeInStream(mark, signal) {
+    return new Promise((resolve) => {
+      if (signal.aborted || !this.#askMark(mark)) {
+        resolve(false);
+        return;
+      }
+      const done = (reached) => {
+        const waiting = this.#marks.get(mark);
+        if (waiting?.delete(done) && waiting.size === 0) this.#marks.delete(mark);
+        signal.removeEventListener("abort", failed);
+        resolve(reached);
+      };
+      const failed = () => done(false);
+      if (!this.#marks.has(mark)) this.#marks.set(mark, new Set());
+      this.#marks.get(mark).add(done);
+      signal.addEventListener("abort", failed, { once: true });
+    });
+  }
+
+  /** Notes that the stream will not say where a mark stands: all of them when none is given. */
+  unreachable(mark) {
+    for (const [known, waiting] of mark === undefined ? [...this.#marks] : [[mark, this.#marks.get(mark) ?? []]]) {
+      this.#marks.delete(known);
+      for (const done of [...waiting]) done(false);
+    }
+  }
+
+  // #sameVersion waits until the rows are those of a version that includes the mark,
+  // or all that is visible now. The server says which version that is; where the
+  // rows have gone past it unseen, it is asked again.
+  async #sameVersion(mark, signal) {
+    while (!signal.aborted) {
+      let token = "";
+      try {
+        const answer = await this.#rest.send("HEAD", this.#rest.url(this.#join), { headers: mark ? { "Bindery-Mark": mark } : {}, signal });
+        token = tokenOf(answer.headers.get("etag"));
+      } catch (err) {
+        if (signal.aborted) return false;
+        if (err instanceof BinderyError && err.status >= 400 && err.status < 500) return false; // it may not be asked
+      }
+      const { state } = this.#store;
+      if (token !== "" && state.status === "live" && state.version === token) return true;
+      if (await this.#versionIs(token, signal)) return true;
+      await this.#pause(signal);
+    }
+    return false;
+  }
+
+  #versionIs(token, signal) {
+    return new Promise((resolve) => {
+      const end = (result) => {
+        off();
+        this.#env.clearTimeout(timer);
+        signal.removeEventListener("abort", give);
+        resolve(result);
+      };
+      const give = () => end(false);
+      const off = this.#store.onVersion((version) => end(version === token));
+      const timer = this.#env.setTimeout(give, 1_000);
+      signal.addEventListener("abort", give, { once: true });
+    });
+  }
+
+  #pause(signal) {
+    return new Promise((resolve) => {
+      const end = () => {
+        this.#env.clearTimeout(timer);
+        signal.removeEventListener("abort", end);
+        resolve();
+      };
+      const timer = this.#env.setTimeout(end, pause);
+      if (signal.aborted) end();
+      signal.addEventListener("abort", end, { once: true });
+    });
+  }
+}
