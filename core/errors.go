@@ -14,4 +14,8 @@ var (
 	// ErrTooManyMembers is returned when a family's member is asked for, and as
 	// many as there may be are in use.
 	ErrTooManyMembers = errors.New("core: as many members as there may be are in use")
+	// ErrBudget is returned when a family's member is asked for and there is no
+	// memory for it, or its client or scope has its share in use, see
+	// [Config.MemoryBudget]; it ends members that turn out to be too large.
+	ErrBudget = errors.New("core: no memory is left for another member")
 )

@@ -349,6 +349,9 @@ func (f *feed) publish(m move) {
 	if !ok {
 		return // the binding has ended
 	}
+	if from.Shown == nil && !v.Admit() {
+		return
+	}
 	if p := f.poolOf(v); from.Shown == nil || !p.Has(v) {
 		p.Enter(v)
 	} else {

@@ -4,7 +4,9 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"embed"
+	"encoding/base64"
 	"fmt"
 	"io/fs"
 	"path"
@@ -21,45 +23,74 @@ const tarball = "bindery.tgz"
 
 // file is a file as it is served.
 type file struct {
-	name string // below the group
-	kind string // Content-Type
-	body []byte
+	name    string // below the group, or a route's pattern
+	kind    string // Content-Type
+	body    []byte
+	forever bool // the name holds a hash of the content
 }
 
 // served returns every file that the plugin serves: the modules and their types
 // under their names in the package, so that what they import is found, the entry
 // as bindery.js too, and the package itself.
+//
+// The entry imports its parts from a folder whose name holds a hash of them, so
+// that a browser asks for the entry alone again. The parts of another release, which
+// a page may ask for while two of them answer, are those of this one.
 func served() ([]file, error) {
+	all, err := embedded()
+	if err != nil {
+		return nil, fmt.Errorf("reading the embedded files: %w", err)
+	}
+	release := releaseOf(all)
 	var out []file
+	for _, f := range all {
+		kind := contentType(f.name)
+		if kind == "" {
+			continue // of use to npm alone
+		}
+		body := f.body
+		if rest, part := strings.CutPrefix(f.name, "lib/"); part {
+			out = append(out, file{"lib-" + release + "/" + rest, kind, body, true}, file{"lib-:release/" + rest, kind, body, false})
+		}
+		if f.name == "index.js" {
+			body = bytes.ReplaceAll(body, []byte(`"./lib/`), []byte(`"./lib-`+release+`/`))
+		}
+		out = append(out, file{f.name, kind, body, false})
+		if rest, entry := strings.CutPrefix(f.name, "index."); entry {
+			out = append(out, file{"bindery." + rest, kind, body, false})
+		}
+	}
+	body, err := pack(all)
+	if err != nil {
+		return nil, fmt.Errorf("packing the npm package: %w", err)
+	}
+	return append(out, file{tarball, "application/gzip", body, false}), nil
+}
+
+// embedded returns the files of the package, in the order of their names.
+func embedded() ([]packed, error) {
 	var all []packed
 	err := fs.WalkDir(files, "npm", func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
 		body, err := files.ReadFile(p)
-		if err != nil {
-			return err
-		}
-		name := strings.TrimPrefix(p, "npm/")
-		all = append(all, packed{name, body})
-		kind := contentType(name)
-		if kind == "" {
-			return nil // of use to npm alone
-		}
-		out = append(out, file{name, kind, body})
-		if rest, entry := strings.CutPrefix(name, "index."); entry {
-			out = append(out, file{"bindery." + rest, kind, body})
-		}
-		return nil
+		all = append(all, packed{strings.TrimPrefix(p, "npm/"), body})
+		return err
 	})
-	if err != nil {
-		return nil, fmt.Errorf("reading the embedded files: %w", err)
+	return all, err
+}
+
+// releaseOf names the modules by their content.
+func releaseOf(all []packed) string {
+	h := sha256.New()
+	for _, f := range all {
+		if strings.HasPrefix(f.name, "lib/") {
+			fmt.Fprintf(h, "%s %d\n", f.name, len(f.body))
+			h.Write(f.body)
+		}
 	}
-	body, err := pack(all)
-	if err != nil {
-		return nil, fmt.Errorf("packing the npm package: %w", err)
-	}
-	return append(out, file{tarball, "application/gzip", body}), nil
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:9])
 }
 
 // contentType returns the type of a module or of its types, "" for other files.

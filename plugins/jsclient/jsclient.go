@@ -19,14 +19,17 @@ import (
 // Config tunes the plugin. The zero value of each field means its default.
 type Config struct {
 	// CacheControl is the header Cache-Control of the files. The default is
-	// "no-cache": a cache may keep them and has to ask whether they still hold.
+	// "no-cache": a cache may keep them and has to ask whether they still hold;
+	// and a year for the modules behind the entry, whose names change with them.
 	CacheControl string
 }
+
+const defaultCacheControl = "no-cache"
 
 // WithDefaults returns a copy in which every zero field has its default.
 func (c Config) WithDefaults() Config {
 	if c.CacheControl == "" {
-		c.CacheControl = "no-cache"
+		c.CacheControl = defaultCacheControl
 	}
 	return c
 }
@@ -95,11 +98,15 @@ func (*Plugin) Shutdown(context.Context) error { return nil }
 func (p *Plugin) handler(f file) echo.HandlerFunc {
 	sum := sha256.Sum256(f.body)
 	etag := `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
+	cacheControl := p.cfg.CacheControl
+	if f.forever && cacheControl == defaultCacheControl {
+		cacheControl = "public, max-age=31536000, immutable"
+	}
 	return func(c echo.Context) error {
 		h := c.Response().Header()
 		h.Set("Content-Type", f.kind)
 		h.Set("ETag", etag)
-		h.Set("Cache-Control", p.cfg.CacheControl)
+		h.Set("Cache-Control", cacheControl)
 		h.Set("X-Content-Type-Options", "nosniff")
 		// The zero time leaves Last-Modified out: embedded files have none.
 		http.ServeContent(c.Response(), c.Request(), f.name, time.Time{}, bytes.NewReader(f.body))

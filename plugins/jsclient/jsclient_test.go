@@ -62,8 +62,8 @@ func TestFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"bindery.js":    `from "./lib/client.js"`,
-		"index.js":      `from "./lib/client.js"`,
+		"bindery.js":    `/client.js"`,
+		"index.js":      `/client.js"`,
 		"lib/client.js": "export function connect",
 		"lib/store.js":  "export class Store",
 		"bindery.d.ts":  "export function connect",
@@ -101,6 +101,40 @@ func TestFiles(t *testing.T) {
 		if w := get(e, http.MethodGet, "/bindery/"+name); w.Code != http.StatusNotFound {
 			t.Errorf("%q: status %d", name, w.Code)
 		}
+	}
+}
+
+// TestRelease follows what the entry imports: modules that a browser keeps.
+func TestRelease(t *testing.T) {
+	e := echo.New()
+	if err := use(t, jsclient.New(e.Group("/bindery"))); err != nil {
+		t.Fatal(err)
+	}
+	entry := get(e, http.MethodGet, "/bindery/bindery.js").Body.String()
+	names := imported.FindAllStringSubmatch(entry, -1)
+	if len(names) < 20 {
+		t.Fatalf("the entry imports %d modules", len(names))
+	}
+	folder := ""
+	for _, m := range names {
+		w := get(e, http.MethodGet, path.Join("/bindery", m[1]))
+		if w.Code != http.StatusOK || w.Header().Get("Cache-Control") != "public, max-age=31536000, immutable" {
+			t.Errorf("%s: status %d, Cache-Control %q", m[1], w.Code, w.Header().Get("Cache-Control"))
+		}
+		folder = path.Dir(m[1])
+	}
+	if !regexp.MustCompile(`^lib-[\w-]{12}$`).MatchString(folder) {
+		t.Errorf("the modules are in %s", folder)
+	}
+	// A page that has the entry of another release gets modules, and asks again.
+	for target, want := range map[string]int{"lib-another/client.js": 200, "lib-another/nothing.js": 404, "lib-/../../jsclient.go": 404} {
+		w := get(e, http.MethodGet, "/bindery/"+target)
+		if w.Code != want || want == 200 && (w.Header().Get("Cache-Control") != "no-cache" || w.Header().Get("ETag") == "") {
+			t.Errorf("%s: status %d, Cache-Control %q", target, w.Code, w.Header().Get("Cache-Control"))
+		}
+	}
+	if kept := get(e, http.MethodGet, "/bindery/lib/client.js").Header().Get("Cache-Control"); kept != "no-cache" {
+		t.Errorf("under the package's name: Cache-Control %q", kept)
 	}
 }
 

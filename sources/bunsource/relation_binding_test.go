@@ -516,8 +516,8 @@ func TestRelationBindingsAreWritten(t *testing.T) {
 		for _, body := range []string{`{"Album": {"Title": "three"}}`, `{"Playlists": []}`} {
 			_, err := write(live.Merge, row.Key(), body)
 			var invalid *driver.InvalidError
-			if !errors.As(err, &invalid) || len(invalid.Fields) != 1 || !strings.Contains(invalid.Fields[0].Detail, "is no field of this binding") {
-				t.Errorf("%s: got error %v, want one that says it is no field", body, err)
+			if !errors.As(err, &invalid) || len(invalid.Fields) != 1 || !strings.Contains(invalid.Fields[0].Detail, "is no field that can be written") {
+				t.Errorf("%s: got error %v, want one that says it is no field that can be written", body, err)
 			}
 		}
 		if _, err := write(live.Delete, row.Key(), ""); err != nil || tracks.Len() != 0 {

@@ -28,6 +28,9 @@ import (
 	"github.com/binderyhq/bindery/sources/sqlitesource"
 )
 
+// often is the interval of polls in these tests.
+const often = 20 * time.Millisecond
+
 // Purse and chest hold the same money, which goes to and fro. The sum of both is
 // what nobody may ever see changed.
 type purse struct {

@@ -22,7 +22,7 @@ var (
 )
 
 // statementsAtLeast is how many statements are generated without a duration.
-const statementsAtLeast = 1500
+const statementsAtLeast = 800
 
 type (
 	stmtItem struct {

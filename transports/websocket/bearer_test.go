@@ -154,3 +154,38 @@ func TestBearerOfAPlainRequest(t *testing.T) {
 	}
 	http.DefaultClient.CloseIdleConnections()
 }
+
+// Whatever a handshake offers, the middleware makes a header of it that is one line,
+// or leaves it alone.
+func FuzzBearerHeader(f *testing.F) {
+	f.Add("bindery, "+bearer("t/ann=="), "")
+	f.Add(bearer("x")+",bindery", "Basic abc")
+	f.Add("bindery, bindery.bearer.!, ,", "")
+	f.Add("bindery, bindery.bearer."+base64.RawURLEncoding.EncodeToString([]byte("a\r\nb")), "")
+	f.Fuzz(func(t *testing.T, offered, authorization string) {
+		r := httptest.NewRequest(http.MethodGet, "/ws", nil)
+		r.Header.Set("Sec-WebSocket-Protocol", offered)
+		if authorization != "" {
+			r.Header.Set("Authorization", authorization)
+		}
+		next := false
+		c := echo.New().NewContext(r, httptest.NewRecorder())
+		if err := websocket.BearerHeader(func(echo.Context) error { next = true; return nil })(c); err != nil || !next {
+			t.Fatalf("the middleware ends the request: %v", err)
+		}
+		got := r.Header.Get("Authorization")
+		if authorization != "" && got != authorization {
+			t.Errorf("Authorization was %q, now %q", authorization, got)
+		}
+		moved := r.Header.Get("Sec-WebSocket-Protocol") != offered
+		if strings.ContainsFunc(got, func(c rune) bool { return c < ' ' || c > '~' }) && authorization == "" {
+			t.Errorf("Authorization: %q", got)
+		}
+		if moved && strings.Contains(r.Header.Get("Sec-WebSocket-Protocol"), "bindery.bearer.") {
+			t.Errorf("a token is left in %q", r.Header.Get("Sec-WebSocket-Protocol"))
+		}
+		if !moved && authorization == "" && got != "" {
+			t.Errorf("Authorization %q of %q, which stays", got, offered)
+		}
+	})
+}

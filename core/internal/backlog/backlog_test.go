@@ -90,7 +90,7 @@ func member(name string) *rowset.Member {
 		*driver.Description[row]
 		noLoad
 	}{Description: driver.Describe[row](driver.Table{Name: "rows"}, "id")}
-	return rowset.NewMember(name, nil, untyped.New[row](loader), &rowset.Spec{})
+	return rowset.NewMember(name, nil, untyped.New[row](loader), &rowset.Spec{}, nil)
 }
 
 // TestTroublesAreHalved: members whose read fails are read together, then ever

@@ -57,7 +57,7 @@ func TestPoolAgainstModel(t *testing.T) {
 				if area >= 0 {
 					spec.Filter = filter.Eq("area", area)
 				}
-				m := rowset.NewMember("parcels", nil, loader, spec)
+				m := rowset.NewMember("parcels", nil, loader, spec, nil)
 				sh, problems := m.Check()
 				if len(problems) > 0 {
 					t.Fatalf("%v", errors.Join(problems...))

@@ -1,4 +1,4 @@
-package bunsource_test
+package together_test
 
 import (
 	"context"
@@ -21,16 +21,25 @@ import (
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/sources/bunsource"
+	"github.com/binderyhq/bindery/sources/sourcetest/buntest"
 )
 
 var (
-	convergenceDuration = flag.Duration("convergence.duration", 1500*time.Millisecond, "for how long each combination of sources is written to and broken")
+	convergenceDuration = flag.Duration("convergence.duration", usualDuration(), "for how long each combination of sources is written to and broken")
 	convergenceSeed     = flag.Uint64("convergence.seed", 0, "the seed of writes and faults; 0 draws one")
 )
 
 // settleTime is how long bindings may take until they show it all. Sources that
 // failed often wait up to half a minute before they try again.
 const settleTime = 3 * time.Minute
+
+// usualDuration is for how long a combination runs if nobody says otherwise.
+func usualDuration() time.Duration {
+	if buntest.Long() {
+		return 5 * time.Second
+	}
+	return 500 * time.Millisecond
+}
 
 // arena is one run of the harness: a database, the nodes that bind it, those
 // who write to it, and what can break. What is written and what breaks, and in

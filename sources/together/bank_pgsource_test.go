@@ -1,4 +1,4 @@
-package bunsource_test
+package together_test
 
 import (
 	"errors"
@@ -17,7 +17,7 @@ func TestBankWithPGSource(t *testing.T) {
 		createBank(t, plain)
 		b := openBank(t, plain, pgsource.New(dsn))
 		b.awaitLive(t)
-		workDay(t, 60, others)
+		workDay(t, others)
 		b.close(t, plain)
 	})
 	t.Run("beside hooks, all write", func(t *testing.T) {
@@ -26,7 +26,7 @@ func TestBankWithPGSource(t *testing.T) {
 		createBank(t, others)
 		b := openBank(t, db, bunsource.Hooks(db), pgsource.New(dsn))
 		b.awaitLive(t)
-		workDay(t, 60, db, others)
+		workDay(t, db, others)
 		b.close(t, others)
 	})
 }

@@ -1,4 +1,4 @@
-package bunsource_test
+package together_test
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package bunsource_test
+package together_test
 
 import (
 	"database/sql"
@@ -25,7 +25,7 @@ func TestBankWithSQLiteSource(t *testing.T) {
 			t.Cleanup(func() { must(t, sqldb.Close()) })
 			db := bun.NewDB(sqldb, sqlitedialect.New())
 			b := openBank(t, db, source)
-			workDay(t, 60, db)
+			workDay(t, db)
 			b.close(t, plain)
 		})
 	}
@@ -38,7 +38,7 @@ func TestBankWithSQLiteSource(t *testing.T) {
 		db := bunsource.OpenConnector(source.Connector(), sqlitedialect.New())
 		t.Cleanup(func() { must(t, db.Close()) })
 		b := openBank(t, db, bunsource.Hooks(db), source)
-		workDay(t, 60, db)
+		workDay(t, db)
 		b.close(t, plain)
 	})
 }

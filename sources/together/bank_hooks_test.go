@@ -1,4 +1,4 @@
-package bunsource_test
+package together_test
 
 import (
 	"context"
@@ -22,7 +22,7 @@ func TestBankWithHooks(t *testing.T) {
 				db, plain := open(t)
 				createBank(t, plain)
 				b := openBank(t, db, bunsource.Hooks(db, cfg))
-				workDay(t, 60, db)
+				workDay(t, db)
 				b.close(t, plain)
 			})
 		}

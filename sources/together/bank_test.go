@@ -1,38 +1,29 @@
-package bunsource_test
+package together_test
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/uptrace/bun"
-	"github.com/uptrace/bun/dialect"
-	"github.com/uptrace/bun/dialect/pgdialect"
-	"github.com/uptrace/bun/dialect/sqlitedialect"
-	"github.com/uptrace/bun/schema"
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/sources/bunsource"
-	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 )
 
 const (
 	bankAccounts = 200
 	bankBranches = 2
 	openingSum   = 1000 // of every account
-	patience     = 45 * time.Second
 )
 
 // account is a row of the bank. Transfers stay within a branch, so that the
@@ -214,93 +205,4 @@ func (b *bank) close(t *testing.T, plain *bun.DB) {
 		t.Errorf("only %d versions were seen", n)
 	}
 	t.Logf("%d versions; %+v", b.versions.Load(), b.reg.Status().Tables)
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func shutdown(t testing.TB, reg *core.Registry) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := reg.Shutdown(ctx); err != nil {
-		t.Error(err)
-	}
-}
-
-// eventually waits until check returns nil.
-func eventually(t testing.TB, what string, check func() error) {
-	t.Helper()
-	within(t, patience, what, check)
-}
-
-func within(t testing.TB, limit time.Duration, what string, check func() error) {
-	t.Helper()
-	deadline := time.Now().Add(limit)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %v: %v", what, limit, err)
-		}
-		time.Sleep(2 * time.Millisecond) // between two looks
-	}
-}
-
-// openSQLite returns two handles of one new database: one whose commits are
-// seen, and one that knows nothing of Bindery.
-func openSQLite(t testing.TB) (db, plain *bun.DB) {
-	t.Helper()
-	return openBoth(t, "sqlite", sqliteDSN(t))
-}
-
-func sqliteDSN(t testing.TB) string {
-	return "file:" + filepath.Join(t.TempDir(), "test.db") +
-		"?_pragma=busy_timeout(20000)&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_txlock=immediate"
-}
-
-// openPostgres is as openSQLite.
-func openPostgres(t testing.TB) (db, plain *bun.DB) {
-	t.Helper()
-	return openBoth(t, "pgx", postgresDSN(t))
-}
-
-// postgresDSN makes a database, in which writers that lock each other out are
-// soon told so.
-func postgresDSN(t testing.TB) string {
-	t.Helper()
-	return pgtest.Shared(t).CreateDatabase(t) + "&deadlock_timeout=20ms"
-}
-
-func openBoth(t testing.TB, driverName, dsn string) (db, plain *bun.DB) {
-	t.Helper()
-	db, err := bunsource.Open(driverName, dsn, dialectOf(driverName))
-	must(t, err)
-	db.SetMaxOpenConns(10)
-	plain = openPlain(t, driverName, dsn)
-	t.Cleanup(func() { must(t, db.Close()) })
-	return db, plain
-}
-
-func isSQLite(db *bun.DB) bool { return db.Dialect().Name() == dialect.SQLite }
-
-func openPlain(t testing.TB, driverName, dsn string) *bun.DB {
-	t.Helper()
-	sqldb, err := sql.Open(driverName, dsn)
-	must(t, err)
-	t.Cleanup(func() { must(t, sqldb.Close()) })
-	return bun.NewDB(sqldb, dialectOf(driverName))
-}
-
-func dialectOf(driverName string) schema.Dialect {
-	if driverName == "sqlite" {
-		return sqlitedialect.New()
-	}
-	return pgdialect.New()
 }

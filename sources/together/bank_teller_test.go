@@ -1,4 +1,4 @@
-package bunsource_test
+package together_test
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/binderyhq/bindery/sources/sourcetest/buntest"
 	"github.com/uptrace/bun"
 )
 
@@ -222,9 +223,13 @@ var transfers = map[string]transfer{
 
 // workDay has many tellers make transfers at once, each of them of all kinds
 // and through one of the handles.
-func workDay(t testing.TB, each int, handles ...*bun.DB) {
+func workDay(t testing.TB, handles ...*bun.DB) {
 	t.Helper()
 	const tellers = 8
+	each := 20 // transfers of a teller
+	if buntest.Long() {
+		each = 60
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var names []string
