@@ -141,7 +141,7 @@ type Grant struct {
 	access Access
 	round  uint64      // of Reauthorize, before the authorizer was asked
 	scope  filter.Expr // of the authorizer's decision, nil for no bounds
-	lease  *lease
+	lease  *memberLease
 	view   *publisher
 }
 
@@ -177,7 +177,7 @@ func (g *Grant) isStale() bool {
 
 // Member reports whether the binding was made for parameters or for a scope: it
 // may have come alive just now, so it is worth waiting a moment for its rows.
-func (g *Grant) Member() bool { return g.lease.member != nil }
+func (g *Grant) Member() bool { return g.lease.ofMember() }
 
 // Close gives the grant back. Subscriptions that it made are closed before.
 // Closing twice is harmless.
@@ -193,7 +193,7 @@ func (g *Grant) Close() { g.lease.release() }
 // [Tuning].MaxMembers.
 //
 // The error is one of [ErrUnknownBinding], [*ArgumentError], [*DeniedError],
-// [ErrTooManyMembers], [ErrNotStarted] and [live.ErrClosed], or another when the
+// [ErrTooManyMembers], [ErrBudget], [ErrNotStarted] and [live.ErrClosed], or another when the
 // authorizer fails.
 func (r *Registry) Open(ctx context.Context, binding string, args Args, filters ...filter.Expr) (*Grant, error) {
 	v, err := r.named(binding)
@@ -221,11 +221,11 @@ func (r *Registry) Open(ctx context.Context, binding string, args Args, filters 
 	if err := v.family.askAbout(ctx, params, confined); err != nil {
 		return nil, err
 	}
-	l, err := v.family.open(params, confined)
+	l, err := v.family.open(ctx, params, confined, textOf(scope))
 	if err != nil {
 		return nil, err
 	}
-	if l.member != nil || authorizer != nil {
+	if l.ofMember() || authorizer != nil {
 		return &Grant{reg: r, access: access, round: round, scope: scope, lease: l, view: l.view}, nil
 	}
 	// Such a grant keeps nothing alive and says nothing about who asks, so all

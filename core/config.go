@@ -44,6 +44,15 @@ type Config struct {
 	// when more are reported the whole table is read. The default is 10,000.
 	MaxBatchKeys int
 
+	// MemoryBudget bounds what all bindings of the registry keep in memory, in bytes,
+	// as it estimates it: rows, encodings, bodies, pages, logs, margins. Beyond it
+	// bodies are dropped and members of families that nobody uses are ended; when
+	// that is not enough further members are refused with [ErrBudget]. Bindings that
+	// were declared are never refused. The default is a third of the memory that the
+	// process may use (GOMEMLIMIT, its cgroup, the machine), and no bound where that
+	// is not known; negative means no bound.
+	MemoryBudget int64
+
 	// ReauthorizeEvery is the time after which the authorizer is asked again
 	// about those who have subscribed. The default is one minute; negative means
 	// only when [Registry.Reauthorize] is called.

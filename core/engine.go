@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/budget"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/live"
 )
@@ -25,6 +26,9 @@ type engine struct {
 	wg     sync.WaitGroup // feeds
 
 	limiters sync.Map // of comparisons, by database
+
+	budget  *budget.Budget
+	parties parties
 
 	mu             sync.Mutex // guards what follows
 	feeds          map[driver.Table]*feedRun
@@ -63,6 +67,7 @@ func newEngine(cfg Config) *engine {
 		feeds:   make(map[driver.Table]*feedRun),
 		routes:  routes{feeds: make(map[driver.Table][]*feedRun)},
 		changed: make(chan struct{}),
+		budget:  newBudget(cfg),
 	}
 	e.ctx, e.cancel = context.WithCancelCause(context.Background())
 	return e
@@ -84,6 +89,7 @@ func (e *engine) attach(v *publisher) {
 	v.feed.Store(run.feed)
 	if !v.Spec.Family {
 		run.addView(v.Member)
+		v.joinBudget(e, 0)
 	}
 	if e.routes.add(run, v.Member) {
 		e.tellLocked()

@@ -348,6 +348,9 @@ func (f *feed) publish(m move) {
 	case !ok:
 		return // the binding has ended
 	}
+	if from.Shown == nil && !v.Admit() {
+		return
+	}
 	if p := f.poolOf(v); from.Shown == nil || !p.has(v) {
 		p.enter(v)
 	} else {

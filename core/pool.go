@@ -105,7 +105,7 @@ func (p *pool) hold(v *rowset.Member, r live.Row) {
 	if h.Row != r.Value() {
 		h.Fetched = rowset.Fetched{Key: r.Key(), Row: r.Value()}
 	}
-	h.Keep(v.Shape.Load().Encoder, r.JSON())
+	h.Keep(v.Shape.Load(), r)
 	h.holders.add(v)
 }
 

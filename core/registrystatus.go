@@ -31,6 +31,7 @@ func (r *Registry) Status() status.Registry {
 	for _, f := range r.eng.running() {
 		st.Tables = append(st.Tables, f.snapshotStats())
 	}
+	st.Memory = r.eng.memoryStatus()
 	return st
 }
 

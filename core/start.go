@@ -226,6 +226,7 @@ func (r *Registry) assemble(ctx context.Context) error {
 	r.phase = started
 	r.mu.Unlock()
 	e := r.eng
+	e.background(e.sweep)
 	if r.authorizer != nil && e.cfg.ReauthorizeEvery > 0 {
 		e.background(func(ctx context.Context) { r.reauthorize(ctx, e.cfg.ReauthorizeEvery) })
 	}

@@ -22,10 +22,16 @@ type publisher struct {
 
 	mu         sync.Mutex
 	registered bool // guarded by mu
+
+	account account // what it keeps
+	id      string  // of a family's member; see memberID
 }
 
 func newPublisher(name string, params live.Params, r untyped.Loader, s *rowset.Spec) *publisher {
-	return &publisher{Member: rowset.NewMember(name, params, r, s)}
+	v := &publisher{}
+	v.account.v = v
+	v.Member = rowset.NewMember(name, params, r, s, &v.account)
+	return v
 }
 
 // Resync reads all rows again and returns when the result shows. Subscribers

@@ -120,6 +120,7 @@ func (f *feed) take() work {
 		following: following,
 	}
 	f.reloads = make(map[*rowset.Member]reload)
+	f.postponeLocked(&w)
 	f.leaving, f.touches = nil, nil
 	f.reading, f.asked = true, false
 	w.aside = f.asideLocked()
@@ -147,6 +148,29 @@ func (f *feed) putBack(w work) {
 	for v, a := range w.aside {
 		if a != nil && a.full {
 			back(v, a.how)
+		}
+	}
+}
+
+// maxFirstLoads bounds the members that one batch reads for the first time. What
+// is reported meanwhile waits for a batch, and not for all members that clients ask
+// for at once.
+const maxFirstLoads = 64
+
+// postponeLocked leaves members that have not loaded to later batches, where there
+// are more than one reads.
+func (f *feed) postponeLocked(w *work) {
+	if len(w.reloads) <= maxFirstLoads {
+		return
+	}
+	first := 0
+	for _, v := range rowset.InOrder(setOf(maps.Keys(w.reloads))) {
+		if v.Base == nil || v.Snapshot() != nil {
+			continue
+		}
+		if first++; first > maxFirstLoads {
+			f.reloads[v] = w.reloads[v]
+			delete(w.reloads, v)
 		}
 	}
 }

@@ -12,6 +12,9 @@ type Cache struct {
 	mu     sync.Mutex
 	kept   map[any]*derived // guarded by mu
 	charge *Charge          // of what is kept; guarded by mu
+
+	account Account // told of what is kept; nil: nobody; guarded by mu
+	looked  bool    // the account is told when something is asked for
 }
 
 // derived is one thing that is kept. Whoever builds it holds building.
@@ -23,8 +26,9 @@ type derived struct {
 
 // Charge counts the bytes of what a [Cache] keeps.
 type Charge struct {
-	mu    sync.Mutex
-	bytes int // guarded by mu
+	mu      sync.Mutex
+	bytes   int     // guarded by mu
+	account Account // nil: nobody is told, or no longer; guarded by mu
 }
 
 // Add adds bytes (or, below zero, takes them off). Values that grow after they
@@ -33,12 +37,19 @@ func (c *Charge) Add(bytes int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.bytes += bytes
+	if c.account != nil {
+		c.account.Add(Bodies, bytes)
+	}
 }
 
-func (c *Charge) total() int {
+// close takes everything off the account, which is told of nothing any more.
+func (c *Charge) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.bytes
+	if c.account != nil {
+		c.account.Add(Bodies, -c.bytes)
+		c.account = nil
+	}
 }
 
 // Bytes returns the size of what is kept, as its builders have told it.
@@ -49,7 +60,36 @@ func (c *Cache) Bytes() int {
 	if charge == nil {
 		return 0
 	}
-	return charge.total()
+	charge.mu.Lock()
+	defer charge.mu.Unlock()
+	return charge.bytes
+}
+
+// Drop forgets what is kept. Who has it may go on using it.
+func (c *Cache) Drop() {
+	c.mu.Lock()
+	charge := c.charge
+	c.kept, c.charge = nil, nil
+	c.mu.Unlock()
+	if charge != nil {
+		charge.close()
+	}
+}
+
+// attach has an account told of what is kept from now on. It is called before
+// anybody else knows the cache.
+func (c *Cache) attach(a Account, looked bool) { c.account, c.looked = a, looked }
+
+// detach takes what is kept off the account, once the value is no longer current.
+// Who still holds the value goes on using the cache.
+func (c *Cache) detach() {
+	c.mu.Lock()
+	charge := c.charge
+	c.account = nil
+	c.mu.Unlock()
+	if charge != nil {
+		charge.close()
+	}
 }
 
 // Memo returns what build made for the key, which is made once, also when many
@@ -86,7 +126,10 @@ func (c *Cache) slot(key any) (*derived, *Charge) {
 		c.kept[key] = d
 	}
 	if c.charge == nil {
-		c.charge = &Charge{}
+		c.charge = &Charge{account: c.account}
+	}
+	if c.looked && c.account != nil {
+		c.account.Looked()
 	}
 	return d, c.charge
 }

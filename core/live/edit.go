@@ -52,25 +52,25 @@ func (e *Edit) Len() int { return e.rows.Len() }
 // Get returns the row with the key.
 func (e *Edit) Get(key driver.Key) (Row, bool) {
 	r, ok := e.rows.Get(string(key))
-	return Row{r}, ok
+	return Row{r, e.print}, ok
 }
 
 // First returns the row that stands before all others.
 func (e *Edit) First() (Row, bool) {
 	_, r, ok := e.ordered.Min()
-	return Row{r}, ok
+	return Row{r, e.print}, ok
 }
 
 // Last returns the row that stands after all others.
 func (e *Edit) Last() (Row, bool) {
 	_, r, ok := e.ordered.Max()
-	return Row{r}, ok
+	return Row{r, e.print}, ok
 }
 
 // Each calls visit with every row, in the order of keys, until it returns
 // false. It must not change the edit.
 func (e *Edit) Each(visit func(Row) bool) {
-	e.rows.Scan(func(_ string, r *entry) bool { return visit(Row{r}) })
+	e.rows.Scan(func(_ string, r *entry) bool { return visit(Row{r, e.print}) })
 }
 
 // Put makes the row, which [Fingerprint.Row] made, one of the edit's, in place
@@ -87,7 +87,7 @@ func (e *Edit) Put(r Row) {
 	if e.ordered != e.rows {
 		e.ordered.Set(r.e.place, r.e)
 	}
-	e.sum = e.sum.Add(r.e.sum)
+	e.sum = e.sum.Add(r.e.sum(e.print))
 	e.bytes += len(r.e.json)
 	e.touch(r.e.key)
 }
@@ -100,7 +100,7 @@ func (e *Edit) Take(key driver.Key) (Row, bool) {
 	}
 	e.unset(old)
 	e.touch(key)
-	return Row{old}, true
+	return Row{old, e.print}, true
 }
 
 func (e *Edit) unset(old *entry) {
@@ -108,7 +108,7 @@ func (e *Edit) unset(old *entry) {
 	if e.ordered != e.rows {
 		e.ordered.Delete(old.place)
 	}
-	e.sum = e.sum.Sub(old.sum)
+	e.sum = e.sum.Sub(old.sum(e.print))
 	e.bytes -= len(old.json)
 }
 
@@ -182,11 +182,11 @@ func (e *Edit) Event() *Event {
 		after, is := e.rows.Get(string(key))
 		switch {
 		case !was && is:
-			e.event.Created = append(e.event.Created, Row{after})
+			e.event.Created = append(e.event.Created, Row{after, e.print})
 		case was && !is:
-			e.event.Deleted = append(e.event.Deleted, Row{before})
-		case was && before.sum != after.sum:
-			e.event.Updated = append(e.event.Updated, Row{after})
+			e.event.Deleted = append(e.event.Deleted, Row{before, e.print})
+		case was && !before.shows(after):
+			e.event.Updated = append(e.event.Updated, Row{after, e.print})
 		}
 	}
 	return e.event

@@ -34,12 +34,18 @@ type Event struct {
 	// as they last were: transports show their keys alone, see [View.KeyJSON].
 	Created, Updated, Deleted []Row
 
-	bytes int // an estimate of what keeping the event in the log costs
-	cache Cache
+	bytes  int // an estimate of what keeping the event in the log costs
+	own    Cache
+	shared *Cache // in its place, of a sync
 }
 
 // Cache keeps what is derived from the event; see [Memo].
-func (e *Event) Cache() *Cache { return &e.cache }
+func (e *Event) Cache() *Cache {
+	if e.shared != nil {
+		return e.shared
+	}
+	return &e.own
+}
 
 // Len returns the number of rows in the event.
 func (e *Event) Len() int { return len(e.Created) + len(e.Updated) + len(e.Deleted) }
@@ -66,11 +72,11 @@ func merge(events []*Event) *Event {
 		return first
 	}
 	type change struct {
-		before, after *entry // nil: absent
+		before, after Row // zero: absent
 	}
 	changes := make(map[driver.Key]*change)
 	var order []driver.Key // of first appearance, so that merging is deterministic
-	note := func(r Row, before, after *entry) {
+	note := func(r Row, before, after Row) {
 		c := changes[r.e.key]
 		if c == nil {
 			c = &change{before: before}
@@ -81,24 +87,24 @@ func merge(events []*Event) *Event {
 	}
 	for _, e := range events {
 		for _, r := range e.Deleted {
-			note(r, r.e, nil)
+			note(r, r, Row{})
 		}
 		for _, r := range e.Created {
-			note(r, nil, r.e)
+			note(r, Row{}, r)
 		}
 		for _, r := range e.Updated {
-			note(r, r.e, r.e)
+			note(r, r, r)
 		}
 	}
 	m := &Event{Kind: Changed, From: first.From, Version: last.Version}
 	for _, k := range order {
 		switch c := changes[k]; {
-		case c.before == nil && c.after != nil:
-			m.Created = append(m.Created, Row{c.after})
-		case c.before != nil && c.after != nil:
-			m.Updated = append(m.Updated, Row{c.after})
-		case c.before != nil && c.after == nil:
-			m.Deleted = append(m.Deleted, Row{c.before})
+		case c.before.IsZero() && !c.after.IsZero():
+			m.Created = append(m.Created, c.after)
+		case !c.before.IsZero() && !c.after.IsZero():
+			m.Updated = append(m.Updated, c.after)
+		case !c.before.IsZero() && c.after.IsZero():
+			m.Deleted = append(m.Deleted, c.before)
 		}
 	}
 	if m.Len() == 0 {

@@ -25,7 +25,8 @@ func (v *View) mergeShared(missed []*Event, cur *Snapshot) *Event {
 	last := missed[len(missed)-1]
 	v.mu.Lock()
 	if v.mergedFor != last {
-		v.mergedFor, v.merged = last, nil
+		v.forgetMergedLocked()
+		v.mergedFor = last
 	}
 	m := v.merged[len(missed)]
 	v.mu.Unlock()
@@ -33,13 +34,18 @@ func (v *View) mergeShared(missed []*Event, cur *Snapshot) *Event {
 		return m
 	}
 	m = merge(missed)
+	if v.account != nil {
+		m.own.attach(v.account, false)
+	}
 	v.merges.Add(1)
 	v.mu.Lock()
-	if v.mergedFor == last && len(v.merged) < maxSharedMerges {
+	if v.ended == nil && v.mergedFor == last && len(v.merged) < maxSharedMerges {
 		if v.merged == nil {
 			v.merged = make(map[int]*Event)
 		}
 		v.merged[len(missed)] = m
+	} else {
+		m.own.detach()
 	}
 	v.mu.Unlock()
 	return m
@@ -67,4 +73,12 @@ func (v *View) notifyAll(armed []*Subscription) {
 	v.mu.Lock()
 	v.spare = armed[:0]
 	v.mu.Unlock()
+}
+
+// forgetMergedLocked lets go of the merged events, which nobody is given any more.
+func (v *View) forgetMergedLocked() {
+	for _, m := range v.merged {
+		m.own.detach()
+	}
+	v.mergedFor, v.merged = nil, nil
 }

@@ -31,6 +31,7 @@ func (l *eventLog) append(e *Event) {
 	for n := len(l.events); drop < n && (n-drop > l.maxEvents || l.bytes > l.maxBytes); drop++ {
 		old := l.events[drop]
 		l.bytes -= old.bytes
+		old.Cache().detach()
 		// The version that the event started from can no longer be resumed.
 		if pos, ok := l.after[old.From]; ok && pos <= l.first+uint64(drop) {
 			delete(l.after, old.From)
@@ -64,6 +65,9 @@ func (l *eventLog) find(token string) (uint64, bool) {
 // reset forgets everything, so that every cursor gets a sync.
 func (l *eventLog) reset() {
 	l.first = l.next() + 1
+	for _, e := range l.events {
+		e.Cache().detach()
+	}
 	l.events, l.bytes = nil, 0
 	clear(l.after)
 }

@@ -2,8 +2,10 @@ package live
 
 import (
 	"fmt"
+	"sync"
 	"time"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/digest"
 )
 
@@ -16,20 +18,28 @@ type Options struct {
 	// lag or resume: their number, and the bytes of their rows. With 0, or less,
 	// none are kept, and whoever lags gets a sync.
 	LogEvents, LogBytes int
+	// Account, when set, is told what the view keeps.
+	Account Account
 }
 
 // New returns a view, which has no rows yet, and the only publisher that writes
 // to it.
 func New(o Options) (*View, *Publisher) {
-	v := &View{name: o.Name, params: o.Params, loaded: make(chan struct{}), done: make(chan struct{})}
+	v := &View{name: o.Name, params: o.Params, loaded: make(chan struct{}), done: make(chan struct{}), account: o.Account}
 	v.log.maxEvents, v.log.maxBytes = max(o.LogEvents, 0), max(o.LogBytes, 0)
-	return v, &Publisher{v}
+	return v, &Publisher{v: v}
 }
 
 // Publisher writes to a [View]: it leads readers and subscribers from one version
 // to the next. One goroutine at a time calls Edit, Publish and Touch; End and
 // Describe may be called by any.
-type Publisher struct{ v *View }
+type Publisher struct {
+	v *View
+
+	// settling guards what the account is told of rows.
+	settling sync.Mutex
+	held     holdings
+}
 
 // View returns the view that the publisher writes to.
 func (p *Publisher) View() *View { return p.v }
@@ -62,16 +72,16 @@ func (p *Publisher) Publish(e *Edit, now time.Time) (*Event, bool) {
 		return nil, p.v.Err() == nil
 	}
 	next := &Snapshot{
-		sum: e.sum, sequence: e.sequence, rows: e.rows, ordered: e.ordered, bytes: e.bytes,
-		cache: &Cache{}, body: &Cache{},
+		print: e.print, sum: e.sum, sequence: e.sequence, rows: e.rows, ordered: e.ordered, bytes: e.bytes,
+		cache: &Cache{}, body: &Cache{}, told: &Cache{},
 	}
 	if !changed {
 		// The same content: the same version, and what was built for it.
 		next.version, next.stamp = cur.version, cur.stamp
 		if !anew {
-			next.body, next.cache = cur.body, cur.cache
+			next.body, next.cache, next.told = cur.body, cur.cache, cur.told
 		}
-		return p.publish(next, nil, anew)
+		return p.publish(next, nil, anew, e.touched)
 	}
 	var before Version
 	var prev *digest.Stamp
@@ -82,7 +92,7 @@ func (p *Publisher) Publish(e *Edit, now time.Time) (*Event, bool) {
 	next.version = Version{Token: e.sum.Token(), Seq: before.Seq + 1, Modified: next.stamp.Modified}
 	event.From, event.Version = before.Token, next.version
 	event.measure()
-	return p.publish(next, event, anew)
+	return p.publish(next, event, anew, e.touched)
 }
 
 // Touch moves the version's time of change to now, and tells subscribers that
@@ -98,13 +108,13 @@ func (p *Publisher) Touch(now time.Time) (*Event, error) {
 		return nil, fmt.Errorf("live: binding %q: %w", v.name, ErrNotLoaded)
 	}
 	next := &Snapshot{
-		sum: cur.sum, sequence: cur.sequence, rows: cur.rows, ordered: cur.ordered, bytes: cur.bytes,
-		cache: &Cache{}, body: cur.body, stamp: digest.NewStamp(now, cur.stamp),
+		print: cur.print, sum: cur.sum, sequence: cur.sequence, rows: cur.rows, ordered: cur.ordered, bytes: cur.bytes,
+		cache: &Cache{}, body: cur.body, told: &Cache{}, stamp: digest.NewStamp(now, cur.stamp),
 	}
 	next.version = Version{Token: cur.version.Token, Seq: cur.version.Seq + 1, Modified: next.stamp.Modified}
 	e := &Event{Kind: Confirmed, From: cur.version.Token, Version: next.version}
 	e.measure()
-	if _, ok := p.publish(next, e, false); !ok {
+	if _, ok := p.publish(next, e, false, nil); !ok {
 		return nil, fmt.Errorf("live: binding %q: %w", v.name, v.Err())
 	}
 	return e, nil
@@ -112,33 +122,70 @@ func (p *Publisher) Touch(now time.Time) (*Event, error) {
 
 // publish makes the snapshot current. A nil event says that nothing changed that
 // anybody but Go code can see; with anew set the log is forgotten and every
-// subscriber gets a sync.
-func (p *Publisher) publish(next *Snapshot, e *Event, anew bool) (*Event, bool) {
+// subscriber gets a sync. Without it, keys are those of rows that may differ.
+func (p *Publisher) publish(next *Snapshot, e *Event, anew bool, keys []driver.Key) (*Event, bool) {
 	v := p.v
+	if v.account != nil {
+		for _, c := range next.caches() {
+			if c.account == nil {
+				c.attach(v.account, true)
+			}
+		}
+	}
+	p.settling.Lock()
 	v.mu.Lock()
 	if v.ended != nil {
 		v.mu.Unlock()
+		p.settling.Unlock()
 		return nil, false
 	}
-	first := v.current.Swap(next) == nil
+	before := v.current.Swap(next)
+	first, logged := before == nil, v.log.bytes
 	switch {
 	case first, anew:
 		v.log.reset()
 		e = next.syncEvent()
-	case e == nil:
-		v.mu.Unlock()
-		return nil, true
-	default:
+	case e != nil:
+		if v.account != nil {
+			e.own.attach(v.account, false)
+		}
 		v.log.append(e)
 		v.events.Add(1)
 	}
-	armed := v.takeArmedLocked()
+	var armed []*Subscription
+	if e != nil {
+		v.forgetMergedLocked()
+		armed = v.takeArmedLocked()
+	}
+	logged = v.log.bytes - logged
 	v.mu.Unlock()
+	p.settle(before, next, keys, first || anew)
+	if v.account != nil {
+		v.account.Add(Logs, logged)
+		retire(before, next)
+	}
+	p.settling.Unlock()
+	if e == nil {
+		return nil, true
+	}
 	if first {
 		close(v.loaded)
 	}
 	v.notifyAll(armed)
 	return e, true
+}
+
+// retire takes what was derived from a snapshot off the account, but for what the
+// next one has taken over.
+func retire(s, next *Snapshot) {
+	if s == nil {
+		return
+	}
+	for _, c := range s.caches() {
+		if next == nil || c != next.cache && c != next.body && c != next.told {
+			c.detach()
+		}
+	}
 }
 
 // End ends the view: subscribers are told why. Only the first End counts.
@@ -152,7 +199,17 @@ func (p *Publisher) End(why error) {
 	v.ended = why
 	close(v.done)
 	armed := v.takeArmedLocked()
+	logged := v.log.bytes
+	v.log.reset()
+	v.forgetMergedLocked()
 	v.mu.Unlock()
+	if v.account != nil {
+		p.settling.Lock()
+		p.settle(v.current.Load(), nil, nil, true)
+		v.account.Add(Logs, -logged)
+		retire(v.current.Load(), nil)
+		p.settling.Unlock()
+	}
 	for _, s := range armed {
 		s.notify()
 	}

@@ -1,6 +1,8 @@
 package live
 
 import (
+	"bytes"
+	"sync/atomic"
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
@@ -9,18 +11,47 @@ import (
 
 // Row is one row of a snapshot, encoded. Rows are immutable and shared between
 // snapshots. The methods of the zero Row answer zero values.
-type Row struct{ e *entry }
+type Row struct {
+	e     *entry
+	print *Fingerprint // of the binding that it is a row of
+}
 
-// entry is what a row holds. Its value and json may be shared with rows of
-// other bindings that encode alike.
+// entry is what a row holds. Members of a family that show the row share it.
 type entry struct {
 	key   driver.Key
 	place string // where the row stands: its order columns, then its key
 	json  []byte
 	value any // *T
-	sum   digest.Sum
 	stamp *digest.Stamp
+	// unplaced says that the place is no part of the content.
+	unplaced bool
+
+	holders atomic.Int32 // views with an account that show it
 }
+
+// sum returns the digest of the row in a binding. It is not kept: that would
+// take as much memory as it saves time, in each of many members.
+func (e *entry) sum(print *Fingerprint) digest.Sum {
+	place := e.place
+	if e.unplaced {
+		place = ""
+	}
+	return digest.Of(print.raw[:], []byte(e.key), []byte(place), e.json)
+}
+
+// shows reports whether both show clients the same.
+func (e *entry) shows(o *entry) bool {
+	return e == o || e.key == o.key && e.unplaced == o.unplaced && (e.unplaced || e.place == o.place) && bytes.Equal(e.json, o.json)
+}
+
+// cost returns what the row takes, in bytes: its Go value, which is taken to be
+// as large as its encoded form, and that.
+func (e *entry) cost() (row, encoding int) {
+	return entryOverhead + len(e.key) + len(e.place) + len(e.json), cap(e.json)
+}
+
+// entryOverhead is what an entry takes beside what it refers to, in bytes.
+const entryOverhead = 224
 
 // IsZero reports that there is no row: what a write returns after a delete, and
 // Get for a key that the snapshot does not hold.
@@ -65,7 +96,7 @@ func (r Row) Token() string {
 	if r.e == nil {
 		return ""
 	}
-	return r.e.sum.Token()
+	return r.e.sum(r.print).Token()
 }
 
 // Equal reports whether both rows show the same content: the same bytes, at the
@@ -74,7 +105,7 @@ func (r Row) Equal(o Row) bool {
 	if r.e == nil || o.e == nil {
 		return r.e == o.e
 	}
-	return r.e.sum == o.e.sum
+	return r.print == o.print && r.e.shows(o.e)
 }
 
 // Modified returns when this node saw the row change.
@@ -130,26 +161,32 @@ type Content struct {
 // zero Row if there was none: what shows the same content has not changed since
 // then, and what shows another has changed now.
 func (p *Fingerprint) Row(c Content, before Row, now time.Time) Row {
-	e := &entry{key: c.Key, place: c.Place, json: c.JSON, value: c.Value}
-	counted := c.Place
-	if c.Numbered {
-		counted = ""
-	}
-	e.sum = digest.Of(p.raw[:], []byte(c.Key), []byte(counted), c.JSON)
+	e := &entry{key: c.Key, place: c.Place, json: c.JSON, value: c.Value, unplaced: c.Numbered}
 	switch {
 	case before.e == nil:
 		e.stamp = digest.NewStamp(now, nil)
-	case before.e.sum == e.sum:
+	case before.e.shows(e):
 		e.json, e.stamp = before.e.json, before.e.stamp
 	default:
 		e.stamp = digest.NewStamp(now, before.e.stamp)
 	}
-	return Row{e}
+	return Row{e, p}
 }
 
 // With returns the row with another Go value, which shows clients the same.
 func (r Row) With(value any) Row {
-	e := *r.e
-	e.value = value
-	return Row{&e}
+	return Row{&entry{
+		key: r.e.key, place: r.e.place, json: r.e.json, stamp: r.e.stamp, unplaced: r.e.unplaced, value: value,
+	}, r.print}
+}
+
+// Share returns the row as one of another binding that shows it alike, as a
+// member of the same family does, so that both hold it once. before is the row of
+// that key as the other binding had it. It returns false when the other needs a
+// row of its own: what was there before shows the same, or is not older.
+func (r Row) Share(print *Fingerprint, before Row) (Row, bool) {
+	if before.e != nil && (before.e.shows(r.e) || !r.e.stamp.After(before.e.stamp)) {
+		return Row{}, false
+	}
+	return Row{r.e, print}, true
 }

@@ -19,6 +19,7 @@ type tree = btree.Map[string, *entry]
 // holds one may read it as long as they like, from any number of goroutines;
 // nothing locks and nothing waits.
 type Snapshot struct {
+	print    *Fingerprint
 	version  Version
 	sum      digest.Sum
 	sequence digest.Sum // part of sum, see Edit.MarkOrder
@@ -29,6 +30,7 @@ type Snapshot struct {
 
 	cache *Cache
 	body  *Cache // of the body; shared by snapshots of the same content
+	told  *Cache // of the sync that tells of the snapshot
 
 	syncOnce sync.Once
 	sync     *Event
@@ -49,13 +51,13 @@ func (s *Snapshot) Cache() *Cache { return s.cache }
 // Get returns the row with the key.
 func (s *Snapshot) Get(key driver.Key) (Row, bool) {
 	e, ok := s.rows.Get(string(key))
-	return Row{e}, ok
+	return Row{e, s.print}, ok
 }
 
 // Rows iterates over all rows in the binding's order.
 func (s *Snapshot) Rows() iter.Seq[Row] {
 	return func(yield func(Row) bool) {
-		s.ordered.Scan(func(_ string, e *entry) bool { return yield(Row{e}) })
+		s.ordered.Scan(func(_ string, e *entry) bool { return yield(Row{e, s.print}) })
 	}
 }
 
@@ -73,7 +75,7 @@ func (s *Snapshot) Page(offset, limit int) iter.Seq[Row] {
 		}
 		s.ordered.Ascend(first, func(_ string, e *entry) bool {
 			limit--
-			return yield(Row{e}) && limit > 0
+			return yield(Row{e, s.print}) && limit > 0
 		})
 	}
 }
@@ -82,6 +84,9 @@ func (s *Snapshot) Page(offset, limit int) iter.Seq[Row] {
 // last change rounded up to the next second. It returns false until that
 // second has come, since a date shown earlier might be shared by two versions.
 func (s *Snapshot) HTTPDate(now time.Time) (time.Time, bool) { return s.stamp.HTTPDate(now) }
+
+// caches returns what may have been derived from the snapshot.
+func (s *Snapshot) caches() [3]*Cache { return [3]*Cache{s.cache, s.body, s.told} }
 
 type bodyKey struct{}
 
@@ -112,6 +117,6 @@ func AppendRows(dst []byte, rows iter.Seq[Row]) []byte {
 
 // syncEvent returns the event that replaces everything by the snapshot.
 func (s *Snapshot) syncEvent() *Event {
-	s.syncOnce.Do(func() { s.sync = &Event{Kind: Synced, Version: s.version, Snapshot: s} })
+	s.syncOnce.Do(func() { s.sync = &Event{Kind: Synced, Version: s.version, Snapshot: s, shared: s.told} })
 	return s.sync
 }

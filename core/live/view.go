@@ -16,6 +16,7 @@ type View struct {
 	params Params
 
 	current     atomic.Pointer[Snapshot]
+	account     Account // nil: nobody keeps one
 	description atomic.Pointer[Description]
 	loaded      chan struct{} // closed at the first load
 	done        chan struct{} // closed at the end

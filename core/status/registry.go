@@ -12,4 +12,6 @@ type Registry struct {
 	Sources  []Source `json:"sources"`
 	// Tables are the feeds, one for each table.
 	Tables []Feed `json:"tables"`
+	// Memory is what all bindings keep.
+	Memory Memory `json:"memory"`
 }

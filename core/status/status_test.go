@@ -35,9 +35,17 @@ func TestJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var fields map[string][]map[string]any
-	if err := json.Unmarshal(got, &fields); err != nil {
+	var raw map[string]json.RawMessage
+	if err := json.Unmarshal(got, &raw); err != nil {
 		t.Fatal(err)
+	}
+	fields := make(map[string][]map[string]any)
+	for _, list := range []string{"bindings", "families", "sources", "tables"} {
+		var items []map[string]any
+		if err := json.Unmarshal(raw[list], &items); err != nil {
+			t.Fatal(err)
+		}
+		fields[list] = items
 	}
 	want := map[string][]map[string]any{
 		"bindings": {

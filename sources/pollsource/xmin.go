@@ -47,7 +47,7 @@ const DefaultMaxRows = 100_000
 // meanwhile. So the keys of rows that bindings came to hold are compared with those
 // that the poll has found, and what was not found is read again. The full pass, see
 // Config.FullPass, is left for rows that other rows show; there is none while nothing
-// is committed.
+// is committed. So it is for bindings that load, where keys are not remembered.
 //
 // It works on tables, partitioned ones too. Views and foreign tables have no
 // xmin to go by.
@@ -183,6 +183,7 @@ func (w *xminWatcher) addVanished(found finding) finding {
 	for _, k := range found.keys {
 		listed[k] = struct{}{}
 	}
+	written := len(found.keys)
 	came := w.held(func(k driver.Key) {
 		if _, there := w.seen[k]; there {
 			return
@@ -195,7 +196,13 @@ func (w *xminWatcher) addVanished(found finding) finding {
 			found.keys = append(found.keys, k)
 		}
 	})
-	if came && w.hopeless || len(found.keys) > maxRecent {
+	switch {
+	case came && w.hopeless:
+		found.whole = true
+	case len(found.keys) <= maxRecent:
+	case w.seen == nil: // a binding has loaded: it is left to the full pass
+		found.keys = found.keys[:written]
+	default:
 		found.whole = true
 	}
 	return found

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/binderyhq/bindery/core"
@@ -41,6 +42,9 @@ func (t *Transport) await(ctx context.Context, g *core.Grant, v *live.View) *pro
 	}
 	select {
 	case <-v.Done():
+		if p, told := problem.Of(v.Name(), v.Err()); told && !errors.Is(v.Err(), live.ErrRemoved) {
+			return p
+		}
 		return problem.ShuttingDown()
 	default:
 		return nil

@@ -36,7 +36,7 @@ func (t *Transport) readChanges(x exchange, q query) (*problem.Problem, error) {
 	switch {
 	case errors.Is(err, live.ErrScopeChanged):
 		return nil, errScopeChanged
-	case errors.Is(err, live.ErrRemoved), errors.As(err, &denied):
+	case errors.Is(err, live.ErrRemoved), errors.Is(err, core.ErrBudget), errors.As(err, &denied):
 		return t.refusalOf(x, x.view.Name(), err), nil
 	case err != nil:
 		return problem.ShuttingDown(), nil

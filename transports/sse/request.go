@@ -91,8 +91,9 @@ func (t *Transport) serve(c echo.Context, targets []target, position string) err
 	}
 	s := newStream(t, c)
 	defer s.close()
+	ctx := core.WithClient(c.Request().Context())
 	for _, to := range targets {
-		if err := s.open(c.Request().Context(), to); err != nil {
+		if err := s.open(ctx, to); err != nil {
 			return refuse(c, err)
 		}
 	}
@@ -108,8 +109,8 @@ func (t *Transport) serve(c echo.Context, targets []target, position string) err
 		return refuse(c, p)
 	}
 	defer t.streams.Leave(s)
-	s.subscribe(c.Request().Context(), parseID(position, len(targets)))
-	return s.run(c.Request().Context())
+	s.subscribe(ctx, parseID(position, len(targets)))
+	return s.run(ctx)
 }
 
 // parseQuery returns the request's own parameters, of which all but "event" may

@@ -48,3 +48,6 @@ func (s *Stamp) HTTPDate(now time.Time) (time.Time, bool) {
 	s.shown.Store(true)
 	return s.date, true
 }
+
+// After reports whether the stamp's time and date are both later than those of o.
+func (s *Stamp) After(o *Stamp) bool { return s.Modified.After(o.Modified) && s.date.After(o.date) }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/binderyhq/bindery/core/internal/untyped"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // encoder says how a binding shows a row. The zero value shows it as
@@ -114,8 +115,12 @@ func (c *Fetched) Encoded(r untyped.Loader, by encoder) ([]byte, error) {
 	return b, nil
 }
 
-// Keep notes what the encoder has made of the row.
-func (c *Fetched) Keep(by encoder, json []byte) {
+// Keep notes what a binding has made of the row, for others that show it alike.
+func (c *Fetched) Keep(sh *Shape, row live.Row) {
+	if !sh.Collated {
+		c.keepRow(sh, row)
+	}
+	by, json := sh.Encoder, row.JSON()
 	if by == (encoder{}) {
 		c.json = json
 		return

@@ -31,18 +31,36 @@ type Member struct {
 	// again after the loader's Prepare.
 	Shape atomic.Pointer[Shape]
 
-	held atomic.Pointer[Holding] // nil before the first load
+	held   atomic.Pointer[Holding] // nil before the first load
+	keeper Keeper                  // nil: nobody counts what it keeps
 }
+
+// Keeper counts what a member keeps in memory.
+type Keeper interface {
+	live.Account
+	// Margin tells how many bytes the rows take that are held and not shown.
+	Margin(bytes int)
+	// Loaded is called once, when the member has been published for the first time.
+	// It reports whether there is room for it; otherwise the member has ended.
+	Loaded() bool
+}
+
+// Admit has the member's keeper count what has been loaded. It reports whether
+// there is room for it.
+func (v *Member) Admit() bool { return v.keeper == nil || v.keeper.Loaded() }
 
 // memberCount numbers members.
 var memberCount atomic.Uint64
 
-func NewMember(name string, params live.Params, r untyped.Loader, s *Spec) *Member {
-	view, pub := live.New(live.Options{
-		Name: name, Params: params,
-		LogEvents: s.LogEvents, LogBytes: s.LogBytes,
-	})
-	return &Member{View: view, Publisher: pub, Spec: s, Loader: r, Filter: s.Filter, Seq: memberCount.Add(1)}
+// NewMember returns a member of which nothing has been checked or read. keeper may
+// be nil.
+func NewMember(name string, params live.Params, r untyped.Loader, s *Spec, keeper Keeper) *Member {
+	o := live.Options{Name: name, Params: params, LogEvents: s.LogEvents, LogBytes: s.LogBytes}
+	if keeper != nil {
+		o.Account = keeper
+	}
+	view, pub := live.New(o)
+	return &Member{View: view, Publisher: pub, Spec: s, Loader: r, Filter: s.Filter, Seq: memberCount.Add(1), keeper: keeper}
 }
 
 // Become has the binding's checks and its readers use the shape from now on.

@@ -22,6 +22,7 @@ type Fetched struct {
 	Row   any
 	json  []byte     // as the zero encoder makes it; nil: not yet made
 	shown []encoding // by other encoders
+	rows  []familyRow
 }
 
 // TakeUp takes up rows as a loader returned them. Rows whose
@@ -57,9 +58,39 @@ func (sh *Shape) Meets(get func(column int) value.Value) bool {
 }
 
 // Row makes the row's encoded form. before is the row as it was, the zero Row if
-// there was none.
+// there was none. Members of a family share what shows alike in them.
 func (sh *Shape) Row(c *Fetched, place string, js []byte, before live.Row, now time.Time) live.Row {
-	return sh.print.Row(live.Content{Key: c.Key, Place: place, Numbered: sh.Collated, JSON: js, Value: c.Row}, before, now)
+	content := live.Content{Key: c.Key, Place: place, Numbered: sh.Collated, JSON: js, Value: c.Row}
+	if sh.Collated {
+		return sh.print.Row(content, before, now)
+	}
+	for _, one := range c.rows {
+		if one.of != sh.Layout || one.row.Place() != place || one.row.Value() != c.Row || !bytes.Equal(one.row.JSON(), js) {
+			continue
+		}
+		if shared, ok := one.row.Share(sh.print, before); ok {
+			return shared
+		}
+	}
+	row := sh.print.Row(content, before, now)
+	c.keepRow(sh, row)
+	return row
+}
+
+// familyRow is a row as the members of one family show it.
+type familyRow struct {
+	of  *Layout
+	row live.Row
+}
+
+// keepRow keeps the row for other members of the family.
+func (c *Fetched) keepRow(sh *Shape, row live.Row) {
+	for i := range c.rows {
+		if c.rows[i].of == sh.Layout {
+			return
+		}
+	}
+	c.rows = append(c.rows[:len(c.rows):len(c.rows)], familyRow{sh.Layout, row})
 }
 
 // Step is a member's way from one set of rows to the next: rows are put

@@ -42,7 +42,7 @@ func (s *shelf) Load(context.Context, []driver.Key) (out []*thing, err error) {
 // newMember declares and checks live things, by price.
 func newMember(t interface{ Fatalf(string, ...any) }, s *shelf, limit, margin int) *rowset.Member {
 	spec := &rowset.Spec{Filter: filter.Eq("live", true), Order: []driver.Order{{Column: "price"}}, Limit: limit, Margin: margin, LogEvents: 8, LogBytes: 1 << 20}
-	m := rowset.NewMember("things", nil, untyped.New[thing](s), spec)
+	m := rowset.NewMember("things", nil, untyped.New[thing](s), spec, nil)
 	shape, problems := m.Check()
 	if len(problems) > 0 {
 		t.Fatalf("%v", errors.Join(problems...))
@@ -161,7 +161,7 @@ func TestRowsThatCannotBeTold(t *testing.T) {
 func TestChecksFindEverything(t *testing.T) {
 	m := rowset.NewMember("9 lives", nil, untyped.New[thing](newShelf()), &rowset.Spec{
 		Filter: filter.Eq("nothing", 1), Order: []driver.Order{{Column: "none"}}, Columns: []string{"absent"},
-	})
+	}, nil)
 	if _, problems := m.Check(); len(problems) != 5 {
 		t.Errorf("%d problems: %v", len(problems), errors.Join(problems...))
 	}

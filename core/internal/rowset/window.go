@@ -29,10 +29,15 @@ type window struct {
 	rows, ordered *tree  // the margin, by key and by place
 	bound         string // the place beyond which rows are not held
 	complete      bool   // there is no such place
+	bytes         int    // of the margin, estimated
 }
 
 // tree is an ordered map of rows; Copy shares everything until it is written to.
 type tree = btree.Map[string, live.Row]
+
+// marginOverhead is what a row of the margin takes beside its value and its
+// encoding, in bytes.
+const marginOverhead = 320
 
 func newWindow() *window { return &window{rows: &tree{}, ordered: &tree{}} }
 
@@ -59,7 +64,12 @@ func (v *Member) Holding() Holding {
 
 // Hold notes what the binding holds beside the rows that it now shows. Who
 // publishes calls it.
-func (v *Member) Hold(w *window) { v.held.Store(&Holding{v.Snapshot(), w}) }
+func (v *Member) Hold(w *window) {
+	v.held.Store(&Holding{v.Snapshot(), w})
+	if w != nil && v.keeper != nil {
+		v.keeper.Margin(w.bytes)
+	}
+}
 
 // Each calls visit for every row that is shown or in the margin, until it returns
 // false.
@@ -192,11 +202,13 @@ func (t *Step) unhold(r live.Row) {
 }
 
 func (w *window) add(r live.Row) {
+	w.bytes += marginOverhead + 2*len(r.JSON())
 	w.rows.Set(string(r.Key()), r)
 	w.ordered.Set(r.Place(), r)
 }
 
 func (w *window) remove(r live.Row) {
+	w.bytes -= marginOverhead + 2*len(r.JSON())
 	w.rows.Delete(string(r.Key()))
 	w.ordered.Delete(r.Place())
 }

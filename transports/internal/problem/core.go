@@ -27,6 +27,8 @@ func Of(binding string, err error) (*Problem, bool) {
 		return NotLoaded(binding), true
 	case errors.Is(err, core.ErrTooManyMembers):
 		return Unavailable("too many members of this binding are in use"), true
+	case errors.Is(err, core.ErrBudget):
+		return OverBudget(binding), true
 	case errors.Is(err, live.ErrClosed), errors.Is(err, core.ErrNotStarted):
 		return ShuttingDown(), true
 	default:

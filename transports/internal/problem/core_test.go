@@ -26,6 +26,7 @@ func TestOfErrorsOfCore(t *testing.T) {
 		{live.ErrRemoved, http.StatusNotFound, true},
 		{live.ErrNotLoaded, http.StatusServiceUnavailable, true},
 		{core.ErrTooManyMembers, http.StatusServiceUnavailable, true},
+		{core.ErrBudget, http.StatusServiceUnavailable, true},
 		{live.ErrClosed, http.StatusServiceUnavailable, true},
 		{&core.ArgumentError{Binding: "b", Param: "venue", Detail: "is missing"}, http.StatusBadRequest, true},
 		{&core.DeniedError{}, http.StatusForbidden, true},

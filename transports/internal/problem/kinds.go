@@ -1,6 +1,7 @@
 package problem
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -151,6 +152,16 @@ func NotLoaded(name string) *Problem {
 func ShuttingDown() *Problem {
 	return &Problem{
 		Type: TypeShuttingDown, Title: "Shutting down", Status: http.StatusServiceUnavailable,
+		RetryAfter: unavailableRetry,
+	}
+}
+
+// OverBudget says that the server has no memory left for another member of the
+// binding, or that the client or its tenant has its share.
+func OverBudget(binding string) *Problem {
+	return &Problem{
+		Type: TypeOverBudget, Title: "No memory is left for this", Status: http.StatusServiceUnavailable,
+		Detail:     fmt.Sprintf("the server cannot hold another member of %q now", binding),
 		RetryAfter: unavailableRetry,
 	}
 }

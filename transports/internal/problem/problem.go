@@ -44,6 +44,7 @@ const (
 	TypeInternal            Type = "urn:bindery:problem:internal"
 	TypeNotLoaded           Type = "urn:bindery:problem:not-loaded"
 	TypeShuttingDown        Type = "urn:bindery:problem:shutting-down"
+	TypeOverBudget          Type = "urn:bindery:problem:over-budget"
 	TypeUnavailable         Type = "urn:bindery:problem:unavailable"
 )
 

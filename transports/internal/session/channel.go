@@ -25,7 +25,7 @@ type Channel struct {
 // Open opens the channel on the session. The context says who asks; it is done
 // when the session has ended or the channel is closed, at the latest.
 func (c *Channel) Open(ctx context.Context, s *Session, enc *wire.Encoder) {
-	c.session, c.ctx, c.enc = s, ctx, enc
+	c.session, c.ctx, c.enc = s, core.WithClient(ctx), enc
 	c.joins = make(map[string]*join)
 	s.mu.Lock()
 	defer s.mu.Unlock()

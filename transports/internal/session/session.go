@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/live"
 )
 
@@ -57,7 +58,7 @@ type Session struct {
 // one given.
 func (s *Session) Init(ctx context.Context, h *Hub) {
 	s.hub = h
-	s.ctx, s.cancel = context.WithCancel(ctx)
+	s.ctx, s.cancel = context.WithCancel(core.WithClient(ctx))
 	s.room = sync.NewCond(&s.mu)
 }
 

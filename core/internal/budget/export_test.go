@@ -1,0 +1,4 @@
+package budget
+
+// OfGroups is ofGroups.
+var OfGroups = ofGroups

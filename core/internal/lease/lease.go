@@ -1,0 +1,271 @@
+// Package lease keeps members alive while somebody uses them, and for a while
+// afterwards. It knows nothing of what members are.
+package lease
+
+import (
+	"container/list"
+	"errors"
+	"sync"
+	"time"
+)
+
+// Why a member is refused, for errors.Is.
+var (
+	// ErrFull: as many members as there may be are in use.
+	ErrFull = errors.New("lease: as many as there may be are in use")
+	// ErrShare: the group has as many in use as leaves room for others.
+	ErrShare = errors.New("lease: a group has its share in use")
+)
+
+// shareOfFree is how many times what is free a group may have in use; see package
+// budget.
+const shareOfFree = 2
+
+// Config says how members live.
+type Config[V any] struct {
+	// Max bounds the members that are alive.
+	Max int
+	// IdleAfter is how long a member stays alive when nobody uses it.
+	IdleAfter time.Duration
+	// End is called once for each member that goes, without a lock.
+	End func(V)
+}
+
+// Pool is the members that are alive. All methods may be called from any goroutine.
+type Pool[K comparable, V any] struct {
+	cfg Config[V]
+
+	mu      sync.Mutex // guards what follows
+	closed  error
+	members map[K]*member[K, V]
+	idle    list.List      // of *member, the one that has been idle for longest first
+	groups  map[string]int // members in use
+	retirer *time.Timer
+	counts  Counts
+}
+
+// member is one of them, and how many use it.
+type member[K comparable, V any] struct {
+	key    K
+	val    V
+	group  string
+	leases int
+	idle   *list.Element // nil while in use
+	since  time.Time     // idle
+}
+
+// Counts are what has become of members.
+type Counts struct {
+	// Alive is the number of members, of which InUse are in use.
+	Alive, InUse int
+	// Opened counts those that came alive, Retired those that had been idle for
+	// long enough, Evicted those that made room, and Refused the requests for which
+	// there was none.
+	Opened, Retired, Evicted, Refused uint64
+}
+
+// New returns a pool without members.
+func New[K comparable, V any](cfg Config[V]) *Pool[K, V] {
+	return &Pool[K, V]{cfg: cfg, members: make(map[K]*member[K, V]), groups: make(map[string]int)}
+}
+
+// Lease keeps a member alive until Release.
+type Lease[K comparable, V any] struct {
+	// Value is the member.
+	Value V
+
+	pool   *Pool[K, V]
+	member *member[K, V]
+	once   sync.Once
+}
+
+// Release says that the member is not used any more. Releasing twice is harmless.
+func (l *Lease[K, V]) Release() { l.once.Do(func() { l.pool.release(l.member) }) }
+
+// Open returns a lease of the member with the key, which make makes when there is
+// none; it is called with the pool locked. No group has so many members in use that
+// there is no room for others; the group "" stands for nobody. The error is
+// [ErrFull], [ErrShare], that of make, or that of Close.
+func (p *Pool[K, V]) Open(key K, group string, make func() (V, error)) (*Lease[K, V], error) {
+	var gone []V
+	defer func() { p.end(gone) }()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed != nil {
+		return nil, p.closed
+	}
+	m := p.members[key]
+	if m == nil {
+		if err := p.roomLocked(group, &gone); err != nil {
+			p.counts.Refused++
+			return nil, err
+		}
+		val, err := make()
+		if err != nil {
+			return nil, err
+		}
+		m = &member[K, V]{key: key, val: val, group: group}
+		p.members[key] = m
+		p.counts.Opened++
+	}
+	if m.idle != nil {
+		p.idle.Remove(m.idle)
+		m.idle = nil
+	}
+	if m.leases++; m.leases == 1 {
+		p.groups[m.group]++
+	}
+	return &Lease[K, V]{Value: m.val, pool: p, member: m}, nil
+}
+
+// roomLocked makes room for one more member of the group.
+func (p *Pool[K, V]) roomLocked(group string, gone *[]V) error {
+	free := p.cfg.Max - (len(p.members) - p.idle.Len())
+	if group != "" && free > 0 && p.groups[group] >= shareOfFree*free {
+		return ErrShare
+	}
+	if len(p.members) < p.cfg.Max {
+		return nil
+	}
+	e := p.idle.Front()
+	if e == nil {
+		return ErrFull
+	}
+	p.counts.Evicted++
+	*gone = append(*gone, p.dropLocked(e.Value.(*member[K, V])))
+	return nil
+}
+
+func (p *Pool[K, V]) release(m *member[K, V]) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if m.leases--; m.leases > 0 {
+		return
+	}
+	if p.groups[m.group]--; p.groups[m.group] == 0 {
+		delete(p.groups, m.group)
+	}
+	if p.closed != nil || p.members[m.key] != m {
+		return
+	}
+	m.since = time.Now()
+	m.idle = p.idle.PushBack(m)
+	if p.idle.Len() == 1 {
+		p.retireLater(p.cfg.IdleAfter)
+	}
+}
+
+// Has reports whether the member with the key is alive.
+func (p *Pool[K, V]) Has(key K) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.members[key] != nil
+}
+
+// Evict ends the member with the key, unless it is in use. It reports whether it did.
+func (p *Pool[K, V]) Evict(key K) bool {
+	p.mu.Lock()
+	m := p.members[key]
+	if m == nil || m.idle == nil || p.closed != nil {
+		p.mu.Unlock()
+		return false
+	}
+	p.counts.Evicted++
+	val := p.dropLocked(m)
+	p.mu.Unlock()
+	p.end([]V{val})
+	return true
+}
+
+// Remove takes the member out, whether it is in use or not. It does not end it.
+func (p *Pool[K, V]) Remove(key K) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if m := p.members[key]; m != nil {
+		p.dropLocked(m)
+	}
+}
+
+// retireLater has members retire that will then have been idle for long enough.
+func (p *Pool[K, V]) retireLater(d time.Duration) {
+	if p.retirer == nil {
+		p.retirer = time.AfterFunc(d, p.retire)
+	} else {
+		p.retirer.Reset(d)
+	}
+}
+
+func (p *Pool[K, V]) retire() {
+	var gone []V
+	defer func() { p.end(gone) }()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed != nil {
+		return
+	}
+	for e := p.idle.Front(); e != nil; e = p.idle.Front() {
+		m := e.Value.(*member[K, V])
+		if rest := p.cfg.IdleAfter - time.Since(m.since); rest > 0 {
+			p.retireLater(rest)
+			return
+		}
+		p.counts.Retired++
+		gone = append(gone, p.dropLocked(m))
+	}
+}
+
+func (p *Pool[K, V]) dropLocked(m *member[K, V]) V {
+	if m.idle != nil {
+		p.idle.Remove(m.idle)
+		m.idle = nil
+	}
+	delete(p.members, m.key)
+	return m.val
+}
+
+func (p *Pool[K, V]) end(gone []V) {
+	for _, val := range gone {
+		p.cfg.End(val)
+	}
+}
+
+// Close lets no member come alive any more, for the reason that Open then returns,
+// and returns those that were. It does not end them. Closing twice is harmless.
+func (p *Pool[K, V]) Close(why error) []V {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed != nil {
+		return nil
+	}
+	p.closed = why
+	if p.retirer != nil {
+		p.retirer.Stop()
+	}
+	p.idle.Init()
+	return p.allLocked()
+}
+
+// All returns the members that are alive, in no order.
+func (p *Pool[K, V]) All() []V {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.allLocked()
+}
+
+func (p *Pool[K, V]) allLocked() []V {
+	all := make([]V, 0, len(p.members))
+	for _, m := range p.members {
+		all = append(all, m.val)
+	}
+	return all
+}
+
+// Counts returns what has become of members so far.
+func (p *Pool[K, V]) Counts() Counts {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := p.counts
+	c.Alive = len(p.members)
+	c.InUse = c.Alive - p.idle.Len()
+	return c
+}

@@ -1,0 +1,231 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/internal/budget"
+	"github.com/binderyhq/bindery/core/internal/lease"
+	"github.com/binderyhq/bindery/core/internal/rowset"
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
+	"github.com/binderyhq/bindery/core/value"
+)
+
+// family is all that is made from one declaration: the binding itself, and the
+// members that parameters and scopes make of it.
+type family struct {
+	proto    *publisher            // the declaration; the binding itself unless there are parameters
+	whole    memberLease           // of the binding itself
+	grant    atomic.Pointer[Grant] // of the binding itself, shared by all
+	watchers watchers              // OnChange functions of all bindings
+
+	eng     atomic.Pointer[engine] // from the start on
+	members *lease.Pool[string, *publisher]
+	refused atomic.Uint64 // by the budget
+	size    atomic.Int64  // what members lately took for themselves, in bytes
+}
+
+// memberLease keeps a member alive. Of a binding without parameters and scope it is
+// nothing but the binding.
+type memberLease struct {
+	view  *publisher
+	lease *lease.Lease[string, *publisher] // nil: the binding itself
+}
+
+// ofMember reports whether it is a member's.
+func (l *memberLease) ofMember() bool { return l.lease != nil }
+
+func (l *memberLease) release() {
+	if l.lease != nil {
+		l.lease.Release()
+	}
+}
+
+func newFamily(proto *publisher) *family {
+	f := &family{proto: proto}
+	f.whole = memberLease{view: proto}
+	f.members = lease.New[string](lease.Config[*publisher]{
+		Max: f.max(), IdleAfter: f.idleAfter(),
+		End: func(v *publisher) {
+			v.end(fmt.Errorf("core: binding %q: %w", v.ID(), live.ErrRemoved))
+			v.feed.Load().removeView(v.Member)
+			f.eng.Load().came.tell()
+		},
+	})
+	f.size.Store(firstMemberSize)
+	return f
+}
+
+// parse converts arguments to parameters.
+func (f *family) parse(args Args) (live.Params, error) {
+	sh := f.proto.Shape.Load()
+	if sh == nil {
+		return nil, fmt.Errorf("core: binding %q: %w", f.proto.Name(), ErrNotStarted)
+	}
+	return parseArgs(f.proto.Name(), sh.Params, args)
+}
+
+// askTimeout bounds how long the database is asked about an argument. Whoever has
+// to wait longer waits for the member's rows instead.
+const askTimeout = time.Second
+
+// askAbout asks the database about arguments of which only it knows whether it
+// refuses them, unless there is such a member already. A database that does not
+// answer refuses nothing.
+func (f *family) askAbout(ctx context.Context, params live.Params, scope filter.Expr) error {
+	sh := f.proto.Shape.Load()
+	if len(params) == 0 || sh == nil {
+		return nil
+	}
+	if f.members.Has(memberID(params, scope)) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	for i, p := range sh.Params {
+		for _, c := range p.Columns {
+			if !c.Asked || i >= len(params) {
+				continue
+			}
+			detail, err := f.proto.Loader.CheckLiteral(ctx, c.Name, params[i].Value)
+			if err == nil && detail != "" {
+				return &ArgumentError{Binding: f.proto.Name(), Param: p.Name, Detail: detail}
+			}
+		}
+	}
+	return nil
+}
+
+// open returns a lease of the member with these parameters, confined to the
+// scope when there is one. The member loads in the background. Its memory counts
+// to the shares of the tenant, which the authorizer's scope names ("" for nobody),
+// and of the context's client.
+func (f *family) open(ctx context.Context, params live.Params, scope filter.Expr, tenant string) (*memberLease, error) {
+	if !f.proto.Spec.Family && scope == nil {
+		return &f.whole, nil
+	}
+	eng := f.eng.Load()
+	if eng == nil {
+		return nil, fmt.Errorf("core: binding %q: %w", f.proto.Name(), ErrNotStarted)
+	}
+	id := memberID(params, scope)
+	parties := []*budget.Party{eng.parties.of(tenant), clientOf(ctx)}
+	if !f.members.Has(id) {
+		if err := eng.budget.Fit(f.size.Load(), parties...); err != nil {
+			f.refused.Add(1)
+			return nil, fmt.Errorf("core: binding %q: %w: %w", f.proto.Name(), ErrBudget, err)
+		}
+	}
+	l, err := f.members.Open(id, tenant, func() (*publisher, error) {
+		v, err := f.newMember(params, scope)
+		if err != nil {
+			return nil, err
+		}
+		v.id = id
+		v.joinBudget(eng, f.size.Load(), parties...)
+		eng.join(v)
+		eng.came.tell()
+		return v, nil
+	})
+	switch {
+	case errors.Is(err, lease.ErrFull), errors.Is(err, lease.ErrShare):
+		return nil, fmt.Errorf("core: binding %q: %w (%d): %w", f.proto.Name(), ErrTooManyMembers, f.max(), err)
+	case err != nil:
+		return nil, err
+	}
+	return &memberLease{view: l.Value, lease: l}, nil
+}
+
+// memberID tells members apart.
+func memberID(params live.Params, scope filter.Expr) string {
+	var b []byte
+	for _, p := range params {
+		b = p.Value.AppendOrdered(b)
+	}
+	if scope != nil {
+		b = append(append(b, 0xff), scope.String()...)
+	}
+	return string(b)
+}
+
+func (f *family) newMember(params live.Params, scope filter.Expr) (*publisher, error) {
+	v := newPublisher(f.proto.Name(), params, f.proto.Loader, f.proto.Spec)
+	v.family, v.Scope, v.Base = f, scope, f.proto.Member
+	v.Filter = filter.Bind(v.Filter, func(name string) (value.Value, bool) { return params.Get(name) })
+	switch {
+	case scope != nil && v.Filter != nil:
+		v.Filter = filter.And(v.Filter, scope)
+	case scope != nil:
+		v.Filter = scope
+	}
+	if err := v.Refine(); err != nil {
+		return nil, fmt.Errorf("core: %w", err)
+	}
+	return v, nil
+}
+
+func (f *family) max() int {
+	if n := f.proto.Spec.MaxMembers; n > 0 {
+		return n
+	}
+	return DefaultMaxMembers
+}
+
+func (f *family) idleAfter() time.Duration {
+	if d := f.proto.Spec.IdleAfter; d > 0 {
+		return d
+	}
+	return DefaultIdleAfter
+}
+
+// begin lets members come alive.
+func (f *family) begin(eng *engine) {
+	f.eng.Store(eng)
+	eng.came.tell()
+}
+
+// end ends the binding and all members, and lets none come alive.
+func (f *family) end(why error) {
+	f.proto.end(why)
+	for _, v := range f.members.Close(why) {
+		v.end(why)
+		v.feed.Load().removeView(v.Member)
+	}
+	if eng := f.eng.Load(); eng != nil {
+		eng.came.tell()
+	}
+}
+
+// refuse ends a member for which there is no memory.
+func (f *family) refuse(v *publisher) {
+	f.refused.Add(1)
+	f.members.Remove(v.id)
+	v.end(fmt.Errorf("core: binding %q: %w", v.ID(), ErrBudget))
+	v.feed.Load().removeView(v.Member)
+	f.eng.Load().came.tell()
+}
+
+// alive returns the members, in the order in which they came.
+func (f *family) alive() []*publisher {
+	return slices.SortedFunc(slices.Values(f.members.All()), func(a, b *publisher) int { return rowset.BySeq(a.Member, b.Member) })
+}
+
+func (f *family) status() status.Family {
+	c := f.members.Counts()
+	st := status.Family{
+		Name: f.proto.Name(), Max: f.max(), Alive: c.Alive, InUse: c.InUse,
+		Opened: c.Opened, Retired: c.Retired, Evicted: c.Evicted, Refused: c.Refused + f.refused.Load(),
+	}
+	if sh := f.proto.Shape.Load(); sh != nil {
+		for _, p := range sh.Params {
+			st.Params = append(st.Params, p.Name)
+		}
+	}
+	return st
+}

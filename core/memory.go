@@ -1,0 +1,210 @@
+package core
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/binderyhq/bindery/core/internal/budget"
+	"github.com/binderyhq/bindery/core/internal/rowset"
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
+)
+
+// What a member is taken to need, in bytes, before one of its family has loaded.
+const firstMemberSize = 16 << 10
+
+// Bodies that nobody has asked for in bodiesIdle are dropped; that is looked after
+// every bodiesSweep.
+const (
+	bodiesIdle  = 30 * time.Second
+	bodiesSweep = 10 * time.Second
+)
+
+// defaultBudget is the part of the machine's memory that a registry uses when
+// nothing is said. Go's garbage collector lets the heap grow to twice what is in
+// use, and the program needs memory of its own.
+const defaultBudget = 3
+
+func newBudget(cfg Config) *budget.Budget {
+	limit := cfg.MemoryBudget
+	if limit == 0 {
+		limit = budget.Machine() / defaultBudget
+	}
+	return budget.New(limit, int(live.Kinds), int(live.Bodies), time.Now)
+}
+
+// account tells the budget what a binding keeps. Before the binding is part of a
+// registry it keeps nothing.
+type account struct {
+	v        *publisher
+	holder   atomic.Pointer[budget.Holder]
+	reserved atomic.Int64 // for a member that has not loaded
+
+	mu     sync.Mutex // guards what follows
+	margin int        // told of the margin
+	closed bool
+}
+
+var _ rowset.Keeper = (*account)(nil)
+
+// Add implements [live.Account].
+func (a *account) Add(kind live.Kind, bytes int) {
+	if h := a.holder.Load(); h != nil {
+		h.Add(int(kind), bytes, kind == live.Rows || kind == live.Encodings)
+	}
+}
+
+// Looked implements [live.Account].
+func (a *account) Looked() {
+	if h := a.holder.Load(); h != nil {
+		h.Looked()
+	}
+}
+
+// Margin implements [rowset.Keeper].
+func (a *account) Margin(bytes int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return
+	}
+	a.Add(live.Margins, bytes-a.margin)
+	a.margin = bytes
+}
+
+// Loaded implements [rowset.Keeper]: from now on it is counted what there is. A
+// member for which there is no memory is ended.
+func (a *account) Loaded() bool {
+	a.unreserve()
+	if a.v.Base == nil {
+		return true // the program has declared it
+	}
+	fam := a.v.family
+	if h := a.holder.Load(); h != nil {
+		fam.size.Store((3*fam.size.Load() + h.Own()) / 4)
+	}
+	if b := fam.eng.Load().budget; b.Over() {
+		b.Refused()
+		fam.refuse(a.v)
+		return false
+	}
+	return true
+}
+
+func (a *account) unreserve() { a.Add(live.Members, -int(a.reserved.Swap(0))) }
+
+// close counts the binding no longer; it has ended.
+func (a *account) close() {
+	a.unreserve()
+	a.mu.Lock()
+	a.Add(live.Margins, -a.margin)
+	a.margin, a.closed = 0, true
+	a.mu.Unlock()
+	if h := a.holder.Load(); h != nil {
+		h.Leave()
+	}
+}
+
+// joinBudget has the registry's budget count the binding, and reserves memory until
+// it has loaded.
+func (v *publisher) joinBudget(eng *engine, reserve int64, parties ...*budget.Party) {
+	v.account.holder.Store(eng.budget.Join(v, parties...))
+	v.account.reserved.Store(reserve)
+	v.account.Add(live.Members, int(reserve))
+}
+
+// Evict implements [budget.Owner].
+func (v *publisher) Evict() bool { return v.Base != nil && v.family.members.Evict(v.id) }
+
+// end ends the binding, and counts it no longer.
+func (v *publisher) end(why error) {
+	v.Publisher.End(why)
+	v.account.close()
+}
+
+// parties are the scopes whose members' memory is counted together.
+type parties struct {
+	mu  sync.Mutex
+	all map[string]*budget.Party // guarded by mu
+}
+
+// maxIdleParties is the number of scopes beyond which those that hold nothing are
+// forgotten.
+const maxIdleParties = 1024
+
+// of returns the party of a scope, nil for none.
+func (p *parties) of(scope string) *budget.Party {
+	if scope == "" {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	one := p.all[scope]
+	if one != nil {
+		return one
+	}
+	if len(p.all) >= p.bound() {
+		for name, other := range p.all {
+			if other.Used() == 0 {
+				delete(p.all, name)
+			}
+		}
+	}
+	if p.all == nil {
+		p.all = make(map[string]*budget.Party)
+	}
+	one = &budget.Party{}
+	p.all[scope] = one
+	return one
+}
+
+func (p *parties) bound() int { return maxIdleParties }
+
+type clientKey struct{}
+
+// WithClient returns a context that stands for one client, such as one connection:
+// the members that are opened with it, or with contexts made from it, together take
+// no more than a share of the memory, so that no client takes all. Transports call
+// it once for each connection on which a client may open several members. A context
+// that stands for a client already is returned as it is.
+func WithClient(ctx context.Context) context.Context {
+	if clientOf(ctx) != nil {
+		return ctx
+	}
+	return context.WithValue(ctx, clientKey{}, &budget.Party{})
+}
+
+func clientOf(ctx context.Context) *budget.Party {
+	p, _ := ctx.Value(clientKey{}).(*budget.Party)
+	return p
+}
+
+// memoryStatus returns what the registry's bindings keep.
+func (e *engine) memoryStatus() status.Memory {
+	c := e.budget.Counts()
+	st := status.Memory{
+		Limit: e.budget.Limit(), Total: e.budget.Total(), Bytes: make(map[string]int64, live.Kinds),
+		Dropped: c.Dropped, Evicted: c.Evicted, Refused: c.Refused,
+	}
+	for k := range live.Kinds {
+		st.Bytes[k.String()] = e.budget.Used(int(k))
+	}
+	return st
+}
+
+// sweep drops bodies that nobody has asked for lately, until ctx is done.
+func (e *engine) sweep(ctx context.Context) {
+	ticker := time.NewTicker(bodiesSweep)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			e.budget.Sweep(bodiesIdle)
+		case <-ctx.Done():
+			e.budget.Close()
+			return
+		}
+	}
+}
