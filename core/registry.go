@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/backlog"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/status"
 )
@@ -360,7 +361,7 @@ func (r *Registry) reload(ctx context.Context, forget bool, views []*live.View) 
 		if f == nil {
 			return ErrNotStarted
 		}
-		marks = append(marks, f.reload(v.Member, reload{forget: forget})...)
+		marks = append(marks, f.reload(v.Member, backlog.Reload{Forget: forget})...)
 	}
 	if err := marks.flush(ctx); err != nil {
 		return err
