@@ -10,6 +10,7 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/audit"
+	"github.com/binderyhq/bindery/core/internal/backlog"
 	"github.com/binderyhq/bindery/core/live"
 )
 
@@ -50,7 +51,7 @@ func newAuditor(f *feed) *audit.Auditor {
 	cfg := f.eng.cfg
 	return audit.New(f, audit.Config{
 		MaxRows: cfg.MaxBatchKeys, Stall: cfg.ReadTimeout, Limiter: f.eng.limiterOf(f.table.Database),
-		MinWait: firstBackoff, MaxWait: maxBackoff,
+		MinWait: backlog.FirstBackoff, MaxWait: backlog.MaxBackoff,
 	})
 }
 
@@ -69,7 +70,7 @@ func (f *feed) runAuditor(ctx context.Context) (wait func()) {
 }
 
 // compare has the table compared with what the feed's bindings hold.
-func (f *feed) compare(by *sourceRun) mark {
+func (f *feed) compare(by *backlog.Reporter) mark {
 	f.mu.Lock()
 	f.stats.Reports++
 	f.mu.Unlock()
@@ -77,11 +78,11 @@ func (f *feed) compare(by *sourceRun) mark {
 }
 
 // mended is the kind of the ticket for what a source has missed.
-type mended struct{ by *sourceRun }
+type mended struct{ by *backlog.Reporter }
 
 // mend has everything compared after a source had lost its sight. Until that is
 // done the bindings are stale.
-func (f *feed) mend(by *sourceRun) {
+func (f *feed) mend(by *backlog.Reporter) {
 	if derived, _ := f.pace.mode(); derived {
 		f.report(nil, by)
 		return

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/backlog"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/status"
 )
@@ -241,9 +242,9 @@ func register[T any](r *Registry, list *[]placed[T], what string, items []T) err
 	return nil
 }
 
-// Lookup returns the binding of that name; that of a family finds nothing. No
-// authorizer is asked: this is for plugins and for the program itself, and
-// transports come through [Registry.Open].
+// Lookup returns the binding with that name. It does not find families; use
+// [Family.Open]. It asks no authorizer: it is for plugins and for the program
+// itself, and transports use [Registry.Open].
 func (r *Registry) Lookup(name string) (*live.View, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -359,7 +360,7 @@ func (r *Registry) reload(ctx context.Context, forget bool, views []*live.View) 
 		if f == nil {
 			return ErrNotStarted
 		}
-		marks = append(marks, f.reload(v.Member, reload{forget: forget})...)
+		marks = append(marks, f.reload(v.Member, backlog.Reload{Forget: forget})...)
 	}
 	if err := marks.flush(ctx); err != nil {
 		return err
@@ -386,14 +387,43 @@ func (r *Registry) Touch(views ...*live.View) error {
 	return errors.Join(errs...)
 }
 
-// Verify compares a binding with the database; see [Binding.Verify].
-func (r *Registry) Verify(ctx context.Context, view *live.View) (status.Drift, error) {
-	bindings, err := r.publishers([]*live.View{view})
+// Verify compares the bindings with the database, all when none is named, a few at
+// a time; see [Binding.Verify]. It returns how those have drifted that have, by
+// [live.View.ID], and the errors of the others, joined.
+func (r *Registry) Verify(ctx context.Context, views ...*live.View) (map[string]status.Drift, error) {
+	bindings, err := r.publishers(views)
 	if err != nil {
-		return status.Drift{}, err
+		return nil, err
 	}
-	return bindings[0].compare(ctx)
+	var (
+		verifying sync.WaitGroup
+		mu        sync.Mutex // guards what follows
+		drifted   = make(map[string]status.Drift)
+		errs      []error
+	)
+	places := make(chan struct{}, maxVerifying)
+	for _, v := range bindings {
+		places <- struct{}{}
+		verifying.Go(func() {
+			defer func() { <-places }()
+			drift, err := v.compare(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				errs = append(errs, err)
+			}
+			if drift.Len() > 0 {
+				drifted[v.ID()] = drift
+			}
+		})
+	}
+	verifying.Wait()
+	return drifted, errors.Join(errs...)
 }
+
+// maxVerifying bounds the bindings that Verify compares at a time. Those of one
+// table share their reads.
+const maxVerifying = 16
 
 // publishers returns who publishes the views; all bindings when there are none.
 // The error wraps [ErrUnknownBinding] when a view is none of the registry's.

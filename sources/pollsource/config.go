@@ -28,11 +28,11 @@ type Config struct {
 	// know that nothing changed: without one it is refused.
 	MaxInterval time.Duration
 
-	// FullPass bounds how long a table goes without being reported whole: at
+	// FullPass bounds how long a table goes without being compared: at
 	// the first poll after that time it is, whatever the check finds. It mends
-	// what the check cannot see, within that time. The default is one minute
-	// for [XMin], 10 minutes for [Query], [Probe] and [Watermark], and never for
-	// [DataVersion], which misses nothing; negative means never. Without a check
+	// what the check cannot see, within that time. [DataVersion] and [XMin] need
+	// none while nothing is committed. The default is one minute for [XMin] and 10
+	// minutes for the others; negative means never. Without a check
 	// every poll is a full pass, and a time given here is refused.
 	FullPass time.Duration
 

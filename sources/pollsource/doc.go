@@ -15,13 +15,13 @@
 //	none         any               everything                every row                every poll
 //	Query        any               what the query shows      the query's one row      10 minutes
 //	Probe        any               what the function shows   what the function reads  10 minutes
-//	DataVersion  SQLite            everything, not where     one number               never
-//	XMin         Postgres          rows that differ, by key  every key                1 minute
+//	DataVersion  SQLite            everything, not where     one number               10 minutes
+//	XMin         Postgres          rows that differ, by key  the keys written         1 minute
 //	Watermark    Postgres, SQLite  rows written, by key      the keys of recent rows  10 minutes
 //
 // What a check misses is found by the full pass: now and then every table is
-// reported whole, as often as Config.FullPass says or, by default, as the
-// table above. [Config] also restricts a source to some tables or to another
+// compared, as often as Config.FullPass says or, by default, as the
+// table above. DataVersion and XMin make none while nothing is committed. [Config] also restricts a source to some tables or to another
 // database, and lets the interval grow while nothing changes.
 //
 // Checks take a *bun.DB for its dialect; their statements run on the *sql.DB
@@ -30,15 +30,15 @@
 //
 // # Delivery
 //
-// A change is reported, by key or as its whole table, at the first poll that
+// A change is reported, by key or as a table to be compared, at the first poll that
 // begins after its commit, if the check can see it, and at the next full pass
 // otherwise. What changes twice between two polls is seen once, and what comes
 // and goes not at all. A poll first asks and then reports, so that what is
 // committed in between is found by the next.
 //
-// Nothing is announced: a version is a state that one table was in, but a
-// transaction that writes several tables may show in one of them before it
-// shows in the others.
+// Nothing is announced. A table that is compared shows a transaction as a whole,
+// but for the exceptions in docs/guarantees.md; one that writes several tables may
+// show in one of them before it shows in the others.
 //
 // A table that is bound while the source runs is looked at right away, and
 // read once more after that.
@@ -52,13 +52,13 @@
 //
 // One statement runs at a time. The interval counts from the end of a poll, and
 // a poll that reported something ends when the engine has caught up, or after
-// one more interval. So a table whose reading takes long is not read all the
-// time.
+// one more interval. After a poll whose statements took long the next one waits at
+// least three times as long. Comparisons have a share of the time of their own.
 //
 // # Shutdown
 //
-// Watch returns as soon as the statement under way has been cancelled; it has
-// no goroutines of its own. The connection that [DataVersion] keeps goes back
+// Watch returns as soon as the statement under way has been cancelled, and the
+// watching of SQLite's files has ended. The connection that [DataVersion] keeps goes back
 // to its pool.
 //
 // # Errors

@@ -20,14 +20,16 @@ type Config struct {
 	// The default, "", is the usual one of programs with a single database.
 	Database string
 
-	// Interval is how often the source asks whether another process has
-	// written. The default is [DefaultInterval]; negative means never, for
-	// databases that no other process writes.
+	// Interval is how often the source asks whether somebody else has
+	// written, where the file system does not tell it at once. The default is
+	// [DefaultInterval]; negative means never, for databases that nobody else
+	// writes.
 	Interval time.Duration
 
-	// Audit is for how long a commit that may be another process's, or just one
-	// of this process, is left at that before every bound table is reported
-	// whole. The default is [DefaultAudit]; negative means for ever.
+	// Audit is for databases whose files do not tell whose a commit is: those in
+	// memory, and all on Windows. It is for how long a commit that may be somebody
+	// else's, or just one of this process, is left at that before every bound table
+	// is compared. The default is [DefaultAudit]; negative means for ever.
 	// It takes effect with the resolution of Interval.
 	Audit time.Duration
 

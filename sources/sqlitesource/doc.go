@@ -31,10 +31,14 @@
 // source was watching, and after [Unwrap]. A bound view or virtual table is
 // reported whole with every commit, since SQLite does not tell what it shows.
 //
-// Other processes, and connections that the connector has not made, are seen
-// through PRAGMA data_version, at [Config].Interval, as whole tables. That number
-// does not tell whose commit it was. While this process writes as well, whole
-// tables are therefore reported only every [Config].Audit.
+// Other processes, and connections that the connector has not made, are told by
+// SQLite's count of commits, in its files, less those of the connector: what is left
+// is somebody else's, and every bound table is compared. The source is woken up
+// when the files are written, and asks at [Config].Interval besides. Where the files
+// do not tell it goes by PRAGMA data_version, which does not say whose commit it was:
+// then tables are compared every [Config].Audit while this process writes as well.
+// The files stay open until the process ends: closing them would drop the locks of
+// SQLite's own connections.
 //
 // # What it does not see
 //
@@ -44,6 +48,8 @@
 //     connector itself attaches it to each connection. Tables of "temp" belong to
 //     one connection and are never reported.
 //   - Text keys with a NUL character in them: the driver cuts them there.
+//   - A commit of somebody else's within the microseconds in which one of this
+//     process ends that has written nothing after all.
 //   - Hooks replace each other. A program that registers its own pre-update,
 //     commit or rollback hook on a connection of the connector blinds the source.
 //

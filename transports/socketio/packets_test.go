@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	gorilla "github.com/gorilla/websocket"
+	"github.com/labstack/echo/v4"
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/transports/internal/problem"
@@ -345,9 +346,14 @@ func TestMountReportsProblems(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	reg := core.NewRegistry()
-	_ = reg.Serve(socketio.New(nil))
-	if err := reg.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "nil") {
-		t.Errorf("%v", err)
+	for name, tr := range map[string]*socketio.Transport{
+		"the group is nil":            socketio.New(nil),
+		"more than one configuration": socketio.New(echo.New().Group(""), socketio.Config{}, socketio.Config{}),
+	} {
+		reg := core.NewRegistry()
+		_ = reg.Serve(tr)
+		if err := reg.Start(t.Context()); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -46,6 +46,7 @@ var _ core.Transport = (*Transport)(nil)
 func New(group *echo.Group, cfg ...Config) *Transport {
 	t := &Transport{group: group, bySID: make(map[string]*conn)}
 	t.extra = len(cfg) > 1
+	t.extra = len(cfg) > 1
 	if len(cfg) > 0 {
 		t.cfg = cfg[0]
 	}
@@ -78,6 +79,9 @@ func (*Transport) Name() string { return "socketio" }
 func (t *Transport) Mount(reg *core.Registry) error {
 	if t.group == nil {
 		return errors.New("socketio: the group is nil")
+	}
+	if t.extra {
+		return errors.New("socketio: more than one configuration is given")
 	}
 	if t.extra {
 		return errors.New("socketio: more than one configuration is given")
