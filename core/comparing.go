@@ -38,11 +38,12 @@ const (
 type comparing struct {
 	auditor *audit.Auditor
 
-	batches uint64   // begun
-	inBatch bool     // one is under way
-	pass    *pass    // the comparison under way, or nil
-	found   []*found // to be published by the feed's goroutine
-	failure error    // of the last attempt
+	batches uint64    // begun
+	inBatch bool      // one is under way
+	pass    *pass     // the comparison under way, or nil
+	found   []*found  // to be published by the feed's goroutine
+	failure error     // of the last attempt
+	since   time.Time // when attempts began to fail, or to succeed again
 	// mending are the comparisons to come because a source had lost its sight.
 	mending map[*audit.Ticket]struct{}
 }
@@ -125,7 +126,7 @@ func (f *feed) Audited(out audit.Outcome) {
 		}
 	}
 	if (out.Err == nil) != (before == nil) {
-		f.since = f.now()
+		f.compared.since = f.now()
 	}
 	err := f.compared.failure
 	f.mu.Unlock()
