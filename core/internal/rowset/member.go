@@ -40,9 +40,21 @@ type Keeper interface {
 	live.Account
 	// Margin tells how many bytes the rows take that are held and not shown.
 	Margin(bytes int)
+	// Expected returns how many rows the member will hold, as far as those of its
+	// family tell that have loaded.
+	Expected() int
 	// Loaded is called once, when the member has been published for the first time.
 	// It reports whether there is room for it; otherwise the member has ended.
 	Loaded() bool
+}
+
+// Expected returns how many rows the member may be expected to hold once it has
+// loaded.
+func (v *Member) Expected() int {
+	if v.keeper == nil {
+		return 0
+	}
+	return v.keeper.Expected()
 }
 
 // Admit has the member's keeper count what has been loaded. It reports whether
