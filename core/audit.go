@@ -7,17 +7,11 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/audit"
-	"github.com/binderyhq/bindery/core/internal/rowset"
+	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/internal/concern"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/status"
 )
-
-// verification notes what one Verify finds.
-type verification struct {
-	v     *rowset.Member
-	drift status.Drift
-	busy  bool // the table was under change of unknown extent
-}
 
 // verifyAttempts is how often Verify tries to find the table at a moment when
 // it is known what is under way.
@@ -26,24 +20,24 @@ const verifyAttempts = 5
 // compare compares the binding with the database, see [Binding.Verify].
 func (v *publisher) compare(ctx context.Context) (status.Drift, error) {
 	for range verifyAttempts {
-		a := &verification{v: v.Member}
+		a := &backlog.Verification{Member: v.Member}
 		if err := v.verify(ctx, a); err != nil {
 			return status.Drift{}, fmt.Errorf("core: verifying binding %q: %w", v.Name(), err)
 		}
-		if !a.busy {
-			return a.drift, nil
+		if !a.Busy {
+			return a.Drift, nil
 		}
 	}
 	return status.Drift{}, fmt.Errorf("core: verifying binding %q: %w", v.Name(), errBusy)
 }
 
-func (v *publisher) verify(ctx context.Context, a *verification) error {
+func (v *publisher) verify(ctx context.Context, a *backlog.Verification) error {
 	f := v.feed.Load()
 	switch schema := v.Schema(); {
 	case f == nil:
 		return ErrNotStarted
 	case len(schema.Depends) > 0: // it is read in full whatever is read of it
-		return v.reread(ctx, reload{audits: []*verification{a}})
+		return v.reread(ctx, backlog.Reload{Audits: []*backlog.Verification{a}})
 	}
 	select {
 	case <-v.Loaded():
@@ -66,7 +60,7 @@ var errBusy = errors.New("the whole table was under change at each attempt")
 // the transitions are published.
 func (f *feed) credit(moves []move, covered work) {
 	credited := make(map[driver.Key]struct{})
-	each := func(p *pool, rows []live.Row) {
+	each := func(p *concern.Pool, rows []live.Row) {
 		for _, r := range rows {
 			k := r.Key()
 			if _, ok := credited[k]; ok {
@@ -74,15 +68,15 @@ func (f *feed) credit(moves []move, covered work) {
 			}
 			credited[k] = struct{}{}
 			if by := covered.creditedTo(p, k); by != nil {
-				by.found.Add(1)
+				by.Found.Add(1)
 			}
 		}
 	}
 	for _, m := range moves {
 		e := m.t.Edit.Event()
 		if m.t.Anew {
-			for _, a := range m.how.audits {
-				a.busy = m.how.forget // it was not compared with anything
+			for _, a := range m.how.Audits {
+				a.Busy = m.how.Forget // it was not compared with anything
 			}
 			continue // all rows are new to a binding that begins
 		}
@@ -90,9 +84,9 @@ func (f *feed) credit(moves []move, covered work) {
 		each(p, e.Created)
 		each(p, e.Updated)
 		each(p, e.Deleted)
-		for _, a := range m.how.audits {
-			a.busy = covered.everything(p) && e.Len() > 0 // nothing that differs is an answer
-			a.drift = status.Drift{
+		for _, a := range m.how.Audits {
+			a.Busy = covered.everything(p) && e.Len() > 0 // nothing that differs is an answer
+			a.Drift = status.Drift{
 				Missing:   covered.unreported(p, e.Created),
 				Extra:     covered.unreported(p, e.Deleted),
 				Different: covered.unreported(p, e.Updated),
@@ -102,7 +96,7 @@ func (f *feed) credit(moves []move, covered work) {
 }
 
 // unreported returns the keys of rows that nobody has reported.
-func (w *work) unreported(p *pool, rows []live.Row) (keys []driver.Key) {
+func (w *work) unreported(p *concern.Pool, rows []live.Row) (keys []driver.Key) {
 	for _, r := range rows {
 		if !w.covers(p, r.Key()) {
 			keys = append(keys, r.Key())

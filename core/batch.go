@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/backlog"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/internal/untyped"
 )
@@ -14,7 +15,7 @@ import (
 // move is a transition ready to be published.
 type move struct {
 	t   *rowset.Step
-	how reload
+	how backlog.Reload
 }
 
 // attempts reads the batch. When a read fails because of a row or of some of the
@@ -96,7 +97,7 @@ func (f *feed) narrow(ctx context.Context, w *work, failed *readError) bool {
 		} else if !known {
 			w.unproven = true
 		}
-		for _, views := range []map[*rowset.Member]struct{}{r.pool.known, r.pool.others} {
+		for _, views := range []map[*rowset.Member]struct{}{r.pool.InMemory, r.pool.Asked} {
 			for v := range views {
 				if !w.without(v) {
 					w.setAside(v, failed.err, true)
@@ -134,7 +135,7 @@ func (f *feed) read(ctx context.Context, w work) (outcome, error) {
 	if related == nil {
 		related = p.reads[0].pool
 	}
-	snapshotter := related.read.Snapshotter()
+	snapshotter := related.Loader.Snapshotter()
 	if snapshotter == nil {
 		if err := f.resolve(ctx, &w); err != nil {
 			return outcome{}, err
@@ -155,7 +156,7 @@ func (f *feed) read(ctx context.Context, w work) (outcome, error) {
 		return outcome{}, err
 	}
 	if behind {
-		extended.setWhole(nil)
+		extended.SetWhole(nil)
 	}
 	if err := f.resolve(snap, &extended); err != nil {
 		return outcome{}, err
@@ -205,7 +206,7 @@ func (f *feed) extend(ctx context.Context, w work) (work, error) {
 	f.mu.Unlock()
 
 	var late []*announcement
-	if len(unknown) > 0 && !w.whole {
+	if len(unknown) > 0 && !w.Whole {
 		timer := time.NewTimer(patience)
 		defer timer.Stop()
 	waiting:
@@ -222,11 +223,11 @@ func (f *feed) extend(ctx context.Context, w work) (work, error) {
 	}
 
 	ext := w
-	ext.pending = pending{maxKeys: f.eng.cfg.MaxBatchKeys}
-	ext.pending.merge(w.pending)
+	ext.Pending = backlog.Pending{MaxKeys: f.eng.cfg.MaxBatchKeys}
+	ext.Pending.Merge(w.Pending)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(unknown) > 0 && !w.whole {
+	if len(unknown) > 0 && !w.Whole {
 		f.stats.Waited++
 	}
 	if len(late) > 0 {
@@ -235,7 +236,7 @@ func (f *feed) extend(ctx context.Context, w work) (work, error) {
 	for _, a := range late {
 		ext.announced(a, nil)
 	}
-	ext.pending.merge(f.pending)
+	ext.Pending.Merge(f.pending)
 	for a := range f.announced {
 		if a.keys != nil {
 			ext.announced(a, a.keys)
@@ -247,8 +248,8 @@ func (f *feed) extend(ctx context.Context, w work) (work, error) {
 // announced adds what was announced to what is read.
 func (w *work) announced(a *announcement, keys []driver.Key) {
 	if a.related {
-		w.addRelated(a.table, keys, a.by)
+		w.AddRelated(a.table, keys, a.by)
 	} else {
-		w.add(keys, a.by)
+		w.Add(keys, a.by)
 	}
 }

@@ -209,7 +209,8 @@ func TestEverythingAtOnce(t *testing.T) {
 		t.Errorf("%d rows of %d", all.Len(), n)
 	}
 	for _, g := range grants {
-		d, err := r.reg.Verify(r.ctx, g.View())
+		ds, err := r.reg.Verify(r.ctx, g.View())
+		d := ds[g.View().ID()]
 		if err != nil || d.Len() > 0 {
 			t.Errorf("%s: %v %v", g.View().ID(), d, err)
 		}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/audit"
+	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/internal/concern"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/internal/untyped"
 )
@@ -71,13 +73,13 @@ func (s *readSince) has(loader any, key driver.Key) bool {
 // begin notes that the snapshot is open, and who is compared: not those that
 // must be read in full before they can be anything. The caller holds the feed's
 // mutex.
-func (p *pass) begin(batches uint64, members map[*rowset.Member]struct{}, troubles *troubles) {
+func (p *pass) begin(batches uint64, members map[*rowset.Member]struct{}, troubles *backlog.Troubles) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.batches = batches
 	p.members = make(map[*rowset.Member]struct{}, len(members))
 	for v := range members {
-		if t := troubles.waiting[v]; v.Snapshot() != nil && (t == nil || !t.full) {
+		if t := troubles.Waiting[v]; v.Snapshot() != nil && (t == nil || !t.Full) {
 			p.members[v] = struct{}{}
 		}
 	}
@@ -85,7 +87,7 @@ func (p *pass) begin(batches uint64, members map[*rowset.Member]struct{}, troubl
 
 // note notes what a batch has read and published. The feed's goroutine calls it,
 // so the pools are its own.
-func (p *pass) note(number uint64, done work, pools []*pool) {
+func (p *pass) note(number uint64, done work, pools []*concern.Pool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.reloaded == nil {
@@ -104,10 +106,10 @@ func (p *pass) note(number uint64, done work, pools []*pool) {
 		switch {
 		case !whole:
 			all = false
-			since.add(pl.read.Identity(), keys)
+			since.add(pl.Loader.Identity(), keys)
 		case certain:
-			maps.Copy(p.reloaded, pl.known)
-			maps.Copy(p.reloaded, pl.others)
+			maps.Copy(p.reloaded, pl.InMemory)
+			maps.Copy(p.reloaded, pl.Asked)
 		default:
 			since.full = true
 		}
@@ -176,10 +178,10 @@ func (p *pass) Reread(keys []driver.Key) {
 }
 
 // by returns the source that asked first, nil when it was somebody else.
-func (p *pass) by() *sourceRun {
+func (p *pass) by() *backlog.Reporter {
 	for _, t := range p.tickets {
 		switch k := t.Kind.(type) {
-		case *sourceRun:
+		case *backlog.Reporter:
 			return k
 		case mended:
 			return k.by
@@ -245,15 +247,15 @@ func (n *found) publish(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, f.eng.cfg.ReadTimeout, fmt.Errorf("no answer within %v", f.eng.cfg.ReadTimeout))
 	defer cancel()
 	pl := f.findPool(n.read.read)
-	if pl == nil || n.read.asked != nil && !pl.has(n.read.asked) {
+	if pl == nil || n.read.asked != nil && !pl.Has(n.read.asked) {
 		return nil // all of them have gone
 	}
 	todo := plan{}
-	covered := work{read: true, reloads: make(map[*rowset.Member]reload), aside: f.aside()}
-	covered.keys = make(map[driver.Key]*sourceRun, len(n.rows))
+	covered := work{read: true, reloads: make(map[*rowset.Member]backlog.Reload), aside: f.aside()}
+	covered.Keys = make(map[driver.Key]*backlog.Reporter, len(n.rows))
 	if n.read.limited { // how its rows stand to each other only the database knows
 		for _, row := range n.rows {
-			covered.keys[row.Key] = p.by()
+			covered.Keys[row.Key] = p.by()
 		}
 		if covered.without(n.read.asked) {
 			return nil
@@ -268,7 +270,7 @@ func (n *found) publish(ctx context.Context) error {
 			return nil
 		}
 		for _, k := range r.keys {
-			covered.keys[k] = p.by()
+			covered.Keys[k] = p.by()
 		}
 		todo.reads = append(todo.reads, r)
 	}
@@ -288,7 +290,7 @@ func (n *found) publish(ctx context.Context) error {
 
 // planned makes a read of a batch of the rows found. doubtful are the keys of
 // rows that must be read again.
-func (n *found) planned(pl *pool) (r plannedRead, doubtful []driver.Key) {
+func (n *found) planned(pl *concern.Pool) (r plannedRead, doubtful []driver.Key) {
 	p, id := n.pass, n.read.read.Identity()
 	r = plannedRead{pool: pl, asked: n.read.asked, keyed: n.read.asked == nil, newer: make(map[*rowset.Member]struct{})}
 	p.mu.Lock()
@@ -307,7 +309,7 @@ func (n *found) planned(pl *pool) (r plannedRead, doubtful []driver.Key) {
 		}
 	}
 	maps.Copy(r.newer, p.reloaded)
-	for v := range pl.known {
+	for v := range pl.InMemory {
 		if _, ok := p.members[v]; !ok {
 			r.newer[v] = struct{}{} // it has loaded since
 		}
@@ -316,9 +318,9 @@ func (n *found) planned(pl *pool) (r plannedRead, doubtful []driver.Key) {
 }
 
 // findPool returns the pool of the loader, nil if there is none.
-func (f *feed) findPool(r untyped.Loader) *pool {
+func (f *feed) findPool(r untyped.Loader) *concern.Pool {
 	for _, p := range f.pools {
-		if p.read.Identity() == r.Identity() {
+		if p.Loader.Identity() == r.Identity() {
 			return p
 		}
 	}
@@ -331,31 +333,31 @@ func (p *pass) drift(moves []move) {
 	f := p.feed
 	f.mu.Lock()
 	reported := work{}
-	reported.pending = pending{maxKeys: f.eng.cfg.MaxBatchKeys}
-	reported.pending.merge(f.pending)
+	reported.Pending = backlog.Pending{MaxKeys: f.eng.cfg.MaxBatchKeys}
+	reported.Pending.Merge(f.pending)
 	for a := range f.announced {
 		reported.announced(a, a.keys)
 	}
 	f.mu.Unlock()
 	for _, t := range p.tickets {
-		a, ok := t.Kind.(*verification)
+		a, ok := t.Kind.(*backlog.Verification)
 		if !ok {
 			continue
 		}
-		if _, ok := p.reloaded[a.v]; ok {
-			a.busy = true // what was found is that of before
+		if _, ok := p.reloaded[a.Member]; ok {
+			a.Busy = true // what was found is that of before
 			continue
 		}
 		for _, m := range moves {
-			if m.t.Member != a.v {
+			if m.t.Member != a.Member {
 				continue
 			}
 			e := m.t.Edit.Event()
 			pl := f.poolOf(m.t.Member)
-			a.busy = a.busy || reported.anyWhole() && e.Len() > 0
-			a.drift.Missing = append(a.drift.Missing, reported.unreported(pl, e.Created)...)
-			a.drift.Extra = append(a.drift.Extra, reported.unreported(pl, e.Deleted)...)
-			a.drift.Different = append(a.drift.Different, reported.unreported(pl, e.Updated)...)
+			a.Busy = a.Busy || reported.anyWhole() && e.Len() > 0
+			a.Drift.Missing = append(a.Drift.Missing, reported.unreported(pl, e.Created)...)
+			a.Drift.Extra = append(a.Drift.Extra, reported.unreported(pl, e.Deleted)...)
+			a.Drift.Different = append(a.Drift.Different, reported.unreported(pl, e.Updated)...)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/audit"
+	"github.com/binderyhq/bindery/core/internal/concern"
 	"github.com/binderyhq/bindery/core/internal/index"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/internal/untyped"
@@ -38,7 +39,7 @@ func (r *reading) enter(v *rowset.Member) {
 
 // Bindings implements [audit.Reading].
 func (r *reading) Bindings() []audit.Binding {
-	if r.asked == nil && len(r.bindings) > fewViews && r.index == nil {
+	if r.asked == nil && len(r.bindings) > concern.Few && r.index == nil {
 		r.index, r.number = index.New[*rowset.Member](), make(map[*rowset.Member]int, len(r.bindings))
 		for i, v := range r.bindings {
 			r.index.Add(v, v.Filter, v.Shape.Load().ColumnOf)

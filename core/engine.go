@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/backlog"
 	"github.com/binderyhq/bindery/core/internal/budget"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/live"
@@ -101,7 +102,7 @@ func (e *engine) join(v *publisher) {
 	f := v.family.proto.feed.Load()
 	v.feed.Store(f)
 	f.addView(v.Member)
-	f.reload(v.Member, reload{})
+	f.reload(v.Member, backlog.Reload{})
 }
 
 // load has the bindings read, and starts the feeds that do not run yet.
@@ -109,7 +110,7 @@ func (e *engine) load(views []*publisher) receipt {
 	var r receipt
 	for _, v := range views {
 		if !v.Spec.Family {
-			r = append(r, v.feed.Load().reload(v.Member, reload{})...)
+			r = append(r, v.feed.Load().reload(v.Member, backlog.Reload{})...)
 		}
 	}
 	e.mu.Lock()
@@ -247,8 +248,10 @@ func (e *engine) watched(t driver.Table) (ok bool, since time.Time, why error) {
 		switch {
 		case !watching && ok:
 			ok, since, why = false, at, err
-		case watching == ok && at.After(since):
+		case watching && ok && at.After(since):
 			since = at
+		case !watching && at.Before(since): // the oldest cause is the one that goes on
+			since, why = at, err
 		}
 	}
 	return ok, since, why

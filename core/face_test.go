@@ -187,3 +187,31 @@ func TestStartSaysWhatWasAssembled(t *testing.T) {
 		t.Errorf("more than one line: %s", rest)
 	}
 }
+
+// TestVerifyAll compares every binding, members included, and names those that
+// have drifted.
+func TestVerifyAll(t *testing.T) {
+	r := newItems(t, core.Config{})
+	r.table.Put(item{ID: 1, Name: "a"})
+	others := coretest.NewTable[item]("others", "id")
+	fam := core.BindFamily("named", r.table, core.Where(filter.Eq("name", filter.Param("name"))))
+	r.start(t, core.Bind("items", r.table), core.Bind("others", others), fam)
+	defer r.stop(t)
+	m, err := fam.Open(r.ctx, core.Args{"name": "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	r.table.Put(item{ID: 2, Name: "a"}) // which no source reports
+	drifted, err := r.reg.Verify(r.ctx)
+	// Mending one may mend the other, before it is compared.
+	if err != nil || drifted["items"].Len()+drifted["named?name=a"].Len() == 0 {
+		t.Errorf("%v, %v", drifted, err)
+	}
+	if r.reg.Flush(r.ctx) != nil || m.Len() != 2 {
+		t.Errorf("the member has %d rows", m.Len())
+	}
+	if drifted, err = r.reg.Verify(r.ctx); err != nil || len(drifted) != 0 {
+		t.Errorf("again: %v, %v", drifted, err)
+	}
+}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/audit"
+	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/internal/concern"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/status"
 )
@@ -36,22 +38,23 @@ type feed struct {
 	tried chan struct{} // closed after the first batch, whether it succeeded or not
 
 	// The goroutine's own.
-	pools     []*pool // in order of first use
-	retrying  bool    // members in trouble are being read
+	pools     []*concern.Pool // in order of first use
+	retrying  bool            // members in trouble are being read
 	retried   chan retried
+	lastRows  int           // that the last read of bindings in full has found; the goroutine's own
 	wholeRead time.Duration // how long the last read of the whole table took
 
-	mu         sync.Mutex                  // guards what follows
-	members    map[*rowset.Member]struct{} // bindings, loaded or not
-	declared   map[*rowset.Member]struct{} // what keeps the feed: bindings that were declared, and families
-	leaving    []*rowset.Member            // to be taken out of their pools
-	reloads    map[*rowset.Member]reload   // to be read in full
-	touches    []*rowset.Member            // whose time of change is to be moved
-	asked      bool                        // somebody wants a binding read, however the last read went
-	troubles   troubles
+	mu         sync.Mutex                        // guards what follows
+	members    map[*rowset.Member]struct{}       // bindings, loaded or not
+	declared   map[*rowset.Member]struct{}       // what keeps the feed: bindings that were declared, and families
+	leaving    []*rowset.Member                  // to be taken out of their pools
+	reloads    map[*rowset.Member]backlog.Reload // to be read in full
+	touches    []*rowset.Member                  // whose time of change is to be moved
+	asked      bool                              // somebody wants a binding read, however the last read went
+	troubles   backlog.Troubles
 	omissions  map[*rowset.Member]*omission // rows that bindings leave out
-	journal    journal                      // kept while members are in trouble
-	pending    pending
+	journal    backlog.Journal              // kept while members are in trouble
+	pending    backlog.Pending
 	announced  map[*announcement]struct{}
 	announces  uint64        // announcements ever made
 	reported   uint64        // reports ever made
@@ -78,9 +81,9 @@ func newFeed(eng *engine, table driver.Table) *feed {
 		tried:     make(chan struct{}),
 		members:   make(map[*rowset.Member]struct{}),
 		declared:  make(map[*rowset.Member]struct{}),
-		reloads:   make(map[*rowset.Member]reload),
-		pending:   pending{maxKeys: eng.cfg.MaxBatchKeys},
-		journal:   journal{maxKeys: eng.cfg.MaxBatchKeys},
+		reloads:   make(map[*rowset.Member]backlog.Reload),
+		pending:   backlog.Pending{MaxKeys: eng.cfg.MaxBatchKeys},
+		journal:   backlog.Journal{MaxKeys: eng.cfg.MaxBatchKeys},
 		retried:   make(chan retried, 1),
 		announced: make(map[*announcement]struct{}),
 		progress:  make(chan struct{}),
@@ -105,17 +108,17 @@ func (f *feed) kick() {
 
 // report gathers keys (nil: the whole table) and returns the mark to wait for.
 // by is the source that reports, nil for the engine itself.
-func (f *feed) report(keys []driver.Key, by *sourceRun) mark {
-	return f.gather(len(keys), 0, func(p *pending) bool { return p.add(keys, by) })
+func (f *feed) report(keys []driver.Key, by *backlog.Reporter) mark {
+	return f.gather(len(keys), 0, func(p *backlog.Pending) bool { return p.Add(keys, by) })
 }
 
 // reportRelated is report for keys of a table whose rows are shown in this
 // feed's rows.
-func (f *feed) reportRelated(table driver.Table, keys []driver.Key, by *sourceRun) mark {
-	return f.gather(0, len(keys), func(p *pending) bool { return p.addRelated(table, keys, by) })
+func (f *feed) reportRelated(table driver.Table, keys []driver.Key, by *backlog.Reporter) mark {
+	return f.gather(0, len(keys), func(p *backlog.Pending) bool { return p.AddRelated(table, keys, by) })
 }
 
-func (f *feed) gather(own, related int, add func(*pending) (overflowed bool)) mark {
+func (f *feed) gather(own, related int, add func(*backlog.Pending) (overflowed bool)) mark {
 	f.mu.Lock()
 	f.stats.Reports++
 	f.stats.Keys += uint64(own)
@@ -135,7 +138,7 @@ func (f *feed) gather(own, related int, add func(*pending) (overflowed bool)) ma
 
 // announce notes what is about to be committed in the table: the feed's own, or
 // one whose rows are shown (related) in its rows.
-func (f *feed) announce(table driver.Table, related bool, keys []driver.Key, by *sourceRun) *announcement {
+func (f *feed) announce(table driver.Table, related bool, keys []driver.Key, by *backlog.Reporter) *announcement {
 	a := &announcement{feed: f, by: by, table: table, related: related, keys: keys, ended: make(chan struct{})}
 	f.mu.Lock()
 	f.announced[a] = struct{}{}
@@ -155,14 +158,14 @@ func (f *feed) unannounce(a *announcement) {
 
 // reload has one binding read in full. One that is in trouble is read as soon as
 // those before it have been.
-func (f *feed) reload(v *rowset.Member, how reload) receipt {
+func (f *feed) reload(v *rowset.Member, how backlog.Reload) receipt {
 	f.mu.Lock()
 	if _, ok := f.members[v]; ok {
-		if t := f.troubles.waiting[v]; t == nil {
-			f.reloads[v] = f.reloads[v].and(how)
+		if t := f.troubles.Waiting[v]; t == nil {
+			f.reloads[v] = f.reloads[v].And(how)
 		} else {
-			t.ask(how)
-			f.troubles.next = time.Time{}
+			t.Ask(how)
+			f.troubles.Next = time.Time{}
 		}
 	}
 	f.asked = true
@@ -207,7 +210,7 @@ func (f *feed) run(ctx context.Context) {
 		waitForAuditor()
 		f.close(context.Cause(ctx))
 	}()
-	backoff := newBackoff()
+	backoff := backlog.NewBackoff()
 	tried := sync.OnceFunc(func() { close(f.tried) })
 	for f.sleep(ctx) {
 		f.retry(ctx, &retrying)
@@ -224,8 +227,8 @@ func (f *feed) run(ctx context.Context) {
 			tried() // whoever waits for it finds the failure
 			f.retry(ctx, &retrying)
 			if err == nil {
-				backoff.reset()
-			} else if !f.rest(ctx, backoff.next()) {
+				backoff.Reset()
+			} else if !f.rest(ctx, backoff.Next()) {
 				return
 			}
 		}
@@ -278,7 +281,7 @@ func (f *feed) hasWork() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	wait, waiting := f.byKeyLocked()
-	return !f.pending.empty() || len(f.reloads) > 0 || f.applied < f.reported || len(f.leaving) > 0 ||
+	return !f.pending.Empty() || len(f.reloads) > 0 || f.applied < f.reported || len(f.leaving) > 0 ||
 		len(f.compared.found) > 0 || waiting && wait <= 0
 }
 
@@ -299,7 +302,7 @@ func (f *feed) batch(ctx context.Context) error {
 		f.publishTouch(v)
 	}
 	w.touches = nil
-	ctx, observed := f.eng.beginBatch(ctx, Batch{Table: f.table, Keys: len(w.keys), Whole: w.whole, Reloads: len(w.reloads), Reported: w.since})
+	ctx, observed := f.eng.beginBatch(ctx, Batch{Table: f.table, Keys: len(w.Keys), Whole: w.Whole, Reloads: len(w.reloads), Reported: w.since})
 	out, err := f.attempts(ctx, &w)
 	if err != nil {
 		f.putBack(w)
@@ -327,9 +330,9 @@ func (f *feed) batch(ctx context.Context) error {
 		f.wholeRead = out.took
 	default:
 		f.stats.Reads++
-		f.stats.BatchKeys += uint64(len(w.keys))
+		f.stats.BatchKeys += uint64(len(w.Keys))
 		for _, r := range covered.resolved {
-			f.stats.BatchKeys += uint64(len(r.keys))
+			f.stats.BatchKeys += uint64(len(r.Keys))
 		}
 	}
 	f.applied = w.seq
@@ -344,17 +347,16 @@ func (f *feed) publish(m move) {
 	v := m.t.Member
 	from := v.Holding()
 	event, ok := m.t.Publish()
-	switch {
-	case !ok:
+	if !ok {
 		return // the binding has ended
 	}
 	if from.Shown == nil && !v.Admit() {
 		return
 	}
-	if p := f.poolOf(v); from.Shown == nil || !p.has(v) {
-		p.enter(v)
+	if p := f.poolOf(v); from.Shown == nil || !p.Has(v) {
+		p.Enter(v)
 	} else {
-		p.moved(from, m.t)
+		p.Moved(from, m.t)
 	}
 	if event != nil {
 		f.eng.observe(v, event)

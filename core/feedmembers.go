@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/internal/concern"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 )
 
@@ -52,7 +54,7 @@ func (f *feed) removeView(v *rowset.Member) {
 	if _, ok := f.members[v]; ok {
 		delete(f.members, v)
 		delete(f.reloads, v)
-		f.troubles.remove(v)
+		f.troubles.Remove(v)
 		f.leaving = append(f.leaving, v)
 		f.reported++ // a Flush waits for it
 	}
@@ -69,12 +71,12 @@ func (f *feed) aside() map[*rowset.Member]*setAside {
 }
 
 func (f *feed) asideLocked() map[*rowset.Member]*setAside {
-	if len(f.troubles.waiting) == 0 {
+	if len(f.troubles.Waiting) == 0 {
 		return nil
 	}
-	aside := make(map[*rowset.Member]*setAside, len(f.troubles.waiting))
-	for v, t := range f.troubles.waiting {
-		if !t.joining {
+	aside := make(map[*rowset.Member]*setAside, len(f.troubles.Waiting))
+	for v, t := range f.troubles.Waiting {
+		if !t.Joining {
 			aside[v] = nil
 		}
 	}
@@ -82,27 +84,27 @@ func (f *feed) asideLocked() map[*rowset.Member]*setAside {
 }
 
 // poolOf returns the pool of the binding's loader.
-func (f *feed) poolOf(v *rowset.Member) *pool {
+func (f *feed) poolOf(v *rowset.Member) *concern.Pool {
 	id := v.Loader.Identity()
 	for _, p := range f.pools {
-		if p.read.Identity() == id {
+		if p.Loader.Identity() == id {
 			return p
 		}
 	}
-	p := newPool(v.Loader)
+	p := concern.NewPool(v.Loader)
 	f.pools = append(f.pools, p)
 	return p
 }
 
 // forget takes a binding that was removed out of its pool.
 func (f *feed) forget(v *rowset.Member) {
-	f.poolOf(v).leave(v)
-	f.pools = slices.DeleteFunc(f.pools, func(p *pool) bool { return len(p.known)+len(p.others) == 0 })
+	f.poolOf(v).Leave(v)
+	f.pools = slices.DeleteFunc(f.pools, func(p *concern.Pool) bool { return len(p.InMemory)+len(p.Asked) == 0 })
 }
 
 // prepare lets loaders ask the database about their tables, once each, before
 // the first of their bindings is read.
-func (f *feed) prepare(ctx context.Context, reloads map[*rowset.Member]reload) error {
+func (f *feed) prepare(ctx context.Context, reloads map[*rowset.Member]backlog.Reload) error {
 	for v := range reloads {
 		if v.Snapshot() != nil {
 			continue
@@ -130,7 +132,7 @@ func (f *feed) prepare(ctx context.Context, reloads map[*rowset.Member]reload) e
 }
 
 // ofLoader returns the bindings of one loader that have not loaded.
-func ofLoader(reloads map[*rowset.Member]reload, loader any) (views []*rowset.Member) {
+func ofLoader(reloads map[*rowset.Member]backlog.Reload, loader any) (views []*rowset.Member) {
 	for v := range reloads {
 		if v.Snapshot() == nil && v.Loader.Identity() == loader {
 			views = append(views, v)

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/binderyhq/bindery/core/internal/backlog"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/status"
 )
@@ -37,24 +38,26 @@ func (f *feed) stateOf(v *rowset.Member) (status.State, time.Time, error) {
 	defer f.mu.Unlock()
 	switch {
 	case v.Snapshot() == nil:
-		if t := f.troubles.waiting[v]; t != nil {
-			return status.Loading, t.since, t.err
+		if t := f.troubles.Waiting[v]; t != nil {
+			return status.Loading, t.Since, t.Err
 		}
 		return status.Loading, f.since, f.failure
-	case f.troubles.waiting[v] != nil:
-		t := f.troubles.waiting[v]
-		return status.Stale, t.since, t.err
+	case f.troubles.Waiting[v] != nil:
+		t := f.troubles.Waiting[v]
+		return status.Stale, t.Since, t.Err
 	case f.failure != nil:
 		return status.Stale, f.since, f.failure
 	case f.compared.failure != nil:
-		return status.Stale, f.since, f.compared.failure
+		return status.Stale, f.compared.since, f.compared.failure
 	case !watched:
 		return status.Stale, since, lost
 	case len(f.compared.mending) > 0:
 		return status.Stale, since, errMending
 	}
-	if since.Before(f.since) {
-		since = f.since
+	for _, at := range []time.Time{f.since, f.compared.since} {
+		if since.Before(at) {
+			since = at
+		}
 	}
 	return status.Live, since, nil
 }
@@ -64,8 +67,8 @@ func (f *feed) stateOf(v *rowset.Member) (status.State, time.Time, error) {
 func (f *feed) troubleOf(v *rowset.Member) (healed <-chan struct{}, why error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if t := f.troubles.waiting[v]; t != nil {
-		return t.healed, t.err
+	if t := f.troubles.Waiting[v]; t != nil {
+		return t.Healed, t.Err
 	}
 	return nil, nil
 }
@@ -75,30 +78,30 @@ func (f *feed) troubleOf(v *rowset.Member) (healed <-chan struct{}, why error) {
 func (f *feed) troubleRows(v *rowset.Member) (some []status.Trouble, count int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var rows *rowFailures
+	var rows *backlog.RowFailures
 	if o := f.omissions[v]; o != nil {
 		rows = o.rows
 	}
-	if t := f.troubles.waiting[v]; t != nil && t.rows != nil {
-		rows = t.rows
+	if t := f.troubles.Waiting[v]; t != nil && t.Rows != nil {
+		rows = t.Rows
 	}
 	if rows == nil {
 		return nil, 0
 	}
-	for _, key := range rows.keys() {
-		if len(some) == maxNamedRows {
+	for _, key := range rows.Keys() {
+		if len(some) == backlog.MaxNamedRows {
 			break
 		}
-		some = append(some, status.Trouble{Key: key, Reason: rows.errs[key].Error()})
+		some = append(some, status.Trouble{Key: key, Reason: rows.Errs[key].Error()})
 	}
-	return some, rows.count
+	return some, rows.Count
 }
 
 func (f *feed) snapshotStats() status.Feed {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	st := f.stats
-	st.Troubled = len(f.troubles.waiting)
+	st.Troubled = len(f.troubles.Waiting)
 	st.Table = f.table
 	return st
 }

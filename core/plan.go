@@ -5,13 +5,14 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/internal/concern"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 )
 
 // plannedRead is one statement of a batch, and the bindings of a pool that its
 // rows are for.
 type plannedRead struct {
-	pool  *pool
+	pool  *concern.Pool
 	query driver.Query
 	plain bool // by Load: keys or everything, no conditions
 
@@ -35,8 +36,8 @@ type plan struct{ reads []plannedRead }
 // the rows of the batch's keys.
 func (f *feed) plan(w work) plan {
 	var p plan
-	full := make(map[*pool]map[*rowset.Member]struct{})
-	add := func(pl *pool, v *rowset.Member) {
+	full := make(map[*concern.Pool]map[*rowset.Member]struct{})
+	add := func(pl *concern.Pool, v *rowset.Member) {
 		if w.without(v) {
 			return
 		}
@@ -50,13 +51,13 @@ func (f *feed) plan(w work) plan {
 	}
 	for _, pl := range f.pools {
 		keys, whole := w.forPool(pl)
-		for v := range pl.others {
+		for v := range pl.Asked {
 			if whole || len(keys) > 0 && v.Spec.Limit > 0 {
 				add(pl, v)
 			}
 		}
 		if whole {
-			for v := range pl.known {
+			for v := range pl.InMemory {
 				add(pl, v)
 			}
 		}
@@ -67,7 +68,7 @@ func (f *feed) plan(w work) plan {
 
 // planFull reads bindings in full, and nothing else.
 func (f *feed) planFull(views []*rowset.Member) plan {
-	full := make(map[*pool]map[*rowset.Member]struct{})
+	full := make(map[*concern.Pool]map[*rowset.Member]struct{})
 	for _, v := range views {
 		pl := f.poolOf(v)
 		if full[pl] == nil {
@@ -84,7 +85,7 @@ func (f *feed) planFull(views []*rowset.Member) plan {
 
 // readPool plans the reads of one pool. full are the bindings to be read in
 // full, keys those of the batch.
-func (p *plan) readPool(pl *pool, full map[*rowset.Member]struct{}, keys []driver.Key, w *work) {
+func (p *plan) readPool(pl *concern.Pool, full map[*rowset.Member]struct{}, keys []driver.Key, w *work) {
 	byFilter := make([]*rowset.Member, 0, len(full))
 	var windows, alone []*rowset.Member
 	for _, v := range rowset.InOrder(full) {
@@ -110,7 +111,7 @@ func (p *plan) readPool(pl *pool, full map[*rowset.Member]struct{}, keys []drive
 		}
 		p.reads = append(p.reads, plannedRead{pool: pl, query: q, full: []*rowset.Member{v}})
 	}
-	keyed := len(keys) > 0 && w.someTakePart(pl.known)
+	keyed := len(keys) > 0 && w.someTakePart(pl.InMemory)
 	for _, r := range fullReads(pl, byFilter) {
 		if r.plain && keyed { // it reads everything: the others need no read of their own
 			r.keyed, r.keys, r.unreadable, keyed = true, keys, w.unreadable, false
@@ -123,7 +124,7 @@ func (p *plan) readPool(pl *pool, full map[*rowset.Member]struct{}, keys []drive
 	if len(keys) == 0 {
 		return
 	}
-	for _, v := range rowset.InOrder(pl.others) {
+	for _, v := range rowset.InOrder(pl.Asked) {
 		if _, ok := full[v]; !ok && !w.without(v) {
 			q := driver.Query{Filter: v.Filter, Where: v.Spec.Where, Keys: keys}
 			p.reads = append(p.reads, plannedRead{pool: pl, query: q, asked: v, keys: keys, unreadable: w.unreadable})
@@ -142,14 +143,14 @@ const (
 
 // readsAll reports whether the bindings, to be read in full, are given all rows
 // of the table.
-func readsAll(pl *pool, views []*rowset.Member) bool {
-	return !pl.read.CanQuery() || len(views) > maxSharedFilters*maxFilteredFullReads ||
+func readsAll(pl *concern.Pool, views []*rowset.Member) bool {
+	return !pl.Loader.CanQuery() || len(views) > maxSharedFilters*maxFilteredFullReads ||
 		slices.ContainsFunc(views, func(v *rowset.Member) bool { return v.Filter == nil })
 }
 
 // fullReads reads all rows of several bindings whose filters the database
 // evaluates, or else all rows of the table.
-func fullReads(pl *pool, views []*rowset.Member) []plannedRead {
+func fullReads(pl *concern.Pool, views []*rowset.Member) []plannedRead {
 	if len(views) == 0 {
 		return nil
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/internal/concern"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/internal/untyped"
 )
@@ -31,8 +33,8 @@ type retryError struct {
 // They are read again with back-off: what makes them unreadable may lie outside
 // of the table.
 type omission struct {
-	rows    *rowFailures
-	backoff *backoff
+	rows    *backlog.RowFailures
+	backoff *backlog.Backoff
 	due     time.Time
 }
 
@@ -41,7 +43,7 @@ type omission struct {
 func (f *feed) waitLocked() (time.Duration, bool) {
 	wait, waiting := f.byKeyLocked()
 	if !f.retrying {
-		if w, ok := f.troubles.wait(false); ok && (!waiting || w < wait) {
+		if w, ok := f.troubles.Wait(false); ok && (!waiting || w < wait) {
 			wait, waiting = w, true
 		}
 	}
@@ -50,7 +52,7 @@ func (f *feed) waitLocked() (time.Duration, bool) {
 
 // byKeyLocked is waitLocked for what the next batch can read along.
 func (f *feed) byKeyLocked() (time.Duration, bool) {
-	wait, waiting := f.troubles.wait(true)
+	wait, waiting := f.troubles.Wait(true)
 	for _, o := range f.omissions {
 		if w := time.Until(o.due); !waiting || w < wait {
 			wait, waiting = w, true
@@ -64,55 +66,42 @@ func (f *feed) byKeyLocked() (time.Duration, bool) {
 // read anyway. What they have missed is read too.
 func (f *feed) rejoinLocked() {
 	now := time.Now()
-	for _, t := range f.troubles.waiting {
-		t.joining = false
-		if t.full || !f.pending.whole && t.due.After(now) && !f.pending.hasAny(t.rows) {
+	for _, t := range f.troubles.Waiting {
+		t.Joining = false
+		if t.Full || !f.pending.Whole && t.Due.After(now) && !f.pending.HasAny(t.Rows) {
 			continue
 		}
-		keys, known := f.journal.since(t.missed)
-		if !known || len(keys)+len(f.pending.keys) > f.pending.maxKeys {
-			t.full = true // too much
+		keys, known := f.journal.Since(t.Missed)
+		if !known || len(keys)+len(f.pending.Keys) > f.pending.MaxKeys {
+			t.Full = true // too much
 			continue
 		}
-		f.pending.add(keys, nil)
-		f.pending.add(t.rows.keys(), nil)
-		t.joining = true
+		f.pending.Add(keys, nil)
+		f.pending.Add(t.Rows.Keys(), nil)
+		t.Joining = true
 
 	}
 	for _, o := range f.omissions {
 		if !o.due.After(now) {
-			f.pending.add(o.rows.keys(), nil)
-			o.due = now.Add(o.backoff.next())
+			f.pending.Add(o.rows.Keys(), nil)
+			o.due = now.Add(o.backoff.Next())
 		}
 	}
-}
-
-// hasAny reports whether one of the rows is pending.
-func (p *pending) hasAny(rows *rowFailures) bool {
-	if rows == nil {
-		return false
-	}
-	for k := range rows.errs {
-		if _, ok := p.keys[k]; ok {
-			return true
-		}
-	}
-	return false
 }
 
 // noteTroubles notes, after a batch, who was set aside, who has recovered, and
 // what was left out.
 func (f *feed) noteTroubles(w *work, out outcome) {
 	f.mu.Lock()
-	number := f.journal.next()
+	number := f.journal.Next()
 	var logs []func()
-	put := func(v *rowset.Member, err error, rows *rowFailures, how reload, full bool) {
+	put := func(v *rowset.Member, err error, rows *backlog.RowFailures, how backlog.Reload, full bool) {
 		if _, ok := f.members[v]; !ok {
 			return
 		}
-		known := f.troubles.waiting[v]
-		t := f.troubles.add(v, err, rows, how, full, f.now())
-		t.missed = number // what it has missed before was in this batch
+		known := f.troubles.Waiting[v]
+		t := f.troubles.Add(v, err, rows, how, full, f.now())
+		t.Missed = number // what it has missed before was in this batch
 		if known == nil {
 			f.stats.SetAside++
 		}
@@ -120,8 +109,8 @@ func (f *feed) noteTroubles(w *work, out outcome) {
 			logs = append(logs, log)
 		}
 	}
-	for v, t := range f.troubles.waiting {
-		if t.joining && out.failed[v] == nil && w.aside[v] == nil && !out.compared {
+	for v, t := range f.troubles.Waiting {
+		if t.Joining && out.failed[v] == nil && w.aside[v] == nil && !out.compared {
 			logs = append(logs, f.recoveredLocked(v))
 		}
 	}
@@ -134,10 +123,10 @@ func (f *feed) noteTroubles(w *work, out outcome) {
 		how, full := w.reloads[v]
 		put(v, f.cannotShow(v, rows), rows, how, full)
 	}
-	if len(f.troubles.waiting) > 0 {
-		f.journal.add(out.covered.allKeys(), out.covered.anyWhole())
+	if len(f.troubles.Waiting) > 0 {
+		f.journal.Add(out.covered.allKeys(), out.covered.anyWhole())
 	} else {
-		f.journal.forget()
+		f.journal.Forget()
 	}
 	logs = append(logs, f.noteOmittedLocked(out)...)
 	f.mu.Unlock()
@@ -147,13 +136,13 @@ func (f *feed) noteTroubles(w *work, out outcome) {
 }
 
 // cannotShow is the error of a binding that cannot show some rows.
-func (f *feed) cannotShow(v *rowset.Member, rows *rowFailures) error {
-	return fmt.Errorf("core: %s: %w", v.Describe(), rows.err())
+func (f *feed) cannotShow(v *rowset.Member, rows *backlog.RowFailures) error {
+	return fmt.Errorf("core: %s: %w", v.Describe(), rows.Err())
 }
 
 // recoveredLocked ends a member's trouble.
 func (f *feed) recoveredLocked(v *rowset.Member) (log func()) {
-	f.troubles.remove(v)
+	f.troubles.Remove(v)
 	return func() {
 		f.logger().Info("core: a binding that was set aside is current again", slog.String("binding", v.ID()))
 	}
@@ -161,17 +150,17 @@ func (f *feed) recoveredLocked(v *rowset.Member) (log func()) {
 
 // troubleLogLocked returns what logs the trouble, nil when the like has been
 // logged.
-func (f *feed) troubleLogLocked(v *rowset.Member, t *trouble) func() {
-	text := t.err.Error()
-	if t.rows == nil {
-		for inner := errors.Unwrap(t.err); inner != nil; inner = errors.Unwrap(inner) {
+func (f *feed) troubleLogLocked(v *rowset.Member, t *backlog.Trouble) func() {
+	text := t.Err.Error()
+	if t.Rows == nil {
+		for inner := errors.Unwrap(t.Err); inner != nil; inner = errors.Unwrap(inner) {
 			text = inner.Error() // without the binding's name
 		}
 	}
-	if !f.troubles.news(text) {
+	if !f.troubles.News(text) {
 		return nil
 	}
-	err := t.err
+	err := t.Err
 	return func() {
 		f.logger().Warn("core: a binding cannot be read or shown for now; it is served from memory, others are not held up",
 			slog.String("binding", v.ID()), slog.String("table", f.table.String()), slog.Any("error", err))
@@ -187,16 +176,16 @@ func (f *feed) noteOmittedLocked(out outcome) (logs []func()) {
 		return out.covered.covers(f.poolOf(v), k)
 	}
 	for v, o := range f.omissions {
-		for k := range o.rows.errs {
+		for k := range o.rows.Errs {
 			if read(v, k) {
-				delete(o.rows.errs, k)
-				o.rows.count--
+				delete(o.rows.Errs, k)
+				o.rows.Count--
 			}
 		}
 		if _, full := out.full[v]; full {
-			o.rows.count = 0
+			o.rows.Count = 0
 		}
-		if _, member := f.members[v]; !member || len(o.rows.errs) == 0 && out.omitted[v] == nil {
+		if _, member := f.members[v]; !member || len(o.rows.Errs) == 0 && out.omitted[v] == nil {
 			delete(f.omissions, v)
 		}
 	}
@@ -206,7 +195,7 @@ func (f *feed) noteOmittedLocked(out outcome) (logs []func()) {
 			if f.omissions == nil {
 				f.omissions = make(map[*rowset.Member]*omission)
 			}
-			o = &omission{rows: &rowFailures{}, backoff: newBackoff()}
+			o = &omission{rows: &backlog.RowFailures{}, backoff: backlog.NewBackoff()}
 			f.omissions[v] = o
 			err := f.cannotShow(v, rows)
 			logs = append(logs, func() {
@@ -214,11 +203,11 @@ func (f *feed) noteOmittedLocked(out outcome) (logs []func()) {
 					slog.String("binding", v.ID()), slog.Any("error", err))
 			})
 		}
-		for k, err := range rows.errs {
-			o.rows.add(k, err)
+		for k, err := range rows.Errs {
+			o.rows.Add(k, err)
 		}
 		if o.due.IsZero() {
-			o.due = time.Now().Add(o.backoff.next())
+			o.due = time.Now().Add(o.backoff.Next())
 		}
 	}
 	return logs
@@ -237,13 +226,13 @@ func (f *feed) retry(ctx context.Context, group *sync.WaitGroup) {
 		return
 	}
 	f.mu.Lock()
-	m := retried{views: f.troubles.take(), number: f.journal.next()}
-	hows := make(map[*rowset.Member]reload, len(m.views))
+	m := retried{views: f.troubles.Take(), number: f.journal.Next()}
+	hows := make(map[*rowset.Member]backlog.Reload, len(m.views))
 	suspects := make(map[*rowset.Member][]driver.Key)
 	for _, v := range m.views {
-		t := f.troubles.waiting[v]
-		t.reading = true
-		hows[v], suspects[v] = t.how, t.rows.keys()
+		t := f.troubles.Waiting[v]
+		t.Reading = true
+		hows[v], suspects[v] = t.How, t.Rows.Keys()
 	}
 	f.mu.Unlock()
 	if len(m.views) == 0 {
@@ -268,7 +257,7 @@ func (f *feed) retry(ctx context.Context, group *sync.WaitGroup) {
 // readAside reads members in full, beside the batches. One statement sees one
 // state of the database, so a member needs no snapshot and no announcements.
 // Nobody else touches members in trouble meanwhile.
-func (f *feed) readAside(ctx context.Context, m *retried, hows map[*rowset.Member]reload, suspects map[*rowset.Member][]driver.Key) {
+func (f *feed) readAside(ctx context.Context, m *retried, hows map[*rowset.Member]backlog.Reload, suspects map[*rowset.Member][]driver.Key) {
 	ctx, cancel := context.WithTimeoutCause(ctx, f.eng.cfg.ReadTimeout,
 		fmt.Errorf("no answer within %v", f.eng.cfg.ReadTimeout))
 	defer cancel()
@@ -285,12 +274,12 @@ func (f *feed) readAside(ctx context.Context, m *retried, hows map[*rowset.Membe
 	}
 	for _, pl := range poolsOf(m.views) {
 		full := make(map[*rowset.Member]struct{})
-		for v := range pl.known {
+		for v := range pl.InMemory {
 			if keys := suspects[v]; len(keys) == 0 || s.probe(ctx, pl, v, keys) {
 				full[v] = struct{}{}
 			}
 		}
-		pl.known = nil
+		pl.InMemory = nil
 		var p plan
 		p.readPool(pl, full, nil, &work{})
 		for _, r := range p.reads {
@@ -313,25 +302,25 @@ func (f *feed) readAside(ctx context.Context, m *retried, hows map[*rowset.Membe
 var errUnsettled = errors.New("the rows that were read do not tell which come first")
 
 // poolsOf returns pools of their own for the bindings, by loader.
-func poolsOf(views []*rowset.Member) []*pool {
-	var pools []*pool
-	byLoader := make(map[any]*pool)
+func poolsOf(views []*rowset.Member) []*concern.Pool {
+	var pools []*concern.Pool
+	byLoader := make(map[any]*concern.Pool)
 	for _, v := range views {
 		pl := byLoader[v.Loader.Identity()]
 		if pl == nil {
-			pl = newPool(v.Loader)
+			pl = concern.NewPool(v.Loader)
 			byLoader[v.Loader.Identity()] = pl
 			pools = append(pools, pl)
 		}
-		pl.known[v] = struct{}{}
+		pl.InMemory[v] = struct{}{}
 	}
 	return pools
 }
 
 // probe reads the rows that the binding could not show. If they are as before,
 // reading all others would be in vain.
-func (s *spread) probe(ctx context.Context, pl *pool, v *rowset.Member, keys []driver.Key) bool {
-	one := &pool{read: pl.read}
+func (s *spread) probe(ctx context.Context, pl *concern.Pool, v *rowset.Member, keys []driver.Key) bool {
+	one := &concern.Pool{Loader: pl.Loader}
 	r := plannedRead{pool: one, query: driver.Query{Filter: v.Filter, Where: v.Spec.Where, Keys: keys}, asked: v, keys: keys}
 	if !v.Loader.CanQuery() {
 		r.query, r.plain = driver.Query{Keys: keys}, true
@@ -359,7 +348,7 @@ func (s *spread) probe(ctx context.Context, pl *pool, v *rowset.Member, keys []d
 	}
 	if rows := trial.failed[v]; rows != nil {
 		if s.failed == nil {
-			s.failed = make(map[*rowset.Member]*rowFailures)
+			s.failed = make(map[*rowset.Member]*backlog.RowFailures)
 		}
 		s.failed[v] = rows
 		return false
@@ -371,22 +360,22 @@ func (s *spread) probe(ctx context.Context, pl *pool, v *rowset.Member, keys []d
 // read since are read once more for them, before they count as current.
 func (f *feed) install(m retried) {
 	f.mu.Lock()
-	asked := make(map[*rowset.Member]*trouble)
-	covered := work{pending: pending{maxKeys: f.pending.maxKeys}, read: true}
-	covered.merge(f.pending)
-	since, known := f.journal.since(m.number)
-	covered.add(since, nil)
+	asked := make(map[*rowset.Member]*backlog.Trouble)
+	covered := work{Pending: backlog.Pending{MaxKeys: f.pending.MaxKeys}, read: true}
+	covered.Merge(f.pending)
+	since, known := f.journal.Since(m.number)
+	covered.Add(since, nil)
 	if !known {
-		covered.setWhole(nil)
+		covered.SetWhole(nil)
 	}
 	for a := range f.announced {
 		if !a.related {
-			covered.add(a.keys, a.by)
+			covered.Add(a.keys, a.by)
 		}
 	}
 	for _, v := range m.views {
-		if t := f.troubles.waiting[v]; t != nil && t.reading {
-			t.reading = false
+		if t := f.troubles.Waiting[v]; t != nil && t.Reading {
+			t.Reading = false
 			asked[v] = t
 		}
 	}
@@ -414,23 +403,23 @@ func (f *feed) install(m retried) {
 	for _, mv := range moves {
 		v := mv.t.Member
 		t := asked[v]
-		t.how, t.due = reload{}, time.Time{}
+		t.How, t.Due = backlog.Reload{}, time.Time{}
 		switch {
-		case t.again != nil: // all of it once more, beside the batches
-			t.how, t.again = *t.again, nil
+		case t.Again != nil: // all of it once more, beside the batches
+			t.How, t.Again = *t.Again, nil
 		case !known:
 		case len(since) > 0: // the next batch reads what it has missed meanwhile
-			t.full, t.missed = false, m.number
+			t.Full, t.Missed = false, m.number
 		default:
 			logs = append(logs, f.recoveredLocked(v))
 		}
 	}
 	if len(moves) > 0 {
-		f.troubles.atOnce = min(2*f.troubles.atOnce, maxTroubledReads)
+		f.troubles.AtOnce = min(2*f.troubles.AtOnce, backlog.MaxTroubledReads)
 	}
 	for v, rows := range m.out.failed {
 		if t := asked[v]; t != nil {
-			f.troubles.add(v, f.cannotShow(v, rows), rows, reload{}, false, f.now())
+			f.troubles.Add(v, f.cannotShow(v, rows), rows, backlog.Reload{}, false, f.now())
 			if log := f.troubleLogLocked(v, t); log != nil {
 				logs = append(logs, log)
 			}
@@ -438,7 +427,7 @@ func (f *feed) install(m retried) {
 	}
 	for _, e := range m.errs {
 		f.stats.Failures++
-		f.troubles.failed(e.views, e.err)
+		f.troubles.Failed(e.views, e.err)
 		for _, v := range e.views {
 			if t := asked[v]; t != nil {
 				if log := f.troubleLogLocked(v, t); log != nil {

@@ -38,7 +38,7 @@ func (s *sink) report(changes []driver.Change) receipt {
 		for _, to := range s.run.eng.matching(c.Table) {
 			keys := c.Keys
 			if keys == nil && c.Compare && !to.derived {
-				r = append(r, to.compare(s.run))
+				r = append(r, to.compare(s.run.reporter))
 				continue
 			}
 			if to.derived {
@@ -51,13 +51,13 @@ func (s *sink) report(changes []driver.Change) receipt {
 				keys = nil // keys of every table are keys of none
 			}
 			if to.own {
-				m := to.report(keys, s.run)
+				m := to.report(keys, s.run.reporter)
 				if !to.lagging {
 					r = append(r, m)
 				}
 			}
 			if to.related {
-				r = append(r, to.reportRelated(c.Table, keys, s.run))
+				r = append(r, to.reportRelated(c.Table, keys, s.run.reporter))
 			}
 		}
 	}
@@ -83,10 +83,10 @@ func (s *sink) Announce(changes ...driver.Change) driver.Announcement {
 				keys = nil
 			}
 			if to.own {
-				a.parts = append(a.parts, to.announce(to.table, false, keys, s.run))
+				a.parts = append(a.parts, to.announce(to.table, false, keys, s.run.reporter))
 			}
 			if to.related {
-				a.parts = append(a.parts, to.announce(c.Table, true, keys, s.run))
+				a.parts = append(a.parts, to.announce(c.Table, true, keys, s.run.reporter))
 			}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/backlog"
 	"github.com/binderyhq/bindery/core/status"
 )
 
@@ -25,9 +26,9 @@ type sourceRun struct {
 
 	follows driver.Follower // nil: it announces, or promises less
 
-	reports atomic.Uint64
-	found   atomic.Uint64
-	done    chan struct{} // closed when Watch has returned for good
+	reports  atomic.Uint64
+	reporter *backlog.Reporter
+	done     chan struct{} // closed when Watch has returned for good
 
 	mu       sync.Mutex // guards what follows
 	watching bool
@@ -42,7 +43,8 @@ func newSourceRun(eng *engine, s driver.Source, place string) *sourceRun {
 	scope, _ := s.(driver.Scoped)
 	follows, _ := s.(driver.Follower)
 	return &sourceRun{
-		eng: eng, source: s, scope: scope, follows: follows, place: place, since: eng.now(),
+		reporter: &backlog.Reporter{},
+		eng:      eng, source: s, scope: scope, follows: follows, place: place, since: eng.now(),
 		err: errors.New("not watching yet"), settled: make(chan struct{}), done: make(chan struct{}),
 	}
 }
@@ -66,7 +68,7 @@ func (r *sourceRun) status() status.Source {
 	defer r.mu.Unlock()
 	return status.Source{
 		Name: r.source.Name(), Watching: r.watching, Since: r.since, Err: r.err,
-		Reports: r.reports.Load(), Failures: r.failures, Found: r.found.Load(),
+		Reports: r.reports.Load(), Failures: r.failures, Found: r.reporter.Found.Load(),
 	}
 }
 
@@ -90,7 +92,7 @@ func (r *sourceRun) setWatching() {
 		read := f.reading
 		f.mu.Unlock()
 		if read {
-			f.mend(r)
+			f.mend(r.reporter)
 		}
 	}
 	r.settle()
@@ -120,7 +122,7 @@ func (r *sourceRun) settle() { r.once.Do(func() { close(r.settled) }) }
 // run calls Watch until ctx is done.
 func (r *sourceRun) run(ctx context.Context) {
 	defer close(r.done)
-	backoff := newBackoff()
+	backoff := backlog.NewBackoff()
 	for {
 		begun := time.Now()
 		err := r.watch(ctx)
@@ -137,10 +139,10 @@ func (r *sourceRun) run(ctx context.Context) {
 				slog.String("source", r.source.Name()), slog.Any("error", err))
 			return
 		}
-		if time.Since(begun) > max(backoff.wait, time.Second) {
-			backoff.reset() // it was well for longer than it would be kept waiting
+		if time.Since(begun) > max(backoff.Wait, time.Second) {
+			backoff.Reset() // it was well for longer than it would be kept waiting
 		}
-		timer := time.NewTimer(backoff.next())
+		timer := time.NewTimer(backoff.Next())
 		select {
 		case <-timer.C:
 		case <-ctx.Done():

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/internal/concern"
 	"github.com/binderyhq/bindery/core/internal/index"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/internal/untyped"
@@ -21,17 +23,18 @@ type spread struct {
 	full    map[*rowset.Member]struct{} // to be read in full
 	now     time.Time
 	moves   map[*rowset.Member]*rowset.Step
-	failed  map[*rowset.Member]*rowFailures
-	omitted map[*rowset.Member]*rowFailures // of bindings that leave such rows out
+	failed  map[*rowset.Member]*backlog.RowFailures
+	omitted map[*rowset.Member]*backlog.RowFailures // of bindings that leave such rows out
 	refills int
+	rows    int // of the largest read that was for bindings in full
 }
 
 // outcome is what came of a read.
 type outcome struct {
 	moves     []move
 	covered   work // what was really read, which may be more than was to be
-	failed    map[*rowset.Member]*rowFailures
-	omitted   map[*rowset.Member]*rowFailures
+	failed    map[*rowset.Member]*backlog.RowFailures
+	omitted   map[*rowset.Member]*backlog.RowFailures
 	full      map[*rowset.Member]struct{} // those that were read in full
 	unsettled []*rowset.Member
 	refills   int
@@ -72,6 +75,9 @@ func (f *feed) execute(ctx context.Context, p plan, w work, refill bool) (outcom
 			return outcome{}, err
 		}
 		unsettled = s.settle()
+	}
+	if s.rows > 0 {
+		f.lastRows = s.rows
 	}
 	out := s.outcome()
 	out.covered, out.unsettled, out.took = w, unsettled, time.Since(begun)
@@ -154,9 +160,9 @@ func (r *plannedRead) run(ctx context.Context) (answer, error) {
 	var rows []any
 	var err error
 	if r.plain {
-		rows, err = r.pool.read.Load(ctx, q.Keys)
+		rows, err = r.pool.Loader.Load(ctx, q.Keys)
 	} else {
-		rows, err = r.pool.read.Query(ctx, q)
+		rows, err = r.pool.Loader.Query(ctx, q)
 	}
 	if bad := driver.RowErrors(err); bad != nil {
 		for _, e := range bad {
@@ -167,7 +173,7 @@ func (r *plannedRead) run(ctx context.Context) (answer, error) {
 	if err != nil || len(rows) == 0 {
 		return got, r.blame(err)
 	}
-	got.rows, got.nameless = r.anyView().Shape.Load().TakeUp(r.pool.read, rows)
+	got.rows, got.nameless = r.anyView().Shape.Load().TakeUp(r.pool.Loader, rows)
 	return got, nil
 }
 
@@ -198,7 +204,7 @@ func (r *plannedRead) anyView() *rowset.Member {
 	case len(r.full) > 0:
 		return r.full[0]
 	}
-	for v := range r.pool.known {
+	for v := range r.pool.InMemory {
 		return v
 	}
 	return nil // a keyed read is planned only for known bindings
@@ -209,7 +215,7 @@ func (s *spread) give(ctx context.Context, r plannedRead, got answer) error {
 	s.giveNameless(r, got.nameless)
 	for i := range got.rows {
 		if len(r.full) > 0 {
-			r.pool.share(&got.rows[i])
+			r.pool.Share(&got.rows[i])
 		}
 	}
 	fill, unreadable := s.choose(r, got.rows)
@@ -233,6 +239,9 @@ func (s *spread) give(ctx context.Context, r plannedRead, got answer) error {
 	if err := s.giveUnreadable(ctx, r, got.unreadable); err != nil {
 		return err
 	}
+	if len(r.full) > 0 {
+		s.rows = max(s.rows, len(got.rows))
+	}
 	for _, v := range r.full {
 		s.fill(r, v, fill[v], len(got.unreadable))
 	}
@@ -246,7 +255,7 @@ func (s *spread) giveKey(r plannedRead, key driver.Key, c *rowset.Fetched) error
 	if c != nil {
 		row = c.Row
 	}
-	get := func(column int) value.Value { return r.pool.read.Value(row, column) }
+	get := func(column int) value.Value { return r.pool.Loader.Value(row, column) }
 	move := func(v *rowset.Member) {
 		if s.skips(v) {
 			return
@@ -269,7 +278,7 @@ func (s *spread) giveKey(r plannedRead, key driver.Key, c *rowset.Fetched) error
 		if r.asked != nil {
 			move(r.asked)
 		} else {
-			r.pool.concerned(key, row, move)
+			r.pool.Concerning(key, row, move)
 		}
 	})
 }
@@ -288,7 +297,7 @@ func (s *spread) skips(v *rowset.Member) bool {
 func (s *spread) transition(v *rowset.Member) *rowset.Step {
 	t := s.moves[v]
 	if t == nil {
-		t = v.Begin(v.Shape.Load(), s.w.reloads[v].forget, s.now)
+		t = v.Begin(v.Shape.Load(), s.w.reloads[v].Forget, s.now)
 		s.moves[v] = t
 	}
 	return t
@@ -302,11 +311,11 @@ func (s *spread) choose(r plannedRead, found []rowset.Fetched) (rows map[*rowset
 	}
 	rows = make(map[*rowset.Member][]*rowset.Fetched, len(r.full))
 	var give func(c *rowset.Fetched)
-	if len(r.full) <= fewViews {
+	if len(r.full) <= concern.Few {
 		give = func(c *rowset.Fetched) {
 			for _, v := range r.full {
 				sh := v.Shape.Load()
-				if r.query.Limit > 0 || !sh.InMemory || sh.Holds(r.pool.read, c.Row) {
+				if r.query.Limit > 0 || !sh.InMemory || sh.Holds(r.pool.Loader, c.Row) {
 					rows[v] = append(rows[v], c)
 				}
 			}
@@ -317,7 +326,7 @@ func (s *spread) choose(r plannedRead, found []rowset.Fetched) (rows map[*rowset
 			ix.Add(v, v.Filter, v.Shape.Load().ColumnOf)
 		}
 		give = func(c *rowset.Fetched) {
-			get := func(column int) value.Value { return r.pool.read.Value(c.Row, column) }
+			get := func(column int) value.Value { return r.pool.Loader.Value(c.Row, column) }
 			ix.Match(get, func(v *rowset.Member) {
 				if v.Shape.Load().Meets(get) {
 					rows[v] = append(rows[v], c)
@@ -352,7 +361,7 @@ func (s *spread) fill(r plannedRead, v *rowset.Member, all []*rowset.Fetched, un
 		case t.Shape.Collated: // they came in order
 			all = all[:reach]
 		default:
-			all = t.Shape.FirstRows(r.pool.read, all, reach)
+			all = t.Shape.FirstRows(r.pool.Loader, all, reach)
 		}
 		if t.Window != nil {
 			t.Refill(all, complete, fail)

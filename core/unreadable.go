@@ -7,6 +7,8 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/internal/concern"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/value"
 )
@@ -20,14 +22,14 @@ func (s *spread) fail(v *rowset.Member, key driver.Key, err error) {
 		into = &s.omitted
 	}
 	if *into == nil {
-		*into = make(map[*rowset.Member]*rowFailures)
+		*into = make(map[*rowset.Member]*backlog.RowFailures)
 	}
 	rows := (*into)[v]
 	if rows == nil {
-		rows = &rowFailures{}
+		rows = &backlog.RowFailures{}
 		(*into)[v] = rows
 	}
-	rows.add(key, err)
+	rows.Add(key, err)
 }
 
 // giveNameless has those fail whom rows without a key concern.
@@ -37,7 +39,7 @@ func (s *spread) giveNameless(r plannedRead, rows []rowset.Keyless) {
 			s.fail(v, "", n.Err)
 			continue
 		}
-		get := func(column int) value.Value { return r.pool.read.Value(n.Row, column) }
+		get := func(column int) value.Value { return r.pool.Loader.Value(n.Row, column) }
 		for _, v := range s.readers(r) {
 			holds := true
 			if err := guardRow(func() { holds = v.Shape.Load().Meets(get) }); err != nil || holds {
@@ -55,7 +57,7 @@ func (s *spread) readers(r plannedRead) []*rowset.Member {
 	views := r.full
 	if r.keyed {
 		views = views[:len(views):len(views)]
-		for v := range r.pool.known {
+		for v := range r.pool.InMemory {
 			if !s.skips(v) {
 				views = append(views, v)
 			}
@@ -85,10 +87,10 @@ func (s *spread) giveUnreadable(ctx context.Context, r plannedRead, unreadable m
 	}
 	for _, v := range s.readers(r) {
 		cur, left := v.Holding(), false
-		limited := v.Spec.Limit > 0 && r.pool.read.CanQuery()
+		limited := v.Spec.Limit > 0 && r.pool.Loader.CanQuery()
 		for _, k := range keys {
 			switch {
-			case cur.Shown != nil && !cur.Get(k).IsZero(), v.Filter == nil && !limited, !r.pool.read.CanQuery():
+			case cur.Shown != nil && !cur.Get(k).IsZero(), v.Filter == nil && !limited, !r.pool.Loader.CanQuery():
 				s.fail(v, k, unreadable[k])
 			default:
 				left = true
@@ -117,7 +119,7 @@ func (s *spread) giveUnreadable(ctx context.Context, r plannedRead, unreadable m
 // ask asks the database whether rows that cannot be read meet the filters of the
 // bindings: if so, the question cannot be read either. It halves the bindings
 // until those are alone that it is about.
-func (s *spread) ask(ctx context.Context, p *pool, views []*rowset.Member, keys []driver.Key, unreadable map[driver.Key]error) error {
+func (s *spread) ask(ctx context.Context, p *concern.Pool, views []*rowset.Member, keys []driver.Key, unreadable map[driver.Key]error) error {
 	filters := make([]filter.Expr, len(views))
 	for i, v := range views {
 		filters[i] = v.Filter
@@ -126,7 +128,7 @@ func (s *spread) ask(ctx context.Context, p *pool, views []*rowset.Member, keys 
 	if len(filters) > 1 {
 		q.Filter = filter.Or(filters...)
 	}
-	_, err := p.read.Query(ctx, q)
+	_, err := p.Loader.Query(ctx, q)
 	switch {
 	case err == nil: // none of them, or they have been mended and are reported anew
 		return nil
@@ -141,8 +143,8 @@ func (s *spread) ask(ctx context.Context, p *pool, views []*rowset.Member, keys 
 }
 
 // askOne is ask for a question about one binding.
-func (s *spread) askOne(ctx context.Context, p *pool, v *rowset.Member, q driver.Query, unreadable map[driver.Key]error) error {
-	_, err := p.read.Query(ctx, q)
+func (s *spread) askOne(ctx context.Context, p *concern.Pool, v *rowset.Member, q driver.Query, unreadable map[driver.Key]error) error {
+	_, err := p.Loader.Query(ctx, q)
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -191,7 +193,7 @@ func (f *feed) unreadable(ctx context.Context, r plannedRead) (found map[driver.
 	}
 	s := &search{
 		load: func(keys []driver.Key) error {
-			_, err := r.pool.read.Load(ctx, keys)
+			_, err := r.pool.Loader.Load(ctx, keys)
 			return err
 		},
 		found: make(map[driver.Key]error), stop: 2*bits.Len(uint(len(keys))) + 2,
@@ -240,7 +242,7 @@ const probes = 3
 // answers reports whether the database answers questions that have nothing to do
 // with the keys: about rows that bindings show, and that could be read the last
 // time. known is false when there are none.
-func (f *feed) answers(ctx context.Context, p *pool, avoid []driver.Key, unreadable map[driver.Key]error) (answers, known bool) {
+func (f *feed) answers(ctx context.Context, p *concern.Pool, avoid []driver.Key, unreadable map[driver.Key]error) (answers, known bool) {
 	bad := f.knownBad()
 	for _, k := range avoid {
 		bad[k] = struct{}{}
@@ -249,7 +251,7 @@ func (f *feed) answers(ctx context.Context, p *pool, avoid []driver.Key, unreada
 		bad[k] = struct{}{}
 	}
 	var some []driver.Key
-	for _, views := range []map[*rowset.Member]struct{}{p.known, p.others} {
+	for _, views := range []map[*rowset.Member]struct{}{p.InMemory, p.Asked} {
 		for v := range views {
 			for r := range v.Snapshot().Rows() {
 				if len(some) == probes {
@@ -263,7 +265,7 @@ func (f *feed) answers(ctx context.Context, p *pool, avoid []driver.Key, unreada
 		}
 	}
 	for _, key := range some {
-		if _, err := p.read.Load(ctx, []driver.Key{key}); err == nil || driver.RowErrors(err) != nil {
+		if _, err := p.Loader.Load(ctx, []driver.Key{key}); err == nil || driver.RowErrors(err) != nil {
 			return true, true
 		}
 	}
@@ -275,15 +277,15 @@ func (f *feed) knownBad() map[driver.Key]struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	bad := make(map[driver.Key]struct{})
-	add := func(rows *rowFailures) {
+	add := func(rows *backlog.RowFailures) {
 		if rows != nil {
-			for k := range rows.errs {
+			for k := range rows.Errs {
 				bad[k] = struct{}{}
 			}
 		}
 	}
-	for _, t := range f.troubles.waiting {
-		add(t.rows)
+	for _, t := range f.troubles.Waiting {
+		add(t.Rows)
 	}
 	for _, o := range f.omissions {
 		add(o.rows)

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/binderyhq/bindery/core/internal/backlog"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/internal/untyped"
 	"github.com/binderyhq/bindery/core/live"
@@ -85,14 +86,14 @@ func (b *Binding[T]) Write(ctx context.Context, w live.Write) (live.Row, error) 
 }
 
 func (v *publisher) reload(ctx context.Context, forget bool) error {
-	if err := v.reread(ctx, reload{forget: forget}); err != nil {
+	if err := v.reread(ctx, backlog.Reload{Forget: forget}); err != nil {
 		return fmt.Errorf("core: reading binding %q again: %w", v.Name(), err)
 	}
 	return nil
 }
 
 // reread has all rows read and waits until the result shows.
-func (v *publisher) reread(ctx context.Context, how reload) error {
+func (v *publisher) reread(ctx context.Context, how backlog.Reload) error {
 	f := v.feed.Load()
 	if f == nil {
 		return ErrNotStarted

@@ -6,23 +6,15 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/internal/concern"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 )
 
-// reload says how a binding is to be read in full.
-type reload struct {
-	forget bool            // begin with nothing
-	audits []*verification // what is found to differ is noted here
-}
-
-func (r reload) and(o reload) reload {
-	return reload{forget: r.forget || o.forget, audits: append(r.audits, o.audits...)}
-}
-
 // work is what one batch covers.
 type work struct {
-	pending
-	reloads map[*rowset.Member]reload
+	backlog.Pending
+	reloads map[*rowset.Member]backlog.Reload
 	leaving []*rowset.Member
 	touches []*rowset.Member
 	seq     uint64    // reports up to this one are covered
@@ -40,13 +32,13 @@ type work struct {
 	following []driver.Follower
 	read      bool // something was read
 
-	resolved map[*pool]pending // what related tables add; nil until it is known
+	resolved map[*concern.Pool]backlog.Pending // what related tables add; nil until it is known
 }
 
 // setAside is why a batch goes on without a member; nil where it has begun so.
 type setAside struct {
 	err  error
-	how  reload
+	how  backlog.Reload
 	full bool // it was to be read in full
 }
 
@@ -80,13 +72,15 @@ func (w *work) newAside() (n int) {
 }
 
 // takesPart reports whether one of the pool's bindings takes part.
-func (w *work) takesPart(p *pool) bool { return w.someTakePart(p.known) || w.someTakePart(p.others) }
+func (w *work) takesPart(p *concern.Pool) bool {
+	return w.someTakePart(p.InMemory) || w.someTakePart(p.Asked)
+}
 
 // allKeys returns the keys of all rows that are read.
 func (w *work) allKeys() []driver.Key {
-	keys := slices.Collect(maps.Keys(w.keys))
+	keys := slices.Collect(maps.Keys(w.Keys))
 	for _, r := range w.resolved {
-		keys = slices.AppendSeq(keys, maps.Keys(r.keys))
+		keys = slices.AppendSeq(keys, maps.Keys(r.Keys))
 	}
 	return keys
 }
@@ -109,7 +103,7 @@ func (f *feed) take() work {
 	defer f.mu.Unlock()
 	f.rejoinLocked()
 	w := work{
-		pending: f.pending.take(),
+		Pending: f.pending.Take(),
 		reloads: f.reloads,
 		leaving: f.leaving,
 		touches: f.touches,
@@ -119,7 +113,7 @@ func (f *feed) take() work {
 
 		following: following,
 	}
-	f.reloads = make(map[*rowset.Member]reload)
+	f.reloads = make(map[*rowset.Member]backlog.Reload)
 	f.postponeLocked(&w)
 	f.leaving, f.touches = nil, nil
 	f.reading, f.asked = true, false
@@ -132,14 +126,14 @@ func (f *feed) take() work {
 func (f *feed) putBack(w work) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.pending.merge(w.pending)
+	f.pending.Merge(w.Pending)
 	if !w.since.IsZero() {
 		f.reportedAt = w.since
 	}
 	f.touches = append(w.touches, f.touches...)
-	back := func(v *rowset.Member, how reload) {
+	back := func(v *rowset.Member, how backlog.Reload) {
 		if _, ok := f.members[v]; ok {
-			f.reloads[v] = f.reloads[v].and(how)
+			f.reloads[v] = f.reloads[v].And(how)
 		}
 	}
 	for v, how := range w.reloads {
@@ -152,23 +146,25 @@ func (f *feed) putBack(w work) {
 	}
 }
 
-// maxFirstLoads bounds the members that one batch reads for the first time. What
-// is reported meanwhile waits for a batch, and not for all members that clients ask
-// for at once.
-const maxFirstLoads = 64
+// maxFirstRows bounds the rows that members which one batch reads for the first time
+// are expected to hold together. What is reported meanwhile waits for a batch, and not
+// for all members that clients ask for at once. Where reading the table brings more
+// rows by itself the bound is as many as that.
+const maxFirstRows = 24_000
 
-// postponeLocked leaves members that have not loaded to later batches, where there
-// are more than one reads.
+// postponeLocked leaves members that have not loaded to later batches, when they are
+// many.
 func (f *feed) postponeLocked(w *work) {
-	if len(w.reloads) <= maxFirstLoads {
+	most := max(maxFirstRows, f.lastRows)
+	if len(w.reloads) <= 1 {
 		return
 	}
-	first := 0
+	rows := 0
 	for _, v := range rowset.InOrder(setOf(maps.Keys(w.reloads))) {
 		if v.Base == nil || v.Snapshot() != nil {
 			continue
 		}
-		if first++; first > maxFirstLoads {
+		if rows += 1 + v.Expected(); rows > most && rows > 1+v.Expected() {
 			f.reloads[v] = w.reloads[v]
 			delete(w.reloads, v)
 		}

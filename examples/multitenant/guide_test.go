@@ -16,6 +16,7 @@ import (
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/sources/bunsource"
 	"github.com/binderyhq/bindery/transports/rest"
+	"github.com/binderyhq/bindery/transports/socketio"
 	"github.com/binderyhq/bindery/transports/sse"
 	"github.com/binderyhq/bindery/transports/websocket"
 )
@@ -40,7 +41,7 @@ func serveTasks(t *testing.T, authorizer core.Authorizer) *running {
 	reg.Add(bindTasks(db))
 	reg.Authorize(authorizer)
 	reg.Watch(bunsource.Hooks(db))
-	reg.Serve(rest.New(e.Group("/api")), sse.New(e.Group("/events")), websocket.New(e.Group("/ws")))
+	reg.Serve(rest.New(e.Group("/api")), sse.New(e.Group("/events")), websocket.New(e.Group("/ws")), socketio.New(e.Group("/socket.io")))
 	if err := reg.Start(t.Context()); err != nil {
 		t.Fatal(errors.Join(err, closeDatabase()))
 	}

@@ -115,7 +115,8 @@ func (o *observed) does(what string, write func(ctx context.Context) error, want
 func (o *observed) end() {
 	o.t.Helper()
 	for _, v := range o.views {
-		drift, err := o.reg.Verify(o.t.Context(), v)
+		drifts, err := o.reg.Verify(o.t.Context(), v)
+	drift := drifts[v.ID()]
 		if err != nil || drift.Len() > 0 {
 			o.t.Errorf("%q differs from its query: %+v, %v", v.Name(), drift, err)
 		}

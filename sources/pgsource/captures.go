@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/internal/rowlog"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -156,8 +157,8 @@ func newCaptureRoutes(all []*captured) *captureRoutes {
 }
 
 // add adds what a record says: keys in JSON, "" for the whole table.
-func (r *captureRoutes) add(all changes, capture string, keys []byte, limit int) error {
-	targets := slices.DeleteFunc(slices.Clone(r.by[capture]), func(c *captured) bool { return all.of(c.table).whole })
+func (r *captureRoutes) add(all rowlog.Changes, capture string, keys []byte, limit int) error {
+	targets := slices.DeleteFunc(slices.Clone(r.by[capture]), func(c *captured) bool { return all.Of(c.table).Whole() })
 	if len(targets) == 0 {
 		return nil
 	}
@@ -168,9 +169,9 @@ func (r *captureRoutes) add(all changes, capture string, keys []byte, limit int)
 		}
 	}
 	for _, c := range targets {
-		set := all.of(c.table)
+		set := all.Of(c.table)
 		if decoded == nil {
-			set.setWhole()
+			set.SetWhole()
 			continue
 		}
 		var buf []byte
@@ -182,21 +183,21 @@ func (r *captureRoutes) add(all changes, capture string, keys []byte, limit int)
 					complete = false
 					break
 				}
-				buf = appendKeyPart(buf, []byte(*key[at]))
+				buf = rowlog.AppendPart(buf, []byte(*key[at]))
 			}
 			if !complete { // no row of the binding has NULL in its key
-				set.setWhole()
+				set.SetWhole()
 				break
 			}
-			set.add(buf, limit)
+			set.Add(buf, limit)
 		}
 	}
 	return nil
 }
 
 // setWhole makes the changes those of all tables, in full.
-func (r *captureRoutes) setWhole(all changes) {
+func (r *captureRoutes) setWhole(all rowlog.Changes) {
 	for _, t := range r.all {
-		all.of(t).setWhole()
+		all.Of(t).SetWhole()
 	}
 }

@@ -126,16 +126,16 @@ func TestGathering(t *testing.T) {
 			if len(want) > 0 || whole {
 				t.Fatal("nothing was gathered")
 			}
-		case set.whole != (whole || len(want) > g.maxKeys):
-			t.Fatalf("whole table: %v, of %d keys and a bound of %d", set.whole, len(want), g.maxKeys)
-		case !set.whole:
-			for k := range set.keys {
-				if parts := strings.Join(k.parts(), "|"); !want[parts] {
+		case set.Whole() != (whole || len(want) > g.maxKeys):
+			t.Fatalf("whole table: %v, of %d keys and a bound of %d", set.Whole(), len(want), g.maxKeys)
+		case !set.Whole():
+			for _, k := range set.Keys() {
+				if parts := strings.Join(k, "|"); !want[parts] {
 					t.Fatalf("gathered %q", parts)
 				}
 			}
-			if len(set.keys) != len(want) {
-				t.Fatalf("gathered %d keys of %d", len(set.keys), len(want))
+			if n := len(set.Keys()); n != len(want) {
+				t.Fatalf("gathered %d keys of %d", n, len(want))
 			}
 		}
 	})
@@ -158,9 +158,7 @@ func FuzzGatherer(f *testing.F) {
 		for _, msg := range [][]byte{beginBytes(1), relationBytes(7, "a", "b", "c"), data, rowBytes('I', 7, nil, row), commitBytes(5)} {
 			if c, _, err := g.take(msg); err == nil && c != nil {
 				for _, set := range c.changes {
-					for k := range set.keys {
-						_ = k.parts()
-					}
+					set.Keys()
 				}
 			}
 		}

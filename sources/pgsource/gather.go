@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+
+	"github.com/binderyhq/bindery/sources/internal/rowlog"
 )
 
 // gatherer puts the messages of the log together to commits. It belongs to the
@@ -29,7 +31,7 @@ func (g *gatherer) take(data []byte) (done *commit, end uint64, err error) {
 	}
 	switch m := msg.(type) {
 	case beginMessage:
-		g.open = &commit{xid: m.xid, changes: make(changes)}
+		g.open = &commit{xid: m.xid, changes: make(rowlog.Changes)}
 		return nil, 0, nil
 	case relationMessage: // inside of a transaction, as a rule
 		g.describe(m)
@@ -89,7 +91,7 @@ func (g *gatherer) targets(id uint32) ([]target, error) {
 func (g *gatherer) whole(id uint32) error {
 	targets, err := g.targets(id)
 	for _, t := range targets {
-		g.open.changes.of(t.table).setWhole()
+		g.open.changes.Of(t.table).SetWhole()
 	}
 	return err
 }
@@ -98,12 +100,12 @@ func (g *gatherer) whole(id uint32) error {
 func (g *gatherer) row(m rowMessage) error {
 	targets, err := g.targets(m.relation)
 	for _, t := range targets {
-		set := g.open.changes.of(t.table)
-		if set.whole {
+		set := g.open.changes.Of(t.table)
+		if set.Whole() {
 			continue
 		}
 		if t.positions == nil || !g.note(set, t.positions, m.old, m.new) || !g.note(set, t.positions, m.new, m.old) {
-			set.setWhole()
+			set.SetWhole()
 		}
 	}
 	return err
@@ -112,7 +114,7 @@ func (g *gatherer) row(m rowMessage) error {
 // note adds the key of one version of the row, if there is one. What was stored
 // out of line and not sent is as in the other version. It reports false where
 // the key is not told.
-func (g *gatherer) note(set *keySet, positions []int, row, other []field) bool {
+func (g *gatherer) note(set *rowlog.Set, positions []int, row, other []field) bool {
 	if row == nil {
 		return true
 	}
@@ -128,8 +130,8 @@ func (g *gatherer) note(set *keySet, positions []int, row, other []field) bool {
 		if f.kind != fieldText {
 			return false
 		}
-		g.key = appendKeyPart(g.key, f.text)
+		g.key = rowlog.AppendPart(g.key, f.text)
 	}
-	set.add(g.key, g.maxKeys)
+	set.Add(g.key, g.maxKeys)
 	return true
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/binderyhq/bindery/sources/internal/rowlog"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -106,11 +107,11 @@ func (r *outboxReader) attend(ctx context.Context) error {
 // the captures have changed meanwhile. The routes are looked at after the
 // snapshot was taken: whoever changes them has tables read that were not among
 // them, and that read then shows what the snapshot does.
-func (r *outboxReader) read(ctx context.Context, routes *atomic.Pointer[captureRoutes]) (all changes, moved bool, err error) {
+func (r *outboxReader) read(ctx context.Context, routes *atomic.Pointer[captureRoutes]) (all rowlog.Changes, moved bool, err error) {
 	result := r.conn.ExecParams(ctx, fmt.Sprintf(readQuery, r.schema), [][]byte{
 		strconv.AppendUint(nil, r.last.xmax, 10), []byte(idArray(r.last.running)),
 	}, nil, nil, nil)
-	all = make(changes)
+	all = make(rowlog.Changes)
 	var by *captureRoutes
 	var state *outboxState
 	var problem error

@@ -51,7 +51,7 @@ func (h *handReader) see() string {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return describe(all.report(h.schemas))
+	return describe(all.Report(h.schemas))
 }
 
 func (h *handReader) expect(after, want string) {

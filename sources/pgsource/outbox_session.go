@@ -177,7 +177,7 @@ func (se *outboxSession) readOnce(ctx context.Context) error {
 		signal(se.audits)
 	}
 	schemas, _ := se.sink.Tables()
-	if list := all.report(schemas); len(list) > 0 {
+	if list := all.Report(schemas); len(list) > 0 {
 		se.sink.Report(list...)
 	}
 	return se.reader.attend(ctx)

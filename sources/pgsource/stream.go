@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/internal/rowlog"
 	"github.com/jackc/pglogrepl"
 )
 
@@ -74,9 +75,9 @@ func (st *stream) receive(c *commit, position uint64) error {
 			return fmt.Errorf("more than %d commits are not visible yet", maxPending)
 		}
 		st.pending = append(st.pending, *c)
-		if st.keys += c.changes.size(); st.keys > st.maxKeys {
+		if st.keys += c.changes.Size(); st.keys > st.maxKeys {
 			for i := range st.pending {
-				st.pending[i].changes.setWhole()
+				st.pending[i].changes.SetWhole()
 			}
 			st.keys = 0
 		}
@@ -99,9 +100,9 @@ func (st *stream) settle(s *snapshot, tables []driver.Table, streamed bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	for _, x := range s.running {
-		c := commit{xid: uint32(x), changes: make(changes), unsettled: streamed}
+		c := commit{xid: uint32(x), changes: make(rowlog.Changes), unsettled: streamed}
 		for _, t := range tables {
-			c.changes.of(t).setWhole()
+			c.changes.Of(t).SetWhole()
 		}
 		st.pending = append(st.pending, c)
 	}
@@ -148,18 +149,18 @@ func (st *stream) reportEnded(s *snapshot) (left int) {
 	st.reporting.Lock()
 	defer st.reporting.Unlock()
 	st.mu.Lock()
-	var all changes
+	var all rowlog.Changes
 	keep := st.pending[:0]
 	st.keys = 0
 	for _, c := range st.pending {
 		switch {
 		case !s.ended(c.xid):
-			st.keys += c.changes.size()
+			st.keys += c.changes.Size()
 			keep = append(keep, c)
 		case all == nil:
 			all = c.changes
 		default:
-			all.merge(c.changes, st.maxKeys)
+			all.Merge(c.changes, st.maxKeys)
 		}
 	}
 	clear(st.pending[len(keep):])
@@ -169,7 +170,7 @@ func (st *stream) reportEnded(s *snapshot) (left int) {
 
 	if all != nil {
 		schemas, _ := st.sink.Tables()
-		if list := all.report(schemas); len(list) > 0 {
+		if list := all.Report(schemas); len(list) > 0 {
 			st.sink.Report(list...)
 		}
 	}

@@ -331,7 +331,8 @@ func (a *arena) converged(n *node, b bound, r *replica) error {
 	// did for clients that had gone is no drift.
 	ctx, cancel := context.WithTimeout(a.t.Context(), patience)
 	defer cancel()
-	drift, err := n.reg.Verify(ctx, b.view)
+	drifts, err := n.reg.Verify(ctx, b.view)
+	drift := drifts[b.view.ID()]
 	if err != nil {
 		return err
 	}

@@ -1,12 +1,12 @@
-package core
+package backlog
 
 import "github.com/binderyhq/bindery/core/driver"
 
-// journal remembers what the last batches of a feed have read, so that whoever
+// Journal remembers what the last batches of a feed have read, so that whoever
 // missed some of them can be given just those rows. It holds keys up to a bound;
 // beyond it the oldest batches go. Numbers count batches.
-type journal struct {
-	maxKeys int
+type Journal struct {
+	MaxKeys int
 	first   uint64 // the number of batches[0]
 	batches []journalEntry
 	keys    int
@@ -17,17 +17,17 @@ type journalEntry struct {
 	whole bool
 }
 
-// next is the number of the batch that comes next.
-func (j *journal) next() uint64 { return j.first + uint64(len(j.batches)) }
+// Next is the number of the batch that comes next.
+func (j *Journal) Next() uint64 { return j.first + uint64(len(j.batches)) }
 
-// add notes what a batch has read.
-func (j *journal) add(keys []driver.Key, whole bool) {
+// Add notes what a batch has read.
+func (j *Journal) Add(keys []driver.Key, whole bool) {
 	if whole {
 		keys = nil
 	}
 	j.batches = append(j.batches, journalEntry{keys, whole})
 	j.keys += len(keys)
-	for len(j.batches) > 0 && (j.keys > j.maxKeys || len(j.batches) > j.maxKeys) {
+	for len(j.batches) > 0 && (j.keys > j.MaxKeys || len(j.batches) > j.MaxKeys) {
 		j.keys -= len(j.batches[0].keys)
 		j.batches[0] = journalEntry{}
 		j.batches = j.batches[1:]
@@ -35,9 +35,9 @@ func (j *journal) add(keys []driver.Key, whole bool) {
 	}
 }
 
-// since returns the keys that the batches from the number on have read; false
+// Since returns the keys that the batches from the number on have read; false
 // when they are not known, or were all.
-func (j *journal) since(number uint64) ([]driver.Key, bool) {
+func (j *Journal) Since(number uint64) ([]driver.Key, bool) {
 	if number < j.first {
 		return nil, false
 	}
@@ -51,7 +51,7 @@ func (j *journal) since(number uint64) ([]driver.Key, bool) {
 	return keys, true
 }
 
-// forget drops everything; nobody needs it.
-func (j *journal) forget() {
-	j.first, j.batches, j.keys = j.next(), nil, 0
+// Forget drops everything; nobody needs it.
+func (j *Journal) Forget() {
+	j.first, j.batches, j.keys = j.Next(), nil, 0
 }

@@ -1,4 +1,4 @@
-package core
+package concern
 
 import (
 	"reflect"
@@ -12,29 +12,29 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// pool is the loaded bindings of one loader in one feed. It knows which of them
+// Pool is the loaded bindings of one loader in one feed. It knows which of them
 // a row concerns, so that a change costs what it changes, however many bindings
 // there are. Only the feed's goroutine uses it.
 //
 // A row concerns the bindings whose filter it meets, which the index finds, and
 // those that hold it. While there are few bindings all of them are looked at,
 // and neither is kept.
-type pool struct {
-	read untyped.Loader
+type Pool struct {
+	Loader untyped.Loader
 
-	// known are the bindings whose membership is decided in memory, row by
-	// row; others those that are read anew with every batch.
-	known, others map[*rowset.Member]struct{}
+	// InMemory are the bindings whose membership is decided in memory, row by row.
+	// Asked are those about which the database is asked with every batch.
+	InMemory, Asked map[*rowset.Member]struct{}
 
-	shown *shown // of known and others; nil when rows show no others
+	links *Links // between the rows of all of them and related rows; nil when rows show none
 
-	index *index.Index[*rowset.Member] // of known; nil while there are few
-	held  map[driver.Key]*heldRow      // by bindings of known; nil while there are few
+	index *index.Index[*rowset.Member] // of InMemory; nil while there are few
+	held  map[driver.Key]*heldRow      // by bindings of InMemory; nil while there are few
 }
 
-// A pool of at most fewViews bindings looks at all of them; one that had more
-// does so again below half as many.
-const fewViews = 8
+// Few is the number of bindings up to which a pool looks at all of them; one that
+// had more does so again below half as many.
+const Few = 8
 
 // heldRow is a row that bindings hold, and which. Bindings that come to hold
 // the same row share it.
@@ -43,51 +43,52 @@ type heldRow struct {
 	holders holders
 }
 
-func newPool(r untyped.Loader) *pool {
-	return &pool{read: r, known: make(map[*rowset.Member]struct{}), others: make(map[*rowset.Member]struct{}), shown: newShown(r)}
+// NewPool returns a pool without bindings.
+func NewPool(r untyped.Loader) *Pool {
+	return &Pool{Loader: r, InMemory: make(map[*rowset.Member]struct{}), Asked: make(map[*rowset.Member]struct{}), links: newLinks(r)}
 }
 
-// enter takes up a binding that has just loaded.
-func (p *pool) enter(v *rowset.Member) {
-	if p.shown != nil {
-		v.Holding().All(p.shown.hold)
+// Enter takes up a binding that has just loaded.
+func (p *Pool) Enter(v *rowset.Member) {
+	if p.links != nil {
+		v.Holding().All(p.links.hold)
 	}
 	if !v.ByRow() {
-		p.others[v] = struct{}{}
+		p.Asked[v] = struct{}{}
 		return
 	}
-	p.known[v] = struct{}{}
+	p.InMemory[v] = struct{}{}
 	switch {
 	case p.held != nil:
 		p.track(v)
-	case len(p.known) > fewViews:
+	case len(p.InMemory) > Few:
 		p.index, p.held = index.New[*rowset.Member](), make(map[driver.Key]*heldRow)
-		for v := range p.known {
+		for v := range p.InMemory {
 			p.track(v)
 		}
 	}
 }
 
 // track enters a binding and the rows that it holds.
-func (p *pool) track(v *rowset.Member) {
+func (p *Pool) track(v *rowset.Member) {
 	p.index.Add(v, v.Filter, v.Shape.Load().ColumnOf)
 	v.Holding().All(func(r live.Row) { p.hold(v, r) })
 }
 
-// leave forgets a binding.
-func (p *pool) leave(v *rowset.Member) {
-	if p.shown != nil && p.has(v) {
-		v.Holding().All(p.shown.release)
+// Leave forgets a binding.
+func (p *Pool) Leave(v *rowset.Member) {
+	if p.links != nil && p.Has(v) {
+		v.Holding().All(p.links.release)
 	}
-	delete(p.others, v)
-	if _, ok := p.known[v]; !ok {
+	delete(p.Asked, v)
+	if _, ok := p.InMemory[v]; !ok {
 		return
 	}
-	delete(p.known, v)
+	delete(p.InMemory, v)
 	if p.held == nil {
 		return
 	}
-	if len(p.known) < fewViews/2 {
+	if len(p.InMemory) < Few/2 {
 		p.index, p.held = nil, nil
 		return
 	}
@@ -96,7 +97,7 @@ func (p *pool) leave(v *rowset.Member) {
 }
 
 // hold notes that the binding holds the row.
-func (p *pool) hold(v *rowset.Member, r live.Row) {
+func (p *Pool) hold(v *rowset.Member, r live.Row) {
 	h := p.held[r.Key()]
 	if h == nil {
 		h = &heldRow{}
@@ -110,54 +111,54 @@ func (p *pool) hold(v *rowset.Member, r live.Row) {
 }
 
 // release notes that the binding does not hold the row any more.
-func (p *pool) release(v *rowset.Member, key driver.Key) {
+func (p *Pool) release(v *rowset.Member, key driver.Key) {
 	if h := p.held[key]; h != nil && h.holders.remove(v) {
 		delete(p.held, key)
 	}
 }
 
-// share makes the candidate, which was read for bindings that begin, the row
+// Share makes the candidate, which was read for bindings that begin, the row
 // that others hold already, when it is the same.
-func (p *pool) share(c *rowset.Fetched) {
+func (p *Pool) Share(c *rowset.Fetched) {
 	if h := p.held[c.Key]; h != nil && reflect.DeepEqual(h.Row, c.Row) {
 		*c = h.Fetched
 	}
 }
 
-// concerned calls visit for each binding that the key's row may concern, some
+// Concerning calls visit for each binding that the key's row may concern, some
 // of them perhaps twice: those whose filter the row (nil: there is none) may
 // meet, and those that hold the row of that key.
-func (p *pool) concerned(key driver.Key, row any, visit func(*rowset.Member)) {
+func (p *Pool) Concerning(key driver.Key, row any, visit func(*rowset.Member)) {
 	if p.held == nil {
-		for v := range p.known {
+		for v := range p.InMemory {
 			visit(v)
 		}
 		return
 	}
 	if row != nil {
-		p.index.Match(func(column int) value.Value { return p.read.Value(row, column) }, visit)
+		p.index.Match(func(column int) value.Value { return p.Loader.Value(row, column) }, visit)
 	}
 	if h := p.held[key]; h != nil {
 		h.holders.each(visit)
 	}
 }
 
-// has reports whether the binding was taken up.
-func (p *pool) has(v *rowset.Member) bool {
-	if _, ok := p.known[v]; ok {
+// Has reports whether the binding was taken up.
+func (p *Pool) Has(v *rowset.Member) bool {
+	if _, ok := p.InMemory[v]; ok {
 		return true
 	}
-	_, ok := p.others[v]
+	_, ok := p.Asked[v]
 	return ok
 }
 
-// moved takes note of a transition that was published; from is what the binding
+// Moved takes note of a transition that was published; from is what the binding
 // held before.
-func (p *pool) moved(from rowset.Holding, t *rowset.Step) {
-	if p.shown != nil && p.has(t.Member) {
-		p.shown.moved(from, t)
+func (p *Pool) Moved(from rowset.Holding, t *rowset.Step) {
+	if p.links != nil && p.Has(t.Member) {
+		p.links.moved(from, t)
 	}
-	if _, ok := p.known[t.Member]; !ok || p.held == nil {
+	if _, ok := p.InMemory[t.Member]; !ok || p.held == nil {
 		return
 	}
 	if t.Anew {

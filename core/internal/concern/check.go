@@ -1,0 +1,80 @@
+package concern
+
+import (
+	"fmt"
+
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/rowset"
+	"github.com/binderyhq/bindery/core/live"
+)
+
+// Check is for tests. It demands that the pool knows who holds what.
+func (p *Pool) Check() error {
+	if p.held == nil {
+		return nil
+	}
+	if hashed, ranged, scanned := p.index.Stats(); hashed+ranged+scanned != len(p.InMemory) {
+		return fmt.Errorf("the index has %d bindings, the pool %d", hashed+ranged+scanned, len(p.InMemory))
+	}
+	n := 0
+	var err error
+	for v := range p.InMemory {
+		v.Holding().All(func(r live.Row) {
+			n++
+			found := false
+			if h := p.held[r.Key()]; h != nil {
+				h.holders.each(func(o *rowset.Member) { found = found || o == v })
+			}
+			if !found {
+				err = fmt.Errorf("the pool does not know that %s holds %s", v.ID(), r.Key())
+			}
+		})
+	}
+	for _, h := range p.held {
+		h.holders.each(func(*rowset.Member) { n-- })
+	}
+	if err == nil && n != 0 {
+		err = fmt.Errorf("the pool takes %d rows for held that are not", -n)
+	}
+	return err
+}
+
+// CheckLinks is for tests. It compares what the pool knows about related rows with
+// what its rows say, and returns how many links there are.
+func (p *Pool) CheckLinks() (links int, err error) {
+	if p.links == nil {
+		return 0, nil
+	}
+	want := newLinks(p.Loader)
+	for _, views := range []map[*rowset.Member]struct{}{p.InMemory, p.Asked} {
+		for v := range views {
+			v.Holding().All(want.hold)
+		}
+	}
+	for i := range want.owners {
+		links += len(want.owners[i])
+		if n, m := len(p.links.owners[i]), len(want.owners[i]); n != m {
+			return links, fmt.Errorf("table %q: the pool knows %d rows that are shown, want %d", want.tables[i].Schema.Table, n, m)
+		}
+		for key, o := range want.owners[i] {
+			if got := p.links.owners[i][key].counts(); fmt.Sprint(got) != fmt.Sprint(o.counts()) {
+				return links, fmt.Errorf("table %q: %s is known to be shown by %v, want %v", want.tables[i].Schema.Table, key, got, o.counts())
+			}
+		}
+	}
+	return links, nil
+}
+
+func (o *owners) counts() map[driver.Key]int {
+	all := make(map[driver.Key]int)
+	if o == nil {
+		return all
+	}
+	if o.n > 0 {
+		all[o.one] = o.n
+	}
+	for k, n := range o.more {
+		all[k] += n
+	}
+	return all
+}
