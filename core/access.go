@@ -105,7 +105,8 @@ func Unauthenticated(challenge string) Decision { return Decision{challenge: cha
 // DeniedError says that the authorizer has denied something.
 type DeniedError struct {
 	Access Access
-	// Challenge is that of [Unauthenticated], "" when it is known who asks.
+	// Challenge is the challenge of [Unauthenticated]. It is "" when the authorizer
+	// knows who asks.
 	Challenge string
 }
 
@@ -184,7 +185,7 @@ func (g *Grant) Member() bool { return g.lease.ofMember() }
 func (g *Grant) Close() { g.lease.release() }
 
 // Open gives leave to read a binding, or the member of a family that the
-// arguments name, to whom the context belongs.
+// arguments name, for the client to whom the context belongs.
 //
 // Filters narrow what is shown to the rows for which all of them are true, on top
 // of the binding's own filter and of the authorizer's scope. They come from the client:

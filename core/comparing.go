@@ -38,11 +38,12 @@ const (
 type comparing struct {
 	auditor *audit.Auditor
 
-	batches uint64   // begun
-	inBatch bool     // one is under way
-	pass    *pass    // the comparison under way, or nil
-	found   []*found // to be published by the feed's goroutine
-	failure error    // of the last attempt
+	batches uint64    // begun
+	inBatch bool      // one is under way
+	pass    *pass     // the comparison under way, or nil
+	found   []*found  // to be published by the feed's goroutine
+	failure error     // of the last attempt
+	since   time.Time // when attempts began to fail, or to succeed again
 	// mending are the comparisons to come because a source had lost its sight.
 	mending map[*audit.Ticket]struct{}
 }
@@ -80,10 +81,12 @@ func (f *feed) compare(by *backlog.Reporter) mark {
 // mended is the kind of the ticket for what a source has missed.
 type mended struct{ by *backlog.Reporter }
 
-// mend has everything compared after a source had lost its sight. Until that is
-// done the bindings are stale.
+// mend makes up for what a source has missed while it had lost its sight. What
+// bindings hold of a small table is read at once, as a batch of as many keys
+// would be: so no version shows new commits beside the lack of older ones. A
+// larger table is compared, and until that is done its bindings are stale.
 func (f *feed) mend(by *backlog.Reporter) {
-	if derived, _ := f.pace.mode(); derived {
+	if derived, _ := f.pace.mode(); derived || f.isQuick() {
 		f.report(nil, by)
 		return
 	}
@@ -91,6 +94,20 @@ func (f *feed) mend(by *backlog.Reporter) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.compared.mending[f.compared.auditor.Request(audit.NewTicket(mended{by}))] = struct{}{}
+}
+
+// isQuick reports whether reading all that bindings hold delays nobody by more
+// than a batch of keys may.
+func (f *feed) isQuick() bool {
+	rows := 0
+	for _, v := range f.views() {
+		if snap := v.Snapshot(); snap != nil {
+			rows += snap.Len()
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return rows <= f.eng.cfg.MaxBatchKeys && f.wholeRead <= comparingBurst
 }
 
 // mends returns the comparisons to come because a source had lost its sight.
@@ -125,7 +142,7 @@ func (f *feed) Audited(out audit.Outcome) {
 		}
 	}
 	if (out.Err == nil) != (before == nil) {
-		f.since = f.now()
+		f.compared.since = f.now()
 	}
 	err := f.compared.failure
 	f.mu.Unlock()

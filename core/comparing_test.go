@@ -302,10 +302,11 @@ func TestCompareConverges(t *testing.T) {
 	}
 }
 
-// TestStaleUntilCompared: after a source had lost its sight its bindings are stale
-// until everything has been compared.
+// TestStaleUntilCompared: after a source had lost its sight the bindings of a
+// large table are stale until everything has been compared.
 func TestStaleUntilCompared(t *testing.T) {
-	r := newItems(t, core.Config{})
+	r := newItems(t, core.Config{MaxBatchKeys: 1})
+	r.table.Put(item{ID: 2}, item{ID: 3})
 	scanning, goOn := make(chan struct{}), make(chan struct{})
 	b := core.Bind("items", &pausedScan{Table: r.table, scanning: scanning, goOn: goOn})
 	r.start(t, b)
@@ -321,7 +322,7 @@ func TestStaleUntilCompared(t *testing.T) {
 	if err := r.reg.Flush(r.ctx); err != nil {
 		t.Fatal(err)
 	}
-	if st := b.Status(); st.State != status.Live || b.Len() != 1 {
+	if st := b.Status(); st.State != status.Live || b.Len() != 3 {
 		t.Errorf("then: %+v, %d rows", st, b.Len())
 	}
 }

@@ -248,8 +248,10 @@ func (e *engine) watched(t driver.Table) (ok bool, since time.Time, why error) {
 		switch {
 		case !watching && ok:
 			ok, since, why = false, at, err
-		case watching == ok && at.After(since):
+		case watching && ok && at.After(since):
 			since = at
+		case !watching && at.Before(since): // the oldest cause is the one that goes on
+			since, why = at, err
 		}
 	}
 	return ok, since, why

@@ -41,6 +41,7 @@ type feed struct {
 	pools     []*concern.Pool // in order of first use
 	retrying  bool            // members in trouble are being read
 	retried   chan retried
+	lastRows  int           // that the last read of bindings in full has found; the goroutine's own
 	wholeRead time.Duration // how long the last read of the whole table took
 
 	mu         sync.Mutex                        // guards what follows

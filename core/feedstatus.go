@@ -48,14 +48,16 @@ func (f *feed) stateOf(v *rowset.Member) (status.State, time.Time, error) {
 	case f.failure != nil:
 		return status.Stale, f.since, f.failure
 	case f.compared.failure != nil:
-		return status.Stale, f.since, f.compared.failure
+		return status.Stale, f.compared.since, f.compared.failure
 	case !watched:
 		return status.Stale, since, lost
 	case len(f.compared.mending) > 0:
 		return status.Stale, since, errMending
 	}
-	if since.Before(f.since) {
-		since = f.since
+	for _, at := range []time.Time{f.since, f.compared.since} {
+		if since.Before(at) {
+			since = at
+		}
 	}
 	return status.Live, since, nil
 }

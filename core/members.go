@@ -29,6 +29,7 @@ type family struct {
 	members *lease.Pool[string, *publisher]
 	refused atomic.Uint64 // by the budget
 	size    atomic.Int64  // what members lately took for themselves, in bytes
+	rows    atomic.Int64  // how many rows they had
 }
 
 // memberLease keeps a member alive. Of a binding without parameters and scope it is
@@ -59,6 +60,7 @@ func newFamily(proto *publisher) *family {
 		},
 	})
 	f.size.Store(firstMemberSize)
+	f.rows.Store(firstMemberRows)
 	return f
 }
 

@@ -15,6 +15,9 @@ import (
 // What a member is taken to need, in bytes, before one of its family has loaded.
 const firstMemberSize = 16 << 10
 
+// How many rows a member is expected to hold before one of its family has loaded.
+const firstMemberRows = 1000
+
 // Bodies that nobody has asked for in bodiesIdle are dropped; that is looked after
 // every bodiesSweep.
 const (
@@ -74,6 +77,9 @@ func (a *account) Margin(bytes int) {
 	a.margin = bytes
 }
 
+// Expected implements [rowset.Keeper].
+func (a *account) Expected() int { return int(a.v.family.rows.Load()) }
+
 // Loaded implements [rowset.Keeper]: from now on it is counted what there is. A
 // member for which there is no memory is ended.
 func (a *account) Loaded() bool {
@@ -82,6 +88,7 @@ func (a *account) Loaded() bool {
 		return true // the program has declared it
 	}
 	fam := a.v.family
+	fam.rows.Store((3*fam.rows.Load() + int64(a.v.Len())) / 4)
 	if h := a.holder.Load(); h != nil {
 		fam.size.Store((3*fam.size.Load() + h.Own()) / 4)
 	}

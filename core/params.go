@@ -55,7 +55,8 @@ func JSONArgs(raw map[string]json.RawMessage) Args {
 // ArgumentError says which argument of a request for a family's member is
 // wrong, in words that a client may see.
 type ArgumentError struct {
-	// Binding is the family's name, Param that of the parameter.
+	// Binding is the name of the binding or family. Param is the name of the
+	// parameter, or "filter" for a client's filter.
 	Binding, Param string
 	// Detail says what is wrong with it.
 	Detail string

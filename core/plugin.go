@@ -7,9 +7,9 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// Plugin looks across all bindings: metrics, admin, relay. What it can do
-// beyond its life cycle it says by implementing the small interfaces of this
-// file; they are looked for once, at Start.
+// Plugin looks across all bindings: metrics, admin, relay. A plugin that wants
+// more than Start and Shutdown implements the small interfaces of this file too.
+// Start looks for them once.
 type Plugin interface {
 	// Name names the plugin in logs and errors. It need not be unique.
 	Name() string
@@ -19,8 +19,9 @@ type Plugin interface {
 	Start(ctx context.Context, reg *Registry) error
 
 	// Shutdown is called once, after transports and sources have stopped. It
-	// returns when nothing of the plugin is running any more, or with the
-	// context's error when that ends first.
+	// returns when the plugin's goroutines have ended, or with the context's error
+	// when the context ends first. The context ends with the plugin's share of the
+	// time, see [Registry.Shutdown].
 	Shutdown(ctx context.Context) error
 }
 
@@ -28,9 +29,9 @@ type Plugin interface {
 // version.
 type PublishObserver interface {
 	// Published is called after a binding got a new version, in order for each
-	// binding, on the goroutine of the table's feed: it must not block and
-	// must not call back into the registry's Flush or a binding's Resync. A
-	// panic is logged and the plugin is kept.
+	// binding. It runs on the goroutine of the table's feed, so it must not block
+	// and must not call Flush, Resync, Clear or Verify, which wait for that
+	// goroutine. A panic is logged, and later versions are still observed.
 	Published(v *live.View, e *live.Event)
 }
 

@@ -19,8 +19,8 @@ import (
 // Registry is what an application assembles at startup: bindings, sources,
 // transports and plugins. It owns their life cycle.
 //
-// A registry is used once: filled with Add, Watch, Serve and Use, started with
-// Start, ended with Shutdown. Bindings may also be added and removed while it
+// Use a registry once: fill it with Add, Watch, Serve and Use, start it with Start,
+// end it with Shutdown. Bindings may also be added and removed while it
 // runs. All methods may be called from any goroutine.
 type Registry struct {
 	eng *engine
@@ -183,10 +183,10 @@ func viewOf(b Bindable) *publisher {
 	return b.publisher()
 }
 
-// Remove ends the binding: its subscribers are told, and requests for it find
-// nothing. It returns an error that lists the known bindings when there is none
-// of that name, and the context's error when a read under way does not end in
-// time (the binding is gone all the same).
+// Remove ends the binding. Its subscribers are told, and requests no longer find
+// it. When no binding has that name, the error wraps [ErrUnknownBinding] and lists
+// the names. Remove returns the context's error when a read under way does not end
+// in time; the binding is gone all the same.
 func (r *Registry) Remove(ctx context.Context, name string) error {
 	r.mu.Lock()
 	if err := r.phase.running(); err != nil {
@@ -195,7 +195,7 @@ func (r *Registry) Remove(ctx context.Context, name string) error {
 	}
 	v := r.byName[name]
 	if v == nil {
-		err := fmt.Errorf("core: no binding %q (there are: %s)", name, r.namesLocked())
+		err := fmt.Errorf("core: binding %q: %w (there are: %s)", name, ErrUnknownBinding, r.namesLocked())
 		r.mu.Unlock()
 		return err
 	}
@@ -337,14 +337,15 @@ func (r *Registry) Flush(ctx context.Context) error {
 	return marks.flush(ctx)
 }
 
-// Resync reads all rows of the bindings again, of all when none is named; see
+// Resync reads all rows of these bindings again, or of every binding when the list
+// is empty; see
 // [Binding.Resync].
 func (r *Registry) Resync(ctx context.Context, views ...*live.View) error {
 	return r.reload(ctx, false, views)
 }
 
-// Clear forgets and reads again all rows of the bindings, of all when none is
-// named; see [Binding.Clear].
+// Clear forgets and reads again all rows of these bindings, or of every binding
+// when the list is empty; see [Binding.Clear].
 func (r *Registry) Clear(ctx context.Context, views ...*live.View) error {
 	return r.reload(ctx, true, views)
 }
@@ -376,8 +377,8 @@ func (r *Registry) reload(ctx context.Context, forget bool, views []*live.View) 
 	return nil
 }
 
-// Touch moves the time of change of the bindings to now, of all when none is
-// named; see [Binding.Touch].
+// Touch moves the time of change of these bindings to now, or of every binding when
+// the list is empty; see [Binding.Touch].
 func (r *Registry) Touch(views ...*live.View) error {
 	bindings, err := r.publishers(views)
 	errs := []error{err}
@@ -387,9 +388,9 @@ func (r *Registry) Touch(views ...*live.View) error {
 	return errors.Join(errs...)
 }
 
-// Verify compares the bindings with the database, all when none is named, a few at
-// a time; see [Binding.Verify]. It returns how those have drifted that have, by
-// [live.View.ID], and the errors of the others, joined.
+// Verify compares these bindings with the database, or every binding when the list
+// is empty, a few at a time; see [Binding.Verify]. It returns the drift of each
+// binding that has drifted, by [live.View.ID], and joins the errors.
 func (r *Registry) Verify(ctx context.Context, views ...*live.View) (map[string]status.Drift, error) {
 	bindings, err := r.publishers(views)
 	if err != nil {
@@ -425,7 +426,7 @@ func (r *Registry) Verify(ctx context.Context, views ...*live.View) (map[string]
 // table share their reads.
 const maxVerifying = 16
 
-// publishers returns who publishes the views; all bindings when there are none.
+// publishers returns the publishers of the views, or all when the list is empty.
 // The error wraps [ErrUnknownBinding] when a view is none of the registry's.
 func (r *Registry) publishers(views []*live.View) ([]*publisher, error) {
 	if len(views) == 0 {

@@ -356,7 +356,11 @@ func TestAddAndRemoveWhileRunning(t *testing.T) {
 	if _, ok := r.reg.Lookup("live"); ok {
 		t.Error("a removed binding is found")
 	}
-	wantErr(t, r.reg.Remove(r.ctx, "live"), `"live"`, "items, others")
+	again := r.reg.Remove(r.ctx, "live")
+	if !errors.Is(again, core.ErrUnknownBinding) {
+		t.Errorf("removing it again: %v", again)
+	}
+	wantErr(t, again, `"live"`, "items, others")
 	if err := r.reg.Remove(r.ctx, "others"); err != nil {
 		t.Fatal(err)
 	}

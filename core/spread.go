@@ -26,6 +26,7 @@ type spread struct {
 	failed  map[*rowset.Member]*backlog.RowFailures
 	omitted map[*rowset.Member]*backlog.RowFailures // of bindings that leave such rows out
 	refills int
+	rows    int // of the largest read that was for bindings in full
 }
 
 // outcome is what came of a read.
@@ -74,6 +75,9 @@ func (f *feed) execute(ctx context.Context, p plan, w work, refill bool) (outcom
 			return outcome{}, err
 		}
 		unsettled = s.settle()
+	}
+	if s.rows > 0 {
+		f.lastRows = s.rows
 	}
 	out := s.outcome()
 	out.covered, out.unsettled, out.took = w, unsettled, time.Since(begun)
@@ -234,6 +238,9 @@ func (s *spread) give(ctx context.Context, r plannedRead, got answer) error {
 	}
 	if err := s.giveUnreadable(ctx, r, got.unreadable); err != nil {
 		return err
+	}
+	if len(r.full) > 0 {
+		s.rows = max(s.rows, len(got.rows))
 	}
 	for _, v := range r.full {
 		s.fill(r, v, fill[v], len(got.unreadable))

@@ -4,34 +4,34 @@ import "context"
 
 // Transport serves bindings to clients.
 //
-// A transport is built by its own constructor, without input or output and
-// without goroutines. It sees bindings as [live.View]s, which speak in encoded rows:
-// see [live.View.Snapshot] for the state and [live.View.Subscribe] for the changes.
+// The constructor of a transport does no input or output and starts no goroutines. A
+// transport gets a [Grant] from [Registry.Open] for each request, and reads the
+// binding's encoded rows through it: [Grant.Snapshot] has the state,
+// [Grant.Subscribe] the changes.
 type Transport interface {
 	// Name names the transport in logs, metrics and errors, for example
 	// "rest". It need not be unique.
 	Name() string
 
-	// Mount is called once by [Registry.Start], after everything was checked
-	// and before the bindings have loaded. It installs the transport's routes
-	// and keeps the registry to look bindings up in, at each request:
-	// bindings come and go while the program runs. It does not block. An
-	// error fails Start.
+	// Mount is called once by [Registry.Start], after all checks and before the
+	// bindings load. It installs the transport's routes and keeps the registry, to
+	// open bindings at each request: bindings come and go while the program runs.
+	// It does not block. An error fails Start.
 	Mount(reg *Registry) error
 
-	// Shutdown ends what is open (streams end after the current batch), and
-	// returns when nothing of the transport is running any more, or with the
-	// context's error when that ends first. It is called once, by
-	// [Registry.Shutdown], before sources stop; a transport that was never
-	// mounted is not shut down.
+	// Shutdown ends open streams after the current batch. It returns when the
+	// transport's goroutines have ended, or with the context's error when the
+	// context ends first. The context ends with the transport's share of the time.
+	// [Registry.Shutdown] calls it once, before sources stop, and only after Mount
+	// has succeeded.
 	Shutdown(ctx context.Context) error
 }
 
 // Monitoring is implemented by transports that stream changes and so can be
 // linked to from plain answers (RFC 5989).
 type Monitoring interface {
-	// MonitorURL returns the URL, relative to the server's root, of the event
-	// stream of the named binding, "" when there is none. That of a family's
-	// member is the same with its parameters as the query.
+	// MonitorURL returns the URL of the binding's event stream, relative to the
+	// server's root, or "" when the binding has no stream. The stream of a family's
+	// member has the same URL, with the parameters as its query.
 	MonitorURL(binding string) string
 }

@@ -146,23 +146,25 @@ func (f *feed) putBack(w work) {
 	}
 }
 
-// maxFirstLoads bounds the members that one batch reads for the first time. What
-// is reported meanwhile waits for a batch, and not for all members that clients ask
-// for at once.
-const maxFirstLoads = 64
+// maxFirstRows bounds the rows that members which one batch reads for the first time
+// are expected to hold together. What is reported meanwhile waits for a batch, and not
+// for all members that clients ask for at once. Where reading the table brings more
+// rows by itself the bound is as many as that.
+const maxFirstRows = 24_000
 
-// postponeLocked leaves members that have not loaded to later batches, where there
-// are more than one reads.
+// postponeLocked leaves members that have not loaded to later batches, when they are
+// many.
 func (f *feed) postponeLocked(w *work) {
-	if len(w.reloads) <= maxFirstLoads {
+	most := max(maxFirstRows, f.lastRows)
+	if len(w.reloads) <= 1 {
 		return
 	}
-	first := 0
+	rows := 0
 	for _, v := range rowset.InOrder(setOf(maps.Keys(w.reloads))) {
 		if v.Base == nil || v.Snapshot() != nil {
 			continue
 		}
-		if first++; first > maxFirstLoads {
+		if rows += 1 + v.Expected(); rows > most && rows > 1+v.Expected() {
 			f.reloads[v] = w.reloads[v]
 			delete(w.reloads, v)
 		}

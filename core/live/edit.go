@@ -187,6 +187,7 @@ func (e *Edit) Event() *Event {
 			e.event.Deleted = append(e.event.Deleted, Row{before, e.print})
 		case was && !before.shows(after):
 			e.event.Updated = append(e.event.Updated, Row{after, e.print})
+			e.event.before = append(e.event.before, before.sum(e.print))
 		}
 	}
 	return e.event

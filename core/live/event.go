@@ -1,6 +1,9 @@
 package live
 
-import "github.com/binderyhq/bindery/core/driver"
+import (
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/digest"
+)
 
 // EventKind says how an [Event] leads to its version.
 type EventKind uint8
@@ -34,6 +37,8 @@ type Event struct {
 	// as they last were: transports show their keys alone, see [View.KeyJSON].
 	Created, Updated, Deleted []Row
 
+	before []digest.Sum // of the Updated, as they were
+
 	bytes  int // an estimate of what keeping the event in the log costs
 	own    Cache
 	shared *Cache // in its place, of a sync
@@ -54,8 +59,11 @@ func (e *Event) Len() int { return len(e.Created) + len(e.Updated) + len(e.Delet
 // log beside the encoded rows, in bytes.
 const eventOverhead = 96
 
+// digestBytes is the size of a digest.
+const digestBytes = 16
+
 func (e *Event) measure() {
-	e.bytes = eventOverhead * (1 + e.Len())
+	e.bytes = eventOverhead*(1+e.Len()) + digestBytes*len(e.before)
 	for _, rows := range [][]Row{e.Created, e.Updated, e.Deleted} {
 		for _, r := range rows {
 			e.bytes += len(r.e.json)
@@ -65,46 +73,52 @@ func (e *Event) measure() {
 
 // merge returns one event that has the effect of all the given ones, which
 // follow on each other and are of kind Changed or Confirmed. Every key is in
-// it at most once, and not at all when it came and went in between.
+// it at most once, and not at all when the row is as it was before them: because
+// it came and went in between, or changed and changed back.
 func merge(events []*Event) *Event {
 	first, last := events[0], events[len(events)-1]
 	if len(events) == 1 {
 		return first
 	}
 	type change struct {
-		before, after Row // zero: absent
+		was    bool       // there, before all events
+		before digest.Sum // then
+		gone   Row        // as it last was
+		after  Row        // zero: absent
 	}
 	changes := make(map[driver.Key]*change)
 	var order []driver.Key // of first appearance, so that merging is deterministic
-	note := func(r Row, before, after Row) {
+	note := func(r Row, was bool, before digest.Sum) *change {
 		c := changes[r.e.key]
 		if c == nil {
-			c = &change{before: before}
+			c = &change{was: was, before: before}
 			changes[r.e.key] = c
 			order = append(order, r.e.key)
 		}
-		c.after = after
+		return c
 	}
 	for _, e := range events {
 		for _, r := range e.Deleted {
-			note(r, r, Row{})
+			c := note(r, true, r.e.sum(r.print))
+			c.gone, c.after = r, Row{}
 		}
 		for _, r := range e.Created {
-			note(r, Row{}, r)
+			note(r, false, digest.Sum{}).after = r
 		}
-		for _, r := range e.Updated {
-			note(r, r, r)
+		for i, r := range e.Updated {
+			note(r, true, e.before[i]).after = r
 		}
 	}
 	m := &Event{Kind: Changed, From: first.From, Version: last.Version}
 	for _, k := range order {
 		switch c := changes[k]; {
-		case c.before.IsZero() && !c.after.IsZero():
+		case !c.was && !c.after.IsZero():
 			m.Created = append(m.Created, c.after)
-		case !c.before.IsZero() && !c.after.IsZero():
+		case c.was && c.after.IsZero():
+			m.Deleted = append(m.Deleted, c.gone)
+		case c.was && c.after.e.sum(c.after.print) != c.before:
 			m.Updated = append(m.Updated, c.after)
-		case !c.before.IsZero() && c.after.IsZero():
-			m.Deleted = append(m.Deleted, c.before)
+			m.before = append(m.before, c.before)
 		}
 	}
 	if m.Len() == 0 {

@@ -93,6 +93,7 @@ func (s *Subscription) Poll() (*Event, error) {
 		v.mu.Unlock()
 		return nil, nil
 	}
+	asked := !s.started // whoever resumes is told also that nothing is new
 	if !s.started {
 		s.started = true
 		s.pos, s.synced = v.log.find(s.resume)
@@ -129,7 +130,11 @@ func (s *Subscription) Poll() (*Event, error) {
 	if resynced {
 		return cur.syncEvent(), nil
 	}
-	return v.mergeShared(missed, cur), nil
+	e := v.mergeShared(missed, cur)
+	if e.Kind == Confirmed && !asked && !slices.ContainsFunc(missed, func(m *Event) bool { return m.Kind == Confirmed }) {
+		return nil, nil // all that happened has been undone
+	}
+	return e, nil
 }
 
 // Next returns the next event, waiting for it. It returns the context's error

@@ -6,7 +6,7 @@
 // [New] takes a group of an Echo v4 instance; the routes are installed when the
 // registry starts:
 //
-//	GET, HEAD, OPTIONS  /{binding}        the list; a page with limit and offset; the changes with since
+//	GET, HEAD, OPTIONS  /{binding}        the list; a page with limit and offset, or limit and after; the changes with since
 //	GET, HEAD, OPTIONS  /{binding}/{key}  one row
 //	POST                /{binding}        a new row
 //	PUT, PATCH, DELETE  /{binding}/{key}  the row, replaced, merged with a patch, or deleted

@@ -19,6 +19,9 @@ import (
 type query struct {
 	paged bool
 	window
+	keyset bool   // the page begins behind a place, and not at an offset
+	after  string // the place, "" for before all rows
+
 	since string        // a version's token
 	delta bool          // since was given
 	wait  time.Duration // for something newer than that version
@@ -26,6 +29,7 @@ type query struct {
 
 // The parameters of a list that are not a family's.
 const (
+	paramAfter  = "after"
 	paramLimit  = "limit"
 	paramOffset = "offset"
 	paramSince  = "since"
@@ -44,6 +48,9 @@ func (t *Transport) parseQuery(values map[string]string) (query, *problem.Proble
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		text := values[name]
 		switch name {
+		case paramAfter:
+			q.paged, q.keyset = true, true
+			q.after, p = parseCursor(text)
 		case paramLimit:
 			q.paged = true
 			q.limit, p = number(name, text, 1, t.cfg.MaxPageLimit)
@@ -66,7 +73,10 @@ func (t *Transport) parseQuery(values map[string]string) (query, *problem.Proble
 		}
 	}
 	if q.delta && q.paged {
-		return q, problem.BadParameter(paramSince, "does not go with limit or offset")
+		return q, problem.BadParameter(paramSince, "does not go with limit, offset or after")
+	}
+	if _, also := values[paramOffset]; also && q.keyset {
+		return q, problem.BadParameter(paramOffset, "does not go with after")
 	}
 	if _, waits := values[paramWait]; waits && !q.delta {
 		return q, problem.BadParameter(paramWait, "goes with since")

@@ -35,6 +35,9 @@ func (t *Transport) readList(x exchange) (*problem.Problem, error) {
 	if q.delta {
 		return t.readChanges(x, q)
 	}
+	if q.keyset && !isKeyset(x.view) {
+		return problem.BadParameter(paramAfter, "is not for this binding: clients cannot compare where its rows stand; use offset"), nil
+	}
 	return t.read(x, func(s *live.Snapshot, now time.Time) (selection, *problem.Problem) {
 		e := t.edition(x.view, s)
 		sel := selection{content: e.list, links: e.linksBehind(x.base)}
@@ -42,9 +45,16 @@ func (t *Transport) readList(x exchange) (*problem.Problem, error) {
 			sel.dateText, sel.date = e.lastModified(now)
 		}
 		if q.paged {
-			sel.content = e.page(q.window)
+			w, path, params := q.window, x.base+x.r.URL.EscapedPath(), x.view.Params().String()
+			var links string
+			if q.keyset {
+				w.offset = positionAfter(s, q.after)
+				links = keysetLinks(path, params, s, w)
+			} else {
+				links = pageLinks(path, params, w, s.Len())
+			}
+			sel.content = e.page(w)
 			sel.total = strconv.Itoa(s.Len())
-			links := pageLinks(x.base+x.r.URL.EscapedPath(), x.view.Params().String(), q.window, s.Len())
 			if sel.links != nil {
 				links += ", " + sel.links[0]
 			}

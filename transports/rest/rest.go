@@ -75,7 +75,7 @@ func (t *Transport) Mount(reg *core.Registry) error {
 	}
 	t.reg = reg
 	t.stopping, t.stop = context.WithCancel(reg.Stopping())
-	lists := t.group.Any("/:binding", t.serve(t.list, paramLimit, paramOffset, paramSince, paramWait))
+	lists := t.group.Any("/:binding", t.serve(t.list, paramAfter, paramLimit, paramOffset, paramSince, paramWait))
 	t.group.Any("/:binding/:key", t.serve(t.row))
 	t.group.Any("/:binding/", t.serve(t.row)) // the row whose key is the empty text
 	if strings.TrimSuffix(lists[0].Path, "/:binding") != "" {

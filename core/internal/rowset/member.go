@@ -40,9 +40,21 @@ type Keeper interface {
 	live.Account
 	// Margin tells how many bytes the rows take that are held and not shown.
 	Margin(bytes int)
+	// Expected returns how many rows the member will hold, as far as those of its
+	// family tell that have loaded.
+	Expected() int
 	// Loaded is called once, when the member has been published for the first time.
 	// It reports whether there is room for it; otherwise the member has ended.
 	Loaded() bool
+}
+
+// Expected returns how many rows the member may be expected to hold once it has
+// loaded.
+func (v *Member) Expected() int {
+	if v.keeper == nil {
+		return 0
+	}
+	return v.keeper.Expected()
 }
 
 // Admit has the member's keeper count what has been loaded. It reports whether
@@ -66,29 +78,12 @@ func NewMember(name string, params live.Params, r untyped.Loader, s *Spec, keepe
 // Become has the binding's checks and its readers use the shape from now on.
 func (v *Member) Become(sh *Shape) {
 	v.Shape.Store(sh)
-	v.Publisher.Describe(live.Description{Schema: sh.Schema, Order: sh.OrderBy, OrderFields: sh.orderFields(), Rules: v.Spec.Rules})
+	v.Publisher.Describe(live.Description{Schema: sh.Schema, Order: sh.OrderBy, OrderFields: sh.orderFields(v.Loader.RowType()), Rules: v.Spec.Rules})
 }
 
 // Describe names the binding in errors, with the place of its declaration.
 func (v *Member) Describe() string {
 	return fmt.Sprintf("binding %q (%s)", v.ID(), v.Spec.Place)
-}
-
-// orderFields returns the order in terms of the encoded rows, see
-// [live.Description].
-func (sh *Shape) orderFields() []string {
-	if sh.Collated || sh.Encoder.show != nil { // a serializer's fields are its own
-		return nil
-	}
-	fields := make([]string, len(sh.OrderBy))
-	for i, o := range sh.OrderBy {
-		o.Column = sh.Schema.Columns[sh.Schema.Column(o.Column)].JSON
-		if o.Column == "" {
-			return nil
-		}
-		fields[i] = o.String()
-	}
-	return fields
 }
 
 // RelatedTables describes the tables whose rows the binding's rows show.

@@ -1,0 +1,71 @@
+package rest
+
+import (
+	"encoding/base64"
+	"sort"
+	"strconv"
+
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/transports/internal/problem"
+)
+
+// maxCursor bounds a cursor, in bytes: the place of a row is made of its order
+// columns and its key.
+const maxCursor = 8 << 10
+
+// parseCursor reads what cursorOf made; the empty text stands before all rows.
+func parseCursor(text string) (place string, p *problem.Problem) {
+	b, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || len(text) > maxCursor {
+		return "", problem.BadParameter(paramAfter, "must be empty, or what a link to the next page says")
+	}
+	return string(b), nil
+}
+
+// cursorOf returns the row's place as part of a URL. A page after it begins there
+// whatever has become of the row, and of those before it.
+func cursorOf(r live.Row) string { return base64.RawURLEncoding.EncodeToString([]byte(r.Place())) }
+
+// isKeyset reports whether the binding's rows can be paged by where they stand:
+// places are made of what the rows show, and compare on every node.
+func isKeyset(v *live.View) bool {
+	schema := v.Schema()
+	for _, o := range v.Order() {
+		i := schema.Column(o.Column)
+		if o.Collation != "" || i < 0 || schema.Columns[i].JSON == "" && schema.Columns[i].Path == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// positionAfter returns the position of the first row behind the place.
+func positionAfter(s *live.Snapshot, place string) int {
+	if place == "" {
+		return 0
+	}
+	return sort.Search(s.Len(), func(i int) bool {
+		for r := range s.Page(i, 1) {
+			return r.Place() > place
+		}
+		return true
+	})
+}
+
+// keysetLinks returns the links of a page that begins at the position: to the
+// first, and to the next if there is one.
+func keysetLinks(path, params string, s *live.Snapshot, w window) string {
+	if params != "" {
+		params += "&"
+	}
+	link := func(cursor, rel string) string {
+		return "<" + path + "?" + params + "limit=" + strconv.Itoa(w.limit) + "&after=" + cursor + `>; rel="` + rel + `"`
+	}
+	links := link("", "first")
+	if last := w.offset + w.limit - 1; last < s.Len()-1 {
+		for r := range s.Page(last, 1) {
+			links += ", " + link(cursorOf(r), "next")
+		}
+	}
+	return links
+}
