@@ -39,9 +39,7 @@ func Relation(names ...string) core.Option {
 	return core.ForLoader(driver.Terms{Relations: names})
 }
 
-var (
-	_ driver.Relating[struct{}] = (*Loader[struct{}])(nil)
-)
+var _ driver.Relating[struct{}] = (*Loader[struct{}])(nil)
 
 // WithRelations returns the loader whose rows show related rows too; see
 // [Relation] for the names. There is one for each set of names.

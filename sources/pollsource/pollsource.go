@@ -16,7 +16,7 @@ type Source struct {
 	interval time.Duration
 	check    Check
 	cfg      Config
-	extra    bool // more than one configuration is given
+	extra    bool          // more than one configuration is given
 	fullPass time.Duration // not above 0: never
 }
 

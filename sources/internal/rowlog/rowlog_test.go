@@ -49,8 +49,12 @@ func TestTextsThatTellNoKey(t *testing.T) {
 		text  string
 		whole bool
 	}{
-		{value.KindInt, "5", false}, {value.KindInt, "x", true}, {value.KindFloat, "1.5", true},
-		{value.KindOpaque, "(1,2)", true}, {value.KindBytes, `\x00ff`, false}, {value.KindBytes, "abc", true},
+		{value.KindInt, "5", false},
+		{value.KindInt, "x", true},
+		{value.KindFloat, "1.5", true},
+		{value.KindOpaque, "(1,2)", true},
+		{value.KindBytes, `\x00ff`, false},
+		{value.KindBytes, "abc", true},
 	} {
 		all, table := make(Changes), driver.Table{Name: "t"}
 		all.Of(table).Add(AppendPart(nil, []byte(c.text)), 10)
