@@ -51,7 +51,7 @@ export function showRail(st, history) {
   const since = (s) => span((Date.parse(st.now) - Date.parse(s.since)) / 1000);
   fill($("#sources"), st.sources, item, (li, s) => updateItem(li, {
     name: s.name, badge: s.watching ? "watching" : "not watching", state: s.watching ? "live" : "stale", error: s.error,
-    text: `${s.watching ? "sees every commit" : "blind"} for ${since(s)} · ${count(s.reports)} reports · ${count(s.found)} found first` + (s.failures ? ` · lost sight ${count(s.failures)}×` : ""),
+    text: `for ${since(s)} · ${count(s.reports)} reports · ${count(s.found)} found first` + (s.failures ? ` · lost sight ${count(s.failures)}×` : ""),
   }));
   fill($("#tables"), st.tables, item, (li, t) => {
     const old = history.before?.tables.find((o) => o.table === t.table);
