@@ -156,6 +156,10 @@ func TestForbidden(t *testing.T) {
 		{"transports/sse", "pgregory.net/rapid", true},
 		{"sources/sourcetest/pgtest", "testing", false},
 		{"sources/bunsource", "testing", true},
+		{"plugins/admin", module + "plugins/jsclient", true},
+		{"plugins/admin", module + "transports/sse", true},
+		{"plugins/admin/cmd/bindery", module + "core/status", false},
+		{"examples/storefront", module + "plugins/admin", false},
 		{"examples/storefront", module + "transports/sse", false},
 	} {
 		room, _, _ := strings.Cut(c.name, "/")

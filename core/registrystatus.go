@@ -16,7 +16,11 @@ func (r *Registry) Status() status.Registry {
 	}
 	r.mu.Lock()
 	declared := slices.Clone(r.views)
+	transports := slices.Clone(r.transports)
 	r.mu.Unlock()
+	for _, t := range transports {
+		st.Transports = append(st.Transports, status.Transport{Name: t.it.Name()})
+	}
 	for _, v := range declared {
 		if fam := v.family.status(); v.Spec.Family || fam.Opened > 0 {
 			st.Families = append(st.Families, fam)
