@@ -11,6 +11,7 @@ import (
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/examples/storefront/web"
 	"github.com/binderyhq/bindery/plugins/jsclient"
+	"github.com/binderyhq/bindery/plugins/metrics"
 	"github.com/binderyhq/bindery/sources/bunsource"
 	"github.com/binderyhq/bindery/transports/rest"
 	"github.com/binderyhq/bindery/transports/socketio"
@@ -53,6 +54,8 @@ func newShop(database *database, s settings) *shop {
 	)
 
 	reg.Use(jsclient.New(e.Group("/client"))) // the page's client
+
+	reg.Use(metrics.New(e.Group("/metrics")))
 
 	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	e.GET("/readyz", func(c echo.Context) error { return readiness(c, reg) })
