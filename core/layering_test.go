@@ -158,6 +158,10 @@ func TestForbidden(t *testing.T) {
 		{"sources/bunsource", "testing", true},
 		{"plugins/metrics", "github.com/prometheus/client_golang/prometheus", false},
 		{"plugins/metrics", module + "transports/internal/meter", true},
+		{"plugins/admin", module + "plugins/jsclient", true},
+		{"plugins/admin", module + "transports/sse", true},
+		{"plugins/admin/cmd/bindery", module + "core/status", false},
+		{"examples/storefront", module + "plugins/admin", false},
 		{"examples/storefront", module + "transports/sse", false},
 	} {
 		room, _, _ := strings.Cut(c.name, "/")

@@ -46,6 +46,9 @@ func transportStatus(t Transport) status.Transport {
 		st = m.Status()
 	}
 	st.Name = t.Name()
+	if st.Responses == nil {
+		st.Responses = map[int]uint64{}
+	}
 	return st
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/examples/storefront/web"
+	"github.com/binderyhq/bindery/plugins/admin"
 	"github.com/binderyhq/bindery/plugins/jsclient"
 	"github.com/binderyhq/bindery/plugins/metrics"
 	"github.com/binderyhq/bindery/sources/bunsource"
@@ -53,7 +54,10 @@ func newShop(database *database, s settings) *shop {
 		socketio.New(e.Group("/socket.io")), // for pages that speak it
 	)
 
-	reg.Use(jsclient.New(e.Group("/client"))) // the page's client
+	reg.Use(
+		jsclient.New(e.Group("/client")), // the page's client
+		admin.New(e.Group("/admin"), admin.Config{Token: s.adminToken}),
+	)
 
 	reg.Use(metrics.New(e.Group("/metrics")))
 
