@@ -86,7 +86,7 @@ func TestNarrowedGrants(t *testing.T) {
 	if n := open("family", core.Args{"least": 7}, dear).View().Len(); n != 1 {
 		t.Errorf("%d rows", n)
 	}
-	if open("items", nil, dear).View() != open("items", nil, dear).View() {
+	if first, second := open("items", nil, dear), open("items", nil, dear); first.View() != second.View() {
 		t.Error("equal filters are not shared")
 	}
 	// A subscription lasts, because the authorizer's answer is what it was.

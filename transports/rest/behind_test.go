@@ -93,6 +93,7 @@ func unpacked(in string, body []byte) ([]byte, error) {
 // coding, and a strong tag names one sequence of bytes.
 func TestBehindMiddleware(t *testing.T) {
 	dump := middleware.BodyDump(func(echo.Context, []byte, []byte) {})
+	//lint:ignore SA1019 applications have it all the same
 	timeout := middleware.TimeoutWithConfig(middleware.TimeoutConfig{Timeout: time.Minute})
 	for name, c := range map[string]struct {
 		use    []echo.MiddlewareFunc

@@ -51,6 +51,7 @@ func gzipped(next http.Handler, wrap func(http.ResponseWriter, io.Writer) http.R
 func TestStreamsBehindMiddleware(t *testing.T) {
 	var copied bytes.Buffer
 	dump := middleware.BodyDump(func(_ echo.Context, _, answer []byte) { copied.Write(answer) })
+	//lint:ignore SA1019 applications have it all the same
 	timeout := middleware.TimeoutWithConfig(middleware.TimeoutConfig{Timeout: time.Minute})
 	for name, c := range map[string]struct {
 		use    []echo.MiddlewareFunc

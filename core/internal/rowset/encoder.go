@@ -36,10 +36,10 @@ func (sh *Shape) setEncoder(v *Member) (errs []error) {
 	s := v.Spec
 	if s.Serializer != nil {
 		if s.Columns != nil {
-			errs = append(errs, errors.New("Serialize and Columns both say what clients see: leave one of them out"))
+			errs = append(errs, errors.New("core.Serialize and core.Columns both say what clients see: leave one of them out"))
 		}
 		if row := v.Loader.RowType(); s.Serializer.Takes != row {
-			errs = append(errs, fmt.Errorf("Serialize: its function takes a %s, but the rows are of type %s", s.Serializer.Takes, row))
+			errs = append(errs, fmt.Errorf("core.Serialize: its function takes a %s, but the rows are of type %s", s.Serializer.Takes, row))
 		}
 		sh.Encoder.show = s.Serializer
 		return errs
@@ -53,11 +53,11 @@ func (sh *Shape) setEncoder(v *Member) (errs []error) {
 		i := sh.Schema.Column(name)
 		switch {
 		case i < 0:
-			errs = append(errs, fmt.Errorf("Columns: unknown column %q of table %q (its columns: %s)", name, sh.Schema.Table, sh.Schema.ColumnNames()))
+			errs = append(errs, fmt.Errorf("core.Columns: unknown column %q of table %q (its columns: %s)", name, sh.Schema.Table, sh.Schema.ColumnNames()))
 		case shown[name]:
-			errs = append(errs, fmt.Errorf("Columns: column %q is named twice", name))
+			errs = append(errs, fmt.Errorf("core.Columns: column %q is named twice", name))
 		case sh.Schema.Columns[i].JSON == "":
-			errs = append(errs, fmt.Errorf("Columns: column %q is not part of the rows' JSON", name))
+			errs = append(errs, fmt.Errorf("core.Columns: column %q is not part of the rows' JSON", name))
 		default:
 			names = append(names, quoteName(sh.Schema.Columns[i].JSON))
 		}
@@ -65,7 +65,7 @@ func (sh *Shape) setEncoder(v *Member) (errs []error) {
 	}
 	for _, k := range sh.Schema.Key {
 		if !shown[k] && sh.Schema.Columns[sh.Schema.Column(k)].JSON != "" {
-			errs = append(errs, fmt.Errorf("Columns: the key column %q is missing: clients tell rows apart by it", k))
+			errs = append(errs, fmt.Errorf("core.Columns: the key column %q is missing: clients tell rows apart by it", k))
 		}
 	}
 	slices.Sort(names)
@@ -152,7 +152,7 @@ func (s *Serializer) encode(row any) ([]byte, error) {
 // it: valid, and without space between tokens.
 func members(object []byte, names string) ([]byte, error) {
 	if len(object) == 0 || object[0] != '{' {
-		return nil, errors.New("Columns is for rows that are JSON objects; use Serialize")
+		return nil, errors.New("core.Columns is for rows that are JSON objects; use Serialize")
 	}
 	var stack [512]byte
 	out := append(stack[:0], '{')
