@@ -253,6 +253,11 @@ func (d *damaged) Load(ctx context.Context, keys []driver.Key) ([]*ware, error) 
 	return d.scan(d.store.Load(ctx, keys))
 }
 
+// Scan leaves reading in pieces to those whose rows are all well.
+func (d *damaged) Scan(context.Context, driver.Query, int, func([]*ware) error) error {
+	return errors.ErrUnsupported
+}
+
 func (d *damaged) Query(ctx context.Context, q driver.Query) ([]*ware, error) {
 	return d.scan(d.store.Query(ctx, q))
 }
@@ -513,4 +518,29 @@ func troubledKeys(troubles []status.Trouble) (keys []driver.Key) {
 		keys = append(keys, t.Key)
 	}
 	return keys
+}
+
+// TestComparisonPastUnreadableRow: a comparison of the table finds what nobody has
+// reported, past a row that cannot be read. That row concerns who shows it.
+func TestComparisonPastUnreadableRow(t *testing.T) {
+	r := newItems(t, core.Config{})
+	s := &damaged{store: newStore(), tells: true}
+	for id := range 10 {
+		s.Put(ware{ID: id, Shelf: id})
+	}
+	all := core.Bind("all", s)
+	few := core.Bind("few", s, core.Where(filter.Lt("shelf", 3)))
+	r.start(t, all, few)
+	defer r.stop(t)
+	s.Put(ware{ID: 7, Shelf: 7, Note: "changed"}, ware{ID: 200, Shelf: 1}) // and nobody reports it
+	s.set(7)
+	r.report(t, driver.Change{Table: s.Name(), Compare: true})
+	wait(t, "the binding that shows the row to say so", func() bool { return all.Status().Err != nil })
+	wantErr(t, all.Status().Err, "row 7", errDamaged.Error())
+	if st := few.Status(); few.Len() != 4 || st.Err != nil {
+		t.Errorf("few has %d rows of 4: %v, %v", few.Len(), st.State, st.Err)
+	}
+	if err := r.reg.Flush(r.ctx); err != nil {
+		t.Fatal(err)
+	}
 }

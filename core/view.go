@@ -170,6 +170,9 @@ func (v *publisher) status() status.Binding {
 		Subscribers: counts.Subscribers,
 		Events:      counts.Events, Syncs: counts.Syncs, Merges: counts.Merges,
 	}
+	if v.Scope != nil {
+		st.Scope = v.Scope.String()
+	}
 	if s := v.Snapshot(); s != nil {
 		st.Version, st.Rows, st.Bytes = s.Version(), s.Len(), s.Bytes()
 	}

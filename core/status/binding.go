@@ -11,11 +11,12 @@ import (
 // Binding is what is known about a binding beside its rows.
 type Binding struct {
 	// Name is the binding's name, which the members of a family share, Params the
-	// values of a member's parameters. Scoped says that an authorizer's scope
-	// confines the member.
+	// values of a member's parameters. Scoped says that an authorizer's scope, or
+	// a client's filter, confines the member, and Scope is that condition as text.
 	Name   string
 	Params live.Params
 	Scoped bool
+	Scope  string
 	// Table is the table that it reads.
 	Table driver.Table
 
@@ -66,6 +67,7 @@ func (b Binding) MarshalJSON() ([]byte, error) {
 		Name        string      `json:"name"`
 		Params      live.Params `json:"params,omitempty"`
 		Scoped      bool        `json:"scoped,omitempty"`
+		Scope       string      `json:"scope,omitempty"`
 		Table       string      `json:"table"`
 		Rows        int         `json:"rows"`
 		Bytes       int         `json:"bytes"`
@@ -82,7 +84,7 @@ func (b Binding) MarshalJSON() ([]byte, error) {
 		Syncs       uint64      `json:"syncs"`
 		Merges      uint64      `json:"merges"`
 	}{
-		Name: b.Name, Params: b.Params, Scoped: b.Scoped, Table: b.Table.String(), Rows: b.Rows, Bytes: b.Bytes,
+		Name: b.Name, Params: b.Params, Scoped: b.Scoped, Scope: b.Scope, Table: b.Table.String(), Rows: b.Rows, Bytes: b.Bytes,
 		State: b.State, Since: b.Since, Error: textOf(b.Err), Trouble: b.Trouble, Troubled: b.Troubled,
 		Subscribers: b.Subscribers, Events: b.Events, Syncs: b.Syncs, Merges: b.Merges,
 	}

@@ -12,6 +12,8 @@ type Registry struct {
 	Sources  []Source `json:"sources"`
 	// Tables are the feeds, one for each table.
 	Tables []Feed `json:"tables"`
+	// Transports are those that the registry serves.
+	Transports []Transport `json:"transports"`
 	// Memory is what all bindings keep.
 	Memory Memory `json:"memory"`
 }

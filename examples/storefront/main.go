@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"flag"
 	"fmt"
@@ -27,6 +28,7 @@ type settings struct {
 	addr, dsn    string
 	rows         int
 	sharedMaxAge time.Duration
+	adminToken   string
 }
 
 func main() {
@@ -35,6 +37,7 @@ func main() {
 	flag.StringVar(&s.dsn, "db", "", "the database: sqlite:PATH or postgres://…; empty for a new SQLite file in a temporary directory")
 	flag.IntVar(&s.rows, "rows", 1000, "how many products to fill an empty table with")
 	sharedMaxAge := flag.Int("shared-max-age", 0, "how many seconds caches that clients share may keep what polls are answered; 0 shares nothing")
+	flag.StringVar(&s.adminToken, "admin-token", "", "guards /admin; without it a random one is made, and the address with it is printed")
 	flag.Parse()
 	s.sharedMaxAge = time.Duration(*sharedMaxAge) * time.Second
 	if flag.NArg() > 0 {
@@ -44,10 +47,25 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, s, func(url string) { fmt.Printf("storefront: serving at %s\n", url) }); err != nil {
+	random := s.adminToken == ""
+	if random {
+		s.adminToken = rand.Text()
+	}
+	if err := run(ctx, s, func(url string) { announce(url, s.adminToken, random) }); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+// announce prints the shop's address, alone on standard output, and beside it the
+// admin's, with the token when nobody else knows it.
+func announce(url, token string, random bool) {
+	fmt.Printf("storefront: serving at %s\n", url)
+	admin := url + "admin/"
+	if random {
+		admin += "?token=" + token
+	}
+	fmt.Fprintf(os.Stderr, "storefront: admin at %s\n", admin)
 }
 
 // run serves until ctx is done, and then ends streams, drains and returns.

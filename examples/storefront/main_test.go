@@ -21,6 +21,9 @@ import (
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 )
 
+// adminToken is that of shops in tests.
+const adminToken = "the-token-of-the-tests"
+
 // running is a shop as somebody outside sees it.
 type running struct {
 	t    *testing.T
@@ -37,7 +40,9 @@ func openAt(t *testing.T, addr, dsn string, rows int) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	url, done := make(chan string, 1), make(chan error, 1)
-	go func() { done <- run(ctx, settings{addr: addr, dsn: dsn, rows: rows}, func(u string) { url <- u }) }()
+	go func() {
+		done <- run(ctx, settings{addr: addr, dsn: dsn, rows: rows, adminToken: adminToken}, func(u string) { url <- u })
+	}()
 	r := &running{t: t}
 	stopped := false
 	r.stop = func() {
@@ -395,7 +400,9 @@ func TestDatabaseComesLater(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	url, done := make(chan string, 1), make(chan error, 1)
-	go func() { done <- run(ctx, settings{addr: "127.0.0.1:0", dsn: dsn, rows: 30}, func(u string) { url <- u }) }()
+	go func() {
+		done <- run(ctx, settings{addr: "127.0.0.1:0", dsn: dsn, rows: 30, adminToken: adminToken}, func(u string) { url <- u })
+	}()
 	r := &running{t: t, url: <-url}
 	if code, _, _ := r.do("GET", "healthz", nil); code != http.StatusOK {
 		t.Errorf("healthz: %d", code)
@@ -438,11 +445,11 @@ func TestBadFlags(t *testing.T) {
 			t.Errorf("-db %q: %v", dsn, err)
 		}
 	}
-	err := run(t.Context(), settings{addr: "127.0.0.1:0", dsn: "postgres://me:secret@[bad/shop", rows: 1}, func(string) {})
+	err := run(t.Context(), settings{addr: "127.0.0.1:0", dsn: "postgres://me:secret@[bad/shop", rows: 1, adminToken: adminToken}, func(string) {})
 	if err == nil || strings.Contains(err.Error(), "secret") {
 		t.Errorf("a bad connection string: %v", err)
 	}
-	if err := run(t.Context(), settings{addr: "256.0.0.1:0", rows: 1}, func(string) {}); err == nil {
+	if err := run(t.Context(), settings{addr: "256.0.0.1:0", rows: 1, adminToken: adminToken}, func(string) {}); err == nil {
 		t.Error("a bad address is no error")
 	}
 }

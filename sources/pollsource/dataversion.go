@@ -21,12 +21,12 @@ import (
 // compared with what is held of them.
 //
 // Commits of this process are told from those of others when the database was
-// opened by bunsource.Open (or another wrapper that counts them): SQLite counts
-// all commits in its files, and the wrapper its own. Then what this process writes
-// sets off nothing here; bunsource.Hooks reports it, by key. An own commit that
-// writes nothing, at the same moment as somebody else's, can hide that one, so
-// there is a full pass now and then while the process writes. Without a wrapper
-// every commit of the process is taken for somebody else's. So is every commit in
+// opened by bunsource.Open (or another wrapper that counts them) on
+// modernc.org/sqlite: SQLite counts all commits in its files, and the wrapper
+// those of its own that changed rows for certain. Then what this process writes
+// sets off nothing here; bunsource.Hooks reports it, by key. Without a wrapper, or
+// with another driver, every commit of the process is taken for somebody
+// else's. So is a change of the schema, and every commit in
 // memory, on Windows, and wherever the files cannot be read.
 //
 // Besides, the directory of the database is watched: when its files are written
@@ -154,7 +154,7 @@ func (w *dataVersionWatcher) open(ctx context.Context) error {
 	if commits == nil || err != nil {
 		return nil
 	}
-	w.others, err = sqlitefile.NewWatch(counter, commits, w.wake)
+	w.others, err = sqlitefile.NewWatch(counter, commits, w.schema, w.wake)
 	if err != nil {
 		w.others = nil
 	}

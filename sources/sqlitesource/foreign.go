@@ -105,7 +105,7 @@ func (w *foreignWatch) openFiles(ctx context.Context) error {
 		if alarm, err := sqlitefile.NewAlarm(path, w.ring); err == nil { // or the interval remains
 			w.alarms = append(w.alarms, alarm)
 		}
-		f, err := sqlitefile.NewWatch(counter, &w.source.hooks.Commits, w.ring)
+		f, err := sqlitefile.NewWatch(counter, &w.source.hooks.Commits, name, w.ring)
 		if err != nil {
 			telling = false
 			continue

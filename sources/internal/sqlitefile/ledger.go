@@ -6,9 +6,9 @@ import "sync"
 // use, and costs next to nothing while nobody watches. Its methods may be called
 // from any goroutine.
 type Ledger struct {
-	mu      sync.Mutex // guards what follows
-	active  int        // commits under way
-	made    uint32     // at most so many were made since somebody was the first of active
+	mu      sync.Mutex        // guards what follows
+	active  int               // commits under way
+	made    map[string]uint32 // commits that wrote, by schema, since somebody was the first of active
 	watches map[*Watch]struct{}
 }
 
@@ -20,20 +20,29 @@ func (l *Ledger) Begin() {
 	if l.active++; l.active > 1 {
 		return
 	}
-	l.made = 0
+	clear(l.made)
 	for w := range l.watches {
 		w.open()
 	}
 }
 
-// End says that it is over: that at most so many commits were made.
-func (l *Ledger) End(commits int) {
+// End says that it is over, and which schemas it has written to for certain:
+// "main", or the names of attached databases. A commit that is not certain to have
+// been made, or to have changed a row, is left out: it is then taken for
+// somebody else's, which costs a comparison, whereas one too many would hide
+// somebody else's.
+func (l *Ledger) End(wrote ...string) {
 	l.mu.Lock()
 	var alarmed []*Watch
-	l.made += uint32(max(commits, 0)) //nolint:gosec // as many as a text has statements
+	if l.made == nil {
+		l.made = make(map[string]uint32)
+	}
+	for _, schema := range wrote {
+		l.made[schema]++
+	}
 	if l.active--; l.active == 0 {
 		for w := range l.watches {
-			if w.close(l.made) {
+			if w.close(l.made[w.schema]) {
 				alarmed = append(alarmed, w)
 			}
 		}
@@ -47,6 +56,7 @@ func (l *Ledger) End(commits int) {
 // Watch compares the counter of one file with the commits of one ledger.
 type Watch struct {
 	ledger  *Ledger // nil: nobody's commits are known
+	schema  string
 	counter *Counter
 	alarm   func()
 
@@ -58,14 +68,14 @@ type Watch struct {
 }
 
 // NewWatch begins to watch: what others commit to the file from now on is told by
-// Look. alarm is called, from any goroutine and without a lock, when a commit
+// Look. schema is the name by which the ledger's connections know the file. alarm is called, from any goroutine and without a lock, when a commit
 // of the pool shows that there was another one; it must not block. A nil ledger
 // takes all commits for those of others.
-func NewWatch(counter *Counter, ledger *Ledger, alarm func()) (*Watch, error) {
+func NewWatch(counter *Counter, ledger *Ledger, schema string, alarm func()) (*Watch, error) {
 	if ledger == nil {
 		ledger = &Ledger{}
 	}
-	w := &Watch{ledger: ledger, counter: counter, alarm: alarm}
+	w := &Watch{ledger: ledger, schema: schema, counter: counter, alarm: alarm}
 	ledger.mu.Lock()
 	defer ledger.mu.Unlock()
 	var err error

@@ -137,7 +137,7 @@ func TestLedgerAgainstModel(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
 				var ledger Ledger
 				alarms := 0
-				w, err := NewWatch(counter, &ledger, func() { alarms++ })
+				w, err := NewWatch(counter, &ledger, "main", func() { alarms++ })
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -148,12 +148,32 @@ func TestLedgerAgainstModel(t *testing.T) {
 					"own": func(t *rapid.T) {
 						ledger.Begin()
 						write(t, own)
-						ledger.End(1)
+						ledger.End("main")
 					},
 					"own that writes nothing": func(t *rapid.T) {
 						ledger.Begin()
-						exec(t, own, "UPDATE t SET v = v")
-						ledger.End(1)
+						exec(t, own, "UPDATE t SET v = 0 WHERE v < 0")
+						ledger.End()
+					},
+					"own that writes nothing, beside others": func(t *rapid.T) {
+						ledger.Begin()
+						write(t, others)
+						exec(t, own, "UPDATE t SET v = 0 WHERE v < 0")
+						before := alarms
+						if ledger.End(); alarms == before {
+							t.Fatal("no alarm")
+						}
+						foreign++
+					},
+					"own that changes no value, beside others": func(t *rapid.T) {
+						ledger.Begin()
+						exec(t, own, "UPDATE t SET v = v") // leaves the file alone
+						write(t, others)
+						before := alarms
+						if ledger.End(); alarms == before {
+							t.Fatal("no alarm")
+						}
+						foreign++
 					},
 					"both at a time": func(t *rapid.T) {
 						ledger.Begin()
@@ -166,10 +186,10 @@ func TestLedgerAgainstModel(t *testing.T) {
 						}
 						foreign = 0
 						unfinished = 1
-						ledger.End(0)
+						ledger.End("main")
 						write(t, own)
 						before := alarms
-						ledger.End(2)
+						ledger.End("main")
 						if alarms == before {
 							t.Fatal("no alarm")
 						}
@@ -198,7 +218,7 @@ func TestReplacedFile(t *testing.T) {
 	db := open(t, path, "WAL")
 	exec(t, db, "CREATE TABLE t (v)")
 	counter, _ := NewCounter(path)
-	w, err := NewWatch(counter, nil, func() {})
+	w, err := NewWatch(counter, nil, "main", func() {})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ type recorder struct {
 	layout *layout // nil: whole tables are reported
 
 	pending changeSet
+	wrote   written // since the last commit
 	commit  *commit // about to be made, or made and not released yet
 
 	plan      []target // what a row of planned means
@@ -30,8 +31,10 @@ type recorder struct {
 // commit is a commit of which SQLite has said that it is about to be made.
 type commit struct {
 	changes    changeSet
+	wrote      []string // schemas
 	ann        *fanout.Announced
 	rolledBack bool // since: this commit, or what came after it
+	doubtful   bool // its call has failed
 }
 
 // guard keeps a panic from unwinding through SQLite, which would be left with
@@ -46,6 +49,7 @@ func (r *recorder) guard() {
 // preUpdate is called for each row, before it changes.
 func (r *recorder) preUpdate(op Op, database, table string, row Values) {
 	defer r.guard()
+	r.wrote.note(database, op, row)
 	if !r.host.Hub.Watched() {
 		r.pending.addAny() // should somebody watch when it is committed
 		return
@@ -115,7 +119,7 @@ func sized(row []any, n int) []any {
 func (r *recorder) committing() int32 {
 	defer r.guard()
 	was := r.commit
-	c := &commit{changes: r.pending}
+	c := &commit{changes: r.pending, wrote: r.wrote.take()}
 	r.pending, r.plan = changeSet{}, nil
 	r.commit = c
 	r.host.Committing.Add(1)
@@ -136,6 +140,7 @@ func (r *recorder) committing() int32 {
 func (r *recorder) rolledBack() {
 	defer r.guard()
 	r.pending, r.plan = changeSet{}, nil
+	r.wrote.take()
 	if r.commit != nil {
 		r.commit.rolledBack = true
 	}
@@ -151,6 +156,7 @@ func (r *recorder) release(ctx context.Context, err error, alone bool) []fanout.
 		return nil
 	}
 	r.commit = nil
+	c.doubtful = err != nil
 	if err != nil && !c.rolledBack {
 		// It may have committed before it failed, and it may not. SQLite takes
 		// its locks before it calls the hook, so that a commit which fails
@@ -175,7 +181,10 @@ func (r *recorder) release(ctx context.Context, err error, alone bool) []fanout.
 // confirm reports a commit that is visible, and returns what its writer should
 // wait for.
 func (r *recorder) confirm(c *commit, everything bool) []fanout.Awaited {
-	r.host.Commits.End(1)
+	if c.rolledBack || c.doubtful {
+		c.wrote = nil
+	}
+	r.host.Commits.End(c.wrote...)
 	defer r.host.Committed.Add(1)
 	bound := r.host.Hub.Tables()
 	if everything {
@@ -224,6 +233,7 @@ func (r *recorder) end() {
 func (r *recorder) closed() {
 	r.release(context.Background(), nil, false)
 	r.pending = changeSet{}
+	r.wrote.take()
 	if r.unchecked && r.host.Hub.Watched() {
 		r.unchecked = false
 		r.reportAll()

@@ -91,7 +91,7 @@ func (x *execution) finish(res sqldriver.Result, err error) {
 	ran := x.open
 	x.ended, x.open, x.err = true, false, err
 	if x.counts {
-		x.session.tracker.Commits().End(max(1, x.p.Statements))
+		x.session.tracker.Commits().End() // what it wrote is not known for certain
 	}
 	t := &x.session.tx
 	t.running = slices.DeleteFunc(t.running, func(y *execution) bool { return x == y })

@@ -138,7 +138,7 @@ func (t *driverTx) Committing() {
 // Committed implements [wrapdriver.Tx].
 func (t *driverTx) Committed(err error) {
 	s := t.session
-	s.tracker.Commits().End(1)
+	s.tracker.Commits().End() // what it wrote is not known for certain
 	out := t.ending.done(s.tracker, err)
 	s.tx.ended(err)
 	t.rec.committed(out)

@@ -1,0 +1,76 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+)
+
+// Config says who may use the plugin, and tunes it. Token or Guard is required;
+// the zero value of each other field means its default.
+type Config struct {
+	// Token is what requests have to bring. It is printable ASCII without spaces.
+	// Make it from at least 16 random bytes: nothing slows down who guesses.
+	Token string
+
+	// Guard is middleware of the application that lets operators in and answers
+	// everybody else. It runs before the token is asked for. Without a Token it
+	// decides alone. Requests that change something then need the page's own
+	// origin too, except those with "Authorization: Bearer", which no page of
+	// another origin can send unasked.
+	Guard echo.MiddlewareFunc
+
+	// Timeout bounds an operation (sync, clear, verify, explain). The default is
+	// one minute.
+	Timeout time.Duration
+
+	// Every is how often a live stream tells the status. The default is one
+	// second. A status that takes long to build is told less often, so that
+	// streams use at most a tenth of one CPU each.
+	Every time.Duration
+
+	// MaxStreams bounds the live streams that are open at a time. The default
+	// is 16.
+	MaxStreams int
+}
+
+// WithDefaults returns a copy in which every zero field has its default.
+func (c Config) WithDefaults() Config {
+	if c.Timeout == 0 {
+		c.Timeout = time.Minute
+	}
+	if c.Every == 0 {
+		c.Every = time.Second
+	}
+	if c.MaxStreams == 0 {
+		c.MaxStreams = 16
+	}
+	return c
+}
+
+// ErrNoGuard means that neither a token nor a guard is configured.
+var ErrNoGuard = errors.New("admin: nothing guards it: set Config.Token or Config.Guard")
+
+// Validate returns all that is wrong with the configuration, [ErrNoGuard] among
+// it.
+func (c Config) Validate() error {
+	var errs []error
+	if c.Token == "" && c.Guard == nil {
+		errs = append(errs, ErrNoGuard)
+	}
+	if strings.ContainsFunc(c.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		errs = append(errs, errors.New("admin: Config.Token has characters other than printable ASCII without spaces"))
+	}
+	for name, d := range map[string]time.Duration{"Timeout": c.Timeout, "Every": c.Every} {
+		if d < 0 {
+			errs = append(errs, fmt.Errorf("admin: Config.%s is negative: %s", name, d))
+		}
+	}
+	if c.MaxStreams < 0 {
+		errs = append(errs, fmt.Errorf("admin: Config.MaxStreams is negative: %d", c.MaxStreams))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,109 @@
+package admin
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// cookieName is the name of the cookie that stands for the token.
+const cookieName = "bindery_admin"
+
+// guard tells who may come in.
+type guard struct {
+	open   bool // there is no token: the application's middleware has decided
+	token  [sha256.Size]byte
+	cookie string
+}
+
+func newGuard(cfg Config) guard {
+	// The cookie is not the token, so that whoever reads it cannot use the token
+	// elsewhere.
+	sum := sha256.Sum256([]byte("bindery admin cookie\x00" + cfg.Token))
+	return guard{open: cfg.Token == "", token: sha256.Sum256([]byte(cfg.Token)), cookie: base64.RawURLEncoding.EncodeToString(sum[:])}
+}
+
+// credential is what let a request in.
+type credential uint8
+
+const (
+	nothing   credential = iota
+	byBearer             // Authorization: Bearer
+	byQuery              // ?token=
+	byCookie             // the cookie
+	byMiddle             // the application's middleware
+	byRefused            // a credential that is wrong
+)
+
+// admits tells by what the request may come in. What it brings on purpose counts
+// before what a browser sends along by itself.
+func (g guard) admits(r *http.Request) credential {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	bearer := strings.EqualFold(scheme, "Bearer")
+	switch {
+	case g.open && bearer:
+		return byBearer // no page of another origin can send it unasked
+	case g.open:
+		return byMiddle
+	case bearer:
+		return g.check(strings.TrimSpace(token), byBearer)
+	}
+	if q := r.URL.Query(); q.Has("token") {
+		return g.check(q.Get("token"), byQuery)
+	}
+	for _, c := range r.CookiesNamed(cookieName) {
+		if subtle.ConstantTimeCompare([]byte(c.Value), []byte(g.cookie)) == 1 {
+			return byCookie
+		}
+	}
+	return nothing
+}
+
+// check compares hashes, so that neither the time nor the length tells anything.
+func (g guard) check(token string, by credential) credential {
+	sum := sha256.Sum256([]byte(token))
+	if subtle.ConstantTimeCompare(sum[:], g.token[:]) == 1 {
+		return by
+	}
+	return byRefused
+}
+
+// keep sets the cookie. It has no Path: the browser then sends it to the folder of
+// the page as the browser sees it, behind a proxy's prefix too (RFC 6265, 5.1.4).
+func (g guard) keep(w http.ResponseWriter, r *http.Request) {
+	http.SetCookie(w, &http.Cookie{
+		Name: cookieName, Value: g.cookie, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+		Secure: r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https"),
+	})
+}
+
+// ownOrigin reports whether the request comes from a page of the server's own
+// origin. Sec-Fetch-Site decides where it is sent: no page can set it, and it is
+// right behind a proxy that changes Host.
+func ownOrigin(r *http.Request) bool {
+	if site := r.Header.Values("Sec-Fetch-Site"); len(site) > 0 {
+		return len(site) == 1 && site[0] == "same-origin"
+	}
+	origins := r.Header.Values("Origin")
+	if len(origins) != 1 {
+		return false
+	}
+	origin, err := url.Parse(origins[0])
+	if err != nil || origin.Host == "" {
+		return false // "null" above all
+	}
+	port := map[string]string{"http": ":80", "https": ":443"}[strings.ToLower(origin.Scheme)]
+	if port == "" {
+		return false
+	}
+	trim := func(host string) string { return strings.TrimSuffix(strings.ToLower(host), port) }
+	return trim(origin.Host) == trim(r.Host)
+}
+
+// safe reports whether a method changes nothing (RFC 9110, 9.2.1).
+func safe(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
+}

@@ -1,0 +1,91 @@
+// What stands above and beside the bindings: sums, sources, memory, tables, families.
+import { $, el, facts, set } from "./dom.js";
+import { bytes, count, member, ms, rate, span } from "./format.js";
+
+const sum = (list, of) => list.reduce((n, x) => n + of(x), 0);
+
+export function showTiles(st, history) {
+  const wrong = st.bindings.filter((b) => b.state !== "live").length;
+  const rates = st.bindings.map((b) => history.rate(b)).filter((r) => r !== undefined);
+  const waiting = st.tables.map((t) => wait(t, history)).filter((w) => w !== undefined);
+  facts($("#tiles"), [
+    ["Bindings", wrong ? `${st.bindings.length - wrong} of ${st.bindings.length} live` : `${count(st.bindings.length)} live`],
+    ["Rows", count(sum(st.bindings, (b) => b.rows))],
+    ["Clients", count(sum(st.bindings, (b) => b.subscribers))],
+    ["Changes/s", rate(rates.length ? sum(rates, (r) => r) : undefined)],
+    ["Writers wait", waiting.length ? ms(Math.max(...waiting)) : "–", "the mean wait for the bindings, in the table where it is longest"],
+    ["Memory", bytes(st.memory.total)],
+  ]);
+  $("#tiles").firstElementChild.classList.toggle("bad", wrong > 0);
+  const p = st.process;
+  set($("#process"), [p.host, `up ${span(p.uptime)}`, `${bytes(p.heap)} heap`, `${count(p.goroutines)} goroutines`, p.go].filter(Boolean).join(" · "));
+}
+
+// wait is the mean time that a writer waited of late, or ever.
+function wait(t, history) {
+  const old = history.before?.tables.find((o) => o.table === t.table);
+  if (old && t.waits > old.waits) return (t.wait_seconds - old.wait_seconds) / (t.waits - old.waits);
+  return t.waits ? t.wait_seconds / t.waits : undefined;
+}
+
+// fill keeps as many items as there are things, and updates each.
+function fill(list, things, make, update) {
+  while (list.children.length > things.length) list.lastElementChild.remove();
+  things.forEach((x, i) => update(list.children[i] ?? list.appendChild(make()), x));
+}
+
+const item = () => el("li", {}, el("div", { class: "line" }, el("strong"), el("span", { class: "badge" })), el("p", { class: "soft" }), el("p", { class: "trouble" }));
+
+function updateItem(li, { name, badge, state, text, error }) {
+  const [line, soft, trouble] = li.children;
+  set(line.firstChild, name);
+  line.lastChild.hidden = !badge;
+  set(line.lastChild, badge ?? "");
+  line.lastChild.dataset.state = state ?? "";
+  set(soft, text);
+  trouble.hidden = !error;
+  set(trouble, error ?? "");
+}
+
+export function showRail(st, history) {
+  const since = (s) => span((Date.parse(st.now) - Date.parse(s.since)) / 1000);
+  fill($("#sources"), st.sources, item, (li, s) => updateItem(li, {
+    name: s.name, badge: s.watching ? "watching" : "not watching", state: s.watching ? "live" : "stale", error: s.error,
+    text: `for ${since(s)} · ${count(s.reports)} reports · ${count(s.found)} found first` + (s.failures ? ` · lost sight ${count(s.failures)}×` : ""),
+  }));
+  fill($("#tables"), st.tables, item, (li, t) => {
+    const old = history.before?.tables.find((o) => o.table === t.table);
+    updateItem(li, {
+      name: t.table, badge: t.troubled ? `${t.troubled} in trouble` : "", state: "stale",
+      text: `${rate(history.change(t.reads, old?.reads))} reads/s · writers wait ${ms(wait(t, history))} · ${count(t.compared_found)} found by comparing` + (t.failures ? ` · ${count(t.failures)} reads failed` : ""),
+    });
+  });
+  $("#families-sheet").hidden = !st.families.length;
+  fill($("#families"), st.families, item, (li, f) => updateItem(li, {
+    name: f.name, badge: `${f.alive} alive`, state: "",
+    text: `by ${f.params.join(", ") || "scope"} · ${count(f.in_use)} in use of at most ${count(f.max)} · ${count(f.opened)} opened` + (f.evicted ? ` · ${count(f.evicted)} made room` : "") + (f.refused ? ` · ${count(f.refused)} refused` : ""),
+  }));
+  fill($("#transports"), st.transports, () => el("span", { class: "tag" }), (e, t) => set(e, t.name));
+  showMemory(st);
+}
+
+// showMemory has two lists: what it is kept for, and the largest bindings.
+function showMemory(st) {
+  const kinds = Object.entries(st.memory.bytes ?? {}).sort((a, b) => b[1] - a[1]);
+  const largest = st.bindings.filter((b) => b.bytes).sort((a, b) => b.bytes - a.bytes).slice(0, 6);
+  const box = $("#memory");
+  if (!box.children.length) box.append(el("p", { class: "soft" }), el("h3", {}, "By binding"), el("ul", { class: "bars" }), el("h3", {}, "By kind"), el("ul", { class: "bars" }));
+  const limit = st.memory.limit;
+  set(box.children[0], (limit ? `${bytes(st.memory.total)} of ${bytes(limit)}` : `${bytes(st.memory.total)}, without a limit`) + (st.memory.refused ? ` · ${count(st.memory.refused)} refused` : ""));
+  bars(box.children[2], largest.map((b) => [[b.name, member(b), b.scope].filter(Boolean).join(" · "), b.bytes]));
+  bars(box.children[4], kinds);
+}
+
+function bars(list, pairs) {
+  const top = Math.max(1, ...pairs.map((p) => p[1]));
+  fill(list, pairs, () => el("li", {}, el("span"), el("span", { class: "num" }), el("i")), (li, [name, n]) => {
+    set(li.children[0], name);
+    set(li.children[1], bytes(n));
+    li.children[2].style.inlineSize = `${Math.max(n ? 1 : 0, (n / top) * 100)}%`;
+  });
+}
