@@ -68,20 +68,20 @@ func TestDue(t *testing.T) {
 	var m meter.Meter
 	at := time.Now()
 	for _, c := range []struct {
-		e     live.Event
+		e     *live.Event
 		first bool
 		due   bool
 	}{
-		{live.Event{Kind: live.Synced, Reported: at}, true, false},
-		{live.Event{Kind: live.Changed, Reported: at}, true, false},
-		{live.Event{Kind: live.Confirmed}, true, false},
-		{live.Event{Kind: live.Synced}, false, false},
-		{live.Event{Kind: live.Changed, Reported: at, Merged: true}, false, true},
-		{live.Event{Kind: live.Changed, Reported: at}, false, true},
-		{live.Event{Kind: live.Changed}, false, false},
+		{&live.Event{Kind: live.Synced, Reported: at}, true, false},
+		{&live.Event{Kind: live.Changed, Reported: at}, true, false},
+		{&live.Event{Kind: live.Confirmed}, true, false},
+		{&live.Event{Kind: live.Synced}, false, false},
+		{&live.Event{Kind: live.Changed, Reported: at, Merged: true}, false, true},
+		{&live.Event{Kind: live.Changed, Reported: at}, false, true},
+		{&live.Event{Kind: live.Changed}, false, false},
 	} {
-		if due := m.Due(&c.e, c.first); due.IsZero() == c.due {
-			t.Errorf("%+v: due %v", c.e, due)
+		if due := m.Due(c.e, c.first); due.IsZero() == c.due {
+			t.Errorf("kind %v, first %v: due %v", c.e.Kind, c.first, due)
 		}
 	}
 	if st := m.Status(); st.Synced != 1 || st.Resumed != 2 || st.Resynced != 1 || st.Lagged != 1 {
