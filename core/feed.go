@@ -312,6 +312,7 @@ func (f *feed) batch(ctx context.Context) error {
 	}
 	f.credit(out.moves, out.covered)
 	for _, m := range out.moves {
+		m.t.Edit.Reported(w.since)
 		f.publish(m)
 	}
 	f.noteTroubles(&w, out)

@@ -20,7 +20,7 @@ var coreMayImport = []string{"github.com/tidwall/btree", "github.com/zeebo/xxh3"
 // testOnly are modules that no shipped package may import.
 var testOnly = []string{
 	"pgregory.net/rapid", "go.uber.org/goleak", "github.com/tmaxmax/go-sse",
-	"github.com/Shopify/toxiproxy", "github.com/chromedp/", "testing",
+	"github.com/Shopify/toxiproxy", "github.com/chromedp/", "go.yaml.in/yaml", "testing",
 }
 
 // mayImportTesting are packages that exist for tests.
@@ -156,6 +156,8 @@ func TestForbidden(t *testing.T) {
 		{"transports/sse", "pgregory.net/rapid", true},
 		{"sources/sourcetest/pgtest", "testing", false},
 		{"sources/bunsource", "testing", true},
+		{"plugins/metrics", "github.com/prometheus/client_golang/prometheus", false},
+		{"plugins/metrics", module + "transports/internal/meter", true},
 		{"plugins/admin", module + "plugins/jsclient", true},
 		{"plugins/admin", module + "transports/sse", true},
 		{"plugins/admin/cmd/bindery", module + "core/status", false},

@@ -19,7 +19,7 @@ func (r *Registry) Status() status.Registry {
 	transports := slices.Clone(r.transports)
 	r.mu.Unlock()
 	for _, t := range transports {
-		st.Transports = append(st.Transports, status.Transport{Name: t.it.Name()})
+		st.Transports = append(st.Transports, transportStatus(t.it))
 	}
 	for _, v := range declared {
 		if fam := v.family.status(); v.Spec.Family || fam.Opened > 0 {
@@ -36,6 +36,19 @@ func (r *Registry) Status() status.Registry {
 		st.Tables = append(st.Tables, f.snapshotStats())
 	}
 	st.Memory = r.eng.memoryStatus()
+	return st
+}
+
+// transportStatus returns what the transport tells, or its name alone.
+func transportStatus(t Transport) status.Transport {
+	var st status.Transport
+	if m, ok := t.(Measured); ok {
+		st = m.Status()
+	}
+	st.Name = t.Name()
+	if st.Responses == nil {
+		st.Responses = map[int]uint64{}
+	}
 	return st
 }
 

@@ -1,6 +1,10 @@
 package core
 
-import "context"
+import (
+	"context"
+
+	"github.com/binderyhq/bindery/core/status"
+)
 
 // Transport serves bindings to clients.
 //
@@ -34,4 +38,12 @@ type Monitoring interface {
 	// server's root, or "" when the binding has no stream. The stream of a family's
 	// member has the same URL, with the parameters as its query.
 	MonitorURL(binding string) string
+}
+
+// Measured is implemented by transports that count what they do.
+type Measured interface {
+	// Status returns the counters; the name may be left out. [Registry.Status]
+	// calls it, on any goroutine and also before Mount and after Shutdown. It does
+	// not block.
+	Status() status.Transport
 }

@@ -3,6 +3,7 @@ package live
 import (
 	"encoding/binary"
 	"slices"
+	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/digest"
@@ -24,6 +25,8 @@ type Edit struct {
 	touched []driver.Key            // in order of first touch
 	seen    map[driver.Key]struct{} // of touched, once it is long
 	event   *Event                  // nil: not made since the last change
+
+	reported time.Time
 }
 
 func newEdit(print *Fingerprint, from *Snapshot) *Edit {
@@ -149,6 +152,10 @@ func (e *Edit) touch(key driver.Key) {
 	e.seen[key] = struct{}{}
 	e.touched = append(e.touched, key)
 }
+
+// Reported sets when the first report came in that has led to the edit, for
+// [Event.Reported].
+func (e *Edit) Reported(at time.Time) { e.reported = at }
 
 // Touched reports whether a row was put or taken.
 func (e *Edit) Touched() bool { return len(e.touched) > 0 || e.from == nil }

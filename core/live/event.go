@@ -1,6 +1,8 @@
 package live
 
 import (
+	"time"
+
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/digest"
 )
@@ -36,6 +38,12 @@ type Event struct {
 	// each key at most once, in the order of the batch. Deleted holds the rows
 	// as they last were: transports show their keys alone, see [View.KeyJSON].
 	Created, Updated, Deleted []Row
+
+	// Reported is when the first report came in of what the event tells, of all
+	// the events that were merged into it. It is the zero time in a sync, and where
+	// nothing was reported. Merged says that the event was merged from several.
+	Reported time.Time
+	Merged   bool
 
 	before []digest.Sum // of the Updated, as they were
 
@@ -109,7 +117,12 @@ func merge(events []*Event) *Event {
 			note(r, true, e.before[i]).after = r
 		}
 	}
-	m := &Event{Kind: Changed, From: first.From, Version: last.Version}
+	m := &Event{Kind: Changed, From: first.From, Version: last.Version, Merged: true}
+	for _, e := range events {
+		if m.Reported.IsZero() || !e.Reported.IsZero() && e.Reported.Before(m.Reported) {
+			m.Reported = e.Reported
+		}
+	}
 	for _, k := range order {
 		switch c := changes[k]; {
 		case !c.was && !c.after.IsZero():

@@ -17,9 +17,3 @@ type Registry struct {
 	// Memory is what all bindings keep.
 	Memory Memory `json:"memory"`
 }
-
-// Transport is what is known about a transport.
-type Transport struct {
-	// Name is what the transport calls itself.
-	Name string `json:"name"`
-}

@@ -12,6 +12,7 @@ import (
 	"github.com/binderyhq/bindery/examples/storefront/web"
 	"github.com/binderyhq/bindery/plugins/admin"
 	"github.com/binderyhq/bindery/plugins/jsclient"
+	"github.com/binderyhq/bindery/plugins/metrics"
 	"github.com/binderyhq/bindery/sources/bunsource"
 	"github.com/binderyhq/bindery/transports/rest"
 	"github.com/binderyhq/bindery/transports/socketio"
@@ -57,6 +58,8 @@ func newShop(database *database, s settings) *shop {
 		jsclient.New(e.Group("/client")), // the page's client
 		admin.New(e.Group("/admin"), admin.Config{Token: s.adminToken}),
 	)
+
+	reg.Use(metrics.New(e.Group("/metrics")))
 
 	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	e.GET("/readyz", func(c echo.Context) error { return readiness(c, reg) })

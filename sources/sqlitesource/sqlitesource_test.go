@@ -371,7 +371,7 @@ func TestConfiguration(t *testing.T) {
 	if src.Scope().Covers(driver.Table{Name: "x"}) || !src.Scope().Covers(driver.Table{Name: "x", Database: "d"}) {
 		t.Error("covers another database")
 	}
-	missing, err := sqlitesource.New("file:"+t.TempDir()+"/no/such/dir.db")
+	missing, err := sqlitesource.New("file:" + t.TempDir() + "/no/such/dir.db")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,9 @@
 package rest
 
-import "github.com/binderyhq/bindery/core/live"
+import (
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/transports/internal/meter"
+)
 
 // content is one representation, in all codings: a tag that is known at once
 // and bodies that are built when they are first asked for. It may be used from
@@ -13,6 +16,7 @@ type content struct {
 
 	bodies live.Cache   // by coding
 	charge *live.Charge // what the bodies are counted to; nil: they are not kept for long
+	built  *meter.Meter // counts the bodies that are built; nil: nobody does
 	shared bool         // the plain body is counted elsewhere
 }
 
@@ -27,6 +31,9 @@ func newContent(token string, size int, build func() []byte, charge *live.Charge
 // body returns the body in the coding. Nobody modifies it.
 func (c *content) body(in coding) []byte {
 	return live.Memo(&c.bodies, in, func(*live.Charge) []byte {
+		if c.built != nil {
+			c.built.Body()
+		}
 		if in == identity {
 			b := c.build()
 			if !c.shared {

@@ -11,6 +11,7 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/transports/internal/meter"
 )
 
 // edition is what a transport derives from one snapshot, once: it lives as
@@ -18,6 +19,7 @@ import (
 type edition struct {
 	snapshot *live.Snapshot
 	charge   *live.Charge
+	meter    *meter.Meter
 	list     *content
 	monitors []string // the Link header behind base; nil when there is no event stream
 	base     string
@@ -34,7 +36,8 @@ func (t *Transport) edition(v *live.View, s *live.Snapshot) *edition {
 	return live.Memo(s.Cache(), editionKey{t}, func(c *live.Charge) *edition {
 		// Two brackets, a line feed, and a comma between rows.
 		size := s.Bytes() + 3 + max(0, s.Len()-1)
-		e := &edition{snapshot: s, list: newContent(s.Version().Token, size, s.Body, c), charge: c}
+		e := &edition{snapshot: s, list: newContent(s.Version().Token, size, s.Body, c), charge: c, meter: &t.meter}
+		e.list.built = e.meter
 		e.list.shared = true // the snapshot keeps it
 		e.links = func(base string) string { return t.monitorLinks(base, v) }
 		if links := e.links(t.cfg.BasePath); links != "" {
@@ -90,6 +93,7 @@ func (e *edition) page(w window) *content {
 		return c
 	}
 	c = newPage(e.snapshot, w, e.charge)
+	c.built = e.meter
 	e.pages.mu.Lock()
 	defer e.pages.mu.Unlock()
 	if other := e.pages.kept[w]; other != nil {

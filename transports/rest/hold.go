@@ -50,3 +50,10 @@ func (h *holds) drain(ctx context.Context) error {
 		return ctx.Err()
 	}
 }
+
+// len returns how many wait.
+func (h *holds) len() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.n
+}

@@ -15,7 +15,9 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
 	"github.com/binderyhq/bindery/transports/internal/ending"
+	"github.com/binderyhq/bindery/transports/internal/meter"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 	"github.com/binderyhq/bindery/transports/internal/wire"
 )
@@ -38,9 +40,13 @@ type Transport struct {
 	writes   holds // of writes under way
 
 	slowBodies atomic.Uint64
+	meter      meter.Meter
 }
 
-var _ core.Transport = (*Transport)(nil)
+var (
+	_ core.Transport = (*Transport)(nil)
+	_ core.Measured  = (*Transport)(nil)
+)
 
 // New returns a transport that serves all bindings of its registry under the
 // group's prefix. At most one configuration is given. What is wrong with it is
@@ -81,8 +87,8 @@ func (t *Transport) Mount(reg *core.Registry) error {
 	if strings.TrimSuffix(lists[0].Path, "/:binding") != "" {
 		// Under a prefix of its own the transport says itself that there is
 		// nothing; at the root that is up to the application.
-		t.group.RouteNotFound("", t.nothing)
-		t.group.RouteNotFound("/*", t.nothing)
+		t.group.RouteNotFound("", t.meter.Count(t.nothing))
+		t.group.RouteNotFound("/*", t.meter.Count(t.nothing))
 	}
 	return nil
 }
@@ -109,6 +115,15 @@ type Stats struct {
 
 // Stats returns the counters. It may be called at any time.
 func (t *Transport) Stats() Stats { return Stats{SlowBodies: t.slowBodies.Load()} }
+
+// Status returns the counters as all transports tell them, see [core.Measured].
+// The open connections and the subscribers are the requests that wait for a change.
+func (t *Transport) Status() status.Transport {
+	st := t.meter.Status()
+	st.Open, st.Dropped = t.holds.len(), t.slowBodies.Load()
+	st.Subscribers = st.Open
+	return st
+}
 
 // exchange is one request and where its answer goes.
 type exchange struct {
@@ -138,7 +153,7 @@ const maxReopenings = 3
 // serve makes a handler of a resource with these parameters of its own: it finds
 // the binding, and asks for leave to use it.
 func (t *Transport) serve(answer resource, own ...string) echo.HandlerFunc {
-	return func(c echo.Context) error {
+	return t.meter.Count(func(c echo.Context) error {
 		plain, compressed := stepOut(c.Response())
 		x := exchange{
 			w: c.Response(), r: c.Request(), key: c.Param("key"), app: c.Echo(),
@@ -165,7 +180,7 @@ func (t *Transport) serve(answer resource, own ...string) echo.HandlerFunc {
 			}
 		}
 		return p.Write(x.w, x.r)
-	}
+	})
 }
 
 // answered has the resource answer, and gives back the grant, also when code of

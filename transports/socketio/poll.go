@@ -130,6 +130,8 @@ func (c *conn) servePoll(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	switch {
+	case err == nil:
+		c.session.Delivered()
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.stuck("the client does not read")
 	case err != nil:

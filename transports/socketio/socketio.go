@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/status"
 	"github.com/binderyhq/bindery/transports/internal/ending"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 	"github.com/binderyhq/bindery/transports/internal/session"
@@ -38,7 +39,10 @@ type Transport struct {
 	bySID map[string]*conn // guarded by mu
 }
 
-var _ core.Transport = (*Transport)(nil)
+var (
+	_ core.Transport = (*Transport)(nil)
+	_ core.Measured  = (*Transport)(nil)
+)
 
 // New returns a transport that clients reach at the group's own path. At most
 // one configuration may be given. What is wrong with it is reported by
@@ -94,8 +98,9 @@ func (t *Transport) Mount(reg *core.Registry) error {
 	t.sockets.Mount(reg.Logger())
 	// Clients ask with a slash at the end; what is wrong with a method has an
 	// answer of its own.
-	t.group.Any("", t.serve)
-	t.group.Any("/", t.serve)
+	serve := t.hub.Meter().Count(t.serve)
+	t.group.Any("", serve)
+	t.group.Any("/", serve)
 	return nil
 }
 
@@ -132,6 +137,13 @@ func (t *Transport) Stats() Stats {
 		Open: t.conns.Len(), Polling: int(t.polling.Load()), Refused: t.conns.Refused(),
 		Stuck: t.stuck.Load() + t.sockets.Stuck(), Held: t.hub.Held(),
 	}
+}
+
+// Status returns the counters as all transports tell them, see [core.Measured].
+func (t *Transport) Status() status.Transport {
+	st := t.hub.Status()
+	st.Open, st.Refused, st.Dropped = t.conns.Len(), t.conns.Refused(), t.stuck.Load()+t.sockets.Stuck()
+	return st
 }
 
 // admit enters the session, which is to leave, or says why not.

@@ -17,6 +17,7 @@ type feed struct {
 	grant *core.Grant
 	sub   *live.Subscription // nil when the binding has ended for this client
 	token string             // of the last version sent in full
+	begun bool               // the subscription has told something
 }
 
 // open asks for leave to follow the target, and adds it to the stream.
@@ -54,12 +55,13 @@ func (s *stream) ask(ctx context.Context, to target) (*core.Grant, *problem.Prob
 func (s *stream) subscribe(ctx context.Context, tokens []string) {
 	for i, f := range s.feeds {
 		f.token = tokens[i]
-		f.subscribe(ctx, s.notify)
+		f.subscribe(ctx, s)
 	}
 }
 
-func (f *feed) subscribe(ctx context.Context, notify func()) {
-	f.sub = f.grant.Subscribe(ctx, live.SubscribeOptions{Version: f.token, Notify: notify})
+func (f *feed) subscribe(ctx context.Context, s *stream) {
+	f.begun = false
+	f.sub = s.t.meter.Subscribe(ctx, f.grant, live.SubscribeOptions{Version: f.token, Notify: s.notify})
 }
 
 // close gives back what the stream holds. It is called once, at its end.
@@ -88,7 +90,7 @@ func (s *stream) ended(ctx context.Context, f *feed, why error) error {
 		var g *core.Grant
 		if g, p = s.ask(ctx, f.to); p == nil {
 			f.grant = g
-			f.subscribe(ctx, s.notify)
+			f.subscribe(ctx, s)
 			s.notify()
 			return nil
 		}

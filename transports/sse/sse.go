@@ -14,7 +14,9 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/status"
 	"github.com/binderyhq/bindery/transports/internal/ending"
+	"github.com/binderyhq/bindery/transports/internal/meter"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 	"github.com/binderyhq/bindery/transports/internal/wire"
 )
@@ -33,6 +35,7 @@ type Transport struct {
 
 	streams *ending.Open[*stream]
 	stuck   atomic.Uint64
+	meter   meter.Meter
 
 	warnGathering sync.Once
 }
@@ -40,6 +43,7 @@ type Transport struct {
 var (
 	_ core.Transport  = (*Transport)(nil)
 	_ core.Monitoring = (*Transport)(nil)
+	_ core.Measured   = (*Transport)(nil)
 )
 
 // New returns a transport whose streams appear under the group. At most one
@@ -77,10 +81,11 @@ func (t *Transport) Mount(reg *core.Registry) error {
 	others := []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
 	prefix := ""
 	for path, handler := range map[string]echo.HandlerFunc{"": t.serveSeveral, "/:binding": t.serveOne} {
+		handler = t.meter.CountEarly(handler)
 		route := t.group.GET(path, handler)
 		t.group.HEAD(path, handler)
-		t.group.OPTIONS(path, tellMethods)
-		t.group.Match(others, path, refuseMethod)
+		t.group.OPTIONS(path, t.meter.CountEarly(tellMethods))
+		t.group.Match(others, path, t.meter.CountEarly(refuseMethod))
 		if before, ok := strings.CutSuffix(route.Path, ":binding"); ok {
 			prefix = before
 		}
@@ -123,6 +128,13 @@ type Stats struct {
 // Stats returns the counters. It may be called at any time.
 func (t *Transport) Stats() Stats {
 	return Stats{Open: t.streams.Len(), Refused: t.streams.Refused(), Stuck: t.stuck.Load()}
+}
+
+// Status returns the counters as all transports tell them, see [core.Measured].
+func (t *Transport) Status() status.Transport {
+	st := t.meter.Status()
+	st.Open, st.Refused, st.Dropped = t.streams.Len(), t.streams.Refused(), t.stuck.Load()
+	return st
 }
 
 // warnOfGathering says once that clients poll where they should be sent to.

@@ -184,6 +184,7 @@ func (s *stream) sendAvailable(ctx context.Context) error {
 		if s.t.reg.Stopping().Err() != nil || s.ending.Err() != nil || ctx.Err() != nil {
 			return errEnded
 		}
+		var reported time.Time // zero: the delay is not measured
 		e, err := f.sub.Poll()
 		switch {
 		case errors.Is(err, live.ErrClosed):
@@ -193,6 +194,8 @@ func (s *stream) sendAvailable(ctx context.Context) error {
 		case e == nil:
 			continue
 		default:
+			reported = s.t.meter.Due(e, !f.begun)
+			f.begun = true
 			err = s.sendBatch(f, s.t.enc.Batch(f.sub.View(), e))
 		}
 		if err == nil {
@@ -201,6 +204,7 @@ func (s *stream) sendAvailable(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		s.t.meter.Delivered(reported)
 	}
 	return nil
 }

@@ -2,9 +2,11 @@ package websocket
 
 import (
 	"context"
+	"net/http"
 
 	gorilla "github.com/gorilla/websocket"
 
+	"github.com/binderyhq/bindery/transports/internal/meter"
 	"github.com/binderyhq/bindery/transports/internal/session"
 	"github.com/binderyhq/bindery/transports/internal/socket"
 )
@@ -15,6 +17,7 @@ type conn struct {
 	session session.Session
 	channel session.Channel
 	socket  socket.Conn
+	meter   *meter.Meter
 }
 
 var (
@@ -23,7 +26,7 @@ var (
 )
 
 func (t *Transport) newConn(ctx context.Context) *conn {
-	c := &conn{}
+	c := &conn{meter: t.hub.Meter()}
 	c.session.Init(ctx, t.hub)
 	c.channel.Open(c.session.Context(), &c.session, t.enc)
 	return c
@@ -36,7 +39,10 @@ func (c *conn) Write(msg []byte) { c.socket.Write(msg) }
 func (c *conn) Finish() { c.socket.Close(gorilla.CloseGoingAway, "the server is shutting down") }
 
 // Opened lets the session send.
-func (c *conn) Opened() { c.session.Attach(c) }
+func (c *conn) Opened() {
+	c.meter.Responded(http.StatusSwitchingProtocols)
+	c.session.Attach(c)
+}
 
 // Text acts on a request. It may wait: the client's next requests then stay in the
 // network.

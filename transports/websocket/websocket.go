@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/status"
 	"github.com/binderyhq/bindery/transports/internal/ending"
 	"github.com/binderyhq/bindery/transports/internal/origin"
 	"github.com/binderyhq/bindery/transports/internal/problem"
@@ -32,7 +33,10 @@ type Transport struct {
 	conns   *ending.Open[*conn]
 }
 
-var _ core.Transport = (*Transport)(nil)
+var (
+	_ core.Transport = (*Transport)(nil)
+	_ core.Measured  = (*Transport)(nil)
+)
 
 // New returns a transport that clients reach at the group's own path. At most
 // one configuration may be given. What is wrong with it is reported by
@@ -71,7 +75,7 @@ func (t *Transport) Mount(reg *core.Registry) error {
 	t.reg = reg
 	t.hub.Mount(reg)
 	t.sockets.Mount(reg.Logger())
-	t.group.GET("", t.serve)
+	t.group.GET("", t.hub.Meter().Count(t.serve))
 	return nil
 }
 
@@ -102,6 +106,13 @@ type Stats struct {
 // Stats returns the counters. It may be called at any time.
 func (t *Transport) Stats() Stats {
 	return Stats{Open: t.conns.Len(), Refused: t.conns.Refused(), Stuck: t.sockets.Stuck(), Held: t.hub.Held()}
+}
+
+// Status returns the counters as all transports tell them, see [core.Measured].
+func (t *Transport) Status() status.Transport {
+	st := t.hub.Status()
+	st.Open, st.Refused, st.Dropped = t.conns.Len(), t.conns.Refused(), t.sockets.Stuck()
+	return st
 }
 
 // serve makes the request a connection and serves it until that ends.

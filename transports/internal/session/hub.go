@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/status"
+	"github.com/binderyhq/bindery/transports/internal/meter"
 )
 
 // Hub is what the sessions of one transport share.
@@ -15,6 +17,7 @@ type Hub struct {
 	reg       *core.Registry // from Mount on
 	wakeup    wakeup
 	held      atomic.Uint64
+	meter     meter.Meter
 }
 
 // Limits bounds single sessions.
@@ -43,3 +46,14 @@ func (h *Hub) Stop() { h.wakeup.stop() }
 // Held counts the times that a client's requests were not read until it had taken
 // the answers to earlier ones.
 func (h *Hub) Held() uint64 { return h.held.Load() }
+
+// Meter returns the counters of the transport. The hub counts subscriptions and
+// deliveries; the rest is the transport's to count.
+func (h *Hub) Meter() *meter.Meter { return &h.meter }
+
+// Status returns the counters of the sessions.
+func (h *Hub) Status() status.Transport {
+	st := h.meter.Status()
+	st.Held = h.held.Load()
+	return st
+}

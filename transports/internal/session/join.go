@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"time"
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/live"
@@ -19,6 +20,8 @@ type join struct {
 
 	batch *wire.Batch // under way, nil when there is none
 	at    int         // of the next message in the batch
+	due   time.Time   // when what the batch tells was reported; zero: its delay is not measured
+	begun bool        // the subscription has told something
 	sent  string      // token of the last version sent in full
 	again *afresh     // begin anew after the batch; nil: do not
 
@@ -62,7 +65,8 @@ func (c *Channel) joinLocked(r Request, g *core.Grant) *problem.Problem {
 }
 
 func (s *Session) subscribeLocked(j *join, token string) {
-	j.sub = j.grant.Subscribe(j.channel.ctx, live.SubscribeOptions{Version: token, Notify: func() {
+	j.begun = false
+	j.sub = s.hub.meter.Subscribe(j.channel.ctx, j.grant, live.SubscribeOptions{Version: token, Notify: func() {
 		if s.turns.addAndWake(j) {
 			s.hub.wakeup.add(s)
 		}

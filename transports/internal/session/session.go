@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/live"
@@ -43,8 +44,9 @@ type Session struct {
 	ended    bool       // nothing is sent any more
 	carrier  Carrier    // nil: there is none now
 	replies  [][]byte
-	replyLen int // bytes of replies
-	joined   int // joins of all channels
+	replyLen int         // bytes of replies
+	joined   int         // joins of all channels
+	due      []time.Time // when what was given to the carrier was reported
 	channels []*Channel
 	room     *sync.Cond // of mu: replies have room, or the session has ended
 
@@ -105,7 +107,7 @@ func (s *Session) replyLocked(msg []byte) {
 func (s *Session) Attach(c Carrier) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.carrier, s.inFlight = c, false
+	s.carrier, s.inFlight, s.due = c, false, s.due[:0] // nobody says when it was written
 	s.pumpLocked()
 }
 
@@ -123,8 +125,24 @@ func (s *Session) Detach(c Carrier) {
 func (s *Session) Sent() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.deliveredLocked()
 	s.inFlight = false
 	s.pumpLocked()
+}
+
+// Delivered says that the messages given so far were written, for a carrier that
+// has been detached. [Session.Sent] says so, too.
+func (s *Session) Delivered() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deliveredLocked()
+}
+
+func (s *Session) deliveredLocked() {
+	for _, reported := range s.due {
+		s.hub.meter.Delivered(reported)
+	}
+	s.due = s.due[:0]
 }
 
 // Take returns another message to send together with the one that the carrier was
@@ -218,12 +236,17 @@ func (s *Session) turnLocked(j *join) []byte {
 			return nil
 		}
 		j.batch, j.at = j.channel.enc.Batch(j.sub.View(), e), 0
+		j.due = s.hub.meter.Due(e, !j.begun)
+		j.begun = true
 	}
 	msg := j.batch.Message(j.at).JSON
 	j.at++
 	if j.at == j.batch.Len() {
 		j.sent = j.batch.Token()
 		j.batch = nil
+		if !j.due.IsZero() {
+			s.due = append(s.due, j.due)
+		}
 	}
 	return msg
 }

@@ -1,0 +1,168 @@
+// Package meter counts what a transport does, for [core.Measured].
+package meter
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
+)
+
+// bounds are the upper bounds of the buckets of delays. They reach from a change
+// that is at once in memory to a client that has been behind for a minute.
+var bounds = [...]time.Duration{
+	500 * time.Microsecond, time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond, 10 * time.Millisecond,
+	25 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond,
+	time.Second, 2500 * time.Millisecond, 5 * time.Second, 10 * time.Second, 60 * time.Second,
+}
+
+// The statuses that are told apart are those of HTTP, RFC 9110 section 15; others
+// count as 500.
+const (
+	firstStatus = 100
+	lastStatus  = 599
+)
+
+// Meter holds the counters of one transport. The zero value is ready. All methods
+// may be called from any goroutine; none blocks.
+type Meter struct {
+	responses   [lastStatus - firstStatus + 1]atomic.Uint64
+	subscribers atomic.Int64
+	resumed     atomic.Uint64
+	synced      atomic.Uint64
+	lagged      atomic.Uint64
+	resynced    atomic.Uint64
+	bodies      atomic.Uint64
+	delays      [len(bounds) + 1]atomic.Uint64
+	delayed     atomic.Int64 // all delays together, in nanoseconds
+}
+
+// Status returns the counters. What a meter does not count is left zero.
+func (m *Meter) Status() status.Transport {
+	st := status.Transport{
+		Subscribers: int(m.subscribers.Load()),
+		Resumed:     m.resumed.Load(), Synced: m.synced.Load(), Lagged: m.lagged.Load(), Resynced: m.resynced.Load(),
+		Bodies: m.bodies.Load(), Responses: map[int]uint64{},
+		Delay: status.Histogram{Bounds: bounds[:], Counts: make([]uint64, len(m.delays)), Sum: time.Duration(m.delayed.Load())},
+	}
+	for i := range m.responses {
+		if n := m.responses[i].Load(); n > 0 {
+			st.Responses[firstStatus+i] = n
+		}
+	}
+	for i := range m.delays {
+		st.Delay.Counts[i] = m.delays[i].Load()
+	}
+	return st
+}
+
+// Body counts a body that was built.
+func (m *Meter) Body() { m.bodies.Add(1) }
+
+// Responded counts an answer.
+func (m *Meter) Responded(code int) {
+	if code < firstStatus || code > lastStatus {
+		code = http.StatusInternalServerError
+	}
+	m.responses[code-firstStatus].Add(1)
+}
+
+// Count makes a handler that counts its answers, when it returns. An answer that
+// has not begun then is left out, since the connection was taken over, unless the
+// handler has failed: then it is the application's error handler that answers.
+func (m *Meter) Count(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		done := false
+		defer func() {
+			if !done { // it panicked
+				m.ended(c, http.ErrAbortHandler)
+			}
+		}()
+		err := next(c)
+		done = true
+		m.ended(c, err)
+		return err
+	}
+}
+
+func (m *Meter) ended(c echo.Context, err error) {
+	switch {
+	case c.Response().Committed:
+		m.Responded(c.Response().Status)
+	case err != nil:
+		m.Responded(statusOf(err))
+	}
+}
+
+// statusOf returns what Echo's own error handler answers.
+func statusOf(err error) int {
+	var he *echo.HTTPError
+	if errors.As(err, &he) {
+		return he.Code
+	}
+	return http.StatusInternalServerError
+}
+
+// CountEarly is Count for handlers of streams: it counts when the header is
+// written, and not after hours.
+func (m *Meter) CountEarly(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		c.Response().Before(func() { m.Responded(c.Response().Status) })
+		return next(c)
+	}
+}
+
+// Subscribe subscribes as [core.Grant.Subscribe] does, and counts the subscription
+// until it is closed. It sets OnClose.
+func (m *Meter) Subscribe(ctx context.Context, g *core.Grant, opts live.SubscribeOptions) *live.Subscription {
+	m.subscribers.Add(1)
+	opts.OnClose = m.left
+	return g.Subscribe(ctx, opts)
+}
+
+func (m *Meter) left() { m.subscribers.Add(-1) }
+
+// Due counts a subscription's event; first says that none came before. It returns
+// when the change was reported if its delivery is to be measured, else the zero
+// time: the time for which a client was away is no delay.
+func (m *Meter) Due(e *live.Event, first bool) time.Time {
+	switch {
+	case first && e.Kind == live.Synced:
+		m.synced.Add(1)
+	case first:
+		m.resumed.Add(1)
+	case e.Kind == live.Synced:
+		m.resynced.Add(1)
+	case e.Merged:
+		m.lagged.Add(1)
+	}
+	if first {
+		return time.Time{}
+	}
+	return e.Reported
+}
+
+// Delivered counts a change, reported at that time, that was written to a client
+// now. The zero time is ignored.
+func (m *Meter) Delivered(reported time.Time) {
+	if reported.IsZero() {
+		return
+	}
+	d := max(0, time.Since(reported))
+	at := len(bounds)
+	for i, bound := range bounds {
+		if d <= bound {
+			at = i
+			break
+		}
+	}
+	m.delays[at].Add(1)
+	m.delayed.Add(int64(d))
+}
