@@ -41,7 +41,7 @@
 //   - a [Reading] to read one version several times; [Pin] does the same for a whole request;
 //   - an [Authorizer] if not everybody may see everything: it answers an [Access] with a [Decision].
 //
-// Transports implement [Transport] (and [Monitoring]) and hold
+// Transports implement [Transport] (and [Monitoring], [Measured]) and hold
 //
 //   - a [Grant], from Registry.Open with the client's context, arguments ([TextArgs], [JSONArgs]) and filter: the
 //     leave to read and write, until Close;

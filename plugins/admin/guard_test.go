@@ -75,32 +75,23 @@ func TestCookie(t *testing.T) {
 		}
 	}
 	before := d.items.Version()
-	for _, c := range []struct {
-		header []string
-		want   int
-	}{
-		{nil, 403},
-		{[]string{"Origin", "null"}, 403},
-		{[]string{"Origin", "http://evil.example"}, 403},
-		{[]string{"Origin", "http://example.com.evil.example"}, 403},
-		{[]string{"Origin", "http://example.com:81"}, 403},
-		{[]string{"Origin", "file://example.com"}, 403},
-		{[]string{"Origin", "http://example.com", "Origin", "http://evil.example"}, 403},
-		{[]string{"Sec-Fetch-Site", "cross-site"}, 403},
-		{[]string{"Sec-Fetch-Site", "same-site"}, 403},
-		{[]string{"Sec-Fetch-Site", "none"}, 403},
-		{[]string{"Sec-Fetch-Site", "cross-site", "Origin", "http://example.com"}, 403},
-		{[]string{"Referer", "http://example.com/admin/"}, 403},
-		{[]string{"Origin", "http://example.com"}, 200},
-		{[]string{"Origin", "http://example.com:80"}, 200},
-		{[]string{"Sec-Fetch-Site", "same-origin"}, 200},
+	for _, header := range [][]string{
+		nil,
+		{"Origin", "null"},
+		{"Origin", "http://evil.example"},
+		{"Origin", "http://example.com.evil.example"},
+		{"Origin", "http://example.com:81"},
+		{"Origin", "file://example.com"},
+		{"Origin", "http://example.com", "Origin", "http://evil.example"},
+		{"Sec-Fetch-Site", "cross-site"},
+		{"Sec-Fetch-Site", "same-site"},
+		{"Sec-Fetch-Site", "none"},
+		{"Sec-Fetch-Site", "cross-site", "Origin", "http://example.com"},
+		{"Referer", "http://example.com/admin/"},
 	} {
-		if c.want == 200 {
-			continue
-		}
-		w := d.ask("POST", "/admin/api/bindings/items/bump", append(c.header, "Cookie", with)...)
-		if w.Code != c.want || w.Header().Get("Content-Type") != "application/problem+json" {
-			t.Errorf("POST with the cookie and %v: %d", c.header, w.Code)
+		w := d.ask("POST", "/admin/api/bindings/items/bump", append(header, "Cookie", with)...)
+		if w.Code != 403 || w.Header().Get("Content-Type") != "application/problem+json" {
+			t.Errorf("POST with the cookie and %v: %d", header, w.Code)
 		}
 	}
 	if now := d.items.Version(); now != before {

@@ -21,7 +21,10 @@ func TestPage(t *testing.T) {
 	browser := browsertest.New(t, 1280, 900)
 	d := newDesk(t, admin.Config{Token: token})
 	srv := httptest.NewServer(d.echo)
-	defer srv.Close()
+	defer func() {
+		d.stop() // ends the page's stream, for which the server would wait
+		srv.Close()
+	}()
 	member, err := d.named.Open(t.Context(), core.Args{"name": "a"})
 	if err != nil {
 		t.Fatal(err)

@@ -133,6 +133,15 @@ func TestAlerts(t *testing.T) {
 			checkExpr(t, r.Alert, r.Expr, known)
 		}
 	}
+	guide, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range seen {
+		if !strings.Contains(string(guide), name) {
+			t.Errorf("docs/operations.md does not say what to do about %s", name)
+		}
+	}
 	if len(seen) == 0 {
 		t.Error("there are no alerts")
 	}

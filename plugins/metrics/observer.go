@@ -75,8 +75,10 @@ func (o *observer) batch(r core.BatchResult) {
 	if r.Read > 0 {
 		o.read.WithLabelValues(table).Observe(r.Read.Seconds())
 	}
-	if r.Delay > 0 {
-		o.delay.WithLabelValues(table).Observe(r.Delay.Seconds())
+	// Series begin at zero with the first load, so that no rate misses the first
+	// change.
+	if delay := o.delay.WithLabelValues(table); r.Delay > 0 {
+		delay.Observe(r.Delay.Seconds())
 	}
 }
 
@@ -89,9 +91,7 @@ func (o *observer) published(v *live.View, e *live.Event) {
 		action string
 		rows   int
 	}{{"create", len(e.Created)}, {"update", len(e.Updated)}, {"delete", len(e.Deleted)}} {
-		if part.rows > 0 {
-			o.event.WithLabelValues(v.Name(), part.action).Add(float64(part.rows))
-		}
+		o.event.WithLabelValues(v.Name(), part.action).Add(float64(part.rows)) // zero, too: see batch
 	}
 }
 

@@ -51,7 +51,7 @@ export function showRail(st, history) {
   const since = (s) => span((Date.parse(st.now) - Date.parse(s.since)) / 1000);
   fill($("#sources"), st.sources, item, (li, s) => updateItem(li, {
     name: s.name, badge: s.watching ? "watching" : "not watching", state: s.watching ? "live" : "stale", error: s.error,
-    text: `for ${since(s)} · ${count(s.reports)} reports · ${count(s.found)} found first` + (s.failures ? ` · lost sight ${count(s.failures)}×` : ""),
+    text: `for ${since(s)} · ${count(s.reports)} ${s.reports === 1 ? "report" : "reports"} · ${count(s.found)} found first` + (s.failures ? ` · lost sight ${count(s.failures)}×` : ""),
   }));
   fill($("#tables"), st.tables, item, (li, t) => {
     const old = history.before?.tables.find((o) => o.table === t.table);
@@ -71,7 +71,7 @@ export function showRail(st, history) {
 
 // showMemory has two lists: what it is kept for, and the largest bindings.
 function showMemory(st) {
-  const kinds = Object.entries(st.memory.bytes ?? {}).sort((a, b) => b[1] - a[1]);
+  const kinds = Object.entries(st.memory.bytes ?? {}).filter((k) => k[1] > 0).sort((a, b) => b[1] - a[1]);
   const largest = st.bindings.filter((b) => b.bytes).sort((a, b) => b.bytes - a.bytes).slice(0, 6);
   const box = $("#memory");
   if (!box.children.length) box.append(el("p", { class: "soft" }), el("h3", {}, "By binding"), el("ul", { class: "bars" }), el("h3", {}, "By kind"), el("ul", { class: "bars" }));
