@@ -29,6 +29,7 @@ type settings struct {
 	rows         int
 	sharedMaxAge time.Duration
 	adminToken   string
+	nats         string // the URL of the server, "" for a node alone
 }
 
 func main() {
@@ -38,6 +39,7 @@ func main() {
 	flag.IntVar(&s.rows, "rows", 1000, "how many products to fill an empty table with")
 	sharedMaxAge := flag.Int("shared-max-age", 0, "how many seconds caches that clients share may keep what polls are answered; 0 shares nothing")
 	flag.StringVar(&s.adminToken, "admin-token", "", "guards /admin; without it a random one is made, and the address with it is printed")
+	flag.StringVar(&s.nats, "nats", "", "the URL of a NATS server, over which this node and others on the same database tell each other of their writes")
 	flag.Parse()
 	s.sharedMaxAge = time.Duration(*sharedMaxAge) * time.Second
 	if flag.NArg() > 0 {
@@ -85,7 +87,14 @@ func run(ctx context.Context, s settings, serving func(url string)) (err error) 
 	defer func() { <-prepared }()
 	waitBriefly(ctx, prepared)
 
-	shop := newShop(database, s)
+	var others *nodes
+	if s.nats != "" {
+		if others, err = joinNodes(s.nats); err != nil {
+			return err
+		}
+		defer others.close()
+	}
+	shop := newShop(database, others, s)
 	if err := shop.registry.Start(ctx); err != nil {
 		return fmt.Errorf("storefront: %w", err)
 	}

@@ -38,10 +38,15 @@ func open(t *testing.T, dsn string, rows int) *running {
 
 func openAt(t *testing.T, addr, dsn string, rows int) *running {
 	t.Helper()
+	return openWith(t, settings{addr: addr, dsn: dsn, rows: rows, adminToken: adminToken})
+}
+
+func openWith(t *testing.T, s settings) *running {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	url, done := make(chan string, 1), make(chan error, 1)
 	go func() {
-		done <- run(ctx, settings{addr: addr, dsn: dsn, rows: rows, adminToken: adminToken}, func(u string) { url <- u })
+		done <- run(ctx, s, func(u string) { url <- u })
 	}()
 	r := &running{t: t}
 	stopped := false

@@ -26,7 +26,8 @@ type shop struct {
 	registry *core.Registry
 }
 
-func newShop(database *database, s settings) *shop {
+// newShop assembles the shop. others is nil for a node alone.
+func newShop(database *database, others *nodes, s settings) *shop {
 	db := database.db
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
@@ -47,6 +48,10 @@ func newShop(database *database, s settings) *shop {
 	)
 	reg.Watch(bunsource.Hooks(db))
 	reg.Watch(database.others...)
+	if others != nil {
+		reg.Watch(others.relay)
+		reg.Use(others.relay.Publisher())
+	}
 	reg.Serve(
 		rest.New(e.Group("/api"), rest.Config{SharedMaxAge: s.sharedMaxAge}),
 		sse.New(e.Group("/events")),
