@@ -34,12 +34,8 @@ func (m *model) describeLiterals(i int) {
 		declared = c.facts.SQLType
 	}
 	pub.Parse = textParser(c.field, pub.Kind)
-	switch {
-	case pub.Parse != nil:
-	case declared == "uuid" && pub.Kind == value.KindText:
+	if pub.Parse == nil && declared == "uuid" && pub.Kind == value.KindText {
 		pub.Parse = parseUUID
-	case pub.Kind == value.KindTime:
-		pub.Parse = parseTime
 	}
 	if postgres {
 		pub.Check, pub.Asked = postgresCheck(declared)
