@@ -3,7 +3,9 @@ package together_test
 import (
 	"testing"
 
+	_ "github.com/jackc/pgx/v5/stdlib"
 	"go.uber.org/goleak"
+	_ "modernc.org/sqlite"
 
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 )

@@ -75,12 +75,16 @@ type client struct {
 	held  []msg
 }
 
+// lingerers are the clients that are running, also after Close.
+var lingerers sync.WaitGroup
+
 func open(bad defect) func(context.Context, clienttest.Follow, func(clienttest.State)) (clienttest.Client, error) {
 	return func(_ context.Context, f clienttest.Follow, show func(clienttest.State)) (clienttest.Client, error) {
 		ctx, cancel := context.WithCancel(context.Background())
 		c := &client{f: f, show: show, bad: bad, cancel: cancel, http: &http.Client{Transport: &http.Transport{}}}
 		c.set(clienttest.Connecting)
 		c.done.Go(func() { c.run(ctx) })
+		lingerers.Go(c.done.Wait)
 		return c, nil
 	}
 }

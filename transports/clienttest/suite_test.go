@@ -10,7 +10,16 @@ import (
 	"github.com/binderyhq/bindery/transports/clienttest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(patient{m}) }
+
+// patient waits for the clients that are too late by design.
+type patient struct{ *testing.M }
+
+func (p patient) Run() int {
+	code := p.M.Run()
+	lingerers.Wait()
+	return code
+}
 
 var spoken = []clienttest.Transport{clienttest.SSE, clienttest.Poll}
 
