@@ -116,7 +116,7 @@ func (o *observed) end() {
 	o.t.Helper()
 	for _, v := range o.views {
 		drifts, err := o.reg.Verify(o.t.Context(), v)
-	drift := drifts[v.ID()]
+		drift := drifts[v.ID()]
 		if err != nil || drift.Len() > 0 {
 			o.t.Errorf("%q differs from its query: %+v, %v", v.Name(), drift, err)
 		}
