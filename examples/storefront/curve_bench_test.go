@@ -40,7 +40,7 @@ func curveSizes(b *testing.B) (sizes []int) {
 // sizes, with the polls of the shop beside: p50 and worst are times of one
 // PATCH, cpu is that of the whole process for each.
 //
-//	go test ./examples/storefront -run XXX -bench Patch -benchtime 60x -storefront.rows 1000,300000,1000000 -timeout 1h
+//	go test ./examples/storefront -run '^$' -bench Patch -benchtime 60x -storefront.rows 1000,300000,1000000 -timeout 1h
 func BenchmarkPatch(b *testing.B) {
 	for _, kind := range []string{"sqlite", "postgres"} {
 		for _, rows := range curveSizes(b) {
