@@ -106,7 +106,7 @@ func (f *feed) forget(v *rowset.Member) {
 // the first of their bindings is read.
 func (f *feed) prepare(ctx context.Context, reloads map[*rowset.Member]backlog.Reload) error {
 	for v := range reloads {
-		if v.Snapshot() != nil {
+		if !v.Unread() {
 			continue
 		}
 		id := v.Loader.Identity()
@@ -134,7 +134,7 @@ func (f *feed) prepare(ctx context.Context, reloads map[*rowset.Member]backlog.R
 // ofLoader returns the bindings of one loader that have not loaded.
 func ofLoader(reloads map[*rowset.Member]backlog.Reload, loader any) (views []*rowset.Member) {
 	for v := range reloads {
-		if v.Snapshot() == nil && v.Loader.Identity() == loader {
+		if v.Unread() && v.Loader.Identity() == loader {
 			views = append(views, v)
 		}
 	}

@@ -42,6 +42,14 @@ func (f *feed) stateOf(v *rowset.Member) (status.State, time.Time, error) {
 			return status.Loading, t.Since, t.Err
 		}
 		return status.Loading, f.since, f.failure
+	case v.Unread():
+		if t := f.troubles.Waiting[v]; t != nil {
+			return status.Restored, t.Since, t.Err
+		}
+		if f.failure != nil {
+			return status.Restored, f.since, f.failure
+		}
+		return status.Restored, f.since, errRestored
 	case f.troubles.Waiting[v] != nil:
 		t := f.troubles.Waiting[v]
 		return status.Stale, t.Since, t.Err

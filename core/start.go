@@ -140,7 +140,7 @@ func (e *StartError) Unwrap() []error { return e.Problems }
 // starts the plugins, lets the sources watch, and loads the bindings. It
 // returns when every binding has loaded. A database that is away, or slower
 // than Config.LoadWait, does not fail it: its bindings load when they can, see
-// [Registry.Ready].
+// [Registry.Ready]. Bindings that a plugin has restored are not waited for.
 //
 // The context bounds starting alone. When it ends first, or when a transport or a
 // plugin fails or panics, Start stops everything that it has started and returns
@@ -232,7 +232,7 @@ func (r *Registry) assemble(ctx context.Context) error {
 	}
 	e.load(views)
 	r.logAssembled(views)
-	if err := waitAll(ctx, r.stopping, e.cfg.LoadWait, views, func(v *publisher) <-chan struct{} { return v.firstTry() }); err != nil {
+	if err := waitAll(ctx, r.stopping, e.cfg.LoadWait, unrestored(views), func(v *publisher) <-chan struct{} { return v.firstTry() }); err != nil {
 		return fmt.Errorf("core: waiting for bindings to load: %w", err)
 	}
 	return nil
@@ -309,7 +309,7 @@ func (r *Registry) startSources(ctx context.Context, views []*publisher) error {
 	}
 	r.warnUnwatched(views)
 	r.warnUnguarded(views)
-	if err := waitAll(ctx, r.stopping, e.cfg.WatchWait, runs, func(s *sourceRun) <-chan struct{} { return s.settled }); err != nil {
+	if err := waitAll(ctx, r.stopping, e.cfg.WatchWait, awaited(runs, views), func(s *sourceRun) <-chan struct{} { return s.settled }); err != nil {
 		return fmt.Errorf("core: waiting for sources to watch: %w", err)
 	}
 	return nil

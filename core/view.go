@@ -159,7 +159,9 @@ func (f *feed) publishTouch(v *rowset.Member) {
 	if err != nil {
 		return // it has ended
 	}
-	v.Hold(v.Holding().Window)
+	if !v.Unread() {
+		v.Hold(v.Holding().Window)
+	}
 	f.eng.observe(v, event)
 }
 
