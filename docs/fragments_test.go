@@ -34,9 +34,8 @@ func (sessionStore) Find(ctx context.Context, token string) (context.Context, er
 func TestFragments(t *testing.T) {
 	t.Setenv("ADMIN_TOKEN", "a-token-for-the-test")
 	e, reg := echo.New(), core.NewRegistry()
-	jwtMiddleware := func(next echo.HandlerFunc) echo.HandlerFunc { return next }
 	var sessions sessionStore
-	cfg := socketio.Config{
+	config := socketio.Config{
 		Auth: func(ctx context.Context, namespace string, auth json.RawMessage) (context.Context, error) {
 			var given struct{ Token string }
 			if err := json.Unmarshal(auth, &given); err != nil {
@@ -45,7 +44,7 @@ func TestFragments(t *testing.T) {
 			return sessions.Find(ctx, given.Token)
 		},
 	}
-	if err := cfg.Validate(); err != nil {
+	if err := config.Validate(); err != nil {
 		t.Error(err)
 	}
 	reg.Use(admin.New(e.Group("/admin"), admin.Config{Token: os.Getenv("ADMIN_TOKEN")}))
@@ -53,8 +52,6 @@ func TestFragments(t *testing.T) {
 	reg.Use(jsclient.New(e.Group("/bindery")))
 	reg.Serve(sse.New(e.Group("/events")), websocket.New(e.Group("/ws")))
 	reg.Serve(socketio.New(e.Group("/socket.io")))
-	guarded := e.Group("/ws", websocket.BearerHeader, jwtMiddleware)
-	guarded.GET("/hello", func(c echo.Context) error { return c.NoContent(http.StatusNoContent) })
 	if err := reg.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -63,11 +60,34 @@ func TestFragments(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	for path, want := range map[string]int{"/metrics": 200, "/admin/api/status": 401, "/bindery/bindery.js": 200, "/ws/hello": 204, "/ws": 426} {
+	for path, want := range map[string]int{"/metrics": 200, "/admin/api/status": 401, "/bindery/bindery.js": 200, "/ws": 426} {
 		w := httptest.NewRecorder()
 		e.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
 		if w.Code != want {
 			t.Errorf("GET %s: %d, want %d", path, w.Code, want)
 		}
+	}
+}
+
+// TestBearerFragment gives a page's token to middleware that reads Authorization.
+func TestBearerFragment(t *testing.T) {
+	e, reg := echo.New(), core.NewRegistry()
+	var given string
+	jwtMiddleware := func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			given = c.Request().Header.Get("Authorization")
+			return next(c)
+		}
+	}
+	reg.Serve(websocket.New(e.Group("/ws", websocket.BearerHeader, jwtMiddleware)))
+	if err := reg.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = reg.Shutdown(context.Background()) }()
+	r := httptest.NewRequest(http.MethodGet, "/ws", nil)
+	r.Header.Set("Sec-WebSocket-Protocol", "bindery, bindery.bearer.dG9rZW4")
+	e.ServeHTTP(httptest.NewRecorder(), r)
+	if given != "Bearer token" {
+		t.Errorf("the middleware was given %q", given)
 	}
 }
