@@ -59,7 +59,7 @@ func (o *writing) mayMeet(e filter.Expr, row any, known []string) bool {
 	if e == nil || filter.Check(e, o.sh.KindOf) != nil || !o.sh.Exact(e) && o.v.Loader.CanQuery() {
 		return true
 	}
-	program, err := filter.Compile(e, o.sh.ColumnOf)
+	program, err := o.sh.Compile(e)
 	if err != nil {
 		return true
 	}
