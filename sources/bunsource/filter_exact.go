@@ -98,12 +98,18 @@ func (c *exactColumn) sqlite() filter.Exactness {
 	case value.KindFloat:
 		exact = affinity == affinityReal && c.typ.Kind() == reflect.Float64
 	case value.KindText:
-		exact = affinity == affinityText && c.typ.Kind() == reflect.String && strings.EqualFold(c.facts.Collation, "BINARY")
+		exact = affinity == affinityText && keepsText(c.typ) && strings.EqualFold(c.facts.Collation, "BINARY")
 	case value.KindBytes:
 		exact = affinity == affinityBlob && c.facts.SQLType != ""
 	}
 	// Decimals are floats in SQLite, or texts; times are texts.
 	return exactIf(exact)
+}
+
+// keepsText reports whether a Go type shows a text as it is stored. A uuid type
+// does not: it shows a text in upper case as one in lower case.
+func keepsText(t reflect.Type) bool {
+	return t.Kind() == reflect.String || t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8
 }
 
 // pgIntegers and the like are type names without modifiers.

@@ -38,13 +38,13 @@ func TestStorageClassesDecideExactness(t *testing.T) {
 		return out
 	}
 	for column, value := range map[string]string{
-		"": "", "flag": "'f'", "count": "1.5", "size": "'NaN'", "word": "X'61'", "raw": "'a'",
+		"no column": "", "flag": "'f'", "count": "1.5", "size": "'NaN'", "word": "X'61'", "raw": "'a'",
 	} {
 		t.Run(column, func(t *testing.T) {
 			db := loaderSQLite(t)
 			mustExec(t, db, `CREATE TABLE motley `+motleyColumns)
 			mustExec(t, db, `INSERT INTO motley VALUES (1, 0, 1, 1, 'a', X'61')`)
-			if column != "" {
+			if value != "" {
 				mustExec(t, db, `INSERT INTO motley SELECT 2, flag, count, size, word, raw FROM motley`)
 				mustExec(t, db, `UPDATE motley SET `+column+` = `+value+` WHERE id = 2`)
 			}
