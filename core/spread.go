@@ -61,7 +61,7 @@ func newSpread(w work, now time.Time) *spread {
 // read too, when refill is set.
 func (f *feed) execute(ctx context.Context, p plan, w work, refill bool) (outcome, error) {
 	begun := time.Now()
-	s := newSpread(w, f.now())
+	s := newSpread(w, f.host.Now())
 	if err := s.run(ctx, p); err != nil {
 		return outcome{}, err
 	}

@@ -173,7 +173,7 @@ func (o *writing) find(ctx context.Context) (row live.Row, member bool, err erro
 	if err != nil {
 		return live.Row{}, false, fmt.Errorf("core: binding %q: %w", o.v.Name(), err)
 	}
-	return o.sh.Row(c, o.sh.OrderOf(r, c.Row, c.Key), js, live.Row{}, o.v.feed.Load().now()), member, nil
+	return o.sh.Row(c, o.sh.OrderOf(r, c.Row, c.Key), js, live.Row{}, o.v.now()), member, nil
 }
 
 // aboutItsRow drops an error that is about other rows alone.
