@@ -28,7 +28,7 @@ func (o *Row) MayMeet(e filter.Expr, row any, known []string) bool {
 	if e == nil || filter.Check(e, o.Shape.KindOf) != nil || !o.Shape.Exact(e) && o.Member.Loader.CanQuery() {
 		return true
 	}
-	program, err := filter.Compile(e, o.Shape.ColumnOf)
+	program, err := o.Shape.Compile(e)
 	if err != nil {
 		return true
 	}
