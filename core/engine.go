@@ -273,11 +273,12 @@ func (e *engine) following(t driver.Table) []driver.Follower {
 	}
 	var fs []driver.Follower
 	for _, s := range sources {
-		if s.follows == nil || !s.coversAny(hears) {
+		follows := s.follower()
+		if follows == nil || !s.coversAny(hears) {
 			continue
 		}
 		if watching, _, _ := s.state(); watching {
-			fs = append(fs, s.follows)
+			fs = append(fs, follows)
 		}
 	}
 	return fs

@@ -25,6 +25,7 @@ type sourceRun struct {
 	place  string
 
 	follows driver.Follower // nil: it announces, or promises less
+	chooses driver.Chooser  // nil: it watches by itself
 
 	reports  atomic.Uint64
 	reporter *backlog.Reporter
@@ -42,9 +43,10 @@ type sourceRun struct {
 func newSourceRun(eng *engine, s driver.Source, place string) *sourceRun {
 	scope, _ := s.(driver.Scoped)
 	follows, _ := s.(driver.Follower)
+	chooses, _ := s.(driver.Chooser)
 	return &sourceRun{
 		reporter: &backlog.Reporter{},
-		eng:      eng, source: s, scope: scope, follows: follows, place: place, since: eng.now(),
+		eng:      eng, source: s, scope: scope, follows: follows, chooses: chooses, place: place, since: eng.now(),
 		err: errors.New("not watching yet"), settled: make(chan struct{}), done: make(chan struct{}),
 	}
 }
@@ -57,6 +59,15 @@ func (r *sourceRun) coversAny(tables []driver.Table) bool {
 	return slices.ContainsFunc(tables, r.covers)
 }
 
+// follower returns the source that follows the database's log, nil for none.
+func (r *sourceRun) follower() driver.Follower {
+	if r.chooses == nil {
+		return r.follows
+	}
+	f, _ := r.chooses.Chosen().(driver.Follower)
+	return f
+}
+
 func (r *sourceRun) state() (watching bool, since time.Time, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -64,10 +75,16 @@ func (r *sourceRun) state() (watching bool, since time.Time, err error) {
 }
 
 func (r *sourceRun) status() status.Source {
+	via := ""
+	if r.chooses != nil {
+		if s := r.chooses.Chosen(); s != nil {
+			via = s.Name()
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return status.Source{
-		Name: r.source.Name(), Watching: r.watching, Since: r.since, Err: r.err,
+		Name: r.source.Name(), Via: via, Watching: r.watching, Since: r.since, Err: r.err,
 		Reports: r.reports.Load(), Failures: r.failures, Found: r.reporter.Found.Load(),
 	}
 }
