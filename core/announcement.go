@@ -1,8 +1,6 @@
 package core
 
 import (
-	"sync"
-
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/backlog"
 )
@@ -15,42 +13,4 @@ type announcement struct {
 	related bool          // of rows that the feed's rows show
 	keys    []driver.Key  // nil: the whole table, the keys are not known yet
 	ended   chan struct{} // closed by confirm and withdraw
-}
-
-// announced is what a source holds: the announcements to all feeds that its
-// changes concern.
-type announced struct {
-	sink  *sink
-	once  sync.Once
-	parts []*announcement
-	orig  []driver.Change
-	res   receipt
-}
-
-// Confirm implements [driver.Announcement].
-func (a *announced) Confirm(changes ...driver.Change) driver.Receipt {
-	a.once.Do(func() {
-		if len(changes) == 0 {
-			changes = a.orig
-		}
-		// Report first: from here on the keys are read in any case, so that no
-		// read can fall between the two.
-		a.res = a.sink.report(changes)
-		a.end()
-	})
-	return a.res
-}
-
-// Withdraw implements [driver.Announcement].
-func (a *announced) Withdraw() { a.once.Do(a.end) }
-
-func (a *announced) end() {
-	a.sink.forget(a)
-	a.withdrawParts()
-}
-
-func (a *announced) withdrawParts() {
-	for _, p := range a.parts {
-		p.feed.unannounce(p)
-	}
 }

@@ -35,7 +35,7 @@ func (r *Registry) logAssembled(views []*publisher) {
 	for _, p := range r.plugins {
 		plugins = append(plugins, p.it.Name())
 	}
-	for _, s := range r.eng.sources {
+	for _, s := range r.eng.watchers() {
 		var seen []string
 		for _, t := range tables {
 			if s.covers(t) {
@@ -51,7 +51,7 @@ func (r *Registry) logAssembled(views []*publisher) {
 			sources = append(sources, s.source.Name()+what)
 		}
 	}
-	r.eng.log.Info("core: started",
+	r.cfg.Logger.Info("core: started",
 		slog.String("bindings", namesOf(bindings)), slog.String("families", namesOf(families)),
 		slog.String("sources", strings.Join(sources, "; ")),
 		slog.String("transports", namesOf(transports)), slog.String("plugins", namesOf(plugins)),

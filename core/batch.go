@@ -46,8 +46,8 @@ func (f *feed) attempts(ctx context.Context, w *work) (outcome, error) {
 
 // attempt reads the batch once.
 func (f *feed) attempt(ctx context.Context, w work) (outcome, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, f.eng.cfg.ReadTimeout,
-		fmt.Errorf("no answer within %v", f.eng.cfg.ReadTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, f.host.ReadTimeout,
+		fmt.Errorf("no answer within %v", f.host.ReadTimeout))
 	defer cancel()
 	out, err := untyped.Guard("reading", func() (outcome, error) { return f.read(ctx, w) })
 	if cause := context.Cause(ctx); err != nil && cause != nil && errors.Is(err, ctx.Err()) {
@@ -63,7 +63,7 @@ func (f *feed) attempt(ctx context.Context, w work) (outcome, error) {
 // narrow takes out of the work those to whom a failed read is due. It returns
 // false when that is the database, or nobody knows.
 func (f *feed) narrow(ctx context.Context, w *work, failed *readError) bool {
-	ctx, cancel := context.WithTimeout(ctx, f.eng.cfg.ReadTimeout)
+	ctx, cancel := context.WithTimeout(ctx, f.host.ReadTimeout)
 	defer cancel()
 	r := failed.read
 	switch {
@@ -175,7 +175,7 @@ func (f *feed) catchUp(ctx context.Context, open driver.Snapshot, following []dr
 		return false
 	}
 	f.mu.Lock()
-	patience := max(f.eng.cfg.CatchUpWait, 4*f.wholeRead)
+	patience := max(f.host.CatchUpWait, 4*f.wholeRead)
 	f.mu.Unlock()
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the source has not caught up within %v", patience))
 	defer cancel()
@@ -202,7 +202,7 @@ func (f *feed) extend(ctx context.Context, w work) (work, error) {
 			unknown = append(unknown, a)
 		}
 	}
-	patience := max(f.eng.cfg.AnnounceWait, 4*f.wholeRead)
+	patience := max(f.host.AnnounceWait, 4*f.wholeRead)
 	f.mu.Unlock()
 
 	var late []*announcement
@@ -223,7 +223,7 @@ func (f *feed) extend(ctx context.Context, w work) (work, error) {
 	}
 
 	ext := w
-	ext.Pending = backlog.Pending{MaxKeys: f.eng.cfg.MaxBatchKeys}
+	ext.Pending = backlog.Pending{MaxKeys: f.host.MaxBatchKeys}
 	ext.Pending.Merge(w.Pending)
 	f.mu.Lock()
 	defer f.mu.Unlock()

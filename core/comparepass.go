@@ -244,7 +244,7 @@ func (f *feed) publishFound(ctx context.Context) {
 // newer they are read anew.
 func (n *found) publish(ctx context.Context) error {
 	p, f := n.pass, n.pass.feed
-	ctx, cancel := context.WithTimeoutCause(ctx, f.eng.cfg.ReadTimeout, fmt.Errorf("no answer within %v", f.eng.cfg.ReadTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, f.host.ReadTimeout, fmt.Errorf("no answer within %v", f.host.ReadTimeout))
 	defer cancel()
 	pl := f.findPool(n.read.read)
 	if pl == nil || n.read.asked != nil && !pl.Has(n.read.asked) {
@@ -333,7 +333,7 @@ func (p *pass) drift(moves []move) {
 	f := p.feed
 	f.mu.Lock()
 	reported := work{}
-	reported.Pending = backlog.Pending{MaxKeys: f.eng.cfg.MaxBatchKeys}
+	reported.Pending = backlog.Pending{MaxKeys: f.host.MaxBatchKeys}
 	reported.Pending.Merge(f.pending)
 	for a := range f.announced {
 		reported.announced(a, a.keys)

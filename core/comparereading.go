@@ -42,7 +42,7 @@ func (r *reading) Bindings() []audit.Binding {
 	if r.asked == nil && len(r.bindings) > concern.Few && r.index == nil {
 		r.index, r.number = index.New[*rowset.Member](), make(map[*rowset.Member]int, len(r.bindings))
 		for i, v := range r.bindings {
-			r.index.Add(v, v.Filter, v.Shape.Load().ColumnOf)
+			r.index.Add(v, v.Shape.Load().Spelled(v.Filter), v.Shape.Load().ColumnOf)
 			r.number[v] = i
 		}
 	}

@@ -49,17 +49,15 @@ type comparing struct {
 }
 
 func newAuditor(f *feed) *audit.Auditor {
-	cfg := f.eng.cfg
 	return audit.New(f, audit.Config{
-		MaxRows: cfg.MaxBatchKeys, Stall: cfg.ReadTimeout, Limiter: f.eng.limiterOf(f.table.Database),
+		MaxRows: f.host.MaxBatchKeys, Stall: f.host.ReadTimeout, Limiter: f.host.Limiter,
 		MinWait: backlog.FirstBackoff, MaxWait: backlog.MaxBackoff,
 	})
 }
 
-// limiterOf returns the limiter of the database's comparisons.
-func (e *engine) limiterOf(database string) *audit.Limiter {
-	l, _ := e.limiters.LoadOrStore(database, audit.NewLimiter(comparingShare, comparingBurst, comparingSlots))
-	return l.(*audit.Limiter)
+// newLimiter returns a limiter of the comparisons of one database.
+func newLimiter() *audit.Limiter {
+	return audit.NewLimiter(comparingShare, comparingBurst, comparingSlots)
 }
 
 // runAuditor starts the auditor's goroutine. The function that it returns waits
@@ -84,9 +82,16 @@ type mended struct{ by *backlog.Reporter }
 // mend makes up for what a source has missed while it had lost its sight. What
 // bindings hold of a small table is read at once, as a batch of as many keys
 // would be: so no version shows new commits beside the lack of older ones. A
-// larger table is compared, and until that is done its bindings are stale.
+// larger table is compared, and until that is done its bindings are stale. A feed
+// that has read nothing yet has missed nothing.
 func (f *feed) mend(by *backlog.Reporter) {
-	if derived, _ := f.pace.mode(); derived || f.isQuick() {
+	f.mu.Lock()
+	read := f.reading
+	f.mu.Unlock()
+	if !read {
+		return
+	}
+	if f.mode().Derived || f.isQuick() {
 		f.report(nil, by)
 		return
 	}
@@ -107,7 +112,7 @@ func (f *feed) isQuick() bool {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return rows <= f.eng.cfg.MaxBatchKeys && f.wholeRead <= comparingBurst
+	return rows <= f.host.MaxBatchKeys && f.wholeRead <= comparingBurst
 }
 
 // mends returns the comparisons to come because a source had lost its sight.
@@ -142,16 +147,16 @@ func (f *feed) Audited(out audit.Outcome) {
 		}
 	}
 	if (out.Err == nil) != (before == nil) {
-		f.compared.since = f.now()
+		f.compared.since = f.host.Now()
 	}
 	err := f.compared.failure
 	f.mu.Unlock()
 	switch {
 	case err != nil && (before == nil || before.Error() != err.Error()):
-		f.logger().Warn("core: comparing failed; rows are served from memory, and changes that nobody reports are not seen, until it succeeds",
+		f.host.Logger.Warn("core: comparing failed; rows are served from memory, and changes that nobody reports are not seen, until it succeeds",
 			slog.String("table", f.table.String()), slog.Any("error", err))
 	case err == nil && before != nil:
-		f.logger().Info("core: comparing succeeds again", slog.String("table", f.table.String()))
+		f.host.Logger.Info("core: comparing succeeds again", slog.String("table", f.table.String()))
 	}
 }
 

@@ -38,7 +38,7 @@ func (v *publisher) explain(ctx context.Context, key driver.Key) (status.Explain
 	if f == nil || sh == nil {
 		return status.Explain{}, fmt.Errorf("core: binding %q: %w", v.Name(), ErrNotStarted)
 	}
-	out := status.Explain{Sources: f.eng.sourcesOf(v.Tables())}
+	out := status.Explain{Sources: v.family.shared.Load().eng.sourcesOf(v.Tables())}
 	if s := v.Snapshot(); s != nil {
 		_, out.In = s.Get(key)
 	}
@@ -56,19 +56,6 @@ func (v *publisher) explain(ctx context.Context, key driver.Key) (status.Explain
 		out.Why = append(out.Why, reason)
 	}
 	return out, nil
-}
-
-// sourcesOf returns what is known about the sources that watch one of the tables.
-func (e *engine) sourcesOf(tables []driver.Table) (out []status.Source) {
-	e.mu.Lock()
-	sources := e.sources
-	e.mu.Unlock()
-	for _, s := range sources {
-		if s.coversAny(tables) {
-			out = append(out, s.status())
-		}
-	}
-	return out
 }
 
 // explaining finds out what decides about one row.

@@ -3,8 +3,8 @@ package core
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
@@ -30,17 +30,18 @@ import (
 // Members in trouble are read again beside the batches, on a goroutine of their
 // own, so that a slow or failing statement holds up nobody; see retry.
 type feed struct {
-	eng   *engine
+	host  feedHost
 	table driver.Table
 
-	wake  chan struct{} // capacity 1
-	pace  pace
-	tried chan struct{} // closed after the first batch, whether it succeeded or not
+	wake     chan struct{}            // capacity 1
+	readMode atomic.Pointer[readMode] // nil: nothing is known yet
+	tried    chan struct{}            // closed after the first batch, whether it succeeded or not
 
 	// The goroutine's own.
 	pools     []*concern.Pool // in order of first use
 	retrying  bool            // members in trouble are being read
 	retried   chan retried
+	notBefore time.Time     // no batch is read before, see pause
 	lastRows  int           // that the last read of bindings in full has found; the goroutine's own
 	wholeRead time.Duration // how long the last read of the whole table took
 
@@ -73,30 +74,26 @@ type feed struct {
 	compared comparing
 }
 
-func newFeed(eng *engine, table driver.Table) *feed {
+func newFeed(table driver.Table, host feedHost) *feed {
 	f := &feed{
-		eng:       eng,
+		host:      host,
 		table:     table,
 		wake:      make(chan struct{}, 1),
 		tried:     make(chan struct{}),
 		members:   make(map[*rowset.Member]struct{}),
 		declared:  make(map[*rowset.Member]struct{}),
 		reloads:   make(map[*rowset.Member]backlog.Reload),
-		pending:   backlog.Pending{MaxKeys: eng.cfg.MaxBatchKeys},
-		journal:   backlog.Journal{MaxKeys: eng.cfg.MaxBatchKeys},
+		pending:   backlog.Pending{MaxKeys: host.MaxBatchKeys},
+		journal:   backlog.Journal{MaxKeys: host.MaxBatchKeys},
 		retried:   make(chan retried, 1),
 		announced: make(map[*announcement]struct{}),
 		progress:  make(chan struct{}),
-		since:     eng.now(),
+		since:     host.Now(),
 		prepared:  make(map[any]bool),
 	}
 	f.compared.auditor, f.compared.mending = newAuditor(f), make(map[*audit.Ticket]struct{})
 	return f
 }
-
-func (f *feed) now() time.Time { return f.eng.now() }
-
-func (f *feed) logger() *slog.Logger { return f.eng.log }
 
 // kick makes the goroutine look for work.
 func (f *feed) kick() {
@@ -222,7 +219,7 @@ func (f *feed) run(ctx context.Context) {
 			if ctx.Err() != nil {
 				return
 			}
-			f.pace.ran(begun)
+			f.ran(begun)
 			f.note(err)
 			tried() // whoever waits for it finds the failure
 			f.retry(ctx, &retrying)
@@ -302,12 +299,12 @@ func (f *feed) batch(ctx context.Context) error {
 		f.publishTouch(v)
 	}
 	w.touches = nil
-	ctx, observed := f.eng.beginBatch(ctx, Batch{Table: f.table, Keys: len(w.Keys), Whole: w.Whole, Reloads: len(w.reloads), Reported: w.since})
+	ctx, observed := f.host.BatchBegins(ctx, feedBatch{Table: f.table, Keys: len(w.Keys), Whole: w.Whole, Reloads: len(w.reloads), Reported: w.since})
 	out, err := f.attempts(ctx, &w)
 	if err != nil {
 		f.putBack(w)
 		err = fmt.Errorf("core: reading table %q: %w", f.table, err)
-		observed.end(out, 0, err)
+		observed(out.result(0, err))
 		return err
 	}
 	f.credit(out.moves, out.covered)
@@ -317,7 +314,7 @@ func (f *feed) batch(ctx context.Context) error {
 	}
 	f.noteTroubles(&w, out)
 	done = out.covered
-	observed.end(out, len(out.failed)+w.newAside(), nil)
+	observed(out.result(len(out.failed)+w.newAside(), nil))
 
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -360,6 +357,16 @@ func (f *feed) publish(m move) {
 		p.Moved(from, m.t)
 	}
 	if event != nil {
-		f.eng.observe(v, event)
+		f.host.Published(v.View, event)
 	}
+}
+
+// publishTouch moves the version's time of change to now.
+func (f *feed) publishTouch(v *rowset.Member) {
+	event, err := v.Publisher.Touch(f.host.Now())
+	if err != nil {
+		return // it has ended
+	}
+	v.Hold(v.Holding().Window)
+	f.host.Published(v.View, event)
 }

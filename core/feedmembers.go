@@ -10,6 +10,7 @@ import (
 	"github.com/binderyhq/bindery/core/internal/backlog"
 	"github.com/binderyhq/bindery/core/internal/concern"
 	"github.com/binderyhq/bindery/core/internal/rowset"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // declare makes the feed exist for a declaration: a binding, or a family of
@@ -28,17 +29,11 @@ func (f *feed) retract(v *rowset.Member) (idle bool) {
 	return len(f.declared) == 0
 }
 
-// first returns the first declaration, or nil.
-func (f *feed) first() *rowset.Member {
+// declarations returns what was declared, as it came.
+func (f *feed) declarations() []*rowset.Member {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var first *rowset.Member
-	for v := range f.declared {
-		if first == nil || v.Seq < first.Seq {
-			first = v
-		}
-	}
-	return first
+	return rowset.InOrder(f.declared)
 }
 
 // addView makes the feed keep the binding. It is loaded by a reload.
@@ -120,7 +115,7 @@ func (f *feed) prepare(ctx context.Context, reloads map[*rowset.Member]backlog.R
 			}
 			f.setPrepared(id)
 			for _, w := range warnings {
-				f.logger().Warn("core: a loader warns about what its binding declares", slog.String("binding", v.Name()), slog.Any("error", w))
+				f.host.Logger.Warn("core: a loader warns about what its binding declares", slog.String("binding", v.Name()), slog.Any("error", w))
 			}
 		}
 		// What the loader learned may make filters exact that were not.
@@ -167,10 +162,7 @@ func (f *feed) forgetLoaders() {
 // refine has the bindings of a loader that members are made of, for parameters or
 // for a scope, take up what it learned: before the first of their members does.
 func (f *feed) refine(loader any) error {
-	f.mu.Lock()
-	declared := rowset.InOrder(f.declared)
-	f.mu.Unlock()
-	for _, v := range declared {
+	for _, v := range f.declarations() {
 		if v.Base == nil && v.Loader.Identity() == loader {
 			if err := v.Refine(); err != nil {
 				return err
@@ -178,4 +170,15 @@ func (f *feed) refine(loader any) error {
 		}
 	}
 	return nil
+}
+
+// views returns the feed's bindings, those of families included.
+func (f *feed) views() []*live.View {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	views := make([]*live.View, 0, len(f.members))
+	for p := range f.members {
+		views = append(views, p.View)
+	}
+	return views
 }

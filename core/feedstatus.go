@@ -18,22 +18,22 @@ func (f *feed) note(err error) {
 		f.stats.Failures++
 	}
 	if (err == nil) != (before == nil) {
-		f.since = f.now()
+		f.since = f.host.Now()
 	}
 	f.failure = err
 	f.mu.Unlock()
 	switch {
 	case err != nil && (before == nil || before.Error() != err.Error()):
-		f.logger().Warn("core: reading failed; rows are served from memory until it succeeds",
+		f.host.Logger.Warn("core: reading failed; rows are served from memory until it succeeds",
 			slog.String("table", f.table.String()), slog.Any("error", err))
 	case err == nil && before != nil:
-		f.logger().Info("core: reading succeeds again", slog.String("table", f.table.String()))
+		f.host.Logger.Info("core: reading succeeds again", slog.String("table", f.table.String()))
 	}
 }
 
 // stateOf returns the state of one of the feed's bindings.
 func (f *feed) stateOf(v *rowset.Member) (status.State, time.Time, error) {
-	watched, since, lost := f.eng.watched(f.table)
+	watched, since, lost := f.host.Watched()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {

@@ -12,7 +12,7 @@ type held map[*live.View]live.Version
 // Held implements [driver.Holder].
 func (s *sink) Held(table driver.Table, visit func(driver.Key)) (changed bool) {
 	var views []*live.View
-	for _, to := range s.run.eng.matching(table) {
+	for _, to := range s.run.eng.routes.Load().of(table) {
 		if to.own && !to.derived {
 			views = append(views, to.views()...)
 		}
@@ -64,15 +64,4 @@ func cameSince(v *live.View, told live.Version, visit func(driver.Key)) live.Ver
 		visit(row.Key())
 	}
 	return e.Version
-}
-
-// views returns the feed's bindings, those of families included.
-func (f *feed) views() []*live.View {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	views := make([]*live.View, 0, len(f.members))
-	for p := range f.members {
-		views = append(views, p.View)
-	}
-	return views
 }

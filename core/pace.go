@@ -2,90 +2,52 @@ package core
 
 import (
 	"context"
-	"sync"
 	"time"
 )
 
 // maxRest bounds the pause that a feed makes by itself after a long read.
 const maxRest = 5 * time.Second
 
-// pace spaces out the reads of a feed whose every read is of everything. The zero
-// value lets all reads go at once.
-type pace struct {
-	mu        sync.Mutex            // guards what follows
-	intervals map[time.Duration]int // how many bindings with dependencies declare which
-	awaited   int                   // how many of them want writers to wait
-	next      time.Time             // no read before
+// readMode says how all reads of a feed are made. It follows from what the feed's
+// bindings declare.
+type readMode struct {
+	// Derived: every read is of everything, because a binding depends on other
+	// tables. Interval is the shortest time between two such reads.
+	Derived  bool
+	Interval time.Duration
+	// Lagging: writers do not wait for derived bindings, since none asks for that.
+	Lagging bool
 }
 
-// join notes that a binding with dependencies has come, leave that one has gone.
-func (p *pace) join(interval time.Duration, awaited bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if awaited {
-		p.awaited++
-	}
-	if p.intervals == nil {
-		p.intervals = make(map[time.Duration]int)
-	}
-	p.intervals[interval]++
-}
+// setMode has the feed read so from now on.
+func (f *feed) setMode(m readMode) { f.readMode.Store(&m) }
 
-func (p *pace) leave(interval time.Duration, awaited bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if awaited {
-		p.awaited--
+// mode returns how the feed reads.
+func (f *feed) mode() readMode {
+	if m := f.readMode.Load(); m != nil {
+		return *m
 	}
-	if p.intervals[interval]--; p.intervals[interval] == 0 {
-		delete(p.intervals, interval)
-	}
-}
-
-// mode reports whether every read must be a full read, because a binding depends
-// on other tables. Then writers do not wait for it (lagging), unless such a
-// binding asks for that.
-func (p *pace) mode() (derived, lagging bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	derived = len(p.intervals) > 0
-	return derived, derived && p.awaited == 0
-}
-
-func (p *pace) longestLocked() (longest time.Duration) {
-	for d := range p.intervals {
-		longest = max(longest, d)
-	}
-	return longest
+	return readMode{}
 }
 
 // ran notes a read that has ended now.
-func (p *pace) ran(begun time.Time) {
-	end := time.Now()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.intervals) == 0 {
-		p.next = time.Time{}
+func (f *feed) ran(begun time.Time) {
+	end, mode := time.Now(), f.mode()
+	if !mode.Derived {
+		f.notBefore = time.Time{}
 		return
 	}
-	p.next = end.Add(min(end.Sub(begun), maxRest))
-	if next := begun.Add(p.longestLocked()); next.After(p.next) {
-		p.next = next
+	f.notBefore = end.Add(min(end.Sub(begun), maxRest))
+	if next := begun.Add(mode.Interval); next.After(f.notBefore) {
+		f.notBefore = next
 	}
-}
-
-// rest returns how long the next read must wait.
-func (p *pace) rest() time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return time.Until(p.next)
 }
 
 // pause waits until the feed may read again; what must be read at once ends the
 // wait. It returns when ctx is done.
 func (f *feed) pause(ctx context.Context) {
 	for {
-		rest := f.pace.rest()
+		rest := time.Until(f.notBefore)
 		if rest <= 0 || f.isUrgent() {
 			return
 		}

@@ -116,8 +116,24 @@ func (f *feed) waitForWriter(ctx context.Context, seq uint64) error {
 	f.slow = f.slow || slow
 	f.mu.Unlock()
 	if slow {
-		f.logger().Warn("core: writers wait long until the bindings of a table show what they wrote; this is not logged again",
+		f.host.Logger.Warn("core: writers wait long until the bindings of a table show what they wrote; this is not logged again",
 			slog.String("table", f.table.String()), slog.Duration("waited", took))
 	}
 	return err
+}
+
+// written waits until the row that was written shows. The commit is reported by
+// whatever source watches the table; it is reported once more here, so that
+// the answer does not depend on one. Whatever ends the wait, the write has been
+// made.
+func (f *feed) written(ctx context.Context, key driver.Key) {
+	keys := []driver.Key{key}
+	mode := f.mode()
+	if mode.Derived {
+		keys = nil // it reads everything, whatever the keys
+	}
+	m := f.report(keys, nil)
+	if !mode.Lagging {
+		_ = receipt{m}.Wait(ctx)
+	}
 }

@@ -100,7 +100,7 @@ func (f *feed) noteTroubles(w *work, out outcome) {
 			return
 		}
 		known := f.troubles.Waiting[v]
-		t := f.troubles.Add(v, err, rows, how, full, f.now())
+		t := f.troubles.Add(v, err, rows, how, full, f.host.Now())
 		t.Missed = number // what it has missed before was in this batch
 		if known == nil {
 			f.stats.SetAside++
@@ -144,7 +144,7 @@ func (f *feed) cannotShow(v *rowset.Member, rows *backlog.RowFailures) error {
 func (f *feed) recoveredLocked(v *rowset.Member) (log func()) {
 	f.troubles.Remove(v)
 	return func() {
-		f.logger().Info("core: a binding that was set aside is current again", slog.String("binding", v.ID()))
+		f.host.Logger.Info("core: a binding that was set aside is current again", slog.String("binding", v.ID()))
 	}
 }
 
@@ -162,7 +162,7 @@ func (f *feed) troubleLogLocked(v *rowset.Member, t *backlog.Trouble) func() {
 	}
 	err := t.Err
 	return func() {
-		f.logger().Warn("core: a binding cannot be read or shown for now; it is served from memory, others are not held up",
+		f.host.Logger.Warn("core: a binding cannot be read or shown for now; it is served from memory, others are not held up",
 			slog.String("binding", v.ID()), slog.String("table", f.table.String()), slog.Any("error", err))
 	}
 }
@@ -199,7 +199,7 @@ func (f *feed) noteOmittedLocked(out outcome) (logs []func()) {
 			f.omissions[v] = o
 			err := f.cannotShow(v, rows)
 			logs = append(logs, func() {
-				f.logger().Warn("core: a binding leaves out rows that it cannot show; this is not logged again while there are any",
+				f.host.Logger.Warn("core: a binding leaves out rows that it cannot show; this is not logged again while there are any",
 					slog.String("binding", v.ID()), slog.Any("error", err))
 			})
 		}
@@ -240,7 +240,7 @@ func (f *feed) retry(ctx context.Context, group *sync.WaitGroup) {
 	}
 	f.retrying = true
 	group.Go(func() {
-		ctx, observed := f.eng.beginBatch(ctx, Batch{Table: f.table, Reloads: len(m.views), Retry: true})
+		ctx, observed := f.host.BatchBegins(ctx, feedBatch{Table: f.table, Reloads: len(m.views), Retry: true})
 		begun := time.Now()
 		f.readAside(ctx, &m, hows, suspects)
 		m.out.took = time.Since(begun)
@@ -248,7 +248,7 @@ func (f *feed) retry(ctx context.Context, group *sync.WaitGroup) {
 		for _, e := range m.errs {
 			err = errors.Join(err, e.err)
 		}
-		observed.end(m.out, len(m.out.failed), err)
+		observed(m.out.result(len(m.out.failed), err))
 		f.retried <- m // there is room for the only one
 		f.kick()
 	})
@@ -258,8 +258,8 @@ func (f *feed) retry(ctx context.Context, group *sync.WaitGroup) {
 // state of the database, so a member needs no snapshot and no announcements.
 // Nobody else touches members in trouble meanwhile.
 func (f *feed) readAside(ctx context.Context, m *retried, hows map[*rowset.Member]backlog.Reload, suspects map[*rowset.Member][]driver.Key) {
-	ctx, cancel := context.WithTimeoutCause(ctx, f.eng.cfg.ReadTimeout,
-		fmt.Errorf("no answer within %v", f.eng.cfg.ReadTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, f.host.ReadTimeout,
+		fmt.Errorf("no answer within %v", f.host.ReadTimeout))
 	defer cancel()
 	fail := func(views []*rowset.Member, err error) {
 		if cause := context.Cause(ctx); cause != nil && errors.Is(err, ctx.Err()) {
@@ -267,7 +267,7 @@ func (f *feed) readAside(ctx context.Context, m *retried, hows map[*rowset.Membe
 		}
 		m.errs = append(m.errs, retryError{views, err})
 	}
-	s := newSpread(work{reloads: hows}, f.now())
+	s := newSpread(work{reloads: hows}, f.host.Now())
 	if err := f.prepare(ctx, hows); err != nil {
 		fail(m.views, err)
 		return
@@ -419,7 +419,7 @@ func (f *feed) install(m retried) {
 	}
 	for v, rows := range m.out.failed {
 		if t := asked[v]; t != nil {
-			f.troubles.Add(v, f.cannotShow(v, rows), rows, backlog.Reload{}, false, f.now())
+			f.troubles.Add(v, f.cannotShow(v, rows), rows, backlog.Reload{}, false, f.host.Now())
 			if log := f.troubleLogLocked(v, t); log != nil {
 				logs = append(logs, log)
 			}

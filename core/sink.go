@@ -35,7 +35,7 @@ func (s *sink) report(changes []driver.Change) receipt {
 	s.run.reports.Add(1)
 	var r receipt
 	for _, c := range changes {
-		for _, to := range s.run.eng.matching(c.Table) {
+		for _, to := range s.run.eng.routes.Load().of(c.Table) {
 			keys := c.Keys
 			if keys == nil && c.Compare && !to.derived {
 				r = append(r, to.compare(s.run.reporter))
@@ -61,7 +61,7 @@ func (s *sink) report(changes []driver.Change) receipt {
 			}
 		}
 	}
-	s.run.eng.reported(s.run.source, changes)
+	s.run.eng.host.Reported(s.run.source, changes)
 	return r
 }
 
@@ -74,7 +74,7 @@ func (s *sink) Announce(changes ...driver.Change) driver.Announcement {
 		return a // the source is lost, so everything will be read again
 	}
 	for _, c := range changes {
-		for _, to := range s.run.eng.matching(c.Table) {
+		for _, to := range s.run.eng.routes.Load().of(c.Table) {
 			if to.derived {
 				continue
 			}

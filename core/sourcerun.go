@@ -22,7 +22,6 @@ type sourceRun struct {
 	eng    *engine
 	source driver.Source
 	scope  driver.Scoped // nil: all tables
-	place  string
 
 	follows driver.Follower // nil: it announces, or promises less
 
@@ -39,12 +38,12 @@ type sourceRun struct {
 	once     sync.Once
 }
 
-func newSourceRun(eng *engine, s driver.Source, place string) *sourceRun {
+func newSourceRun(eng *engine, s driver.Source) *sourceRun {
 	scope, _ := s.(driver.Scoped)
 	follows, _ := s.(driver.Follower)
 	return &sourceRun{
 		reporter: &backlog.Reporter{},
-		eng:      eng, source: s, scope: scope, follows: follows, place: place, since: eng.now(),
+		eng:      eng, source: s, scope: scope, follows: follows, since: eng.host.Now(),
 		err: errors.New("not watching yet"), settled: make(chan struct{}), done: make(chan struct{}),
 	}
 }
@@ -77,21 +76,16 @@ func (r *sourceRun) setWatching() {
 	r.mu.Lock()
 	again := !r.watching && r.failures > 0
 	if !r.watching {
-		r.since = r.eng.now()
+		r.since = r.eng.host.Now()
 	}
 	r.watching, r.err = true, nil
 	r.mu.Unlock()
 	if again {
-		r.eng.log.Info("core: source sees changes again", slog.String("source", r.source.Name()))
+		r.eng.host.Logger.Info("core: source sees changes again", slog.String("source", r.source.Name()))
 	}
-	for _, f := range r.eng.running() {
-		if !r.coversAny(r.eng.hears(f.table)) {
-			continue
-		}
-		f.mu.Lock()
-		read := f.reading
-		f.mu.Unlock()
-		if read {
+	routes := r.eng.routes.Load()
+	for _, f := range routes.order {
+		if r.coversAny(routes.hears(f.table)) {
 			f.mend(r.reporter)
 		}
 	}
@@ -105,13 +99,13 @@ func (r *sourceRun) setLost(err error) {
 	r.mu.Lock()
 	was, before := r.watching, r.err
 	if was {
-		r.since = r.eng.now()
+		r.since = r.eng.host.Now()
 	}
 	r.watching, r.err = false, err
 	r.failures++
 	r.mu.Unlock()
 	if was || before == nil || before.Error() != err.Error() {
-		r.eng.log.Warn("core: source does not see changes for now",
+		r.eng.host.Logger.Warn("core: source does not see changes for now",
 			slog.String("source", r.source.Name()), slog.Any("error", err))
 	}
 	r.settle()
@@ -135,7 +129,7 @@ func (r *sourceRun) run(ctx context.Context) {
 		err = fmt.Errorf("core: watching with source %q: %w", r.source.Name(), err)
 		r.setLost(err)
 		if driver.IsPermanent(err) {
-			r.eng.log.Error("core: source cannot watch and is given up",
+			r.eng.host.Logger.Error("core: source cannot watch and is given up",
 				slog.String("source", r.source.Name()), slog.Any("error", err))
 			return
 		}

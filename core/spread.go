@@ -61,7 +61,7 @@ func newSpread(w work, now time.Time) *spread {
 // read too, when refill is set.
 func (f *feed) execute(ctx context.Context, p plan, w work, refill bool) (outcome, error) {
 	begun := time.Now()
-	s := newSpread(w, f.now())
+	s := newSpread(w, f.host.Now())
 	if err := s.run(ctx, p); err != nil {
 		return outcome{}, err
 	}
@@ -323,7 +323,7 @@ func (s *spread) choose(r plannedRead, found []rowset.Fetched) (rows map[*rowset
 	} else { // an index finds whom a row is for
 		ix := index.New[*rowset.Member]()
 		for _, v := range r.full {
-			ix.Add(v, v.Filter, v.Shape.Load().ColumnOf)
+			ix.Add(v, v.Shape.Load().Spelled(v.Filter), v.Shape.Load().ColumnOf)
 		}
 		give = func(c *rowset.Fetched) {
 			get := func(column int) value.Value { return r.pool.Loader.Value(c.Row, column) }

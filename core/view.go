@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/binderyhq/bindery/core/internal/backlog"
 	"github.com/binderyhq/bindery/core/internal/rowset"
@@ -153,16 +154,6 @@ func (v *publisher) touch() error {
 	return nil
 }
 
-// publishTouch moves the version's time of change to now.
-func (f *feed) publishTouch(v *rowset.Member) {
-	event, err := v.Publisher.Touch(f.now())
-	if err != nil {
-		return // it has ended
-	}
-	v.Hold(v.Holding().Window)
-	f.eng.observe(v, event)
-}
-
 func (v *publisher) status() status.Binding {
 	counts := v.Counts()
 	st := status.Binding{
@@ -180,7 +171,7 @@ func (v *publisher) status() status.Binding {
 		st.State, st.Since, st.Err = f.stateOf(v.Member)
 		st.Trouble, st.Troubled = f.troubleRows(v.Member)
 		if st.Version.Seq > 0 {
-			st.Age = max(0, f.now().Sub(st.Version.Modified))
+			st.Age = max(0, v.now().Sub(st.Version.Modified))
 		}
 	}
 	if ended := v.Err(); ended != nil {
@@ -190,8 +181,16 @@ func (v *publisher) status() status.Binding {
 }
 
 func (v *publisher) logger() *slog.Logger {
-	if f := v.feed.Load(); f != nil {
-		return f.logger()
+	if s := v.family.shared.Load(); s != nil {
+		return s.cfg.Logger
 	}
 	return slog.Default()
+}
+
+// now returns the time by the registry's clock.
+func (v *publisher) now() time.Time {
+	if s := v.family.shared.Load(); s != nil {
+		return s.cfg.Now()
+	}
+	return time.Now()
 }

@@ -98,7 +98,7 @@ func (w *work) setAside(v *rowset.Member, err error, full bool) {
 func (f *feed) take() work {
 	// Asked before the reports are taken: a source that loses its sight after
 	// having reported is then found to be behind, not left out.
-	following := f.eng.following(f.table)
+	following := f.host.Following()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.rejoinLocked()

@@ -19,7 +19,7 @@ func (f *feed) resolve(ctx context.Context, w *work) error {
 		if !p.Shows(w.Related) || !w.takesPart(p) {
 			continue
 		}
-		found, err := p.Resolve(ctx, w.Related, f.eng.cfg.MaxBatchKeys)
+		found, err := p.Resolve(ctx, w.Related, f.host.MaxBatchKeys)
 		if err != nil {
 			return &readError{plannedRead{pool: p}, err}
 		}

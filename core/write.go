@@ -34,22 +34,6 @@ func (v *publisher) write(ctx context.Context, w live.Write, bounds within) (liv
 	return op.result, nil
 }
 
-// written waits until the row that was written shows. The commit is reported by
-// whatever source watches the table; it is reported once more here, so that
-// the answer does not depend on one. Whatever ends the wait, the write has been
-// made.
-func (f *feed) written(ctx context.Context, key driver.Key) {
-	keys := []driver.Key{key}
-	derived, lagging := f.pace.mode()
-	if derived {
-		keys = nil // see route
-	}
-	m := f.report(keys, nil)
-	if !lagging {
-		_ = receipt{m}.Wait(ctx)
-	}
-}
-
 // discreet takes the names of columns that the binding does not show out of
 // what the database objects to. The log is told what the client is not: such a
 // column, and the database's words where no column is known.
@@ -74,7 +58,7 @@ func (o *writing) discreet(err error) error {
 }
 
 func (o *writing) note(what string, attrs ...any) {
-	o.v.feed.Load().eng.log.Info(what, append([]any{slog.String("binding", o.v.Name()), slog.String("key", o.key.String())}, attrs...)...)
+	o.v.logger().Info(what, append([]any{slog.String("binding", o.v.Name()), slog.String("key", o.key.String())}, attrs...)...)
 }
 
 // hiddenColumn returns the column that a finding is about, and whether Columns

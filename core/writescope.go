@@ -59,7 +59,7 @@ func (o *writing) mayMeet(e filter.Expr, row any, known []string) bool {
 	if e == nil || filter.Check(e, o.sh.KindOf) != nil || !o.sh.Exact(e) && o.v.Loader.CanQuery() {
 		return true
 	}
-	program, err := filter.Compile(e, o.sh.ColumnOf)
+	program, err := o.sh.Compile(e)
 	if err != nil {
 		return true
 	}
@@ -173,7 +173,7 @@ func (o *writing) find(ctx context.Context) (row live.Row, member bool, err erro
 	if err != nil {
 		return live.Row{}, false, fmt.Errorf("core: binding %q: %w", o.v.Name(), err)
 	}
-	return o.sh.Row(c, o.sh.OrderOf(r, c.Row, c.Key), js, live.Row{}, o.v.feed.Load().now()), member, nil
+	return o.sh.Row(c, o.sh.OrderOf(r, c.Row, c.Key), js, live.Row{}, o.v.now()), member, nil
 }
 
 // aboutItsRow drops an error that is about other rows alone.

@@ -57,6 +57,7 @@ type pages struct {
 	env   *envelope
 	first []int // position of each page's first row
 	key   pageKey
+	desc  *Description // for followers
 }
 
 type pageKey struct {
@@ -69,12 +70,18 @@ type pageKey struct {
 func (enc *Encoder) paginate(v *live.View, snap *live.Snapshot) *pages {
 	p := &pages{
 		snap: snap, env: newEnvelope(enc.framing, v, snap.Version()), first: []int{0},
-		key: pageKey{batchKey: batchKey{enc.limits, enc.framing}},
+		key: pageKey{batchKey: enc.batchKey},
+	}
+	if enc.replica {
+		p.desc = DescribeView(v, snap)
 	}
 	room := p.env.room(enc.limits.Bytes)
 	at, rows, size := 0, 0, 0
 	for r := range snap.Rows() {
 		n := len(r.JSON()) + 1
+		if enc.replica {
+			n += replicaSize(r)
+		}
 		if rows == enc.limits.Rows || rows > 0 && size+n > room {
 			p.first = append(p.first, at)
 			rows, size = 0, 0
@@ -92,7 +99,7 @@ func (p *pages) message(i int) Message { return p.memo(Sync, i, i < len(p.first)
 // lookAt returns the page with the number, from 1, as a message of its own.
 func (p *pages) lookAt(page int) Message {
 	if page > len(p.first) { // not worth keeping, and there are arbitrarily many
-		return Message{Page, p.env.close(append(p.env.open(Page, 2), "[]"...), page, len(p.first), false)}
+		return Message{Page, p.env.close(append(p.env.open(Page, 2), "[]"...), page, len(p.first), false, nil)}
 	}
 	return p.memo(Page, page-1, false)
 }
@@ -106,8 +113,12 @@ func (p *pages) memo(action Action, i int, more bool) Message {
 			end = p.first[i+1]
 		}
 		size := 2
+		var of []live.Row // for followers
 		for r := range p.snap.Page(p.first[i], end-p.first[i]) {
 			size += len(r.JSON()) + 1
+			if p.desc != nil {
+				of = append(of, r)
+			}
 		}
 		msg := append(p.env.open(action, size), '[')
 		n := 0
@@ -118,7 +129,15 @@ func (p *pages) memo(action Action, i int, more bool) Message {
 			msg = append(msg, oneLine(r.JSON())...)
 			n++
 		}
-		msg = p.env.close(append(msg, ']'), i+1, len(p.first), more)
+		var extra []byte
+		if p.desc != nil {
+			desc := p.desc
+			if i > 0 {
+				desc = nil
+			}
+			extra = appendReplica(nil, of, false, desc)
+		}
+		msg = p.env.close(append(msg, ']'), i+1, len(p.first), more, extra)
 		c.Add(cap(msg))
 		return Message{action, msg}
 	})

@@ -9,14 +9,14 @@ import (
 // Encoder makes messages within limits. Encoders of equal limits and framing
 // share what they make.
 type Encoder struct {
-	limits  Limits
-	framing Framing
-	key     any // of batches in memos; boxed once, since it is asked for at every delivery
+	batchKey
+	key any // of batches in memos; boxed once, since it is asked for at every delivery
 }
 
 type batchKey struct {
 	limits  Limits
 	framing Framing
+	replica bool // for followers: with what [Replica] has
 }
 
 // NewEncoder returns an encoder with these limits.
@@ -25,8 +25,31 @@ func NewEncoder(limits Limits) *Encoder { return NewFramedEncoder(limits, Framin
 // NewFramedEncoder returns an encoder whose messages stand in a frame. The limits
 // are those of the messages with their frames.
 func NewFramedEncoder(limits Limits, framing Framing) *Encoder {
-	limits = limits.WithDefaults()
-	return &Encoder{limits: limits, framing: framing, key: batchKey{limits, framing}}
+	return newEncoder(batchKey{limits: limits.WithDefaults(), framing: framing})
+}
+
+// NewReplicaEncoder returns an encoder of messages for followers, which bear what
+// [Replica] has. A binding whose places are numbers is told by syncs alone, see
+// [Encoder.ForReplica].
+func NewReplicaEncoder(limits Limits) *Encoder {
+	return newEncoder(batchKey{limits: limits.WithDefaults(), replica: true})
+}
+
+func newEncoder(key batchKey) *Encoder { return &Encoder{batchKey: key, key: key} }
+
+// ForReplica returns the event that a follower is told in place of this one, nil for
+// none. It differs where places are numbers: those of all rows may change with any
+// change, so the follower gets a sync of what the binding holds by then. told is the
+// version that it was told last.
+func (enc *Encoder) ForReplica(v *live.View, e *live.Event, told string) *live.Event {
+	snap := v.Snapshot()
+	if !enc.replica || e.Kind != live.Changed || snap == nil || !snap.OrderMarked() {
+		return e
+	}
+	if snap.Version().Token == told {
+		return nil
+	}
+	return snap.SyncEvent()
 }
 
 // Batch returns the messages that tell a client of the event.
@@ -92,7 +115,7 @@ func (enc *Encoder) build(v *live.View, e *live.Event) *Batch {
 	env := newEnvelope(enc.framing, v, e.Version)
 	b := &Batch{token: e.Version.Token}
 	if e.Kind == live.Confirmed || e.Len() == 0 {
-		b.messages = []Message{{Sync, env.close(append(env.open(Sync, 4), `"ok"`...), 0, 0, false)}}
+		b.messages = []Message{{Sync, env.close(append(env.open(Sync, 4), `"ok"`...), 0, 0, false, nil)}}
 		return b
 	}
 	var parts []part
@@ -100,14 +123,21 @@ func (enc *Encoder) build(v *live.View, e *live.Event) *Batch {
 		var p part
 		for _, r := range rows {
 			row := oneLine(show(r))
-			if len(p.rows) == 0 || len(p.rows) == enc.limits.Rows || p.size+len(row)+1 > env.room(enc.limits.Bytes) {
+			n := len(row) + 1
+			if enc.replica {
+				n += replicaSize(r)
+			}
+			if len(p.rows) == 0 || len(p.rows) == enc.limits.Rows || p.size+n > env.room(enc.limits.Bytes) {
 				if len(p.rows) > 0 {
 					parts = append(parts, p)
 				}
 				p = part{action: action}
 			}
 			p.rows = append(p.rows, row)
-			p.size += len(row) + 1
+			p.size += n
+			if enc.replica {
+				p.of = append(p.of, r)
+			}
 		}
 		if len(p.rows) > 0 {
 			parts = append(parts, p)
@@ -119,7 +149,11 @@ func (enc *Encoder) build(v *live.View, e *live.Event) *Batch {
 	for i, p := range parts {
 		msg := append(env.open(p.action, p.size+2), '[')
 		msg = append(append(msg, bytes.Join(p.rows, []byte{','})...), ']')
-		b.messages = append(b.messages, Message{p.action, env.close(msg, 0, 0, i < len(parts)-1)})
+		var extra []byte
+		if enc.replica {
+			extra = appendReplica(nil, p.of, p.action == Delete, nil)
+		}
+		b.messages = append(b.messages, Message{p.action, env.close(msg, 0, 0, i < len(parts)-1, extra)})
 	}
 	return b
 }
@@ -128,6 +162,7 @@ func (enc *Encoder) build(v *live.View, e *live.Event) *Batch {
 type part struct {
 	action Action
 	rows   [][]byte
+	of     []live.Row // what they show, for followers
 	size   int
 }
 

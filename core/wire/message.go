@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/live"
-	"github.com/binderyhq/bindery/transports/internal/problem"
 )
 
 // Action says what a message does, seen from the binding.
@@ -63,9 +62,10 @@ func (s Subject) open() []byte {
 	return append(b, `"action":"`...)
 }
 
-// ErrorMessage encodes a problem with the subject.
-func ErrorMessage(s Subject, p *problem.Problem) Message {
-	b := append(append(s.open(), `error","payload":`...), p.JSON()...)
+// ErrorMessage encodes a problem with the subject: a problem document (RFC 9457) as
+// a JSON object on one line.
+func ErrorMessage(s Subject, problem []byte) Message {
+	b := append(append(s.open(), `error","payload":`...), problem...)
 	return Message{Error, append(b, '}')}
 }
 
@@ -119,8 +119,9 @@ func (env *envelope) open(action Action, size int) []byte {
 	return append(b, `","payload":`...)
 }
 
-// close ends a message of one of the pages, or of no page when pages is 0.
-func (env *envelope) close(b []byte, page, pages int, more bool) []byte {
+// close ends a message of one of the pages, or of no page when pages is 0. extra are
+// further fields, each after a comma.
+func (env *envelope) close(b []byte, page, pages int, more bool, extra []byte) []byte {
 	if pages > 0 {
 		b = strconv.AppendInt(append(b, `,"page":`...), int64(page), 10)
 		b = strconv.AppendInt(append(b, `,"pages":`...), int64(pages), 10)
@@ -128,7 +129,7 @@ func (env *envelope) close(b []byte, page, pages int, more bool) []byte {
 			b = append(b, env.order...)
 		}
 	}
-	b = append(b, env.version...)
+	b = append(append(b, env.version...), extra...)
 	if more {
 		b = append(b, `,"more":true`...)
 	}
