@@ -24,6 +24,7 @@ type Source struct {
 	scope  driver.Scoped // nil: all tables
 
 	follows driver.Follower // nil: it announces, or promises less
+	chooses driver.Chooser  // nil: it watches by itself
 
 	reports  atomic.Uint64
 	reporter *backlog.Reporter
@@ -41,9 +42,10 @@ type Source struct {
 func newSourceRun(eng *Engine, s driver.Source) *Source {
 	scope, _ := s.(driver.Scoped)
 	follows, _ := s.(driver.Follower)
+	chooses, _ := s.(driver.Chooser)
 	return &Source{
 		reporter: &backlog.Reporter{},
-		eng:      eng, source: s, scope: scope, follows: follows, since: eng.host.Now(),
+		eng:      eng, source: s, scope: scope, follows: follows, chooses: chooses, since: eng.host.Now(),
 		err: errors.New("not watching yet"), settled: make(chan struct{}), done: make(chan struct{}),
 	}
 }
@@ -65,6 +67,15 @@ func (r *Source) coversAny(tables []driver.Table) bool {
 	return slices.ContainsFunc(tables, r.Covers)
 }
 
+// follower returns the source that follows the database's log, nil for none.
+func (r *Source) follower() driver.Follower {
+	if r.chooses == nil {
+		return r.follows
+	}
+	f, _ := r.chooses.Chosen().(driver.Follower)
+	return f
+}
+
 func (r *Source) state() (watching bool, since time.Time, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -72,10 +83,16 @@ func (r *Source) state() (watching bool, since time.Time, err error) {
 }
 
 func (r *Source) status() status.Source {
+	via := ""
+	if r.chooses != nil {
+		if s := r.chooses.Chosen(); s != nil {
+			via = s.Name()
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return status.Source{
-		Name: r.Name(), Watching: r.watching, Since: r.since, Err: r.err,
+		Name: r.Name(), Via: via, Watching: r.watching, Since: r.since, Err: r.err,
 		Reports: r.reports.Load(), Failures: r.failures, Found: r.reporter.Found.Load(),
 	}
 }

@@ -62,11 +62,12 @@ func (e *Engine) following(t driver.Table) []driver.Follower {
 	}
 	var fs []driver.Follower
 	for _, s := range e.Sources() {
-		if s.follows == nil || !s.coversAny(to.hears) {
+		follows := s.follower()
+		if follows == nil || !s.coversAny(to.hears) {
 			continue
 		}
 		if watching, _, _ := s.state(); watching {
-			fs = append(fs, s.follows)
+			fs = append(fs, follows)
 		}
 	}
 	return fs
