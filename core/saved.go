@@ -1,14 +1,12 @@
 package core
 
 import (
-	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/binderyhq/bindery/core/internal/engine"
 	"github.com/binderyhq/bindery/core/live"
 )
-
-// errRestored is why a binding that was restored is not live.
-var errRestored = errors.New("core: rows of an earlier run are served; the database has not been read since")
 
 // Saved returns a binding's current version as [Registry.Restore] takes it. It looks
 // at every row, a few microseconds each, and shares the rows' bytes with the binding.
@@ -87,19 +85,12 @@ func unrestored(views []*publisher) []*publisher {
 
 // awaited returns the sources that Start waits for: those of bindings that have no
 // rows to serve yet.
-func awaited(runs []*sourceRun, views []*publisher) []*sourceRun {
+func awaited(runs []*engine.Source, views []*publisher) []*engine.Source {
 	without := unrestored(views)
 	if len(without) == len(views) {
 		return runs
 	}
-	var needed []*sourceRun
-	for _, run := range runs {
-		for _, v := range without {
-			if run.coversAny(v.Tables()) {
-				needed = append(needed, run)
-				break
-			}
-		}
-	}
-	return needed
+	return slices.DeleteFunc(slices.Clone(runs), func(run *engine.Source) bool {
+		return !slices.ContainsFunc(without, func(v *publisher) bool { return slices.ContainsFunc(v.Tables(), run.Covers) })
+	})
 }

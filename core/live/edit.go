@@ -180,6 +180,10 @@ func sequenceOf(print *Fingerprint, ordered *tree) digest.Sum {
 	return digest.Of(b)
 }
 
+// Token names the version that the edit would be published as, so that it can be
+// compared with what it should be.
+func (e *Edit) Token() string { return e.sum.Token() }
+
 // Event returns what the edit changes so far: each key at most once, in the
 // order in which they were first put or taken. A row that shows the same as
 // before has not changed. The event of an edit from nothing is empty, since a

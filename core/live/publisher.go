@@ -150,7 +150,7 @@ func (p *Publisher) publish(next *Snapshot, e *Event, anew bool, keys []driver.K
 	switch {
 	case first, anew:
 		v.log.reset()
-		e = next.syncEvent()
+		e = next.SyncEvent()
 	case e != nil:
 		if v.account != nil {
 			e.own.attach(v.account, false)

@@ -2,6 +2,7 @@ package live
 
 import (
 	"bytes"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -97,6 +98,10 @@ func (r Row) Place() string {
 	return r.e.place
 }
 
+// Numbered says that the place is a number which depends on what happened before, and
+// so is no part of the row's content; see [Content].Numbered.
+func (r Row) Numbered() bool { return r.e != nil && r.e.unplaced }
+
 // Token names the row's content as [Version.Token] names a snapshot's.
 func (r Row) Token() string {
 	if r.e == nil {
@@ -150,6 +155,19 @@ func NewFingerprint(parts ...string) *Fingerprint {
 
 // Bytes returns the fingerprint as [Saved] has it.
 func (p *Fingerprint) Bytes() [16]byte { return p.raw }
+
+// String returns the fingerprint as text, which [ParseFingerprint] reads.
+func (p *Fingerprint) String() string { return p.sum.Token() }
+
+// ParseFingerprint returns the fingerprint that its String has written, as a node that
+// follows another one's binding has to: rows have equal tokens on both then.
+func ParseFingerprint(text string) (*Fingerprint, error) {
+	sum, err := digest.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("live: a fingerprint: %w", err)
+	}
+	return &Fingerprint{sum: sum, raw: sum.Bytes()}, nil
+}
 
 // Content is what a row is made of.
 type Content struct {

@@ -41,6 +41,13 @@ type Snapshot struct {
 // Version names the snapshot's content.
 func (s *Snapshot) Version() Version { return s.version }
 
+// Fingerprint returns that of the rows.
+func (s *Snapshot) Fingerprint() *Fingerprint { return s.print }
+
+// OrderMarked reports whether the order of the rows is part of the version's token,
+// see [Edit.MarkOrder].
+func (s *Snapshot) OrderMarked() bool { return s.sequence != digest.Sum{} }
+
 // Len returns the number of rows.
 func (s *Snapshot) Len() int { return s.rows.Len() }
 
@@ -117,8 +124,8 @@ func AppendRows(dst []byte, rows iter.Seq[Row]) []byte {
 	return append(dst, ']')
 }
 
-// syncEvent returns the event that replaces everything by the snapshot.
-func (s *Snapshot) syncEvent() *Event {
+// SyncEvent returns the event that replaces everything by the snapshot.
+func (s *Snapshot) SyncEvent() *Event {
 	s.syncOnce.Do(func() { s.sync = &Event{Kind: Synced, Version: s.version, Snapshot: s, shared: s.told} })
 	return s.sync
 }
