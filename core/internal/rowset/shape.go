@@ -268,7 +268,7 @@ func (sh *Shape) setParameters(e filter.Expr) (errs []error) {
 }
 
 // reservedParameters are what transports call their own parameters.
-var reservedParameters = []string{"after", "event", "limit", "mark", "offset", "page", "since", "version", "wait"}
+var reservedParameters = []string{"after", "event", "limit", "mark", "offset", "page", "replica", "since", "version", "wait"}
 
 // codecVersion changes when the same rows come to be encoded, hashed or ordered
 // differently, so that tokens from before are not taken for current.
