@@ -50,7 +50,7 @@ func (r *Registry) decision(ctx context.Context, authorizer Authorizer, a Access
 		r.questions.Add(-1)
 		return Decision{}, errTooManyQuestions
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, r.eng.cfg.AuthorizeTimeout, errUnanswered)
+	ctx, cancel := context.WithTimeoutCause(ctx, r.cfg.AuthorizeTimeout, errUnanswered)
 	defer cancel()
 	type answer struct {
 		Decision

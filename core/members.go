@@ -24,7 +24,7 @@ type family struct {
 	grant    atomic.Pointer[Grant] // of the binding itself, shared by all
 	watchers watchers              // OnChange functions of all bindings
 
-	eng     atomic.Pointer[engine] // from the start on
+	shared  atomic.Pointer[shared] // from the start on
 	members *lease.Pool[string, *publisher]
 	refused atomic.Uint64 // by the budget
 	size    atomic.Int64  // what members lately took for themselves, in bytes
@@ -54,8 +54,8 @@ func newFamily(proto *publisher) *family {
 		Max: f.max(), IdleAfter: f.idleAfter(),
 		End: func(v *publisher) {
 			v.end(fmt.Errorf("core: binding %q: %w", v.ID(), live.ErrRemoved))
-			v.feed.Load().removeView(v.Member)
-			f.eng.Load().came.tell()
+			v.feed.Load().Remove(v.Member)
+			f.shared.Load().came.tell()
 		},
 	})
 	f.size.Store(firstMemberSize)
@@ -113,14 +113,14 @@ func (f *family) open(ctx context.Context, params live.Params, scope filter.Expr
 	if !f.proto.Spec.Family && scope == nil {
 		return &f.whole, nil
 	}
-	eng := f.eng.Load()
-	if eng == nil {
+	common := f.shared.Load()
+	if common == nil {
 		return nil, fmt.Errorf("core: binding %q: %w", f.proto.Name(), ErrNotStarted)
 	}
 	id := memberID(params, scope)
-	parties := []*budget.Party{eng.parties.of(tenant), clientOf(ctx)}
+	parties := []*budget.Party{common.parties.of(tenant), clientOf(ctx)}
 	if !f.members.Has(id) {
-		if err := eng.budget.Fit(f.size.Load(), parties...); err != nil {
+		if err := common.budget.Fit(f.size.Load(), parties...); err != nil {
 			f.refused.Add(1)
 			return nil, fmt.Errorf("core: binding %q: %w: %w", f.proto.Name(), ErrBudget, err)
 		}
@@ -131,9 +131,9 @@ func (f *family) open(ctx context.Context, params live.Params, scope filter.Expr
 			return nil, err
 		}
 		v.id = id
-		v.joinBudget(eng, f.size.Load(), parties...)
-		eng.join(v)
-		eng.came.tell()
+		v.joinBudget(common, f.size.Load(), parties...)
+		common.join(v)
+		common.came.tell()
 		return v, nil
 	})
 	switch {
@@ -192,9 +192,9 @@ func (f *family) idleAfter() time.Duration {
 }
 
 // begin lets members come alive.
-func (f *family) begin(eng *engine) {
-	f.eng.Store(eng)
-	eng.came.tell()
+func (f *family) begin(s *shared) {
+	f.shared.Store(s)
+	s.came.tell()
 }
 
 // end ends the binding and all members, and lets none come alive.
@@ -202,10 +202,10 @@ func (f *family) end(why error) {
 	f.proto.end(why)
 	for _, v := range f.members.Close(why) {
 		v.end(why)
-		v.feed.Load().removeView(v.Member)
+		v.feed.Load().Remove(v.Member)
 	}
-	if eng := f.eng.Load(); eng != nil {
-		eng.came.tell()
+	if s := f.shared.Load(); s != nil {
+		s.came.tell()
 	}
 }
 
@@ -214,8 +214,8 @@ func (f *family) refuse(v *publisher) {
 	f.refused.Add(1)
 	f.members.Remove(v.id)
 	v.end(fmt.Errorf("core: binding %q: %w", v.ID(), ErrBudget))
-	v.feed.Load().removeView(v.Member)
-	f.eng.Load().came.tell()
+	v.feed.Load().Remove(v.Member)
+	f.shared.Load().came.tell()
 }
 
 // alive returns the members, in the order in which they came.

@@ -9,7 +9,6 @@ import (
 	"github.com/binderyhq/bindery/core/internal/budget"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/live"
-	"github.com/binderyhq/bindery/core/status"
 )
 
 // What a member is taken to need, in bytes, before one of its family has loaded.
@@ -92,7 +91,7 @@ func (a *account) Loaded() bool {
 	if h := a.holder.Load(); h != nil {
 		fam.size.Store((3*fam.size.Load() + h.Own()) / 4)
 	}
-	if b := fam.eng.Load().budget; b.Over() {
+	if b := fam.shared.Load().budget; b.Over() {
 		b.Refused()
 		fam.refuse(a.v)
 		return false
@@ -116,8 +115,8 @@ func (a *account) close() {
 
 // joinBudget has the registry's budget count the binding, and reserves memory until
 // it has loaded.
-func (v *publisher) joinBudget(eng *engine, reserve int64, parties ...*budget.Party) {
-	v.account.holder.Store(eng.budget.Join(v, parties...))
+func (v *publisher) joinBudget(s *shared, reserve int64, parties ...*budget.Party) {
+	v.account.holder.Store(s.budget.Join(v, parties...))
 	v.account.reserved.Store(reserve)
 	v.account.Add(live.Members, int(reserve))
 }
@@ -186,32 +185,4 @@ func WithClient(ctx context.Context) context.Context {
 func clientOf(ctx context.Context) *budget.Party {
 	p, _ := ctx.Value(clientKey{}).(*budget.Party)
 	return p
-}
-
-// memoryStatus returns what the registry's bindings keep.
-func (e *engine) memoryStatus() status.Memory {
-	c := e.budget.Counts()
-	st := status.Memory{
-		Limit: e.budget.Limit(), Total: e.budget.Total(), Bytes: make(map[string]int64, live.Kinds),
-		Dropped: c.Dropped, Evicted: c.Evicted, Refused: c.Refused,
-	}
-	for k := range live.Kinds {
-		st.Bytes[k.String()] = e.budget.Used(int(k))
-	}
-	return st
-}
-
-// sweep drops bodies that nobody has asked for lately, until ctx is done.
-func (e *engine) sweep(ctx context.Context) {
-	ticker := time.NewTicker(bodiesSweep)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			e.budget.Sweep(bodiesIdle)
-		case <-ctx.Done():
-			e.budget.Close()
-			return
-		}
-	}
 }

@@ -2,8 +2,6 @@ package core
 
 import (
 	"context"
-	"log/slog"
-	"runtime/debug"
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
@@ -56,66 +54,4 @@ type BatchResult struct {
 	// Delay is the time from Reported until the batch was published. It is 0
 	// where nothing was reported.
 	Delay time.Duration
-}
-
-// observed is a batch that observers have been told of.
-type observed struct {
-	eng   *engine
-	batch Batch
-	ctxs  []context.Context // what each observer has returned
-}
-
-// beginBatch tells the observers of a batch, and returns the context in which it
-// is read.
-func (e *engine) beginBatch(ctx context.Context, b Batch) (context.Context, *observed) {
-	o := &observed{eng: e, batch: b}
-	for _, observer := range e.batchObservers {
-		e.guardObserver("a batch that begins", observer.name, func() {
-			if derived := observer.BatchBegan(ctx, b); derived != nil {
-				ctx = derived
-			}
-		})
-		o.ctxs = append(o.ctxs, ctx)
-	}
-	return ctx, o
-}
-
-// end tells the observers what came of the batch.
-func (o *observed) end(out outcome, aside int, err error) {
-	if len(o.ctxs) == 0 {
-		return
-	}
-	r := BatchResult{Batch: o.batch, Err: err, Aside: aside, Read: out.took}
-	for _, m := range out.moves {
-		e := m.t.Edit.Event()
-		if e.Len() > 0 || m.t.Anew {
-			r.Published++
-		}
-		r.Created += len(e.Created)
-		r.Updated += len(e.Updated)
-		r.Deleted += len(e.Deleted)
-	}
-	if err == nil && !o.batch.Reported.IsZero() {
-		r.Delay = time.Since(o.batch.Reported)
-	}
-	for i := len(o.ctxs) - 1; i >= 0; i-- {
-		observer := o.eng.batchObservers[i]
-		o.eng.guardObserver("a batch that has ended", observer.name, func() { observer.BatchEnded(o.ctxs[i], r) })
-	}
-}
-
-type namedBatchObserver struct {
-	name string
-	BatchObserver
-}
-
-// guardObserver logs a panic of a plugin.
-func (e *engine) guardObserver(what, plugin string, call func()) {
-	defer func() {
-		if r := recover(); r != nil {
-			e.log.Error("core: plugin panicked while observing "+what,
-				slog.String("plugin", plugin), slog.Any("panic", r), slog.String("stack", string(debug.Stack())))
-		}
-	}()
-	call()
 }

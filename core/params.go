@@ -241,6 +241,12 @@ func parseOne(arg any, p *rowset.Parameter) (v value.Value, problem string) {
 	if v, problem = convertArg(arg, p); problem != "" {
 		return value.Value{}, problem
 	}
+	for i := range p.Columns {
+		if p.Columns[i].Canonical != nil { // those of one parameter are alike
+			v = p.Columns[i].Spell(v)
+			break
+		}
+	}
 	if p.Choices != nil && !slices.Contains(p.Choices, v) {
 		names := make([]string, len(p.Choices))
 		for i, c := range p.Choices {

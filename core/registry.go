@@ -12,6 +12,7 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/internal/feed"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/status"
 )
@@ -23,7 +24,7 @@ import (
 // end it with Shutdown. Bindings may also be added and removed while it
 // runs. All methods may be called from any goroutine.
 type Registry struct {
-	eng *engine
+	*shared
 
 	mu         sync.Mutex // guards what follows
 	phase      phase
@@ -97,7 +98,7 @@ type placed[T any] struct {
 type Bindable interface{ publisher() *publisher }
 
 func newRegistry(cfg Config) *Registry {
-	r := &Registry{eng: newEngine(cfg.WithDefaults()), byName: make(map[string]*publisher), startEnded: make(chan struct{}), stopped: make(chan struct{})}
+	r := &Registry{shared: newShared(cfg.WithDefaults()), byName: make(map[string]*publisher), startEnded: make(chan struct{}), stopped: make(chan struct{})}
 	r.stopping, r.stop = context.WithCancel(context.Background())
 	if err := cfg.Validate(); err != nil {
 		r.problems = append(r.problems, err)
@@ -167,11 +168,10 @@ func (r *Registry) addRunning(bindings []Bindable, others []*publisher) error {
 	for _, v := range views {
 		r.views = append(r.views, v)
 		r.byName[v.Name()] = v
-		r.eng.attach(v)
-		v.family.begin(r.eng)
 	}
+	r.attach(views)
 	r.mu.Unlock()
-	r.eng.load(views)
+	r.load(views)
 	return nil
 }
 
@@ -204,7 +204,7 @@ func (r *Registry) Remove(ctx context.Context, name string) error {
 	r.removed = append(slices.DeleteFunc(r.removed, func(f *family) bool { return !f.watchers.running() }), v.family)
 	r.mu.Unlock()
 	v.family.end(fmt.Errorf("core: binding %q: %w", name, live.ErrRemoved))
-	return r.eng.detach(ctx, v)
+	return r.eng.Detach(ctx, v.Member)
 }
 
 // Watch registers sources of change. It returns nil before Start, and
@@ -304,15 +304,15 @@ func (r *Registry) Monitors(v *live.View) []string {
 }
 
 // Logger returns the registry's logger.
-func (r *Registry) Logger() *slog.Logger { return r.eng.log }
+func (r *Registry) Logger() *slog.Logger { return r.cfg.Logger }
 
 // Now returns the time by the registry's clock.
-func (r *Registry) Now() time.Time { return r.eng.now() }
+func (r *Registry) Now() time.Time { return r.cfg.Now() }
 
 // Changed returns a channel that is closed when bindings, or members of families and
 // scopes, have come or gone since the call. To miss nothing call Changed first, and
 // look at the bindings then.
-func (r *Registry) Changed() <-chan struct{} { return r.eng.came.next() }
+func (r *Registry) Changed() <-chan struct{} { return r.came.next() }
 
 // Stopping returns a context that is done as soon as Shutdown begins.
 func (r *Registry) Stopping() context.Context { return r.stopping }
@@ -330,11 +330,11 @@ func (r *Registry) Flush(ctx context.Context) error {
 	if err := p.running(); err != nil {
 		return err
 	}
-	var marks receipt
-	for _, f := range r.eng.running() {
-		marks = append(append(marks, f.barrier()), f.mends()...)
+	var marks feed.Receipt
+	for _, f := range r.eng.Feeds() {
+		marks = append(append(marks, f.Barrier()), f.Mends()...)
 	}
-	return marks.flush(ctx)
+	return marks.Flush(ctx)
 }
 
 // Resync reads all rows of these bindings again, or of every binding when the list
@@ -355,15 +355,15 @@ func (r *Registry) reload(ctx context.Context, forget bool, views []*live.View) 
 	if err != nil {
 		return err
 	}
-	var marks receipt
+	var marks feed.Receipt
 	for _, v := range bindings {
 		f := v.feed.Load()
 		if f == nil {
 			return ErrNotStarted
 		}
-		marks = append(marks, f.reload(v.Member, backlog.Reload{Forget: forget})...)
+		marks = append(marks, f.Reload(v.Member, backlog.Reload{Forget: forget})...)
 	}
-	if err := marks.flush(ctx); err != nil {
+	if err := marks.Flush(ctx); err != nil {
 		return err
 	}
 	if len(views) == 0 {

@@ -26,16 +26,11 @@ func (r *Registry) Status() status.Registry {
 			st.Families = append(st.Families, fam)
 		}
 	}
-	r.eng.mu.Lock()
-	runs := r.eng.sources
-	r.eng.mu.Unlock()
-	for _, s := range runs {
-		st.Sources = append(st.Sources, s.status())
+	st.Sources = r.eng.Status()
+	for _, f := range r.eng.Feeds() {
+		st.Tables = append(st.Tables, f.Status())
 	}
-	for _, f := range r.eng.running() {
-		st.Tables = append(st.Tables, f.snapshotStats())
-	}
-	st.Memory = r.eng.memoryStatus()
+	st.Memory = r.memoryStatus()
 	return st
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/live"
 )
 
@@ -56,7 +57,13 @@ func (r *Registry) Shutdown(ctx context.Context) error {
 	for _, v := range views {
 		v.family.end(live.ErrClosed)
 	}
-	parts[stopFeeds] = r.eng.stop()
+	for _, end := range r.eng.Stop() {
+		what := "background work"
+		if end.Table != (driver.Table{}) {
+			what = fmt.Sprintf("the read of table %q", end.Table)
+		}
+		parts[stopFeeds] = append(parts[stopFeeds], part{what, waitFor(end.Done)})
+	}
 	errs = append(errs, r.stopPhase(ctx, stopSources, parts[stopSources])...)
 	errs = append(errs, r.stopPhase(ctx, stopFeeds, parts[stopFeeds])...)
 	errs = append(errs, r.stopPhase(ctx, stopFunctions, r.functions(views))...)
@@ -110,7 +117,7 @@ func (r *Registry) waitForStart(ctx context.Context) {
 	case <-ctx.Done():
 	case <-timer.C:
 	}
-	r.eng.log.Warn("core: Start has not ended since Shutdown was called; it stops what it is starting by itself",
+	r.cfg.Logger.Warn("core: Start has not ended since Shutdown was called; it stops what it is starting by itself",
 		slog.Duration("waited", startPatience))
 }
 

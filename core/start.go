@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/engine"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/internal/untyped"
 	"github.com/binderyhq/bindery/core/live"
@@ -140,7 +141,7 @@ func (e *StartError) Unwrap() []error { return e.Problems }
 // starts the plugins, lets the sources watch, and loads the bindings. It
 // returns when every binding has loaded. A database that is away, or slower
 // than Config.LoadWait, does not fail it: its bindings load when they can, see
-// [Registry.Ready].
+// [Registry.Ready]. Bindings that a plugin has restored are not waited for.
 //
 // The context bounds starting alone. When it ends first, or when a transport or a
 // plugin fails or panics, Start stops everything that it has started and returns
@@ -203,10 +204,9 @@ func (r *Registry) assemble(ctx context.Context) error {
 	}
 	for _, v := range r.views {
 		r.byName[v.Name()] = v
-		r.eng.attach(v)
-		v.family.begin(r.eng)
 	}
 	views := slices.Clone(r.views)
+	r.attach(views)
 	r.mu.Unlock()
 
 	if err := r.startTransports(ctx); err != nil {
@@ -225,14 +225,13 @@ func (r *Registry) assemble(ctx context.Context) error {
 	}
 	r.phase = started
 	r.mu.Unlock()
-	e := r.eng
-	e.background(e.sweep)
-	if r.authorizer != nil && e.cfg.ReauthorizeEvery > 0 {
-		e.background(func(ctx context.Context) { r.reauthorize(ctx, e.cfg.ReauthorizeEvery) })
+	r.eng.Background(r.sweep)
+	if r.authorizer != nil && r.cfg.ReauthorizeEvery > 0 {
+		r.eng.Background(func(ctx context.Context) { r.reauthorize(ctx, r.cfg.ReauthorizeEvery) })
 	}
-	e.load(views)
+	r.load(views)
 	r.logAssembled(views)
-	if err := waitAll(ctx, r.stopping, e.cfg.LoadWait, views, func(v *publisher) <-chan struct{} { return v.firstTry() }); err != nil {
+	if err := waitAll(ctx, r.stopping, r.cfg.LoadWait, unrestored(views), func(v *publisher) <-chan struct{} { return v.firstTry() }); err != nil {
 		return fmt.Errorf("core: waiting for bindings to load: %w", err)
 	}
 	return nil
@@ -273,15 +272,7 @@ func (r *Registry) startTransports(ctx context.Context) error {
 func (r *Registry) startPlugins(ctx context.Context) error {
 	for _, p := range r.plugins {
 		name := p.it.Name()
-		if o, ok := p.it.(PublishObserver); ok {
-			r.eng.observers = append(r.eng.observers, namedObserver{name, o})
-		}
-		if o, ok := p.it.(BatchObserver); ok {
-			r.eng.batchObservers = append(r.eng.batchObservers, namedBatchObserver{name, o})
-		}
-		if o, ok := p.it.(ReportObserver); ok {
-			r.eng.reportObservers = append(r.eng.reportObservers, o)
-		}
+		r.observers.add(p.it)
 		err := r.launch(ctx, stopPlugins, fmt.Sprintf("starting plugin %q (%s)", name, p.place),
 			part{fmt.Sprintf("plugin %q", name), p.it.Shutdown}, func() error { return p.it.Start(ctx, r) })
 		if err != nil {
@@ -293,23 +284,20 @@ func (r *Registry) startPlugins(ctx context.Context) error {
 
 // startSources lets the sources watch and waits until they do.
 func (r *Registry) startSources(ctx context.Context, views []*publisher) error {
-	e := r.eng
-	var runs []*sourceRun
-	for _, s := range r.sources {
-		runs = append(runs, newSourceRun(e, s.it, s.place))
+	sources := make([]driver.Source, len(r.sources))
+	for i, s := range r.sources {
+		sources[i] = s.it
 	}
-	e.mu.Lock()
-	e.sources = runs
-	e.mu.Unlock()
+	runs := r.eng.Register(sources)
 	for _, run := range runs {
-		if !r.stage.push(stopSources, part{fmt.Sprintf("source %q", run.source.Name()), waitFor(run.done)}) {
+		if !r.stage.push(stopSources, part{fmt.Sprintf("source %q", run.Name()), waitFor(run.Ended())}) {
 			return live.ErrClosed
 		}
-		go run.run(e.ctx)
+		r.eng.Launch(run)
 	}
 	r.warnUnwatched(views)
 	r.warnUnguarded(views)
-	if err := waitAll(ctx, r.stopping, e.cfg.WatchWait, runs, func(s *sourceRun) <-chan struct{} { return s.settled }); err != nil {
+	if err := waitAll(ctx, r.stopping, r.cfg.WatchWait, awaited(runs, views), func(s *engine.Source) <-chan struct{} { return s.FirstTry() }); err != nil {
 		return fmt.Errorf("core: waiting for sources to watch: %w", err)
 	}
 	return nil
@@ -344,7 +332,7 @@ func (v *publisher) firstTry() <-chan struct{} {
 		return closedChannel
 	}
 	if f := v.feed.Load(); f != nil {
-		return f.tried
+		return f.FirstTry()
 	}
 	return v.Loaded()
 }
@@ -362,7 +350,7 @@ func (r *Registry) warnUnguarded(views []*publisher) {
 	}
 	for _, v := range views {
 		if v.Spec.Rules.Writable {
-			r.eng.log.Warn("core: no authorizer is set: whoever reaches a transport may write to the binding",
+			r.cfg.Logger.Warn("core: no authorizer is set: whoever reaches a transport may write to the binding",
 				slog.String("binding", v.Name()))
 		}
 	}
@@ -373,7 +361,7 @@ func (r *Registry) warnUnwatched(views []*publisher) {
 	for _, v := range views {
 		schema := v.Schema()
 		for _, table := range v.Tables() {
-			if slices.ContainsFunc(r.eng.sources, func(s *sourceRun) bool { return s.covers(table) }) {
+			if slices.ContainsFunc(r.eng.Sources(), func(s *engine.Source) bool { return s.Covers(table) }) {
 				continue
 			}
 			what := "core: no source watches the binding's table: it changes only by Resync"
@@ -383,7 +371,7 @@ func (r *Registry) warnUnwatched(views []*publisher) {
 			case len(schema.Depends) > 0:
 				what = "core: no source watches a table that the binding depends on: its changes are not noticed"
 			}
-			r.eng.log.Warn(what, slog.String("binding", v.Name()), slog.String("table", table.String()))
+			r.cfg.Logger.Warn(what, slog.String("binding", v.Name()), slog.String("table", table.String()))
 		}
 	}
 }

@@ -6,10 +6,13 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/internal/feed"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/internal/untyped"
+	"github.com/binderyhq/bindery/core/internal/writing"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/status"
 )
@@ -18,8 +21,8 @@ import (
 // them, and what it was declared as.
 type publisher struct {
 	*rowset.Member
-	family *family              // what it was made from
-	feed   atomic.Pointer[feed] // set when it is registered
+	family *family                   // what it was made from
+	feed   atomic.Pointer[feed.Feed] // set when it is registered
 
 	mu         sync.Mutex
 	registered bool // guarded by mu
@@ -82,7 +85,7 @@ func (b *Binding[T]) Status() status.Binding { return b.own.status() }
 // [*driver.InvalidError] and [*live.MalformedError]; every other one is the
 // database's or the context's. A context that ends after the commit is no error.
 func (b *Binding[T]) Write(ctx context.Context, w live.Write) (live.Row, error) {
-	return b.own.write(ctx, w, within{})
+	return b.own.write(ctx, w, writing.Bounds{})
 }
 
 func (v *publisher) reload(ctx context.Context, forget bool) error {
@@ -98,7 +101,7 @@ func (v *publisher) reread(ctx context.Context, how backlog.Reload) error {
 	if f == nil {
 		return ErrNotStarted
 	}
-	err := f.reload(v.Member, how).flush(ctx)
+	err := f.Reload(v.Member, how).Flush(ctx)
 	if err == nil { // a binding in trouble was not waited for
 		err = v.whenWell(ctx)
 	}
@@ -113,7 +116,7 @@ func (v *publisher) reread(ctx context.Context, how backlog.Reload) error {
 func (v *publisher) whenWell(ctx context.Context) error {
 	f := v.feed.Load()
 	for {
-		trouble, why := f.troubleOf(v.Member)
+		trouble, why := f.Trouble(v.Member)
 		if trouble == nil {
 			break
 		}
@@ -149,18 +152,8 @@ func (v *publisher) touch() error {
 	if err != nil {
 		return fmt.Errorf("core: binding %q: %w", v.Name(), err)
 	}
-	f.touch(v.Member)
+	f.Touch(v.Member)
 	return nil
-}
-
-// publishTouch moves the version's time of change to now.
-func (f *feed) publishTouch(v *rowset.Member) {
-	event, err := v.Publisher.Touch(f.now())
-	if err != nil {
-		return // it has ended
-	}
-	v.Hold(v.Holding().Window)
-	f.eng.observe(v, event)
 }
 
 func (v *publisher) status() status.Binding {
@@ -177,10 +170,10 @@ func (v *publisher) status() status.Binding {
 		st.Version, st.Rows, st.Bytes = s.Version(), s.Len(), s.Bytes()
 	}
 	if f := v.feed.Load(); f != nil {
-		st.State, st.Since, st.Err = f.stateOf(v.Member)
-		st.Trouble, st.Troubled = f.troubleRows(v.Member)
+		st.State, st.Since, st.Err = f.State(v.Member)
+		st.Trouble, st.Troubled = f.TroubledRows(v.Member)
 		if st.Version.Seq > 0 {
-			st.Age = max(0, f.now().Sub(st.Version.Modified))
+			st.Age = max(0, v.now().Sub(st.Version.Modified))
 		}
 	}
 	if ended := v.Err(); ended != nil {
@@ -190,8 +183,16 @@ func (v *publisher) status() status.Binding {
 }
 
 func (v *publisher) logger() *slog.Logger {
-	if f := v.feed.Load(); f != nil {
-		return f.logger()
+	if s := v.family.shared.Load(); s != nil {
+		return s.cfg.Logger
 	}
 	return slog.Default()
+}
+
+// now returns the time by the registry's clock.
+func (v *publisher) now() time.Time {
+	if s := v.family.shared.Load(); s != nil {
+		return s.cfg.Now()
+	}
+	return time.Now()
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -150,46 +148,5 @@ func TestScopesOfWrites(t *testing.T) {
 	}
 	if f := r.family("tasks"); f.Opened != 0 {
 		t.Errorf("scopes of writes made members: %+v", f)
-	}
-}
-
-// TestGuideShowsThis holds the Go of docs/authorization.md to this package,
-// where it runs.
-func TestGuideShowsThis(t *testing.T) {
-	guide, err := os.ReadFile("../../docs/authorization.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	names, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var sources strings.Builder
-	for _, name := range names {
-		source, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for line := range strings.Lines(string(source)) {
-			sources.WriteString(strings.TrimSpace(line) + "\n")
-		}
-	}
-	blocks := 0
-	for i, part := range strings.Split(string(guide), "```") {
-		code, isGo := strings.CutPrefix(part, "go\n")
-		if i%2 == 0 || !isGo {
-			continue
-		}
-		blocks++
-		var lines strings.Builder
-		for line := range strings.Lines(code) {
-			lines.WriteString(strings.TrimSpace(line) + "\n")
-		}
-		if !strings.Contains(sources.String(), lines.String()) {
-			t.Errorf("the guide shows what is not in this package:\n%s", code)
-		}
-	}
-	if blocks < 5 {
-		t.Errorf("the guide shows %d pieces of Go", blocks)
 	}
 }

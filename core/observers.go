@@ -1,0 +1,96 @@
+package core
+
+import (
+	"context"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/feed"
+	"github.com/binderyhq/bindery/core/live"
+)
+
+// observers are the plugins that want to be told of what the engine does. They are
+// set before the first source watches and the first binding loads.
+type observers struct {
+	log       *slog.Logger
+	published []named[PublishObserver]
+	batches   []named[BatchObserver]
+	reports   []named[ReportObserver]
+}
+
+// named is what a plugin implements, with the plugin's name.
+type named[T any] struct {
+	name string
+	it   T
+}
+
+// add takes up a plugin for what it implements.
+func (o *observers) add(p Plugin) {
+	if it, ok := p.(PublishObserver); ok {
+		o.published = append(o.published, named[PublishObserver]{p.Name(), it})
+	}
+	if it, ok := p.(BatchObserver); ok {
+		o.batches = append(o.batches, named[BatchObserver]{p.Name(), it})
+	}
+	if it, ok := p.(ReportObserver); ok {
+		o.reports = append(o.reports, named[ReportObserver]{p.Name(), it})
+	}
+}
+
+// guard logs a panic of a plugin.
+func (o *observers) guard(plugin, what string, call func(), about ...any) {
+	defer func() {
+		if r := recover(); r != nil {
+			o.log.Error("core: plugin panicked while observing "+what,
+				append([]any{slog.String("plugin", plugin), slog.Any("panic", r), slog.String("stack", string(debug.Stack()))}, about...)...)
+		}
+	}()
+	call()
+}
+
+// onPublished tells of a new version.
+func (o *observers) onPublished(v *live.View, e *live.Event) {
+	for _, p := range o.published {
+		o.guard(p.name, "a new version", func() { p.it.Published(v, e) }, slog.String("binding", v.Name()))
+	}
+}
+
+// onReported tells of what a source has reported.
+func (o *observers) onReported(by driver.Source, changes []driver.Change) {
+	for _, p := range o.reports {
+		o.guard(p.name, "a report", func() { p.it.Reported(by, changes) }, slog.String("source", by.Name()))
+	}
+}
+
+// onBatch tells of a batch that begins. It returns the context in which the batch is
+// read, and what tells of its end.
+func (o *observers) onBatch(ctx context.Context, b feed.Batch) (context.Context, func(feed.Result)) {
+	if len(o.batches) == 0 {
+		return ctx, func(feed.Result) {}
+	}
+	batch := Batch(b)
+	ctxs := make([]context.Context, len(o.batches)) // what each has returned
+	for i, p := range o.batches {
+		o.guard(p.name, "a batch that begins", func() {
+			if derived := p.it.BatchBegan(ctx, batch); derived != nil {
+				ctx = derived
+			}
+		})
+		ctxs[i] = ctx
+	}
+	return ctx, func(r feed.Result) {
+		out := BatchResult{
+			Batch: batch, Err: r.Err, Aside: r.Aside, Published: r.Published,
+			Created: r.Created, Updated: r.Updated, Deleted: r.Deleted, Read: r.Read,
+		}
+		if r.Err == nil && !batch.Reported.IsZero() {
+			out.Delay = time.Since(batch.Reported)
+		}
+		for i := len(o.batches) - 1; i >= 0; i-- {
+			p := o.batches[i]
+			o.guard(p.name, "a batch that has ended", func() { p.it.BatchEnded(ctxs[i], out) })
+		}
+	}
+}

@@ -1,0 +1,99 @@
+package core
+
+import (
+	"context"
+	"time"
+
+	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/internal/budget"
+	"github.com/binderyhq/bindery/core/internal/engine"
+	"github.com/binderyhq/bindery/core/internal/feed"
+	"github.com/binderyhq/bindery/core/internal/rowset"
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
+)
+
+// shared is what all bindings of one registry have in common.
+type shared struct {
+	cfg       Config // with all defaults
+	eng       *engine.Engine
+	observers observers
+	budget    *budget.Budget
+	parties   parties
+	came      notice // tells that bindings or members have come or gone
+}
+
+func newShared(cfg Config) *shared {
+	s := &shared{cfg: cfg, observers: observers{log: cfg.Logger}, budget: newBudget(cfg)}
+	s.eng = engine.New(engine.Host{
+		Limits: feed.Limits{
+			ReadTimeout: cfg.ReadTimeout, AnnounceWait: cfg.AnnounceWait,
+			CatchUpWait: cfg.CatchUpWait, MaxBatchKeys: cfg.MaxBatchKeys,
+		},
+		Logger: cfg.Logger, Now: cfg.Now,
+		Published: s.observers.onPublished, BatchBegins: s.observers.onBatch, Reported: s.observers.onReported,
+	})
+	return s
+}
+
+// attach gives declarations to the engine. They are loaded by load.
+func (s *shared) attach(declared []*publisher) {
+	members := make([]*rowset.Member, len(declared))
+	for i, v := range declared {
+		members[i] = v.Member
+	}
+	for i, f := range s.eng.Attach(members) {
+		v := declared[i]
+		v.feed.Store(f)
+		if !v.Spec.Family {
+			v.joinBudget(s, 0)
+		}
+		v.family.begin(s)
+	}
+}
+
+// join gives a family's member to the family's feed and has it loaded.
+func (s *shared) join(v *publisher) {
+	f := v.family.proto.feed.Load()
+	v.feed.Store(f)
+	f.Add(v.Member)
+	f.Reload(v.Member, backlog.Reload{})
+}
+
+// load has the bindings read.
+func (s *shared) load(declared []*publisher) {
+	for _, v := range declared {
+		if !v.Spec.Family {
+			v.feed.Load().Reload(v.Member, backlog.Reload{})
+		}
+	}
+	s.eng.Start()
+}
+
+// memoryStatus returns what the registry's bindings keep.
+func (s *shared) memoryStatus() status.Memory {
+	c := s.budget.Counts()
+	st := status.Memory{
+		Limit: s.budget.Limit(), Total: s.budget.Total(), Bytes: make(map[string]int64, live.Kinds),
+		Dropped: c.Dropped, Evicted: c.Evicted, Refused: c.Refused,
+	}
+	for k := range live.Kinds {
+		st.Bytes[k.String()] = s.budget.Used(int(k))
+	}
+	return st
+}
+
+// sweep drops bodies that nobody has asked for lately, until ctx is done.
+func (s *shared) sweep(ctx context.Context) {
+	ticker := time.NewTicker(bodiesSweep)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			s.budget.Sweep(bodiesIdle)
+		case <-ctx.Done():
+			s.budget.Close()
+			return
+		}
+	}
+}

@@ -1,0 +1,72 @@
+package docs
+
+import (
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode"
+)
+
+var (
+	link    = regexp.MustCompile(`\]\(([^)\s]+)\)|(?:src|href)="([^"]+)"`)
+	heading = regexp.MustCompile(`(?m)^#{1,6} +(.+?) *#*$`)
+	fence   = regexp.MustCompile("(?ms)^[ \t]*```.*?^[ \t]*```$")
+	inline  = regexp.MustCompile("`[^`\n]*`")
+	display = regexp.MustCompile(`(?m)^    .*$`) // code by indentation
+)
+
+// anchors returns the names by which a page's headings are reached, as GitHub
+// makes them.
+func anchors(page string) map[string]bool {
+	found := map[string]bool{}
+	for _, m := range heading.FindAllStringSubmatch(fence.ReplaceAllString(page, ""), -1) {
+		var b strings.Builder
+		for _, r := range strings.ToLower(m[1]) {
+			switch {
+			case r == ' ':
+				b.WriteByte('-')
+			case unicode.IsLetter(r), unicode.IsDigit(r), r == '-', r == '_':
+				b.WriteRune(r)
+			}
+		}
+		name := b.String()
+		for n := 1; found[name]; n++ {
+			name = b.String() + "-" + string(rune('0'+n))
+		}
+		found[name] = true
+	}
+	return found
+}
+
+// TestLinks follows every link of every page that stays in this repository.
+func TestLinks(t *testing.T) {
+	links := 0
+	for _, page := range pages(t) {
+		text := inline.ReplaceAllString(display.ReplaceAllString(fence.ReplaceAllString(string(read(t, page)), ""), ""), "")
+		for _, m := range link.FindAllStringSubmatch(text, -1) {
+			target := m[1] + m[2]
+			if strings.Contains(target, "://") || strings.HasPrefix(target, "mailto:") {
+				continue
+			}
+			links++
+			file, anchor, _ := strings.Cut(target, "#")
+			at := page
+			if file != "" {
+				at = path.Join(path.Dir(page), file)
+			}
+			if _, err := os.Stat(filepath.Join(root, filepath.FromSlash(at))); err != nil {
+				t.Errorf("%s: %s leads nowhere", page, target)
+				continue
+			}
+			if anchor != "" && strings.HasSuffix(at, ".md") && !anchors(string(read(t, at)))[anchor] {
+				t.Errorf("%s: %s has no heading for #%s", page, at, anchor)
+			}
+		}
+	}
+	if links < 50 {
+		t.Errorf("only %d links were found", links)
+	}
+}
