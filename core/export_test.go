@@ -39,7 +39,7 @@ func PreparedLoaders(r *Registry) int {
 	n := 0
 	for _, f := range r.eng.running() {
 		f.mu.Lock()
-		n += len(f.prepared)
+		n += len(f.learned.prepared)
 		f.mu.Unlock()
 	}
 	return n
