@@ -23,6 +23,9 @@ type sourceRun struct {
 	source driver.Source
 	scope  driver.Scoped // nil: all tables
 
+	marks   driver.Marker   // nil: no other node understands it
+	looks   driver.Looker   // nil: it cannot be asked
+	turned  notice          // it has begun or ceased to watch
 	follows driver.Follower // nil: it announces, or promises less
 
 	reports  atomic.Uint64
@@ -31,6 +34,7 @@ type sourceRun struct {
 
 	mu       sync.Mutex // guards what follows
 	watching bool
+	sees     bool // watching, and what it had missed before will be read
 	since    time.Time
 	err      error         // why it is not watching
 	failures uint64        // returns of Watch and calls of Lost
@@ -41,9 +45,11 @@ type sourceRun struct {
 func newSourceRun(eng *engine, s driver.Source) *sourceRun {
 	scope, _ := s.(driver.Scoped)
 	follows, _ := s.(driver.Follower)
+	marks, _ := s.(driver.Marker)
+	looks, _ := s.(driver.Looker)
 	return &sourceRun{
 		reporter: &backlog.Reporter{},
-		eng:      eng, source: s, scope: scope, follows: follows, since: eng.host.Now(),
+		eng:      eng, source: s, scope: scope, follows: follows, marks: marks, looks: looks, since: eng.host.Now(),
 		err: errors.New("not watching yet"), settled: make(chan struct{}), done: make(chan struct{}),
 	}
 }
@@ -79,6 +85,7 @@ func (r *sourceRun) setWatching() {
 		r.since = r.eng.host.Now()
 	}
 	r.watching, r.err = true, nil
+	failures := r.failures
 	r.mu.Unlock()
 	if again {
 		r.eng.host.Logger.Info("core: source sees changes again", slog.String("source", r.source.Name()))
@@ -89,6 +96,10 @@ func (r *sourceRun) setWatching() {
 			f.mend(r.reporter)
 		}
 	}
+	r.mu.Lock()
+	r.sees = r.sees || r.failures == failures // else it was lost meanwhile
+	r.mu.Unlock()
+	r.turned.tell()
 	r.settle()
 }
 
@@ -101,7 +112,7 @@ func (r *sourceRun) setLost(err error) {
 	if was {
 		r.since = r.eng.host.Now()
 	}
-	r.watching, r.err = false, err
+	r.watching, r.sees, r.err = false, false, err
 	r.failures++
 	r.mu.Unlock()
 	if was || before == nil || before.Error() != err.Error() {
