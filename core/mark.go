@@ -8,9 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/marks"
-	"github.com/binderyhq/bindery/core/internal/untyped"
 	"github.com/binderyhq/bindery/core/status"
 )
 
@@ -73,32 +71,10 @@ func (r *Registry) Mark(ctx context.Context) (string, error) {
 }
 
 // markParts asks the sources for their parts.
-func (r *Registry) markParts(ctx context.Context) (parts []marks.Part) {
-	var markers []driver.Marker
-	for _, s := range r.eng.watchers() {
-		if s.marks != nil {
-			markers = append(markers, s.marks)
-		}
-	}
-	if len(markers) == 0 {
-		return nil
-	}
+func (r *Registry) markParts(ctx context.Context) []marks.Part {
 	ctx, cancel := context.WithTimeout(ctx, markPartWait)
 	defer cancel()
-	found := make([][]byte, len(markers))
-	together(len(markers), func(i int) {
-		var err error
-		found[i], err = untyped.Guard("Mark", func() ([]byte, error) { return markers[i].Mark(ctx) })
-		if err != nil && ctx.Err() == nil {
-			r.omitted(err)
-		}
-	})
-	for i, data := range found {
-		if data != nil {
-			parts = append(parts, marks.Part{Kind: markers[i].MarkKind(), Data: data})
-		}
-	}
-	return parts
+	return r.eng.MarkParts(ctx, r.omitted)
 }
 
 // omitted notes that a mark says less than it might: other nodes will not
@@ -109,19 +85,6 @@ func (r *Registry) omitted(err error) {
 		r.Logger().Warn("core: a mark lacks the part of a source, so that other nodes do not understand it; this is not logged again",
 			slog.Any("error", err))
 	})
-}
-
-// together calls fn for each number below n, each on a goroutine of its own but
-// for the first, and returns when all have returned.
-func together(n int, fn func(i int)) {
-	var all sync.WaitGroup
-	for i := 1; i < n; i++ {
-		all.Go(func() { fn(i) })
-	}
-	if n > 0 {
-		fn(0)
-	}
-	all.Wait()
 }
 
 // MarkStatus returns what is known about the registry's marks.

@@ -55,7 +55,7 @@ func newFamily(proto *publisher) *family {
 		Max: f.max(), IdleAfter: f.idleAfter(),
 		End: func(v *publisher) {
 			v.end(fmt.Errorf("core: binding %q: %w", v.ID(), live.ErrRemoved))
-			v.feed.Load().removeView(v.Member)
+			v.feed.Load().Remove(v.Member)
 			f.shared.Load().came.tell()
 		},
 	})
@@ -197,7 +197,7 @@ func (f *family) end(why error) {
 	f.proto.end(why)
 	for _, v := range f.members.Close(why) {
 		v.end(why)
-		v.feed.Load().removeView(v.Member)
+		v.feed.Load().Remove(v.Member)
 	}
 	if s := f.shared.Load(); s != nil {
 		s.came.tell()
@@ -209,7 +209,7 @@ func (f *family) refuse(v *publisher) {
 	f.refused.Add(1)
 	f.members.Remove(v.id)
 	v.end(fmt.Errorf("core: binding %q: %w", v.ID(), ErrBudget))
-	v.feed.Load().removeView(v.Member)
+	v.feed.Load().Remove(v.Member)
 	f.shared.Load().came.tell()
 }
 

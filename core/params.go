@@ -116,6 +116,12 @@ func parseArg(arg any, p *rowset.Parameter) (v value.Value, problem string) {
 	if v, problem = convertArg(arg, p); problem != "" {
 		return value.Value{}, problem
 	}
+	for i := range p.Columns {
+		if p.Columns[i].Canonical != nil { // those of one parameter are alike
+			v = p.Columns[i].Spell(v)
+			break
+		}
+	}
 	for _, c := range p.Columns {
 		if c.Check == nil {
 			continue

@@ -162,10 +162,10 @@ func (r *Registry) reachIn(ctx context.Context, v *publisher, m marks.Mark) erro
 		return driver.ErrForeign // nobody has made it
 	}
 	// First everything is reported, then read, then shown.
-	if err := r.eng.ask(ctx, f.table, m, own); err != nil {
+	if err := r.eng.Ask(ctx, f.Table, m, own); err != nil {
 		return err
 	}
-	if err := f.everything().flush(ctx); err != nil {
+	if err := f.Everything().Flush(ctx); err != nil {
 		return err
 	}
 	return v.whenWell(ctx)

@@ -11,8 +11,8 @@ import (
 // much, or in any order; what it must never do is stay silent about a commit,
 // or report one before a fresh read can see it.
 //
-// A source implements Source, and [Scoped], [Follower] and [Validator] where they
-// fit. Its constructor does no input or output and starts no goroutines; all of
+// A source implements Source, and [Scoped], [Follower], [Chooser] and [Validator] where
+// they fit. Its constructor does no input or output and starts no goroutines; all of
 // its work happens in Watch.
 type Source interface {
 	// Name names the source in logs, metrics and errors, for example
@@ -80,6 +80,15 @@ type Follower interface {
 	// snapshot instead. CatchUp is called by the feeds of the tables that the
 	// source covers, concurrently, while the source is watching.
 	CatchUp(ctx context.Context, s Snapshot) error
+}
+
+// Chooser is implemented by sources that leave the work to another source, which
+// they choose when they know what the database allows. A Chooser is a [Follower]
+// exactly while the source that it has chosen is one.
+type Chooser interface {
+	// Chosen returns the source that watches now, nil while there is none. It is
+	// called often, from any goroutine, and answers from memory.
+	Chosen() Source
 }
 
 // Change names rows of a table that may have changed.

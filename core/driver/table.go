@@ -75,6 +75,16 @@ type Column struct {
 	// and returns it in Kind as rows have it: a type may read more spellings than
 	// it writes. nil stands for [value.Parse]. It does no input or output.
 	Parse func(text string) (value.Value, error)
+	// Canonical, when set, spells a value of Kind as rows have it, where the
+	// database reads several spellings as one value (the upper case of a uuid). A
+	// value that no row can have is returned as it is. Every key, every argument
+	// and every literal of a filter passes it, so that what compares equal in the
+	// database is one value here. It does no input or output.
+	Canonical func(v value.Value) value.Value
+	// Ambiguous says that one value of the column has several texts, which depend
+	// on the settings of the session that writes them (an interval): the text in a
+	// database's log does not name a row then.
+	Ambiguous bool
 	// Check, when set, says why the database would refuse to compare the column
 	// with the value, in words that a client may see ("is out of range"); "" when
 	// it would not. It does no input or output.
@@ -84,12 +94,43 @@ type Column struct {
 	Asked bool
 }
 
-// parse reads a value of the column from text.
+// parse reads a value of the column from text: as clients spell it, or as keys do.
+// A type with a text form of its own need not read the latter, which is how
+// messages and tokens name its rows.
 func (c *Column) parse(text string) (value.Value, error) {
 	if c.Parse != nil {
-		return c.Parse(text)
+		v, err := c.Parse(text)
+		if err == nil {
+			return c.Spell(v), nil
+		}
+		if v, keyErr := value.Parse(c.Kind, text); keyErr == nil && c.Kind != value.KindText {
+			return c.Spell(v), nil
+		}
+		return v, err
 	}
-	return value.Parse(c.Kind, text)
+	v, err := value.Parse(c.Kind, text)
+	if err != nil {
+		return v, err
+	}
+	return c.Spell(v), nil
+}
+
+// Convert returns a Go value as a value of the column: of its Kind, and spelled as
+// rows have it. The errors are those of [value.Convert].
+func (c *Column) Convert(v any) (value.Value, error) {
+	val, err := value.Convert(v, c.Kind)
+	if err != nil {
+		return val, err
+	}
+	return c.Spell(val), nil
+}
+
+// Spell returns the value as rows spell it; see Canonical.
+func (c *Column) Spell(v value.Value) value.Value {
+	if c.Canonical == nil || v.IsNull() {
+		return v
+	}
+	return c.Canonical(v)
 }
 
 // Schema describes the table a [Loader] reads: its name, its columns and its
@@ -119,8 +160,8 @@ func (s *Schema) Column(name string) int {
 }
 
 // MakeKey builds the key of a row from the values of its key columns, in key
-// order. Values are converted to the columns' kinds, so that an int32, an
-// int64 and "7" from a log all give the same key. The error names the column.
+// order. Values are converted to the columns' kinds and spelled as rows have them,
+// so that an int32, an int64 and "7" from a log all give the same key. The error names the column.
 func (s *Schema) MakeKey(values ...any) (Key, error) {
 	if len(values) != len(s.Key) {
 		return "", fmt.Errorf("driver: table %q has a key of %d columns (%s), got %d values",
@@ -128,8 +169,7 @@ func (s *Schema) MakeKey(values ...any) (Key, error) {
 	}
 	var enc []byte
 	for i, v := range values {
-		kind := s.keyKind(i)
-		val, err := value.Convert(v, kind)
+		val, err := s.convertPart(i, v)
 		if err != nil {
 			return "", fmt.Errorf("driver: key column %q of table %q: %w", s.Key[i], s.Table, err)
 		}
@@ -165,11 +205,13 @@ func (s *Schema) parsePart(i int, text string) (value.Value, error) {
 	return value.Parse(value.KindNull, text)
 }
 
-func (s *Schema) keyKind(i int) value.Kind {
+// convertPart returns a Go value as the i-th part of a key. The checks at start
+// refuse a schema without the column.
+func (s *Schema) convertPart(i int, v any) (value.Value, error) {
 	if c := s.Column(s.Key[i]); c >= 0 {
-		return s.Columns[c].Kind
+		return s.Columns[c].Convert(v)
 	}
-	return value.KindNull // the checks at start refuse such a schema
+	return value.Convert(v, value.KindNull)
 }
 
 // Validate returns everything wrong with the schema.
@@ -240,11 +282,31 @@ func (s Schema) KeyFor(values ...any) (Key, error) {
 		if c < 0 {
 			return "", fmt.Errorf("driver: table %q has no key column %q", s.Table, s.Key[i])
 		}
-		v, err := value.Convert(given, s.Columns[c].Kind)
+		v, err := s.Columns[c].Convert(given)
 		if err != nil {
 			return "", fmt.Errorf("driver: key column %q of table %q: %w", s.Key[i], s.Table, err)
 		}
 		enc = v.AppendOrdered(enc)
 	}
 	return Key(enc), nil
+}
+
+// Spelled returns the filter with its literals spelled as rows spell them, see
+// [Column.Canonical]. Literals that do not convert to their columns' kinds are left
+// to the filter's check.
+func (s *Schema) Spelled(e filter.Expr) filter.Expr {
+	if !slices.ContainsFunc(s.Columns, func(c Column) bool { return c.Canonical != nil }) {
+		return e
+	}
+	return filter.Rewrite(e, func(column string, literal any) any {
+		i := s.Column(column)
+		if i < 0 || s.Columns[i].Canonical == nil {
+			return literal
+		}
+		v, err := s.Columns[i].Convert(literal)
+		if err != nil {
+			return literal
+		}
+		return v
+	})
 }

@@ -20,7 +20,7 @@ func (v *View) mergeShared(missed []*Event, cur *Snapshot) *Event {
 	}
 	if weight > min(maxMergedRows, 2*cur.Len()+16) {
 		v.syncs.Add(1)
-		return cur.syncEvent()
+		return cur.SyncEvent()
 	}
 	last := missed[len(missed)-1]
 	v.mu.Lock()

@@ -27,6 +27,8 @@ type Snapshot struct {
 	rows     *tree // by key
 	ordered  *tree // by place; the same tree as rows when rows are ordered by key
 	bytes    int   // of all encoded rows
+	// valueless says that rows were restored without their Go values.
+	valueless bool
 
 	cache *Cache
 	body  *Cache // of the body; shared by snapshots of the same content
@@ -38,6 +40,13 @@ type Snapshot struct {
 
 // Version names the snapshot's content.
 func (s *Snapshot) Version() Version { return s.version }
+
+// Fingerprint returns that of the rows.
+func (s *Snapshot) Fingerprint() *Fingerprint { return s.print }
+
+// OrderMarked reports whether the order of the rows is part of the version's token,
+// see [Edit.MarkOrder].
+func (s *Snapshot) OrderMarked() bool { return s.sequence != digest.Sum{} }
 
 // Len returns the number of rows.
 func (s *Snapshot) Len() int { return s.rows.Len() }
@@ -115,8 +124,8 @@ func AppendRows(dst []byte, rows iter.Seq[Row]) []byte {
 	return append(dst, ']')
 }
 
-// syncEvent returns the event that replaces everything by the snapshot.
-func (s *Snapshot) syncEvent() *Event {
+// SyncEvent returns the event that replaces everything by the snapshot.
+func (s *Snapshot) SyncEvent() *Event {
 	s.syncOnce.Do(func() { s.sync = &Event{Kind: Synced, Version: s.version, Snapshot: s, shared: s.told} })
 	return s.sync
 }

@@ -128,7 +128,7 @@ func (s *Subscription) Poll() (*Event, error) {
 	v.mu.Unlock()
 	// Events and snapshots are immutable, so the rest needs no lock.
 	if resynced {
-		return cur.syncEvent(), nil
+		return cur.SyncEvent(), nil
 	}
 	e := v.mergeShared(missed, cur)
 	if e.Kind == Confirmed && !asked && !slices.ContainsFunc(missed, func(m *Event) bool { return m.Kind == Confirmed }) {

@@ -8,6 +8,9 @@ import (
 // Source is what is known about a source.
 type Source struct {
 	Name string
+	// Via is the name of the source that does the work, where Name is that of one
+	// which chooses another ([driver.Chooser]); else "".
+	Via string
 	// Watching says that every commit is being reported, Since when that or
 	// its contrary began, Err why it is not so.
 	Watching bool
@@ -25,11 +28,12 @@ type Source struct {
 func (s Source) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Name     string    `json:"name"`
+		Via      string    `json:"via,omitempty"`
 		Watching bool      `json:"watching"`
 		Since    time.Time `json:"since"`
 		Error    string    `json:"error,omitempty"`
 		Reports  uint64    `json:"reports"`
 		Failures uint64    `json:"failures"`
 		Found    uint64    `json:"found"`
-	}{s.Name, s.Watching, s.Since, textOf(s.Err), s.Reports, s.Failures, s.Found})
+	}{s.Name, s.Via, s.Watching, s.Since, textOf(s.Err), s.Reports, s.Failures, s.Found})
 }

@@ -34,8 +34,12 @@ func (m *model) describeLiterals(i int) {
 		declared = c.facts.SQLType
 	}
 	pub.Parse = textParser(c.field, pub.Kind)
-	if pub.Parse == nil && declared == "uuid" && pub.Kind == value.KindText {
+	switch {
+	case pub.Parse != nil:
+	case declared == "uuid" && pub.Kind == value.KindText:
 		pub.Parse = parseUUID
+	case pub.Kind == value.KindTime:
+		pub.Parse = parseTime
 	}
 	if postgres {
 		pub.Check, pub.Asked = postgresCheck(declared)

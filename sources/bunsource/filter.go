@@ -25,7 +25,7 @@ func (m *model) where(e filter.Expr) (query string, args []any, err error) {
 		if i < 0 {
 			return whereColumn{}, false
 		}
-		c := whereColumn{name: name, kind: m.schema.Columns[i].Kind}
+		c := whereColumn{name: name, kind: m.schema.Columns[i].Kind, spell: m.schema.Columns[i].Canonical}
 		if facts := m.columns[i].facts; facts.Known {
 			c.sqlType = facts.SQLType
 		}
@@ -41,6 +41,8 @@ type whereColumn struct {
 	// (yet). Knowing it lets literals be typed, and makes the difference for
 	// columns of the type uuid or date, which are exact only with it.
 	sqlType string
+	// spell spells a literal as rows have it, nil for as it is.
+	spell func(value.Value) value.Value
 }
 
 func whereColumns(d dialect.Name, e filter.Expr, column func(name string) (whereColumn, bool)) (string, []any, error) {
@@ -161,6 +163,9 @@ func (w *whereWriter) convert(c whereColumn, literal any) (value.Value, error) {
 	}
 	if err != nil {
 		return v, fmt.Errorf("column %q: %w", c.name, err)
+	}
+	if c.spell != nil {
+		v = c.spell(v)
 	}
 	return v, nil
 }

@@ -25,6 +25,9 @@ type columnFacts struct {
 	Collation string
 	// Deterministic says that the collation finds no two different texts equal.
 	Deterministic bool
+	// Mixed says that SQLite holds values of another storage class than the type
+	// asks for.
+	Mixed bool
 	// Known says that the above was learned from the database; before, all is
 	// empty.
 	Known bool
@@ -41,10 +44,9 @@ type columnFacts struct {
 //     deterministic collation, and in order only under one that compares bytes;
 //   - the literals of [model.where] reach the database unaltered.
 //
-// In SQLite, values are taken to be of the storage class that the column's
-// declaration asks for. Whoever stores a blob in a column of texts, or a text
-// in one of numbers, which SQLite lets happen unless the table is STRICT, must
-// not filter by it.
+// In SQLite, only STRICT tables keep values of other storage classes out. Of
+// others, a column that holds such values when the loader is prepared is not
+// exact: Go and SQLite read a text in a column of numbers differently.
 func columnTraits(d dialect.Name, f *schema.Field, db columnFacts) (value.Kind, filter.Exactness) {
 	sqlType := db.SQLType
 	if !db.Known {
@@ -84,6 +86,9 @@ type exactColumn struct {
 }
 
 func (c *exactColumn) sqlite() filter.Exactness {
+	if c.facts.Mixed {
+		return 0
+	}
 	exact := false
 	switch affinity := sqliteAffinity(c.facts.SQLType); c.kind {
 	case value.KindBool:
@@ -93,12 +98,18 @@ func (c *exactColumn) sqlite() filter.Exactness {
 	case value.KindFloat:
 		exact = affinity == affinityReal && c.typ.Kind() == reflect.Float64
 	case value.KindText:
-		exact = affinity == affinityText && strings.EqualFold(c.facts.Collation, "BINARY")
+		exact = affinity == affinityText && keepsText(c.typ) && strings.EqualFold(c.facts.Collation, "BINARY")
 	case value.KindBytes:
 		exact = affinity == affinityBlob && c.facts.SQLType != ""
 	}
 	// Decimals are floats in SQLite, or texts; times are texts.
 	return exactIf(exact)
+}
+
+// keepsText reports whether a Go type shows a text as it is stored. A uuid type
+// does not: it shows a text in upper case as one in lower case.
+func keepsText(t reflect.Type) bool {
+	return t.Kind() == reflect.String || t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8
 }
 
 // pgIntegers and the like are type names without modifiers.
@@ -120,7 +131,7 @@ func (c *exactColumn) postgres() filter.Exactness {
 	case value.KindInt:
 		exact = pgIntegers[c.base] && c.holdsInt(pgIntegerBits[c.base])
 	case value.KindFloat:
-		exact = c.base == "real" || c.base == "double precision" && c.typ.Kind() == reflect.Float64
+		exact = c.typ.Kind() != reflect.String && c.base == "real" || c.base == "double precision" && c.typ.Kind() == reflect.Float64
 	case value.KindDecimal:
 		exact = c.base == "numeric" && (c.typ.Kind() == reflect.String || isNamed(c.typ, decimalTypes))
 	case value.KindText:
@@ -139,7 +150,7 @@ func (c *exactColumn) postgres() filter.Exactness {
 	case value.KindBytes:
 		exact = c.base == "bytea"
 	case value.KindTime:
-		exact = c.base == "timestamp with time zone" || c.base == "timestamp without time zone" || c.base == "date"
+		exact = c.typ == timeType && (c.base == "timestamp with time zone" || c.base == "timestamp without time zone" || c.base == "date")
 	}
 	return exactIf(exact)
 }
@@ -284,11 +295,8 @@ func columnKind(d dialect.Name, f *schema.Field, base string) value.Kind {
 	}
 	// A text in Go may be the text of something else.
 	textual := natural == value.KindText || natural == value.KindBytes
-	switch stored {
-	case value.KindDecimal, value.KindText, value.KindBytes, value.KindOpaque:
-		if textual {
-			return stored
-		}
+	if textual && stored != value.KindNull {
+		return stored
 	}
 	return natural
 }
@@ -334,6 +342,22 @@ func storedKind(d dialect.Name, base string) value.Kind {
 		return value.KindDecimal
 	case "text", "character varying", "varchar", "char", "character", "clob", "tinytext", "mediumtext", "longtext":
 		return value.KindText
+	}
+	if d == dialect.PG {
+		switch base {
+		case "smallint", "integer", "bigint":
+			return value.KindInt
+		case "real", "double precision":
+			return value.KindFloat
+		case "date", "timestamp with time zone", "timestamp without time zone":
+			return value.KindTime
+		}
+	}
+	if d == dialect.SQLite {
+		switch base {
+		case "date", "datetime", "timestamp": // which drivers read as times, and so spell anew
+			return value.KindTime
+		}
 	}
 	switch {
 	case strings.HasSuffix(base, "[]"):

@@ -242,17 +242,3 @@ func timeLiteral(d dialect.Name, c whereColumn, t time.Time) literal {
 	}
 	return l
 }
-
-// equalForms returns the texts that a SQLite column may hold for a time.
-func equalForms(values []value.Value) string {
-	var b strings.Builder
-	for _, v := range values {
-		for _, form := range sqliteTimes(v.Any().(time.Time)) {
-			if b.Len() > 0 {
-				b.WriteString(", ")
-			}
-			b.WriteString(form)
-		}
-	}
-	return b.String()
-}

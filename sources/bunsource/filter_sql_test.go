@@ -103,13 +103,13 @@ func TestColumnTraits(t *testing.T) {
 		{dialect.SQLite, "Text", "NVARCHAR(160)", "BINARY", value.KindText, exact},
 		{dialect.SQLite, "Text", "TEXT", "unknown", value.KindText, none},
 		{dialect.SQLite, "Text", "NUMERIC(10,2)", "BINARY", value.KindDecimal, none},
-		{dialect.SQLite, "Text", "DATETIME", "BINARY", value.KindText, none},
+		{dialect.SQLite, "Text", "DATETIME", "BINARY", value.KindTime, none}, // drivers read it as a time
 		{dialect.SQLite, "Upper", "TEXT", "BINARY", value.KindText, none},
 		{dialect.SQLite, "Status", "TEXT", "BINARY", value.KindText, exact},
 		{dialect.SQLite, "Bytes", "BLOB", "BINARY", value.KindBytes, exact},
 		{dialect.SQLite, "Bytes", "TEXT", "BINARY", value.KindText, exact},
 		{dialect.SQLite, "At", "TIMESTAMP", "BINARY", value.KindTime, none},
-		{dialect.SQLite, "UUID", "VARCHAR", "BINARY", value.KindText, exact},
+		{dialect.SQLite, "UUID", "VARCHAR", "BINARY", value.KindText, none}, // it reads upper case as lower case
 
 		{dialect.PG, "I64", "bigint", "", value.KindInt, exact},
 		{dialect.PG, "I32", "bigint", "", value.KindInt, none},

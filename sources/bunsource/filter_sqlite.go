@@ -46,43 +46,34 @@ func sqliteAffinity(sqlType string) affinity {
 }
 
 // sqliteTime compares a column that holds times as texts, in whatever form and
-// zone. An equal time is looked for in all common forms, so that an index is
-// used; an order is decided by SQLite's own reading of the texts, which is to
-// the millisecond, and within one millisecond by the texts.
+// zone.
 func (w *whereWriter) sqliteTime(c whereColumn, op filter.Op, v value.Value) {
-	forms := equalForms([]value.Value{v})
-	switch op {
-	case filter.OpEq:
-		w.timeForms(c, " IN ", forms)
-		return
-	case filter.OpNe:
-		w.timeForms(c, " NOT IN ", forms)
-		return
-	}
-	text := "'" + v.Any().(time.Time).Format("2006-01-02 15:04:05.999999999-07:00") + "'"
-	strict := op.String()[:1]
-	w.write("(julianday(")
-	w.ident(c)
-	w.write(") " + strict + " julianday(" + text + ") OR (julianday(")
-	w.ident(c)
-	w.write(") = julianday(" + text + ") AND (")
-	w.ident(c)
-	w.write(" " + strict + " " + text)
-	if op == filter.OpLe || op == filter.OpGe {
-		w.write(" OR ")
-		w.timeForms(c, " IN ", forms)
-	} else {
-		w.write(" AND ")
-		w.timeForms(c, " NOT IN ", forms)
-	}
-	w.write(")))")
+	w.template(c, sqliteTimeIs(op, v.Any().(time.Time)))
 }
 
 func (w *whereWriter) sqliteTimeIn(c whereColumn, values []value.Value) {
-	w.timeForms(c, " IN ", equalForms(values))
+	conditions := make([]string, len(values))
+	for i, v := range values {
+		conditions[i] = sqliteTimeIs(filter.OpEq, v.Any().(time.Time))
+	}
+	w.template(c, halved(conditions, " OR "))
 }
 
-func (w *whereWriter) timeForms(c whereColumn, op, forms string) {
-	w.ident(c)
-	w.write(op + "(" + forms + ")")
+// template writes a condition in which the column stands for [sqliteColumn].
+func (w *whereWriter) template(c whereColumn, condition string) {
+	for i, part := range strings.Split(condition, sqliteColumn) {
+		if i > 0 {
+			w.ident(c)
+		}
+		w.write(part)
+	}
+}
+
+// halved joins conditions without nesting them deeply, which SQLite limits.
+func halved(conditions []string, op string) string {
+	if len(conditions) == 1 {
+		return conditions[0]
+	}
+	half := len(conditions) / 2
+	return "(" + halved(conditions[:half], op) + op + halved(conditions[half:], op) + ")"
 }

@@ -275,7 +275,7 @@ func compareFilters(t *testing.T, l *Loader[specimen], schema driver.Schema, col
 				continue
 			}
 			compared++
-			program, err := filter.Compile(e, find)
+			program, err := filter.Compile(schema.Spelled(e), find)
 			if err != nil {
 				rt.Fatalf("%v: %v", e, err)
 			}

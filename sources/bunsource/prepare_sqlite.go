@@ -55,5 +55,41 @@ func (m *model) inspectSQLite(ctx context.Context, conn bun.IConn) ([]tableColum
 	if err == nil && len(keys) == 1 && strings.EqualFold(columns[keys[0]].state.SQLType, "INTEGER") {
 		columns[keys[0]].state.NotNull, columns[keys[0]].state.Default = true, true
 	}
-	return columns, err
+	if err != nil || !isTable || len(columns) == 0 {
+		return columns, err
+	}
+	return columns, m.findMixed(ctx, conn, columns)
+}
+
+// sqliteClasses are the storage classes that the affinities ask for. A column of
+// another affinity than these is never exact but for booleans, which are integers.
+var sqliteClasses = map[affinity]string{
+	affinityInteger: "integer", affinityNumeric: "integer", affinityReal: "real", affinityText: "text", affinityBlob: "blob",
+}
+
+// findMixed marks the columns that hold values of another storage class than their
+// type asks for. The table is read once, up to the first such value of each column;
+// a STRICT table has none, and is not read.
+func (m *model) findMixed(ctx context.Context, conn bun.IConn, columns []tableColumn) error {
+	gen := m.db.QueryGen()
+	var strict bool
+	query := gen.FormatQuery("SELECT EXISTS (SELECT 1 FROM pragma_table_list(?) WHERE strict)", m.schema.Table.Name)
+	if err := conn.QueryRowContext(ctx, query).Scan(&strict); err == nil && strict {
+		return nil // SQLite before 3.37 has neither the pragma nor such tables
+	}
+	var checks []string
+	var into []any
+	for i := range columns {
+		c := &columns[i]
+		if m.schema.Column(c.name) < 0 {
+			continue
+		}
+		into = append(into, &c.state.Mixed)
+		checks = append(checks, gen.FormatQuery("EXISTS (SELECT 1 FROM ? WHERE typeof(?) NOT IN (?, 'null'))",
+			m.table.SQLName, bun.Name(c.name), sqliteClasses[sqliteAffinity(c.state.SQLType)]))
+	}
+	if len(checks) == 0 {
+		return nil
+	}
+	return conn.QueryRowContext(ctx, "SELECT "+strings.Join(checks, ", ")).Scan(into...)
 }

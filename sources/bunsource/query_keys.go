@@ -17,6 +17,7 @@ import (
 	"github.com/uptrace/bun/schema"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -102,11 +103,7 @@ func (m *model) keyValues(key driver.Key) ([]value.Value, error) {
 		return nil, fmt.Errorf("key %q has %d columns, the table's keys have %d", key, len(vals), len(m.keys))
 	}
 	for i, v := range vals {
-		kind := m.schema.Columns[m.keys[i]].Kind
-		if v.Kind() == kind || v.IsNull() {
-			continue
-		}
-		if vals[i], err = value.Convert(v, kind); err != nil {
+		if vals[i], err = m.schema.Columns[m.keys[i]].Convert(v); err != nil {
 			return nil, nil
 		}
 	}
@@ -143,6 +140,10 @@ type literalWriter struct {
 }
 
 func (w *literalWriter) add(key []value.Value) {
+	if w.m.db.Dialect().Name() == dialect.SQLite && slices.ContainsFunc(key, func(v value.Value) bool { return v.Kind() == value.KindTime }) {
+		w.addTimes(key)
+		return
+	}
 	alternatives := make([][]string, len(key))
 	hasNull := false
 	for i, v := range key {
@@ -159,6 +160,31 @@ func (w *literalWriter) add(key []value.Value) {
 		}
 	}
 	if w.inList >= w.maxKeys || w.apart >= maxDisjuncts || len(w.list)+len(w.disjuncts) >= w.m.limits.bytes {
+		w.flush()
+	}
+}
+
+// addTimes adds a key with times that SQLite holds as texts of any form.
+func (w *literalWriter) addTimes(key []value.Value) {
+	conditions := make([]string, len(key))
+	for i, v := range key {
+		column := w.m.keyColumn(i)
+		switch forms := w.m.literals(w.m.keys[i], v); {
+		case v.IsNull():
+			conditions[i] = column + " IS NULL"
+		case v.Kind() == value.KindTime:
+			conditions[i] = strings.ReplaceAll(sqliteTimeIs(filter.OpEq, v.Any().(time.Time)), sqliteColumn, column)
+		case forms == nil:
+			return
+		default:
+			conditions[i] = column + " IN (" + strings.Join(forms, ", ") + ")"
+		}
+	}
+	if w.apart++; len(w.disjuncts) > 0 {
+		w.disjuncts = append(w.disjuncts, " OR "...)
+	}
+	w.disjuncts = append(w.disjuncts, "("+strings.Join(conditions, " AND ")+")"...)
+	if w.apart >= maxDisjuncts || len(w.list)+len(w.disjuncts) >= w.m.limits.bytes {
 		w.flush()
 	}
 }

@@ -3,6 +3,7 @@ package bunsource
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -152,9 +153,10 @@ func (m *model) orderSQLite(c modelColumn, pub driver.Column) ([]string, error) 
 	case value.KindBool:
 		return []string{"(" + col + " <> 0)"}, nil // every number but 0 is true
 	case value.KindTime:
-		// The first term orders texts written in different forms and zones, to
-		// the millisecond; the second is exact among those of one form.
-		return []string{"julianday(" + col + ")", col}, nil
+		// Texts of whatever form and zone are ordered by their instants; the last
+		// term is for those that SQLite does not read as times.
+		instant := strings.NewReplacer(sqliteColumn, col)
+		return []string{instant.Replace(sqliteSecond), instant.Replace(sqliteFraction), col}, nil
 	case value.KindInt, value.KindFloat, value.KindDecimal:
 		if !known || aff == affinityText || aff == affinityBlob {
 			return []string{"CAST(" + col + " AS NUMERIC)"}, nil // where texts would come last

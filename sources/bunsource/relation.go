@@ -12,7 +12,6 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
-	"github.com/binderyhq/bindery/core/value"
 )
 
 // Relation shows related rows in the binding's rows, as Bun's Relation does:
@@ -267,7 +266,7 @@ func (h *hop) linkKey(from *model, parent, target reflect.Value) (driver.Key, bo
 		if p.ofTarget {
 			of, row = h.target, target
 		}
-		val, err := value.Convert(of.columns[p.column].read(row), h.junction.schema.Columns[h.junction.keys[i]].Kind)
+		val, err := h.junction.schema.Columns[h.junction.keys[i]].Convert(of.columns[p.column].read(row))
 		if err != nil {
 			return "", false // the junction holds no such value
 		}

@@ -132,7 +132,7 @@ func (m *model) keyFrom(by []int, vals []value.Value, keys, joined []int) (drive
 		if val.IsNull() {
 			return "", false // NULL joins nothing
 		}
-		val, err := value.Convert(val, m.schema.Columns[column].Kind)
+		val, err := m.schema.Columns[column].Convert(val)
 		if err != nil {
 			return "", false
 		}

@@ -136,6 +136,10 @@ func (m *model) describe(i int, state columnState) {
 		// comparison is decided differently.
 		pub.Exact = 0
 	}
+	if m.table.HasAfterScanRowHook() || m.table.HasBeforeScanRowHook() {
+		pub.Exact = 0 // the hook may change what was read, and the database knows nothing of it
+	}
+	m.describeSpelling(i)
 	m.describeLiterals(i)
 }
 

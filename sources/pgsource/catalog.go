@@ -90,6 +90,9 @@ func lookUp(ctx context.Context, conn *pgconn.PgConn, s driver.Schema, publicati
 	return b, nil
 }
 
+// errNoTable says that a bound table does not exist, or not yet.
+var errNoTable = errors.New("it does not exist")
+
 // resolve finds the oid of a table.
 func resolve(ctx context.Context, conn *pgconn.PgConn, t driver.Table) (oid string, err error) {
 	found, err := query(ctx, conn, "SELECT to_regclass($1)::oid::text, current_setting('search_path')", tableSQL(t))
@@ -97,9 +100,9 @@ func resolve(ctx context.Context, conn *pgconn.PgConn, t driver.Table) (oid stri
 	case err != nil:
 		return "", err
 	case found[0][0] == "" && t.Schema == "":
-		return "", fmt.Errorf("it does not exist in the schemas of search_path (%s)", found[0][1])
+		return "", fmt.Errorf("%w in the schemas of search_path (%s)", errNoTable, found[0][1])
 	case found[0][0] == "":
-		return "", errors.New("it does not exist, or the role may not use its schema")
+		return "", fmt.Errorf("%w, or the role may not use its schema", errNoTable)
 	}
 	return found[0][0], nil
 }

@@ -1,8 +1,9 @@
 // Package pgsource finds every change of a Postgres database, whoever makes it.
 // There are two ways, and a source for each: [New] follows the server's log by
 // logical replication, as standbys do; [NewTriggers] reads what triggers record,
-// where the server does not offer that. What follows is about the first, unless
-// it says otherwise; the last section is about the second.
+// where the server does not offer that. [NewBest] takes the better one that server
+// and role allow. What follows is about the first, unless it says otherwise; the
+// last section is about the second.
 //
 // # Setup
 //

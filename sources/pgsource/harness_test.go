@@ -153,6 +153,7 @@ type rig struct {
 	sink *fakeSink
 	// triggers is what start watches with, if it is set.
 	triggers *TriggerSource
+	any      driver.Source // likewise, and goes before it
 	stop     func() error
 	// ended gives what Watch returned, and is closed.
 	ended <-chan error
@@ -262,7 +263,11 @@ func (r *rig) source() follower {
 func (r *rig) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	src, sink := r.source(), r.sink
+	var src driver.Source = r.source()
+	if r.any != nil {
+		src = r.any
+	}
+	sink := r.sink
 	go func() {
 		err := src.Watch(ctx, sink)
 		ended <- err

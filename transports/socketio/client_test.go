@@ -13,7 +13,7 @@ import (
 
 	gorilla "github.com/gorilla/websocket"
 
-	"github.com/binderyhq/bindery/transports/internal/wire/wiretest"
+	"github.com/binderyhq/bindery/core/wire/wiretest"
 )
 
 // The ways in which a client may be connected.

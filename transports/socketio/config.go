@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/binderyhq/bindery/core/wire"
 	"github.com/binderyhq/bindery/transports/internal/origin"
-	"github.com/binderyhq/bindery/transports/internal/wire"
 	"github.com/binderyhq/bindery/transports/socketio/internal/packet"
 )
 

@@ -13,7 +13,7 @@ import (
 	gorilla "github.com/gorilla/websocket"
 	"github.com/labstack/echo/v4"
 
-	"github.com/binderyhq/bindery/transports/internal/wire/wiretest"
+	"github.com/binderyhq/bindery/core/wire/wiretest"
 	"github.com/binderyhq/bindery/transports/socketio"
 )
 

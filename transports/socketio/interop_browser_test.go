@@ -8,7 +8,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"github.com/binderyhq/bindery/transports/internal/wire/wiretest"
+	"github.com/binderyhq/bindery/core/wire/wiretest"
 	"github.com/binderyhq/bindery/transports/socketio"
 	"github.com/binderyhq/bindery/transports/transporttest/browsertest"
 )

@@ -28,7 +28,7 @@ import (
 	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/coretest/installed"
 	"github.com/binderyhq/bindery/core/filter"
-	"github.com/binderyhq/bindery/transports/internal/wire/wiretest"
+	"github.com/binderyhq/bindery/core/wire/wiretest"
 	"github.com/binderyhq/bindery/transports/socketio"
 )
 

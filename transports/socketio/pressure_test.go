@@ -10,7 +10,7 @@ import (
 
 	gorilla "github.com/gorilla/websocket"
 
-	"github.com/binderyhq/bindery/transports/internal/wire/wiretest"
+	"github.com/binderyhq/bindery/core/wire/wiretest"
 	"github.com/binderyhq/bindery/transports/socketio"
 )
 

@@ -9,7 +9,7 @@ import (
 	gorilla "github.com/gorilla/websocket"
 	"pgregory.net/rapid"
 
-	"github.com/binderyhq/bindery/transports/internal/wire/wiretest"
+	"github.com/binderyhq/bindery/core/wire/wiretest"
 	"github.com/binderyhq/bindery/transports/socketio"
 )
 

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/binderyhq/bindery/transports/internal/wire"
+	"github.com/binderyhq/bindery/core/wire"
 )
 
 // Config tunes the transport. The zero value of each field means its default.

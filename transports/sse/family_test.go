@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/binderyhq/bindery/core"
-	"github.com/binderyhq/bindery/transports/internal/wire/wiretest"
+	"github.com/binderyhq/bindery/core/wire/wiretest"
 	"github.com/binderyhq/bindery/transports/sse"
 )
 

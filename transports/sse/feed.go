@@ -7,8 +7,8 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/wire"
 	"github.com/binderyhq/bindery/transports/internal/problem"
-	"github.com/binderyhq/bindery/transports/internal/wire"
 )
 
 // feed is what a stream carries of one binding.
@@ -97,7 +97,7 @@ func (s *stream) ended(ctx context.Context, f *feed, why error) error {
 	} else {
 		p, _ = problem.Of(f.to.binding, why)
 	}
-	return s.send(wire.ErrorMessage(subject, p), s.id())
+	return s.send(wire.ErrorMessage(subject, p.JSON()), s.id())
 }
 
 // revoked reports whether the client may not see the rest of what is being sent.

@@ -16,8 +16,8 @@ import (
 	gosse "github.com/tmaxmax/go-sse"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/wire/wiretest"
 	"github.com/binderyhq/bindery/transports/internal/problem"
-	"github.com/binderyhq/bindery/transports/internal/wire/wiretest"
 	"github.com/binderyhq/bindery/transports/sse"
 )
 

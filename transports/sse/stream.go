@@ -17,8 +17,8 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/wire"
 	"github.com/binderyhq/bindery/transports/internal/outer"
-	"github.com/binderyhq/bindery/transports/internal/wire"
 )
 
 // stream is one open response. Everything happens on the goroutine that serves

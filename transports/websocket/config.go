@@ -8,8 +8,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/binderyhq/bindery/core/wire"
 	"github.com/binderyhq/bindery/transports/internal/origin"
-	"github.com/binderyhq/bindery/transports/internal/wire"
 )
 
 // Config tunes the transport. The zero value of each field means its default.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/filter"
-	"github.com/binderyhq/bindery/transports/internal/wire/wiretest"
+	"github.com/binderyhq/bindery/core/wire/wiretest"
 	"github.com/binderyhq/bindery/transports/websocket"
 )
 

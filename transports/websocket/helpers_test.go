@@ -14,7 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"go.uber.org/goleak"
 
-	"github.com/binderyhq/bindery/transports/internal/wire/wiretest"
+	"github.com/binderyhq/bindery/core/wire/wiretest"
 	"github.com/binderyhq/bindery/transports/websocket"
 )
 

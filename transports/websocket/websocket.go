@@ -10,12 +10,12 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/status"
+	"github.com/binderyhq/bindery/core/wire"
 	"github.com/binderyhq/bindery/transports/internal/ending"
 	"github.com/binderyhq/bindery/transports/internal/origin"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 	"github.com/binderyhq/bindery/transports/internal/session"
 	"github.com/binderyhq/bindery/transports/internal/socket"
-	"github.com/binderyhq/bindery/transports/internal/wire"
 )
 
 // Transport serves bindings over WebSocket. It is made by [New] and given to

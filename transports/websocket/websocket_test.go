@@ -14,8 +14,8 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/wire/wiretest"
 	"github.com/binderyhq/bindery/transports/internal/problem"
-	"github.com/binderyhq/bindery/transports/internal/wire/wiretest"
 	"github.com/binderyhq/bindery/transports/websocket"
 )
 

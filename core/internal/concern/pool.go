@@ -71,7 +71,7 @@ func (p *Pool) Enter(v *rowset.Member) {
 
 // track enters a binding and the rows that it holds.
 func (p *Pool) track(v *rowset.Member) {
-	p.index.Add(v, v.Filter, v.Shape.Load().ColumnOf)
+	p.index.Add(v, v.Shape.Load().Spelled(v.Filter), v.Shape.Load().ColumnOf)
 	v.Holding().All(func(r live.Row) { p.hold(v, r) })
 }
 

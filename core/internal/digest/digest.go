@@ -5,6 +5,7 @@ package digest
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"fmt"
 	"math/bits"
 	"sync"
 
@@ -48,6 +49,15 @@ const TokenLength = 22
 func (d Sum) Token() string {
 	b := d.Bytes()
 	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// Parse returns the sum that [Sum.Token] has written.
+func Parse(token string) (Sum, error) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	if err != nil || len(b) != 16 {
+		return Sum{}, fmt.Errorf("%q is no token", token)
+	}
+	return Sum{hi: binary.BigEndian.Uint64(b[:8]), lo: binary.BigEndian.Uint64(b[8:])}, nil
 }
 
 // scratch keeps the buffers that Of joins its parts in.

@@ -216,13 +216,22 @@ func (sh *Shape) SetFilter(e filter.Expr) error {
 	if err := filter.Check(e, sh.KindOf); err != nil {
 		return sh.FilterError(err)
 	}
-	p, err := filter.Compile(e, sh.ColumnOf)
+	p, err := sh.Compile(e)
 	if err != nil {
 		return fmt.Errorf("filter: %w", err)
 	}
 	sh.program = p
 	return nil
 }
+
+// Compile makes a filter ready for evaluation, its literals spelled as rows
+// spell them.
+func (l *Layout) Compile(e filter.Expr) (*filter.Program, error) {
+	return filter.Compile(l.Spelled(e), l.ColumnOf)
+}
+
+// Spelled returns the filter with its literals spelled as rows spell them.
+func (l *Layout) Spelled(e filter.Expr) filter.Expr { return l.Schema.Spelled(e) }
 
 func (sh *Shape) FilterError(err error) error {
 	return fmt.Errorf("filter on table %q (its columns: %s): %w", sh.Schema.Table, sh.Schema.ColumnNames(), err)
@@ -259,7 +268,7 @@ func (sh *Shape) setParameters(e filter.Expr) (errs []error) {
 }
 
 // reservedParameters are what transports call their own parameters.
-var reservedParameters = []string{"after", "event", "limit", "mark", "offset", "page", "since", "version", "wait"}
+var reservedParameters = []string{"after", "event", "limit", "mark", "offset", "page", "replica", "since", "version", "wait"}
 
 // codecVersion changes when the same rows come to be encoded, hashed or ordered
 // differently, so that tokens from before are not taken for current.

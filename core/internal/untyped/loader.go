@@ -2,6 +2,7 @@ package untyped
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -23,6 +24,8 @@ type Loader interface {
 	Value(row any, column int) value.Value
 	// Encode makes a row's JSON, by the model's own JSON tags.
 	Encode(row any) ([]byte, error)
+	// Decode makes a row of what Encode has made of it, as far as that goes.
+	Decode(json []byte) (row any, err error)
 	Prepare(ctx context.Context, declared []driver.Table) (warnings []error, err error)
 	Snapshotter() driver.Snapshotter
 	// CheckLiteral says why the database refuses to compare a column with a value.
@@ -103,6 +106,16 @@ func (r *typedReader[T]) Value(row any, column int) value.Value {
 }
 
 func (r *typedReader[T]) Encode(row any) ([]byte, error) { return EncodeJSON(row) }
+
+func (r *typedReader[T]) Decode(b []byte) (any, error) {
+	return Guard("decoding a row", func() (any, error) {
+		row := new(T)
+		if err := json.Unmarshal(b, row); err != nil {
+			return nil, err
+		}
+		return row, nil
+	})
+}
 
 func (r *typedReader[T]) Prepare(ctx context.Context, declared []driver.Table) ([]error, error) {
 	p, ok := r.Loader.(driver.Preparer)

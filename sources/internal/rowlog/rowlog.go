@@ -143,6 +143,9 @@ func (s *Set) Encode(schema *driver.Schema) []driver.Key {
 		if at < 0 {
 			return nil
 		}
+		if schema.Columns[at].Ambiguous {
+			return nil
+		}
 		kinds[i] = schema.Columns[at].Kind
 	}
 	keys := make([]driver.Key, 0, len(s.keys))

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/wire"
 	"github.com/binderyhq/bindery/transports/internal/problem"
-	"github.com/binderyhq/bindery/transports/internal/wire"
 )
 
 // Channel is who asks on a session, with what it has joined.
@@ -95,7 +95,7 @@ func (c *Channel) Tell(event string, p *problem.Problem, done func(*problem.Prob
 }
 
 func (c *Channel) errorLocked(subject wire.Subject, p *problem.Problem) {
-	c.sendLocked(subject, wire.ErrorMessage(subject, p))
+	c.sendLocked(subject, wire.ErrorMessage(subject, p.JSON()))
 }
 
 // tellLocked tells the client why its request is not carried out.
@@ -104,7 +104,7 @@ func (c *Channel) tellLocked(r Request, p *problem.Problem) {
 		c.errorLocked(r.subject(), p)
 		return
 	}
-	c.sendLocked(r.subject(), wire.MarkErrorMessage(r.subject(), *r.mark, p))
+	c.sendLocked(r.subject(), wire.MarkErrorMessage(r.subject(), *r.mark, p.JSON()))
 }
 
 // sendLocked puts an answer, which bears no frame yet, in line.

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/wire"
 	"github.com/binderyhq/bindery/transports/internal/problem"
-	"github.com/binderyhq/bindery/transports/internal/wire"
 )
 
 // markWait bounds how long a client waits for a mark.
@@ -70,7 +70,7 @@ func (s *Session) awaitMark(j *join, m *markRequest, grant *core.Grant) {
 			s.hub.reg.Logger().Error(s.hub.transport+": a mark could not be waited for",
 				slog.String("binding", grant.View().ID()), slog.Any("err", err))
 		}
-		j.channel.sendLocked(m.subject, wire.MarkErrorMessage(m.subject, m.mark, p))
+		j.channel.sendLocked(m.subject, wire.MarkErrorMessage(m.subject, m.mark, p.JSON()))
 	}
 	s.mu.Unlock()
 	s.pump()

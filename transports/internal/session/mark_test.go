@@ -9,9 +9,9 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/binderyhq/bindery/core/wire"
+	"github.com/binderyhq/bindery/core/wire/wiretest"
 	"github.com/binderyhq/bindery/transports/internal/session"
-	"github.com/binderyhq/bindery/transports/internal/wire"
-	"github.com/binderyhq/bindery/transports/internal/wire/wiretest"
 )
 
 func (r *rig) mark(t wiretest.TB) string {

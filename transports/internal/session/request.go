@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"strconv"
 
+	"github.com/binderyhq/bindery/core/wire"
 	"github.com/binderyhq/bindery/transports/internal/problem"
-	"github.com/binderyhq/bindery/transports/internal/wire"
 )
 
 // Request is one request of a client.

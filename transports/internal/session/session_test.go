@@ -11,10 +11,10 @@ import (
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
+	"github.com/binderyhq/bindery/core/wire"
+	"github.com/binderyhq/bindery/core/wire/wiretest"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 	"github.com/binderyhq/bindery/transports/internal/session"
-	"github.com/binderyhq/bindery/transports/internal/wire"
-	"github.com/binderyhq/bindery/transports/internal/wire/wiretest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

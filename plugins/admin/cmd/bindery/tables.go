@@ -33,10 +33,19 @@ func (n named) String() string {
 
 type source struct {
 	Name     string `json:"name"`
+	Via      string `json:"via"`
 	Watching bool   `json:"watching"`
 	Reports  uint64 `json:"reports"`
 	Found    uint64 `json:"found"`
 	Error    string `json:"error"`
+}
+
+// title is the source's name, and that of the source which does the work for it.
+func (s source) title() string {
+	if s.Via == "" {
+		return s.Name
+	}
+	return s.Name + " (" + s.Via + ")"
 }
 
 // statusAnswer is the part of api/status that is printed.
@@ -92,7 +101,7 @@ func printSources(out io.Writer, sources []source) error {
 	w := newTable(out)
 	fmt.Fprintln(w, "SOURCE\tWATCHING\tREPORTS\tFOUND\tERROR")
 	for _, s := range sources {
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\n", s.Name, yes(s.Watching), s.Reports, s.Found, s.Error)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\n", s.title(), yes(s.Watching), s.Reports, s.Found, s.Error)
 	}
 	return w.Flush()
 }

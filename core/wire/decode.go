@@ -1,0 +1,194 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Received is a message as a client has received it.
+type Received struct {
+	// Event is the binding's name, "" for none in particular. Params are a
+	// member's parameters as a JSON object, nil for none.
+	Event  string
+	Params json.RawMessage
+	// Action says what the message does. Receivers ignore actions that they do not
+	// know: later servers may have more.
+	Action Action
+	// Current says, of a sync, that what the client holds is current ("ok"). It
+	// has no Rows then.
+	Current bool
+	// Rows are JSON objects: whole rows of Sync, Create, Update and Page, and the
+	// key columns alone of Delete.
+	Rows []json.RawMessage
+	// Problem is the problem document of an Error.
+	Problem Problem
+	// Page and Pages number the pages of a Sync from 1; 0 for other messages. Order
+	// names the fields that order the rows, on page 1, where rows show them.
+	Page, Pages int
+	Order       []string
+	// Version is the token of the version that the batch leads to, and Modified
+	// when that came to be; the zero time when the server did not say.
+	Version  string
+	Modified time.Time
+	// More says that the batch goes on: the receiver holds its messages until one
+	// comes without.
+	More bool
+	// Mark is the mark that a message with the action "mark" answers.
+	Mark string
+	// Replica is what followers of a binding are told beside; nil for others.
+	Replica *Replica
+}
+
+// Problem is what receivers need of a problem document (RFC 9457).
+type Problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+}
+
+// Error implements error.
+func (p *Problem) Error() string {
+	if p.Detail == "" {
+		return fmt.Sprintf("%d %s", p.Status, p.Title)
+	}
+	return fmt.Sprintf("%d %s: %s", p.Status, p.Title, p.Detail)
+}
+
+// MalformedError says why a message cannot be understood. The receiver does not
+// apply it, and asks for the rows anew.
+type MalformedError struct{ Detail string }
+
+// Error names what is wrong.
+func (e *MalformedError) Error() string { return "wire: malformed message: " + e.Detail }
+
+func malformed(format string, args ...any) error {
+	return &MalformedError{fmt.Sprintf(format, args...)}
+}
+
+// message is a message's JSON. Its names are matched exactly, see fields.
+type message struct {
+	event, action, version, modified, mark string
+	params, payload, order                 json.RawMessage
+	page, pages                            int
+	more                                   bool
+	keys, places, replica                  json.RawMessage
+}
+
+// Decode reads one message. Fields that it does not know are ignored, and so is
+// the payload of actions that it does not know. The error is a [*MalformedError]: of
+// a message that is no JSON object, lacks what its action needs, or has a field of
+// the wrong type. The result refers to raw, which the caller does not change.
+func Decode(raw []byte) (Received, error) {
+	m, err := parse(raw)
+	if err != nil {
+		return Received{}, err
+	}
+	r := Received{
+		Event: m.event, Action: Action(m.action), Page: m.page, Pages: m.pages, Version: m.version, More: m.more, Mark: m.mark,
+	}
+	switch {
+	case m.action == "":
+		return Received{}, malformed("it has no action")
+	case m.page < 0 || m.pages < 0:
+		return Received{}, malformed("a page has a negative number")
+	}
+	if !isNull(m.params) {
+		if m.params[0] != '{' {
+			return Received{}, malformed("params is no object")
+		}
+		r.Params = m.params
+	}
+	if !isNull(m.order) {
+		if err := json.Unmarshal(m.order, &r.Order); err != nil {
+			return Received{}, malformed("order is no list of names")
+		}
+	}
+	if m.modified != "" {
+		if r.Modified, err = time.Parse(time.RFC3339Nano, m.modified); err != nil {
+			return Received{}, malformed("last_modified is no time of RFC 3339")
+		}
+	}
+	switch r.Action {
+	case Sync, Create, Update, Delete, Page:
+		err = r.takeRows(m)
+	case Error:
+		if json.Unmarshal(m.payload, &r.Problem) != nil || isNull(m.payload) {
+			err = malformed("the payload of an error is no problem document")
+		}
+	}
+	return r, err
+}
+
+func (r *Received) takeRows(m message) error {
+	switch {
+	case r.Version == "":
+		return malformed("%s without a version", r.Action)
+	case r.Action == Sync && string(m.payload) == `"ok"`:
+		r.Current = true
+		return nil
+	case isNull(m.payload) || json.Unmarshal(m.payload, &r.Rows) != nil:
+		return malformed("the payload of %s is no list", r.Action)
+	}
+	for _, row := range r.Rows {
+		if len(row) == 0 || row[0] != '{' {
+			return malformed("a row of %s is no object", r.Action)
+		}
+	}
+	if isNull(m.keys) {
+		return nil
+	}
+	var err error
+	r.Replica, err = decodeReplica(m, len(r.Rows))
+	return err
+}
+
+// parse takes a message apart. Names are compared as they are: encoding/json
+// would also take those in other case.
+func parse(raw []byte) (message, error) {
+	var m message
+	into := map[string]any{
+		"event": &m.event, "action": &m.action, "version": &m.version, "last_modified": &m.modified, "mark": &m.mark,
+		"page": &m.page, "pages": &m.pages, "more": &m.more,
+	}
+	later := map[string]*json.RawMessage{
+		"params": &m.params, "payload": &m.payload, "order": &m.order, "keys": &m.keys, "places": &m.places, "replica": &m.replica,
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if brace, err := dec.Token(); err != nil || brace != json.Delim('{') {
+		return m, malformed("it is no JSON object")
+	}
+	for dec.More() {
+		token, err := dec.Token()
+		if err != nil {
+			return m, malformed("it is no JSON object")
+		}
+		name, _ := token.(string) // names of an object's members are strings
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return m, malformed("%q cannot be read", name)
+		}
+		if at, ok := later[name]; ok {
+			*at = value
+			continue
+		}
+		if at, ok := into[name]; ok {
+			if err := json.Unmarshal(value, at); err != nil {
+				return m, malformed("%q is of the wrong type", name)
+			}
+		}
+	}
+	if _, err := dec.Token(); err != nil { // the other brace
+		return m, malformed("it is no JSON object")
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return m, malformed("something follows the object")
+	}
+	return m, nil
+}
+
+func isNull(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }

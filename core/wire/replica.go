@@ -1,0 +1,215 @@
+package wire
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/value"
+)
+
+// Replica is what a message tells a follower beside the rows, so that it computes the
+// same tokens as its origin: a token is a digest of keys, places and encoded rows,
+// under a fingerprint.
+type Replica struct {
+	// Keys are those of the message's rows, in the same order.
+	Keys []driver.Key
+	// Places say where the rows stand ([live.Row.Place]). It is nil where they
+	// stand at their keys, and in messages that delete.
+	Places []string
+	// Description is told on page 1 of a sync, and nil elsewhere.
+	Description *Description
+}
+
+// Description is what a follower is told of a binding.
+type Description struct {
+	// Fingerprint is the binding's, see [live.ParseFingerprint].
+	Fingerprint string `json:"fingerprint"`
+	// Numbered says that places are numbers, and that the order of the rows is a
+	// part of the token by itself, see [live.Edit.MarkOrder]. Such a binding is sent
+	// whole at each change.
+	Numbered bool `json:"numbered,omitempty"`
+	// Columns, Key, Order and OrderFields are those of [live.Description]. Of the
+	// columns that clients see, and those of the key, a follower is told the names,
+	// the kind, and whether they may be NULL.
+	Columns     []Column       `json:"columns"`
+	Key         []string       `json:"key"`
+	Order       []driver.Order `json:"order,omitempty"`
+	OrderFields []string       `json:"order_fields,omitempty"`
+}
+
+// Column is a column as a [Description] has it.
+type Column struct {
+	Name     string     `json:"name"`
+	JSON     string     `json:"json,omitempty"`
+	Path     []string   `json:"path,omitempty"`
+	Kind     value.Kind `json:"-"`
+	KindName string     `json:"kind"`
+	Nullable bool       `json:"nullable,omitempty"`
+}
+
+// DescribeView returns the description of a binding at a version.
+func DescribeView(v *live.View, s *live.Snapshot) *Description {
+	from := v.Description()
+	d := &Description{
+		Fingerprint: s.Fingerprint().String(), Numbered: s.OrderMarked(),
+		Key: from.Schema.Key, Order: from.Order, OrderFields: from.OrderFields,
+	}
+	for _, c := range from.Schema.Columns {
+		if c.JSON == "" && c.Path == nil && !slices.Contains(d.Key, c.Name) {
+			continue
+		}
+		d.Columns = append(d.Columns, Column{Name: c.Name, JSON: c.JSON, Path: c.Path, Kind: c.Kind, KindName: c.Kind.String(), Nullable: c.Nullable})
+	}
+	return d
+}
+
+// Live returns the description as one of a view whose rows are kept in that table.
+func (d *Description) Live(table driver.Table) live.Description {
+	out := live.Description{
+		Schema: driver.Schema{Table: table, Key: d.Key},
+		Order:  d.Order, OrderFields: d.OrderFields,
+	}
+	for _, c := range d.Columns {
+		out.Schema.Columns = append(out.Schema.Columns, driver.Column{Name: c.Name, JSON: c.JSON, Path: c.Path, Kind: c.Kind, Nullable: c.Nullable})
+	}
+	return out
+}
+
+// check resolves the kinds, and returns what is wrong with the description.
+func (d *Description) check() error {
+	if _, err := live.ParseFingerprint(d.Fingerprint); err != nil {
+		return malformed("replica: %v", err)
+	}
+	for i, c := range d.Columns {
+		kind, ok := kinds[c.KindName]
+		if !ok {
+			return malformed("replica: column %q is of the unknown kind %q", c.Name, c.KindName)
+		}
+		d.Columns[i].Kind = kind
+	}
+	l := d.Live(driver.Table{Name: "replica"})
+	if err := l.Schema.Validate(); err != nil {
+		return malformed("replica: %v", err)
+	}
+	return nil
+}
+
+var kinds = func() map[string]value.Kind {
+	all := make(map[string]value.Kind)
+	for k := value.KindNull; k <= value.KindOpaque; k++ {
+		all[k.String()] = k
+	}
+	return all
+}()
+
+// encoded are bytes of any kind in JSON: base64 without padding, of the alphabet for
+// URLs (RFC 4648, section 5).
+var encoded = base64.RawURLEncoding.Strict()
+
+// replicaSize is what a row takes in the replica's part of a message at most, in
+// bytes.
+func replicaSize(r live.Row) int {
+	n := encoded.EncodedLen(len(r.Key())) + 3
+	if placed(r) {
+		n += encoded.EncodedLen(len(r.Place())) + 3
+	}
+	return n
+}
+
+// placed reports whether the row stands elsewhere than at its key.
+func placed(r live.Row) bool { return r.Place() != string(r.Key()) }
+
+// ShowsPlaces reports whether clients see by what the rows of the binding are ordered,
+// so that a follower who is told their places ([Replica].Places) learns nothing more
+// than they do.
+func ShowsPlaces(v *live.View, s *live.Snapshot) bool {
+	if v.OrderFields() != nil || s.OrderMarked() {
+		return true
+	}
+	for r := range s.Rows() {
+		return !placed(r)
+	}
+	return len(v.Order()) == len(v.Schema().Key)
+}
+
+// appendReplica appends the fields of the rows, and the description where there is
+// one. Deleted rows have keys alone.
+func appendReplica(b []byte, rows []live.Row, deleted bool, d *Description) []byte {
+	list := func(b []byte, name string, text func(live.Row) string) []byte {
+		b = append(append(b, `,"`...), name...)
+		b = append(b, `":[`...)
+		for i, r := range rows {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(b, '"')
+			b = encoded.AppendEncode(b, []byte(text(r)))
+			b = append(b, '"')
+		}
+		return append(b, ']')
+	}
+	b = list(b, "keys", func(r live.Row) string { return string(r.Key()) })
+	if !deleted && len(rows) > 0 && placed(rows[0]) {
+		b = list(b, "places", live.Row.Place)
+	}
+	if d == nil {
+		return b
+	}
+	raw, err := json.Marshal(d)
+	if err != nil { // names and numbers always marshal
+		panic("wire: encoding a description: " + err.Error())
+	}
+	return append(append(b, `,"replica":`...), raw...)
+}
+
+// decodeReplica reads the fields that belong to so many rows.
+func decodeReplica(m message, rows int) (*Replica, error) {
+	r := &Replica{}
+	keys, err := decodeBytes("keys", m.keys, rows)
+	if err != nil {
+		return nil, err
+	}
+	r.Keys = make([]driver.Key, rows)
+	for i, k := range keys {
+		r.Keys[i] = driver.Key(k)
+	}
+	if !isNull(m.places) {
+		if r.Places, err = decodeBytes("places", m.places, rows); err != nil {
+			return nil, err
+		}
+	}
+	if isNull(m.replica) {
+		return r, nil
+	}
+	r.Description = &Description{}
+	if err := json.Unmarshal(m.replica, r.Description); err != nil {
+		return nil, malformed("replica: %v", err)
+	}
+	return r, r.Description.check()
+}
+
+func decodeBytes(name string, raw json.RawMessage, want int) ([]string, error) {
+	var list []string
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return nil, malformed("%s is no list of texts", name)
+	}
+	if len(list) != want {
+		return nil, malformed("%d %s belong to %d rows", len(list), name, want)
+	}
+	for i, text := range list {
+		b, err := encoded.DecodeString(text)
+		if err != nil || len(b) == 0 {
+			return nil, malformed("%s: %s", name, fmt.Sprintf("%.40q is no base64", text))
+		}
+		list[i] = string(b)
+	}
+	return list, nil
+}
+
+// ReplicaParam is the parameter of an event stream's URL by which a follower asks,
+// with the value 1, for what [Replica] has.
+const ReplicaParam = "replica"

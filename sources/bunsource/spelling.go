@@ -1,0 +1,106 @@
+package bunsource
+
+import (
+	"net/netip"
+	"reflect"
+	"strings"
+
+	"github.com/uptrace/bun/dialect"
+
+	"github.com/binderyhq/bindery/core/value"
+)
+
+// describeSpelling says how the column spells values of which the database reads
+// several spellings as one, and has rows spelled so too: a driver or a type of
+// the program's may write another spelling than the database.
+func (m *model) describeSpelling(i int) {
+	c, pub := &m.columns[i], &m.schema.Columns[i]
+	pub.Canonical, pub.Ambiguous = nil, false
+	if m.db.Dialect().Name() != dialect.PG || !c.facts.Known {
+		return
+	}
+	base := baseType(c.facts.SQLType)
+	pub.Ambiguous = pgAmbiguous[base] || strings.HasSuffix(base, "[]")
+	if pub.Kind != value.KindText {
+		return
+	}
+	if pub.Canonical = pgSpellings[base]; pub.Canonical == nil {
+		return
+	}
+	read, spell := c.read, pub.Canonical
+	c.read = func(strct reflect.Value) value.Value { return spell(read(strct)) }
+}
+
+// pgAmbiguous are types whose texts depend on settings of the session.
+var pgAmbiguous = map[string]bool{
+	"interval": true, "money": true, "time with time zone": true, "point": true, "line": true, "lseg": true, "box": true,
+	"path": true, "polygon": true, "circle": true, "tsrange": true, "tstzrange": true, "daterange": true,
+}
+
+// pgSpellings are types of Postgres's of which a Go text may be another spelling.
+var pgSpellings = map[string]func(value.Value) value.Value{
+	"uuid":                   spellUUID,
+	"character":              spellPadded,
+	"inet":                   spellInet,
+	"time without time zone": spellClock,
+}
+
+func spellUUID(v value.Value) value.Value {
+	text, ok := v.Any().(string)
+	if !ok || isCanonicalUUID(text) {
+		return v
+	}
+	if u, err := parseUUID(text); err == nil {
+		return u
+	}
+	return v
+}
+
+// spellPadded leaves out the blanks that Postgres pads a char(n) with, and that
+// say nothing in comparisons.
+func spellPadded(v value.Value) value.Value {
+	text, ok := v.Any().(string)
+	if trimmed := strings.TrimRight(text, " "); ok && len(trimmed) < len(text) {
+		return value.Text(trimmed)
+	}
+	return v
+}
+
+// spellInet leaves out the length of the prefix of a single host.
+func spellInet(v value.Value) value.Value {
+	text, ok := v.Any().(string)
+	if !ok {
+		return v
+	}
+	if p, err := netip.ParsePrefix(text); err == nil {
+		if p.IsSingleIP() {
+			return value.Text(p.Addr().String())
+		}
+		return value.Text(p.String())
+	}
+	if a, err := netip.ParseAddr(text); err == nil {
+		return value.Text(a.String())
+	}
+	return v
+}
+
+// spellClock writes a time of day with seconds, and without idle digits.
+func spellClock(v value.Value) value.Value {
+	text, ok := v.Any().(string)
+	if !ok || len(text) < len("15:04") || text[2] != ':' {
+		return v
+	}
+	if len(text) == len("15:04") {
+		return value.Text(text + ":00")
+	}
+	if strings.Contains(text, ".") {
+		return value.Text(strings.TrimRight(strings.TrimRight(text, "0"), "."))
+	}
+	return v
+}
+
+// parseTime reads a time as databases and their programs write it: a date alone,
+// with a blank for the T, with or without a zone.
+func parseTime(text string) (value.Value, error) {
+	return value.Convert(value.Text(text), value.KindTime)
+}
