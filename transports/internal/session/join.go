@@ -130,11 +130,7 @@ func (s *Session) endedLocked(j *join, why error) {
 func (s *Session) reopen(j *join) {
 	// Not by what the client sent, which may be long and would have to be kept.
 	v := j.grant.View()
-	args := make(core.Args, len(v.Params()))
-	for _, param := range v.Params() {
-		args[param.Name] = param.Value
-	}
-	g, p := j.channel.open(v.Name(), args, false)
+	g, p := j.channel.open(v.Name(), core.ParamArgs(v.Params()), false)
 	s.mu.Lock()
 	switch {
 	case j.left || s.ended:
