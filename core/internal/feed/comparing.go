@@ -125,6 +125,16 @@ func (f *Feed) Mends() (r Receipt) {
 	return r
 }
 
+// Everything returns what to wait for until all that has been reported shows: in the
+// batches, and in the comparisons that were asked for.
+func (f *Feed) Everything() Receipt {
+	all := Receipt{f.Barrier()}
+	for _, t := range f.compared.auditor.Open() {
+		all = append(all, mark{feed: f, ticket: t})
+	}
+	return all
+}
+
 // errMending is why bindings are stale after a source had lost its sight.
 var errMending = errors.New("core: a source had lost its sight; the table is being compared with the database")
 
