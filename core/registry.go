@@ -39,7 +39,8 @@ type Registry struct {
 	mounted []Transport // those mounted so far
 	removed []*family   // of bindings that were removed while OnChange functions ran
 
-	stage      stage         // what has started
+	stage      stage // what has started
+	marks      *markState
 	watched    watches       // subscriptions that the authorizer has allowed
 	questions  atomic.Int64  // that the authorizer is answering
 	startEnded chan struct{} // closed when Start has started everything or given up
@@ -98,7 +99,7 @@ type placed[T any] struct {
 type Bindable interface{ publisher() *publisher }
 
 func newRegistry(cfg Config) *Registry {
-	r := &Registry{shared: newShared(cfg.WithDefaults()), byName: make(map[string]*publisher), startEnded: make(chan struct{}), stopped: make(chan struct{})}
+	r := &Registry{shared: newShared(cfg.WithDefaults()), byName: make(map[string]*publisher), startEnded: make(chan struct{}), stopped: make(chan struct{}), marks: newMarks()}
 	r.stopping, r.stop = context.WithCancel(context.Background())
 	if err := cfg.Validate(); err != nil {
 		r.problems = append(r.problems, err)

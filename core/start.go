@@ -141,7 +141,7 @@ func (e *StartError) Unwrap() []error { return e.Problems }
 // starts the plugins, lets the sources watch, and loads the bindings. It
 // returns when every binding has loaded. A database that is away, or slower
 // than Config.LoadWait, does not fail it: its bindings load when they can, see
-// [Registry.Ready].
+// [Registry.Ready]. Bindings that a plugin has restored are not waited for.
 //
 // The context bounds starting alone. When it ends first, or when a transport or a
 // plugin fails or panics, Start stops everything that it has started and returns
@@ -231,7 +231,7 @@ func (r *Registry) assemble(ctx context.Context) error {
 	}
 	r.load(views)
 	r.logAssembled(views)
-	if err := waitAll(ctx, r.stopping, r.cfg.LoadWait, views, func(v *publisher) <-chan struct{} { return v.firstTry() }); err != nil {
+	if err := waitAll(ctx, r.stopping, r.cfg.LoadWait, unrestored(views), func(v *publisher) <-chan struct{} { return v.firstTry() }); err != nil {
 		return fmt.Errorf("core: waiting for bindings to load: %w", err)
 	}
 	return nil
@@ -297,7 +297,7 @@ func (r *Registry) startSources(ctx context.Context, views []*publisher) error {
 	}
 	r.warnUnwatched(views)
 	r.warnUnguarded(views)
-	if err := waitAll(ctx, r.stopping, r.cfg.WatchWait, runs, func(s *engine.Source) <-chan struct{} { return s.FirstTry() }); err != nil {
+	if err := waitAll(ctx, r.stopping, r.cfg.WatchWait, awaited(runs, views), func(s *engine.Source) <-chan struct{} { return s.FirstTry() }); err != nil {
 		return fmt.Errorf("core: waiting for sources to watch: %w", err)
 	}
 	return nil

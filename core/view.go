@@ -30,7 +30,8 @@ type publisher struct {
 	registered bool // guarded by mu
 
 	account account // what it keeps
-	id      string  // of a family's member; see memberID
+	reached reachedMarks
+	id      string // of a family's member; see memberID
 }
 
 func newPublisher(name string, params live.Params, r untyped.Loader, s *rowset.Spec) *publisher {

@@ -3,6 +3,7 @@ package followsource
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/binderyhq/bindery/client"
@@ -45,7 +46,7 @@ func (c Config) WithDefaults() Config {
 func (c Config) Validate() error { return c.WithDefaults().client(nil).Validate() }
 
 // client returns the configuration of a stream.
-func (c Config) client(params map[string]string) client.Config {
+func (c Config) client(params url.Values) client.Config {
 	return client.Config{
 		Params: params, Header: c.Header, HTTP: c.HTTP, MinWait: c.MinWait, MaxWait: c.MaxWait,
 		Silence: c.Silence, MaxEvent: c.MaxEvent, MaxBytes: c.MaxBytes, Replica: true,

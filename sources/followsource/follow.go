@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/binderyhq/bindery/client"
@@ -17,9 +18,9 @@ import (
 
 // Replicate implements [core.Replicator].
 func (l *loader[T]) Replicate(ctx context.Context, to *core.Replica) error {
-	params := make(map[string]string)
+	params := make(url.Values)
 	for _, p := range to.View().Params() {
-		params[p.Name] = p.Value.String()
+		params.Add(p.Name, p.Value.String())
 	}
 	stream, err := client.NewStream(l.origin.events, l.binding, l.origin.cfg.client(params))
 	if err != nil {

@@ -2,6 +2,7 @@ package followsource_test
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -26,9 +27,9 @@ type history struct {
 	had map[string]string // the body, by token; guarded by mu
 }
 
-func (h *history) Name() string                        { return "history" }
-func (h *history) Start(_ ctx, _ *core.Registry) error { return nil }
-func (h *history) Shutdown(ctx) error                  { return nil }
+func (h *history) Name() string                          { return "history" }
+func (h *history) Start(_ ctx, _ *core.Registry) error   { return nil }
+func (h *history) Shutdown(ctx) error                    { return nil }
 func (h *history) Published(v *live.View, e *live.Event) { h.note(v.Snapshot(), e.Version.Token) }
 
 func (h *history) note(s *live.Snapshot, token string) {
@@ -364,6 +365,14 @@ func TestVerbs(t *testing.T) {
 	}
 	if ex, err := all.Explain(t.Context(), keyOf(3)); err != nil || !ex.In || len(ex.Why) != 1 {
 		t.Errorf("Explain: %+v, %v", ex, err)
+	}
+	// What this node commits says nothing about what the origin has.
+	mark, err := reg.Mark(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := reg.Reach(t.Context(), mark, all.View); !errors.Is(err, core.ErrForeignMark) {
+		t.Errorf("Reach: %v", err)
 	}
 	origin.stop()
 	if err := reg.Resync(t.Context()); err != nil { // nobody is waited for who is away

@@ -79,7 +79,7 @@ func (p *pass) begin(batches uint64, members map[*rowset.Member]struct{}, troubl
 	p.batches = batches
 	p.members = make(map[*rowset.Member]struct{}, len(members))
 	for v := range members {
-		if t := troubles.Waiting[v]; v.Snapshot() != nil && (t == nil || !t.Full) {
+		if t := troubles.Waiting[v]; !v.Unread() && (t == nil || !t.Full) {
 			p.members[v] = struct{}{}
 		}
 	}

@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"errors"
 	"log/slog"
 	"time"
 
@@ -42,6 +43,14 @@ func (f *Feed) State(v *rowset.Member) (status.State, time.Time, error) {
 			return status.Loading, t.Since, t.Err
 		}
 		return status.Loading, f.since, f.failure
+	case v.Unread():
+		if t := f.troubles.Waiting[v]; t != nil {
+			return status.Restored, t.Since, t.Err
+		}
+		if f.failure != nil {
+			return status.Restored, f.since, f.failure
+		}
+		return status.Restored, f.since, errRestored
 	case f.troubles.Waiting[v] != nil:
 		t := f.troubles.Waiting[v]
 		return status.Stale, t.Since, t.Err
@@ -105,3 +114,6 @@ func (f *Feed) Status() status.Feed {
 	st.Table = f.Table
 	return st
 }
+
+// errRestored is why a binding that was restored is not live.
+var errRestored = errors.New("core: rows of an earlier run are served; the database has not been read since")

@@ -161,7 +161,7 @@ func (f *Feed) postponeLocked(w *work) {
 	}
 	rows := 0
 	for _, v := range rowset.InOrder(setOf(maps.Keys(w.reloads))) {
-		if v.Base == nil || v.Snapshot() != nil {
+		if v.Base == nil || !v.Unread() {
 			continue
 		}
 		if rows += 1 + v.Expected(); rows > most && rows > 1+v.Expected() {
