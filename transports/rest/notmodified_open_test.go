@@ -59,7 +59,9 @@ func TestPagesOfTheOneWhoAsks(t *testing.T) {
 		s := newStore(t, nil, Config{})
 		rendered := s.ownPage(Conditions{Open: s.openOwn, Key: func(*http.Request) string { return "" }, Now: s.clock.now}, plain)
 		s.clock.advance(1e10)
-		get := func(who, tag string) *http.Response { return do(t, s.e, "GET", "/page", "Principal", who, "If-None-Match", tag) }
+		get := func(who, tag string) *http.Response {
+			return do(t, s.e, "GET", "/page", "Principal", who, "If-None-Match", tag)
+		}
 		ann, bob := get("ann", ""), get("bob", "")
 		want(t, ann, 200)
 		if got := body(t, ann); got != "ann: one three" {
