@@ -30,6 +30,8 @@ type Transport struct {
 	extra bool // more than one configuration is given
 	enc   *wire.Encoder
 
+	replicas *wire.Encoder // for followers
+
 	reg     *core.Registry // from Mount on
 	prefix  atomic.Value   // string: the path in front of a binding's name
 	servers ending.Servers
@@ -58,7 +60,7 @@ func New(group *echo.Group, cfg ...Config) *Transport {
 		t.cfg = cfg[0]
 	}
 	t.cfg = t.cfg.WithDefaults()
-	t.enc = wire.NewEncoder(t.cfg.limits())
+	t.enc, t.replicas = wire.NewEncoder(t.cfg.limits()), wire.NewReplicaEncoder(t.cfg.limits())
 	t.streams = ending.NewOpen[*stream](t.cfg.MaxStreams)
 	t.prefix.Store("")
 	return t

@@ -28,6 +28,7 @@ type stream struct {
 	out  *echo.Response
 	ctrl *http.ResponseController
 
+	enc    *wire.Encoder
 	ending context.Context // of the server
 	http2  bool
 
@@ -50,6 +51,7 @@ func newStream(t *Transport, c echo.Context) *stream {
 	stepOut(c.Response())
 	return &stream{
 		t:   t,
+		enc: t.enc,
 		out: c.Response(),
 		// Echo's own response panics where it cannot flush.
 		ctrl:   http.NewResponseController(c.Response().Writer),
@@ -203,7 +205,8 @@ func (s *stream) sendAvailable(ctx context.Context) error {
 		default:
 			reported = s.t.meter.Due(e, !f.begun)
 			f.begun = true
-			err = s.sendBatch(f, s.t.enc.Batch(f.sub.View(), e))
+			e = s.enc.ForReplica(f.sub.View(), e, f.token)
+			err = s.sendBatch(f, s.enc.Batch(f.sub.View(), e))
 		}
 		if err == nil {
 			err = s.flush()
