@@ -31,11 +31,6 @@ type shop struct {
 // newShop assembles the shop. others is nil for a node alone.
 func newShop(database *database, others *nodes, s settings) *shop {
 	db := database.db
-	e := echo.New()
-	e.HideBanner, e.HidePort = true, true
-	e.Server.ReadHeaderTimeout = 10 * time.Second
-	e.Use(middleware.Recover())
-
 	reg := core.NewRegistry()
 	reg.Add(
 		bunsource.Bind[Product](db, "products",
@@ -45,7 +40,7 @@ func newShop(database *database, others *nodes, s settings) *shop {
 			core.Where(filter.Eq("active", true)), core.OrderBy("price"), core.Limit(10)),
 		// One binding for each venue that somebody asks for.
 		bunsource.BindFamily[Product](db, "shelf",
-			core.Where(filter.Eq("active", true), filter.Eq("venue", filter.Param("venue")))),
+			core.Where(filter.Eq("active", true), ofVenue())),
 		bindVenues(db),
 	)
 	reg.Watch(bunsource.Hooks(db))
@@ -54,6 +49,23 @@ func newShop(database *database, others *nodes, s settings) *shop {
 		reg.Watch(others.relay)
 		reg.Use(others.relay.Publisher())
 	}
+	warm := newWarm(database, s)
+	if warm != nil {
+		reg.Use(warm)
+	}
+	return &shop{echo: serve(reg, s), registry: reg, warm: warm}
+}
+
+// ofVenue is true for what the venue that somebody asks for has.
+func ofVenue() filter.Expr { return filter.Eq("venue", filter.Param("venue")) }
+
+// serve puts the registry's bindings on the web.
+func serve(reg *core.Registry, s settings) *echo.Echo {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.Server.ReadHeaderTimeout = 10 * time.Second
+	e.Use(middleware.Recover())
+
 	reg.Serve(
 		rest.New(e.Group("/api"), rest.Config{SharedMaxAge: s.sharedMaxAge}),
 		sse.New(e.Group("/events")),
@@ -67,17 +79,13 @@ func newShop(database *database, others *nodes, s settings) *shop {
 	)
 
 	reg.Use(metrics.New(e.Group("/metrics")))
-	warm := newWarm(database, s)
-	if warm != nil {
-		reg.Use(warm)
-	}
 
 	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	e.GET("/readyz", func(c echo.Context) error { return readiness(c, reg) })
 	page := echo.WrapHandler(web.Handler())
 	e.GET("/", page)
 	e.GET("/:file", page)
-	return &shop{echo: e, registry: reg, warm: warm}
+	return e
 }
 
 // readiness answers 503 until every binding has loaded. A database that goes
