@@ -33,5 +33,5 @@ func newFollower(s settings) (*shop, error) {
 		followsource.BindFamily[Product](origin, "shelf", core.Where(ofVenue())),
 		followsource.Bind[Venue](origin, "venues"),
 	)
-	return &shop{echo: serve(reg, s), registry: reg}, nil
+	return serve(reg, s), nil
 }

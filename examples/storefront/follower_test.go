@@ -206,7 +206,7 @@ func TestFollowerWithoutOrigin(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	opened, done := make(chan string, 1), make(chan error, 1)
 	go func() {
-		done <- run(ctx, settings{addr: "127.0.0.1:0", follow: url, adminToken: adminToken}, func(u string) { opened <- u })
+		done <- run(ctx, settings{addr: "127.0.0.1:0", follow: url, adminToken: adminToken, drain: atOnce}, func(u string) { opened <- u })
 	}()
 	defer func() {
 		cancel()
