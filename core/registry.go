@@ -36,8 +36,9 @@ type Registry struct {
 	problems   []error    // of nil registrations
 	authorizer Authorizer // fixed at Start; nil: everything is allowed
 
-	mounted []Transport // those mounted so far
-	removed []*family   // of bindings that were removed while OnChange functions ran
+	mounted  []Transport // those mounted so far
+	draining bool        // Drain was called
+	removed  []*family   // of bindings that were removed while OnChange functions ran
 
 	stage      stage // what has started
 	marks      *markState

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -46,6 +47,7 @@ var (
 	_ core.Transport  = (*Transport)(nil)
 	_ core.Monitoring = (*Transport)(nil)
 	_ core.Measured   = (*Transport)(nil)
+	_ core.Draining   = (*Transport)(nil)
 )
 
 // New returns a transport whose streams appear under the group. At most one
@@ -103,6 +105,11 @@ func (t *Transport) MonitorURL(binding string) string {
 		return ""
 	}
 	return prefix + url.PathEscape(binding)
+}
+
+// Drain ends the streams that are open, spread over the time, see [core.Draining].
+func (t *Transport) Drain(ctx context.Context, over time.Duration) error {
+	return t.streams.Spread(ctx, over, (*stream).stop)
 }
 
 // Shutdown waits for the streams, which the registry's stopping has told to

@@ -41,9 +41,10 @@ type stream struct {
 	lastSent time.Time // when something was last written
 	deadline time.Time // of writing; zero for none
 
-	late atomic.Bool // writing fails from now on
-	mu   sync.Mutex  // guards what follows, and the setting of deadlines
-	over bool        // nothing may touch the connection any more
+	stopped atomic.Bool // it is to end after the current batch
+	late    atomic.Bool // writing fails from now on
+	mu      sync.Mutex  // guards what follows, and the setting of deadlines
+	over    bool        // nothing may touch the connection any more
 }
 
 func newStream(t *Transport, c echo.Context) *stream {
@@ -77,6 +78,12 @@ func (s *stream) cut() {
 	if !s.over {
 		_ = s.ctrl.SetWriteDeadline(time.Now()) // what cannot be cut ends by itself
 	}
+}
+
+// stop has the stream end after the current batch.
+func (s *stream) stop() {
+	s.stopped.Store(true)
+	s.notify()
 }
 
 func (s *stream) notify() {
@@ -183,7 +190,7 @@ func (s *stream) sendAvailable(ctx context.Context) error {
 		if f.sub == nil {
 			continue
 		}
-		if s.t.reg.Stopping().Err() != nil || s.ending.Err() != nil || ctx.Err() != nil {
+		if s.stopped.Load() || s.t.reg.Stopping().Err() != nil || s.ending.Err() != nil || ctx.Err() != nil {
 			return errEnded
 		}
 		var reported time.Time // zero: the delay is not measured
