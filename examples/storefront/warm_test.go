@@ -146,8 +146,12 @@ func TestWarmSQLite(t *testing.T) {
 		t.Fatal(err)
 	}
 	patch.Header.Set("Content-Type", "application/json")
-	if res, err := http.DefaultClient.Do(patch); err != nil || res.StatusCode != http.StatusOK {
-		t.Fatal(res, err)
+	res, err := http.DefaultClient.Do(patch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _ = res.Body.Close(); res.StatusCode != http.StatusOK {
+		t.Fatal(res.Status)
 	}
 	_, last, _ := p.get("/api/products")
 	_ = p.end(syscall.SIGKILL)

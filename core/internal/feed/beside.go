@@ -262,6 +262,7 @@ func (f *Feed) readAside(ctx context.Context, m *retried, hows map[*rowset.Membe
 		fmt.Errorf("no answer within %v", f.host.ReadTimeout))
 	defer cancel()
 	fail := func(views []*rowset.Member, err error) {
+		f.noteOutdated(err)
 		if cause := context.Cause(ctx); cause != nil && errors.Is(err, ctx.Err()) {
 			err = cause
 		}
@@ -376,6 +377,12 @@ func (f *Feed) install(m retried) {
 	for _, v := range m.views {
 		if t := f.troubles.Waiting[v]; t != nil && t.Reading {
 			t.Reading = false
+			if _, behind := f.learned.behind[v]; behind { // it was read by an old schema
+				if t.Again != nil {
+					t.How, t.Again = t.How.And(*t.Again), nil
+				}
+				continue
+			}
 			asked[v] = t
 		}
 	}

@@ -140,6 +140,7 @@ var errMending = errors.New("core: a source had lost its sight; the table is bei
 
 // Audited implements [audit.Feed].
 func (f *Feed) Audited(out audit.Outcome) {
+	f.noteOutdated(out.Err)
 	f.mu.Lock()
 	st := &f.stats
 	st.Compared += out.Rows

@@ -69,7 +69,7 @@ type Feed struct {
 	since      time.Time     // of failure, or of its end
 	closed     error         // why it has ended; nil: it has not
 	stats      status.Feed
-	prepared   map[any]bool // loaders whose Prepare has succeeded
+	learned    learning
 
 	compared comparing
 }
@@ -89,7 +89,7 @@ func New(table driver.Table, host Host) *Feed {
 		announced: make(map[*Announcement]struct{}),
 		progress:  make(chan struct{}),
 		since:     host.Now(),
-		prepared:  make(map[any]bool),
+		learned:   newLearning(),
 	}
 	f.compared.auditor, f.compared.mending = newAuditor(f), make(map[*audit.Ticket]struct{})
 	return f

@@ -49,6 +49,7 @@ func (f *Feed) Remove(v *rowset.Member) {
 	if _, ok := f.members[v]; ok {
 		delete(f.members, v)
 		delete(f.reloads, v)
+		delete(f.learned.behind, v)
 		f.troubles.Remove(v)
 		f.leaving = append(f.leaving, v)
 		f.reported++ // a Flush waits for it
@@ -101,7 +102,7 @@ func (f *Feed) forget(v *rowset.Member) {
 // the first of their bindings is read.
 func (f *Feed) prepare(ctx context.Context, reloads map[*rowset.Member]backlog.Reload) error {
 	for v := range reloads {
-		if !v.Unread() {
+		if !f.unlearned(v) {
 			continue
 		}
 		id := v.Loader.Identity()
@@ -111,7 +112,7 @@ func (f *Feed) prepare(ctx context.Context, reloads map[*rowset.Member]backlog.R
 				err = f.refine(id)
 			}
 			if err != nil {
-				return &readError{plannedRead{full: ofLoader(reloads, id)}, fmt.Errorf("preparing %s: %w", v.Describe(), err)}
+				return &readError{plannedRead{full: f.ofLoader(reloads, id)}, fmt.Errorf("preparing %s: %w", v.Describe(), err)}
 			}
 			f.setPrepared(id)
 			for _, w := range warnings {
@@ -119,17 +120,17 @@ func (f *Feed) prepare(ctx context.Context, reloads map[*rowset.Member]backlog.R
 			}
 		}
 		// What the loader learned may make filters exact that were not.
-		if err := v.Refine(); err != nil {
+		if err := f.learn(v); err != nil {
 			return &readError{plannedRead{full: []*rowset.Member{v}}, err}
 		}
 	}
 	return nil
 }
 
-// ofLoader returns the bindings of one loader that have not loaded.
-func ofLoader(reloads map[*rowset.Member]backlog.Reload, loader any) (views []*rowset.Member) {
+// ofLoader returns the bindings of one loader that do not go by what it knows.
+func (f *Feed) ofLoader(reloads map[*rowset.Member]backlog.Reload, loader any) (views []*rowset.Member) {
 	for v := range reloads {
-		if v.Unread() && v.Loader.Identity() == loader {
+		if f.unlearned(v) && v.Loader.Identity() == loader {
 			views = append(views, v)
 		}
 	}
@@ -139,24 +140,25 @@ func ofLoader(reloads map[*rowset.Member]backlog.Reload, loader any) (views []*r
 func (f *Feed) isPrepared(loader any) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.prepared[loader]
+	return f.learned.prepared[loader]
 }
 
 func (f *Feed) setPrepared(loader any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.prepared[loader] = true
+	f.learned.prepared[loader] = true
 }
 
 // forgetLoaders drops what is known of loaders that no declaration uses.
 func (f *Feed) forgetLoaders() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	used := make(map[any]bool, len(f.prepared))
+	used := make(map[any]bool, len(f.learned.prepared))
 	for v := range f.declared {
 		used[v.Loader.Identity()] = true
 	}
-	maps.DeleteFunc(f.prepared, func(loader any, _ bool) bool { return !used[loader] })
+	maps.DeleteFunc(f.learned.prepared, func(loader any, _ bool) bool { return !used[loader] })
+	maps.DeleteFunc(f.learned.outdated, func(loader any, _ struct{}) bool { return !used[loader] })
 }
 
 // refine has the bindings of a loader that members are made of, for parameters or
