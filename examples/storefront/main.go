@@ -17,11 +17,18 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/binderyhq/bindery/plugins/health"
 	"github.com/binderyhq/bindery/transports/graceful"
 )
 
-// stopWithin bounds the whole way from a signal to the end of the program.
-const stopWithin = 4 * time.Second
+// stopWithin bounds the whole way from a signal to the end of the program. Its
+// beginning goes to whoever sends clients here, to notice, and to streams, to end one
+// after the other; behind a balancer both should be longer.
+const (
+	stopWithin  = 4 * time.Second
+	drainDelay  = 200 * time.Millisecond
+	drainSpread = 500 * time.Millisecond
+)
 
 // settings are what the flags say.
 type settings struct {
@@ -31,10 +38,11 @@ type settings struct {
 	adminToken   string
 	nats         string // the URL of the server, "" for a node alone
 	warm         string // the directory of snapshots, "" for none
+	drain        health.Config
 }
 
 func main() {
-	var s settings
+	s := settings{drain: health.Config{Delay: drainDelay, Spread: drainSpread}}
 	flag.StringVar(&s.addr, "addr", "127.0.0.1:8080", "the address to serve at; port 0 picks a free one")
 	flag.StringVar(&s.dsn, "db", "", "the database: sqlite:PATH or postgres://…; empty for a new SQLite file in a temporary directory")
 	flag.IntVar(&s.rows, "rows", 1000, "how many products to fill an empty table with")
@@ -120,7 +128,7 @@ func run(ctx context.Context, s settings, serving func(url string)) (err error) 
 	// requests and does not know of WebSockets.
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer cancel()
-	err = errors.Join(shop.registry.Shutdown(end), graceful.Shutdown(end, shop.echo.Server))
+	err = errors.Join(shop.health.Drain(end), shop.registry.Shutdown(end), graceful.Shutdown(end, shop.echo.Server))
 	if serr := <-served; !errors.Is(serr, http.ErrServerClosed) {
 		err = errors.Join(err, serr)
 	}
