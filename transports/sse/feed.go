@@ -7,6 +7,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
 	"github.com/binderyhq/bindery/core/wire"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 )
@@ -18,6 +19,7 @@ type feed struct {
 	sub   *live.Subscription // nil when the binding has ended for this client
 	token string             // of the last version sent in full
 	begun bool               // the subscription has told something
+	state status.State       // that a follower was told last
 }
 
 // open asks for leave to follow the target, and adds it to the stream.
@@ -32,7 +34,7 @@ func (s *stream) open(ctx context.Context, to target) *problem.Problem {
 			return problem.BadParameter(paramEvent, "names a binding twice")
 		}
 	}
-	s.feeds = append(s.feeds, &feed{to: to, grant: g})
+	s.feeds = append(s.feeds, &feed{to: to, grant: g, state: status.Live})
 	return nil
 }
 
