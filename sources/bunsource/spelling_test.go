@@ -245,6 +245,7 @@ func spellingOf[K any](t *testing.T, s spelling, w spellingWorld) {
 		foundByFilters(t, reg, s, at)
 		for _, text := range texts {
 			foundByParameters(t, reg, text, at)
+			foundByScopes(t, reg, text, at)
 			foundByKeys(t, all, text, at)
 		}
 		foundByWhatRowsShow(t, all)
@@ -312,6 +313,20 @@ func foundByParameters(t *testing.T, reg *core.Registry, text, stored string) {
 			}
 			g.Close()
 		}
+	}
+}
+
+// foundByScopes confines the binding by the text, as an authorizer or a client does.
+func foundByScopes(t *testing.T, reg *core.Registry, text, stored string) {
+	t.Helper()
+	for want, scope := range []filter.Expr{filter.Ne("ref", text), filter.Eq("ref", text)} {
+		g, err := reg.Open(t.Context(), "all", nil, scope)
+		must(t, err)
+		<-g.View().Loaded()
+		if n := g.View().Len(); n != want {
+			t.Errorf("within %s, %d rows of %q", scope, n, stored)
+		}
+		g.Close()
 	}
 }
 
