@@ -73,10 +73,7 @@ below(oid) AS (
 	SELECT $1::oid
 	UNION SELECT i.inhrelid FROM pg_inherits i JOIN below ON i.inhparent = below.oid)
 SELECT c.n::text, to_json(c.keys)::text, coalesce(%[1]s.faults(c.n), ''), (
-	SELECT md5(string_agg(format('%%s %%s %%s', r.oid, r.relfilenode, (
-		SELECT string_agg(format('%%s %%s %%s', a.attname, a.atttypid, a.attmissingval), ',' ORDER BY a.attnum)
-		FROM pg_attribute a WHERE a.attrelid = r.oid AND a.attnum > 0)), ';' ORDER BY r.oid))
-	FROM pg_class r WHERE r.oid IN (SELECT oid FROM below))
+	SELECT %[2]s FROM pg_class r WHERE r.oid IN (SELECT oid FROM below))
 FROM above JOIN %[1]s.captures c ON c.relation = above.oid
 ORDER BY above.distance, c.n LIMIT 1`
 
@@ -105,7 +102,7 @@ func (s *TriggerSource) lookUp(ctx context.Context, conn *pgconn.PgConn, schema 
 		return nil, err
 	}
 	outbox := quoteIdent(s.cfg.Outbox)
-	rows, err := query(ctx, conn, fmt.Sprintf(captureQuery, outbox), oid)
+	rows, err := query(ctx, conn, fmt.Sprintf(captureQuery, outbox, shapeOf), oid)
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,9 @@ type session struct {
 	sink    driver.Sink
 	log     *pgconn.PgConn // the replication connection
 	asking  *pgconn.PgConn
-	tables  []*bound        // as last looked up; the audit's own once it runs
+	tables  []*bound              // as last looked up; the audit's own once it runs
+	known   map[driver.Table]bool // tables that were there once; likewise
+	shapes  shapeWatch
 	changed <-chan struct{} // closed when other tables are bound
 }
 
@@ -99,9 +101,14 @@ func (se *session) open(ctx context.Context) error {
 	if err := checkServer(starting, se.asking); err != nil {
 		return err
 	}
-	if se.tables, err = se.src.prepare(starting, se.asking, schemas); err != nil {
+	// Before any binding reads: what is altered from now on is another shape.
+	if err := se.shapes.begin(starting, se.asking, schemas); err != nil {
 		return err
 	}
+	if se.tables, err = se.src.prepare(starting, se.asking, schemas, nil); err != nil {
+		return err
+	}
+	se.knowTables()
 	if se.log, err = connect(starting, se.src.dsn, true); err != nil {
 		return err
 	}
@@ -251,6 +258,8 @@ func (se *session) askVisible(ctx context.Context) error {
 	// An idle connection that broke would be noticed by the next commit only.
 	idle := time.NewTicker(se.src.cfg.ReceiveTimeout)
 	defer idle.Stop()
+	looking := time.NewTicker(se.src.cfg.SchemaInterval)
+	defer looking.Stop()
 	for {
 		heartbeat := false
 		select {
@@ -262,6 +271,10 @@ func (se *session) askVisible(ctx context.Context) error {
 			wait = min(2*wait, lastLook)
 		case <-idle.C:
 			heartbeat = true
+		case <-looking.C:
+			if err := se.ask(ctx, se.lookAtShapes); err != nil {
+				return err
+			}
 		}
 		commits, nudge := se.stream.waiting()
 		if nudge {
@@ -339,7 +352,7 @@ func (se *session) lookAfterTables(ctx context.Context) error {
 		return err
 	}
 	defer closeConn(conn)
-	tables, err := lookTwice(starting, func() ([]*bound, error) { return se.src.prepare(starting, conn, schemas) })
+	tables, err := lookTwice(starting, func() ([]*bound, error) { return se.src.prepare(starting, conn, schemas, se.known) })
 	if err != nil {
 		return err
 	}
@@ -351,6 +364,7 @@ func (se *session) lookAfterTables(ctx context.Context) error {
 		}
 	}
 	se.tables = tables
+	se.knowTables()
 	se.stream.routes.Store(newRoutes(tables, questions))
 	if len(fresh) == 0 {
 		return nil
@@ -368,6 +382,16 @@ func (se *session) lookAfterTables(ctx context.Context) error {
 	se.stream.settle(&s, tablesOf(fresh), false)
 	se.sink.Report(list...)
 	return nil
+}
+
+// knowTables notes which tables there are.
+func (se *session) knowTables() {
+	if se.known == nil {
+		se.known = make(map[driver.Table]bool)
+	}
+	for _, b := range se.tables {
+		se.known[b.table] = true
+	}
 }
 
 // lookTwice looks again when something was found wrong: a table may just have
