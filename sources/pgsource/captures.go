@@ -78,12 +78,16 @@ FROM above JOIN %[1]s.captures c ON c.relation = above.oid
 ORDER BY above.distance, c.n LIMIT 1`
 
 // lookUpAll finds the captures of the bound tables. Its error names every table
-// that cannot be watched, and what mends it.
-func (s *TriggerSource) lookUpAll(ctx context.Context, conn *pgconn.PgConn, schemas []driver.Schema) ([]*captured, error) {
+// that cannot be watched, and what mends it. Tables that were there before may be
+// missing: nobody can read them.
+func (s *TriggerSource) lookUpAll(ctx context.Context, conn *pgconn.PgConn, schemas []driver.Schema, existed tableSet) ([]*captured, error) {
 	var all []*captured
 	var errs []error
 	for i := range schemas {
 		c, err := s.lookUp(ctx, conn, &schemas[i])
+		if errors.Is(err, errNoTable) && existed[schemas[i].Table] {
+			continue
+		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("table %q: %w", schemas[i].Table, err))
 			continue

@@ -46,7 +46,7 @@ func checkServer(ctx context.Context, conn *pgconn.PgConn) error {
 // prepare looks the tables up, and has the publication publish them. Its error
 // names every table that cannot be watched, and what mends it. Tables that were there
 // before may be missing: nobody can read them, and so nobody misses their changes.
-func (s *Source) prepare(ctx context.Context, conn *pgconn.PgConn, schemas []driver.Schema, existed map[driver.Table]bool) ([]*bound, error) {
+func (s *Source) prepare(ctx context.Context, conn *pgconn.PgConn, schemas []driver.Schema, existed tableSet) ([]*bound, error) {
 	if err := s.ensurePublication(ctx, conn); err != nil {
 		return nil, err
 	}

@@ -26,8 +26,8 @@ type session struct {
 	sink    driver.Sink
 	log     *pgconn.PgConn // the replication connection
 	asking  *pgconn.PgConn
-	tables  []*bound              // as last looked up; the audit's own once it runs
-	known   map[driver.Table]bool // tables that were there once; likewise
+	tables  []*bound // as last looked up; the audit's own once it runs
+	known   tableSet // tables that were there once; likewise
 	shapes  shapeWatch
 	changed <-chan struct{} // closed when other tables are bound
 }
@@ -108,7 +108,7 @@ func (se *session) open(ctx context.Context) error {
 	if se.tables, err = se.src.prepare(starting, se.asking, schemas, nil); err != nil {
 		return err
 	}
-	se.knowTables()
+	se.known.add(tablesOf(se.tables)...)
 	if se.log, err = connect(starting, se.src.dsn, true); err != nil {
 		return err
 	}
@@ -364,7 +364,7 @@ func (se *session) lookAfterTables(ctx context.Context) error {
 		}
 	}
 	se.tables = tables
-	se.knowTables()
+	se.known.add(tablesOf(tables)...)
 	se.stream.routes.Store(newRoutes(tables, questions))
 	if len(fresh) == 0 {
 		return nil
@@ -384,13 +384,15 @@ func (se *session) lookAfterTables(ctx context.Context) error {
 	return nil
 }
 
-// knowTables notes which tables there are.
-func (se *session) knowTables() {
-	if se.known == nil {
-		se.known = make(map[driver.Table]bool)
+// tableSet is a set of tables.
+type tableSet map[driver.Table]bool
+
+func (s *tableSet) add(tables ...driver.Table) {
+	if *s == nil {
+		*s = make(tableSet)
 	}
-	for _, b := range se.tables {
-		se.known[b.table] = true
+	for _, t := range tables {
+		(*s)[t] = true
 	}
 }
 
