@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/internal/writing"
 	"github.com/binderyhq/bindery/core/live"
 )
 
@@ -284,7 +285,7 @@ func (r *Registry) MemberID(binding string, args Args) (string, error) {
 func (g *Grant) Write(ctx context.Context, w live.Write) (live.Row, error) {
 	authorizer := g.reg.authorizer
 	if authorizer == nil {
-		return g.view.write(ctx, w, within{})
+		return g.view.write(ctx, w, writing.Bounds{})
 	}
 	a := g.access
 	switch w.Op {
@@ -302,17 +303,11 @@ func (g *Grant) Write(ctx context.Context, w live.Write) (live.Row, error) {
 	if g.isStale() {
 		return live.Row{}, scopeChanged(g.access)
 	}
-	row, err := g.view.write(ctx, w, within{scope, &DeniedError{Access: a}})
+	row, err := g.view.write(ctx, w, writing.Bounds{Scope: scope, Denied: &DeniedError{Access: a}})
 	if err == nil && g.isStale() {
 		row = live.Row{}
 	}
 	return row, err
-}
-
-// within confines a write, on top of what the binding holds.
-type within struct {
-	scope  filter.Expr // nil: no bounds
-	denied error
 }
 
 // Subscribe begins a subscription that lasts as long as the authorizer allows

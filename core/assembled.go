@@ -35,20 +35,20 @@ func (r *Registry) logAssembled(views []*publisher) {
 	for _, p := range r.plugins {
 		plugins = append(plugins, p.it.Name())
 	}
-	for _, s := range r.eng.watchers() {
+	for _, s := range r.eng.Sources() {
 		var seen []string
 		for _, t := range tables {
-			if s.covers(t) {
+			if s.Covers(t) {
 				seen = append(seen, t.String())
 			}
 		}
 		switch what := ": " + namesOf(seen); {
 		case len(seen) == len(tables):
-			sources = append(sources, s.source.Name()+": every table")
+			sources = append(sources, s.Name()+": every table")
 		case len(seen) == 0:
-			sources = append(sources, s.source.Name()+": no table")
+			sources = append(sources, s.Name()+": no table")
 		default:
-			sources = append(sources, s.source.Name()+what)
+			sources = append(sources, s.Name()+what)
 		}
 	}
 	r.cfg.Logger.Info("core: started",

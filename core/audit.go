@@ -42,7 +42,7 @@ func (v *publisher) verify(ctx context.Context, a *backlog.Verification) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	err := f.verify(ctx, a)
+	err := f.Verify(ctx, a)
 	if why := v.Err(); why != nil {
 		return why
 	}

@@ -12,16 +12,8 @@ import (
 // is called while nothing is reported, and after a Flush.
 func CheckHeld(ctx context.Context, r *Registry) error {
 	var errs []error
-	for _, f := range r.eng.running() {
-		for _, p := range f.pools {
-			errs = append(errs, p.Check())
-			for v := range p.InMemory {
-				errs = append(errs, v.CheckHeld(ctx))
-			}
-			for v := range p.Asked {
-				errs = append(errs, v.CheckHeld(ctx))
-			}
-		}
+	for _, f := range r.eng.Feeds() {
+		errs = append(errs, f.CheckHeld(ctx))
 	}
 	return errors.Join(errs...)
 }
@@ -37,10 +29,8 @@ func VerifyDuringClear[T any](ctx context.Context, b *Binding[T]) (compared bool
 // PreparedLoaders returns how many loaders the feeds remember to have prepared.
 func PreparedLoaders(r *Registry) int {
 	n := 0
-	for _, f := range r.eng.running() {
-		f.mu.Lock()
-		n += len(f.prepared)
-		f.mu.Unlock()
+	for _, f := range r.eng.Feeds() {
+		n += f.PreparedLoaders()
 	}
 	return n
 }

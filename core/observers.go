@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/feed"
 	"github.com/binderyhq/bindery/core/live"
 )
 
@@ -65,9 +66,9 @@ func (o *observers) onReported(by driver.Source, changes []driver.Change) {
 
 // onBatch tells of a batch that begins. It returns the context in which the batch is
 // read, and what tells of its end.
-func (o *observers) onBatch(ctx context.Context, b feedBatch) (context.Context, func(feedResult)) {
+func (o *observers) onBatch(ctx context.Context, b feed.Batch) (context.Context, func(feed.Result)) {
 	if len(o.batches) == 0 {
-		return ctx, func(feedResult) {}
+		return ctx, func(feed.Result) {}
 	}
 	batch := Batch(b)
 	ctxs := make([]context.Context, len(o.batches)) // what each has returned
@@ -79,7 +80,7 @@ func (o *observers) onBatch(ctx context.Context, b feedBatch) (context.Context, 
 		})
 		ctxs[i] = ctx
 	}
-	return ctx, func(r feedResult) {
+	return ctx, func(r feed.Result) {
 		out := BatchResult{
 			Batch: batch, Err: r.Err, Aside: r.Aside, Published: r.Published,
 			Created: r.Created, Updated: r.Updated, Deleted: r.Deleted, Read: r.Read,

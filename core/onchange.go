@@ -35,10 +35,10 @@ func (b *Binding[T]) OnChange(fn func(Delta[T])) (stop func()) {
 	if !watchers.enter() {
 		return sub.Close // the registry has shut down
 	}
-	calls := &calls{}
+	calls := &calls{sub: sub}
 	go func() {
 		defer watchers.leave()
-		defer sub.Close()
+		defer calls.close()
 		defer func() {
 			if r := recover(); r != nil {
 				b.own.logger().Error("core: OnChange function panicked; it is not called again",
@@ -50,6 +50,17 @@ func (b *Binding[T]) OnChange(fn func(Delta[T])) (stop func()) {
 			if err != nil {
 				return
 			}
+			if e.Kind == live.Synced && !e.Snapshot.Valued() {
+				// Restored rows without Go values. The next event says that the
+				// database has been read: begin again there.
+				if _, err := sub.Next(context.Background()); err != nil {
+					return
+				}
+				if sub = calls.subscribe(b.View); sub == nil {
+					return
+				}
+				continue
+			}
 			d := deltaOf[T](e)
 			if !calls.begin() {
 				return
@@ -57,10 +68,7 @@ func (b *Binding[T]) OnChange(fn func(Delta[T])) (stop func()) {
 			fn(d)
 		}
 	}()
-	return func() {
-		calls.stop()
-		sub.Close()
-	}
+	return calls.stop
 }
 
 func deltaOf[T any](e *live.Event) Delta[T] {
@@ -91,8 +99,9 @@ func typed[T any](rows []live.Row) []T {
 
 // calls decides between a call that is about to begin and a stop.
 type calls struct {
-	mu      sync.Mutex
-	stopped bool // guarded by mu
+	mu      sync.Mutex // guards what follows
+	stopped bool
+	sub     *live.Subscription
 }
 
 // begin reports whether a call may begin.
@@ -104,8 +113,30 @@ func (c *calls) begin() bool {
 
 func (c *calls) stop() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.stopped = true
+	c.mu.Unlock()
+	c.close()
+}
+
+// close ends the subscription.
+func (c *calls) close() {
+	c.mu.Lock()
+	sub := c.sub
+	c.mu.Unlock()
+	sub.Close()
+}
+
+// subscribe begins another subscription in place of the one so far. It returns nil
+// after stop.
+func (c *calls) subscribe(v *live.View) *live.Subscription {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sub.Close()
+	if c.stopped {
+		return nil
+	}
+	c.sub = v.Subscribe(live.SubscribeOptions{})
+	return c.sub
 }
 
 // watchers counts goroutines that may come until it is closed. Unlike a

@@ -28,7 +28,15 @@ type Reading[T any] struct {
 
 // In returns the version that the context pins (see [Pin]), or else the current
 // one.
-func (b *Binding[T]) In(ctx context.Context) Reading[T] { return Reading[T]{b.SnapshotIn(ctx), b.View} }
+func (b *Binding[T]) In(ctx context.Context) Reading[T] { return read[T](b.SnapshotIn(ctx), b.View) }
+
+// read returns the snapshot's rows, none when they have no Go values yet.
+func read[T any](s *live.Snapshot, view *live.View) Reading[T] {
+	if s != nil && !s.Valued() {
+		s = nil
+	}
+	return Reading[T]{s, view}
+}
 
 // Version names the version, the zero value before the first load.
 func (r Reading[T]) Version() live.Version {

@@ -8,7 +8,7 @@ type Readiness struct {
 	// again when a database goes away: rows are then served from memory.
 	Ready bool
 	// Loading and Stale name the bindings that have not loaded yet, and those
-	// whose rows may be out of date.
+	// whose rows may be out of date, restored ones among them.
 	Loading, Stale []string
 }
 
@@ -28,7 +28,7 @@ func (r *Registry) Ready() Readiness {
 		case status.Loading:
 			st.Ready = false
 			st.Loading = append(st.Loading, v.Name())
-		case status.Stale:
+		case status.Stale, status.Restored:
 			st.Stale = append(st.Stale, v.Name())
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/internal/feed"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/status"
 )
@@ -38,7 +39,8 @@ type Registry struct {
 	mounted []Transport // those mounted so far
 	removed []*family   // of bindings that were removed while OnChange functions ran
 
-	stage      stage         // what has started
+	stage      stage // what has started
+	marks      *markState
 	watched    watches       // subscriptions that the authorizer has allowed
 	questions  atomic.Int64  // that the authorizer is answering
 	startEnded chan struct{} // closed when Start has started everything or given up
@@ -97,7 +99,7 @@ type placed[T any] struct {
 type Bindable interface{ publisher() *publisher }
 
 func newRegistry(cfg Config) *Registry {
-	r := &Registry{shared: newShared(cfg.WithDefaults()), byName: make(map[string]*publisher), startEnded: make(chan struct{}), stopped: make(chan struct{})}
+	r := &Registry{shared: newShared(cfg.WithDefaults()), byName: make(map[string]*publisher), startEnded: make(chan struct{}), stopped: make(chan struct{}), marks: newMarks()}
 	r.stopping, r.stop = context.WithCancel(context.Background())
 	if err := cfg.Validate(); err != nil {
 		r.problems = append(r.problems, err)
@@ -203,7 +205,7 @@ func (r *Registry) Remove(ctx context.Context, name string) error {
 	r.removed = append(slices.DeleteFunc(r.removed, func(f *family) bool { return !f.watchers.running() }), v.family)
 	r.mu.Unlock()
 	v.family.end(fmt.Errorf("core: binding %q: %w", name, live.ErrRemoved))
-	return r.eng.detach(ctx, v.Member)
+	return r.eng.Detach(ctx, v.Member)
 }
 
 // Watch registers sources of change. It returns nil before Start, and
@@ -329,11 +331,11 @@ func (r *Registry) Flush(ctx context.Context) error {
 	if err := p.running(); err != nil {
 		return err
 	}
-	var marks receipt
-	for _, f := range r.eng.running() {
-		marks = append(append(marks, f.barrier()), f.mends()...)
+	var marks feed.Receipt
+	for _, f := range r.eng.Feeds() {
+		marks = append(append(marks, f.Barrier()), f.Mends()...)
 	}
-	return marks.flush(ctx)
+	return marks.Flush(ctx)
 }
 
 // Resync reads all rows of these bindings again, or of every binding when the list
@@ -354,15 +356,15 @@ func (r *Registry) reload(ctx context.Context, forget bool, views []*live.View) 
 	if err != nil {
 		return err
 	}
-	var marks receipt
+	var marks feed.Receipt
 	for _, v := range bindings {
 		f := v.feed.Load()
 		if f == nil {
 			return ErrNotStarted
 		}
-		marks = append(marks, f.reload(v.Member, backlog.Reload{Forget: forget})...)
+		marks = append(marks, f.Reload(v.Member, backlog.Reload{Forget: forget})...)
 	}
-	if err := marks.flush(ctx); err != nil {
+	if err := marks.Flush(ctx); err != nil {
 		return err
 	}
 	if len(views) == 0 {

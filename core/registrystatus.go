@@ -26,9 +26,9 @@ func (r *Registry) Status() status.Registry {
 			st.Families = append(st.Families, fam)
 		}
 	}
-	st.Sources = r.eng.sourceStatus()
-	for _, f := range r.eng.running() {
-		st.Tables = append(st.Tables, f.snapshotStats())
+	st.Sources = r.eng.Status()
+	for _, f := range r.eng.Feeds() {
+		st.Tables = append(st.Tables, f.Status())
 	}
 	st.Memory = r.memoryStatus()
 	return st

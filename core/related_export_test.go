@@ -9,12 +9,10 @@ import (
 // after a Flush. It returns how many links there are.
 func CheckShown(r *Registry) (links int, err error) {
 	var errs []error
-	for _, f := range r.eng.running() {
-		for _, p := range f.pools {
-			n, err := p.CheckLinks()
-			links += n
-			errs = append(errs, err)
-		}
+	for _, f := range r.eng.Feeds() {
+		n, err := f.CheckLinks()
+		links += n
+		errs = append(errs, err)
 	}
 	return links, errors.Join(errs...)
 }

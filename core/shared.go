@@ -6,6 +6,8 @@ import (
 
 	"github.com/binderyhq/bindery/core/internal/backlog"
 	"github.com/binderyhq/bindery/core/internal/budget"
+	"github.com/binderyhq/bindery/core/internal/engine"
+	"github.com/binderyhq/bindery/core/internal/feed"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/status"
@@ -14,7 +16,7 @@ import (
 // shared is what all bindings of one registry have in common.
 type shared struct {
 	cfg       Config // with all defaults
-	eng       *engine
+	eng       *engine.Engine
 	observers observers
 	budget    *budget.Budget
 	parties   parties
@@ -23,8 +25,8 @@ type shared struct {
 
 func newShared(cfg Config) *shared {
 	s := &shared{cfg: cfg, observers: observers{log: cfg.Logger}, budget: newBudget(cfg)}
-	s.eng = newEngine(engineHost{
-		feedLimits: feedLimits{
+	s.eng = engine.New(engine.Host{
+		Limits: feed.Limits{
 			ReadTimeout: cfg.ReadTimeout, AnnounceWait: cfg.AnnounceWait,
 			CatchUpWait: cfg.CatchUpWait, MaxBatchKeys: cfg.MaxBatchKeys,
 		},
@@ -40,7 +42,7 @@ func (s *shared) attach(declared []*publisher) {
 	for i, v := range declared {
 		members[i] = v.Member
 	}
-	for i, f := range s.eng.attach(members) {
+	for i, f := range s.eng.Attach(members) {
 		v := declared[i]
 		v.feed.Store(f)
 		if !v.Spec.Family {
@@ -54,18 +56,18 @@ func (s *shared) attach(declared []*publisher) {
 func (s *shared) join(v *publisher) {
 	f := v.family.proto.feed.Load()
 	v.feed.Store(f)
-	f.addView(v.Member)
-	f.reload(v.Member, backlog.Reload{})
+	f.Add(v.Member)
+	f.Reload(v.Member, backlog.Reload{})
 }
 
 // load has the bindings read.
 func (s *shared) load(declared []*publisher) {
 	for _, v := range declared {
 		if !v.Spec.Family {
-			v.feed.Load().reload(v.Member, backlog.Reload{})
+			v.feed.Load().Reload(v.Member, backlog.Reload{})
 		}
 	}
-	s.eng.start()
+	s.eng.Start()
 }
 
 // memoryStatus returns what the registry's bindings keep.

@@ -57,12 +57,12 @@ func (r *Registry) Shutdown(ctx context.Context) error {
 	for _, v := range views {
 		v.family.end(live.ErrClosed)
 	}
-	for _, end := range r.eng.stop() {
+	for _, end := range r.eng.Stop() {
 		what := "background work"
-		if end.table != (driver.Table{}) {
-			what = fmt.Sprintf("the read of table %q", end.table)
+		if end.Table != (driver.Table{}) {
+			what = fmt.Sprintf("the read of table %q", end.Table)
 		}
-		parts[stopFeeds] = append(parts[stopFeeds], part{what, waitFor(end.done)})
+		parts[stopFeeds] = append(parts[stopFeeds], part{what, waitFor(end.Done)})
 	}
 	errs = append(errs, r.stopPhase(ctx, stopSources, parts[stopSources])...)
 	errs = append(errs, r.stopPhase(ctx, stopFeeds, parts[stopFeeds])...)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/engine"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/internal/untyped"
 	"github.com/binderyhq/bindery/core/live"
@@ -140,7 +141,7 @@ func (e *StartError) Unwrap() []error { return e.Problems }
 // starts the plugins, lets the sources watch, and loads the bindings. It
 // returns when every binding has loaded. A database that is away, or slower
 // than Config.LoadWait, does not fail it: its bindings load when they can, see
-// [Registry.Ready].
+// [Registry.Ready]. Bindings that a plugin has restored are not waited for.
 //
 // The context bounds starting alone. When it ends first, or when a transport or a
 // plugin fails or panics, Start stops everything that it has started and returns
@@ -224,13 +225,13 @@ func (r *Registry) assemble(ctx context.Context) error {
 	}
 	r.phase = started
 	r.mu.Unlock()
-	r.eng.background(r.sweep)
+	r.eng.Background(r.sweep)
 	if r.authorizer != nil && r.cfg.ReauthorizeEvery > 0 {
-		r.eng.background(func(ctx context.Context) { r.reauthorize(ctx, r.cfg.ReauthorizeEvery) })
+		r.eng.Background(func(ctx context.Context) { r.reauthorize(ctx, r.cfg.ReauthorizeEvery) })
 	}
 	r.load(views)
 	r.logAssembled(views)
-	if err := waitAll(ctx, r.stopping, r.cfg.LoadWait, views, func(v *publisher) <-chan struct{} { return v.firstTry() }); err != nil {
+	if err := waitAll(ctx, r.stopping, r.cfg.LoadWait, unrestored(views), func(v *publisher) <-chan struct{} { return v.firstTry() }); err != nil {
 		return fmt.Errorf("core: waiting for bindings to load: %w", err)
 	}
 	return nil
@@ -287,16 +288,16 @@ func (r *Registry) startSources(ctx context.Context, views []*publisher) error {
 	for i, s := range r.sources {
 		sources[i] = s.it
 	}
-	runs := r.eng.register(sources)
+	runs := r.eng.Register(sources)
 	for _, run := range runs {
-		if !r.stage.push(stopSources, part{fmt.Sprintf("source %q", run.source.Name()), waitFor(run.done)}) {
+		if !r.stage.push(stopSources, part{fmt.Sprintf("source %q", run.Name()), waitFor(run.Ended())}) {
 			return live.ErrClosed
 		}
-		r.eng.launch(run)
+		r.eng.Launch(run)
 	}
 	r.warnUnwatched(views)
 	r.warnUnguarded(views)
-	if err := waitAll(ctx, r.stopping, r.cfg.WatchWait, runs, func(s *sourceRun) <-chan struct{} { return s.settled }); err != nil {
+	if err := waitAll(ctx, r.stopping, r.cfg.WatchWait, awaited(runs, views), func(s *engine.Source) <-chan struct{} { return s.FirstTry() }); err != nil {
 		return fmt.Errorf("core: waiting for sources to watch: %w", err)
 	}
 	return nil
@@ -331,7 +332,7 @@ func (v *publisher) firstTry() <-chan struct{} {
 		return closedChannel
 	}
 	if f := v.feed.Load(); f != nil {
-		return f.tried
+		return f.FirstTry()
 	}
 	return v.Loaded()
 }
@@ -360,7 +361,7 @@ func (r *Registry) warnUnwatched(views []*publisher) {
 	for _, v := range views {
 		schema := v.Schema()
 		for _, table := range v.Tables() {
-			if slices.ContainsFunc(r.eng.watchers(), func(s *sourceRun) bool { return s.covers(table) }) {
+			if slices.ContainsFunc(r.eng.Sources(), func(s *engine.Source) bool { return s.Covers(table) }) {
 				continue
 			}
 			what := "core: no source watches the binding's table: it changes only by Resync"

@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/internal/feed"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/internal/untyped"
+	"github.com/binderyhq/bindery/core/internal/writing"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/status"
 )
@@ -19,14 +21,15 @@ import (
 // them, and what it was declared as.
 type publisher struct {
 	*rowset.Member
-	family *family              // what it was made from
-	feed   atomic.Pointer[feed] // set when it is registered
+	family *family                   // what it was made from
+	feed   atomic.Pointer[feed.Feed] // set when it is registered
 
 	mu         sync.Mutex
 	registered bool // guarded by mu
 
 	account account // what it keeps
-	id      string  // of a family's member; see memberID
+	reached reachedMarks
+	id      string // of a family's member; see memberID
 }
 
 func newPublisher(name string, params live.Params, r untyped.Loader, s *rowset.Spec) *publisher {
@@ -83,7 +86,7 @@ func (b *Binding[T]) Status() status.Binding { return b.own.status() }
 // [*driver.InvalidError] and [*live.MalformedError]; every other one is the
 // database's or the context's. A context that ends after the commit is no error.
 func (b *Binding[T]) Write(ctx context.Context, w live.Write) (live.Row, error) {
-	return b.own.write(ctx, w, within{})
+	return b.own.write(ctx, w, writing.Bounds{})
 }
 
 func (v *publisher) reload(ctx context.Context, forget bool) error {
@@ -99,7 +102,7 @@ func (v *publisher) reread(ctx context.Context, how backlog.Reload) error {
 	if f == nil {
 		return ErrNotStarted
 	}
-	err := f.reload(v.Member, how).flush(ctx)
+	err := f.Reload(v.Member, how).Flush(ctx)
 	if err == nil { // a binding in trouble was not waited for
 		err = v.whenWell(ctx)
 	}
@@ -114,7 +117,7 @@ func (v *publisher) reread(ctx context.Context, how backlog.Reload) error {
 func (v *publisher) whenWell(ctx context.Context) error {
 	f := v.feed.Load()
 	for {
-		trouble, why := f.troubleOf(v.Member)
+		trouble, why := f.Trouble(v.Member)
 		if trouble == nil {
 			break
 		}
@@ -150,7 +153,7 @@ func (v *publisher) touch() error {
 	if err != nil {
 		return fmt.Errorf("core: binding %q: %w", v.Name(), err)
 	}
-	f.touch(v.Member)
+	f.Touch(v.Member)
 	return nil
 }
 
@@ -168,8 +171,8 @@ func (v *publisher) status() status.Binding {
 		st.Version, st.Rows, st.Bytes = s.Version(), s.Len(), s.Bytes()
 	}
 	if f := v.feed.Load(); f != nil {
-		st.State, st.Since, st.Err = f.stateOf(v.Member)
-		st.Trouble, st.Troubled = f.troubleRows(v.Member)
+		st.State, st.Since, st.Err = f.State(v.Member)
+		st.Trouble, st.Troubled = f.TroubledRows(v.Member)
 		if st.Version.Seq > 0 {
 			st.Age = max(0, v.now().Sub(st.Version.Modified))
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -11,7 +12,9 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/binderyhq/bindery/client"
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/plugins/admin"
 	"github.com/binderyhq/bindery/plugins/jsclient"
 	"github.com/binderyhq/bindery/plugins/metrics"
@@ -89,5 +92,46 @@ func TestBearerFragment(t *testing.T) {
 	e.ServeHTTP(httptest.NewRecorder(), r)
 	if given != "Bearer token" {
 		t.Errorf("the middleware was given %q", given)
+	}
+}
+
+type Product struct {
+	ID    int     `json:"id"`
+	Name  string  `json:"name"`
+	Price float64 `json:"price"`
+}
+
+func followProducts(ctx context.Context, address string) error {
+	products, err := client.Open[Product](address, "products") // https://shop.example/events
+	if err != nil {
+		return err
+	}
+	defer products.Close()
+	for state := range products.States(ctx) {
+		fmt.Println(state.Status, state.Version, state.Len())
+		for p := range state.All() {
+			fmt.Println(p.Name, p.Price)
+		}
+	}
+	return nil
+}
+
+// TestGoClientFragment follows until the first row is priced anew.
+func TestGoClientFragment(t *testing.T) {
+	table := coretest.NewTable[Product]("products", "id")
+	e, reg := echo.New(), core.NewRegistry()
+	reg.Add(core.Bind[Product]("products", table))
+	reg.Watch(&coretest.Source{})
+	reg.Serve(sse.New(e.Group("/events")))
+	if err := reg.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(e)
+	defer server.Close()
+	defer func() { _ = reg.Shutdown(context.Background()) }()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // it ends at once, without an error
+	if err := followProducts(ctx, server.URL+"/events"); err != nil {
+		t.Error(err)
 	}
 }

@@ -27,7 +27,9 @@ var update = flag.Bool("update", false, "write regions of the examples into the 
 // A file marks a region by "// region NAME" and "// endregion"; pieces of one
 // name follow each other with an empty line between them. The second is an
 // abridgement: its lines are in the file, in that order.
-var goBlock = regexp.MustCompile("(?m)^(?:<!-- (code|lines): (\\S+) -->\n)?([ \t]*)```go\n((?s:.*?))^[ \t]*```$")
+//
+// Blocks in other languages may bear such a comment; Go has to.
+var block = regexp.MustCompile("(?m)^(?:<!-- (code|lines): (\\S+) -->\n)?([ \t]*)```(\\w+)\n((?s:.*?))^[ \t]*```$")
 
 // pages returns the paths of all Markdown files, relative to the root.
 func pages(t testing.TB) []string {
@@ -65,19 +67,25 @@ func read(t testing.TB, path string) []byte {
 	return text
 }
 
-// TestGo holds every block of Go in every page to code that is compiled and
-// tested. With -update it writes the code into the pages instead.
-func TestGo(t *testing.T) {
+// TestBlocks holds every block of Go in every page to code that is compiled and
+// tested, and blocks in other languages that say where they come from. With
+// -update it writes the code into the pages instead.
+func TestBlocks(t *testing.T) {
 	blocks := 0
 	for _, page := range pages(t) {
 		text := read(t, page)
-		now := goBlock.ReplaceAllFunc(text, func(block []byte) []byte {
-			blocks++
-			m := goBlock.FindSubmatch(block)
-			kind, from, indent, code := string(m[1]), string(m[2]), string(m[3]), string(m[4])
-			line := bytes.Count(text[:bytes.Index(text, block)], []byte("\n")) + 1
+		now := block.ReplaceAllFunc(text, func(whole []byte) []byte {
+			m := block.FindSubmatch(whole)
+			kind, from, indent, language, code := string(m[1]), string(m[2]), string(m[3]), string(m[4]), string(m[5])
+			line := bytes.Count(text[:bytes.Index(text, whole)], []byte("\n")) + 1
+			if kind != "" {
+				blocks++
+			}
 			switch kind {
 			case "":
+				if language != "go" {
+					break
+				}
 				t.Errorf("%s:%d: a block of Go does not say which code it shows", page, line)
 			case "lines":
 				if missing := notInOrder(code, string(read(t, from))); missing != "" {
@@ -90,12 +98,12 @@ func TestGo(t *testing.T) {
 					t.Errorf("%s:%d: %s: %v", page, line, path, err)
 				} else if dedent(code) != want {
 					if *update {
-						return []byte("<!-- code: " + from + " -->\n" + indent + "```go\n" + prefixed(indent, want) + indent + "```")
+						return []byte("<!-- code: " + from + " -->\n" + indent + "```" + language + "\n" + prefixed(indent, want) + indent + "```")
 					}
 					t.Errorf("%s:%d: %s has changed; run go test ./docs -update\nit is\n%s\nthe page has\n%s", page, line, from, want, code)
 				}
 			}
-			return block
+			return whole
 		})
 		if *update && !bytes.Equal(now, text) {
 			if err := os.WriteFile(filepath.Join(root, filepath.FromSlash(page)), now, 0o644); err != nil {
@@ -105,13 +113,13 @@ func TestGo(t *testing.T) {
 		}
 	}
 	if blocks < 20 {
-		t.Errorf("only %d blocks of Go were found", blocks)
+		t.Errorf("only %d blocks of code were found", blocks)
 	}
 }
 
 var (
-	regionBegin = regexp.MustCompile(`^\s*(?://|--|#) region (\S+)$`)
-	regionEnd   = regexp.MustCompile(`^\s*(?://|--|#) endregion$`)
+	regionBegin = regexp.MustCompile(`^\s*(?://|--|#|<!--) region (\S+)(?: -->)?$`)
+	regionEnd   = regexp.MustCompile(`^\s*(?://|--|#|<!--) endregion(?: -->)?$`)
 )
 
 // region returns the text of a named region, without the indentation that its

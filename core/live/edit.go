@@ -165,14 +165,19 @@ func (e *Edit) Touched() bool { return len(e.touched) > 0 || e.from == nil }
 func (e *Edit) MarkOrder() {
 	e.event = nil
 	e.sum = e.sum.Sub(e.sequence)
-	b := append([]byte(nil), e.print.raw[:]...)
-	e.ordered.Scan(func(_ string, r *entry) bool {
+	e.sequence = sequenceOf(e.print, e.ordered)
+	e.sum = e.sum.Add(e.sequence)
+}
+
+// sequenceOf returns the digest of the order of rows.
+func sequenceOf(print *Fingerprint, ordered *tree) digest.Sum {
+	b := append([]byte(nil), print.raw[:]...)
+	ordered.Scan(func(_ string, r *entry) bool {
 		b = binary.AppendUvarint(b, uint64(len(r.key)))
 		b = append(b, r.key...)
 		return true
 	})
-	e.sequence = digest.Of(b)
-	e.sum = e.sum.Add(e.sequence)
+	return digest.Of(b)
 }
 
 // Token names the version that the edit would be published as, so that it can be

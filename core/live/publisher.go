@@ -48,11 +48,11 @@ func (p *Publisher) View() *View { return p.v }
 func (p *Publisher) Describe(d Description) { p.v.description.Store(&d) }
 
 // Edit begins the way to the next version: from the current rows, or, before the
-// first load and with anew set, from none. All rows of a view have the same
-// fingerprint.
+// first load, with anew set, and when the current rows have another fingerprint,
+// from none. All rows of a version have the same fingerprint.
 func (p *Publisher) Edit(print *Fingerprint, anew bool) *Edit {
 	from := p.v.current.Load()
-	if anew {
+	if anew || from != nil && *from.print != *print {
 		from = nil
 	}
 	return newEdit(print, from)
@@ -60,7 +60,8 @@ func (p *Publisher) Edit(print *Fingerprint, anew bool) *Edit {
 
 // Publish makes the edit what readers see, and returns the event that tells
 // subscribers of it: a change, or a sync at the first load, after an edit from
-// nothing, and where the rows stand in another order though none has changed. It
+// nothing, and where the rows stand in another order though none has changed, or a
+// confirmation that restored rows have got their Go values and are the same. It
 // returns nil when the edit shows nothing new to clients; Go code sees its rows
 // all the same. A view that has ended stays as it is, and Publish returns false.
 func (p *Publisher) Publish(e *Edit, now time.Time) (*Event, bool) {
@@ -81,7 +82,12 @@ func (p *Publisher) Publish(e *Edit, now time.Time) (*Event, bool) {
 		if !anew {
 			next.body, next.cache, next.told = cur.body, cur.cache, cur.told
 		}
-		return p.publish(next, nil, anew, e.touched)
+		var valued *Event
+		if cur.valueless && !anew { // for Go code this is where the binding begins
+			valued = &Event{Kind: Confirmed, From: next.version.Token, Version: next.version}
+			valued.measure()
+		}
+		return p.publish(next, valued, anew, e.touched)
 	}
 	var before Version
 	var prev *digest.Stamp
@@ -109,7 +115,7 @@ func (p *Publisher) Touch(now time.Time) (*Event, error) {
 	}
 	next := &Snapshot{
 		print: cur.print, sum: cur.sum, sequence: cur.sequence, rows: cur.rows, ordered: cur.ordered, bytes: cur.bytes,
-		cache: &Cache{}, body: cur.body, told: &Cache{}, stamp: digest.NewStamp(now, cur.stamp),
+		cache: &Cache{}, body: cur.body, told: &Cache{}, stamp: digest.NewStamp(now, cur.stamp), valueless: cur.valueless,
 	}
 	next.version = Version{Token: cur.version.Token, Seq: cur.version.Seq + 1, Modified: next.stamp.Modified}
 	e := &Event{Kind: Confirmed, From: cur.version.Token, Version: next.version}

@@ -22,12 +22,15 @@ type entry struct {
 	key   driver.Key
 	place string // where the row stands: its order columns, then its key
 	json  []byte
-	value any // *T
+	value any // *T, or *deferred
 	stamp *digest.Stamp
 	// unplaced says that the place is no part of the content.
 	unplaced bool
+	// restored says that the row was saved by an earlier run.
+	restored bool
 
 	holders atomic.Int32 // views with an account that show it
+	proven  atomic.Bool  // see Row.Proven
 }
 
 // sum returns the digest of the row in a binding. It is not kept: that would
@@ -75,10 +78,14 @@ func (r Row) JSON() []byte {
 }
 
 // Value returns the Go value that the row was made from: a pointer to the
-// binding's row type, nil for the zero Row. It is shared: nobody modifies it.
+// binding's row type, nil for the zero Row, and for one of a snapshot that is not
+// [Snapshot.Valued]. It is shared: nobody modifies it.
 func (r Row) Value() any {
 	if r.e == nil {
 		return nil
+	}
+	if d, ok := r.e.value.(*deferred); ok {
+		return d.get()
 	}
 	return r.e.value
 }
@@ -147,6 +154,9 @@ func NewFingerprint(parts ...string) *Fingerprint {
 	return &Fingerprint{sum: sum, raw: sum.Bytes()}
 }
 
+// Bytes returns the fingerprint as [Saved] has it.
+func (p *Fingerprint) Bytes() [16]byte { return p.raw }
+
 // String returns the fingerprint as text, which [ParseFingerprint] reads.
 func (p *Fingerprint) String() string { return p.sum.Token() }
 
@@ -184,17 +194,23 @@ func (p *Fingerprint) Row(c Content, before Row, now time.Time) Row {
 	case before.e == nil:
 		e.stamp = digest.NewStamp(now, nil)
 	case before.e.shows(e):
-		e.json, e.stamp = before.e.json, before.e.stamp
+		if e.stamp = before.e.stamp; !before.e.restored { // which holds on to all that was restored
+			e.json = before.e.json
+		}
 	default:
 		e.stamp = digest.NewStamp(now, before.e.stamp)
 	}
 	return Row{e, p}
 }
 
-// With returns the row with another Go value, which shows clients the same.
-func (r Row) With(value any) Row {
+// With returns the row with another Go value, which shows clients the same: its
+// encoded form, which is json too.
+func (r Row) With(value any, json []byte) Row {
+	if !r.e.restored { // what was restored is let go
+		json = r.e.json
+	}
 	return Row{&entry{
-		key: r.e.key, place: r.e.place, json: r.e.json, stamp: r.e.stamp, unplaced: r.e.unplaced, value: value,
+		key: r.e.key, place: r.e.place, json: json, stamp: r.e.stamp, unplaced: r.e.unplaced, value: value,
 	}, r.print}
 }
 

@@ -27,6 +27,8 @@ type Snapshot struct {
 	rows     *tree // by key
 	ordered  *tree // by place; the same tree as rows when rows are ordered by key
 	bytes    int   // of all encoded rows
+	// valueless says that rows were restored without their Go values.
+	valueless bool
 
 	cache *Cache
 	body  *Cache // of the body; shared by snapshots of the same content

@@ -15,6 +15,9 @@ const (
 	Stale
 	// Ended: the binding was removed or the registry shut down.
 	Ended
+	// Restored: rows that an earlier run has saved are served, because the database
+	// has not been read since the start. It becomes Live, or Stale, by itself.
+	Restored
 )
 
 // String returns the state's name in lower case.
@@ -28,6 +31,8 @@ func (s State) String() string {
 		return "stale"
 	case Ended:
 		return "ended"
+	case Restored:
+		return "restored"
 	}
 	return "unknown"
 }

@@ -12,6 +12,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/wire"
 	"github.com/binderyhq/bindery/core/wire/wiretest"
@@ -62,7 +63,7 @@ func TestDecodeReadsWhatEncoderWrites(t *testing.T) {
 				if print, err = live.ParseFingerprint(d.Fingerprint); err != nil {
 					t.Fatalf("%v", err)
 				}
-				pub.Describe(d.Live("origin"))
+				pub.Describe(d.Live(driver.Table{Name: "things"}))
 			}
 			edit := pub.Edit(print, step.Sync)
 			for _, m := range step.Messages {
@@ -121,7 +122,7 @@ func TestDecodeRefuses(t *testing.T) {
 		`{"action":"create","version":"v","payload":[{}],"keys":["="]}`:                       "no base64",
 		`{"action":"create","version":"v","payload":[{}],"keys":["AA"],"places":["AA","AA"]}`: "2 places belong to 1 rows",
 		`{"action":"sync","version":"v","payload":[],"keys":[],"replica":{}}`:                 "fingerprint",
-		`{"action":"sync","version":"v","payload":[],"keys":[],"replica":{"fingerprint":"AAAAAAAAAAAAAAAAAAAAAA","table":"t","columns":[{"name":"id","kind":"odd"}],"key":["id"]}}`: "unknown kind",
+		`{"action":"sync","version":"v","payload":[],"keys":[],"replica":{"fingerprint":"AAAAAAAAAAAAAAAAAAAAAA","columns":[{"name":"id","kind":"odd"}],"key":["id"]}}`: "unknown kind",
 	} {
 		_, err := wire.Decode([]byte(raw))
 		var bad *wire.MalformedError
@@ -144,7 +145,7 @@ func TestDecodeIgnoresWhatItDoesNotKnow(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"event":"products","action":"sync","payload":[{"id":1}],"page":1,"pages":1,"order":["id"],"version":"v","last_modified":"2026-11-25T12:00:00Z","more":true}`))
-	f.Add([]byte(`{"event":"p","params":{"a":1},"action":"delete","payload":[{"id":7}],"version":"v","keys":["AQ"],"places":["AQ"],"replica":{"fingerprint":"AAAAAAAAAAAAAAAAAAAAAA","table":"t","columns":[{"name":"id","kind":"integer"}],"key":["id"]}}`))
+	f.Add([]byte(`{"event":"p","params":{"a":1},"action":"delete","payload":[{"id":7}],"version":"v","keys":["AQ"],"places":["AQ"],"replica":{"fingerprint":"AAAAAAAAAAAAAAAAAAAAAA","columns":[{"name":"id","kind":"integer"}],"key":["id"]}}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		m, err := wire.Decode(raw)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/live"
@@ -31,10 +32,9 @@ type Description struct {
 	// part of the token by itself, see [live.Edit.MarkOrder]. Such a binding is sent
 	// whole at each change.
 	Numbered bool `json:"numbered,omitempty"`
-	// Schema, Order and OrderFields are those of [live.Description]. Of the columns
-	// a follower is told their names, JSON names and paths, kinds, and whether they
-	// may be NULL.
-	Table       string         `json:"table"`
+	// Columns, Key, Order and OrderFields are those of [live.Description]. Of the
+	// columns that clients see, and those of the key, a follower is told the names,
+	// the kind, and whether they may be NULL.
 	Columns     []Column       `json:"columns"`
 	Key         []string       `json:"key"`
 	Order       []driver.Order `json:"order,omitempty"`
@@ -55,20 +55,22 @@ type Column struct {
 func DescribeView(v *live.View, s *live.Snapshot) *Description {
 	from := v.Description()
 	d := &Description{
-		Fingerprint: s.Fingerprint().String(), Numbered: s.OrderMarked(), Table: from.Schema.Table.Name,
+		Fingerprint: s.Fingerprint().String(), Numbered: s.OrderMarked(),
 		Key: from.Schema.Key, Order: from.Order, OrderFields: from.OrderFields,
 	}
 	for _, c := range from.Schema.Columns {
+		if c.JSON == "" && c.Path == nil && !slices.Contains(d.Key, c.Name) {
+			continue
+		}
 		d.Columns = append(d.Columns, Column{Name: c.Name, JSON: c.JSON, Path: c.Path, Kind: c.Kind, KindName: c.Kind.String(), Nullable: c.Nullable})
 	}
 	return d
 }
 
-// Live returns the description as one of a view, whose table is of the database
-// with that name.
-func (d *Description) Live(database string) live.Description {
+// Live returns the description as one of a view whose rows are kept in that table.
+func (d *Description) Live(table driver.Table) live.Description {
 	out := live.Description{
-		Schema: driver.Schema{Table: driver.Table{Database: database, Name: d.Table}, Key: d.Key},
+		Schema: driver.Schema{Table: table, Key: d.Key},
 		Order:  d.Order, OrderFields: d.OrderFields,
 	}
 	for _, c := range d.Columns {
@@ -89,7 +91,7 @@ func (d *Description) check() error {
 		}
 		d.Columns[i].Kind = kind
 	}
-	l := d.Live("")
+	l := d.Live(driver.Table{Name: "replica"})
 	if err := l.Schema.Validate(); err != nil {
 		return malformed("replica: %v", err)
 	}
@@ -120,6 +122,19 @@ func replicaSize(r live.Row) int {
 
 // placed reports whether the row stands elsewhere than at its key.
 func placed(r live.Row) bool { return r.Place() != string(r.Key()) }
+
+// ShowsPlaces reports whether clients see by what the rows of the binding are ordered,
+// so that a follower who is told their places ([Replica].Places) learns nothing more
+// than they do.
+func ShowsPlaces(v *live.View, s *live.Snapshot) bool {
+	if v.OrderFields() != nil || s.OrderMarked() {
+		return true
+	}
+	for r := range s.Rows() {
+		return !placed(r)
+	}
+	return len(v.Order()) == len(v.Schema().Key)
+}
 
 // appendReplica appends the fields of the rows, and the description where there is
 // one. Deleted rows have keys alone.
@@ -194,3 +209,7 @@ func decodeBytes(name string, raw json.RawMessage, want int) ([]string, error) {
 	}
 	return list, nil
 }
+
+// ReplicaParam is the parameter of an event stream's URL by which a follower asks,
+// with the value 1, for what [Replica] has.
+const ReplicaParam = "replica"

@@ -104,7 +104,7 @@ func TestWhoSeesWhat(t *testing.T) {
 	for _, c := range []struct {
 		headers []string
 		code    int
-	}{{partner, 401}, {a.as("Ada"), 200}} {
+	}{{partner, 403}, {a.as("Ada"), 200}} {
 		w := ask(a.echo, "PATCH", "/live/api/open/1", `{"subject":"Printer again"}`, append(c.headers, "Content-Type", "application/json")...)
 		if w.Code != c.code {
 			t.Errorf("a write: %d %s, want %d", w.Code, w.Body, c.code)

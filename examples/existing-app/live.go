@@ -62,7 +62,10 @@ func (a *app) authorize(ctx context.Context, access core.Access) (core.Decision,
 	switch {
 	case w.session != "" && a.sessions.name(w.session) != "":
 		return core.Allow(), nil
-	case w.partner != "" && time.Now().Before(w.until) && access.Action == core.ActionRead:
+	case w.partner != "" && time.Now().Before(w.until):
+		if access.Action != core.ActionRead {
+			return core.Deny(), nil
+		}
 		return core.Within(filter.Eq("customer", w.partner)), nil
 	}
 	return core.Unauthenticated(`Bearer realm="help desk"`), nil

@@ -30,6 +30,7 @@ type settings struct {
 	sharedMaxAge time.Duration
 	adminToken   string
 	nats         string // the URL of the server, "" for a node alone
+	warm         string // the directory of snapshots, "" for none
 }
 
 func main() {
@@ -40,6 +41,7 @@ func main() {
 	sharedMaxAge := flag.Int("shared-max-age", 0, "how many seconds caches that clients share may keep what polls are answered; 0 shares nothing")
 	flag.StringVar(&s.adminToken, "admin-token", "", "guards /admin; without it a random one is made, and the address with it is printed")
 	flag.StringVar(&s.nats, "nats", "", "the URL of a NATS server, over which this node and others on the same database tell each other of their writes")
+	flag.StringVar(&s.warm, "warm", "", "the directory in which to keep snapshots, which a restart serves at once, also while the database is away")
 	flag.Parse()
 	s.sharedMaxAge = time.Duration(*sharedMaxAge) * time.Second
 	if flag.NArg() > 0 {
@@ -85,8 +87,6 @@ func run(ctx context.Context, s settings, serving func(url string)) (err error) 
 		prepareUntilDone(ctx, database, s.rows)
 	}()
 	defer func() { <-prepared }()
-	waitBriefly(ctx, prepared)
-
 	var others *nodes
 	if s.nats != "" {
 		if others, err = joinNodes(s.nats); err != nil {
@@ -95,6 +95,9 @@ func run(ctx context.Context, s settings, serving func(url string)) (err error) 
 		defer others.close()
 	}
 	shop := newShop(database, others, s)
+	if !shop.isWarm() {
+		waitBriefly(ctx, prepared)
+	}
 	if err := shop.registry.Start(ctx); err != nil {
 		return fmt.Errorf("storefront: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/binderyhq/bindery/plugins/admin"
 	"github.com/binderyhq/bindery/plugins/jsclient"
 	"github.com/binderyhq/bindery/plugins/metrics"
+	"github.com/binderyhq/bindery/plugins/warmstart"
 	"github.com/binderyhq/bindery/sources/bunsource"
 	"github.com/binderyhq/bindery/transports/rest"
 	"github.com/binderyhq/bindery/transports/socketio"
@@ -24,6 +25,7 @@ import (
 type shop struct {
 	echo     *echo.Echo
 	registry *core.Registry
+	warm     *warmstart.Plugin // nil: nothing is kept
 }
 
 // newShop assembles the shop. others is nil for a node alone.
@@ -65,13 +67,17 @@ func newShop(database *database, others *nodes, s settings) *shop {
 	)
 
 	reg.Use(metrics.New(e.Group("/metrics")))
+	warm := newWarm(database, s)
+	if warm != nil {
+		reg.Use(warm)
+	}
 
 	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	e.GET("/readyz", func(c echo.Context) error { return readiness(c, reg) })
 	page := echo.WrapHandler(web.Handler())
 	e.GET("/", page)
 	e.GET("/:file", page)
-	return &shop{echo: e, registry: reg}
+	return &shop{echo: e, registry: reg, warm: warm}
 }
 
 // readiness answers 503 until every binding has loaded. A database that goes

@@ -81,9 +81,9 @@ func (t *Transport) Mount(reg *core.Registry) error {
 	}
 	t.reg = reg
 	t.stopping, t.stop = context.WithCancel(reg.Stopping())
-	lists := t.group.Any("/:binding", t.serve(t.list, paramAfter, paramLimit, paramOffset, paramSince, paramWait))
-	t.group.Any("/:binding/:key", t.serve(t.row))
-	t.group.Any("/:binding/", t.serve(t.row)) // the row whose key is the empty text
+	lists := t.group.Any("/:binding", t.serve(t.list, paramAfter, paramLimit, paramOffset, paramSince, paramWait, paramMark))
+	t.group.Any("/:binding/:key", t.serve(t.row, paramMark))
+	t.group.Any("/:binding/", t.serve(t.row, paramMark)) // the row whose key is the empty text
 	if strings.TrimSuffix(lists[0].Path, "/:binding") != "" {
 		// Under a prefix of its own the transport says itself that there is
 		// nothing; at the root that is up to the application.
@@ -247,6 +247,6 @@ func refuse(x exchange, allow string) (*problem.Problem, error) {
 // something here, once CORS middleware has let them see the answer at all.
 func exposeHeaders(h http.Header) {
 	if h.Get("Access-Control-Allow-Origin") != "" && h.Get("Access-Control-Expose-Headers") == "" {
-		h.Set("Access-Control-Expose-Headers", "Content-Location, ETag, Last-Modified, Link, Location, Preference-Applied, Retry-After, X-Total-Count")
+		h.Set("Access-Control-Expose-Headers", "Bindery-Mark, Content-Location, ETag, Last-Modified, Link, Location, Preference-Applied, Retry-After, X-Total-Count")
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/binderyhq/bindery/core"
@@ -33,7 +32,7 @@ func (t *Transport) wait(x exchange, asked time.Duration, s *live.Snapshot, from
 		return look(s)
 	}
 	defer release()
-	x.w.Header()["Preference-Applied"] = []string{"wait=" + strconv.FormatInt(int64((min(asked, t.cfg.MaxWait)+time.Second-1)/time.Second), 10)}
+	t.preferenceApplied(x.w.Header(), asked)
 	sub := x.grant.Subscribe(ctx, live.SubscribeOptions{Version: s.Version().Token})
 	defer sub.Close()
 	for {

@@ -79,8 +79,7 @@ func parseTarget(id string) (target, error) {
 	if err != nil {
 		return target{}, problem.BadParameter(paramEvent, "names a member by parameters that cannot be parsed")
 	}
-	args, err := arguments(values)
-	return target{name, args}, err
+	return target{name, core.QueryArgs(values)}, nil
 }
 
 // serve answers with a stream of the bindings, or with what is wrong.
@@ -127,27 +126,10 @@ func parseQuery(r *http.Request, names ...string) (own url.Values, args core.Arg
 			delete(query, name)
 		}
 		if name != paramEvent && len(own[name]) > 1 {
-			return nil, nil, givenTwice(name)
+			return nil, nil, problem.BadParameter(name, "is given more than once")
 		}
 	}
-	args, err = arguments(query)
-	return own, args, err
-}
-
-// arguments returns parameters as what names a family's member.
-func arguments(query url.Values) (core.Args, error) {
-	texts := make(map[string]string, len(query))
-	for _, name := range slices.Sorted(maps.Keys(query)) {
-		if len(query[name]) > 1 {
-			return nil, givenTwice(name)
-		}
-		texts[name] = query[name][0]
-	}
-	return core.TextArgs(texts), nil
-}
-
-func givenTwice(name string) *problem.Problem {
-	return problem.BadParameter(name, "is given more than once")
+	return own, core.QueryArgs(query), nil
 }
 
 // idSeparator stands between the tokens of an id, one for each binding of the

@@ -16,9 +16,10 @@ type follower struct {
 	r       *rig
 	binding string
 	params  map[string]string
-	who     string          // asks, "" for nobody in particular
-	may     func(item) bool // what it may be shown; nil for everything
-	client  Client          // nil while not connected
+	several map[string][]string // parameters that have several values
+	who     string              // asks, "" for nobody in particular
+	may     func(item) bool     // what it may be shown; nil for everything
+	client  Client              // nil while not connected
 
 	rows    map[int]string // compact JSON by id
 	version string         // of rows, "" before the first batch
@@ -47,7 +48,7 @@ func (r *rig) follow(ctx context.Context, binding string) (*follower, error) {
 // way is lost, as it is with a connection.
 func (f *follower) connect(ctx context.Context) (err error) {
 	f.drop()
-	f.client, err = f.r.connectTo(ctx, Request{Binding: f.binding, Params: f.params, Version: f.version, Principal: f.who})
+	f.client, err = f.r.connectTo(ctx, Request{Binding: f.binding, Params: f.params, Repeated: f.several, Version: f.version, Principal: f.who})
 	f.first = true
 	return err
 }

@@ -127,7 +127,7 @@ func (m *memory) leave(ctx context.Context, q Request) (*core.Grant, error) {
 	if m.faults.open != nil {
 		g, err = m.faults.open(ctx, m.reg, q)
 	} else {
-		g, err = m.reg.Open(ctx, q.Binding, core.TextArgs(q.Params))
+		g, err = m.reg.Open(ctx, q.Binding, argsOf(q))
 	}
 	return g, m.refusal(err)
 }
@@ -490,3 +490,9 @@ var (
 	_ core.Transport = (*memory)(nil)
 	_ Client         = (*memoryClient)(nil)
 )
+
+// argsOf returns the arguments of a request.
+func argsOf(q Request) core.Args {
+	q.Version = ""
+	return core.QueryArgs(q.Query())
+}

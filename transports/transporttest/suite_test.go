@@ -130,20 +130,20 @@ func TestBroken(t *testing.T) {
 		"shows nothing as a state":   {"a binding that has not loaded yet", faults{beforeLoad: true}},
 		"does not tell of a removal": {"a binding that is removed", faults{silentRemoval: true}},
 		"asks nobody": {"who is not known", faults{open: func(_ context.Context, reg *core.Registry, q Request) (*core.Grant, error) {
-			return reg.Open(WithPrincipal(context.Background(), "root"), q.Binding, core.TextArgs(q.Params))
+			return reg.Open(WithPrincipal(context.Background(), "root"), q.Binding, argsOf(q))
 		}}},
 		"forgets who asks": {"who may see what", faults{open: func(_ context.Context, reg *core.Registry, q Request) (*core.Grant, error) {
-			return reg.Open(WithPrincipal(context.Background(), "root"), q.Binding, core.TextArgs(q.Params))
+			return reg.Open(WithPrincipal(context.Background(), "root"), q.Binding, argsOf(q))
 		}}},
 		"forgets parameters": {"members of a family", faults{open: func(ctx context.Context, reg *core.Registry, q Request) (*core.Grant, error) {
 			if q.Params != nil {
 				q.Params = ofOwner(owners[0])
 			}
-			return reg.Open(ctx, q.Binding, core.TextArgs(q.Params))
+			return reg.Open(ctx, q.Binding, argsOf(q))
 		}}},
 		"ignores parameters": {"arguments that are wrong", faults{open: func(ctx context.Context, reg *core.Registry, q Request) (*core.Grant, error) {
 			delete(q.Params, "colour")
-			return reg.Open(ctx, q.Binding, core.TextArgs(q.Params))
+			return reg.Open(ctx, q.Binding, argsOf(q))
 		}}},
 		"is not told of withdrawn rights": {"rights that are withdrawn", faults{subscribe: unguarded}},
 		"is not told of changed rights":   {"rights that change", faults{subscribe: unguarded}},

@@ -73,7 +73,7 @@ func (r *Troubles) Add(v *rowset.Member, err error, rows *RowFailures, how Reloa
 		r.Waiting[v] = t
 	}
 	t.Err, t.Rows, t.How = err, rows, t.How.And(how)
-	t.Full = t.Full || full || rows == nil || v.Snapshot() == nil
+	t.Full = t.Full || full || rows == nil || v.Unread()
 	if rows != nil { // nobody else is to blame
 		t.failures++
 		t.Due = time.Now().Add(t.backoff.Next())

@@ -39,6 +39,15 @@ func NewStamp(now time.Time, prev *Stamp) *Stamp {
 	return s
 }
 
+// Restored returns the stamp of what was saved by an earlier run and is served
+// again from now on. Its date is that of now: whatever dates that run has shown,
+// for this state or for later ones that were not saved, are not later.
+func Restored(modified, now time.Time) *Stamp {
+	s := NewStamp(now, nil)
+	s.Modified = modified.UTC()
+	return s
+}
+
 // HTTPDate returns the date to show at now, and false as long as none may be
 // shown.
 func (s *Stamp) HTTPDate(now time.Time) (time.Time, bool) {

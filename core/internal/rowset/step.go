@@ -113,15 +113,17 @@ type Step struct {
 	short    bool // rows were left out, so fewer than the limit may be shown
 }
 
-// Begin starts a step from the current rows, or from nothing.
+// Begin starts a step from the current rows, or from nothing. The current rows may
+// have been restored; then the step is the first read in full.
 func (v *Member) Begin(sh *Shape, anew bool, now time.Time) *Step {
 	t := &Step{Member: v, Shape: sh, now: now, Edit: v.Publisher.Edit(sh.print, anew)}
 	t.Anew = t.Edit.From() == nil
-	switch {
-	case t.Anew && v.windowed():
+	switch w := v.Holding().Window; {
+	case !v.windowed(): // any more: filters may come to be asked of the database
+	case t.Anew || v.Unread() || w == nil:
 		t.Window = newWindow()
-	case !t.Anew && v.Holding().Window != nil:
-		t.Window = v.Holding().Window.copy()
+	default:
+		t.Window = w.copy()
 	}
 	return t
 }
@@ -142,8 +144,8 @@ func (t *Step) Put(c *Fetched) error {
 	if exists && old.Place() == place && bytes.Equal(old.JSON(), js) {
 		// An equal row is no event. Go code may see more of it than clients do
 		// (fields that are not encoded): then it gets the new one.
-		if !reflect.DeepEqual(old.Value(), c.Row) {
-			t.Edit.Put(old.With(c.Row))
+		if old.Restored() || !reflect.DeepEqual(old.Value(), c.Row) {
+			t.Edit.Put(old.With(c.Row, js))
 			t.Unseen = append(t.Unseen, c.Key)
 		}
 		return nil

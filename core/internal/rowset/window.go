@@ -62,12 +62,21 @@ func (v *Member) Holding() Holding {
 	return Holding{}
 }
 
+// Unread reports whether the binding has not been read from the database yet. It may
+// have rows all the same: those that an earlier run has saved.
+func (v *Member) Unread() bool { return v.Holding().Shown == nil }
+
 // Hold notes what the binding holds beside the rows that it now shows. Who
 // publishes calls it.
 func (v *Member) Hold(w *window) {
+	before := v.Holding().Window
 	v.held.Store(&Holding{v.Snapshot(), w})
-	if w != nil && v.keeper != nil {
+	switch {
+	case v.keeper == nil:
+	case w != nil:
 		v.keeper.Margin(w.bytes)
+	case before != nil: // the database is asked now
+		v.keeper.Margin(0)
 	}
 }
 
@@ -158,7 +167,7 @@ func (t *Step) hold(c *Fetched, js []byte, before live.Row, rank int) {
 		return
 	}
 	r := before
-	if r.IsZero() || r.Place() != place || !bytes.Equal(r.JSON(), js) || !reflect.DeepEqual(r.Value(), c.Row) {
+	if r.IsZero() || r.Restored() || r.Place() != place || !bytes.Equal(r.JSON(), js) || !reflect.DeepEqual(r.Value(), c.Row) {
 		r = t.Shape.Row(c, place, js, before, t.now)
 	}
 	if r == old {

@@ -2,6 +2,7 @@ package untyped
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -23,6 +24,8 @@ type Loader interface {
 	Value(row any, column int) value.Value
 	// Encode makes a row's JSON, by the model's own JSON tags.
 	Encode(row any) ([]byte, error)
+	// Decode makes a row of what Encode has made of it, as far as that goes.
+	Decode(json []byte) (row any, err error)
 	Prepare(ctx context.Context, declared []driver.Table) (warnings []error, err error)
 	Snapshotter() driver.Snapshotter
 	// CheckLiteral says why the database refuses to compare a column with a value.
@@ -51,17 +54,19 @@ func (r *typedReader[T]) CanQuery() bool {
 }
 
 func (r *typedReader[T]) Load(ctx context.Context, keys []driver.Key) ([]any, error) {
-	return Guard("Load", func() ([]any, error) { return untyped(r.Loader.Load(ctx, keys)) })
+	rows, err := Guard("Load", func() ([]any, error) { return untyped(r.Loader.Load(ctx, keys)) })
+	return rows, r.outdated(err)
 }
 
 func (r *typedReader[T]) Query(ctx context.Context, q driver.Query) ([]any, error) {
-	return Guard("Query", func() ([]any, error) {
+	rows, err := Guard("Query", func() ([]any, error) {
 		querier, ok := r.Loader.(driver.Querier[T])
 		if !ok {
 			return nil, errors.New("the loader does not evaluate queries")
 		}
 		return untyped(querier.Query(ctx, q))
 	})
+	return rows, r.outdated(err)
 }
 
 func (r *typedReader[T]) Scan(ctx context.Context, q driver.Query, size int, visit func([]any) error) error {
@@ -76,7 +81,7 @@ func (r *typedReader[T]) Scan(ctx context.Context, q driver.Query, size int, vis
 			})
 		})
 		if !errors.Is(err, errors.ErrUnsupported) {
-			return err
+			return r.outdated(err)
 		}
 	}
 	rows, unread := r.all(ctx, q)
@@ -98,11 +103,41 @@ func (r *typedReader[T]) all(ctx context.Context, q driver.Query) ([]any, error)
 	return r.Query(ctx, q)
 }
 
+// Outdated is the error of a read that found the schema of its loader to be out of
+// date; see [driver.ErrSchemaChanged].
+type Outdated struct {
+	Loader any // its Identity
+	err    error
+}
+
+func (o *Outdated) Error() string { return o.err.Error() }
+
+// Unwrap returns what the loader has said.
+func (o *Outdated) Unwrap() error { return o.err }
+
+// outdated adds to an error whose schema it is about.
+func (r *typedReader[T]) outdated(err error) error {
+	if !errors.Is(err, driver.ErrSchemaChanged) {
+		return err
+	}
+	return &Outdated{r.Identity(), err}
+}
+
 func (r *typedReader[T]) Value(row any, column int) value.Value {
 	return r.Loader.Value(row.(*T), column)
 }
 
 func (r *typedReader[T]) Encode(row any) ([]byte, error) { return EncodeJSON(row) }
+
+func (r *typedReader[T]) Decode(b []byte) (any, error) {
+	return Guard("decoding a row", func() (any, error) {
+		row := new(T)
+		if err := json.Unmarshal(b, row); err != nil {
+			return nil, err
+		}
+		return row, nil
+	})
+}
 
 func (r *typedReader[T]) Prepare(ctx context.Context, declared []driver.Table) ([]error, error) {
 	p, ok := r.Loader.(driver.Preparer)

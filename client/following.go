@@ -1,0 +1,253 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/binderyhq/bindery/core/wire"
+)
+
+// following is one Run of a stream, from connection to connection.
+type following struct {
+	stream *Stream
+	http   *http.Client
+	h      Handler
+
+	gather wire.Gatherer
+	wait   backoff
+	retry  time.Duration // what the server tells its clients to wait
+	lost   bool          // the handler knows that there is no connection
+	anew   bool          // everything is to be asked for
+	denied bool          // the last answer was 401
+}
+
+var errStreamEnded = errors.New("client: the stream has ended")
+
+// once makes one connection and reads it to its end. It never returns nil.
+func (f *following) once(ctx context.Context) error {
+	s := f.stream
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
+	if err != nil {
+		return &endError{err}
+	}
+	if s.cfg.Header != nil {
+		header, err := s.cfg.Header(ctx)
+		if err != nil {
+			return fmt.Errorf("client: asking for headers: %w", err)
+		}
+		for name, values := range header {
+			req.Header[name] = values
+		}
+	}
+	req.Header.Set("Accept", "text/event-stream")
+	req.Header.Set("Cache-Control", "no-store")
+	from := ""
+	if !f.anew {
+		from = f.h.Version()
+	}
+	if from != "" {
+		req.Header.Set("Last-Event-ID", from)
+	}
+	quiet := newWatchdog(s.cfg.Silence, cancel)
+	defer quiet.stop()
+	resp, err := f.http.Do(req)
+	if err != nil {
+		return whyEnded(ctx, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if err := f.refused(resp); err != nil {
+		return err
+	}
+	s.counts.connects.Add(1)
+	f.denied = false
+	f.gather = wire.Gatherer{MaxBytes: s.cfg.MaxBytes}
+	return whyEnded(ctx, f.read(wire.NewEventReader(&watched{resp.Body, quiet}, s.cfg.MaxEvent), from))
+}
+
+// whyEnded puts the cause in the place of a context's error.
+func whyEnded(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && ctx.Err() != nil {
+		return cause
+	}
+	return err
+}
+
+// refused returns what is wrong with an answer that is no stream.
+func (f *following) refused(resp *http.Response) error {
+	if resp.StatusCode == http.StatusOK && eventStream(resp.Header.Get("Content-Type")) {
+		return nil
+	}
+	p := &wire.Problem{Status: resp.StatusCode, Title: http.StatusText(resp.StatusCode)}
+	if body, err := io.ReadAll(io.LimitReader(resp.Body, maxProblem)); err == nil {
+		_ = json.Unmarshal(body, p) // what is no problem document has its status alone
+		p.Status = resp.StatusCode
+	}
+	switch {
+	case resp.StatusCode == http.StatusOK:
+		p.Title = "the answer is no event stream"
+	case resp.StatusCode == http.StatusUnauthorized && f.stream.cfg.Header != nil && !f.denied:
+		f.denied = true // the token may just have run out
+	case isRefusal(resp.StatusCode):
+		return &endError{p}
+	}
+	after := time.Duration(0)
+	if seconds, err := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 31); err == nil {
+		after = time.Duration(seconds) * time.Second
+	}
+	return &laterError{p, after}
+}
+
+// maxProblem bounds what is read of a refusal, in bytes.
+const maxProblem = 64 << 10
+
+// read reads events until the stream ends. from is the version that the answer
+// begins with.
+func (f *following) read(events *wire.EventReader, from string) error {
+	mine := subject{binding: f.stream.binding, params: f.stream.cfg.Params}
+	for {
+		ev, err := events.Next(nil)
+		if f.retry = events.Retry(); err != nil {
+			switch {
+			case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+				err = errStreamEnded
+			case errors.Is(err, wire.ErrEventTooLong):
+				err = &wire.MalformedError{Detail: err.Error()}
+			}
+			return err
+		}
+		f.stream.counts.bytes.Add(uint64(len(ev.Data)))
+		data := append([]byte(nil), ev.Data...) // rows refer to it
+		m, err := wire.Decode(data)
+		if err != nil {
+			return err
+		}
+		if !mine.is(m) {
+			continue
+		}
+		switch m.Action {
+		case wire.Sync, wire.Create, wire.Update, wire.Delete:
+		case wire.Error:
+			p := m.Problem
+			if isRefusal(p.Status) {
+				return &endError{&p}
+			}
+			return &laterError{&p, 0}
+		default:
+			continue
+		}
+		step, err := f.gather.Add(m, len(data), from)
+		if err != nil {
+			return err
+		}
+		if step == nil {
+			continue
+		}
+		if err := f.take(step); err != nil {
+			return err
+		}
+		from = step.Last().Version
+	}
+}
+
+// take gives a step to the handler.
+func (f *following) take(step *wire.Step) error {
+	err := f.h.Step(step)
+	var bad *wire.MalformedError
+	switch {
+	case err == nil:
+		f.lost, f.anew = false, false
+		f.wait.reset()
+		return nil
+	case errors.As(err, &bad):
+		return err
+	default:
+		return &endError{err}
+	}
+}
+
+// subject tells the messages of one binding, or member, from others'.
+type subject struct {
+	binding string
+	params  map[string]string
+	spelled map[string]string // the parameters as the server spells them; nil until it has
+}
+
+// is reports whether the message is about the subject. The server spells parameters
+// as their types have them: so the names decide at first, and then its spelling.
+func (s *subject) is(m wire.Received) bool {
+	if m.Event != s.binding {
+		return false
+	}
+	var raw map[string]json.RawMessage
+	if m.Params != nil && json.Unmarshal(m.Params, &raw) != nil {
+		return false
+	}
+	if len(raw) != len(s.params) {
+		return false
+	}
+	said := make(map[string]string, len(raw))
+	for name, value := range raw {
+		if _, ok := s.params[name]; !ok {
+			return false
+		}
+		said[name] = string(value)
+	}
+	for name, value := range s.spelled {
+		if said[name] != value {
+			return false
+		}
+	}
+	if s.spelled == nil {
+		s.spelled = said
+	}
+	return true
+}
+
+// watchdog ends a connection on which nothing is heard.
+type watchdog struct {
+	timer *time.Timer
+	after time.Duration
+}
+
+var errSilent = errors.New("client: nothing is heard from the server")
+
+func newWatchdog(after time.Duration, cancel context.CancelCauseFunc) *watchdog {
+	if after < 0 {
+		return &watchdog{}
+	}
+	return &watchdog{time.AfterFunc(after, func() { cancel(errSilent) }), after}
+}
+
+func (w *watchdog) heard() {
+	if w.timer != nil {
+		w.timer.Reset(w.after)
+	}
+}
+
+func (w *watchdog) stop() {
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}
+
+// watched tells a watchdog of what is read.
+type watched struct {
+	io.Reader
+	dog *watchdog
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.Reader.Read(p)
+	if n > 0 {
+		w.dog.heard()
+	}
+	return n, err
+}

@@ -1,0 +1,67 @@
+package engine
+
+import (
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/live"
+)
+
+// held remembers up to which version a source has been told what bindings came to
+// hold. The sink's mutex guards it.
+type held map[*live.View]live.Version
+
+// Held implements [driver.Holder].
+func (s *sink) Held(table driver.Table, visit func(driver.Key)) (changed bool) {
+	var views []*live.View
+	for _, to := range s.run.eng.routes.Load().of(table) {
+		if to.own && !to.derived {
+			views = append(views, to.Views()...)
+		}
+	}
+	s.mu.Lock()
+	before := s.held[table]
+	s.mu.Unlock()
+	now := make(held, len(views))
+	for _, v := range views {
+		snap := v.Snapshot()
+		if snap == nil {
+			continue // it has not loaded
+		}
+		told := before[v]
+		if now[v] = told; told.Seq == snap.Version().Seq {
+			continue
+		}
+		changed = true
+		now[v] = cameSince(v, told, visit)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held == nil {
+		s.held = make(map[driver.Table]held)
+	}
+	s.held[table] = now // without the views that have gone
+	return changed
+}
+
+// cameSince visits the keys of the rows that the binding came to hold after the
+// version, and returns up to which version. Where its log does not reach back so far
+// that is all that it holds.
+func cameSince(v *live.View, told live.Version, visit func(driver.Key)) live.Version {
+	sub := v.Subscribe(live.SubscribeOptions{Version: told.Token, Notify: func() {}})
+	defer sub.Close()
+	e, err := sub.Poll()
+	switch {
+	case err != nil: // it has ended
+		return told
+	case e == nil: // it has come back to what it was
+		return v.Version()
+	case e.Kind != live.Synced:
+		for _, row := range e.Created {
+			visit(row.Key())
+		}
+		return e.Version
+	}
+	for row := range e.Snapshot.Rows() {
+		visit(row.Key())
+	}
+	return e.Version
+}

@@ -1,0 +1,20 @@
+package feed
+
+import (
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/backlog"
+)
+
+// Announcement is what one source has announced to one feed.
+type Announcement struct {
+	feed    *Feed
+	by      *backlog.Reporter
+	table   driver.Table
+	related bool          // of rows that the feed's rows show
+	keys    []driver.Key  // nil: the whole table, the keys are not known yet
+	ended   chan struct{} // closed by end
+}
+
+// End says that the commit is over, or will not come. What it may have changed has been
+// reported before.
+func (a *Announcement) End() { a.feed.unannounce(a) }

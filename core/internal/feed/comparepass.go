@@ -1,0 +1,363 @@
+package feed
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/audit"
+	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/internal/concern"
+	"github.com/binderyhq/bindery/core/internal/rowset"
+	"github.com/binderyhq/bindery/core/internal/untyped"
+)
+
+// pass is one comparison of a feed's table: a snapshot of the database, the
+// bindings that were loaded then, and what batches have read since.
+type pass struct {
+	feed     *Feed
+	ctx      context.Context // carries the snapshot
+	release  func()
+	one      bool // all is read from one snapshot
+	tickets  []*audit.Ticket
+	readings []audit.Reading
+
+	mu      sync.Mutex                  // guards what follows
+	members map[*rowset.Member]struct{} // loaded then; nil before the snapshot is open
+	// certain are the keys read by batches that began after the snapshot was
+	// opened: what the feed holds of them is newer. doubt are those of a batch
+	// under way at that moment: nobody knows which is newer.
+	certain, doubt *readSince
+	batches        uint64                      // begun when the snapshot was open
+	reloaded       map[*rowset.Member]struct{} // read in full since
+}
+
+// readSince is what batches have read: keys by loader.
+type readSince struct {
+	keys  map[any]map[driver.Key]struct{}
+	n     int
+	whole bool // everything
+	full  bool // more than is remembered
+}
+
+func newReadSince() *readSince { return &readSince{keys: make(map[any]map[driver.Key]struct{})} }
+
+func (s *readSince) add(loader any, keys []driver.Key) {
+	known := s.keys[loader]
+	if known == nil {
+		known = make(map[driver.Key]struct{})
+		s.keys[loader] = known
+	}
+	for _, k := range keys {
+		if _, ok := known[k]; ok {
+			continue
+		}
+		if s.n == maxReadSince {
+			s.full = true
+			return
+		}
+		s.n++
+		known[k] = struct{}{}
+	}
+}
+
+func (s *readSince) has(loader any, key driver.Key) bool {
+	_, ok := s.keys[loader][key]
+	return ok || s.full
+}
+
+// begin notes that the snapshot is open, and who is compared: not those that
+// must be read in full before they can be anything. The caller holds the feed's
+// mutex.
+func (p *pass) begin(batches uint64, members map[*rowset.Member]struct{}, troubles *backlog.Troubles) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.batches = batches
+	p.members = make(map[*rowset.Member]struct{}, len(members))
+	for v := range members {
+		if t := troubles.Waiting[v]; !v.Unread() && (t == nil || !t.Full) {
+			p.members[v] = struct{}{}
+		}
+	}
+}
+
+// note notes what a batch has read and published. The feed's goroutine calls it,
+// so the pools are its own.
+func (p *pass) note(number uint64, done work, pools []*concern.Pool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reloaded == nil {
+		p.reloaded = make(map[*rowset.Member]struct{})
+	}
+	since, certain := p.certain, p.members != nil && number > p.batches
+	if !certain {
+		since = p.doubt
+		since.full = since.full || len(done.reloads) > 0
+	} else {
+		maps.Copy(p.reloaded, setOf(maps.Keys(done.reloads)))
+	}
+	all := len(pools) > 0
+	for _, pl := range pools {
+		keys, whole := done.forPool(pl)
+		switch {
+		case !whole:
+			all = false
+			since.add(pl.Loader.Identity(), keys)
+		case certain:
+			maps.Copy(p.reloaded, pl.InMemory)
+			maps.Copy(p.reloaded, pl.Asked)
+		default:
+			since.full = true
+		}
+	}
+	since.whole = since.whole || all
+}
+
+// reread notes that bindings have been read in full since.
+func (p *pass) reread(views []*rowset.Member) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reloaded == nil {
+		p.reloaded = make(map[*rowset.Member]struct{})
+	}
+	for _, v := range views {
+		p.reloaded[v] = struct{}{}
+	}
+}
+
+func setOf(vs iter.Seq[*rowset.Member]) map[*rowset.Member]struct{} {
+	set := make(map[*rowset.Member]struct{})
+	for v := range vs {
+		set[v] = struct{}{}
+	}
+	return set
+}
+
+// makeReadings groups the bindings by how their rows are read: those whose
+// membership is decided in memory by loader, the others one by one.
+func (p *pass) makeReadings() {
+	byLoader := make(map[any]*reading)
+	for _, v := range rowset.InOrder(p.members) {
+		if alone := v.Spec.Limit > 0 && v.Shape.Load().Collated; alone || !v.ByRow() {
+			r := &reading{pass: p, read: v.Loader, asked: v, limited: v.Spec.Limit > 0}
+			r.enter(v)
+			p.readings = append(p.readings, r)
+			continue
+		}
+		id := v.Loader.Identity()
+		r := byLoader[id]
+		if r == nil {
+			r = &reading{pass: p, read: v.Loader}
+			byLoader[id] = r
+			p.readings = append(p.readings, r)
+		}
+		r.enter(v)
+	}
+}
+
+// Readings implements [audit.Pass].
+func (p *pass) Readings() []audit.Reading { return p.readings }
+
+// Superseded implements [audit.Pass].
+func (p *pass) Superseded() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.certain.whole
+}
+
+// Reread implements [audit.Pass].
+func (p *pass) Reread(keys []driver.Key) {
+	p.feed.mu.Lock()
+	p.feed.stats.ComparedReread += uint64(len(keys))
+	p.feed.mu.Unlock()
+	p.feed.Report(slices.Clone(keys), p.by())
+}
+
+// by returns the source that asked first, nil when it was somebody else.
+func (p *pass) by() *backlog.Reporter {
+	for _, t := range p.tickets {
+		switch k := t.Kind.(type) {
+		case *backlog.Reporter:
+			return k
+		case mended:
+			return k.by
+		}
+	}
+	return nil
+}
+
+// Close implements [audit.Pass].
+func (p *pass) Close() {
+	p.feed.mu.Lock()
+	if p.feed.compared.pass == p {
+		p.feed.compared.pass = nil
+	}
+	p.feed.mu.Unlock()
+	p.release()
+}
+
+// found is what a comparison has found, to be published by the feed's goroutine.
+type found struct {
+	pass *pass
+	read *reading
+	rows []audit.Row
+	done chan error // of capacity 1
+}
+
+// Publish implements [audit.Pass].
+func (p *pass) Publish(ctx context.Context, r audit.Reading, rows []audit.Row) error {
+	n := &found{pass: p, read: r.(*reading), rows: rows, done: make(chan error, 1)}
+	f := p.feed
+	f.mu.Lock()
+	f.compared.found = append(f.compared.found, n) // one at a time: its auditor waits
+	f.mu.Unlock()
+	f.kick()
+	select {
+	case err := <-n.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// publishFound publishes what a comparison has found. It belongs to the feed's
+// goroutine.
+func (f *Feed) publishFound(ctx context.Context) {
+	f.mu.Lock()
+	all := f.compared.found
+	f.compared.found = nil
+	f.mu.Unlock()
+	for _, n := range all {
+		_, err := untyped.Guard("publishing what a comparison found", func() (struct{}, error) {
+			return struct{}{}, n.publish(ctx)
+		})
+		n.done <- err
+	}
+}
+
+// publish gives the bindings the rows as they were in the snapshot. Rows that
+// batches have read since are left as they are; where it is not known which is
+// newer they are read anew.
+func (n *found) publish(ctx context.Context) error {
+	p, f := n.pass, n.pass.feed
+	ctx, cancel := context.WithTimeoutCause(ctx, f.host.ReadTimeout, fmt.Errorf("no answer within %v", f.host.ReadTimeout))
+	defer cancel()
+	pl := f.findPool(n.read.read)
+	if pl == nil || n.read.asked != nil && !pl.Has(n.read.asked) {
+		return nil // all of them have gone
+	}
+	todo := plan{}
+	covered := work{read: true, reloads: make(map[*rowset.Member]backlog.Reload), aside: f.aside()}
+	covered.Keys = make(map[driver.Key]*backlog.Reporter, len(n.rows))
+	if n.read.limited { // how its rows stand to each other only the database knows
+		for _, row := range n.rows {
+			covered.Keys[row.Key] = p.by()
+		}
+		if covered.without(n.read.asked) {
+			return nil
+		}
+		todo = f.planFull([]*rowset.Member{n.read.asked})
+	} else {
+		r, doubtful := n.planned(pl)
+		if len(doubtful) > 0 {
+			p.Reread(doubtful)
+		}
+		if len(r.keys) == 0 {
+			return nil
+		}
+		for _, k := range r.keys {
+			covered.Keys[k] = p.by()
+		}
+		todo.reads = append(todo.reads, r)
+	}
+	out, err := f.execute(ctx, todo, covered, true)
+	if err != nil {
+		return err
+	}
+	out.compared = true
+	p.drift(out.moves)
+	f.credit(out.moves, covered)
+	for _, m := range out.moves {
+		f.publish(m)
+	}
+	f.noteTroubles(&covered, out)
+	return nil
+}
+
+// planned makes a read of a batch of the rows found. doubtful are the keys of
+// rows that must be read again.
+func (n *found) planned(pl *concern.Pool) (r plannedRead, doubtful []driver.Key) {
+	p, id := n.pass, n.read.read.Identity()
+	r = plannedRead{pool: pl, asked: n.read.asked, keyed: n.read.asked == nil, newer: make(map[*rowset.Member]struct{})}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, row := range n.rows {
+		switch {
+		case p.doubt.has(id, row.Key), p.certain.full, !p.one && p.certain.has(id, row.Key):
+			doubtful = append(doubtful, row.Key)
+			continue
+		case p.certain.has(id, row.Key):
+			continue
+		}
+		r.keys = append(r.keys, row.Key)
+		if row.Value != nil {
+			r.found = append(r.found, rowset.Fetched{Key: row.Key, Row: row.Value})
+		}
+	}
+	maps.Copy(r.newer, p.reloaded)
+	for v := range pl.InMemory {
+		if _, ok := p.members[v]; !ok {
+			r.newer[v] = struct{}{} // it has loaded since
+		}
+	}
+	return r, doubtful
+}
+
+// findPool returns the pool of the loader, nil if there is none.
+func (f *Feed) findPool(r untyped.Loader) *concern.Pool {
+	for _, p := range f.pools {
+		if p.Loader.Identity() == r.Identity() {
+			return p
+		}
+	}
+	return nil
+}
+
+// drift tells those who verify a binding how it differed. What has been
+// reported or announced meanwhile is no drift.
+func (p *pass) drift(moves []move) {
+	f := p.feed
+	f.mu.Lock()
+	reported := work{}
+	reported.Pending = backlog.Pending{MaxKeys: f.host.MaxBatchKeys}
+	reported.Pending.Merge(f.pending)
+	for a := range f.announced {
+		reported.announced(a, a.keys)
+	}
+	f.mu.Unlock()
+	for _, t := range p.tickets {
+		a, ok := t.Kind.(*backlog.Verification)
+		if !ok {
+			continue
+		}
+		if _, ok := p.reloaded[a.Member]; ok {
+			a.Busy = true // what was found is that of before
+			continue
+		}
+		for _, m := range moves {
+			if m.t.Member != a.Member {
+				continue
+			}
+			e := m.t.Edit.Event()
+			pl := f.poolOf(m.t.Member)
+			a.Busy = a.Busy || reported.anyWhole() && e.Len() > 0
+			a.Drift.Missing = append(a.Drift.Missing, reported.unreported(pl, e.Created)...)
+			a.Drift.Extra = append(a.Drift.Extra, reported.unreported(pl, e.Deleted)...)
+			a.Drift.Different = append(a.Drift.Different, reported.unreported(pl, e.Updated)...)
+		}
+	}
+}

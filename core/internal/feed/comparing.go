@@ -1,0 +1,240 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/audit"
+	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/live"
+)
+
+// How comparisons of a database's tables are bounded.
+const (
+	// comparingShare is the share of the time that comparisons of one
+	// database take, and comparingBurst the time that they take without a rest.
+	comparingShare = 0.25
+	comparingBurst = 250 * time.Millisecond
+	// comparingSlots is how many comparisons of one database hold a
+	// snapshot, and so a connection, at a time.
+	comparingSlots = 2
+	// comparingPiece is how many rows are read at a time.
+	comparingPiece = 500
+	// openAttempts is how often a comparison tries to open its snapshot
+	// between two batches, before it takes one opened beside a batch.
+	openAttempts = 20
+	// maxReadSince bounds the keys remembered of those that batches have read
+	// since a comparison began.
+	maxReadSince = 100_000
+)
+
+// comparing is the feed's side of the comparisons of its table. The feed's mutex
+// guards all but the auditor.
+type comparing struct {
+	auditor *audit.Auditor
+
+	batches uint64    // begun
+	inBatch bool      // one is under way
+	pass    *pass     // the comparison under way, or nil
+	found   []*found  // to be published by the feed's goroutine
+	failure error     // of the last attempt
+	since   time.Time // when attempts began to fail, or to succeed again
+	// mending are the comparisons to come because a source had lost its sight.
+	mending map[*audit.Ticket]struct{}
+}
+
+func newAuditor(f *Feed) *audit.Auditor {
+	return audit.New(f, audit.Config{
+		MaxRows: f.host.MaxBatchKeys, Stall: f.host.ReadTimeout, Limiter: f.host.Limiter,
+		MinWait: backlog.FirstBackoff, MaxWait: backlog.MaxBackoff,
+	})
+}
+
+// NewLimiter returns a limiter of the comparisons of one database.
+func NewLimiter() *audit.Limiter {
+	return audit.NewLimiter(comparingShare, comparingBurst, comparingSlots)
+}
+
+// runAuditor starts the auditor's goroutine. The function that it returns waits
+// for the end, when ctx is done.
+func (f *Feed) runAuditor(ctx context.Context) (wait func()) {
+	var wg sync.WaitGroup
+	wg.Go(func() { f.compared.auditor.Run(ctx, live.ErrClosed) })
+	return wg.Wait
+}
+
+// Compare has the table compared with what the feed's bindings hold.
+func (f *Feed) Compare(by *backlog.Reporter) mark {
+	f.mu.Lock()
+	f.stats.Reports++
+	f.mu.Unlock()
+	return mark{feed: f, ticket: f.compared.auditor.Request(audit.NewTicket(by))}
+}
+
+// mended is the kind of the ticket for what a source has missed.
+type mended struct{ by *backlog.Reporter }
+
+// Mend makes up for what a source has missed while it had lost its sight. What
+// bindings hold of a small table is read at once, as a batch of as many keys
+// would be: so no version shows new commits beside the lack of older ones. A
+// larger table is compared, and until that is done its bindings are stale. A feed
+// that has read nothing yet has missed nothing.
+func (f *Feed) Mend(by *backlog.Reporter) {
+	f.mu.Lock()
+	read := f.reading
+	f.mu.Unlock()
+	if !read {
+		return
+	}
+	if f.mode().Derived || f.isQuick() {
+		f.Report(nil, by)
+		return
+	}
+	// Noted before it can be done, under the lock under which it is found done.
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.compared.mending[f.compared.auditor.Request(audit.NewTicket(mended{by}))] = struct{}{}
+}
+
+// isQuick reports whether reading all that bindings hold delays nobody by more
+// than a batch of keys may.
+func (f *Feed) isQuick() bool {
+	rows := 0
+	for _, v := range f.Views() {
+		if snap := v.Snapshot(); snap != nil {
+			rows += snap.Len()
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return rows <= f.host.MaxBatchKeys && f.wholeRead <= comparingBurst
+}
+
+// Mends returns the comparisons to come because a source had lost its sight.
+func (f *Feed) Mends() (r Receipt) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for t := range f.compared.mending {
+		r = append(r, mark{feed: f, ticket: t})
+	}
+	return r
+}
+
+// Everything returns what to wait for until all that has been reported shows: in the
+// batches, and in the comparisons that were asked for.
+func (f *Feed) Everything() Receipt {
+	all := Receipt{f.Barrier()}
+	for _, t := range f.compared.auditor.Open() {
+		all = append(all, mark{feed: f, ticket: t})
+	}
+	return all
+}
+
+// errMending is why bindings are stale after a source had lost its sight.
+var errMending = errors.New("core: a source had lost its sight; the table is being compared with the database")
+
+// Audited implements [audit.Feed].
+func (f *Feed) Audited(out audit.Outcome) {
+	f.noteOutdated(out.Err)
+	f.mu.Lock()
+	st := &f.stats
+	st.Compared += out.Rows
+	st.ComparedFound += out.Found
+	st.ComparedParts += out.Parts
+	before := f.compared.failure
+	f.compared.failure = nil
+	if out.Err != nil {
+		st.Failures++
+		f.compared.failure = fmt.Errorf("core: comparing table %q: %w", f.Table, out.Err)
+	} else {
+		st.Comparisons++
+		for _, t := range out.Tickets {
+			delete(f.compared.mending, t)
+		}
+	}
+	if (out.Err == nil) != (before == nil) {
+		f.compared.since = f.host.Now()
+	}
+	err := f.compared.failure
+	f.mu.Unlock()
+	switch {
+	case err != nil && (before == nil || before.Error() != err.Error()):
+		f.host.Logger.Warn("core: comparing failed; rows are served from memory, and changes that nobody reports are not seen, until it succeeds",
+			slog.String("table", f.Table.String()), slog.Any("error", err))
+	case err == nil && before != nil:
+		f.host.Logger.Info("core: comparing succeeds again", slog.String("table", f.Table.String()))
+	}
+}
+
+// batchBegins numbers a batch that is about to begin, batchEnds notes what it has
+// read and published.
+func (f *Feed) batchBegins() (number uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.compared.batches++
+	f.compared.inBatch = true
+	return f.compared.batches
+}
+
+func (f *Feed) batchEnds(number uint64, done work) {
+	f.mu.Lock()
+	p := f.compared.pass
+	f.compared.inBatch = false
+	f.mu.Unlock()
+	if p == nil || !done.read {
+		return
+	}
+	p.note(number, done, f.pools)
+}
+
+// Open implements [audit.Feed].
+func (f *Feed) Open(ctx context.Context, tickets []*audit.Ticket) (audit.Pass, error) {
+	var snapshotter driver.Snapshotter
+	f.mu.Lock()
+	for v := range f.members {
+		if snapshotter = v.Loader.Snapshotter(); snapshotter != nil {
+			break
+		}
+	}
+	f.mu.Unlock()
+	for try := 1; ; try++ {
+		p := &pass{feed: f, ctx: ctx, release: func() {}, tickets: tickets, certain: newReadSince(), doubt: newReadSince()}
+		f.mu.Lock()
+		begun, busy := f.compared.batches, f.compared.inBatch
+		f.compared.pass = p
+		f.mu.Unlock()
+		if snapshotter != nil {
+			open, err := openSnapshot(ctx, snapshotter)
+			if err != nil {
+				p.Close()
+				return nil, fmt.Errorf("opening a snapshot: %w", err)
+			}
+			p.ctx, p.release, p.one = open.Context(ctx), open.Close, true
+		}
+		f.mu.Lock()
+		undisturbed := !busy && begun == f.compared.batches
+		last := try >= openAttempts
+		if undisturbed || last {
+			p.begin(f.compared.batches, f.members, &f.troubles)
+		}
+		f.mu.Unlock()
+		if undisturbed || last {
+			p.makeReadings()
+			return p, nil
+		}
+		p.Close()
+		// The batch ends in a moment, and there is a pause before the next.
+		timer := time.NewTimer(time.Duration(try) * time.Millisecond)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,381 @@
+package feed
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/internal/concern"
+	"github.com/binderyhq/bindery/core/internal/index"
+	"github.com/binderyhq/bindery/core/internal/rowset"
+	"github.com/binderyhq/bindery/core/internal/untyped"
+	"github.com/binderyhq/bindery/core/value"
+)
+
+// spread gives the rows that a batch has read to the bindings that they
+// concern, and gathers the transitions that these make of them. A binding that
+// cannot show one of the rows fails by itself.
+type spread struct {
+	w       work
+	full    map[*rowset.Member]struct{} // to be read in full
+	now     time.Time
+	moves   map[*rowset.Member]*rowset.Step
+	failed  map[*rowset.Member]*backlog.RowFailures
+	omitted map[*rowset.Member]*backlog.RowFailures // of bindings that leave such rows out
+	refills int
+	rows    int // of the largest read that was for bindings in full
+}
+
+// outcome is what came of a read.
+type outcome struct {
+	moves     []move
+	covered   work // what was really read, which may be more than was to be
+	failed    map[*rowset.Member]*backlog.RowFailures
+	omitted   map[*rowset.Member]*backlog.RowFailures
+	full      map[*rowset.Member]struct{} // those that were read in full
+	unsettled []*rowset.Member
+	refills   int
+	took      time.Duration // the reading alone
+	compared  bool          // it is what a comparison has found, and no batch
+}
+
+// readError is the error of one statement, with what it was for.
+type readError struct {
+	read plannedRead
+	err  error
+}
+
+func (e *readError) Error() string { return e.err.Error() }
+func (e *readError) Unwrap() error { return e.err }
+
+func newSpread(w work, now time.Time) *spread {
+	return &spread{w: w, full: make(map[*rowset.Member]struct{}), now: now, moves: make(map[*rowset.Member]*rowset.Step)}
+}
+
+// execute runs the plan and prepares the transitions of all bindings
+// concerned, in the order in which these came. Bindings that must be read in full
+// after all, as their windows show, are returned as unsettled, or else
+// read too, when refill is set.
+func (f *Feed) execute(ctx context.Context, p plan, w work, refill bool) (outcome, error) {
+	begun := time.Now()
+	s := newSpread(w, f.host.Now())
+	if err := s.run(ctx, p); err != nil {
+		return outcome{}, err
+	}
+	unsettled := s.settle()
+	if len(unsettled) > 0 && refill {
+		s.refills = len(unsettled)
+		for _, v := range unsettled {
+			delete(s.moves, v)
+		}
+		if err := s.run(ctx, f.planFull(unsettled)); err != nil {
+			return outcome{}, err
+		}
+		unsettled = s.settle()
+	}
+	if s.rows > 0 {
+		f.lastRows = s.rows
+	}
+	out := s.outcome()
+	out.covered, out.unsettled, out.took = w, unsettled, time.Since(begun)
+	return out, nil
+}
+
+// outcome returns what came of the reads, without the members that have failed.
+func (s *spread) outcome() outcome {
+	out := outcome{moves: make([]move, 0, len(s.moves)), failed: s.failed, omitted: s.omitted, full: s.full, refills: s.refills}
+	for v, t := range s.moves {
+		if s.failed[v] == nil {
+			out.moves = append(out.moves, move{t: t, how: s.w.reloads[v]})
+		}
+	}
+	slices.SortFunc(out.moves, func(a, b move) int { return rowset.BySeq(a.t.Member, b.t.Member) })
+	return out
+}
+
+// run runs the plan's reads. The error is a [*readError].
+func (s *spread) run(ctx context.Context, p plan) error {
+	for _, r := range p.reads {
+		for _, v := range r.full {
+			s.full[v] = struct{}{}
+		}
+		for v := range r.newer {
+			s.full[v] = struct{}{}
+		}
+	}
+	for _, r := range p.reads {
+		got, err := r.run(ctx)
+		if err == nil {
+			err = s.give(ctx, r, got)
+		}
+		if err != nil {
+			return &readError{r, err}
+		}
+	}
+	return nil
+}
+
+// settle ends the transitions, and returns the bindings of which it could not,
+// in the order in which they came.
+func (s *spread) settle() []*rowset.Member {
+	unsettled := make(map[*rowset.Member]struct{})
+	for v, t := range s.moves {
+		if s.failed[v] == nil && !t.Settle() {
+			unsettled[v] = struct{}{}
+		}
+	}
+	return rowset.InOrder(unsettled)
+}
+
+// answer is what a statement has returned.
+type answer struct {
+	rows []rowset.Fetched
+	// unreadable are the keys of rows that could not be read, nameless the rows
+	// that have no key.
+	unreadable map[driver.Key]error
+	nameless   []rowset.Keyless
+}
+
+// run reads the rows.
+func (r *plannedRead) run(ctx context.Context) (answer, error) {
+	if r.newer != nil {
+		return answer{rows: r.found, unreadable: make(map[driver.Key]error)}, nil
+	}
+	got := answer{unreadable: make(map[driver.Key]error)}
+	for _, k := range r.keys {
+		if err, ok := r.unreadable[k]; ok {
+			got.unreadable[k] = err
+		}
+	}
+	q := r.query
+	if len(got.unreadable) > 0 && q.Keys != nil {
+		q.Keys = slices.DeleteFunc(slices.Clone(q.Keys), func(k driver.Key) bool { _, ok := got.unreadable[k]; return ok })
+		if len(q.Keys) == 0 {
+			return got, nil
+		}
+	}
+	var rows []any
+	var err error
+	if r.plain {
+		rows, err = r.pool.Loader.Load(ctx, q.Keys)
+	} else {
+		rows, err = r.pool.Loader.Query(ctx, q)
+	}
+	if bad := driver.RowErrors(err); bad != nil {
+		for _, e := range bad {
+			got.unreadable[e.Key] = e.Err
+		}
+		err = nil
+	}
+	if err != nil || len(rows) == 0 {
+		return got, r.blame(err)
+	}
+	got.rows, got.nameless = r.anyView().Shape.Load().TakeUp(r.pool.Loader, rows)
+	return got, nil
+}
+
+// blame names the binding that a failed statement was for, where there is one.
+func (r *plannedRead) blame(err error) error {
+	if v := r.only(); v != nil && err != nil {
+		return fmt.Errorf("%s: %w", v.Describe(), err)
+	}
+	return err
+}
+
+// only returns the one binding that the statement is for; nil where it is shared.
+func (r *plannedRead) only() *rowset.Member {
+	switch {
+	case r.asked != nil:
+		return r.asked
+	case len(r.full) == 1 && !r.keyed:
+		return r.full[0]
+	}
+	return nil
+}
+
+// anyView returns a binding of the read's pool: they agree on what a key is.
+func (r *plannedRead) anyView() *rowset.Member {
+	switch {
+	case r.asked != nil:
+		return r.asked
+	case len(r.full) > 0:
+		return r.full[0]
+	}
+	for v := range r.pool.InMemory {
+		return v
+	}
+	return nil // a keyed read is planned only for known bindings
+}
+
+// give hands what was read to the bindings that it was read for.
+func (s *spread) give(ctx context.Context, r plannedRead, got answer) error {
+	s.giveNameless(r, got.nameless)
+	for i := range got.rows {
+		if len(r.full) > 0 {
+			r.pool.Share(&got.rows[i])
+		}
+	}
+	fill, unreadable := s.choose(r, got.rows)
+	for k, err := range unreadable {
+		got.unreadable[k] = err
+	}
+	byKey := make(map[driver.Key]*rowset.Fetched, len(got.rows))
+	for i := range got.rows {
+		byKey[got.rows[i].Key] = &got.rows[i]
+	}
+	if r.keyed || r.asked != nil {
+		for _, key := range r.keys {
+			if _, bad := got.unreadable[key]; bad {
+				continue
+			}
+			if err := s.giveKey(r, key, byKey[key]); err != nil {
+				got.unreadable[key] = err
+			}
+		}
+	}
+	if err := s.giveUnreadable(ctx, r, got.unreadable); err != nil {
+		return err
+	}
+	if len(r.full) > 0 {
+		s.rows = max(s.rows, len(got.rows))
+	}
+	for _, v := range r.full {
+		s.fill(r, v, fill[v], len(got.unreadable))
+	}
+	return nil
+}
+
+// giveKey hands the row of one key, or the news that there is none, to whom it
+// may concern. The error is a panic of the loader's in looking at the row.
+func (s *spread) giveKey(r plannedRead, key driver.Key, c *rowset.Fetched) error {
+	var row any
+	if c != nil {
+		row = c.Row
+	}
+	get := func(column int) value.Value { return r.pool.Loader.Value(row, column) }
+	move := func(v *rowset.Member) {
+		if s.skips(v) {
+			return
+		}
+		found := c
+		if c != nil && r.keyed && !v.Shape.Load().Meets(get) {
+			found = nil
+		}
+		switch {
+		case v.Untouched(key, found):
+		case found == nil:
+			s.transition(v).Remove(key)
+		default:
+			if err := s.transition(v).Put(c); err != nil {
+				s.fail(v, key, err)
+			}
+		}
+	}
+	return guardRow(func() {
+		if r.asked != nil {
+			move(r.asked)
+		} else {
+			r.pool.Concerning(key, row, move)
+		}
+	})
+}
+
+// skips reports that single rows are not for the binding: it gets all of them,
+// or has failed.
+func (s *spread) skips(v *rowset.Member) bool {
+	if _, full := s.full[v]; full || s.failed[v] != nil {
+		return true
+	}
+	_, aside := s.w.aside[v]
+	return aside
+}
+
+// transition returns the binding's transition, begun when it is first needed.
+func (s *spread) transition(v *rowset.Member) *rowset.Step {
+	t := s.moves[v]
+	if t == nil {
+		t = v.Begin(v.Shape.Load(), s.w.reloads[v].Forget, s.now)
+		s.moves[v] = t
+	}
+	return t
+}
+
+// choose finds out which of the rows are for which of the bindings that are read
+// in full. It returns the rows that cannot be looked at, too.
+func (s *spread) choose(r plannedRead, found []rowset.Fetched) (rows map[*rowset.Member][]*rowset.Fetched, unreadable map[driver.Key]error) {
+	if len(r.full) == 0 {
+		return nil, nil
+	}
+	rows = make(map[*rowset.Member][]*rowset.Fetched, len(r.full))
+	var give func(c *rowset.Fetched)
+	if len(r.full) <= concern.Few {
+		give = func(c *rowset.Fetched) {
+			for _, v := range r.full {
+				sh := v.Shape.Load()
+				if r.query.Limit > 0 || !sh.InMemory || sh.Holds(r.pool.Loader, c.Row) {
+					rows[v] = append(rows[v], c)
+				}
+			}
+		}
+	} else { // an index finds whom a row is for
+		ix := index.New[*rowset.Member]()
+		for _, v := range r.full {
+			ix.Add(v, v.Shape.Load().Spelled(v.Filter), v.Shape.Load().ColumnOf)
+		}
+		give = func(c *rowset.Fetched) {
+			get := func(column int) value.Value { return r.pool.Loader.Value(c.Row, column) }
+			ix.Match(get, func(v *rowset.Member) {
+				if v.Shape.Load().Meets(get) {
+					rows[v] = append(rows[v], c)
+				}
+			})
+		}
+	}
+	for i := range found {
+		if err := guardRow(func() { give(&found[i]) }); err != nil {
+			if unreadable == nil {
+				unreadable = make(map[driver.Key]error)
+			}
+			unreadable[found[i].Key] = err
+		}
+	}
+	return rows, unreadable
+}
+
+// fill gives a binding all the rows that it holds. Beside them so many could not
+// be read.
+func (s *spread) fill(r plannedRead, v *rowset.Member, all []*rowset.Fetched, unreadable int) {
+	if s.failed[v] != nil {
+		return
+	}
+	t, reach := s.transition(v), v.Reach()
+	n := len(all) + unreadable
+	complete := reach == 0 || n < reach || n == reach && r.query.Limit == 0
+	fail := func(key driver.Key, err error) { s.fail(v, key, err) }
+	err := guardRow(func() {
+		switch {
+		case reach == 0 || len(all) <= reach:
+		case t.Shape.Collated: // they came in order
+			all = all[:reach]
+		default:
+			all = t.Shape.FirstRows(r.pool.Loader, all, reach)
+		}
+		if t.Window != nil {
+			t.Refill(all, complete, fail)
+		} else {
+			t.Replace(all, fail)
+		}
+	})
+	if err != nil {
+		s.fail(v, "", err)
+	}
+}
+
+// guardRow turns a panic of the application's code about a row into an error.
+func guardRow(look func()) error {
+	_, err := untyped.Guard("looking at a row", func() (struct{}, error) { look(); return struct{}{}, nil })
+	return err
+}

@@ -1,0 +1,377 @@
+package feed
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/audit"
+	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/internal/concern"
+	"github.com/binderyhq/bindery/core/internal/rowset"
+	"github.com/binderyhq/bindery/core/status"
+)
+
+// Feed turns the reports on one table into new versions of the table's
+// bindings. Its goroutine gathers what was reported, reads it in one go, and
+// publishes; reports that arrive meanwhile share the next read. So at most one
+// read of reported rows is in flight, whatever writers do.
+//
+// The way of a batch: take what is pending, open a snapshot of the database
+// where more than one statement or an announcement makes that necessary, read,
+// let every binding concerned make its transition, tell those who wait. A member
+// that makes a read fail is set aside, and the batch begins again without it;
+// see trouble. When nobody can be read everything taken goes back and is read
+// again, with back-off.
+//
+// Members in trouble are read again beside the batches, on a goroutine of their
+// own, so that a slow or failing statement holds up nobody; see retry.
+type Feed struct {
+	host  Host
+	Table driver.Table
+
+	wake     chan struct{}        // capacity 1
+	readMode atomic.Pointer[Mode] // nil: nothing is known yet
+	tried    chan struct{}        // closed after the first batch, whether it succeeded or not
+
+	// The goroutine's own.
+	pools     []*concern.Pool // in order of first use
+	retrying  bool            // members in trouble are being read
+	retried   chan retried
+	notBefore time.Time     // no batch is read before, see pause
+	lastRows  int           // that the last read of bindings in full has found; the goroutine's own
+	wholeRead time.Duration // how long the last read of the whole table took
+
+	mu         sync.Mutex                        // guards what follows
+	members    map[*rowset.Member]struct{}       // bindings, loaded or not
+	declared   map[*rowset.Member]struct{}       // what keeps the feed: bindings that were declared, and families
+	leaving    []*rowset.Member                  // to be taken out of their pools
+	reloads    map[*rowset.Member]backlog.Reload // to be read in full
+	touches    []*rowset.Member                  // whose time of change is to be moved
+	asked      bool                              // somebody wants a binding read, however the last read went
+	troubles   backlog.Troubles
+	omissions  map[*rowset.Member]*omission // rows that bindings leave out
+	journal    backlog.Journal              // kept while members are in trouble
+	pending    backlog.Pending
+	announced  map[*Announcement]struct{}
+	announces  uint64        // announcements ever made
+	reported   uint64        // reports ever made
+	reportedAt time.Time     // the first report that was not taken yet; zero: there is none
+	applied    uint64        // reports that show
+	late       uint64        // writers have waited in vain for reports up to this one
+	slow       bool          // a writer's wait was long, and that was logged
+	progress   chan struct{} // closed when applied moves, then replaced
+	reading    bool          // a first read has begun
+	failure    error         // of the last read
+	since      time.Time     // of failure, or of its end
+	closed     error         // why it has ended; nil: it has not
+	stats      status.Feed
+	learned    learning
+
+	compared comparing
+}
+
+func New(table driver.Table, host Host) *Feed {
+	f := &Feed{
+		host:      host,
+		Table:     table,
+		wake:      make(chan struct{}, 1),
+		tried:     make(chan struct{}),
+		members:   make(map[*rowset.Member]struct{}),
+		declared:  make(map[*rowset.Member]struct{}),
+		reloads:   make(map[*rowset.Member]backlog.Reload),
+		pending:   backlog.Pending{MaxKeys: host.MaxBatchKeys},
+		journal:   backlog.Journal{MaxKeys: host.MaxBatchKeys},
+		retried:   make(chan retried, 1),
+		announced: make(map[*Announcement]struct{}),
+		progress:  make(chan struct{}),
+		since:     host.Now(),
+		learned:   newLearning(),
+	}
+	f.compared.auditor, f.compared.mending = newAuditor(f), make(map[*audit.Ticket]struct{})
+	return f
+}
+
+// FirstTry is closed after the first batch, whether it succeeded or not.
+func (f *Feed) FirstTry() <-chan struct{} { return f.tried }
+
+// kick makes the goroutine look for work.
+func (f *Feed) kick() {
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Report gathers keys (nil: the whole table) and returns the mark to wait for.
+// by is the source that reports, nil for the engine itself.
+func (f *Feed) Report(keys []driver.Key, by *backlog.Reporter) mark {
+	return f.gather(len(keys), 0, func(p *backlog.Pending) bool { return p.Add(keys, by) })
+}
+
+// ReportRelated is report for keys of a table whose rows are shown in this
+// feed's rows.
+func (f *Feed) ReportRelated(table driver.Table, keys []driver.Key, by *backlog.Reporter) mark {
+	return f.gather(0, len(keys), func(p *backlog.Pending) bool { return p.AddRelated(table, keys, by) })
+}
+
+func (f *Feed) gather(own, related int, add func(*backlog.Pending) (overflowed bool)) mark {
+	f.mu.Lock()
+	f.stats.Reports++
+	f.stats.Keys += uint64(own)
+	f.stats.RelatedKeys += uint64(related)
+	if f.reportedAt.IsZero() {
+		f.reportedAt = time.Now()
+	}
+	if add(&f.pending) {
+		f.stats.Overflows++
+	}
+	f.reported++
+	m := mark{feed: f, seq: f.reported}
+	f.mu.Unlock()
+	f.kick()
+	return m
+}
+
+// Announce notes what is about to be committed in the table: the feed's own, or
+// one whose rows are shown (related) in its rows.
+func (f *Feed) Announce(table driver.Table, related bool, keys []driver.Key, by *backlog.Reporter) *Announcement {
+	a := &Announcement{feed: f, by: by, table: table, related: related, keys: keys, ended: make(chan struct{})}
+	f.mu.Lock()
+	f.announced[a] = struct{}{}
+	f.announces++
+	f.mu.Unlock()
+	return a
+}
+
+func (f *Feed) unannounce(a *Announcement) {
+	f.mu.Lock()
+	if _, ok := f.announced[a]; ok {
+		delete(f.announced, a)
+		close(a.ended)
+	}
+	f.mu.Unlock()
+}
+
+// Reload has one binding read in full. One that is in trouble is read as soon as
+// those before it have been.
+func (f *Feed) Reload(v *rowset.Member, how backlog.Reload) Receipt {
+	f.mu.Lock()
+	if _, ok := f.members[v]; ok {
+		if t := f.troubles.Waiting[v]; t == nil {
+			f.reloads[v] = f.reloads[v].And(how)
+		} else {
+			t.Ask(how)
+			f.troubles.Next = time.Time{}
+		}
+	}
+	f.asked = true
+	f.reported++
+	m := mark{feed: f, seq: f.reported}
+	f.mu.Unlock()
+	f.kick()
+	return Receipt{m}
+}
+
+// Touch has a binding's time of change moved.
+func (f *Feed) Touch(v *rowset.Member) {
+	f.mu.Lock()
+	f.touches = append(f.touches, v)
+	f.reported++ // a Flush waits for it
+	f.mu.Unlock()
+	f.kick()
+}
+
+// Barrier returns a mark for everything reported so far.
+func (f *Feed) Barrier() mark {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return mark{feed: f, seq: f.reported}
+}
+
+// Close lets go of all who wait. The goroutine has ended.
+func (f *Feed) Close(why error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = why
+	close(f.progress)
+	f.progress = make(chan struct{})
+}
+
+// Run is the feed's goroutine; it returns when ctx is done.
+func (f *Feed) Run(ctx context.Context) {
+	var retrying sync.WaitGroup
+	waitForAuditor := f.runAuditor(ctx)
+	defer func() {
+		retrying.Wait()
+		waitForAuditor()
+		f.Close(context.Cause(ctx))
+	}()
+	backoff := backlog.NewBackoff()
+	tried := sync.OnceFunc(func() { close(f.tried) })
+	for f.sleep(ctx) {
+		f.retry(ctx, &retrying)
+		for f.hasWork() {
+			f.publishFound(ctx)
+			f.pause(ctx)
+			begun := time.Now()
+			err := f.batch(ctx)
+			if ctx.Err() != nil {
+				return
+			}
+			f.ran(begun)
+			f.note(err)
+			tried() // whoever waits for it finds the failure
+			f.retry(ctx, &retrying)
+			if err == nil {
+				backoff.Reset()
+			} else if !f.rest(ctx, backoff.Next()) {
+				return
+			}
+		}
+	}
+}
+
+// rest waits before a failed batch is read again, unless somebody asks for it. It
+// is false when ctx is done.
+func (f *Feed) rest(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+			return true
+		case <-f.wake:
+		case <-ctx.Done():
+			return false
+		}
+		f.mu.Lock()
+		asked := f.asked
+		f.mu.Unlock()
+		if asked {
+			return true
+		}
+	}
+}
+
+// sleep waits until there may be something to do. It is false when ctx is done.
+func (f *Feed) sleep(ctx context.Context) bool {
+	f.mu.Lock()
+	wait, waiting := f.waitLocked()
+	f.mu.Unlock()
+	var due <-chan time.Time
+	if waiting {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		due = timer.C
+	}
+	select {
+	case <-f.wake:
+	case <-due:
+	case <-ctx.Done():
+		return false
+	}
+	return true
+}
+
+func (f *Feed) hasWork() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	wait, waiting := f.byKeyLocked()
+	return !f.pending.Empty() || len(f.reloads) > 0 || f.applied < f.reported || len(f.leaving) > 0 ||
+		len(f.compared.found) > 0 || waiting && wait <= 0
+}
+
+// batch reads one batch and publishes it. The error says that nobody could be
+// read.
+func (f *Feed) batch(ctx context.Context) error {
+	number := f.batchBegins()
+	var done work // what was read and shows
+	defer func() { f.batchEnds(number, done) }()
+	w := f.take()
+	for _, v := range w.leaving {
+		f.forget(v)
+	}
+	if len(w.leaving) > 0 {
+		f.forgetLoaders()
+	}
+	for _, v := range w.touches {
+		f.publishTouch(v)
+	}
+	w.touches = nil
+	ctx, observed := f.host.BatchBegins(ctx, Batch{Table: f.Table, Keys: len(w.Keys), Whole: w.Whole, Reloads: len(w.reloads), Reported: w.since})
+	out, err := f.attempts(ctx, &w)
+	if err != nil {
+		f.putBack(w)
+		err = fmt.Errorf("core: reading table %q: %w", f.Table, err)
+		observed(out.result(0, err))
+		return err
+	}
+	f.credit(out.moves, out.covered)
+	for _, m := range out.moves {
+		m.t.Edit.Reported(w.since)
+		f.publish(m)
+	}
+	f.noteTroubles(&w, out)
+	done = out.covered
+	observed(out.result(len(out.failed)+w.newAside(), nil))
+
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	covered := out.covered
+	f.stats.Refills += uint64(out.refills)
+	switch {
+	case !covered.read:
+	case covered.anyWhole():
+		f.stats.Reads++
+		f.stats.WholeReads++
+		f.wholeRead = out.took
+	default:
+		f.stats.Reads++
+		f.stats.BatchKeys += uint64(len(w.Keys))
+		for _, r := range covered.resolved {
+			f.stats.BatchKeys += uint64(len(r.Keys))
+		}
+	}
+	f.applied = w.seq
+	close(f.progress)
+	f.progress = make(chan struct{})
+	return nil
+}
+
+// publish makes a transition visible, has the pool take note of it, and tells
+// observers.
+func (f *Feed) publish(m move) {
+	v := m.t.Member
+	from := v.Holding()
+	event, ok := m.t.Publish()
+	if !ok {
+		return // the binding has ended
+	}
+	if from.Shown == nil && !v.Admit() {
+		return
+	}
+	if p := f.poolOf(v); from.Shown == nil || !p.Has(v) {
+		p.Enter(v)
+	} else {
+		p.Moved(from, m.t)
+	}
+	if event != nil {
+		f.host.Published(v.View, event)
+	}
+}
+
+// publishTouch moves the version's time of change to now.
+func (f *Feed) publishTouch(v *rowset.Member) {
+	event, err := v.Publisher.Touch(f.host.Now())
+	if err != nil {
+		return // it has ended
+	}
+	if !v.Unread() {
+		v.Hold(v.Holding().Window)
+	}
+	f.host.Published(v.View, event)
+}

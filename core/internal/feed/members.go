@@ -1,0 +1,186 @@
+package feed
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+
+	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/internal/concern"
+	"github.com/binderyhq/bindery/core/internal/rowset"
+	"github.com/binderyhq/bindery/core/live"
+)
+
+// Declare makes the feed exist for a declaration: a binding, or a family of
+// which there are no members yet.
+func (f *Feed) Declare(v *rowset.Member) {
+	f.mu.Lock()
+	f.declared[v] = struct{}{}
+	f.mu.Unlock()
+}
+
+// Retract undoes declare. It reports whether nothing keeps the feed any more.
+func (f *Feed) Retract(v *rowset.Member) (idle bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.declared, v)
+	return len(f.declared) == 0
+}
+
+// Declarations returns what was declared, as it came.
+func (f *Feed) Declarations() []*rowset.Member {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return rowset.InOrder(f.declared)
+}
+
+// Add makes the feed keep the binding. It is loaded by a reload.
+func (f *Feed) Add(v *rowset.Member) {
+	f.mu.Lock()
+	f.members[v] = struct{}{}
+	f.mu.Unlock()
+}
+
+// Remove makes the feed forget the binding.
+func (f *Feed) Remove(v *rowset.Member) {
+	f.mu.Lock()
+	if _, ok := f.members[v]; ok {
+		delete(f.members, v)
+		delete(f.reloads, v)
+		delete(f.learned.behind, v)
+		f.troubles.Remove(v)
+		f.leaving = append(f.leaving, v)
+		f.reported++ // a Flush waits for it
+	}
+	f.mu.Unlock()
+	f.kick()
+}
+
+// aside returns the members in trouble, which take no part in what is read for
+// the others.
+func (f *Feed) aside() map[*rowset.Member]*setAside {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.asideLocked()
+}
+
+func (f *Feed) asideLocked() map[*rowset.Member]*setAside {
+	if len(f.troubles.Waiting) == 0 {
+		return nil
+	}
+	aside := make(map[*rowset.Member]*setAside, len(f.troubles.Waiting))
+	for v, t := range f.troubles.Waiting {
+		if !t.Joining {
+			aside[v] = nil
+		}
+	}
+	return aside
+}
+
+// poolOf returns the pool of the binding's loader.
+func (f *Feed) poolOf(v *rowset.Member) *concern.Pool {
+	id := v.Loader.Identity()
+	for _, p := range f.pools {
+		if p.Loader.Identity() == id {
+			return p
+		}
+	}
+	p := concern.NewPool(v.Loader)
+	f.pools = append(f.pools, p)
+	return p
+}
+
+// forget takes a binding that was removed out of its pool.
+func (f *Feed) forget(v *rowset.Member) {
+	f.poolOf(v).Leave(v)
+	f.pools = slices.DeleteFunc(f.pools, func(p *concern.Pool) bool { return len(p.InMemory)+len(p.Asked) == 0 })
+}
+
+// prepare lets loaders ask the database about their tables, once each, before
+// the first of their bindings is read.
+func (f *Feed) prepare(ctx context.Context, reloads map[*rowset.Member]backlog.Reload) error {
+	for v := range reloads {
+		if !f.unlearned(v) {
+			continue
+		}
+		id := v.Loader.Identity()
+		if !f.isPrepared(id) {
+			warnings, err := v.Loader.Prepare(ctx, v.Schema().Depends)
+			if err == nil {
+				err = f.refine(id)
+			}
+			if err != nil {
+				return &readError{plannedRead{full: f.ofLoader(reloads, id)}, fmt.Errorf("preparing %s: %w", v.Describe(), err)}
+			}
+			f.setPrepared(id)
+			for _, w := range warnings {
+				f.host.Logger.Warn("core: a loader warns about what its binding declares", slog.String("binding", v.Name()), slog.Any("error", w))
+			}
+		}
+		// What the loader learned may make filters exact that were not.
+		if err := f.learn(v); err != nil {
+			return &readError{plannedRead{full: []*rowset.Member{v}}, err}
+		}
+	}
+	return nil
+}
+
+// ofLoader returns the bindings of one loader that do not go by what it knows.
+func (f *Feed) ofLoader(reloads map[*rowset.Member]backlog.Reload, loader any) (views []*rowset.Member) {
+	for v := range reloads {
+		if f.unlearned(v) && v.Loader.Identity() == loader {
+			views = append(views, v)
+		}
+	}
+	return views
+}
+
+func (f *Feed) isPrepared(loader any) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.learned.prepared[loader]
+}
+
+func (f *Feed) setPrepared(loader any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.learned.prepared[loader] = true
+}
+
+// forgetLoaders drops what is known of loaders that no declaration uses.
+func (f *Feed) forgetLoaders() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	used := make(map[any]bool, len(f.learned.prepared))
+	for v := range f.declared {
+		used[v.Loader.Identity()] = true
+	}
+	maps.DeleteFunc(f.learned.prepared, func(loader any, _ bool) bool { return !used[loader] })
+	maps.DeleteFunc(f.learned.outdated, func(loader any, _ struct{}) bool { return !used[loader] })
+}
+
+// refine has the bindings of a loader that members are made of, for parameters or
+// for a scope, take up what it learned: before the first of their members does.
+func (f *Feed) refine(loader any) error {
+	for _, v := range f.Declarations() {
+		if v.Base == nil && v.Loader.Identity() == loader {
+			if err := v.Refine(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Views returns the feed's bindings, those of families included.
+func (f *Feed) Views() []*live.View {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	views := make([]*live.View, 0, len(f.members))
+	for p := range f.members {
+		views = append(views, p.View)
+	}
+	return views
+}

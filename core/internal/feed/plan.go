@@ -1,0 +1,171 @@
+package feed
+
+import (
+	"slices"
+
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/internal/concern"
+	"github.com/binderyhq/bindery/core/internal/rowset"
+)
+
+// plannedRead is one statement of a batch, and the bindings of a pool that its
+// rows are for.
+type plannedRead struct {
+	pool  *concern.Pool
+	query driver.Query
+	plain bool // by Load: keys or everything, no conditions
+
+	full  []*rowset.Member // for these the rows are all there are
+	keyed bool             // the rows of the batch's keys are for whom they concern
+	asked *rowset.Member   // for this one, the rows are those of the batch's keys that it holds
+	keys  []driver.Key     // the batch's keys, where there is somebody whom they are for
+
+	unreadable map[driver.Key]error // keys that are not read, since their rows cannot be
+
+	found []rowset.Fetched            // with newer: the rows, which a comparison has read
+	newer map[*rowset.Member]struct{} // what these hold is newer than the rows found; nil: nothing was found
+}
+
+// plan is how a batch is read.
+type plan struct{ reads []plannedRead }
+
+// plan decides which statements answer the work: for each loader one for all
+// bindings whose membership is decided row by row in memory, and one for each
+// other. The bindings that are to be read in full get all their rows, the others
+// the rows of the batch's keys.
+func (f *Feed) plan(w work) plan {
+	var p plan
+	full := make(map[*concern.Pool]map[*rowset.Member]struct{})
+	add := func(pl *concern.Pool, v *rowset.Member) {
+		if w.without(v) {
+			return
+		}
+		if full[pl] == nil {
+			full[pl] = make(map[*rowset.Member]struct{})
+		}
+		full[pl][v] = struct{}{}
+	}
+	for v := range w.reloads {
+		add(f.poolOf(v), v)
+	}
+	for _, pl := range f.pools {
+		keys, whole := w.forPool(pl)
+		for v := range pl.Asked {
+			if whole || len(keys) > 0 && v.Spec.Limit > 0 {
+				add(pl, v)
+			}
+		}
+		if whole {
+			for v := range pl.InMemory {
+				add(pl, v)
+			}
+		}
+		p.readPool(pl, full[pl], keys, &w)
+	}
+	return p
+}
+
+// planFull reads bindings in full, and nothing else.
+func (f *Feed) planFull(views []*rowset.Member) plan {
+	full := make(map[*concern.Pool]map[*rowset.Member]struct{})
+	for _, v := range views {
+		pl := f.poolOf(v)
+		if full[pl] == nil {
+			full[pl] = make(map[*rowset.Member]struct{})
+		}
+		full[pl][v] = struct{}{}
+	}
+	var p plan
+	for _, pl := range f.pools {
+		p.readPool(pl, full[pl], nil, &work{})
+	}
+	return p
+}
+
+// readPool plans the reads of one pool. full are the bindings to be read in
+// full, keys those of the batch.
+func (p *plan) readPool(pl *concern.Pool, full map[*rowset.Member]struct{}, keys []driver.Key, w *work) {
+	byFilter := make([]*rowset.Member, 0, len(full))
+	var windows, alone []*rowset.Member
+	for _, v := range rowset.InOrder(full) {
+		switch sh := v.Shape.Load(); {
+		case v.SharesReads():
+			byFilter = append(byFilter, v)
+		case sh.InMemory && !sh.Collated:
+			windows = append(windows, v)
+		default:
+			alone = append(alone, v)
+		}
+	}
+	// So many limited reads cost more than one of the table, and none are needed
+	// beside one.
+	if len(windows) > maxLimitedFullReads || len(byFilter) > 0 && readsAll(pl, byFilter) {
+		byFilter = append(byFilter, windows...)
+		windows = nil
+	}
+	for _, v := range append(windows, alone...) {
+		q := driver.Query{Filter: v.Filter, Where: v.Spec.Where, Limit: v.Reach()}
+		if sh := v.Shape.Load(); q.Limit > 0 || sh.Collated {
+			q.Order = sh.OrderBy
+		}
+		p.reads = append(p.reads, plannedRead{pool: pl, query: q, full: []*rowset.Member{v}})
+	}
+	keyed := len(keys) > 0 && w.someTakePart(pl.InMemory)
+	for _, r := range fullReads(pl, byFilter) {
+		if r.plain && keyed { // it reads everything: the others need no read of their own
+			r.keyed, r.keys, r.unreadable, keyed = true, keys, w.unreadable, false
+		}
+		p.reads = append(p.reads, r)
+	}
+	if keyed {
+		p.reads = append(p.reads, plannedRead{pool: pl, query: driver.Query{Keys: keys}, plain: true, keyed: true, keys: keys, unreadable: w.unreadable})
+	}
+	if len(keys) == 0 {
+		return
+	}
+	for _, v := range rowset.InOrder(pl.Asked) {
+		if _, ok := full[v]; !ok && !w.without(v) {
+			q := driver.Query{Filter: v.Filter, Where: v.Spec.Where, Keys: keys}
+			p.reads = append(p.reads, plannedRead{pool: pl, query: q, asked: v, keys: keys, unreadable: w.unreadable})
+		}
+	}
+}
+
+// The filters of several bindings that are to be read in full are sent to the
+// database together, so many in a statement. When that makes too many
+// statements all rows of the table are read.
+const (
+	maxSharedFilters     = 16
+	maxFilteredFullReads = 8
+	maxLimitedFullReads  = maxSharedFilters * maxFilteredFullReads
+)
+
+// readsAll reports whether the bindings, to be read in full, are given all rows
+// of the table.
+func readsAll(pl *concern.Pool, views []*rowset.Member) bool {
+	return !pl.Loader.CanQuery() || len(views) > maxSharedFilters*maxFilteredFullReads ||
+		slices.ContainsFunc(views, func(v *rowset.Member) bool { return v.Filter == nil })
+}
+
+// fullReads reads all rows of several bindings whose filters the database
+// evaluates, or else all rows of the table.
+func fullReads(pl *concern.Pool, views []*rowset.Member) []plannedRead {
+	if len(views) == 0 {
+		return nil
+	}
+	if readsAll(pl, views) {
+		return []plannedRead{{pool: pl, plain: true, full: views}}
+	}
+	var reads []plannedRead
+	for len(views) > 0 {
+		some := views[:min(len(views), maxSharedFilters)]
+		views = views[len(some):]
+		filters := make([]filter.Expr, len(some))
+		for i, v := range some {
+			filters[i] = v.Filter
+		}
+		reads = append(reads, plannedRead{pool: pl, query: driver.Query{Filter: filter.Or(filters...)}, full: some})
+	}
+	return reads
+}

@@ -1,0 +1,257 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/internal/rowset"
+	"github.com/binderyhq/bindery/core/internal/untyped"
+)
+
+// move is a transition ready to be published.
+type move struct {
+	t   *rowset.Step
+	how backlog.Reload
+}
+
+// attemptsAsLearned reads the batch. When a read fails because of a row or of some of the
+// members, it begins again without these: all others are of one state of the
+// database. The error says that nobody could be read.
+func (f *Feed) attemptsAsLearned(ctx context.Context, w *work) (outcome, error) {
+	for {
+		out, err := f.attempt(ctx, *w)
+		var failed *readError
+		switch {
+		case err == nil && w.unproven && !out.covered.read:
+			for _, a := range w.aside { // nothing was left to read
+				if a != nil {
+					return outcome{}, a.err
+				}
+			}
+			return out, nil
+		case err == nil || ctx.Err() != nil:
+			return out, err
+		case errors.Is(err, driver.ErrSchemaChanged):
+			return outcome{}, err
+		case !errors.As(err, &failed) || !f.narrow(ctx, w, failed):
+			return outcome{}, err
+		}
+		f.mu.Lock()
+		f.stats.Failures++
+		f.mu.Unlock()
+	}
+}
+
+// attempt reads the batch once.
+func (f *Feed) attempt(ctx context.Context, w work) (outcome, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, f.host.ReadTimeout,
+		fmt.Errorf("no answer within %v", f.host.ReadTimeout))
+	defer cancel()
+	out, err := untyped.Guard("reading", func() (outcome, error) { return f.read(ctx, w) })
+	if cause := context.Cause(ctx); err != nil && cause != nil && errors.Is(err, ctx.Err()) {
+		var failed *readError
+		if errors.As(err, &failed) {
+			return out, &readError{failed.read, cause}
+		}
+		err = cause
+	}
+	return out, err
+}
+
+// narrow takes out of the work those to whom a failed read is due. It returns
+// false when that is the database, or nobody knows.
+func (f *Feed) narrow(ctx context.Context, w *work, failed *readError) bool {
+	ctx, cancel := context.WithTimeout(ctx, f.host.ReadTimeout)
+	defer cancel()
+	r := failed.read
+	switch {
+	case len(r.full) > 0:
+		// They must be read in full in any case, and need not hold up others.
+		for _, v := range r.full {
+			w.setAside(v, failed.err, true)
+		}
+	case r.asked != nil:
+		answers, known := f.answers(ctx, r.pool, r.keys, w.unreadable)
+		if known && !answers {
+			return false
+		}
+		w.unproven = w.unproven || !known
+		w.setAside(r.asked, failed.err, false)
+	case r.keyed:
+		found, there := f.unreadable(ctx, r)
+		if !there || len(found) == 0 && w.repeated {
+			return false
+		}
+		w.repeated = true
+		if w.unreadable == nil {
+			w.unreadable = make(map[driver.Key]error)
+		}
+		for k, err := range found {
+			w.unreadable[k] = err
+		}
+	default: // rows that show others
+		if answers, known := f.answers(ctx, r.pool, nil, w.unreadable); known && !answers {
+			return false
+		} else if !known {
+			w.unproven = true
+		}
+		for _, views := range []map[*rowset.Member]struct{}{r.pool.InMemory, r.pool.Asked} {
+			for v := range views {
+				if !w.without(v) {
+					w.setAside(v, failed.err, true)
+				}
+			}
+		}
+	}
+	return true
+}
+
+// read reads what the work covers and prepares the transitions. Nothing is
+// published before all of them are ready, so that an error leaves every binding
+// as it was.
+func (f *Feed) read(ctx context.Context, w work) (outcome, error) {
+	if err := f.prepare(ctx, w.reloads); err != nil {
+		return outcome{}, err
+	}
+	p := f.plan(w)
+	related := f.mustResolve(w)
+	if len(p.reads) == 0 && related == nil {
+		return outcome{covered: w}, nil // nobody to read for
+	}
+	w.read = true
+	if w.calm && len(p.reads) == 1 && related == nil {
+		// One statement sees one state by itself. It is a state that holds no
+		// part of an unread commit if nothing was announced up to its end.
+		out, err := f.execute(ctx, p, w, false)
+		f.mu.Lock()
+		undisturbed := f.announces == w.gen
+		f.mu.Unlock()
+		if err != nil || undisturbed && len(out.unsettled) == 0 {
+			return out, err
+		}
+	}
+	if related == nil {
+		related = p.reads[0].pool
+	}
+	snapshotter := related.Loader.Snapshotter()
+	if snapshotter == nil {
+		if err := f.resolve(ctx, &w); err != nil {
+			return outcome{}, err
+		}
+		return f.execute(ctx, f.plan(w), w, true)
+	}
+	open, err := openSnapshot(ctx, snapshotter)
+	if err != nil {
+		return outcome{}, fmt.Errorf("opening a snapshot: %w", err)
+	}
+	defer open.Close()
+	snap := open.Context(ctx)
+	behind := f.catchUp(ctx, open, w.following)
+	// Whatever the snapshot shows was announced before it was committed, so it
+	// has been announced by now.
+	extended, err := f.extend(ctx, w)
+	if err != nil {
+		return outcome{}, err
+	}
+	if behind {
+		extended.SetWhole(nil)
+	}
+	if err := f.resolve(snap, &extended); err != nil {
+		return outcome{}, err
+	}
+	return f.execute(snap, f.plan(extended), extended, true)
+}
+
+func openSnapshot(ctx context.Context, s driver.Snapshotter) (driver.Snapshot, error) {
+	return untyped.Guard("Snapshot", func() (driver.Snapshot, error) { return s.Snapshot(ctx) })
+}
+
+// catchUp has the sources that follow the database's log report all that the
+// snapshot shows, within a bound. It returns true when one of them has not.
+func (f *Feed) catchUp(ctx context.Context, open driver.Snapshot, following []driver.Follower) (behind bool) {
+	if len(following) == 0 {
+		return false
+	}
+	f.mu.Lock()
+	patience := max(f.host.CatchUpWait, 4*f.wholeRead)
+	f.mu.Unlock()
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the source has not caught up within %v", patience))
+	defer cancel()
+	for _, src := range following {
+		if _, err := untyped.Guard("CatchUp", func() (struct{}, error) { return struct{}{}, src.CatchUp(ctx, open) }); err != nil {
+			f.mu.Lock()
+			f.stats.Behind++
+			f.mu.Unlock()
+			return true
+		}
+	}
+	return false
+}
+
+// extend adds to the work all that is announced, and what has been reported
+// meanwhile, to be read too and read again later: it may have been committed
+// after the snapshot was opened. Announcements of unknown keys are waited for,
+// within a bound; beyond it the whole table is read.
+func (f *Feed) extend(ctx context.Context, w work) (work, error) {
+	f.mu.Lock()
+	var unknown []*Announcement
+	for a := range f.announced {
+		if a.keys == nil {
+			unknown = append(unknown, a)
+		}
+	}
+	patience := max(f.host.AnnounceWait, 4*f.wholeRead)
+	f.mu.Unlock()
+
+	var late []*Announcement
+	if len(unknown) > 0 && !w.Whole {
+		timer := time.NewTimer(patience)
+		defer timer.Stop()
+	waiting:
+		for i, a := range unknown {
+			select {
+			case <-a.ended:
+			case <-timer.C:
+				late = unknown[i:]
+				break waiting
+			case <-ctx.Done():
+				return w, ctx.Err()
+			}
+		}
+	}
+
+	ext := w
+	ext.Pending = backlog.Pending{MaxKeys: f.host.MaxBatchKeys}
+	ext.Pending.Merge(w.Pending)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(unknown) > 0 && !w.Whole {
+		f.stats.Waited++
+	}
+	if len(late) > 0 {
+		f.stats.WaitedOut++
+	}
+	for _, a := range late {
+		ext.announced(a, nil)
+	}
+	ext.Pending.Merge(f.pending)
+	for a := range f.announced {
+		if a.keys != nil {
+			ext.announced(a, a.keys)
+		}
+	}
+	return ext, nil
+}
+
+// announced adds what was announced to what is read.
+func (w *work) announced(a *Announcement, keys []driver.Key) {
+	if a.related {
+		w.AddRelated(a.table, keys, a.by)
+	} else {
+		w.Add(keys, a.by)
+	}
+}

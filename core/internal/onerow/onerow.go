@@ -1,0 +1,172 @@
+package onerow
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/internal/rowset"
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/value"
+)
+
+// Row asks about one row: whether it is there, and whether a binding holds it. It
+// asks the database, within the transaction that the context carries, and lets Go
+// answer where that gives the same answer.
+type Row struct {
+	Member *rowset.Member
+	Shape  *rowset.Shape
+	Key    driver.Key
+}
+
+// MayMeet reports whether the row can meet the filter, as far as the values of
+// the known columns tell.
+func (o *Row) MayMeet(e filter.Expr, row any, known []string) bool {
+	if e == nil || filter.Check(e, o.Shape.KindOf) != nil || !o.Shape.Exact(e) && o.Member.Loader.CanQuery() {
+		return true
+	}
+	program, err := o.Shape.Compile(e)
+	if err != nil {
+		return true
+	}
+	guessed := false
+	truth := program.Eval(func(column int) value.Value {
+		if !slices.Contains(known, o.Shape.Schema.Columns[column].Name) {
+			guessed = true // as NULL: comparisons with it are unknown
+			return value.Null()
+		}
+		return o.Member.Loader.Value(row, column)
+	})
+	if guessed {
+		return truth != filter.False || filter.TestsNull(e)
+	}
+	return truth == filter.True
+}
+
+// Meets reports whether the row, as the transaction sees it, meets the filter.
+func (o *Row) Meets(ctx context.Context, e filter.Expr) (bool, error) {
+	if e == nil {
+		return true, nil
+	}
+	if err := filter.Check(e, o.Shape.KindOf); err != nil {
+		return false, o.Shape.FilterError(err)
+	}
+	if o.Shape.Exact(e) || !o.Member.Loader.CanQuery() {
+		c, err := o.pick(o.Member.Loader.Load(ctx, []driver.Key{o.Key}))
+		if c == nil || err != nil {
+			return false, err
+		}
+		one := rowset.Shape{Layout: o.Shape.Layout}
+		if err := one.SetFilter(e); err != nil {
+			return false, err
+		}
+		return one.Holds(o.Member.Loader, c.Row), nil
+	}
+	c, err := o.pick(o.Member.Loader.Query(ctx, driver.Query{Keys: []driver.Key{o.Key}, Filter: e}))
+	return c != nil, err
+}
+
+// IsMember reports whether the binding holds the row, by reads that take the
+// same way whether the row is elsewhere or nowhere.
+func (o *Row) IsMember(ctx context.Context) (bool, error) {
+	if !o.Shape.InMemory {
+		c, err := o.pick(o.Member.Loader.Query(ctx, driver.Query{Keys: []driver.Key{o.Key}, Filter: o.Member.Filter, Where: o.Member.Spec.Where}))
+		if c == nil || err != nil {
+			return false, err
+		}
+	} else {
+		c, err := o.pick(o.Member.Loader.Load(ctx, []driver.Key{o.Key}))
+		if c == nil || err != nil || !o.Shape.Holds(o.Member.Loader, c.Row) {
+			return false, err
+		}
+	}
+	return o.isWithinLimit(ctx)
+}
+
+// isWithinLimit reports whether a row that meets the filter is among the first
+// rows, for a binding of those.
+func (o *Row) isWithinLimit(ctx context.Context) (bool, error) {
+	if o.Member.Spec.Limit == 0 {
+		return true, nil
+	}
+	q := driver.Query{Filter: o.Member.Filter, Where: o.Member.Spec.Where, Order: o.Shape.OrderBy, Limit: o.Member.Spec.Limit}
+	if o.Member.Loader.CanQuery() {
+		c, err := o.pick(o.Member.Loader.Query(ctx, q))
+		return c != nil, err
+	}
+	rows, err := o.Member.Loader.Load(ctx, nil)
+	if err := o.aboutItsRow(err); err != nil {
+		return false, err
+	}
+	all, _ := o.Shape.TakeUp(o.Member.Loader, rows)
+	place, before := "", 0
+	for i := range all {
+		if all[i].Key == o.Key {
+			place = o.Shape.OrderOf(o.Member.Loader, all[i].Row, all[i].Key)
+		}
+	}
+	for i := range all {
+		if o.Shape.Holds(o.Member.Loader, all[i].Row) && o.Shape.OrderOf(o.Member.Loader, all[i].Row, all[i].Key) < place {
+			before++
+		}
+	}
+	return before < o.Member.Spec.Limit, nil
+}
+
+// Find reads the row as the transaction sees it, the zero Row when there is none,
+// and whether the binding holds it.
+func (o *Row) Find(ctx context.Context, now time.Time) (row live.Row, member bool, err error) {
+	r := o.Member.Loader
+	c, err := o.pick(r.Load(ctx, []driver.Key{o.Key}))
+	if c == nil || err != nil {
+		return live.Row{}, false, err
+	}
+	if o.Shape.InMemory {
+		member = o.Shape.Holds(r, c.Row)
+	} else {
+		in, err := o.pick(r.Query(ctx, driver.Query{Keys: []driver.Key{o.Key}, Filter: o.Member.Filter, Where: o.Member.Spec.Where}))
+		if err != nil {
+			return live.Row{}, false, err
+		}
+		member = in != nil
+	}
+	if member {
+		if member, err = o.isWithinLimit(ctx); err != nil {
+			return live.Row{}, false, err
+		}
+	}
+	js, err := c.Encoded(r, o.Shape.Encoder)
+	if err != nil {
+		return live.Row{}, false, fmt.Errorf("core: binding %q: %w", o.Member.Name(), err)
+	}
+	return o.Shape.Row(c, o.Shape.OrderOf(r, c.Row, c.Key), js, live.Row{}, now), member, nil
+}
+
+// aboutItsRow drops an error that is about other rows alone.
+func (o *Row) aboutItsRow(err error) error {
+	bad := driver.RowErrors(err)
+	if bad == nil || slices.ContainsFunc(bad, func(e *driver.RowError) bool { return e.Key == o.Key }) {
+		return err
+	}
+	return nil
+}
+
+// pick returns the row with the key among those read, nil when it is not there.
+func (o *Row) pick(rows []any, err error) (*rowset.Fetched, error) {
+	if err := o.aboutItsRow(err); err != nil {
+		return nil, err
+	}
+	found, nameless := o.Shape.TakeUp(o.Member.Loader, rows)
+	if len(nameless) > 0 && len(rows) == 1 {
+		return nil, nameless[0].Err
+	}
+	for i := range found {
+		if found[i].Key == o.Key {
+			return &found[i], nil
+		}
+	}
+	return nil, nil
+}

@@ -1,0 +1,354 @@
+package writing
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/untyped"
+	"github.com/binderyhq/bindery/core/live"
+)
+
+// parse reads the body as far as that is possible without the row.
+func (o *writing) parse() error {
+	o.Key = o.w.Key
+	if o.w.Op == live.Delete {
+		return nil
+	}
+	raw, err := parseObject(o.w.Body)
+	if err != nil {
+		return err
+	}
+	p := bodyParser{o: o, byPath: make(map[string]*driver.Column), shown: o.shownMembers()}
+	for i := range o.Shape.Schema.Columns {
+		c := &o.Shape.Schema.Columns[i]
+		path := pathOf(c)
+		for n := 1; n < len(path); n++ {
+			p.byPath[pathKey(path[:n])] = nil
+		}
+		if path != nil {
+			p.byPath[pathKey(path)] = c
+		}
+	}
+	o.fields, o.asShown = make(map[string]json.RawMessage, len(raw)), make(map[string]json.RawMessage)
+	p.take(nil, raw)
+	if o.w.Op != live.Merge {
+		p.missing()
+	}
+	p.tryValues()
+	if len(p.problems) > 0 {
+		slices.SortStableFunc(p.problems, func(a, b driver.FieldError) int { return strings.Compare(a.Field, b.Field) })
+		return &driver.InvalidError{Fields: p.problems}
+	}
+	return nil
+}
+
+// shownMembers returns the members of the row as the binding shows it, nil when
+// it shows none.
+func (o *writing) shownMembers() map[string]json.RawMessage {
+	if o.w.Op == live.Insert {
+		return nil
+	}
+	row, ok := o.Member.Snapshot().Get(o.Key)
+	if !ok {
+		return nil
+	}
+	members := map[string]json.RawMessage{}
+	if json.Unmarshal(row.JSON(), &members) != nil {
+		return nil // no object, by the application's own serializer
+	}
+	return members
+}
+
+// bodyParser tells the members of a body apart.
+type bodyParser struct {
+	o        *writing
+	byPath   map[string]*driver.Column // nil for objects that columns lie in
+	shown    map[string]json.RawMessage
+	problems []driver.FieldError
+}
+
+func (p *bodyParser) refuse(path []string, detail string) {
+	p.problems = append(p.problems, driver.FieldError{Field: fieldName(path), Detail: detail})
+}
+
+// take goes through the members of an object at the path.
+func (p *bodyParser) take(within []string, members map[string]json.RawMessage) {
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		raw, path := members[name], append(slices.Clone(within), name)
+		c, known := p.byPath[pathKey(path)]
+		switch {
+		case !known:
+			// What GET shows beside the columns may be sent back, as it was.
+			if _, shown := p.shown[name]; shown && within == nil {
+				p.o.asShown[name] = raw
+			} else {
+				p.refuse(path, "is no field of this binding")
+			}
+		case c == nil && !isObject(raw):
+			p.refuse(path, "must be an object")
+		case c == nil:
+			inner, err := parseObject(raw)
+			if err != nil { // it is a part of what was parsed
+				p.refuse(path, "must be an object")
+				continue
+			}
+			p.take(path, inner)
+		case p.o.w.Op == live.Insert && p.o.isMade(c):
+			p.refuse(path, "is made by the database and cannot be given")
+		case isNull(raw) && !c.Nullable:
+			p.refuse(path, "must not be null")
+		default:
+			p.o.fields[c.Name] = raw
+		}
+	}
+}
+
+// isMade reports whether clients cannot give the column's value in an insert.
+func (o *writing) isMade(c *driver.Column) bool {
+	return c.Generated || c.Default && !o.Member.Spec.Rules.ClientKeys && slices.Contains(o.Shape.Schema.Key, c.Name)
+}
+
+// missing finds the columns that need a value and get none.
+func (p *bodyParser) missing() {
+	for i := range p.o.Shape.Schema.Columns {
+		c := &p.o.Shape.Schema.Columns[i]
+		_, named := p.o.fields[c.Name]
+		path := pathOf(c)
+		isKey := slices.Contains(p.o.Shape.Schema.Key, c.Name)
+		if named || path == nil || c.Nullable || c.Default || c.Generated || isKey && p.o.w.Op == live.Replace {
+			continue
+		}
+		// Whatever else is wrong with it has been said.
+		if !slices.ContainsFunc(p.problems, func(f driver.FieldError) bool { return f.Field == fieldName(path) }) {
+			p.refuse(path, "is missing")
+		}
+	}
+}
+
+// tryValues tries the values on a row of no consequence, so that all that is
+// wrong is told at once, and before there is a transaction. What is merged into
+// a value is complete only with that.
+func (p *bodyParser) tryValues() {
+	for i := range p.o.Shape.Schema.Columns {
+		c := &p.o.Shape.Schema.Columns[i]
+		raw, ok := p.o.fields[c.Name]
+		if !ok || isNull(raw) || p.o.w.Op == live.Merge && isObject(raw) {
+			continue
+		}
+		if err := setField(p.o.db.NewRow(), pathOf(c), raw); err != nil {
+			p.refuse(pathOf(c), decodeProblem(err))
+		}
+	}
+}
+
+// pathOf returns where rows show the column, nil when they do not.
+func pathOf(c *driver.Column) []string {
+	if c.JSON != "" {
+		return []string{c.JSON}
+	}
+	return c.Path
+}
+
+// fieldName names a field as clients do.
+func fieldName(path []string) string { return strings.Join(path, ".") }
+
+// pathKey makes a path a map key: names may have any character in them.
+func pathKey(path []string) string {
+	var b []byte
+	for _, name := range path {
+		b = fmt.Appendf(b, "%d:%s", len(name), name)
+	}
+	return string(b)
+}
+
+// parseObject splits a JSON object into its members. Of a name given twice the
+// last counts, as in encoding/json.
+func parseObject(body []byte) (map[string]json.RawMessage, error) {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	var raw map[string]json.RawMessage
+	if err := dec.Decode(&raw); err != nil {
+		var typeErr *json.UnmarshalTypeError
+		if errors.As(err, &typeErr) {
+			return nil, &live.MalformedError{Detail: "want a JSON object, got " + typeErr.Value}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil, &live.MalformedError{Detail: "it is empty"}
+		}
+		return nil, &live.MalformedError{Detail: err.Error()}
+	}
+	if raw == nil {
+		return nil, &live.MalformedError{Detail: "want a JSON object, got null"}
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, &live.MalformedError{Detail: "there is something after the JSON object"}
+	}
+	return raw, nil
+}
+
+func isNull(raw json.RawMessage) bool { return string(bytes.TrimSpace(raw)) == "null" }
+
+// checkShown refuses members that are no columns and not as the row shows them.
+func (o *writing) checkShown(before live.Row) error {
+	if len(o.asShown) == 0 {
+		return nil
+	}
+	shown := map[string]json.RawMessage{}
+	if err := json.Unmarshal(before.JSON(), &shown); err != nil {
+		return fmt.Errorf("core: binding %q: taking a row apart: %w", o.Member.Name(), err)
+	}
+	var problems []driver.FieldError
+	for _, name := range slices.Sorted(maps.Keys(o.asShown)) {
+		if !sameJSON(o.asShown[name], shown[name]) {
+			problems = append(problems, driver.FieldError{Field: name, Detail: "is no field that can be written"})
+		}
+	}
+	if len(problems) > 0 {
+		return &driver.InvalidError{Fields: problems}
+	}
+	return nil
+}
+
+// decode sets the fields that the body names, one by one, so that every one
+// that is wrong can be named. A merge goes into the objects that the row has.
+// Columns that the database makes may be given as they are.
+func (o *writing) decode(ctx context.Context, row any) (ch untyped.Change, err error) {
+	var problems []driver.FieldError
+	merger := merger{o: o, row: row}
+	for i := range o.Shape.Schema.Columns {
+		c := &o.Shape.Schema.Columns[i]
+		raw, ok := o.fields[c.Name]
+		if !ok {
+			continue
+		}
+		problem := func(detail string) {
+			problems = append(problems, driver.FieldError{Field: fieldName(pathOf(c)), Column: c.Name, Detail: detail})
+		}
+		was := row
+		if c.Generated {
+			was = o.db.CloneRow(row)
+		}
+		switch {
+		case isNull(raw):
+			setNull(row, pathOf(c))
+		case o.w.Op == live.Merge && isObject(raw):
+			doc, err := merger.merge(ctx, c, raw)
+			if err != nil {
+				return ch, fmt.Errorf("core: binding %q: merging field %q: %w", o.Member.Name(), fieldName(pathOf(c)), err)
+			}
+			raw = doc
+			fallthrough
+		default:
+			if err := setField(row, pathOf(c), raw); err != nil {
+				problem(decodeProblem(err))
+				continue
+			}
+		}
+		if c.Generated && !slices.Contains(o.Shape.Schema.Key, c.Name) {
+			if o.Member.Loader.Value(row, i) != o.Member.Loader.Value(was, i) {
+				problem("is made by the database and cannot be changed")
+			}
+			continue
+		}
+		ch.Columns = append(ch.Columns, c.Name)
+	}
+	if len(problems) > 0 {
+		return ch, &driver.InvalidError{Fields: problems}
+	}
+	ch.Documents = merger.documents
+	return ch, nil
+}
+
+// checkKey demands that key columns in the body are those of the path, and
+// takes them out of what is written.
+func (o *writing) checkKey(row any, ch *untyped.Change) error {
+	key, err := o.Shape.KeyOf(o.Member.Loader, row)
+	if err != nil || key != o.Key {
+		var problems []driver.FieldError
+		for _, k := range o.Shape.Schema.Key {
+			if c := &o.Shape.Schema.Columns[o.Shape.Schema.Column(k)]; slices.Contains(ch.Columns, k) {
+				problems = append(problems, driver.FieldError{Field: fieldName(pathOf(c)), Column: k, Detail: "must equal the key in the path"})
+			}
+		}
+		return &driver.InvalidError{Fields: problems}
+	}
+	ch.Columns = slices.DeleteFunc(ch.Columns, func(c string) bool { return slices.Contains(o.Shape.Schema.Key, c) })
+	return nil
+}
+
+// complete adds the columns that a replacement resets though it does not name
+// them: those that may be NULL become so, those that have a default get it.
+func (o *writing) complete(row any, ch *untyped.Change) {
+	for i := range o.Shape.Schema.Columns {
+		c := &o.Shape.Schema.Columns[i]
+		_, named := o.fields[c.Name]
+		switch {
+		case pathOf(c) == nil, c.Generated, named, slices.Contains(o.Shape.Schema.Key, c.Name):
+		case c.Default:
+			ch.Defaults = append(ch.Defaults, c.Name)
+		case c.Nullable:
+			setNull(row, pathOf(c))
+			ch.Columns = append(ch.Columns, c.Name)
+		}
+	}
+}
+
+// setField makes the field at the path what the JSON value says, and nothing of
+// what it was: encoding/json would set what is named in a struct or a map that
+// is there, and leave the rest.
+func setField(row any, path []string, value json.RawMessage) error {
+	setNull(row, path)
+	for _, name := range slices.Backward(path) {
+		label, _ := json.Marshal(name) // a string always encodes
+		value = slices.Concat([]byte{'{'}, label, []byte{':'}, value, []byte{'}'})
+	}
+	return json.Unmarshal(value, row)
+}
+
+// setNull makes the field at the path what a NULL is read as: its zero value.
+// encoding/json would leave a field that is no pointer as it was.
+func setNull(row any, path []string) {
+	v := reflect.ValueOf(row).Elem()
+	for i, name := range path {
+		for v.Kind() == reflect.Pointer {
+			if v.IsNil() {
+				return
+			}
+			v = v.Elem()
+		}
+		if v.Kind() != reflect.Struct {
+			return
+		}
+		if v = memberOf(v, name); !v.IsValid() {
+			return
+		}
+		if i == len(path)-1 {
+			v.SetZero()
+		}
+	}
+}
+
+// memberOf returns the field of a struct that has the name in JSON, the zero
+// Value when there is none.
+func memberOf(v reflect.Value, name string) reflect.Value {
+	for _, f := range reflect.VisibleFields(v.Type()) {
+		tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if !f.IsExported() || tag != name && (tag != "" || f.Name != name) {
+			continue
+		}
+		field, err := v.FieldByIndexErr(f.Index)
+		if err != nil {
+			return reflect.Value{}
+		}
+		return field
+	}
+	return reflect.Value{}
+}

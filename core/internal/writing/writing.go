@@ -1,0 +1,182 @@
+package writing
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/internal/onerow"
+	"github.com/binderyhq/bindery/core/internal/rowset"
+	"github.com/binderyhq/bindery/core/internal/untyped"
+	"github.com/binderyhq/bindery/core/live"
+)
+
+// writing is a write under way.
+type writing struct {
+	onerow.Row // that is written
+	host       Host
+	w          live.Write
+	db         untyped.Writer
+
+	bounds Bounds
+
+	fields  map[string]json.RawMessage // by column
+	asShown map[string]json.RawMessage // members that are no columns: they must be as the row shows them
+	result  live.Row
+}
+
+// Host is what a write needs beside the binding. Every field is set.
+type Host struct {
+	Logger *slog.Logger
+	Now    func() time.Time // of versions
+}
+
+// Bounds confines a write, on top of what the binding holds.
+type Bounds struct {
+	Scope  filter.Expr // nil: no bounds
+	Denied error       // what a write to a row outside of the scope returns
+}
+
+// Write carries out a client's write to a binding that has loaded, in one transaction.
+// It returns the row as the database has it, the zero Row after Delete, and its key.
+func Write(ctx context.Context, v *rowset.Member, w live.Write, bounds Bounds, host Host) (live.Row, driver.Key, error) {
+	op := &writing{Row: onerow.Row{Member: v, Shape: v.Shape.Load()}, host: host, w: w, bounds: bounds, db: v.Loader.Writer()}
+	if err := op.parse(); err != nil {
+		return live.Row{}, "", err
+	}
+	if err := op.precheck(ctx); err != nil {
+		return live.Row{}, "", err
+	}
+	if err := op.db.Transact(ctx, op.run); err != nil {
+		return live.Row{}, "", op.discreet(err)
+	}
+	return op.result, op.Key, nil
+}
+
+// run is the transaction. It may be run more than once.
+func (o *writing) run(ctx context.Context) error {
+	o.result = live.Row{}
+	if o.w.Op == live.Insert {
+		return o.insert(ctx)
+	}
+	if err := o.db.Lock(ctx, o.Key); err != nil {
+		return err
+	}
+	before, member, err := o.Find(ctx, o.host.Now())
+	if err != nil {
+		return err
+	}
+	if !member {
+		return live.ErrNoRow
+	}
+	if err := o.checkBounds(ctx); err != nil {
+		return err
+	}
+	if o.w.Match != nil && !o.w.Match(before) {
+		return live.ErrPrecondition
+	}
+	if o.w.Op == live.Delete {
+		return o.db.Delete(ctx, o.Key)
+	}
+	return o.update(ctx, before)
+}
+
+func (o *writing) insert(ctx context.Context) error {
+	row := o.db.NewRow()
+	change, err := o.decode(ctx, row)
+	if err != nil {
+		return err
+	}
+	if err := o.validate(row); err != nil {
+		return err
+	}
+	if err := o.checkValues(row, change.Columns); err != nil {
+		return err
+	}
+	if o.Key, err = o.db.Insert(ctx, row, change.Columns); err != nil {
+		return err
+	}
+	return o.after(ctx)
+}
+
+func (o *writing) update(ctx context.Context, before live.Row) error {
+	if err := o.checkShown(before); err != nil {
+		return err
+	}
+	row := o.db.CloneRow(before.Value())
+	change, err := o.decode(ctx, row)
+	if err != nil {
+		return err
+	}
+	if err := o.checkKey(row, &change); err != nil {
+		return err
+	}
+	if o.w.Op == live.Replace {
+		o.complete(row, &change)
+	}
+	if err := o.validate(row); err != nil {
+		return err
+	}
+	known := make([]string, 0, len(o.Shape.Schema.Columns))
+	for _, c := range o.Shape.Schema.Columns {
+		if !c.Generated && !slices.Contains(change.Defaults, c.Name) {
+			known = append(known, c.Name)
+		}
+	}
+	if err := o.checkValues(row, known); err != nil {
+		return err
+	}
+	if len(change.Columns)+len(change.Defaults) > 0 {
+		if err := o.db.Update(ctx, o.Key, row, change); err != nil {
+			return err
+		}
+	}
+	return o.after(ctx)
+}
+
+// after reads the row as the database has it and makes sure of where it is.
+func (o *writing) after(ctx context.Context) error {
+	row, member, err := o.Find(ctx, o.host.Now())
+	switch {
+	case err != nil:
+		return err
+	case !member && !o.Member.Spec.Rules.RowsMayLeave:
+		return o.wouldLeave()
+	case !member:
+		// It may leave the binding, and yet not what its writer may see.
+		if in, err := o.Meets(ctx, o.Member.Scope); err != nil {
+			return err
+		} else if !in {
+			return o.wouldLeave()
+		}
+	}
+	if err := o.checkBounds(ctx); err != nil {
+		return err
+	}
+	o.result = row
+	return nil
+}
+
+func (o *writing) wouldLeave() error {
+	return driver.Invalid("", fmt.Sprintf("the row would not be part of %q", o.Member.Name()))
+}
+
+// validate asks the application, and turns any error of its into one that
+// refuses the write.
+func (o *writing) validate(row any) error {
+	if o.w.Validate == nil {
+		return nil
+	}
+	err := o.w.Validate(row)
+	var invalid *driver.InvalidError
+	if err == nil || errors.As(err, &invalid) {
+		return err
+	}
+	return driver.Invalid("", err.Error())
+}

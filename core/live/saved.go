@@ -1,0 +1,192 @@
+package live
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/digest"
+)
+
+// Saved is one version of a binding as it is kept outside of the process, so that
+// a later run can serve it before it has read the database. See
+// core.Registry.Saved, which makes one, and core.Registry.Restore.
+type Saved struct {
+	// Declared stands for the binding's declaration and the type of its rows. Rows
+	// that were saved under another one are of no use.
+	Declared [16]byte
+	// Token and Modified are those of the [Version].
+	Token    string
+	Modified time.Time
+	// Numbered says that places are numbers, see [Content].
+	Numbered bool
+	// Values says that the rows' Go values can be made of what is saved. Without it
+	// clients are served and Go code waits for the database.
+	Values bool
+	// Rows are in the order of their keys.
+	Rows []SavedRow
+	// Order are the positions in Rows of all rows, in the binding's order. It is nil
+	// when rows stand in the order of their keys.
+	Order []uint32
+}
+
+// SavedRow is one row of [Saved]. Whoever receives one does not modify its bytes.
+type SavedRow struct {
+	Key driver.Key
+	// Place says where the row stands, see [Row.Place]; it is not looked at where
+	// Order is nil.
+	Place string
+	// JSON is the encoded row.
+	JSON []byte
+	// Model is the JSON that the Go value is made of, nil when that is JSON.
+	Model []byte
+}
+
+// Errors of [Publisher.Restore].
+var (
+	// ErrOtherDeclaration says that rows were saved under another declaration.
+	ErrOtherDeclaration = errors.New("the binding, or the type of its rows, was declared otherwise when it was saved")
+	// ErrDamaged says that what was saved is not what it says it is.
+	ErrDamaged = errors.New("the saved rows are damaged")
+	// ErrLoaded says that the binding has rows already.
+	ErrLoaded = errors.New("the binding has loaded")
+)
+
+// Saved returns the snapshot without what only the binding's loader can add:
+// Declared is the fingerprint alone, Values is false, and no row has a Model.
+func (s *Snapshot) Saved() Saved {
+	out := Saved{
+		Declared: s.print.raw, Token: s.version.Token, Modified: s.version.Modified,
+		Rows: make([]SavedRow, 0, s.Len()),
+	}
+	at := make(map[*entry]uint32)
+	if s.ordered != s.rows {
+		at = make(map[*entry]uint32, s.Len())
+	}
+	s.rows.Scan(func(_ string, e *entry) bool {
+		out.Numbered = out.Numbered || e.unplaced
+		if s.ordered != s.rows {
+			at[e] = uint32(len(out.Rows))
+		}
+		out.Rows = append(out.Rows, SavedRow{Key: e.key, Place: e.place, JSON: e.json})
+		return true
+	})
+	if s.ordered != s.rows {
+		out.Order = make([]uint32, 0, s.Len())
+		s.ordered.Scan(func(_ string, e *entry) bool {
+			out.Order = append(out.Order, at[e])
+			return true
+		})
+	}
+	return out
+}
+
+// Valued reports whether the rows have Go values. Those of a snapshot that was
+// restored may lack them until the database has been read.
+func (s *Snapshot) Valued() bool { return !s.valueless }
+
+// Restored reports whether the row is of an earlier run and has not been read from
+// the database since.
+func (r Row) Restored() bool { return r.e != nil && r.e.restored }
+
+// Proven reports whether somebody has found that the row's Go value can be made of its
+// JSON, and said so by Prove. Both may be called by any goroutine.
+func (r Row) Proven() bool { return r.e != nil && r.e.proven.Load() }
+
+// Prove notes that the row's Go value can be made of its JSON.
+func (r Row) Prove() { r.e.proven.Store(true) }
+
+// Restore makes the saved rows what readers see, before the first load. value
+// makes a row's Go value; it is called when somebody asks for it, once or, by
+// several at the same time, more often, and what it returns is shared. The log is
+// empty, and leads on from this version. The rows are the view's from now on.
+//
+// The error wraps [ErrDamaged] when the rows do not amount to the version that they
+// are saved as, [ErrLoaded], or why the view has ended.
+func (p *Publisher) Restore(print *Fingerprint, s Saved, value func(model []byte) any, now time.Time) error {
+	if p.v.current.Load() != nil {
+		return fmt.Errorf("live: binding %q: %w", p.v.name, ErrLoaded)
+	}
+	next, err := restored(print, s, value, now)
+	if err != nil {
+		return fmt.Errorf("live: binding %q: %w", p.v.name, err)
+	}
+	if _, ok := p.publish(next, nil, true, nil); !ok {
+		return fmt.Errorf("live: binding %q: %w", p.v.name, p.v.Err())
+	}
+	return nil
+}
+
+// restored makes the snapshot of what was saved. It takes few allocations, however
+// many rows there are.
+func restored(print *Fingerprint, s Saved, value func([]byte) any, now time.Time) (*Snapshot, error) {
+	stamp := digest.Restored(s.Modified, now)
+	entries := make([]entry, len(s.Rows))
+	var values []deferred
+	if s.Values {
+		values = make([]deferred, len(s.Rows))
+	}
+	out := &Snapshot{
+		print: print, sum: print.sum, rows: &tree{}, stamp: stamp, valueless: !s.Values,
+		cache: &Cache{}, body: &Cache{}, told: &Cache{},
+	}
+	for i := range s.Rows {
+		from, e := &s.Rows[i], &entries[i]
+		if i > 0 && from.Key <= s.Rows[i-1].Key {
+			return nil, fmt.Errorf("%w: row %d is not in the order of keys", ErrDamaged, i)
+		}
+		e.key, e.json, e.stamp, e.unplaced, e.restored = from.Key, from.JSON, stamp, s.Numbered, true
+		if e.place = string(from.Key); s.Order != nil {
+			e.place = from.Place
+		}
+		if s.Values {
+			d := &values[i]
+			d.make, d.model = value, from.Model
+			if d.model == nil {
+				d.model = from.JSON
+			}
+			e.value = d
+		}
+		out.rows.Load(string(e.key), e)
+		out.sum = out.sum.Add(e.sum(print))
+		out.bytes += len(e.json)
+	}
+	if err := out.order(entries, s.Order); err != nil {
+		return nil, err
+	}
+	if s.Numbered {
+		out.sequence = sequenceOf(print, out.ordered)
+		out.sum = out.sum.Add(out.sequence)
+	}
+	if got := out.sum.Token(); got != s.Token {
+		return nil, fmt.Errorf("%w: they amount to version %s, and not to %s", ErrDamaged, got, s.Token)
+	}
+	out.version = Version{Token: s.Token, Seq: 1, Modified: stamp.Modified}
+	return out, nil
+}
+
+// order puts the entries in order. Places that rise strictly are all different, so
+// each entry comes once.
+func (s *Snapshot) order(entries []entry, order []uint32) error {
+	if s.ordered = s.rows; order == nil {
+		return nil
+	}
+	if len(order) != len(entries) {
+		return fmt.Errorf("%w: %d of %d rows have a place", ErrDamaged, len(order), len(entries))
+	}
+	s.ordered = &tree{}
+	before := ""
+	for i, at := range order {
+		if int64(at) >= int64(len(entries)) {
+			return fmt.Errorf("%w: there is no row %d", ErrDamaged, at)
+		}
+		e := &entries[at]
+		if i > 0 && e.place <= before {
+			return fmt.Errorf("%w: row %d is out of place", ErrDamaged, at)
+		}
+		before = e.place
+		s.ordered.Load(e.place, e)
+	}
+	return nil
+}

@@ -1,0 +1,144 @@
+package warmstart
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
+)
+
+// Plugin keeps snapshots. It is made by [New] and given to [core.Registry.Use].
+type Plugin struct {
+	store store
+	dir   string
+	named string // what the user calls the database
+	cfg   Config
+	extra bool // more than one configuration is given
+
+	// From Start on.
+	reg  *core.Registry
+	keep *keeper
+}
+
+var (
+	_ core.Plugin          = (*Plugin)(nil)
+	_ core.PublishObserver = (*Plugin)(nil)
+)
+
+// New returns a plugin that keeps snapshots in the directory, which it makes where it
+// is missing. The database is whatever tells the program's databases apart, such as
+// its address: snapshots of another one are not used. Only a hash of it is written
+// down, so it may hold a password, but then a new password is another database. At
+// most one configuration may be given. What is wrong with it is reported by
+// [core.Registry.Start].
+func New(dir, database string, cfg ...Config) *Plugin {
+	p := &Plugin{dir: dir, named: database, extra: len(cfg) > 1}
+	if len(cfg) > 0 {
+		p.cfg = cfg[0]
+	}
+	p.cfg = p.cfg.WithDefaults()
+	p.store = store{dir: dir, database: idOf(database), maxBytes: p.cfg.MaxBytes}
+	return p
+}
+
+// Name returns "warmstart".
+func (*Plugin) Name() string { return "warmstart" }
+
+// Found reports whether the directory has snapshots of the database: then the program
+// need not wait for its database before [core.Registry.Start]. It reads the beginnings
+// of files and may be called before Start.
+func (p *Plugin) Found() bool { return p.store.found() }
+
+// Start has bindings serve what was saved, and begins to watch them, see
+// [core.Plugin].
+func (p *Plugin) Start(_ context.Context, reg *core.Registry) error {
+	if p.extra {
+		return errors.New("warmstart: more than one configuration is given")
+	}
+	if err := p.cfg.Validate(); err != nil {
+		return fmt.Errorf("warmstart: %w", err)
+	}
+	if p.dir == "" || p.named == "" {
+		return errors.New("warmstart: it needs a directory, and something that names the database")
+	}
+	if err := p.store.prepare(time.Now()); err != nil {
+		return fmt.Errorf("warmstart: %w", err)
+	}
+	p.reg, p.keep = reg, newKeeper(reg, p.cfg, &p.store)
+	p.restore(reg)
+	p.keep.start()
+	return nil
+}
+
+// restore gives all bindings what was saved of them, several at a time.
+func (p *Plugin) restore(reg *core.Registry) {
+	var restoring sync.WaitGroup
+	known := make(map[string]bool)
+	for _, v := range reg.Views() {
+		known[v.Name()] = true
+		restoring.Go(func() { p.restoreOne(reg, v) })
+	}
+	restoring.Wait()
+	for _, name := range p.store.names() {
+		if !known[name] {
+			p.ignored(reg.Logger(), name, errors.New("the registry has no such binding"))
+		}
+	}
+}
+
+func (p *Plugin) restoreOne(reg *core.Registry, v *live.View) {
+	begun := time.Now()
+	saved, size, err := p.store.read(v.Name())
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	if err == nil {
+		err = reg.Restore(v, saved)
+	}
+	p.keep.has(v.Name(), saved.Token, size, err == nil)
+	if err != nil {
+		p.ignored(reg.Logger(), v.Name(), err)
+		return
+	}
+	reg.Logger().Info("warmstart: a binding serves what was saved of it", slog.String("id", "warmstart-restored"),
+		slog.String("binding", v.Name()), slog.Int("rows", len(saved.Rows)), slog.Time("modified", saved.Modified),
+		slog.Duration("took", time.Since(begun)))
+}
+
+func (p *Plugin) ignored(log *slog.Logger, binding string, why error) {
+	log.Warn("warmstart: a snapshot is ignored; the binding loads from the database", slog.String("id", "warmstart-ignored"),
+		slog.String("file", p.store.path(binding)), slog.Any("error", why))
+}
+
+// Published notes that a binding has changed, see [core.PublishObserver].
+func (p *Plugin) Published(v *live.View, _ *live.Event) {
+	if declared, ok := p.reg.Lookup(v.Name()); ok && declared == v { // and no member of it
+		p.keep.changed(v)
+	}
+}
+
+// Shutdown writes what has changed since it was written, as far as the context lets
+// it. What it does not get to keeps its old snapshot, which is no error.
+func (p *Plugin) Shutdown(ctx context.Context) error {
+	if p.keep == nil {
+		return nil
+	}
+	return p.keep.stop(ctx)
+}
+
+// sortedNames returns the names in order.
+func sortedNames(m map[string]*kept) []string {
+	names := make([]string, 0, len(m))
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
