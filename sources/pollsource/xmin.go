@@ -222,7 +222,7 @@ func (w *xminWatcher) addVanished(found finding) finding {
 // formOf returns the statement that asks how the table is defined: which one it is, and
 // its columns and their types.
 func formOf(db *bun.DB, t driver.Table) string {
-	return db.QueryGen().FormatQuery(`SELECT coalesce(md5(string_agg(concat_ws(' ', c.oid, c.relfilenode, c.relrowsecurity,
+	return db.QueryGen().FormatQuery(`SELECT coalesce(md5(string_agg(concat_ws(' ', c.oid, c.relrowsecurity,
 		a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attcollation, (
 			SELECT string_agg(e.enumlabel, ',' ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum e WHERE e.enumtypid = a.atttypid)), ';' ORDER BY a.attnum)), '-')
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0

@@ -269,6 +269,7 @@ func (f *Feed) readAside(ctx context.Context, m *retried, hows map[*rowset.Membe
 		m.errs = append(m.errs, retryError{views, err})
 	}
 	s := newSpread(work{reloads: hows}, f.host.Now())
+	f.checkAltered(ctx)
 	if err := f.prepare(ctx, hows); err != nil {
 		fail(m.views, err)
 		return

@@ -202,6 +202,7 @@ func (f *Feed) Open(ctx context.Context, tickets []*audit.Ticket) (audit.Pass, e
 		}
 	}
 	f.mu.Unlock()
+	f.checkAltered(ctx)
 	for try := 1; ; try++ {
 		p := &pass{feed: f, ctx: ctx, release: func() {}, tickets: tickets, certain: newReadSince(), doubt: newReadSince()}
 		f.mu.Lock()

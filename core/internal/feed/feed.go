@@ -43,6 +43,7 @@ type Feed struct {
 	retried   chan retried
 	notBefore time.Time     // no batch is read before, see pause
 	lastRows  int           // that the last read of bindings in full has found; the goroutine's own
+	askedAt   time.Time     // when loaders were last asked whether the table was altered
 	wholeRead time.Duration // how long the last read of the whole table took
 
 	mu         sync.Mutex                        // guards what follows
