@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -140,6 +141,11 @@ func (f *following) read(events *wire.EventReader, from string) error {
 				return &endError{&p}
 			}
 			return &laterError{&p, 0}
+		case wire.State:
+			if h, ok := f.h.(StateHandler); ok {
+				h.State(m.State)
+			}
+			continue
 		default:
 			continue
 		}
@@ -176,7 +182,7 @@ func (f *following) take(step *wire.Step) error {
 // subject tells the messages of one binding, or member, from others'.
 type subject struct {
 	binding string
-	params  map[string]string
+	params  url.Values
 	spelled map[string]string // the parameters as the server spells them; nil until it has
 }
 

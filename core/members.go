@@ -54,7 +54,7 @@ func newFamily(proto *publisher) *family {
 		Max: f.max(), IdleAfter: f.idleAfter(),
 		End: func(v *publisher) {
 			v.end(fmt.Errorf("core: binding %q: %w", v.ID(), live.ErrRemoved))
-			v.feed.Load().Remove(v.Member)
+			v.leave()
 			f.shared.Load().came.tell()
 		},
 	})
@@ -161,6 +161,12 @@ func memberID(params live.Params, scope filter.Expr) string {
 func (f *family) newMember(params live.Params, scope filter.Expr) (*publisher, error) {
 	v := newPublisher(f.proto.Name(), params, f.proto.Loader, f.proto.Spec)
 	v.family, v.Scope, v.Base = f, scope, f.proto.Member
+	if p := f.proto.replica; p != nil {
+		if scope != nil {
+			return nil, fmt.Errorf("core: binding %q: %w", f.proto.Name(), errConfined)
+		}
+		v.replica = newReplica(v, p.by)
+	}
 	v.Filter = filter.Bind(v.Filter, params.Values)
 	if all, ok := v.Filter.(*filter.Conjunction); ok && len(all.Exprs) == 0 {
 		v.Filter = nil // nothing is left of it
@@ -176,6 +182,9 @@ func (f *family) newMember(params live.Params, scope filter.Expr) (*publisher, e
 	}
 	return v, nil
 }
+
+// errConfined refuses to confine what another node keeps.
+var errConfined = errors.New("it is followed from another node, and cannot be confined further here")
 
 func (f *family) max() int {
 	if n := f.proto.Spec.MaxMembers; n > 0 {
@@ -200,9 +209,12 @@ func (f *family) begin(s *shared) {
 // end ends the binding and all members, and lets none come alive.
 func (f *family) end(why error) {
 	f.proto.end(why)
+	if f.proto.replica != nil {
+		f.proto.replica.leave()
+	}
 	for _, v := range f.members.Close(why) {
 		v.end(why)
-		v.feed.Load().Remove(v.Member)
+		v.leave()
 	}
 	if s := f.shared.Load(); s != nil {
 		s.came.tell()
@@ -214,8 +226,17 @@ func (f *family) refuse(v *publisher) {
 	f.refused.Add(1)
 	f.members.Remove(v.id)
 	v.end(fmt.Errorf("core: binding %q: %w", v.ID(), ErrBudget))
-	v.feed.Load().Remove(v.Member)
+	v.leave()
 	f.shared.Load().came.tell()
+}
+
+// leave has nobody keep the rows any more.
+func (v *publisher) leave() {
+	if v.replica != nil {
+		v.replica.leave()
+		return
+	}
+	v.feed.Load().Remove(v.Member)
 }
 
 // alive returns the members, in the order in which they came.

@@ -153,6 +153,9 @@ func (r *Registry) reach(ctx context.Context, v *publisher, text string) error {
 }
 
 func (r *Registry) reachIn(ctx context.Context, v *publisher, m marks.Mark) error {
+	if v.replica != nil {
+		return driver.ErrForeign // what its origin has committed is not known here
+	}
 	f := v.feed.Load()
 	if f == nil {
 		return ErrNotStarted

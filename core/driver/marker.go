@@ -16,7 +16,9 @@ type Looker interface {
 	// [Sink.Watching] that has been made. It is called while somebody waits for a
 	// mark ([core.Registry.Reach]), concurrently, and at any time: also before
 	// Watch and after it. The context bounds it. After another error it is called
-	// again, a little later, as long as anybody waits.
+	// again, a little later, as long as anybody waits; but an error that wraps
+	// errors.ErrUnsupported says that the source, as it is configured, has nothing
+	// to ask, and is as if it were no Looker.
 	Look(ctx context.Context) error
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net/http"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -11,6 +10,7 @@ import (
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/examples/storefront/web"
 	"github.com/binderyhq/bindery/plugins/admin"
+	"github.com/binderyhq/bindery/plugins/health"
 	"github.com/binderyhq/bindery/plugins/jsclient"
 	"github.com/binderyhq/bindery/plugins/metrics"
 	"github.com/binderyhq/bindery/plugins/warmstart"
@@ -26,16 +26,12 @@ type shop struct {
 	echo     *echo.Echo
 	registry *core.Registry
 	warm     *warmstart.Plugin // nil: nothing is kept
+	health   *health.Health
 }
 
 // newShop assembles the shop. others is nil for a node alone.
 func newShop(database *database, others *nodes, s settings) *shop {
 	db := database.db
-	e := echo.New()
-	e.HideBanner, e.HidePort = true, true
-	e.Server.ReadHeaderTimeout = 10 * time.Second
-	e.Use(middleware.Recover())
-
 	reg := core.NewRegistry()
 	reg.Add(
 		bunsource.Bind[Product](db, "products",
@@ -45,7 +41,7 @@ func newShop(database *database, others *nodes, s settings) *shop {
 			core.Where(filter.Eq("active", true)), core.OrderBy("price"), core.Limit(10)),
 		// One binding for each venue that somebody asks for.
 		bunsource.BindFamily[Product](db, "shelf",
-			core.Where(filter.Eq("active", true), filter.Eq("venue", filter.Param("venue")))),
+			core.Where(filter.Eq("active", true), ofVenue())),
 		bindVenues(db),
 	)
 	reg.Watch(bunsource.Hooks(db))
@@ -54,6 +50,25 @@ func newShop(database *database, others *nodes, s settings) *shop {
 		reg.Watch(others.relay)
 		reg.Use(others.relay.Publisher())
 	}
+	warm := newWarm(database, s)
+	if warm != nil {
+		reg.Use(warm)
+	}
+	shop := serve(reg, s)
+	shop.warm = warm
+	return shop
+}
+
+// ofVenue is true for what the venue that somebody asks for has.
+func ofVenue() filter.Expr { return filter.Eq("venue", filter.Param("venue")) }
+
+// serve puts the registry's bindings on the web.
+func serve(reg *core.Registry, s settings) *shop {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.Server.ReadHeaderTimeout = 10 * time.Second
+	e.Use(middleware.Recover())
+
 	reg.Serve(
 		rest.New(e.Group("/api"), rest.Config{SharedMaxAge: s.sharedMaxAge}),
 		sse.New(e.Group("/events")),
@@ -67,33 +82,12 @@ func newShop(database *database, others *nodes, s settings) *shop {
 	)
 
 	reg.Use(metrics.New(e.Group("/metrics")))
-	warm := newWarm(database, s)
-	if warm != nil {
-		reg.Use(warm)
-	}
 
-	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
-	e.GET("/readyz", func(c echo.Context) error { return readiness(c, reg) })
+	probes := health.New(reg, s.drain)
+	e.Any("/healthz", echo.WrapHandler(probes.Live()))
+	e.Any("/readyz", echo.WrapHandler(probes.Ready()))
 	page := echo.WrapHandler(web.Handler())
 	e.GET("/", page)
 	e.GET("/:file", page)
-	return &shop{echo: e, registry: reg, warm: warm}
-}
-
-// readiness answers 503 until every binding has loaded. A database that goes
-// away later does not turn it back: the shop goes on from memory, and says so.
-func readiness(c echo.Context, reg *core.Registry) error {
-	rd := reg.Ready()
-	body := map[string]any{"status": "ready"}
-	code := http.StatusOK
-	switch {
-	case !rd.Ready:
-		code = http.StatusServiceUnavailable
-		body = map[string]any{"status": "loading", "loading": rd.Loading}
-		c.Response().Header().Set("Retry-After", "1")
-	case len(rd.Stale) > 0:
-		body = map[string]any{"status": "stale", "stale": rd.Stale}
-	}
-	c.Response().Header().Set("Cache-Control", "no-store")
-	return c.JSON(code, body)
+	return &shop{echo: e, registry: reg, health: probes}
 }

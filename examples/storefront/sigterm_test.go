@@ -166,6 +166,18 @@ func TestSigterm(t *testing.T) {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
+	// Whoever sends clients here is told to send them elsewhere, before they go.
+	for {
+		res, err := http.Get("http://" + p.addr + "/readyz")
+		if err != nil {
+			t.Fatalf("it ended without saying that it would: %v", err)
+		}
+		body, _ := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if res.StatusCode == http.StatusServiceUnavailable && strings.Contains(string(body), "draining") {
+			break
+		}
+	}
 	select {
 	case err := <-p.ended:
 		if err != nil {

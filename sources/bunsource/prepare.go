@@ -16,8 +16,10 @@ import (
 // may decide in the database's place. The error says that the database does not
 // answer, or names the table or the columns that do not exist (yet).
 //
-// It asks anew whenever it is called. When the table is altered later, see
-// [Loader.SchemaChanged].
+// It asks anew whenever it is called. Of SQLite columns that were found to hold
+// values of another storage class it is remembered that they may: such values come
+// and go.
+// When the table is altered later, see [Loader.SchemaChanged].
 //
 // Of a view the warnings name the tables that it reads and that are not declared.
 func (l *Loader[T]) Prepare(ctx context.Context, declared []driver.Table) (warnings []error, err error) {
@@ -52,7 +54,7 @@ func (l *Loader[T]) refine(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("bunsource: preparing table %q: %w", m.schema.Table, err)
 	}
-	l.refined.Store(refined)
+	l.refined.Store(l.mixed.mark(refined))
 	trackerOf(l.db.DB).Forget() // what proves keys is known only now
 	return nil
 }

@@ -14,13 +14,13 @@ import (
 // is another one after each statement that changes how rows look, or all of them at once,
 // without a message in the log and without firing triggers. Such statements alter columns
 // and types, put other files or other tables in a table's place, redefine views and
-// policies.
+// policies. It reads the catalogue alone, and so waits for no lock of a table.
 const shapeOf = `md5(string_agg(concat_ws(' ', r.oid, r.relfilenode, r.relkind, r.relrowsecurity, r.relforcerowsecurity,
-	CASE WHEN r.relkind IN ('v', 'm') THEN pg_get_viewdef(r.oid) END, (
+	(SELECT string_agg(w.ev_action::text, ';' ORDER BY w.rulename) FROM pg_rewrite w WHERE w.ev_class = r.oid), (
 	SELECT string_agg(concat_ws(' ', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef, a.attcollation, a.attmissingval, t.typnotnull, (
 		SELECT string_agg(e.enumlabel, ',' ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid IN (t.oid, t.typbasetype, t.typelem))), ';' ORDER BY a.attnum)
 	FROM pg_attribute a LEFT JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = r.oid AND a.attnum > 0), (
-	SELECT string_agg(p.polname || p.polcmd::text || p.polroles::text || coalesce(pg_get_expr(p.polqual, p.polrelid), ''), ';' ORDER BY p.polname)
+	SELECT string_agg(p.polname || p.polcmd::text || p.polroles::text || coalesce(p.polqual::text, ''), ';' ORDER BY p.polname)
 	FROM pg_policy p WHERE p.polrelid = r.oid)), '|' ORDER BY r.oid))`
 
 // shapesQuery takes an array of table names. Tables that do not exist have no shape.

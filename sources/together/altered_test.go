@@ -188,7 +188,7 @@ func alterings() int {
 	if os.Getenv("BINDERY_LONG_TESTS") == "1" {
 		return 100
 	}
-	return 30
+	return 20
 }
 
 // one returns one of the alternatives.

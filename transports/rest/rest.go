@@ -37,6 +37,7 @@ type Transport struct {
 	stop     context.CancelFunc
 	servers  ending.Servers
 	holds    holds // of requests that wait
+	held     *ending.Open[*heldRequest]
 	writes   holds // of writes under way
 
 	slowBodies atomic.Uint64
@@ -64,7 +65,7 @@ func New(group *echo.Group, cfg ...Config) *Transport {
 	}
 	t.problems = append(t.problems, t.cfg.Validate())
 	t.cfg = t.cfg.WithDefaults()
-	t.holds.max = t.cfg.MaxWaiting
+	t.holds.max, t.held = t.cfg.MaxWaiting, ending.NewOpen[*heldRequest](-1)
 	t.writes.max = math.MaxInt // each has a connection, and those are the server's to bound
 	t.cacheControl = t.cfg.cacheControl()
 	t.sharedChanges = []string{"public, max-age=" + strconv.FormatInt(int64(t.cfg.SharedMaxAge/time.Second), 10)}
@@ -91,6 +92,11 @@ func (t *Transport) Mount(reg *core.Registry) error {
 		t.group.RouteNotFound("/*", t.meter.Count(t.nothing))
 	}
 	return nil
+}
+
+// Drain implements [core.Draining]: it answers the requests that wait for a change.
+func (t *Transport) Drain(ctx context.Context, over time.Duration) error {
+	return t.held.Spread(ctx, over, func(h *heldRequest) { h.end() })
 }
 
 // Shutdown implements [core.Transport]. Requests that wait for a change are

@@ -7,6 +7,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
 	"github.com/binderyhq/bindery/core/wire"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 )
@@ -18,6 +19,7 @@ type feed struct {
 	sub   *live.Subscription // nil when the binding has ended for this client
 	token string             // of the last version sent in full
 	begun bool               // the subscription has told something
+	state status.State       // that a follower was told last
 }
 
 // open asks for leave to follow the target, and adds it to the stream.
@@ -32,7 +34,7 @@ func (s *stream) open(ctx context.Context, to target) *problem.Problem {
 			return problem.BadParameter(paramEvent, "names a binding twice")
 		}
 	}
-	s.feeds = append(s.feeds, &feed{to: to, grant: g})
+	s.feeds = append(s.feeds, &feed{to: to, grant: g, state: status.Live})
 	return nil
 }
 
@@ -41,6 +43,10 @@ func (s *stream) open(ctx context.Context, to target) *problem.Problem {
 func (s *stream) ask(ctx context.Context, to target) (*core.Grant, *problem.Problem) {
 	g, err := s.t.reg.Open(ctx, to.binding, to.args)
 	if err == nil {
+		if s.enc == s.t.replicas && !s.t.cfg.HiddenOrder && !wire.ShowsPlaces(g.View()) {
+			g.Close()
+			return nil, problem.Forbidden("the rows do not show by what they are ordered, so the binding cannot be followed by other nodes")
+		}
 		return g, nil
 	}
 	p, told := problem.Of(to.binding, err)

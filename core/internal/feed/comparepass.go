@@ -2,11 +2,13 @@ package feed
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/audit"
@@ -216,12 +218,48 @@ func (p *pass) Publish(ctx context.Context, r audit.Reading, rows []audit.Row) e
 	f.compared.found = append(f.compared.found, n) // one at a time: its auditor waits
 	f.mu.Unlock()
 	f.kick()
-	select {
-	case err := <-n.done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
+	look := time.NewTicker(blockedWait / 4)
+	defer look.Stop()
+	for {
+		select {
+		case err := <-n.done:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-look.C:
+			if err := p.Blocks(); err != nil && f.withdraw(n) {
+				return err
+			}
+		}
 	}
+}
+
+// withdraw takes back what was found. It returns false when it is being published.
+func (f *Feed) withdraw(n *found) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i := slices.Index(f.compared.found, n)
+	if i >= 0 {
+		f.compared.found = slices.Delete(f.compared.found, i, i+1)
+	}
+	return i >= 0
+}
+
+// blockedWait is how long a batch may take beside a comparison, unless reading the
+// whole table takes longer, before the comparison gives its snapshot back.
+const blockedWait = 2 * time.Second
+
+var errBlocked = errors.New("a batch has been waiting for so long that the comparison's snapshot may be in its way; it begins anew")
+
+// Blocks implements [audit.Pass].
+func (p *pass) Blocks() error {
+	f := p.feed
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.compared.inBatch && time.Since(f.compared.begun) > max(blockedWait, 4*f.wholeRead) {
+		return errBlocked
+	}
+	return nil
 }
 
 // publishFound publishes what a comparison has found. It belongs to the feed's

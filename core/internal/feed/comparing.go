@@ -40,6 +40,7 @@ type comparing struct {
 
 	batches uint64    // begun
 	inBatch bool      // one is under way
+	begun   time.Time // when it began
 	pass    *pass     // the comparison under way, or nil
 	found   []*found  // to be published by the feed's goroutine
 	failure error     // of the last attempt
@@ -177,7 +178,7 @@ func (f *Feed) batchBegins() (number uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.compared.batches++
-	f.compared.inBatch = true
+	f.compared.inBatch, f.compared.begun = true, time.Now()
 	return f.compared.batches
 }
 
