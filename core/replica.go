@@ -146,9 +146,9 @@ func (r *Replica) set(to status.State, why error) {
 	r.news.tell()
 	switch log := r.v.logger(); {
 	case why != nil && !sameText:
-		log.Warn("core: binding is not kept current by its origin for now", slog.String("binding", r.v.ID()), slog.Any("error", why))
+		log.Warn("core: binding is not kept current by its origin for now", slog.String("id", "core-origin-lost"), slog.String("binding", r.v.ID()), slog.Any("error", why))
 	case why == nil && before == status.Stale:
-		log.Info("core: binding is kept current by its origin again", slog.String("binding", r.v.ID()))
+		log.Info("core: binding is kept current by its origin again", slog.String("id", "core-origin-back"), slog.String("binding", r.v.ID()))
 	}
 	if to == status.Live || why != nil {
 		r.once.Do(func() { close(r.tried) })

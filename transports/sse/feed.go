@@ -51,7 +51,7 @@ func (s *stream) ask(ctx context.Context, to target) (*core.Grant, *problem.Prob
 	}
 	p, told := problem.Of(to.binding, err)
 	if !told && ctx.Err() == nil {
-		s.t.reg.Logger().Error("sse: leave to follow a binding could not be asked for",
+		s.t.reg.Logger().Error("sse: leave to follow a binding could not be asked for", slog.String("id", "sse-authorizer-failed"),
 			slog.String("binding", to.binding), slog.Any("err", err))
 	}
 	return nil, p

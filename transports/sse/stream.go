@@ -351,7 +351,7 @@ func (s *stream) failed(err error) error {
 		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		s.t.stuck.Add(1)
-		s.t.reg.Logger().Info("sse: closed a stream whose client does not read",
+		s.t.reg.Logger().Info("sse: closed a stream whose client does not read", slog.String("id", "sse-client-stuck"),
 			slog.Duration("timeout", s.t.cfg.WriteTimeout))
 	}
 	return nil

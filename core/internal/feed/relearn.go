@@ -88,7 +88,7 @@ func (f *Feed) relearn(w *work) {
 	}
 	// What a pool knows of related rows is made anew, too.
 	f.pools = slices.DeleteFunc(f.pools, func(p *concern.Pool) bool { _, ok := outdated[p.Loader.Identity()]; return ok })
-	f.host.Logger.Info("core: a table is not as it was when its bindings began; they are read anew", slog.String("table", f.Table.String()))
+	f.host.Logger.Info("core: a table is not as it was when its bindings began; they are read anew", slog.String("id", "core-table-changed"), slog.String("table", f.Table.String()))
 }
 
 // unlearned reports whether the binding does not go by what its loader knows.
