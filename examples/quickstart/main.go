@@ -37,12 +37,13 @@ type Product struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, "127.0.0.1:8082", func(*core.Binding[Product]) {}); err != nil {
+	if err := run(ctx, "127.0.0.1:8082", time.Second, func(*core.Binding[Product]) {}); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, addr string, ready func(*core.Binding[Product])) error {
+// run serves until the context ends; a product comes or goes at the interval.
+func run(ctx context.Context, addr string, every time.Duration, ready func(*core.Binding[Product])) error {
 	// A *bun.DB whose commits are seen.
 	db, err := bunsource.Open("sqlite", "file:quickstart?mode=memory&cache=shared", sqlitedialect.New())
 	if err != nil {
@@ -78,7 +79,7 @@ func run(ctx context.Context, addr string, ready func(*core.Binding[Product])) e
 
 	graceful.CloseUnused(e.Server)
 	go func() {
-		<-ctx.Done()
+		comeAndGo(ctx, db, every) // so that curl -N shows something
 		end, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		_ = reg.Shutdown(end) // streams first: Echo would wait for them
@@ -86,4 +87,26 @@ func run(ctx context.Context, addr string, ready func(*core.Binding[Product])) e
 	}()
 	_ = e.Start(addr) // until Shutdown
 	return reg.Shutdown(context.Background())
+}
+
+// comeAndGo has a product come at the interval, and go at the next, until the context
+// ends.
+func comeAndGo(ctx context.Context, db *bun.DB, every time.Duration) {
+	titles := []string{"Blue Train", "Maiden Voyage", "Time Out"}
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		name, active := titles[n/2%len(titles)], n%2 == 0
+		// One statement either way: the row is made once, and shown or not from then on.
+		_, err := db.NewInsert().Model(&Product{ID: int64(10 + n/2%len(titles)), Name: name, Active: active}).
+			On("CONFLICT (id) DO UPDATE").Set("active = EXCLUDED.active").Exec(ctx)
+		if err != nil && ctx.Err() == nil {
+			log.Print(err)
+		}
+	}
 }
