@@ -37,13 +37,12 @@ type Product struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, "127.0.0.1:8082", time.Second, func(*core.Binding[Product]) {}); err != nil {
+	if err := run(ctx, "127.0.0.1:8082", func(*core.Binding[Product]) {}); err != nil {
 		log.Fatal(err)
 	}
 }
 
-// run serves until the context ends; a product comes or goes at the interval.
-func run(ctx context.Context, addr string, every time.Duration, ready func(*core.Binding[Product])) error {
+func run(ctx context.Context, addr string, ready func(*core.Binding[Product])) error {
 	// A *bun.DB whose commits are seen.
 	db, err := bunsource.Open("sqlite", "file:quickstart?mode=memory&cache=shared", sqlitedialect.New())
 	if err != nil {
@@ -77,9 +76,16 @@ func run(ctx context.Context, addr string, every time.Duration, ready func(*core
 	}
 	ready(products)
 
+	sold := make(chan struct{})
+	go func() { // so that streams have something to show
+		defer close(sold)
+		sell(ctx, db)
+	}()
+	defer func() { <-sold }()
+
 	graceful.CloseUnused(e.Server)
 	go func() {
-		comeAndGo(ctx, db, every) // so that curl -N shows something
+		<-ctx.Done()
 		end, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		_ = reg.Shutdown(end) // streams first: Echo would wait for them
@@ -89,24 +95,19 @@ func run(ctx context.Context, addr string, every time.Duration, ready func(*core
 	return reg.Shutdown(context.Background())
 }
 
-// comeAndGo has a product come at the interval, and go at the next, until the context
-// ends.
-func comeAndGo(ctx context.Context, db *bun.DB, every time.Duration) {
-	titles := []string{"Blue Train", "Maiden Voyage", "Time Out"}
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	for n := 0; ; n++ {
+// sell brings in records and takes others off sale, one every two seconds.
+func sell(ctx context.Context, db *bun.DB) {
+	names := []string{"Blue Train", "Mingus Ah Um", "Time Out", "Giant Steps"}
+	for i := 0; ; i++ {
 		select {
-		case <-ticker.C:
+		case <-time.After(2 * time.Second):
 		case <-ctx.Done():
 			return
 		}
-		name, active := titles[n/2%len(titles)], n%2 == 0
-		// One statement either way: the row is made once, and shown or not from then on.
-		_, err := db.NewInsert().Model(&Product{ID: int64(10 + n/2%len(titles)), Name: name, Active: active}).
-			On("CONFLICT (id) DO UPDATE").Set("active = EXCLUDED.active").Exec(ctx)
-		if err != nil && ctx.Err() == nil {
-			log.Print(err)
+		if i < len(names) {
+			_, _ = db.NewInsert().Model(&Product{Name: names[i], Active: true}).Exec(ctx)
+			continue
 		}
+		_, _ = db.NewUpdate().Model((*Product)(nil)).Set("active = NOT active").Where("id = ?", i%(len(names)+1)+1).Exec(ctx)
 	}
 }

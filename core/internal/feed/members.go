@@ -116,7 +116,7 @@ func (f *Feed) prepare(ctx context.Context, reloads map[*rowset.Member]backlog.R
 			}
 			f.setPrepared(id)
 			for _, w := range warnings {
-				f.host.Logger.Warn("core: a loader warns about what its binding declares", slog.String("binding", v.Name()), slog.Any("error", w))
+				f.host.Logger.Warn("core: a loader warns about what its binding declares", slog.String("id", "core-loader-warns"), slog.String("binding", v.Name()), slog.Any("error", w))
 			}
 		}
 		// What the loader learned may make filters exact that were not.

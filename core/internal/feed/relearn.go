@@ -84,7 +84,7 @@ func (f *Feed) relearn(w *work) {
 	for _, v := range views {
 		f.poolOf(v).Leave(v)
 	}
-	f.host.Logger.Info("core: a table is not as it was when its bindings began; they are read anew", slog.String("table", f.Table.String()))
+	f.host.Logger.Info("core: a table is not as it was when its bindings began; they are read anew", slog.String("id", "core-table-changed"), slog.String("table", f.Table.String()))
 }
 
 // unlearned reports whether the binding does not go by what its loader knows.
