@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/binderyhq/bindery/core/wire"
@@ -13,8 +14,8 @@ import (
 
 // Config tunes a client. The zero value of each field means its default.
 type Config struct {
-	// Params name a member of a family, as its URL does.
-	Params map[string]string
+	// Params name a member of a family, as its URL does: {"venue": {"store"}}.
+	Params url.Values
 	// Key names the fields of the rows' key. The default is "id".
 	Key []string
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/url"
 	"slices"
 	"sync"
 	"testing"
@@ -31,8 +32,12 @@ func (s *shown) Close() error {
 }
 
 func open(_ context.Context, f clienttest.Follow, show func(clienttest.State)) (clienttest.Client, error) {
+	params := url.Values{}
+	for name, value := range f.Params {
+		params.Set(name, value)
+	}
 	rows, err := client.Open[json.RawMessage](f.Base+"events", f.Binding, client.Config{
-		Params: f.Params, Key: f.Key, MinWait: 5 * time.Millisecond, MaxWait: 50 * time.Millisecond,
+		Params: params, Key: f.Key, MinWait: 5 * time.Millisecond, MaxWait: 50 * time.Millisecond,
 	})
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -176,7 +177,7 @@ func (f *following) take(step *wire.Step) error {
 // subject tells the messages of one binding, or member, from others'.
 type subject struct {
 	binding string
-	params  map[string]string
+	params  url.Values
 	spelled map[string]string // the parameters as the server spells them; nil until it has
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -186,7 +187,7 @@ func TestAddress(t *testing.T) {
 	a := answer(sends(strings.Replace(strings.Replace(sync1("[]"), `"p"`, `"a.b~c"`, 1), `"action"`, `"params":{"venue":"é&"},"action"`, 1)))
 	defer a.Close()
 	cfg := quick
-	cfg.Params = map[string]string{"venue": "é&"}
+	cfg.Params = url.Values{"venue": {"é&"}}
 	rows := mustOpen[item](t, a.URL+"/x/events/?key=1", "a.b~c", cfg)
 	defer rows.Close()
 	if _, err := rows.Ready(t.Context()); err != nil {

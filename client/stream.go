@@ -66,8 +66,8 @@ func NewStream(events, binding string, cfg Config) (*Stream, error) {
 		return nil, errors.New("client: the binding has no name")
 	}
 	query := u.Query()
-	for name, value := range cfg.Params {
-		query.Set(name, value)
+	for name, values := range cfg.Params {
+		query[name] = values
 	}
 	if cfg.Replica {
 		query.Set(wire.ReplicaParam, "1")

@@ -143,6 +143,7 @@ type Grant struct {
 	access Access
 	round  uint64      // of Reauthorize, before the authorizer was asked
 	scope  filter.Expr // of the authorizer's decision, nil for no bounds
+	narrow filter.Expr // what the client asked for, nil for everything
 	lease  *memberLease
 	view   *publisher
 }
@@ -202,7 +203,6 @@ func (r *Registry) Open(ctx context.Context, binding string, args Args, filters 
 	if err != nil {
 		return nil, err
 	}
-	authorizer := r.authorizer
 	params, err := v.family.parse(args)
 	if err != nil {
 		return nil, err
@@ -211,10 +211,17 @@ func (r *Registry) Open(ctx context.Context, binding string, args Args, filters 
 	if err != nil {
 		return nil, err
 	}
+	return r.open(ctx, v, params, narrow)
+}
+
+// open is Open for arguments and filters that were checked.
+func (r *Registry) open(ctx context.Context, v *publisher, params live.Params, narrow filter.Expr) (*Grant, error) {
+	authorizer := r.authorizer
 	access := Access{Binding: v.Name(), Params: params, Action: ActionRead}
 	round := r.watched.round.Load()
 	var scope filter.Expr
 	if authorizer != nil {
+		var err error
 		if scope, err = r.ask(ctx, authorizer, access); err != nil {
 			return nil, err
 		}
@@ -228,7 +235,7 @@ func (r *Registry) Open(ctx context.Context, binding string, args Args, filters 
 		return nil, err
 	}
 	if l.ofMember() || authorizer != nil {
-		return &Grant{reg: r, access: access, round: round, scope: scope, lease: l, view: l.view}, nil
+		return &Grant{reg: r, access: access, round: round, scope: scope, narrow: narrow, lease: l, view: l.view}, nil
 	}
 	// Such a grant keeps nothing alive and says nothing about who asks, so all
 	// share one.

@@ -23,6 +23,9 @@ func (r *Registry) logAssembled(views []*publisher) {
 		} else {
 			bindings = append(bindings, v.Name())
 		}
+		if v.replica != nil {
+			continue
+		}
 		for _, t := range v.Tables() {
 			if !slices.Contains(tables, t) {
 				tables = append(tables, t)

@@ -30,6 +30,8 @@ func (v *publisher) compare(ctx context.Context) (status.Drift, error) {
 func (v *publisher) verify(ctx context.Context, a *backlog.Verification) error {
 	f := v.feed.Load()
 	switch schema := v.Schema(); {
+	case v.replica != nil: // each of its versions is compared with the origin's by its token
+		return v.reread(ctx, backlog.Reload{})
 	case f == nil:
 		return ErrNotStarted
 	case len(schema.Depends) > 0: // it is read in full whatever is read of it

@@ -57,6 +57,10 @@ func declare[T any](name string, loader driver.Loader[T], opts []Option) *publis
 	s.tune()
 	v := newPublisher(name, nil, r, &s.Spec)
 	v.family = newFamily(v)
+	if by, ok := loader.(Replicator); ok {
+		v.replica = newReplica(v, by)
+		s.Problems = append(s.Problems, notForReplicas(s)...)
+	}
 	return v
 }
 

@@ -50,6 +50,8 @@
 // Plugins implement [Plugin], and what they need of [PublishObserver], [ReportObserver] and [BatchObserver]. They hold
 // the Registry that Start gives them, and look bindings up by Lookup and Changed.
 //
+// Who brings another node's rows implements [Replicator], and publishes to a [Replica].
+//
 // Who brings a database implements [driver.Loader] and [driver.Source], and imports core/driver alone.
 //
 // # Promises

@@ -18,4 +18,12 @@ var (
 	// or scope has used its share, see [Config].MemoryBudget. It also ends members
 	// that turn out to be too large.
 	ErrBudget = errors.New("core: no memory is left for another member")
+	// ErrMalformedMark means that a text is no mark: [Registry.Mark] has not
+	// returned it.
+	ErrMalformedMark = errors.New("core: the text is no mark")
+	// ErrForeignMark means that the mark was made by another node, and that no
+	// source here can tell whether it has been reached.
+	ErrForeignMark = errors.New("core: the mark of another node is not understood here")
+	// ErrTooManyWait means that as many marks are waited for as may be.
+	ErrTooManyWait = errors.New("core: too many marks are waited for")
 )

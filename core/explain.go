@@ -31,6 +31,9 @@ func (r *Registry) Explain(ctx context.Context, view *live.View, key driver.Key)
 }
 
 func (v *publisher) explain(ctx context.Context, key driver.Key) (status.Explain, error) {
+	if v.replica != nil {
+		return v.replica.explain(key), nil
+	}
 	f, sh := v.feed.Load(), v.Shape.Load()
 	if f == nil || sh == nil {
 		return status.Explain{}, fmt.Errorf("core: binding %q: %w", v.Name(), ErrNotStarted)

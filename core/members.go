@@ -14,7 +14,6 @@ import (
 	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/status"
-	"github.com/binderyhq/bindery/core/value"
 )
 
 // family is all that is made from one declaration: the binding itself, and the
@@ -55,7 +54,7 @@ func newFamily(proto *publisher) *family {
 		Max: f.max(), IdleAfter: f.idleAfter(),
 		End: func(v *publisher) {
 			v.end(fmt.Errorf("core: binding %q: %w", v.ID(), live.ErrRemoved))
-			v.feed.Load().Remove(v.Member)
+			v.leave()
 			f.shared.Load().came.tell()
 		},
 	})
@@ -90,14 +89,16 @@ func (f *family) askAbout(ctx context.Context, params live.Params, scope filter.
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	for i, p := range sh.Params {
+	for _, p := range sh.Params {
 		for _, c := range p.Columns {
-			if !c.Asked || i >= len(params) {
+			if !c.Asked {
 				continue
 			}
-			detail, err := f.proto.Loader.CheckLiteral(ctx, c.Name, params[i].Value)
-			if err == nil && detail != "" {
-				return &ArgumentError{Binding: f.proto.Name(), Param: p.Name, Detail: detail}
+			for _, v := range params.Values(p.Name) {
+				detail, err := f.proto.Loader.CheckLiteral(ctx, c.Name, v)
+				if err == nil && detail != "" {
+					return &ArgumentError{Binding: f.proto.Name(), Param: p.Name, Detail: detail}
+				}
 			}
 		}
 	}
@@ -147,7 +148,8 @@ func (f *family) open(ctx context.Context, params live.Params, scope filter.Expr
 // memberID tells members apart.
 func memberID(params live.Params, scope filter.Expr) string {
 	var b []byte
-	for _, p := range params {
+	for _, p := range params { // optional ones need not be there
+		b = append(append(b, p.Name...), 0)
 		b = p.Value.AppendOrdered(b)
 	}
 	if scope != nil {
@@ -159,7 +161,16 @@ func memberID(params live.Params, scope filter.Expr) string {
 func (f *family) newMember(params live.Params, scope filter.Expr) (*publisher, error) {
 	v := newPublisher(f.proto.Name(), params, f.proto.Loader, f.proto.Spec)
 	v.family, v.Scope, v.Base = f, scope, f.proto.Member
-	v.Filter = filter.Bind(v.Filter, func(name string) (value.Value, bool) { return params.Get(name) })
+	if p := f.proto.replica; p != nil {
+		if scope != nil {
+			return nil, fmt.Errorf("core: binding %q: %w", f.proto.Name(), errConfined)
+		}
+		v.replica = newReplica(v, p.by)
+	}
+	v.Filter = filter.Bind(v.Filter, params.Values)
+	if all, ok := v.Filter.(*filter.Conjunction); ok && len(all.Exprs) == 0 {
+		v.Filter = nil // nothing is left of it
+	}
 	switch {
 	case scope != nil && v.Filter != nil:
 		v.Filter = filter.And(v.Filter, scope)
@@ -171,6 +182,9 @@ func (f *family) newMember(params live.Params, scope filter.Expr) (*publisher, e
 	}
 	return v, nil
 }
+
+// errConfined refuses to confine what another node keeps.
+var errConfined = errors.New("it is followed from another node, and cannot be confined further here")
 
 func (f *family) max() int {
 	if n := f.proto.Spec.MaxMembers; n > 0 {
@@ -195,9 +209,12 @@ func (f *family) begin(s *shared) {
 // end ends the binding and all members, and lets none come alive.
 func (f *family) end(why error) {
 	f.proto.end(why)
+	if f.proto.replica != nil {
+		f.proto.replica.leave()
+	}
 	for _, v := range f.members.Close(why) {
 		v.end(why)
-		v.feed.Load().Remove(v.Member)
+		v.leave()
 	}
 	if s := f.shared.Load(); s != nil {
 		s.came.tell()
@@ -209,8 +226,17 @@ func (f *family) refuse(v *publisher) {
 	f.refused.Add(1)
 	f.members.Remove(v.id)
 	v.end(fmt.Errorf("core: binding %q: %w", v.ID(), ErrBudget))
-	v.feed.Load().Remove(v.Member)
+	v.leave()
 	f.shared.Load().came.tell()
+}
+
+// leave has nobody keep the rows any more.
+func (v *publisher) leave() {
+	if v.replica != nil {
+		v.replica.leave()
+		return
+	}
+	v.feed.Load().Remove(v.Member)
 }
 
 // alive returns the members, in the order in which they came.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"strings"
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
@@ -69,10 +68,7 @@ func ForLoader(t driver.Terms) Option {
 // orders. Without OrderBy rows are ordered by their key.
 func OrderBy(columns ...string) Option {
 	return func(s *settings) {
-		for _, c := range columns {
-			name, desc := strings.CutPrefix(c, "-")
-			s.Order = append(s.Order, driver.Order{Column: name, Desc: desc})
-		}
+		s.Order = append(s.Order, rowset.Orders(columns...)...)
 	}
 }
 

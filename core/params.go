@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -16,31 +17,66 @@ import (
 )
 
 // Args are the arguments that name a member of a family: Go values that convert
-// to the kinds of the columns that the parameters are compared with. Arguments
-// from outside are made by [TextArgs] and [JSONArgs].
+// to the kinds of the columns that the parameters are compared with, and slices of
+// such for parameters that may have several. An optional parameter that is nil, or
+// the empty text, counts as not given: forms send the fields that are left empty.
+// Arguments from outside are made by [QueryArgs], [TextArgs] and [JSONArgs].
 type Args map[string]any
 
-// argText is an argument in its text form, argJSON one in JSON.
+// argTexts are the values of an argument in their text form, argJSON is an argument
+// in JSON.
 type (
-	argText string
-	argJSON []byte
+	argTexts []string
+	argJSON  []byte
 )
 
-// TextArgs returns arguments in text form, as URLs have them; see [value.Parse].
+// QueryArgs returns arguments as the query of a URL has them, which a [url.Values]
+// holds: each value in its text form, see [value.Parse], and several for parameters
+// that may have several.
+func QueryArgs(query map[string][]string) Args {
+	if len(query) == 0 {
+		return nil
+	}
+	args := make(Args, len(query))
+	for name, texts := range query {
+		args[name] = argTexts(texts)
+	}
+	return args
+}
+
+// ParamArgs returns the arguments that name the member with the parameters.
+func ParamArgs(params live.Params) Args {
+	if len(params) == 0 {
+		return nil
+	}
+	args := make(Args, len(params))
+	for _, p := range params {
+		if !p.Repeated {
+			args[p.Name] = p.Value
+			continue
+		}
+		values, _ := args[p.Name].([]value.Value)
+		args[p.Name] = append(values, p.Value)
+	}
+	return args
+}
+
+// TextArgs is as [QueryArgs], with one value for each parameter.
 func TextArgs(texts map[string]string) Args {
 	if len(texts) == 0 {
 		return nil
 	}
 	args := make(Args, len(texts))
 	for name, text := range texts {
-		args[name] = argText(text)
+		args[name] = argTexts{text}
 	}
 	return args
 }
 
 // JSONArgs returns arguments in JSON: numbers for numbers (or strings of
 // digits, for those that JSON's readers would round), booleans for booleans,
-// strings for everything else.
+// strings for everything else, and arrays of these for parameters that may have
+// several values. null is nil.
 func JSONArgs(raw map[string]json.RawMessage) Args {
 	if len(raw) == 0 {
 		return nil
@@ -78,15 +114,13 @@ func parseArgs(binding string, params []rowset.Parameter, args Args) (live.Param
 	}
 	out := make(live.Params, 0, len(params))
 	for _, p := range params {
-		arg, ok := args[p.Name]
-		if !ok {
-			return nil, wrong(p.Name, "is missing")
-		}
-		v, problem := parseArg(arg, &p)
+		values, problem := parseArg(args[p.Name], &p)
 		if problem != "" {
 			return nil, wrong(p.Name, problem)
 		}
-		out = append(out, live.Param{Name: p.Name, Value: v})
+		for _, v := range values {
+			out = append(out, live.Param{Name: p.Name, Value: v, Repeated: p.Repeated})
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(args)) {
 		if !slices.ContainsFunc(params, func(p rowset.Parameter) bool { return p.Name == name }) {
@@ -107,12 +141,103 @@ func knownParameters(params []rowset.Parameter) string {
 	return "there are: " + strings.Join(names, ", ")
 }
 
-// maxArgument bounds what a member holds for an argument, in bytes.
-const maxArgument = 1024
+// The bounds of what a member holds for a parameter: its values, the bytes of each,
+// and those of all together.
+const (
+	maxArgument       = 1024
+	maxArgumentValues = 100
+	maxArgumentBytes  = 4096
+)
 
-// parseArg converts one argument. problem is "" when it could be, and when no
-// column refuses it as far as Go knows.
-func parseArg(arg any, p *rowset.Parameter) (v value.Value, problem string) {
+// parseArg converts one argument, nil for one that is not given, into the values of
+// the parameter: in ascending order, each once. problem is "" when it could be, and
+// when no column refuses them as far as Go knows.
+func parseArg(arg any, p *rowset.Parameter) (values []value.Value, problem string) {
+	given, problem := valuesOf(arg, p)
+	if p.Optional {
+		given = slices.DeleteFunc(given, isEmpty)
+	}
+	switch {
+	case problem != "":
+		return nil, problem
+	case len(given) == 0 && p.Optional:
+		return nil, ""
+	case len(given) == 0:
+		return nil, "is missing"
+	case len(given) > maxArgumentValues:
+		return nil, fmt.Sprintf("has more than %d values", maxArgumentValues)
+	}
+	bytes := 0
+	for _, one := range given {
+		v, problem := parseOne(one, p)
+		if problem != "" {
+			return nil, problem
+		}
+		if bytes += len(v.String()); bytes > maxArgumentBytes && p.Repeated {
+			return nil, fmt.Sprintf("has values of more than %d bytes", maxArgumentBytes)
+		}
+		values = append(values, v)
+	}
+	slices.SortFunc(values, value.Compare)
+	return slices.Compact(values), ""
+}
+
+// valuesOf takes an argument apart into its values: one, unless the parameter may
+// have several.
+func valuesOf(arg any, p *rowset.Parameter) (values []any, problem string) {
+	switch arg := arg.(type) {
+	case nil:
+		return nil, ""
+	case argTexts:
+		for _, text := range arg {
+			values = append(values, argTexts{text})
+		}
+		if len(arg) > 1 && !p.Repeated {
+			return nil, "must not be repeated"
+		}
+		return values, ""
+	case argJSON:
+		raw := bytes.TrimSpace(arg)
+		var list []json.RawMessage
+		switch {
+		case !p.Repeated || len(raw) == 0 || raw[0] != '[':
+			return []any{arg}, ""
+		case json.Unmarshal(raw, &list) != nil:
+			return nil, "must be " + kindInWords(p.Kind) + ", or an array"
+		}
+		for _, one := range list {
+			values = append(values, argJSON(one))
+		}
+		return values, ""
+	}
+	v := reflect.ValueOf(arg)
+	if !p.Repeated || v.Kind() != reflect.Slice || v.Type().Elem().Kind() == reflect.Uint8 {
+		return []any{arg}, ""
+	}
+	for i := range v.Len() {
+		values = append(values, v.Index(i).Interface())
+	}
+	return values, ""
+}
+
+// isEmpty reports whether a value of an optional parameter counts as not given.
+func isEmpty(arg any) bool {
+	switch arg := arg.(type) {
+	case argTexts:
+		return arg[0] == ""
+	case argJSON:
+		text := string(bytes.TrimSpace(arg))
+		return text == "null" || text == `""`
+	}
+	v := reflect.ValueOf(arg)
+	for v.Kind() == reflect.Pointer && !v.IsNil() {
+		v = v.Elem()
+	}
+	return !v.IsValid() || v.Kind() == reflect.Pointer || v.Kind() == reflect.String && v.Len() == 0
+}
+
+// parseOne converts one value.
+func parseOne(arg any, p *rowset.Parameter) (v value.Value, problem string) {
 	if v, problem = convertArg(arg, p); problem != "" {
 		return value.Value{}, problem
 	}
@@ -121,6 +246,13 @@ func parseArg(arg any, p *rowset.Parameter) (v value.Value, problem string) {
 			v = p.Columns[i].Spell(v)
 			break
 		}
+	}
+	if p.Choices != nil && !slices.Contains(p.Choices, v) {
+		names := make([]string, len(p.Choices))
+		for i, c := range p.Choices {
+			names[i] = c.String()
+		}
+		return value.Value{}, "must be one of: " + strings.Join(names, "; ")
 	}
 	for _, c := range p.Columns {
 		if c.Check == nil {
@@ -137,8 +269,8 @@ func convertArg(arg any, p *rowset.Parameter) (v value.Value, problem string) {
 	var err error
 	kind := p.Kind
 	switch arg := arg.(type) {
-	case argText:
-		v, err = parseText(p, string(arg))
+	case argTexts:
+		v, err = parseText(p, arg[0])
 	case argJSON:
 		v, err = parseJSONArg(arg, p)
 	default:

@@ -5,8 +5,11 @@ import "github.com/binderyhq/bindery/core/status"
 // Readiness says whether a registry can serve.
 type Readiness struct {
 	// Ready is true once every binding has loaded. It does not become false
-	// again when a database goes away: rows are then served from memory.
+	// again when a database goes away: rows are then served from memory. It is
+	// false before Start, once Drain was called, and after Shutdown.
 	Ready bool
+	// Draining is true once [Registry.Drain] was called, and Ready is false then.
+	Draining bool
 	// Loading and Stale name the bindings that have not loaded yet, and those
 	// whose rows may be out of date, restored ones among them.
 	Loading, Stale []string
@@ -16,10 +19,10 @@ type Readiness struct {
 // before Start and after Shutdown.
 func (r *Registry) Ready() Readiness {
 	r.mu.Lock()
-	running := r.phase == started
+	running, draining := r.phase == started, r.draining
 	views := r.views
 	r.mu.Unlock()
-	st := Readiness{Ready: running}
+	st := Readiness{Ready: running && !draining, Draining: draining}
 	for _, v := range views {
 		if v.Spec.Family {
 			continue // it has nothing to load before somebody asks

@@ -36,10 +36,12 @@ type Registry struct {
 	problems   []error    // of nil registrations
 	authorizer Authorizer // fixed at Start; nil: everything is allowed
 
-	mounted []Transport // those mounted so far
-	removed []*family   // of bindings that were removed while OnChange functions ran
+	mounted  []Transport // those mounted so far
+	draining bool        // Drain was called
+	removed  []*family   // of bindings that were removed while OnChange functions ran
 
-	stage      stage         // what has started
+	stage      stage // what has started
+	marks      *markState
 	watched    watches       // subscriptions that the authorizer has allowed
 	questions  atomic.Int64  // that the authorizer is answering
 	startEnded chan struct{} // closed when Start has started everything or given up
@@ -98,7 +100,7 @@ type placed[T any] struct {
 type Bindable interface{ publisher() *publisher }
 
 func newRegistry(cfg Config) *Registry {
-	r := &Registry{shared: newShared(cfg.WithDefaults()), byName: make(map[string]*publisher), startEnded: make(chan struct{}), stopped: make(chan struct{})}
+	r := &Registry{shared: newShared(cfg.WithDefaults()), byName: make(map[string]*publisher), startEnded: make(chan struct{}), stopped: make(chan struct{}), marks: newMarks()}
 	r.stopping, r.stop = context.WithCancel(context.Background())
 	if err := cfg.Validate(); err != nil {
 		r.problems = append(r.problems, err)
@@ -204,6 +206,9 @@ func (r *Registry) Remove(ctx context.Context, name string) error {
 	r.removed = append(slices.DeleteFunc(r.removed, func(f *family) bool { return !f.watchers.running() }), v.family)
 	r.mu.Unlock()
 	v.family.end(fmt.Errorf("core: binding %q: %w", name, live.ErrRemoved))
+	if v.replica != nil {
+		return v.replica.left(ctx)
+	}
 	return r.eng.Detach(ctx, v.Member)
 }
 
@@ -356,8 +361,18 @@ func (r *Registry) reload(ctx context.Context, forget bool, views []*live.View) 
 		return err
 	}
 	var marks feed.Receipt
+	var replicas []*publisher
+	var asked []uint64 // of the replicas
 	for _, v := range bindings {
 		f := v.feed.Load()
+		if v.replica != nil {
+			mine, err := v.replica.ask(backlog.Reload{Forget: forget})
+			if err != nil {
+				return err
+			}
+			replicas, asked = append(replicas, v), append(asked, mine)
+			continue
+		}
 		if f == nil {
 			return ErrNotStarted
 		}
@@ -366,10 +381,18 @@ func (r *Registry) reload(ctx context.Context, forget bool, views []*live.View) 
 	if err := marks.Flush(ctx); err != nil {
 		return err
 	}
+	for i, v := range replicas {
+		if err := v.replica.await(ctx, asked[i], len(views) > 0); err != nil {
+			return err
+		}
+	}
 	if len(views) == 0 {
 		return nil
 	}
 	for _, v := range bindings { // what cannot be loaded was not waited for
+		if v.replica != nil {
+			continue
+		}
 		if err := v.whenWell(ctx); err != nil {
 			return err
 		}

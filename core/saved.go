@@ -8,8 +8,9 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// Saved returns a binding's current version as [Registry.Restore] takes it. It looks
-// at every row, a few microseconds each, and shares the rows' bytes with the binding.
+// Saved returns a binding's current version as [Registry.Restore] takes it. It makes
+// every row that it has not looked at before of its JSON, a few microseconds each, to
+// see whether that holds all of it, and shares the rows' bytes with the binding.
 // unvalued says why Go values cannot be made of what is saved, because a column is no
 // part of the rows' JSON for example; nil when they can.
 //

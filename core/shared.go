@@ -38,13 +38,20 @@ func newShared(cfg Config) *shared {
 
 // attach gives declarations to the engine. They are loaded by load.
 func (s *shared) attach(declared []*publisher) {
-	members := make([]*rowset.Member, len(declared))
-	for i, v := range declared {
-		members[i] = v.Member
+	var members []*rowset.Member
+	var fed []*publisher // by the engine
+	for _, v := range declared {
+		if v.replica == nil {
+			members, fed = append(members, v.Member), append(fed, v)
+		}
 	}
 	for i, f := range s.eng.Attach(members) {
-		v := declared[i]
-		v.feed.Store(f)
+		fed[i].feed.Store(f)
+	}
+	for _, v := range declared {
+		if v.replica != nil {
+			v.replica.attach(s)
+		}
 		if !v.Spec.Family {
 			v.joinBudget(s, 0)
 		}
@@ -54,6 +61,11 @@ func (s *shared) attach(declared []*publisher) {
 
 // join gives a family's member to the family's feed and has it loaded.
 func (s *shared) join(v *publisher) {
+	if v.replica != nil {
+		v.replica.attach(s)
+		v.replica.begin()
+		return
+	}
 	f := v.family.proto.feed.Load()
 	v.feed.Store(f)
 	f.Add(v.Member)
@@ -63,7 +75,11 @@ func (s *shared) join(v *publisher) {
 // load has the bindings read.
 func (s *shared) load(declared []*publisher) {
 	for _, v := range declared {
-		if !v.Spec.Family {
+		switch {
+		case v.Spec.Family:
+		case v.replica != nil:
+			v.replica.begin()
+		default:
 			v.feed.Load().Reload(v.Member, backlog.Reload{})
 		}
 	}

@@ -331,6 +331,9 @@ func (v *publisher) firstTry() <-chan struct{} {
 	if v.Spec.Family {
 		return closedChannel
 	}
+	if v.replica != nil {
+		return v.replica.tried
+	}
 	if f := v.feed.Load(); f != nil {
 		return f.FirstTry()
 	}
@@ -359,6 +362,9 @@ func (r *Registry) warnUnguarded(views []*publisher) {
 // warnUnwatched tells of bindings that nothing keeps current.
 func (r *Registry) warnUnwatched(views []*publisher) {
 	for _, v := range views {
+		if v.replica != nil {
+			continue // its origin tells of every change
+		}
 		schema := v.Schema()
 		for _, table := range v.Tables() {
 			if slices.ContainsFunc(r.eng.Sources(), func(s *engine.Source) bool { return s.Covers(table) }) {

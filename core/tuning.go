@@ -78,8 +78,11 @@ func Tune(t Tuning) Option {
 // tune has the rows kept as the tuning says.
 func (s *settings) tune() {
 	t := s.tuning
-	s.Problems = append(s.Problems, t.problems(s.Limit)...)
+	s.Problems = append(s.Problems, t.problems(s.Limit > 0 || s.LimitChoice != nil)...)
 	s.Margin = t.margin(s.Limit)
+	if s.LimitChoice != nil {
+		s.LimitChoice.Margin = t.margin
+	}
 	s.LogEvents, s.LogBytes = bound(t.LogEvents, DefaultLogEvents), bound(t.LogBytes, DefaultLogBytes)
 	s.MinInterval, s.Awaited, s.Omit = t.MinInterval, t.Awaited, t.OmitUnreadable
 	s.IdleAfter, s.MaxMembers = t.IdleAfter, t.MaxMembers
@@ -108,9 +111,9 @@ func (t Tuning) and(o Tuning) Tuning {
 	return t
 }
 
-// problems returns what is wrong with the tuning of a binding with the limit.
-func (t Tuning) problems(limit int) (errs []error) {
-	if t.Margin != 0 && limit == 0 {
+// problems returns what is wrong with the tuning of a binding that is limited, or not.
+func (t Tuning) problems(limited bool) (errs []error) {
+	if t.Margin != 0 && !limited {
 		errs = append(errs, errors.New("Tuning.Margin is for bindings with a Limit"))
 	}
 	if t.IdleAfter < 0 {

@@ -22,13 +22,16 @@ import (
 type publisher struct {
 	*rowset.Member
 	family *family                   // what it was made from
-	feed   atomic.Pointer[feed.Feed] // set when it is registered
+	feed   atomic.Pointer[feed.Feed] // set when it is registered; never of a replica
+	// replica keeps the rows in the place of a feed; nil: a feed does.
+	replica *Replica
 
 	mu         sync.Mutex
 	registered bool // guarded by mu
 
 	account account // what it keeps
-	id      string  // of a family's member; see memberID
+	reached reachedMarks
+	id      string // of a family's member; see memberID
 }
 
 func newPublisher(name string, params live.Params, r untyped.Loader, s *rowset.Spec) *publisher {
@@ -97,6 +100,9 @@ func (v *publisher) reload(ctx context.Context, forget bool) error {
 
 // reread has all rows read and waits until the result shows.
 func (v *publisher) reread(ctx context.Context, how backlog.Reload) error {
+	if v.replica != nil {
+		return v.replica.restart(ctx, how)
+	}
 	f := v.feed.Load()
 	if f == nil {
 		return ErrNotStarted
@@ -142,6 +148,8 @@ func (v *publisher) touch() error {
 	f := v.feed.Load()
 	var err error
 	switch {
+	case v.replica != nil:
+		return v.replica.touch()
 	case f == nil:
 		err = ErrNotStarted
 	case v.Snapshot() == nil:
@@ -172,9 +180,11 @@ func (v *publisher) status() status.Binding {
 	if f := v.feed.Load(); f != nil {
 		st.State, st.Since, st.Err = f.State(v.Member)
 		st.Trouble, st.Troubled = f.TroubledRows(v.Member)
-		if st.Version.Seq > 0 {
-			st.Age = max(0, v.now().Sub(st.Version.Modified))
-		}
+	} else if v.replica != nil {
+		st.State, st.Since, st.Err = v.replica.stateNow()
+	}
+	if st.Version.Seq > 0 {
+		st.Age = max(0, v.now().Sub(st.Version.Modified))
 	}
 	if ended := v.Err(); ended != nil {
 		st.State, st.Err = status.Ended, ended

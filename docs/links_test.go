@@ -70,3 +70,40 @@ func TestLinks(t *testing.T) {
 		t.Errorf("only %d links were found", links)
 	}
 }
+
+// TestIndex finds every page in the index and in llms.txt, and every plugin,
+// source and transport in the README.
+func TestIndex(t *testing.T) {
+	index, machines, readme := string(read(t, "docs/index.md")), string(read(t, "docs/llms.txt")), string(read(t, "README.md"))
+	for _, page := range pages(t) {
+		name, inDocs := strings.CutPrefix(page, "docs/")
+		if !inDocs || name == "index.md" || strings.HasPrefix(name, "tutorial/") && name != "tutorial/README.md" {
+			continue
+		}
+		for where, text := range map[string]string{"docs/index.md": index, "docs/llms.txt": machines} {
+			if !strings.Contains(text, "("+name+")") {
+				t.Errorf("%s does not lead to %s", where, page)
+			}
+		}
+	}
+	for _, m := range link.FindAllStringSubmatch(machines, -1) {
+		if _, err := os.Stat(m[1]); err != nil {
+			t.Errorf("docs/llms.txt: %v", err)
+		}
+	}
+	for _, room := range []string{"sources", "transports", "plugins", "examples"} {
+		entries, err := os.ReadDir(filepath.Join(root, room))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			switch e.Name() {
+			case "internal", "sourcetest", "together", "transporttest", "clienttest", "fanoutbench": // for tests
+				continue
+			}
+			if e.IsDir() && !strings.Contains(readme, "`"+e.Name()) && !strings.Contains(readme, room+"/"+e.Name()) {
+				t.Errorf("the README does not name %s/%s", room, e.Name())
+			}
+		}
+	}
+}

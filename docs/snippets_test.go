@@ -22,11 +22,12 @@ var update = flag.Bool("update", false, "write regions of the examples into the 
 //
 //	<!-- code: examples/existing-app/open.go#connector -->
 //	<!-- lines: examples/custom-source/main.go -->
+//	<!-- code: examples/deploy/nginx.conf -->
 //
 // The first is the region of that name, to the letter but for its indentation.
 // A file marks a region by "// region NAME" and "// endregion"; pieces of one
 // name follow each other with an empty line between them. The second is an
-// abridgement: its lines are in the file, in that order.
+// abridgement: its lines are in the file, in that order. The third is a whole file.
 //
 // Blocks in other languages may bear such a comment; Go has to.
 var block = regexp.MustCompile("(?m)^(?:<!-- (code|lines): (\\S+) -->\n)?([ \t]*)```(\\w+)\n((?s:.*?))^[ \t]*```$")
@@ -94,6 +95,9 @@ func TestBlocks(t *testing.T) {
 			case "code":
 				path, name, _ := strings.Cut(from, "#")
 				want, err := region(string(read(t, path)), name)
+				if name == "" {
+					want, err = dedent(string(read(t, path))), nil
+				}
 				if err != nil {
 					t.Errorf("%s:%d: %s: %v", page, line, path, err)
 				} else if dedent(code) != want {

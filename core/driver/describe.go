@@ -47,7 +47,7 @@ func Describe[T any](table Table, key ...string) *Description[T] {
 			name = f.Name
 		}
 		kind, nullable := kindOfType(f.Type)
-		d.schema.Columns = append(d.schema.Columns, Column{Name: name, JSON: name, Kind: kind, Nullable: nullable, Exact: filter.Exact})
+		d.schema.Columns = append(d.schema.Columns, Column{Name: name, JSON: name, Kind: kind, Nullable: nullable, Exact: filter.Exact | filter.ExactFold})
 		d.fields = append(d.fields, f.Index)
 	}
 	return d

@@ -27,6 +27,12 @@ func IsPermanent(err error) bool {
 	return errors.As(err, &p)
 }
 
+// ErrSchemaChanged is returned by reads of a [Preparer] that find its [Schema] to be
+// out of date: the table was altered, or holds what the Schema says that it does
+// not. No row may come with it. The engine has the loader prepared again, checks the
+// bindings by the new Schema, and reads all of them in full.
+var ErrSchemaChanged = errors.New("driver: the table is not as its schema was learned")
+
 // ErrLate is returned by [Receipt].Wait at once when the bindings of a table are
 // late already: somebody has waited for them in vain, and nobody need do so again
 // until they have caught up.

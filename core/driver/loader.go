@@ -159,8 +159,12 @@ func Scalar(ctx context.Context, s Snapshot, statement string) (string, error) {
 // know their schema in full (collations, for example), or whose database can tell
 // which tables their rows are read from.
 type Preparer interface {
-	// Prepare is called before the first read, and again, with back-off, when
-	// it fails. Declared are the tables that the binding depends on
+	// Prepare is called before the first read, again, with back-off, when it
+	// fails, and again when a read has returned [ErrSchemaChanged]. It then asks
+	// the database anew; other methods may be called meanwhile. The columns and
+	// their positions stay what they are, and so does the key: what may change is
+	// how they compare (Kind, Exact), what they are called, and what writers may do.
+	// Declared are the tables that the binding depends on
 	// ([Schema].Depends). Warnings are logged and change nothing else: where
 	// the rows are read from a table that is not declared, the binding works and
 	// does not notice the table's changes, see [Undeclared].

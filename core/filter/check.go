@@ -66,10 +66,15 @@ func (c *checker) check(e Expr) {
 			c.errs = append(c.errs, fmt.Errorf("filter: comparing column %q: no operator has the number %d", e.Column, e.Op))
 		}
 		c.column(e.Column, e.Value)
+		if p, ok := e.Value.(Parameter); ok && p.repeated {
+			c.errs = append(c.errs, errOutsideList(e.Column, p))
+		}
 	case *Membership:
 		c.column(e.Column, e.Values...)
 	case *NullTest:
 		c.column(e.Column)
+	case *Search:
+		c.search(e)
 	case *Conjunction:
 		c.checkAll(e.Exprs)
 	case *Disjunction:
@@ -133,6 +138,8 @@ func Columns(e Expr) []string {
 		case *Membership:
 			names = append(names, e.Column)
 		case *NullTest:
+			names = append(names, e.Column)
+		case *Search:
 			names = append(names, e.Column)
 		}
 	})

@@ -18,6 +18,8 @@
 // size and exactly, NaN equal to itself and greater than every number (as in
 // Postgres), -0 equal to 0, times by instant.
 //
+// [Contains] and [HasPrefix] look for a text, see [Search].
+//
 // # Literals
 //
 // A literal is any Go value that [value.Of] takes. It is read when the

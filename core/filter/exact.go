@@ -16,20 +16,21 @@ const (
 
 	// Exact is both.
 	Exact = ExactEqual | ExactOrder
+
+	// ExactFold: the database takes the upper and lower case of ASCII's letters
+	// for the same in a [Search] with Fold, and of no others; together with
+	// ExactEqual it can be evaluated in Go.
+	ExactFold Exactness = 1 << 2
 )
 
-// String returns the names of the bits: "none", "equal", "order" or "exact".
+// String returns the names of the bits: "none", "equal", "order" or "exact", with
+// ", fold" after it for [ExactFold].
 func (x Exactness) String() string {
-	switch x & Exact {
-	case ExactEqual:
-		return "equal"
-	case ExactOrder:
-		return "order"
-	case Exact:
-		return "exact"
-	default:
-		return "none"
+	name := [...]string{0: "none", ExactEqual: "equal", ExactOrder: "order", Exact: "exact"}[x&Exact]
+	if x&ExactFold != 0 {
+		name += ", fold"
 	}
+	return name
 }
 
 // needs returns what an operator demands of its column.
@@ -55,6 +56,8 @@ func IsExact(e Expr, exactness func(column string) Exactness) bool {
 				return // constant
 			}
 			needs, column = ExactEqual, e.Column
+		case *Search:
+			needs, column = e.needs(), e.Column
 		case *NullTest:
 			exact = exact && exactness(e.Column) != 0
 			return

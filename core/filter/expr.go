@@ -3,8 +3,8 @@ package filter
 import "github.com/binderyhq/bindery/core/value"
 
 // Expr is a condition on a row. It is one of *[Comparison], *[Membership],
-// *[NullTest], *[Conjunction], *[Disjunction] and *[Negation], and nothing else: code
-// that translates expressions may rely on a type switch over these six.
+// *[Search], *[NullTest], *[Conjunction], *[Disjunction] and *[Negation], and nothing
+// else: code that translates expressions may rely on a type switch over these seven.
 //
 // An Expr is made by the functions of this package and not modified
 // afterwards; then it is safe for concurrent use.

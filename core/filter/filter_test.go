@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
@@ -117,6 +118,24 @@ func model(e filter.Expr, r row) *bool {
 			return negate(t)
 		}
 		return t
+	case *filter.Search:
+		if col(e.Column) == nil {
+			return nil
+		}
+		text, sought := col(e.Column).(string), e.Text.(value.Value).String()
+		if e.Fold { // the tests' texts have no other letters that have cases and lengths in common
+			ascii := func(r rune) rune {
+				if r < 0x80 {
+					return unicode.ToLower(r)
+				}
+				return r
+			}
+			text, sought = strings.Map(ascii, text), strings.Map(ascii, sought)
+		}
+		if e.Prefix {
+			return lift(strings.Index(text, sought) == 0)
+		}
+		return lift(strings.Count(text, sought) > 0)
 	case *filter.Negation:
 		return negate(model(e.Expr, r))
 	case *filter.Conjunction:
@@ -183,7 +202,7 @@ func genNative(kind value.Kind) *rapid.Generator[any] {
 		value.KindInt:     {int64(0), int64(1), int64(-1), int64(1) << 53, int64(1)<<53 + 1, int64(math.MaxInt64), int64(math.MinInt64)},
 		value.KindFloat:   {0.0, math.Copysign(0, -1), 1.5, -1.5, math.NaN(), math.Inf(1), math.Inf(-1)},
 		value.KindDecimal: {"0", "-0.0", "1.5", "1.50", "9007199254740993", "9007199254740992", "0.1"},
-		value.KindText:    {"", " ", "a", "a ", "A", "é", "e\u0301", "z\x00"},
+		value.KindText:    {"", " ", "a", "a ", "A", "é", "É", "e\u0301", "z\x00", "xAé%"},
 		value.KindBytes:   {[]byte{}, []byte{0}, []byte("a"), []byte{0xff}},
 		value.KindTime:    {at, at.Add(1), at.In(time.FixedZone("", 3600)), at.AddDate(-3000, 0, 0), time.Time{}},
 	}
@@ -221,7 +240,14 @@ func genExpr(depth int) *rapid.Generator[filter.Expr] {
 			}
 			return v
 		}
-		switch rapid.IntRange(0, 6).Draw(t, "test") {
+		test := rapid.IntRange(0, 7).Draw(t, "test")
+		if test == 7 && c.kind == value.KindText {
+			search := rapid.SampledFrom([]func(string, any) filter.Expr{
+				filter.Contains, filter.ContainsFold, filter.HasPrefix, filter.HasPrefixFold,
+			}).Draw(t, "search")
+			return search(c.name, rapid.SampledFrom([]string{"", "a", "A", "aé", "É", "%", " "}).Draw(t, "text"))
+		}
+		switch test {
 		case 0:
 			return filter.IsNull(c.name)
 		case 1:

@@ -187,6 +187,8 @@ func (c *compiler) compile(e Expr) node {
 		return &comparison{index, e.Op, c.literal(e.Column, e.Value, kind)}
 	case *Membership:
 		return negated(c.membership(e), e.Negated)
+	case *Search:
+		return c.search(e)
 	case *NullTest:
 		index, _, _ := c.columns(e.Column)
 		return negated(isNull{index}, e.Negated)

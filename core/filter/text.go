@@ -77,7 +77,14 @@ func columnText(name string) string {
 // show: bool, int and text.
 func literalText(literal any) string {
 	if p, ok := literal.(Parameter); ok {
-		return "$" + strconv.Quote(p.Name)
+		text := "$" + strconv.Quote(p.Name)
+		if p.repeated {
+			text += "..."
+		}
+		if p.optional {
+			text += "?"
+		}
+		return text
 	}
 	v, err := value.Of(literal)
 	if err != nil {
@@ -105,6 +112,8 @@ func isNil(e Expr) bool {
 	case *Membership:
 		return e == nil
 	case *NullTest:
+		return e == nil
+	case *Search:
 		return e == nil
 	case *Conjunction:
 		return e == nil

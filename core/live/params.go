@@ -8,27 +8,47 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// Params are the values of a family's parameters, in order of name. They are
-// immutable.
+// Params are the values of a family's parameters, in order of name. Optional ones
+// that were not given are not among them. They are immutable.
 type Params []Param
 
-// Param is the value of one parameter.
+// Param is a value of one parameter.
 type Param struct {
 	Name  string
 	Value value.Value
+	// Repeated says that the parameter may have several values. Each is a Param of
+	// its own then; they follow each other in ascending order, each value once.
+	Repeated bool
 }
 
-// Get returns the value of the parameter.
-func (p Params) Get(name string) (value.Value, bool) {
+// Get returns the value of the parameter. It reports false for one that was not
+// given, and for one that has several values: see [Params.Values].
+func (p Params) Get(name string) (v value.Value, ok bool) {
 	for _, q := range p {
-		if q.Name == name {
-			return q.Value, true
+		switch {
+		case q.Name != name:
+		case ok:
+			return value.Value{}, false
+		default:
+			v, ok = q.Value, true
 		}
 	}
-	return value.Value{}, false
+	return v, ok
 }
 
-// String returns the parameters as the query of a URL, in order of name, or "".
+// Values returns the values of the parameter, nil for one that was not given.
+func (p Params) Values(name string) []value.Value {
+	var values []value.Value
+	for _, q := range p {
+		if q.Name == name {
+			values = append(values, q.Value)
+		}
+	}
+	return values
+}
+
+// String returns the parameters as the query of a URL, in order of name, or "". The
+// name of one with several values is repeated.
 func (p Params) String() string {
 	var b strings.Builder
 	for i, q := range p {
@@ -43,23 +63,33 @@ func (p Params) String() string {
 }
 
 // MarshalJSON returns the parameters as a JSON object: numbers and booleans as
-// such, everything else as text.
+// such, everything else as text. Those that may have several values are arrays.
 func (p Params) MarshalJSON() ([]byte, error) {
 	out := []byte{'{'}
 	for i, q := range p {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		label, err := json.Marshal(q.Name)
-		if err != nil {
-			return nil, err
+		first := i == 0 || p[i-1].Name != q.Name
+		last := i+1 == len(p) || p[i+1].Name != q.Name
+		if first {
+			label, err := json.Marshal(q.Name)
+			if err != nil {
+				return nil, err
+			}
+			out = append(append(out, label...), ':')
 		}
-		out = append(append(out, label...), ':')
+		if first && q.Repeated {
+			out = append(out, '[')
+		}
 		switch text := q.Value.String(); q.Value.Kind() {
 		case value.KindFloat, value.KindDecimal:
 			out = append(out, text...)
 		default:
 			out = append(out, valueJSON(q.Value)...)
+		}
+		if last && q.Repeated {
+			out = append(out, ']')
 		}
 	}
 	return append(out, '}'), nil

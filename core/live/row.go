@@ -30,6 +30,7 @@ type entry struct {
 	restored bool
 
 	holders atomic.Int32 // views with an account that show it
+	proven  atomic.Bool  // see Row.Proven
 }
 
 // sum returns the digest of the row in a binding. It is not kept: that would

@@ -90,6 +90,13 @@ func (s *Snapshot) Valued() bool { return !s.valueless }
 // the database since.
 func (r Row) Restored() bool { return r.e != nil && r.e.restored }
 
+// Proven reports whether somebody has found that the row's Go value can be made of its
+// JSON, and said so by Prove. Both may be called by any goroutine.
+func (r Row) Proven() bool { return r.e != nil && r.e.proven.Load() }
+
+// Prove notes that the row's Go value can be made of its JSON.
+func (r Row) Prove() { r.e.proven.Store(true) }
+
 // Restore makes the saved rows what readers see, before the first load. value
 // makes a row's Go value; it is called when somebody asks for it, once or, by
 // several at the same time, more often, and what it returns is shared. The log is

@@ -49,6 +49,14 @@ type Problem struct {
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
+	// Errors say what is wrong with the single fields, or parameters, of a request.
+	Errors []FieldError `json:"errors"`
+}
+
+// FieldError is what is wrong with one field or parameter.
+type FieldError struct {
+	Field  string `json:"field"`
+	Detail string `json:"detail"`
 }
 
 // Error implements error.

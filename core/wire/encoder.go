@@ -37,17 +37,17 @@ func NewReplicaEncoder(limits Limits) *Encoder {
 
 func newEncoder(key batchKey) *Encoder { return &Encoder{batchKey: key, key: key} }
 
-// ForReplica returns the event that a follower is told in place of this one, nil for
-// none. It differs where places are numbers: those of all rows may change with any
-// change, so the follower gets a sync of what the binding holds by then. told is the
-// version that it was told last.
+// ForReplica returns the event that a follower is told in place of this one. It
+// differs where places are numbers: those of all rows may change with any change, so
+// the follower gets a sync of what the binding holds by then, or is told that it has
+// that already. told is the version that it was told last.
 func (enc *Encoder) ForReplica(v *live.View, e *live.Event, told string) *live.Event {
 	snap := v.Snapshot()
 	if !enc.replica || e.Kind != live.Changed || snap == nil || !snap.OrderMarked() {
 		return e
 	}
 	if snap.Version().Token == told {
-		return nil
+		return &live.Event{Kind: live.Confirmed, From: told, Version: snap.Version()}
 	}
 	return snap.SyncEvent()
 }

@@ -19,6 +19,7 @@ const (
 	Delete Action = "delete" // keys of rows that went
 	Page   Action = "page"   // one page, looked at without joining
 	Leave  Action = "leave"  // the client has left
+	Mark   Action = "mark"   // what the client has been sent includes what a mark covers
 	Error  Action = "error"  // a problem
 )
 
@@ -72,6 +73,30 @@ func ErrorMessage(s Subject, problem []byte) Message {
 // LeaveMessage confirms that the client has left the subject.
 func LeaveMessage(s Subject) Message { return Message{Leave, append(s.open(), `leave"}`...)} }
 
+// MarkMessage says that the stream about the subject, which stands at the version,
+// shows everything that the mark covers.
+func MarkMessage(s Subject, mark string, version live.Version) Message {
+	b := append(append(append(s.open(), `mark","mark":`...), quote(mark)...), ',')
+	return Message{Mark, append(appendVersion(b, version), '}')}
+}
+
+// MarkErrorMessage encodes a problem document (RFC 9457) about a mark that the client
+// has asked about.
+func MarkErrorMessage(s Subject, mark string, problem []byte) Message {
+	const longest = 256
+	if len(mark) > longest {
+		return ErrorMessage(s, problem)
+	}
+	b := append(append(append(s.open(), `error","mark":`...), quote(mark)...), `,"payload":`...)
+	return Message{Error, append(append(b, problem...), '}')}
+}
+
+// appendVersion appends the members that say which version it is.
+func appendVersion(b []byte, version live.Version) []byte {
+	b = append(append(append(b, `"version":"`...), version.Token...), `","last_modified":"`...)
+	return append(version.Modified.UTC().AppendFormat(b, time.RFC3339Nano), '"')
+}
+
 // quote returns the text as a JSON string.
 func quote(s string) []byte {
 	b, err := json.Marshal(s)
@@ -98,8 +123,7 @@ func newEnvelope(f Framing, v *live.View, version live.Version) *envelope {
 		}
 		env.order = append([]byte(`,"order":`), list...)
 	}
-	env.version = append(append([]byte(`,"version":"`), version.Token...), `","last_modified":"`...)
-	env.version = append(version.Modified.UTC().AppendFormat(env.version, time.RFC3339Nano), '"')
+	env.version = appendVersion([]byte{','}, version)
 	return env
 }
 

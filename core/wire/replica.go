@@ -33,8 +33,8 @@ type Description struct {
 	// whole at each change.
 	Numbered bool `json:"numbered,omitempty"`
 	// Columns, Key, Order and OrderFields are those of [live.Description]. Of the
-	// columns that clients see, and those of the key, a follower is told the names,
-	// the kind, and whether they may be NULL.
+	// columns that clients see, and those of the key and the order, a follower is
+	// told the names, the kind, and whether they may be NULL.
 	Columns     []Column       `json:"columns"`
 	Key         []string       `json:"key"`
 	Order       []driver.Order `json:"order,omitempty"`
@@ -59,7 +59,8 @@ func DescribeView(v *live.View, s *live.Snapshot) *Description {
 		Key: from.Schema.Key, Order: from.Order, OrderFields: from.OrderFields,
 	}
 	for _, c := range from.Schema.Columns {
-		if c.JSON == "" && c.Path == nil && !slices.Contains(d.Key, c.Name) {
+		ordering := slices.ContainsFunc(d.Order, func(o driver.Order) bool { return o.Column == c.Name })
+		if c.JSON == "" && c.Path == nil && !ordering && !slices.Contains(d.Key, c.Name) {
 			continue
 		}
 		d.Columns = append(d.Columns, Column{Name: c.Name, JSON: c.JSON, Path: c.Path, Kind: c.Kind, KindName: c.Kind.String(), Nullable: c.Nullable})
@@ -126,14 +127,19 @@ func placed(r live.Row) bool { return r.Place() != string(r.Key()) }
 // ShowsPlaces reports whether clients see by what the rows of the binding are ordered,
 // so that a follower who is told their places ([Replica].Places) learns nothing more
 // than they do.
-func ShowsPlaces(v *live.View, s *live.Snapshot) bool {
-	if v.OrderFields() != nil || s.OrderMarked() {
+func ShowsPlaces(v *live.View) bool {
+	d := v.Description()
+	if d.OrderFields != nil {
 		return true
 	}
-	for r := range s.Rows() {
-		return !placed(r)
+	byKey := len(d.Order) == len(d.Schema.Key)
+	for i, o := range d.Order {
+		if o.Collation != "" {
+			return true // the places are numbers
+		}
+		byKey = byKey && o == driver.Order{Column: d.Schema.Key[i]}
 	}
-	return len(v.Order()) == len(v.Schema().Key)
+	return byKey
 }
 
 // appendReplica appends the fields of the rows, and the description where there is

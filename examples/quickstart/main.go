@@ -76,6 +76,13 @@ func run(ctx context.Context, addr string, ready func(*core.Binding[Product])) e
 	}
 	ready(products)
 
+	sold := make(chan struct{})
+	go func() { // so that streams have something to show
+		defer close(sold)
+		sell(ctx, db)
+	}()
+	defer func() { <-sold }()
+
 	graceful.CloseUnused(e.Server)
 	go func() {
 		<-ctx.Done()
@@ -86,4 +93,21 @@ func run(ctx context.Context, addr string, ready func(*core.Binding[Product])) e
 	}()
 	_ = e.Start(addr) // until Shutdown
 	return reg.Shutdown(context.Background())
+}
+
+// sell brings in records and takes others off sale, one every two seconds.
+func sell(ctx context.Context, db *bun.DB) {
+	names := []string{"Blue Train", "Mingus Ah Um", "Time Out", "Giant Steps"}
+	for i := 0; ; i++ {
+		select {
+		case <-time.After(2 * time.Second):
+		case <-ctx.Done():
+			return
+		}
+		if i < len(names) {
+			_, _ = db.NewInsert().Model(&Product{Name: names[i], Active: true}).Exec(ctx)
+			continue
+		}
+		_, _ = db.NewUpdate().Model((*Product)(nil)).Set("active = NOT active").Where("id = ?", i%(len(names)+1)+1).Exec(ctx)
+	}
 }

@@ -20,6 +20,7 @@ const pollEvery = 500 * time.Millisecond
 // see the writes of this process, polling those of others.
 type database struct {
 	db     *bun.DB
+	name   string // tells it from others
 	others []driver.Source
 	dir    string // removed at the end, "" for none
 }

@@ -17,11 +17,18 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/binderyhq/bindery/plugins/health"
 	"github.com/binderyhq/bindery/transports/graceful"
 )
 
-// stopWithin bounds the whole way from a signal to the end of the program.
-const stopWithin = 4 * time.Second
+// stopWithin bounds the whole way from a signal to the end of the program. Its
+// beginning goes to whoever sends clients here, to notice, and to streams, to end one
+// after the other; behind a balancer both should be longer.
+const (
+	stopWithin  = 4 * time.Second
+	drainDelay  = 200 * time.Millisecond
+	drainSpread = 500 * time.Millisecond
+)
 
 // settings are what the flags say.
 type settings struct {
@@ -30,16 +37,19 @@ type settings struct {
 	sharedMaxAge time.Duration
 	adminToken   string
 	nats         string // the URL of the server, "" for a node alone
+	warm         string // the directory of snapshots, "" for none
+	drain        health.Config
 }
 
 func main() {
-	var s settings
+	s := settings{drain: health.Config{Delay: drainDelay, Spread: drainSpread}}
 	flag.StringVar(&s.addr, "addr", "127.0.0.1:8080", "the address to serve at; port 0 picks a free one")
 	flag.StringVar(&s.dsn, "db", "", "the database: sqlite:PATH or postgres://…; empty for a new SQLite file in a temporary directory")
 	flag.IntVar(&s.rows, "rows", 1000, "how many products to fill an empty table with")
 	sharedMaxAge := flag.Int("shared-max-age", 0, "how many seconds caches that clients share may keep what polls are answered; 0 shares nothing")
 	flag.StringVar(&s.adminToken, "admin-token", "", "guards /admin; without it a random one is made, and the address with it is printed")
 	flag.StringVar(&s.nats, "nats", "", "the URL of a NATS server, over which this node and others on the same database tell each other of their writes")
+	flag.StringVar(&s.warm, "warm", "", "the directory in which to keep snapshots, which a restart serves at once, also while the database is away")
 	flag.Parse()
 	s.sharedMaxAge = time.Duration(*sharedMaxAge) * time.Second
 	if flag.NArg() > 0 {
@@ -85,8 +95,6 @@ func run(ctx context.Context, s settings, serving func(url string)) (err error) 
 		prepareUntilDone(ctx, database, s.rows)
 	}()
 	defer func() { <-prepared }()
-	waitBriefly(ctx, prepared)
-
 	var others *nodes
 	if s.nats != "" {
 		if others, err = joinNodes(s.nats); err != nil {
@@ -95,6 +103,9 @@ func run(ctx context.Context, s settings, serving func(url string)) (err error) 
 		defer others.close()
 	}
 	shop := newShop(database, others, s)
+	if !shop.isWarm() {
+		waitBriefly(ctx, prepared)
+	}
 	if err := shop.registry.Start(ctx); err != nil {
 		return fmt.Errorf("storefront: %w", err)
 	}
@@ -117,7 +128,7 @@ func run(ctx context.Context, s settings, serving func(url string)) (err error) 
 	// requests and does not know of WebSockets.
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer cancel()
-	err = errors.Join(shop.registry.Shutdown(end), graceful.Shutdown(end, shop.echo.Server))
+	err = errors.Join(shop.health.Drain(end), shop.registry.Shutdown(end), graceful.Shutdown(end, shop.echo.Server))
 	if serr := <-served; !errors.Is(serr, http.ErrServerClosed) {
 		err = errors.Join(err, serr)
 	}

@@ -18,11 +18,15 @@ import (
 	"github.com/gorilla/websocket"
 	_ "github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/binderyhq/bindery/plugins/health"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 )
 
 // adminToken is that of shops in tests.
 const adminToken = "the-token-of-the-tests"
+
+// atOnce ends shops in tests, of which no balancer needs to learn.
+var atOnce = health.Config{Delay: -1, Spread: -1}
 
 // running is a shop as somebody outside sees it.
 type running struct {
@@ -43,6 +47,7 @@ func openAt(t *testing.T, addr, dsn string, rows int) *running {
 
 func openWith(t *testing.T, s settings) *running {
 	t.Helper()
+	s.drain = atOnce
 	ctx, cancel := context.WithCancel(context.Background())
 	url, done := make(chan string, 1), make(chan error, 1)
 	go func() {
@@ -406,7 +411,7 @@ func TestDatabaseComesLater(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	url, done := make(chan string, 1), make(chan error, 1)
 	go func() {
-		done <- run(ctx, settings{addr: "127.0.0.1:0", dsn: dsn, rows: 30, adminToken: adminToken}, func(u string) { url <- u })
+		done <- run(ctx, settings{addr: "127.0.0.1:0", dsn: dsn, rows: 30, adminToken: adminToken, drain: atOnce}, func(u string) { url <- u })
 	}()
 	r := &running{t: t, url: <-url}
 	if code, _, _ := r.do("GET", "healthz", nil); code != http.StatusOK {

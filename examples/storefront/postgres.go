@@ -23,5 +23,7 @@ func openPostgres(dsn string) (*database, error) {
 	// The log shows what other processes write at once, triggers nearly so. Where
 	// the server and the role allow neither, polling finds it.
 	polling := pollsource.New(pollEvery, pollsource.XMin(db, 0))
-	return &database{db: db, others: []driver.Source{pgsource.NewBest(dsn, polling)}}, nil
+	// Whatever else the DSN says, the password among it, may change.
+	name := fmt.Sprintf("postgres://%s@%s:%d/%s", cfg.User, cfg.Host, cfg.Port, cfg.Database)
+	return &database{db: db, name: name, others: []driver.Source{pgsource.NewBest(dsn, polling)}}, nil
 }

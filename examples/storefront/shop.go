@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net/http"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -11,8 +10,10 @@ import (
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/examples/storefront/web"
 	"github.com/binderyhq/bindery/plugins/admin"
+	"github.com/binderyhq/bindery/plugins/health"
 	"github.com/binderyhq/bindery/plugins/jsclient"
 	"github.com/binderyhq/bindery/plugins/metrics"
+	"github.com/binderyhq/bindery/plugins/warmstart"
 	"github.com/binderyhq/bindery/sources/bunsource"
 	"github.com/binderyhq/bindery/transports/rest"
 	"github.com/binderyhq/bindery/transports/socketio"
@@ -24,6 +25,8 @@ import (
 type shop struct {
 	echo     *echo.Echo
 	registry *core.Registry
+	warm     *warmstart.Plugin // nil: nothing is kept
+	health   *health.Health
 }
 
 // newShop assembles the shop. others is nil for a node alone.
@@ -65,29 +68,16 @@ func newShop(database *database, others *nodes, s settings) *shop {
 	)
 
 	reg.Use(metrics.New(e.Group("/metrics")))
+	warm := newWarm(database, s)
+	if warm != nil {
+		reg.Use(warm)
+	}
 
-	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
-	e.GET("/readyz", func(c echo.Context) error { return readiness(c, reg) })
+	probes := health.New(reg, s.drain)
+	e.Any("/healthz", echo.WrapHandler(probes.Live()))
+	e.Any("/readyz", echo.WrapHandler(probes.Ready()))
 	page := echo.WrapHandler(web.Handler())
 	e.GET("/", page)
 	e.GET("/:file", page)
-	return &shop{echo: e, registry: reg}
-}
-
-// readiness answers 503 until every binding has loaded. A database that goes
-// away later does not turn it back: the shop goes on from memory, and says so.
-func readiness(c echo.Context, reg *core.Registry) error {
-	rd := reg.Ready()
-	body := map[string]any{"status": "ready"}
-	code := http.StatusOK
-	switch {
-	case !rd.Ready:
-		code = http.StatusServiceUnavailable
-		body = map[string]any{"status": "loading", "loading": rd.Loading}
-		c.Response().Header().Set("Retry-After", "1")
-	case len(rd.Stale) > 0:
-		body = map[string]any{"status": "stale", "stale": rd.Stale}
-	}
-	c.Response().Header().Set("Cache-Control", "no-store")
-	return c.JSON(code, body)
+	return &shop{echo: e, registry: reg, warm: warm, health: probes}
 }

@@ -21,22 +21,34 @@ import (
 
 // process is the shop as a process of its own.
 type process struct {
-	t      *testing.T
+	t      testing.TB
 	cmd    *exec.Cmd
 	addr   string
 	output bytes.Buffer // to be read once the process has ended
 	ended  chan error
 }
 
-// runProgram builds the shop and runs it on a port of its own.
-func runProgram(t *testing.T, rows int) *process {
+// buildProgram builds the shop and returns the path of the binary.
+func buildProgram(t testing.TB) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "storefront")
 	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("building: %v\n%s", err, out)
 	}
+	return binary
+}
+
+// runProgram builds the shop and runs it on a port of its own.
+func runProgram(t testing.TB, rows int) *process {
+	t.Helper()
+	return startProgram(t, buildProgram(t), "-rows", fmt.Sprint(rows))
+}
+
+// startProgram runs the binary on a port of its own, and waits until it serves.
+func startProgram(t testing.TB, binary string, args ...string) *process {
+	t.Helper()
 	p := &process{t: t, ended: make(chan error, 1)}
-	p.cmd = exec.Command(binary, "-addr", "127.0.0.1:0", "-rows", fmt.Sprint(rows))
+	p.cmd = exec.Command(binary, append([]string{"-addr", "127.0.0.1:0"}, args...)...)
 	p.cmd.Stderr = &p.output
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -45,11 +57,16 @@ func runProgram(t *testing.T, rows int) *process {
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = p.cmd.Process.Kill() })
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		http.DefaultClient.CloseIdleConnections()
+	})
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	_, url, found := strings.Cut(strings.TrimSpace(line), "http://")
 	if err != nil || !found {
-		t.Fatalf("it says %q, %v", line, err)
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait()
+		t.Fatalf("it says %q, %v:\n%s", line, err, p.output.Bytes())
 	}
 	p.addr = strings.TrimSuffix(url, "/")
 	go func() {
@@ -57,6 +74,21 @@ func runProgram(t *testing.T, rows int) *process {
 		p.ended <- p.cmd.Wait()
 	}()
 	return p
+}
+
+// end sends the signal and waits for the end, which comes within five seconds.
+func (p *process) end(signal syscall.Signal) error {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(signal); err != nil {
+		p.t.Fatal(err)
+	}
+	select {
+	case err := <-p.ended:
+		return err
+	case <-time.After(5 * time.Second):
+		p.t.Fatal("the program has not ended within five seconds")
+		return nil
+	}
 }
 
 // dial opens a connection and sends text over it.
@@ -133,6 +165,18 @@ func TestSigterm(t *testing.T) {
 	begun := time.Now()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
+	}
+	// Whoever sends clients here is told to send them elsewhere, before they go.
+	for {
+		res, err := http.Get("http://" + p.addr + "/readyz")
+		if err != nil {
+			t.Fatalf("it ended without saying that it would: %v", err)
+		}
+		body, _ := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if res.StatusCode == http.StatusServiceUnavailable && strings.Contains(string(body), "draining") {
+			break
+		}
 	}
 	select {
 	case err := <-p.ended:

@@ -29,5 +29,5 @@ func openSQLite(path string) (*database, error) {
 	if err != nil {
 		return nil, fmt.Errorf("storefront: %w", err)
 	}
-	return &database{db: db, others: []driver.Source{pollsource.New(pollEvery, pollsource.DataVersion(db))}}, nil
+	return &database{db: db, name: "sqlite:" + abs, others: []driver.Source{pollsource.New(pollEvery, pollsource.DataVersion(db))}}, nil
 }

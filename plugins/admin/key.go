@@ -33,5 +33,5 @@ func (p *Plugin) hold(ctx context.Context, s selection) (*live.View, func(), err
 			return v, func() {}, nil
 		}
 	}
-	return p.reg.Hold(ctx, s.name, core.TextArgs(s.args))
+	return p.reg.Hold(ctx, s.name, core.QueryArgs(s.args))
 }

@@ -15,16 +15,16 @@ const everything = "*"
 // selection is which bindings an operation is about.
 type selection struct {
 	name  string
-	args  map[string]string // the parameters of a member
-	scope string            // the condition of a member that a scope has made
-	exact bool              // scope says which; "" is then the one without a scope
+	args  url.Values // the parameters of a member
+	scope string     // the condition of a member that a scope has made
+	exact bool       // scope says which; "" is then the one without a scope
 }
 
 // selectBy reads a selection from the query. Parameters may have any name but
 // those that the API uses itself: token, the reserved ones, and scope where the
 // binding has no such parameter.
 func (p *Plugin) selectBy(name string, query url.Values, reserved ...string) (selection, error) {
-	s := selection{name: name, args: make(map[string]string)}
+	s := selection{name: name, args: make(url.Values)}
 	if name != everything && !slices.Contains(p.names(), name) {
 		return s, unknownBinding(name, p.names())
 	}
@@ -32,14 +32,15 @@ func (p *Plugin) selectBy(name string, query url.Values, reserved ...string) (se
 	for key, values := range query {
 		switch {
 		case key == "token", slices.Contains(reserved, key):
-		case len(values) > 1:
-			return s, badParameter("parameter " + quote(key) + " is given more than once")
 		case key == "scope" && !slices.Contains(params, key):
+			if len(values) > 1 {
+				return s, badParameter("parameter " + quote(key) + " is given more than once")
+			}
 			s.scope, s.exact = values[0], true
 		case name == everything:
 			return s, badParameter("parameter " + quote(key) + " goes with one binding, not with all")
 		default:
-			s.args[key] = values[0]
+			s.args[key] = values
 		}
 	}
 	return s, nil
@@ -61,11 +62,11 @@ func (p *Plugin) views(ctx context.Context, s selection) (views []*live.View, re
 	release = func() {}
 	id := ""
 	if len(s.args) > 0 {
-		if id, err = p.reg.MemberID(s.name, core.TextArgs(s.args)); err != nil {
+		if id, err = p.reg.MemberID(s.name, core.QueryArgs(s.args)); err != nil {
 			return nil, nil, err
 		}
 		if !s.exact || s.scope == "" {
-			if _, release, err = p.reg.Hold(ctx, s.name, core.TextArgs(s.args)); err != nil {
+			if _, release, err = p.reg.Hold(ctx, s.name, core.QueryArgs(s.args)); err != nil {
 				return nil, nil, err
 			}
 		}

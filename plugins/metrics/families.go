@@ -33,7 +33,7 @@ func (c *statusCollector) bindings() {
 	c.add(gauge, "bindery_binding_state", "Bindings, or members of the family, that are in the state.", []string{"binding", "state"},
 		func(st status.Registry, set setter) {
 			for _, b := range st.Bindings {
-				for _, s := range []status.State{status.Loading, status.Live, status.Stale, status.Ended} {
+				for _, s := range []status.State{status.Loading, status.Live, status.Stale, status.Restored, status.Ended} {
 					n := 0.0
 					if b.State == s {
 						n = 1

@@ -161,11 +161,11 @@ func (k *keeper) stop(ctx context.Context) error {
 	names := sortedNames(k.kept)
 	k.mu.Unlock()
 	for _, name := range names {
-		if err := k.save(ctx, name); err != nil {
+		if err := k.save(ctx, name); err != nil && ctx.Err() == nil {
 			errs = append(errs, err)
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(errs...) // what there was no time for has its old snapshot, and was logged
 }
 
 // save writes a binding, if it has changed.

@@ -125,7 +125,7 @@ func (p *Plugin) Published(v *live.View, _ *live.Event) {
 }
 
 // Shutdown writes what has changed since it was written, as far as the context lets
-// it. What it does not get to keeps its old snapshot.
+// it. What it does not get to keeps its old snapshot, which is no error.
 func (p *Plugin) Shutdown(ctx context.Context) error {
 	if p.keep == nil {
 		return nil

@@ -27,7 +27,7 @@ func (m *model) where(e filter.Expr) (query string, args []any, err error) {
 		}
 		c := whereColumn{name: name, kind: m.schema.Columns[i].Kind, spell: m.schema.Columns[i].Canonical}
 		if facts := m.columns[i].facts; facts.Known {
-			c.sqlType = facts.SQLType
+			c.sqlType, c.deterministic = facts.SQLType, facts.Deterministic
 		}
 		return c, true
 	})
@@ -41,6 +41,9 @@ type whereColumn struct {
 	// (yet). Knowing it lets literals be typed, and makes the difference for
 	// columns of the type uuid or date, which are exact only with it.
 	sqlType string
+	// deterministic says that its collation is known to find no two different texts
+	// equal.
+	deterministic bool
 	// spell spells a literal as rows have it, nil for as it is.
 	spell func(value.Value) value.Value
 }
@@ -119,6 +122,8 @@ func (w *whereWriter) expr(e filter.Expr) error {
 		return nil
 	case *filter.Membership:
 		return w.membership(e)
+	case *filter.Search:
+		return w.search(e)
 	default:
 		return fmt.Errorf("a part of it is %T", e)
 	}

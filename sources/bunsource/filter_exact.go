@@ -25,6 +25,8 @@ type columnFacts struct {
 	Collation string
 	// Deterministic says that the collation finds no two different texts equal.
 	Deterministic bool
+	// FoldsASCII says that lower() is known to change the letters of ASCII alone.
+	FoldsASCII bool
 	// Mixed says that SQLite holds values of another storage class than the type
 	// asks for.
 	Mixed bool
@@ -99,6 +101,9 @@ func (c *exactColumn) sqlite() filter.Exactness {
 		exact = affinity == affinityReal && c.typ.Kind() == reflect.Float64
 	case value.KindText:
 		exact = affinity == affinityText && keepsText(c.typ) && strings.EqualFold(c.facts.Collation, "BINARY")
+		if exact && c.facts.FoldsASCII {
+			return filter.Exact | filter.ExactFold
+		}
 	case value.KindBytes:
 		exact = affinity == affinityBlob && c.facts.SQLType != ""
 	}
@@ -121,6 +126,8 @@ var (
 	pgIntegerBits = map[string]int{"smallint": 16, "integer": 32, "bigint": 64}
 	// pgByteOrders are the collations that compare the bytes of UTF-8.
 	pgByteOrders = map[string]bool{"C": true, "POSIX": true, "ucs_basic": true, "pg_c_utf8": true}
+	// pgCLocales are those of them that know no letters but ASCII's.
+	pgCLocales = map[string]bool{"C": true, "POSIX": true}
 )
 
 func (c *exactColumn) postgres() filter.Exactness {
@@ -144,6 +151,9 @@ func (c *exactColumn) postgres() filter.Exactness {
 			}
 			if !pgByteOrders[c.facts.Collation] {
 				return filter.ExactEqual
+			}
+			if pgCLocales[c.facts.Collation] {
+				return filter.Exact | filter.ExactFold
 			}
 			exact = true
 		}

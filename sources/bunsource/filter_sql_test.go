@@ -123,7 +123,7 @@ func TestColumnTraits(t *testing.T) {
 		{dialect.PG, "F32", "double precision", "", value.KindFloat, none},
 		{dialect.PG, "F64", "numeric(10,2)", "", value.KindFloat, none},
 		{dialect.PG, "Text", "numeric(10,2)", "", value.KindDecimal, exact},
-		{dialect.PG, "NullText", "character varying(20)", "C", value.KindText, exact},
+		{dialect.PG, "NullText", "character varying(20)", "C", value.KindText, exact | filter.ExactFold},
 		{dialect.PG, "Text", "text", "en_US.utf8", value.KindText, equal},
 		{dialect.PG, "Text", "text", "nondeterministic", value.KindText, none},
 		{dialect.PG, "Text", "character(10)", "C", value.KindText, none}, // padded
@@ -228,6 +228,15 @@ func TestFilterText(t *testing.T) {
 		{sqlitedialect.New(), filter.Lt("f", math.Inf(1)), `"f" < 9e999`},
 		{sqlitedialect.New(), filter.Eq("word", "a\x00"), `"word" = CAST(X'6100' AS TEXT)`},
 		{sqlitedialect.New(), filter.Eq("raw", []byte{1}), `"raw" = X'01'`},
+
+		{pgdialect.New(), filter.Contains("word", `50%_!\'`), `"word" LIKE '%50!%!_!!\''%' ESCAPE '!'`},
+		{pgdialect.New(), filter.HasPrefixFold("word", "a"), `"word" ILIKE 'a%' ESCAPE '!'`},
+		{pgdialect.New(), filter.Contains("uid", "0a"), `"uid"::text LIKE '%0a%' ESCAPE '!'`},
+		{pgdialect.New(), filter.Contains("Na me", "a"), `"Na me"::text COLLATE "C" LIKE '%a%' ESCAPE '!'`},
+		{sqlitedialect.New(), filter.Contains("word", "50%_"), `instr("word", '50%_') > 0`},
+		{sqlitedialect.New(), filter.HasPrefixFold("word", "A"), `instr(lower("word"), lower('A')) = 1`},
+		{mysqldialect.New(), filter.Contains("word", `a\%`), "CONVERT(`word` USING utf8mb4) COLLATE utf8mb4_bin LIKE '%a\\\\!%%' ESCAPE '!'"},
+		{mysqldialect.New(), filter.HasPrefixFold("word", "Ä"), "LOWER(CONVERT(`word` USING utf8mb4)) COLLATE utf8mb4_bin LIKE LOWER('Ä%') ESCAPE '!'"},
 
 		{mysqldialect.New(), filter.Eq("word", `a\`), "`word` = 'a\\\\'"},
 		{mysqldialect.New(), filter.Eq("flag", true), "`flag` <> 0"},

@@ -55,7 +55,7 @@ var (
 	specimenPrices = []string{"0", "-0.00", "1.5", "1.50", "0.1", "9007199254740993", "12345678901234567890.123456789", "-1e-20", "100"}
 	specimenTexts  = []string{
 		"", " ", "a", "A", "a ", "a\t", "b", "B", "é", "e\u0301", "E", "z", "Z", "ß", "ss", "ﬁ", "fi", "10", "9", "-", "a-b", "ab",
-		"it's", `back\slash`, "what?", "100%", "日本", "🎵", "\uffff", "\u00ad", "a\u200b",
+		"it's", `back\slash`, "what?", "100%", "a_b", "hey!", "É", "日本", "🎵", "\uffff", "\u00ad", "a\u200b",
 	}
 	oddTexts      = []string{"\x00", "a\x00", "\xff", "a\xc3", "\xed\xa0\x80"}
 	specimenBytes = []string{"", "\x00", "a", "a\x00", "\xff", "\x80a"}
@@ -164,6 +164,22 @@ func genLiteral(column string) *rapid.Generator[any] {
 	})
 }
 
+// searched are the columns of texts.
+var searched = map[string]bool{"word": true, "Na me": true, "uid": true}
+
+// genSearch draws a search for a part of what the columns hold, or for what a
+// pattern would take for something else.
+func genSearch(column string) *rapid.Generator[filter.Expr] {
+	return rapid.Custom(func(t *rapid.T) filter.Expr {
+		search := rapid.SampledFrom([]func(string, any) filter.Expr{
+			filter.Contains, filter.Contains, filter.ContainsFold, filter.HasPrefix, filter.HasPrefix, filter.HasPrefixFold,
+		}).Draw(t, "search")
+		text := []rune(oneOf(t, "text", specimenTexts, specimenUUIDs, []string{"%", "_", "a_", "!", "!!", "\\", "*", "?", "AB", "É", "SS", "\U0010ffff"}))
+		from := rapid.IntRange(0, len(text)).Draw(t, "from")
+		return search(column, string(text[from:rapid.IntRange(from, len(text)).Draw(t, "to")]))
+	})
+}
+
 // genFilter draws expressions over the columns.
 func genFilter(columns []string, depth int) *rapid.Generator[filter.Expr] {
 	return rapid.Custom(func(t *rapid.T) filter.Expr {
@@ -179,6 +195,9 @@ func genFilter(columns []string, depth int) *rapid.Generator[filter.Expr] {
 			}
 		}
 		column := rapid.SampledFrom(columns).Draw(t, "column")
+		if searched[column] && rapid.IntRange(0, 2).Draw(t, "search") == 0 {
+			return genSearch(column).Draw(t, "sought")
+		}
 		switch rapid.IntRange(0, 9).Draw(t, "test") {
 		case 0:
 			return filter.IsNull(column)
@@ -207,11 +226,14 @@ func TestFiltersMeanTheSameInGoAndInTheDatabase(t *testing.T) {
 	}{
 		"sqlite": {
 			func(t testing.TB) *bun.DB { return loaderSQLite(t) }, specimensSQLite,
-			map[string]filter.Exactness{"small": 0, "r": 0, "price": 0, "at": 0, "wall": 0, "day": 0},
+			map[string]filter.Exactness{
+				"small": 0, "r": 0, "price": 0, "at": 0, "wall": 0, "day": 0,
+				"word": filter.Exact | filter.ExactFold, "Na me": filter.Exact | filter.ExactFold, "uid": filter.Exact | filter.ExactFold,
+			},
 		},
 		"postgres": {
 			func(t testing.TB) *bun.DB { return loaderPostgres(t) }, specimensPostgres,
-			map[string]filter.Exactness{"Na me": filter.ExactEqual},
+			map[string]filter.Exactness{"Na me": filter.ExactEqual, "word": filter.Exact | filter.ExactFold},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -35,11 +35,16 @@ func (m *model) inspectSQLite(ctx context.Context, conn bun.IConn) ([]tableColum
 	if !isTable || strings.Contains(strings.ToUpper(create.String), "COLLATE") {
 		collation = sqliteUnknownCollation
 	}
+	// SQLite built with ICU, or a program, may have given it another lower().
+	var folds bool
+	if err := conn.QueryRowContext(ctx, "SELECT lower('\u00c4A') = '\u00c4a'").Scan(&folds); err != nil {
+		return nil, err
+	}
 	query = gen.FormatQuery(`SELECT name, type, "notnull", dflt_value IS NOT NULL, hidden IN (2, 3), pk FROM pragma_table_xinfo(?, ?)`, t.Name, schema)
 	position := 0
 	var keys []int // positions of the primary key's columns
 	columns, err := readColumns(ctx, conn, query, func(scan func(...any) error) (tableColumn, error) {
-		c := tableColumn{state: columnState{columnFacts: columnFacts{Collation: collation, Deterministic: true, Known: isTable}}}
+		c := tableColumn{state: columnState{columnFacts: columnFacts{Collation: collation, Deterministic: true, FoldsASCII: folds, Known: isTable}}}
 		var pk int
 		err := scan(&c.name, &c.state.SQLType, &c.state.NotNull, &c.state.Default, &c.state.Generated, &pk)
 		c.state.Computed = c.state.Generated

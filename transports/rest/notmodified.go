@@ -5,8 +5,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/binderyhq/bindery/core/live"
 	"github.com/labstack/echo/v4"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // Conditions make a handler of the application's own, such as a page rendered
@@ -29,8 +31,24 @@ import (
 // program, and what Key returns. Conditions do not add up: a handler has those
 // of one place, and they name all its bindings.
 type Conditions struct {
-	// Views are the bindings that the answer depends on, at least one.
+	// Views are the bindings that every answer depends on. Without Open there is at
+	// least one.
 	Views []*live.View
+
+	// Open returns what this request's answer depends on beside Views: the orders of
+	// this user, say, opened by [core.Registry.Open] with the request's context. The
+	// handler finds the grants by [Granted]; they are closed when it has
+	// returned. An error answers the request, see Refuse, and grants that come with
+	// it are closed as well. It is called for each GET and HEAD, and again when
+	// somebody's rights change meanwhile.
+	//
+	// A member that has not loaded yet is waited for as long as the request lasts, at
+	// most for [DefaultLoadWait]. Such answers are private and bear no Last-Modified.
+	Open func(*http.Request) ([]*core.Grant, error)
+
+	// Refuse answers a request for which Open has failed. The default answers as
+	// the transport does, with a problem document.
+	Refuse func(w http.ResponseWriter, r *http.Request, err error)
 
 	// Key returns what else the answer depends on: the user, the language, the
 	// hour. It is called for each request and may be called concurrently. The
@@ -89,10 +107,11 @@ func (c Conditions) Middleware() echo.MiddlewareFunc {
 			}
 			res := ctx.Response()
 			p, done := k.begin(res, r, key)
+			defer p.close()
 			if done {
 				return nil
 			}
-			ctx.SetRequest(r.WithContext(p.pin(r.Context())))
+			ctx.SetRequest(r.WithContext(p.ctx))
 			// The hook runs for what the error handler writes, too.
 			res.Before(func() { p.finish(res.Header(), res.Status) })
 			return next(ctx)
@@ -111,11 +130,12 @@ func (c Conditions) Handler(h http.Handler) http.Handler {
 			return
 		}
 		p, done := k.begin(w, r, k.key(r))
+		defer p.close()
 		if done {
 			return
 		}
 		cw := &conditionalWriter{ResponseWriter: w, page: p}
-		h.ServeHTTP(cw, r.WithContext(p.pin(r.Context())))
+		h.ServeHTTP(cw, r.WithContext(p.ctx))
 		cw.before(http.StatusOK) // what net/http sends for a handler that wrote nothing
 	})
 }

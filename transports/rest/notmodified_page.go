@@ -17,6 +17,8 @@ import (
 // conditional is [Conditions] made ready for requests.
 type conditional struct {
 	views        []*live.View
+	open         func(*http.Request) ([]*core.Grant, error) // nil: every answer depends on views alone
+	refuse       func(http.ResponseWriter, *http.Request, error)
 	key          func(*http.Request) string
 	program      string
 	cacheControl [2][]string // where the key is "", and where it is not
@@ -26,13 +28,16 @@ type conditional struct {
 }
 
 func newConditional(c Conditions) *conditional {
-	if len(c.Views) == 0 {
+	if len(c.Views) == 0 && c.Open == nil {
 		panic("rest: conditions for a handler that reads no binding")
 	}
 	if slices.Contains(c.Views, nil) {
 		panic("rest: conditions for a handler that reads a nil binding")
 	}
-	k := &conditional{views: slices.Clone(c.Views), key: c.Key, program: c.Program, now: c.Now}
+	k := &conditional{views: slices.Clone(c.Views), open: c.Open, refuse: c.Refuse, key: c.Key, program: c.Program, now: c.Now}
+	if k.refuse == nil {
+		k.refuse = refuseOpen
+	}
 	k.cacheControl = [2][]string{{DefaultCacheControl}, {"private, " + DefaultCacheControl}}
 	if c.CacheControl != "" {
 		k.cacheControl = [2][]string{{c.CacheControl}, {c.CacheControl}}
@@ -57,6 +62,9 @@ func newConditional(c Conditions) *conditional {
 type page struct {
 	k       *conditional
 	key     string
+	grants  []*core.Grant   // opened for this request
+	views   []*live.View    // all that it depends on
+	ctx     context.Context // pins the views
 	etag    [tagLength]byte
 	current bool // all bindings have loaded and go on
 	date    time.Time
@@ -74,12 +82,16 @@ func (p *page) look(ctx context.Context) {
 	b = append(b, p.key...)
 	now := p.k.now()
 	p.date = time.Time{}
-	date, dated := p.k.start, p.key == "" && !now.Before(p.k.start)
-	for _, v := range p.k.views {
+	date, dated := p.k.start, !p.personal() && !now.Before(p.k.start)
+	for i, v := range p.views {
 		s := v.SnapshotIn(ctx)
 		if s == nil || ended(v) {
 			p.current = false
 			return
+		}
+		if i >= len(p.k.views) { // which one it is depends on the request
+			b = binary.AppendUvarint(b, uint64(len(v.ID())))
+			b = append(b, v.ID()...)
 		}
 		b = append(b, s.Version().Token...) // all are of one length
 		if d, ok := s.HTTPDate(now); !ok {
@@ -107,11 +119,24 @@ func ended(v *live.View) bool {
 	}
 }
 
-// begin answers the request with 304 if it can.
+// personal reports whether the answer depends on who asks.
+func (p *page) personal() bool { return p.key != "" || p.k.open != nil }
+
+// begin answers the request with 304 if it can. The page is to be closed.
 func (k *conditional) begin(w http.ResponseWriter, r *http.Request, key string) (p *page, done bool) {
-	p = &page{k: k, key: key}
-	p.look(r.Context())
+	p = &page{k: k, key: key, views: k.views}
+	if k.open != nil {
+		if err := p.openAll(r); err != nil {
+			k.refuse(w, r, err)
+			return p, true
+		}
+	} else {
+		p.look(r.Context())
+	}
 	if !p.current || !p.known(r.Header) {
+		if k.open == nil {
+			p.pin(r.Context())
+		}
 		return p, false
 	}
 	p.describe(w.Header())
@@ -141,12 +166,15 @@ func (p *page) known(h http.Header) bool {
 	return ok && !p.date.IsZero() && !p.date.After(since) && !since.After(p.k.now())
 }
 
-// pin returns the context for the handler, and makes the page that of the
-// versions that it pins: there may be newer ones than those looked at first.
-func (p *page) pin(ctx context.Context) context.Context {
-	ctx = core.Pin(ctx, p.k.views...)
+// pin makes the context for the handler, and makes the page that of the versions
+// that it pins: there may be newer ones than those looked at first.
+func (p *page) pin(ctx context.Context) {
+	ctx = core.Pin(ctx, p.views...)
 	p.look(ctx)
-	return ctx
+	if p.grants != nil {
+		ctx = context.WithValue(ctx, grantsKey{}, p.grants)
+	}
+	p.ctx = ctx
 }
 
 // finish completes the headers of the handler's answer.
@@ -165,7 +193,7 @@ func (p *page) finish(h http.Header, status int) {
 // already.
 func (p *page) describe(h http.Header) {
 	personal := 0
-	if p.key != "" {
+	if p.personal() {
 		personal = 1
 	}
 	if h["Cache-Control"] == nil {

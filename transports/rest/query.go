@@ -92,8 +92,8 @@ func noParameters(values map[string]string) *problem.Problem {
 	return problem.BadParameter(slices.Sorted(maps.Keys(values))[0], "is not known here")
 }
 
-// parameters parses a query, in which no name may be repeated, into the
-// resource's own parameters and the arguments that name a family's member.
+// parameters parses a query into the resource's own parameters, none of which may
+// be repeated, and the arguments that name a family's member.
 func parameters(raw string, own []string) (values map[string]string, args core.Args, p *problem.Problem) {
 	if raw == "" {
 		return nil, nil, nil
@@ -103,18 +103,17 @@ func parameters(raw string, own []string) (values map[string]string, args core.A
 		return nil, nil, problem.MalformedQuery("the query is malformed")
 	}
 	values = make(map[string]string)
-	texts := make(map[string]string)
-	for _, name := range slices.Sorted(maps.Keys(parsed)) {
-		if len(parsed[name]) > 1 {
+	for _, name := range own {
+		given, ok := parsed[name]
+		if len(given) > 1 {
 			return nil, nil, problem.BadParameter(name, "must not be repeated")
 		}
-		if slices.Contains(own, name) {
-			values[name] = parsed[name][0]
-		} else {
-			texts[name] = parsed[name][0]
+		if ok {
+			values[name] = given[0]
+			delete(parsed, name)
 		}
 	}
-	return values, core.TextArgs(texts), nil
+	return values, core.QueryArgs(parsed), nil
 }
 
 // maxOffset stands for every offset beyond it: it is behind the end of every

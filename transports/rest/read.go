@@ -93,6 +93,10 @@ type pick func(*live.Snapshot, time.Time) (selection, *problem.Problem)
 
 // read answers GET and HEAD.
 func (t *Transport) read(x exchange, from pick) (*problem.Problem, error) {
+	wait, p := t.reach(x)
+	if p != nil {
+		return p, nil
+	}
 	s, err := x.grant.Snapshot()
 	if err != nil {
 		return nil, errScopeChanged
@@ -106,12 +110,9 @@ func (t *Transport) read(x exchange, from pick) (*problem.Problem, error) {
 		return p, nil
 	}
 	v := judge(x.r.Header, sel.content, sel.date, now, t.compressible(x, sel.content))
-	if v.held {
-		if wait := preferredWait(x.r.Header["Prefer"]); wait > 0 {
-			var err error
-			if sel, v, p, err = t.wait(x, wait, s, from); p != nil || err != nil {
-				return p, err
-			}
+	if v.held && wait > 0 {
+		if sel, v, p, err = t.wait(x, wait, s, from); p != nil || err != nil {
+			return p, err
 		}
 	}
 	return t.answer(x, sel, v)
@@ -126,7 +127,7 @@ func (t *Transport) answer(x exchange, sel selection, v verdict) (*problem.Probl
 	h := x.w.Header()
 	h["Etag"] = x.etag(sel.content, v.coding)
 	h["Cache-Control"] = t.cacheControlOf(x.grant)
-	addShared(h, "Vary", varyEncoding)
+	addShared(h, "Vary", t.vary())
 	if sel.dateText != nil {
 		h["Last-Modified"] = sel.dateText
 	}

@@ -37,6 +37,7 @@ type Transport struct {
 	stop     context.CancelFunc
 	servers  ending.Servers
 	holds    holds // of requests that wait
+	held     *ending.Open[*heldRequest]
 	writes   holds // of writes under way
 
 	slowBodies atomic.Uint64
@@ -64,7 +65,7 @@ func New(group *echo.Group, cfg ...Config) *Transport {
 	}
 	t.problems = append(t.problems, t.cfg.Validate())
 	t.cfg = t.cfg.WithDefaults()
-	t.holds.max = t.cfg.MaxWaiting
+	t.holds.max, t.held = t.cfg.MaxWaiting, ending.NewOpen[*heldRequest](-1)
 	t.writes.max = math.MaxInt // each has a connection, and those are the server's to bound
 	t.cacheControl = t.cfg.cacheControl()
 	t.sharedChanges = []string{"public, max-age=" + strconv.FormatInt(int64(t.cfg.SharedMaxAge/time.Second), 10)}
@@ -81,9 +82,9 @@ func (t *Transport) Mount(reg *core.Registry) error {
 	}
 	t.reg = reg
 	t.stopping, t.stop = context.WithCancel(reg.Stopping())
-	lists := t.group.Any("/:binding", t.serve(t.list, paramAfter, paramLimit, paramOffset, paramSince, paramWait))
-	t.group.Any("/:binding/:key", t.serve(t.row))
-	t.group.Any("/:binding/", t.serve(t.row)) // the row whose key is the empty text
+	lists := t.group.Any("/:binding", t.serve(t.list, paramAfter, paramLimit, paramOffset, paramSince, paramWait, paramMark))
+	t.group.Any("/:binding/:key", t.serve(t.row, paramMark))
+	t.group.Any("/:binding/", t.serve(t.row, paramMark)) // the row whose key is the empty text
 	if strings.TrimSuffix(lists[0].Path, "/:binding") != "" {
 		// Under a prefix of its own the transport says itself that there is
 		// nothing; at the root that is up to the application.
@@ -91,6 +92,11 @@ func (t *Transport) Mount(reg *core.Registry) error {
 		t.group.RouteNotFound("/*", t.meter.Count(t.nothing))
 	}
 	return nil
+}
+
+// Drain implements [core.Draining]: it answers the requests that wait for a change.
+func (t *Transport) Drain(ctx context.Context, over time.Duration) error {
+	return t.held.Spread(ctx, over, func(h *heldRequest) { h.end() })
 }
 
 // Shutdown implements [core.Transport]. Requests that wait for a change are
@@ -247,6 +253,6 @@ func refuse(x exchange, allow string) (*problem.Problem, error) {
 // something here, once CORS middleware has let them see the answer at all.
 func exposeHeaders(h http.Header) {
 	if h.Get("Access-Control-Allow-Origin") != "" && h.Get("Access-Control-Expose-Headers") == "" {
-		h.Set("Access-Control-Expose-Headers", "Content-Location, ETag, Last-Modified, Link, Location, Preference-Applied, Retry-After, X-Total-Count")
+		h.Set("Access-Control-Expose-Headers", "Bindery-Mark, Content-Location, ETag, Last-Modified, Link, Location, Preference-Applied, Retry-After, X-Total-Count")
 	}
 }

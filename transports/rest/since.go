@@ -22,6 +22,9 @@ type deltaKey struct{ t *Transport }
 // client asks. The answer has no tag: the same change may be told in several
 // ways.
 func (t *Transport) readChanges(x exchange, q query) (*problem.Problem, error) {
+	if _, p := t.reach(x); p != nil {
+		return p, nil
+	}
 	// The first event of a subscription is all that was missed.
 	sub := x.grant.Subscribe(x.r.Context(), live.SubscribeOptions{Version: wire.ParseToken(q.since)})
 	defer sub.Close()
@@ -60,7 +63,7 @@ func (t *Transport) readChanges(x exchange, q query) (*problem.Problem, error) {
 	if links := t.monitorLinks(x.base, x.view); links != "" {
 		addShared(h, "Link", []string{links})
 	}
-	addShared(h, "Vary", varyEncoding)
+	addShared(h, "Vary", t.vary())
 	return nil, writeBody(x, http.StatusOK, c.body(in), in)
 }
 

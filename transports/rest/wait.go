@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/binderyhq/bindery/core"
@@ -33,7 +32,7 @@ func (t *Transport) wait(x exchange, asked time.Duration, s *live.Snapshot, from
 		return look(s)
 	}
 	defer release()
-	x.w.Header()["Preference-Applied"] = []string{"wait=" + strconv.FormatInt(int64((min(asked, t.cfg.MaxWait)+time.Second-1)/time.Second), 10)}
+	t.preferenceApplied(x.w.Header(), asked)
 	sub := x.grant.Subscribe(ctx, live.SubscribeOptions{Version: s.Version().Token})
 	defer sub.Close()
 	for {
@@ -68,15 +67,21 @@ func (t *Transport) hold(x exchange, asked time.Duration) (ctx context.Context, 
 	}
 	extendWriteDeadline(x, wait)
 	ctx, cancel := context.WithTimeout(x.r.Context(), wait)
+	held := &heldRequest{cancel}
+	_ = t.held.Enter(held) // it is never full, and never closed
 	stopping := context.AfterFunc(t.stopping, cancel)
 	ending := context.AfterFunc(t.servers.Of(x.r), cancel)
 	return ctx, func() {
 		ending()
 		stopping()
 		cancel()
+		t.held.Leave(held)
 		t.holds.end()
 	}, true
 }
+
+// heldRequest is a request that waits for a change, until end is called at the latest.
+type heldRequest struct{ end context.CancelFunc }
 
 // errScopeChanged says that the client may see something else from now on.
 var errScopeChanged = errors.New("rest: the client's scope has changed")

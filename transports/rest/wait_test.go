@@ -254,7 +254,7 @@ func TestPreferredWait(t *testing.T) {
 		"wait=":                         0,
 		"waits=5":                       0,
 	} {
-		if got := preferredWait([]string{header}); got != want {
+		if got, _ := preferredWait([]string{header}); got != want {
 			t.Errorf("%q: %v, want %v", header, got, want)
 		}
 	}

@@ -96,6 +96,7 @@ func (t *Transport) write(x exchange, w live.Write, accepted ...string) (*proble
 func (t *Transport) answerWrite(x exchange, w live.Write, row live.Row) error {
 	h := x.w.Header()
 	h["Cache-Control"] = noStore
+	t.setMark(x)
 	if w.Op == live.Delete {
 		x.w.WriteHeader(http.StatusNoContent)
 		return nil

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -72,14 +71,7 @@ func (h *harness) Close() error {
 
 // dial connects and asks.
 func (h *harness) dial(ctx context.Context, q transporttest.Request, arg map[string]any) (*client, error) {
-	params := make(map[string]any)
-	for name, text := range q.Params {
-		params[name] = text
-		if b, err := strconv.ParseBool(text); err == nil {
-			params[name] = b
-		}
-	}
-	arg["params"] = params
+	arg["params"] = q.JSON()
 	c, err := dial(ctx, h.client, h.server.URL, h.way, http.Header{transporttest.PrincipalHeader: {q.Principal}})
 	if err != nil {
 		return nil, told(err)

@@ -75,7 +75,7 @@ func (t *Transport) servePolling(w http.ResponseWriter, r *http.Request, q url.V
 	}
 	c := t.lookup(sid)
 	switch {
-	case c == nil && t.reg.Stopping().Err() != nil:
+	case c == nil && (t.draining.Load() || t.reg.Stopping().Err() != nil):
 		return problem.ShuttingDown().Write(w, r) // it may have ended for that
 	case c == nil:
 		return unknownSID.write(w)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -30,10 +31,11 @@ type Transport struct {
 	sockets *socket.Server
 	reg     *core.Registry // from Mount on
 
-	servers ending.Servers
-	conns   *ending.Open[*conn]
-	stuck   atomic.Uint64
-	polling atomic.Int64
+	servers  ending.Servers
+	conns    *ending.Open[*conn]
+	stuck    atomic.Uint64
+	polling  atomic.Int64
+	draining atomic.Bool // Drain was called
 
 	mu    sync.Mutex
 	bySID map[string]*conn // guarded by mu
@@ -42,6 +44,7 @@ type Transport struct {
 var (
 	_ core.Transport = (*Transport)(nil)
 	_ core.Measured  = (*Transport)(nil)
+	_ core.Draining  = (*Transport)(nil)
 )
 
 // New returns a transport that clients reach at the group's own path. At most
@@ -102,6 +105,12 @@ func (t *Transport) Mount(reg *core.Registry) error {
 	t.group.Any("", serve)
 	t.group.Any("/", serve)
 	return nil
+}
+
+// Drain ends the sessions that are open, spread over the time, see [core.Draining].
+func (t *Transport) Drain(ctx context.Context, over time.Duration) error {
+	t.draining.Store(true)
+	return t.conns.Spread(ctx, over, (*conn).stop)
 }
 
 // Shutdown closes the sessions, see the package's documentation. It returns when

@@ -47,6 +47,11 @@ type Config struct {
 	// is longer is sent nevertheless. The default is 256 KiB, the minimum
 	// 1 KiB.
 	MessageBytes int
+
+	// HiddenOrder lets other nodes follow bindings whose rows do not show by what
+	// they are ordered (docs/protocol.md, "Followers"): they are then told these
+	// values, which clients are not. The default refuses them with 403.
+	HiddenOrder bool
 }
 
 // WithDefaults returns a copy in which every zero field has its default.

@@ -21,13 +21,14 @@ import (
 const (
 	paramEvent   = "event"
 	paramVersion = "version"
+	paramReplica = wire.ReplicaParam
 )
 
 // lastEventID is the header in which EventSource says where it was.
 const lastEventID = "Last-Event-ID"
 
 func (t *Transport) serveOne(c echo.Context) error {
-	own, args, err := parseQuery(c.Request(), paramVersion)
+	own, args, err := parseQuery(c.Request(), paramVersion, paramReplica)
 	if err != nil {
 		return refuse(c, err)
 	}
@@ -35,11 +36,11 @@ func (t *Transport) serveOne(c echo.Context) error {
 	if err != nil || strings.Contains(name, "/") {
 		return refuse(c, problem.NotFound("there is nothing at this path"))
 	}
-	return t.serve(c, []target{{name, args}}, own.Get(paramVersion))
+	return t.serve(c, []target{{name, args}}, own)
 }
 
 func (t *Transport) serveSeveral(c echo.Context) error {
-	own, args, err := parseQuery(c.Request(), paramEvent, paramVersion)
+	own, args, err := parseQuery(c.Request(), paramEvent, paramVersion, paramReplica)
 	if err != nil {
 		return refuse(c, err)
 	}
@@ -47,7 +48,7 @@ func (t *Transport) serveSeveral(c echo.Context) error {
 	switch {
 	case len(args) > 0:
 		unknown := slices.Sorted(maps.Keys(args))[0]
-		err = problem.BadParameter(unknown, "is unknown; there are: "+paramEvent+", "+paramVersion)
+		err = problem.BadParameter(unknown, "is unknown; there are: "+paramEvent+", "+paramReplica+", "+paramVersion)
 	case len(events) == 0:
 		err = problem.BadParameter(paramEvent, "is missing: name a binding, or several by repeating it")
 	case len(events) > t.cfg.MaxBindings:
@@ -62,7 +63,7 @@ func (t *Transport) serveSeveral(c echo.Context) error {
 			return refuse(c, err)
 		}
 	}
-	return t.serve(c, targets, own.Get(paramVersion))
+	return t.serve(c, targets, own)
 }
 
 // target is what a client wants to follow: a binding, or a family's member.
@@ -79,17 +80,24 @@ func parseTarget(id string) (target, error) {
 	if err != nil {
 		return target{}, problem.BadParameter(paramEvent, "names a member by parameters that cannot be parsed")
 	}
-	args, err := arguments(values)
-	return target{name, args}, err
+	return target{name, core.QueryArgs(values)}, nil
 }
 
 // serve answers with a stream of the bindings, or with what is wrong.
-func (t *Transport) serve(c echo.Context, targets []target, position string) error {
+func (t *Transport) serve(c echo.Context, targets []target, own url.Values) error {
+	replica, err := parseReplica(own)
+	if err != nil {
+		return refuse(c, err)
+	}
+	position := own.Get(paramVersion)
 	if ending.Discard(c.Response(), c.Request()) != nil {
 		ending.CloseConnection(c.Response(), c.Request())
 		return refuse(c, problem.SlowBody(ending.Linger))
 	}
 	s := newStream(t, c)
+	if replica {
+		s.enc = t.replicas
+	}
 	defer s.close()
 	ctx := core.WithClient(c.Request().Context())
 	for _, to := range targets {
@@ -113,6 +121,17 @@ func (t *Transport) serve(c echo.Context, targets []target, position string) err
 	return s.run(ctx)
 }
 
+// parseReplica reports whether a follower asks for what [wire.Replica] has.
+func parseReplica(own url.Values) (bool, error) {
+	switch own.Get(paramReplica) {
+	case "":
+		return false, nil
+	case "1":
+		return true, nil
+	}
+	return false, problem.BadParameter(paramReplica, "must be 1, or left out")
+}
+
 // parseQuery returns the request's own parameters, of which all but "event" may
 // be given once, and the arguments that name a family's member.
 func parseQuery(r *http.Request, names ...string) (own url.Values, args core.Args, err error) {
@@ -127,27 +146,10 @@ func parseQuery(r *http.Request, names ...string) (own url.Values, args core.Arg
 			delete(query, name)
 		}
 		if name != paramEvent && len(own[name]) > 1 {
-			return nil, nil, givenTwice(name)
+			return nil, nil, problem.BadParameter(name, "is given more than once")
 		}
 	}
-	args, err = arguments(query)
-	return own, args, err
-}
-
-// arguments returns parameters as what names a family's member.
-func arguments(query url.Values) (core.Args, error) {
-	texts := make(map[string]string, len(query))
-	for _, name := range slices.Sorted(maps.Keys(query)) {
-		if len(query[name]) > 1 {
-			return nil, givenTwice(name)
-		}
-		texts[name] = query[name][0]
-	}
-	return core.TextArgs(texts), nil
-}
-
-func givenTwice(name string) *problem.Problem {
-	return problem.BadParameter(name, "is given more than once")
+	return own, core.QueryArgs(query), nil
 }
 
 // idSeparator stands between the tokens of an id, one for each binding of the

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -29,6 +30,8 @@ type Transport struct {
 	extra bool // more than one configuration is given
 	enc   *wire.Encoder
 
+	replicas *wire.Encoder // for followers
+
 	reg     *core.Registry // from Mount on
 	prefix  atomic.Value   // string: the path in front of a binding's name
 	servers ending.Servers
@@ -44,6 +47,7 @@ var (
 	_ core.Transport  = (*Transport)(nil)
 	_ core.Monitoring = (*Transport)(nil)
 	_ core.Measured   = (*Transport)(nil)
+	_ core.Draining   = (*Transport)(nil)
 )
 
 // New returns a transport whose streams appear under the group. At most one
@@ -56,7 +60,7 @@ func New(group *echo.Group, cfg ...Config) *Transport {
 		t.cfg = cfg[0]
 	}
 	t.cfg = t.cfg.WithDefaults()
-	t.enc = wire.NewEncoder(t.cfg.limits())
+	t.enc, t.replicas = wire.NewEncoder(t.cfg.limits()), wire.NewReplicaEncoder(t.cfg.limits())
 	t.streams = ending.NewOpen[*stream](t.cfg.MaxStreams)
 	t.prefix.Store("")
 	return t
@@ -101,6 +105,11 @@ func (t *Transport) MonitorURL(binding string) string {
 		return ""
 	}
 	return prefix + url.PathEscape(binding)
+}
+
+// Drain ends the streams that are open, spread over the time, see [core.Draining].
+func (t *Transport) Drain(ctx context.Context, over time.Duration) error {
+	return t.streams.Spread(ctx, over, (*stream).stop)
 }
 
 // Shutdown waits for the streams, which the registry's stopping has told to

@@ -28,6 +28,7 @@ type stream struct {
 	out  *echo.Response
 	ctrl *http.ResponseController
 
+	enc    *wire.Encoder
 	ending context.Context // of the server
 	http2  bool
 
@@ -40,15 +41,17 @@ type stream struct {
 	lastSent time.Time // when something was last written
 	deadline time.Time // of writing; zero for none
 
-	late atomic.Bool // writing fails from now on
-	mu   sync.Mutex  // guards what follows, and the setting of deadlines
-	over bool        // nothing may touch the connection any more
+	stopped atomic.Bool // it is to end after the current batch
+	late    atomic.Bool // writing fails from now on
+	mu      sync.Mutex  // guards what follows, and the setting of deadlines
+	over    bool        // nothing may touch the connection any more
 }
 
 func newStream(t *Transport, c echo.Context) *stream {
 	stepOut(c.Response())
 	return &stream{
 		t:   t,
+		enc: t.enc,
 		out: c.Response(),
 		// Echo's own response panics where it cannot flush.
 		ctrl:   http.NewResponseController(c.Response().Writer),
@@ -75,6 +78,12 @@ func (s *stream) cut() {
 	if !s.over {
 		_ = s.ctrl.SetWriteDeadline(time.Now()) // what cannot be cut ends by itself
 	}
+}
+
+// stop has the stream end after the current batch.
+func (s *stream) stop() {
+	s.stopped.Store(true)
+	s.notify()
 }
 
 func (s *stream) notify() {
@@ -181,7 +190,7 @@ func (s *stream) sendAvailable(ctx context.Context) error {
 		if f.sub == nil {
 			continue
 		}
-		if s.t.reg.Stopping().Err() != nil || s.ending.Err() != nil || ctx.Err() != nil {
+		if s.stopped.Load() || s.t.reg.Stopping().Err() != nil || s.ending.Err() != nil || ctx.Err() != nil {
 			return errEnded
 		}
 		var reported time.Time // zero: the delay is not measured
@@ -196,7 +205,8 @@ func (s *stream) sendAvailable(ctx context.Context) error {
 		default:
 			reported = s.t.meter.Due(e, !f.begun)
 			f.begun = true
-			err = s.sendBatch(f, s.t.enc.Batch(f.sub.View(), e))
+			e = s.enc.ForReplica(f.sub.View(), e, f.token)
+			err = s.sendBatch(f, s.enc.Batch(f.sub.View(), e))
 		}
 		if err == nil {
 			err = s.flush()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 )
 
 // owners are those of the rows that there are before the start.
@@ -140,6 +142,41 @@ func familyCases() []rule {
 			},
 		},
 		{
+			name:  "parameters that need not be given",
+			rule:  "a parameter may be left out, have several values in any order, or be a part of a text, where the family says so",
+			setup: setup{rows: 30, families: true},
+			run: func(ctx context.Context, r *rig) error {
+				pick := func(text string, owners ...string) *follower {
+					f := r.newFollower(picked)
+					if text != "" {
+						f.params = map[string]string{"text": text}
+					}
+					if len(owners) > 0 {
+						f.several = map[string][]string{"owner": owners}
+					}
+					f.may = func(it item) bool {
+						return strings.Contains(it.Name, text) && (len(owners) == 0 || slices.Contains(owners, it.Owner))
+					}
+					return f
+				}
+				all := []*follower{pick(""), pick("", owners...), pick("", owners[1], owners[0]), pick("", owners[1]), pick("1"), pick("2", "ann", "nobody")}
+				for _, f := range all[1:] {
+					if err := r.pagesShow(ctx, Request{Binding: picked, Params: f.params, Repeated: f.several}, f.may); err != nil {
+						return err
+					}
+				}
+				if err := errors.Join(start(ctx, all...), r.trade(ctx, 13, all...)); err != nil {
+					return err
+				}
+				var wrong *ParameterError
+				err := r.refused(ctx, Request{Binding: picked, Repeated: map[string][]string{"text": {"a", "b"}}})
+				if !errors.As(err, &wrong) || wrong.Name != "text" {
+					return fmt.Errorf("a parameter of one value that is given two gave %v, which is to name it", err)
+				}
+				return nil
+			},
+		},
+		{
 			name:  "pages of a member",
 			rule:  "the pages of a member show its rows and no others",
 			setup: setup{rows: 250, families: true},
@@ -173,7 +210,7 @@ func (r *rig) refused(ctx context.Context, q Request) error {
 }
 
 func (r *rig) pageOf(ctx context.Context, q Request, page int) (Page, error) {
-	if q.Params == nil && q.Principal == "" {
+	if q.Params == nil && q.Repeated == nil && q.Principal == "" {
 		return r.Page(ctx, q.Binding, page)
 	}
 	return r.Harness.(Asker).PageOf(ctx, q, page)

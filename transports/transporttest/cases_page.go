@@ -45,7 +45,7 @@ var pageCases = []rule{
 				if err != nil {
 					return err
 				}
-				if i >= len(got) || got[i] != want {
+				if i >= len(got) || !sameJSON(got[i], want) {
 					return fmt.Errorf("the pages have %d rows; row %d of the binding is not at its place", len(got), i)
 				}
 				i++

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/binderyhq/bindery/core"
 )
 
 // shutdownTimeout is what a shutdown may take: usual for programs that are
@@ -32,6 +34,38 @@ var shutdownCases = []rule{
 				return err
 			}
 			return r.closed(ctx)
+		},
+	},
+	{
+		name:  "drain",
+		rule:  "a transport that drains ends its connections in good order while it goes on to serve: who comes meanwhile is served, and resumes",
+		setup: setup{rows: 1500},
+		run: func(ctx context.Context, r *rig) error {
+			if _, ok := r.Transport().(core.Draining); !ok {
+				return nil
+			}
+			if r.can.Streams {
+				begins := make(chan struct{})
+				ends, err := r.readToTheEnd(ctx, 10, begins)
+				if err != nil {
+					return err
+				}
+				close(begins)
+				if err := errors.Join(r.reg.Drain(ctx, 50*time.Millisecond), ends()); err != nil {
+					return err
+				}
+			} else if err := r.reg.Drain(ctx, time.Millisecond); err != nil {
+				return err
+			}
+			if rd := r.reg.Ready(); rd.Ready || !rd.Draining {
+				return fmt.Errorf("while it drains, the registry says %+v", rd)
+			}
+			f, err := r.follow(ctx, items)
+			if err != nil {
+				return fmt.Errorf("a client that comes while everything drains: %w", err)
+			}
+			f.drop()
+			return errors.Join(r.shutdown(ctx), r.closed(ctx))
 		},
 	},
 	{

@@ -1,13 +1,14 @@
 package transporttest
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+
+	"github.com/binderyhq/bindery/core/value"
 )
 
 // follower is a client that applies what it is told, and notices whatever
@@ -16,9 +17,10 @@ type follower struct {
 	r       *rig
 	binding string
 	params  map[string]string
-	who     string          // asks, "" for nobody in particular
-	may     func(item) bool // what it may be shown; nil for everything
-	client  Client          // nil while not connected
+	several map[string][]string // parameters that have several values
+	who     string              // asks, "" for nobody in particular
+	may     func(item) bool     // what it may be shown; nil for everything
+	client  Client              // nil while not connected
 
 	rows    map[int]string // compact JSON by id
 	version string         // of rows, "" before the first batch
@@ -47,7 +49,7 @@ func (r *rig) follow(ctx context.Context, binding string) (*follower, error) {
 // way is lost, as it is with a connection.
 func (f *follower) connect(ctx context.Context) (err error) {
 	f.drop()
-	f.client, err = f.r.connectTo(ctx, Request{Binding: f.binding, Params: f.params, Version: f.version, Principal: f.who})
+	f.client, err = f.r.connectTo(ctx, Request{Binding: f.binding, Params: f.params, Repeated: f.several, Version: f.version, Principal: f.who})
 	f.first = true
 	return err
 }
@@ -74,7 +76,7 @@ func (f *follower) message(ctx context.Context) (complete bool, err error) {
 	case errors.Is(err, io.EOF):
 		return false, io.EOF
 	case err != nil:
-		return false, &brokenError{f.binding, err}
+		return false, &brokenError{f.binding, len(f.pending), err}
 	}
 	for _, row := range m.Rows {
 		f.bytes += len(row)
@@ -99,9 +101,9 @@ func (f *follower) mayBeShown(action Action, raw json.RawMessage) error {
 	if f.may == nil || action == Delete {
 		return nil // a delete shows the key of a row that the client has
 	}
-	var it item
-	if err := json.Unmarshal(raw, &it); err != nil {
-		return fmt.Errorf("%.200q is no row: %w", raw, err)
+	it, err := itemOf(raw)
+	if err != nil {
+		return err
 	}
 	if !f.may(it) {
 		return fmt.Errorf("%q was shown %.200s of %q, which is not for it", f.who, raw, f.binding)
@@ -109,14 +111,39 @@ func (f *follower) mayBeShown(action Action, raw json.RawMessage) error {
 	return nil
 }
 
-// brokenError says that a connection broke.
+// brokenError says that a connection ended otherwise than in good order.
 type brokenError struct {
 	binding string
+	pending int // messages of a batch that was under way
 	err     error
 }
 
 func (e *brokenError) Error() string {
-	return fmt.Sprintf("waiting for a message of %q: %v", e.binding, e.err)
+	var where string
+	if e.pending > 0 {
+		where = fmt.Sprintf(", in the middle of a batch, after %d messages", e.pending)
+	}
+	switch {
+	case errors.Is(e.err, context.DeadlineExceeded), errors.Is(e.err, context.Canceled):
+		return fmt.Sprintf("no message of %q has come in time%s, and the connection has not ended: %v", e.binding, where, e.err)
+	case knownError(e.err):
+		return fmt.Sprintf("waiting for a message of %q%s: %v", e.binding, where, e.err)
+	default:
+		return fmt.Sprintf("the connection of %q was cut off%s: Client.Next returned %q (%T), and an end in good order is io.EOF: "+
+			"either the transport did not end its stream (the last chunk, a close frame), or the client does not tell that it did",
+			e.binding, where, e.err, e.err)
+	}
+}
+
+// knownError reports whether a client's error is one that this package defines.
+func knownError(err error) bool {
+	for _, known := range []error{ErrRefused, ErrUnavailable, ErrForbidden, ErrUnauthenticated, ErrUnsupported} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	var parameter *ParameterError
+	return errors.As(err, &parameter)
 }
 
 func (e *brokenError) Unwrap() error { return e.err }
@@ -158,8 +185,8 @@ func (f *follower) untilShows(ctx context.Context) error {
 		}
 		got := make(map[int]item)
 		for id, text := range f.rows {
-			var it item
-			if err := json.Unmarshal([]byte(text), &it); err != nil {
+			it, err := itemOf(json.RawMessage(text))
+			if err != nil {
 				return err
 			}
 			got[id] = it
@@ -276,7 +303,7 @@ func (f *follower) change(batch []Message) error {
 			_, have := rows[id]
 			switch {
 			case m.Action == Delete && have:
-				if want := fmt.Sprintf(`{"id":%d}`, id); text != want {
+				if !sameJSON(text, fmt.Sprintf(`{"id":%d}`, id)) {
 					return fmt.Errorf("a delete shows %.200s, more than the key", text)
 				}
 				delete(rows, id)
@@ -313,22 +340,36 @@ func (f *follower) compare(ctx context.Context, from int) error {
 		if err != nil {
 			return err
 		}
-		if got, ok := f.rows[id]; got != want {
+		if got, ok := f.rows[id]; !sameJSON(got, want) {
 			return fmt.Errorf("at version %s the client has of row %d (%t): %.200s; the binding had %.200s", f.version, id, ok, got, want)
 		}
 	}
 	return nil
 }
 
-// decode returns a row's id, and its JSON without insignificant space.
+// decode returns a row's id, and its JSON.
 func decode(raw json.RawMessage) (id int, text string, err error) {
-	var row struct{ ID *int }
-	if err := json.Unmarshal(raw, &row); err != nil || row.ID == nil {
-		return 0, "", fmt.Errorf("%.200q is no row: %w", raw, errors.Join(err, errors.New("a row has an id")))
+	it, err := itemOf(raw)
+	return it.ID, string(raw), err
+}
+
+// itemOf reads a row, whose id may be written as JSON allows: 7 as 7.0.
+func itemOf(raw json.RawMessage) (it item, err error) {
+	var row struct {
+		item
+		ID json.Number `json:"id"`
 	}
-	var b bytes.Buffer
-	if err := json.Compact(&b, raw); err != nil {
-		return 0, "", err
+	if err := json.Unmarshal(raw, &row); err != nil || row.ID == "" {
+		return it, fmt.Errorf("%.200q is no row: %w", raw, errors.Join(err, errors.New("a row has an id")))
 	}
-	return *row.ID, b.String(), nil
+	v, err := value.Parse(value.KindDecimal, row.ID.String())
+	if err == nil {
+		v, err = value.Convert(v, value.KindInt)
+	}
+	if err != nil {
+		return it, fmt.Errorf("%.200q is no row: its id: %w", raw, err)
+	}
+	it = row.item
+	it.ID = int(v.Any().(int64))
+	return it, nil
 }

@@ -101,6 +101,8 @@ type Request struct {
 	Binding string
 	// Params name the member of a family, in text form: true, 42, some text.
 	Params map[string]string
+	// Repeated are parameters that have several values.
+	Repeated map[string][]string
 	// Version is what the client holds, "" for nothing.
 	Version string
 	// Principal is who asks, "" when nobody says who it is. The harness sees to
@@ -115,10 +117,29 @@ func (q Request) Query() url.Values {
 	for name, text := range q.Params {
 		values.Set(name, text)
 	}
+	for name, texts := range q.Repeated {
+		values[name] = texts
+	}
 	if q.Version != "" {
 		values.Set("version", q.Version)
 	}
 	return values
+}
+
+// JSON returns the parameters as JSON has them: true and false are booleans, all
+// others texts, and those that have several values arrays.
+func (q Request) JSON() map[string]any {
+	params := make(map[string]any)
+	for name, text := range q.Params {
+		params[name] = text
+		if text == "true" || text == "false" {
+			params[name] = text == "true"
+		}
+	}
+	for name, texts := range q.Repeated {
+		params[name] = texts
+	}
+	return params
 }
 
 // Asker is a [Harness] with [Abilities].Families.

@@ -46,6 +46,7 @@ type faults struct {
 	subscribe     func(g *core.Grant) *live.Subscription                                        // instead of the grant's
 	tellsWhy      bool                                                                          // the errors of the authorizer are shown
 	deniesNobody  bool                                                                          // who may not see it any more is told nothing
+	cutsOff       error                                                                         // with what connections end
 	countsAll     bool                                                                          // a page tells how many there are of all rows
 }
 
@@ -127,7 +128,7 @@ func (m *memory) leave(ctx context.Context, q Request) (*core.Grant, error) {
 	if m.faults.open != nil {
 		g, err = m.faults.open(ctx, m.reg, q)
 	} else {
-		g, err = m.reg.Open(ctx, q.Binding, core.TextArgs(q.Params))
+		g, err = m.reg.Open(ctx, q.Binding, argsOf(q))
 	}
 	return g, m.refusal(err)
 }
@@ -237,12 +238,15 @@ func (m *memory) connectTo(ctx context.Context, q Request) (Client, error) {
 			}
 		}
 	}
+	if m.faults.keepsQueue {
+		opts.Notify = c.hoard
+	}
 	c.subscribe(opts)
 	if !m.does.Streams {
 		c.sub.Close()
 	}
 	if m.faults.keepsQueue {
-		go c.hoard()
+		c.hoard()
 	}
 	m.open[c] = struct{}{}
 	return c, nil
@@ -300,6 +304,9 @@ func (c *memoryClient) Next(ctx context.Context) (Message, error) {
 			return msg, nil
 		}
 		e, err := c.event(ctx)
+		if err == io.EOF && c.m.faults.cutsOff != nil {
+			err = c.m.faults.cutsOff
+		}
 		if err != nil {
 			return Message{}, err
 		}
@@ -427,18 +434,21 @@ func (c *memoryClient) wait(ctx context.Context) (e *live.Event, err error) {
 	return e, ended(ctx, err)
 }
 
-// hoard takes every event at once and keeps it.
+// hoard takes every event on the goroutine that publishes it, and keeps it.
 func (c *memoryClient) hoard() {
 	for {
-		e, err := c.sub.Next(context.Background())
+		e, err := c.sub.Poll()
 		c.mu.Lock()
-		if err != nil {
+		switch {
+		case err != nil:
 			c.ended = true
-			c.mu.Unlock()
+		case e != nil:
+			c.queue = append(c.queue, e)
+		}
+		c.mu.Unlock()
+		if e == nil {
 			return
 		}
-		c.queue = append(c.queue, e)
-		c.mu.Unlock()
 	}
 }
 
@@ -490,3 +500,9 @@ var (
 	_ core.Transport = (*memory)(nil)
 	_ Client         = (*memoryClient)(nil)
 )
+
+// argsOf returns the arguments of a request.
+func argsOf(q Request) core.Args {
+	q.Version = ""
+	return core.QueryArgs(q.Query())
+}

@@ -32,6 +32,7 @@ const (
 	visible = "visible" // those that are
 	short   = "short"   // all rows, with a log of shortLog events
 	owned   = "owned"   // a family: the rows of an owner that are visible, or not
+	picked  = "picked"  // a family whose parameters need not be given: the rows of some owners, with a text in the name
 )
 
 const shortLog = 4
@@ -87,6 +88,8 @@ func newRig(ctx context.Context, h Harness, s setup) (*rig, error) {
 	r.reg = cfg.NewRegistry()
 	err := errors.Join(
 		r.reg.Add(r.bind(items, opts...), r.bind(visible, append(opts, core.Where(filter.Eq("visible", true)), core.OrderBy("-name"))...), r.bind(short, core.Tune(core.Tuning{LogEvents: shortLog})),
+			core.BindFamily[item](picked, r.table, append(opts, core.Where(
+				filter.In("owner", filter.Param("owner").Repeated().Optional()), filter.Contains("name", filter.Param("text").Optional())))...),
 			core.BindFamily[item](owned, r.table, append(opts, core.Where(filter.Eq("owner", filter.Param("owner")), filter.Eq("visible", filter.Param("visible"))))...)),
 		r.reg.Watch(r.source), r.reg.Use(r.history), r.reg.Serve(h.Transport()))
 	if err == nil && s.authorizer != nil {
@@ -140,7 +143,7 @@ func (r *rig) connect(ctx context.Context, binding, version string) (Client, err
 }
 
 func (r *rig) connectTo(ctx context.Context, q Request) (c Client, err error) {
-	if q.Params == nil && q.Principal == "" {
+	if q.Params == nil && q.Repeated == nil && q.Principal == "" {
 		c, err = r.Connect(ctx, q.Binding, q.Version)
 	} else {
 		c, err = r.Harness.(Asker).ConnectTo(ctx, q) // looked at by rule.inRig

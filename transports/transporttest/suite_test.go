@@ -4,6 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -130,20 +134,20 @@ func TestBroken(t *testing.T) {
 		"shows nothing as a state":   {"a binding that has not loaded yet", faults{beforeLoad: true}},
 		"does not tell of a removal": {"a binding that is removed", faults{silentRemoval: true}},
 		"asks nobody": {"who is not known", faults{open: func(_ context.Context, reg *core.Registry, q Request) (*core.Grant, error) {
-			return reg.Open(WithPrincipal(context.Background(), "root"), q.Binding, core.TextArgs(q.Params))
+			return reg.Open(WithPrincipal(context.Background(), "root"), q.Binding, argsOf(q))
 		}}},
 		"forgets who asks": {"who may see what", faults{open: func(_ context.Context, reg *core.Registry, q Request) (*core.Grant, error) {
-			return reg.Open(WithPrincipal(context.Background(), "root"), q.Binding, core.TextArgs(q.Params))
+			return reg.Open(WithPrincipal(context.Background(), "root"), q.Binding, argsOf(q))
 		}}},
 		"forgets parameters": {"members of a family", faults{open: func(ctx context.Context, reg *core.Registry, q Request) (*core.Grant, error) {
 			if q.Params != nil {
 				q.Params = ofOwner(owners[0])
 			}
-			return reg.Open(ctx, q.Binding, core.TextArgs(q.Params))
+			return reg.Open(ctx, q.Binding, argsOf(q))
 		}}},
 		"ignores parameters": {"arguments that are wrong", faults{open: func(ctx context.Context, reg *core.Registry, q Request) (*core.Grant, error) {
 			delete(q.Params, "colour")
-			return reg.Open(ctx, q.Binding, core.TextArgs(q.Params))
+			return reg.Open(ctx, q.Binding, argsOf(q))
 		}}},
 		"is not told of withdrawn rights": {"rights that are withdrawn", faults{subscribe: unguarded}},
 		"is not told of changed rights":   {"rights that change", faults{subscribe: unguarded}},
@@ -168,6 +172,83 @@ func TestBroken(t *testing.T) {
 			t.Parallel()
 			wantFound(t, c.found, timeoutOf(c.faults), func() (Harness, error) { return newMemory(full, c.faults).harness(), nil })
 		})
+	}
+}
+
+// TestSpelledOtherwise: a transport may encode rows again, as long as they are the same
+// JSON.
+func TestSpelledOtherwise(t *testing.T) {
+	t.Parallel()
+	Run(t, func() (Harness, error) {
+		return newMemory(full, faults{
+			batch: func(_ int, b []Message) []Message {
+				for i := range b {
+					b[i].Rows = spelledOtherwise(b[i].Rows)
+				}
+				return b
+			},
+			page: func(rows []json.RawMessage, page, size int) []json.RawMessage {
+				return spelledOtherwise(cutPage(rows, page, size))
+			},
+		}).harness(), nil
+	})
+}
+
+// spelledOtherwise encodes rows with members in another order, characters escaped and
+// numbers with a fraction.
+func spelledOtherwise(rows []json.RawMessage) (out []json.RawMessage) {
+	for _, row := range rows {
+		var members map[string]json.RawMessage
+		if json.Unmarshal(row, &members) != nil {
+			return rows
+		}
+		var b bytes.Buffer
+		for _, name := range slices.Backward(slices.Sorted(maps.Keys(members))) {
+			text := string(members[name])
+			if name == "id" {
+				text += ".0"
+			}
+			fmt.Fprintf(&b, ",\n %q : %s", name, strings.ReplaceAll(text, "row", `\u0072ow`))
+		}
+		out = append(out, json.RawMessage("{"+strings.TrimPrefix(b.String(), ",")+"}"))
+	}
+	return out
+}
+
+func TestSameJSON(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		same bool
+	}{
+		{`{"a":1,"b":[true,null,"x"]}`, ` { "b" : [ true , null , "\u0078" ] , "a" : 1.0e0 } `, true},
+		{`9007199254740993`, `9007199254740992`, false},
+		{`9007199254740993`, `9007199254740993.0`, true},
+		{`{"a":1}`, `{"a":"1"}`, false},
+		{`{"a":null}`, `{}`, false},
+		{`[1,2]`, `[2,1]`, false},
+		{`1`, `1 2`, false},
+		{`1`, ``, false},
+		{`false`, `null`, false},
+	} {
+		if got := sameJSON(c.a, c.b); got != c.same {
+			t.Errorf("%s and %s: %t", c.a, c.b, got)
+		}
+	}
+}
+
+// TestEndsAreNamed: whoever wrote the harness is told what ended otherwise, and how it
+// should have.
+func TestEndsAreNamed(t *testing.T) {
+	t.Parallel()
+	i := slices.IndexFunc(cases, func(c rule) bool { return c.name == "shutdown ends connections" })
+	err := cases[i].check(func() (Harness, error) { return newMemory(full, faults{cutsOff: io.ErrUnexpectedEOF}).harness(), nil }, CaseTimeout)
+	for _, want := range []string{`the connection of "items" was cut off`, `"unexpected EOF" (*errors.errorString)`, "an end in good order is io.EOF"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in: %v", want, err)
+		}
+	}
+	if !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("the cause is lost: %v", err)
 	}
 }
 

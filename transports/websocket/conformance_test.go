@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -53,18 +52,6 @@ func (h *harness) Close() error {
 	return nil
 }
 
-// paramsOf returns the parameters as clients send them.
-func paramsOf(q transporttest.Request) map[string]any {
-	params := make(map[string]any)
-	for name, text := range q.Params {
-		params[name] = text
-		if b, err := strconv.ParseBool(text); err == nil {
-			params[name] = b
-		}
-	}
-	return params
-}
-
 // dial connects and sends a request.
 func (h *harness) dial(ctx context.Context, principal string, request map[string]any) (*suiteClient, error) {
 	header := http.Header{transporttest.PrincipalHeader: {principal}}
@@ -90,7 +77,7 @@ func (h *harness) Connect(ctx context.Context, binding, version string) (transpo
 }
 
 func (h *harness) ConnectTo(ctx context.Context, q transporttest.Request) (transporttest.Client, error) {
-	c, err := h.dial(ctx, q.Principal, map[string]any{"event": q.Binding, "params": paramsOf(q), "version": q.Version})
+	c, err := h.dial(ctx, q.Principal, map[string]any{"event": q.Binding, "params": q.JSON(), "version": q.Version})
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +89,7 @@ func (h *harness) Page(ctx context.Context, binding string, page int) (transport
 }
 
 func (h *harness) PageOf(ctx context.Context, q transporttest.Request, page int) (transporttest.Page, error) {
-	c, err := h.dial(ctx, q.Principal, map[string]any{"event": q.Binding, "params": paramsOf(q), "page": page})
+	c, err := h.dial(ctx, q.Principal, map[string]any{"event": q.Binding, "params": q.JSON(), "page": page})
 	if err != nil {
 		return transporttest.Page{}, err
 	}

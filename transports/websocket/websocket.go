@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -36,6 +37,7 @@ type Transport struct {
 var (
 	_ core.Transport = (*Transport)(nil)
 	_ core.Measured  = (*Transport)(nil)
+	_ core.Draining  = (*Transport)(nil)
 )
 
 // New returns a transport that clients reach at the group's own path. At most
@@ -77,6 +79,11 @@ func (t *Transport) Mount(reg *core.Registry) error {
 	t.sockets.Mount(reg.Logger())
 	t.group.GET("", t.hub.Meter().Count(t.serve))
 	return nil
+}
+
+// Drain ends the connections that are open, spread over the time, see [core.Draining].
+func (t *Transport) Drain(ctx context.Context, over time.Duration) error {
+	return t.conns.Spread(ctx, over, (*conn).stop)
 }
 
 // Shutdown closes the connections, see the package's documentation. It returns

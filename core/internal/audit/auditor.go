@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -73,7 +74,8 @@ type Auditor struct {
 
 	mu      sync.Mutex // guards what follows
 	waiting []*Ticket
-	ended   error // why no ticket is taken any more
+	running []*Ticket // of the attempt under way
+	ended   error     // why no ticket is taken any more
 }
 
 // New returns an auditor. It does nothing before Run.
@@ -102,6 +104,14 @@ func (a *Auditor) Request(t *Ticket) *Ticket {
 	default:
 	}
 	return t
+}
+
+// Open returns the tickets that were handed in and whose comparison is not over,
+// for those who have to wait for all of them.
+func (a *Auditor) Open() []*Ticket {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append(slices.Clone(a.running), a.waiting...)
 }
 
 // Run compares until ctx is done. Tickets that wait then, or come later, end
@@ -148,14 +158,14 @@ func (a *Auditor) take() []*Ticket {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	tickets := a.waiting
-	a.waiting = nil
+	a.waiting, a.running = nil, tickets
 	return tickets
 }
 
 func (a *Auditor) putBack(tickets []*Ticket) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.waiting = append(tickets, a.waiting...)
+	a.waiting, a.running = append(tickets, a.waiting...), nil
 }
 
 func (a *Auditor) end(err error) {

@@ -32,6 +32,8 @@ type Source struct {
 
 	mu       sync.Mutex // guards what follows
 	watching bool
+	sees     bool          // watching, and what it had missed before will be read
+	turned   chan struct{} // closed when it sees again, then replaced
 	since    time.Time
 	err      error         // why it is not watching
 	failures uint64        // returns of Watch and calls of Lost
@@ -46,7 +48,7 @@ func newSourceRun(eng *Engine, s driver.Source) *Source {
 	return &Source{
 		reporter: &backlog.Reporter{},
 		eng:      eng, source: s, scope: scope, follows: follows, chooses: chooses, since: eng.host.Now(),
-		err: errors.New("not watching yet"), settled: make(chan struct{}), done: make(chan struct{}),
+		err: errors.New("not watching yet"), turned: make(chan struct{}), settled: make(chan struct{}), done: make(chan struct{}),
 	}
 }
 
@@ -105,6 +107,7 @@ func (r *Source) setWatching() {
 		r.since = r.eng.host.Now()
 	}
 	r.watching, r.err = true, nil
+	failures := r.failures
 	r.mu.Unlock()
 	if again {
 		r.eng.host.Logger.Info("core: source sees changes again", slog.String("source", r.Name()))
@@ -115,6 +118,13 @@ func (r *Source) setWatching() {
 			f.Mend(r.reporter)
 		}
 	}
+	r.mu.Lock()
+	if r.failures == failures && !r.sees { // else it was lost meanwhile
+		r.sees = true
+		close(r.turned)
+		r.turned = make(chan struct{})
+	}
+	r.mu.Unlock()
 	r.settle()
 }
 
@@ -127,7 +137,7 @@ func (r *Source) setLost(err error) {
 	if was {
 		r.since = r.eng.host.Now()
 	}
-	r.watching, r.err = false, err
+	r.watching, r.sees, r.err = false, false, err
 	r.failures++
 	r.mu.Unlock()
 	if was || before == nil || before.Error() != err.Error() {

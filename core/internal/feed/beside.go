@@ -238,6 +238,8 @@ func (f *Feed) runBeside(ctx context.Context, b *besideRead) {
 		fmt.Errorf("no answer within %v", f.host.ReadTimeout))
 	defer cancel()
 	fail := func(views []*rowset.Member, err error) {
+		f.noteOutdated(err)
+		f.noteOutdated(err)
 		if cause := context.Cause(ctx); cause != nil && errors.Is(err, ctx.Err()) {
 			err = cause
 		}

@@ -40,5 +40,5 @@ func (f *Feed) CheckLinks() (links int, err error) {
 func (f *Feed) PreparedLoaders() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.prepared)
+	return len(f.learned.prepared)
 }

@@ -120,11 +120,22 @@ func (f *Feed) Mends() (r Receipt) {
 	return r
 }
 
+// Everything returns what to wait for until all that has been reported shows: in the
+// batches, and in the comparisons that were asked for.
+func (f *Feed) Everything() Receipt {
+	all := Receipt{f.Barrier()}
+	for _, t := range f.compared.auditor.Open() {
+		all = append(all, mark{feed: f, ticket: t})
+	}
+	return all
+}
+
 // errMending is why bindings are stale after a source had lost its sight.
 var errMending = errors.New("core: a source had lost its sight; the table is being compared with the database")
 
 // Audited implements [audit.Feed].
 func (f *Feed) Audited(out audit.Outcome) {
+	f.noteOutdated(out.Err)
 	f.mu.Lock()
 	st := &f.stats
 	st.Compared += out.Rows

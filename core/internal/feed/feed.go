@@ -78,8 +78,7 @@ type Feed struct {
 	since          time.Time     // of failure, or of its end
 	closed         error         // why it has ended; nil: it has not
 	stats          status.Feed
-	preparing      map[any]chan struct{} // loaders that are being prepared; closed at the end
-	prepared       map[any]bool          // loaders whose Prepare has succeeded
+	learned        learning
 
 	compared comparing
 }
@@ -104,8 +103,7 @@ func New(table driver.Table, host Host) *Feed {
 		announced:      make(map[*Announcement]struct{}),
 		progress:       make(chan struct{}),
 		since:          host.Now(),
-		preparing:      make(map[any]chan struct{}),
-		prepared:       make(map[any]bool),
+		learned:        newLearning(),
 	}
 	f.compared.auditor, f.compared.mending = newAuditor(f), make(map[*audit.Ticket]struct{})
 	return f

@@ -52,6 +52,7 @@ func (f *Feed) Remove(v *rowset.Member) {
 		delete(f.underway, v)
 		delete(f.startingPoints, v)
 		delete(f.queryAfter, v)
+		delete(f.learned.behind, v)
 		f.troubles.Remove(v)
 		f.leaving = append(f.leaving, v)
 		f.reported++ // a Flush waits for it
@@ -104,24 +105,24 @@ func (f *Feed) forget(v *rowset.Member) {
 // the first of their bindings is read.
 func (f *Feed) prepare(ctx context.Context, reloads map[*rowset.Member]backlog.Reload) error {
 	for v := range reloads {
-		if !v.Unread() {
+		if !f.unlearned(v) {
 			continue
 		}
 		if err := f.prepareLoader(ctx, v); err != nil {
-			return &readError{plannedRead{full: ofLoader(reloads, v.Loader.Identity())}, fmt.Errorf("preparing %s: %w", v.Describe(), err)}
+			return &readError{plannedRead{full: f.ofLoader(reloads, v.Loader.Identity())}, fmt.Errorf("preparing %s: %w", v.Describe(), err)}
 		}
 		// What the loader learned may make filters exact that were not.
-		if err := v.Refine(); err != nil {
+		if err := f.learn(v); err != nil {
 			return &readError{plannedRead{full: []*rowset.Member{v}}, err}
 		}
 	}
 	return nil
 }
 
-// ofLoader returns the bindings of one loader that have not loaded.
-func ofLoader(reloads map[*rowset.Member]backlog.Reload, loader any) (views []*rowset.Member) {
+// ofLoader returns the bindings of one loader that do not go by what it knows.
+func (f *Feed) ofLoader(reloads map[*rowset.Member]backlog.Reload, loader any) (views []*rowset.Member) {
 	for v := range reloads {
-		if v.Unread() && v.Loader.Identity() == loader {
+		if f.unlearned(v) && v.Loader.Identity() == loader {
 			views = append(views, v)
 		}
 	}
@@ -134,7 +135,7 @@ func (f *Feed) prepareLoader(ctx context.Context, v *rowset.Member) error {
 	id := v.Loader.Identity()
 	for {
 		f.mu.Lock()
-		prepared, other := f.prepared[id], f.preparing[id]
+		prepared, other := f.learned.prepared[id], f.learned.preparing[id]
 		if prepared || other == nil {
 			break
 		}
@@ -145,21 +146,24 @@ func (f *Feed) prepareLoader(ctx context.Context, v *rowset.Member) error {
 			return ctx.Err()
 		}
 	}
-	if f.prepared[id] {
+	if f.learned.prepared[id] {
 		f.mu.Unlock()
 		return nil
 	}
 	done := make(chan struct{})
-	f.preparing[id] = done
+	f.learned.preparing[id] = done
+	generation := f.learned.generation
 	f.mu.Unlock()
 	warnings, err := v.Loader.Prepare(ctx, v.Schema().Depends)
 	if err == nil {
 		err = f.refine(id)
 	}
 	f.mu.Lock()
-	delete(f.preparing, id)
+	delete(f.learned.preparing, id)
 	close(done)
-	f.prepared[id] = err == nil
+	if err == nil && generation == f.learned.generation { // it is not out of date again
+		f.learned.prepared[id] = true
+	}
 	f.mu.Unlock()
 	for _, w := range warnings {
 		f.host.Logger.Warn("core: a loader warns about what its binding declares", slog.String("binding", v.Name()), slog.Any("error", w))
@@ -171,11 +175,12 @@ func (f *Feed) prepareLoader(ctx context.Context, v *rowset.Member) error {
 func (f *Feed) forgetLoaders() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	used := make(map[any]bool, len(f.prepared))
+	used := make(map[any]bool, len(f.learned.prepared))
 	for v := range f.declared {
 		used[v.Loader.Identity()] = true
 	}
-	maps.DeleteFunc(f.prepared, func(loader any, _ bool) bool { return !used[loader] })
+	maps.DeleteFunc(f.learned.prepared, func(loader any, _ bool) bool { return !used[loader] })
+	maps.DeleteFunc(f.learned.outdated, func(loader any, _ struct{}) bool { return !used[loader] })
 }
 
 // refine has the bindings of a loader that members are made of, for parameters or

@@ -18,10 +18,10 @@ type move struct {
 	how backlog.Reload
 }
 
-// attempts reads the batch. When a read fails because of a row or of some of the
+// attemptsAsLearned reads the batch. When a read fails because of a row or of some of the
 // members, it begins again without these: all others are of one state of the
 // database. The error says that nobody could be read.
-func (f *Feed) attempts(ctx context.Context, w *work) (outcome, error) {
+func (f *Feed) attemptsAsLearned(ctx context.Context, w *work) (outcome, error) {
 	for {
 		out, err := f.attempt(ctx, *w)
 		var failed *readError
@@ -35,6 +35,8 @@ func (f *Feed) attempts(ctx context.Context, w *work) (outcome, error) {
 			return out, nil
 		case err == nil || ctx.Err() != nil:
 			return out, err
+		case errors.Is(err, driver.ErrSchemaChanged):
+			return outcome{}, err
 		case !errors.As(err, &failed) || !f.narrow(ctx, w, failed):
 			return outcome{}, err
 		}

@@ -237,6 +237,10 @@ func (f *Feed) besideFailedLocked(b *besideRead, v *rowset.Member, err error, ro
 	if r == nil || f.underway[v] != r {
 		return nil // it was removed
 	}
+	if errors.Is(err, driver.ErrSchemaChanged) { // the next batch reads it by the new one
+		f.againLocked(v, r)
+		return nil
+	}
 	delete(f.underway, v)
 	how := r.how
 	if again := f.waiting[v]; again != nil {

@@ -230,6 +230,12 @@ func (f *Feed) takeUpTroubled(m *besideRead) {
 	for _, v := range m.views {
 		if t := f.troubles.Waiting[v]; t != nil && t.Reading {
 			t.Reading = false
+			if _, behind := f.learned.behind[v]; behind { // it was read by an old schema
+				if t.Again != nil {
+					t.How, t.Again = t.How.And(*t.Again), nil
+				}
+				continue
+			}
 			asked[v] = t
 			keys, known := f.sinceLocked(v, m.number)
 			since[v] = missed{keys, known}

@@ -56,7 +56,7 @@ func genNative(kind value.Kind) *rapid.Generator[any] {
 		value.KindInt:     {0, int8(1), -1, int64(1) << 53, int64(1)<<53 + 1, int64(math.MaxInt64), int64(math.MinInt64), 5.0, "5"},
 		value.KindFloat:   {0.0, math.Copysign(0, -1), 1.5, -1.5, math.NaN(), -math.NaN(), math.Inf(1), math.Inf(-1), 5},
 		value.KindDecimal: {"0", "-0.0", 1.5, "1.50", uint64(math.MaxUint64), int64(1) << 53, "9007199254740993", "9007199254740992", 0.1, "-7e30"},
-		value.KindText:    {"", " ", "a", "a ", "A", "é", "e\u0301", "z\x00"},
+		value.KindText:    {"", " ", "a", "a ", "A", "é", "e\u0301", "z\x00", "ab", "b", "\xff", "\xffa"},
 		value.KindTime:    {at, at.Add(1), at.In(time.FixedZone("", 3600)), at.AddDate(-3000, 0, 0), time.Time{}},
 	}
 	return rapid.SampledFrom(all[kind])
@@ -99,6 +99,12 @@ func genExpr(depth int) *rapid.Generator[filter.Expr] {
 				return filter.Or(rapid.SliceOfN(part, 0, 3).Draw(t, "parts")...)
 			case 4:
 				return filter.Not(part.Draw(t, "part"))
+			}
+		}
+		if rapid.IntRange(0, 5).Draw(t, "search") == 0 {
+			return &filter.Search{
+				Column: "name", Text: rapid.SampledFrom([]string{"", "a", "A", "é", "ab", "\U0010ffff"}).Draw(t, "text"),
+				Prefix: rapid.IntRange(0, 3).Draw(t, "prefix") > 0, Fold: rapid.IntRange(0, 3).Draw(t, "fold") == 0,
 			}
 		}
 		switch e := leaf.Draw(t, "leaf").(type) {
@@ -345,6 +351,7 @@ func TestWays(t *testing.T) {
 		{filter.And(filter.Eq("n", 1), filter.Eq("n", 2)), hashed, 0, nil, []row{at(1), at(2)}},
 		{filter.And(filter.Eq("n", 1), filter.IsNull("n")), hashed, 0, nil, []row{at(1), at(nil)}},
 		{filter.And(filter.Eq("n", 1), filter.Gt("n", 1)), hashed, 0, nil, []row{at(1)}},
+		{filter.HasPrefix("name", "a"), ranged, 1, []row{{nil, nil, nil, nil, "a"}, {nil, nil, nil, nil, "az"}}, []row{{nil, nil, nil, nil, "b"}, {nil, nil, nil, nil, "A"}}},
 		{filter.And(filter.In("n", 1, 2, 3), filter.Ge("n", 2)), hashed, 2, []row{at(2), at(3)}, []row{at(1)}},
 		{filter.And(filter.IsNull("n"), filter.Lt("n", 1)), hashed, 0, nil, []row{at(nil)}},
 		// A conjunct that is no help is left out.

@@ -3,6 +3,7 @@ package index
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
@@ -50,6 +51,10 @@ func (d deriver) derive(e filter.Expr, not bool) []path {
 	case *filter.Membership:
 		if e != nil {
 			return d.membership(e, not)
+		}
+	case *filter.Search:
+		if e != nil {
+			return d.search(e, not)
 		}
 	case *filter.NullTest:
 		if e != nil {
@@ -145,6 +150,33 @@ func (d deriver) nullTest(e *filter.NullTest, not bool) []path {
 		return always
 	}
 	return []path{{{column: column, values: []value.Value{value.Null()}}}}
+}
+
+// search returns the interval of the texts that begin with the one searched for.
+// Where in a text it stands otherwise, or in which case, no interval tells.
+func (d deriver) search(e *filter.Search, not bool) []path {
+	column, kind, ok := d.column(e.Column)
+	prefix, err := e.Literal()
+	if !ok || err != nil || kind != value.KindText || not || !e.Prefix || e.Fold || prefix == "" {
+		return always
+	}
+	span := everything
+	span.lo = bound{value: value.Text(prefix)}
+	if end, ok := afterPrefix(prefix); ok {
+		span.hi = bound{value: value.Text(end), side: -1}
+	}
+	return []path{{{column: column, span: span}}}
+}
+
+// afterPrefix returns the least text, in bytes, that is greater than all that begin
+// with the prefix; false if there is none.
+func afterPrefix(prefix string) (string, bool) {
+	end := []byte(strings.TrimRight(prefix, "\xff"))
+	if len(end) == 0 {
+		return "", false
+	}
+	end[len(end)-1]++
+	return string(end), true
 }
 
 // group returns the paths of a conjunction, with and, or of a disjunction.

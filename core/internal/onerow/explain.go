@@ -110,6 +110,8 @@ func columnOf(e filter.Expr) (column string, ok bool) {
 		return e.Column, true
 	case *filter.NullTest:
 		return e.Column, true
+	case *filter.Search:
+		return e.Column, true
 	case *filter.Negation:
 		return columnOf(e.Expr)
 	}

@@ -20,7 +20,7 @@ import (
 type Member struct {
 	*live.View
 	Publisher *live.Publisher
-	Spec      *Spec // shared by the members of a family
+	Spec      *Spec // shared by the members of a family that choose neither order nor limit
 	Loader    untyped.Loader
 	Base      *Member     // what it is a member of; nil: it was declared itself
 	Filter    filter.Expr // of the spec, with the parameters' values and the scope
@@ -72,6 +72,7 @@ func NewMember(name string, params live.Params, r untyped.Loader, s *Spec, keepe
 		o.Account = keeper
 	}
 	view, pub := live.New(o)
+	s = s.chosen(params)
 	return &Member{View: view, Publisher: pub, Spec: s, Loader: r, Filter: s.Filter, Seq: memberCount.Add(1), keeper: keeper}
 }
 

@@ -79,9 +79,16 @@ func (v *Member) Check() (*Shape, []error) {
 		errs = append(errs, err...)
 	}
 	if v.Spec.Family {
-		errs = append(errs, sh.setParameters(v.Filter)...)
+		found := append(sh.setParameters(v.Filter), sh.setChoices(v.Spec)...)
+		if len(sh.Params) == 0 && len(found) == 0 {
+			found = append(found, errors.New("a family needs parameters: compare a column with filter.Param, or use Bind"))
+		}
+		errs = append(errs, found...)
 	} else if err := sh.SetFilter(v.Filter); err != nil {
 		errs = append(errs, err)
+	}
+	if !v.Spec.Family && (v.Spec.OrderChoice != nil || v.Spec.LimitChoice != nil) {
+		errs = append(errs, errors.New("OrderParam and LimitParam are for families: use BindFamily"))
 	}
 	errs = append(errs, sh.setEncoder(v)...)
 	if len(errs) > 0 {
@@ -109,6 +116,14 @@ func (v *Member) checkMember() (*Shape, []error) {
 		return nil, []error{errUnchecked}
 	}
 	sh := &Shape{Layout: base.Layout}
+	if v.Spec.ownOrder {
+		own := *base.Layout
+		own.order, own.OrderBy, own.Collated = nil, nil, false
+		sh.Layout = &own
+		if errs := sh.setOrder(v.Spec.Order); errs != nil {
+			return nil, errs
+		}
+	}
 	if err := sh.SetFilter(v.Filter); err != nil {
 		return nil, []error{err}
 	}
@@ -244,27 +259,43 @@ func (sh *Shape) setParameters(e filter.Expr) (errs []error) {
 	}
 	for _, use := range filter.Parameters(e) {
 		kind, _ := sh.KindOf(use.Column)
-		i, found := slices.BinarySearchFunc(sh.Params, use.Name, func(p Parameter, name string) int { return strings.Compare(p.Name, name) })
+		i, found := sh.findParameter(use.Name)
+		err := parameterName(use.Name)
 		switch {
-		case !validName.MatchString(use.Name):
-			errs = append(errs, fmt.Errorf("parameter %q: invalid name: must begin with a letter and consist of at most 100 letters, digits and the characters _ . ~ -", use.Name))
-		case slices.Contains(reservedParameters, use.Name):
-			errs = append(errs, fmt.Errorf("parameter %q: the name has another meaning in requests (as have %s)", use.Name, strings.Join(reservedParameters, ", ")))
+		case err != nil:
+			errs = append(errs, fmt.Errorf("parameter %q: %w", use.Name, err))
 		case kind == value.KindOpaque:
 			errs = append(errs, fmt.Errorf("parameter %q: column %q cannot be compared", use.Name, use.Column))
 		case !found:
-			sh.Params = slices.Insert(sh.Params, i, Parameter{Name: use.Name, Kind: kind})
+			sh.Params = slices.Insert(sh.Params, i, Parameter{Name: use.Name, Kind: kind, Optional: use.Optional, Repeated: use.Repeated})
 			fallthrough
-		case sh.Params[i].Kind == kind:
-			sh.Params[i].Columns = append(sh.Params[i].Columns, sh.Schema.Columns[sh.Schema.Column(use.Column)])
-		default:
+		case sh.Params[i].Kind == kind && sh.Params[i].Optional == use.Optional && sh.Params[i].Repeated == use.Repeated:
+			if !use.Searched { // what a text may contain need not be a value of the column
+				sh.Params[i].Columns = append(sh.Params[i].Columns, sh.Schema.Columns[sh.Schema.Column(use.Column)])
+			}
+		case sh.Params[i].Kind != kind:
 			errs = append(errs, fmt.Errorf("parameter %q is compared with columns of different kinds (%s and %s)", use.Name, sh.Params[i].Kind, kind))
+		default:
+			errs = append(errs, fmt.Errorf("parameter %q is optional, or repeated, in one place and not in another", use.Name))
 		}
 	}
-	if len(sh.Params) == 0 && len(errs) == 0 {
-		errs = append(errs, errors.New("a family needs parameters: compare a column with filter.Param, or use Bind"))
-	}
 	return errs
+}
+
+// findParameter returns where the parameter is in Params, or would be.
+func (l *Layout) findParameter(name string) (at int, found bool) {
+	return slices.BinarySearchFunc(l.Params, name, func(p Parameter, name string) int { return strings.Compare(p.Name, name) })
+}
+
+// parameterName returns why a parameter cannot have the name.
+func parameterName(name string) error {
+	switch {
+	case !validName.MatchString(name):
+		return errors.New("invalid name: must begin with a letter and consist of at most 100 letters, digits and the characters _ . ~ -")
+	case slices.Contains(reservedParameters, name):
+		return fmt.Errorf("the name has another meaning in requests (as have %s)", strings.Join(reservedParameters, ", "))
+	}
+	return nil
 }
 
 // reservedParameters are what transports call their own parameters.

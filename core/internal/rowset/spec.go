@@ -13,18 +13,22 @@ import (
 
 // Spec is what a declaration amounts to: which rows a binding holds, and how.
 type Spec struct {
-	Filter     filter.Expr
-	Where      driver.Condition
-	Order      []driver.Order
-	Limit      int // 0: none
-	Margin     int // rows held beyond the limit
-	Rules      live.WriteRules
-	Serializer *Serializer
-	Columns    []string // nil: all
-	Depends    []driver.Table
-	Family     bool // has parameters
-	Place      string
-	Problems   []error // with the declaration, to be reported when it is checked
+	Filter filter.Expr
+	Where  driver.Condition
+	Order  []driver.Order
+	Limit  int // 0: none
+	Margin int // rows held beyond the limit
+	// OrderChoice and LimitChoice let members of a family choose; nil: they do not.
+	OrderChoice *OrderChoice
+	LimitChoice *LimitChoice
+	ownOrder    bool // of a member that has chosen it
+	Rules       live.WriteRules
+	Serializer  *Serializer
+	Columns     []string // nil: all
+	Depends     []driver.Table
+	Family      bool // has parameters
+	Place       string
+	Problems    []error // with the declaration, to be reported when it is checked
 
 	LogEvents, LogBytes int           // that are kept for subscribers
 	MinInterval         time.Duration // between reads, with dependencies
@@ -68,6 +72,11 @@ func (s *Spec) dependencies(schema *driver.Schema) error {
 type Parameter struct {
 	Name string
 	Kind value.Kind
+	// Optional says that it need not be given, Repeated that it may have several
+	// values.
+	Optional, Repeated bool
 	// Columns are those that it is compared with, all of this kind.
 	Columns []driver.Column
+	// Choices are the values that it may have; nil: any that the columns have.
+	Choices []value.Value
 }

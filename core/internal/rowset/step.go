@@ -125,11 +125,12 @@ type Step struct {
 func (v *Member) Begin(sh *Shape, anew bool, now time.Time) *Step {
 	t := &Step{Member: v, Shape: sh, now: now, Edit: v.Publisher.Edit(sh.print, anew)}
 	t.Anew = t.Edit.From() == nil
-	switch {
-	case (t.Anew || v.Unread()) && v.windowed():
+	switch w := v.Holding().Window; {
+	case !v.windowed(): // any more: filters may come to be asked of the database
+	case t.Anew || v.Unread() || w == nil:
 		t.Window = newWindow()
-	case !t.Anew && v.Holding().Window != nil:
-		t.Window = v.Holding().Window.copy()
+	default:
+		t.Window = w.copy()
 	}
 	return t
 }

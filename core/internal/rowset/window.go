@@ -69,9 +69,14 @@ func (v *Member) Unread() bool { return v.Holding().Shown == nil }
 // Hold notes what the binding holds beside the rows that it now shows. Who
 // publishes calls it.
 func (v *Member) Hold(w *window) {
+	before := v.Holding().Window
 	v.held.Store(&Holding{v.Snapshot(), w})
-	if w != nil && v.keeper != nil {
+	switch {
+	case v.keeper == nil:
+	case w != nil:
 		v.keeper.Margin(w.bytes)
+	case before != nil: // the database is asked now
+		v.keeper.Margin(0)
 	}
 }
 

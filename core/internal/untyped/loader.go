@@ -54,17 +54,19 @@ func (r *typedReader[T]) CanQuery() bool {
 }
 
 func (r *typedReader[T]) Load(ctx context.Context, keys []driver.Key) ([]any, error) {
-	return Guard("Load", func() ([]any, error) { return untyped(r.Loader.Load(ctx, keys)) })
+	rows, err := Guard("Load", func() ([]any, error) { return untyped(r.Loader.Load(ctx, keys)) })
+	return rows, r.outdated(err)
 }
 
 func (r *typedReader[T]) Query(ctx context.Context, q driver.Query) ([]any, error) {
-	return Guard("Query", func() ([]any, error) {
+	rows, err := Guard("Query", func() ([]any, error) {
 		querier, ok := r.Loader.(driver.Querier[T])
 		if !ok {
 			return nil, errors.New("the loader does not evaluate queries")
 		}
 		return untyped(querier.Query(ctx, q))
 	})
+	return rows, r.outdated(err)
 }
 
 func (r *typedReader[T]) Scan(ctx context.Context, q driver.Query, size int, visit func([]any) error) error {
@@ -79,7 +81,7 @@ func (r *typedReader[T]) Scan(ctx context.Context, q driver.Query, size int, vis
 			})
 		})
 		if !errors.Is(err, errors.ErrUnsupported) {
-			return err
+			return r.outdated(err)
 		}
 	}
 	rows, unread := r.all(ctx, q)
@@ -99,6 +101,26 @@ func (r *typedReader[T]) all(ctx context.Context, q driver.Query) ([]any, error)
 		return r.Load(ctx, nil)
 	}
 	return r.Query(ctx, q)
+}
+
+// Outdated is the error of a read that found the schema of its loader to be out of
+// date; see [driver.ErrSchemaChanged].
+type Outdated struct {
+	Loader any // its Identity
+	err    error
+}
+
+func (o *Outdated) Error() string { return o.err.Error() }
+
+// Unwrap returns what the loader has said.
+func (o *Outdated) Unwrap() error { return o.err }
+
+// outdated adds to an error whose schema it is about.
+func (r *typedReader[T]) outdated(err error) error {
+	if !errors.Is(err, driver.ErrSchemaChanged) {
+		return err
+	}
+	return &Outdated{r.Identity(), err}
 }
 
 func (r *typedReader[T]) Value(row any, column int) value.Value {

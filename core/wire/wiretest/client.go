@@ -19,6 +19,7 @@ type Message struct {
 	Version      string          `json:"version"`
 	LastModified string          `json:"last_modified"`
 	More         bool            `json:"more"`
+	Mark         string          `json:"mark"`
 }
 
 // Rows returns the payload's rows.

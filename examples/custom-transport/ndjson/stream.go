@@ -15,13 +15,9 @@ import (
 func (t *Transport) serve(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	version := query.Get("version")
-	query.Del("version")
-	args := make(map[string]string) // all others name the member of a family
-	for name, texts := range query {
-		args[name] = texts[0]
-	}
+	query.Del("version") // all others name the member of a family
 	open := func() (*core.Grant, error) {
-		return t.reg.Open(r.Context(), r.PathValue("binding"), core.TextArgs(args))
+		return t.reg.Open(r.Context(), r.PathValue("binding"), core.QueryArgs(query))
 	}
 	grant, err := open()
 	if err != nil {

@@ -23,6 +23,7 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/plugins/health"
 	"github.com/binderyhq/bindery/plugins/jsclient"
 	"github.com/binderyhq/bindery/sources/bunsource"
 	"github.com/binderyhq/bindery/transports/graceful"
@@ -58,14 +59,14 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	dsn := cmp.Or(os.Getenv("DATABASE"), "cafe.sqlite")
-	err := run(ctx, "127.0.0.1:8090", dsn, os.Getenv("ADMIN_TOKEN"), func(url string) { log.Print("serving at ", url) })
+	err := run(ctx, "127.0.0.1:8090", dsn, os.Getenv("ADMIN_TOKEN"), production, func(url string) { log.Print("serving at ", url) })
 	if err != nil {
 		log.Fatal(err)
 	}
 }
 
 // region run
-func run(ctx context.Context, addr, dsn, adminToken string, serving func(url string)) (err error) {
+func run(ctx context.Context, addr, dsn, adminToken string, drain health.Config, serving func(url string)) (err error) {
 	db, others, err := openDatabase(dsn)
 	if err != nil {
 		return err
@@ -75,7 +76,7 @@ func run(ctx context.Context, addr, dsn, adminToken string, serving func(url str
 		return err
 	}
 	k := newKitchen(db, others)
-	k.operate(adminToken)
+	h := k.operate(adminToken, drain)
 	if err := k.registry.Start(ctx); err != nil {
 		return err
 	}
@@ -94,9 +95,9 @@ func run(ctx context.Context, addr, dsn, adminToken string, serving func(url str
 		err = nil
 	case err = <-served: // it could not go on
 	}
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 	defer cancel()
-	return errors.Join(err, k.registry.Shutdown(end), graceful.Shutdown(end, k.echo.Server))
+	return errors.Join(err, h.Drain(end), k.registry.Shutdown(end), graceful.Shutdown(end, k.echo.Server))
 }
 
 // endregion

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/plugins/health"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 	"github.com/uptrace/bun"
 	"go.uber.org/goleak"
@@ -39,7 +40,7 @@ func open(t *testing.T, dsn string) (*kitchen, *bun.DB, func()) {
 		t.Fatal(err)
 	}
 	k := newKitchen(db, others)
-	k.operate("a-token-for-tests")
+	k.operate("a-token-for-tests", health.Config{Delay: -1, Spread: -1})
 	if err := k.registry.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +145,7 @@ func TestAnotherProgramWrites(t *testing.T) {
 func TestOperate(t *testing.T) {
 	k, _, _ := open(t, filepath.Join(t.TempDir(), "cafe.sqlite"))
 	for path, says := range map[string]string{
-		"/healthz": "ok", "/readyz": `"Ready":true`, "/metrics": `bindery_binding_rows{binding="waiting"} 0`,
+		"/healthz": "ok", "/readyz": `"status":"ready"`, "/metrics": `bindery_binding_rows{binding="waiting"} 0`,
 	} {
 		if w := ask(k.echo, "GET", path, ""); w.Code != 200 || !strings.Contains(w.Body.String(), says) {
 			t.Errorf("%s: %d %.300s", path, w.Code, w.Body)
@@ -163,7 +164,7 @@ func TestRun(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var page *http.Response
-	err := run(ctx, "127.0.0.1:0", filepath.Join(t.TempDir(), "cafe.sqlite"), "", func(url string) {
+	err := run(ctx, "127.0.0.1:0", filepath.Join(t.TempDir(), "cafe.sqlite"), "", health.Config{Delay: -1, Spread: -1}, func(url string) {
 		defer cancel()
 		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 		r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/events/table?table=1", nil)

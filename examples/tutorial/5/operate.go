@@ -1,31 +1,30 @@
 package main
 
 import (
-	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/binderyhq/bindery/plugins/admin"
+	"github.com/binderyhq/bindery/plugins/health"
 	"github.com/binderyhq/bindery/plugins/metrics"
 )
 
 // region operate
 
-// operate mounts what operators look at.
-func (k *kitchen) operate(adminToken string) {
+// operate mounts what operators look at, and returns what the end begins with.
+func (k *kitchen) operate(adminToken string, drain health.Config) *health.Health {
 	k.registry.Use(metrics.New(k.echo.Group("/metrics")))
 	if adminToken != "" {
 		k.registry.Use(admin.New(k.echo.Group("/admin"), admin.Config{Token: adminToken}))
 	}
-	k.echo.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
-	k.echo.GET("/readyz", func(c echo.Context) error {
-		code := http.StatusServiceUnavailable
-		ready := k.registry.Ready()
-		if ready.Ready {
-			code = http.StatusOK
-		}
-		return c.JSON(code, ready)
-	})
+	h := health.New(k.registry, drain)
+	k.echo.GET("/healthz", echo.WrapHandler(h.Live()))
+	k.echo.GET("/readyz", echo.WrapHandler(h.Ready()))
+	return h
 }
+
+// production is how the board ends when nobody is in a hurry.
+var production = health.Config{Delay: 3 * time.Second, Spread: 5 * time.Second}
 
 // endregion

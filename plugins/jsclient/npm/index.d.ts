@@ -42,8 +42,14 @@ export class BinderyError extends Error {
   readonly problem: Problem;
 }
 
-/** Parameters of a member of a family. */
-export type Params = Readonly<Record<string, string | number | bigint | boolean>>;
+/** A value of a parameter. */
+export type Param = string | number | bigint | boolean;
+
+/**
+ * Parameters of a member of a family: lists for those that may have several values.
+ * What is null or undefined is not given.
+ */
+export type Params = Readonly<Record<string, Param | readonly Param[] | null | undefined>>;
 
 /** A value of a key, the values of a key of several columns, or an object that has them. */
 export type Key<T> = string | number | boolean | readonly unknown[] | Partial<T>;

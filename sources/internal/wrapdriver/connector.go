@@ -20,13 +20,43 @@ var (
 // Wrap returns a connector whose connections are observed.
 func Wrap(inner sqldriver.Connector, o Observer) *Connector { return &Connector{inner, o} }
 
-// Connect implements [sqldriver.Connector].
+// Connect implements [sqldriver.Connector]. It returns when the context ends, also
+// where the driver does not: SQLite's wait for a locked file for as long as
+// busy_timeout says.
 func (c *Connector) Connect(ctx context.Context) (sqldriver.Conn, error) {
-	inner, err := c.inner.Connect(ctx)
+	inner, err := connect(ctx, c.inner)
 	if err != nil {
 		return nil, err
 	}
 	return newConn(ctx, inner, c.observer)
+}
+
+// connect connects, and closes a connection that comes after the context has ended.
+func connect(ctx context.Context, to sqldriver.Connector) (sqldriver.Conn, error) {
+	if ctx.Done() == nil {
+		return to.Connect(ctx)
+	}
+	type result struct {
+		conn sqldriver.Conn
+		err  error
+	}
+	came := make(chan result)
+	go func() {
+		conn, err := to.Connect(ctx)
+		select {
+		case came <- result{conn, err}:
+		case <-ctx.Done():
+			if err == nil {
+				_ = conn.Close() // nobody has used it
+			}
+		}
+	}()
+	select {
+	case r := <-came:
+		return r.conn, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // Driver implements [sqldriver.Connector].

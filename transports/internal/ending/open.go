@@ -85,6 +85,33 @@ func (o *Open[T]) Close(tell func(T)) {
 	}
 }
 
+// Spread calls tell for each who is in at the call, one after the other, evenly over
+// the time. It returns after the last, or with the context's error.
+func (o *Open[T]) Spread(ctx context.Context, over time.Duration, tell func(T)) error {
+	var list []T
+	o.Each(func(m T) { list = append(list, m) }) // in no order
+	if len(list) == 0 {
+		return nil
+	}
+	begun := time.Now()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for told := 0; told < len(list); {
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		// Who is due by now, with many clients several at a time.
+		due := int(int64(len(list)) * int64(time.Since(begun)) / int64(over))
+		for ; told < len(list) && told <= due; told++ {
+			tell(list[told])
+		}
+		timer.Reset(max(time.Millisecond, time.Duration(int64(told)*int64(over)/int64(len(list)))-time.Since(begun)))
+	}
+	return nil
+}
+
 // Drain returns when nobody is left, after Close. When that has not come to be
 // within the patience it calls cut for each who is left, and waits on; it
 // returns the context's error when that ends first.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/binderyhq/bindery/transports/internal/ending"
@@ -82,5 +83,43 @@ func TestDrainEndsWithItsContext(t *testing.T) {
 	o.Leave("stubborn")
 	if err := o.Drain(t.Context(), time.Hour, nil); err != nil {
 		t.Errorf("afterwards: %v", err)
+	}
+}
+
+// TestSpread: each is told once, evenly over the time, and nobody is let wait for
+// when nobody is in.
+func TestSpread(t *testing.T) {
+	for _, n := range []int{0, 1, 10, 5000} {
+		synctest.Test(t, func(t *testing.T) {
+			o := ending.NewOpen[int](-1)
+			for i := range n {
+				if err := o.Enter(i); err != nil {
+					t.Fatal(err)
+				}
+			}
+			const over = time.Second
+			begun := time.Now()
+			told, before := make(map[int]int), 0
+			err := o.Spread(t.Context(), over, func(m int) {
+				told[m]++
+				if at := time.Since(begun); at < over/2 {
+					before++
+				}
+			})
+			if err != nil || len(told) != n {
+				t.Fatalf("of %d, %d were told: %v", n, len(told), err)
+			}
+			if n >= 10 && (before < n/3 || before > 2*n/3) {
+				t.Errorf("of %d, %d were told in the first half", n, before)
+			}
+			if took := time.Since(begun); took > over {
+				t.Errorf("of %d, the last was told after %v", n, took)
+			}
+			ended, cancel := context.WithCancelCause(t.Context())
+			cancel(errors.New("enough"))
+			if err := o.Spread(ended, over, func(int) {}); n > 1 && (err == nil || err.Error() != "enough") {
+				t.Errorf("ended before it began: %v", err)
+			}
+		})
 	}
 }

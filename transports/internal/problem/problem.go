@@ -45,6 +45,10 @@ const (
 	TypeNotLoaded           Type = "urn:bindery:problem:not-loaded"
 	TypeShuttingDown        Type = "urn:bindery:problem:shutting-down"
 	TypeOverBudget          Type = "urn:bindery:problem:over-budget"
+	TypeMalformedMark       Type = "urn:bindery:problem:malformed-mark"
+	TypeForeignMark         Type = "urn:bindery:problem:foreign-mark"
+	TypeNotReached          Type = "urn:bindery:problem:not-reached"
+	TypeNotJoined           Type = "urn:bindery:problem:not-joined"
 	TypeUnavailable         Type = "urn:bindery:problem:unavailable"
 )
 

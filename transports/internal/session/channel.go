@@ -64,7 +64,7 @@ func (c *Channel) closeLocked() {
 func (c *Channel) Handle(r Request, p *problem.Problem, done func(*problem.Problem) []byte) {
 	s := c.session
 	var g *core.Grant
-	if p == nil && !r.disconnect {
+	if p == nil && !r.disconnect && r.mark == nil {
 		// Without the lock: the authorizer is asked, who may take its time.
 		g, p = c.open(r.event, core.JSONArgs(r.params), r.page > 0)
 	}
@@ -79,7 +79,7 @@ func (c *Channel) Handle(r Request, p *problem.Problem, done func(*problem.Probl
 		c.refuseLocked(r, p)
 	default:
 		if p = c.actLocked(r, g); p != nil {
-			c.errorLocked(r.subject(), p)
+			c.tellLocked(r, p)
 		}
 	}
 	if done != nil {
@@ -96,6 +96,15 @@ func (c *Channel) Tell(event string, p *problem.Problem, done func(*problem.Prob
 
 func (c *Channel) errorLocked(subject wire.Subject, p *problem.Problem) {
 	c.sendLocked(subject, wire.ErrorMessage(subject, p.JSON()))
+}
+
+// tellLocked tells the client why its request is not carried out.
+func (c *Channel) tellLocked(r Request, p *problem.Problem) {
+	if r.mark == nil {
+		c.errorLocked(r.subject(), p)
+		return
+	}
+	c.sendLocked(r.subject(), wire.MarkErrorMessage(r.subject(), *r.mark, p.JSON()))
 }
 
 // sendLocked puts an answer, which bears no frame yet, in line.
@@ -176,6 +185,8 @@ func (c *Channel) actLocked(r Request, g *core.Grant) *problem.Problem {
 		}
 		c.sendLocked(r.subject(), wire.LeaveMessage(r.subject()))
 		return nil
+	case r.mark != nil:
+		return c.markLocked(r)
 	case r.page > 0:
 		defer g.Close()
 		snap, err := g.Snapshot()

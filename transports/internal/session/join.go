@@ -18,12 +18,14 @@ type join struct {
 	sub     *live.Subscription // nil while the authorizer is asked again
 	left    bool
 
-	batch *wire.Batch // under way, nil when there is none
-	at    int         // of the next message in the batch
-	due   time.Time   // when what the batch tells was reported; zero: its delay is not measured
-	begun bool        // the subscription has told something
-	sent  string      // token of the last version sent in full
-	again *afresh     // begin anew after the batch; nil: do not
+	batch  *wire.Batch    // under way, nil when there is none
+	at     int            // of the next message in the batch
+	due    time.Time      // when what the batch tells was reported; zero: its delay is not measured
+	begun  bool           // the subscription has told something
+	leads  live.Version   // that the batch leads to
+	stands live.Version   // the last one sent in full; the zero value: none
+	marks  []*markRequest // not answered yet
+	again  *afresh        // begin anew after the batch; nil: do not
 
 	// Guarded by turns.mu.
 	queued bool
@@ -65,7 +67,7 @@ func (c *Channel) joinLocked(r Request, g *core.Grant) *problem.Problem {
 }
 
 func (s *Session) subscribeLocked(j *join, token string) {
-	j.begun = false
+	j.begun = false // so that no mark is answered before it has told something
 	j.sub = s.hub.meter.Subscribe(j.channel.ctx, j.grant, live.SubscribeOptions{Version: token, Notify: func() {
 		if s.turns.addAndWake(j) {
 			s.hub.wakeup.add(s)
@@ -79,7 +81,7 @@ func (s *Session) subscribeLocked(j *join, token string) {
 func (s *Session) startAfreshLocked(j *join) {
 	again := j.again
 	j.again = nil
-	if again.token != j.sent {
+	if again.token != j.stands.Token {
 		again.token = ""
 	}
 	j.sub.Close()
@@ -94,6 +96,8 @@ func (s *Session) leaveLocked(j *join) {
 		return
 	}
 	j.left, j.batch = true, nil
+	s.marking -= len(j.marks)
+	j.marks = nil
 	if j.again != nil {
 		j.again.grant.Close()
 		j.again = nil
@@ -126,11 +130,7 @@ func (s *Session) endedLocked(j *join, why error) {
 func (s *Session) reopen(j *join) {
 	// Not by what the client sent, which may be long and would have to be kept.
 	v := j.grant.View()
-	args := make(core.Args, len(v.Params()))
-	for _, param := range v.Params() {
-		args[param.Name] = param.Value
-	}
-	g, p := j.channel.open(v.Name(), args, false)
+	g, p := j.channel.open(v.Name(), core.ParamArgs(v.Params()), false)
 	s.mu.Lock()
 	switch {
 	case j.left || s.ended:
@@ -142,7 +142,9 @@ func (s *Session) reopen(j *join) {
 		j.channel.errorLocked(wire.SubjectOf(j.grant.View()), p)
 	default:
 		j.grant = g
+		j.stands = live.Version{}
 		s.subscribeLocked(j, "")
+		s.remarkLocked(j)
 	}
 	s.mu.Unlock()
 	s.pump()

@@ -13,7 +13,8 @@ import (
 type Request struct {
 	event      string
 	version    string
-	page       int // 0: not a look at a page
+	page       int     // 0: not a look at a page
+	mark       *string // nil: not a question about a mark
 	disconnect bool
 	params     map[string]json.RawMessage
 	said       []byte // params as the client spelled them, on one line; nil for none
@@ -78,6 +79,7 @@ func (r *Request) take(fields map[string]json.RawMessage, named bool) *problem.P
 	}{
 		{"version", "a string", &r.version},
 		{"page", "an integer", &page},
+		{"mark", "a string", &r.mark},
 		{"disconnect", "true or false", &r.disconnect},
 		{"params", "an object", &r.params},
 	} {

@@ -46,6 +46,7 @@ type Session struct {
 	replies  [][]byte
 	replyLen int         // bytes of replies
 	joined   int         // joins of all channels
+	marking  int         // marks that they wait for
 	due      []time.Time // when what was given to the carrier was reported
 	channels []*Channel
 	room     *sync.Cond // of mu: replies have room, or the session has ended
@@ -54,6 +55,7 @@ type Session struct {
 	ctx       context.Context
 	cancel    context.CancelFunc
 	reopening sync.WaitGroup // joins whose scope has changed
+	asking    sync.WaitGroup // about marks
 }
 
 // Init makes the session ready. Its context, see [Session.Context], is within the
@@ -222,6 +224,9 @@ func (s *Session) turnLocked(j *join) []byte {
 		if s.stopping {
 			return nil
 		}
+		if msg := s.markedLocked(j, false); msg != nil {
+			return msg
+		}
 		if j.again != nil {
 			s.startAfreshLocked(j)
 		}
@@ -233,8 +238,9 @@ func (s *Session) turnLocked(j *join) []byte {
 			s.endedLocked(j, err)
 			return nil
 		case e == nil:
-			return nil
+			return s.markedLocked(j, true)
 		}
+		j.leads = e.Version
 		j.batch, j.at = j.channel.enc.Batch(j.sub.View(), e), 0
 		j.due = s.hub.meter.Due(e, !j.begun)
 		j.begun = true
@@ -242,7 +248,10 @@ func (s *Session) turnLocked(j *join) []byte {
 	msg := j.batch.Message(j.at).JSON
 	j.at++
 	if j.at == j.batch.Len() {
-		j.sent = j.batch.Token()
+		j.stands = j.leads
+		if len(j.marks) > 0 {
+			s.turns.add(j) // it may show what they cover by now
+		}
 		j.batch = nil
 		if !j.due.IsZero() {
 			s.due = append(s.due, j.due)
@@ -308,4 +317,5 @@ func (s *Session) Release() {
 	s.channels = nil
 	s.mu.Unlock()
 	s.reopening.Wait()
+	s.asking.Wait()
 }

@@ -21,9 +21,16 @@ type named struct {
 func (n named) String() string {
 	var b strings.Builder
 	b.WriteString(n.Name)
-	for i, p := range slices.Sorted(maps.Keys(n.Params)) {
-		b.WriteString(map[bool]string{true: "?", false: "&"}[i == 0])
-		b.WriteString(p + "=" + strings.Trim(string(n.Params[p]), `"`))
+	separator := "?"
+	for _, p := range slices.Sorted(maps.Keys(n.Params)) {
+		values := []json.RawMessage{n.Params[p]}
+		if several := []json.RawMessage(nil); json.Unmarshal(n.Params[p], &several) == nil && several != nil {
+			values = several
+		}
+		for _, v := range values {
+			b.WriteString(separator + p + "=" + strings.Trim(string(v), `"`))
+			separator = "&"
+		}
 	}
 	if n.Scope != "" {
 		b.WriteString(" [" + n.Scope + "]")

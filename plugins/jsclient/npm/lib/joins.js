@@ -64,10 +64,10 @@ export class Joins {
   // spells parameters in its own way: 1.50 and 1.5 may be the same to it.
   #identify({ event, params }) {
     const id = identity(event, params);
-    if (!params || this.all.has(id) || this.#leaving.has(id)) return id;
+    if (this.all.has(id) || this.#leaving.has(id)) return id;
     for (const known of [this.#leaving, this.all]) {
       for (const [other, join] of known) {
-        if (join.event === event && join.params && alike(join.params, params)) return other;
+        if (join.event === event && join.params && alike(join.params, params ?? {})) return other;
       }
     }
     return id;

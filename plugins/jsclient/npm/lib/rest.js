@@ -2,6 +2,7 @@
 
 import { anonymous } from "./credentials.js";
 import { BinderyError, isDenial, problemOf } from "./errors.js";
+import { texts } from "./names.js";
 
 export class Rest {
   #locate;
@@ -23,7 +24,7 @@ export class Rest {
     if (!root || !this.#env.fetch) throw new TypeError("bindery: there is no REST endpoint: see the options rest and fetch");
     const url = new URL(root);
     url.pathname = `${url.pathname.replace(/\/$/, "")}/${encodeURIComponent(event)}${key === null ? "" : `/${key.map(pathPart).join(",")}`}`;
-    for (const [name, value] of Object.entries(params ?? {})) url.searchParams.append(name, String(value));
+    for (const [name, text] of texts(params ?? {})) url.searchParams.append(name, text);
     return url;
   }
 

@@ -2,7 +2,7 @@
 
 import { problemOf, mayPass } from "./errors.js";
 import { EventStream } from "./eventstream.js";
-import { nameOf } from "./names.js";
+import { nameOf, texts } from "./names.js";
 
 const maxStreamBindings = 50; // on one event stream; the server's own bound is 64 unless configured
 const maxStreamNames = 2_000; // characters that they take in its URL
@@ -182,7 +182,7 @@ export class StreamLink {
     const versions = joins.map((j) => j.version);
     if (joins.length === 1 && joins[0].params) {
       url.pathname += `/${encodeURIComponent(joins[0].event)}`;
-      for (const [name, value] of Object.entries(joins[0].params)) url.searchParams.append(name, String(value));
+      for (const [name, text] of texts(joins[0].params)) url.searchParams.append(name, text);
     } else {
       for (const join of joins) url.searchParams.append("event", nameOf(join));
     }

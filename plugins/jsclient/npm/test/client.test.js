@@ -414,6 +414,31 @@ test("the server may spell parameters otherwise", () => {
   cheap.close();
 });
 
+test("parameters may be lists, and need not be given", async () => {
+  const { world, client: io } = begin();
+  const both = io.collection("shelf", { params: { status: ["paid", "open", "paid"], q: "", venue: null, top: undefined } });
+  const same = io.collection("shelf", { params: { status: ["open", "paid"], q: "" } });
+  const one = io.collection("shelf", { params: { status: "open" } });
+  const all = io.collection("shelf", { params: { status: [] } });
+  const empty = io.collection("rest", { params: { q: "" } });
+  world.socket.open();
+  assert.deepEqual(world.socket.take(), [
+    { event: "shelf", params: { status: ["paid", "open", "paid"], q: "" } }, { event: "shelf", params: { status: "open" } },
+    { event: "shelf" }, { event: "rest", params: { q: "" } },
+  ]);
+  world.socket.receive(
+    sync("shelf", "s1", [{ id: 1 }], { params: { status: ["open", "paid"] } }), // what is empty counts as not given
+    sync("shelf", "s2", [{ id: 2 }], { params: { status: ["open"] } }), sync("shelf", "s3", [{ id: 3 }]), sync("rest", "r1", [{ id: 4 }]),
+  );
+  assert.deepEqual([both, same, one, all, empty].map(ids), [[1], [1], [2], [3], [4]]);
+  for (const c of [both, same, one, all, empty]) c.close();
+
+  const { world: without, client } = begin({ WebSocket: undefined });
+  client.collection("shelf", { params: { status: ["paid", "open"], top: 3 } });
+  await without.run(0);
+  assert.equal(without.stream.url.pathname + without.stream.url.search, "/events/shelf?status=open&status=paid&top=3");
+});
+
 test("rights that are withdrawn close their collection, and nothing is asked for again", async () => {
   for (const options of [{}, { WebSocket: undefined }]) {
     const { world, client } = begin(options);

@@ -1,0 +1,162 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"reflect"
+
+	"github.com/binderyhq/bindery/core/live"
+)
+
+// Follow iterates over the versions of what the grant shows: the current one, as soon
+// as it has loaded, and each that it becomes, rows and version together. T is the
+// type of the binding's rows. It is what GraphQL subscriptions, pages rendered on
+// the server and the program's own streams are made of:
+//
+//	grant, err := reg.Open(ctx, "orders", core.Args{"user": 42})
+//	if err != nil { … }
+//	defer grant.Close()
+//	for orders, err := range core.Follow[Order](ctx, grant) {
+//		if err != nil { … } // the last round
+//		send(orders.Version().Token, slices.Collect(orders.All()))
+//	}
+//
+// Nothing is queued: who is slow gets the newest version next, and never sees those
+// between. A version that shows the same as the one before is left out.
+//
+// The context says who asks, as for [Registry.Open], and ends the iteration without
+// an error. The authorizer is asked again while it goes on, as for a stream; when
+// something else may be seen, that is the next version. All other ends are an error,
+// which comes in a last round: a [*DeniedError] when the leave to read was withdrawn,
+// [live.ErrRemoved], [live.ErrClosed] when [Registry.Shutdown] has begun, and [ErrRowType]. The
+// grant is not closed, and may be used for several iterations, also at the same time.
+func Follow[T any](ctx context.Context, g *Grant) iter.Seq2[Reading[T], error] {
+	return func(yield func(Reading[T], error) bool) {
+		if err := g.rowType(reflect.TypeFor[T]()); err != nil {
+			yield(Reading[T]{}, err)
+			return
+		}
+		f := following{ctx: ctx, grant: g}
+		defer f.release()
+		for {
+			s, err := f.next()
+			switch {
+			case ctx.Err() != nil:
+				return
+			case err != nil:
+				yield(Reading[T]{}, err)
+				return
+			case !yield(Reading[T]{s, f.grant.view.View}, nil):
+				return
+			}
+		}
+	}
+}
+
+// Read returns what the grant shows: the version that the context pins (see [Pin]),
+// or else the current one, for which it waits until it has loaded. T is the type of
+// the binding's rows. The error is [ErrRowType], [live.ErrScopeChanged] as for
+// [Grant.Snapshot], [live.ErrRemoved], [live.ErrClosed], or the context's.
+func Read[T any](ctx context.Context, g *Grant) (Reading[T], error) {
+	if err := g.rowType(reflect.TypeFor[T]()); err != nil {
+		return Reading[T]{}, err
+	}
+	select {
+	case <-g.view.Loaded():
+	case <-g.view.Done():
+		return Reading[T]{}, g.view.Err()
+	case <-g.reg.stopping.Done():
+		return Reading[T]{}, fmt.Errorf("core: reading binding %q: %w", g.view.ID(), live.ErrClosed)
+	case <-ctx.Done():
+		return Reading[T]{}, ctx.Err()
+	}
+	s := g.view.SnapshotIn(ctx)
+	if _, err := g.Snapshot(); err != nil {
+		return Reading[T]{}, err
+	}
+	return Reading[T]{s, g.view.View}, nil
+}
+
+// ErrRowType reports that the rows of a binding are not of the type that was asked
+// for.
+var ErrRowType = errors.New("rows of another type")
+
+// rowType refuses a type that is not that of the binding's rows.
+func (g *Grant) rowType(t reflect.Type) error {
+	if have := g.view.Loader.RowType(); have != t {
+		return fmt.Errorf("core: binding %q has rows of the type %s, not %s: %w", g.view.Name(), have, t, ErrRowType)
+	}
+	return nil
+}
+
+// following is an iteration over versions.
+type following struct {
+	ctx   context.Context
+	grant *Grant // what is followed now
+	again bool   // grant is the iteration's own
+	sub   *live.Subscription
+	token string // of the version shown last
+	shown bool
+}
+
+// next waits for a version that differs from the one shown last.
+func (f *following) next() (*live.Snapshot, error) {
+	reg := f.grant.reg
+	ctx, cancel := context.WithCancelCause(f.ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(reg.stopping, func() { cancel(live.ErrClosed) })()
+	for {
+		if f.sub == nil {
+			f.sub = f.grant.Subscribe(f.ctx, live.SubscribeOptions{Version: f.token})
+		}
+		_, err := f.sub.Next(ctx)
+		var s *live.Snapshot
+		if err == nil {
+			// Whatever has happened, the newest version tells it.
+			s, err = f.grant.Snapshot()
+		}
+		switch {
+		case reg.stopping.Err() != nil:
+			return nil, fmt.Errorf("core: following binding %q: %w", f.grant.view.ID(), live.ErrClosed)
+		case errors.Is(err, live.ErrScopeChanged):
+			if err := f.reopen(ctx); err != nil {
+				return nil, err
+			}
+		case err != nil:
+			return nil, err
+		case !f.shown || s.Version().Token != f.token:
+			f.token, f.shown = s.Version().Token, true
+			return s, nil
+		}
+	}
+}
+
+// reopen asks what may be seen from now on.
+func (f *following) reopen(ctx context.Context) error {
+	old := f.grant
+	v, err := old.reg.named(old.access.Binding)
+	if err != nil {
+		return err
+	}
+	g, err := old.reg.open(ctx, v, old.access.Params, old.narrow)
+	if err != nil {
+		return err
+	}
+	f.release()
+	f.grant, f.again = g, true
+	return nil
+}
+
+// release ends what the iteration has begun.
+func (f *following) release() {
+	if f.sub != nil {
+		f.sub.Close()
+		f.sub = nil
+	}
+	if f.again {
+		f.grant.Close()
+		f.again = false
+	}
+}

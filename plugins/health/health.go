@@ -1,0 +1,160 @@
+// Package health has handlers for the probes of those who run a program, and its way
+// out when it is told to stop. They are plain net/http.
+//
+//	h := health.New(reg)
+//	mux.Handle("/healthz", h.Live())
+//	mux.Handle("/readyz", h.Ready())
+//	…
+//	<-ctx.Done()       // SIGTERM
+//	_ = h.Drain(end)   // not ready; then streams end, bit by bit
+//	err = reg.Shutdown(end)
+//
+// # Liveness
+//
+// 200 as long as the program answers. It asks nothing, so a database that is away has
+// nobody restart the program, which would not help.
+//
+// # Readiness
+//
+// 503 with Retry-After until every binding has loaded, and again from the beginning of
+// the shutdown on; 200 in between, whatever becomes of the database, since rows are
+// served from memory. The body says which bindings are loading or stale, and why.
+package health
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/binderyhq/bindery/core"
+)
+
+// Config tunes the handlers. The zero value of each field means its default.
+type Config struct {
+	// Delay is how long Drain waits between the moment at which readiness turns to 503
+	// and the first stream that it ends, so that whoever distributes clients has
+	// noticed. It should be a little more than the period of the probe. The default is
+	// 5 seconds; negative means not to wait.
+	Delay time.Duration
+
+	// Spread is the time over which Drain ends what is open, so that clients do not
+	// come back all at once. The default is 5 seconds; negative means that all end at
+	// once, with the registry's Shutdown.
+	Spread time.Duration
+
+	// Errors adds the errors themselves to the body of readiness. They are the
+	// database's words, for those who run the program: leave it off where clients can
+	// reach the path.
+	Errors bool
+}
+
+// WithDefaults returns a copy in which every zero field has its default.
+func (c Config) WithDefaults() Config {
+	if c.Delay == 0 {
+		c.Delay = 5 * time.Second
+	}
+	if c.Spread == 0 {
+		c.Spread = 5 * time.Second
+	}
+	return c
+}
+
+// Health answers probes about one registry. Its methods may be called from any
+// goroutine, and at any time.
+type Health struct {
+	reg *core.Registry
+	cfg Config
+}
+
+// New returns the handlers of the registry. Only the first configuration counts. It
+// starts nothing.
+func New(reg *core.Registry, cfg ...Config) *Health {
+	h := &Health{reg: reg}
+	if len(cfg) > 0 {
+		h.cfg = cfg[0]
+	}
+	h.cfg = h.cfg.WithDefaults()
+	return h
+}
+
+// Live returns the handler for liveness. It answers GET and HEAD.
+func (h *Health) Live() http.Handler {
+	return probe(func(w http.ResponseWriter) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write([]byte("ok\n")) // who has gone need not be told
+	})
+}
+
+// Ready returns the handler for readiness. It answers GET and HEAD with the JSON form
+// of [Report].
+func (h *Health) Ready() http.Handler {
+	return probe(func(w http.ResponseWriter) {
+		report := h.Report()
+		w.Header().Set("Content-Type", "application/json")
+		if !report.Ready {
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		_ = json.NewEncoder(w).Encode(report) // likewise
+	})
+}
+
+// probe answers GET and HEAD, and keeps the answer out of caches.
+func probe(answer func(http.ResponseWriter)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			w.WriteHeader(http.StatusMethodNotAllowed)
+			return
+		}
+		answer(w)
+	})
+}
+
+// Drain turns readiness to 503, waits for [Config].Delay, and has the transports end
+// what is open, spread over [Config].Spread; see [core.Registry.Drain]. Then it is time
+// for [core.Registry.Shutdown]. It returns early, with the context's error, when that
+// ends first: leave Shutdown time of its own. A registry that does not run is no
+// error.
+func (h *Health) Drain(ctx context.Context) error {
+	if h.reg.Drain(ctx, 0) != nil { // it says not ready
+		return nil
+	}
+	log := h.reg.Logger()
+	log.Info("health: draining", slog.String("id", "health-draining"), slog.Int("open", h.open()),
+		slog.Duration("delay", max(h.cfg.Delay, 0)), slog.Duration("spread", max(h.cfg.Spread, 0)))
+	begun := time.Now()
+	err := h.drain(ctx)
+	log.Info("health: drained", slog.String("id", "health-drained"), slog.Int("open", h.open()), slog.Duration("took", time.Since(begun)))
+	return err
+}
+
+func (h *Health) drain(ctx context.Context) error {
+	if h.cfg.Delay > 0 {
+		timer := time.NewTimer(h.cfg.Delay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-h.reg.Stopping().Done():
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("health: draining: %w", ctx.Err())
+		}
+	}
+	if err := h.reg.Drain(ctx, h.cfg.Spread); err != nil && h.reg.Stopping().Err() == nil {
+		return fmt.Errorf("health: %w", err)
+	}
+	return nil
+}
+
+// open returns how many streams, connections and waiting requests are open.
+func (h *Health) open() (n int) {
+	for _, t := range h.reg.Status().Transports {
+		n += t.Open
+	}
+	return n
+}

@@ -1,0 +1,92 @@
+package followsource
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"sync/atomic"
+
+	"github.com/binderyhq/bindery/client"
+)
+
+// Origin is a node whose bindings are followed. It may be used for any number of
+// bindings, and from any goroutine.
+type Origin struct {
+	events string
+	cfg    Config
+	err    error // with the arguments of New; Start reports it
+
+	steps, syncs, mismatches, resyncs, connects, failures, bytes atomic.Uint64
+}
+
+// New returns the origin whose event streams have the address
+// ("http://origin:8080/events"). It does no input or output. At most one
+// configuration may be given; what is wrong is reported by [core.Registry.Start].
+func New(events string, cfg ...Config) *Origin {
+	o := &Origin{events: events}
+	if len(cfg) > 0 {
+		o.cfg = cfg[0]
+	}
+	o.cfg = o.cfg.WithDefaults()
+	if len(cfg) > 1 {
+		o.err = errors.New("more than one configuration is given")
+		return o
+	}
+	if _, err := client.NewStream(events, "any", o.cfg.client(nil)); err != nil {
+		o.err = err
+	}
+	return o
+}
+
+// name names the origin as a database: without what may be secret.
+func (o *Origin) name() string {
+	u, err := url.Parse(o.events)
+	if err != nil {
+		return "origin"
+	}
+	return u.Scheme + "://" + u.Host + u.EscapedPath()
+}
+
+// check returns what is wrong with the arguments of New.
+func (o *Origin) check() error {
+	if o.err == nil {
+		return nil
+	}
+	return fmt.Errorf("followsource: origin %q: %w", o.name(), o.err)
+}
+
+// Stats count what was followed of an origin, over all its bindings, since the
+// program started.
+type Stats struct {
+	// Steps counts the batches that led to a version, Syncs those of them that
+	// brought all rows.
+	Steps, Syncs uint64
+	// Mismatches counts the versions whose token was not the origin's. Each was
+	// followed by a sync, and none was shown.
+	Mismatches uint64
+	// Resyncs counts how often all rows were asked for because something made no
+	// sense, mismatches among it.
+	Resyncs uint64
+	// Connects counts streams that were opened, Failures those that broke or could
+	// not be.
+	Connects, Failures uint64
+	// Bytes counts what events held, in bytes of JSON.
+	Bytes uint64
+}
+
+// Stats returns the counters of streams that have ended, and of those that are open.
+func (o *Origin) Stats() Stats {
+	return Stats{
+		Steps: o.steps.Load(), Syncs: o.syncs.Load(), Mismatches: o.mismatches.Load(), Resyncs: o.resyncs.Load(),
+		Connects: o.connects.Load(), Failures: o.failures.Load(), Bytes: o.bytes.Load(),
+	}
+}
+
+// count adds what a stream has seen since the last time.
+func (o *Origin) count(last *client.Counts, now client.Counts) {
+	o.connects.Add(now.Connects - last.Connects)
+	o.failures.Add(now.Failures - last.Failures)
+	o.resyncs.Add(now.Resyncs - last.Resyncs)
+	o.bytes.Add(now.Bytes - last.Bytes)
+	*last = now
+}
