@@ -38,13 +38,12 @@ type Feed struct {
 	tried    chan struct{}        // closed after the first batch, whether it succeeded or not
 
 	// The goroutine's own.
-	pools      []*concern.Pool              // in order of first use
-	lanes      map[lane]bool                // of reads beside the batches: those under way
-	nextDue    time.Time                    // when the next read beside the batches may begin; zero: none waits for its time
-	queryAfter map[*rowset.Member]time.Time // no query of the binding before; guarded by mu
-	notBefore  time.Time                    // no batch is read before, see pause
-	lastRows   int                          // that the last read of bindings in full has found; the goroutine's own
-	wholeRead  time.Duration                // how long the last read of the whole table took
+	pools     []*concern.Pool // in order of first use
+	lanes     map[lane]bool   // of reads beside the batches: those under way
+	nextDue   time.Time       // when the next read beside the batches may begin; zero: none waits for its time
+	notBefore time.Time       // no batch is read before, see pause
+	lastRows  int             // that the last read of bindings in full has found; the goroutine's own
+	wholeRead time.Duration   // how long the last read of the whole table took
 
 	mu             sync.Mutex                        // guards what follows
 	members        map[*rowset.Member]struct{}       // bindings, loaded or not
@@ -59,6 +58,8 @@ type Feed struct {
 	besideReads    map[*besideRead]struct{}          // under way, or not taken up yet
 	startingPoints map[*rowset.Member]*startingPoint // for the next batch
 	relatedRead    map[driver.Table]uint64           // the last batch that read what changes of a related table have changed
+	queryAfter     map[*rowset.Member]time.Time      // no query of the binding before
+	slowQueries    map[*rowset.Member]bool           // writers do not wait for them
 	touches        []*rowset.Member                  // whose time of change is to be moved
 	asked          bool                              // somebody wants a binding read, however the last read went
 	troubles       backlog.Troubles
@@ -97,6 +98,7 @@ func New(table driver.Table, host Host) *Feed {
 		startingPoints: make(map[*rowset.Member]*startingPoint),
 		relatedRead:    make(map[driver.Table]uint64),
 		queryAfter:     make(map[*rowset.Member]time.Time),
+		slowQueries:    make(map[*rowset.Member]bool),
 		lanes:          make(map[lane]bool),
 		pending:        backlog.Pending{MaxKeys: host.MaxBatchKeys},
 		journal:        backlog.Journal{MaxKeys: maxJournal},

@@ -52,6 +52,7 @@ func (f *Feed) Remove(v *rowset.Member) {
 		delete(f.underway, v)
 		delete(f.startingPoints, v)
 		delete(f.queryAfter, v)
+		delete(f.slowQueries, v)
 		delete(f.learned.behind, v)
 		f.troubles.Remove(v)
 		f.leaving = append(f.leaving, v)

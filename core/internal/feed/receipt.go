@@ -154,12 +154,32 @@ func (f *Feed) waitForWriter(ctx context.Context, seq uint64) error {
 	return err
 }
 
-// waitAwaited is wait, and then for queries that ask for writers to wait.
+// waitAwaited is wait, and then for queries: for those that answer quickly, and for those
+// that ask for writers to wait. A query that keeps a writer waiting for lateAfter is not
+// waited for again until it has been quick.
 func (f *Feed) waitAwaited(ctx context.Context, seq uint64) error {
 	if err := f.wait(ctx, seq); err != nil {
 		return err
 	}
-	return f.waitAnswered(ctx, f.requested(), func(v *rowset.Member) bool { return isQuery(v) && v.Spec.Awaited })
+	number := f.requested()
+	quick := func(v *rowset.Member) bool { return isQuery(v) && !f.slowQueries[v] }
+	patience, cancel := context.WithTimeout(ctx, lateAfter)
+	defer cancel()
+	if err := f.waitAnswered(patience, number, quick); err != nil {
+		if ctx.Err() != nil || patience.Err() == nil {
+			return err
+		}
+		f.mu.Lock()
+		for _, open := range []map[*rowset.Member]*fullRead{f.waiting, f.underway} {
+			for v := range open {
+				if isQuery(v) {
+					f.slowQueries[v] = true
+				}
+			}
+		}
+		f.mu.Unlock()
+	}
+	return f.waitAnswered(ctx, number, func(v *rowset.Member) bool { return isQuery(v) && v.Spec.Awaited })
 }
 
 // Written waits until the row that was written through the binding shows, also where

@@ -152,6 +152,9 @@ func (f *Feed) takeUp(b *besideRead) {
 		}
 		if isQuery(v) {
 			f.queryAfter[v] = time.Now().Add(min(b.out.took, maxRest))
+			if delete(f.slowQueries, v); b.out.took >= slowWait {
+				f.slowQueries[v] = true
+			}
 		}
 	}
 	f.journal.Add(f.batches, backlog.Read{Members: read}, f.oldestLocked())
