@@ -141,6 +141,11 @@ func (f *following) read(events *wire.EventReader, from string) error {
 				return &endError{&p}
 			}
 			return &laterError{&p, 0}
+		case wire.State:
+			if h, ok := f.h.(StateHandler); ok {
+				h.State(m.State)
+			}
+			continue
 		default:
 			continue
 		}

@@ -49,6 +49,15 @@ type Handler interface {
 	Lost(err error)
 }
 
+// StateHandler is implemented by handlers that follow a whole binding
+// ([Config].Replica), and want to be told how current the server's own rows are.
+type StateHandler interface {
+	// State is called, as the methods of [Handler] are, when the server says so
+	// ("live", "stale"): at the beginning of a connection if it is not live, and
+	// whenever it changes.
+	State(state string)
+}
+
 // NewStream returns a stream of the binding with the name, from the server's event
 // streams at the address. It does no input or output.
 func NewStream(events, binding string, cfg Config) (*Stream, error) {

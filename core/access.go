@@ -476,7 +476,7 @@ func (r *Registry) reauthorize(ctx context.Context, every time.Duration) {
 			return
 		}
 		if err := r.recheck(ctx); err != nil && ctx.Err() == nil {
-			r.cfg.Logger.Warn("core: the authorizer failed for streams that are open; they go on", slog.Any("error", err))
+			r.cfg.Logger.Warn("core: the authorizer failed for streams that are open; they go on", slog.String("id", "core-authorizer-failed"), slog.Any("error", err))
 		}
 	}
 }

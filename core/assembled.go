@@ -54,7 +54,7 @@ func (r *Registry) logAssembled(views []*publisher) {
 			sources = append(sources, s.Name()+what)
 		}
 	}
-	r.cfg.Logger.Info("core: started",
+	r.cfg.Logger.Info("core: started", slog.String("id", "core-started"),
 		slog.String("bindings", namesOf(bindings)), slog.String("families", namesOf(families)),
 		slog.String("sources", strings.Join(sources, "; ")),
 		slog.String("transports", namesOf(transports)), slog.String("plugins", namesOf(plugins)),

@@ -82,7 +82,7 @@ func (r *Registry) markParts(ctx context.Context) []marks.Part {
 func (r *Registry) omitted(err error) {
 	r.marks.omitted.Add(1)
 	r.marks.told.Do(func() {
-		r.Logger().Warn("core: a mark lacks the part of a source, so that other nodes do not understand it; this is not logged again",
+		r.Logger().Warn("core: a mark lacks the part of a source, so that other nodes do not understand it; this is not logged again", slog.String("id", "core-mark-partial"),
 			slog.Any("error", err))
 	})
 }

@@ -44,7 +44,7 @@ func (o *observers) guard(plugin, what string, call func(), about ...any) {
 	defer func() {
 		if r := recover(); r != nil {
 			o.log.Error("core: plugin panicked while observing "+what,
-				append([]any{slog.String("plugin", plugin), slog.Any("panic", r), slog.String("stack", string(debug.Stack()))}, about...)...)
+				append([]any{slog.String("id", "core-plugin-panic"), slog.String("plugin", plugin), slog.Any("panic", r), slog.String("stack", string(debug.Stack()))}, about...)...)
 		}
 	}()
 	call()

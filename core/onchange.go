@@ -41,7 +41,7 @@ func (b *Binding[T]) OnChange(fn func(Delta[T])) (stop func()) {
 		defer calls.close()
 		defer func() {
 			if r := recover(); r != nil {
-				b.own.logger().Error("core: OnChange function panicked; it is not called again",
+				b.own.logger().Error("core: OnChange function panicked; it is not called again", slog.String("id", "core-onchange-panic"),
 					slog.String("binding", b.Name()), slog.Any("panic", r), slog.String("stack", string(debug.Stack())))
 			}
 		}()

@@ -105,8 +105,8 @@ func (r *Replica) Edit(print *live.Fingerprint, anew bool) *live.Edit {
 // Describe says what readers are told about the rows, before the first Publish.
 func (r *Replica) Describe(d live.Description) { r.v.Publisher.Describe(d) }
 
-// Publish makes the edit what readers see, as [live.Publisher.Publish] does, and the
-// binding current. It returns false when the binding has ended.
+// Publish makes the edit what readers see, as [live.Publisher.Publish] does. Current,
+// or Stale, is called after it. It returns false when the binding has ended.
 func (r *Replica) Publish(e *live.Edit, at time.Time) bool {
 	first := r.v.Snapshot() == nil
 	r.publishing.Lock()
@@ -115,7 +115,6 @@ func (r *Replica) Publish(e *live.Edit, at time.Time) bool {
 	if !ok || first && !r.v.Admit() {
 		return false
 	}
-	r.set(status.Live, nil)
 	if s := r.shared(); s != nil && event != nil {
 		s.observers.onPublished(r.v.View, event)
 	}
@@ -147,9 +146,9 @@ func (r *Replica) set(to status.State, why error) {
 	r.news.tell()
 	switch log := r.v.logger(); {
 	case why != nil && !sameText:
-		log.Warn("core: binding is not kept current by its origin for now", slog.String("binding", r.v.ID()), slog.Any("error", why))
+		log.Warn("core: binding is not kept current by its origin for now", slog.String("id", "core-origin-lost"), slog.String("binding", r.v.ID()), slog.Any("error", why))
 	case why == nil && before == status.Stale:
-		log.Info("core: binding is kept current by its origin again", slog.String("binding", r.v.ID()))
+		log.Info("core: binding is kept current by its origin again", slog.String("id", "core-origin-back"), slog.String("binding", r.v.ID()))
 	}
 	if to == status.Live || why != nil {
 		r.once.Do(func() { close(r.tried) })

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -20,6 +21,9 @@ func (r *Registry) Saved(view *live.View) (s live.Saved, unvalued, err error) {
 	v := r.publisherOf(view)
 	if v == nil {
 		return live.Saved{}, nil, fmt.Errorf("core: binding %q: %w", view.ID(), ErrUnknownBinding)
+	}
+	if v.replica != nil {
+		return live.Saved{}, nil, fmt.Errorf("core: binding %q is followed from another node, which it is loaded from: %w", view.ID(), errors.ErrUnsupported)
 	}
 	snap := v.Snapshot()
 	if v.Unread() || snap == nil {
@@ -57,6 +61,9 @@ func (r *Registry) Restore(view *live.View, s live.Saved) error {
 	v := r.publisherOf(view)
 	if v == nil {
 		return fmt.Errorf("core: binding %q: %w", view.ID(), ErrUnknownBinding)
+	}
+	if v.replica != nil {
+		return fmt.Errorf("core: binding %q is followed from another node: %w", view.ID(), errors.ErrUnsupported)
 	}
 	if err := v.Member.Restore(s, r.Now()); err != nil {
 		return fmt.Errorf("core: restoring: %w", err)

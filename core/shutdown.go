@@ -117,7 +117,7 @@ func (r *Registry) waitForStart(ctx context.Context) {
 	case <-ctx.Done():
 	case <-timer.C:
 	}
-	r.cfg.Logger.Warn("core: Start has not ended since Shutdown was called; it stops what it is starting by itself",
+	r.cfg.Logger.Warn("core: Start has not ended since Shutdown was called; it stops what it is starting by itself", slog.String("id", "core-start-late"),
 		slog.Duration("waited", startPatience))
 }
 

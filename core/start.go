@@ -353,7 +353,7 @@ func (r *Registry) warnUnguarded(views []*publisher) {
 	}
 	for _, v := range views {
 		if v.Spec.Rules.Writable {
-			r.cfg.Logger.Warn("core: no authorizer is set: whoever reaches a transport may write to the binding",
+			r.cfg.Logger.Warn("core: no authorizer is set: whoever reaches a transport may write to the binding", slog.String("id", "core-unguarded"),
 				slog.String("binding", v.Name()))
 		}
 	}
@@ -377,7 +377,7 @@ func (r *Registry) warnUnwatched(views []*publisher) {
 			case len(schema.Depends) > 0:
 				what = "core: no source watches a table that the binding depends on: its changes are not noticed"
 			}
-			r.cfg.Logger.Warn(what, slog.String("binding", v.Name()), slog.String("table", table.String()))
+			r.cfg.Logger.Warn(what, slog.String("id", "core-unwatched"), slog.String("binding", v.Name()), slog.String("table", table.String()))
 		}
 	}
 }

@@ -16,7 +16,9 @@ type Looker interface {
 	// [Sink.Watching] that has been made. It is called while somebody waits for a
 	// mark ([core.Registry.Reach]), concurrently, and at any time: also before
 	// Watch and after it. The context bounds it. After another error it is called
-	// again, a little later, as long as anybody waits.
+	// again, a little later, as long as anybody waits; but an error that wraps
+	// errors.ErrUnsupported says that the source, as it is configured, has nothing
+	// to ask, and is as if it were no Looker.
 	Look(ctx context.Context) error
 }
 
@@ -28,7 +30,8 @@ type Marker interface {
 	MarkKind() string
 
 	// Mark returns the source's part of a mark: it names everything that was
-	// committed before the call. Marks have room for about 170 bytes of all parts.
+	// committed before the call; or, of a source that relays what others report,
+	// everything that they have reported. Marks have room for about 170 bytes of all parts.
 	// It is called concurrently, and delays the answer to a write, so it should
 	// take one cheap question; the context bounds it. An error, or nil, makes a
 	// mark without this part: other nodes then understand less.

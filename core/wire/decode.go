@@ -39,6 +39,8 @@ type Received struct {
 	More bool
 	// Mark is the mark that a message with the action "mark" answers.
 	Mark string
+	// State is what a message with the action State tells: "live" or "stale".
+	State string
 	// Replica is what followers of a binding are told beside; nil for others.
 	Replica *Replica
 }
@@ -124,6 +126,12 @@ func Decode(raw []byte) (Received, error) {
 	switch r.Action {
 	case Sync, Create, Update, Delete, Page:
 		err = r.takeRows(m)
+	case State:
+		var p struct{ State string }
+		if json.Unmarshal(m.payload, &p) != nil || p.State == "" {
+			err = malformed("the payload of state has none")
+		}
+		r.State = p.State
 	case Error:
 		if json.Unmarshal(m.payload, &r.Problem) != nil || isNull(m.payload) {
 			err = malformed("the payload of an error is no problem document")

@@ -21,6 +21,7 @@ const (
 	Leave  Action = "leave"  // the client has left
 	Mark   Action = "mark"   // what the client has been sent includes what a mark covers
 	Error  Action = "error"  // a problem
+	State  Action = "state"  // how current the binding is; for followers
 )
 
 // Message is one encoded message: a JSON object on one line. Its bytes are
@@ -95,6 +96,12 @@ func MarkErrorMessage(s Subject, mark string, problem []byte) Message {
 func appendVersion(b []byte, version live.Version) []byte {
 	b = append(append(append(b, `"version":"`...), version.Token...), `","last_modified":"`...)
 	return append(version.Modified.UTC().AppendFormat(b, time.RFC3339Nano), '"')
+}
+
+// StateMessage tells a follower how current the subject is: "live", or "stale".
+func StateMessage(s Subject, state string) Message {
+	b := append(append(s.open(), `state","payload":{"state":`...), quote(state)...)
+	return Message{State, append(b, "}}"...)}
 }
 
 // quote returns the text as a JSON string.

@@ -38,6 +38,7 @@ type settings struct {
 	adminToken   string
 	nats         string // the URL of the server, "" for a node alone
 	warm         string // the directory of snapshots, "" for none
+	follow       string // the address of another storefront, "" for a shop of its own
 	drain        health.Config
 }
 
@@ -50,6 +51,7 @@ func main() {
 	flag.StringVar(&s.adminToken, "admin-token", "", "guards /admin; without it a random one is made, and the address with it is printed")
 	flag.StringVar(&s.nats, "nats", "", "the URL of a NATS server, over which this node and others on the same database tell each other of their writes")
 	flag.StringVar(&s.warm, "warm", "", "the directory in which to keep snapshots, which a restart serves at once, also while the database is away")
+	flag.StringVar(&s.follow, "follow", "", "the address of another storefront whose bindings to serve, without a database")
 	flag.Parse()
 	s.sharedMaxAge = time.Duration(*sharedMaxAge) * time.Second
 	if flag.NArg() > 0 {
@@ -83,6 +85,13 @@ func announce(url, token string, random bool) {
 // run serves until ctx is done, and then ends streams, drains and returns.
 // serving is called once, with the URL, when requests are answered.
 func run(ctx context.Context, s settings, serving func(url string)) (err error) {
+	if s.follow != "" {
+		shop, err := newFollower(s)
+		if err != nil {
+			return err
+		}
+		return shop.serve(ctx, s, serving)
+	}
 	database, err := openDatabase(s.dsn)
 	if err != nil {
 		return err
@@ -106,6 +115,11 @@ func run(ctx context.Context, s settings, serving func(url string)) (err error) 
 	if !shop.isWarm() {
 		waitBriefly(ctx, prepared)
 	}
+	return shop.serve(ctx, s, serving)
+}
+
+// serve starts the shop and serves until ctx is done, as run does.
+func (shop *shop) serve(ctx context.Context, s settings, serving func(url string)) error {
 	if err := shop.registry.Start(ctx); err != nil {
 		return fmt.Errorf("storefront: %w", err)
 	}

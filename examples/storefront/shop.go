@@ -32,11 +32,6 @@ type shop struct {
 // newShop assembles the shop. others is nil for a node alone.
 func newShop(database *database, others *nodes, s settings) *shop {
 	db := database.db
-	e := echo.New()
-	e.HideBanner, e.HidePort = true, true
-	e.Server.ReadHeaderTimeout = 10 * time.Second
-	e.Use(middleware.Recover())
-
 	reg := core.NewRegistry()
 	reg.Add(
 		bunsource.Bind[Product](db, "products",
@@ -46,7 +41,7 @@ func newShop(database *database, others *nodes, s settings) *shop {
 			core.Where(filter.Eq("active", true)), core.OrderBy("price"), core.Limit(10)),
 		// One binding for each venue that somebody asks for.
 		bunsource.BindFamily[Product](db, "shelf",
-			core.Where(filter.Eq("active", true), filter.Eq("venue", filter.Param("venue")))),
+			core.Where(filter.Eq("active", true), ofVenue())),
 		bindVenues(db),
 	)
 	reg.Watch(bunsource.Hooks(db))
@@ -55,6 +50,25 @@ func newShop(database *database, others *nodes, s settings) *shop {
 		reg.Watch(others.relay)
 		reg.Use(others.relay.Publisher())
 	}
+	warm := newWarm(database, s)
+	if warm != nil {
+		reg.Use(warm)
+	}
+	shop := serve(reg, s)
+	shop.warm = warm
+	return shop
+}
+
+// ofVenue is true for what the venue that somebody asks for has.
+func ofVenue() filter.Expr { return filter.Eq("venue", filter.Param("venue")) }
+
+// serve puts the registry's bindings on the web.
+func serve(reg *core.Registry, s settings) *shop {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.Server.ReadHeaderTimeout = 10 * time.Second
+	e.Use(middleware.Recover())
+
 	reg.Serve(
 		rest.New(e.Group("/api"), rest.Config{SharedMaxAge: s.sharedMaxAge}),
 		sse.New(e.Group("/events")),
@@ -68,10 +82,6 @@ func newShop(database *database, others *nodes, s settings) *shop {
 	)
 
 	reg.Use(metrics.New(e.Group("/metrics")))
-	warm := newWarm(database, s)
-	if warm != nil {
-		reg.Use(warm)
-	}
 
 	probes := health.New(reg, s.drain)
 	e.Any("/healthz", echo.WrapHandler(probes.Live()))
@@ -79,5 +89,5 @@ func newShop(database *database, others *nodes, s settings) *shop {
 	page := echo.WrapHandler(web.Handler())
 	e.GET("/", page)
 	e.GET("/:file", page)
-	return &shop{echo: e, registry: reg, warm: warm, health: probes}
+	return &shop{echo: e, registry: reg, health: probes}
 }

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -78,7 +79,7 @@ func (p *Plugin) operate(c echo.Context, name, verb string) error {
 	}
 	defer release()
 	outcomes := p.each(ctx, verb, views)
-	p.reg.Logger().InfoContext(ctx, "admin: an operator acts", "verb", verb, "binding", name, "bindings", len(views), "remote", c.RealIP())
+	p.reg.Logger().InfoContext(ctx, "admin: an operator acts", slog.String("id", "admin-action"), "verb", verb, "binding", name, "bindings", len(views), "remote", c.RealIP())
 	if err := errors.Join(errorsOf(outcomes)...); err != nil {
 		problem := *p.problemOf(name, err)
 		if len(outcomes) > 1 {

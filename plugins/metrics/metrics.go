@@ -103,5 +103,5 @@ func (*Plugin) Shutdown(context.Context) error { return nil }
 type logger struct{ log *slog.Logger }
 
 func (l logger) Println(v ...any) {
-	l.log.Error("metrics: a scrape was answered in part", slog.String("err", fmt.Sprint(v...)))
+	l.log.Error("metrics: a scrape was answered in part", slog.String("id", "metrics-scrape-failed"), slog.String("err", fmt.Sprint(v...)))
 }

@@ -133,7 +133,7 @@ func (s *HookSource) wait(ctx context.Context, r driver.Receipt) {
 	default:
 		s.count.Add(1)
 		if !s.streak.Swap(true) {
-			s.cfg.Logger.WarnContext(ctx, "bunsource: a write returned before its bindings had caught up",
+			s.cfg.Logger.WarnContext(ctx, "bunsource: a write returned before its bindings had caught up", slog.String("id", "bunsource-late-wait"),
 				slog.String("database", s.tracker.Database()), slog.Duration("waited", s.cfg.WaitTimeout))
 		}
 	}

@@ -46,6 +46,7 @@ type Loader[T any] struct {
 	refined   atomic.Pointer[model]  // since Prepare
 
 	preparing sync.Mutex // held while the database is asked
+	mixed     mixedColumns
 }
 
 // The abilities that the engine finds by assertion.
@@ -155,6 +156,9 @@ func (l *Loader[T]) query(ctx context.Context, m *model, q driver.Query) ([]*T, 
 				}
 			}
 			rows = append(rows, part...)
+			if err := l.mixed.check(ctx, conn, m, st); err != nil {
+				return err
+			}
 		}
 		return nil
 	})

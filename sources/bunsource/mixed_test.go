@@ -2,10 +2,13 @@ package bunsource
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"testing"
 
 	"github.com/uptrace/bun"
 
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 )
 
@@ -33,7 +36,7 @@ func TestStorageClassesDecideExactness(t *testing.T) {
 		}
 		out := make(map[string]bool)
 		for _, c := range schema.Columns {
-			out[c.Name] = c.Exact == filter.Exact
+			out[c.Name] = c.Exact&filter.Exact == filter.Exact
 		}
 		return out
 	}
@@ -93,6 +96,56 @@ func TestScanHooksAreNotExact(t *testing.T) {
 			for _, c := range schema.Columns {
 				if c.Exact != 0 {
 					t.Errorf("%q is %s", c.Name, c.Exact)
+				}
+			}
+		})
+	}
+}
+
+// A value of another storage class that comes after the start is asked of SQLite
+// from then on: no binding shows what SQLite would not select.
+func TestStorageClassesThatComeLate(t *testing.T) {
+	for name, strict := range map[string]string{"loose": "", "strict": " STRICT"} {
+		t.Run(name, func(t *testing.T) {
+			db := loaderSQLite(t)
+			mustExec(t, db, `CREATE TABLE motley `+motleyColumns+strict)
+			mustExec(t, db, `INSERT INTO motley VALUES (1, 0, 1, 1, 'a', X'61'), (2, 0, 2, 2, 'b', X'62')`)
+			l := preparedLoader[motley](t, db)
+			for _, change := range []string{
+				`SET flag = 'f'`, `SET count = 1.5`, `SET size = 'NaN'`, `SET word = X'61'`, `SET raw = 'a'`,
+			} {
+				before, err := l.Schema()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := db.ExecContext(t.Context(), `UPDATE motley `+change+` WHERE id = 2`); strict != "" {
+					if err == nil {
+						t.Fatalf("a STRICT table takes %s", change)
+					}
+					continue
+				}
+				column := strings.Fields(change)[1]
+				if before.Columns[before.Column(column)].Exact == 0 {
+					t.Fatalf("%q is not exact before %s", column, change)
+				}
+				for _, q := range []driver.Query{{Keys: []driver.Key{driver.KeyOf(2)}}, {}, {Limit: 2, Order: []driver.Order{{Column: "id", Desc: true}}}} {
+					if _, err := l.Query(t.Context(), q); !errors.Is(err, driver.ErrSchemaChanged) {
+						t.Errorf("after %s, reading says %v", change, err)
+					}
+				}
+				if _, err := l.Query(t.Context(), driver.Query{Keys: []driver.Key{driver.KeyOf(1)}}); err != nil {
+					t.Errorf("the other row cannot be read: %v", err)
+				}
+				if err := l.Scan(t.Context(), driver.Query{}, 1, func([]*motley) error { return nil }); !errors.Is(err, driver.ErrSchemaChanged) {
+					t.Errorf("after %s, reading in pieces says %v", change, err)
+				}
+				mustExec(t, db, `DELETE FROM motley WHERE id = 2`)
+				mustExec(t, db, `INSERT INTO motley VALUES (2, 0, 2, 2, 'b', X'62')`)
+				if _, err := l.Prepare(t.Context(), nil); err != nil {
+					t.Fatal(err)
+				}
+				if s, _ := l.Schema(); s.Columns[s.Column(column)].Exact != 0 {
+					t.Errorf("%q is exact again, though such values come and go", column)
 				}
 			}
 		})

@@ -16,8 +16,9 @@ import (
 // may decide in the database's place. The error says that the database does not
 // answer, or names the table or the columns that do not exist (yet).
 //
-// What was once learned is kept: a table whose columns change their types calls
-// for a restart, as it does for a new model.
+// It asks anew whenever it is called. Of SQLite columns that were found to hold
+// values of another storage class it is remembered that they may: such values come
+// and go.
 //
 // Of a view the warnings name the tables that it reads and that are not declared.
 func (l *Loader[T]) Prepare(ctx context.Context, declared []driver.Table) (warnings []error, err error) {
@@ -31,13 +32,10 @@ func (l *Loader[T]) Prepare(ctx context.Context, declared []driver.Table) (warni
 	return m.warnUndeclared(ctx, m.db.QueryGen().FormatQuery("SELECT * FROM ?", m.table.SQLName), declared), nil
 }
 
-// refine asks the database about the model's tables, once.
+// refine asks the database about the model's tables.
 func (l *Loader[T]) refine(ctx context.Context) error {
 	l.preparing.Lock()
 	defer l.preparing.Unlock()
-	if l.refined.Load() != nil {
-		return nil
-	}
 	m, err := l.describe()
 	if err != nil {
 		return err
@@ -55,7 +53,7 @@ func (l *Loader[T]) refine(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("bunsource: preparing table %q: %w", m.schema.Table, err)
 	}
-	l.refined.Store(refined)
+	l.refined.Store(l.mixed.mark(refined))
 	trackerOf(l.db.DB).Forget() // what proves keys is known only now
 	return nil
 }

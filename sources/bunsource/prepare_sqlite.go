@@ -89,6 +89,7 @@ func (m *model) findMixed(ctx context.Context, conn bun.IConn, columns []tableCo
 		if m.schema.Column(c.name) < 0 {
 			continue
 		}
+		c.state.Loose = true
 		into = append(into, &c.state.Mixed)
 		checks = append(checks, gen.FormatQuery("EXISTS (SELECT 1 FROM ? WHERE typeof(?) NOT IN (?, 'null'))",
 			m.table.SQLName, bun.Name(c.name), sqliteClasses[sqliteAffinity(c.state.SQLType)]))

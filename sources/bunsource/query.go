@@ -17,7 +17,8 @@ type statement struct {
 	apply func(*bun.SelectQuery) *bun.SelectQuery // nil: none
 	order []string
 	limit int
-	bare  bool // the key columns, no others and no related rows
+	bare  bool   // the key columns, no others and no related rows
+	expr  string // this expression instead of columns
 }
 
 // sqlCondition is SQL with Bun's placeholders.
@@ -77,7 +78,7 @@ func (st *statement) build(m *model, conn bun.IConn, dest any) *bun.SelectQuery 
 	q := m.db.NewSelect().Model(dest)
 	for i := range m.hops {
 		// The conditions of a binding may name what is joined.
-		if h := &m.hops[i]; !st.bare || st.apply != nil && m.inline(h) {
+		if h := &m.hops[i]; !st.bare && st.expr == "" || st.apply != nil && m.inline(h) {
 			q = q.Relation(h.path)
 		}
 	}
@@ -85,6 +86,9 @@ func (st *statement) build(m *model, conn bun.IConn, dest any) *bun.SelectQuery 
 		for _, k := range m.schema.Key {
 			q = q.Column(k)
 		}
+	}
+	if st.expr != "" {
+		q = q.ColumnExpr("?", bun.Safe(st.expr))
 	}
 	if st.keys != nil {
 		q = q.Where("?", bun.Safe(st.keys.cond))

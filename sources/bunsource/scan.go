@@ -82,8 +82,10 @@ func (l *Loader[T]) piece(ctx context.Context, m *model, q driver.Query, conditi
 	var keys []driver.Key
 	err = withConn(ctx, m, m.showsMany(), func(ctx context.Context, conn bun.IConn) error {
 		if !m.showsMany() {
-			rows, err = l.read(ctx, conn, m, st)
-			return err
+			if rows, err = l.read(ctx, conn, m, st); err != nil {
+				return err
+			}
+			return l.mixed.check(ctx, conn, m, st)
 		}
 		var parts []statement
 		if parts, keys, err = l.chunks(ctx, conn, m, st); err != nil {
@@ -96,9 +98,11 @@ func (l *Loader[T]) piece(ctx context.Context, m *model, q driver.Query, conditi
 			}
 			rows = append(rows, some...)
 		}
-		return nil
+		return l.mixed.check(ctx, conn, m, st)
 	})
 	switch {
+	case errors.Is(err, driver.ErrSchemaChanged):
+		return nil, "", err
 	case err != nil && ctx.Err() == nil:
 		return l.apart(ctx, m, q, st, err)
 	case err != nil:

@@ -40,6 +40,9 @@ type modelColumn struct {
 	facts columnFacts
 	// sql is the column qualified by the table's alias, ready for a statement.
 	sql string
+	// class is the storage class that values must have for the column to be
+	// exact, where SQLite would store others too; "" otherwise.
+	class string
 	// nulls says how NULL arrives in the Go field.
 	nulls nullReading
 	// read reads the column's value from the struct, which is addressable.
@@ -117,6 +120,8 @@ type columnState struct {
 	Generated bool
 	// Computed: an update may change the column without naming it.
 	Computed bool
+	// Loose: SQLite would store values of any storage class.
+	Loose bool
 }
 
 // describe fills in what follows from the facts about column i.
@@ -138,6 +143,10 @@ func (m *model) describe(i int, state columnState) {
 	}
 	if m.table.HasAfterScanRowHook() || m.table.HasBeforeScanRowHook() {
 		pub.Exact = 0 // the hook may change what was read, and the database knows nothing of it
+	}
+	c.class = ""
+	if state.Loose && pub.Exact != 0 {
+		c.class = sqliteClasses[sqliteAffinity(c.facts.SQLType)]
 	}
 	m.describeSpelling(i)
 	m.describeLiterals(i)

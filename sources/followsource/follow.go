@@ -13,6 +13,7 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
 	"github.com/binderyhq/bindery/core/wire"
 )
 
@@ -45,6 +46,7 @@ type follower[T any] struct {
 	counted client.Counts
 
 	anew     bool              // all rows are wanted
+	stale    bool              // the origin says that its own rows may be old
 	print    *live.Fingerprint // of what the replica holds; nil: nothing was told yet
 	numbered bool              // places are numbers
 }
@@ -66,6 +68,7 @@ func (f *follower[T]) Version() string {
 // Lost implements [client.Handler].
 func (f *follower[T]) Lost(err error) {
 	f.count()
+	f.stale = false // it says so again if it is
 	f.to.Stale(fmt.Errorf("followsource: origin %q: %w", f.origin.name(), err))
 }
 
@@ -73,7 +76,7 @@ func (f *follower[T]) Lost(err error) {
 func (f *follower[T]) Step(s *wire.Step) error {
 	f.count()
 	if s.Confirmed {
-		f.to.Current()
+		f.current()
 		return nil
 	}
 	at := s.Last().Modified
@@ -95,6 +98,7 @@ func (f *follower[T]) Step(s *wire.Step) error {
 	if !f.to.Publish(edit, at) {
 		return errEnded
 	}
+	f.current()
 	f.anew = false
 	f.origin.steps.Add(1)
 	if s.Sync {
@@ -102,6 +106,25 @@ func (f *follower[T]) Step(s *wire.Step) error {
 	}
 	return nil
 }
+
+// State implements [client.StateHandler].
+func (f *follower[T]) State(state string) {
+	f.stale = state != status.Live.String()
+	if f.to.View().Snapshot() != nil && !f.anew {
+		f.current()
+	}
+}
+
+// current says that the replica is as current as its origin.
+func (f *follower[T]) current() {
+	if f.stale {
+		f.to.Stale(fmt.Errorf("followsource: origin %q: %w", f.origin.name(), errOriginStale))
+		return
+	}
+	f.to.Current()
+}
+
+var errOriginStale = errors.New("its own rows may be out of date")
 
 var errEnded = errors.New("followsource: the binding has ended")
 

@@ -327,6 +327,37 @@ func TestAway(t *testing.T) {
 	}
 }
 
+// TestStaleDownTheTree: who follows a follower is told that its rows may be old.
+func TestStaleDownTheTree(t *testing.T) {
+	origin, table, source := newShop(t, nil)
+	at := origin.addr
+	follow := func(of *node) (*core.Registry, *core.Binding[shelved]) {
+		reg, b := quiet(), followsource.Bind[shelved](followsource.New(of.events(), quick), "all")
+		_ = reg.Add(b)
+		return reg, b
+	}
+	midReg, mid := follow(origin)
+	middle := serve(t, midReg, "")
+	defer middle.stop()
+	<-mid.Loaded()
+	leafReg, leaf := follow(middle)
+	last := serve(t, leafReg, "")
+	defer last.stop()
+	<-leaf.Loaded()
+	origin.stop()
+	eventually(t, "stale at the last", func() bool { st := leaf.Status(); return st.State == status.Stale && st.Err != nil })
+	lateReg, late := follow(middle) // it comes while that is so
+	other := serve(t, lateReg, "")
+	defer other.stop()
+	<-late.Loaded()
+	eventually(t, "stale at one that comes late", func() bool { return late.Status().State == status.Stale })
+	back := quiet()
+	_, _ = back.Add(core.Bind("all", table, core.OrderBy("-venue", "rank"), core.Writable(core.WriteRules{}))), back.Watch(source)
+	origin = serve(t, back, at)
+	defer origin.stop()
+	eventually(t, "live again", func() bool { return leaf.Status().State == status.Live && late.Status().State == status.Live })
+}
+
 // TestVerbs: what operators do to a binding works on a follower.
 func TestVerbs(t *testing.T) {
 	origin, _, _ := newShop(t, nil)

@@ -111,7 +111,7 @@ func (p *Publisher) publish() {
 	}
 	if err := r.send(m); err != nil {
 		r.refused.Add(1)
-		r.cfg.Logger.Warn("natssource: a report was not published; the other nodes will read their tables again",
+		r.cfg.Logger.Warn("natssource: a report was not published; the other nodes will read their tables again", slog.String("id", "natssource-unpublished"),
 			slog.Uint64("number", seq), slog.Any("error", err))
 		return
 	}

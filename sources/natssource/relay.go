@@ -28,6 +28,7 @@ type Relay struct {
 
 	received, unreadable, gaps atomic.Uint64
 	published, refused         atomic.Uint64
+	hello                      atomic.Int64 // when the others were asked last for a mark, in nanoseconds
 }
 
 var (

@@ -85,10 +85,12 @@ func (w *watch) begin(ctx context.Context) error {
 	if err := w.send(message{Kind: kindHello}); err != nil {
 		return fmt.Errorf("asking the other nodes: %w", err)
 	}
+	w.peers.greet(true)
 	w.greet(ctx)
 	w.peers.excuse(time.Now())
 	w.watching = true
 	w.sink.Watching()
+	w.peers.greet(false)
 	return nil
 }
 
@@ -140,7 +142,7 @@ func (w *watch) receive(data []byte) {
 	if err != nil {
 		w.unreadable.Add(1)
 		if m.Node == "" || w.peers.warn(m.Node) {
-			w.cfg.Logger.Warn("natssource: a message cannot be read; all tables are read again", slog.Any("error", err))
+			w.cfg.Logger.Warn("natssource: a message cannot be read; all tables are read again", slog.String("id", "natssource-unreadable"), slog.Any("error", err))
 		}
 		if m.Node != "" {
 			w.peers.heard(m.Node, m.Seq, m.Kind == kindReport, time.Now())
@@ -157,7 +159,7 @@ func (w *watch) receive(data []byte) {
 	}
 	v, isNew := w.peers.heard(m.Node, m.Seq, m.Kind == kindReport, time.Now())
 	if isNew {
-		w.cfg.Logger.Info("natssource: another node is heard", slog.String("node", m.Node))
+		w.cfg.Logger.Info("natssource: another node is heard", slog.String("id", "natssource-node-heard"), slog.String("node", m.Node))
 	}
 	switch {
 	case v == repeated:
@@ -168,7 +170,7 @@ func (w *watch) receive(data []byte) {
 	default:
 		if !isNew && v == missing {
 			w.gaps.Add(1)
-			w.cfg.Logger.Warn("natssource: reports of a node were lost; all tables are read again",
+			w.cfg.Logger.Warn("natssource: reports of a node were lost; all tables are read again", slog.String("id", "natssource-reports-lost"),
 				slog.String("node", m.Node), slog.Uint64("number", m.Seq))
 		}
 		w.everything()
@@ -176,7 +178,7 @@ func (w *watch) receive(data []byte) {
 	w.peers.reported(m.Node, m.Seq)
 	if m.Kind == kindBye {
 		w.peers.left(m.Node)
-		w.cfg.Logger.Info("natssource: another node has left", slog.String("node", m.Node))
+		w.cfg.Logger.Info("natssource: another node has left", slog.String("id", "natssource-node-left"), slog.String("node", m.Node))
 	}
 }
 
@@ -184,7 +186,7 @@ func (w *watch) receive(data []byte) {
 func (w *watch) look() {
 	missed, dead := w.peers.check(time.Now())
 	for _, node := range dead {
-		w.cfg.Logger.Warn("natssource: a node is silent and counts as dead; all tables are read again",
+		w.cfg.Logger.Warn("natssource: a node is silent and counts as dead; all tables are read again", slog.String("id", "natssource-node-silent"),
 			slog.String("node", node), slog.Duration("silent", w.cfg.Forget))
 		w.everything()
 	}

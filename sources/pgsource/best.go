@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 
 	"github.com/binderyhq/bindery/core/driver"
@@ -127,7 +128,7 @@ func (s *BestSource) choose(w *way, why string) {
 	s.logged = text
 	s.mu.Unlock()
 	if !told {
-		s.cfg.Logger.Info("pgsource: watching in the best way that the database allows",
+		s.cfg.Logger.Info("pgsource: watching in the best way that the database allows", slog.String("id", "pgsource-way"),
 			"source", w.source.Name(), "way", w.name, "why", why)
 	}
 }

@@ -125,6 +125,24 @@ func querySnapshot(ctx context.Context, conn *pgconn.PgConn) (snapshot, error) {
 	return parseSnapshot(rows[0][0])
 }
 
+// querySnapshotAt is querySnapshot with a position of the log of after the snapshot,
+// see [positionQuery].
+func querySnapshotAt(ctx context.Context, conn *pgconn.PgConn) (snapshot, uint64, error) {
+	rows, err := query(ctx, conn, snapshotQuery+", "+positionQuery)
+	if err == nil && len(rows) != 1 {
+		err = fmt.Errorf("%d rows", len(rows))
+	}
+	if err != nil {
+		return snapshot{}, 0, fmt.Errorf("asking which transactions are visible: %w", err)
+	}
+	s, err := parseSnapshot(rows[0][0])
+	if err != nil {
+		return snapshot{}, 0, err
+	}
+	position, err := parsePosition(rows[0][1])
+	return s, position, err
+}
+
 // queryRunning is querySnapshot for who is to wait for what had not ended. A
 // snapshot does not list transactions behind the last one that has ended: so one
 // of its own ends before.

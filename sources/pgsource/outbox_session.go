@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/internal/ondemand"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -29,10 +30,11 @@ type outboxSession struct {
 	audits chan struct{} // capacity 1: the captures have changed
 	ended  chan struct{} // closed when the session is over
 
-	mu       sync.Mutex    // guards what follows
-	begun    uint64        // reads ever begun
-	finished uint64        // the last one whose records have been reported
-	progress chan struct{} // closed when finished moves, then replaced
+	looks        *ondemand.Run // reads of the outbox
+	identity     *identity     // nil: it is not known
+	asksPosition atomic.Bool   // somebody waits for the log's position before a read
+	written      atomic.Uint64 // that position
+	watched      chan struct{} // closed when the sink has been told of the watching
 }
 
 // follow reads the outbox until ctx is done or something fails.
@@ -42,7 +44,7 @@ func (s *TriggerSource) follow(parent context.Context, sink driver.Sink) error {
 	se := &outboxSession{
 		src: s, sink: sink,
 		wake: make(chan struct{}, 1), audits: make(chan struct{}, 1),
-		ended: make(chan struct{}), progress: make(chan struct{}),
+		ended: make(chan struct{}), watched: make(chan struct{}), looks: ondemand.NewRun(),
 	}
 	defer se.close()
 	if err := se.open(ctx); err != nil {
@@ -50,6 +52,7 @@ func (s *TriggerSource) follow(parent context.Context, sink driver.Sink) error {
 	}
 	s.setCurrent(se)
 	sink.Watching()
+	close(se.watched)
 
 	var group sync.WaitGroup
 	for _, job := range []func(context.Context) error{se.listen, se.read, se.audit} {
@@ -59,6 +62,7 @@ func (s *TriggerSource) follow(parent context.Context, sink driver.Sink) error {
 	err := context.Cause(ctx)
 	s.setCurrent(nil)
 	close(se.ended)
+	se.looks.Leave()
 	if parent.Err() == nil {
 		surrender(parent, sink)
 	}
@@ -103,6 +107,9 @@ func (se *outboxSession) open(ctx context.Context) error {
 			return err
 		}
 		se.routes.Store(newCaptureRoutes(se.tables))
+		if se.identity, err = queryIdentity(ctx, conn); err != nil {
+			return err
+		}
 		return se.reader.begin(ctx)
 	})
 }
@@ -150,25 +157,26 @@ func (se *outboxSession) read(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-se.wake:
+		case <-se.looks.Asked():
 		case <-ticker.C:
 		}
-		se.mu.Lock()
-		se.begun++
-		n := se.begun
-		se.mu.Unlock()
+		look := se.looks.Begin()
 		err := ask(ctx, se.src.cfg.AnswerTimeout, func(ctx context.Context) error { return se.readOnce(ctx) })
 		if err != nil {
 			return unlessDone(ctx, fmt.Errorf("reading records: %w", err))
 		}
-		se.mu.Lock()
-		se.finished = n
-		close(se.progress)
-		se.progress = make(chan struct{})
-		se.mu.Unlock()
+		se.looks.Done(look)
 	}
 }
 
 func (se *outboxSession) readOnce(ctx context.Context) error {
+	if se.asksPosition.Swap(false) {
+		position, err := queryPosition(ctx, se.reader.conn)
+		if err != nil {
+			return err
+		}
+		se.written.Store(position)
+	}
 	all, moved, err := se.reader.read(ctx, &se.routes)
 	if err != nil {
 		return err
@@ -185,25 +193,11 @@ func (se *outboxSession) readOnce(ctx context.Context) error {
 
 // catchUp returns when a read has been reported that began after the call.
 func (se *outboxSession) catchUp(ctx context.Context) error {
-	se.mu.Lock()
-	wanted := se.begun + 1
-	se.mu.Unlock()
-	signal(se.wake)
-	for {
-		se.mu.Lock()
-		finished, progress := se.finished, se.progress
-		se.mu.Unlock()
-		if finished >= wanted {
-			return nil
-		}
-		select {
-		case <-progress:
-		case <-se.ended:
-			return errEnded
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+	err := se.looks.Await(ctx)
+	if errors.Is(err, ondemand.ErrNotWatching) {
+		return errEnded
 	}
+	return err
 }
 
 // audit looks after the tables, when others are bound or captured and now and

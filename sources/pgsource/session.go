@@ -41,6 +41,7 @@ func (s *Source) follow(parent context.Context, sink driver.Sink) error {
 	}
 	s.setCurrent(se.stream)
 	sink.Watching()
+	close(se.stream.watched)
 
 	// Reading from the log obeys deadlines only.
 	stop := context.AfterFunc(ctx, func() { _ = se.log.Conn().SetReadDeadline(time.Unix(1, 0)) })
@@ -53,6 +54,7 @@ func (s *Source) follow(parent context.Context, sink driver.Sink) error {
 	err := context.Cause(ctx)
 	s.setCurrent(nil)
 	close(se.stream.ended)
+	se.stream.looks.Leave()
 	if parent.Err() == nil {
 		surrender(parent, sink)
 	}
@@ -114,6 +116,9 @@ func (se *session) open(ctx context.Context) error {
 		return err
 	}
 	se.stream = newStream(se.sink, se.src.cfg.MaxKeys, uint64(start))
+	if se.stream.identity, err = queryIdentity(starting, se.asking); err != nil {
+		return err
+	}
 	se.stream.routes.Store(newRoutes(se.tables, 0))
 	// A transaction whose commit was logged before the slot's position is not
 	// streamed; but it need not be visible yet to the reads that begin now.
@@ -252,7 +257,7 @@ func (se *session) askVisible(ctx context.Context) error {
 	idle := time.NewTicker(se.src.cfg.ReceiveTimeout)
 	defer idle.Stop()
 	for {
-		heartbeat := false
+		heartbeat, asked := false, false
 		select {
 		case <-ctx.Done():
 			return nil
@@ -262,6 +267,13 @@ func (se *session) askVisible(ctx context.Context) error {
 			wait = min(2*wait, lastLook)
 		case <-idle.C:
 			heartbeat = true
+		case <-se.stream.looks.Asked():
+			asked = true
+		}
+		select { // the same look answers both
+		case <-se.stream.looks.Asked():
+			asked = true
+		default:
 		}
 		commits, nudge := se.stream.waiting()
 		if nudge {
@@ -271,18 +283,30 @@ func (se *session) askVisible(ctx context.Context) error {
 				return fmt.Errorf("having the log flushed: %w", err)
 			}
 		}
-		if commits == 0 && !heartbeat {
+		if commits == 0 && !heartbeat && !asked {
 			continue
 		}
+		look := se.stream.looks.Begin()
 		var s snapshot
 		err := se.ask(ctx, func(ctx context.Context) (err error) {
-			s, err = querySnapshot(ctx, se.asking)
+			if !asked {
+				s, err = querySnapshot(ctx, se.asking)
+				return err
+			}
+			var position uint64
+			if s, position, err = querySnapshotAt(ctx, se.asking); err == nil {
+				se.stream.written.Store(position)
+			}
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		if se.stream.reportEnded(&s) > 0 {
+		left := se.stream.reportEnded(&s)
+		if asked {
+			se.stream.looks.Done(look)
+		}
+		if left > 0 {
 			timer.Reset(wait)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/internal/ondemand"
 	"github.com/binderyhq/bindery/sources/internal/rowlog"
 	"github.com/jackc/pglogrepl"
 )
@@ -26,6 +27,11 @@ type stream struct {
 	pings chan struct{} // capacity 1: the server is to say how far it is
 	asks  chan struct{} // capacity 1: there is a question
 	ended chan struct{} // closed when the session is over
+
+	looks    *ondemand.Run // at the position of the log and at what is visible
+	written  atomic.Uint64 // the position at the last look
+	identity *identity     // nil: it is not known
+	watched  chan struct{} // closed when the sink has been told of the watching
 
 	// reporting is held from the moment commits are taken out of pending until
 	// they are reported: who then finds nothing pending knows that nothing is
@@ -48,7 +54,7 @@ func newStream(sink driver.Sink, maxKeys int, start uint64) *stream {
 	return &stream{
 		sink: sink, maxKeys: maxKeys, received: start,
 		wake: make(chan struct{}, 1), pings: make(chan struct{}, 1), asks: make(chan struct{}, 1),
-		ended: make(chan struct{}),
+		ended: make(chan struct{}), looks: ondemand.NewRun(), watched: make(chan struct{}),
 	}
 }
 

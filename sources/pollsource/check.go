@@ -73,6 +73,9 @@ type finding struct {
 	// still says for certain that nothing was committed since the look before,
 	// so that a full pass would find nothing either.
 	still bool
+	// unsettled says that commits of this process are under way, so that those
+	// of others are only found by a later look.
+	unsettled bool
 }
 
 // always is the check of a source without one: any row may have changed.

@@ -117,7 +117,7 @@ func (w *dataVersionWatcher) look(ctx context.Context) (finding, error) {
 	case err != nil:
 		return finding{}, err // whoever begins anew finds out what has become of them
 	case !files.Foreign && !first:
-		return finding{still: !files.Own}, nil
+		return finding{still: !files.Own, unsettled: !files.Settled}, nil
 	}
 	_, err = w.comparing.look(ctx)
 	return finding{whole: true, changed: true}, err

@@ -8,9 +8,10 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/internal/ondemand"
 )
 
-// Source reports what may have changed at an interval. It is immutable; its
+// Source reports what may have changed at an interval, and when it is asked. Its
 // methods may be called from any goroutine.
 type Source struct {
 	interval time.Duration
@@ -18,12 +19,14 @@ type Source struct {
 	cfg      Config
 	extra    bool          // more than one configuration is given
 	fullPass time.Duration // not above 0: never
+	looks    ondemand.Looks
 }
 
 var (
 	_ driver.Source    = (*Source)(nil)
 	_ driver.Scoped    = (*Source)(nil)
 	_ driver.Validator = (*Source)(nil)
+	_ driver.Looker    = (*Source)(nil)
 )
 
 // Every returns a source that has every bound table read in full, and compared
@@ -115,7 +118,7 @@ func (s *Source) Watch(ctx context.Context, sink driver.Sink) error {
 	if err := s.Validate(); err != nil {
 		return driver.Permanent(err)
 	}
-	r := &run{source: s, sink: sink, wait: s.interval, woken: make(chan struct{}, 1)}
+	r := &run{source: s, sink: sink, wait: s.interval, woken: make(chan struct{}, 1), asked: make(chan struct{})}
 	defer r.close()
 	return r.loop(ctx)
 }

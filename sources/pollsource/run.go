@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/internal/ondemand"
 )
 
 // maxRetry is the longest wait between polls that all fail, unless the interval
@@ -27,7 +28,12 @@ type run struct {
 	lost     string        // the text last told to the sink as the reason why not
 	wait     time.Duration // before the next poll, without jitter
 
-	took time.Duration // by the looks that were answered last
+	took      time.Duration // by the looks that were answered last
+	unsettled bool          // by then commits were under way that may hide others
+
+	asking *ondemand.Run   // from the first Watching on
+	asked  <-chan struct{} // of asking; never receives before
+	rested time.Time       // when it may look again because somebody asks
 
 	woken    chan struct{} // capacity 1: some group is to be looked at out of turn
 	followed int           // looks since it was told so last
@@ -60,6 +66,8 @@ func (r *run) loop(ctx context.Context) error {
 	defer timer.Stop()
 	follow := time.NewTimer(time.Hour)
 	defer follow.Stop()
+	rest := time.NewTimer(time.Hour)
+	defer rest.Stop()
 	var changed <-chan struct{}
 	for {
 		select {
@@ -74,6 +82,14 @@ func (r *run) loop(ctx context.Context) error {
 				follow.Reset(followUp << r.followed)
 				r.followed++
 			}
+		case <-r.asked:
+			if wait := time.Until(r.rested); wait > 0 {
+				rest.Reset(wait)
+			} else {
+				changed = r.answer(ctx)
+			}
+		case <-rest.C:
+			changed = r.answer(ctx)
 		case <-changed:
 			// The interval goes on: what is bound more often than it ticks
 			// must not hold up the rest.
@@ -187,7 +203,7 @@ func (r *run) regroup() (changed <-chan struct{}) {
 // that shows. It returns how many answered, and whether any of them had news.
 func (r *run) look(ctx context.Context, groups []*group, wait bool) (answers int, news bool) {
 	var changes []driver.Change
-	r.took = 0
+	r.took, r.unsettled = 0, false
 	for _, g := range groups {
 		first, begun := g.watcher == nil, time.Now()
 		found, err := r.lookAt(ctx, g)
@@ -206,6 +222,7 @@ func (r *run) look(ctx context.Context, groups []*group, wait bool) (answers int
 			// later may have been read before this look, and changed between.
 			found = finding{whole: r.begun}
 		}
+		r.unsettled = r.unsettled || found.unsettled
 		news = news || found.changed
 		g.stirred = g.stirred || !found.still
 		if pass := r.source.fullPass; !first && pass > 0 && time.Since(g.passed) >= pass {
@@ -277,11 +294,22 @@ func (r *run) lookAt(ctx context.Context, g *group) (finding, error) {
 // report reports and waits for the engine to catch up, but no longer than an
 // interval: where reading takes long, polls become rarer, and one table that
 // cannot be read does not keep the others waiting.
+// Whoever asks for a look ends the wait.
 func (r *run) report(ctx context.Context, changes []driver.Change) {
 	receipt := r.sink.Report(changes...)
 	ctx, cancel := context.WithTimeout(ctx, r.source.interval)
-	defer cancel()
-	_ = receipt.Wait(ctx) // only to pace the polls
+	waited := make(chan struct{})
+	go func() {
+		defer close(waited)
+		_ = receipt.Wait(ctx) // only to pace the polls
+	}()
+	select {
+	case <-waited:
+	case <-r.asked:
+		r.asking.AskAgain()
+	}
+	cancel()
+	<-waited
 }
 
 // tell tells the sink whether everything is watched, where that has changed.
@@ -299,6 +327,10 @@ func (r *run) tell(ctx context.Context) {
 	case err == nil && !r.watching:
 		r.watching, r.lost = true, ""
 		r.sink.Watching()
+		if r.asking == nil {
+			r.asking = r.source.looks.Join()
+			r.asked = r.asking.Asked()
+		}
 	case err != nil && (r.watching || err.Error() != r.lost):
 		r.watching, r.lost = false, err.Error()
 		r.sink.Lost(err)
@@ -315,6 +347,9 @@ func (r *run) jittered() time.Duration {
 }
 
 func (r *run) close() {
+	if r.asking != nil {
+		r.asking.Leave()
+	}
 	for _, g := range r.groups {
 		g.drop()
 	}

@@ -68,10 +68,10 @@ func (s *Source) wait(ctx context.Context, waits []fanout.Awaited) {
 		// The engine reads on another connection. There being none after all
 		// this time, the pool most likely allows no second one.
 		if s.live.Load() == 1 && !s.alone.Swap(true) {
-			s.cfg.Logger.WarnContext(ctx, "sqlitesource: writes do not wait for their bindings: the pool seems to have a single connection",
+			s.cfg.Logger.WarnContext(ctx, "sqlitesource: writes do not wait for their bindings: the pool seems to have a single connection", slog.String("id", "sqlitesource-single-connection"),
 				slog.String("database", s.cfg.Database))
 		} else {
-			s.cfg.Logger.WarnContext(ctx, "sqlitesource: a write returned before its bindings had caught up",
+			s.cfg.Logger.WarnContext(ctx, "sqlitesource: a write returned before its bindings had caught up", slog.String("id", "sqlitesource-late-wait"),
 				slog.String("database", s.cfg.Database), slog.Duration("waited", s.cfg.WaitTimeout))
 		}
 		return

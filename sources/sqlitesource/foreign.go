@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/internal/ondemand"
 	"github.com/binderyhq/bindery/sources/internal/sqlitefile"
 	"github.com/binderyhq/bindery/sources/internal/sqlitehooks"
 	"modernc.org/sqlite"
@@ -33,6 +34,10 @@ type foreignWatch struct {
 	foreign  bool      // the files tell of somebody's commit that is not reported yet
 	suspect  time.Time // since when something may be unreported; zero: nothing
 	lost     bool
+	blind    bool // the last look saw nothing, because of an error
+	busy     bool // at the last look commits of this process were under way, that may hide others'
+
+	asking *ondemand.Run
 
 	files  []*sqlitefile.Watch // of all databases of the connection, or none
 	alarms []*sqlitefile.Alarm
@@ -159,6 +164,8 @@ func (w *foreignWatch) run(ctx context.Context) error {
 		select {
 		case <-ticker.C:
 			w.look(ctx)
+		case <-w.asking.Asked():
+			w.answer(ctx)
 		case <-w.rings:
 			followed = 0
 			follow.Reset(0)
@@ -176,7 +183,9 @@ func (w *foreignWatch) run(ctx context.Context) error {
 // look looks once, and tells the sink what it finds. It reports whether that was
 // anything.
 func (w *foreignWatch) look(ctx context.Context) (news bool) {
+	w.busy = false
 	news, err := w.compare(ctx)
+	w.blind = err != nil
 	switch {
 	case ctx.Err() != nil || isLocked(err):
 		// Nobody can read now. The next look sees what this one would have.
@@ -203,6 +212,7 @@ func (w *foreignWatch) compare(ctx context.Context) (news bool, err error) {
 			return false, err
 		}
 		w.foreign = w.foreign || found.Foreign
+		w.busy = w.busy || !found.Settled
 	}
 	finished := w.source.hooks.Committed.Load()
 	// To ask takes a lock: what others were committing is over then, and visible.

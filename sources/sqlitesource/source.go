@@ -10,6 +10,7 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/internal/fanout"
+	"github.com/binderyhq/bindery/sources/internal/ondemand"
 	"github.com/binderyhq/bindery/sources/internal/sqlitehooks"
 	"github.com/binderyhq/bindery/sources/internal/wrapdriver"
 	"modernc.org/sqlite"
@@ -23,6 +24,7 @@ type Source struct {
 	extra bool // more than one configuration is given
 
 	hub   *fanout.Hub
+	looks ondemand.Looks
 	hooks *sqlitehooks.Host // counts commits; see foreign.go
 
 	live     atomic.Int64 // connections that are open
@@ -110,5 +112,7 @@ func (s *Source) Watch(ctx context.Context, sink driver.Sink) error {
 	s.hub.Attach(a)
 	defer s.hub.Detach(a)
 	sink.Watching()
+	w.asking = s.looks.Join()
+	defer w.asking.Leave()
 	return w.run(ctx)
 }

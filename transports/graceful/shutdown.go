@@ -32,7 +32,7 @@ func Shutdown(ctx context.Context, servers ...*http.Server) error {
 		ending.Go(func() {
 			errs[i] = srv.Shutdown(ctx)
 			if ctx.Err() != nil && errors.Is(errs[i], ctx.Err()) {
-				slog.Warn("graceful: requests have not ended in time; their connections are closed", slog.String("addr", srv.Addr))
+				slog.Warn("graceful: requests have not ended in time; their connections are closed", slog.String("id", "graceful-cut"), slog.String("addr", srv.Addr))
 				errs[i] = srv.Close()
 			}
 		})

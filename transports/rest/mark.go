@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
@@ -78,7 +79,7 @@ func (t *Transport) holdForMark(x exchange, mark string, wait time.Duration) *pr
 	}
 	p, told := problem.OfMark(x.view.Name(), err)
 	if !told {
-		t.reg.Logger().Error("rest: a mark could not be waited for", "binding", x.view.Name(), "err", err)
+		t.reg.Logger().Error("rest: a mark could not be waited for", slog.String("id", "rest-mark-failed"), "binding", x.view.Name(), "err", err)
 	}
 	return p
 }

@@ -110,7 +110,7 @@ func refuseOpen(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	p, told := problem.Of(name, err)
 	if !told && r.Context().Err() == nil {
-		slog.ErrorContext(r.Context(), "rest: what a page depends on could not be opened", slog.String("path", r.URL.Path), slog.Any("err", err))
+		slog.ErrorContext(r.Context(), "rest: what a page depends on could not be opened", slog.String("id", "rest-page-failed"), slog.String("path", r.URL.Path), slog.Any("err", err))
 	}
 	w.Header()["Cache-Control"] = noStore
 	_ = p.Write(w, r)

@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/binderyhq/bindery/core"
@@ -56,7 +57,7 @@ func (t *Transport) await(ctx context.Context, g *core.Grant, v *live.View) *pro
 func (t *Transport) refusalOf(x exchange, binding string, err error) *problem.Problem {
 	p, told := problem.Of(binding, err)
 	if !told && x.r.Context().Err() == nil {
-		t.reg.Logger().Error("rest: leave to use a binding could not be asked for", "binding", binding, "method", x.r.Method, "err", err)
+		t.reg.Logger().Error("rest: leave to use a binding could not be asked for", slog.String("id", "rest-authorizer-failed"), "binding", binding, "method", x.r.Method, "err", err)
 	}
 	return p
 }

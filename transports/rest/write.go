@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -164,7 +165,7 @@ func (t *Transport) refusal(x exchange, err error) *problem.Problem {
 	if p, told := problem.Of(x.view.Name(), err); told {
 		return p
 	}
-	t.reg.Logger().Error("rest: a write failed", "binding", x.view.Name(), "method", x.r.Method, "err", err)
+	t.reg.Logger().Error("rest: a write failed", slog.String("id", "rest-write-failed"), "binding", x.view.Name(), "method", x.r.Method, "err", err)
 	return problem.Unavailable("the write could not be carried out now")
 }
 

@@ -63,7 +63,7 @@ func (c *conn) unconnected() {
 // back, so no poll is told that the session was closed.
 func (c *conn) stuck(why string) {
 	c.t.stuck.Add(1)
-	c.log().Info("socketio: ended a session whose client does not read, poll or answer",
+	c.log().Info("socketio: ended a session whose client does not read, poll or answer", slog.String("id", "socketio-client-stuck"),
 		slog.Duration("write_timeout", c.t.cfg.WriteTimeout), slog.Duration("ping_timeout", c.t.cfg.PingTimeout))
 	c.end(farewell{poll: gone, code: gorilla.ClosePolicyViolation, why: why})
 }

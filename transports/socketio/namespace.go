@@ -51,7 +51,7 @@ func (c *conn) connect(name string, auth json.RawMessage) {
 	}
 	ctx, err := c.who(name, auth)
 	if err != nil {
-		c.log().Debug("socketio: refused a client", slog.String("namespace", name), slog.Any("err", err))
+		c.log().Debug("socketio: refused a client", slog.String("id", "socketio-refused"), slog.String("namespace", name), slog.Any("err", err))
 		p := problem.Unauthorized("")
 		c.refuse(name, fmt.Sprintf(`{"message":%q,"data":%s}`, p.Title, p.JSON()))
 		return
@@ -108,7 +108,7 @@ func (c *conn) who(name string, auth json.RawMessage) (ctx context.Context, err 
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			c.log().Error("socketio: Config.Auth panicked", slog.Any("panic", r))
+			c.log().Error("socketio: Config.Auth panicked", slog.String("id", "socketio-auth-panic"), slog.Any("panic", r))
 			err = fmt.Errorf("Config.Auth panicked: %v", r)
 		}
 	}()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
 	"github.com/binderyhq/bindery/core/wire"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 )
@@ -18,6 +19,7 @@ type feed struct {
 	sub   *live.Subscription // nil when the binding has ended for this client
 	token string             // of the last version sent in full
 	begun bool               // the subscription has told something
+	state status.State       // that a follower was told last
 }
 
 // open asks for leave to follow the target, and adds it to the stream.
@@ -32,7 +34,7 @@ func (s *stream) open(ctx context.Context, to target) *problem.Problem {
 			return problem.BadParameter(paramEvent, "names a binding twice")
 		}
 	}
-	s.feeds = append(s.feeds, &feed{to: to, grant: g})
+	s.feeds = append(s.feeds, &feed{to: to, grant: g, state: status.Live})
 	return nil
 }
 
@@ -49,7 +51,7 @@ func (s *stream) ask(ctx context.Context, to target) (*core.Grant, *problem.Prob
 	}
 	p, told := problem.Of(to.binding, err)
 	if !told && ctx.Err() == nil {
-		s.t.reg.Logger().Error("sse: leave to follow a binding could not be asked for",
+		s.t.reg.Logger().Error("sse: leave to follow a binding could not be asked for", slog.String("id", "sse-authorizer-failed"),
 			slog.String("binding", to.binding), slog.Any("err", err))
 	}
 	return nil, p

@@ -149,7 +149,7 @@ func (t *Transport) Status() status.Transport {
 // warnOfGathering says once that clients poll where they should be sent to.
 func (t *Transport) warnOfGathering(w http.ResponseWriter) {
 	t.warnGathering.Do(func() {
-		t.reg.Logger().Warn("sse: a response writer of middleware cannot be flushed: its streams end after one event, and clients come back for the next; keep that middleware off the event streams",
+		t.reg.Logger().Warn("sse: a response writer of middleware cannot be flushed: its streams end after one event, and clients come back for the next; keep that middleware off the event streams", slog.String("id", "sse-unflushable"),
 			slog.String("writer", fmt.Sprintf("%T", w)))
 	})
 }

@@ -128,7 +128,12 @@ func (s *stream) run(ctx context.Context) error {
 		defer timer.Stop()
 		heartbeat = timer.C
 	}
+	states, stop := s.watchStates()
+	defer stop()
 	for {
+		if err := s.tellStates(); err != nil {
+			return s.failed(err)
+		}
 		if err := s.sendAvailable(ctx); err != nil {
 			return s.failed(err)
 		}
@@ -137,6 +142,7 @@ func (s *stream) run(ctx context.Context) error {
 		}
 		select {
 		case <-s.wake:
+		case <-states:
 		case <-heartbeat:
 			// Set only here, and not with every event: mostly there were some.
 			silent := time.Since(s.lastSent)
@@ -345,7 +351,7 @@ func (s *stream) failed(err error) error {
 		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		s.t.stuck.Add(1)
-		s.t.reg.Logger().Info("sse: closed a stream whose client does not read",
+		s.t.reg.Logger().Info("sse: closed a stream whose client does not read", slog.String("id", "sse-client-stuck"),
 			slog.Duration("timeout", s.t.cfg.WriteTimeout))
 	}
 	return nil

@@ -111,7 +111,11 @@ func (s *Source) reportAll(ctx context.Context, m marks.Mark, own bool) (underst
 	looker, looks := it.(driver.Looker)
 	switch {
 	case looks:
-		return false, s.askUntil(ctx, func() error { return looker.Look(ctx) })
+		err := s.askUntil(ctx, func() error { return looker.Look(ctx) })
+		if errors.Is(err, errors.ErrUnsupported) {
+			err = s.awaitSight(ctx)
+		}
+		return false, err
 	case marks: // it has nothing to say about this mark
 		return false, nil
 	default:
@@ -123,7 +127,7 @@ func (s *Source) reportAll(ctx context.Context, m marks.Mark, own bool) (underst
 func (s *Source) askUntil(ctx context.Context, question func() error) error {
 	for wait := firstAskAgain; ; wait = min(2*wait, lastAskAgain) {
 		_, err := untyped.Guard("asking", func() (struct{}, error) { return struct{}{}, question() })
-		if err == nil || errors.Is(err, driver.ErrForeign) {
+		if err == nil || errors.Is(err, driver.ErrForeign) || errors.Is(err, errors.ErrUnsupported) {
 			return err
 		}
 		timer := time.NewTimer(wait)

@@ -110,7 +110,7 @@ func (r *Source) setWatching() {
 	failures := r.failures
 	r.mu.Unlock()
 	if again {
-		r.eng.host.Logger.Info("core: source sees changes again", slog.String("source", r.Name()))
+		r.eng.host.Logger.Info("core: source sees changes again", slog.String("id", "core-source-sees"), slog.String("source", r.Name()))
 	}
 	routes := r.eng.routes.Load()
 	for _, f := range routes.order {
@@ -141,7 +141,7 @@ func (r *Source) setLost(err error) {
 	r.failures++
 	r.mu.Unlock()
 	if was || before == nil || before.Error() != err.Error() {
-		r.eng.host.Logger.Warn("core: source does not see changes for now",
+		r.eng.host.Logger.Warn("core: source does not see changes for now", slog.String("id", "core-source-blind"),
 			slog.String("source", r.Name()), slog.Any("error", err))
 	}
 	r.settle()
@@ -165,7 +165,7 @@ func (r *Source) run(ctx context.Context) {
 		err = fmt.Errorf("core: watching with source %q: %w", r.Name(), err)
 		r.setLost(err)
 		if driver.IsPermanent(err) {
-			r.eng.host.Logger.Error("core: source cannot watch and is given up",
+			r.eng.host.Logger.Error("core: source cannot watch and is given up", slog.String("id", "core-source-given-up"),
 				slog.String("source", r.Name()), slog.Any("error", err))
 			return
 		}

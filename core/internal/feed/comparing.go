@@ -159,10 +159,10 @@ func (f *Feed) Audited(out audit.Outcome) {
 	f.mu.Unlock()
 	switch {
 	case err != nil && (before == nil || before.Error() != err.Error()):
-		f.host.Logger.Warn("core: comparing failed; rows are served from memory, and changes that nobody reports are not seen, until it succeeds",
+		f.host.Logger.Warn("core: comparing failed; rows are served from memory, and changes that nobody reports are not seen, until it succeeds", slog.String("id", "core-compare-failed"),
 			slog.String("table", f.Table.String()), slog.Any("error", err))
 	case err == nil && before != nil:
-		f.host.Logger.Info("core: comparing succeeds again", slog.String("table", f.Table.String()))
+		f.host.Logger.Info("core: comparing succeeds again", slog.String("id", "core-compare-healed"), slog.String("table", f.Table.String()))
 	}
 }
 

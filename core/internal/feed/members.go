@@ -167,7 +167,7 @@ func (f *Feed) prepareLoader(ctx context.Context, v *rowset.Member) error {
 	}
 	f.mu.Unlock()
 	for _, w := range warnings {
-		f.host.Logger.Warn("core: a loader warns about what its binding declares", slog.String("binding", v.Name()), slog.Any("error", w))
+		f.host.Logger.Warn("core: a loader warns about what its binding declares", slog.String("id", "core-loader-warns"), slog.String("binding", v.Name()), slog.Any("error", w))
 	}
 	return err
 }

@@ -148,7 +148,7 @@ func (f *Feed) waitForWriter(ctx context.Context, seq uint64) error {
 	f.slow = f.slow || slow
 	f.mu.Unlock()
 	if slow {
-		f.host.Logger.Warn("core: writers wait long until the bindings of a table show what they wrote; this is not logged again",
+		f.host.Logger.Warn("core: writers wait long until the bindings of a table show what they wrote; this is not logged again", slog.String("id", "core-late-wait"),
 			slog.String("table", f.Table.String()), slog.Duration("waited", took))
 	}
 	return err

@@ -88,7 +88,7 @@ func (f *Feed) relearn(w *work) {
 	for _, v := range views {
 		f.poolOf(v).Leave(v)
 	}
-	f.host.Logger.Info("core: a table is not as it was when its bindings began; they are read anew", slog.String("table", f.Table.String()))
+	f.host.Logger.Info("core: a table is not as it was when its bindings began; they are read anew", slog.String("id", "core-table-changed"), slog.String("table", f.Table.String()))
 }
 
 // takeOverLocked has the batch read the binding in full, whoever was about to. What is

@@ -25,10 +25,10 @@ func (f *Feed) note(err error) {
 	f.mu.Unlock()
 	switch {
 	case err != nil && (before == nil || before.Error() != err.Error()):
-		f.host.Logger.Warn("core: reading failed; rows are served from memory until it succeeds",
+		f.host.Logger.Warn("core: reading failed; rows are served from memory until it succeeds", slog.String("id", "core-read-failed"),
 			slog.String("table", f.Table.String()), slog.Any("error", err))
 	case err == nil && before != nil:
-		f.host.Logger.Info("core: reading succeeds again", slog.String("table", f.Table.String()))
+		f.host.Logger.Info("core: reading succeeds again", slog.String("id", "core-read-healed"), slog.String("table", f.Table.String()))
 	}
 }
 

@@ -147,7 +147,7 @@ func (f *Feed) cannotShow(v *rowset.Member, rows *backlog.RowFailures) error {
 func (f *Feed) recoveredLocked(v *rowset.Member) (log func()) {
 	f.troubles.Remove(v)
 	return func() {
-		f.host.Logger.Info("core: a binding that was set aside is current again", slog.String("binding", v.ID()))
+		f.host.Logger.Info("core: a binding that was set aside is current again", slog.String("id", "core-binding-healed"), slog.String("binding", v.ID()))
 	}
 }
 
@@ -165,7 +165,7 @@ func (f *Feed) troubleLogLocked(v *rowset.Member, t *backlog.Trouble) func() {
 	}
 	err := t.Err
 	return func() {
-		f.host.Logger.Warn("core: a binding cannot be read or shown for now; it is served from memory, others are not held up",
+		f.host.Logger.Warn("core: a binding cannot be read or shown for now; it is served from memory, others are not held up", slog.String("id", "core-binding-trouble"),
 			slog.String("binding", v.ID()), slog.String("table", f.Table.String()), slog.Any("error", err))
 	}
 }
@@ -202,7 +202,7 @@ func (f *Feed) noteOmittedLocked(out outcome) (logs []func()) {
 			f.omissions[v] = o
 			err := f.cannotShow(v, rows)
 			logs = append(logs, func() {
-				f.host.Logger.Warn("core: a binding leaves out rows that it cannot show; this is not logged again while there are any",
+				f.host.Logger.Warn("core: a binding leaves out rows that it cannot show; this is not logged again while there are any", slog.String("id", "core-rows-omitted"),
 					slog.String("binding", v.ID()), slog.Any("error", err))
 			})
 		}

@@ -24,15 +24,15 @@ func (o *writing) discreet(err error) error {
 			told.Fields[i].Detail = "a column that is not shown here " + f.Detail
 		}
 		if told.Fields[i].Field == "" && (column != "" || invalid.Cause != nil) {
-			o.note("core: a write was refused, and the client cannot be told over which column",
+			o.note("core: a write was refused, and the client cannot be told over which column", slog.String("id", "core-write-refused"),
 				slog.String("column", column), slog.String("detail", f.Detail), slog.Any("cause", invalid.Cause))
 		}
 	}
 	return told
 }
 
-func (o *writing) note(what string, attrs ...any) {
-	o.host.Logger.Info(what, append([]any{slog.String("binding", o.Member.Name()), slog.String("key", o.Key.String())}, attrs...)...)
+func (o *writing) note(what string, id slog.Attr, attrs ...any) {
+	o.host.Logger.Info(what, append([]any{id, slog.String("binding", o.Member.Name()), slog.String("key", o.Key.String())}, attrs...)...)
 }
 
 // hiddenColumn returns the column that a finding is about, and whether Columns

@@ -3,6 +3,7 @@ package sqlitehooks
 import (
 	"context"
 	sqldriver "database/sql/driver"
+	"log/slog"
 	"strings"
 
 	"github.com/binderyhq/bindery/core/driver"
@@ -42,7 +43,7 @@ type commit struct {
 func (r *recorder) guard() {
 	if p := recover(); p != nil {
 		r.pending.addAny()
-		r.host.Logger().Error("sqlite: panic while recording a change", "panic", p)
+		r.host.Logger().Error("sqlite: panic while recording a change", slog.String("id", "sqlitehooks-panic"), "panic", p)
 	}
 }
 

@@ -137,7 +137,7 @@ func (c *Channel) openOnce(event string, args core.Args, look bool) (*core.Grant
 	if err != nil {
 		p, told := problem.Of(clip(event), err)
 		if !told && c.ctx.Err() == nil {
-			h.reg.Logger().Error(h.transport+": leave to use a binding could not be asked for",
+			h.reg.Logger().Error(h.transport+": leave to use a binding could not be asked for", slog.String("id", "session-authorizer-failed"),
 				slog.String("binding", clip(event)), slog.Any("err", err))
 		}
 		return nil, p

@@ -247,7 +247,7 @@ func (s *Server) timedOut(c *Conn) {
 		return
 	}
 	s.stuck.Add(1)
-	s.log.Info(s.name+": closed a connection whose client does not read or answer",
+	s.log.Info(s.name+": closed a connection whose client does not read or answer", slog.String("id", "socket-client-stuck"),
 		slog.Duration("write_timeout", s.cfg.WriteTimeout), slog.Duration("ping_interval", s.cfg.PingInterval))
 	_ = c.ws.WebsocketConnection().WriteControl(gorilla.CloseMessage,
 		gorilla.FormatCloseMessage(gorilla.ClosePolicyViolation, "the client does not answer"), time.Now().Add(closeTimeout))

@@ -1,0 +1,73 @@
+package pollsource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/binderyhq/bindery/core/driver"
+)
+
+// Look implements [driver.Looker]: the check is asked out of turn. Those who ask at the
+// same time share an answer, and one follows another after a rest three times as
+// long as it took, so that looks take a quarter of the time at most.
+//
+// A source without a check has nothing to ask: it reads everything at its interval
+// and no sooner.
+func (s *Source) Look(ctx context.Context) error {
+	if s.check == (always{}) {
+		return fmt.Errorf("pollsource: looking without a check: %w", errors.ErrUnsupported)
+	}
+	if err := s.looks.Look(ctx); err != nil {
+		return fmt.Errorf("pollsource: %w", err)
+	}
+	return nil
+}
+
+// settleTries is how often a look for somebody who asks is repeated, a millisecond
+// later, because commits under way may hide others.
+const settleTries = 10
+
+// answer looks at everything because somebody has asked, and reports what it finds.
+func (r *run) answer(ctx context.Context) (changed <-chan struct{}) {
+	begun, n := time.Now(), r.asking.Begin()
+	changed = r.regroup()
+	r.look(ctx, r.groups, false)
+	for try := 0; r.unsettled && try < settleTries; try++ {
+		timer := time.NewTimer(time.Millisecond)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return changed
+		}
+		r.look(ctx, r.groups, false)
+	}
+	r.rested = time.Now().Add(restShare * time.Since(begun))
+	if ctx.Err() != nil {
+		return changed
+	}
+	if r.unsettled {
+		r.compareAll()
+	}
+	r.tell(ctx)
+	if r.watching { // else nobody could tell, and those who wait ask again
+		r.asking.Done(n)
+	}
+	return changed
+}
+
+// compareAll reports that anything may have been committed: writers are so busy that
+// nobody can tell.
+func (r *run) compareAll() {
+	var changes []driver.Change
+	for _, g := range r.groups {
+		for _, t := range g.tables {
+			changes = append(changes, driver.Change{Table: t.Table, Compare: true})
+		}
+	}
+	if len(changes) > 0 {
+		r.sink.Report(changes...)
+	}
+}
