@@ -65,9 +65,13 @@ func (t *Transport) readList(x exchange) (*problem.Problem, error) {
 }
 
 func (t *Transport) readRow(x exchange) (*problem.Problem, error) {
+	// A key that cannot be one of this table's is a key that no row has.
+	key, known := keyOf(x.r, x.view.Schema(), x.key)
+	if known {
+		key = x.grant.Resolve(x.r.Context(), key)
+	}
 	return t.read(x, func(s *live.Snapshot, now time.Time) (selection, *problem.Problem) {
-		// A key that cannot be one of this table's is a key that no row has.
-		key, ok := keyOf(x.r, x.view.Schema(), x.key)
+		ok := known
 		var r live.Row
 		if ok {
 			r, ok = s.Get(key)
