@@ -3,6 +3,7 @@ package feed
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -18,16 +19,8 @@ const askEvery = time.Second
 // whole tables: sources report a table that was altered as a whole, and cannot tell
 // what that means.
 func (f *Feed) askAltered(ctx context.Context, w *work) {
-	loaded := func() bool {
-		for v := range w.reloads {
-			if !v.Unread() {
-				return true
-			}
-		}
-		return false
-	}
 	switch {
-	case !w.anyWhole() && !loaded():
+	case !w.anyWhole() && !anyLoaded(slices.Collect(maps.Keys(w.reloads))):
 		return
 	case f.mode().Derived && time.Since(f.askedAt) < askEvery:
 		return
@@ -35,6 +28,11 @@ func (f *Feed) askAltered(ctx context.Context, w *work) {
 	f.askedAt = time.Now()
 	f.checkAltered(ctx)
 	f.hasten()
+}
+
+// anyLoaded reports whether one of the bindings has loaded.
+func anyLoaded(views []*rowset.Member) bool {
+	return slices.ContainsFunc(views, func(v *rowset.Member) bool { return !v.Unread() })
 }
 
 // checkAltered asks the loaders that were prepared whether what they have learned still
