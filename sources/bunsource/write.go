@@ -113,11 +113,10 @@ func (l *Loader[T]) Insert(ctx context.Context, row *T, columns []string) (drive
 	}
 	q := tx.NewInsert().Model(row)
 	zeroes := m.literalZeroes(reflect.ValueOf(row).Elem(), columns)
-	named := columns
 	if columns, err = m.withHooked(ctx, row, columns, zeroes, q); err != nil {
 		return "", err
 	}
-	l.note(ctx, m, row, named)
+	l.note(ctx, m, row, columns)
 	pks := make([]string, len(m.table.PKs))
 	for i, pk := range m.table.PKs {
 		pks[i] = string(pk.SQLName)
@@ -191,7 +190,6 @@ func (l *Loader[T]) UpdateDocuments(ctx context.Context, key driver.Key, row *T,
 	for name, doc := range documents {
 		values[name] = bun.Safe(m.db.QueryGen().AppendValue(nil, reflect.ValueOf(string(doc))))
 	}
-	named := columns
 	if columns, err = m.withHooked(ctx, row, columns, values, q); err != nil {
 		return err
 	}
@@ -210,7 +208,7 @@ func (l *Loader[T]) UpdateDocuments(ctx context.Context, key driver.Key, row *T,
 	for name, literal := range values {
 		q = q.Value(name, "?", literal)
 	}
-	l.note(ctx, m, row, named)
+	l.note(ctx, m, row, columns)
 	res, err := q.Exec(ctx)
 	return m.outcome("updating", res, err)
 }
