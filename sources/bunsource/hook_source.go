@@ -21,7 +21,8 @@ const DefaultWaitTimeout = 2 * time.Second
 // HooksConfig configures [Hooks]. The zero value is what most programs want.
 type HooksConfig struct {
 	// Async lets writes return without waiting for the bindings that they
-	// concern. By default whoever has written through Bun reads his own write.
+	// concern. By default a program that has written through Bun reads its own
+	// write.
 	Async bool
 
 	// WaitTimeout bounds that wait; the context of the write does as well. The
