@@ -19,8 +19,9 @@ type work struct {
 	touches []*rowset.Member
 	seq     uint64    // reports up to this one are covered
 	since   time.Time // when the first of them came in
-	gen     uint64    // announcements made when it was taken
-	calm    bool      // nothing was announced then, and nothing must be caught up with
+	writers writers
+	gen     uint64 // announcements made when it was taken
+	calm    bool   // nothing was announced then, and nothing must be caught up with
 
 	// aside are members that take no part, since they are in trouble; those of
 	// them that this batch has put there say why.
@@ -119,6 +120,7 @@ func (f *Feed) take() work {
 	f.reading, f.asked = true, false
 	w.aside = f.asideLocked()
 	w.since, f.reportedAt = f.reportedAt, time.Time{}
+	w.writers, f.writers = f.writers, writers{}
 	return w
 }
 
@@ -130,6 +132,7 @@ func (f *Feed) putBack(w work) {
 	if !w.since.IsZero() {
 		f.reportedAt = w.since
 	}
+	f.writers = w.writers.join(f.writers)
 	f.touches = append(w.touches, f.touches...)
 	back := func(v *rowset.Member, how backlog.Reload) {
 		if _, ok := f.members[v]; ok {
