@@ -519,3 +519,41 @@ func BenchmarkHasReached(b *testing.B) {
 		}
 	}
 }
+
+// TestMarkAndRestoredRows: rows of an earlier run show nothing of what the database
+// holds, so no mark is reached before it has been read.
+func TestMarkAndRestoredRows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newCommitLog(1)
+		l.table.Put(item{ID: 1})
+		before := newMarked(t, l)
+		saved, _, err := before.reg.Saved(before.items.View)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.commit(item{ID: 2})
+		mark := before.mark(t)
+		before.stop(t)
+
+		l.table.Fail(errors.New("away"))
+		r := newItems(t, core.Config{})
+		b := core.Bind("items", l.table)
+		reader := newLogReader(l)
+		if err := errors.Join(r.reg.Add(b), r.reg.Watch(reader), r.reg.Use(&restorer{saved: map[string]live.Saved{"items": saved}}), r.reg.Start(r.ctx)); err != nil {
+			t.Fatal(err)
+		}
+		defer r.stop(t)
+		if got := ids(b); len(got) != 1 {
+			t.Fatalf("restored: %v", got)
+		}
+		ctx, cancel := context.WithTimeout(r.ctx, 2*time.Second)
+		defer cancel()
+		if err := r.reg.Reach(ctx, mark); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("while the database is away: %v", err)
+		}
+		l.table.Fail(nil)
+		if err := r.reg.Reach(r.ctx, mark); err != nil || len(ids(b)) != 2 {
+			t.Errorf("%v, %v", err, ids(b))
+		}
+	})
+}

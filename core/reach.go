@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/backlog"
 	"github.com/binderyhq/bindery/core/internal/marks"
 	"github.com/binderyhq/bindery/core/live"
 )
@@ -168,7 +169,11 @@ func (r *Registry) reachIn(ctx context.Context, v *publisher, m marks.Mark) erro
 	if err := r.eng.Ask(ctx, f.Table, m, own); err != nil {
 		return err
 	}
-	if err := f.Everything().Flush(ctx); err != nil {
+	wait := f.Everything()
+	if v.Unread() { // what was restored shows nothing of the database
+		wait = append(wait, f.Reload(v.Member, backlog.Reload{})...)
+	}
+	if err := wait.Flush(ctx); err != nil {
 		return err
 	}
 	return v.whenWell(ctx)

@@ -44,6 +44,7 @@ type Registry struct {
 	marks      *markState
 	watched    watches       // subscriptions that the authorizer has allowed
 	questions  atomic.Int64  // that the authorizer is answering
+	resolves   chan struct{} // of capacity maxResolves: what Grant.Resolve asks
 	startEnded chan struct{} // closed when Start has started everything or given up
 	stopped    chan struct{} // closed when Shutdown has done its work
 	stopErr    error
@@ -100,7 +101,7 @@ type placed[T any] struct {
 type Bindable interface{ publisher() *publisher }
 
 func newRegistry(cfg Config) *Registry {
-	r := &Registry{shared: newShared(cfg.WithDefaults()), byName: make(map[string]*publisher), startEnded: make(chan struct{}), stopped: make(chan struct{}), marks: newMarks()}
+	r := &Registry{shared: newShared(cfg.WithDefaults()), byName: make(map[string]*publisher), startEnded: make(chan struct{}), stopped: make(chan struct{}), marks: newMarks(), resolves: make(chan struct{}, maxResolves)}
 	r.stopping, r.stop = context.WithCancel(context.Background())
 	if err := cfg.Validate(); err != nil {
 		r.problems = append(r.problems, err)

@@ -30,7 +30,8 @@ type Marker interface {
 	MarkKind() string
 
 	// Mark returns the source's part of a mark: it names everything that was
-	// committed before the call. Marks have room for about 170 bytes of all parts.
+	// committed before the call; or, of a source that relays what others report,
+	// everything that they have reported. Marks have room for about 170 bytes of all parts.
 	// It is called concurrently, and delays the answer to a write, so it should
 	// take one cheap question; the context bounds it. An error, or nil, makes a
 	// mark without this part: other nodes then understand less.

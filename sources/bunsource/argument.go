@@ -41,7 +41,11 @@ func (m *model) describeLiterals(i int) {
 	case pub.Kind == value.KindTime:
 		pub.Parse = parseTime
 	}
-	if postgres {
+	switch {
+	case !postgres:
+	case !c.facts.Known: // it takes a look at the table to know
+		pub.Asked = pub.Kind != value.KindOpaque
+	default:
 		pub.Check, pub.Asked = postgresCheck(declared)
 	}
 }
@@ -155,7 +159,7 @@ func checkYear(v value.Value) string {
 }
 
 // CheckLiteral implements [driver.LiteralChecker]: it has the database cast the
-// value to the column's type.
+// value to the column's type. Before [Loader.Prepare] it asks for the type first.
 func (l *Loader[T]) CheckLiteral(ctx context.Context, column string, v value.Value) (string, error) {
 	m, err := l.model()
 	if err != nil {
@@ -164,6 +168,17 @@ func (l *Loader[T]) CheckLiteral(ctx context.Context, column string, v value.Val
 	i := m.schema.Column(column)
 	if i < 0 || !m.schema.Columns[i].Asked {
 		return "", nil
+	}
+	if !m.columns[i].facts.Known {
+		if err := l.refine(ctx); err != nil {
+			return "", err
+		}
+		if m, err = l.model(); err != nil {
+			return "", err
+		}
+		if detail := m.refusedAsKnown(i, v); detail != "" || !m.schema.Columns[i].Asked || !m.columns[i].facts.Known {
+			return detail, nil
+		}
 	}
 	var null bool
 	literal := m.db.QueryGen().AppendValue(nil, reflect.ValueOf(v.String()))
@@ -178,4 +193,25 @@ func (l *Loader[T]) CheckLiteral(ctx context.Context, column string, v value.Val
 		return argumentForm, nil
 	}
 	return "", err
+}
+
+// refusedAsKnown says why column i, of which the type is known by now, refuses a
+// value that was read when it was not. A type of the program's own has read it by
+// itself.
+func (m *model) refusedAsKnown(i int, v value.Value) string {
+	c := &m.schema.Columns[i]
+	var err error
+	switch own := textParser(m.columns[i].field, c.Kind) != nil; {
+	case c.Parse != nil && !own:
+		v, err = c.Parse(v.String())
+	default:
+		v, err = c.Convert(v)
+	}
+	switch {
+	case err != nil || v.Kind() != c.Kind:
+		return argumentForm
+	case c.Check != nil:
+		return c.Check(v)
+	}
+	return ""
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/value"
 )
 
 // grade is a number in the database and a word everywhere else.
@@ -91,7 +92,18 @@ func TestArgumentsThatTheDatabaseWouldRefuse(t *testing.T) {
 			return reg.Open(t.Context(), "by_"+column, args)
 		}
 		for column, c := range columns {
-			// The first member has the loader learn the column's type.
+			// The first member has the loader learn the columns' types. Arguments
+			// are refused before it does as well.
+			if bad := c.bad[0]; !isSQLite(db) {
+				g, err := open(column, bad, false)
+				var argument *core.ArgumentError
+				if !errors.As(err, &argument) || argument.Param != "value" {
+					t.Errorf("%s = %q, at first: %v", column, bad, err)
+				}
+				if err == nil {
+					g.Close()
+				}
+			}
 			if g, err := open(column, c.good[0], false); err != nil {
 				t.Fatalf("%s: %v", column, err)
 			} else {
@@ -148,6 +160,35 @@ func FuzzParseUUID(f *testing.F) {
 		want := strings.ToLower(strings.NewReplacer("-", "", "{", "", "}", "").Replace(text))
 		if strings.ReplaceAll(v.String(), "-", "") != want {
 			t.Errorf("%q becomes %q", text, v)
+		}
+	})
+}
+
+// A good argument is not refused either before the loader has learned the types.
+func TestArgumentsBeforeTheTypesAreKnown(t *testing.T) {
+	eachWritable(t, func(t *testing.T, db *bun.DB) {
+		mustExec(t, db, `CREATE TABLE argued (id BIGINT PRIMARY KEY, mood TEXT NOT NULL, addr TEXT NOT NULL, text_id UUID NOT NULL, own_id UUID NOT NULL,
+			small SMALLINT NOT NULL, medium INTEGER NOT NULL, real_no REAL NOT NULL, day DATE NOT NULL, level BIGINT NOT NULL)`)
+		for column, text := range map[string]string{
+			"mood": "good", "text_id": "{6F1C8F2E6F0E4B9A9D3A0123456789AB}", "own_id": "6F1C8F2E-6F0E-4B9A-9D3A-0123456789AB",
+			"small": "-5", "real_no": "1.5", "day": "2024-02-29", "level": "high",
+		} {
+			l := NewLoader[argued](db)
+			s, err := l.Schema()
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := s.Columns[s.Column(column)]
+			v, err := value.Parse(c.Kind, text)
+			if c.Parse != nil {
+				v, err = c.Parse(text)
+			}
+			if err != nil {
+				t.Fatalf("%s = %q: %v", column, text, err)
+			}
+			if detail, err := l.CheckLiteral(t.Context(), column, v); detail != "" || err != nil {
+				t.Errorf("%s = %q %s, %v", column, text, detail, err)
+			}
 		}
 	})
 }

@@ -25,6 +25,15 @@ func TestConformance(t *testing.T) {
 	sourcetest.Run(t, func() (sourcetest.Harness, error) { return newPair(t) })
 }
 
+// reader is the relay of the node that reads. Marks are those of the node that writes,
+// since that one knows of its commits.
+type reader struct {
+	*natssource.Relay
+	writer *natssource.Relay
+}
+
+func (r reader) Mark(ctx context.Context) ([]byte, error) { return r.writer.Mark(ctx) }
+
 // pair is two nodes on one SQLite file. The suite's subject is the second one's
 // relay; the first one's writes are what it is to see.
 type pair struct {
@@ -60,7 +69,9 @@ func newPair(t *testing.T) (sourcetest.Harness, error) {
 		return nil, err
 	}
 	hooks := bunsource.Hooks(db)
-	p.writer = natssource.New(writing, "test.changes", config).Publisher()
+	relay := natssource.New(writing, "test.changes", config)
+	p.Subject = reader{p.Subject.(*natssource.Relay), relay}
+	p.writer = relay.Publisher()
 	if err := p.writer.Start(context.Background(), nil); err != nil {
 		return nil, err
 	}

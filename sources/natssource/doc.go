@@ -39,6 +39,13 @@
 // for reasons of its own, may show a part of that commit for a moment. Follow
 // the database's log where that matters.
 //
+// # Marks
+//
+// A [Relay] is a [driver.Marker]: a mark of one node names the numbers of all nodes
+// that it has heard, and another has reached it when it has reported as much. A mark
+// has room for the numbers of about 18 nodes; beyond that a node's marks are its own.
+// They are foreign to nodes that have not heard the one that made it.
+//
 // # Back-pressure
 //
 // What waits to be published is one set of keys, bounded by [Config.MaxKeys];

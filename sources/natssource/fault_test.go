@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -178,7 +179,7 @@ func TestFarewell(t *testing.T) {
 	if err := a.pub.Shutdown(a.ctx); err != nil {
 		t.Fatal(err)
 	}
-	mark, err := a.relay.Mark()
+	mark, err := a.relay.Mark(a.ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +201,7 @@ func TestMarksCrossNodes(t *testing.T) {
 	a, b, c := newNode(t, s, config), newNode(t, s, config), newNode(t, s, config)
 	a.pub.Reported(local, []driver.Change{changeOf(1)})
 	b.awaitKey(1)
-	mark, err := b.relay.Mark() // names what b has heard of a
+	mark, err := b.relay.Mark(b.ctx) // names what b has heard of a
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,16 +211,19 @@ func TestMarksCrossNodes(t *testing.T) {
 	if !c.sink.Record().Covers(table, driver.KeyOf(1)) {
 		t.Error("the mark was reached before the report")
 	}
-	if err := c.relay.Reach(c.ctx, "nobody-5"); !errors.Is(err, natssource.ErrForeign) {
-		t.Errorf("a mark of an unknown node: %v", err)
+	d := newNode(t, natstest.Start(t), config)
+	d.pub.Reported(local, []driver.Change{changeOf(1)})
+	foreign, err := d.relay.Mark(d.ctx)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, bad := range []string{"", "x", "x-", "x-1.x-2", "-1", "x-!"} {
-		if err := c.relay.Reach(c.ctx, bad); err == nil || errors.Is(err, natssource.ErrForeign) {
-			t.Errorf("mark %q: %v", bad, err)
+	for _, bad := range [][]byte{foreign, nil, {1}, mark[:len(mark)-1], append(slices.Clone(mark), mark...)} {
+		if err := c.relay.Reach(c.ctx, bad); !errors.Is(err, driver.ErrForeign) {
+			t.Errorf("part %x: %v", bad, err)
 		}
 	}
 	a.pub.Reported(local, []driver.Change{changeOf(2)})
-	far, err := a.relay.Mark()
+	far, err := a.relay.Mark(a.ctx)
 	if err != nil {
 		t.Fatal(err)
 	}

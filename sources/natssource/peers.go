@@ -6,17 +6,18 @@ import (
 	"time"
 )
 
-// peers is what is known of the other nodes. A peer is known from its first
+// peers remembers the other nodes. A peer is known from its first
 // message to its farewell, or until it has been silent for too long; its last
 // number is remembered for a while longer, for marks that name it.
 type peers struct {
 	max            int
 	silent, forget time.Duration
 
-	mu    sync.Mutex // guards what follows
-	known map[string]*peer
-	gone  []departed    // the oldest first
-	moved chan struct{} // closed when a number moves, then replaced
+	mu              sync.Mutex // guards what follows
+	known           map[string]*peer
+	gone            []departed    // the oldest first
+	moved           chan struct{} // closed when a number moves, then replaced
+	begun, greeting bool          // see numbers
 }
 
 type peer struct {
@@ -63,6 +64,7 @@ func (p *peers) heard(node string, seq uint64, report bool, now time.Time) (v ve
 		}
 		one, isNew = &peer{}, true
 		p.known[node] = one
+		p.tellLocked()
 		if i := slices.IndexFunc(p.gone, func(d departed) bool { return d.node == node }); i >= 0 {
 			one.seq = p.gone[i].seq
 			p.gone = slices.Delete(p.gone, i, i+1)
@@ -90,8 +92,7 @@ func (p *peers) reported(node string, seq uint64) {
 	defer p.mu.Unlock()
 	if one := p.known[node]; one != nil && seq > one.seq {
 		one.seq = seq
-		close(p.moved)
-		p.moved = make(chan struct{})
+		p.tellLocked()
 	}
 }
 
@@ -112,8 +113,7 @@ func (p *peers) departLocked(node string) {
 	if len(p.gone) > maxDeparted {
 		p.gone = slices.Delete(p.gone, 0, 1)
 	}
-	close(p.moved)
-	p.moved = make(chan struct{})
+	p.tellLocked()
 }
 
 // check looks for peers that have fallen silent. It returns the one that is
@@ -169,17 +169,46 @@ func (p *peers) count() (known, missed int) {
 	return len(p.known), missed
 }
 
-// numbers returns what has been reported of each peer, by name, and of those
-// that have gone.
-func (p *peers) numbers() (known, gone map[string]uint64, moved <-chan struct{}) {
+// numbers is what has been reported of each peer, and of those that have gone, by the
+// short names of marks.
+type numbers struct {
+	known, gone map[nodeHash]uint64
+	begun       bool            // the others have been asked once
+	greeting    bool            // they are being asked
+	moved       <-chan struct{} // closed when any of this changes
+}
+
+func (p *peers) numbers() numbers {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	known, gone = make(map[string]uint64, len(p.known)), make(map[string]uint64, len(p.gone))
-	for node, one := range p.known {
-		known[node] = one.seq
+	n := numbers{
+		known: make(map[nodeHash]uint64, len(p.known)), gone: make(map[nodeHash]uint64, len(p.gone)),
+		begun: p.begun, greeting: p.greeting, moved: p.moved,
 	}
 	for _, d := range p.gone {
-		gone[d.node] = d.seq
+		n.gone[hashOf(d.node)] = d.seq
 	}
-	return known, gone, p.moved
+	for node, one := range p.known {
+		h := hashOf(node)
+		if other, twice := n.known[h]; twice {
+			n.known[h] = min(other, one.seq) // which never happens
+			continue
+		}
+		n.known[h] = one.seq
+	}
+	return n
+}
+
+// greet notes that the others are being asked, or have been.
+func (p *peers) greet(asking bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.greeting = asking
+	p.begun = p.begun || !asking
+	p.tellLocked()
+}
+
+func (p *peers) tellLocked() {
+	close(p.moved)
+	p.moved = make(chan struct{})
 }

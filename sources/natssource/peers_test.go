@@ -53,8 +53,8 @@ func TestNothingLostUnnoticed(t *testing.T) {
 			},
 			"beat": func(*rapid.T) { deliver(sent, false) },
 			"": func(t *rapid.T) {
-				known, _, _ := p.numbers()
-				for i := uint64(1); i <= known["n"]; i++ {
+				known := p.numbers().known
+				for i := uint64(1); i <= known[hashOf("n")]; i++ {
 					if !handed[i] {
 						t.Fatalf("number %d counts as seen and was never handed on", i)
 					}
@@ -105,7 +105,7 @@ func TestPeersAreBounded(t *testing.T) {
 		p.left(fmt.Sprint(i))
 		p.heard(fmt.Sprint(i+1), 1, true, now)
 	}
-	if known, gone, _ := p.numbers(); len(known) > 2 || len(gone) > maxDeparted {
-		t.Errorf("%d known and %d gone", len(known), len(gone))
+	if n := p.numbers(); len(n.known) > 2 || len(n.gone) > maxDeparted {
+		t.Errorf("%d known and %d gone", len(n.known), len(n.gone))
 	}
 }

@@ -85,10 +85,12 @@ func (w *watch) begin(ctx context.Context) error {
 	if err := w.send(message{Kind: kindHello}); err != nil {
 		return fmt.Errorf("asking the other nodes: %w", err)
 	}
+	w.peers.greet(true)
 	w.greet(ctx)
 	w.peers.excuse(time.Now())
 	w.watching = true
 	w.sink.Watching()
+	w.peers.greet(false)
 	return nil
 }
 

@@ -24,7 +24,7 @@
 //
 // Every table needs a replica identity that holds the binding's key, which its
 // primary key does unless somebody changed it. What a table or a publication
-// lacks is told by an error that ends with the statement that mends it.
+// lacks shows as an error that ends with the statement that mends it.
 //
 // # Delivery
 //

@@ -200,8 +200,8 @@ func (se *outboxSession) catchUp(ctx context.Context) error {
 	return err
 }
 
-// audit looks after the tables, when others are bound or captured and now and
-// then: nothing tells of tables that are made anew, nor of triggers that are
+// audit checks the tables when further ones are bound or captured, and at an
+// interval: Postgres does not notify when a table is recreated or a trigger is
 // disabled. It also has old records deleted.
 func (se *outboxSession) audit(ctx context.Context) error {
 	ticker := time.NewTicker(se.src.cfg.AuditInterval)

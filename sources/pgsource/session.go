@@ -327,9 +327,9 @@ func ask(ctx context.Context, patience time.Duration, question func(context.Cont
 	return err
 }
 
-// audit looks after the tables: when others are bound, when the log tells of
-// unknown ones, and now and then, since nothing tells of tables that are made
-// anew or taken out of the publication.
+// audit checks the tables when further ones are bound, when the log names unknown
+// ones, and at an interval: the log does not say that a table was recreated or
+// taken out of the publication.
 func (se *session) audit(ctx context.Context) error {
 	ticker := time.NewTicker(se.src.cfg.AuditInterval)
 	defer ticker.Stop()

@@ -110,7 +110,8 @@ type xminWatcher struct {
 	round  bool                   // of the scan under way
 	repeat map[driver.Key]uint32  // without seen: the rows found last, and their xmin
 
-	// hopeless: there are no keys to go by, and never will; last is the print.
+	// hopeless says that the table's keys cannot be compared, and never will be.
+	// Then the whole table is: last is its fingerprint.
 	hopeless bool
 	last     string
 

@@ -44,7 +44,7 @@ func (t *Transport) change(x exchange) (*problem.Problem, error) {
 	if !ok {
 		return noRow(), nil
 	}
-	w.Key = key
+	w.Key = x.grant.Resolve(x.r.Context(), key)
 	return t.write(x, w, accepted...)
 }
 

@@ -159,10 +159,10 @@ func (r *recorder) release(ctx context.Context, err error, alone bool) []fanout.
 	r.commit = nil
 	c.doubtful = err != nil
 	if err != nil && !c.rolledBack {
-		// It may have committed before it failed, and it may not. SQLite takes
-		// its locks before it calls the hook, so that a commit which fails
-		// after it is rolled back, which is told. Not to depend on that, what
-		// is pending stays so: to report it with the next commit again is
+		// It may or may not have committed before it failed. SQLite takes its locks
+		// before it calls the commit hook, so a commit that fails later is rolled
+		// back, and the rollback hook says so. We do not depend on that: pending
+		// changes stay pending, and reporting them again with the next commit is
 		// harmless.
 		var still changeSet
 		still.merge(&c.changes)

@@ -76,8 +76,8 @@ func (s *Session) subscribeLocked(j *join, token string) {
 	s.turns.add(j)
 }
 
-// startAfreshLocked begins the join anew. The version that the client named is
-// what it has only if nothing was on its way to it.
+// startAfreshLocked begins the join anew. The client holds the version that it named
+// only if no message was on its way to it.
 func (s *Session) startAfreshLocked(j *join) {
 	again := j.again
 	j.again = nil

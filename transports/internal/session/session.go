@@ -28,8 +28,9 @@ type Carrier interface {
 	Finish()
 }
 
-// Session is one client's connection. Messages go out one at a time: whoever has
-// news, or has just sent one, pumps, which hands the next to the carrier.
+// Session is one client's connection. Messages go out one at a time: pump hands the
+// next one to the carrier. It is called when there is news, and when a message was
+// sent.
 type Session struct {
 	// What each delivery touches stands together, since of many sessions little
 	// is in the processor's cache.

@@ -109,7 +109,7 @@ func (s *strayChanges) begin() uint64 {
 	return s.last
 }
 
-// end ends a transaction and returns what is to be reported again.
+// end ends a transaction and returns the changes to report again.
 func (s *strayChanges) end(id uint64) *commits.ChangeSet {
 	s.mu.Lock()
 	defer s.mu.Unlock()
