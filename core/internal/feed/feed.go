@@ -44,6 +44,7 @@ type Feed struct {
 	notBefore time.Time       // no batch is read before, see pause
 	lastRows  int             // that the last read of bindings in full has found; the goroutine's own
 	wholeRead time.Duration   // how long the last read of the whole table took
+	askedAt   time.Time       // when loaders were last asked whether the table was altered
 
 	mu             sync.Mutex                        // guards what follows
 	members        map[*rowset.Member]struct{}       // bindings, loaded or not
@@ -51,6 +52,7 @@ type Feed struct {
 	leaving        []*rowset.Member                  // to be taken out of their pools
 	batches        uint64                            // begun, and other publications
 	inBatch        bool                              // a batch is under way
+	batchBegun     time.Time                         // when the last batch began
 	requests       uint64                            // ever made to read a binding in full
 	waiting        map[*rowset.Member]*fullRead      // to be read in full
 	underway       map[*rowset.Member]*fullRead      // being read in full, and not published yet

@@ -118,6 +118,7 @@ func (f *Feed) take() (work, uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.batches++
+	f.batchBegun = time.Now()
 	f.inBatch = true
 	f.rejoinLocked()
 	starts := f.takeStartingPointsLocked()
