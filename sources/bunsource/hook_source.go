@@ -21,7 +21,8 @@ const DefaultWaitTimeout = 2 * time.Second
 // HooksConfig configures [Hooks]. The zero value is what most programs want.
 type HooksConfig struct {
 	// Async lets writes return without waiting for the bindings that they
-	// concern. By default whoever has written through Bun reads his own write.
+	// concern. By default a program that has written through Bun reads its own
+	// write.
 	Async bool
 
 	// WaitTimeout bounds that wait; the context of the write does as well. The
@@ -113,7 +114,7 @@ func (s *HookSource) Watch(ctx context.Context, sink driver.Sink) error {
 	if !s.tracker.Wrapped() {
 		s.unwrapped.Do(func() {
 			s.cfg.Logger.WarnContext(ctx, "bunsource: the database's driver is not wrapped: prepared statements, what goes through the *sql.DB, triggers and cascades are not seen; "+
-				"open it by bunsource.Open, OpenConnector or WrapConnector, or let another source watch as well", slog.String("database", s.tracker.Database()))
+				"open it by bunsource.Open, OpenConnector or WrapConnector, or let another source watch as well", slog.String("id", "bunsource-unwrapped"), slog.String("database", s.tracker.Database()))
 		})
 	}
 	a := fanout.NewAttachment(sink)

@@ -257,9 +257,9 @@ func (m *model) withHooked(ctx context.Context, row any, columns []string, zeroe
 	return columns, nil
 }
 
-// literalZeroes returns how to write those of the named columns that are zero
-// or nil in Go: whoever names a column means the value, or NULL, where Bun might
-// write DEFAULT. The zero of a nullzero field means NULL where the column may be.
+// literalZeroes returns how to write the named columns that are zero or nil in Go.
+// A client that names a column means this value, or NULL, where Bun might write
+// DEFAULT. The zero of a nullzero field means NULL if the column allows it.
 func (m *model) literalZeroes(strct reflect.Value, columns []string) map[string]bun.Safe {
 	values := make(map[string]bun.Safe)
 	gen := m.db.QueryGen()
