@@ -124,7 +124,7 @@ func (l *Loader[T]) Query(ctx context.Context, q driver.Query) ([]*T, error) {
 	}
 	rows, err := l.query(withoutHooks(ctx), m, q)
 	if err != nil {
-		err = fmt.Errorf("bunsource: reading table %q: %w", m.schema.Table, err)
+		err = fmt.Errorf("bunsource: reading table %q: %w", m.schema.Table, l.explain(withoutHooks(ctx), m, err))
 	}
 	return rows, err
 }

@@ -39,7 +39,7 @@ func (l *Loader[T]) Scan(ctx context.Context, q driver.Query, size int, visit fu
 			}
 		}
 		if err != nil {
-			return fmt.Errorf("bunsource: reading table %q in pieces: %w", m.schema.Table, err)
+			return fmt.Errorf("bunsource: reading table %q in pieces: %w", m.schema.Table, l.explain(withoutHooks(ctx), m, err))
 		}
 		if rest = last != ""; rest {
 			if after, err = m.after(last); err != nil {

@@ -247,6 +247,9 @@ func (f *Feed) runBeside(ctx context.Context, b *besideRead) {
 	}
 	s := newSpread(work{reloads: b.hows}, f.host.Now())
 	s.later = b.later
+	if b.lane == troubledLane || anyLoaded(b.views) {
+		f.checkAltered(ctx)
+	}
 	if err := f.prepare(ctx, b.hows); err != nil {
 		fail(b.views, err)
 		return

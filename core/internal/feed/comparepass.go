@@ -2,6 +2,7 @@ package feed
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -181,12 +182,48 @@ func (p *pass) Publish(ctx context.Context, r audit.Reading, rows []audit.Row) e
 	f.compared.found = append(f.compared.found, n) // one at a time: its auditor waits
 	f.mu.Unlock()
 	f.kick()
-	select {
-	case err := <-n.done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
+	look := time.NewTicker(blockedWait / 4)
+	defer look.Stop()
+	for {
+		select {
+		case err := <-n.done:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-look.C:
+			if err := p.Blocks(); err != nil && f.withdraw(n) {
+				return err
+			}
+		}
 	}
+}
+
+// withdraw takes back what was found. It returns false when it is being published.
+func (f *Feed) withdraw(n *found) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i := slices.Index(f.compared.found, n)
+	if i >= 0 {
+		f.compared.found = slices.Delete(f.compared.found, i, i+1)
+	}
+	return i >= 0
+}
+
+// blockedWait is how long a batch may take beside a comparison, unless reading the
+// whole table takes longer, before the comparison gives its snapshot back.
+const blockedWait = 2 * time.Second
+
+var errBlocked = errors.New("a batch has been waiting for so long that the comparison's snapshot may be in its way; it begins anew")
+
+// Blocks implements [audit.Pass].
+func (p *pass) Blocks() error {
+	f := p.feed
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.inBatch && time.Since(f.batchBegun) > max(blockedWait, 4*f.wholeRead) {
+		return errBlocked
+	}
+	return nil
 }
 
 // rereadQuery has a binding read again of which only the database knows how its rows
@@ -207,8 +244,18 @@ func (p *pass) rereadQuery(ctx context.Context, v *rowset.Member) error {
 	number := f.requestLocked(v, how, time.Time{})
 	f.mu.Unlock()
 	f.kick()
-	return f.waitAnswered(ctx, number, func(o *rowset.Member) bool { return o == v })
+	// The query may wait for a statement that waits for the comparison's snapshot.
+	ctx, cancel := context.WithTimeoutCause(ctx, rereadWait, errBlocked)
+	defer cancel()
+	err := f.waitAnswered(ctx, number, func(o *rowset.Member) bool { return o == v })
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
+
+// rereadWait is how long a comparison waits for a query, with its snapshot open.
+const rereadWait = 10 * time.Second
 
 // publishFound publishes what a comparison has found. It belongs to the feed's
 // goroutine.

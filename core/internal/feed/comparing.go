@@ -176,6 +176,7 @@ func (f *Feed) Open(ctx context.Context, tickets []*audit.Ticket) (audit.Pass, e
 		}
 	}
 	f.mu.Unlock()
+	f.checkAltered(ctx)
 	for try := 1; ; try++ {
 		p := &pass{feed: f, ctx: ctx, release: func() {}, tickets: tickets}
 		f.mu.Lock()

@@ -113,9 +113,11 @@ func (f *Feed) prepare(ctx context.Context, reloads map[*rowset.Member]backlog.R
 			return &readError{plannedRead{full: f.ofLoader(reloads, v.Loader.Identity())}, fmt.Errorf("preparing %s: %w", v.Describe(), err)}
 		}
 		// What the loader learned may make filters exact that were not.
-		if err := f.learn(v); err != nil {
+		how, err := f.learn(v)
+		if err != nil {
 			return &readError{plannedRead{full: []*rowset.Member{v}}, err}
 		}
+		reloads[v] = reloads[v].And(how)
 	}
 	return nil
 }

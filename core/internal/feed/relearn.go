@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 
 	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/internal/concern"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/internal/untyped"
 )
@@ -88,6 +90,8 @@ func (f *Feed) relearn(w *work) {
 	for _, v := range views {
 		f.poolOf(v).Leave(v)
 	}
+	// What a pool knows of related rows is made anew, too.
+	f.pools = slices.DeleteFunc(f.pools, func(p *concern.Pool) bool { _, ok := outdated[p.Loader.Identity()]; return ok })
 	f.host.Logger.Info("core: a table is not as it was when its bindings began; they are read anew", slog.String("id", "core-table-changed"), slog.String("table", f.Table.String()))
 }
 
@@ -117,20 +121,23 @@ func (f *Feed) unlearned(v *rowset.Member) bool {
 	return behind || v.Unread()
 }
 
-// learn has the binding go by what its loader knows.
-func (f *Feed) learn(v *rowset.Member) error {
-	if err := v.Refine(); err != nil {
-		return err
+// learn has the binding go by what its loader knows. how says more about the read in full
+// that follows.
+func (f *Feed) learn(v *rowset.Member) (how backlog.Reload, err error) {
+	anew, err := v.Relearn()
+	if err != nil {
+		return how, err
 	}
 	f.mu.Lock()
 	delete(f.learned.behind, v)
 	f.mu.Unlock()
-	return nil
+	return backlog.Reload{Forget: anew}, nil
 }
 
 // attempts reads the batch. When a read finds its schema out of date, the batch
 // begins again by the new one.
 func (f *Feed) attempts(ctx context.Context, w *work) (outcome, error) {
+	f.askAltered(ctx, w)
 	for n := 1; ; n++ {
 		f.relearn(w)
 		out, err := f.attemptsAsLearned(ctx, w)
