@@ -21,6 +21,6 @@ func (v *publisher) write(ctx context.Context, w live.Write, bounds writing.Boun
 	if err != nil {
 		return live.Row{}, err
 	}
-	f.Written(ctx, key)
+	f.Written(ctx, v.Member, key)
 	return row, nil
 }

@@ -17,11 +17,13 @@ import (
 //
 // Columns are the exported fields, embedded structs included, under the names
 // of their JSON tags; fields of the tag "-" are no columns. All comparisons are
-// made by Go and so are exact.
+// made by Go and so are exact. An id that is kept in bytes and shown as text, such as a
+// uuid.UUID, is a column of texts.
 type Description[T any] struct {
 	schema Schema
 	err    error
 	fields [][]int
+	reads  []func(field reflect.Value) value.Value // nil: as the field's type has it
 }
 
 // Describe makes the description of rows of T in the table, told apart by the
@@ -47,8 +49,11 @@ func Describe[T any](table Table, key ...string) *Description[T] {
 			name = f.Name
 		}
 		kind, nullable := kindOfType(f.Type)
-		d.schema.Columns = append(d.schema.Columns, Column{Name: name, JSON: name, Kind: kind, Nullable: nullable, Exact: filter.Exact | filter.ExactFold})
+		c := Column{Name: name, JSON: name, Kind: kind, Nullable: nullable, Exact: filter.Exact | filter.ExactFold}
+		read, _ := c.textID(f.Type)
+		d.schema.Columns = append(d.schema.Columns, c)
 		d.fields = append(d.fields, f.Index)
+		d.reads = append(d.reads, read)
 	}
 	return d
 }
@@ -108,6 +113,9 @@ func (d *Description[T]) Schema() (Schema, error) { return d.schema, d.err }
 // Value implements that method of [Loader].
 func (d *Description[T]) Value(row *T, column int) value.Value {
 	kind := d.schema.Columns[column].Kind
+	if read := d.reads[column]; read != nil {
+		return read(reflect.ValueOf(row).Elem().FieldByIndex(d.fields[column]))
+	}
 	v, err := value.Convert(reflect.ValueOf(row).Elem().FieldByIndex(d.fields[column]).Interface(), kind)
 	if err != nil { // a field that is no value compares by how it prints
 		return value.Text(fmt.Sprint(reflect.ValueOf(row).Elem().FieldByIndex(d.fields[column]).Interface()))

@@ -171,6 +171,18 @@ type Preparer interface {
 	Prepare(ctx context.Context, declared []Table) (warnings []error, err error)
 }
 
+// SchemaChecker is implemented by Preparers whose database may be altered while they
+// are used: a column gets another type, a table is replaced by another one.
+type SchemaChecker interface {
+	Preparer
+	// SchemaChanged reports whether the database describes the table otherwise than
+	// Prepare has learned it; then Prepare is called again, and all bindings of the loader
+	// are read anew. It is called before a table is read or compared as a whole,
+	// perhaps concurrently with other methods, and answers quickly. After an error
+	// nothing is done.
+	SchemaChanged(ctx context.Context) (bool, error)
+}
+
 // Undeclared returns the warning that rows are read from a table on which their
 // binding does not depend.
 func Undeclared(t Table) error {

@@ -155,14 +155,14 @@ type Schema struct {
 }
 
 // Column returns the position of the named column, or -1.
-func (s *Schema) Column(name string) int {
+func (s Schema) Column(name string) int {
 	return slices.IndexFunc(s.Columns, func(c Column) bool { return c.Name == name })
 }
 
 // MakeKey builds the key of a row from the values of its key columns, in key
 // order. Values are converted to the columns' kinds and spelled as rows have them,
 // so that an int32, an int64 and "7" from a log all give the same key. The error names the column.
-func (s *Schema) MakeKey(values ...any) (Key, error) {
+func (s Schema) MakeKey(values ...any) (Key, error) {
 	if len(values) != len(s.Key) {
 		return "", fmt.Errorf("driver: table %q has a key of %d columns (%s), got %d values",
 			s.Table, len(s.Key), strings.Join(s.Key, ", "), len(values))
@@ -180,7 +180,7 @@ func (s *Schema) MakeKey(values ...any) (Key, error) {
 
 // ParseKey builds a key from its parts in text form, as [Key.Parts] gives
 // them; see [value.Parse]. The error names the column.
-func (s *Schema) ParseKey(parts ...string) (Key, error) {
+func (s Schema) ParseKey(parts ...string) (Key, error) {
 	if len(parts) != len(s.Key) {
 		return "", fmt.Errorf("driver: table %q has a key of %d columns (%s), got %d parts",
 			s.Table, len(s.Key), strings.Join(s.Key, ", "), len(parts))
@@ -198,7 +198,7 @@ func (s *Schema) ParseKey(parts ...string) (Key, error) {
 
 // parsePart reads the i-th part of a key. A column that is not there is refused at
 // start.
-func (s *Schema) parsePart(i int, text string) (value.Value, error) {
+func (s Schema) parsePart(i int, text string) (value.Value, error) {
 	if c := s.Column(s.Key[i]); c >= 0 {
 		return s.Columns[c].parse(text)
 	}
@@ -207,7 +207,7 @@ func (s *Schema) parsePart(i int, text string) (value.Value, error) {
 
 // convertPart returns a Go value as the i-th part of a key. The checks at start
 // refuse a schema without the column.
-func (s *Schema) convertPart(i int, v any) (value.Value, error) {
+func (s Schema) convertPart(i int, v any) (value.Value, error) {
 	if c := s.Column(s.Key[i]); c >= 0 {
 		return s.Columns[c].Convert(v)
 	}
@@ -215,7 +215,7 @@ func (s *Schema) convertPart(i int, v any) (value.Value, error) {
 }
 
 // Validate returns everything wrong with the schema.
-func (s *Schema) Validate() error {
+func (s Schema) Validate() error {
 	var errs []error
 	if s.Table.Name == "" {
 		errs = append(errs, errors.New("its loader names no table"))
@@ -238,7 +238,7 @@ func (s *Schema) Validate() error {
 	return errors.Join(errs...)
 }
 
-func (s *Schema) ColumnNames() string {
+func (s Schema) ColumnNames() string {
 	names := make([]string, len(s.Columns))
 	for i, c := range s.Columns {
 		names[i] = c.Name
@@ -247,7 +247,7 @@ func (s *Schema) ColumnNames() string {
 }
 
 // Sources returns the tables whose changes concern the binding.
-func (s *Schema) Sources() []Table {
+func (s Schema) Sources() []Table {
 	if len(s.Depends) > 0 {
 		return s.Depends
 	}
@@ -257,7 +257,7 @@ func (s *Schema) Sources() []Table {
 // Adopt returns the key in the kinds of this schema's columns: who reported it
 // may know the table by another model. It reports false for what is no key of
 // the table.
-func (s *Schema) Adopt(k Key) (Key, bool) {
+func (s Schema) Adopt(k Key) (Key, bool) {
 	vals, err := k.Values()
 	if err != nil {
 		return "", false
@@ -294,7 +294,7 @@ func (s Schema) KeyFor(values ...any) (Key, error) {
 // Spelled returns the filter with its literals spelled as rows spell them, see
 // [Column.Canonical]. Literals that do not convert to their columns' kinds are left
 // to the filter's check.
-func (s *Schema) Spelled(e filter.Expr) filter.Expr {
+func (s Schema) Spelled(e filter.Expr) filter.Expr {
 	if !slices.ContainsFunc(s.Columns, func(c Column) bool { return c.Canonical != nil }) {
 		return e
 	}

@@ -39,7 +39,7 @@ type Order struct {
 var statuses = []string{"received", "packed", "sent", "delivered"}
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:8085", "address to listen on")
+	addr := flag.String("addr", "127.0.0.1:8087", "address to listen on")
 	every := flag.Duration("every", time.Second, "how often an order goes on")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)

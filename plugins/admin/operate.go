@@ -156,8 +156,8 @@ func (p *Plugin) one(ctx context.Context, verb string, v *live.View) outcome {
 	return o
 }
 
-// flushed waits for what has been reported, and for the dates that are to move,
-// and reports whether all of it shows.
+// flushed waits until the reports so far, and the dates that Touch moves, show. It
+// reports whether they do.
 func (p *Plugin) flushed(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()

@@ -17,7 +17,7 @@ type report struct {
 	Now     time.Time `json:"now"`
 }
 
-// process is what is known about the program.
+// process describes the running program.
 type process struct {
 	PID        int       `json:"pid"`
 	Host       string    `json:"host,omitempty"`

@@ -30,9 +30,9 @@
 //
 // # Caching
 //
-// Answers bear a strong ETag. By default the entry is to be asked for again each
+// Answers bear a strong ETag. By default browsers ask for the entry again each
 // time, which costs a 304: a page never runs with the client of another release.
 // The modules behind it are in a folder whose name changes with their content, and
 // are kept for a year. While servers of two releases answer, one serves its own
-// modules under the other's name, to be asked for again. See [Config].
+// modules under the other's name, and lets nobody keep them. See [Config].
 package jsclient

@@ -21,7 +21,6 @@
 //
 // # Who may see it
 //
-// Names of tables and bindings and their sizes are told to whoever can reach the
-// path. Put a guard on the group, or give the plugin a group of an echo.Echo that
+// Everybody who can reach the path sees the names and sizes of tables and bindings. Put a guard on the group, or give the plugin a group of an echo.Echo that
 // listens on an internal address.
 package metrics

@@ -6,8 +6,8 @@
 //
 // # What a restart looks like
 //
-// When the registry starts, the plugin has every binding that it finds a snapshot of
-// serve that: the same rows, the same version token. [core.Registry.Start] does not
+// When the registry starts, every binding that has a snapshot serves it: the same rows,
+// the same version token. [core.Registry.Start] does not
 // wait for the database then. The bindings' state is restored ([status.Restored]),
 // the registry is ready and names them as stale. Once the database has been read,
 // subscribers get what differs, as events; a client that held the snapshot's version

@@ -90,7 +90,8 @@ func (k *keeper) changed(v *live.View) {
 
 func (k *keeper) start() { go k.run() }
 
-// run writes what is due until stop is called, and then what is left.
+// run writes snapshots that are due until stop is called, and then those that are
+// left.
 func (k *keeper) run() {
 	defer close(k.done)
 	timer := time.NewTimer(0)

@@ -45,7 +45,8 @@ func BindFamily[T any](db *bun.DB, name string, opts ...core.Option) *core.Famil
 }
 
 // loaders holds the loaders that Bind made, so that it makes one per db, model
-// and set of relations. It holds neither them nor the db alive.
+// and set of relations. Its pointers are weak, so that it keeps neither loaders
+// nor databases alive.
 var loaders sync.Map // loaderKey -> weak.Pointer[Loader[T]]
 
 type loaderKey struct {

@@ -19,8 +19,8 @@
 //     Any other is reported at once, and again when the transactions that were
 //     open have ended, because it may have been part of one.
 //   - A writing statement in Query or QueryRow of the *bun.DB commits when its
-//     rows are closed, which nobody tells: it is reported several times in the
-//     minute that follows.
+//     rows are closed. The query hook does not learn when, so it is reported several
+//     times in the minute that follows.
 //   - Prepared statements, and writes to the *sql.DB without Bun, are not seen.
 //
 // # Delivery

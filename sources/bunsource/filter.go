@@ -33,7 +33,7 @@ func (m *model) where(e filter.Expr) (query string, args []any, err error) {
 	})
 }
 
-// whereColumn is what is to be known about a column that a filter names.
+// whereColumn describes a column that a filter names.
 type whereColumn struct {
 	name string
 	kind value.Kind

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,7 +21,8 @@ const DefaultWaitTimeout = 2 * time.Second
 // HooksConfig configures [Hooks]. The zero value is what most programs want.
 type HooksConfig struct {
 	// Async lets writes return without waiting for the bindings that they
-	// concern. By default whoever has written through Bun reads his own write.
+	// concern. By default a program that has written through Bun reads its own
+	// write.
 	Async bool
 
 	// WaitTimeout bounds that wait; the context of the write does as well. The
@@ -47,6 +49,8 @@ type HookSource struct {
 
 	count  atomic.Uint64 // the waits that ended too early
 	streak atomic.Bool   // the last one did
+
+	unwrapped sync.Once // warns that the driver is not wrapped
 }
 
 var (
@@ -61,7 +65,7 @@ var (
 //
 // A *bun.DB that was made elsewhere gets a query hook, and should not be in
 // use yet. Without the driver wrapper the hook alone has limits, see the
-// package's documentation.
+// package's documentation; a warning is logged when it begins to watch.
 func Hooks(db *bun.DB, cfg ...HooksConfig) *HookSource {
 	s := &HookSource{tracker: trackerOf(db.DB)}
 	if len(cfg) > 1 {
@@ -106,6 +110,12 @@ func (s *HookSource) Validate() error { return s.err }
 func (s *HookSource) Watch(ctx context.Context, sink driver.Sink) error {
 	if s.err != nil {
 		return driver.Permanent(s.err)
+	}
+	if !s.tracker.Wrapped() {
+		s.unwrapped.Do(func() {
+			s.cfg.Logger.WarnContext(ctx, "bunsource: the database's driver is not wrapped: prepared statements, what goes through the *sql.DB, triggers and cascades are not seen; "+
+				"open it by bunsource.Open, OpenConnector or WrapConnector, or let another source watch as well", slog.String("id", "bunsource-unwrapped"), slog.String("database", s.tracker.Database()))
+		})
 	}
 	a := fanout.NewAttachment(sink)
 	a.Async, a.Wait = s.cfg.Async, s.wait

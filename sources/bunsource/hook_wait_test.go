@@ -375,3 +375,29 @@ func TestForgottenTransactionsEnd(t *testing.T) {
 		t.Error("something is kept")
 	}
 }
+
+// TestHooksWarnOfDriversThatAreNotWrapped: at the start, once, and not where the
+// driver is wrapped.
+func TestHooksWarnOfDriversThatAreNotWrapped(t *testing.T) {
+	for name, wrapped := range map[string]bool{"opened by sql.Open": false, "opened by Open": true} {
+		t.Run(name, func(t *testing.T) {
+			db, _ := openHookDB(t, dialect.SQLite, wrapped)
+			var log syncBuffer
+			source := Hooks(db, HooksConfig{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			for range 2 {
+				ctx, cancel := context.WithCancel(t.Context())
+				cancel()
+				if err := source.Watch(ctx, newFakeSink(nil)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want := 1
+			if wrapped {
+				want = 0
+			}
+			if got := strings.Count(log.String(), "is not wrapped"); got != want {
+				t.Errorf("warned %d times, want %d:\n%s", got, want, &log)
+			}
+		})
+	}
+}

@@ -73,7 +73,8 @@ func newLoader[T any](db *bun.DB, relations []string) *Loader[T] {
 	})}
 }
 
-// model returns what is known by now.
+// model returns the model with the database's facts, once Prepare has learned them,
+// and as Bun describes it before.
 func (l *Loader[T]) model() (*model, error) {
 	if m := l.refined.Load(); m != nil {
 		return m, nil
@@ -123,7 +124,7 @@ func (l *Loader[T]) Query(ctx context.Context, q driver.Query) ([]*T, error) {
 	}
 	rows, err := l.query(withoutHooks(ctx), m, q)
 	if err != nil {
-		err = fmt.Errorf("bunsource: reading table %q: %w", m.schema.Table, err)
+		err = fmt.Errorf("bunsource: reading table %q: %w", m.schema.Table, l.explain(withoutHooks(ctx), m, err))
 	}
 	return rows, err
 }

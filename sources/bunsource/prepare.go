@@ -19,6 +19,7 @@ import (
 // It asks anew whenever it is called. Of SQLite columns that were found to hold
 // values of another storage class it is remembered that they may: such values come
 // and go.
+// When the table is altered later, see [Loader.SchemaChanged].
 //
 // Of a view the warnings name the tables that it reads and that are not declared.
 func (l *Loader[T]) Prepare(ctx context.Context, declared []driver.Table) (warnings []error, err error) {
@@ -83,25 +84,37 @@ var errNoTable = errors.New("it does not exist")
 
 // inspect returns the model with what the database says about its table.
 func (m *model) inspect(ctx context.Context, conn bun.IConn) (*model, error) {
-	var columns []tableColumn
-	var err error
 	switch m.db.Dialect().Name() {
-	case dialect.SQLite:
-		columns, err = m.inspectSQLite(ctx, conn)
-	case dialect.PG:
-		columns, err = m.inspectPostgres(ctx, conn)
-	case dialect.MySQL:
-		columns, err = m.inspectMySQL(ctx, conn)
+	case dialect.SQLite, dialect.PG, dialect.MySQL:
 	default:
 		return m, nil // everything is asked of the database
 	}
+	columns, err := m.tableColumns(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
 	if len(columns) == 0 {
 		return nil, errNoTable
 	}
+	if m.db.Dialect().Name() == dialect.SQLite && columns[0].state.Known {
+		if err := m.findMixed(ctx, conn, columns); err != nil {
+			return nil, err
+		}
+	}
 	return m.refine(columns)
+}
+
+// tableColumns returns the columns of the model's table as the database describes
+// them, none where there is no such table.
+func (m *model) tableColumns(ctx context.Context, conn bun.IConn) ([]tableColumn, error) {
+	switch m.db.Dialect().Name() {
+	case dialect.SQLite:
+		return m.inspectSQLite(ctx, conn)
+	case dialect.PG:
+		return m.inspectPostgres(ctx, conn)
+	default:
+		return m.inspectMySQL(ctx, conn)
+	}
 }
 
 // tableColumn is a column as the database describes it.

@@ -8,10 +8,10 @@ import (
 
 // postgresColumns asks for columns as the catalogue has them. Types are spelled
 // as format_type does, domains as the type that they restrict. A collation is
-// named by what it sorts by where the C library does that ("C", "en_US.utf8"),
-// so that the database's default is told by what it stands for. Some columns of
-// the catalogue exist since Postgres 12 or 15 only: reading them through JSON
-// makes them NULL before.
+// named by the C library's locale where that sorts ("C", "en_US.utf8"), so that
+// the database's default shows under the locale's name. Some columns of the
+// catalogue exist only since Postgres 12 or 15: reading them through JSON makes
+// them NULL in earlier versions.
 const postgresColumns = `
 SELECT a.attname,
        CASE t.typtype WHEN 'd' THEN format_type(t.typbasetype, t.typtypmod)

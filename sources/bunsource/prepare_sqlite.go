@@ -60,10 +60,7 @@ func (m *model) inspectSQLite(ctx context.Context, conn bun.IConn) ([]tableColum
 	if err == nil && len(keys) == 1 && strings.EqualFold(columns[keys[0]].state.SQLType, "INTEGER") {
 		columns[keys[0]].state.NotNull, columns[keys[0]].state.Default = true, true
 	}
-	if err != nil || !isTable || len(columns) == 0 {
-		return columns, err
-	}
-	return columns, m.findMixed(ctx, conn, columns)
+	return columns, err
 }
 
 // sqliteClasses are the storage classes that the affinities ask for. A column of

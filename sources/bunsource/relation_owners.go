@@ -18,8 +18,7 @@ import (
 //
 // Rows are found through foreign keys alone, not through the conditions that
 // Bun adds (soft deletes, join_on), so it may find more than show them.
-// The foreign keys had better be indexed: without an index the whole table is
-// searched.
+// Index the foreign keys: without an index the database searches the whole table.
 func (l *Loader[T]) Owners(ctx context.Context, related int, keys []driver.Key, limit int) ([]driver.Key, error) {
 	m, err := l.model()
 	if err != nil {

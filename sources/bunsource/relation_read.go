@@ -55,8 +55,8 @@ func (l *Loader[T]) read(ctx context.Context, conn bun.IConn, m *model, st state
 	}
 }
 
-// distinct keeps one row of each key, at the place of the first: that which
-// shows the least keys where a join found several rows.
+// distinct keeps one row of each key, at the position of the first. Where a join
+// found several rows for a key, it keeps the row that shows the least related keys.
 func distinct[T any](m *model, rows []*T) []*T {
 	at := make(map[driver.Key]int, len(rows))
 	kept := rows[:0]

@@ -39,7 +39,7 @@ func (l *Loader[T]) Scan(ctx context.Context, q driver.Query, size int, visit fu
 			}
 		}
 		if err != nil {
-			return fmt.Errorf("bunsource: reading table %q in pieces: %w", m.schema.Table, err)
+			return fmt.Errorf("bunsource: reading table %q in pieces: %w", m.schema.Table, l.explain(withoutHooks(ctx), m, err))
 		}
 		if rest = last != ""; rest {
 			if after, err = m.after(last); err != nil {
@@ -62,7 +62,7 @@ const maxUnreadPieces = 100
 
 // piece reads the first rows for which the condition holds, in the order of the
 // keys. last is the key to read on from, "" when there are no more rows. Rows that
-// cannot be read are told by RowErrors, beside the others.
+// cannot be read are returned as RowErrors, beside the others.
 func (l *Loader[T]) piece(ctx context.Context, m *model, q driver.Query, condition string, size int) (rows []*T, last driver.Key, err error) {
 	statements, err := m.statements(q)
 	if err != nil {
@@ -121,8 +121,8 @@ func (l *Loader[T]) piece(ctx context.Context, m *model, q driver.Query, conditi
 	return rows, last, nil
 }
 
-// apart reads the rows of a piece that failed by their keys, ever fewer at a time,
-// until those that cannot be read are alone.
+// apart reads the rows of a piece that failed by their keys, in ever smaller groups,
+// until each row that cannot be read stands alone.
 func (l *Loader[T]) apart(ctx context.Context, m *model, q driver.Query, st statement, failure error) (rows []*T, last driver.Key, err error) {
 	var keys []driver.Key
 	if err := withConn(ctx, m, false, func(ctx context.Context, conn bun.IConn) error {

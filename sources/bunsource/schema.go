@@ -28,8 +28,8 @@ type model struct {
 	times   []timeField
 	limits  batchLimits
 
-	// What the rows show of other tables: a hop comes after the one before it
-	// on the way.
+	// The relations that rows show. A hop stands behind the one that leads to its
+	// table.
 	hops   []hop
 	tables []relatedTable
 }

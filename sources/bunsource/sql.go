@@ -44,9 +44,9 @@ type SQL struct {
 //
 // The query is run when the binding loads, and again whenever one of its tables
 // changes: one run at a time, at the pace of [core.Tuning].MinInterval. What differs
-// becomes the event. So a change costs one run of the query, however small it
-// is, and nothing else makes a difference: neither the time of day nor a
-// function's mood.
+// becomes the event. So each change costs one run of the query, however small the
+// change is. Time alone starts none: a query that uses the clock or a random function
+// shows what it gave when it last ran.
 //
 // Filters, order and limit of the binding are applied in memory, to what the
 // query gives. An ORDER BY of the query's own matters to its own LIMIT alone.

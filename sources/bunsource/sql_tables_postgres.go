@@ -71,7 +71,7 @@ func (m *model) undeclaredPostgres(ctx context.Context, conn bun.IConn, query st
 	return missing, err
 }
 
-// walkPlan calls each with every table in a plan of EXPLAIN's, wherever in it.
+// walkPlan calls each with every table that occurs in a plan of EXPLAIN.
 func walkPlan(node any, each func(driver.Table)) {
 	switch n := node.(type) {
 	case []any:

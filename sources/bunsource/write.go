@@ -113,11 +113,10 @@ func (l *Loader[T]) Insert(ctx context.Context, row *T, columns []string) (drive
 	}
 	q := tx.NewInsert().Model(row)
 	zeroes := m.literalZeroes(reflect.ValueOf(row).Elem(), columns)
-	named := columns
 	if columns, err = m.withHooked(ctx, row, columns, zeroes, q); err != nil {
 		return "", err
 	}
-	l.note(ctx, m, row, named)
+	l.note(ctx, m, row, columns)
 	pks := make([]string, len(m.table.PKs))
 	for i, pk := range m.table.PKs {
 		pks[i] = string(pk.SQLName)
@@ -191,7 +190,6 @@ func (l *Loader[T]) UpdateDocuments(ctx context.Context, key driver.Key, row *T,
 	for name, doc := range documents {
 		values[name] = bun.Safe(m.db.QueryGen().AppendValue(nil, reflect.ValueOf(string(doc))))
 	}
-	named := columns
 	if columns, err = m.withHooked(ctx, row, columns, values, q); err != nil {
 		return err
 	}
@@ -210,7 +208,7 @@ func (l *Loader[T]) UpdateDocuments(ctx context.Context, key driver.Key, row *T,
 	for name, literal := range values {
 		q = q.Value(name, "?", literal)
 	}
-	l.note(ctx, m, row, named)
+	l.note(ctx, m, row, columns)
 	res, err := q.Exec(ctx)
 	return m.outcome("updating", res, err)
 }
@@ -259,9 +257,9 @@ func (m *model) withHooked(ctx context.Context, row any, columns []string, zeroe
 	return columns, nil
 }
 
-// literalZeroes returns how to write those of the named columns that are zero
-// or nil in Go: whoever names a column means the value, or NULL, where Bun might
-// write DEFAULT. The zero of a nullzero field means NULL where the column may be.
+// literalZeroes returns how to write the named columns that are zero or nil in Go.
+// A client that names a column means this value, or NULL, where Bun might write
+// DEFAULT. The zero of a nullzero field means NULL if the column allows it.
 func (m *model) literalZeroes(strct reflect.Value, columns []string) map[string]bun.Safe {
 	values := make(map[string]bun.Safe)
 	gen := m.db.QueryGen()

@@ -20,7 +20,7 @@ import (
 type written struct {
 	m     *model
 	strct reflect.Value // the row, invalid for a delete
-	named []string      // the columns that the client named
+	named []string      // the columns that the statement names: the client's, and those that hooks fill in
 }
 
 // writtenKey is the context key of a transaction's *written.
@@ -109,7 +109,10 @@ func (m *model) invalid(ctx context.Context, v *violationError, last written) er
 	if column == "" {
 		column = m.columnOfRule(v.rule)
 	}
-	if column == "" && len(last.named) == 1 {
+	if column == "" && last.strct.IsValid() && v.detail == detailReference && m.db.Dialect().Name() == dialect.SQLite {
+		column = m.onlyReference(ctx, last.named)
+	}
+	if column == "" && len(last.named) == 1 && v.detail != detailReference {
 		column = last.named[0]
 	}
 	if column == "" && last.strct.IsValid() {
@@ -140,15 +143,8 @@ const culpritTimeout = time.Second
 func (m *model) culprit(ctx context.Context, v *violationError, last written) string {
 	ctx, cancel := context.WithTimeout(withoutHooks(ctx), culpritTimeout)
 	defer cancel()
-	switch m.db.Dialect().Name() {
-	case dialect.PG:
-		if v.ofValue {
-			return m.unreadable(ctx, last)
-		}
-	case dialect.SQLite:
-		if v.detail == detailReference {
-			return m.onlyReference(ctx, last.named)
-		}
+	if m.db.Dialect().Name() == dialect.PG && v.ofValue {
+		return m.unreadable(ctx, last)
 	}
 	return ""
 }
@@ -179,33 +175,31 @@ func (m *model) unreadable(ctx context.Context, last written) string {
 // onlyReference returns the one column among those named that refers to another
 // table. SQLite does not say which reference it misses.
 func (m *model) onlyReference(ctx context.Context, named []string) string {
+	ctx, cancel := context.WithTimeout(withoutHooks(ctx), culpritTimeout)
+	defer cancel()
 	schema := m.schema.Table.Schema
 	if schema == "" {
 		schema = "main"
 	}
-	rows, err := m.db.DB.QueryContext(ctx, `SELECT "from" FROM pragma_foreign_key_list(?, ?)`, m.schema.Table.Name, schema)
+	rows, err := m.db.DB.QueryContext(ctx, `SELECT DISTINCT "from" FROM pragma_foreign_key_list(?, ?)`, m.schema.Table.Name, schema)
 	if err != nil {
 		return ""
 	}
 	defer rows.Close()
-	found := ""
+	var found []string
 	for rows.Next() {
 		var column string
 		if rows.Scan(&column) != nil {
 			return ""
 		}
-		if !slices.Contains(named, column) || column == found {
-			continue
+		if slices.Contains(named, column) {
+			found = append(found, column)
 		}
-		if found != "" {
-			return ""
-		}
-		found = column
 	}
-	if rows.Err() != nil {
+	if rows.Err() != nil || len(found) != 1 {
 		return ""
 	}
-	return found
+	return found[0]
 }
 
 // collided reports whether the database ended a transaction in favour of

@@ -47,8 +47,8 @@ func violationOf(err error) (violation, bool) {
 		}
 		v := violation{detail: known.detail}
 		switch {
-		case len(m) > 1 && known.detail == detailCheck:
-			v.rule = m[1]
+		case len(m) > 1 && (known.detail == detailCheck || strings.Contains(m[0], "for key")):
+			v.rule = m[1] // an index has a name of its own, which is often the column's
 		case len(m) > 1:
 			v.column = m[1]
 		}
@@ -74,8 +74,10 @@ var textViolations = []struct {
 	{regexp.MustCompile(`string or blob too big`), detailTooLong},
 	{regexp.MustCompile(`SQL logic error: integer overflow`), detailRange},
 	{regexp.MustCompile(`SQL logic error: malformed JSON`), detailForm},
+	{regexp.MustCompile(`Error 1062\b.*for key '(?:[^'.]*\.)?([^']+)'`), detailTaken},
 	{regexp.MustCompile(`Error 1062\b`), detailTaken},
 	{regexp.MustCompile(`Error (?:1048|1364)\b.*(?:Column|Field) '([^']+)'`), detailNull},
+	{regexp.MustCompile(`Error 145[12]\b.*FOREIGN KEY \(.([^,)]+).\)`), detailReference},
 	{regexp.MustCompile(`Error 145[12]\b`), detailReference},
 	{regexp.MustCompile(`Error 3819\b.*constraint '([^']+)'`), detailCheck},
 	{regexp.MustCompile(`Error 1369\b`), detailCheck},

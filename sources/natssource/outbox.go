@@ -6,7 +6,7 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 )
 
-// outbox gathers what is to be published. Reports that come while one is being
+// outbox gathers the changes to publish. Reports that come while one is being
 // sent share the next message, so it never holds more than one set of keys.
 type outbox struct {
 	maxKeys int

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// peers is what is known of the other nodes. A peer is known from its first
+// peers remembers the other nodes. A peer is known from its first
 // message to its farewell, or until it has been silent for too long; its last
 // number is remembered for a while longer, for marks that name it.
 type peers struct {

@@ -82,7 +82,7 @@ type Stats struct {
 	// Published counts the reports sent, Refused those that the connection
 	// did not take: peers find them by their numbers.
 	Published, Refused uint64
-	// Received counts the messages of other nodes, Unreadable those of them
+	// Received counts the messages of other nodes, Unreadable those
 	// that could not be read, Gaps the times that a number was missing.
 	Received, Unreadable, Gaps uint64
 	// Peers is how many other nodes are known, Missed how many of them are

@@ -122,7 +122,6 @@ func (s *BestSource) choose(w *way, why string) {
 		s.mu.Unlock()
 		return
 	}
-	s.chosen = w.source
 	text := w.name + ": " + why
 	told := s.logged == text
 	s.logged = text
@@ -131,6 +130,9 @@ func (s *BestSource) choose(w *way, why string) {
 		s.cfg.Logger.Info("pgsource: watching in the best way that the database allows", slog.String("id", "pgsource-way"),
 			"source", w.source.Name(), "way", w.name, "why", why)
 	}
+	s.mu.Lock()
+	s.chosen = w.source
+	s.mu.Unlock()
 }
 
 // checkLog finds out, without changing anything, whether the log can be followed at

@@ -73,20 +73,21 @@ below(oid) AS (
 	SELECT $1::oid
 	UNION SELECT i.inhrelid FROM pg_inherits i JOIN below ON i.inhparent = below.oid)
 SELECT c.n::text, to_json(c.keys)::text, coalesce(%[1]s.faults(c.n), ''), (
-	SELECT md5(string_agg(format('%%s %%s %%s', r.oid, r.relfilenode, (
-		SELECT string_agg(format('%%s %%s %%s', a.attname, a.atttypid, a.attmissingval), ',' ORDER BY a.attnum)
-		FROM pg_attribute a WHERE a.attrelid = r.oid AND a.attnum > 0)), ';' ORDER BY r.oid))
-	FROM pg_class r WHERE r.oid IN (SELECT oid FROM below))
+	SELECT %[2]s FROM pg_class r WHERE r.oid IN (SELECT oid FROM below))
 FROM above JOIN %[1]s.captures c ON c.relation = above.oid
 ORDER BY above.distance, c.n LIMIT 1`
 
 // lookUpAll finds the captures of the bound tables. Its error names every table
-// that cannot be watched, and what mends it.
-func (s *TriggerSource) lookUpAll(ctx context.Context, conn *pgconn.PgConn, schemas []driver.Schema) ([]*captured, error) {
+// that cannot be watched, and what mends it. Tables that were there before may be
+// missing: nobody can read them.
+func (s *TriggerSource) lookUpAll(ctx context.Context, conn *pgconn.PgConn, schemas []driver.Schema, existed tableSet) ([]*captured, error) {
 	var all []*captured
 	var errs []error
 	for i := range schemas {
 		c, err := s.lookUp(ctx, conn, &schemas[i])
+		if errors.Is(err, errNoTable) && existed[schemas[i].Table] {
+			continue
+		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("table %q: %w", schemas[i].Table, err))
 			continue
@@ -105,7 +106,7 @@ func (s *TriggerSource) lookUp(ctx context.Context, conn *pgconn.PgConn, schema 
 		return nil, err
 	}
 	outbox := quoteIdent(s.cfg.Outbox)
-	rows, err := query(ctx, conn, fmt.Sprintf(captureQuery, outbox), oid)
+	rows, err := query(ctx, conn, fmt.Sprintf(captureQuery, outbox, shapeOf), oid)
 	if err != nil {
 		return nil, err
 	}

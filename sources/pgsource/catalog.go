@@ -170,7 +170,8 @@ func (b *bound) partitioned() bool { return b.relations[0].Kind == "p" }
 // partitions reports whether it has partitions, or is one.
 func (b *bound) partitions() bool { return b.partitioned() || b.relations[0].Partition }
 
-// same reports whether the log tells of the table as it did before.
+// same reports whether the log describes the table with the same key and
+// relations as before.
 func (b *bound) same(o *bound) bool {
 	return slices.Equal(b.key, o.key) &&
 		slices.EqualFunc(b.relations, o.relations, func(x, y relation) bool { return x.OID == y.OID })

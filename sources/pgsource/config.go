@@ -45,8 +45,13 @@ type Config struct {
 	StartTimeout time.Duration
 
 	// AuditInterval is how often it is checked that the watched tables are
-	// still the same, and still published. The default is 30 seconds.
+	// still published. The default is 30 seconds.
 	AuditInterval time.Duration
+
+	// SchemaInterval is how often it is checked whether a watched table was altered,
+	// or another one has taken its place, of which the log does not tell. It takes one
+	// small query. The default is one second.
+	SchemaInterval time.Duration
 }
 
 const (
@@ -55,6 +60,7 @@ const (
 	defaultReceiveTimeout = 30 * time.Second
 	defaultStartTimeout   = time.Minute
 	defaultAuditInterval  = 30 * time.Second
+	defaultSchemaInterval = time.Second
 )
 
 // WithDefaults returns a copy in which every zero field has its default.
@@ -68,6 +74,7 @@ func (c Config) WithDefaults() Config {
 	setDuration(&c.ReceiveTimeout, defaultReceiveTimeout)
 	setDuration(&c.StartTimeout, defaultStartTimeout)
 	setDuration(&c.AuditInterval, defaultAuditInterval)
+	setDuration(&c.SchemaInterval, defaultSchemaInterval)
 	return c
 }
 
@@ -86,7 +93,7 @@ func (c Config) Validate() error {
 	for _, d := range []struct {
 		name  string
 		value time.Duration
-	}{{"ReceiveTimeout", c.ReceiveTimeout}, {"StartTimeout", c.StartTimeout}, {"AuditInterval", c.AuditInterval}} {
+	}{{"ReceiveTimeout", c.ReceiveTimeout}, {"StartTimeout", c.StartTimeout}, {"AuditInterval", c.AuditInterval}, {"SchemaInterval", c.SchemaInterval}} {
 		if d.value < 0 {
 			errs = append(errs, fmt.Errorf("config: %s %v is negative", d.name, d.value))
 		}

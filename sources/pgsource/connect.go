@@ -25,8 +25,7 @@ var sessionParams = map[string]string{
 	"standard_conforming_strings": "on",
 	// One statement is one snapshot, and fails for no other transaction's sake.
 	"default_transaction_isolation": "read committed",
-	// What the source itself commits is to be flushed, and not to wait for
-	// standbys.
+	// Commits of the source itself are flushed, and do not wait for standbys.
 	"synchronous_commit": "local",
 }
 
@@ -49,9 +48,9 @@ func connect(ctx context.Context, dsn string, replication bool) (*pgconn.PgConn,
 		cfg.RuntimeParams["lock_timeout"] = "0"
 		cfg.RuntimeParams["statement_timeout"] = "0"
 	}
-	// A connection that breaks off asks the server to cancel what it is doing,
-	// through another one: a slot that is being made would outlive it otherwise.
-	// Against a server that does not answer that must not take long.
+	// When the connection is given up, pgx opens another one to cancel the
+	// statement under way: otherwise a slot that is being created would outlive the
+	// source. That must not take long if the server does not answer.
 	var opened atomic.Bool
 	dial := cfg.DialFunc
 	cfg.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {

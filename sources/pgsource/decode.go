@@ -20,6 +20,7 @@ type (
 		id           uint32
 		schema, name string
 		columns      []string
+		types        []columnType // parallel to columns
 	}
 	// rowMessage is an insert, an update or a delete. The tuples refer to the
 	// decoder's memory and the message's, until the next message is decoded.
@@ -31,6 +32,9 @@ type (
 		relations []uint32
 	}
 )
+
+// columnType is a column's type as the log tells it: the oid, and the modifier.
+type columnType struct{ oid, modifier uint32 }
 
 // field is one column's value.
 type field struct {
@@ -192,7 +196,7 @@ func (r *reader) relation() relationMessage {
 	for range r.uint16() {
 		r.skip(1) // whether it is part of the identity
 		m.columns = append(m.columns, r.string())
-		r.skip(4 + 4) // type and its modifier
+		m.types = append(m.types, columnType{r.uint32(), r.uint32()})
 		if r.err != nil {
 			break
 		}

@@ -24,7 +24,7 @@
 //
 // Every table needs a replica identity that holds the binding's key, which its
 // primary key does unless somebody changed it. What a table or a publication
-// lacks is told by an error that ends with the statement that mends it.
+// lacks shows as an error that ends with the statement that mends it.
 //
 // # Delivery
 //
@@ -72,9 +72,9 @@
 //   - A slot begins when all transactions that were writing have ended, on the
 //     whole server. See Config.StartTimeout.
 //   - What the log does not tell is not seen: changes of views, foreign and
-//     unlogged tables, and ALTER TABLE until the next change of the table.
-//     A table that was dropped and made anew, or taken out of the publication,
-//     is noticed within Config.AuditInterval.
+//     unlogged tables. A table that was altered, or replaced by another one, is
+//     noticed within Config.SchemaInterval, one that was taken out of the
+//     publication within Config.AuditInterval.
 //   - Publications that leave out kinds of changes or rows, or that hide
 //     partitions (publish_via_partition_root), are refused.
 //   - A transaction is received when it has been committed (protocol version 1 of

@@ -71,10 +71,10 @@ func (g *gatherer) describe(m relationMessage) {
 	if !known {
 		asked = g.ask()
 	}
-	if was != nil && slices.Equal(was.columns, m.columns) {
+	if was != nil && slices.Equal(was.columns, m.columns) && slices.Equal(was.types, m.types) {
 		return // told again, as after an ANALYZE
 	}
-	g.senders[m.id] = &sender{id: m.id, columns: m.columns, asked: asked}
+	g.senders[m.id] = &sender{id: m.id, columns: m.columns, types: m.types, asked: asked}
 	if was != nil && g.open != nil {
 		_ = g.whole(m.id) // which cannot fail, as it is described
 	}

@@ -57,8 +57,8 @@ UNION ALL SELECT capture, to_json(keys)::text FROM %[1]s.outbox
 // begin makes the present the place to read on from.
 func (r *outboxReader) begin(ctx context.Context) error {
 	// In this order. Transactions that began to write before there was credit
-	// have ids below that which came with it; those of them that have ended are
-	// in the snapshot, and the others will be noticed when they end.
+	// have lower ids than the credit's own transaction. Those that have ended are
+	// in the snapshot; the others are noticed when they end.
 	r.lapsed = true
 	if err := r.attend(ctx); err != nil {
 		return err
@@ -104,9 +104,9 @@ func (r *outboxReader) attend(ctx context.Context) error {
 }
 
 // read returns what has become visible since it was last called, and whether
-// the captures have changed meanwhile. The routes are looked at after the
-// snapshot was taken: whoever changes them has tables read that were not among
-// them, and that read then shows what the snapshot does.
+// the captures have changed meanwhile. It looks at the routes after it has taken
+// the snapshot: when routes are added, their tables are read afterwards, and that
+// read shows at least what the snapshot shows.
 func (r *outboxReader) read(ctx context.Context, routes *atomic.Pointer[captureRoutes]) (all rowlog.Changes, moved bool, err error) {
 	result := r.conn.ExecParams(ctx, fmt.Sprintf(readQuery, r.schema), [][]byte{
 		strconv.AppendUint(nil, r.last.xmax, 10), []byte(idArray(r.last.running)),

@@ -30,7 +30,7 @@ func (r *rig) newReader(schemas ...driver.Schema) *handReader {
 	}
 	r.t.Cleanup(func() { closeConn(conn) })
 	h := &handReader{outboxReader: &outboxReader{conn: conn, schema: `"bindery"`, maxKeys: 100}, t: r.t, schemas: schemas}
-	tables, err := NewTriggers(r.dsn).lookUpAll(ctx, conn, schemas)
+	tables, err := NewTriggers(r.dsn).lookUpAll(ctx, conn, schemas, nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ type outboxSession struct {
 	listening *pgconn.PgConn
 	reader    *outboxReader   // the reading goroutine's own once it runs
 	tables    []*captured     // the audit's own once it runs
+	known     tableSet        // tables that were there once; likewise
 	changed   <-chan struct{} // closed when other tables are bound
 
 	routes atomic.Pointer[captureRoutes]
@@ -103,8 +104,11 @@ func (se *outboxSession) open(ctx context.Context) error {
 		}
 		var schemas []driver.Schema
 		schemas, se.changed = se.sink.Tables()
-		if se.tables, err = se.src.lookUpAll(ctx, conn, schemas); err != nil {
+		if se.tables, err = se.src.lookUpAll(ctx, conn, schemas, se.known); err != nil {
 			return err
+		}
+		for _, c := range se.tables {
+			se.known.add(c.table)
 		}
 		se.routes.Store(newCaptureRoutes(se.tables))
 		if se.identity, err = queryIdentity(ctx, conn); err != nil {
@@ -200,8 +204,8 @@ func (se *outboxSession) catchUp(ctx context.Context) error {
 	return err
 }
 
-// audit looks after the tables, when others are bound or captured and now and
-// then: nothing tells of tables that are made anew, nor of triggers that are
+// audit checks the tables when further ones are bound or captured, and at an
+// interval: Postgres does not notify when a table is recreated or a trigger is
 // disabled. It also has old records deleted.
 func (se *outboxSession) audit(ctx context.Context) error {
 	ticker := time.NewTicker(se.src.cfg.AuditInterval)
@@ -239,7 +243,7 @@ func (se *outboxSession) lookAfterTables(ctx context.Context, tidy bool) error {
 	var tables []*captured
 	err = ask(ctx, patience, func(ctx context.Context) (err error) {
 		if err = se.src.checkOutbox(ctx, conn); err == nil {
-			tables, err = lookTwice(ctx, func() ([]*captured, error) { return se.src.lookUpAll(ctx, conn, schemas) })
+			tables, err = lookTwice(ctx, func() ([]*captured, error) { return se.src.lookUpAll(ctx, conn, schemas, se.known) })
 		}
 		return err
 	})
@@ -252,7 +256,15 @@ func (se *outboxSession) lookAfterTables(ctx context.Context, tidy bool) error {
 			fresh = append(fresh, driver.Change{Table: c.table})
 		}
 	}
+	for _, c := range se.tables { // nobody else tells of a table that is gone
+		if !slices.ContainsFunc(tables, func(o *captured) bool { return o.table == c.table }) {
+			fresh = append(fresh, driver.Change{Table: c.table})
+		}
+	}
 	se.tables = tables
+	for _, c := range tables {
+		se.known.add(c.table)
+	}
 	// Records of a read that does not know the new routes are of transactions
 	// that the report below covers.
 	se.routes.Store(newCaptureRoutes(tables))

@@ -44,8 +44,9 @@ func checkServer(ctx context.Context, conn *pgconn.PgConn) error {
 }
 
 // prepare looks the tables up, and has the publication publish them. Its error
-// names every table that cannot be watched, and what mends it.
-func (s *Source) prepare(ctx context.Context, conn *pgconn.PgConn, schemas []driver.Schema) ([]*bound, error) {
+// names every table that cannot be watched, and what mends it. Tables that were there
+// before may be missing: nobody can read them, and so nobody misses their changes.
+func (s *Source) prepare(ctx context.Context, conn *pgconn.PgConn, schemas []driver.Schema, existed tableSet) ([]*bound, error) {
 	if err := s.ensurePublication(ctx, conn); err != nil {
 		return nil, err
 	}
@@ -57,6 +58,9 @@ func (s *Source) prepare(ctx context.Context, conn *pgconn.PgConn, schemas []dri
 	var errs []error
 	for _, schema := range schemas {
 		b, err := s.prepareTable(ctx, conn, schema, viaRoot)
+		if errors.Is(err, errNoTable) && existed[schema.Table] {
+			continue
+		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("table %q: %w", schema.Table, err))
 			continue

@@ -44,6 +44,7 @@ func newRoutes(all []*bound, answered uint64) *routes {
 type sender struct {
 	id      uint32
 	columns []string
+	types   []columnType
 	// asked is the number of the question that it raised: whether it concerns
 	// a bound table. Until there is an answer it may, see [routes.growing].
 	asked uint64

@@ -26,7 +26,9 @@ type session struct {
 	sink    driver.Sink
 	log     *pgconn.PgConn // the replication connection
 	asking  *pgconn.PgConn
-	tables  []*bound        // as last looked up; the audit's own once it runs
+	tables  []*bound // as last looked up; the audit's own once it runs
+	known   tableSet // tables that were there once; likewise
+	shapes  shapeWatch
 	changed <-chan struct{} // closed when other tables are bound
 }
 
@@ -101,9 +103,14 @@ func (se *session) open(ctx context.Context) error {
 	if err := checkServer(starting, se.asking); err != nil {
 		return err
 	}
-	if se.tables, err = se.src.prepare(starting, se.asking, schemas); err != nil {
+	// Before any binding reads: what is altered from now on is another shape.
+	if err := se.shapes.begin(starting, se.asking, schemas); err != nil {
 		return err
 	}
+	if se.tables, err = se.src.prepare(starting, se.asking, schemas, nil); err != nil {
+		return err
+	}
+	se.known.add(tablesOf(se.tables)...)
 	if se.log, err = connect(starting, se.src.dsn, true); err != nil {
 		return err
 	}
@@ -256,6 +263,8 @@ func (se *session) askVisible(ctx context.Context) error {
 	// An idle connection that broke would be noticed by the next commit only.
 	idle := time.NewTicker(se.src.cfg.ReceiveTimeout)
 	defer idle.Stop()
+	looking := time.NewTicker(se.src.cfg.SchemaInterval)
+	defer looking.Stop()
 	for {
 		heartbeat, asked := false, false
 		select {
@@ -267,6 +276,10 @@ func (se *session) askVisible(ctx context.Context) error {
 			wait = min(2*wait, lastLook)
 		case <-idle.C:
 			heartbeat = true
+		case <-looking.C:
+			if err := se.ask(ctx, se.lookAtShapes); err != nil {
+				return err
+			}
 		case <-se.stream.looks.Asked():
 			asked = true
 		}
@@ -327,9 +340,9 @@ func ask(ctx context.Context, patience time.Duration, question func(context.Cont
 	return err
 }
 
-// audit looks after the tables: when others are bound, when the log tells of
-// unknown ones, and now and then, since nothing tells of tables that are made
-// anew or taken out of the publication.
+// audit checks the tables when further ones are bound, when the log names unknown
+// ones, and at an interval: the log does not say that a table was recreated or
+// taken out of the publication.
 func (se *session) audit(ctx context.Context) error {
 	ticker := time.NewTicker(se.src.cfg.AuditInterval)
 	defer ticker.Stop()
@@ -363,7 +376,7 @@ func (se *session) lookAfterTables(ctx context.Context) error {
 		return err
 	}
 	defer closeConn(conn)
-	tables, err := lookTwice(starting, func() ([]*bound, error) { return se.src.prepare(starting, conn, schemas) })
+	tables, err := lookTwice(starting, func() ([]*bound, error) { return se.src.prepare(starting, conn, schemas, se.known) })
 	if err != nil {
 		return err
 	}
@@ -375,6 +388,7 @@ func (se *session) lookAfterTables(ctx context.Context) error {
 		}
 	}
 	se.tables = tables
+	se.known.add(tablesOf(tables)...)
 	se.stream.routes.Store(newRoutes(tables, questions))
 	if len(fresh) == 0 {
 		return nil
@@ -392,6 +406,18 @@ func (se *session) lookAfterTables(ctx context.Context) error {
 	se.stream.settle(&s, tablesOf(fresh), false)
 	se.sink.Report(list...)
 	return nil
+}
+
+// tableSet is a set of tables.
+type tableSet map[driver.Table]bool
+
+func (s *tableSet) add(tables ...driver.Table) {
+	if *s == nil {
+		*s = make(tableSet)
+	}
+	for _, t := range tables {
+		(*s)[t] = true
+	}
 }
 
 // lookTwice looks again when something was found wrong: a table may just have

@@ -141,7 +141,7 @@ func (st *stream) position() uint64 {
 }
 
 // waiting returns how many commits are not known to be visible yet, and whether
-// the server is to be nudged, once.
+// to nudge the server, which it says once.
 func (st *stream) waiting() (commits int, nudge bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()

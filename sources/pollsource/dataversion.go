@@ -20,10 +20,10 @@ import (
 // tables were written it does not say, so all that the source covers are
 // compared with what is held of them.
 //
-// Commits of this process are told from those of others when the database was
-// opened by bunsource.Open (or another wrapper that counts them) on
-// modernc.org/sqlite: SQLite counts all commits in its files, and the wrapper
-// those of its own that changed rows for certain. Then what this process writes
+// The check can tell this process's commits from those of others when the database
+// was opened by bunsource.Open (or another wrapper that counts them) on
+// modernc.org/sqlite. SQLite counts all commits in its files; the wrapper counts its
+// own, if they certainly changed rows. Then what this process writes
 // sets off nothing here; bunsource.Hooks reports it, by key. Without a wrapper, or
 // with another driver, every commit of the process is taken for somebody
 // else's. So is a change of the schema, and every commit in
@@ -63,8 +63,8 @@ func (*dataVersionCheck) fullPass() time.Duration { return defaultFullPass }
 
 func (c *dataVersionCheck) watch(t driver.Schema) watcher {
 	w := &dataVersionWatcher{db: c.db.DB, schema: "main", wake: func() {}}
-	// A SELECT where possible: whoever classifies statements by their first
-	// word (a driver wrapper, a proxy) takes a PRAGMA for a write.
+	// A SELECT where possible: driver wrappers and proxies that classify statements
+	// by their first word take a PRAGMA for a write.
 	query := "SELECT data_version FROM pragma_data_version"
 	if s := t.Table.Schema; s != "" && s != "main" {
 		w.schema = s
@@ -97,9 +97,9 @@ type dataVersionWatcher struct {
 	wake   func()
 }
 
-// look asks for the number. Where others are told from this process the number is
-// only asked when they have committed: to ask takes a lock, so that the commit is
-// over then, and can be seen.
+// look asks for the number. Where own commits are counted it asks only when others
+// have committed. Asking takes a lock, so that commit has ended then, and is
+// visible.
 func (w *dataVersionWatcher) look(ctx context.Context) (finding, error) {
 	first := w.conn == nil
 	if first {

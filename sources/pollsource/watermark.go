@@ -68,10 +68,10 @@ func (c WatermarkConfig) Validate() error {
 // Rows that a transaction beyond the overlap left behind, deleted rows and those
 // whose watermark is NULL wait for the full pass, see Config.FullPass.
 //
-// A watermark is to differ between writes that are a second or more apart; for
-// writes that share a watermark rows are read again a little later, and once
-// more at the end of the overlap. A watermark far in the future hides every
-// write below it from all but the full pass, as long as the row exists.
+// Writes that are a second or more apart must have different watermarks. Rows that
+// share a watermark are read again a little later, and once more at the end of the
+// overlap. A watermark far in the future hides every write below it from all but
+// the full pass, as long as its row exists.
 //
 // A table that bindings only depend on ([core.DependsOn]) is reported as a whole
 // when any of this happens to a row of it; in SQLite it must not be one WITHOUT
@@ -246,8 +246,8 @@ func (w *watermarkWatcher) scan(ctx context.Context, lower any) (found finding, 
 	return found, nil
 }
 
-// addressed stands for the schema of a table that bindings only depend on, and
-// whose key is not known: its rows are told apart by where they are.
+// addressed is the schema of a table that bindings only depend on. Its key is not
+// known, so its rows are identified by their addresses.
 var addressed = driver.Schema{Columns: []driver.Column{{Name: "address", Kind: value.KindText}}, Key: []string{"address"}}
 
 // rowAddress is where the database keeps a row of the table t. A row that moves
@@ -259,8 +259,8 @@ func rowAddress(db *bun.DB) string {
 	return "t.rowid"
 }
 
-// next returns the sighting of a row that has the watermark now, and whether
-// the row is to be reported. A sighting that was none yet is the zero value.
+// next returns the sighting of a row that has the watermark now, and whether to
+// report the row. The zero value is the sighting of a row not seen before.
 func (s sighting) next(watermark string, now time.Time, overlap time.Duration) (_ sighting, report bool) {
 	if s.first.IsZero() || s.watermark != watermark {
 		return sighting{watermark: watermark, first: now}, true

@@ -79,6 +79,7 @@ func (c *xminCheck) watch(t driver.Schema) watcher {
 	from := " FROM " + quoteTable(c.db, t.Table) + " AS t"
 	w := &xminWatcher{db: c.db.DB, schema: t, maxRows: maxRows}
 	// A row version is a place and a writer; its table tells partitions apart.
+	w.form = formOf(c.db, t.Table)
 	w.print = "SELECT count(*), coalesce(sum(hashtextextended(concat_ws(' ', t.tableoid, t.ctid, t.xmin), 0)), 0)::text" + from
 	if len(t.Key) == 0 { // bindings only depend on it: there is no key to tell rows by
 		w.hopeless = true
@@ -101,6 +102,8 @@ type xminWatcher struct {
 	schema                    driver.Schema
 	maxRows                   int
 	print, sums, keys, recent string
+	form                      string // the statement that asks how the table is defined
+	formed                    string // its last answer, "" at first
 
 	snapshot string // of the look before, "" at first
 	rows     int64
@@ -110,7 +113,8 @@ type xminWatcher struct {
 	round  bool                   // of the scan under way
 	repeat map[driver.Key]uint32  // without seen: the rows found last, and their xmin
 
-	// hopeless: there are no keys to go by, and never will; last is the print.
+	// hopeless says that the table's keys cannot be compared, and never will be.
+	// Then the whole table is: last is its fingerprint.
 	hopeless bool
 	last     string
 
@@ -165,6 +169,14 @@ func (w *xminWatcher) look(ctx context.Context) (found finding, err error) {
 		found = finding{whole: print != w.last, changed: print != w.last}
 		w.last = print
 	}
+	form, err := textOf(ctx, tx, w.form)
+	if err != nil {
+		return finding{}, err
+	}
+	if w.formed != "" && form != w.formed { // rows may be others though nobody has written any
+		found.whole, found.changed = true, true
+	}
+	w.formed = form
 	first := w.snapshot == ""
 	if w.snapshot = snapshot; first {
 		return found, nil // everything is read after it
@@ -208,19 +220,34 @@ func (w *xminWatcher) addVanished(found finding) finding {
 	return found
 }
 
+// formOf returns the statement that asks how the table is defined: which one it is, and
+// its columns and their types.
+func formOf(db *bun.DB, t driver.Table) string {
+	return db.QueryGen().FormatQuery(`SELECT coalesce(md5(string_agg(concat_ws(' ', c.oid, c.relrowsecurity,
+		a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attcollation, (
+			SELECT string_agg(e.enumlabel, ',' ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum e WHERE e.enumtypid = a.atttypid)), ';' ORDER BY a.attnum)), '-')
+		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+		WHERE c.oid = to_regclass(?)`, quoteTable(db, t))
+}
+
 // snapshotOf returns which transactions a new statement sees.
 func snapshotOf(ctx context.Context, q queryer) (snapshot string, err error) {
-	rows, err := q.QueryContext(ctx, "SELECT txid_current_snapshot()::text")
+	return textOf(ctx, q, "SELECT txid_current_snapshot()::text")
+}
+
+// textOf runs a statement that returns one text.
+func textOf(ctx context.Context, q queryer, statement string) (text string, err error) {
+	rows, err := q.QueryContext(ctx, statement)
 	if err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
-		if err := rows.Scan(&snapshot); err != nil {
+		if err := rows.Scan(&text); err != nil {
 			return "", err
 		}
 	}
-	return snapshot, rows.Err()
+	return text, rows.Err()
 }
 
 // compare finds the rows that were written since the look before, and whether any

@@ -34,7 +34,7 @@ type Config struct {
 	Audit time.Duration
 
 	// Async lets writes return without waiting for the bindings that they
-	// concern. By default whoever has written reads his own write. A write
+	// concern. By default a program reads its own writes. A write
 	// holds its connection while it waits, and the engine needs another one to
 	// read. So with a pool of a single connection the first wait ends by the
 	// timeout, and from then on there is none.

@@ -31,11 +31,11 @@
 // source was watching, and after [Unwrap]. A bound view or virtual table is
 // reported whole with every commit, since SQLite does not tell what it shows.
 //
-// Other processes, and connections that the connector has not made, are told by
-// SQLite's count of commits, in its files, less those of the connector: what is left
-// is somebody else's, and every bound table is compared. The source is woken up
-// when the files are written, and asks at [Config].Interval besides. Where the files
-// do not tell it goes by PRAGMA data_version, which does not say whose commit it was:
+// Commits of other processes, and of connections that the connector has not made,
+// are found by counting: SQLite counts all commits in its files, and the connector its
+// own. The rest is somebody else's; then every bound table is compared. The source
+// looks when the files are written, and at [Config].Interval besides. Where the files
+// cannot be read it uses PRAGMA data_version, which does not say whose commit it was:
 // then tables are compared every [Config].Audit while this process writes as well.
 // The files stay open until the process ends: closing them would drop the locks of
 // SQLite's own connections.
@@ -61,7 +61,7 @@
 // nevertheless, since it may have been made. A rollback reports nothing.
 //
 // By default that call returns when the bindings concerned have caught up, see
-// [Config].Async: whoever has written reads his own write.
+// [Config].Async: a program reads its own writes.
 //
 // # Back-pressure
 //

@@ -15,8 +15,7 @@ import (
 )
 
 // CloseUnused has each server close, as soon as its Shutdown is called, the
-// connections on which no request has come. It is to be called before the
-// servers serve; with Echo, for both of its servers, Server and TLSServer. A
+// connections on which no request has come. Call it before the servers serve; with Echo, for both of its servers, Server and TLSServer. A
 // ConnState function that a server has is called as before; one that is set
 // later undoes this.
 func CloseUnused(servers ...*http.Server) {

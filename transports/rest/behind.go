@@ -13,9 +13,9 @@ import (
 // stepOut has the answer written around compressing middleware: answers are
 // compressed here, once per version, and their tags say in which coding. Where
 // that middleware does not show what it wraps it is left to compress, and
-// compressed is true. The answer is to be plain where that is so, and where the
-// header is not sent when it is written: middleware that finds itself unused
-// takes a coding out of the header that is still there.
+// compressed is true. Then the answer must be plain. So must it be when the header is
+// not sent as soon as it is written: such middleware, when it finds that nothing was
+// written through it, removes the Content-Encoding that rest has set.
 func stepOut(res *echo.Response) (plain, compressed bool) {
 	h := res.Header()
 	below, peeled := outer.Peel(res.Writer, outer.Compresses)

@@ -12,7 +12,7 @@
 //	PUT, PATCH, DELETE  /{binding}/{key}  the row, replaced, merged with a patch, or deleted
 //
 // Writes are for bindings that are declared [core.Writable]; elsewhere they are
-// a 405. Rows that are to be written are shown to the Validator of the Echo
+// a 405. Rows are shown to the Validator of the Echo
 // instance, if it has one, as a pointer to the model.
 //
 // A member of a family is named by its parameters, as the query of all these

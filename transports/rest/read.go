@@ -88,8 +88,8 @@ func (t *Transport) readRow(x exchange) (*problem.Problem, error) {
 }
 
 // dated reports whether answers have dates. Where an authorizer decides what the
-// client sees, other rights make another answer under the same URL, which may
-// be the older one: dates do not tell them apart, tags do.
+// client sees, other rights make another answer under the same URL, which may be
+// older. Tags distinguish the two, dates do not.
 func dated(x exchange) bool { return !x.grant.Personal() }
 
 // pick finds what a request reads in a snapshot.
@@ -122,8 +122,7 @@ func (t *Transport) read(x exchange, from pick) (*problem.Problem, error) {
 	return t.answer(x, sel, v)
 }
 
-// answer writes the headers that 200 and 304 share, and then the body if there
-// is to be one.
+// answer writes the headers that 200 and 304 share, and for a 200 the body.
 func (t *Transport) answer(x exchange, sel selection, v verdict) (*problem.Problem, error) {
 	if v.outcome == failed {
 		return preconditionFailed(), nil

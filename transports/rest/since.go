@@ -57,7 +57,7 @@ func (t *Transport) readChanges(x exchange, q query) (*problem.Problem, error) {
 	h := x.w.Header()
 	h["Cache-Control"] = noStore
 	if e.Kind != live.Confirmed && t.isShared(x.grant) {
-		// What leads from a version to another does so whenever it is told.
+		// The way from one version to another is the same whenever it is asked for.
 		h["Cache-Control"] = t.sharedChanges
 	}
 	if links := t.monitorLinks(x.base, x.view); links != "" {

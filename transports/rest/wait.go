@@ -17,7 +17,7 @@ import (
 // from the snapshot that the client turned out to have.
 //
 // The authorizer may change its mind meanwhile. Then the client is refused, or
-// the error is errScopeChanged and the request is to be begun anew.
+// the error is errScopeChanged, and the caller begins the request anew.
 func (t *Transport) wait(x exchange, asked time.Duration, s *live.Snapshot, from pick) (selection, verdict, *problem.Problem, error) {
 	look := func(s *live.Snapshot) (selection, verdict, *problem.Problem, error) {
 		now := t.reg.Now()
@@ -87,8 +87,8 @@ type heldRequest struct{ end context.CancelFunc }
 var errScopeChanged = errors.New("rest: the client's scope has changed")
 
 // extendWriteDeadline makes a server's WriteTimeout count from the end of the
-// waiting. A connection that cannot be told so is cut by the server in time;
-// that is for whoever set the timeout to weigh.
+// waiting. Where the connection does not support that, the server cuts it when its
+// own timeout is over.
 func extendWriteDeadline(x exchange, wait time.Duration) {
 	server, ok := x.r.Context().Value(http.ServerContextKey).(*http.Server)
 	if !ok || server.WriteTimeout <= 0 {

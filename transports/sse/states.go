@@ -11,8 +11,8 @@ import (
 // stale. Followers are few.
 const statesEvery = 500 * time.Millisecond
 
-// watchStates returns a channel that ticks when states are to be looked at, which
-// followers alone are told of.
+// watchStates returns a channel that ticks when it is time to look at states. Only
+// followers are told of these.
 func (s *stream) watchStates() (tick <-chan time.Time, stop func()) {
 	if s.enc != s.t.replicas {
 		return nil, func() {}
@@ -21,8 +21,8 @@ func (s *stream) watchStates() (tick <-chan time.Time, stop func()) {
 	return ticker.C, ticker.Stop
 }
 
-// tellStates tells a follower of each binding whose rows may be out of date now, or
-// not any more: what is told of them next is to be taken so.
+// tellStates tells a follower which bindings have become stale, and which are current
+// again.
 func (s *stream) tellStates() error {
 	if s.enc != s.t.replicas {
 		return nil

@@ -32,6 +32,11 @@ type Pass interface {
 	// snapshot was opened, so that there is nothing left to find.
 	Superseded() bool
 
+	// Blocks returns an error when the snapshot seems to hold up the feed: a statement
+	// that alters the table waits for the snapshot to end, and all later reads wait
+	// for that statement.
+	Blocks() error
+
 	// Publish has the feed publish the rows as of the snapshot, but for those
 	// that it has read since, in one batch, and returns when they show.
 	Publish(ctx context.Context, r Reading, rows []Row) error
@@ -247,6 +252,9 @@ func (a *Auditor) compare(ctx context.Context, pass Pass, r Reading, stall *time
 		rest: func(ctx context.Context) error {
 			if pass.Superseded() {
 				return errSuperseded
+			}
+			if err := pass.Blocks(); err != nil {
+				return err
 			}
 			stall.Stop()
 			if err := a.cfg.Limiter.Rest(ctx, time.Since(begun)); err != nil {

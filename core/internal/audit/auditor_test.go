@@ -21,6 +21,7 @@ type feed struct {
 	reread     []driver.Key
 	outcomes   []Outcome
 	superseded func() bool
+	blocks     func() error
 }
 
 func (f *feed) Open(context.Context, []*Ticket) (Pass, error) {
@@ -30,9 +31,15 @@ func (f *feed) Open(context.Context, []*Ticket) (Pass, error) {
 	}
 	return f, nil
 }
-func (f *feed) Audited(o Outcome)     { f.outcomes = append(f.outcomes, o) }
-func (f *feed) Readings() []Reading   { return []Reading{f.reading} }
-func (f *feed) Superseded() bool      { return f.superseded != nil && f.superseded() }
+func (f *feed) Audited(o Outcome)   { f.outcomes = append(f.outcomes, o) }
+func (f *feed) Readings() []Reading { return []Reading{f.reading} }
+func (f *feed) Superseded() bool    { return f.superseded != nil && f.superseded() }
+func (f *feed) Blocks() error {
+	if f.blocks == nil {
+		return nil
+	}
+	return f.blocks()
+}
 func (f *feed) Reread(k []driver.Key) { f.reread = append(f.reread, k...) }
 func (f *feed) Close()                { f.closed++ }
 func (f *feed) Publish(_ context.Context, _ Reading, rows []Row) error {
@@ -161,6 +168,28 @@ func TestSuperseded(t *testing.T) {
 		}
 		if o := f.outcomes[0]; o.Rows != 10 || len(f.published) > 0 {
 			t.Errorf("outcome %+v, published %v", o, f.published)
+		}
+	})
+}
+
+// TestBlocks: a comparison whose snapshot is in the feed's way gives it back, and begins
+// anew.
+func TestBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inTheWay := errors.New("in the way")
+		f := &feed{reading: different(100)}
+		f.blocks = func() error {
+			if f.opened == 1 {
+				return inTheWay
+			}
+			return nil
+		}
+		a := start(t, f, Config{})
+		if err := a.Request(NewTicket(nil)).Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if f.opened != 2 || f.closed != 2 || len(f.outcomes) != 2 || !errors.Is(f.outcomes[0].Err, inTheWay) {
+			t.Errorf("opened %d times, closed %d times, outcomes %v", f.opened, f.closed, f.outcomes)
 		}
 	})
 }

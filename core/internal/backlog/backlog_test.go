@@ -3,6 +3,7 @@ package backlog
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -41,41 +42,84 @@ func TestPendingIsBounded(t *testing.T) {
 	}
 }
 
-// TestJournalAgainstModel: whoever has missed batches is given exactly the keys of
-// these, or is told that they are not known.
+// TestJournalAgainstModel: whoever has missed batches is given exactly the keys that
+// these have read for its loader, or is told that they are not known. What fits, and
+// somebody may ask about, is known.
 func TestJournalAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const bound = 6
+		type batch struct {
+			keys, compared map[driver.Key]bool
+			of             map[any]map[driver.Key]bool
+			whole          map[any]bool
+		}
 		j := Journal{MaxKeys: bound}
-		var model [][]driver.Key // nil: everything
+		loaders := []any{"a", "b"}
+		var model []batch // model[i] is the batch with the number i+1
+		oldest := uint64(1)
+		some := func(t *rapid.T, what string) ([]driver.Key, map[driver.Key]bool) {
+			set := make(map[driver.Key]bool)
+			for range rapid.IntRange(0, 2).Draw(t, what) {
+				set[key(rapid.IntRange(0, 9).Draw(t, "key"))] = true
+			}
+			return slices.Collect(maps.Keys(set)), set
+		}
 		for range rapid.IntRange(1, 30).Draw(t, "batches") {
-			if j.Next() != uint64(len(model)) {
-				t.Fatalf("batch %d comes next, want %d", j.Next(), len(model))
+			number := uint64(len(model) + 1)
+			var r Read
+			b := batch{of: make(map[any]map[driver.Key]bool), whole: make(map[any]bool)}
+			r.Keys, b.keys = some(t, "keys")
+			r.Compared, b.compared = some(t, "compared")
+			r.Whole = rapid.IntRange(0, 19).Draw(t, "whole") == 0
+			r.ByLoader = make(map[any]LoaderRead)
+			for _, l := range loaders {
+				var read LoaderRead
+				read.Keys, b.of[l] = some(t, "of one loader")
+				read.Whole = rapid.IntRange(0, 19).Draw(t, "all of one loader") == 0
+				b.whole[l] = read.Whole || r.Whole
+				r.ByLoader[l] = read
 			}
-			whole := rapid.IntRange(0, 9).Draw(t, "whole") == 0
-			keys := []driver.Key{}
-			for range rapid.IntRange(0, 3).Draw(t, "keys") {
-				keys = append(keys, key(rapid.IntRange(0, 9).Draw(t, "key")))
+			model = append(model, b)
+			oldest = uint64(rapid.IntRange(int(oldest), len(model)+1).Draw(t, "oldest"))
+			j.Add(number, r, oldest)
+			if j.Size() > bound {
+				t.Fatalf("%d keys are remembered", j.Size())
 			}
-			j.Add(keys, whole)
-			if whole {
-				keys = nil
+
+			since := uint64(rapid.IntRange(1, len(model)+1).Draw(t, "since"))
+			loader := rapid.SampledFrom(loaders).Draw(t, "loader")
+			want, total, all := make(map[driver.Key]bool), 0, false
+			for _, b := range model[since-1:] {
+				all = all || b.whole[loader]
+				maps.Copy(want, b.keys)
+				maps.Copy(want, b.compared)
+				maps.Copy(want, b.of[loader])
 			}
-			model = append(model, keys)
-			since := rapid.IntRange(0, len(model)).Draw(t, "since")
-			var want []driver.Key
-			known, total := true, 0
-			for _, keys := range model[since:] {
-				known = known && keys != nil
-				want = append(want, keys...)
-				total += len(keys)
+			for _, b := range model[min(int(oldest)-1, len(model)):] {
+				total += len(b.keys) + len(b.compared) + len(b.of["a"]) + len(b.of["b"])
 			}
-			got, ok := j.Since(uint64(since))
+			got, known := j.Since(since, loader)
+			for _, k := range got {
+				if !want[k] {
+					t.Fatalf("since %d: %v was not read", since, k)
+				}
+			}
 			switch {
-			case ok && (!known || !slices.Equal(got, want)):
-				t.Fatalf("since %d: %v, want %v (known %v)", since, got, want, known)
-			case !ok && known && total <= bound && len(model)-since <= bound:
+			case known && (all || len(got) != len(want)):
+				t.Fatalf("since %d: %v, want %v (all: %v)", since, got, want, all)
+			case !known && !all && since >= oldest && total == 0:
 				t.Fatalf("since %d: not known, though it fits", since)
+			}
+			for k := range want {
+				last := uint64(0)
+				for i, b := range model {
+					if b.keys[k] || b.of[loader][k] || b.whole[loader] {
+						last = uint64(i + 1)
+					}
+				}
+				if got := j.LastRead(loader, k); known && last >= since && got != last {
+					t.Fatalf("%v was read last by batch %d, want %d", k, got, last)
+				}
 			}
 		}
 	})

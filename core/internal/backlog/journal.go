@@ -1,57 +1,198 @@
 package backlog
 
-import "github.com/binderyhq/bindery/core/driver"
+import (
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/rowset"
+)
 
-// Journal remembers what the last batches of a feed have read, so that whoever
-// missed some of them can be given just those rows. It holds keys up to a bound;
-// beyond it the oldest batches go. Numbers count batches.
+// Journal remembers what the batches of a feed have read, for everybody who reads
+// beside the batches: each key with the number of the last batch that has read it. So
+// somebody whose read began before some batch can be given the rows that this batch
+// has read, or be told that they are newer than its own. Numbers count batches, from 1.
+//
+// A batch reads some keys for all loaders of the feed, and others for one loader alone.
+// Keys are remembered up to a bound; beyond it, and while nobody reads beside the
+// batches, everything is forgotten.
 type Journal struct {
 	MaxKeys int
-	first   uint64 // the number of batches[0]
-	batches []journalEntry
-	keys    int
+
+	from     uint64 // batches before this one are not remembered
+	keys     map[driver.Key]uint64
+	byLoader map[any]*loaderJournal
+	whole    uint64 // the last batch that has read everything
+	members  map[*rowset.Member]uint64
+	compared map[driver.Key]uint64
+	size     int // of all maps of keys and members together
 }
 
-type journalEntry struct {
-	keys  []driver.Key
-	whole bool
+// loaderJournal is what batches have read for one loader alone.
+type loaderJournal struct {
+	keys  map[driver.Key]uint64
+	whole uint64 // the last batch that has read everything of the loader
 }
 
-// Next is the number of the batch that comes next.
-func (j *Journal) Next() uint64 { return j.first + uint64(len(j.batches)) }
+// Read is what a batch has read.
+type Read struct {
+	Keys  []driver.Key // for all loaders
+	Whole bool         // everything
+	// ByLoader holds what was read for single loaders beside that.
+	ByLoader map[any]LoaderRead
+	// Members were read in full.
+	Members []*rowset.Member
+	// Compared are keys that no batch has read, but a comparison has found to differ.
+	// They are given to who has missed them, and are newer than nobody's rows.
+	Compared []driver.Key
+}
 
-// Add notes what a batch has read.
-func (j *Journal) Add(keys []driver.Key, whole bool) {
-	if whole {
-		keys = nil
+// LoaderRead is what a batch has read for one loader.
+type LoaderRead struct {
+	Keys  []driver.Key
+	Whole bool
+}
+
+// Add notes what the batch with the number has read. oldest is the first batch that
+// somebody may still ask about, 0 when there is nobody.
+func (j *Journal) Add(number uint64, r Read, oldest uint64) {
+	if oldest == 0 || oldest > number {
+		j.forget(number + 1)
+		return
 	}
-	j.batches = append(j.batches, journalEntry{keys, whole})
-	j.keys += len(keys)
-	for len(j.batches) > 0 && (j.keys > j.MaxKeys || len(j.batches) > j.MaxKeys) {
-		j.keys -= len(j.batches[0].keys)
-		j.batches[0] = journalEntry{}
-		j.batches = j.batches[1:]
-		j.first++
+	if r.Whole {
+		j.whole = number
+	}
+	j.note(&j.keys, r.Keys, number)
+	j.note(&j.compared, r.Compared, number)
+	for loader, read := range r.ByLoader {
+		of := j.byLoader[loader]
+		if of == nil {
+			of = &loaderJournal{}
+			if j.byLoader == nil {
+				j.byLoader = make(map[any]*loaderJournal)
+			}
+			j.byLoader[loader] = of
+		}
+		if read.Whole {
+			of.whole = number
+		}
+		j.note(&of.keys, read.Keys, number)
+	}
+	for _, v := range r.Members {
+		if j.members == nil {
+			j.members = make(map[*rowset.Member]uint64)
+		}
+		if _, again := j.members[v]; !again {
+			j.size++
+		}
+		j.members[v] = number
+	}
+	if j.size > j.MaxKeys {
+		j.trim(oldest)
+	}
+	if j.size > j.MaxKeys {
+		j.forget(number + 1)
 	}
 }
 
-// Since returns the keys that the batches from the number on have read; false
-// when they are not known, or were all.
-func (j *Journal) Since(number uint64) ([]driver.Key, bool) {
-	if number < j.first {
+func (j *Journal) note(into *map[driver.Key]uint64, keys []driver.Key, number uint64) {
+	if *into == nil && len(keys) > 0 {
+		*into = make(map[driver.Key]uint64, len(keys))
+	}
+	before := len(*into)
+	for _, k := range keys {
+		(*into)[k] = number
+	}
+	j.size += len(*into) - before
+}
+
+// trim drops what only batches before the oldest have read.
+func (j *Journal) trim(oldest uint64) {
+	old := func(keys map[driver.Key]uint64) {
+		for k, number := range keys {
+			if number < oldest {
+				delete(keys, k)
+				j.size--
+			}
+		}
+	}
+	old(j.keys)
+	old(j.compared)
+	for _, of := range j.byLoader {
+		old(of.keys)
+	}
+	for v, number := range j.members {
+		if number < oldest {
+			delete(j.members, v)
+			j.size--
+		}
+	}
+	j.from = max(j.from, oldest)
+}
+
+// forget drops everything. Batches before the number are not remembered.
+func (j *Journal) forget(from uint64) {
+	*j = Journal{MaxKeys: j.MaxKeys, from: from}
+}
+
+// Size returns how many keys and members are remembered.
+func (j *Journal) Size() int { return j.size }
+
+// Since returns the keys that batches from the number on have read for the loader, and
+// those that comparisons have found; false when they are not known, or were all.
+func (j *Journal) Since(number uint64, loader any) ([]driver.Key, bool) {
+	of := j.byLoader[loader]
+	if number < j.from || j.whole >= number || of != nil && of.whole >= number {
 		return nil, false
 	}
-	var keys []driver.Key
-	for _, b := range j.batches[min(number-j.first, uint64(len(j.batches))):] {
-		if b.whole {
-			return nil, false
+	seen := make(map[driver.Key]struct{})
+	add := func(keys map[driver.Key]uint64) {
+		for k, last := range keys {
+			if last >= number {
+				seen[k] = struct{}{}
+			}
 		}
-		keys = append(keys, b.keys...)
+	}
+	add(j.keys)
+	add(j.compared)
+	if of != nil {
+		add(of.keys)
+	}
+	keys := make([]driver.Key, 0, len(seen))
+	for k := range seen {
+		keys = append(keys, k)
 	}
 	return keys, true
 }
 
-// Forget drops everything; nobody needs it.
-func (j *Journal) Forget() {
-	j.first, j.batches, j.keys = j.Next(), nil, 0
+// LastRead returns the last batch that has read the key for the loader, 0 for none that
+// is remembered.
+func (j *Journal) LastRead(loader any, key driver.Key) uint64 {
+	last := max(j.keys[key], j.whole)
+	if of := j.byLoader[loader]; of != nil {
+		last = max(last, of.keys[key], of.whole)
+	}
+	return last
 }
+
+// LastWhole returns the last batch that has read everything of the loader, or, for nil,
+// of all loaders; 0 for none that is remembered.
+func (j *Journal) LastWhole(loader any) uint64 {
+	if of := j.byLoader[loader]; of != nil {
+		return max(j.whole, of.whole)
+	}
+	return j.whole
+}
+
+// LastFull returns the last batch that has read the member in full, 0 for none that is
+// remembered.
+func (j *Journal) LastFull(v *rowset.Member) uint64 { return j.members[v] }
+
+// EachFull calls visit for the members that were read in full, with the last batch that
+// has done so.
+func (j *Journal) EachFull(visit func(*rowset.Member, uint64)) {
+	for v, number := range j.members {
+		visit(v, number)
+	}
+}
+
+// Knows reports whether all batches from the number on are remembered.
+func (j *Journal) Knows(number uint64) bool { return number >= j.from }

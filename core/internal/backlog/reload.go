@@ -9,10 +9,15 @@ import (
 type Reload struct {
 	Forget bool            // begin with nothing
 	Audits []*Verification // what is found to differ is noted here
+	By     *Reporter       // to whom what differs is credited; nil: to who has reported it
 }
 
 func (r Reload) And(o Reload) Reload {
-	return Reload{Forget: r.Forget || o.Forget, Audits: append(r.Audits, o.Audits...)}
+	by := r.By
+	if by == nil {
+		by = o.By
+	}
+	return Reload{Forget: r.Forget || o.Forget, Audits: append(r.Audits, o.Audits...), By: by}
 }
 
 // Verification notes what one Verify finds.

@@ -3,6 +3,7 @@ package concern
 import (
 	"reflect"
 	"slices"
+	"sync"
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/index"
@@ -14,7 +15,7 @@ import (
 
 // Pool is the loaded bindings of one loader in one feed. It knows which of them
 // a row concerns, so that a change costs what it changes, however many bindings
-// there are. Only the feed's goroutine uses it.
+// there are. Only the feed's goroutine uses it; Share may be called by any.
 //
 // A row concerns the bindings whose filter it meets, which the index finds, and
 // those that hold it. While there are few bindings all of them are looked at,
@@ -29,7 +30,9 @@ type Pool struct {
 	links *Links // between the rows of all of them and related rows; nil when rows show none
 
 	index *index.Index[*rowset.Member] // of InMemory; nil while there are few
-	held  map[driver.Key]*heldRow      // by bindings of InMemory; nil while there are few
+
+	mu   sync.RWMutex            // held while held is changed, and while others look at it
+	held map[driver.Key]*heldRow // by bindings of InMemory; nil while there are few
 }
 
 // Few is the number of bindings up to which a pool looks at all of them; one that
@@ -62,7 +65,7 @@ func (p *Pool) Enter(v *rowset.Member) {
 	case p.held != nil:
 		p.track(v)
 	case len(p.InMemory) > Few:
-		p.index, p.held = index.New[*rowset.Member](), make(map[driver.Key]*heldRow)
+		p.setHeld(index.New[*rowset.Member](), make(map[driver.Key]*heldRow))
 		for v := range p.InMemory {
 			p.track(v)
 		}
@@ -89,15 +92,23 @@ func (p *Pool) Leave(v *rowset.Member) {
 		return
 	}
 	if len(p.InMemory) < Few/2 {
-		p.index, p.held = nil, nil
+		p.setHeld(nil, nil)
 		return
 	}
 	p.index.Remove(v)
 	v.Holding().All(func(r live.Row) { p.release(v, r.Key()) })
 }
 
+func (p *Pool) setHeld(ix *index.Index[*rowset.Member], held map[driver.Key]*heldRow) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.index, p.held = ix, held
+}
+
 // hold notes that the binding holds the row.
 func (p *Pool) hold(v *rowset.Member, r live.Row) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	h := p.held[r.Key()]
 	if h == nil {
 		h = &heldRow{}
@@ -112,6 +123,8 @@ func (p *Pool) hold(v *rowset.Member, r live.Row) {
 
 // release notes that the binding does not hold the row any more.
 func (p *Pool) release(v *rowset.Member, key driver.Key) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if h := p.held[key]; h != nil && h.holders.remove(v) {
 		delete(p.held, key)
 	}
@@ -120,8 +133,15 @@ func (p *Pool) release(v *rowset.Member, key driver.Key) {
 // Share makes the candidate, which was read for bindings that begin, the row
 // that others hold already, when it is the same.
 func (p *Pool) Share(c *rowset.Fetched) {
-	if h := p.held[c.Key]; h != nil && reflect.DeepEqual(h.Row, c.Row) {
-		*c = h.Fetched
+	p.mu.RLock()
+	h := p.held[c.Key]
+	var known rowset.Fetched
+	if h != nil {
+		known = h.Copy()
+	}
+	p.mu.RUnlock()
+	if h != nil && reflect.DeepEqual(known.Row, c.Row) {
+		*c = known
 	}
 }
 

@@ -35,7 +35,7 @@ func (e *Engine) Ask(ctx context.Context, table driver.Table, m marks.Mark, own 
 	defer cancel(nil)
 	understood := make([]bool, len(asked))
 	together(len(asked), func(i int) {
-		ok, err := asked[i].reportAll(ctx, m, own)
+		ok, err := asked[i].reportAll(ctx, m)
 		if understood[i] = ok; err != nil {
 			cancel(err) // the others need not go on
 		}
@@ -64,12 +64,6 @@ func spans(tables []driver.Table, sources []*Source, ok func(i int) bool) bool {
 	return true
 }
 
-// Between two questions to a source that could not answer.
-const (
-	firstAskAgain = 5 * time.Millisecond
-	lastAskAgain  = 200 * time.Millisecond
-)
-
 // itself returns the source that watches: the one that was chosen, where the source
 // leaves the work to others. It may be nil.
 func (s *Source) itself() driver.Source {
@@ -87,58 +81,63 @@ func (s *Source) mayUnderstand(m marks.Mark) bool {
 	return it == nil && len(m.Parts) > 0 || ok && len(m.Of(marker.MarkKind())) > 0
 }
 
-// reportAll has the source report all that the mark covers. It reports whether the
-// source understood its part of the mark.
-func (s *Source) reportAll(ctx context.Context, m marks.Mark, own bool) (understood bool, err error) {
-	if s.chooses != nil {
-		if err := s.awaitSight(ctx); err != nil { // it has chosen then
-			return false, err
-		}
-	}
-	it := s.itself()
-	marker, marks := it.(driver.Marker)
-	if marks {
-		for _, part := range m.Of(marker.MarkKind()) {
-			err := s.askUntil(ctx, func() error { return marker.Reach(ctx, part) })
-			if err == nil {
-				return true, nil
-			}
-			if !errors.Is(err, driver.ErrForeign) {
-				return false, err
-			}
-		}
-	}
-	looker, looks := it.(driver.Looker)
-	switch {
-	case looks:
-		err := s.askUntil(ctx, func() error { return looker.Look(ctx) })
-		if errors.Is(err, errors.ErrUnsupported) {
-			err = s.awaitSight(ctx)
-		}
-		return false, err
-	case marks: // it has nothing to say about this mark
-		return false, nil
-	default:
-		return false, s.awaitSight(ctx)
-	}
-}
+// Between two questions to a source that could not answer.
+const (
+	firstAskAgain = 5 * time.Millisecond
+	lastAskAgain  = 200 * time.Millisecond
+)
 
-// askUntil asks until the source answers, or can tell that it never will.
-func (s *Source) askUntil(ctx context.Context, question func() error) error {
+// reportAll has the source report all that the mark covers, and asks it again as long
+// as it could not. It reports whether the source understood its part of the mark.
+func (s *Source) reportAll(ctx context.Context, m marks.Mark) (understood bool, err error) {
 	for wait := firstAskAgain; ; wait = min(2*wait, lastAskAgain) {
-		_, err := untyped.Guard("asking", func() (struct{}, error) { return struct{}{}, question() })
-		if err == nil || errors.Is(err, driver.ErrForeign) || errors.Is(err, errors.ErrUnsupported) {
-			return err
+		understood, err := untyped.Guard("asking", func() (bool, error) { return s.reportOnce(ctx, m) })
+		if err == nil {
+			return understood, nil
 		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return fmt.Errorf("asking source %q: %w: %w", s.Name(), ctx.Err(), err)
+			return false, fmt.Errorf("asking source %q: %w: %w", s.Name(), ctx.Err(), err)
 		}
 	}
 }
+
+// reportOnce is one attempt of reportAll.
+func (s *Source) reportOnce(ctx context.Context, m marks.Mark) (understood bool, err error) {
+	it := s.itself()
+	if it == nil {
+		if err := s.awaitSight(ctx); err != nil {
+			return false, err
+		}
+		if it = s.itself(); it == nil {
+			return false, errNobodyChosen
+		}
+	}
+	marker, isMarker := it.(driver.Marker)
+	if isMarker {
+		for _, part := range m.Of(marker.MarkKind()) {
+			if err := marker.Reach(ctx, part); !errors.Is(err, driver.ErrForeign) {
+				return err == nil, err
+			}
+		}
+	}
+	looker, isLooker := it.(driver.Looker)
+	switch {
+	case isLooker:
+		err := looker.Look(ctx)
+		if !errors.Is(err, errors.ErrUnsupported) {
+			return false, err
+		}
+	case isMarker: // it has nothing to say about this mark
+		return false, nil
+	}
+	return false, s.awaitSight(ctx)
+}
+
+var errNobodyChosen = errors.New("nobody watches in its place")
 
 // awaitSight waits until the source sees changes: one that cannot be asked
 // reports by itself, and has what it missed read again.

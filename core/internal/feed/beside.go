@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -15,289 +14,308 @@ import (
 	"github.com/binderyhq/bindery/core/internal/untyped"
 )
 
-// retried is what came of reading members in trouble.
-type retried struct {
+// Reading beside the batches.
+//
+// Bindings are read in full on goroutines of their own, so that batches of keys never
+// wait for a slow query. There are several lanes, each with one read at a time: one for
+// members in trouble, one for each loader whose bindings share statements, and a few for
+// bindings that have a statement to themselves. So a query that does not return holds up
+// those of its lane alone, and the database has a bounded number of them.
+//
+// A read notes the number of the batch that comes next before it begins, and the feed's
+// journal what batches read from then on. When the read has ended the feed's goroutine
+// takes it up, see takeUp. What batches have read meanwhile is read once more for the
+// bindings before they are published, so none shows a state that is older than what
+// writers have been told shows.
+
+// lane is one of the queues of reads beside the batches: the identity of a loader for
+// the bindings that share its statements, or one of these.
+type lane any
+
+type reservedLane int
+
+// troubledLane is for members in trouble. Of ownLanes there are as many as bindings can
+// be read at a time that have a statement of their own.
+const (
+	troubledLane reservedLane = -1
+	ownLanes                  = 4
+)
+
+// besideRead is one read beside the batches, and what came of it.
+type besideRead struct {
+	lane   lane
 	views  []*rowset.Member
 	number uint64 // of the first batch that it may not show
-	out    outcome
-	errs   []retryError
+	last   uint64 // the last batch that had begun when it had ended
+	hows   map[*rowset.Member]backlog.Reload
+	// suspects are the rows because of which members are in trouble. They are read
+	// first: if they are as before, reading all others would be in vain.
+	suspects map[*rowset.Member][]driver.Key
+	// requests are what the read answers, of members that are in no trouble.
+	requests map[*rowset.Member]*fullRead
+	// sharing are the pools, by loader, with whose bindings the rows are shared.
+	sharing map[any]*concern.Pool
+
+	out   outcome
+	later map[*rowset.Member]*laterStep
+	errs  []besideError
+	ended func(Result) // tells observers of the end
 }
 
-// retryError is a read that failed, and for whom.
-type retryError struct {
+// besideError is a statement that failed, and for whom.
+type besideError struct {
 	views []*rowset.Member
 	err   error
 }
 
-// omission is the rows that a binding leaves out because they cannot be shown.
-// They are read again with back-off: what makes them unreadable may lie outside
-// of the table.
-type omission struct {
-	rows    *backlog.RowFailures
-	backoff *backlog.Backoff
-	due     time.Time
-}
-
-// waitLocked returns how long it is until members in trouble may be read, or rows
-// that were left out.
-func (f *Feed) waitLocked() (time.Duration, bool) {
-	wait, waiting := f.byKeyLocked()
-	if !f.retrying {
-		if w, ok := f.troubles.Wait(false); ok && (!waiting || w < wait) {
-			wait, waiting = w, true
-		}
-	}
-	return wait, waiting
-}
-
-// byKeyLocked is waitLocked for what the next batch can read along.
-func (f *Feed) byKeyLocked() (time.Duration, bool) {
-	wait, waiting := f.troubles.Wait(true)
-	for _, o := range f.omissions {
-		if w := time.Until(o.due); !waiting || w < wait {
-			wait, waiting = w, true
-		}
-	}
-	return wait, waiting
-}
-
-// rejoinLocked lets members take part in the next batch that have only missed
-// some rows, when it is time or when one of the rows that they could not show is
-// read anyway. What they have missed is read too.
-func (f *Feed) rejoinLocked() {
-	now := time.Now()
-	for _, t := range f.troubles.Waiting {
-		t.Joining = false
-		if t.Full || !f.pending.Whole && t.Due.After(now) && !f.pending.HasAny(t.Rows) {
-			continue
-		}
-		keys, known := f.journal.Since(t.Missed)
-		if !known || len(keys)+len(f.pending.Keys) > f.pending.MaxKeys {
-			t.Full = true // too much
-			continue
-		}
-		f.pending.Add(keys, nil)
-		f.pending.Add(t.Rows.Keys(), nil)
-		t.Joining = true
-
-	}
-	for _, o := range f.omissions {
-		if !o.due.After(now) {
-			f.pending.Add(o.rows.Keys(), nil)
-			o.due = now.Add(o.backoff.Next())
-		}
-	}
-}
-
-// noteTroubles notes, after a batch, who was set aside, who has recovered, and
-// what was left out.
-func (f *Feed) noteTroubles(w *work, out outcome) {
+// readBeside takes up what was read beside the batches, and begins further reads.
+func (f *Feed) readBeside(ctx context.Context, group *sync.WaitGroup) {
 	f.mu.Lock()
-	number := f.journal.Next()
-	var logs []func()
-	put := func(v *rowset.Member, err error, rows *backlog.RowFailures, how backlog.Reload, full bool) {
-		if _, ok := f.members[v]; !ok {
-			return
-		}
-		known := f.troubles.Waiting[v]
-		t := f.troubles.Add(v, err, rows, how, full, f.host.Now())
-		t.Missed = number // what it has missed before was in this batch
-		if known == nil {
-			f.stats.SetAside++
-		}
-		if log := f.troubleLogLocked(v, t); log != nil {
-			logs = append(logs, log)
-		}
-	}
-	for v, t := range f.troubles.Waiting {
-		if t.Joining && out.failed[v] == nil && w.aside[v] == nil && !out.compared {
-			logs = append(logs, f.recoveredLocked(v))
-		}
-	}
-	for v, a := range w.aside {
-		if a != nil {
-			put(v, a.err, nil, a.how, a.full)
-		}
-	}
-	for v, rows := range out.failed {
-		how, full := w.reloads[v]
-		put(v, f.cannotShow(v, rows), rows, how, full)
-	}
-	if len(f.troubles.Waiting) > 0 {
-		f.journal.Add(out.covered.allKeys(), out.covered.anyWhole())
-	} else {
-		f.journal.Forget()
-	}
-	logs = append(logs, f.noteOmittedLocked(out)...)
+	done := f.besideDone
+	f.besideDone = nil
 	f.mu.Unlock()
-	for _, log := range logs {
-		log()
+	for _, r := range done {
+		delete(f.lanes, r.lane)
+		f.takeUp(r)
+		f.mu.Lock()
+		delete(f.besideReads, r)
+		f.mu.Unlock()
+	}
+	f.mu.Lock()
+	reads := f.nextReadsLocked()
+	f.mu.Unlock()
+	for _, r := range reads {
+		f.lanes[r.lane] = true
+		group.Go(func() {
+			ctx, ended := f.host.BatchBegins(ctx, Batch{Table: f.Table, Reloads: len(r.views), Retry: r.lane == troubledLane})
+			r.ended = ended
+			begun := time.Now()
+			f.runBeside(ctx, r)
+			r.out.took = time.Since(begun)
+			f.mu.Lock()
+			r.last = f.batches
+			f.besideDone = append(f.besideDone, r) // one of each lane at most
+			f.mu.Unlock()
+			f.kick()
+		})
 	}
 }
 
-// cannotShow is the error of a binding that cannot show some rows.
-func (f *Feed) cannotShow(v *rowset.Member, rows *backlog.RowFailures) error {
-	return fmt.Errorf("core: %s: %w", v.Describe(), rows.Err())
-}
-
-// recoveredLocked ends a member's trouble.
-func (f *Feed) recoveredLocked(v *rowset.Member) (log func()) {
-	f.troubles.Remove(v)
-	return func() {
-		f.host.Logger.Info("core: a binding that was set aside is current again", slog.String("id", "core-binding-healed"), slog.String("binding", v.ID()))
-	}
-}
-
-// troubleLogLocked returns what logs the trouble, nil when the like has been
-// logged.
-func (f *Feed) troubleLogLocked(v *rowset.Member, t *backlog.Trouble) func() {
-	text := t.Err.Error()
-	if t.Rows == nil {
-		for inner := errors.Unwrap(t.Err); inner != nil; inner = errors.Unwrap(inner) {
-			text = inner.Error() // without the binding's name
+// nextReadsLocked returns the reads that can begin now.
+func (f *Feed) nextReadsLocked() (reads []*besideRead) {
+	f.nextDue = time.Time{}
+	if !f.lanes[troubledLane] {
+		if r := f.troubledReadLocked(); r != nil {
+			reads = append(reads, r)
 		}
 	}
-	if !f.troubles.News(text) {
+	if len(f.waiting) == 0 || f.mode().Derived {
+		return reads
+	}
+	windows := 0
+	for v := range f.waiting {
+		if !v.SharesReads() && v.ByRow() {
+			windows++
+		}
+	}
+	now := time.Now()
+	shared := make(map[any]*sharedRead)
+	for _, v := range rowset.InOrder(keysOf(f.waiting)) {
+		w := f.waiting[v]
+		if f.underway[v] != nil || w.tries >= maxTries {
+			continue
+		}
+		// So many limited reads cost more than one of the table; see plan.
+		sharing := v.SharesReads() || v.ByRow() && windows > maxLimitedFullReads
+		var in lane = v.Loader.Identity()
+		if !sharing {
+			in = f.freeLane(reads)
+		}
+		one := shared[in]
+		if in == nil || f.lanes[in] || one != nil && !one.fits(v) {
+			continue // the end of a read of its lane wakes the feed up
+		}
+		if w.due.After(now) {
+			if f.nextDue.IsZero() || w.due.Before(f.nextDue) {
+				f.nextDue = w.due
+			}
+			continue
+		}
+		if one == nil {
+			one = &sharedRead{read: f.newRead(in), most: max(maxFirstRows, f.lastRows)}
+			one.fits(v)
+			reads = append(reads, one.read)
+			if sharing {
+				shared[in] = one
+			}
+		}
+		one.read.views = append(one.read.views, v)
+		one.read.hows[v], one.read.requests[v] = w.how, w
+		delete(f.waiting, v)
+		f.underway[v] = w
+		f.reading = true
+	}
+	return reads
+}
+
+// sharedRead gathers bindings for one read, up to so many rows that are to be expected.
+type sharedRead struct {
+	read       *besideRead
+	rows, most int
+}
+
+// fits reports whether there is room for the binding, and takes it up.
+func (s *sharedRead) fits(v *rowset.Member) bool {
+	rows := 0
+	if v.Base != nil && v.Unread() {
+		rows = 1 + v.Expected()
+	}
+	if s.rows > 0 && s.rows+rows > s.most {
+		return false
+	}
+	s.rows += rows
+	return true
+}
+
+// maxFirstRows bounds the rows that members which are read for the first time together
+// are expected to hold. What other clients ask for meanwhile waits for them, and not for
+// all members that clients ask for at once. Where reading the table brings more rows by
+// itself the bound is as many as that.
+const maxFirstRows = 24_000
+
+// freeLane returns a lane for a binding that has a statement of its own, nil when all
+// are taken, by reads that have begun or are about to.
+func (f *Feed) freeLane(reads []*besideRead) lane {
+next:
+	for i := range reservedLane(ownLanes) {
+		if f.lanes[i] {
+			continue
+		}
+		for _, r := range reads {
+			if r.lane == i {
+				continue next
+			}
+		}
+		return i
+	}
+	return nil
+}
+
+func (f *Feed) newRead(in lane) *besideRead {
+	sharing := make(map[any]*concern.Pool, len(f.pools))
+	for _, p := range f.pools {
+		sharing[p.Loader.Identity()] = p
+	}
+	r := &besideRead{
+		lane: in, number: f.batches + 1, later: make(map[*rowset.Member]*laterStep), sharing: sharing,
+		hows: make(map[*rowset.Member]backlog.Reload), requests: make(map[*rowset.Member]*fullRead),
+	}
+	f.besideReads[r] = struct{}{}
+	return r
+}
+
+// troubledReadLocked returns a read of the members in trouble that are due.
+func (f *Feed) troubledReadLocked() *besideRead {
+	views := f.troubles.Take()
+	if len(views) == 0 {
 		return nil
 	}
-	err := t.Err
-	return func() {
-		f.host.Logger.Warn("core: a binding cannot be read or shown for now; it is served from memory, others are not held up", slog.String("id", "core-binding-trouble"),
-			slog.String("binding", v.ID()), slog.String("table", f.Table.String()), slog.Any("error", err))
-	}
-}
-
-// noteOmittedLocked notes which rows bindings leave out after the batch.
-func (f *Feed) noteOmittedLocked(out outcome) (logs []func()) {
-	read := func(v *rowset.Member, k driver.Key) bool {
-		if _, full := out.full[v]; full {
-			return true
-		}
-		return out.covered.covers(f.poolOf(v), k)
-	}
-	for v, o := range f.omissions {
-		for k := range o.rows.Errs {
-			if read(v, k) {
-				delete(o.rows.Errs, k)
-				o.rows.Count--
-			}
-		}
-		if _, full := out.full[v]; full {
-			o.rows.Count = 0
-		}
-		if _, member := f.members[v]; !member || len(o.rows.Errs) == 0 && out.omitted[v] == nil {
-			delete(f.omissions, v)
-		}
-	}
-	for v, rows := range out.omitted {
-		o := f.omissions[v]
-		if o == nil {
-			if f.omissions == nil {
-				f.omissions = make(map[*rowset.Member]*omission)
-			}
-			o = &omission{rows: &backlog.RowFailures{}, backoff: backlog.NewBackoff()}
-			f.omissions[v] = o
-			err := f.cannotShow(v, rows)
-			logs = append(logs, func() {
-				f.host.Logger.Warn("core: a binding leaves out rows that it cannot show; this is not logged again while there are any", slog.String("id", "core-rows-omitted"),
-					slog.String("binding", v.ID()), slog.Any("error", err))
-			})
-		}
-		for k, err := range rows.Errs {
-			o.rows.Add(k, err)
-		}
-		if o.due.IsZero() {
-			o.due = time.Now().Add(o.backoff.Next())
-		}
-	}
-	return logs
-}
-
-// retry takes in what came of the last read of members in trouble, and begins
-// another when some are due.
-func (f *Feed) retry(ctx context.Context, group *sync.WaitGroup) {
-	select {
-	case m := <-f.retried:
-		f.retrying = false
-		f.install(m)
-	default:
-	}
-	if f.retrying {
-		return
-	}
-	f.mu.Lock()
-	m := retried{views: f.troubles.Take(), number: f.journal.Next()}
-	hows := make(map[*rowset.Member]backlog.Reload, len(m.views))
-	suspects := make(map[*rowset.Member][]driver.Key)
-	for _, v := range m.views {
+	r := f.newRead(troubledLane)
+	r.views, r.suspects = views, make(map[*rowset.Member][]driver.Key)
+	for _, v := range views {
 		t := f.troubles.Waiting[v]
 		t.Reading = true
-		hows[v], suspects[v] = t.How, t.Rows.Keys()
+		r.hows[v], r.suspects[v] = t.How, t.Rows.Keys()
 	}
-	f.mu.Unlock()
-	if len(m.views) == 0 {
-		return
-	}
-	f.retrying = true
-	group.Go(func() {
-		ctx, observed := f.host.BatchBegins(ctx, Batch{Table: f.Table, Reloads: len(m.views), Retry: true})
-		begun := time.Now()
-		f.readAside(ctx, &m, hows, suspects)
-		m.out.took = time.Since(begun)
-		var err error
-		for _, e := range m.errs {
-			err = errors.Join(err, e.err)
-		}
-		observed(m.out.result(len(m.out.failed), err))
-		f.retried <- m // there is room for the only one
-		f.kick()
-	})
+	return r
 }
 
-// readAside reads members in full, beside the batches. One statement sees one
-// state of the database, so a member needs no snapshot and no announcements.
-// Nobody else touches members in trouble meanwhile.
-func (f *Feed) readAside(ctx context.Context, m *retried, hows map[*rowset.Member]backlog.Reload, suspects map[*rowset.Member][]driver.Key) {
+// runBeside reads the members. One statement sees one state of the database, so a
+// member needs no snapshot and no announcements; where a loader reads related rows by
+// further statements, all are of one snapshot.
+func (f *Feed) runBeside(ctx context.Context, b *besideRead) {
 	ctx, cancel := context.WithTimeoutCause(ctx, f.host.ReadTimeout,
 		fmt.Errorf("no answer within %v", f.host.ReadTimeout))
 	defer cancel()
 	fail := func(views []*rowset.Member, err error) {
 		f.noteOutdated(err)
+		f.noteOutdated(err)
 		if cause := context.Cause(ctx); cause != nil && errors.Is(err, ctx.Err()) {
 			err = cause
 		}
-		m.errs = append(m.errs, retryError{views, err})
+		b.errs = append(b.errs, besideError{views, err})
 	}
-	s := newSpread(work{reloads: hows}, f.host.Now())
-	if err := f.prepare(ctx, hows); err != nil {
-		fail(m.views, err)
+	s := newSpread(work{reloads: b.hows}, f.host.Now())
+	s.later = b.later
+	if b.lane == troubledLane || anyLoaded(b.views) {
+		f.checkAltered(ctx)
+	}
+	if err := f.prepare(ctx, b.hows); err != nil {
+		fail(b.views, err)
 		return
 	}
-	for _, pl := range poolsOf(m.views) {
+	for _, v := range b.views {
+		// Batches go on with a binding that has loaded. Its step begins from what it
+		// holds when the read is taken up, unless it begins with nothing.
+		if b.lane != troubledLane && !v.Unread() && !b.hows[v].Forget {
+			b.later[v] = &laterStep{}
+		}
+	}
+	for _, pl := range poolsOf(b.views) {
 		full := make(map[*rowset.Member]struct{})
 		for v := range pl.InMemory {
-			if keys := suspects[v]; len(keys) == 0 || s.probe(ctx, pl, v, keys) {
+			if keys := b.suspects[v]; len(keys) == 0 || s.probe(ctx, pl, v, keys) {
 				full[v] = struct{}{}
 			}
 		}
 		pl.InMemory = nil
-		var p plan
-		p.readPool(pl, full, nil, &work{})
-		for _, r := range p.reads {
-			_, err := untyped.Guard("reading", func() (struct{}, error) { return struct{}{}, s.run(ctx, plan{reads: []plannedRead{r}}) })
-			if err != nil {
-				for _, v := range r.full {
-					delete(s.moves, v)
+		err := f.inSnapshot(ctx, pl, func(ctx context.Context) {
+			var p plan
+			p.readPool(pl, full, nil, &work{})
+			for _, r := range p.reads {
+				r.sharing = b.sharing[r.pool.Loader.Identity()]
+				_, err := untyped.Guard("reading", func() (struct{}, error) { return struct{}{}, s.run(ctx, plan{reads: []plannedRead{r}}) })
+				if err != nil {
+					for _, v := range r.full {
+						delete(s.moves, v)
+					}
+					fail(r.full, err)
 				}
-				fail(r.full, err)
 			}
+		})
+		if err != nil {
+			fail(rowset.InOrder(full), fmt.Errorf("opening a snapshot: %w", err))
 		}
 	}
 	for _, v := range s.settle() {
 		delete(s.moves, v)
 		fail([]*rowset.Member{v}, errUnsettled)
 	}
-	m.out = s.outcome()
+	for v, l := range b.later {
+		if s.failed[v] == nil && l.read {
+			s.makeReady(v, l)
+		}
+	}
+	rows := s.rows
+	b.out = s.outcome()
+	b.out.rows = rows
+}
+
+// inSnapshot calls read with a context whose statements are of one state of the
+// database, where that takes more than single statements.
+func (f *Feed) inSnapshot(ctx context.Context, pl *concern.Pool, read func(context.Context)) error {
+	snapshotter := pl.Loader.Snapshotter()
+	if pl.Loader.Relations() == nil || snapshotter == nil {
+		read(ctx)
+		return nil
+	}
+	open, err := openSnapshot(ctx, snapshotter)
+	if err != nil {
+		return err
+	}
+	defer open.Close()
+	read(open.Context(ctx))
+	return nil
 }
 
 var errUnsettled = errors.New("the rows that were read do not tell which come first")
@@ -355,98 +373,4 @@ func (s *spread) probe(ctx context.Context, pl *concern.Pool, v *rowset.Member, 
 		return false
 	}
 	return true
-}
-
-// install publishes what members in trouble have become. Rows that batches have
-// read since are read once more for them, before they count as current.
-func (f *Feed) install(m retried) {
-	f.mu.Lock()
-	asked := make(map[*rowset.Member]*backlog.Trouble)
-	covered := work{Pending: backlog.Pending{MaxKeys: f.pending.MaxKeys}, read: true}
-	covered.Merge(f.pending)
-	since, known := f.journal.Since(m.number)
-	covered.Add(since, nil)
-	if !known {
-		covered.SetWhole(nil)
-	}
-	for a := range f.announced {
-		if !a.related {
-			covered.Add(a.keys, a.by)
-		}
-	}
-	for _, v := range m.views {
-		if t := f.troubles.Waiting[v]; t != nil && t.Reading {
-			t.Reading = false
-			if _, behind := f.learned.behind[v]; behind { // it was read by an old schema
-				if t.Again != nil {
-					t.How, t.Again = t.How.And(*t.Again), nil
-				}
-				continue
-			}
-			asked[v] = t
-		}
-	}
-	comparison := f.compared.pass
-	f.mu.Unlock()
-	if comparison != nil {
-		comparison.reread(m.views)
-	}
-
-	var moves []move
-	for _, mv := range m.out.moves {
-		if asked[mv.t.Member] != nil {
-			moves = append(moves, mv)
-		}
-	}
-	f.credit(moves, covered)
-	for _, mv := range moves {
-		f.publish(mv)
-	}
-
-	f.mu.Lock()
-	var logs []func()
-	f.stats.Refills += uint64(m.out.refills)
-	f.stats.Reads++
-	for _, mv := range moves {
-		v := mv.t.Member
-		t := asked[v]
-		t.How, t.Due = backlog.Reload{}, time.Time{}
-		switch {
-		case t.Again != nil: // all of it once more, beside the batches
-			t.How, t.Again = *t.Again, nil
-		case !known:
-		case len(since) > 0: // the next batch reads what it has missed meanwhile
-			t.Full, t.Missed = false, m.number
-		default:
-			logs = append(logs, f.recoveredLocked(v))
-		}
-	}
-	if len(moves) > 0 {
-		f.troubles.AtOnce = min(2*f.troubles.AtOnce, backlog.MaxTroubledReads)
-	}
-	for v, rows := range m.out.failed {
-		if t := asked[v]; t != nil {
-			f.troubles.Add(v, f.cannotShow(v, rows), rows, backlog.Reload{}, false, f.host.Now())
-			if log := f.troubleLogLocked(v, t); log != nil {
-				logs = append(logs, log)
-			}
-		}
-	}
-	for _, e := range m.errs {
-		f.stats.Failures++
-		f.troubles.Failed(e.views, e.err)
-		for _, v := range e.views {
-			if t := asked[v]; t != nil {
-				if log := f.troubleLogLocked(v, t); log != nil {
-					logs = append(logs, log)
-				}
-			}
-		}
-	}
-	m.out.covered = covered
-	logs = append(logs, f.noteOmittedLocked(m.out)...)
-	f.mu.Unlock()
-	for _, log := range logs {
-		log()
-	}
 }

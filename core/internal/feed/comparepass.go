@@ -2,11 +2,12 @@ package feed
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
 	"slices"
-	"sync"
+	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/audit"
@@ -26,57 +27,19 @@ type pass struct {
 	tickets  []*audit.Ticket
 	readings []audit.Reading
 
-	mu      sync.Mutex                  // guards what follows
-	members map[*rowset.Member]struct{} // loaded then; nil before the snapshot is open
-	// certain are the keys read by batches that began after the snapshot was
-	// opened: what the feed holds of them is newer. doubt are those of a batch
-	// under way at that moment: nobody knows which is newer.
-	certain, doubt *readSince
-	batches        uint64                      // begun when the snapshot was open
-	reloaded       map[*rowset.Member]struct{} // read in full since
-}
-
-// readSince is what batches have read: keys by loader.
-type readSince struct {
-	keys  map[any]map[driver.Key]struct{}
-	n     int
-	whole bool // everything
-	full  bool // more than is remembered
-}
-
-func newReadSince() *readSince { return &readSince{keys: make(map[any]map[driver.Key]struct{})} }
-
-func (s *readSince) add(loader any, keys []driver.Key) {
-	known := s.keys[loader]
-	if known == nil {
-		known = make(map[driver.Key]struct{})
-		s.keys[loader] = known
-	}
-	for _, k := range keys {
-		if _, ok := known[k]; ok {
-			continue
-		}
-		if s.n == maxReadSince {
-			s.full = true
-			return
-		}
-		s.n++
-		known[k] = struct{}{}
-	}
-}
-
-func (s *readSince) has(loader any, key driver.Key) bool {
-	_, ok := s.keys[loader][key]
-	return ok || s.full
+	// first is the first batch of which it is asked what it has read: one that was under
+	// way when the snapshot was opened, or the next. begun is the last that had begun
+	// when the snapshot was open. So what batches up to begun have read may be older or
+	// newer than the snapshot, and what later ones have read is newer.
+	first, begun uint64
+	members      map[*rowset.Member]struct{} // loaded then
 }
 
 // begin notes that the snapshot is open, and who is compared: not those that
 // must be read in full before they can be anything. The caller holds the feed's
 // mutex.
-func (p *pass) begin(batches uint64, members map[*rowset.Member]struct{}, troubles *backlog.Troubles) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.batches = batches
+func (p *pass) begin(begun uint64, members map[*rowset.Member]struct{}, troubles *backlog.Troubles) {
+	p.begun = begun
 	p.members = make(map[*rowset.Member]struct{}, len(members))
 	for v := range members {
 		if t := troubles.Waiting[v]; !v.Unread() && (t == nil || !t.Full) {
@@ -85,57 +48,57 @@ func (p *pass) begin(batches uint64, members map[*rowset.Member]struct{}, troubl
 	}
 }
 
-// note notes what a batch has read and published. The feed's goroutine calls it,
-// so the pools are its own.
-func (p *pass) note(number uint64, done work, pools []*concern.Pool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.reloaded == nil {
-		p.reloaded = make(map[*rowset.Member]struct{})
+// age is how a row that a comparison has read relates to what the feed holds of it.
+type age int
+
+const (
+	stillCurrent age = iota // nobody has read it since
+	outdated                // the feed holds what was read later
+	unclear                 // nobody knows which is newer
+)
+
+// ageLocked compares a row of the comparison with what batches have read. The caller
+// holds the feed's mutex.
+func (p *pass) ageLocked(loader any, key driver.Key) age {
+	j := &p.feed.journal
+	if !j.Knows(p.first) {
+		return unclear
 	}
-	since, certain := p.certain, p.members != nil && number > p.batches
-	if !certain {
-		since = p.doubt
-		since.full = since.full || len(done.reloads) > 0
-	} else {
-		maps.Copy(p.reloaded, setOf(maps.Keys(done.reloads)))
+	switch last := j.LastRead(loader, key); {
+	case last > p.begun && p.one:
+		return outdated
+	case last >= p.first:
+		return unclear
 	}
-	all := len(pools) > 0
-	for _, pl := range pools {
-		keys, whole := done.forPool(pl)
+	return stillCurrent
+}
+
+// newerLocked returns the bindings that hold newer rows than the comparison: they were
+// read in full since. It is false when for some nobody knows.
+func (p *pass) newerLocked() (newer map[*rowset.Member]struct{}, known bool) {
+	newer, known = make(map[*rowset.Member]struct{}), true
+	p.feed.journal.EachFull(func(v *rowset.Member, last uint64) {
 		switch {
-		case !whole:
-			all = false
-			since.add(pl.Loader.Identity(), keys)
-		case certain:
-			maps.Copy(p.reloaded, pl.InMemory)
-			maps.Copy(p.reloaded, pl.Asked)
-		default:
-			since.full = true
+		case last > p.begun:
+			newer[v] = struct{}{}
+		case last >= p.first:
+			known = false
 		}
-	}
-	since.whole = since.whole || all
+	})
+	return newer, known
 }
 
-// reread notes that bindings have been read in full since.
-func (p *pass) reread(views []*rowset.Member) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.reloaded == nil {
-		p.reloaded = make(map[*rowset.Member]struct{})
-	}
-	for _, v := range views {
-		p.reloaded[v] = struct{}{}
-	}
-}
-
-func setOf(vs iter.Seq[*rowset.Member]) map[*rowset.Member]struct{} {
-	set := make(map[*rowset.Member]struct{})
-	for v := range vs {
-		set[v] = struct{}{}
+// setOf makes a set.
+func setOf[K comparable](all iter.Seq[K]) map[K]struct{} {
+	set := make(map[K]struct{})
+	for one := range all {
+		set[one] = struct{}{}
 	}
 	return set
 }
+
+// keysOf returns the keys of a map as a set.
+func keysOf[K comparable, V any](m map[K]V) map[K]struct{} { return setOf(maps.Keys(m)) }
 
 // makeReadings groups the bindings by how their rows are read: those whose
 // membership is decided in memory by loader, the others one by one.
@@ -164,9 +127,9 @@ func (p *pass) Readings() []audit.Reading { return p.readings }
 
 // Superseded implements [audit.Pass].
 func (p *pass) Superseded() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.certain.whole
+	p.feed.mu.Lock()
+	defer p.feed.mu.Unlock()
+	return p.feed.journal.LastWhole(nil) > p.begun
 }
 
 // Reread implements [audit.Pass].
@@ -212,17 +175,87 @@ type found struct {
 func (p *pass) Publish(ctx context.Context, r audit.Reading, rows []audit.Row) error {
 	n := &found{pass: p, read: r.(*reading), rows: rows, done: make(chan error, 1)}
 	f := p.feed
+	if n.read.limited {
+		return p.rereadQuery(ctx, n.read.asked)
+	}
 	f.mu.Lock()
 	f.compared.found = append(f.compared.found, n) // one at a time: its auditor waits
 	f.mu.Unlock()
 	f.kick()
-	select {
-	case err := <-n.done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
+	look := time.NewTicker(blockedWait / 4)
+	defer look.Stop()
+	for {
+		select {
+		case err := <-n.done:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-look.C:
+			if err := p.Blocks(); err != nil && f.withdraw(n) {
+				return err
+			}
+		}
 	}
 }
+
+// withdraw takes back what was found. It returns false when it is being published.
+func (f *Feed) withdraw(n *found) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i := slices.Index(f.compared.found, n)
+	if i >= 0 {
+		f.compared.found = slices.Delete(f.compared.found, i, i+1)
+	}
+	return i >= 0
+}
+
+// blockedWait is how long a batch may take beside a comparison, unless reading the
+// whole table takes longer, before the comparison gives its snapshot back.
+const blockedWait = 2 * time.Second
+
+var errBlocked = errors.New("a batch has been waiting for so long that the comparison's snapshot may be in its way; it begins anew")
+
+// Blocks implements [audit.Pass].
+func (p *pass) Blocks() error {
+	f := p.feed
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.inBatch && time.Since(f.batchBegun) > max(blockedWait, 4*f.wholeRead) {
+		return errBlocked
+	}
+	return nil
+}
+
+// rereadQuery has a binding read again of which only the database knows how its rows
+// stand to each other, and waits for that.
+func (p *pass) rereadQuery(ctx context.Context, v *rowset.Member) error {
+	how := backlog.Reload{By: p.by()}
+	for _, t := range p.tickets {
+		if a, ok := t.Kind.(*backlog.Verification); ok && a.Member == v {
+			how.Audits = append(how.Audits, a)
+		}
+	}
+	f := p.feed
+	f.mu.Lock()
+	if _, member := f.members[v]; !member || f.troubles.Waiting[v] != nil {
+		f.mu.Unlock()
+		return nil // it has gone, or will be read in full anyway
+	}
+	number := f.requestLocked(v, how, time.Time{})
+	f.mu.Unlock()
+	f.kick()
+	// The query may wait for a statement that waits for the comparison's snapshot.
+	ctx, cancel := context.WithTimeoutCause(ctx, rereadWait, errBlocked)
+	defer cancel()
+	err := f.waitAnswered(ctx, number, func(o *rowset.Member) bool { return o == v })
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// rereadWait is how long a comparison waits for a query, with its snapshot open.
+const rereadWait = 10 * time.Second
 
 // publishFound publishes what a comparison has found. It belongs to the feed's
 // goroutine.
@@ -253,27 +286,17 @@ func (n *found) publish(ctx context.Context) error {
 	todo := plan{}
 	covered := work{read: true, reloads: make(map[*rowset.Member]backlog.Reload), aside: f.aside()}
 	covered.Keys = make(map[driver.Key]*backlog.Reporter, len(n.rows))
-	if n.read.limited { // how its rows stand to each other only the database knows
-		for _, row := range n.rows {
-			covered.Keys[row.Key] = p.by()
-		}
-		if covered.without(n.read.asked) {
-			return nil
-		}
-		todo = f.planFull([]*rowset.Member{n.read.asked})
-	} else {
-		r, doubtful := n.planned(pl)
-		if len(doubtful) > 0 {
-			p.Reread(doubtful)
-		}
-		if len(r.keys) == 0 {
-			return nil
-		}
-		for _, k := range r.keys {
-			covered.Keys[k] = p.by()
-		}
-		todo.reads = append(todo.reads, r)
+	r, doubtful := n.planned(pl)
+	if len(doubtful) > 0 {
+		p.Reread(doubtful)
 	}
+	if len(r.keys) == 0 {
+		return nil
+	}
+	for _, k := range r.keys {
+		covered.Keys[k] = p.by()
+	}
+	todo.reads = append(todo.reads, r)
 	out, err := f.execute(ctx, todo, covered, true)
 	if err != nil {
 		return err
@@ -284,7 +307,11 @@ func (n *found) publish(ctx context.Context) error {
 	for _, m := range out.moves {
 		f.publish(m)
 	}
-	f.noteTroubles(&covered, out)
+	f.mu.Lock()
+	f.batches++
+	number := f.batches
+	f.mu.Unlock()
+	f.noteTroubles(number, &covered, out)
 	return nil
 }
 
@@ -292,15 +319,20 @@ func (n *found) publish(ctx context.Context) error {
 // rows that must be read again.
 func (n *found) planned(pl *concern.Pool) (r plannedRead, doubtful []driver.Key) {
 	p, id := n.pass, n.read.read.Identity()
-	r = plannedRead{pool: pl, asked: n.read.asked, keyed: n.read.asked == nil, newer: make(map[*rowset.Member]struct{})}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.feed.mu.Lock()
+	defer p.feed.mu.Unlock()
+	newer, known := p.newerLocked()
+	r = plannedRead{pool: pl, asked: n.read.asked, keyed: n.read.asked == nil, newer: newer}
 	for _, row := range n.rows {
-		switch {
-		case p.doubt.has(id, row.Key), p.certain.full, !p.one && p.certain.has(id, row.Key):
+		is := p.ageLocked(id, row.Key)
+		if !known {
+			is = unclear
+		}
+		switch is {
+		case unclear:
 			doubtful = append(doubtful, row.Key)
 			continue
-		case p.certain.has(id, row.Key):
+		case outdated:
 			continue
 		}
 		r.keys = append(r.keys, row.Key)
@@ -308,7 +340,6 @@ func (n *found) planned(pl *concern.Pool) (r plannedRead, doubtful []driver.Key)
 			r.found = append(r.found, rowset.Fetched{Key: row.Key, Row: row.Value})
 		}
 	}
-	maps.Copy(r.newer, p.reloaded)
 	for v := range pl.InMemory {
 		if _, ok := p.members[v]; !ok {
 			r.newer[v] = struct{}{} // it has loaded since
@@ -338,13 +369,14 @@ func (p *pass) drift(moves []move) {
 	for a := range f.announced {
 		reported.announced(a, a.keys)
 	}
+	newer, _ := p.newerLocked()
 	f.mu.Unlock()
 	for _, t := range p.tickets {
 		a, ok := t.Kind.(*backlog.Verification)
 		if !ok {
 			continue
 		}
-		if _, ok := p.reloaded[a.Member]; ok {
+		if _, ok := newer[a.Member]; ok {
 			a.Busy = true // what was found is that of before
 			continue
 		}

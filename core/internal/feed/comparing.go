@@ -28,9 +28,6 @@ const (
 	// openAttempts is how often a comparison tries to open its snapshot
 	// between two batches, before it takes one opened beside a batch.
 	openAttempts = 20
-	// maxReadSince bounds the keys remembered of those that batches have read
-	// since a comparison began.
-	maxReadSince = 100_000
 )
 
 // comparing is the feed's side of the comparisons of its table. The feed's mutex
@@ -38,8 +35,6 @@ const (
 type comparing struct {
 	auditor *audit.Auditor
 
-	batches uint64    // begun
-	inBatch bool      // one is under way
 	pass    *pass     // the comparison under way, or nil
 	found   []*found  // to be published by the feed's goroutine
 	failure error     // of the last attempt
@@ -171,27 +166,6 @@ func (f *Feed) Audited(out audit.Outcome) {
 	}
 }
 
-// batchBegins numbers a batch that is about to begin, batchEnds notes what it has
-// read and published.
-func (f *Feed) batchBegins() (number uint64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.compared.batches++
-	f.compared.inBatch = true
-	return f.compared.batches
-}
-
-func (f *Feed) batchEnds(number uint64, done work) {
-	f.mu.Lock()
-	p := f.compared.pass
-	f.compared.inBatch = false
-	f.mu.Unlock()
-	if p == nil || !done.read {
-		return
-	}
-	p.note(number, done, f.pools)
-}
-
 // Open implements [audit.Feed].
 func (f *Feed) Open(ctx context.Context, tickets []*audit.Ticket) (audit.Pass, error) {
 	var snapshotter driver.Snapshotter
@@ -202,10 +176,14 @@ func (f *Feed) Open(ctx context.Context, tickets []*audit.Ticket) (audit.Pass, e
 		}
 	}
 	f.mu.Unlock()
+	f.checkAltered(ctx)
 	for try := 1; ; try++ {
-		p := &pass{feed: f, ctx: ctx, release: func() {}, tickets: tickets, certain: newReadSince(), doubt: newReadSince()}
+		p := &pass{feed: f, ctx: ctx, release: func() {}, tickets: tickets}
 		f.mu.Lock()
-		begun, busy := f.compared.batches, f.compared.inBatch
+		begun, busy := f.batches, f.inBatch
+		if p.first = begun; !busy {
+			p.first++
+		}
 		f.compared.pass = p
 		f.mu.Unlock()
 		if snapshotter != nil {
@@ -217,10 +195,10 @@ func (f *Feed) Open(ctx context.Context, tickets []*audit.Ticket) (audit.Pass, e
 			p.ctx, p.release, p.one = open.Context(ctx), open.Close, true
 		}
 		f.mu.Lock()
-		undisturbed := !busy && begun == f.compared.batches
+		undisturbed := !busy && begun == f.batches
 		last := try >= openAttempts
 		if undisturbed || last {
-			p.begin(f.compared.batches, f.members, &f.troubles)
+			p.begin(f.batches, f.members, &f.troubles)
 		}
 		f.mu.Unlock()
 		if undisturbed || last {

@@ -25,6 +25,7 @@ type spread struct {
 	moves   map[*rowset.Member]*rowset.Step
 	failed  map[*rowset.Member]*backlog.RowFailures
 	omitted map[*rowset.Member]*backlog.RowFailures // of bindings that leave such rows out
+	later   map[*rowset.Member]*laterStep           // bindings whose steps are made by somebody else
 	refills int
 	rows    int // of the largest read that was for bindings in full
 }
@@ -40,6 +41,7 @@ type outcome struct {
 	refills   int
 	took      time.Duration // the reading alone
 	compared  bool          // it is what a comparison has found, and no batch
+	rows      int           // of the largest read that was for bindings in full
 }
 
 // readError is the error of one statement, with what it was for.
@@ -62,6 +64,9 @@ func newSpread(w work, now time.Time) *spread {
 func (f *Feed) execute(ctx context.Context, p plan, w work, refill bool) (outcome, error) {
 	begun := time.Now()
 	s := newSpread(w, f.host.Now())
+	for v, p := range w.starts {
+		s.startFrom(v, p, nil)
+	}
 	if err := s.run(ctx, p); err != nil {
 		return outcome{}, err
 	}
@@ -89,7 +94,7 @@ func (s *spread) outcome() outcome {
 	out := outcome{moves: make([]move, 0, len(s.moves)), failed: s.failed, omitted: s.omitted, full: s.full, refills: s.refills}
 	for v, t := range s.moves {
 		if s.failed[v] == nil {
-			out.moves = append(out.moves, move{t: t, how: s.w.reloads[v]})
+			out.moves = append(out.moves, move{t: t, how: s.howOf(v)})
 		}
 	}
 	slices.SortFunc(out.moves, func(a, b move) int { return rowset.BySeq(a.t.Member, b.t.Member) })
@@ -207,7 +212,19 @@ func (r *plannedRead) anyView() *rowset.Member {
 	for v := range r.pool.InMemory {
 		return v
 	}
+	for _, v := range r.starts {
+		return v
+	}
 	return nil // a keyed read is planned only for known bindings
+}
+
+// share makes the row one that bindings hold already, when it is the same.
+func (r *plannedRead) share(c *rowset.Fetched) {
+	if r.sharing != nil {
+		r.sharing.Share(c)
+	} else {
+		r.pool.Share(c)
+	}
 }
 
 // give hands what was read to the bindings that it was read for.
@@ -215,7 +232,7 @@ func (s *spread) give(ctx context.Context, r plannedRead, got answer) error {
 	s.giveNameless(r, got.nameless)
 	for i := range got.rows {
 		if len(r.full) > 0 {
-			r.pool.Share(&got.rows[i])
+			r.share(&got.rows[i])
 		}
 	}
 	fill, unreadable := s.choose(r, got.rows)
@@ -265,7 +282,7 @@ func (s *spread) giveKey(r plannedRead, key driver.Key, c *rowset.Fetched) error
 			found = nil
 		}
 		switch {
-		case v.Untouched(key, found):
+		case s.w.starts[v] == nil && v.Untouched(key, found):
 		case found == nil:
 			s.transition(v).Remove(key)
 		default:
@@ -279,6 +296,9 @@ func (s *spread) giveKey(r plannedRead, key driver.Key, c *rowset.Fetched) error
 			move(r.asked)
 		} else {
 			r.pool.Concerning(key, row, move)
+			for _, v := range r.starts {
+				move(v)
+			}
 		}
 	})
 }
@@ -297,10 +317,16 @@ func (s *spread) skips(v *rowset.Member) bool {
 func (s *spread) transition(v *rowset.Member) *rowset.Step {
 	t := s.moves[v]
 	if t == nil {
-		t = v.Begin(v.Shape.Load(), s.w.reloads[v].Forget, s.now)
+		t = v.Begin(v.Shape.Load(), s.howOf(v).Forget, s.now)
 		s.moves[v] = t
 	}
 	return t
+}
+
+// howOf returns how the binding is read in full, the zero value when it is not.
+func (s *spread) howOf(v *rowset.Member) backlog.Reload {
+	how, _ := s.w.howOf(v)
+	return how
 }
 
 // choose finds out which of the rows are for which of the bindings that are read
@@ -349,6 +375,10 @@ func (s *spread) choose(r plannedRead, found []rowset.Fetched) (rows map[*rowset
 // be read.
 func (s *spread) fill(r plannedRead, v *rowset.Member, all []*rowset.Fetched, unreadable int) {
 	if s.failed[v] != nil {
+		return
+	}
+	if l := s.later[v]; l != nil {
+		l.from, l.read, l.rows, l.unreadable = r, true, all, unreadable
 		return
 	}
 	t, reach := s.transition(v), v.Reach()

@@ -27,8 +27,8 @@ import (
 // see trouble. When nobody can be read everything taken goes back and is read
 // again, with back-off.
 //
-// Members in trouble are read again beside the batches, on a goroutine of their
-// own, so that a slow or failing statement holds up nobody; see retry.
+// Bindings are read in full beside the batches, on goroutines of their own, so that a
+// slow or failing statement holds up nobody; see readBeside.
 type Feed struct {
 	host  Host
 	Table driver.Table
@@ -39,57 +39,76 @@ type Feed struct {
 
 	// The goroutine's own.
 	pools     []*concern.Pool // in order of first use
-	retrying  bool            // members in trouble are being read
-	retried   chan retried
-	notBefore time.Time     // no batch is read before, see pause
-	lastRows  int           // that the last read of bindings in full has found; the goroutine's own
-	wholeRead time.Duration // how long the last read of the whole table took
+	lanes     map[lane]bool   // of reads beside the batches: those under way
+	nextDue   time.Time       // when the next read beside the batches may begin; zero: none waits for its time
+	notBefore time.Time       // no batch is read before, see pause
+	lastRows  int             // that the last read of bindings in full has found; the goroutine's own
+	wholeRead time.Duration   // how long the last read of the whole table took
+	askedAt   time.Time       // when loaders were last asked whether the table was altered
 
-	mu         sync.Mutex                        // guards what follows
-	members    map[*rowset.Member]struct{}       // bindings, loaded or not
-	declared   map[*rowset.Member]struct{}       // what keeps the feed: bindings that were declared, and families
-	leaving    []*rowset.Member                  // to be taken out of their pools
-	reloads    map[*rowset.Member]backlog.Reload // to be read in full
-	touches    []*rowset.Member                  // whose time of change is to be moved
-	asked      bool                              // somebody wants a binding read, however the last read went
-	troubles   backlog.Troubles
-	omissions  map[*rowset.Member]*omission // rows that bindings leave out
-	journal    backlog.Journal              // kept while members are in trouble
-	pending    backlog.Pending
-	announced  map[*Announcement]struct{}
-	announces  uint64        // announcements ever made
-	reported   uint64        // reports ever made
-	reportedAt time.Time     // the first report that was not taken yet; zero: there is none
-	applied    uint64        // reports that show
-	late       uint64        // writers have waited in vain for reports up to this one
-	slow       bool          // a writer's wait was long, and that was logged
-	progress   chan struct{} // closed when applied moves, then replaced
-	reading    bool          // a first read has begun
-	failure    error         // of the last read
-	since      time.Time     // of failure, or of its end
-	closed     error         // why it has ended; nil: it has not
-	stats      status.Feed
-	learned    learning
+	mu             sync.Mutex                        // guards what follows
+	members        map[*rowset.Member]struct{}       // bindings, loaded or not
+	declared       map[*rowset.Member]struct{}       // what keeps the feed: bindings that were declared, and families
+	leaving        []*rowset.Member                  // to be taken out of their pools
+	batches        uint64                            // begun, and other publications
+	inBatch        bool                              // a batch is under way
+	batchBegun     time.Time                         // when the last batch began
+	requests       uint64                            // ever made to read a binding in full
+	waiting        map[*rowset.Member]*fullRead      // to be read in full
+	underway       map[*rowset.Member]*fullRead      // being read in full, and not published yet
+	besideDone     []*besideRead                     // read, and not taken up yet
+	besideReads    map[*besideRead]struct{}          // under way, or not taken up yet
+	startingPoints map[*rowset.Member]*startingPoint // for the next batch
+	relatedRead    map[driver.Table]uint64           // the last batch that read what changes of a related table have changed
+	queryAfter     map[*rowset.Member]time.Time      // no query of the binding before
+	slowQueries    map[*rowset.Member]bool           // writers do not wait for them
+	touches        []*rowset.Member                  // whose time of change is to be moved
+	asked          bool                              // somebody wants a binding read, however the last read went
+	troubles       backlog.Troubles
+	omissions      map[*rowset.Member]*omission // rows that bindings leave out
+	journal        backlog.Journal              // what batches have read
+	pending        backlog.Pending
+	announced      map[*Announcement]struct{}
+	announces      uint64        // announcements ever made
+	reported       uint64        // reports ever made
+	reportedAt     time.Time     // the first report that was not taken yet; zero: there is none
+	writers        writers       // of what was not taken yet
+	applied        uint64        // reports that show
+	late           uint64        // writers have waited in vain for reports up to this one
+	slow           bool          // a writer's wait was long, and that was logged
+	progress       chan struct{} // closed when applied moves, then replaced
+	reading        bool          // a first read has begun
+	failure        error         // of the last read
+	since          time.Time     // of failure, or of its end
+	closed         error         // why it has ended; nil: it has not
+	stats          status.Feed
+	learned        learning
 
 	compared comparing
 }
 
 func New(table driver.Table, host Host) *Feed {
 	f := &Feed{
-		host:      host,
-		Table:     table,
-		wake:      make(chan struct{}, 1),
-		tried:     make(chan struct{}),
-		members:   make(map[*rowset.Member]struct{}),
-		declared:  make(map[*rowset.Member]struct{}),
-		reloads:   make(map[*rowset.Member]backlog.Reload),
-		pending:   backlog.Pending{MaxKeys: host.MaxBatchKeys},
-		journal:   backlog.Journal{MaxKeys: host.MaxBatchKeys},
-		retried:   make(chan retried, 1),
-		announced: make(map[*Announcement]struct{}),
-		progress:  make(chan struct{}),
-		since:     host.Now(),
-		learned:   newLearning(),
+		host:           host,
+		Table:          table,
+		wake:           make(chan struct{}, 1),
+		tried:          make(chan struct{}),
+		members:        make(map[*rowset.Member]struct{}),
+		declared:       make(map[*rowset.Member]struct{}),
+		waiting:        make(map[*rowset.Member]*fullRead),
+		underway:       make(map[*rowset.Member]*fullRead),
+		besideReads:    make(map[*besideRead]struct{}),
+		startingPoints: make(map[*rowset.Member]*startingPoint),
+		relatedRead:    make(map[driver.Table]uint64),
+		queryAfter:     make(map[*rowset.Member]time.Time),
+		slowQueries:    make(map[*rowset.Member]bool),
+		lanes:          make(map[lane]bool),
+		pending:        backlog.Pending{MaxKeys: host.MaxBatchKeys},
+		journal:        backlog.Journal{MaxKeys: maxJournal},
+		announced:      make(map[*Announcement]struct{}),
+		progress:       make(chan struct{}),
+		since:          host.Now(),
+		learned:        newLearning(),
 	}
 	f.compared.auditor, f.compared.mending = newAuditor(f), make(map[*audit.Ticket]struct{})
 	return f
@@ -109,22 +128,31 @@ func (f *Feed) kick() {
 // Report gathers keys (nil: the whole table) and returns the mark to wait for.
 // by is the source that reports, nil for the engine itself.
 func (f *Feed) Report(keys []driver.Key, by *backlog.Reporter) mark {
-	return f.gather(len(keys), 0, func(p *backlog.Pending) bool { return p.Add(keys, by) })
+	return f.ReportOf(nil, keys, by)
+}
+
+// ReportOf is Report of what somebody has written whose context is known; nil when it
+// is not.
+func (f *Feed) ReportOf(writer context.Context, keys []driver.Key, by *backlog.Reporter) mark {
+	return f.gather(writer, len(keys), 0, func(p *backlog.Pending) bool { return p.Add(keys, by) })
 }
 
 // ReportRelated is report for keys of a table whose rows are shown in this
 // feed's rows.
-func (f *Feed) ReportRelated(table driver.Table, keys []driver.Key, by *backlog.Reporter) mark {
-	return f.gather(0, len(keys), func(p *backlog.Pending) bool { return p.AddRelated(table, keys, by) })
+func (f *Feed) ReportRelated(writer context.Context, table driver.Table, keys []driver.Key, by *backlog.Reporter) mark {
+	return f.gather(writer, 0, len(keys), func(p *backlog.Pending) bool { return p.AddRelated(table, keys, by) })
 }
 
-func (f *Feed) gather(own, related int, add func(*backlog.Pending) (overflowed bool)) mark {
+func (f *Feed) gather(writer context.Context, own, related int, add func(*backlog.Pending) (overflowed bool)) mark {
 	f.mu.Lock()
 	f.stats.Reports++
 	f.stats.Keys += uint64(own)
 	f.stats.RelatedKeys += uint64(related)
 	if f.reportedAt.IsZero() {
 		f.reportedAt = time.Now()
+	}
+	if writer != nil {
+		f.writers.add(writer)
 	}
 	if add(&f.pending) {
 		f.stats.Overflows++
@@ -159,18 +187,17 @@ func (f *Feed) unannounce(a *Announcement) {
 // Reload has one binding read in full. One that is in trouble is read as soon as
 // those before it have been.
 func (f *Feed) Reload(v *rowset.Member, how backlog.Reload) Receipt {
+	m := mark{feed: f}
 	f.mu.Lock()
 	if _, ok := f.members[v]; ok {
 		if t := f.troubles.Waiting[v]; t == nil {
-			f.reloads[v] = f.reloads[v].And(how)
+			m.member, m.request = v, f.requestLocked(v, how, time.Time{})
 		} else {
 			t.Ask(how)
 			f.troubles.Next = time.Time{}
 		}
 	}
 	f.asked = true
-	f.reported++
-	m := mark{feed: f, seq: f.reported}
 	f.mu.Unlock()
 	f.kick()
 	return Receipt{m}
@@ -189,7 +216,7 @@ func (f *Feed) Touch(v *rowset.Member) {
 func (f *Feed) Barrier() mark {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return mark{feed: f, seq: f.reported}
+	return mark{feed: f, seq: f.reported, all: true}
 }
 
 // Close lets go of all who wait. The goroutine has ended.
@@ -197,23 +224,25 @@ func (f *Feed) Close(why error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.closed = why
-	close(f.progress)
-	f.progress = make(chan struct{})
+	f.progressLocked()
 }
 
 // Run is the feed's goroutine; it returns when ctx is done.
 func (f *Feed) Run(ctx context.Context) {
-	var retrying sync.WaitGroup
+	var beside sync.WaitGroup
 	waitForAuditor := f.runAuditor(ctx)
 	defer func() {
-		retrying.Wait()
+		beside.Wait()
 		waitForAuditor()
 		f.Close(context.Cause(ctx))
 	}()
 	backoff := backlog.NewBackoff()
 	tried := sync.OnceFunc(func() { close(f.tried) })
 	for f.sleep(ctx) {
-		f.retry(ctx, &retrying)
+		f.readBeside(ctx, &beside)
+		if f.isIdle() {
+			tried()
+		}
 		for f.hasWork() {
 			f.publishFound(ctx)
 			f.pause(ctx)
@@ -224,30 +253,43 @@ func (f *Feed) Run(ctx context.Context) {
 			}
 			f.ran(begun)
 			f.note(err)
-			tried() // whoever waits for it finds the failure
-			f.retry(ctx, &retrying)
+			if err != nil {
+				tried() // whoever waits for it finds the failure
+			}
+			f.readBeside(ctx, &beside)
+			if f.isIdle() {
+				tried()
+			}
 			if err == nil {
 				backoff.Reset()
-			} else if !f.rest(ctx, backoff.Next()) {
+			} else if !f.rest(ctx, backoff.Next(), func() { f.readBeside(ctx, &beside) }) {
 				return
 			}
 		}
 	}
 }
 
-// rest waits before a failed batch is read again, unless somebody asks for it. It
-// is false when ctx is done.
-func (f *Feed) rest(ctx context.Context, d time.Duration) bool {
+// rest waits before a failed batch is read again, unless somebody asks for it. Reads
+// beside the batches go on meanwhile. It is false when ctx is done.
+func (f *Feed) rest(ctx context.Context, d time.Duration, readBeside func()) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	for {
+		var due <-chan time.Time
+		if !f.nextDue.IsZero() {
+			timer := time.NewTimer(time.Until(f.nextDue))
+			defer timer.Stop()
+			due = timer.C
+		}
 		select {
 		case <-timer.C:
 			return true
 		case <-f.wake:
+		case <-due:
 		case <-ctx.Done():
 			return false
 		}
+		readBeside()
 		f.mu.Lock()
 		asked := f.asked
 		f.mu.Unlock()
@@ -281,17 +323,19 @@ func (f *Feed) hasWork() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	wait, waiting := f.byKeyLocked()
-	return !f.pending.Empty() || len(f.reloads) > 0 || f.applied < f.reported || len(f.leaving) > 0 ||
+	return !f.pending.Empty() || f.mustReadInBatchLocked() || len(f.startingPoints) > 0 || f.applied < f.reported || len(f.leaving) > 0 ||
 		len(f.compared.found) > 0 || waiting && wait <= 0
 }
 
 // batch reads one batch and publishes it. The error says that nobody could be
 // read.
 func (f *Feed) batch(ctx context.Context) error {
-	number := f.batchBegins()
-	var done work // what was read and shows
-	defer func() { f.batchEnds(number, done) }()
-	w := f.take()
+	w, number := f.take()
+	defer func() {
+		f.mu.Lock()
+		f.inBatch = false
+		f.mu.Unlock()
+	}()
 	for _, v := range w.leaving {
 		f.forget(v)
 	}
@@ -302,7 +346,8 @@ func (f *Feed) batch(ctx context.Context) error {
 		f.publishTouch(v)
 	}
 	w.touches = nil
-	ctx, observed := f.host.BatchBegins(ctx, Batch{Table: f.Table, Keys: len(w.Keys), Whole: w.Whole, Reloads: len(w.reloads), Reported: w.since})
+	before := ctx
+	ctx, observed := f.host.BatchBegins(ctx, Batch{Table: f.Table, Keys: len(w.Keys), Whole: w.Whole, Reloads: len(w.reloads) + len(w.starts), Reported: w.since, Writers: w.writers.known, MoreWriters: w.writers.more})
 	out, err := f.attempts(ctx, &w)
 	if err != nil {
 		f.putBack(w)
@@ -313,10 +358,12 @@ func (f *Feed) batch(ctx context.Context) error {
 	f.credit(out.moves, out.covered)
 	for _, m := range out.moves {
 		m.t.Edit.Reported(w.since)
+		if ctx != before { // somebody has put something in
+			m.t.Edit.Within(ctx)
+		}
 		f.publish(m)
 	}
-	f.noteTroubles(&w, out)
-	done = out.covered
+	f.noteTroubles(number, &w, out)
 	observed(out.result(len(out.failed)+w.newAside(), nil))
 
 	f.mu.Lock()
@@ -336,10 +383,25 @@ func (f *Feed) batch(ctx context.Context) error {
 			f.stats.BatchKeys += uint64(len(r.Keys))
 		}
 	}
+	f.finishRequestsLocked(&w)
+	f.requeryAfterLocked(&out)
 	f.applied = w.seq
+	f.progressLocked()
+	return nil
+}
+
+// progressLocked tells those who wait that something shows, or never will.
+func (f *Feed) progressLocked() {
 	close(f.progress)
 	f.progress = make(chan struct{})
-	return nil
+}
+
+// isIdle reports whether every binding that was to be read in full has been, or has
+// failed to be.
+func (f *Feed) isIdle() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.requests > 0 && len(f.waiting)+len(f.underway) == 0
 }
 
 // publish makes a transition visible, has the pool take note of it, and tells
@@ -375,3 +437,7 @@ func (f *Feed) publishTouch(v *rowset.Member) {
 	}
 	f.host.Published(v.View, event)
 }
+
+// maxJournal bounds the keys and bindings that are remembered of what batches have read,
+// for those who read beside them.
+const maxJournal = 100_000

@@ -48,7 +48,11 @@ func (f *Feed) Remove(v *rowset.Member) {
 	f.mu.Lock()
 	if _, ok := f.members[v]; ok {
 		delete(f.members, v)
-		delete(f.reloads, v)
+		delete(f.waiting, v)
+		delete(f.underway, v)
+		delete(f.startingPoints, v)
+		delete(f.queryAfter, v)
+		delete(f.slowQueries, v)
 		delete(f.learned.behind, v)
 		f.troubles.Remove(v)
 		f.leaving = append(f.leaving, v)
@@ -105,24 +109,15 @@ func (f *Feed) prepare(ctx context.Context, reloads map[*rowset.Member]backlog.R
 		if !f.unlearned(v) {
 			continue
 		}
-		id := v.Loader.Identity()
-		if !f.isPrepared(id) {
-			warnings, err := v.Loader.Prepare(ctx, v.Schema().Depends)
-			if err == nil {
-				err = f.refine(id)
-			}
-			if err != nil {
-				return &readError{plannedRead{full: f.ofLoader(reloads, id)}, fmt.Errorf("preparing %s: %w", v.Describe(), err)}
-			}
-			f.setPrepared(id)
-			for _, w := range warnings {
-				f.host.Logger.Warn("core: a loader warns about what its binding declares", slog.String("id", "core-loader-warns"), slog.String("binding", v.Name()), slog.Any("error", w))
-			}
+		if err := f.prepareLoader(ctx, v); err != nil {
+			return &readError{plannedRead{full: f.ofLoader(reloads, v.Loader.Identity())}, fmt.Errorf("preparing %s: %w", v.Describe(), err)}
 		}
 		// What the loader learned may make filters exact that were not.
-		if err := f.learn(v); err != nil {
+		how, err := f.learn(v)
+		if err != nil {
 			return &readError{plannedRead{full: []*rowset.Member{v}}, err}
 		}
+		reloads[v] = reloads[v].And(how)
 	}
 	return nil
 }
@@ -137,16 +132,46 @@ func (f *Feed) ofLoader(reloads map[*rowset.Member]backlog.Reload, loader any) (
 	return views
 }
 
-func (f *Feed) isPrepared(loader any) bool {
+// prepareLoader prepares the binding's loader, unless that has been done. Of several
+// reads that need it one prepares, and the others wait.
+func (f *Feed) prepareLoader(ctx context.Context, v *rowset.Member) error {
+	id := v.Loader.Identity()
+	for {
+		f.mu.Lock()
+		prepared, other := f.learned.prepared[id], f.learned.preparing[id]
+		if prepared || other == nil {
+			break
+		}
+		f.mu.Unlock()
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if f.learned.prepared[id] {
+		f.mu.Unlock()
+		return nil
+	}
+	done := make(chan struct{})
+	f.learned.preparing[id] = done
+	generation := f.learned.generation
+	f.mu.Unlock()
+	warnings, err := v.Loader.Prepare(ctx, v.Schema().Depends)
+	if err == nil {
+		err = f.refine(id)
+	}
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.learned.prepared[loader]
-}
-
-func (f *Feed) setPrepared(loader any) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.learned.prepared[loader] = true
+	delete(f.learned.preparing, id)
+	close(done)
+	if err == nil && generation == f.learned.generation { // it is not out of date again
+		f.learned.prepared[id] = true
+	}
+	f.mu.Unlock()
+	for _, w := range warnings {
+		f.host.Logger.Warn("core: a loader warns about what its binding declares", slog.String("id", "core-loader-warns"), slog.String("binding", v.Name()), slog.Any("error", w))
+	}
+	return err
 }
 
 // forgetLoaders drops what is known of loaders that no declaration uses.

@@ -69,5 +69,5 @@ func (f *Feed) pause(ctx context.Context) {
 func (f *Feed) isUrgent() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.reloads) > 0
+	return f.mustReadInBatchLocked() || len(f.startingPoints) > 0
 }

@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/binderyhq/bindery/core/driver"
@@ -21,7 +22,11 @@ type plannedRead struct {
 	asked *rowset.Member   // for this one, the rows are those of the batch's keys that it holds
 	keys  []driver.Key     // the batch's keys, where there is somebody whom they are for
 
+	starts []*rowset.Member // with keyed: bindings that begin from what was read of them beside the batches
+
 	unreadable map[driver.Key]error // keys that are not read, since their rows cannot be
+
+	sharing *concern.Pool // with whose bindings rows are shared; nil: with pool's
 
 	found []rowset.Fetched            // with newer: the rows, which a comparison has read
 	newer map[*rowset.Member]struct{} // what these hold is newer than the rows found; nil: nothing was found
@@ -49,10 +54,16 @@ func (f *Feed) plan(w work) plan {
 	for v := range w.reloads {
 		add(f.poolOf(v), v)
 	}
+	for v := range w.starts {
+		// Which of its rows show what has changed elsewhere is not known yet.
+		if pl := f.poolOf(v); w.everything(pl) || w.changesShown(v) {
+			add(pl, v)
+		}
+	}
 	for _, pl := range f.pools {
 		keys, whole := w.forPool(pl)
 		for v := range pl.Asked {
-			if whole || len(keys) > 0 && v.Spec.Limit > 0 {
+			if whole {
 				add(pl, v)
 			}
 		}
@@ -64,6 +75,16 @@ func (f *Feed) plan(w work) plan {
 		p.readPool(pl, full[pl], keys, &w)
 	}
 	return p
+}
+
+// changesShown reports whether rows have changed that the binding's rows may show.
+func (w *work) changesShown(v *rowset.Member) bool {
+	for _, rel := range v.RelatedTables() {
+		if p := w.Related[rel.Schema.Table]; p != nil && !p.Empty() {
+			return true
+		}
+	}
+	return false
 }
 
 // planFull reads bindings in full, and nothing else.
@@ -111,21 +132,32 @@ func (p *plan) readPool(pl *concern.Pool, full map[*rowset.Member]struct{}, keys
 		}
 		p.reads = append(p.reads, plannedRead{pool: pl, query: q, full: []*rowset.Member{v}})
 	}
-	keyed := len(keys) > 0 && w.someTakePart(pl.InMemory)
+	starts := w.startsOf(pl)
+	someone := w.someTakePart(pl.InMemory)
+	for _, v := range starts {
+		someone = someone || v.ByRow()
+	}
+	keyed := len(keys) > 0 && someone
 	for _, r := range fullReads(pl, byFilter) {
 		if r.plain && keyed { // it reads everything: the others need no read of their own
-			r.keyed, r.keys, r.unreadable, keyed = true, keys, w.unreadable, false
+			r.keyed, r.keys, r.unreadable, r.starts, keyed = true, keys, w.unreadable, starts, false
 		}
 		p.reads = append(p.reads, r)
 	}
 	if keyed {
-		p.reads = append(p.reads, plannedRead{pool: pl, query: driver.Query{Keys: keys}, plain: true, keyed: true, keys: keys, unreadable: w.unreadable})
+		p.reads = append(p.reads, plannedRead{pool: pl, query: driver.Query{Keys: keys}, plain: true, keyed: true, keys: keys, unreadable: w.unreadable, starts: starts})
 	}
 	if len(keys) == 0 {
 		return
 	}
-	for _, v := range rowset.InOrder(pl.Asked) {
-		if _, ok := full[v]; !ok && !w.without(v) {
+	asked := maps.Clone(pl.Asked)
+	for _, v := range starts {
+		if !v.ByRow() {
+			asked[v] = struct{}{}
+		}
+	}
+	for _, v := range rowset.InOrder(asked) {
+		if _, ok := full[v]; !ok && !w.without(v) && !isQuery(v) {
 			q := driver.Query{Filter: v.Filter, Where: v.Spec.Where, Keys: keys}
 			p.reads = append(p.reads, plannedRead{pool: pl, query: q, asked: v, keys: keys, unreadable: w.unreadable})
 		}

@@ -120,6 +120,9 @@ func (f *Feed) read(ctx context.Context, w work) (outcome, error) {
 	p := f.plan(w)
 	related := f.mustResolve(w)
 	if len(p.reads) == 0 && related == nil {
+		if len(w.starts) > 0 { // nothing was read since they were
+			return f.execute(ctx, p, w, true)
+		}
 		return outcome{covered: w}, nil // nobody to read for
 	}
 	w.read = true

@@ -9,24 +9,38 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/audit"
+	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/live"
 )
 
 // Receipt waits for one or several feeds to catch up.
 type Receipt []mark
 
-// mark is a point in the reports of one feed, or a comparison of its table.
+// mark is something that a feed was asked for: to show what was reported up to some
+// point, to read a binding in full, to compare its table.
 type mark struct {
-	feed   *Feed
-	seq    uint64
-	ticket *audit.Ticket // nil: a point in the reports
+	feed    *Feed
+	seq     uint64         // of the last report
+	member  *rowset.Member // nil: no binding is read in full
+	request uint64         // to read it
+	all     bool           // also what was requested of all bindings by then
+	ticket  *audit.Ticket  // nil: nothing is compared
 }
 
 func (m mark) wait(ctx context.Context) error {
 	if m.ticket != nil {
 		return m.ticket.Wait(ctx)
 	}
-	return m.feed.wait(ctx, m.seq)
+	err := m.feed.wait(ctx, m.seq)
+	switch {
+	case err != nil:
+		return err
+	case m.member != nil:
+		return m.feed.waitAnswered(ctx, m.request, func(v *rowset.Member) bool { return v == m.member })
+	case m.all:
+		return m.feed.waitAnswered(ctx, m.feed.requested(), nil)
+	}
+	return nil
 }
 
 // Wait implements [driver.Receipt]. It is for writers: they do not wait again
@@ -55,16 +69,34 @@ func (r Receipt) Flush(ctx context.Context) error {
 	return nil
 }
 
-// wait waits until everything up to the report shows, in all members but those
-// in trouble. A feed that has ended because nothing is bound to its table any
-// more has nothing left to show.
+// wait waits until everything up to the report shows, in all members that are answered
+// by key, but those in trouble. A feed that has ended because nothing is bound to its
+// table any more has nothing left to show.
 func (f *Feed) wait(ctx context.Context, seq uint64) error {
+	return f.waitUntil(ctx, func() bool { return f.applied >= seq })
+}
+
+// waitAnswered waits until the requests up to the number are answered, of all members
+// that pass the test (nil: of all), or these are in trouble.
+func (f *Feed) waitAnswered(ctx context.Context, number uint64, concerns func(*rowset.Member) bool) error {
+	return f.waitUntil(ctx, func() bool { return f.answeredLocked(number, concerns) })
+}
+
+// requested returns the number of the last request to read a binding in full.
+func (f *Feed) requested() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.requests
+}
+
+// waitUntil waits until the condition holds, which is called with the feed's mutex held.
+func (f *Feed) waitUntil(ctx context.Context, holds func() bool) error {
 	for {
 		f.mu.Lock()
-		applied, closed, progress := f.applied, f.closed, f.progress
+		done, closed, progress := holds(), f.closed, f.progress
 		f.mu.Unlock()
 		switch {
-		case applied >= seq, errors.Is(closed, live.ErrRemoved):
+		case done, errors.Is(closed, live.ErrRemoved):
 			return nil
 		case closed != nil:
 			return live.ErrClosed
@@ -98,12 +130,12 @@ func (f *Feed) waitForWriter(ctx context.Context, seq uint64) error {
 	f.mu.Unlock()
 	switch {
 	case !waits:
-		return f.wait(ctx, seq)
+		return f.waitAwaited(ctx, seq)
 	case late:
 		return fmt.Errorf("core: table %q: %w", f.Table, driver.ErrLate)
 	}
 	begun := time.Now()
-	err := f.wait(ctx, seq)
+	err := f.waitAwaited(ctx, seq)
 	took := time.Since(begun)
 	f.mu.Lock()
 	f.stats.Waits++
@@ -122,18 +154,47 @@ func (f *Feed) waitForWriter(ctx context.Context, seq uint64) error {
 	return err
 }
 
-// Written waits until the row that was written shows. The commit is reported by
-// whatever source watches the table; it is reported once more here, so that
-// the answer does not depend on one. Whatever ends the wait, the write has been
-// made.
-func (f *Feed) Written(ctx context.Context, key driver.Key) {
+// waitAwaited is wait, and then for queries: for those that answer quickly, and for those
+// that ask for writers to wait. A query that keeps a writer waiting for lateAfter is not
+// waited for again until it has been quick.
+func (f *Feed) waitAwaited(ctx context.Context, seq uint64) error {
+	if err := f.wait(ctx, seq); err != nil {
+		return err
+	}
+	number := f.requested()
+	quick := func(v *rowset.Member) bool { return isQuery(v) && !f.slowQueries[v] }
+	patience, cancel := context.WithTimeout(ctx, lateAfter)
+	defer cancel()
+	if err := f.waitAnswered(patience, number, quick); err != nil {
+		if ctx.Err() != nil || patience.Err() == nil {
+			return err
+		}
+		f.mu.Lock()
+		for _, open := range []map[*rowset.Member]*fullRead{f.waiting, f.underway} {
+			for v := range open {
+				if isQuery(v) {
+					f.slowQueries[v] = true
+				}
+			}
+		}
+		f.mu.Unlock()
+	}
+	return f.waitAnswered(ctx, number, func(v *rowset.Member) bool { return isQuery(v) && v.Spec.Awaited })
+}
+
+// Written waits until the row that was written through the binding shows, also where
+// that takes a query. The commit is reported by whatever source watches the table; it is
+// reported once more here, so that the answer does not depend on one. Whatever ends the
+// wait, the write has been made.
+func (f *Feed) Written(ctx context.Context, v *rowset.Member, key driver.Key) {
 	keys := []driver.Key{key}
 	mode := f.mode()
 	if mode.Derived {
 		keys = nil // it reads everything, whatever the keys
 	}
 	m := f.Report(keys, nil)
-	if !mode.Lagging {
-		_ = Receipt{m}.Wait(ctx)
+	if mode.Lagging || (Receipt{m}).Wait(ctx) != nil || !isQuery(v) {
+		return
 	}
+	_ = f.waitAnswered(ctx, f.requested(), func(o *rowset.Member) bool { return o == v })
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 
 	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/internal/concern"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/internal/untyped"
 )
@@ -13,13 +15,16 @@ import (
 // learning is what a feed knows about how far its bindings go by what their
 // loaders know. The feed's mutex guards it.
 type learning struct {
-	prepared map[any]bool                // loaders whose Prepare has succeeded
-	outdated map[any]struct{}            // loaders that are to be prepared again
-	behind   map[*rowset.Member]struct{} // bindings that have loaded, and go by an old schema
+	prepared  map[any]bool          // loaders whose Prepare has succeeded
+	preparing map[any]chan struct{} // loaders that are being prepared; closed at the end
+	// generation counts how often loaders turned out to be outdated.
+	generation uint64
+	outdated   map[any]struct{}            // loaders that are to be prepared again
+	behind     map[*rowset.Member]struct{} // bindings that have loaded, and go by an old schema
 }
 
 func newLearning() learning {
-	return learning{prepared: make(map[any]bool), outdated: make(map[any]struct{}), behind: make(map[*rowset.Member]struct{})}
+	return learning{prepared: make(map[any]bool), preparing: make(map[any]chan struct{}), outdated: make(map[any]struct{}), behind: make(map[*rowset.Member]struct{})}
 }
 
 // outdate has a loader prepared again, and its bindings read in full by what it
@@ -60,6 +65,7 @@ func (f *Feed) relearn(w *work) {
 		return
 	}
 	f.learned.outdated = make(map[any]struct{})
+	f.learned.generation++
 	var views []*rowset.Member
 	for v := range f.members {
 		if _, ok := outdated[v.Loader.Identity()]; ok {
@@ -77,14 +83,34 @@ func (f *Feed) relearn(w *work) {
 			t.Ask(backlog.Reload{})
 		}
 		if !w.without(v) {
-			w.reloads[v] = w.reloads[v].And(backlog.Reload{})
+			f.takeOverLocked(w, v)
 		}
 	}
 	f.mu.Unlock()
 	for _, v := range views {
 		f.poolOf(v).Leave(v)
 	}
+	// What a pool knows of related rows is made anew, too.
+	f.pools = slices.DeleteFunc(f.pools, func(p *concern.Pool) bool { _, ok := outdated[p.Loader.Identity()]; return ok })
 	f.host.Logger.Info("core: a table is not as it was when its bindings began; they are read anew", slog.String("id", "core-table-changed"), slog.String("table", f.Table.String()))
+}
+
+// takeOverLocked has the batch read the binding in full, whoever was about to. What is
+// being read beside the batches is of no use: it goes by the old schema.
+func (f *Feed) takeOverLocked(w *work, v *rowset.Member) {
+	r := &fullRead{asked: f.requests + 1}
+	if how, ok := w.howOf(v); ok {
+		r.how = how
+	}
+	for _, open := range []map[*rowset.Member]*fullRead{f.waiting, f.underway} {
+		if o := open[v]; o != nil {
+			r.how, r.asked = r.how.And(o.how), min(r.asked, o.asked)
+		}
+	}
+	delete(f.waiting, v)
+	delete(f.startingPoints, v)
+	delete(w.starts, v)
+	f.underway[v], w.requests[v], w.reloads[v] = r, r, r.how
 }
 
 // unlearned reports whether the binding does not go by what its loader knows.
@@ -95,20 +121,23 @@ func (f *Feed) unlearned(v *rowset.Member) bool {
 	return behind || v.Unread()
 }
 
-// learn has the binding go by what its loader knows.
-func (f *Feed) learn(v *rowset.Member) error {
-	if err := v.Refine(); err != nil {
-		return err
+// learn has the binding go by what its loader knows. how says more about the read in full
+// that follows.
+func (f *Feed) learn(v *rowset.Member) (how backlog.Reload, err error) {
+	anew, err := v.Relearn()
+	if err != nil {
+		return how, err
 	}
 	f.mu.Lock()
 	delete(f.learned.behind, v)
 	f.mu.Unlock()
-	return nil
+	return backlog.Reload{Forget: anew}, nil
 }
 
 // attempts reads the batch. When a read finds its schema out of date, the batch
 // begins again by the new one.
 func (f *Feed) attempts(ctx context.Context, w *work) (outcome, error) {
+	f.askAltered(ctx, w)
 	for n := 1; ; n++ {
 		f.relearn(w)
 		out, err := f.attemptsAsLearned(ctx, w)

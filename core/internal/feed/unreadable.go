@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/bits"
+	"slices"
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
@@ -18,7 +19,9 @@ import (
 func (s *spread) fail(v *rowset.Member, key driver.Key, err error) {
 	into := &s.failed
 	if v.Spec.Omit && key != "" {
-		s.transition(v).Remove(key)
+		if s.later[v] == nil {
+			s.transition(v).Remove(key)
+		}
 		into = &s.omitted
 	}
 	if *into == nil {
@@ -59,6 +62,11 @@ func (s *spread) readers(r plannedRead) []*rowset.Member {
 		views = views[:len(views):len(views)]
 		for v := range r.pool.InMemory {
 			if !s.skips(v) {
+				views = append(views, v)
+			}
+		}
+		for _, v := range r.starts {
+			if !s.skips(v) && !slices.Contains(views, v) {
 				views = append(views, v)
 			}
 		}

@@ -19,8 +19,9 @@ type work struct {
 	touches []*rowset.Member
 	seq     uint64    // reports up to this one are covered
 	since   time.Time // when the first of them came in
-	gen     uint64    // announcements made when it was taken
-	calm    bool      // nothing was announced then, and nothing must be caught up with
+	writers writers
+	gen     uint64 // announcements made when it was taken
+	calm    bool   // nothing was announced then, and nothing must be caught up with
 
 	// aside are members that take no part, since they are in trouble; those of
 	// them that this batch has put there say why.
@@ -33,6 +34,9 @@ type work struct {
 	read      bool // something was read
 
 	resolved map[*concern.Pool]backlog.Pending // what related tables add; nil until it is known
+
+	requests map[*rowset.Member]*fullRead      // that the batch answers
+	starts   map[*rowset.Member]*startingPoint // bindings that begin from what was read beside the batches
 }
 
 // setAside is why a batch goes on without a member; nil where it has begun so.
@@ -90,21 +94,38 @@ func (w *work) setAside(v *rowset.Member, err error, full bool) {
 	if w.aside == nil {
 		w.aside = make(map[*rowset.Member]*setAside)
 	}
-	how, asked := w.reloads[v]
+	how, asked := w.howOf(v)
 	delete(w.reloads, v)
+	delete(w.starts, v)
 	w.aside[v] = &setAside{err: err, how: how, full: full || asked}
 }
 
-func (f *Feed) take() work {
+// howOf returns how the batch reads the member in full, false when it does not: when it
+// reads but the rows that have changed.
+func (w *work) howOf(v *rowset.Member) (backlog.Reload, bool) {
+	if p := w.starts[v]; p != nil {
+		return p.request.how, true
+	}
+	how, ok := w.reloads[v]
+	return how, ok
+}
+
+// take begins a batch: it takes all that is to be read, and numbers the batch.
+func (f *Feed) take() (work, uint64) {
 	// Asked before the reports are taken: a source that loses its sight after
 	// having reported is then found to be behind, not left out.
 	following := f.host.Following()
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.batches++
+	f.batchBegun = time.Now()
+	f.inBatch = true
 	f.rejoinLocked()
+	starts := f.takeStartingPointsLocked()
 	w := work{
 		Pending: f.pending.Take(),
-		reloads: f.reloads,
+		reloads: make(map[*rowset.Member]backlog.Reload),
+		starts:  starts,
 		leaving: f.leaving,
 		touches: f.touches,
 		seq:     f.reported,
@@ -113,13 +134,23 @@ func (f *Feed) take() work {
 
 		following: following,
 	}
-	f.reloads = make(map[*rowset.Member]backlog.Reload)
+	w.requests = f.takeFullReadsLocked(w.Whole)
+	for v, r := range w.requests {
+		w.reloads[v] = r.how
+	}
 	f.postponeLocked(&w)
+	for v, r := range w.requests {
+		f.underway[v] = r
+	}
+	for v, p := range starts {
+		w.requests[v] = p.request
+	}
 	f.leaving, f.touches = nil, nil
 	f.reading, f.asked = true, false
 	w.aside = f.asideLocked()
 	w.since, f.reportedAt = f.reportedAt, time.Time{}
-	return w
+	w.writers, f.writers = f.writers, writers{}
+	return w, f.batches
 }
 
 // putBack returns what a failed batch had taken.
@@ -130,27 +161,27 @@ func (f *Feed) putBack(w work) {
 	if !w.since.IsZero() {
 		f.reportedAt = w.since
 	}
+	f.writers = w.writers.join(f.writers)
 	f.touches = append(w.touches, f.touches...)
-	back := func(v *rowset.Member, how backlog.Reload) {
-		if _, ok := f.members[v]; ok {
-			f.reloads[v] = f.reloads[v].And(how)
+	for v, a := range w.aside {
+		if _, member := f.members[v]; member && a != nil && a.full && w.requests[v] == nil {
+			f.requestLocked(v, a.how, time.Time{})
 		}
 	}
-	for v, how := range w.reloads {
-		back(v, how)
-	}
-	for v, a := range w.aside {
-		if a != nil && a.full {
-			back(v, a.how)
+	for v, r := range w.requests {
+		switch {
+		case f.underway[v] != r: // it was removed
+		case w.starts[v] != nil:
+			f.startingPoints[v] = w.starts[v]
+		default:
+			delete(f.underway, v)
+			if again := f.waiting[v]; again != nil {
+				r.how = r.how.And(again.how)
+			}
+			f.waiting[v] = r
 		}
 	}
 }
-
-// maxFirstRows bounds the rows that members which one batch reads for the first time
-// are expected to hold together. What is reported meanwhile waits for a batch, and not
-// for all members that clients ask for at once. Where reading the table brings more
-// rows by itself the bound is as many as that.
-const maxFirstRows = 24_000
 
 // postponeLocked leaves members that have not loaded to later batches, when they are
 // many.
@@ -165,7 +196,8 @@ func (f *Feed) postponeLocked(w *work) {
 			continue
 		}
 		if rows += 1 + v.Expected(); rows > most && rows > 1+v.Expected() {
-			f.reloads[v] = w.reloads[v]
+			f.waiting[v] = w.requests[v]
+			delete(w.requests, v)
 			delete(w.reloads, v)
 		}
 	}

@@ -141,6 +141,28 @@ func (v *Member) Refine() error {
 	return nil
 }
 
+// Relearn is [Member.Refine] for a member that may have loaded. anew reports that rows
+// which it holds cannot be told from others in the new shape, because their keys or
+// places are encoded otherwise.
+func (v *Member) Relearn() (anew bool, err error) {
+	before := v.Shape.Load()
+	if err := v.Refine(); err != nil {
+		return false, err
+	}
+	return before != nil && !v.Unread() && !before.encodesLike(v.Shape.Load().Layout), nil
+}
+
+// encodesLike reports whether keys and places are the same in both.
+func (l *Layout) encodesLike(o *Layout) bool {
+	other := func(column string) bool {
+		a, _ := l.KindOf(column)
+		b, _ := o.KindOf(column)
+		return a != b
+	}
+	return l.Collated == o.Collated && !slices.ContainsFunc(l.Schema.Key, other) &&
+		!slices.ContainsFunc(l.OrderBy, func(by driver.Order) bool { return other(by.Column) })
+}
+
 // decide settles how membership is decided, and the fingerprint.
 func (sh *Shape) decide(v *Member) {
 	sh.InMemory = v.Spec.Where == nil && (!v.Loader.CanQuery() || sh.Exact(v.Filter))

@@ -25,6 +25,13 @@ type Fetched struct {
 	rows  []familyRow
 }
 
+// Copy returns the row for another goroutine, which may add encodings to it.
+func (c *Fetched) Copy() Fetched {
+	row := *c
+	row.shown, row.rows = slices.Clip(row.shown), slices.Clip(row.rows)
+	return row
+}
+
 // TakeUp takes up rows as a loader returned them. Rows whose
 // key cannot be told are returned apart.
 func (sh *Shape) TakeUp(r untyped.Loader, rows []any) (out []Fetched, nameless []Keyless) {
@@ -194,6 +201,9 @@ func (t *Step) Replace(all []*Fetched, fail func(driver.Key, error)) {
 func (sh *Shape) sameKeys() error {
 	return fmt.Errorf("table %q: two rows of one key: the key columns %q do not tell rows apart", sh.Schema.Table, sh.Schema.Key)
 }
+
+// Reopen lets further rows be put and removed after Settle.
+func (t *Step) Reopen() { t.settled = false }
 
 // Publish publishes the result. The feed's goroutine calls it. It
 // returns what to tell observers of, nil for nothing, and whether the binding has

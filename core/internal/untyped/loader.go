@@ -27,6 +27,8 @@ type Loader interface {
 	// Decode makes a row of what Encode has made of it, as far as that goes.
 	Decode(json []byte) (row any, err error)
 	Prepare(ctx context.Context, declared []driver.Table) (warnings []error, err error)
+	// SchemaChanged reports whether what Prepare has learned does not hold any more.
+	SchemaChanged(ctx context.Context) (bool, error)
 	Snapshotter() driver.Snapshotter
 	// CheckLiteral says why the database refuses to compare a column with a value.
 	CheckLiteral(ctx context.Context, column string, v value.Value) (detail string, err error)
@@ -145,6 +147,14 @@ func (r *typedReader[T]) Prepare(ctx context.Context, declared []driver.Table) (
 		return nil, nil
 	}
 	return Guard("Prepare", func() ([]error, error) { return p.Prepare(ctx, declared) })
+}
+
+func (r *typedReader[T]) SchemaChanged(ctx context.Context) (bool, error) {
+	c, ok := r.Loader.(driver.SchemaChecker)
+	if !ok {
+		return false, nil
+	}
+	return Guard("SchemaChanged", func() (bool, error) { return c.SchemaChanged(ctx) })
 }
 
 func (r *typedReader[T]) Snapshotter() driver.Snapshotter {

@@ -119,8 +119,8 @@ func (k Key) parts() []string {
 }
 
 // Report makes the changes what a sink takes, for those tables that are bound.
-// It is called right before they are reported, with the schemas of that moment:
-// whoever learns his columns' kinds later reads the table in full later.
+// Call it right before reporting, with the schemas of that moment: a table whose
+// columns' kinds are learned later is read in full then.
 func (c Changes) Report(schemas []driver.Schema) []driver.Change {
 	var list []driver.Change
 	for i := range schemas {

@@ -37,7 +37,7 @@ func NewAlarm(path string, ring func()) (*Alarm, error) {
 				if !ok {
 					return
 				}
-				// The index (-shm) is written through memory, which nobody is told of.
+				// The index (-shm) is mapped into memory: writing it makes no event.
 				name := strings.TrimPrefix(filepath.Base(e.Name), base)
 				if name != "" && name != "-wal" && name != "-journal" {
 					continue

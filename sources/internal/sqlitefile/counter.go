@@ -13,8 +13,8 @@ import (
 type Reading struct {
 	// Commits is the number. It wraps around.
 	Commits uint32
-	// Series tells numbers apart that have nothing to do with each other: SQLite
-	// begins anew when the journal mode changes, and when the file is replaced.
+	// Series identifies the count: numbers of two series cannot be compared. A new
+	// one begins when the journal mode changes and when the file is replaced.
 	Series uint64
 }
 
@@ -45,8 +45,8 @@ const (
 )
 
 // Read returns the number. In WAL mode all commits that it counts are visible;
-// otherwise the last one may be under way still, or be rolled back: whoever has
-// read the database since then knows.
+// otherwise the last one may still be under way, or be rolled back. Reading the
+// database afterwards shows which.
 func (c *Counter) Read() (Reading, error) {
 	var header [headerLength]byte
 	series, err := c.database.read(header[:])

@@ -67,10 +67,11 @@ type Watch struct {
 	err    error   // of a reading, since base
 }
 
-// NewWatch begins to watch: what others commit to the file from now on is told by
-// Look. schema is the name by which the ledger's connections know the file. alarm is called, from any goroutine and without a lock, when a commit
-// of the pool shows that there was another one; it must not block. A nil ledger
-// takes all commits for those of others.
+// NewWatch begins to watch: Look reports what others commit to the file from now
+// on. schema is the name by which the ledger's connections know the file. alarm is
+// called, from any goroutine and without a lock, when a commit of the pool shows
+// that somebody else has committed; it must not block. With a nil ledger all commits
+// count as those of others.
 func NewWatch(counter *Counter, ledger *Ledger, schema string, alarm func()) (*Watch, error) {
 	if ledger == nil {
 		ledger = &Ledger{}
@@ -123,8 +124,8 @@ func (w *Watch) close(made uint32) (others bool) {
 type Finding struct {
 	// Foreign says that somebody else has committed, Own that the pool has.
 	Foreign, Own bool
-	// Settled is false while a commit of the pool is under way: what others
-	// commit beside it is told later.
+	// Settled is false while a commit of the pool is under way. Then a later Look
+	// reports what others have committed beside it.
 	Settled bool
 }
 

@@ -138,9 +138,9 @@ func (p *Text) clauses(at int, s Span, w *Write) bool {
 	return open == nil || !open.Empty()
 }
 
-// ends reports whether the token, a keyword, may begin a clause: an expression
-// or a name ends before it, and what comes behind goes on with neither. Some
-// databases take some of these keywords for names of columns too.
+// ends reports whether the token, a keyword, may begin a clause: an expression or a
+// name ends before it, and the token behind it continues neither. Some databases
+// also allow some of these keywords as names of columns.
 func (p *Text) ends(at int) bool {
 	operand := []string{"AND", "OR", "XOR", "NOT", "IN", "IS", "LIKE", "BETWEEN", "GLOB", "REGEXP", "MATCH", "ESCAPE", "COLLATE", "THEN", "ELSE", "WHEN", "CASE", "ILIKE", "SIMILAR"}
 	if p.toks[at-1].kind == Operator && !p.Is(at-1, "*") || p.Is(at-1, ",") || p.Word(at-1, operand...) {

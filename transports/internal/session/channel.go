@@ -11,7 +11,7 @@ import (
 	"github.com/binderyhq/bindery/transports/internal/problem"
 )
 
-// Channel is who asks on a session, with what it has joined.
+// Channel is one client on a session, and the bindings that it has joined.
 type Channel struct {
 	session *Session
 	ctx     context.Context // says who asks

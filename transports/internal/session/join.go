@@ -2,11 +2,11 @@ package session
 
 import (
 	"errors"
-	"time"
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/wire"
+	"github.com/binderyhq/bindery/transports/internal/meter"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 )
 
@@ -20,7 +20,7 @@ type join struct {
 
 	batch  *wire.Batch    // under way, nil when there is none
 	at     int            // of the next message in the batch
-	due    time.Time      // when what the batch tells was reported; zero: its delay is not measured
+	due    meter.Delivery // of the batch
 	begun  bool           // the subscription has told something
 	leads  live.Version   // that the batch leads to
 	stands live.Version   // the last one sent in full; the zero value: none
@@ -76,8 +76,8 @@ func (s *Session) subscribeLocked(j *join, token string) {
 	s.turns.add(j)
 }
 
-// startAfreshLocked begins the join anew. The version that the client named is
-// what it has only if nothing was on its way to it.
+// startAfreshLocked begins the join anew. The client holds the version that it named
+// only if no message was on its way to it.
 func (s *Session) startAfreshLocked(j *join) {
 	again := j.again
 	j.again = nil

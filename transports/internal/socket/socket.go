@@ -86,8 +86,8 @@ func (c *Conn) Fail(code int, reason string) {
 	_ = conn.Close()
 }
 
-// Kick closes the connection with a code at once, for a client that may not read:
-// it is told if that needs no waiting to speak of.
+// Kick closes the connection at once, for a client that may not read. It sends the
+// code only if that takes next to no time.
 func (c *Conn) Kick(code int, reason string) {
 	c.mu.Lock()
 	ws := c.ws

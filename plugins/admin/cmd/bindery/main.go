@@ -66,7 +66,7 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	return code
 }
 
-// command is what is to be done.
+// command is one invocation: the operation, its target and how to print it.
 type command struct {
 	api     api
 	verb    string

@@ -10,7 +10,7 @@ import (
 	"github.com/binderyhq/bindery/sources/internal/sqltext"
 )
 
-// maxTables is how many tables a transaction's changes are kept apart for;
+// maxTables bounds the tables whose changes one transaction records one by one;
 // beyond it every table is reported.
 const maxTables = 256
 
@@ -65,7 +65,7 @@ func (c *ChangeSet) addWhole(name sqltext.Table) {
 	}
 }
 
-// addKeys adds rows of a bound table that the name stands for.
+// addKeys adds keys of the bound table that the name means.
 func (c *ChangeSet) addKeys(name sqltext.Table, bound driver.Table, keys ...driver.Key) {
 	t := c.table(name)
 	if t == nil || t.whole {

@@ -103,7 +103,7 @@ func (o *outcome) Seen() bool {
 	return o.conn != nil
 }
 
-// Take returns what there is to wait for, and forgets it. held says that the
+// Take returns the reports that a writer waits for, and forgets them. held says that the
 // connection has not gone back to the pool; seen is [outcome.Seen].
 func (o *outcome) Take() (waits []fanout.Awaited, held, seen bool) {
 	o.mu.Lock()
@@ -139,7 +139,7 @@ func (r *TxRecord) committed(waits []fanout.Awaited) {
 }
 
 // recordOf returns the record of a statement with the text, and whether the
-// statement is to be left alone.
+// statement bypasses the hooks.
 func recordOf(ctx context.Context, text string) (rec *StatementRecord, bypass bool) {
 	if Bypassed(ctx) {
 		return nil, true

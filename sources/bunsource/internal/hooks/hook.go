@@ -66,8 +66,8 @@ func (h *Hook) BeforeQuery(ctx context.Context, e *bun.QueryEvent) context.Conte
 		if rec := txRecordOf(ctx); rec != nil && rec.event == e {
 			return ctx // the hook was added twice
 		}
-		// The text BEGIN may as well be executed on a connection: that is told
-		// from the other afterwards.
+		// BEGIN may also be text that somebody executes on a connection. Which it
+		// was shows when the statement has ended.
 		return commits.WithTransaction(ctx, &txRecord{event: e, outer: txRecordOf(ctx)})
 	}
 	if sqltext.OnlyReads(e.Query, h.tracker.Dialect()) {
@@ -104,28 +104,28 @@ func (h *Hook) AfterQuery(ctx context.Context, e *bun.QueryEvent) {
 	case seen:
 	case ends && tx != nil:
 		if waits, held, seen = tx.Take(); !seen {
-			waits = h.afterEnd(tx, rec)
+			waits = h.afterEnd(ctx, tx, rec)
 		}
 	case ends:
 		// A transaction that was begun before the hook was added.
 		waits = h.tracker.ReportAll()
 	default:
-		waits = h.after(rec)
+		waits = h.after(ctx, rec)
 	}
 	if e.Err == nil {
 		h.wait(ctx, e.DB, waits, held || !h.tracker.Wrapped())
 	}
 }
 
-// wait waits until the bindings concerned have caught up with a write, so that
-// whoever made it reads it.
+// wait waits until the bindings concerned have caught up with a write, so that its
+// writer reads it.
 func (h *Hook) wait(ctx context.Context, db *bun.DB, waits []fanout.Awaited, held bool) {
 	if len(waits) == 0 {
 		return
 	}
 	if held {
-		// The engine needs a connection to read with. While this one is not given
-		// back there may be none, and waiting would be in vain.
+		// The engine needs a connection to read with. If this one is the pool's last,
+		// the wait could only end by its timeout.
 		if s := db.DB.Stats(); s.MaxOpenConnections > 0 && s.InUse >= s.MaxOpenConnections {
 			return
 		}

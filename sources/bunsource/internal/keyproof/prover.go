@@ -9,8 +9,8 @@ import (
 	"github.com/binderyhq/bindery/sources/internal/sqltext"
 )
 
-// MaxKeys is how many keys of one table are kept apart; beyond it the whole
-// table is reported.
+// MaxKeys bounds the keys of one table that a write reports one by one; beyond it
+// the whole table is reported.
 const MaxKeys = 4096
 
 // proof is what the text of a write proves about the rows it changes in one
