@@ -35,6 +35,12 @@ type Batch struct {
 	// Reported is when the first of the reports came in; the zero time where
 	// nothing was reported.
 	Reported time.Time
+	// Writers are the contexts of those who wrote what the batch covers, in the order
+	// of their reports, as far as sources know them ([driver.Change].Writer): 16 at
+	// most, and MoreWriters is how many there were beside these. They are for their
+	// values, and never end.
+	Writers     []context.Context
+	MoreWriters int
 }
 
 // BatchResult is what came of a batch.

@@ -18,6 +18,7 @@ type observers struct {
 	published []named[PublishObserver]
 	batches   []named[BatchObserver]
 	reports   []named[ReportObserver]
+	delivered []named[DeliveryObserver]
 }
 
 // named is what a plugin implements, with the plugin's name.
@@ -36,6 +37,9 @@ func (o *observers) add(p Plugin) {
 	}
 	if it, ok := p.(ReportObserver); ok {
 		o.reports = append(o.reports, named[ReportObserver]{p.Name(), it})
+	}
+	if it, ok := p.(DeliveryObserver); ok {
+		o.delivered = append(o.delivered, named[DeliveryObserver]{p.Name(), it})
 	}
 }
 
@@ -92,5 +96,12 @@ func (o *observers) onBatch(ctx context.Context, b feed.Batch) (context.Context,
 			p := o.batches[i]
 			o.guard(p.name, "a batch that has ended", func() { p.it.BatchEnded(ctxs[i], out) })
 		}
+	}
+}
+
+// onDelivered tells of an event that was written to a client.
+func (o *observers) onDelivered(d Delivery) {
+	for _, p := range o.delivered {
+		o.guard(p.name, "a delivery", func() { p.it.Delivered(d) }, slog.String("binding", d.View.Name()))
 	}
 }

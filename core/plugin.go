@@ -40,7 +40,8 @@ type PublishObserver interface {
 type ReportObserver interface {
 	// Reported is called after the engine has taken over a report, before
 	// [driver.Sink] returns to the source: whoever waits for the commit has not
-	// been told yet. It must not block and must not keep or change the keys.
+	// been told yet. It must not block and must not keep or change the keys. A change
+	// tells who wrote, where the source knows ([driver.Change].Writer).
 	// Calls are concurrent. A panic is logged and the plugin is kept.
 	Reported(by driver.Source, changes []driver.Change)
 }

@@ -56,7 +56,9 @@ type Tuning struct {
 	// Awaited makes writes wait until the binding shows them. It is for bindings
 	// that are read in full whenever a table changes ([DependsOn], a query). By
 	// default they follow at their own pace, so a slow query does not slow down
-	// writers. Bindings whose changed rows are read by key are always waited for.
+	// writers; a binding with a [Limit] whose condition only the database knows is
+	// waited for while its query answers within a quarter of a second. Bindings whose
+	// changed rows are read by key are always waited for.
 	Awaited bool
 
 	// OmitUnreadable leaves rows out of the binding that it cannot show: rows that

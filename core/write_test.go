@@ -249,38 +249,3 @@ func TestWriteTellsAllAtOnce(t *testing.T) {
 		t.Errorf("told of %q, want %q", fields, want)
 	}
 }
-
-// TestMergePatchOfRFC7396 are the examples of its appendix A.
-func TestMergePatchOfRFC7396(t *testing.T) {
-	type doc struct {
-		ID int             `json:"id"`
-		V  json.RawMessage `json:"v"`
-	}
-	for _, c := range [][3]string{
-		{`{"a":"b"}`, `{"a":"c"}`, `{"a":"c"}`},
-		{`{"a":"b"}`, `{"b":"c"}`, `{"a":"b","b":"c"}`},
-		{`{"a":"b"}`, `{"a":null}`, `{}`},
-		{`{"a":"b","b":"c"}`, `{"a":null}`, `{"b":"c"}`},
-		{`{"a":["b"]}`, `{"a":"c"}`, `{"a":"c"}`},
-		{`{"a":"c"}`, `{"a":["b"]}`, `{"a":["b"]}`},
-		{`{"a":{"b":"c"}}`, `{"a":{"b":"d","c":null}}`, `{"a":{"b":"d"}}`},
-		{`{"a":[{"b":"c"}]}`, `{"a":[1]}`, `{"a":[1]}`},
-		{`["a","b"]`, `["c","d"]`, `["c","d"]`},
-		{`{"a":"b"}`, `["c"]`, `["c"]`},
-		{`{"a":"foo"}`, `"bar"`, `"bar"`},
-		{`{"e":null}`, `{"a":1}`, `{"a":1,"e":null}`},
-		{`[1,2]`, `{"a":"b","c":null}`, `{"a":"b"}`},
-		{`{}`, `{"a":{"bb":{"ccc":null}}}`, `{"a":{"bb":{}}}`},
-	} {
-		table := coretest.NewTable[doc]("docs", "id")
-		table.Put(doc{1, json.RawMessage(c[0])})
-		r := newItems(t, core.Config{})
-		b := core.Bind("docs", table, core.Writable())
-		r.start(t, b)
-		row, err := b.Write(r.ctx, live.Write{Op: live.Merge, Key: key(1), Body: []byte(`{"v":` + c[1] + `}`)})
-		if err != nil || string(row.JSON()) != `{"id":1,"v":`+c[2]+`}` {
-			t.Errorf("%s and %s: %s, %v; want %s", c[0], c[1], row.JSON(), err, c[2])
-		}
-		r.stop(t)
-	}
-}

@@ -106,6 +106,11 @@ type Change struct {
 	// Without it the table is read at once, and reads of keys wait for that. With
 	// Keys, and in an announcement, it has no effect.
 	Compare bool
+	// Writer is the context of who wrote, where the source knows it: of the statement,
+	// or of the transaction's beginning. It is for its values alone (a trace, a user),
+	// and never ends. nil says that nobody knows, as of what other processes write.
+	// Plugins see it, see core.ReportObserver. In an announcement it has no effect.
+	Writer context.Context
 }
 
 // Sink is where a source reports to. Its methods may be called from any

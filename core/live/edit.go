@@ -1,6 +1,7 @@
 package live
 
 import (
+	"context"
 	"encoding/binary"
 	"slices"
 	"time"
@@ -27,6 +28,7 @@ type Edit struct {
 	event   *Event                  // nil: not made since the last change
 
 	reported time.Time
+	within   context.Context // nil: none
 }
 
 func newEdit(print *Fingerprint, from *Snapshot) *Edit {
@@ -156,6 +158,9 @@ func (e *Edit) touch(key driver.Key) {
 // Reported sets when the first report came in that has led to the edit, for
 // [Event.Reported].
 func (e *Edit) Reported(at time.Time) { e.reported = at }
+
+// Within sets [Event.Context].
+func (e *Edit) Within(ctx context.Context) { e.within = context.WithoutCancel(ctx) }
 
 // Touched reports whether a row was put or taken.
 func (e *Edit) Touched() bool { return len(e.touched) > 0 || e.from == nil }

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"context"
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
@@ -45,12 +46,19 @@ type Event struct {
 	Reported time.Time
 	Merged   bool
 
-	before []digest.Sum // of the Updated, as they were
+	before []digest.Sum    // of the Updated, as they were
+	within context.Context // nil: none
 
 	bytes  int // an estimate of what keeping the event in the log costs
 	own    Cache
 	shared *Cache // in its place, of a sync
 }
+
+// Context returns the context of the batch that the event comes of, for the values
+// that plugins have put into it (core.BatchObserver); of the last of them, where events
+// were merged. It is nil where no plugin did, in a sync, and in what no batch has
+// brought. It never ends.
+func (e *Event) Context() context.Context { return e.within }
 
 // Cache keeps what is derived from the event; see [Memo].
 func (e *Event) Cache() *Cache {
@@ -119,6 +127,9 @@ func merge(events []*Event) *Event {
 	}
 	m := &Event{Kind: Changed, From: first.From, Version: last.Version, Merged: true}
 	for _, e := range events {
+		if e.within != nil {
+			m.within = e.within
+		}
 		if m.Reported.IsZero() || !e.Reported.IsZero() && e.Reported.Before(m.Reported) {
 			m.Reported = e.Reported
 		}

@@ -96,7 +96,7 @@ func (p *Publisher) Publish(e *Edit, now time.Time) (*Event, bool) {
 	}
 	next.stamp = digest.NewStamp(now, prev)
 	next.version = Version{Token: e.sum.Token(), Seq: before.Seq + 1, Modified: next.stamp.Modified}
-	event.From, event.Version, event.Reported = before.Token, next.version, e.reported
+	event.From, event.Version, event.Reported, event.within = before.Token, next.version, e.reported, e.within
 	event.measure()
 	return p.publish(next, event, anew, e.touched)
 }

@@ -114,7 +114,7 @@ func (s *HookSource) Watch(ctx context.Context, sink driver.Sink) error {
 	if !s.tracker.Wrapped() {
 		s.unwrapped.Do(func() {
 			s.cfg.Logger.WarnContext(ctx, "bunsource: the database's driver is not wrapped: prepared statements, what goes through the *sql.DB, triggers and cascades are not seen; "+
-				"open it by bunsource.Open, OpenConnector or WrapConnector, or let another source watch as well", slog.String("database", s.tracker.Database()))
+				"open it by bunsource.Open, OpenConnector or WrapConnector, or let another source watch as well", slog.String("id", "bunsource-unwrapped"), slog.String("database", s.tracker.Database()))
 		})
 	}
 	a := fanout.NewAttachment(sink)

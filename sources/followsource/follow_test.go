@@ -372,6 +372,9 @@ func TestVerbs(t *testing.T) {
 	defer n.stop()
 	<-all.Loaded()
 	before := all.Version()
+	told := all.Subscribe(live.SubscribeOptions{Version: before.Token})
+	defer told.Close()
+	_, _ = told.Poll()
 	for name, do := range map[string]func() error{
 		"Resync": func() error { return all.Resync(t.Context()) },
 		"Verify": func() error { _, err := all.Verify(t.Context()); return err },
@@ -381,6 +384,9 @@ func TestVerbs(t *testing.T) {
 		if err := do(); err != nil || all.Version() != before {
 			t.Errorf("%s: %v, from %v to %v", name, err, before, all.Version())
 		}
+	}
+	if e, err := told.Poll(); e != nil || err != nil {
+		t.Errorf("subscribers are told of %+v, %v", e, err)
 	}
 	sub := all.Subscribe(live.SubscribeOptions{Version: before.Token})
 	defer sub.Close()

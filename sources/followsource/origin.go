@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/binderyhq/bindery/client"
+	"github.com/binderyhq/bindery/sources/internal/replicate"
 )
 
 // Origin is a node whose bindings are followed. It may be used for any number of
@@ -16,7 +17,9 @@ type Origin struct {
 	cfg    Config
 	err    error // with the arguments of New; Start reports it
 
-	steps, syncs, mismatches, resyncs, connects, failures, bytes atomic.Uint64
+	counts replicate.Counts
+
+	resyncs, connects, failures, bytes atomic.Uint64
 }
 
 // New returns the origin whose event streams have the address
@@ -77,7 +80,7 @@ type Stats struct {
 // Stats returns the counters of streams that have ended, and of those that are open.
 func (o *Origin) Stats() Stats {
 	return Stats{
-		Steps: o.steps.Load(), Syncs: o.syncs.Load(), Mismatches: o.mismatches.Load(), Resyncs: o.resyncs.Load(),
+		Steps: o.counts.Steps.Load(), Syncs: o.counts.Syncs.Load(), Mismatches: o.counts.Mismatches.Load(), Resyncs: o.resyncs.Load(),
 		Connects: o.connects.Load(), Failures: o.failures.Load(), Bytes: o.bytes.Load(),
 	}
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/wire"
+	"github.com/binderyhq/bindery/transports/internal/meter"
 	"github.com/binderyhq/bindery/transports/internal/outer"
 )
 
@@ -199,7 +200,7 @@ func (s *stream) sendAvailable(ctx context.Context) error {
 		if s.stopped.Load() || s.t.reg.Stopping().Err() != nil || s.ending.Err() != nil || ctx.Err() != nil {
 			return errEnded
 		}
-		var reported time.Time // zero: the delay is not measured
+		var due meter.Delivery
 		e, err := f.sub.Poll()
 		switch {
 		case errors.Is(err, live.ErrClosed):
@@ -209,7 +210,7 @@ func (s *stream) sendAvailable(ctx context.Context) error {
 		case e == nil:
 			continue
 		default:
-			reported = s.t.meter.Due(e, !f.begun)
+			due = s.t.meter.Due(f.sub.View(), e, !f.begun)
 			f.begun = true
 			e = s.enc.ForReplica(f.sub.View(), e, f.token)
 			err = s.sendBatch(f, s.enc.Batch(f.sub.View(), e))
@@ -220,7 +221,8 @@ func (s *stream) sendAvailable(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.t.meter.Delivered(reported)
+		s.t.meter.Delivered(due)
+		due.Tell(s.t.reg, s.t.Name())
 	}
 	return nil
 }

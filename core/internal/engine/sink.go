@@ -52,13 +52,13 @@ func (s *sink) report(changes []driver.Change) feed.Receipt {
 				keys = nil // keys of every table are keys of none
 			}
 			if to.own {
-				m := to.Report(keys, s.run.reporter)
+				m := to.ReportOf(c.Writer, keys, s.run.reporter)
 				if !to.lagging {
 					r = append(r, m)
 				}
 			}
 			if to.related {
-				r = append(r, to.ReportRelated(c.Table, keys, s.run.reporter))
+				r = append(r, to.ReportRelated(c.Writer, c.Table, keys, s.run.reporter))
 			}
 		}
 	}

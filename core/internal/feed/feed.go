@@ -72,6 +72,7 @@ type Feed struct {
 	announces      uint64        // announcements ever made
 	reported       uint64        // reports ever made
 	reportedAt     time.Time     // the first report that was not taken yet; zero: there is none
+	writers        writers       // of what was not taken yet
 	applied        uint64        // reports that show
 	late           uint64        // writers have waited in vain for reports up to this one
 	slow           bool          // a writer's wait was long, and that was logged
@@ -127,22 +128,31 @@ func (f *Feed) kick() {
 // Report gathers keys (nil: the whole table) and returns the mark to wait for.
 // by is the source that reports, nil for the engine itself.
 func (f *Feed) Report(keys []driver.Key, by *backlog.Reporter) mark {
-	return f.gather(len(keys), 0, func(p *backlog.Pending) bool { return p.Add(keys, by) })
+	return f.ReportOf(nil, keys, by)
+}
+
+// ReportOf is Report of what somebody has written whose context is known; nil when it
+// is not.
+func (f *Feed) ReportOf(writer context.Context, keys []driver.Key, by *backlog.Reporter) mark {
+	return f.gather(writer, len(keys), 0, func(p *backlog.Pending) bool { return p.Add(keys, by) })
 }
 
 // ReportRelated is report for keys of a table whose rows are shown in this
 // feed's rows.
-func (f *Feed) ReportRelated(table driver.Table, keys []driver.Key, by *backlog.Reporter) mark {
-	return f.gather(0, len(keys), func(p *backlog.Pending) bool { return p.AddRelated(table, keys, by) })
+func (f *Feed) ReportRelated(writer context.Context, table driver.Table, keys []driver.Key, by *backlog.Reporter) mark {
+	return f.gather(writer, 0, len(keys), func(p *backlog.Pending) bool { return p.AddRelated(table, keys, by) })
 }
 
-func (f *Feed) gather(own, related int, add func(*backlog.Pending) (overflowed bool)) mark {
+func (f *Feed) gather(writer context.Context, own, related int, add func(*backlog.Pending) (overflowed bool)) mark {
 	f.mu.Lock()
 	f.stats.Reports++
 	f.stats.Keys += uint64(own)
 	f.stats.RelatedKeys += uint64(related)
 	if f.reportedAt.IsZero() {
 		f.reportedAt = time.Now()
+	}
+	if writer != nil {
+		f.writers.add(writer)
 	}
 	if add(&f.pending) {
 		f.stats.Overflows++
@@ -336,7 +346,8 @@ func (f *Feed) batch(ctx context.Context) error {
 		f.publishTouch(v)
 	}
 	w.touches = nil
-	ctx, observed := f.host.BatchBegins(ctx, Batch{Table: f.Table, Keys: len(w.Keys), Whole: w.Whole, Reloads: len(w.reloads) + len(w.starts), Reported: w.since})
+	before := ctx
+	ctx, observed := f.host.BatchBegins(ctx, Batch{Table: f.Table, Keys: len(w.Keys), Whole: w.Whole, Reloads: len(w.reloads) + len(w.starts), Reported: w.since, Writers: w.writers.known, MoreWriters: w.writers.more})
 	out, err := f.attempts(ctx, &w)
 	if err != nil {
 		f.putBack(w)
@@ -347,6 +358,9 @@ func (f *Feed) batch(ctx context.Context) error {
 	f.credit(out.moves, out.covered)
 	for _, m := range out.moves {
 		m.t.Edit.Reported(w.since)
+		if ctx != before { // somebody has put something in
+			m.t.Edit.Within(ctx)
+		}
 		f.publish(m)
 	}
 	f.noteTroubles(number, &w, out)

@@ -46,6 +46,10 @@ type Batch struct {
 	Reloads  int       // bindings that are read in full by themselves
 	Retry    bool      // bindings in trouble are read, beside the batches
 	Reported time.Time // the first report; zero: nothing was reported
+	// Writers are the contexts of who wrote, where sources know them, and MoreWriters
+	// is how many there were beside these.
+	Writers     []context.Context
+	MoreWriters int
 }
 
 // Result is what came of a batch.

@@ -19,8 +19,9 @@ type work struct {
 	touches []*rowset.Member
 	seq     uint64    // reports up to this one are covered
 	since   time.Time // when the first of them came in
-	gen     uint64    // announcements made when it was taken
-	calm    bool      // nothing was announced then, and nothing must be caught up with
+	writers writers
+	gen     uint64 // announcements made when it was taken
+	calm    bool   // nothing was announced then, and nothing must be caught up with
 
 	// aside are members that take no part, since they are in trouble; those of
 	// them that this batch has put there say why.
@@ -148,6 +149,7 @@ func (f *Feed) take() (work, uint64) {
 	f.reading, f.asked = true, false
 	w.aside = f.asideLocked()
 	w.since, f.reportedAt = f.reportedAt, time.Time{}
+	w.writers, f.writers = f.writers, writers{}
 	return w, f.batches
 }
 
@@ -159,6 +161,7 @@ func (f *Feed) putBack(w work) {
 	if !w.since.IsZero() {
 		f.reportedAt = w.since
 	}
+	f.writers = w.writers.join(f.writers)
 	f.touches = append(w.touches, f.touches...)
 	for v, a := range w.aside {
 		if _, member := f.members[v]; member && a != nil && a.full && w.requests[v] == nil {

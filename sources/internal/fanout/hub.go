@@ -182,10 +182,17 @@ type Awaited struct {
 // Confirm reports changes that are committed and visible, and returns what the
 // writer should wait for. a is what was announced of them, or nil; without
 // changes it is withdrawn. A sink that came after the announcement gets a report.
-func (h *Hub) Confirm(a *Announced, changes []driver.Change) []Awaited {
+// The context is the writer's, nil when nobody knows it.
+func (h *Hub) Confirm(writer context.Context, a *Announced, changes []driver.Change) []Awaited {
 	if len(changes) == 0 {
 		a.Withdraw()
 		return nil
+	}
+	if writer != nil {
+		changes, writer = clone(changes), context.WithoutCancel(writer)
+		for i := range changes {
+			changes[i].Writer = writer
+		}
 	}
 	var out []Awaited
 	await := func(s *Attachment, r driver.Receipt) {
@@ -207,7 +214,7 @@ func (h *Hub) Confirm(a *Announced, changes []driver.Change) []Awaited {
 }
 
 // ReportAll reports every table of the database.
-func (h *Hub) ReportAll() []Awaited { return h.Confirm(nil, h.Tables().Everything()) }
+func (h *Hub) ReportAll() []Awaited { return h.Confirm(nil, nil, h.Tables().Everything()) }
 
 // ReportLater has changes reported several times in the minute that follows: it
 // is not known whether, or when, they become visible. Attachments do it while

@@ -131,7 +131,7 @@ func (r *recorder) committing() int32 {
 		// The statement before this one in the same text has committed, or
 		// failed: to report it is right in either case.
 		r.unchecked = true
-		r.confirm(was, false)
+		r.confirm(nil, was, false)
 	}
 	return 0
 }
@@ -176,12 +176,12 @@ func (r *recorder) release(ctx context.Context, err error, alone bool) []fanout.
 			r.begin(ctx) // the session may go on for long
 		}
 	}
-	return r.confirm(c, everything)
+	return r.confirm(ctx, c, everything)
 }
 
 // confirm reports a commit that is visible, and returns what its writer should
 // wait for.
-func (r *recorder) confirm(c *commit, everything bool) []fanout.Awaited {
+func (r *recorder) confirm(writer context.Context, c *commit, everything bool) []fanout.Awaited {
 	if c.rolledBack || c.doubtful {
 		c.wrote = nil
 	}
@@ -189,9 +189,9 @@ func (r *recorder) confirm(c *commit, everything bool) []fanout.Awaited {
 	defer r.host.Committed.Add(1)
 	bound := r.host.Hub.Tables()
 	if everything {
-		return r.host.Hub.Confirm(c.ann, bound.Everything())
+		return r.host.Hub.Confirm(writer, c.ann, bound.Everything())
 	}
-	return r.host.Hub.Confirm(c.ann, c.changes.changes(bound, r.layout))
+	return r.host.Hub.Confirm(writer, c.ann, c.changes.changes(bound, r.layout))
 }
 
 // compare reports whether the layout is that of the database still, and drops

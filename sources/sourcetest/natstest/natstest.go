@@ -27,6 +27,15 @@ func Start(t testing.TB) *Server {
 	return s
 }
 
+// StartJetStream starts a server with JetStream, whose streams are kept over restarts.
+func StartJetStream(t testing.TB) *Server {
+	t.Helper()
+	s := &Server{opts: server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true, JetStream: true, StoreDir: t.TempDir()}}
+	s.start(t)
+	t.Cleanup(s.Stop)
+	return s
+}
+
 func (s *Server) start(t testing.TB) {
 	t.Helper()
 	run, err := server.NewServer(&s.opts)

@@ -129,10 +129,27 @@ func (m *Meter) Subscribe(ctx context.Context, g *core.Grant, opts live.Subscrib
 
 func (m *Meter) left() { m.subscribers.Add(-1) }
 
+// Delivery is an event that is about to be written to a client. The zero value is
+// one of which nothing is to be told.
+type Delivery struct {
+	reported time.Time // zero: the delay is not measured
+
+	// Of an event that plugins follow; else nil.
+	view  *live.View
+	event *live.Event
+	began time.Time
+}
+
+// IsZero reports whether nothing is to be told of the delivery.
+func (d *Delivery) IsZero() bool { return d.reported.IsZero() && d.event == nil }
+
+// Followed reports whether plugins are to be told of the delivery, see [Meter.Tell].
+func (d *Delivery) Followed() bool { return d.event != nil }
+
 // Due counts a subscription's event; first says that none came before. It returns
-// when the change was reported if its delivery is to be measured, else the zero
-// time: the time for which a client was away is no delay.
-func (m *Meter) Due(e *live.Event, first bool) time.Time {
+// the delivery that is then to be noted. The delay is measured but for the first: the
+// time for which a client was away is none.
+func (m *Meter) Due(v *live.View, e *live.Event, first bool) (d Delivery) {
 	switch {
 	case first && e.Kind == live.Synced:
 		m.synced.Add(1)
@@ -143,19 +160,28 @@ func (m *Meter) Due(e *live.Event, first bool) time.Time {
 	case e.Merged:
 		m.lagged.Add(1)
 	}
-	if first {
-		return time.Time{}
+	if e.Context() != nil {
+		d = Delivery{view: v, event: e, began: time.Now()}
 	}
-	return e.Reported
+	if !first {
+		d.reported = e.Reported
+	}
+	return d
 }
 
-// Delivered counts a change, reported at that time, that was written to a client
-// now. The zero time is ignored.
-func (m *Meter) Delivered(reported time.Time) {
-	if reported.IsZero() {
+// Tell tells plugins that the event was written to a client. No lock is held.
+func (d *Delivery) Tell(reg *core.Registry, transport string) {
+	if d.event != nil {
+		reg.Delivered(transport, d.view, d.event, d.began)
+	}
+}
+
+// Delivered counts a change that was written to a client now.
+func (m *Meter) Delivered(of Delivery) {
+	if of.reported.IsZero() {
 		return
 	}
-	d := max(0, time.Since(reported))
+	d := max(0, time.Since(of.reported))
 	at := len(bounds)
 	for i, bound := range bounds {
 		if d <= bound {

@@ -80,7 +80,7 @@ func TestDue(t *testing.T) {
 		{&live.Event{Kind: live.Changed, Reported: at}, false, true},
 		{&live.Event{Kind: live.Changed}, false, false},
 	} {
-		if due := m.Due(c.e, c.first); due.IsZero() == c.due {
+		if due := m.Due(nil, c.e, c.first); due.IsZero() == c.due {
 			t.Errorf("kind %v, first %v: due %v", c.e.Kind, c.first, due)
 		}
 	}
@@ -92,13 +92,13 @@ func TestDue(t *testing.T) {
 // TestDelivered puts each delay into the bucket that holds it.
 func TestDelivered(t *testing.T) {
 	var m meter.Meter
-	m.Delivered(time.Time{})
+	m.Delivered(meter.Delivery{})
 	if n := m.Status().Delay.Count(); n != 0 {
 		t.Fatalf("the zero time counts %d", n)
 	}
-	m.Delivered(time.Now().Add(time.Hour)) // a clock that was set
-	m.Delivered(time.Now().Add(-90 * time.Second))
-	m.Delivered(time.Now().Add(-20 * time.Second))
+	m.Delivered(m.Due(nil, &live.Event{Kind: live.Changed, Reported: time.Now().Add(time.Hour)}, false)) // a clock that was set
+	m.Delivered(m.Due(nil, &live.Event{Kind: live.Changed, Reported: time.Now().Add(-90 * time.Second)}, false))
+	m.Delivered(m.Due(nil, &live.Event{Kind: live.Changed, Reported: time.Now().Add(-20 * time.Second)}, false))
 	h := m.Status().Delay
 	n := len(h.Bounds)
 	if len(h.Counts) != n+1 || h.Counts[0] != 1 || h.Counts[n] != 1 || h.Counts[n-1] != 1 {
@@ -118,6 +118,6 @@ func BenchmarkDelivered(b *testing.B) {
 	e := &live.Event{Kind: live.Changed, Reported: time.Now()}
 	b.ReportAllocs()
 	for b.Loop() {
-		m.Delivered(m.Due(e, false))
+		m.Delivered(m.Due(nil, e, false))
 	}
 }

@@ -2,11 +2,11 @@ package session
 
 import (
 	"errors"
-	"time"
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/wire"
+	"github.com/binderyhq/bindery/transports/internal/meter"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 )
 
@@ -20,7 +20,7 @@ type join struct {
 
 	batch  *wire.Batch    // under way, nil when there is none
 	at     int            // of the next message in the batch
-	due    time.Time      // when what the batch tells was reported; zero: its delay is not measured
+	due    meter.Delivery // of the batch
 	begun  bool           // the subscription has told something
 	leads  live.Version   // that the batch leads to
 	stands live.Version   // the last one sent in full; the zero value: none

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"time"
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/transports/internal/meter"
 )
 
 // The bounds of the answers that wait to be sent. A request is read when both
@@ -45,10 +45,10 @@ type Session struct {
 	ended    bool       // nothing is sent any more
 	carrier  Carrier    // nil: there is none now
 	replies  [][]byte
-	replyLen int         // bytes of replies
-	joined   int         // joins of all channels
-	marking  int         // marks that they wait for
-	due      []time.Time // when what was given to the carrier was reported
+	replyLen int              // bytes of replies
+	joined   int              // joins of all channels
+	marking  int              // marks that they wait for
+	due      []meter.Delivery // of what was given to the carrier
 	channels []*Channel
 	room     *sync.Cond // of mu: replies have room, or the session has ended
 
@@ -127,25 +127,39 @@ func (s *Session) Detach(c Carrier) {
 // Sent says that the carrier's message was sent.
 func (s *Session) Sent() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.deliveredLocked()
+	followed := s.deliveredLocked()
 	s.inFlight = false
 	s.pumpLocked()
+	s.mu.Unlock()
+	s.tell(followed)
 }
 
 // Delivered says that the messages given so far were written, for a carrier that
 // has been detached. [Session.Sent] says so, too.
 func (s *Session) Delivered() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.deliveredLocked()
+	followed := s.deliveredLocked()
+	s.mu.Unlock()
+	s.tell(followed)
 }
 
-func (s *Session) deliveredLocked() {
-	for _, reported := range s.due {
-		s.hub.meter.Delivered(reported)
+// deliveredLocked counts what was written, and returns of what plugins are to be told.
+func (s *Session) deliveredLocked() (followed []meter.Delivery) {
+	for _, d := range s.due {
+		s.hub.meter.Delivered(d)
+		if d.Followed() {
+			followed = append(followed, d)
+		}
 	}
+	clear(s.due)
 	s.due = s.due[:0]
+	return followed
+}
+
+func (s *Session) tell(followed []meter.Delivery) {
+	for i := range followed {
+		followed[i].Tell(s.hub.reg, s.hub.transport)
+	}
 }
 
 // Take returns another message to send together with the one that the carrier was
@@ -243,7 +257,7 @@ func (s *Session) turnLocked(j *join) []byte {
 		}
 		j.leads = e.Version
 		j.batch, j.at = j.channel.enc.Batch(j.sub.View(), e), 0
-		j.due = s.hub.meter.Due(e, !j.begun)
+		j.due = s.hub.meter.Due(j.sub.View(), e, !j.begun)
 		j.begun = true
 	}
 	msg := j.batch.Message(j.at).JSON

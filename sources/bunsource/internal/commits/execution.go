@@ -17,6 +17,7 @@ import (
 // execution is a writing statement that runs on a connection.
 type execution struct {
 	session *session
+	writer  context.Context //nolint:containedctx // of the statement, for its values
 	p       *sqltext.Text
 	rec     *StatementRecord // what the query hook put into the context, or nil
 	bound   *fanout.Tables   // what was bound when eff was found out
@@ -35,13 +36,15 @@ type execution struct {
 
 // start notes that a statement is about to run, and announces what it may
 // commit.
-func (s *session) start(p *sqltext.Text, rec *StatementRecord, args []sqldriver.NamedValue) *execution {
+func (s *session) start(writer context.Context, p *sqltext.Text, rec *StatementRecord, args []sqldriver.NamedValue) *execution {
 	rec.reached(s.conn)
 	bound := s.tracker.Tables()
-	x := &execution{session: s, p: p, rec: rec, bound: bound, eff: EffectOf(p, bound, args)}
+	x := &execution{session: s, writer: writer, p: p, rec: rec, bound: bound, eff: EffectOf(p, bound, args)}
 	switch {
 	case p.Control && (s.tx.mayCommit(p) || s.tx.phase != txOpen && x.eff.Writes()):
-		x.ending = s.tx.announce(&x.eff)
+		if x.ending = s.tx.announce(&x.eff); x.ending.writer == nil {
+			x.ending.writer = writer
+		}
 	case p.Control:
 	case s.tx.phase == txOpen:
 		x.inTx = true
@@ -156,7 +159,7 @@ func (x *execution) report() {
 		now.AddEffect(&x.eff)
 		changes = now.Changes(b)
 	}
-	out := c.tracker.Confirm(x.ann, changes)
+	out := c.tracker.Confirm(x.writer, x.ann, changes)
 	if x.err != nil && InDoubt(x.err) {
 		c.tracker.ReportLater(changes)
 	}

@@ -45,7 +45,7 @@ func (s *session) Begin(ctx context.Context) wrapdriver.Tx {
 	if Bypassed(ctx) {
 		return nil
 	}
-	s.tx.begin(txRecordOf(ctx, s.conn))
+	s.tx.begin(ctx, txRecordOf(ctx, s.conn))
 	return &driverTx{session: s}
 }
 
@@ -111,7 +111,7 @@ func (s *statement) Start(ctx context.Context, args []sqldriver.NamedValue) wrap
 			return nil
 		}
 	}
-	return s.session.start(s.p, rec, args)
+	return s.session.start(ctx, s.p, rec, args)
 }
 
 // Close implements [wrapdriver.Statement]. Rows of a prepared statement may be

@@ -1,6 +1,7 @@
 package commits
 
 import (
+	"context"
 	"slices"
 
 	"github.com/binderyhq/bindery/sources/bunsource/internal/keyproof"
@@ -25,10 +26,11 @@ type txState struct {
 
 	phase      txPhase
 	pending    ChangeSet
-	begun      *TxRecord    // what Bun's BEGIN has put into its context, or nil
-	running    []*execution // begun and not finished: their rows are open
-	held       []*execution // finished, but committed only when running ones are
-	savepoints []string     // with bySavepoint: those that are set
+	writer     context.Context //nolint:containedctx // of its beginning, for its values; nil when that was a statement
+	begun      *TxRecord       // what Bun's BEGIN has put into its context, or nil
+	running    []*execution    // begun and not finished: their rows are open
+	held       []*execution    // finished, but committed only when running ones are
+	savepoints []string        // with bySavepoint: those that are set
 	// bySavepoint: the transaction was begun by a savepoint, and ends with it.
 	bySavepoint bool
 	// blind: no statement tells any more whether a transaction is open, as after
@@ -37,24 +39,24 @@ type txState struct {
 }
 
 // begin notes that the driver has begun a transaction.
-func (t *txState) begin(rec *TxRecord) {
+func (t *txState) begin(writer context.Context, rec *TxRecord) {
 	if t.phase != txNone {
 		// The one before has ended, unseen; with Postgres it may still be open.
 		t.report(&t.pending)
 	}
 	t.enter()
-	t.begun = rec
+	t.begun, t.writer = rec, writer
 }
 
 func (t *txState) enter() {
 	if t.phase == txNone {
 		t.pending.Clear()
 	}
-	t.phase, t.begun, t.bySavepoint, t.savepoints = txOpen, nil, false, nil
+	t.phase, t.begun, t.writer, t.bySavepoint, t.savepoints = txOpen, nil, nil, false, nil
 }
 
 func (t *txState) leave() {
-	t.phase, t.begun, t.bySavepoint, t.savepoints = txNone, nil, false, nil
+	t.phase, t.begun, t.writer, t.bySavepoint, t.savepoints = txNone, nil, nil, false, nil
 	if t.blind {
 		t.phase = txDoubt
 	}
@@ -98,18 +100,19 @@ func (t *txState) ended(err error) {
 
 // report reports changes at once, without anyone waiting for it.
 func (t *txState) report(c *ChangeSet) {
-	t.tracker.Confirm(nil, c.Changes(t.tracker.Tables()))
+	t.tracker.Confirm(t.writer, nil, c.Changes(t.tracker.Tables()))
 }
 
 // commit is a commit under way.
 type commit struct {
 	changes ChangeSet
 	ann     *fanout.Announced
+	writer  context.Context //nolint:containedctx // of who has begun it
 }
 
 // announce announces everything that a commit now would make visible.
 func (t *txState) announce(more *keyproof.Effect) *commit {
-	c := &commit{}
+	c := &commit{writer: t.writer}
 	c.changes.Merge(&t.pending)
 	for _, x := range t.running {
 		c.changes.AddEffect(&x.eff)
@@ -127,7 +130,7 @@ func (t *txState) announce(more *keyproof.Effect) *commit {
 // done reports the commit. Whatever the error is it may have happened.
 func (c *commit) done(t *Tracker, err error) []fanout.Awaited {
 	b := t.Tables()
-	out := t.Confirm(c.ann, c.changes.Changes(b))
+	out := t.Confirm(c.writer, c.ann, c.changes.Changes(b))
 	if err != nil && InDoubt(err) {
 		t.ReportLater(c.changes.Changes(b))
 	}

@@ -6,12 +6,13 @@ import (
 	"runtime"
 	"sync"
 
+	"github.com/uptrace/bun"
+
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/bunsource/internal/commits"
 	"github.com/binderyhq/bindery/sources/bunsource/internal/keyproof"
 	"github.com/binderyhq/bindery/sources/internal/fanout"
 	"github.com/binderyhq/bindery/sources/internal/sqltext"
-	"github.com/uptrace/bun"
 )
 
 // Without the driver wrapper the hook knows a transaction by its context
@@ -156,7 +157,7 @@ func (h *Hook) endStray(id uint64) []fanout.Awaited {
 	if c.Empty() {
 		return nil
 	}
-	return h.tracker.Confirm(nil, c.Changes(h.tracker.Tables()))
+	return h.tracker.Confirm(nil, nil, c.Changes(h.tracker.Tables()))
 }
 
 // before announces what a statement may commit.
@@ -188,7 +189,7 @@ func (h *Hook) before(ctx context.Context, rec *stmtRecord) {
 	// When a model panics while it is scanned, AfterQuery does not come. Then
 	// the record is all that is left of the statement.
 	t := h.tracker
-	a.cleanup = runtime.AddCleanup(rec, func(a *aloneStmt) { t.Confirm(a.ann, a.changes()) }, a)
+	a.cleanup = runtime.AddCleanup(rec, func(a *aloneStmt) { t.Confirm(nil, a.ann, a.changes()) }, a)
 }
 
 // judge says what a statement writes; nil: nothing.
@@ -215,7 +216,7 @@ func (h *Hook) judge(e *bun.QueryEvent) *aloneStmt {
 }
 
 // after reports a statement that has run, and returns what to wait for.
-func (h *Hook) after(rec *stmtRecord) []fanout.Awaited {
+func (h *Hook) after(ctx context.Context, rec *stmtRecord) []fanout.Awaited {
 	t, e := h.tracker, rec.event
 	if rec.alone == nil && t.Wrapped() {
 		// It went to another database handle, by a ConnResolver, or never left.
@@ -238,13 +239,13 @@ func (h *Hook) after(rec *stmtRecord) []fanout.Awaited {
 	if a.tx != nil {
 		if a.tx.alone.leave(a) {
 			if a.ends {
-				return t.Confirm(nil, a.changes())
+				return t.Confirm(ctx, nil, a.changes())
 			}
 			return nil
 		}
 	}
 	changes := a.changes()
-	waits := t.Confirm(a.ann, changes)
+	waits := t.Confirm(ctx, a.ann, changes)
 	h.stray.add(&a.eff)
 	rowsOpen := e.IQuery == nil && e.Result == nil && e.Err == nil // db.Query: it commits when they are closed
 	if rowsOpen || e.Err != nil && commits.InDoubt(e.Err) {
@@ -269,7 +270,7 @@ func (h *Hook) learn(a *aloneStmt, e *bun.QueryEvent) {
 }
 
 // afterEnd reports a transaction that Bun has committed or rolled back.
-func (h *Hook) afterEnd(tx *txRecord, rec *stmtRecord) []fanout.Awaited {
+func (h *Hook) afterEnd(ctx context.Context, tx *txRecord, rec *stmtRecord) []fanout.Awaited {
 	t, e := h.tracker, rec.event
 	var ann *fanout.Announced
 	if rec.alone != nil {
@@ -288,14 +289,14 @@ func (h *Hook) afterEnd(tx *txRecord, rec *stmtRecord) []fanout.Awaited {
 		if e.Query == "ROLLBACK" {
 			return nil
 		}
-		return t.Confirm(nil, t.Tables().Everything())
+		return t.Confirm(ctx, nil, t.Tables().Everything())
 	}
 	over := e.Query == "ROLLBACK" || e.Err == nil
 	gathered := tx.alone.gathered(over)
 	changes := gathered.Changes(t.Tables())
 	// After a rollback as well: a statement with the context of the transaction
 	// may have run beside it.
-	waits := t.Confirm(ann, changes)
+	waits := t.Confirm(ctx, ann, changes)
 	if e.Err != nil && commits.InDoubt(e.Err) {
 		t.ReportLater(changes)
 	}

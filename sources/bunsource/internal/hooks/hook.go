@@ -104,13 +104,13 @@ func (h *Hook) AfterQuery(ctx context.Context, e *bun.QueryEvent) {
 	case seen:
 	case ends && tx != nil:
 		if waits, held, seen = tx.Take(); !seen {
-			waits = h.afterEnd(tx, rec)
+			waits = h.afterEnd(ctx, tx, rec)
 		}
 	case ends:
 		// A transaction that was begun before the hook was added.
 		waits = h.tracker.ReportAll()
 	default:
-		waits = h.after(rec)
+		waits = h.after(ctx, rec)
 	}
 	if e.Err == nil {
 		h.wait(ctx, e.DB, waits, held || !h.tracker.Wrapped())

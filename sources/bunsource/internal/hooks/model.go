@@ -5,11 +5,12 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/schema"
+
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/bunsource/internal/keyproof"
 	"github.com/binderyhq/bindery/sources/internal/sqltext"
-	"github.com/uptrace/bun"
-	"github.com/uptrace/bun/schema"
 )
 
 // modelKey is where Bun puts the keys that the database makes: the key field

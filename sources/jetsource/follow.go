@@ -1,0 +1,224 @@
+package jetsource
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/wire"
+	"github.com/binderyhq/bindery/sources/internal/replicate"
+)
+
+// positions are where views stand in the stream: a view that is followed anew goes on
+// from there.
+type positions struct {
+	mu  sync.Mutex
+	all map[*live.View]uint64 // guarded by mu
+}
+
+func (p *positions) of(v *live.View) uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.all[v]
+}
+
+// set notes where the view stands, and forgets views that have ended.
+func (p *positions) set(v *live.View, seq uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.all == nil {
+		p.all = make(map[*live.View]uint64)
+	}
+	if _, known := p.all[v]; !known {
+		for other := range p.all {
+			if other.Err() != nil {
+				delete(p.all, other)
+			}
+		}
+	}
+	p.all[v] = seq
+}
+
+// Replicate implements [core.Replicator].
+func (l *loader[T]) Replicate(ctx context.Context, to *core.Replica) error {
+	f := &following[T]{
+		loader: l, view: to.View(), subjects: wire.SubjectsOf(l.origin.cfg.Prefix, to.View().ID()),
+		applier: replicate.New[T](to, l.Table, &l.origin.counts), gather: wire.Gatherer{MaxBytes: l.origin.cfg.MaxBytes},
+	}
+	js, err := jetstream.New(l.origin.conn, jetstream.WithDefaultTimeout(l.origin.cfg.Timeout))
+	if err != nil {
+		return fmt.Errorf("jetsource: %w", err)
+	}
+	for nonsense := uint64(0); ; {
+		err := f.follow(ctx, js)
+		var bad *wire.MalformedError
+		if ctx.Err() != nil || !errors.As(err, &bad) {
+			return err
+		}
+		l.origin.resyncs.Add(1)
+		l.positions.set(f.view, 0)
+		if f.seq <= nonsense { // nothing has been gained by the snapshot: again after a while
+			return err
+		}
+		// What stands in the stream after the position makes no sense: begin with
+		// the snapshot.
+		nonsense = f.seq
+		f.gather.Drop()
+		f.fresh = true
+	}
+}
+
+// following is one call of Replicate.
+type following[T any] struct {
+	loader   *loader[T]
+	view     *live.View
+	subjects wire.Subjects
+	applier  *replicate.Follower[T]
+	gather   wire.Gatherer
+
+	fresh bool   // to begin with the snapshot, whatever is held
+	from  string // the version that is held, as the messages go by
+	seq   uint64 // the last message of the stream that was taken
+	beat  wire.Beat
+}
+
+// begin returns where in the stream to begin.
+func (f *following[T]) begin(ctx context.Context, stream jetstream.Stream) (uint64, error) {
+	info, err := stream.Info(ctx)
+	if err != nil {
+		return 0, err
+	}
+	f.from = f.applier.Version()
+	if at := f.loader.positions.of(f.view); at > 0 && f.from != "" && !f.fresh && at+1 >= info.State.FirstSeq && at <= info.State.LastSeq {
+		f.seq = at
+		return at + 1, nil
+	}
+	f.from = ""
+	msg, err := stream.GetLastMsgForSubject(ctx, f.subjects.At)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, fmt.Errorf("the stream %q has no snapshot of %q: is it published?", f.loader.origin.cfg.Stream, f.view.ID())
+	}
+	if err != nil {
+		return 0, err
+	}
+	var at wire.SnapshotAt
+	if err := json.Unmarshal(msg.Data, &at); err != nil || at.Seq == 0 {
+		return 0, &wire.MalformedError{Detail: "where the snapshot begins"}
+	}
+	f.loader.origin.snapshots.Add(1)
+	return at.Seq, nil
+}
+
+// follow reads the stream until something fails.
+func (f *following[T]) follow(ctx context.Context, js jetstream.JetStream) error {
+	cfg := f.loader.origin.cfg
+	asking, cancel := context.WithTimeout(ctx, cfg.Timeout)
+	defer cancel()
+	stream, err := js.Stream(asking, cfg.Stream)
+	if err != nil {
+		return fmt.Errorf("jetsource: the stream %q: %w", cfg.Stream, err)
+	}
+	beats := make(chan *nats.Msg, 16)
+	heard, err := f.loader.origin.conn.ChanSubscribe(f.subjects.Beat, beats)
+	if err != nil {
+		return fmt.Errorf("jetsource: %w", err)
+	}
+	defer func() { _ = heard.Unsubscribe() }()
+	first, err := f.begin(asking, stream)
+	if err != nil {
+		return fmt.Errorf("jetsource: %w", err)
+	}
+	consumer, err := stream.OrderedConsumer(asking, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{f.subjects.Log}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: first,
+	})
+	if err != nil {
+		return fmt.Errorf("jetsource: %w", err)
+	}
+	messages, err := consumer.Messages()
+	if err != nil {
+		return fmt.Errorf("jetsource: %w", err)
+	}
+	arrived, failed := make(chan jetstream.Msg), make(chan error, 1)
+	reading, stop := context.WithCancel(ctx)
+	var reader sync.WaitGroup
+	reader.Go(func() {
+		for {
+			m, err := messages.Next()
+			if err != nil {
+				failed <- err
+				return
+			}
+			select {
+			case arrived <- m:
+			case <-reading.Done():
+				return
+			}
+		}
+	})
+	defer func() {
+		stop()
+		messages.Stop()
+		reader.Wait()
+	}()
+	silence := time.NewTimer(cfg.Silence)
+	defer silence.Stop()
+	for {
+		select {
+		case m := <-arrived:
+			if err := f.take(m); err != nil {
+				return err
+			}
+			f.level()
+		case b := <-beats:
+			if json.Unmarshal(b.Data, &f.beat) == nil {
+				silence.Reset(cfg.Silence)
+				f.level()
+			}
+		case <-silence.C:
+			f.beat = wire.Beat{}
+			f.applier.Lost(errors.New("no publisher is heard"))
+			silence.Reset(cfg.Silence)
+		case err := <-failed:
+			return fmt.Errorf("jetsource: reading the stream: %w", err)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// level says that the binding is current when it stands where the publisher does.
+func (f *following[T]) level() {
+	if f.beat.Seq > 0 && f.seq >= f.beat.Seq {
+		f.applier.State(f.beat.State)
+	}
+}
+
+// take takes a message of the stream.
+func (f *following[T]) take(msg jetstream.Msg) error {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return fmt.Errorf("jetsource: %w", err)
+	}
+	m, err := wire.Decode(msg.Data())
+	if err != nil {
+		return err
+	}
+	step, err := f.gather.Add(m, len(msg.Data()), f.from)
+	if err != nil || step == nil {
+		return err
+	}
+	if err := f.applier.Step(step); err != nil {
+		return err
+	}
+	f.from, f.seq, f.fresh = step.Last().Version, meta.Sequence.Stream, false
+	f.loader.positions.set(f.view, f.seq)
+	return nil
+}

@@ -1,0 +1,283 @@
+package nats
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
+	"github.com/binderyhq/bindery/core/wire"
+)
+
+// publisher publishes one binding, on one goroutine.
+type publisher struct {
+	t        *Transport
+	id       string
+	binding  string
+	args     core.Args
+	subjects wire.Subjects
+	log      *slog.Logger
+
+	seq      uint64 // of the subject's last message
+	token    string // of the version that stands there; "" where none does
+	snapshot uint64 // where the last snapshot begins
+	size     int    // of the last snapshot, in bytes
+	since    int    // bytes of changes after it
+}
+
+// maxBackoff bounds the waits after failures.
+const maxBackoff = 10 * time.Second
+
+// run publishes until ctx is done.
+func (p *publisher) run(ctx context.Context) {
+	wait, said := 100*time.Millisecond, ""
+	for ctx.Err() == nil {
+		begun := time.Now()
+		err := p.publish(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		p.t.failures.Add(1)
+		if err != nil && err.Error() != said {
+			said = err.Error()
+			p.log.Warn("nats: the binding is not published for now", slog.String("id", "nats-unpublished"), slog.Any("error", err))
+		}
+		if time.Since(begun) > time.Second {
+			wait = 100 * time.Millisecond
+		}
+		if !pause(ctx, wait/2+rand.N(wait)) {
+			return
+		}
+		wait = min(2*wait, maxBackoff)
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// publish waits until nobody else publishes the binding, and then does, until
+// something fails.
+func (p *publisher) publish(ctx context.Context) error {
+	grant, err := p.t.reg.Open(ctx, p.binding, p.args)
+	if err != nil {
+		return err
+	}
+	defer grant.Close()
+	if !p.t.cfg.HiddenOrder && !wire.ShowsPlaces(grant.View()) {
+		return errors.New("the rows do not show by what they are ordered: see Config.HiddenOrder")
+	}
+	if err := p.standBy(ctx); err != nil {
+		return err
+	}
+	if err := p.begin(ctx); err != nil {
+		return err
+	}
+	p.t.publishing.Add(1)
+	defer p.t.publishing.Add(-1)
+	for {
+		again, err := p.follow(ctx, grant)
+		if err != nil || !again {
+			return err
+		}
+	}
+}
+
+// standBy waits until nothing is heard of another publisher.
+func (p *publisher) standBy(ctx context.Context) error {
+	sub, err := p.t.conn.SubscribeSync(p.subjects.Beat)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	for {
+		quiet, cancel := context.WithTimeout(ctx, 3*p.t.cfg.Beat)
+		msg, err := sub.NextMsgWithContext(quiet)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, context.DeadlineExceeded):
+			return nil
+		case err != nil:
+			return err
+		}
+		var b wire.Beat
+		if json.Unmarshal(msg.Data, &b) == nil && b.By == p.t.id {
+			return nil
+		}
+	}
+}
+
+// begin makes the stream, and finds out what stands in it.
+func (p *publisher) begin(ctx context.Context) error {
+	cfg := p.t.cfg
+	ctx, cancel := context.WithTimeout(ctx, cfg.AckTimeout)
+	defer cancel()
+	stream, err := p.t.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+		Name: cfg.Stream, Subjects: []string{cfg.Prefix + ".*.log", cfg.Prefix + ".*.at"}, Storage: cfg.Storage, Replicas: cfg.Replicas, AllowRollup: true, AllowDirect: true,
+	})
+	if err != nil {
+		return fmt.Errorf("the stream %q: %w", cfg.Stream, err)
+	}
+	p.seq, p.token, p.snapshot, p.size, p.since = 0, "", 0, 0, 0
+	last, err := stream.GetLastMsgForSubject(ctx, p.subjects.Log)
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return nil
+	case err != nil:
+		return err
+	}
+	p.seq = last.Sequence
+	if m, err := wire.Decode(last.Data); err == nil && !m.More {
+		p.token = m.Version // of a batch that was cut nothing stands
+	}
+	var at wire.SnapshotAt
+	if msg, err := stream.GetLastMsgForSubject(ctx, p.subjects.At); err == nil && json.Unmarshal(msg.Data, &at) == nil {
+		p.snapshot, p.size = at.Seq, at.Bytes
+	} else {
+		p.token = "" // a snapshot has to come
+	}
+	return nil
+}
+
+// follow publishes what leads on from what stands in the stream. again says that it is
+// to go on from a snapshot that it has just published.
+func (p *publisher) follow(ctx context.Context, grant *core.Grant) (again bool, err error) {
+	sub := grant.Subscribe(ctx, live.SubscribeOptions{Version: p.token})
+	defer sub.Close()
+	view := grant.View()
+	beats := time.NewTicker(p.t.cfg.Beat)
+	defer beats.Stop()
+	events := make(chan *live.Event)
+	failed := make(chan error, 1)
+	reading, stop := context.WithCancel(ctx)
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		for {
+			e, err := sub.Next(reading)
+			if err != nil {
+				failed <- err
+				return
+			}
+			select {
+			case events <- e:
+			case <-reading.Done():
+				return
+			}
+		}
+	}()
+	defer func() { stop(); <-read }()
+	for {
+		select {
+		case e := <-events:
+			e = p.t.enc.ForReplica(view, e, p.token)
+			if err := p.send(ctx, view, e); err != nil {
+				return false, err
+			}
+			p.beat(view)
+			if p.since > max(p.size, p.t.cfg.MinSnapshot) && p.token != "" {
+				snap, err := grant.Snapshot()
+				if err != nil || snap == nil {
+					return false, err
+				}
+				// What is sent next leads on from the snapshot.
+				return true, p.send(ctx, view, snap.SyncEvent())
+			}
+		case <-beats.C:
+			p.beat(view)
+		case err := <-failed:
+			return false, err
+		}
+	}
+}
+
+// beat tells who publishes, and up to where. Nobody needs each of them.
+func (p *publisher) beat(view *live.View) {
+	state := status.Stale
+	if p.t.reg.StatusOf(view).State == status.Live {
+		state = status.Live
+	}
+	if raw, err := json.Marshal(wire.Beat{By: p.t.id, Seq: p.seq, Version: p.token, State: state.String()}); err == nil {
+		_ = p.t.conn.Publish(p.subjects.Beat, raw)
+	}
+}
+
+// send publishes the messages of one event.
+func (p *publisher) send(ctx context.Context, view *live.View, e *live.Event) error {
+	if e.Kind == live.Confirmed && e.Version.Token == p.token {
+		return nil // that stands there
+	}
+	batch := p.t.enc.Batch(view, e)
+	first, size := uint64(0), 0
+	for i := range batch.Len() {
+		m := batch.Message(i)
+		seq, err := p.keep(ctx, p.subjects.Log, m.JSON, nil, jetstream.WithExpectLastSequencePerSubject(p.seq))
+		if err != nil {
+			return err
+		}
+		p.seq, size = seq, size+len(m.JSON)
+		if i == 0 {
+			first = seq
+		}
+	}
+	p.token = batch.Token()
+	if e.Kind != live.Synced {
+		p.since += size
+		return nil
+	}
+	return p.noteSnapshot(ctx, first, size)
+}
+
+// noteSnapshot says where the snapshot begins, and lets go of what stands before the
+// one before: a node that has just begun to read that one comes to its end.
+func (p *publisher) noteSnapshot(ctx context.Context, first uint64, size int) error {
+	p.t.snapshots.Add(1)
+	raw, err := json.Marshal(wire.SnapshotAt{Seq: first, Bytes: size})
+	if err != nil {
+		return err
+	}
+	if _, err := p.keep(ctx, p.subjects.At, raw, natsgo.Header{"Nats-Rollup": {"sub"}}); err != nil {
+		return err
+	}
+	before := p.snapshot
+	p.snapshot, p.size, p.since = first, size, 0
+	if before == 0 {
+		return nil
+	}
+	stream, err := p.t.js.Stream(ctx, p.t.cfg.Stream)
+	if err != nil {
+		return err
+	}
+	return stream.Purge(ctx, jetstream.WithPurgeSubject(p.subjects.Log), jetstream.WithPurgeSequence(before))
+}
+
+// keep publishes one message and waits until the server has it.
+func (p *publisher) keep(ctx context.Context, subject string, data []byte, header natsgo.Header, opts ...jetstream.PublishOpt) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.t.cfg.AckTimeout)
+	defer cancel()
+	ack, err := p.t.js.PublishMsg(ctx, &natsgo.Msg{Subject: subject, Data: data, Header: header}, opts...)
+	if err != nil {
+		return 0, err
+	}
+	p.t.messages.Add(1)
+	p.t.bytes.Add(uint64(len(data)))
+	return ack.Sequence, nil
+}
