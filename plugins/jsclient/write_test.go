@@ -66,6 +66,19 @@ func TestWrites(t *testing.T) {
 			}
 			agrees(t, s, tab, "products")
 
+			// Somebody else's write, whose mark the page has come by.
+			got = run(t, tab, `
+				const { products } = shown;
+				const answer = await fetch("/api/products/1", {
+					method: "PATCH", headers: { "content-type": "application/json" }, body: JSON.stringify({ name: "marked" }),
+				});
+				const mark = answer.headers.get("bindery-mark");
+				await products.waitFor({ mark }, { timeout: 9000 });
+				return answer.status + " " + products.get(1).name;`)
+			if got != "200 marked" {
+				t.Errorf("a mark: %s", got)
+			}
+
 			rnd := rand.New(rand.NewPCG(9, 9))
 			for round := range 4 {
 				run(t, tab, fmt.Sprintf(`

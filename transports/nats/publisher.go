@@ -49,7 +49,7 @@ func (p *publisher) run(ctx context.Context) {
 		p.t.failures.Add(1)
 		if err != nil && err.Error() != said {
 			said = err.Error()
-			p.log.Warn("nats: the binding is not published for now", slog.Any("error", err))
+			p.log.Warn("nats: the binding is not published for now", slog.String("id", "nats-unpublished"), slog.Any("error", err))
 		}
 		if time.Since(begun) > time.Second {
 			wait = 100 * time.Millisecond

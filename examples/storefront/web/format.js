@@ -1,6 +1,6 @@
 // How values look to people.
 
-const money = new Intl.NumberFormat(undefined, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+const money = new Intl.NumberFormat(undefined, { style: "currency", currency: "USD", currencyDisplay: "narrowSymbol" });
 const count = new Intl.NumberFormat();
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "always", style: "narrow" });
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });

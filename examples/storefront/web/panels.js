@@ -167,7 +167,6 @@ export function drawLines(list, { version, id }) {
       copy.type = "button";
       copy.ariaLabel = `Copy: ${what}`;
       const code = element("code", "");
-      code.tabIndex = 0; // it scrolls sideways
       list.append(element("li", "", element("p", "", what), element("div", "line", code, copy)));
     }
   }

@@ -23,7 +23,6 @@ export class Table {
   #page = 0;
   #sort = "id";
   #search = "";
-  #venue = "";
   #frame = 0;
   #revealed = null;
   #body = $("#rows");
@@ -33,9 +32,6 @@ export class Table {
   constructor({ report }) {
     this.#report = report;
     $("#search").addEventListener("input", (e) => this.#filter(() => (this.#search = fold(e.target.value))));
-    for (const chip of document.querySelectorAll("[data-venue]")) {
-      chip.addEventListener("click", () => this.#filter(() => (this.#venue = chip.dataset.venue)));
-    }
     $("#sort").addEventListener("change", (e) => this.#filter(() => (this.#sort = e.target.value)));
     for (const head of document.querySelectorAll("th[data-sort] button")) {
       const column = head.parentElement.dataset.sort;
@@ -83,7 +79,7 @@ export class Table {
   // reveal turns to the page that has the row, without filters, and flashes it.
   reveal(key) {
     if (!this.#rows.get(key)) return false;
-    this.#search = this.#venue = $("#search").value = "";
+    this.#search = $("#search").value = "";
     const at = this.#ordered().findIndex((row) => keyOf(row) === key);
     this.#page = Math.floor(at / pageSize);
     this.#mark(key, "found", performance.now());
@@ -123,7 +119,6 @@ export class Table {
       for (const [key, ghost] of this.#ghosts) if (ghost.until <= now) this.#ghosts.delete(key);
       rows = [...rows, ...[...this.#ghosts.values()].map((g) => g.row)];
     }
-    if (this.#venue) rows = rows.filter((row) => row.venue === this.#venue);
     if (this.#search) {
       const words = this.#search.split(/\s+/);
       rows = rows.filter((row) => words.every((w) => fold(row.name).includes(w) || String(row.id) === w));
@@ -134,7 +129,6 @@ export class Table {
 
   #draw() {
     const loaded = this.#rows.loaded;
-    this.#count();
     const rows = this.#ordered();
     const pages = Math.max(1, Math.ceil(rows.length / pageSize));
     this.#page = Math.min(Math.max(0, this.#page), pages - 1);
@@ -150,8 +144,8 @@ export class Table {
     $("#empty").hidden = shown.length > 0;
     $("#empty").textContent = !loaded
       ? "Waiting for the first sync…"
-      : this.#search || this.#venue
-        ? "No record matches. Clear the search, or choose another venue."
+      : this.#search
+        ? "No record matches. Clear the search, or look on another rack."
         : "The racks are empty. Add the first record.";
     const visible = Math.min(pageSize, rows.length - from);
     $("#range").textContent =
@@ -165,20 +159,10 @@ export class Table {
       if (head.dataset.sort === column) head.ariaSort = descending ? "descending" : "ascending";
       else head.removeAttribute("aria-sort");
     }
-    for (const chip of document.querySelectorAll("[data-venue]")) {
-      chip.ariaPressed = String(chip.dataset.venue === this.#venue);
-    }
     if (this.#revealed !== null) {
       this.#lines.get(this.#revealed)?.element.scrollIntoView({ block: "center" });
       this.#revealed = null;
     }
-  }
-
-  #count() {
-    if (!this.#rows.loaded) return;
-    const counts = { "": this.#rows.size, store: 0, online: 0 };
-    for (const row of this.#rows.sorted()) if (row.venue in counts) counts[row.venue]++;
-    for (const [venue, n] of Object.entries(counts)) $(`[data-count="${venue}"]`).textContent = formatCount(n);
   }
 
   // #place puts the lines of the rows into the table, moving no element that is

@@ -293,7 +293,8 @@ export class Client extends EventTarget {
         this.#tell(message);
         break;
       case "error":
-        if (join) this.#problem(join, message.payload ?? {});
+        if (join && typeof message.mark === "string") join.store?.writes?.confirmation.unreachable(message.mark); // the rows go on
+        else if (join) this.#problem(join, message.payload ?? {});
         else {
           this.dispatchEvent(new ProblemEvent(new BinderyError(message.payload ?? {})));
           this.#tell(message);
@@ -307,7 +308,7 @@ export class Client extends EventTarget {
     const err = new BinderyError(problem);
     if (!this.#joins.has(join)) return;
     if (ofMark.test(err.type)) {
-      join.store?.writes?.confirmation.unreachable(problem.mark); // the rows go on
+      join.store?.writes?.confirmation.unreachable(); // which mark is not said; the rows go on
       return;
     }
     if (isDenial(err.status) && this.#connection.renewal.want(join, problem)) {

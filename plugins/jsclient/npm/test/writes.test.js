@@ -171,6 +171,8 @@ test("where the stream cannot tell a mark, HEAD does", async () => {
   for (const lose of [
     ({ world }) => world.socket.fail(),
     ({ world }) => world.socket.receive({ event: "products", action: "error", payload: { type: "urn:bindery:problem:foreign-mark", title: "Foreign mark", status: 400 } }),
+    ({ world }) => world.socket.receive({ event: "products", action: "error", mark: "m7", payload: { type: "urn:bindery:problem:not-reached", title: "Not reached", status: 503 } }),
+    ({ world }) => world.socket.receive({ event: "products", action: "error", mark: "m7", payload: { type: "urn:bindery:problem:too-many", title: "Too many", status: 429 } }),
   ]) {
     const at = begin();
     const { world, products, requests } = at;
