@@ -29,6 +29,11 @@ import (
 // else's. So is a change of the schema, and every commit in
 // memory, on Windows, and wherever the files cannot be read.
 //
+// In WAL mode the rows that others have changed are looked up in the log, and read at
+// once, where the key is an INTEGER PRIMARY KEY; the comparison follows at its pace, and
+// finds what the log did not tell: rows of other tables, those of a checkpoint that came
+// between, long rows that were overwritten only in the pages on which they go on.
+//
 // Besides, the directory of the database is watched: when its files are written
 // the check looks at once. The interval remains for file systems that tell
 // nothing (those of networks, for one).
@@ -63,6 +68,7 @@ func (*dataVersionCheck) fullPass() time.Duration { return defaultFullPass }
 
 func (c *dataVersionCheck) watch(t driver.Schema) watcher {
 	w := &dataVersionWatcher{db: c.db.DB, schema: "main", wake: func() {}}
+	w.hints.db = c.db
 	// A SELECT where possible: driver wrappers and proxies that classify statements
 	// by their first word take a PRAGMA for a write.
 	query := "SELECT data_version FROM pragma_data_version"
@@ -70,6 +76,7 @@ func (c *dataVersionCheck) watch(t driver.Schema) watcher {
 		w.schema = s
 		query = "PRAGMA " + quote(c.db, s) + ".data_version"
 	}
+	w.hints.schema = w.schema
 	w.comparing.ask = func(ctx context.Context) (string, error) { return w.ask(ctx, query) }
 	return w
 }
@@ -94,7 +101,10 @@ type dataVersionWatcher struct {
 
 	others *sqlitefile.Watch // nil: own commits are not told from others
 	alarm  *sqlitefile.Alarm // nil: nothing tells of writes
-	wake   func()
+	hints  walHints          // its log is nil where there is none
+	// skipped is when own commits were last passed over in the log.
+	skipped time.Time
+	wake    func()
 }
 
 // look asks for the number. Where own commits are counted it asks only when others
@@ -110,17 +120,34 @@ func (w *dataVersionWatcher) look(ctx context.Context) (finding, error) {
 	if w.others == nil {
 		found, err := w.comparing.look(ctx)
 		found.still = !found.changed
-		return found, err
+		return w.withHints(ctx, found), err
 	}
 	files, err := w.others.Look()
 	switch {
 	case err != nil:
 		return finding{}, err // whoever begins anew finds out what has become of them
 	case !files.Foreign && !first:
+		// Own commits need not be read again. Somebody else's that comes between is
+		// left to the comparison, so this is not done each time.
+		if files.Own && files.Settled && time.Since(w.skipped) > time.Second {
+			w.hints.log.Skip()
+			w.skipped = time.Now()
+		}
 		return finding{still: !files.Own, unsettled: !files.Settled}, nil
 	}
 	_, err = w.comparing.look(ctx)
-	return finding{whole: true, changed: true}, err
+	return w.withHints(ctx, finding{whole: true, changed: true}), err
+}
+
+// hintAt implements [hinting].
+func (w *dataVersionWatcher) hintAt(tables []driver.Schema) { w.hints.tables = tables }
+
+// withHints adds the rows that the log tells.
+func (w *dataVersionWatcher) withHints(ctx context.Context, found finding) finding {
+	if found.whole && w.hints.log != nil {
+		found.hints = w.hints.rows(ctx, w.conn)
+	}
+	return found
 }
 
 // wakeBy implements [waking].
@@ -150,6 +177,10 @@ func (w *dataVersionWatcher) open(ctx context.Context) error {
 		w.alarm = nil // the interval remains
 	}
 	commits := commitsOf(w.db)
+	if _, err := sqlitefile.NewCounter(path); err == nil { // files can be read
+		w.hints.log = sqlitefile.NewLog(path)
+		w.hints.log.Skip()
+	}
 	counter, err := sqlitefile.NewCounter(path)
 	if commits == nil || err != nil {
 		return nil

@@ -236,6 +236,9 @@ func (r *run) look(ctx context.Context, groups []*group, wait bool) (answers int
 			continue
 		}
 		for _, t := range g.tables {
+			if keys := found.hints[t.Table]; len(keys) > 0 {
+				changes = append(changes, driver.Change{Table: t.Table, Keys: keys})
+			}
 			c := driver.Change{Table: t.Table, Compare: found.whole}
 			if !found.whole {
 				c.Keys = slices.Clone(found.keys)
@@ -276,6 +279,9 @@ func (r *run) lookAt(ctx context.Context, g *group) (finding, error) {
 				}
 			})
 		}
+	}
+	if w, ok := g.watcher.(hinting); ok {
+		w.hintAt(g.tables)
 	}
 	timeout := r.source.cfg.Timeout
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %v", timeout))

@@ -106,6 +106,17 @@ func (f *file) read(into []byte) (series uint64, err error) {
 	return f.series, nil
 }
 
+// readAt reads from the file whose beginning was read last.
+func (f *file) readAt(into []byte, offset int64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.opened == nil || offset < 0 {
+		return errNoHint
+	}
+	_, err := f.opened.ReadAt(into, offset)
+	return err
+}
+
 func (f *file) open() error {
 	opened, err := os.Open(f.path)
 	if err != nil {
