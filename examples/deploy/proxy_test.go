@@ -90,7 +90,7 @@ func (n *node) rename(t *testing.T, name string) {
 
 // configured writes the file with some of its text replaced, all of which it must
 // have, and returns the path.
-func configured(t *testing.T, dir, name string, replace ...string) string {
+func configured(t testing.TB, dir, name string, replace ...string) string {
 	t.Helper()
 	text, err := os.ReadFile(name)
 	if err != nil {
@@ -152,7 +152,7 @@ func (p *proxy) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 func (p *proxy) tls() *tls.Config { return &tls.Config{RootCAs: p.roots, ServerName: "shop.example"} }
 
 // run runs the program until the end of the test, and waits for its socket.
-func (p *proxy) run(t *testing.T, env []string, program string, args ...string) {
+func (p *proxy) run(t testing.TB, env []string, program string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(program, args...)
 	said := &strings.Builder{}
@@ -192,7 +192,7 @@ func (p *proxy) run(t *testing.T, env []string, program string, args ...string) 
 }
 
 // shortDir is a directory whose path leaves room for a socket's name.
-func shortDir(t *testing.T) string {
+func shortDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "bindery")
 	if err != nil {
