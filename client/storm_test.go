@@ -146,7 +146,7 @@ func TestReconnectStorm(t *testing.T) {
 	}
 	first.Stop()
 	dying.Close()
-	if got := tr.Stats().Open; got != n {
+	if got := tr.Status().Open; got != n {
 		t.Errorf("%d streams are open, want %d", got, n)
 	}
 	if syncs.Load() > 0 {

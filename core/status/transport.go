@@ -14,6 +14,9 @@ type Transport struct {
 	// Subscribers that of the bindings that they follow.
 	Open        int `json:"open"`
 	Subscribers int `json:"subscribers"`
+	// Polling is how many of those open are held by one request after the other, where
+	// a connection of their own would be better.
+	Polling int `json:"polling,omitempty"`
 	// Refused counts clients that were turned away because too many were
 	// connected, Dropped those disconnected because they did not read or answer,
 	// and Held the times that a client's requests had to wait until it took the

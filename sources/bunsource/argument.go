@@ -3,6 +3,7 @@ package bunsource
 import (
 	"context"
 	"encoding"
+	"encoding/json"
 	"math"
 	"reflect"
 	"strings"
@@ -61,7 +62,8 @@ func textParser(f *schema.Field, kind value.Kind) func(string) (value.Value, err
 	case timeType, nullTimeType:
 		return nil // their RFC 3339 is ours
 	}
-	if !reflect.PointerTo(typ).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
+	read, own := textReader(typ)
+	if read == nil || kind == value.KindOpaque {
 		return nil
 	}
 	leaf := leafReader(typ, kind)
@@ -72,14 +74,40 @@ func textParser(f *schema.Field, kind value.Kind) func(string) (value.Value, err
 			}
 		}()
 		v := reflect.New(typ)
-		if err := v.Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text)); err != nil {
+		switch err := read(v.Interface(), text); {
+		case err != nil && own:
 			return value.Value{}, err
+		case err != nil: // rows may show it as something else than text
+			return value.Parse(kind, text)
 		}
 		if val = leaf(v.Elem()); val.Kind() != kind {
 			return value.Value{}, driver.Invalid("", argumentForm)
 		}
 		return val, nil
 	}
+}
+
+// textReader returns how a type reads the text that rows show of it: by its
+// UnmarshalText, or by its UnmarshalJSON, a string where it reads one and else a
+// number or the like. It is nil for types that have neither. own says that text is
+// the type's own form.
+func textReader(typ reflect.Type) (read func(into any, text string) error, own bool) {
+	switch ptr := reflect.PointerTo(typ); {
+	case ptr.Implements(reflect.TypeFor[encoding.TextUnmarshaler]()):
+		return func(into any, text string) error { return into.(encoding.TextUnmarshaler).UnmarshalText([]byte(text)) }, true
+	case ptr.Implements(reflect.TypeFor[json.Unmarshaler]()):
+		return func(into any, text string) error {
+			quoted, err := json.Marshal(text)
+			if err == nil {
+				err = into.(json.Unmarshaler).UnmarshalJSON(quoted)
+			}
+			if err != nil && json.Valid([]byte(text)) {
+				err = into.(json.Unmarshaler).UnmarshalJSON([]byte(text))
+			}
+			return err
+		}, false
+	}
+	return nil, false
 }
 
 // parseUUID reads a uuid as Postgres does, and spells it as Postgres does: in

@@ -25,7 +25,7 @@ func (m *model) where(e filter.Expr) (query string, args []any, err error) {
 		if i < 0 {
 			return whereColumn{}, false
 		}
-		c := whereColumn{name: name, kind: m.schema.Columns[i].Kind, spell: m.schema.Columns[i].Canonical}
+		c := whereColumn{name: name, kind: m.schema.Columns[i].Kind, spell: m.schema.Columns[i].Canonical, uuids: m.uuidTexts(i)}
 		if facts := m.columns[i].facts; facts.Known {
 			c.sqlType, c.deterministic = facts.SQLType, facts.Deterministic
 		}
@@ -46,6 +46,8 @@ type whereColumn struct {
 	deterministic bool
 	// spell spells a literal as rows have it, nil for as it is.
 	spell func(value.Value) value.Value
+	// uuids says that SQLite holds uuids in any of their forms.
+	uuids bool
 }
 
 func whereColumns(d dialect.Name, e filter.Expr, column func(name string) (whereColumn, bool)) (string, []any, error) {
@@ -181,6 +183,8 @@ func (w *whereWriter) comparison(c whereColumn, op filter.Op, v value.Value) {
 		w.truthTest(c, func(row value.Value) bool { return holds(op, value.Compare(row, v)) })
 	case c.kind == value.KindTime && w.dialect == dialect.SQLite:
 		w.sqliteTime(c, op, v)
+	case c.uuids && sqliteUUIDs(v) != nil:
+		w.template(c, sqliteUUIDIs(op, v))
 	default:
 		w.compareLiteral(c, op, literalFor(w.dialect, c, v))
 	}
@@ -263,6 +267,18 @@ func (w *whereWriter) in(c whereColumn, values []value.Value) {
 		return
 	case c.kind == value.KindTime && w.dialect == dialect.SQLite:
 		w.sqliteTimeIn(c, values)
+		return
+	case c.uuids:
+		var forms []string
+		for _, v := range values {
+			forms = append(forms, sqliteUUIDs(v)...) // no row has what is no uuid
+		}
+		if forms == nil {
+			w.settled(c, false)
+			return
+		}
+		w.ident(c)
+		w.write(" IN (?)", bun.Safe(strings.Join(forms, ", ")))
 		return
 	}
 	// One list per operand; nearly always there is only one.

@@ -307,6 +307,11 @@ func (m *model) literals(i int, v value.Value) []string {
 	switch v.Kind() {
 	case value.KindNull:
 		return []string{"NULL"}
+	case value.KindText:
+		if m.uuidTexts(i) {
+			return sqliteUUIDs(v)
+		}
+		return textLiteral(d, v.String())
 	case value.KindBool:
 		return one(d.AppendBool(nil, v.Any().(bool)))
 	case value.KindInt:

@@ -169,7 +169,7 @@ func (l *Loader[T]) apart(ctx context.Context, m *model, q driver.Query, st stat
 // of a key has one form in which the database compares it.
 func (m *model) scans() bool {
 	for _, column := range m.keys {
-		if m.comparesAsNumber(column) {
+		if m.comparesAsNumber(column) || m.uuidTexts(column) && len(m.keys) > 1 {
 			return false
 		}
 		switch m.schema.Columns[column].Kind {
@@ -194,6 +194,11 @@ func (m *model) after(key driver.Key) (string, error) {
 	columns, literals := make([]string, len(vals)), make([]string, len(vals))
 	for i, v := range vals {
 		forms := m.literals(m.keys[i], v)
+		if m.uuidTexts(m.keys[i]) && len(forms) > 0 {
+			// In the order of texts, the row stands where its own form does.
+			forms = []string{m.db.QueryGen().FormatQuery("coalesce((SELECT ? FROM ? WHERE ? IN (?) LIMIT 1), ?)",
+				bun.Safe(m.columns[m.keys[i]].field.SQLName), m.table.SQLName, bun.Safe(m.columns[m.keys[i]].field.SQLName), bun.Safe(strings.Join(forms, ", ")), bun.Safe(forms[0]))}
+		}
 		if len(forms) != 1 || v.IsNull() {
 			return "", fmt.Errorf("key %s cannot be read on from", key)
 		}

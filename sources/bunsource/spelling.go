@@ -1,12 +1,14 @@
 package bunsource
 
 import (
+	"encoding/hex"
 	"net/netip"
 	"reflect"
 	"strings"
 
 	"github.com/uptrace/bun/dialect"
 
+	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
 )
 
@@ -16,6 +18,10 @@ import (
 func (m *model) describeSpelling(i int) {
 	c, pub := &m.columns[i], &m.schema.Columns[i]
 	pub.Canonical, pub.Ambiguous = nil, false
+	if m.uuidTexts(i) {
+		pub.Canonical = spellUUID // which is how the Go type shows any of its forms
+		return
+	}
 	if m.db.Dialect().Name() != dialect.PG || !c.facts.Known {
 		return
 	}
@@ -49,6 +55,9 @@ func spellUUID(v value.Value) value.Value {
 	text, ok := v.Any().(string)
 	if !ok || isCanonicalUUID(text) {
 		return v
+	}
+	if len(text) == 16 { // its bytes, as a BLOB of SQLite's has them
+		text = hex.EncodeToString([]byte(text))
 	}
 	if u, err := parseUUID(text); err == nil {
 		return u
@@ -103,4 +112,44 @@ func spellClock(v value.Value) value.Value {
 // with a blank for the T, with or without a zone.
 func parseTime(text string) (value.Value, error) {
 	return value.Convert(value.Text(text), value.KindTime)
+}
+
+var uuidTypes = map[string]bool{
+	"github.com/google/uuid.UUID": true, "github.com/google/uuid.NullUUID": true,
+	"github.com/gofrs/uuid.UUID": true, "github.com/gofrs/uuid/v5.UUID": true,
+}
+
+// uuidTexts reports whether column i holds uuids in SQLite, which has no type for
+// them: programs store texts in either case, with hyphens or without (Django), or
+// the bytes. The Go type reads them all.
+func (m *model) uuidTexts(i int) bool {
+	return m.db.Dialect().Name() == dialect.SQLite && m.schema.Columns[i].Kind == value.KindText &&
+		isNamed(payload(m.columns[i].field.StructField.Type), uuidTypes)
+}
+
+// sqliteUUIDs returns the literals for the forms in which SQLite may hold the uuid,
+// nil for what is none.
+func sqliteUUIDs(v value.Value) []string {
+	canonical := v.String()
+	if !isCanonicalUUID(canonical) {
+		return nil
+	}
+	digits := strings.ReplaceAll(canonical, "-", "")
+	forms := []string{canonical, strings.ToUpper(canonical), digits, strings.ToUpper(digits)}
+	for i, form := range forms {
+		forms[i] = "'" + form + "'"
+	}
+	return append(forms, "X'"+digits+"'")
+}
+
+// sqliteUUIDIs returns a condition on a column of uuids: it compares uuids, in
+// whatever form. Equality uses an index.
+func sqliteUUIDIs(op filter.Op, v value.Value) string {
+	switch op {
+	case filter.OpEq:
+		return "{column} IN (" + strings.Join(sqliteUUIDs(v), ", ") + ")"
+	case filter.OpNe:
+		return "{column} NOT IN (" + strings.Join(sqliteUUIDs(v), ", ") + ")"
+	}
+	return "lower(CASE typeof({column}) WHEN 'blob' THEN hex({column}) ELSE replace({column}, '-', '') END) " + op.String() + " '" + strings.ReplaceAll(v.String(), "-", "") + "'"
 }

@@ -2,6 +2,7 @@ package bunsource_test
 
 import (
 	"database/sql"
+	sqldriver "database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -49,7 +50,49 @@ type spellingWorld struct {
 	source     driver.Source
 }
 
+// ticket has a text form of its own, and is a number in the database.
+type ticket int64
+
+func (n ticket) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "T-%d", int64(n)), nil }
+
+func (n *ticket) UnmarshalText(text []byte) error {
+	_, err := fmt.Sscanf(strings.TrimPrefix(string(text), "T-"), "%d", (*int64)(n))
+	return err
+}
+
+// shouted is shown in upper case, and stored in lower case.
+type shouted struct{ text string }
+
+func (s shouted) MarshalText() ([]byte, error) { return []byte(strings.ToUpper(s.text)), nil }
+
+func (s *shouted) UnmarshalText(text []byte) error {
+	s.text = strings.ToLower(string(text))
+	return nil
+}
+
+func (s shouted) Value() (sqldriver.Value, error) { return s.text, nil }
+
+func (s *shouted) Scan(v any) error {
+	s.text = fmt.Sprintf("%s", v)
+	return nil
+}
+
+// badge has a form of its own in JSON alone.
+type badge int64
+
+func (b badge) MarshalJSON() ([]byte, error) { return fmt.Appendf(nil, `"B%d"`, int64(b)), nil }
+
+func (b *badge) UnmarshalJSON(text []byte) error {
+	_, err := fmt.Sscanf(string(text), `"B%d"`, (*int64)(b))
+	return err
+}
+
 var (
+	other       = "00000000-0000-0000-0000-000000000000"
+	sqliteUUIDs = []string{
+		"6f1c8f2e-6f0e-4b9a-9d3a-0123456789ab", "6F1C8F2E-6F0E-4B9A-9D3A-0123456789AB",
+		"6f1c8f2e6f0e4b9a9d3a0123456789ab", "6F1C8F2E6F0E4B9A9D3A0123456789AB",
+	}
 	uuidSpellings = []string{
 		"6f1c8f2e-6f0e-4b9a-9d3a-0123456789ab", "6F1C8F2E-6F0E-4B9A-9D3A-0123456789AB",
 		"{6F1C8F2E-6F0E-4B9A-9D3A-0123456789AB}", "6f1c8f2e6f0e4b9a9d3a0123456789ab",
@@ -77,7 +120,6 @@ var (
 )
 
 func TestOneValueOneSpellingOnPostgres(t *testing.T) {
-	other := "00000000-0000-0000-0000-000000000000"
 	for _, s := range []spelling{
 		{"uuid as text", "uuid", uuidSpellings, other, spellingOf[string], nil},
 		{"uuid", "uuid", uuidSpellings, other, spellingOf[uuid.UUID], nil},
@@ -94,9 +136,14 @@ func TestOneValueOneSpellingOnPostgres(t *testing.T) {
 		{"inet, v6", "inet", []string{"::1", "0:0:0:0:0:0:0:1", "::1/128"}, "::2", spellingOf[string], nil},
 		{"time", "time", []string{"12:00", "12:00:00", "12:00:00.000"}, "12:01", spellingOf[string], nil},
 		{"text", "text", []string{"Ab "}, "ab", spellingOf[string], nil},
+		{"enum", "mood", []string{"good"}, "bad", spellingOf[string], nil},
+		{"double", "double precision", []string{"1.5", "1.50", "15e-1"}, "1.25", spellingOf[float64], nil},
+		{"its own text", "bigint", []string{"7"}, "8", spellingOf[ticket], nil},
+		{"its own text and value", "text", []string{"low-7"}, "low-8", spellingOf[shouted], nil},
+		{"its own JSON", "bigint", []string{"7"}, "8", spellingOf[badge], nil},
 	} {
 		t.Run(s.name, func(t *testing.T) {
-			create := `CREATE TABLE spelled (id ` + s.sqlType + ` PRIMARY KEY, ref ` + s.sqlType + ` NOT NULL, n bigint NOT NULL)`
+			create := `CREATE TYPE mood AS ENUM ('good', 'bad'); CREATE TABLE spelled (id ` + s.sqlType + ` PRIMARY KEY, ref ` + s.sqlType + ` NOT NULL, n bigint NOT NULL)`
 			t.Run("hooks", func(t *testing.T) {
 				db, plain := openPostgres(t)
 				mustRun(t, plain, create)
@@ -129,6 +176,13 @@ func TestOneValueOneSpellingOnSQLite(t *testing.T) {
 		{"times in text", "TEXT", sqliteInstants, "2024-02-29 12:00:00.500001", spellingOf[time.Time], bunInstants},
 		{"integer", "INTEGER", []string{"7", "07"}, "8", spellingOf[int64], nil},
 		{"text", "TEXT", []string{"Ab "}, "ab", spellingOf[string], nil},
+		{"uuid in text", "TEXT", uuidSpellings, other, spellingOf[uuid.UUID], sqliteUUIDs},
+		{"uuid of no type", "UUID", uuidSpellings, other, spellingOf[uuid.UUID], sqliteUUIDs},
+		{"real", "REAL", []string{"1.5", "1.50", "15e-1"}, "1.25", spellingOf[float64], nil},
+		{"decimal as text", "NUMERIC", []string{"1.5", "1.50", "15e-1"}, "1.51", spellingOf[string], nil},
+		{"its own text", "INTEGER", []string{"7"}, "8", spellingOf[ticket], nil},
+		{"its own text and value", "TEXT", []string{"low-7"}, "low-8", spellingOf[shouted], nil},
+		{"its own JSON", "INTEGER", []string{"7"}, "8", spellingOf[badge], nil},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			create := `CREATE TABLE spelled (id ` + s.sqlType + ` NOT NULL PRIMARY KEY, ref ` + s.sqlType + ` NOT NULL, n INTEGER NOT NULL)`
@@ -191,8 +245,10 @@ func spellingOf[K any](t *testing.T, s spelling, w spellingWorld) {
 		foundByFilters(t, reg, s, at)
 		for _, text := range texts {
 			foundByParameters(t, reg, text, at)
+			foundByScopes(t, reg, text, at)
 			foundByKeys(t, all, text, at)
 		}
+		foundByWhatRowsShow(t, all)
 		shown := func() (string, error) {
 			for row := range all.Snapshot().Rows() {
 				return string(row.JSON()), nil
@@ -260,6 +316,20 @@ func foundByParameters(t *testing.T, reg *core.Registry, text, stored string) {
 	}
 }
 
+// foundByScopes confines the binding by the text, as an authorizer or a client does.
+func foundByScopes(t *testing.T, reg *core.Registry, text, stored string) {
+	t.Helper()
+	for want, scope := range []filter.Expr{filter.Ne("ref", text), filter.Eq("ref", text)} {
+		g, err := reg.Open(t.Context(), "all", nil, scope)
+		must(t, err)
+		<-g.View().Loaded()
+		if n := g.View().Len(); n != want {
+			t.Errorf("within %s, %d rows of %q", scope, n, stored)
+		}
+		g.Close()
+	}
+}
+
 func foundByKeys(t *testing.T, all *live.View, text, stored string) {
 	t.Helper()
 	schema := all.Schema()
@@ -272,6 +342,25 @@ func foundByKeys(t *testing.T, all *live.View, text, stored string) {
 			t.Errorf("%s %q: %v", name, text, err)
 		} else if _, ok := all.Snapshot().Get(key); !ok {
 			t.Errorf("%s %q finds no row that is stored as %q", name, text, stored)
+		}
+	}
+}
+
+// foundByWhatRowsShow demands that a client can make the key of a row from the row.
+func foundByWhatRowsShow(t *testing.T, all *live.View) {
+	t.Helper()
+	schema := all.Schema()
+	for row := range all.Snapshot().Rows() {
+		var shown struct {
+			ID json.RawMessage `json:"id"`
+		}
+		must(t, json.Unmarshal(row.JSON(), &shown))
+		text := string(shown.ID)
+		if err := json.Unmarshal(shown.ID, &text); err != nil {
+			text = string(shown.ID) // a number
+		}
+		if key, err := schema.ParseKey(text); err != nil || key != row.Key() {
+			t.Errorf("the row %s has the key %q, and the key that it shows is %q, %v", row.JSON(), row.Key(), key, err)
 		}
 	}
 }

@@ -112,18 +112,9 @@ func (t *Transport) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// Stats counts since the program started.
-type Stats struct {
-	// SlowBodies counts requests whose body did not come within
-	// Config.BodyTimeout.
-	SlowBodies uint64
-}
-
-// Stats returns the counters. It may be called at any time.
-func (t *Transport) Stats() Stats { return Stats{SlowBodies: t.slowBodies.Load()} }
-
 // Status returns the counters as all transports tell them, see [core.Measured].
-// The open connections and the subscribers are the requests that wait for a change.
+// The open connections and the subscribers are the requests that wait for a change;
+// dropped are those whose body did not come within Config.BodyTimeout.
 func (t *Transport) Status() status.Transport {
 	st := t.meter.Status()
 	st.Open, st.Dropped = t.holds.len(), t.slowBodies.Load()

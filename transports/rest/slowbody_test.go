@@ -45,7 +45,7 @@ func TestSlowBody(t *testing.T) {
 	if text := body(t, res); !strings.Contains(text, "slow-body") || !res.Close {
 		t.Errorf("%s, connection closed: %v", text, res.Close)
 	}
-	if got := s.rest.Stats().SlowBodies; got != 1 {
+	if got := s.rest.Status().Dropped; got != 1 {
 		t.Errorf("%d slow bodies are counted", got)
 	}
 }

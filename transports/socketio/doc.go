@@ -45,10 +45,10 @@
 // costs a cursor and not a queue. An answer to a poll bears as many messages as
 // there are, up to about Config.MessageBytes. Answers to requests wait in a short
 // queue, in front of all else; when it is full further requests wait, which is
-// counted in [Stats.Held].
+// counted in [status.Transport].Held.
 //
 // Who takes no message within Config.WriteTimeout, or does not answer a heartbeat
-// within Config.PingTimeout, is disconnected and counted in [Stats.Stuck]. A client
+// within Config.PingTimeout, is disconnected and counted in [status.Transport].Dropped. A client
 // that never polls is one of these.
 //
 // # Shutdown

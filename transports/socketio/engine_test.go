@@ -55,7 +55,7 @@ func TestHandshake(t *testing.T) {
 			t.Errorf("%q", resp.Header)
 		}
 	}
-	if got := s.sio.Stats(); got.Open != 2 || got.Polling != 2 {
+	if got := s.sio.Status(); got.Open != 2 || got.Polling != 2 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -89,7 +89,7 @@ func TestHandshakeRefusals(t *testing.T) {
 			t.Errorf("%s: %d %s", c.name, resp.StatusCode, body)
 		}
 	}
-	if got := s.sio.Stats(); got.Open != 0 {
+	if got := s.sio.Status(); got.Open != 0 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -104,9 +104,9 @@ func TestConnectionsAreBounded(t *testing.T) {
 			t.Errorf("%d %s", resp.StatusCode, body)
 		}
 		u.sends("1")
-		wiretest.Eventually(t, "the place is free", func() bool { return s.sio.Stats().Open == 0 })
+		wiretest.Eventually(t, "the place is free", func() bool { return s.sio.Status().Open == 0 })
 		s.dial(way).vanish()
-		if got := s.sio.Stats(); got.Refused != 1 {
+		if got := s.sio.Status(); got.Refused != 1 {
 			t.Errorf("%+v", got)
 		}
 	})
@@ -143,7 +143,7 @@ func TestMalformedPackets(t *testing.T) {
 			}
 			u.vanish()
 		}
-		wiretest.Eventually(t, "all have ended", func() bool { return s.sio.Stats().Open == 0 })
+		wiretest.Eventually(t, "all have ended", func() bool { return s.sio.Status().Open == 0 })
 	})
 }
 
@@ -272,7 +272,7 @@ func TestHeartbeats(t *testing.T) {
 			t.Errorf("ended with %d", got)
 		}
 		s.dial(way) // and does nothing
-		wiretest.Eventually(t, "all have ended", func() bool { st := s.sio.Stats(); return st.Stuck >= 2 && st.Open <= 1 })
+		wiretest.Eventually(t, "all have ended", func() bool { st := s.sio.Status(); return st.Dropped >= 2 && st.Open <= 1 })
 	})
 }
 

@@ -56,7 +56,7 @@ func TestBalancerThatIsNotSticky(t *testing.T) {
 	p.follow(one, cl)
 	for i := range 3 {
 		down, up := one, other
-		if one.sio.Stats().Open == 0 {
+		if one.sio.Status().Open == 0 {
 			down, up = other, one
 		}
 		down.close()

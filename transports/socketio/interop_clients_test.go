@@ -57,7 +57,7 @@ func TestStockClients(t *testing.T) {
 			t.Errorf("%d syncs, %d changes", cl.Syncs, cl.Changes)
 		}
 		if finally == websocket {
-			wiretest.Eventually(t, "it is on WebSocket", func() bool { return s.sio.Stats().Polling == 0 })
+			wiretest.Eventually(t, "it is on WebSocket", func() bool { return s.sio.Status().Polling == 0 })
 		}
 
 		// Resumed, looked at, and others beside it.
@@ -109,7 +109,7 @@ func TestStockClients(t *testing.T) {
 
 		p.do("close", map[string]any{"id": 1})
 		p.next("disconnect")
-		wiretest.Eventually(t, "its session has ended", func() bool { return s.sio.Stats().Open == 0 })
+		wiretest.Eventually(t, "its session has ended", func() bool { return s.sio.Status().Open == 0 })
 	})
 }
 
@@ -346,10 +346,10 @@ func TestStockClientsHalfOpen(t *testing.T) {
 		cl := &wiretest.Client{}
 		p.follow(s, cl)
 		if len(transports) > 1 {
-			wiretest.Eventually(t, "it is on WebSocket", func() bool { return s.sio.Stats().Polling == 0 })
+			wiretest.Eventually(t, "it is on WebSocket", func() bool { return s.sio.Status().Polling == 0 })
 		}
 		w.set(false)
-		wiretest.Eventually(t, "the server finds out", func() bool { return s.sio.Stats().Stuck == 1 })
+		wiretest.Eventually(t, "the server finds out", func() bool { return s.sio.Status().Dropped == 1 })
 		w.set(true)
 		p.next("disconnect")
 		s.put(items(1, 2, "meanwhile")...)
@@ -378,10 +378,10 @@ func TestStockClientsInACrowd(t *testing.T) {
 		p.do("await", map[string]any{"version": s.token()})
 		p.next("all")
 	}
-	if got := s.sio.Stats(); got.Open != n || got.Stuck != 0 || got.Refused != 0 {
+	if got := s.sio.Status(); got.Open != n || got.Dropped != 0 || got.Refused != 0 {
 		t.Errorf("%+v", got)
 	}
-	wiretest.Eventually(t, "a third polls", func() bool { return s.sio.Stats().Polling <= n/3+1 })
+	wiretest.Eventually(t, "a third polls", func() bool { return s.sio.Status().Polling <= n/3+1 })
 	p.do("disperse", map[string]any{})
-	wiretest.Eventually(t, "all have left", func() bool { return s.sio.Stats().Open == 0 })
+	wiretest.Eventually(t, "all have left", func() bool { return s.sio.Status().Open == 0 })
 }

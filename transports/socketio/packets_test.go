@@ -263,7 +263,7 @@ func TestAuth(t *testing.T) {
 		u.sends(`42/shop,["a"]`) // crossed with that
 		u.sends(`42["a"]`)
 		expect("42", "a", "sync")
-		if got := s.sio.Stats(); got.Open != 1 {
+		if got := s.sio.Status(); got.Open != 1 {
 			t.Errorf("%+v", got)
 		}
 	})

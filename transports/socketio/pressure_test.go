@@ -60,7 +60,7 @@ func TestMemoryOfAClientThatNeverReads(t *testing.T) {
 		if grown := wiretest.HeapGrowth(s.Rig, "things", events); grown > most {
 			t.Errorf("the heap has grown by %d bytes", grown)
 		}
-		if got := s.sio.Stats(); got.Open != 1 || got.Stuck != 0 {
+		if got := s.sio.Status(); got.Open != 1 || got.Dropped != 0 {
 			t.Errorf("the client was not there to the end: %+v", got)
 		}
 	})
@@ -94,7 +94,7 @@ func TestStuckClientIsClosed(t *testing.T) {
 		cl := &wiretest.Client{}
 		u.follow(cl, s.Token("things"))
 		s.Check(cl)
-		wiretest.Eventually(t, "the stuck session is closed", func() bool { return s.sio.Stats().Stuck == 1 && s.sio.Stats().Open == 1 })
+		wiretest.Eventually(t, "the stuck session is closed", func() bool { return s.sio.Status().Dropped == 1 && s.sio.Status().Open == 1 })
 		wiretest.Eventually(t, "its subscription too", func() bool { return s.Bindings["things"].Status().Subscribers == 1 })
 	})
 }
@@ -143,7 +143,7 @@ func TestFloodOfRequestsIsHeldUp(t *testing.T) {
 			}
 			sent <- u.send(u.ctx(), packets...)
 		}()
-		wiretest.Eventually(t, "requests are held up", func() bool { return s.sio.Stats().Held > 0 })
+		wiretest.Eventually(t, "requests are held up", func() bool { return s.sio.Status().Held > 0 })
 		for range n {
 			if m := u.says(); m.Action != "page" {
 				t.Fatalf("%+v", m)

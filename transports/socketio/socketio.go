@@ -124,34 +124,11 @@ func (t *Transport) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// Stats counts sessions since the program started.
-type Stats struct {
-	// Open is how many sessions are open now.
-	Open int
-	// Polling is how many of them are not on WebSocket.
-	Polling int
-	// Refused counts handshakes refused because of Config.MaxConnections.
-	Refused uint64
-	// Stuck counts sessions ended because the client did not read, did not poll
-	// or did not answer a heartbeat.
-	Stuck uint64
-	// Held counts the times that a client's requests were not read until it
-	// had taken the answers to earlier ones.
-	Held uint64
-}
-
-// Stats returns the counters. It may be called at any time.
-func (t *Transport) Stats() Stats {
-	return Stats{
-		Open: t.conns.Len(), Polling: int(t.polling.Load()), Refused: t.conns.Refused(),
-		Stuck: t.stuck.Load() + t.sockets.Stuck(), Held: t.hub.Held(),
-	}
-}
-
 // Status returns the counters as all transports tell them, see [core.Measured].
 func (t *Transport) Status() status.Transport {
 	st := t.hub.Status()
-	st.Open, st.Refused, st.Dropped = t.conns.Len(), t.conns.Refused(), t.stuck.Load()+t.sockets.Stuck()
+	st.Open, st.Polling = t.conns.Len(), int(t.polling.Load())
+	st.Refused, st.Dropped = t.conns.Refused(), t.stuck.Load()+t.sockets.Stuck()
 	return st
 }
 

@@ -18,7 +18,7 @@ func TestUpgrade(t *testing.T) {
 	s := serve(t, socketio.Config{}, "things")
 	u := s.dial(upgraded)
 	defer u.vanish()
-	if got := s.sio.Stats(); got.Open != 1 || got.Polling != 0 {
+	if got := s.sio.Status(); got.Open != 1 || got.Polling != 0 {
 		t.Errorf("%+v", got)
 	}
 	again := &user{t, &client{url: u.url, http: u.http, sid: u.sid}}
@@ -36,7 +36,7 @@ func TestUpgrade(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 	u.vanish()
-	wiretest.Eventually(t, "the session has ended", func() bool { return s.sio.Stats().Open == 0 })
+	wiretest.Eventually(t, "the session has ended", func() bool { return s.sio.Status().Open == 0 })
 }
 
 // A WebSocket that does not become the session's leaves the session alone.

@@ -37,7 +37,7 @@
 // A stream has no queue: it takes the next batch when the last one is written.
 // A client that is slow gets the changes it missed as one batch, or a sync. One
 // that takes no event of a batch within Config.WriteTimeout is disconnected, and
-// counted in [Stats.Stuck]; it resumes when it comes back.
+// counted in [status.Transport].Dropped; it resumes when it comes back.
 //
 // # Shutdown
 //

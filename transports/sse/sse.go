@@ -124,21 +124,6 @@ func (t *Transport) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// Stats counts streams since the program started.
-type Stats struct {
-	// Open is how many streams are open now.
-	Open int
-	// Refused counts requests refused because of Config.MaxStreams.
-	Refused uint64
-	// Stuck counts streams ended because the client did not read.
-	Stuck uint64
-}
-
-// Stats returns the counters. It may be called at any time.
-func (t *Transport) Stats() Stats {
-	return Stats{Open: t.streams.Len(), Refused: t.streams.Refused(), Stuck: t.stuck.Load()}
-}
-
 // Status returns the counters as all transports tell them, see [core.Measured].
 func (t *Transport) Status() status.Transport {
 	st := t.meter.Status()

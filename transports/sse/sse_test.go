@@ -208,11 +208,11 @@ func TestStreamsAreBounded(t *testing.T) {
 		t.Errorf("%d, Retry-After %q", r.resp.StatusCode, r.resp.Header.Get("Retry-After"))
 	}
 	r.close()
-	if got := s.sse.Stats(); got.Open != 2 || got.Refused != 1 {
+	if got := s.sse.Status(); got.Open != 2 || got.Refused != 1 {
 		t.Errorf("%+v", got)
 	}
 	a.close()
-	wiretest.Eventually(t, "the stream is gone", func() bool { return s.sse.Stats().Open == 1 })
+	wiretest.Eventually(t, "the stream is gone", func() bool { return s.sse.Status().Open == 1 })
 	r = s.open("/events/things", "")
 	if r.resp.StatusCode != 200 {
 		t.Errorf("%d after another stream has ended", r.resp.StatusCode)
@@ -345,7 +345,7 @@ func TestStuckClientIsClosed(t *testing.T) {
 	defer r.close()
 	r.follow(c, s.Token("things"))
 	s.Check(c)
-	wiretest.Eventually(t, "the stuck stream is closed", func() bool { return s.sse.Stats().Stuck == 1 })
+	wiretest.Eventually(t, "the stuck stream is closed", func() bool { return s.sse.Status().Dropped == 1 })
 	wiretest.Eventually(t, "its subscription too", func() bool { return s.Bindings["things"].Status().Subscribers == 1 })
 }
 
@@ -362,7 +362,7 @@ func TestMemoryOfAClientThatNeverReads(t *testing.T) {
 	if grown := wiretest.HeapGrowth(s.Rig, "things", events); grown > most {
 		t.Errorf("the heap has grown by %d bytes", grown)
 	}
-	if got := s.sse.Stats(); got.Open != 1 || got.Stuck != 0 {
+	if got := s.sse.Status(); got.Open != 1 || got.Dropped != 0 {
 		t.Errorf("the client was not there to the end: %+v", got)
 	}
 }
@@ -374,7 +374,7 @@ func TestShutdownCutsStuckClients(t *testing.T) {
 	s.start()
 	conn := stall(t, s, "/events/things")
 	defer func() { _ = conn.Close() }()
-	wiretest.Eventually(t, "the stream is open", func() bool { return s.sse.Stats().Open == 1 })
+	wiretest.Eventually(t, "the stream is open", func() bool { return s.sse.Status().Open == 1 })
 	s.stop()
 }
 
@@ -475,7 +475,7 @@ func TestWriterThatCannotBeFlushed(t *testing.T) {
 	handler := s.http.Config.Handler
 	rec := httptest.NewRecorder()
 	handler.ServeHTTP(struct{ http.ResponseWriter }{rec}, httptest.NewRequest(http.MethodGet, "/events/things", nil))
-	if got := s.sse.Stats().Open; got != 0 {
+	if got := s.sse.Status().Open; got != 0 {
 		t.Errorf("%d streams are open", got)
 	}
 }

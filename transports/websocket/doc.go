@@ -54,10 +54,10 @@
 // it missed as one batch, or a sync. Answers to requests (errors, leaves, pages)
 // wait in a short queue, in front of everything else. When it is full the
 // connection's requests are not read until there is room; this is counted in
-// [Stats.Held].
+// [status.Transport].Held.
 //
 // A client that takes no message within Config.WriteTimeout is disconnected and
-// counted in [Stats.Stuck]. It gets no close code, since it does not read; one
+// counted in [status.Transport].Dropped. It gets no close code, since it does not read; one
 // whose pongs are missing gets 1008.
 //
 // # Shutdown

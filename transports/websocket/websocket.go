@@ -97,24 +97,6 @@ func (t *Transport) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// Stats counts connections since the program started.
-type Stats struct {
-	// Open is how many connections are open now.
-	Open int
-	// Refused counts handshakes refused because of Config.MaxConnections.
-	Refused uint64
-	// Stuck counts connections ended because the client did not read.
-	Stuck uint64
-	// Held counts the times that a client's requests were not read until it
-	// had taken the answers to earlier ones.
-	Held uint64
-}
-
-// Stats returns the counters. It may be called at any time.
-func (t *Transport) Stats() Stats {
-	return Stats{Open: t.conns.Len(), Refused: t.conns.Refused(), Stuck: t.sockets.Stuck(), Held: t.hub.Held()}
-}
-
 // Status returns the counters as all transports tell them, see [core.Measured].
 func (t *Transport) Status() status.Transport {
 	st := t.hub.Status()

@@ -255,7 +255,7 @@ func TestHostileMessagesCloseTheConnection(t *testing.T) {
 	if m := c.next(); m.Action != "error" {
 		t.Errorf("a message within the limit: %+v", m)
 	}
-	wiretest.Eventually(t, "the others are gone", func() bool { return s.ws.Stats().Open == 1 })
+	wiretest.Eventually(t, "the others are gone", func() bool { return s.ws.Status().Open == 1 })
 }
 
 func TestOrigins(t *testing.T) {
@@ -305,8 +305,8 @@ func TestHandshakeRefusals(t *testing.T) {
 		t.Errorf("one too many: %d", resp.StatusCode)
 	}
 	c.close()
-	wiretest.Eventually(t, "it is gone", func() bool { return s.ws.Stats().Open == 0 })
-	if got := s.ws.Stats().Refused; got != 1 {
+	wiretest.Eventually(t, "it is gone", func() bool { return s.ws.Status().Open == 0 })
+	if got := s.ws.Status().Refused; got != 1 {
 		t.Errorf("%d refused", got)
 	}
 	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, s.http.URL+"/ws", nil)
@@ -375,7 +375,7 @@ func TestMemoryOfAClientThatNeverReads(t *testing.T) {
 	if grown := wiretest.HeapGrowth(s.Rig, "things", events); grown > most {
 		t.Errorf("the heap has grown by %d bytes", grown)
 	}
-	if got := s.ws.Stats(); got.Open != 1 || got.Stuck != 0 {
+	if got := s.ws.Status(); got.Open != 1 || got.Dropped != 0 {
 		t.Errorf("the client was not there to the end: %+v", got)
 	}
 }
@@ -415,7 +415,7 @@ func TestStuckClientIsClosed(t *testing.T) {
 	cl := &wiretest.Client{}
 	c.follow(cl, s.Token("things"))
 	s.Check(cl)
-	wiretest.Eventually(t, "the stuck connection is closed", func() bool { return s.ws.Stats().Stuck == 1 && s.ws.Stats().Open == 1 })
+	wiretest.Eventually(t, "the stuck connection is closed", func() bool { return s.ws.Status().Dropped == 1 && s.ws.Status().Open == 1 })
 	wiretest.Eventually(t, "its subscription too", func() bool { return s.Bindings["things"].Status().Subscribers == 1 })
 }
 
@@ -448,9 +448,9 @@ func TestFloodOfRequestsIsHeldUp(t *testing.T) {
 		}
 		wrote <- n
 	}()
-	wiretest.Eventually(t, "the connection is closed", func() bool { return s.ws.Stats().Stuck == 1 && s.ws.Stats().Open == 0 })
+	wiretest.Eventually(t, "the connection is closed", func() bool { return s.ws.Status().Dropped == 1 && s.ws.Status().Open == 0 })
 	<-wrote
-	if got := s.ws.Stats().Held; got == 0 {
+	if got := s.ws.Status().Held; got == 0 {
 		t.Error("its requests were never held up")
 	}
 }

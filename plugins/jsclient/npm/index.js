@@ -10,7 +10,7 @@
 //                   and compare.js), and over them writes.js, write.js, confirmation.js
 //   collection.js   the same as users hold them; diff.js, events.js
 //   connection.js   which transport, when to try again; backoff.js, pagelife.js
-//   socketlink.js, streamlink.js (eventstream.js), polllink.js, rest.js
+//   socketlink.js, httplink.js: streamlink.js (eventstream.js), polllink.js; rest.js
 //   credentials.js  who asks; renewal.js
 //
 // Every module is named here, so that a browser asks for all of them at once and
@@ -24,6 +24,7 @@ import "./lib/credentials.js";
 import "./lib/diff.js";
 import "./lib/environment.js";
 import "./lib/eventstream.js";
+import "./lib/httplink.js";
 import "./lib/join.js";
 import "./lib/joins.js";
 import "./lib/key.js";

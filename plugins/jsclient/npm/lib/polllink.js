@@ -3,37 +3,29 @@
 // URL, so that a cache in front answers them with one request of its own.
 
 import { mayPass, problemOf } from "./errors.js";
+import { HTTPLink } from "./httplink.js";
 
 const maxHeld = 4; // requests at a time: a browser has six connections to a host
 const soon = 1_000; // an answer without news that comes earlier was not held
 const fromNothing = "0"; // the version of no rows: the same for everybody, and in no log
 
-export class PollLink {
+export class PollLink extends HTTPLink {
   kind = "poll";
-  openedAt = 0;
   #urlOf;
-  #settings;
-  #env;
-  #events;
-  #headers;
   #polls = new Map(); // Join → {aborter, timer, answered}: asking, or waiting for its turn
   #queue = []; // joins whose turn has not come
   #held = 0;
-  #over = false;
 
   /** urlOf returns the address of a join's binding or member. */
   constructor(urlOf, settings, env, events, joins, { headers }) {
+    super(settings, env, events, headers);
     this.#urlOf = urlOf;
-    this.#settings = settings;
-    this.#env = env;
-    this.#events = events;
-    this.#headers = headers;
     for (const join of joins.values()) this.join(join);
   }
 
   join(join) {
     this.leave(join);
-    if (this.#over) return false;
+    if (this.over) return false;
     this.#polls.set(join, { aborter: new AbortController(), timer: null, answered: false });
     this.#queue.push(join);
     // After whatever else is joined or left in the same breath.
@@ -46,20 +38,8 @@ export class PollLink {
     if (!poll) return false;
     this.#polls.delete(join);
     this.#queue = this.#queue.filter((j) => j !== join);
-    this.#env.clearTimeout(poll.timer);
+    this.env.clearTimeout(poll.timer);
     poll.aborter.abort();
-    return false;
-  }
-
-  refused(join) {
-    this.leave(join);
-  }
-
-  page() {
-    return false;
-  }
-
-  mark() {
     return false;
   }
 
@@ -68,32 +48,25 @@ export class PollLink {
     for (const join of [...this.#polls.keys()]) this.join(join);
   }
 
-  fail() {
-    if (this.#over) return;
-    this.close();
-    this.#events.lost(this);
-  }
-
-  close() {
-    this.#over = true;
+  shut() {
     for (const join of [...this.#polls.keys()]) this.leave(join);
   }
 
   #next() {
-    while (!this.#over && this.#held < maxHeld && this.#queue.length > 0) this.#ask(this.#queue.shift());
+    while (!this.over && this.#held < maxHeld && this.#queue.length > 0) this.#ask(this.#queue.shift());
   }
 
   // #wait returns how long the server may hold a request, in seconds. Where there are
   // more bindings than requests, each gets its turn sooner.
   #wait() {
-    const { pollWait } = this.#settings;
+    const { pollWait } = this.settings;
     return this.#polls.size <= maxHeld ? pollWait : Math.min(pollWait, Math.max(1, Math.floor((pollWait * maxHeld) / this.#polls.size)));
   }
 
   async #ask(join) {
     const poll = this.#polls.get(join);
-    const current = () => !this.#over && this.#polls.get(join) === poll;
-    const { fetch, now, setTimeout } = this.#env;
+    const current = () => !this.over && this.#polls.get(join) === poll;
+    const { fetch, now, setTimeout } = this.env;
     // The first is not held: whether the rows are current shows at once.
     const wait = poll.answered ? this.#wait() : 0;
     const url = this.#urlOf(join);
@@ -102,24 +75,20 @@ export class PollLink {
     const asked = now();
     // Tabs that ask for the same may be served one after the other, by the cache that
     // they share: hence twice.
-    poll.timer = setTimeout(() => current() && this.fail(), 2_000 * wait + this.#settings.openTimeout);
+    poll.timer = setTimeout(() => current() && this.fail(), 2_000 * wait + this.settings.openTimeout);
     this.#held++;
     let answer;
     let messages = null;
     let problem = null;
     try {
-      answer = await fetch(String(url), {
-        headers: { ...this.#headers, accept: "application/json" },
-        credentials: this.#settings.withCredentials ? "include" : "same-origin",
-        signal: poll.aborter.signal,
-      });
+      answer = await fetch(String(url), this.request(poll.aborter.signal, { accept: "application/json" }));
       if (answer.ok) messages = await answer.json();
       else problem = await problemOf(answer);
     } catch {
       // The connection broke, or the binding was left.
     }
     this.#held--;
-    this.#env.clearTimeout(poll.timer);
+    this.env.clearTimeout(poll.timer);
     if (!current()) {
       this.#next();
       return;
@@ -127,16 +96,13 @@ export class PollLink {
     if (problem) {
       this.leave(join); // it is joined again later where that may help
       if (!this.openedAt && mayPass(problem.status)) this.fail();
-      else this.#events.refused(join, problem);
+      else this.events.refused(join, problem);
     } else if (!Array.isArray(messages)) {
       this.fail();
     } else {
-      if (!this.openedAt) {
-        this.openedAt = now();
-        this.#events.opened(this);
-      }
+      this.opened();
       const before = join.version;
-      for (const message of messages) if (current()) this.#events.message(this, message);
+      for (const message of messages) if (current()) this.events.message(this, message);
       const early = poll.answered && join.version === before && now() - asked < soon;
       poll.answered = true;
       if (current()) this.#again(join, poll, early);
@@ -151,7 +117,7 @@ export class PollLink {
       this.#queue.push(join);
       this.#next();
     };
-    if (early || this.#wait() === 0) poll.timer = this.#env.setTimeout(ask, this.#settings.pollInterval);
+    if (early || this.#wait() === 0) poll.timer = this.env.setTimeout(ask, this.settings.pollInterval);
     else ask();
   }
 }

@@ -2,6 +2,7 @@
 
 import { problemOf, mayPass } from "./errors.js";
 import { EventStream } from "./eventstream.js";
+import { HTTPLink } from "./httplink.js";
 import { nameOf, texts } from "./names.js";
 
 const maxStreamBindings = 50; // on one event stream; the server's own bound is 64 unless configured
@@ -13,24 +14,15 @@ const maxStreamNames = 2_000; // characters that they take in its URL
 // EventSource would reconnect by itself, but not with jitter, not to another
 // transport, and not from the version that was applied: so the first break
 // ends it, and the client opens the next.
-export class StreamLink {
+export class StreamLink extends HTTPLink {
   kind = "sse";
-  openedAt = 0;
   #url;
-  #options;
-  #env;
-  #events;
   #groups = new Set(); // of {joins, alone, source, timer}
-  #headers;
-  #over = false;
   #aborter = new AbortController();
 
   constructor(url, options, env, events, joins, { headers }) {
+    super(options, env, events, headers);
     this.#url = url;
-    this.#headers = headers;
-    this.#options = options;
-    this.#env = env;
-    this.#events = events;
     for (const join of joins.values()) this.join(join);
   }
 
@@ -63,33 +55,12 @@ export class StreamLink {
     return false;
   }
 
-  // refused is called for a join that the server has dropped, but whose name
-  // would be asked for again with the others.
-  refused(join) {
-    this.leave(join);
-  }
-
-  page() {
-    return false;
-  }
-
-  mark() {
-    return false;
-  }
-
   // probe opens the streams again: there is nothing to ask over them.
   probe() {
     for (const group of this.#groups) this.#reopen(group);
   }
 
-  fail() {
-    if (this.#over) return;
-    this.close();
-    this.#events.lost(this);
-  }
-
-  close() {
-    this.#over = true;
+  shut() {
     this.#aborter.abort();
     for (const group of this.#groups) this.#shut(group);
   }
@@ -99,7 +70,7 @@ export class StreamLink {
   }
 
   #shut(group) {
-    this.#env.clearTimeout(group.timer);
+    this.env.clearTimeout(group.timer);
     group.source?.close();
     group.source = null;
     for (const join of group.joins) join.held = [];
@@ -107,13 +78,13 @@ export class StreamLink {
 
   // #reopen waits for whatever else is joined or left in the same breath.
   #reopen(group) {
-    if (this.#over) return;
+    if (this.over) return;
     this.#shut(group);
     if (group.joins.size === 0) {
       this.#groups.delete(group);
       return;
     }
-    group.timer = this.#env.setTimeout(() => this.#open(group), 0);
+    group.timer = this.env.setTimeout(() => this.#open(group), 0);
   }
 
   #open(group) {
@@ -127,26 +98,24 @@ export class StreamLink {
     group.source = source;
     let opened = false;
     const wait = (delay, fn) => {
-      this.#env.clearTimeout(group.timer);
-      group.timer = this.#env.setTimeout(fn, delay);
+      this.env.clearTimeout(group.timer);
+      group.timer = this.env.setTimeout(fn, delay);
     };
     // Heartbeats are comments, which an EventSource does not show: on one that is
     // quiet for long only a new one tells whether the server is there.
-    const listen = () => wait(2 * this.#options.quietTimeout, () => this.#reopen(group));
-    wait(this.#options.openTimeout, () => this.fail());
+    const listen = () => wait(2 * this.settings.quietTimeout, () => this.#reopen(group));
+    wait(this.settings.openTimeout, () => this.fail());
     source.onheartbeat = () => group.source === source && listen();
     source.onopen = () => {
       if (group.source !== source) return;
       opened = true;
       listen();
-      if (this.openedAt) return;
-      this.openedAt = this.#env.now();
-      this.#events.opened(this);
+      this.opened();
     };
     const receive = (e) => {
       if (group.source !== source) return;
       listen();
-      this.#events.message(this, e.data);
+      this.events.message(this, e.data);
     };
     for (const action of ["sync", "create", "update", "delete"]) source.addEventListener(action, receive);
     source.addEventListener("error", (e) => {
@@ -159,10 +128,10 @@ export class StreamLink {
   }
 
   #newSource(url) {
-    const { EventSource, fetch } = this.#env;
-    const { withCredentials } = this.#options;
-    if (EventSource && Object.keys(this.#headers).length === 0) return new EventSource(url, { withCredentials });
-    return new EventStream(url, { fetch, headers: this.#headers, withCredentials });
+    const { EventSource, fetch } = this.env;
+    const { withCredentials } = this.settings;
+    if (EventSource && Object.keys(this.headers).length === 0) return new EventSource(url, { withCredentials });
+    return new EventStream(url, { fetch, headers: this.headers, withCredentials });
   }
 
   // #refuse handles a stream that did not begin. The problem is null where an
@@ -173,7 +142,7 @@ export class StreamLink {
     else {
       const [join] = group.joins;
       this.leave(join);
-      this.#events.refused(join, problem);
+      this.events.refused(join, problem);
     }
   }
 
@@ -194,12 +163,12 @@ export class StreamLink {
   // not say: which of its bindings is to blame, if it is one of them.
   async #diagnose(group) {
     this.#shut(group);
-    const { fetch } = this.#env;
-    group.timer = this.#env.setTimeout(() => this.fail(), this.#options.openTimeout);
+    const { fetch } = this.env;
+    group.timer = this.env.setTimeout(() => this.fail(), this.settings.openTimeout);
     const refused = [];
     let failing = false;
     try {
-      const init = { signal: this.#aborter.signal, headers: this.#headers, credentials: this.#options.withCredentials ? "include" : "same-origin" };
+      const init = this.request(this.#aborter.signal);
       for (const join of [...group.joins]) {
         const url = this.#urlOf([join]);
         const head = await fetch(url, { ...init, method: "HEAD" });
@@ -215,14 +184,14 @@ export class StreamLink {
     } catch {
       failing = true; // as when the server is away
     }
-    if (this.#over) return;
+    if (this.over) return;
     if (refused.length === 0) {
       if (failing || group.joins.size < 2) this.fail();
       else this.#split(group);
       return;
     }
     this.#reopen(group);
-    for (const [join, problem] of refused) this.#events.refused(join, problem);
+    for (const [join, problem] of refused) this.events.refused(join, problem);
   }
 
   // #split asks for each join alone, where they are refused together and none by

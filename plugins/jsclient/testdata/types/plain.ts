@@ -11,7 +11,7 @@ const client: Client = connect("https://shop.example/", {
 });
 client.addEventListener("status", (e) => e.type satisfies string);
 client.addEventListener("error", ({ error }) => error.message satisfies string);
-const products: Collection<Product> = client.collection<Product>("products", { params: { user: 42n }, initial: { rows: [], version: "v" }, linger: 5 });
+const products: Collection<Product> = client.collection<Product>("products", { params: { user: 42n, status: ["open", "paid"], q: null }, initial: { rows: [], version: "v" }, linger: 5 });
 const off: () => void = products.on("change", ({ created, previous, type }: ChangeEvent<Product>) => void [created[0]?.name, previous, type]);
 products.addEventListener("version", () => off(), { once: true });
 const state: State<Product> = products.state;

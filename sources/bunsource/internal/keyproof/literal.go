@@ -127,3 +127,66 @@ func isUnusualUUID(text string) bool {
 	}
 	return n == digits && !usual
 }
+
+// literal reads a literal or an argument as a value of a key column, if the
+// database is certain to take it for the same value. stored says that it is
+// stored in the column, and not only compared with it.
+func (r *prover) literal(s sqltext.Span, c driver.Column, stored bool) (any, bool) {
+	negative := !s.Empty() && r.Is(s.Lo, "-")
+	if negative {
+		s.Lo++
+	}
+	if s.Empty() {
+		return nil, false
+	}
+	text := r.Token(s.Lo)
+	kind := r.Kind(s.Lo)
+	if s.Hi-s.Lo > 1 && !r.harmlessCast(span(s.Lo+1, s.Hi), kind) || negative && kind != sqltext.Number {
+		return nil, false
+	}
+	switch kind {
+	case sqltext.Number:
+		if negative {
+			text = "-" + text
+		}
+		return r.numberLiteral(text, c.Kind, stored)
+	case sqltext.String:
+		text = text[1 : len(text)-1]
+		if strings.IndexByte(text, '\'') >= 0 {
+			text = strings.ReplaceAll(text, "''", "'")
+		}
+		return r.stringLiteral(text, c, stored)
+	case sqltext.Blob:
+		if c.Kind != value.KindBytes || r.Dialect == sqltext.Postgres {
+			return nil, false
+		}
+		return decodeHex(text[2 : len(text)-1])
+	case sqltext.Bare:
+		if c.Kind == value.KindBool && r.Word(s.Lo, "TRUE", "FALSE") {
+			return r.Word(s.Lo, "TRUE"), true
+		}
+	case sqltext.Param:
+		return r.argument(r.Param(s.Lo), c, stored)
+	}
+	return nil, false
+}
+
+// harmlessCast reports whether the tokens are a cast of Postgres that leaves a
+// literal as it is.
+func (r *prover) harmlessCast(s sqltext.Span, literal sqltext.Kind) bool {
+	if !r.Is(s.Lo, "::") {
+		return false
+	}
+	switch {
+	case s.Hi-s.Lo == 2 && literal == sqltext.Number:
+		return r.Word(s.Lo+1, "BIGINT", "INTEGER", "INT", "SMALLINT", "INT8", "INT4", "INT2")
+	case s.Hi-s.Lo == 2 && literal == sqltext.String:
+		return r.Word(s.Lo+1, "VARCHAR", "TEXT", "UUID", "BYTEA")
+	case s.Hi-s.Lo == 3 && literal == sqltext.String:
+		return r.Word(s.Lo+1, "CHARACTER") && r.Word(s.Lo+2, "VARYING")
+	case s.Hi-s.Lo == 2 && literal == sqltext.Bare:
+		return r.Word(s.Lo+1, "BOOLEAN", "BOOL")
+	default:
+		return false
+	}
+}
