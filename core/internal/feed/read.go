@@ -13,9 +13,9 @@ import (
 )
 
 // move is a transition ready to be published.
-type move struct {
-	t   *rowset.Step
-	how backlog.Reload
+type readyStep struct {
+	step *rowset.Step
+	how  backlog.Reload
 }
 
 // attemptsAsLearned reads the batch. When a read fails because of a row or of some of the
@@ -126,12 +126,12 @@ func (f *Feed) read(ctx context.Context, w work) (outcome, error) {
 		return outcome{covered: w}, nil // nobody to read for
 	}
 	w.read = true
-	if w.calm && len(p.reads) == 1 && related == nil {
+	if w.undisturbed && len(p.reads) == 1 && related == nil {
 		// One statement sees one state by itself. It is a state that holds no
 		// part of an unread commit if nothing was announced up to its end.
 		out, err := f.execute(ctx, p, w, false)
 		f.mu.Lock()
-		undisturbed := f.announces == w.gen
+		undisturbed := f.announces == w.announces
 		f.mu.Unlock()
 		if err != nil || undisturbed && len(out.unsettled) == 0 {
 			return out, err

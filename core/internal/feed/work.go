@@ -14,14 +14,14 @@ import (
 // work is what one batch covers.
 type work struct {
 	backlog.Pending
-	reloads map[*rowset.Member]backlog.Reload
-	leaving []*rowset.Member
-	touches []*rowset.Member
-	seq     uint64    // reports up to this one are covered
-	since   time.Time // when the first of them came in
-	writers writers
-	gen     uint64 // announcements made when it was taken
-	calm    bool   // nothing was announced then, and nothing must be caught up with
+	reloads     map[*rowset.Member]backlog.Reload
+	leaving     []*rowset.Member
+	touches     []*rowset.Member
+	seq         uint64    // reports up to this one are covered
+	since       time.Time // when the first of them came in
+	writers     writers
+	announces   uint64 // announcements made when it was taken
+	undisturbed bool   // nothing was announced then, and nothing must be caught up with
 
 	// aside are members that take no part, since they are in trouble; those of
 	// them that this batch has put there say why.
@@ -123,14 +123,14 @@ func (f *Feed) take() (work, uint64) {
 	f.rejoinLocked()
 	starts := f.takeStartingPointsLocked()
 	w := work{
-		Pending: f.pending.Take(),
-		reloads: make(map[*rowset.Member]backlog.Reload),
-		starts:  starts,
-		leaving: f.leaving,
-		touches: f.touches,
-		seq:     f.reported,
-		gen:     f.announces,
-		calm:    len(f.announced) == 0 && len(following) == 0,
+		Pending:     f.pending.Take(),
+		reloads:     make(map[*rowset.Member]backlog.Reload),
+		starts:      starts,
+		leaving:     f.leaving,
+		touches:     f.touches,
+		seq:         f.reported,
+		announces:   f.announces,
+		undisturbed: len(f.announced) == 0 && len(following) == 0,
 
 		following: following,
 	}
