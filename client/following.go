@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -230,8 +231,10 @@ func (s *subject) is(m wire.Received) bool {
 	if m.Params != nil && json.Unmarshal(m.Params, &raw) != nil {
 		return false
 	}
-	if len(raw) != len(s.params) {
-		return false
+	for name, values := range s.params {
+		if _, ok := raw[name]; !ok && slices.ContainsFunc(values, func(v string) bool { return v != "" }) {
+			return false // to the server what is empty may count as not given
+		}
 	}
 	said := make(map[string]string, len(raw))
 	for name, value := range raw {
