@@ -47,7 +47,7 @@ func declare[T any](name string, loader driver.Loader[T], opts []Option) *publis
 			o(s)
 		}
 	}
-	s.Place = callerOutside()
+	s.DeclaredAt = callerOutside()
 	var r untyped.Loader
 	if loader == nil {
 		s.Problems = append(s.Problems, errors.New("its loader is nil"))

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/status"
@@ -254,6 +255,41 @@ func TestBodiesRest(t *testing.T) {
 		f.stop(t)
 		if m := f.reg.Status().Memory; m.Total != 0 {
 			t.Errorf("after Shutdown: %+v", m)
+		}
+	})
+}
+
+// TestBacklogIsCounted: what feeds have still to read counts to the budget, and no longer
+// once it was read.
+func TestBacklogIsCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newItems(t, core.Config{MemoryBudget: 64 << 20})
+		b := core.Bind("items", r.table)
+		r.start(t, b)
+		defer r.stop(t)
+		backlog := func() int64 { return r.reg.Status().Memory.Bytes["backlog"] }
+		if n := backlog(); n != 0 {
+			t.Fatalf("%d bytes before anything is reported", n)
+		}
+		commit := r.source.Sink().Announce(driver.Change{Table: r.table.Name(), Keys: []driver.Key{key(1), key(2)}})
+		if backlog() == 0 {
+			t.Error("announced keys are not counted")
+		}
+		r.table.Fail(errors.New("away"))
+		for id := range 50 {
+			r.source.Sink().Report(r.table.Put(item{ID: id}))
+			time.Sleep(time.Millisecond) // fails, and comes back
+		}
+		if n := backlog(); n < 50*64 {
+			t.Errorf("50 keys take %d bytes", n)
+		}
+		commit.Confirm()
+		r.table.Fail(nil)
+		if err := r.reg.Flush(r.ctx); err != nil {
+			t.Fatal(err)
+		}
+		if n := backlog(); n != 0 || b.Len() != 50 {
+			t.Errorf("%d bytes after all of %d rows was read", n, b.Len())
 		}
 	})
 }

@@ -45,7 +45,8 @@ type Config struct {
 	MaxBatchKeys int
 
 	// MemoryBudget bounds what all bindings of the registry keep in memory, in bytes,
-	// as it estimates it: rows, encodings, bodies, pages, logs, margins. Beyond it
+	// as it estimates it: rows, encodings, bodies, pages, logs, margins, and what feeds
+	// have still to read. Beyond it
 	// bodies are dropped and members of families that nobody uses are ended; when
 	// that is not enough further members are refused with [ErrBudget]. Bindings that
 	// were declared are never refused. The default is a third of the memory that the

@@ -47,7 +47,8 @@
 //     leave to read and write, until Close;
 //   - the [live.View] that it gives, which speaks in encoded rows, and a [live.Subscription].
 //
-// Plugins implement [Plugin], and what they need of [PublishObserver], [ReportObserver] and [BatchObserver]. They hold
+// Plugins implement [Plugin], and what they need of [PublishObserver], [ReportObserver],
+// [BatchObserver] and [DeliveryObserver]. They hold
 // the Registry that Start gives them, and look bindings up by Lookup and Changed.
 //
 // Who brings another node's rows implements [Replicator], and publishes to a [Replica].

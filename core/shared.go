@@ -25,12 +25,14 @@ type shared struct {
 
 func newShared(cfg Config) *shared {
 	s := &shared{cfg: cfg, observers: observers{log: cfg.Logger}, budget: newBudget(cfg)}
+	backlog := s.budget.Join(nobody{})
 	s.eng = engine.New(engine.Host{
 		Limits: feed.Limits{
 			ReadTimeout: cfg.ReadTimeout, AnnounceWait: cfg.AnnounceWait,
 			CatchUpWait: cfg.CatchUpWait, MaxBatchKeys: cfg.MaxBatchKeys,
 		},
 		Logger: cfg.Logger, Now: cfg.Now,
+		Kept:      func(bytes int) { backlog.Add(int(live.Backlog), bytes, true) },
 		Published: s.observers.onPublished, BatchBegins: s.observers.onBatch, Reported: s.observers.onReported,
 	})
 	return s
@@ -113,3 +115,9 @@ func (s *shared) sweep(ctx context.Context) {
 		}
 	}
 }
+
+// nobody has nothing to let go of: what feeds have still to read.
+type nobody struct{}
+
+func (nobody) DropBodies() {}
+func (nobody) Evict() bool { return false }

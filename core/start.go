@@ -49,7 +49,7 @@ func checkBindings(views, others []*publisher) (errs []error) {
 
 func sameName(one, other *publisher) error {
 	return fmt.Errorf("core: two bindings are named %q: one declared at %s, one at %s",
-		one.Name(), one.Spec.Place, other.Spec.Place)
+		one.Name(), one.Spec.DeclaredAt, other.Spec.DeclaredAt)
 }
 
 // claim makes the binding part of a registry. It returns false when it is part of

@@ -19,13 +19,16 @@ const (
 	Logs
 	// Bodies is what is derived: bodies in all codings, pages, frames.
 	Bodies
+	// Backlog is what feeds have still to read, and what they remember of what they have
+	// read: keys, and the reasons why rows cannot be shown.
+	Backlog
 	// Kinds is the number of kinds.
 	Kinds
 )
 
 // String returns the kind's name in lower case.
 func (k Kind) String() string {
-	names := [...]string{"rows", "encodings", "members", "margins", "logs", "bodies"}
+	names := [...]string{"rows", "encodings", "members", "margins", "logs", "bodies", "backlog"}
 	if int(k) < len(names) {
 		return names[k]
 	}

@@ -48,7 +48,7 @@ func newConformance(deltas bool) *conformance {
 func (h *conformance) Transport() core.Transport { return h.transport }
 
 func (h *conformance) Abilities() transporttest.Abilities {
-	return transporttest.Abilities{Resumes: true, Deltas: h.deltas, Pages: true, Families: true}
+	return transporttest.Abilities{Resumes: true, Deltas: h.deltas, Pages: true, Families: true, Marks: true}
 }
 
 func (h *conformance) StopServer(ctx context.Context) error { return h.server.Config.Shutdown(ctx) }
@@ -176,13 +176,41 @@ func (c *poller) ask() error {
 	if c.h.deltas && (!first || c.version != "") {
 		return c.askChanges()
 	}
+	return c.take(body, answer)
+}
+
+// AskMark implements [transporttest.MarkAsker].
+func (c *poller) AskMark(ctx context.Context, mark string) error {
+	header := headerOf(c.request)
+	header.Set("If-None-Match", strconv.Quote(c.version))
+	header.Set("Bindery-Mark", mark)
+	body, answer, err := c.h.get(ctx, pathOf(c.request), header)
+	if err != nil {
+		return err
+	}
+	if got := answer.Get("Bindery-Mark"); got != mark {
+		return fmt.Errorf("the answer bears mark %q", got)
+	}
+	switch {
+	case body == nil:
+	case c.h.deltas:
+		err = c.askChanges()
+	default:
+		err = c.take(body, answer)
+	}
+	c.pending = append(c.pending, transporttest.Message{Action: transporttest.Marked, Version: c.version, Mark: mark})
+	return err
+}
+
+// take takes a list.
+func (c *poller) take(body []byte, answer http.Header) error {
 	m := transporttest.Message{Action: transporttest.Sync, Version: strings.Trim(answer.Get("ETag"), `"`)}
 	m.Version, _, _ = strings.Cut(m.Version, "-gzip") // the client asks for gzip by itself
 	if err := json.Unmarshal(body, &m.Rows); err != nil {
 		return fmt.Errorf("the list %.100q: %w", body, err)
 	}
 	c.version = m.Version
-	c.pending = []transporttest.Message{m}
+	c.pending = append(c.pending, m)
 	return nil
 }
 

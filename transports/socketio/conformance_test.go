@@ -58,7 +58,7 @@ func newHarness(way string) *harness {
 func (h *harness) Transport() core.Transport { return h.transport }
 
 func (h *harness) Abilities() transporttest.Abilities {
-	return transporttest.Abilities{Streams: true, Resumes: true, Deltas: true, Pages: true, Families: true}
+	return transporttest.Abilities{Streams: true, Resumes: true, Deltas: true, Pages: true, Families: true, Marks: true}
 }
 
 func (h *harness) StopServer(ctx context.Context) error { return h.server.Config.Shutdown(ctx) }
@@ -104,7 +104,7 @@ func (h *harness) ConnectTo(ctx context.Context, q transporttest.Request) (trans
 	if err != nil {
 		return nil, err
 	}
-	return &joined{client: c}, nil
+	return &joined{client: c, binding: q.Binding}, nil
 }
 
 func (h *harness) Page(ctx context.Context, binding string, page int) (transporttest.Page, error) {
@@ -132,8 +132,9 @@ func (h *harness) PageOf(ctx context.Context, q transporttest.Request, page int)
 
 // joined is a client that has asked to join one binding.
 type joined struct {
-	client *client
-	begun  bool
+	client  *client
+	binding string
+	begun   bool
 }
 
 func (c *joined) Close() { c.client.vanish() }
@@ -160,6 +161,10 @@ func (c *joined) Next(ctx context.Context) (transporttest.Message, error) {
 	case m.Action == "error":
 		return out, transporttest.RefusalOf(m.Status(), m.Payload)
 	}
+	if m.Action == "mark" {
+		out.Mark = m.Mark
+		return out, nil
+	}
 	c.begun = true
 	if string(m.Payload) == `"ok"` {
 		out.Action = transporttest.Current
@@ -169,3 +174,12 @@ func (c *joined) Next(ctx context.Context) (transporttest.Message, error) {
 }
 
 const unknownBinding = "urn:bindery:problem:unknown-binding"
+
+// AskMark implements [transporttest.MarkAsker].
+func (c *joined) AskMark(ctx context.Context, mark string) error {
+	raw, err := json.Marshal(map[string]string{"mark": mark})
+	if err != nil {
+		return err
+	}
+	return c.client.emit(ctx, c.binding, string(raw))
+}

@@ -27,6 +27,8 @@ type follower struct {
 	at      int            // position of version in the history, -1 before the first batch
 	pending []Message      // of the batch under way
 
+	marked string // the mark that was answered last
+
 	first                   bool // the next batch is the first of the connection
 	syncs, changes, current int  // batches
 	bytes                   int  // of rows received
@@ -77,6 +79,13 @@ func (f *follower) message(ctx context.Context) (complete bool, err error) {
 		return false, io.EOF
 	case err != nil:
 		return false, &brokenError{f.binding, len(f.pending), err}
+	}
+	if m.Action == Marked {
+		if len(f.pending) > 0 || m.Version != f.version {
+			return false, fmt.Errorf("a mark is answered at version %q, %d messages into a batch, and the client has %q", m.Version, len(f.pending), f.version)
+		}
+		f.marked = m.Mark
+		return false, nil
 	}
 	for _, row := range m.Rows {
 		f.bytes += len(row)

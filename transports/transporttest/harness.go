@@ -25,6 +25,9 @@ var (
 	ErrForbidden = errors.New("transporttest: it is not allowed")
 	// ErrUnauthenticated is returned when the transport wants to know who asks.
 	ErrUnauthenticated = errors.New("transporttest: it is not known who asks")
+	// ErrNoMark is returned, by AskMark or the Next that follows it, when the
+	// transport says that what was asked about is no mark, or means nothing here.
+	ErrNoMark = errors.New("transporttest: it is no mark here")
 	// ErrUnsupported is returned by what the transport cannot do at all.
 	ErrUnsupported = errors.New("transporttest: the transport does not do this")
 )
@@ -58,6 +61,8 @@ type Abilities struct {
 	// Families: members of families can be asked for, and the harness can say
 	// who asks. It then is an [Asker].
 	Families bool
+	// Marks: clients can ask about marks. All of them are [MarkAsker] then.
+	Marks bool
 }
 
 // Maker makes a harness for one case. The transport is new each time.
@@ -198,6 +203,16 @@ type Client interface {
 	Close()
 }
 
+// MarkAsker is a [Client] that can ask about marks.
+type MarkAsker interface {
+	Client
+
+	// AskMark asks to be told when the client has been sent everything that the
+	// mark covers. Next then returns, in its place among the messages, one with the
+	// action [Marked]. Of a transport without [Abilities].Streams AskMark waits.
+	AskMark(ctx context.Context, mark string) error
+}
+
 // Action says what a message does.
 type Action string
 
@@ -217,6 +232,9 @@ const (
 	Delete Action = "delete"
 	// Current: what the client holds is current.
 	Current Action = "current"
+	// Marked: what was sent before includes everything that the mark covers. It is
+	// between batches, and its version is the one that the client has.
+	Marked Action = "mark"
 )
 
 // Message is one message as a client understands it. The messages of a batch
@@ -230,6 +248,8 @@ type Message struct {
 	Version string
 	// More says that the batch goes on.
 	More bool
+	// Mark is the mark that is answered.
+	Mark string
 }
 
 // Page is a part of a binding's state.

@@ -32,6 +32,8 @@ type faults struct {
 	resume        func(v *live.View, version string) string
 	batch         func(n int, batch []Message) []Message // of the n-th of a connection, from 1
 	page          func(rows []json.RawMessage, page, size int) []json.RawMessage
+	marksAtOnce   bool // a mark is answered before it is reached
+	takesAnyMark  bool // what is no mark is answered
 	keepsQueue    bool // everything waits for slow clients
 	blocksWriters bool // a slow client holds up who writes
 	keepsVanished bool // the subscriptions of who vanished stay
@@ -249,6 +251,9 @@ func (m *memory) connectTo(ctx context.Context, q Request) (Client, error) {
 		c.hoard()
 	}
 	m.open[c] = struct{}{}
+	if !m.declares.Marks {
+		return struct{ Client }{c}, nil
+	}
 	return c, nil
 }
 
@@ -261,6 +266,8 @@ type memoryClient struct {
 	sub     *live.Subscription
 	version string // of a client that asks again
 	pending []Message
+	asked   []string // marks
+	has     string   // version
 	batches int
 	gone    chan struct{}
 	once    sync.Once
@@ -301,7 +308,23 @@ func (c *memoryClient) Next(ctx context.Context) (Message, error) {
 		if len(c.pending) > 0 {
 			msg := c.pending[0]
 			c.pending = c.pending[1:]
+			if !msg.More && msg.Action != Marked {
+				c.has = msg.Version
+			}
 			return msg, nil
+		}
+		if len(c.asked) > 0 {
+			if !c.m.faults.marksAtOnce && !c.m.faults.takesAnyMark {
+				if err := c.grant.Reach(ctx, c.asked[0]); err != nil {
+					c.asked = c.asked[1:]
+					return Message{}, fmt.Errorf("%w: %w", ErrNoMark, err)
+				}
+			}
+			if now := c.view.Version().Token; now == c.has || c.m.faults.marksAtOnce {
+				mark := c.asked[0]
+				c.asked = c.asked[1:]
+				return Message{Action: Marked, Version: c.has, Mark: mark}, nil
+			}
 		}
 		e, err := c.event(ctx)
 		if err == io.EOF && c.m.faults.cutsOff != nil {
@@ -316,6 +339,22 @@ func (c *memoryClient) Next(ctx context.Context) (Message, error) {
 			c.pending = c.m.faults.batch(c.batches, c.pending)
 		}
 	}
+}
+
+// AskMark implements [MarkAsker].
+func (c *memoryClient) AskMark(ctx context.Context, mark string) error {
+	if !c.m.faults.takesAnyMark {
+		if _, err := c.grant.HasReached(mark); err != nil {
+			return fmt.Errorf("%w: %w", ErrNoMark, err)
+		}
+		if !c.m.does.Streams {
+			if err := c.grant.Reach(ctx, mark); err != nil {
+				return fmt.Errorf("%w: %w", ErrNoMark, err)
+			}
+		}
+	}
+	c.asked = append(c.asked, mark)
+	return nil
 }
 
 func (c *memoryClient) event(ctx context.Context) (*live.Event, error) {

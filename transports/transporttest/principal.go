@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 )
 
 // PrincipalHeader is the header in which a harness over HTTP says who asks.
@@ -71,9 +72,16 @@ func RefusalOf(status int, problem []byte) error {
 	case http.StatusUnauthorized:
 		err = ErrUnauthenticated
 	case http.StatusBadRequest:
-		var p struct{ Errors []struct{ Field string } }
+		var p struct {
+			Type   string
+			Errors []struct{ Field string }
+		}
 		if json.Unmarshal(problem, &p) == nil && len(p.Errors) > 0 {
 			err = &ParameterError{p.Errors[0].Field}
+			break
+		}
+		if strings.HasSuffix(p.Type, ":malformed-mark") || strings.HasSuffix(p.Type, ":foreign-mark") {
+			err = ErrNoMark
 			break
 		}
 		fallthrough

@@ -53,7 +53,7 @@ type rule struct {
 
 // cases is every rule, the plain ones first.
 var cases = func() (all []rule) {
-	for _, group := range [][]rule{stateCases, resumeCases, pageCases, clientCases, bindingCases, troubleCases, familyCases(), accessCases(), worldCases, shutdownCases} {
+	for _, group := range [][]rule{stateCases, resumeCases, pageCases, markCases, clientCases, bindingCases, troubleCases, familyCases(), accessCases(), worldCases, shutdownCases} {
 		all = append(all, group...)
 	}
 	return all

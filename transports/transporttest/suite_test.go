@@ -17,12 +17,13 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-var full = Abilities{Streams: true, Resumes: true, Deltas: true, Pages: true, Families: true}
+var full = Abilities{Streams: true, Resumes: true, Deltas: true, Pages: true, Families: true, Marks: true}
 
 // TestSound: transports that keep their promises pass, whatever they can do.
 func TestSound(t *testing.T) {
 	for name, can := range map[string]Abilities{
 		"everything": full,
+		"marks":      {Resumes: true, Marks: true},
 		"no deltas":  {Streams: true, Resumes: true},
 		"families":   {Resumes: true, Families: true},
 		"no resume":  {Streams: true, Pages: true},
@@ -47,6 +48,8 @@ func TestBroken(t *testing.T) {
 			}
 			return b
 		}}},
+		"answers marks too early": {"mark of a write", faults{marksAtOnce: true}},
+		"answers what is no mark": {"what is no mark", faults{takesAnyMark: true}},
 		"repeats a batch": {"state then changes", faults{batch: func(n int, b []Message) []Message {
 			if n == 3 {
 				return append(slices.Clone(b), b...)

@@ -42,7 +42,7 @@ func newHarness() *harness {
 func (h *harness) Transport() core.Transport { return h.transport }
 
 func (h *harness) Abilities() transporttest.Abilities {
-	return transporttest.Abilities{Streams: true, Resumes: true, Deltas: true, Pages: true, Families: true}
+	return transporttest.Abilities{Streams: true, Resumes: true, Deltas: true, Pages: true, Families: true, Marks: true}
 }
 
 func (h *harness) StopServer(ctx context.Context) error { return h.server.Config.Shutdown(ctx) }
@@ -81,7 +81,7 @@ func (h *harness) ConnectTo(ctx context.Context, q transporttest.Request) (trans
 	if err != nil {
 		return nil, err
 	}
-	return &joined{suiteClient: c}, nil
+	return &joined{suiteClient: c, request: q}, nil
 }
 
 func (h *harness) Page(ctx context.Context, binding string, page int) (transporttest.Page, error) {
@@ -129,7 +129,8 @@ func (c *suiteClient) read(ctx context.Context) (m wiretest.Message, err error) 
 // joined is a client that has asked to join one binding.
 type joined struct {
 	*suiteClient
-	begun bool
+	request transporttest.Request
+	begun   bool
 }
 
 func (c *joined) Next(ctx context.Context) (transporttest.Message, error) {
@@ -144,6 +145,10 @@ func (c *joined) Next(ctx context.Context) (transporttest.Message, error) {
 	case m.Action == "error":
 		return out, transporttest.RefusalOf(m.Status(), m.Payload)
 	}
+	if m.Action == "mark" {
+		out.Mark = m.Mark
+		return out, nil
+	}
 	c.begun = true
 	if string(m.Payload) == `"ok"` {
 		out.Action = transporttest.Current
@@ -153,3 +158,8 @@ func (c *joined) Next(ctx context.Context) (transporttest.Message, error) {
 }
 
 const unknownBinding = "urn:bindery:problem:unknown-binding"
+
+// AskMark implements [transporttest.MarkAsker].
+func (c *joined) AskMark(_ context.Context, mark string) error {
+	return c.ws.WriteJSON(map[string]any{"event": c.request.Binding, "params": c.request.JSON(), "mark": mark})
+}

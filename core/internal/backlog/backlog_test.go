@@ -3,8 +3,10 @@ package backlog
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,6 +41,37 @@ func TestPendingIsBounded(t *testing.T) {
 	p.Merge(taken)
 	if !p.Whole || len(p.Keys) > 0 || p.Related[other] == nil {
 		t.Errorf("four keys of at most three: %+v", p)
+	}
+}
+
+// TestPendingIsBoundedInBytes: keys may be long.
+func TestPendingIsBoundedInBytes(t *testing.T) {
+	p := Pending{MaxKeys: 1000}
+	long := func(i int) []driver.Key {
+		return []driver.Key{driver.KeyOf(strings.Repeat("x", 1<<20) + fmt.Sprint(i))}
+	}
+	for i := range 15 {
+		if p.Add(long(i), nil) {
+			t.Fatalf("%d MB overflow", i)
+		}
+	}
+	if n := p.Size(); n < 15<<20 || n > maxBytes {
+		t.Errorf("15 MB take %d bytes", n)
+	}
+	if !p.Add(long(15), nil) || !p.Whole || p.Size() != 0 {
+		t.Errorf("16 MB of keys are kept: whole %v, %d bytes", p.Whole, p.Size())
+	}
+	p = Pending{MaxKeys: 1000}
+	p.AddRelated(driver.Table{Name: "other"}, long(1), nil)
+	if taken := p.Take(); p.Size() != 0 || taken.Size() < 1<<20 {
+		t.Errorf("taken %d bytes, left %d", taken.Size(), p.Size())
+	}
+	j := Journal{MaxKeys: 1000}
+	for i := range 20 {
+		j.Add(uint64(i+1), Read{Keys: long(i)}, 1)
+	}
+	if _, known := j.Since(1, nil); known || j.Size() > maxBytes {
+		t.Errorf("20 MB are remembered in %d bytes", j.Size())
 	}
 }
 
@@ -82,8 +115,8 @@ func TestJournalAgainstModel(t *testing.T) {
 			model = append(model, b)
 			oldest = uint64(rapid.IntRange(int(oldest), len(model)+1).Draw(t, "oldest"))
 			j.Add(number, r, oldest)
-			if j.Size() > bound {
-				t.Fatalf("%d keys are remembered", j.Size())
+			if n := j.Size() / costOf(key(1)); n > bound {
+				t.Fatalf("%d keys are remembered", n)
 			}
 
 			since := uint64(rapid.IntRange(1, len(model)+1).Draw(t, "since"))

@@ -23,6 +23,7 @@ type Journal struct {
 	members  map[*rowset.Member]uint64
 	compared map[driver.Key]uint64
 	size     int // of all maps of keys and members together
+	bytes    int // of the keys
 }
 
 // loaderJournal is what batches have read for one loader alone.
@@ -85,10 +86,10 @@ func (j *Journal) Add(number uint64, r Read, oldest uint64) {
 		}
 		j.members[v] = number
 	}
-	if j.size > j.MaxKeys {
+	if j.size > j.MaxKeys || j.bytes > maxBytes {
 		j.trim(oldest)
 	}
-	if j.size > j.MaxKeys {
+	if j.size > j.MaxKeys || j.bytes > maxBytes {
 		j.forget(number + 1)
 	}
 }
@@ -100,8 +101,12 @@ func (j *Journal) note(into *map[driver.Key]uint64, keys []driver.Key, number ui
 	before := len(*into)
 	for _, k := range keys {
 		(*into)[k] = number
+		if len(*into) > before {
+			before++
+			j.size++
+			j.bytes += costOf(k)
+		}
 	}
-	j.size += len(*into) - before
 }
 
 // trim drops what only batches before the oldest have read.
@@ -111,6 +116,7 @@ func (j *Journal) trim(oldest uint64) {
 			if number < oldest {
 				delete(keys, k)
 				j.size--
+				j.bytes -= costOf(k)
 			}
 		}
 	}
@@ -133,8 +139,8 @@ func (j *Journal) forget(from uint64) {
 	*j = Journal{MaxKeys: j.MaxKeys, from: from}
 }
 
-// Size returns how many keys and members are remembered.
-func (j *Journal) Size() int { return j.size }
+// Size estimates how many bytes the keys take that are remembered.
+func (j *Journal) Size() int { return j.bytes }
 
 // Since returns the keys that batches from the number on have read for the loader, and
 // those that comparisons have found; false when they are not known, or were all.

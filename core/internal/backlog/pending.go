@@ -13,6 +13,20 @@ type Reporter struct {
 	Found atomic.Uint64 // rows that were read to differ
 }
 
+// maxBytes bounds the keys of a Pending beside MaxKeys: a key may be long text.
+const maxBytes = 16 << 20
+
+// costOf estimates what a key takes in a map, in bytes.
+func costOf(k driver.Key) int { return len(k) + 64 }
+
+// SizeOf estimates what keys take in a map, in bytes.
+func SizeOf(keys []driver.Key) (bytes int) {
+	for _, k := range keys {
+		bytes += costOf(k)
+	}
+	return bytes
+}
+
 // Pending gathers what sources have reported of one table and no read has
 // covered yet. It holds keys up to a bound, and beyond it just "the whole
 // table": then it costs no more memory however much is written. It remembers
@@ -20,6 +34,7 @@ type Reporter struct {
 // to it. It has no lock of its own.
 type Pending struct {
 	MaxKeys int
+	bytes   int // of Keys
 	Keys    map[driver.Key]*Reporter
 	Whole   bool
 	WholeBy *Reporter
@@ -43,11 +58,12 @@ func (p *Pending) Add(keys []driver.Key, by *Reporter) (overflowed bool) {
 		for _, k := range keys {
 			if _, ok := p.Keys[k]; !ok {
 				p.Keys[k] = by
+				p.bytes += costOf(k)
 			}
 		}
-		if len(p.Keys) > p.MaxKeys {
+		if len(p.Keys) > p.MaxKeys || p.bytes > maxBytes {
 			p.SetWhole(by)
-			p.Keys = nil
+			p.Keys, p.bytes = nil, 0
 			return true
 		}
 	}
@@ -89,10 +105,19 @@ func (p *Pending) Empty() bool {
 	return true
 }
 
+// Size estimates how many bytes the keys take, those of related tables included.
+func (p *Pending) Size() int {
+	n := p.bytes
+	for _, r := range p.Related {
+		n += r.Size()
+	}
+	return n
+}
+
 // Take returns what was gathered and leaves nothing.
 func (p *Pending) Take() Pending {
 	taken := *p
-	p.Keys, p.Whole, p.WholeBy, p.Related = nil, false, nil, nil
+	p.Keys, p.bytes, p.Whole, p.WholeBy, p.Related = nil, 0, false, nil, nil
 	return taken
 }
 

@@ -162,14 +162,16 @@ func (r *Troubles) News(text string) bool {
 type RowFailures struct {
 	Errs  map[driver.Key]error // the first maxRowFailures of them
 	Count int
+	bytes int
 	other error // of a row that has no key
 }
 
-// maxRowFailures bounds the keys that are remembered for one binding, and
-// maxNamedRows those that a status and an error name.
+// maxRowFailures and maxFailureBytes bound the rows that are remembered for one binding,
+// with the reasons, and MaxNamedRows those that a status and an error name.
 const (
-	maxRowFailures = 1000
-	MaxNamedRows   = 8
+	maxRowFailures  = 1000
+	maxFailureBytes = 256 << 10
+	MaxNamedRows    = 8
 )
 
 // Add notes a row. The key is "" when it could not be told.
@@ -188,9 +190,27 @@ func (r *RowFailures) Add(key driver.Key, err error) {
 	if r.Errs == nil {
 		r.Errs = make(map[driver.Key]error)
 	}
-	if len(r.Errs) < maxRowFailures {
+	if cost := costOf(key) + len(err.Error()); len(r.Errs) < maxRowFailures && r.bytes+cost <= maxFailureBytes {
 		r.Errs[key] = err
+		r.bytes += cost
 	}
+}
+
+// Drop takes a row out that is remembered.
+func (r *RowFailures) Drop(key driver.Key) {
+	if err, ok := r.Errs[key]; ok {
+		delete(r.Errs, key)
+		r.bytes -= costOf(key) + len(err.Error())
+		r.Count--
+	}
+}
+
+// Size estimates how many bytes the keys and the reasons take.
+func (r *RowFailures) Size() int {
+	if r == nil {
+		return 0
+	}
+	return r.bytes
 }
 
 // Keys returns the keys of the rows, in order.

@@ -51,13 +51,13 @@ func (p *Pool) CheckLinks() (links int, err error) {
 			v.Holding().All(want.hold)
 		}
 	}
-	for i := range want.owners {
-		links += len(want.owners[i])
-		if n, m := len(p.links.owners[i]), len(want.owners[i]); n != m {
+	for i := range want.showing {
+		links += len(want.showing[i])
+		if n, m := len(p.links.showing[i]), len(want.showing[i]); n != m {
 			return links, fmt.Errorf("table %q: the pool knows %d rows that are shown, want %d", want.tables[i].Schema.Table, n, m)
 		}
-		for key, o := range want.owners[i] {
-			if got := p.links.owners[i][key].counts(); fmt.Sprint(got) != fmt.Sprint(o.counts()) {
+		for key, o := range want.showing[i] {
+			if got := p.links.showing[i][key].counts(); fmt.Sprint(got) != fmt.Sprint(o.counts()) {
 				return links, fmt.Errorf("table %q: %s is known to be shown by %v, want %v", want.tables[i].Schema.Table, key, got, o.counts())
 			}
 		}
@@ -65,7 +65,7 @@ func (p *Pool) CheckLinks() (links int, err error) {
 	return links, nil
 }
 
-func (o *owners) counts() map[driver.Key]int {
+func (o *rowsShowing) counts() map[driver.Key]int {
 	all := make(map[driver.Key]int)
 	if o == nil {
 		return all

@@ -14,14 +14,14 @@ import (
 
 // Links tell which rows of a pool show which rows of related tables.
 type Links struct {
-	read   untyped.Relations
-	tables []driver.Related
-	owners []map[driver.Key]*owners // by related table
+	read    untyped.Relations
+	tables  []driver.Related
+	showing []map[driver.Key]*rowsShowing // by related table
 }
 
-// owners counts, for the rows that show one, the bindings that hold them. Most
-// of the time there is one such row.
-type owners struct {
+// rowsShowing are the rows that show one of a related table, with the number of bindings
+// that hold each. Most of the time there is one such row.
+type rowsShowing struct {
 	one  driver.Key
 	n    int // bindings that hold one
 	more map[driver.Key]int
@@ -36,17 +36,17 @@ func newLinks(r untyped.Loader) *Links {
 	if len(s.tables) == 0 {
 		return nil
 	}
-	s.owners = make([]map[driver.Key]*owners, len(s.tables))
-	for i := range s.owners {
-		s.owners[i] = make(map[driver.Key]*owners)
+	s.showing = make([]map[driver.Key]*rowsShowing, len(s.tables))
+	for i := range s.showing {
+		s.showing[i] = make(map[driver.Key]*rowsShowing)
 	}
 	return s
 }
 
 // hold notes that one more binding holds the row, release that one less does.
-func (s *Links) hold(r live.Row) { s.each(r, (*owners).add) }
+func (s *Links) hold(r live.Row) { s.each(r, (*rowsShowing).add) }
 
-func (s *Links) release(r live.Row) { s.each(r, (*owners).remove) }
+func (s *Links) release(r live.Row) { s.each(r, (*rowsShowing).remove) }
 
 // moved takes note of a transition that was published; from is what the binding
 // held before.
@@ -81,25 +81,25 @@ func (s *Links) moved(from rowset.Holding, t *rowset.Step) {
 	}
 }
 
-func (s *Links) each(r live.Row, do func(o *owners, main driver.Key)) {
+func (s *Links) each(r live.Row, do func(o *rowsShowing, main driver.Key)) {
 	for i := range s.tables {
 		if s.tables[i].Opaque {
 			continue
 		}
 		for _, key := range s.read.Shows(r.Value(), i) {
-			o := s.owners[i][key]
+			o := s.showing[i][key]
 			if o == nil {
-				o = &owners{}
-				s.owners[i][key] = o
+				o = &rowsShowing{}
+				s.showing[i][key] = o
 			}
 			if do(o, r.Key()); o.n == 0 && len(o.more) == 0 {
-				delete(s.owners[i], key)
+				delete(s.showing[i], key)
 			}
 		}
 	}
 }
 
-func (o *owners) add(main driver.Key) {
+func (o *rowsShowing) add(main driver.Key) {
 	switch {
 	case o.n == 0 && o.more[main] == 0:
 		o.one, o.n = main, 1
@@ -113,7 +113,7 @@ func (o *owners) add(main driver.Key) {
 	}
 }
 
-func (o *owners) remove(main driver.Key) {
+func (o *rowsShowing) remove(main driver.Key) {
 	if o.n > 0 && o.one == main {
 		o.n--
 		return
@@ -125,7 +125,7 @@ func (o *owners) remove(main driver.Key) {
 
 // of adds the rows that show the one with the key.
 func (s *Links) of(table int, key driver.Key, add func(main driver.Key)) {
-	o := s.owners[table][key]
+	o := s.showing[table][key]
 	if o == nil {
 		return
 	}

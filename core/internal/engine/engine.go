@@ -21,9 +21,10 @@ type Host struct {
 	feed.Limits
 	Logger *slog.Logger
 	Now    func() time.Time // of versions and states
-	// Published and BatchBegins are those of every feed, see feedHost.
+	// Published, BatchBegins and Kept are those of every feed, see [feed.Host].
 	Published   func(*live.View, *live.Event)
 	BatchBegins func(context.Context, feed.Batch) (_ context.Context, ended func(feed.Result))
+	Kept        func(bytes int)
 	// Reported is called after a source's report was taken over.
 	Reported func(driver.Source, []driver.Change)
 }
@@ -105,6 +106,7 @@ func (e *Engine) hostLocked(table driver.Table) feed.Host {
 		Following:   func() []driver.Follower { return e.following(table) },
 		Watched:     func() (bool, time.Time, error) { return e.watched(table) },
 		Published:   e.host.Published,
+		Kept:        e.host.Kept,
 		BatchBegins: e.host.BatchBegins,
 	}
 }

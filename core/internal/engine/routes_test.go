@@ -50,7 +50,7 @@ func host() Host {
 	return Host{
 		Logger: slog.New(slog.DiscardHandler), Now: time.Now,
 		Limits:    feed.Limits{ReadTimeout: time.Second, AnnounceWait: time.Second, CatchUpWait: time.Second, MaxBatchKeys: 100},
-		Published: func(*live.View, *live.Event) {},
+		Published: func(*live.View, *live.Event) {}, Kept: func(int) {},
 		BatchBegins: func(ctx context.Context, _ feed.Batch) (context.Context, func(feed.Result)) {
 			return ctx, func(feed.Result) {}
 		},

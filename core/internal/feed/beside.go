@@ -245,7 +245,7 @@ func (f *Feed) runBeside(ctx context.Context, b *besideRead) {
 		}
 		b.errs = append(b.errs, besideError{views, err})
 	}
-	s := newSpread(work{reloads: b.hows}, f.host.Now())
+	s := newDelivery(work{reloads: b.hows}, f.host.Now())
 	s.later = b.later
 	if b.lane == troubledLane || anyLoaded(b.views) {
 		f.checkAltered(ctx)
@@ -277,7 +277,7 @@ func (f *Feed) runBeside(ctx context.Context, b *besideRead) {
 				_, err := untyped.Guard("reading", func() (struct{}, error) { return struct{}{}, s.run(ctx, plan{reads: []plannedRead{r}}) })
 				if err != nil {
 					for _, v := range r.full {
-						delete(s.moves, v)
+						delete(s.steps, v)
 					}
 					fail(r.full, err)
 				}
@@ -288,7 +288,7 @@ func (f *Feed) runBeside(ctx context.Context, b *besideRead) {
 		}
 	}
 	for _, v := range s.settle() {
-		delete(s.moves, v)
+		delete(s.steps, v)
 		fail([]*rowset.Member{v}, errUnsettled)
 	}
 	for v, l := range b.later {
@@ -338,7 +338,7 @@ func poolsOf(views []*rowset.Member) []*concern.Pool {
 
 // probe reads the rows that the binding could not show. If they are as before,
 // reading all others would be in vain.
-func (s *spread) probe(ctx context.Context, pl *concern.Pool, v *rowset.Member, keys []driver.Key) bool {
+func (s *delivery) probe(ctx context.Context, pl *concern.Pool, v *rowset.Member, keys []driver.Key) bool {
 	one := &concern.Pool{Loader: pl.Loader}
 	r := plannedRead{pool: one, query: driver.Query{Filter: v.Filter, Where: v.Spec.Where, Keys: keys}, asked: v, keys: keys}
 	if !v.Loader.CanQuery() {
@@ -348,7 +348,7 @@ func (s *spread) probe(ctx context.Context, pl *concern.Pool, v *rowset.Member, 
 	if err != nil {
 		return true // the read in full tells who is to blame
 	}
-	trial := newSpread(work{}, s.now)
+	trial := newDelivery(work{}, s.now)
 	for k, err := range got.unreadable {
 		trial.fail(v, k, err)
 	}

@@ -302,9 +302,9 @@ func (n *found) publish(ctx context.Context) error {
 		return err
 	}
 	out.compared = true
-	p.drift(out.moves)
-	f.credit(out.moves, covered)
-	for _, m := range out.moves {
+	p.drift(out.steps)
+	f.credit(out.steps, covered)
+	for _, m := range out.steps {
 		f.publish(m)
 	}
 	f.mu.Lock()
@@ -360,7 +360,7 @@ func (f *Feed) findPool(r untyped.Loader) *concern.Pool {
 
 // drift tells those who verify a binding how it differed. What has been
 // reported or announced meanwhile is no drift.
-func (p *pass) drift(moves []move) {
+func (p *pass) drift(moves []readyStep) {
 	f := p.feed
 	f.mu.Lock()
 	reported := work{}
@@ -381,11 +381,11 @@ func (p *pass) drift(moves []move) {
 			continue
 		}
 		for _, m := range moves {
-			if m.t.Member != a.Member {
+			if m.step.Member != a.Member {
 				continue
 			}
-			e := m.t.Edit.Event()
-			pl := f.poolOf(m.t.Member)
+			e := m.step.Edit.Event()
+			pl := f.poolOf(m.step.Member)
 			a.Busy = a.Busy || reported.anyWhole() && e.Len() > 0
 			a.Drift.Missing = append(a.Drift.Missing, reported.unreported(pl, e.Created)...)
 			a.Drift.Extra = append(a.Drift.Extra, reported.unreported(pl, e.Deleted)...)

@@ -13,8 +13,8 @@ import (
 
 // credit counts what the batch found to differ: for the source that was first
 // to report it, and as drift where nobody had reported it. It is called before
-// the transitions are published.
-func (f *Feed) credit(moves []move, covered work) {
+// the steps are published.
+func (f *Feed) credit(moves []readyStep, covered work) {
 	credited := make(map[driver.Key]struct{})
 	each := func(p *concern.Pool, rows []live.Row) {
 		for _, r := range rows {
@@ -29,14 +29,14 @@ func (f *Feed) credit(moves []move, covered work) {
 		}
 	}
 	for _, m := range moves {
-		e := m.t.Edit.Event()
-		if m.t.Anew {
+		e := m.step.Edit.Event()
+		if m.step.Anew {
 			for _, a := range m.how.Audits {
 				a.Busy = m.how.Forget // it was not compared with anything
 			}
 			continue // all rows are new to a binding that begins
 		}
-		p := f.poolOf(m.t.Member)
+		p := f.poolOf(m.step.Member)
 		each(p, e.Created)
 		each(p, e.Updated)
 		each(p, e.Deleted)

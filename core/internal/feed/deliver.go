@@ -15,28 +15,27 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// spread gives the rows that a batch has read to the bindings that they
-// concern, and gathers the transitions that these make of them. A binding that
-// cannot show one of the rows fails by itself.
-type spread struct {
+// delivery gives the rows that were read to the bindings that they concern, and gathers
+// the steps that the bindings make. A binding that cannot show a row fails by itself.
+type delivery struct {
 	w       work
-	full    map[*rowset.Member]struct{} // to be read in full
-	now     time.Time
-	moves   map[*rowset.Member]*rowset.Step
+	inFull  map[*rowset.Member]struct{} // bindings that get all their rows
+	now     time.Time                   // of the versions
+	steps   map[*rowset.Member]*rowset.Step
 	failed  map[*rowset.Member]*backlog.RowFailures
 	omitted map[*rowset.Member]*backlog.RowFailures // of bindings that leave such rows out
-	later   map[*rowset.Member]*laterStep           // bindings whose steps are made by somebody else
+	later   map[*rowset.Member]*laterStep           // bindings whose steps are made when the read is taken up
 	refills int
 	rows    int // of the largest read that was for bindings in full
 }
 
-// outcome is what came of a read.
+// outcome is what came of the reads of one batch, or of one read beside the batches.
 type outcome struct {
-	moves     []move
-	covered   work // what was really read, which may be more than was to be
+	steps     []readyStep
+	covered   work // what was read: perhaps more than was planned
 	failed    map[*rowset.Member]*backlog.RowFailures
 	omitted   map[*rowset.Member]*backlog.RowFailures
-	full      map[*rowset.Member]struct{} // those that were read in full
+	inFull    map[*rowset.Member]struct{} // those that were read in full
 	unsettled []*rowset.Member
 	refills   int
 	took      time.Duration // the reading alone
@@ -53,17 +52,16 @@ type readError struct {
 func (e *readError) Error() string { return e.err.Error() }
 func (e *readError) Unwrap() error { return e.err }
 
-func newSpread(w work, now time.Time) *spread {
-	return &spread{w: w, full: make(map[*rowset.Member]struct{}), now: now, moves: make(map[*rowset.Member]*rowset.Step)}
+func newDelivery(w work, now time.Time) *delivery {
+	return &delivery{w: w, inFull: make(map[*rowset.Member]struct{}), now: now, steps: make(map[*rowset.Member]*rowset.Step)}
 }
 
-// execute runs the plan and prepares the transitions of all bindings
-// concerned, in the order in which these came. Bindings that must be read in full
-// after all, as their windows show, are returned as unsettled, or else
-// read too, when refill is set.
+// execute runs the plan and prepares the steps of all bindings concerned, in the order in
+// which the bindings came. Where a window shows that its binding must be read in full
+// after all, execute reads it too, with refill set; otherwise it returns it as unsettled.
 func (f *Feed) execute(ctx context.Context, p plan, w work, refill bool) (outcome, error) {
 	begun := time.Now()
-	s := newSpread(w, f.host.Now())
+	s := newDelivery(w, f.host.Now())
 	for v, p := range w.starts {
 		s.startFrom(v, p, nil)
 	}
@@ -74,7 +72,7 @@ func (f *Feed) execute(ctx context.Context, p plan, w work, refill bool) (outcom
 	if len(unsettled) > 0 && refill {
 		s.refills = len(unsettled)
 		for _, v := range unsettled {
-			delete(s.moves, v)
+			delete(s.steps, v)
 		}
 		if err := s.run(ctx, f.planFull(unsettled)); err != nil {
 			return outcome{}, err
@@ -90,25 +88,25 @@ func (f *Feed) execute(ctx context.Context, p plan, w work, refill bool) (outcom
 }
 
 // outcome returns what came of the reads, without the members that have failed.
-func (s *spread) outcome() outcome {
-	out := outcome{moves: make([]move, 0, len(s.moves)), failed: s.failed, omitted: s.omitted, full: s.full, refills: s.refills}
-	for v, t := range s.moves {
+func (s *delivery) outcome() outcome {
+	out := outcome{steps: make([]readyStep, 0, len(s.steps)), failed: s.failed, omitted: s.omitted, inFull: s.inFull, refills: s.refills}
+	for v, t := range s.steps {
 		if s.failed[v] == nil {
-			out.moves = append(out.moves, move{t: t, how: s.howOf(v)})
+			out.steps = append(out.steps, readyStep{step: t, how: s.howOf(v)})
 		}
 	}
-	slices.SortFunc(out.moves, func(a, b move) int { return rowset.BySeq(a.t.Member, b.t.Member) })
+	slices.SortFunc(out.steps, func(a, b readyStep) int { return rowset.BySeq(a.step.Member, b.step.Member) })
 	return out
 }
 
 // run runs the plan's reads. The error is a [*readError].
-func (s *spread) run(ctx context.Context, p plan) error {
+func (s *delivery) run(ctx context.Context, p plan) error {
 	for _, r := range p.reads {
 		for _, v := range r.full {
-			s.full[v] = struct{}{}
+			s.inFull[v] = struct{}{}
 		}
 		for v := range r.newer {
-			s.full[v] = struct{}{}
+			s.inFull[v] = struct{}{}
 		}
 	}
 	for _, r := range p.reads {
@@ -123,11 +121,11 @@ func (s *spread) run(ctx context.Context, p plan) error {
 	return nil
 }
 
-// settle ends the transitions, and returns the bindings of which it could not,
-// in the order in which they came.
-func (s *spread) settle() []*rowset.Member {
+// settle ends the steps. It returns the bindings whose steps it could not end, in the
+// order in which they came.
+func (s *delivery) settle() []*rowset.Member {
 	unsettled := make(map[*rowset.Member]struct{})
-	for v, t := range s.moves {
+	for v, t := range s.steps {
 		if s.failed[v] == nil && !t.Settle() {
 			unsettled[v] = struct{}{}
 		}
@@ -228,7 +226,7 @@ func (r *plannedRead) share(c *rowset.Fetched) {
 }
 
 // give hands what was read to the bindings that it was read for.
-func (s *spread) give(ctx context.Context, r plannedRead, got answer) error {
+func (s *delivery) give(ctx context.Context, r plannedRead, got answer) error {
 	s.giveNameless(r, got.nameless)
 	for i := range got.rows {
 		if len(r.full) > 0 {
@@ -267,7 +265,7 @@ func (s *spread) give(ctx context.Context, r plannedRead, got answer) error {
 
 // giveKey hands the row of one key, or the news that there is none, to whom it
 // may concern. The error is a panic of the loader's in looking at the row.
-func (s *spread) giveKey(r plannedRead, key driver.Key, c *rowset.Fetched) error {
+func (s *delivery) giveKey(r plannedRead, key driver.Key, c *rowset.Fetched) error {
 	var row any
 	if c != nil {
 		row = c.Row
@@ -284,9 +282,9 @@ func (s *spread) giveKey(r plannedRead, key driver.Key, c *rowset.Fetched) error
 		switch {
 		case s.w.starts[v] == nil && v.Untouched(key, found):
 		case found == nil:
-			s.transition(v).Remove(key)
+			s.stepOf(v).Remove(key)
 		default:
-			if err := s.transition(v).Put(c); err != nil {
+			if err := s.stepOf(v).Put(c); err != nil {
 				s.fail(v, key, err)
 			}
 		}
@@ -303,35 +301,35 @@ func (s *spread) giveKey(r plannedRead, key driver.Key, c *rowset.Fetched) error
 	})
 }
 
-// skips reports that single rows are not for the binding: it gets all of them,
-// or has failed.
-func (s *spread) skips(v *rowset.Member) bool {
-	if _, full := s.full[v]; full || s.failed[v] != nil {
+// skips reports whether the binding gets no single rows: because it gets all, or has
+// failed.
+func (s *delivery) skips(v *rowset.Member) bool {
+	if _, full := s.inFull[v]; full || s.failed[v] != nil {
 		return true
 	}
 	_, aside := s.w.aside[v]
 	return aside
 }
 
-// transition returns the binding's transition, begun when it is first needed.
-func (s *spread) transition(v *rowset.Member) *rowset.Step {
-	t := s.moves[v]
+// stepOf returns the binding's step, and begins it when it is first needed.
+func (s *delivery) stepOf(v *rowset.Member) *rowset.Step {
+	t := s.steps[v]
 	if t == nil {
 		t = v.Begin(v.Shape.Load(), s.howOf(v).Forget, s.now)
-		s.moves[v] = t
+		s.steps[v] = t
 	}
 	return t
 }
 
 // howOf returns how the binding is read in full, the zero value when it is not.
-func (s *spread) howOf(v *rowset.Member) backlog.Reload {
+func (s *delivery) howOf(v *rowset.Member) backlog.Reload {
 	how, _ := s.w.howOf(v)
 	return how
 }
 
 // choose finds out which of the rows are for which of the bindings that are read
 // in full. It returns the rows that cannot be looked at, too.
-func (s *spread) choose(r plannedRead, found []rowset.Fetched) (rows map[*rowset.Member][]*rowset.Fetched, unreadable map[driver.Key]error) {
+func (s *delivery) choose(r plannedRead, found []rowset.Fetched) (rows map[*rowset.Member][]*rowset.Fetched, unreadable map[driver.Key]error) {
 	if len(r.full) == 0 {
 		return nil, nil
 	}
@@ -373,7 +371,7 @@ func (s *spread) choose(r plannedRead, found []rowset.Fetched) (rows map[*rowset
 
 // fill gives a binding all the rows that it holds. Beside them so many could not
 // be read.
-func (s *spread) fill(r plannedRead, v *rowset.Member, all []*rowset.Fetched, unreadable int) {
+func (s *delivery) fill(r plannedRead, v *rowset.Member, all []*rowset.Fetched, unreadable int) {
 	if s.failed[v] != nil {
 		return
 	}
@@ -381,7 +379,7 @@ func (s *spread) fill(r plannedRead, v *rowset.Member, all []*rowset.Fetched, un
 		l.from, l.read, l.rows, l.unreadable = r, true, all, unreadable
 		return
 	}
-	t, reach := s.transition(v), v.Reach()
+	t, reach := s.stepOf(v), v.Reach()
 	n := len(all) + unreadable
 	complete := reach == 0 || n < reach || n == reach && r.query.Limit == 0
 	fail := func(key driver.Key, err error) { s.fail(v, key, err) }

@@ -20,12 +20,11 @@ import (
 // publishes; reports that arrive meanwhile share the next read. So at most one
 // read of reported rows is in flight, whatever writers do.
 //
-// The way of a batch: take what is pending, open a snapshot of the database
-// where more than one statement or an announcement makes that necessary, read,
-// let every binding concerned make its transition, tell those who wait. A member
-// that makes a read fail is set aside, and the batch begins again without it;
-// see trouble. When nobody can be read everything taken goes back and is read
-// again, with back-off.
+// A batch takes what is pending. It opens a snapshot of the database when it needs more
+// than one statement, or when a commit was announced. It reads, has every binding
+// concerned make its step, publishes the steps, and tells those who wait. A member that
+// makes a read fail is set aside, and the batch begins again without it. When nobody can
+// be read, everything goes back and is read again with back-off.
 //
 // Bindings are read in full beside the batches, on goroutines of their own, so that a
 // slow or failing statement holds up nobody; see readBeside.
@@ -69,6 +68,9 @@ type Feed struct {
 	journal        backlog.Journal              // what batches have read
 	pending        backlog.Pending
 	announced      map[*Announcement]struct{}
+	announcedBytes int           // of the keys announced
+	troubleBytes   int           // of rows that cannot be shown
+	counted        int           // bytes that the host was told of
 	announces      uint64        // announcements ever made
 	reported       uint64        // reports ever made
 	reportedAt     time.Time     // the first report that was not taken yet; zero: there is none
@@ -159,6 +161,7 @@ func (f *Feed) gather(writer context.Context, own, related int, add func(*backlo
 	}
 	f.reported++
 	m := mark{feed: f, seq: f.reported}
+	f.countLocked()
 	f.mu.Unlock()
 	f.kick()
 	return m
@@ -166,11 +169,18 @@ func (f *Feed) gather(writer context.Context, own, related int, add func(*backlo
 
 // Announce notes what is about to be committed in the table: the feed's own, or
 // one whose rows are shown (related) in its rows.
+//
+// Beyond [Limits].MaxBatchKeys keys the whole table counts as announced.
 func (f *Feed) Announce(table driver.Table, related bool, keys []driver.Key, by *backlog.Reporter) *Announcement {
+	if len(keys) > f.host.MaxBatchKeys {
+		keys = nil
+	}
 	a := &Announcement{feed: f, by: by, table: table, related: related, keys: keys, ended: make(chan struct{})}
 	f.mu.Lock()
 	f.announced[a] = struct{}{}
+	f.announcedBytes += backlog.SizeOf(keys)
 	f.announces++
+	f.countLocked()
 	f.mu.Unlock()
 	return a
 }
@@ -179,6 +189,8 @@ func (f *Feed) unannounce(a *Announcement) {
 	f.mu.Lock()
 	if _, ok := f.announced[a]; ok {
 		delete(f.announced, a)
+		f.announcedBytes -= backlog.SizeOf(a.keys)
+		f.countLocked()
 		close(a.ended)
 	}
 	f.mu.Unlock()
@@ -224,6 +236,8 @@ func (f *Feed) Close(why error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.closed = why
+	f.host.Kept(-f.counted)
+	f.counted = 0
 	f.progressLocked()
 }
 
@@ -355,11 +369,11 @@ func (f *Feed) batch(ctx context.Context) error {
 		observed(out.result(0, err))
 		return err
 	}
-	f.credit(out.moves, out.covered)
-	for _, m := range out.moves {
-		m.t.Edit.Reported(w.since)
+	f.credit(out.steps, out.covered)
+	for _, m := range out.steps {
+		m.step.Edit.Reported(w.since)
 		if ctx != before { // somebody has put something in
-			m.t.Edit.Within(ctx)
+			m.step.Edit.Within(ctx)
 		}
 		f.publish(m)
 	}
@@ -386,6 +400,7 @@ func (f *Feed) batch(ctx context.Context) error {
 	f.finishRequestsLocked(&w)
 	f.requeryAfterLocked(&out)
 	f.applied = w.seq
+	f.countTroublesLocked()
 	f.progressLocked()
 	return nil
 }
@@ -404,12 +419,12 @@ func (f *Feed) isIdle() bool {
 	return f.requests > 0 && len(f.waiting)+len(f.underway) == 0
 }
 
-// publish makes a transition visible, has the pool take note of it, and tells
+// publish makes a step visible, has the pool take note of it, and tells
 // observers.
-func (f *Feed) publish(m move) {
-	v := m.t.Member
+func (f *Feed) publish(m readyStep) {
+	v := m.step.Member
 	from := v.Holding()
-	event, ok := m.t.Publish()
+	event, ok := m.step.Publish()
 	if !ok {
 		return // the binding has ended
 	}
@@ -419,7 +434,7 @@ func (f *Feed) publish(m move) {
 	if p := f.poolOf(v); from.Shown == nil || !p.Has(v) {
 		p.Enter(v)
 	} else {
-		p.Moved(from, m.t)
+		p.Moved(from, m.step)
 	}
 	if event != nil {
 		f.host.Published(v.View, event)

@@ -77,7 +77,7 @@ func run(t *testing.T, s *shelf, mode Mode) (f *Feed, m *rowset.Member, stop fun
 		Logger: slog.New(slog.DiscardHandler), Now: time.Now, Limiter: NewLimiter(),
 		Following: func() []driver.Follower { return nil },
 		Watched:   func() (bool, time.Time, error) { return true, time.Time{}, nil },
-		Published: func(*live.View, *live.Event) {},
+		Published: func(*live.View, *live.Event) {}, Kept: func(int) {},
 		BatchBegins: func(ctx context.Context, _ Batch) (context.Context, func(Result)) {
 			return ctx, func(Result) {}
 		},

@@ -26,6 +26,10 @@ type Host struct {
 	// Published is called after each new version, on the feed's goroutine and
 	// without a lock.
 	Published func(*live.View, *live.Event)
+	// Kept is told by how many bytes more (or, below zero, less) the feed keeps of what
+	// it has still to read, or remembers of what it has read. It is called with a lock
+	// held, and must not block.
+	Kept func(bytes int)
 	// BatchBegins is called before a batch is read. The context that it returns
 	// reaches the loader's reads; ended is called with what came of the batch.
 	BatchBegins func(context.Context, Batch) (_ context.Context, ended func(Result))
@@ -65,9 +69,9 @@ type Result struct {
 // result sums up what came of a batch.
 func (out *outcome) result(aside int, err error) Result {
 	r := Result{Err: err, Aside: aside, Read: out.took}
-	for _, m := range out.moves {
-		e := m.t.Edit.Event()
-		if e.Len() > 0 || m.t.Anew {
+	for _, m := range out.steps {
+		e := m.step.Edit.Event()
+		if e.Len() > 0 || m.step.Anew {
 			r.Published++
 		}
 		r.Created += len(e.Created)

@@ -31,7 +31,7 @@ type laterStep struct {
 
 // makeReady does the work on the rows that need not be done by the feed's goroutine:
 // it encodes them, and finds out which differ.
-func (s *spread) makeReady(v *rowset.Member, l *laterStep) {
+func (s *delivery) makeReady(v *rowset.Member, l *laterStep) {
 	sh, h := v.Shape.Load(), v.Holding()
 	l.differing = v.Reach() == 0 && !sh.Collated
 	there := make(map[driver.Key]struct{}, len(l.rows))
@@ -84,9 +84,9 @@ func (f *Feed) takeUp(b *besideRead) {
 	if b.out.rows > 0 {
 		f.lastRows = b.out.rows
 	}
-	steps := make(map[*rowset.Member]*rowset.Step, len(b.out.moves))
-	for _, m := range b.out.moves {
-		steps[m.t.Member] = m.t
+	steps := make(map[*rowset.Member]*rowset.Step, len(b.out.steps))
+	for _, m := range b.out.steps {
+		steps[m.step.Member] = m.step
 	}
 	var logs []func()
 	var current []*rowset.Member
@@ -111,22 +111,22 @@ func (f *Feed) takeUp(b *besideRead) {
 	}
 	f.mu.Unlock()
 
-	s := newSpread(work{reloads: b.hows}, f.host.Now())
+	s := newDelivery(work{reloads: b.hows}, f.host.Now())
 	for _, v := range current {
 		s.startFrom(v, &startingPoint{step: steps[v], later: b.later[v]}, newer[v])
 	}
 	unsettled := setOf(slices.Values(s.settle()))
 	for v := range unsettled {
-		delete(s.moves, v)
+		delete(s.steps, v)
 	}
 	out := s.outcome()
-	f.creditBeside(out.moves)
-	for _, m := range out.moves {
+	f.creditBeside(out.steps)
+	for _, m := range out.steps {
 		f.publish(m)
 	}
 
 	f.mu.Lock()
-	out.full, out.covered = make(map[*rowset.Member]struct{}), work{}
+	out.inFull, out.covered = make(map[*rowset.Member]struct{}), work{}
 	f.batches++
 	var read []*rowset.Member
 	for _, v := range current {
@@ -140,7 +140,7 @@ func (f *Feed) takeUp(b *besideRead) {
 			continue
 		}
 		read = append(read, v)
-		out.full[v] = struct{}{}
+		out.inFull[v] = struct{}{}
 		if rows := b.out.omitted[v]; rows != nil && out.omitted[v] == nil {
 			if out.omitted == nil {
 				out.omitted = make(map[*rowset.Member]*backlog.RowFailures)
@@ -159,10 +159,11 @@ func (f *Feed) takeUp(b *besideRead) {
 	}
 	f.journal.Add(f.batches, backlog.Read{Members: read}, f.oldestLocked())
 	logs = append(logs, f.noteOmittedLocked(out)...)
+	f.countTroublesLocked()
 	f.progressLocked()
 	f.mu.Unlock()
 
-	b.out.moves = out.moves
+	b.out.steps = out.steps
 	b.ended(b.out.result(len(b.out.failed)+len(out.failed), besideErrors(b.errs)))
 	for _, log := range logs {
 		if log != nil {
@@ -173,11 +174,11 @@ func (f *Feed) takeUp(b *besideRead) {
 
 // startFrom begins the binding's step from what was read beside the batches. Rows with
 // keys that are newer stay as the binding holds them.
-func (s *spread) startFrom(v *rowset.Member, p *startingPoint, newer map[driver.Key]struct{}) {
+func (s *delivery) startFrom(v *rowset.Member, p *startingPoint, newer map[driver.Key]struct{}) {
 	switch {
 	case p.step != nil:
 		p.step.Reopen()
-		s.moves[v] = p.step
+		s.steps[v] = p.step
 	case !p.later.differing:
 		s.fill(p.later.from, v, p.later.rows, p.later.unreadable)
 	default:
@@ -185,14 +186,14 @@ func (s *spread) startFrom(v *rowset.Member, p *startingPoint, newer map[driver.
 		for i := range p.later.found {
 			found[p.later.found[i].Key] = &p.later.found[i]
 		}
-		s.transition(v) // it counts as read, also when nothing differs
+		s.stepOf(v) // it counts as read, also when nothing differs
 		for _, key := range p.later.keys {
 			if _, ok := newer[key]; ok {
 				continue
 			}
 			if c := found[key]; c == nil {
-				s.transition(v).Remove(key)
-			} else if err := s.transition(v).Put(c); err != nil {
+				s.stepOf(v).Remove(key)
+			} else if err := s.stepOf(v).Put(c); err != nil {
 				s.fail(v, key, err)
 			}
 		}
@@ -200,7 +201,7 @@ func (s *spread) startFrom(v *rowset.Member, p *startingPoint, newer map[driver.
 }
 
 // creditBeside credits what was read beside the batches to those who have reported it.
-func (f *Feed) creditBeside(moves []move) {
+func (f *Feed) creditBeside(moves []readyStep) {
 	f.mu.Lock()
 	covered := f.reportedLocked()
 	f.mu.Unlock()
@@ -209,7 +210,7 @@ func (f *Feed) creditBeside(moves []move) {
 		if m.how.By != nil {
 			one.WholeBy = m.how.By
 		}
-		f.credit([]move{m}, one)
+		f.credit([]readyStep{m}, one)
 	}
 }
 
@@ -395,7 +396,7 @@ func (f *Feed) requeryAfterLocked(out *outcome) {
 			continue
 		}
 		for v := range pl.Asked {
-			if _, full := out.full[v]; isQuery(v) && !full {
+			if _, full := out.inFull[v]; isQuery(v) && !full {
 				f.requeryLocked(v)
 			}
 		}

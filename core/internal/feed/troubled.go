@@ -118,7 +118,14 @@ func (f *Feed) noteTroubles(number uint64, w *work, out outcome) {
 
 // journalLocked notes what a batch has read, or what a comparison has found.
 func (f *Feed) journalLocked(number uint64, out *outcome) {
-	w := &out.covered
+	w, oldest := &out.covered, f.oldestLocked()
+	for table := range w.Related {
+		f.relatedRead[table] = number
+	}
+	if oldest == 0 {
+		f.journal.Add(number, backlog.Read{}, 0)
+		return
+	}
 	r := backlog.Read{Whole: w.Whole, Members: slices.AppendSeq(slices.Collect(maps.Keys(w.reloads)), maps.Keys(w.starts))}
 	keys := slices.Collect(maps.Keys(w.Keys))
 	if out.compared {
@@ -132,10 +139,7 @@ func (f *Feed) journalLocked(number uint64, out *outcome) {
 		}
 		r.ByLoader[p.Loader.Identity()] = backlog.LoaderRead{Keys: slices.Collect(maps.Keys(more.Keys)), Whole: more.Whole}
 	}
-	f.journal.Add(number, r, f.oldestLocked())
-	for table := range w.Related {
-		f.relatedRead[table] = number
-	}
+	f.journal.Add(number, r, oldest)
 }
 
 // cannotShow is the error of a binding that cannot show some rows.
@@ -173,7 +177,7 @@ func (f *Feed) troubleLogLocked(v *rowset.Member, t *backlog.Trouble) func() {
 // noteOmittedLocked notes which rows bindings leave out after the batch.
 func (f *Feed) noteOmittedLocked(out outcome) (logs []func()) {
 	read := func(v *rowset.Member, k driver.Key) bool {
-		if _, full := out.full[v]; full {
+		if _, full := out.inFull[v]; full {
 			return true
 		}
 		return out.covered.covers(f.poolOf(v), k)
@@ -181,11 +185,10 @@ func (f *Feed) noteOmittedLocked(out outcome) (logs []func()) {
 	for v, o := range f.omissions {
 		for k := range o.rows.Errs {
 			if read(v, k) {
-				delete(o.rows.Errs, k)
-				o.rows.Count--
+				o.rows.Drop(k)
 			}
 		}
-		if _, full := out.full[v]; full {
+		if _, full := out.inFull[v]; full {
 			o.rows.Count = 0
 		}
 		if _, member := f.members[v]; !member || len(o.rows.Errs) == 0 && out.omitted[v] == nil {
@@ -243,9 +246,9 @@ func (f *Feed) takeUpTroubled(m *besideRead) {
 	}
 	f.mu.Unlock()
 
-	var moves []move
-	for _, mv := range m.out.moves {
-		if asked[mv.t.Member] != nil {
+	var moves []readyStep
+	for _, mv := range m.out.steps {
+		if asked[mv.step.Member] != nil {
 			moves = append(moves, mv)
 		}
 	}
@@ -253,8 +256,8 @@ func (f *Feed) takeUpTroubled(m *besideRead) {
 		one := covered
 		one.Pending = backlog.Pending{MaxKeys: covered.MaxKeys}
 		one.Merge(covered.Pending)
-		one.Add(since[mv.t.Member].keys, nil)
-		f.credit([]move{mv}, one)
+		one.Add(since[mv.step.Member].keys, nil)
+		f.credit([]readyStep{mv}, one)
 		f.publish(mv)
 	}
 
@@ -262,7 +265,7 @@ func (f *Feed) takeUpTroubled(m *besideRead) {
 	var logs []func()
 	f.stats.Reads++
 	for _, mv := range moves {
-		v := mv.t.Member
+		v := mv.step.Member
 		t := asked[v]
 		t.How, t.Due = backlog.Reload{}, time.Time{}
 		switch {
@@ -300,7 +303,7 @@ func (f *Feed) takeUpTroubled(m *besideRead) {
 	f.batches++
 	var read []*rowset.Member
 	for _, mv := range moves {
-		read = append(read, mv.t.Member)
+		read = append(read, mv.step.Member)
 	}
 	f.journal.Add(f.batches, backlog.Read{Members: read}, f.oldestLocked())
 	m.out.covered = work{}

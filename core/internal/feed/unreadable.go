@@ -16,11 +16,11 @@ import (
 
 // fail notes that the binding cannot show a row. A binding that leaves such rows
 // out goes on without it.
-func (s *spread) fail(v *rowset.Member, key driver.Key, err error) {
+func (s *delivery) fail(v *rowset.Member, key driver.Key, err error) {
 	into := &s.failed
 	if v.Spec.Omit && key != "" {
 		if s.later[v] == nil {
-			s.transition(v).Remove(key)
+			s.stepOf(v).Remove(key)
 		}
 		into = &s.omitted
 	}
@@ -36,7 +36,7 @@ func (s *spread) fail(v *rowset.Member, key driver.Key, err error) {
 }
 
 // giveNameless has those fail whom rows without a key concern.
-func (s *spread) giveNameless(r plannedRead, rows []rowset.Keyless) {
+func (s *delivery) giveNameless(r plannedRead, rows []rowset.Keyless) {
 	for _, n := range rows {
 		if v := r.only(); v != nil {
 			s.fail(v, "", n.Err)
@@ -53,7 +53,7 @@ func (s *spread) giveNameless(r plannedRead, rows []rowset.Keyless) {
 }
 
 // readers returns the bindings that the statement's rows are for.
-func (s *spread) readers(r plannedRead) []*rowset.Member {
+func (s *delivery) readers(r plannedRead) []*rowset.Member {
 	if v := r.only(); v != nil {
 		return []*rowset.Member{v}
 	}
@@ -77,7 +77,7 @@ func (s *spread) readers(r plannedRead) []*rowset.Member {
 // giveUnreadable has those fail whom rows that cannot be read concern: those that
 // show them, and those that would. Go does not see the rows, so the database is
 // asked for whom they are.
-func (s *spread) giveUnreadable(ctx context.Context, r plannedRead, unreadable map[driver.Key]error) error {
+func (s *delivery) giveUnreadable(ctx context.Context, r plannedRead, unreadable map[driver.Key]error) error {
 	if len(unreadable) == 0 {
 		return nil
 	}
@@ -127,7 +127,7 @@ func (s *spread) giveUnreadable(ctx context.Context, r plannedRead, unreadable m
 // ask asks the database whether rows that cannot be read meet the filters of the
 // bindings: if so, the question cannot be read either. It halves the bindings
 // until those are alone that it is about.
-func (s *spread) ask(ctx context.Context, p *concern.Pool, views []*rowset.Member, keys []driver.Key, unreadable map[driver.Key]error) error {
+func (s *delivery) ask(ctx context.Context, p *concern.Pool, views []*rowset.Member, keys []driver.Key, unreadable map[driver.Key]error) error {
 	filters := make([]filter.Expr, len(views))
 	for i, v := range views {
 		filters[i] = v.Filter
@@ -151,7 +151,7 @@ func (s *spread) ask(ctx context.Context, p *concern.Pool, views []*rowset.Membe
 }
 
 // askOne is ask for a question about one binding.
-func (s *spread) askOne(ctx context.Context, p *concern.Pool, v *rowset.Member, q driver.Query, unreadable map[driver.Key]error) error {
+func (s *delivery) askOne(ctx context.Context, p *concern.Pool, v *rowset.Member, q driver.Query, unreadable map[driver.Key]error) error {
 	_, err := p.Loader.Query(ctx, q)
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -164,7 +164,7 @@ func (s *spread) askOne(ctx context.Context, p *concern.Pool, v *rowset.Member, 
 
 // blameRows has the binding fail because of the rows that the answer about it
 // names, or of all that cannot be read where the loader cannot tell which.
-func (s *spread) blameRows(v *rowset.Member, answer error, unreadable map[driver.Key]error) {
+func (s *delivery) blameRows(v *rowset.Member, answer error, unreadable map[driver.Key]error) {
 	found := driver.RowErrors(answer)
 	for _, e := range found {
 		s.fail(v, e.Key, e.Err)

@@ -14,21 +14,21 @@ import (
 // work is what one batch covers.
 type work struct {
 	backlog.Pending
-	reloads map[*rowset.Member]backlog.Reload
-	leaving []*rowset.Member
-	touches []*rowset.Member
-	seq     uint64    // reports up to this one are covered
-	since   time.Time // when the first of them came in
-	writers writers
-	gen     uint64 // announcements made when it was taken
-	calm    bool   // nothing was announced then, and nothing must be caught up with
+	reloads     map[*rowset.Member]backlog.Reload
+	leaving     []*rowset.Member
+	touches     []*rowset.Member
+	seq         uint64    // the last report that the batch covers
+	since       time.Time // when the first of them came in
+	writers     writers
+	announces   uint64 // the number of announcements when the batch began
+	undisturbed bool   // no commit was announced then, and no source must catch up
 
-	// aside are members that take no part, since they are in trouble; those of
-	// them that this batch has put there say why.
+	// aside are the members in trouble, which take no part. For those that this batch has
+	// put there the value says why, for the others it is nil.
 	aside      map[*rowset.Member]*setAside
 	unreadable map[driver.Key]error // rows that cannot be read
-	unproven   bool                 // the database may be to blame, and not those set aside
-	repeated   bool                 // a read that failed was tried again
+	unproven   bool                 // the database may be to blame, and not the members set aside
+	repeated   bool                 // a read that had failed was tried again
 
 	following []driver.Follower
 	read      bool // something was read
@@ -123,14 +123,14 @@ func (f *Feed) take() (work, uint64) {
 	f.rejoinLocked()
 	starts := f.takeStartingPointsLocked()
 	w := work{
-		Pending: f.pending.Take(),
-		reloads: make(map[*rowset.Member]backlog.Reload),
-		starts:  starts,
-		leaving: f.leaving,
-		touches: f.touches,
-		seq:     f.reported,
-		gen:     f.announces,
-		calm:    len(f.announced) == 0 && len(following) == 0,
+		Pending:     f.pending.Take(),
+		reloads:     make(map[*rowset.Member]backlog.Reload),
+		starts:      starts,
+		leaving:     f.leaving,
+		touches:     f.touches,
+		seq:         f.reported,
+		announces:   f.announces,
+		undisturbed: len(f.announced) == 0 && len(following) == 0,
 
 		following: following,
 	}

@@ -84,7 +84,7 @@ func (v *Member) Become(sh *Shape) {
 
 // Describe names the binding in errors, with the place of its declaration.
 func (v *Member) Describe() string {
-	return fmt.Sprintf("binding %q (%s)", v.ID(), v.Spec.Place)
+	return fmt.Sprintf("binding %q (%s)", v.ID(), v.Spec.DeclaredAt)
 }
 
 // RelatedTables describes the tables whose rows the binding's rows show.

@@ -26,8 +26,8 @@ type Spec struct {
 	Serializer  *Serializer
 	Columns     []string // nil: all
 	Depends     []driver.Table
-	Family      bool // has parameters
-	Place       string
+	Family      bool    // has parameters
+	DeclaredAt  string  // file and line
 	Problems    []error // with the declaration, to be reported when it is checked
 
 	LogEvents, LogBytes int           // that are kept for subscribers
