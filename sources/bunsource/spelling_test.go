@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -211,6 +212,9 @@ func TestOneValueOneSpellingOnSQLite(t *testing.T) {
 // other ways in, the first stored one takes all, and the others take one, unless
 // the tests are to be long.
 func spellingOf[K any](t *testing.T, s spelling, w spellingWorld) {
+	if !buntest.Long() && len(s.same) > 5 { // every other one
+		s.same = slices.DeleteFunc(slices.Clone(s.same), func(text string) bool { return slices.Index(s.same, text)%2 == 1 })
+	}
 	reg := core.Config{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}.NewRegistry()
 	must(t, reg.Add(
 		bunsource.Bind[spelled[K]](w.db, "all"),
