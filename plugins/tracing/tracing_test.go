@@ -69,6 +69,21 @@ func named(spans tracetest.SpanStubs, name string) (found tracetest.SpanStubs) {
 	return found
 }
 
+// awaitReads waits until so many batches have ended: they do after what they publish
+// has been seen.
+func awaitReads(t *testing.T, exporter *tracetest.InMemoryExporter, n int) tracetest.SpanStubs {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		reads := named(exporter.GetSpans(), "bindery read")
+		if len(reads) >= n {
+			return reads
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d batches have ended, want %d", len(reads), n)
+		}
+	}
+}
+
 func attr(s tracetest.SpanStub, key string) attribute.Value {
 	for _, a := range s.Attributes {
 		if string(a.Key) == key {
@@ -148,6 +163,7 @@ func TestFromWriterToClient(t *testing.T) {
 				t.Fatalf("the stream ended before %q: %v", text, lines.Err())
 			}
 			until(`"sync"`)
+			awaitReads(t, exporter, 1)
 			exporter.Reset()
 
 			for _, write := range []func(ctx context.Context) error{
@@ -196,7 +212,9 @@ func TestFromWriterToClient(t *testing.T) {
 	}
 }
 
-func sqliteFile(t *testing.T) string { return "file:" + filepath.Join(t.TempDir(), "things.db") }
+func sqliteFile(t *testing.T) string {
+	return "file:" + filepath.Join(t.TempDir(), "things.db") + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_txlock=immediate"
+}
 
 // rig is a registry over a table in memory.
 type rig struct {
@@ -238,6 +256,7 @@ func TestSharedBatch(t *testing.T) {
 		return ctx, span.SpanContext()
 	}
 	unsampled := trace.ContextWithSpanContext(t.Context(), trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}}))
+	awaitReads(t, exporter, 1)
 	release := r.table.Hold()
 	blocking := r.write(nil, 1) // its read is held, so the others share the next
 	for loads, _ := r.table.Reads(); loads < 2; loads, _ = r.table.Reads() {
@@ -259,12 +278,7 @@ func TestSharedBatch(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for end := time.Now().Add(20 * time.Second); len(named(exporter.GetSpans(), "bindery read")) < 2; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("the batches have no spans")
-		}
-	}
-	reads := named(exporter.GetSpans(), "bindery read")
+	reads := awaitReads(t, exporter, 2)
 	if reads[0].Parent.IsValid() {
 		t.Error("a batch of unknown writers is a part of another trace")
 	}
@@ -337,19 +351,12 @@ func TestDeliveriesAreBounded(t *testing.T) {
 func TestFailure(t *testing.T) {
 	provider, exporter := recorder(t, true)
 	r := newRig(t, tracing.New(provider))
+	awaitReads(t, exporter, 1)
 	exporter.Reset()
 	r.table.Fail(errors.New("away"))
 	receipt := r.write(nil, 1)
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
-		if spans := named(exporter.GetSpans(), "bindery read"); len(spans) > 0 {
-			if spans[0].Status.Description == "" || len(spans[0].Events) != 1 {
-				t.Errorf("the span says %+v", spans[0].Status)
-			}
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatal("the batch has no span")
-		}
+	if span := awaitReads(t, exporter, 1)[0]; span.Status.Description == "" || len(span.Events) != 1 {
+		t.Errorf("the span says %+v", span.Status)
 	}
 	r.table.Fail(nil)
 	if err := receipt.Wait(t.Context()); err != nil {
