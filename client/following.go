@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -35,21 +36,10 @@ func (f *following) once(ctx context.Context) error {
 	s := f.stream
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
+	req, err := s.request(ctx, http.MethodGet)
 	if err != nil {
-		return &endError{err}
+		return err
 	}
-	if s.cfg.Header != nil {
-		header, err := s.cfg.Header(ctx)
-		if err != nil {
-			return fmt.Errorf("client: asking for headers: %w", err)
-		}
-		for name, values := range header {
-			req.Header[name] = values
-		}
-	}
-	req.Header.Set("Accept", "text/event-stream")
-	req.Header.Set("Cache-Control", "no-store")
 	from := ""
 	if !f.anew {
 		from = f.h.Version()
@@ -71,6 +61,51 @@ func (f *following) once(ctx context.Context) error {
 	f.denied = false
 	f.gather = wire.Gatherer{MaxBytes: s.cfg.MaxBytes}
 	return whyEnded(ctx, f.read(wire.NewEventReader(&watched{resp.Body, quiet}, s.cfg.MaxEvent), from))
+}
+
+// Head asks what a stream of the binding would be answered, and returns the answer's
+// headers. A refusal is a [*wire.Problem], of which an answer to HEAD has the status
+// alone.
+func Head(ctx context.Context, events, binding string, cfg Config) (http.Header, error) {
+	s, err := NewStream(events, binding, cfg)
+	if err != nil {
+		return nil, err
+	}
+	client, done := s.cfg.client()
+	defer done()
+	req, err := s.request(ctx, http.MethodHead)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, &wire.Problem{Status: resp.StatusCode, Title: http.StatusText(resp.StatusCode)}
+	}
+	return resp.Header, nil
+}
+
+// request makes a request for the stream.
+func (s *Stream) request(ctx context.Context, method string) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, s.url, nil)
+	if err != nil {
+		return nil, &endError{err}
+	}
+	if s.cfg.Header != nil {
+		header, err := s.cfg.Header(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("client: asking for headers: %w", err)
+		}
+		for name, values := range header {
+			req.Header[name] = values
+		}
+	}
+	req.Header.Set("Accept", "text/event-stream")
+	req.Header.Set("Cache-Control", "no-store")
+	return req, nil
 }
 
 // whyEnded puts the cause in the place of a context's error.
@@ -196,8 +231,10 @@ func (s *subject) is(m wire.Received) bool {
 	if m.Params != nil && json.Unmarshal(m.Params, &raw) != nil {
 		return false
 	}
-	if len(raw) != len(s.params) {
-		return false
+	for name, values := range s.params {
+		if _, ok := raw[name]; !ok && slices.ContainsFunc(values, func(v string) bool { return v != "" }) {
+			return false // to the server what is empty may count as not given
+		}
 	}
 	said := make(map[string]string, len(raw))
 	for name, value := range raw {

@@ -94,14 +94,8 @@ func (s *Stream) Counts() Counts {
 // Run follows the binding until ctx is done, the handler returns an error that ends
 // it, or the server refuses, which is a [*wire.Problem]. It is called once at a time.
 func (s *Stream) Run(ctx context.Context, h Handler) error {
-	own := s.cfg.HTTP == nil
-	client := s.cfg.HTTP
-	if own {
-		// A transport of its own, so that nothing stays open after it.
-		transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSHandshakeTimeout: 10 * time.Second, ForceAttemptHTTP2: true}
-		defer transport.CloseIdleConnections()
-		client = &http.Client{Transport: transport}
-	}
+	client, done := s.cfg.client()
+	defer done()
 	f := &following{stream: s, http: client, h: h, wait: backoff{min: s.cfg.MinWait, max: s.cfg.MaxWait}}
 	for {
 		err := f.once(ctx)
@@ -130,6 +124,16 @@ func (s *Stream) Run(ctx context.Context, h Handler) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// client returns what makes the requests, and what is to be done at the end.
+func (c *Config) client() (client *http.Client, done func()) {
+	if c.HTTP != nil {
+		return c.HTTP, func() {}
+	}
+	// A transport of its own, so that nothing stays open after it.
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSHandshakeTimeout: 10 * time.Second, ForceAttemptHTTP2: true}
+	return &http.Client{Transport: transport}, transport.CloseIdleConnections
 }
 
 // endError ends a stream for good.

@@ -20,7 +20,7 @@ var coreMayImport = []string{"github.com/tidwall/btree", "github.com/zeebo/xxh3"
 // testOnly are modules that no shipped package may import.
 var testOnly = []string{
 	"pgregory.net/rapid", "go.uber.org/goleak", "github.com/tmaxmax/go-sse",
-	"github.com/Shopify/toxiproxy", "github.com/chromedp/", "go.yaml.in/yaml", "testing",
+	"github.com/Shopify/toxiproxy", "github.com/chromedp/", "go.yaml.in/yaml", "github.com/VictoriaMetrics/", "testing",
 }
 
 // mayImportTesting are packages that exist for tests.

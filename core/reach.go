@@ -138,7 +138,7 @@ func (r *Registry) reach(ctx context.Context, v *publisher, text string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(r.stopping, func() { cancel(live.ErrClosed) })()
-	err = r.reachIn(ctx, v, m)
+	err = r.reachIn(ctx, v, m, text)
 	switch {
 	case err == nil:
 		v.reached.add(r.marks.node, m, text)
@@ -153,9 +153,9 @@ func (r *Registry) reach(ctx context.Context, v *publisher, text string) error {
 	return fmt.Errorf("core: waiting for a mark in binding %q: %w", v.Name(), err)
 }
 
-func (r *Registry) reachIn(ctx context.Context, v *publisher, m marks.Mark) error {
+func (r *Registry) reachIn(ctx context.Context, v *publisher, m marks.Mark, text string) error {
 	if v.replica != nil {
-		return driver.ErrForeign // what its origin has committed is not known here
+		return v.replica.reach(ctx, text)
 	}
 	f := v.feed.Load()
 	if f == nil {

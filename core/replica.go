@@ -30,12 +30,24 @@ type Replicator interface {
 	Replicate(ctx context.Context, to *Replica) error
 }
 
+// MarkReplicator is implemented by a [Replicator] whose node knows about marks. Without
+// it every mark is foreign to the bindings of the loader.
+type MarkReplicator interface {
+	// Reach waits until the other node's binding shows everything that the mark
+	// covers. The context bounds the wait. [ErrForeignMark] says that the node cannot
+	// tell. Then Replicate is called anew, with the mark in [Replica.Mark], so that
+	// what it publishes from then on is at least that.
+	Reach(ctx context.Context, view *live.View, mark string) error
+}
+
 // Replica is a binding, or a member of a family, that a [Replicator] publishes to. Its
 // methods are for the goroutine of Replicate.
 type Replica struct {
 	v     *publisher
 	by    Replicator
 	tried chan struct{} // closed when there are rows, or the first attempt has failed
+
+	marking chan struct{} // holds one while somebody leads it up to a mark
 
 	publishing sync.Mutex // held while the view is written to
 
@@ -53,12 +65,15 @@ type Replica struct {
 	// present call began, and rounds what it was for the last call that came to show.
 	wanted, serving, rounds uint64
 
+	mark   string     // that the present call is to lead up to; "" for none
+	marked chan error // told how that went
+
 	news notice // tells of every change of state
 	once sync.Once
 }
 
 func newReplica(v *publisher, by Replicator) *Replica {
-	return &Replica{v: v, by: by, tried: make(chan struct{})}
+	return &Replica{v: v, by: by, tried: make(chan struct{}), marking: make(chan struct{}, 1)}
 }
 
 // notForReplicas returns what a declaration says that another node decides.
@@ -91,6 +106,79 @@ func (r *Replica) Anew() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.asked
+}
+
+// Mark returns the mark that the present call is to lead up to, "" for none: the other
+// node is asked for what comes from there on, and [Replica.Marked] is called when that
+// shows, or with the reason why not.
+func (r *Replica) Mark() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.mark
+}
+
+// Marked says that what the view holds is at least what the mark covers, or, with an
+// error, that it cannot be told. Only the first call for a mark counts.
+func (r *Replica) Marked(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.marked != nil {
+		r.marked <- err
+		r.mark, r.marked = "", nil
+	}
+}
+
+// reach waits until the binding shows everything that the mark covers.
+func (r *Replica) reach(ctx context.Context, mark string) error {
+	by, ok := r.by.(MarkReplicator)
+	if !ok {
+		return driver.ErrForeign
+	}
+	if _, err := untyped.Guard("Reach", func() (struct{}, error) { return struct{}{}, by.Reach(ctx, r.v.View, mark) }); err != nil {
+		if errors.Is(err, ErrForeignMark) {
+			return driver.ErrForeign
+		}
+		return err
+	}
+	// What is under way to here may be from before. So it is begun anew, from the
+	// version that is held.
+	select {
+	case r.marking <- struct{}{}:
+	case <-r.v.Done():
+		return r.v.Err()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-r.marking }()
+	marked := make(chan error, 1)
+	r.mu.Lock()
+	if r.cancel == nil {
+		r.mu.Unlock()
+		return ErrNotStarted
+	}
+	r.mark, r.marked = mark, marked
+	again := r.again
+	r.mu.Unlock()
+	defer func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.mark, r.marked = "", nil
+	}()
+	if again != nil {
+		again(errAgain)
+	}
+	r.news.tell()
+	select {
+	case err := <-marked:
+		if errors.Is(err, ErrForeignMark) {
+			return driver.ErrForeign
+		}
+		return err
+	case <-r.v.Done():
+		return r.v.Err()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Edit begins the way to the next version, as [live.Publisher.Edit] does. After a
@@ -250,7 +338,7 @@ func (r *Replica) run(ctx context.Context) {
 				waiting = false
 			case <-news:
 				news = r.news.next()
-				waiting = !r.Anew()
+				waiting = !r.Anew() && r.Mark() == ""
 			}
 		}
 		timer.Stop()

@@ -99,13 +99,14 @@ func members(e ast.Expr) (names []string) {
 
 var (
 	codeSpan = regexp.MustCompile("`[^`\n]+`")
+	bare     = regexp.MustCompile(`^([A-Z]\w+)\.([A-Z]\w+)`)
 	mention  = regexp.MustCompile(`(?:^|[^\w./"])([a-z]+)\.([A-Z]\w*)(?:(?:\{|\.)([A-Z]\w*)\b)?`)
 )
 
 // TestNames looks up every name of a package that a page mentions in `this type`
-// or shows by indentation. docs/decisions.md tells of what was.
+// or shows by indentation, and methods and fields of core's types without it. docs/decisions.md tells of what was.
 func TestNames(t *testing.T) {
-	known := map[string]map[string]bool{}
+	known := map[string]map[string]bool{"core": exported(t, "core"), "live": exported(t, "core/live"), "status": exported(t, "core/status")}
 	found := 0
 	for _, page := range pages(t) {
 		if page == "docs/decisions.md" {
@@ -113,6 +114,12 @@ func TestNames(t *testing.T) {
 		}
 		text := fence.ReplaceAllString(string(read(t, page)), "")
 		for _, span := range append(codeSpan.FindAllString(text, -1), display.FindAllString(text, -1)...) {
+			if m := bare.FindStringSubmatch(strings.Trim(span, "`")); m != nil && known["core"][m[1]] && m[1] != "Config" {
+				found++ // a method or field of a type of core's
+				if !known["core"][m[0]] && !known["live"]["View."+m[2]] && !known["status"][m[0]] {
+					t.Errorf("%s: there is no core.%s", page, m[0])
+				}
+			}
 			for _, m := range mention.FindAllStringSubmatch(strings.Trim(span, "`"), -1) {
 				dir, ours := packages[m[1]]
 				if !ours {

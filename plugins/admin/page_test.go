@@ -37,6 +37,7 @@ func TestPage(t *testing.T) {
 	browsertest.Shows(t, tab, "the address without the token", `location.search === ""`)
 	browsertest.Shows(t, tab, "the binding and the member", line+`.length === 2 && document.querySelector("#bindings").textContent.includes("name=a")`)
 	browsertest.Shows(t, tab, "the source", `document.querySelector("#sources").textContent.includes("coretest")`)
+	browsertest.Shows(t, tab, "how many clients the transport has", `document.querySelector("#transports").textContent.includes("0 open")`)
 	if err := d.source.Report(t.Context(), d.table.Put(item{4, "b", true})); err != nil {
 		t.Fatal(err)
 	}

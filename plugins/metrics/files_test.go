@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/VictoriaMetrics/metricsql"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
@@ -51,6 +52,9 @@ var (
 // syntax.
 func checkExpr(t *testing.T, where, expr string, known map[string][]string) {
 	t.Helper()
+	if _, err := metricsql.Parse(strings.NewReplacer("$__rate_interval", "1m", "$instance", ".*").Replace(expr)); err != nil {
+		t.Errorf("%s: %s: %v", where, expr, err)
+	}
 	used := metricName.FindAllString(expr, -1)
 	if len(used) == 0 {
 		t.Errorf("%s: %s: names no metric", where, expr)

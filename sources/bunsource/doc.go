@@ -59,8 +59,9 @@
 //
 // The hooks do not see other processes. Where they go by the text of statements,
 // they see what this process sends, and not what the database does by itself:
-// triggers, foreign keys with ON DELETE CASCADE or SET NULL, rules and functions
-// that write when they are selected. Nor do they know what a view shows: a bound
+// triggers, foreign keys with ON DELETE CASCADE or SET NULL, and rules. Of functions
+// that a statement calls they ask the catalogue of Postgres and MySQL whether they may
+// write; what others define is known ten seconds later. Nor do they know what a view shows: a bound
 // view is updated by writes to its tables only if it is said to depend on them
 // ([core.DependsOn]), and a bound table not by writes to a view of it or to one
 // of its partitions. Add a source that sees such changes: pollsource for any

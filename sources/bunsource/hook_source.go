@@ -44,6 +44,7 @@ type HooksConfig struct {
 // cannot see.
 type HookSource struct {
 	tracker *tracker
+	db      *bun.DB
 	cfg     HooksConfig
 	err     error // what is wrong with the configuration
 
@@ -67,7 +68,7 @@ var (
 // use yet. Without the driver wrapper the hook alone has limits, see the
 // package's documentation; a warning is logged when it begins to watch.
 func Hooks(db *bun.DB, cfg ...HooksConfig) *HookSource {
-	s := &HookSource{tracker: trackerOf(db.DB)}
+	s := &HookSource{tracker: trackerOf(db.DB), db: db}
 	if len(cfg) > 1 {
 		s.err = fmt.Errorf("bunsource: watching database %q: Hooks takes one HooksConfig, got %d", s.tracker.Database(), len(cfg))
 	} else if len(cfg) == 1 {
@@ -121,8 +122,12 @@ func (s *HookSource) Watch(ctx context.Context, sink driver.Sink) error {
 	a.Async, a.Wait = s.cfg.Async, s.wait
 	s.tracker.Attach(a)
 	defer s.tracker.Detach(a)
+	s.learnWriters(ctx)
 	sink.Watching()
+	var learning sync.WaitGroup
+	learning.Go(func() { s.watchWriters(ctx) })
 	a.Run(ctx)
+	learning.Wait()
 	return nil
 }
 

@@ -86,6 +86,9 @@ func (g *statements) statement() string {
 			return g.recursive()
 		case 7, 8, 9:
 			return g.with(2)
+		case 10, 11:
+			g.params = false
+			return g.calling()
 		}
 		return g.dml()
 	}
@@ -102,6 +105,18 @@ func (g *statements) statement() string {
 		return g.recursive()
 	}
 	return g.dml()
+}
+
+// calling generates a statement that writes by a function that it calls.
+func (g *statements) calling() string {
+	call := g.one("writes_items", `"writes_items"`, "public.writes_items ", "WRITES_ITEMS", "calls_it", "calls_it") + "(" + g.one("1", "2", "3") + ")"
+	return g.one(
+		"SELECT "+call, "SELECT id FROM items WHERE writes_items(id) > 0", "WITH c AS MATERIALIZED (SELECT "+call+" AS x) SELECT * FROM c", "VALUES ("+call+")",
+		"SELECT i.row_writes FROM items i", "SELECT (i).row_writes FROM items i", "SELECT row_writes(i) FROM items i", "TABLE writing_view", "SELECT * FROM writing_view",
+		"SELECT * FROM "+call, "SELECT only_reads(1)", "INSERT INTO pairs (a, code, n) SELECT "+call+", 'x', 1 ON CONFLICT DO NOTHING",
+		"UPDATE made SET n = n WHERE id = "+call, "INSERT INTO made (n) VALUES (7) RETURNING "+call, "SELECT 1 ORDER BY "+call,
+		"EXPLAIN (ANALYZE, COSTS OFF) SELECT "+call, "SELECT CASE WHEN "+call+" > 0 THEN 1 END",
+	)
 }
 
 // with generates a statement with common table expressions, one in another.

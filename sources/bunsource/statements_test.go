@@ -120,6 +120,17 @@ func bindStatements(t *testing.T, d dialect.Name, hidden bool) *boundStatements 
 		}
 		mustExec(t, b.plain, statement)
 	}
+	if d == dialect.PG { // what the text tells only to who knows the functions
+		for _, statement := range []string{
+			`CREATE FUNCTION writes_items(k int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN UPDATE items SET n = n + 1 WHERE id = k; RETURN k; END $$`,
+			`CREATE FUNCTION calls_it(k int) RETURNS int LANGUAGE sql STABLE AS $$ SELECT writes_items(k) $$`,
+			`CREATE FUNCTION row_writes(i items) RETURNS int LANGUAGE sql AS $$ UPDATE pairs SET n = n + 1 WHERE a = i.id RETURNING n $$`,
+			`CREATE FUNCTION only_reads(k int) RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) + k FROM items $$`,
+			`CREATE VIEW writing_view AS SELECT writes_items(1) AS x`,
+		} {
+			mustExec(t, b.plain, statement)
+		}
+	}
 	if d == dialect.SQLite && !hidden { // what only rows tell
 		mustExec(t, b.plain, `CREATE TRIGGER follow AFTER UPDATE ON items BEGIN UPDATE pairs SET n = n + 1 WHERE a = NEW.id; END`)
 		mustExec(t, b.plain, `CREATE TRIGGER leave BEFORE DELETE ON pairs BEGIN DELETE FROM made WHERE id = OLD.a; END`)

@@ -30,6 +30,11 @@
 // An origin that restarts sends nothing where nothing has changed. After a sync the
 // follower's own clients are sent what differs.
 //
+// Marks are the origin's: the follower asks it by HEAD, and then has its stream begun
+// anew with the mark, so that what it shows from then on is at least what the mark
+// covers. Concurrent marks of one binding wait for each other. A mark that the origin
+// does not understand is foreign here too.
+//
 // # Ordering
 //
 // Versions of one binding come in the origin's order. Two bindings are followed on

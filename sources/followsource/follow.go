@@ -20,18 +20,27 @@ func (l *loader[T]) Replicate(ctx context.Context, to *core.Replica) error {
 	for _, p := range to.View().Params() {
 		params.Add(p.Name, p.Value.String())
 	}
-	stream, err := client.NewStream(l.origin.events, l.Table.Name, l.origin.cfg.client(params))
-	if err != nil {
+	for {
+		f := &follower[T]{Follower: replicate.New[T](to, l.Table, &l.origin.counts), origin: l.origin, to: to, mark: to.Mark()}
+		cfg := l.origin.cfg.client(params)
+		cfg.Header = f.header(cfg.Header)
+		stream, err := client.NewStream(l.origin.events, l.Table.Name, cfg)
+		if err != nil {
+			return err
+		}
+		f.stream = stream
+		err = stream.Run(ctx, f)
+		f.count()
+		var refused *wire.Problem
+		if errors.As(err, &refused) {
+			err = l.origin.refusal(to.View(), refused)
+			if f.asked { // for a mark, and that may be why
+				to.Marked(fmt.Errorf("%w: %w", core.ErrForeignMark, err))
+				continue
+			}
+		}
 		return err
 	}
-	f := &follower[T]{Follower: replicate.New[T](to, l.Table, &l.origin.counts), origin: l.origin, stream: stream}
-	defer f.count()
-	err = stream.Run(ctx, f)
-	var refused *wire.Problem
-	if errors.As(err, &refused) {
-		err = l.origin.refusal(to.View(), refused)
-	}
-	return err
 }
 
 // follower counts what its stream has seen.
@@ -40,6 +49,32 @@ type follower[T any] struct {
 	origin  *Origin
 	stream  *client.Stream
 	counted client.Counts
+
+	to    *core.Replica
+	mark  string // that the first connection is to lead up to
+	asked bool   // the connection in use bears it
+}
+
+// header adds the mark to the headers of the first connection.
+func (f *follower[T]) header(own func(context.Context) (http.Header, error)) func(context.Context) (http.Header, error) {
+	if f.mark == "" {
+		return own
+	}
+	return func(ctx context.Context) (h http.Header, err error) {
+		if own != nil {
+			if h, err = own(ctx); err != nil {
+				return nil, err
+			}
+		}
+		if f.asked = f.mark != ""; f.asked {
+			if h = h.Clone(); h == nil {
+				h = make(http.Header)
+			}
+			h.Set(headerMark, f.mark)
+			f.mark = ""
+		}
+		return h, nil
+	}
 }
 
 var (
@@ -53,12 +88,21 @@ func (f *follower[T]) count() { f.origin.count(&f.counted, f.stream.Counts()) }
 func (f *follower[T]) Lost(err error) {
 	f.count()
 	f.Follower.Lost(err)
+	if f.asked {
+		f.asked = false
+		f.to.Marked(err)
+	}
 }
 
 // Step implements [client.Handler].
 func (f *follower[T]) Step(s *wire.Step) error {
 	f.count()
-	return f.Follower.Step(s)
+	err := f.Follower.Step(s)
+	if err == nil && f.asked {
+		f.asked = false
+		f.to.Marked(nil)
+	}
+	return err
 }
 
 // refusal says what an origin's refusal means for who has asked for the binding.

@@ -408,7 +408,7 @@ func TestVerbs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := reg.Reach(t.Context(), mark, all.View); !errors.Is(err, core.ErrForeignMark) {
+	if err := reg.Reach(t.Context(), mark, all.View); !errors.Is(err, core.ErrForeignMark) { // the origin says so
 		t.Errorf("Reach: %v", err)
 	}
 	origin.stop()

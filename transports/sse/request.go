@@ -108,6 +108,9 @@ func (t *Transport) serve(c echo.Context, targets []target, own url.Values) erro
 	if id := c.Request().Header.Get(lastEventID); id != "" {
 		position = id
 	}
+	if p := s.reach(ctx, c.Request().Header.Get(headerMark)); p != nil {
+		return refuse(c, p)
+	}
 	if c.Request().Method == http.MethodHead {
 		setHeader(c.Response().Header())
 		c.Response().WriteHeader(http.StatusOK)

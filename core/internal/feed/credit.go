@@ -13,7 +13,7 @@ import (
 
 // credit counts what the batch found to differ: for the source that was first
 // to report it, and as drift where nobody had reported it. It is called before
-// the transitions are published.
+// the steps are published.
 func (f *Feed) credit(moves []readyStep, covered work) {
 	credited := make(map[driver.Key]struct{})
 	each := func(p *concern.Pool, rows []live.Row) {

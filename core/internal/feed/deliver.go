@@ -15,25 +15,24 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// delivery gives the rows that a batch has read to the bindings that they
-// concern, and gathers the transitions that these make of them. A binding that
-// cannot show one of the rows fails by itself.
+// delivery gives the rows that were read to the bindings that they concern, and gathers
+// the steps that the bindings make. A binding that cannot show a row fails by itself.
 type delivery struct {
 	w       work
-	inFull  map[*rowset.Member]struct{} // to be read in full
-	now     time.Time
+	inFull  map[*rowset.Member]struct{} // bindings that get all their rows
+	now     time.Time                   // of the versions
 	steps   map[*rowset.Member]*rowset.Step
 	failed  map[*rowset.Member]*backlog.RowFailures
 	omitted map[*rowset.Member]*backlog.RowFailures // of bindings that leave such rows out
-	later   map[*rowset.Member]*laterStep           // bindings whose steps are made by somebody else
+	later   map[*rowset.Member]*laterStep           // bindings whose steps are made when the read is taken up
 	refills int
 	rows    int // of the largest read that was for bindings in full
 }
 
-// outcome is what came of a read.
+// outcome is what came of the reads of one batch, or of one read beside the batches.
 type outcome struct {
 	steps     []readyStep
-	covered   work // what was really read, which may be more than was to be
+	covered   work // what was read: perhaps more than was planned
 	failed    map[*rowset.Member]*backlog.RowFailures
 	omitted   map[*rowset.Member]*backlog.RowFailures
 	inFull    map[*rowset.Member]struct{} // those that were read in full
@@ -57,10 +56,9 @@ func newDelivery(w work, now time.Time) *delivery {
 	return &delivery{w: w, inFull: make(map[*rowset.Member]struct{}), now: now, steps: make(map[*rowset.Member]*rowset.Step)}
 }
 
-// execute runs the plan and prepares the transitions of all bindings
-// concerned, in the order in which these came. Bindings that must be read in full
-// after all, as their windows show, are returned as unsettled, or else
-// read too, when refill is set.
+// execute runs the plan and prepares the steps of all bindings concerned, in the order in
+// which the bindings came. Where a window shows that its binding must be read in full
+// after all, execute reads it too, with refill set; otherwise it returns it as unsettled.
 func (f *Feed) execute(ctx context.Context, p plan, w work, refill bool) (outcome, error) {
 	begun := time.Now()
 	s := newDelivery(w, f.host.Now())
@@ -123,8 +121,8 @@ func (s *delivery) run(ctx context.Context, p plan) error {
 	return nil
 }
 
-// settle ends the transitions, and returns the bindings of which it could not,
-// in the order in which they came.
+// settle ends the steps. It returns the bindings whose steps it could not end, in the
+// order in which they came.
 func (s *delivery) settle() []*rowset.Member {
 	unsettled := make(map[*rowset.Member]struct{})
 	for v, t := range s.steps {
@@ -284,9 +282,9 @@ func (s *delivery) giveKey(r plannedRead, key driver.Key, c *rowset.Fetched) err
 		switch {
 		case s.w.starts[v] == nil && v.Untouched(key, found):
 		case found == nil:
-			s.transition(v).Remove(key)
+			s.stepOf(v).Remove(key)
 		default:
-			if err := s.transition(v).Put(c); err != nil {
+			if err := s.stepOf(v).Put(c); err != nil {
 				s.fail(v, key, err)
 			}
 		}
@@ -303,8 +301,8 @@ func (s *delivery) giveKey(r plannedRead, key driver.Key, c *rowset.Fetched) err
 	})
 }
 
-// skips reports that single rows are not for the binding: it gets all of them,
-// or has failed.
+// skips reports whether the binding gets no single rows: because it gets all, or has
+// failed.
 func (s *delivery) skips(v *rowset.Member) bool {
 	if _, full := s.inFull[v]; full || s.failed[v] != nil {
 		return true
@@ -313,8 +311,8 @@ func (s *delivery) skips(v *rowset.Member) bool {
 	return aside
 }
 
-// transition returns the binding's transition, begun when it is first needed.
-func (s *delivery) transition(v *rowset.Member) *rowset.Step {
+// stepOf returns the binding's step, and begins it when it is first needed.
+func (s *delivery) stepOf(v *rowset.Member) *rowset.Step {
 	t := s.steps[v]
 	if t == nil {
 		t = v.Begin(v.Shape.Load(), s.howOf(v).Forget, s.now)
@@ -381,7 +379,7 @@ func (s *delivery) fill(r plannedRead, v *rowset.Member, all []*rowset.Fetched, 
 		l.from, l.read, l.rows, l.unreadable = r, true, all, unreadable
 		return
 	}
-	t, reach := s.transition(v), v.Reach()
+	t, reach := s.stepOf(v), v.Reach()
 	n := len(all) + unreadable
 	complete := reach == 0 || n < reach || n == reach && r.query.Limit == 0
 	fail := func(key driver.Key, err error) { s.fail(v, key, err) }

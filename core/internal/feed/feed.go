@@ -20,12 +20,11 @@ import (
 // publishes; reports that arrive meanwhile share the next read. So at most one
 // read of reported rows is in flight, whatever writers do.
 //
-// The way of a batch: take what is pending, open a snapshot of the database
-// where more than one statement or an announcement makes that necessary, read,
-// let every binding concerned make its transition, tell those who wait. A member
-// that makes a read fail is set aside, and the batch begins again without it;
-// see trouble. When nobody can be read everything taken goes back and is read
-// again, with back-off.
+// A batch takes what is pending. It opens a snapshot of the database when it needs more
+// than one statement, or when a commit was announced. It reads, has every binding
+// concerned make its step, publishes the steps, and tells those who wait. A member that
+// makes a read fail is set aside, and the batch begins again without it. When nobody can
+// be read, everything goes back and is read again with back-off.
 //
 // Bindings are read in full beside the batches, on goroutines of their own, so that a
 // slow or failing statement holds up nobody; see readBeside.
@@ -420,7 +419,7 @@ func (f *Feed) isIdle() bool {
 	return f.requests > 0 && len(f.waiting)+len(f.underway) == 0
 }
 
-// publish makes a transition visible, has the pool take note of it, and tells
+// publish makes a step visible, has the pool take note of it, and tells
 // observers.
 func (f *Feed) publish(m readyStep) {
 	v := m.step.Member

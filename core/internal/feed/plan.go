@@ -15,21 +15,31 @@ import (
 type plannedRead struct {
 	pool  *concern.Pool
 	query driver.Query
-	plain bool // by Load: keys or everything, no conditions
+	plain bool // by Load, which takes keys or everything, and no conditions
 
-	full  []*rowset.Member // for these the rows are all there are
-	keyed bool             // the rows of the batch's keys are for whom they concern
-	asked *rowset.Member   // for this one, the rows are those of the batch's keys that it holds
-	keys  []driver.Key     // the batch's keys, where there is somebody whom they are for
+	// full are the bindings of which the statement reads all rows.
+	full []*rowset.Member
+	// keyed: the statement reads the batch's keys for every binding of the pool.
+	keyed bool
+	// asked is the binding of which the statement asks which of the batch's keys it holds.
+	asked *rowset.Member
+	// keys are those of the batch, with keyed or asked.
+	keys []driver.Key
 
-	starts []*rowset.Member // with keyed: bindings that begin from what was read of them beside the batches
+	// starts get the rows of the batch's keys too, with keyed. They are no part of the pool
+	// yet, or hold something else than it knows; see startingPoint.
+	starts []*rowset.Member
 
-	unreadable map[driver.Key]error // keys that are not read, since their rows cannot be
+	// unreadable are keys whose rows cannot be read. The statement leaves them out.
+	unreadable map[driver.Key]error
 
-	sharing *concern.Pool // with whose bindings rows are shared; nil: with pool's
+	// sharing is the pool with whose bindings the rows are shared; nil means pool.
+	sharing *concern.Pool
 
-	found []rowset.Fetched            // with newer: the rows, which a comparison has read
-	newer map[*rowset.Member]struct{} // what these hold is newer than the rows found; nil: nothing was found
+	// found are rows that a comparison has read already; then there is no statement, and
+	// newer is set. It names the bindings that hold newer rows and get none of these.
+	found []rowset.Fetched
+	newer map[*rowset.Member]struct{}
 }
 
 // plan is how a batch is read.

@@ -12,13 +12,13 @@ import (
 	"github.com/binderyhq/bindery/core/internal/untyped"
 )
 
-// move is a transition ready to be published.
+// readyStep is a step that can be published.
 type readyStep struct {
 	step *rowset.Step
 	how  backlog.Reload
 }
 
-// attemptsAsLearned reads the batch. When a read fails because of a row or of some of the
+// attemptsAsLearned reads the batch. When a read fails because of a row or of some
 // members, it begins again without these: all others are of one state of the
 // database. The error says that nobody could be read.
 func (f *Feed) attemptsAsLearned(ctx context.Context, w *work) (outcome, error) {
@@ -110,7 +110,7 @@ func (f *Feed) narrow(ctx context.Context, w *work, failed *readError) bool {
 	return true
 }
 
-// read reads what the work covers and prepares the transitions. Nothing is
+// read reads what the work covers and prepares the steps. Nothing is
 // published before all of them are ready, so that an error leaves every binding
 // as it was.
 func (f *Feed) read(ctx context.Context, w work) (outcome, error) {

@@ -161,8 +161,13 @@ func (f *Feed) waitAwaited(ctx context.Context, seq uint64) error {
 	if err := f.wait(ctx, seq); err != nil {
 		return err
 	}
-	number := f.requested()
 	quick := func(v *rowset.Member) bool { return isQuery(v) && !f.slowQueries[v] }
+	f.mu.Lock()
+	number, queried := f.requests, !f.answeredLocked(f.requests, isQuery)
+	f.mu.Unlock()
+	if !queried {
+		return nil
+	}
 	patience, cancel := context.WithTimeout(ctx, lateAfter)
 	defer cancel()
 	if err := f.waitAnswered(patience, number, quick); err != nil {

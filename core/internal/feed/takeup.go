@@ -186,14 +186,14 @@ func (s *delivery) startFrom(v *rowset.Member, p *startingPoint, newer map[drive
 		for i := range p.later.found {
 			found[p.later.found[i].Key] = &p.later.found[i]
 		}
-		s.transition(v) // it counts as read, also when nothing differs
+		s.stepOf(v) // it counts as read, also when nothing differs
 		for _, key := range p.later.keys {
 			if _, ok := newer[key]; ok {
 				continue
 			}
 			if c := found[key]; c == nil {
-				s.transition(v).Remove(key)
-			} else if err := s.transition(v).Put(c); err != nil {
+				s.stepOf(v).Remove(key)
+			} else if err := s.stepOf(v).Put(c); err != nil {
 				s.fail(v, key, err)
 			}
 		}

@@ -118,7 +118,14 @@ func (f *Feed) noteTroubles(number uint64, w *work, out outcome) {
 
 // journalLocked notes what a batch has read, or what a comparison has found.
 func (f *Feed) journalLocked(number uint64, out *outcome) {
-	w := &out.covered
+	w, oldest := &out.covered, f.oldestLocked()
+	for table := range w.Related {
+		f.relatedRead[table] = number
+	}
+	if oldest == 0 {
+		f.journal.Add(number, backlog.Read{}, 0)
+		return
+	}
 	r := backlog.Read{Whole: w.Whole, Members: slices.AppendSeq(slices.Collect(maps.Keys(w.reloads)), maps.Keys(w.starts))}
 	keys := slices.Collect(maps.Keys(w.Keys))
 	if out.compared {
@@ -132,10 +139,7 @@ func (f *Feed) journalLocked(number uint64, out *outcome) {
 		}
 		r.ByLoader[p.Loader.Identity()] = backlog.LoaderRead{Keys: slices.Collect(maps.Keys(more.Keys)), Whole: more.Whole}
 	}
-	f.journal.Add(number, r, f.oldestLocked())
-	for table := range w.Related {
-		f.relatedRead[table] = number
-	}
+	f.journal.Add(number, r, oldest)
 }
 
 // cannotShow is the error of a binding that cannot show some rows.

@@ -20,7 +20,7 @@ func (s *delivery) fail(v *rowset.Member, key driver.Key, err error) {
 	into := &s.failed
 	if v.Spec.Omit && key != "" {
 		if s.later[v] == nil {
-			s.transition(v).Remove(key)
+			s.stepOf(v).Remove(key)
 		}
 		into = &s.omitted
 	}

@@ -16,18 +16,18 @@ type work struct {
 	reloads     map[*rowset.Member]backlog.Reload
 	leaving     []*rowset.Member
 	touches     []*rowset.Member
-	seq         uint64    // reports up to this one are covered
+	seq         uint64    // the last report that the batch covers
 	since       time.Time // when the first of them came in
 	writers     writers
-	announces   uint64 // announcements made when it was taken
-	undisturbed bool   // nothing was announced then, and nothing must be caught up with
+	announces   uint64 // the number of announcements when the batch began
+	undisturbed bool   // no commit was announced then, and no source must catch up
 
-	// aside are members that take no part, since they are in trouble; those of
-	// them that this batch has put there say why.
+	// aside are the members in trouble, which take no part. For those that this batch has
+	// put there the value says why, for the others it is nil.
 	aside      map[*rowset.Member]*setAside
 	unreadable map[driver.Key]error // rows that cannot be read
-	unproven   bool                 // the database may be to blame, and not those set aside
-	repeated   bool                 // a read that failed was tried again
+	unproven   bool                 // the database may be to blame, and not the members set aside
+	repeated   bool                 // a read that had failed was tried again
 
 	following []driver.Follower
 	read      bool // something was read

@@ -65,7 +65,11 @@ export function showRail(st, history) {
     name: f.name, badge: `${f.alive} alive`, state: "",
     text: `by ${f.params.join(", ") || "scope"} · ${count(f.in_use)} in use of at most ${count(f.max)} · ${count(f.opened)} opened` + (f.evicted ? ` · ${count(f.evicted)} made room` : "") + (f.refused ? ` · ${count(f.refused)} refused` : ""),
   }));
-  fill($("#transports"), st.transports, () => el("span", { class: "tag" }), (e, t) => set(e, t.name));
+  fill($("#transports"), st.transports, item, (li, t) => updateItem(li, {
+    name: t.name, badge: `${count(t.open)} open`, state: "",
+    text: `${count(t.subscribers)} followed · ${count(t.resumed)} resumed, ${count(t.synced)} synced` + (t.polling ? ` · ${count(t.polling)} poll` : "") +
+      (t.lagged ? ` · ${count(t.lagged)} merged for who lagged` : "") + (t.refused ? ` · ${count(t.refused)} refused` : "") + (t.dropped ? ` · ${count(t.dropped)} dropped` : ""),
+  }));
   showMemory(st);
 }
 

@@ -73,7 +73,16 @@ type statusAnswer struct {
 			Reason string `json:"reason"`
 		} `json:"trouble"`
 	} `json:"bindings"`
-	Sources []source `json:"sources"`
+	Sources    []source `json:"sources"`
+	Transports []struct {
+		Name        string `json:"name"`
+		Open        int    `json:"open"`
+		Subscribers int    `json:"subscribers"`
+		Resumed     uint64 `json:"resumed"`
+		Synced      uint64 `json:"synced"`
+		Refused     uint64 `json:"refused"`
+		Dropped     uint64 `json:"dropped"`
+	} `json:"transports"`
 }
 
 func (st statusAnswer) print(out io.Writer) error {
@@ -93,6 +102,9 @@ func (st statusAnswer) print(out io.Writer) error {
 	if err := printSources(out, st.Sources); err != nil {
 		return err
 	}
+	if err := st.printTransports(out); err != nil {
+		return err
+	}
 	for _, b := range st.Bindings {
 		if b.Error != "" {
 			fmt.Fprintf(out, "\n%s: %s\n", b.named, b.Error)
@@ -102,6 +114,20 @@ func (st statusAnswer) print(out io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// printTransports prints who is connected, by transport.
+func (st statusAnswer) printTransports(out io.Writer) error {
+	if len(st.Transports) == 0 {
+		return nil
+	}
+	fmt.Fprintln(out)
+	w := newTable(out)
+	fmt.Fprintln(w, "TRANSPORT\tOPEN\tSUBSCRIBERS\tRESUMED\tSYNCED\tREFUSED\tDROPPED")
+	for _, t := range st.Transports {
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\n", t.Name, t.Open, t.Subscribers, t.Resumed, t.Synced, t.Refused, t.Dropped)
+	}
+	return w.Flush()
 }
 
 func printSources(out io.Writer, sources []source) error {

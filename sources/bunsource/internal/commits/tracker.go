@@ -29,6 +29,7 @@ type Tracker struct {
 	dialect atomic.Pointer[dialectInfo]
 	rows    *sqlitehooks.Host // sees rows where the driver shows them
 	wrapped bool
+	callers callers
 }
 
 var _ wrapdriver.Observer = (*Tracker)(nil)
@@ -44,6 +45,7 @@ type dialectInfo struct {
 func NewTracker(wrapped bool) *Tracker {
 	t := &Tracker{Hub: fanout.NewHub(""), wrapped: wrapped}
 	t.dialect.Store(&dialectInfo{})
+	t.callers.defined = make(chan struct{}, 1)
 	t.rows = &sqlitehooks.Host{Hub: t.Hub, Logger: slog.Default, Statement: t.rowStatement, Begin: t.rowTransaction}
 	return t
 }
@@ -106,7 +108,15 @@ func textDialectOf(d dialect.Name) sqltext.Dialect {
 
 // Parse says what an SQL text writes. It returns nil for one that only reads.
 func (t *Tracker) Parse(query string) *sqltext.Text {
-	return sqltext.Parse(query, t.dialect.Load().name)
+	d := t.dialect.Load().name
+	p := sqltext.Parse(query, d)
+	if p != nil {
+		t.callers.noteDefinition(p)
+	}
+	if t.callers.call(query, d) {
+		return sqltext.WithAny(p, query, d)
+	}
+	return p
 }
 
 // EffectOf returns what a parsed statement may change in the tables bound.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/binderyhq/bindery/sources/bunsource/internal/commits"
 	"github.com/binderyhq/bindery/sources/internal/fanout"
-	"github.com/binderyhq/bindery/sources/internal/sqltext"
 )
 
 // Hook is the query hook of all *bun.DB over one *sql.DB. What it does depends
@@ -70,7 +69,7 @@ func (h *Hook) BeforeQuery(ctx context.Context, e *bun.QueryEvent) context.Conte
 		// was shows when the statement has ended.
 		return commits.WithTransaction(ctx, &txRecord{event: e, outer: txRecordOf(ctx)})
 	}
-	if sqltext.OnlyReads(e.Query, h.tracker.Dialect()) {
+	if h.tracker.OnlyReads(e.Query) {
 		return ctx
 	}
 	if rec := stmtRecordOf(ctx); rec != nil && rec.event == e {
