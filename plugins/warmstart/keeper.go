@@ -211,8 +211,8 @@ func (k *keeper) write(ctx context.Context, name string, one *kept) error {
 	}
 	saved, unvalued, err := k.reg.Saved(view)
 	switch {
-	case errors.Is(err, live.ErrNotLoaded), errors.Is(err, core.ErrUnknownBinding): // restored, or removed
-		return nil
+	case errors.Is(err, live.ErrNotLoaded), errors.Is(err, core.ErrUnknownBinding), errors.Is(err, errors.ErrUnsupported):
+		return nil // it was restored and has not been read, was removed, or is followed from another node
 	case err != nil:
 		return fmt.Errorf("warmstart: %w", err)
 	}

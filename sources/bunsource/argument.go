@@ -77,6 +77,8 @@ func textParser(f *schema.Field, kind value.Kind) func(string) (value.Value, err
 		switch err := read(v.Interface(), text); {
 		case err != nil && own:
 			return value.Value{}, err
+		case err != nil && kind == value.KindTime:
+			return parseTime(text)
 		case err != nil: // rows may show it as something else than text
 			return value.Parse(kind, text)
 		}

@@ -62,6 +62,10 @@ func (s *fakeSink) Report(changes ...driver.Change) driver.Receipt {
 	if s.read != nil {
 		seen = s.read()
 	}
+	changes = slices.Clone(changes)
+	for i := range changes {
+		changes[i].Writer = nil // a feed lets go of it after the batch
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reports = append(s.reports, fakeReport{changes: changes, seen: seen})

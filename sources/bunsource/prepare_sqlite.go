@@ -58,7 +58,11 @@ func (m *model) inspectSQLite(ctx context.Context, conn bun.IConn) ([]tableColum
 	// nobody else, and never NULL. Other
 	// keys may be NULL in SQLite, unless they say otherwise.
 	if err == nil && len(keys) == 1 && strings.EqualFold(columns[keys[0]].state.SQLType, "INTEGER") {
-		columns[keys[0]].state.NotNull, columns[keys[0]].state.Default = true, true
+		id := &columns[keys[0]].state
+		id.NotNull, id.Default = true, true
+		// Not in a table WITHOUT ROWID, and not as INTEGER PRIMARY KEY DESC.
+		text := strings.ToUpper(create.String)
+		id.RowID = isTable && !strings.Contains(text, "ROWID") && !strings.Contains(text, "DESC")
 	}
 	return columns, err
 }
@@ -83,7 +87,7 @@ func (m *model) findMixed(ctx context.Context, conn bun.IConn, columns []tableCo
 	var into []any
 	for i := range columns {
 		c := &columns[i]
-		if m.schema.Column(c.name) < 0 {
+		if m.schema.Column(c.name) < 0 || c.state.RowID {
 			continue
 		}
 		c.state.Loose = true

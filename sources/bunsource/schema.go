@@ -122,6 +122,8 @@ type columnState struct {
 	Computed bool
 	// Loose: SQLite would store values of any storage class.
 	Loose bool
+	// RowID: it is the number by which SQLite keeps the row, and always an integer.
+	RowID bool
 }
 
 // describe fills in what follows from the facts about column i.
