@@ -239,6 +239,9 @@ func newRig(t *testing.T, p *tracing.Plugin) *rig {
 	return r
 }
 
+// nobody is the context of a write whose writer is not known.
+var nobody context.Context
+
 func (r *rig) write(writer context.Context, id int64) driver.Receipt {
 	c := r.table.Put(thing{ID: id})
 	c.Writer = writer
@@ -258,7 +261,7 @@ func TestSharedBatch(t *testing.T) {
 	unsampled := trace.ContextWithSpanContext(t.Context(), trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}}))
 	awaitReads(t, exporter, 1)
 	release := r.table.Hold()
-	blocking := r.write(nil, 1) // its read is held, so the others share the next
+	blocking := r.write(nobody, 1) // its read is held, so the others share the next
 	for loads, _ := r.table.Reads(); loads < 2; loads, _ = r.table.Reads() {
 		time.Sleep(time.Millisecond)
 	}
@@ -329,7 +332,7 @@ func TestDeliveriesAreBounded(t *testing.T) {
 	if _, err := sub.Next(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.write(nil, 1).Wait(t.Context()); err != nil {
+	if err := r.write(nobody, 1).Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	e, err := sub.Next(t.Context())
@@ -354,7 +357,7 @@ func TestFailure(t *testing.T) {
 	awaitReads(t, exporter, 1)
 	exporter.Reset()
 	r.table.Fail(errors.New("away"))
-	receipt := r.write(nil, 1)
+	receipt := r.write(nobody, 1)
 	if span := awaitReads(t, exporter, 1)[0]; span.Status.Description == "" || len(span.Events) != 1 {
 		t.Errorf("the span says %+v", span.Status)
 	}

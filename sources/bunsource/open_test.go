@@ -16,7 +16,6 @@ var (
 	sqliteDSN   = buntest.SQLiteDSN
 	postgresDSN = buntest.PostgresDSN
 	openPlain   = buntest.OpenPlain
-	dialectOf   = buntest.DialectOf
 
 	opener = buntest.Opener(func(driverName, dsn string, d schema.Dialect) (*bun.DB, error) {
 		return bunsource.Open(driverName, dsn, d)

@@ -213,7 +213,7 @@ func caseLookWithoutLink(ctx context.Context, p *probe) error {
 	defer cancel()
 	if err := l.Look(short); err == nil {
 		if behind, err := p.sink.behind(); err != nil || behind != "" {
-			return errors.Join(err, fmt.Errorf("Look has succeeded without a link, and not everything was reported: %s", behind))
+			return errors.Join(err, fmt.Errorf("a look (Looker.Look) has succeeded without a link, and not everything was reported: %s", behind))
 		}
 	}
 	if err := b.Restore(ctx); err != nil {

@@ -34,12 +34,12 @@ type lane any
 
 type reservedLane int
 
-// troubledLane is for members in trouble. Of ownLanes there are as many as bindings can
-// be read at a time that have a statement of their own.
-const (
-	troubledLane reservedLane = -1
-	ownLanes                  = 4
-)
+// troubledLane is for members in trouble.
+const troubledLane reservedLane = -1
+
+// ownLanes is how many bindings can be read at a time that have a statement of their
+// own. Their lanes count from 0.
+const ownLanes = 4
 
 // besideRead is one read beside the batches, and what came of it.
 type besideRead struct {

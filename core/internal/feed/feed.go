@@ -130,11 +130,11 @@ func (f *Feed) kick() {
 // Report gathers keys (nil: the whole table) and returns the mark to wait for.
 // by is the source that reports, nil for the engine itself.
 func (f *Feed) Report(keys []driver.Key, by *backlog.Reporter) mark {
-	return f.ReportOf(nil, keys, by)
+	return f.ReportOf(context.Background(), keys, by)
 }
 
-// ReportOf is Report of what somebody has written whose context is known; nil when it
-// is not.
+// ReportOf is Report of what somebody has written whose context is known; without one,
+// nil or context.Background.
 func (f *Feed) ReportOf(writer context.Context, keys []driver.Key, by *backlog.Reporter) mark {
 	return f.gather(writer, len(keys), 0, func(p *backlog.Pending) bool { return p.Add(keys, by) })
 }

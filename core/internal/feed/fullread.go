@@ -87,23 +87,6 @@ func (f *Feed) mustReadInBatchLocked() bool {
 	return false
 }
 
-// dueLocked returns how long it is until a binding may be read beside the batches that
-// is not being read already.
-func (f *Feed) dueLocked() (wait time.Duration, waiting bool) {
-	if f.mode().Derived {
-		return 0, false
-	}
-	for v, r := range f.waiting {
-		if f.underway[v] != nil {
-			continue
-		}
-		if w := time.Until(r.due); !waiting || w < wait {
-			wait, waiting = w, true
-		}
-	}
-	return wait, waiting
-}
-
 // isQuery reports whether only a query of the binding's own tells which rows it holds:
 // one with a limit, whose condition the database must decide.
 func isQuery(v *rowset.Member) bool { return v.Spec.Limit > 0 && !v.ByRow() }

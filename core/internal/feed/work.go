@@ -2,7 +2,6 @@ package feed
 
 import (
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
@@ -78,15 +77,6 @@ func (w *work) newAside() (n int) {
 // takesPart reports whether one of the pool's bindings takes part.
 func (w *work) takesPart(p *concern.Pool) bool {
 	return w.someTakePart(p.InMemory) || w.someTakePart(p.Asked)
-}
-
-// allKeys returns the keys of all rows that are read.
-func (w *work) allKeys() []driver.Key {
-	keys := slices.Collect(maps.Keys(w.Keys))
-	for _, r := range w.resolved {
-		keys = slices.AppendSeq(keys, maps.Keys(r.Keys))
-	}
-	return keys
 }
 
 // setAside has the batch go on without the member, because of the error.

@@ -3,7 +3,6 @@ package index
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
@@ -171,7 +170,10 @@ func (d deriver) search(e *filter.Search, not bool) []path {
 // afterPrefix returns the least text, in bytes, that is greater than all that begin
 // with the prefix; false if there is none.
 func afterPrefix(prefix string) (string, bool) {
-	end := []byte(strings.TrimRight(prefix, "\xff"))
+	end := []byte(prefix)
+	for len(end) > 0 && end[len(end)-1] == 0xff {
+		end = end[:len(end)-1]
+	}
 	if len(end) == 0 {
 		return "", false
 	}

@@ -214,7 +214,9 @@ func (h *Hub) Confirm(writer context.Context, a *Announced, changes []driver.Cha
 }
 
 // ReportAll reports every table of the database.
-func (h *Hub) ReportAll() []Awaited { return h.Confirm(nil, nil, h.Tables().Everything()) }
+func (h *Hub) ReportAll() []Awaited {
+	return h.Confirm(context.Background(), nil, h.Tables().Everything())
+}
 
 // ReportLater has changes reported several times in the minute that follows: it
 // is not known whether, or when, they become visible. Attachments do it while

@@ -29,7 +29,7 @@ func TestSinksComeAndGo(t *testing.T) {
 	ann := h.AnnounceCommit(h.Tables(), changes)
 	h.Detach(a)
 	third, _ := attach(h, table("", "t", "id"))
-	if waits := h.Confirm(nil, ann, changes); len(waits) != 3 {
+	if waits := h.Confirm(t.Context(), ann, changes); len(waits) != 3 {
 		t.Errorf("%d receipts, want 3", len(waits))
 	}
 	for i, s := range []*coretest.Sink{first, second, third} {
@@ -38,7 +38,7 @@ func TestSinksComeAndGo(t *testing.T) {
 		}
 	}
 	ann = h.Announce(changes)
-	h.Confirm(nil, ann, nil)
+	h.Confirm(t.Context(), ann, nil)
 	if r := third.Record(); r.Open != 0 || len(r.Changes) != 1 {
 		t.Errorf("nothing came of it, and %d announcements are open, %v heard", r.Open, r.Changes)
 	}
@@ -50,7 +50,7 @@ func TestSinksShareNoSlices(t *testing.T) {
 	first, _ := attach(h)
 	second, _ := attach(h)
 	changes := []driver.Change{{Table: driver.Table{Name: "t"}, Keys: []driver.Key{driver.KeyOf(1)}}, {Table: driver.Table{Name: "whole"}}}
-	h.Confirm(nil, nil, changes)
+	h.Confirm(t.Context(), nil, changes)
 	first.Record().Changes[0].Keys[0] = driver.KeyOf(9)
 	if k := second.Record().Changes[0].Keys[0]; k != driver.KeyOf(1) || changes[0].Keys[0] != driver.KeyOf(1) {
 		t.Errorf("the other sink has %v, the source %v", k, changes[0].Keys[0])

@@ -131,7 +131,7 @@ func (r *recorder) committing() int32 {
 		// The statement before this one in the same text has committed, or
 		// failed: to report it is right in either case.
 		r.unchecked = true
-		r.confirm(nil, was, false)
+		r.confirm(context.Background(), was, false)
 	}
 	return 0
 }

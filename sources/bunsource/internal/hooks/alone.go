@@ -157,7 +157,7 @@ func (h *Hook) endStray(id uint64) []fanout.Awaited {
 	if c.Empty() {
 		return nil
 	}
-	return h.tracker.Confirm(nil, nil, c.Changes(h.tracker.Tables()))
+	return h.tracker.Confirm(context.Background(), nil, c.Changes(h.tracker.Tables()))
 }
 
 // before announces what a statement may commit.
@@ -189,7 +189,7 @@ func (h *Hook) before(ctx context.Context, rec *stmtRecord) {
 	// When a model panics while it is scanned, AfterQuery does not come. Then
 	// the record is all that is left of the statement.
 	t := h.tracker
-	a.cleanup = runtime.AddCleanup(rec, func(a *aloneStmt) { t.Confirm(nil, a.ann, a.changes()) }, a)
+	a.cleanup = runtime.AddCleanup(rec, func(a *aloneStmt) { t.Confirm(context.Background(), a.ann, a.changes()) }, a)
 }
 
 // judge says what a statement writes; nil: nothing.
