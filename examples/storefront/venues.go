@@ -19,7 +19,7 @@ type Venue struct {
 
 // countEvery is how often the products on sale are counted while they change: to
 // count them takes the longer the more there are.
-const countEvery = 5 * time.Second
+const countEvery = 2 * time.Second
 
 // bindVenues binds a query. Any will do; what it reads must be said.
 func bindVenues(db *bun.DB) *core.Binding[Venue] {

@@ -77,7 +77,8 @@ type Abilities struct {
 	// means 10 seconds.
 	Within time.Duration
 
-	// Keys says that writes of single rows are reported by key. Without it the
+	// Keys says that writes of single rows are reported by key; a comparison of
+	// the table (driver.Change.Compare) may come beside them. Without it the
 	// source reports whole tables.
 	Keys bool
 	// KeyChanges says that rows can change their keys, and that both are

@@ -192,7 +192,7 @@ func (p *probe) table() driver.Table { return p.h.Schemas()[0].Table }
 // wholesale reports whether the changes name the whole table that is written.
 func (p *probe) wholesale(changes []driver.Change) bool {
 	for _, c := range changes {
-		if concerns(c, p.table()) && isWhole(c) {
+		if concerns(c, p.table()) && isWhole(c) && !c.Compare {
 			return true
 		}
 	}
