@@ -2,6 +2,7 @@ package live
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -132,8 +133,15 @@ func (p *Publisher) Touch(now time.Time) (*Event, error) {
 func (p *Publisher) publish(next *Snapshot, e *Event, anew bool, keys []driver.Key) (*Event, bool) {
 	v := p.v
 	if v.account != nil {
+		// What the snapshot has taken over is on the account already, unless End is
+		// taking it off just now.
+		var known []*Cache
+		if cur := v.current.Load(); cur != nil {
+			shared := cur.caches()
+			known = shared[:]
+		}
 		for _, c := range next.caches() {
-			if c.account == nil {
+			if !slices.Contains(known, c) {
 				c.attach(v.account, true)
 			}
 		}

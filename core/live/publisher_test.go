@@ -354,3 +354,29 @@ func TestNumbered(t *testing.T) {
 		t.Error("the first order has another token now")
 	}
 }
+
+// TestEndBesidePublish: the end of a view may come while the same rows are
+// published once more, which share what was built for them; nothing of it stays on
+// the account.
+func TestEndBesidePublish(t *testing.T) {
+	for range 200 {
+		account := &ledger{}
+		view, pub := live.New(live.Options{Name: "things", LogEvents: 10, LogBytes: 1 << 20, Account: account})
+		rows := state{1: "a", 2: "b"}
+		publish := func() {
+			edit := pub.Edit(print, false)
+			now := time.Now()
+			rows.put(edit, now)
+			pub.Publish(edit, now)
+		}
+		publish()
+		view.Snapshot().Body()
+		var both sync.WaitGroup
+		both.Go(publish)
+		both.Go(func() { pub.End(errors.New("over")) })
+		both.Wait()
+		if n := account.bytes[live.Bodies]; n != 0 {
+			t.Fatalf("%d bytes of bodies are still counted", n)
+		}
+	}
+}
