@@ -18,8 +18,9 @@ type Venue struct {
 }
 
 // countEvery is how often the products on sale are counted while they change: to
-// count them takes the longer the more there are.
-const countEvery = 2 * time.Second
+// count them takes the longer the more there are. It is less than the five seconds
+// that a request waits for its mark at most.
+const countEvery = 4 * time.Second
 
 // bindVenues binds a query. Any will do; what it reads must be said.
 func bindVenues(db *bun.DB) *core.Binding[Venue] {
