@@ -80,9 +80,12 @@ func TestFollowers(t *testing.T) {
 			t.Fatalf("PATCH: %d %s", code, body)
 		}
 	}
-	onSocket, onStream := last.socket("products"), last.stream("events/products")
+	follow := []func(string, int) message{last.socket("products"), last.stream("events/products")}
+	for _, await := range follow {
+		await("sync", 2) // else the sync may have the change already
+	}
 	patch("1.25")
-	for _, await := range []func(string, int) message{onSocket, onStream} {
+	for _, await := range follow {
 		if m := await("update", 2); !strings.Contains(string(m.Payload), "1.25") {
 			t.Errorf("told of %s", m.Payload)
 		}
