@@ -24,6 +24,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/binderyhq/bindery/client"
+	"github.com/binderyhq/bindery/core/coretest/installed"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 	"github.com/binderyhq/bindery/transports/transporttest/browsertest"
 )
@@ -239,7 +240,7 @@ func pidOf(t *testing.T, url string) int {
 	hex := fmt.Sprintf(":%04X", must(strconv.Atoi(port)))
 	table, err := os.ReadFile("/proc/net/tcp")
 	if err != nil {
-		t.Skip("no /proc to find a node's process in")
+		installed.Missing(t, "no /proc to find a node's process in: run it on Linux")
 	}
 	inode := ""
 	for _, line := range strings.Split(string(table), "\n") {

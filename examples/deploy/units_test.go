@@ -23,6 +23,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/coretest/installed"
 	"github.com/binderyhq/bindery/sources/bunsource"
 	"github.com/binderyhq/bindery/sources/pgsource"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
@@ -30,10 +31,7 @@ import (
 
 // TestUnit has systemd read the unit.
 func TestUnit(t *testing.T) {
-	analyze, err := exec.LookPath("systemd-analyze")
-	if err != nil {
-		t.Skip("no systemd-analyze")
-	}
+	analyze := installed.Program(t, "apt-get install systemd", "systemd-analyze")
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -244,8 +244,8 @@ func TestWarmPostgres(t *testing.T) {
 // BenchmarkWarmStart measures how long a restart takes to its first answer, with
 // 200,000 rows and a database file that somebody else has locked.
 func BenchmarkWarmStart(b *testing.B) {
-	if os.Getenv("BINDERY_BENCH") == "" {
-		b.Skip("BINDERY_BENCH is not set")
+	if os.Getenv("BINDERY_LONG_TESTS") == "" {
+		b.Skip("BINDERY_LONG_TESTS is not set")
 	}
 	binary, dir := buildProgram(b), b.TempDir()
 	args := []string{"-db", "sqlite:" + filepath.Join(dir, "shop.db"), "-warm", filepath.Join(dir, "warm"), "-rows", "200000"}

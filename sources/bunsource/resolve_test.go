@@ -2,6 +2,7 @@ package bunsource_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/coretest/installed"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/sources/bunsource"
@@ -46,7 +48,7 @@ func TestKeysThatTheDatabaseComparesLoosely(t *testing.T) {
 			for _, statement := range create {
 				if _, err := db.ExecContext(t.Context(), statement); err != nil {
 					if name == "citext" && statement == create[0] {
-						t.Skip(err) // an extension that the server lacks
+						installed.Missing(t, fmt.Sprintf("no citext: install it (apt-get install postgresql-contrib): %v", err))
 					}
 					t.Fatal(err)
 				}
