@@ -260,7 +260,9 @@ func TestRightsChangeWhileMembersComeAndGo(t *testing.T) {
 		})
 		clients.Go(func() {
 			for m := c.next(); m.Event != "end"; m = c.next() {
-				if m.Action == "error" && m.Status() != 403 {
+				// 503 answers a look during which rights have changed each time it
+				// was begun anew, which nothing but this test brings about.
+				if m.Action == "error" && m.Status() != 403 && m.Status() != 503 {
 					t.Errorf("got %s", m.Payload)
 				}
 			}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/wire"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 )
@@ -64,9 +65,14 @@ func (c *Channel) closeLocked() {
 func (c *Channel) Handle(r Request, p *problem.Problem, done func(*problem.Problem) []byte) {
 	s := c.session
 	var g *core.Grant
+	var shown *live.Snapshot
 	if p == nil && !r.disconnect && r.mark == nil {
 		// Without the lock: the authorizer is asked, who may take its time.
-		g, p = c.open(r.event, core.JSONArgs(r.params), r.page > 0)
+		if r.page > 0 {
+			g, shown, p = c.look(r.event, core.JSONArgs(r.params))
+		} else {
+			g, p = c.open(r.event, core.JSONArgs(r.params))
+		}
 	}
 	s.mu.Lock()
 	switch {
@@ -78,7 +84,7 @@ func (c *Channel) Handle(r Request, p *problem.Problem, done func(*problem.Probl
 	case p != nil:
 		c.refuseLocked(r, p)
 	default:
-		if p = c.actLocked(r, g); p != nil {
+		if p = c.actLocked(r, g, shown); p != nil {
 			c.tellLocked(r, p)
 		}
 	}
@@ -112,26 +118,30 @@ func (c *Channel) sendLocked(subject wire.Subject, m wire.Message) {
 	c.session.replyLocked(c.enc.Frame(subject, m).JSON)
 }
 
-// open asks for leave to use the binding, or the member that the arguments name.
-// For a look at its rows it waits for them, for a moment.
-func (c *Channel) open(event string, args core.Args, look bool) (*core.Grant, *problem.Problem) {
-	for again := 0; ; again++ {
-		g, p := c.openOnce(event, args, look)
-		if p != nil || !look || again == maxReopenings {
-			return g, p
+// look asks for leave to use the binding, and for the rows that it shows, nil while
+// they have not loaded. Rows that were published while the leave was good may be
+// shown, also when rights change afterwards.
+func (c *Channel) look(event string, args core.Args) (*core.Grant, *live.Snapshot, *problem.Problem) {
+	for range 1 + maxReopenings {
+		g, p := c.open(event, args)
+		if p != nil {
+			return nil, nil, p
 		}
-		if _, err := g.Snapshot(); err == nil {
-			return g, nil
+		c.awaitRows(g)
+		if shown, err := g.Snapshot(); err == nil {
+			return g, shown, nil
 		}
-		g.Close() // while it waited, the client has come to see something else
+		g.Close() // meanwhile the client has come to see something else
 	}
+	return nil, nil, problem.Unavailable("what may be seen here is changing")
 }
 
 // maxReopenings bounds how often a look is begun anew because the client's scope
 // has changed while it waited.
 const maxReopenings = 3
 
-func (c *Channel) openOnce(event string, args core.Args, look bool) (*core.Grant, *problem.Problem) {
+// open asks for leave to use the binding, or the member that the arguments name.
+func (c *Channel) open(event string, args core.Args) (*core.Grant, *problem.Problem) {
 	h := c.session.hub
 	g, err := h.reg.Open(c.ctx, event, args)
 	if err != nil {
@@ -142,17 +152,25 @@ func (c *Channel) openOnce(event string, args core.Args, look bool) (*core.Grant
 		}
 		return nil, p
 	}
-	if v := g.View(); look && g.Member() && v.Snapshot() == nil && h.limits.LoadWait > 0 {
-		timer := time.NewTimer(h.limits.LoadWait)
-		defer timer.Stop()
-		select {
-		case <-v.Loaded():
-		case <-v.Done():
-		case <-timer.C:
-		case <-c.ctx.Done():
-		}
-	}
 	return g, nil
+}
+
+// awaitRows waits for a moment for the rows of a member, which may have come alive
+// just now.
+func (c *Channel) awaitRows(g *core.Grant) {
+	wait := c.session.hub.limits.LoadWait
+	v := g.View()
+	if !g.Member() || v.Snapshot() != nil || wait <= 0 {
+		return
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-v.Loaded():
+	case <-v.Done():
+	case <-timer.C:
+	case <-c.ctx.Done():
+	}
 }
 
 // refuseLocked answers a request that is not carried out. Who may not join any
@@ -176,8 +194,8 @@ func (c *Channel) joinOfLocked(r Request) *join {
 }
 
 // actLocked carries out a request. It takes over the grant, which is nil when the
-// client leaves.
-func (c *Channel) actLocked(r Request, g *core.Grant) *problem.Problem {
+// client leaves. The snapshot is of a look.
+func (c *Channel) actLocked(r Request, g *core.Grant, shown *live.Snapshot) *problem.Problem {
 	switch {
 	case r.disconnect:
 		if j := c.joinOfLocked(r); j != nil {
@@ -189,14 +207,10 @@ func (c *Channel) actLocked(r Request, g *core.Grant) *problem.Problem {
 		return c.markLocked(r)
 	case r.page > 0:
 		defer g.Close()
-		snap, err := g.Snapshot()
-		switch {
-		case err != nil: // again, while it was being answered
-			return problem.Unavailable("what may be seen here is changing")
-		case snap == nil:
+		if shown == nil {
 			return problem.NotLoaded(r.event)
 		}
-		c.session.replyLocked(c.enc.PageOf(g.View(), snap, r.page).JSON)
+		c.session.replyLocked(c.enc.PageOf(g.View(), shown, r.page).JSON)
 		return nil
 	default:
 		return c.joinLocked(r, g)

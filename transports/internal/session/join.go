@@ -130,7 +130,7 @@ func (s *Session) endedLocked(j *join, why error) {
 func (s *Session) reopen(j *join) {
 	// Not by what the client sent, which may be long and would have to be kept.
 	v := j.grant.View()
-	g, p := j.channel.open(v.Name(), core.ParamArgs(v.Params()), false)
+	g, p := j.channel.open(v.Name(), core.ParamArgs(v.Params()))
 	s.mu.Lock()
 	switch {
 	case j.left || s.ended:
