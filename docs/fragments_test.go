@@ -12,8 +12,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/binderyhq/bindery/client"
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/client"
 	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/plugins/admin"
 	"github.com/binderyhq/bindery/plugins/jsclient"

@@ -23,7 +23,7 @@ import (
 	"github.com/gorilla/websocket"
 	"go.uber.org/goleak"
 
-	"github.com/binderyhq/bindery/client"
+	"github.com/binderyhq/bindery/core/client"
 	"github.com/binderyhq/bindery/core/coretest/installed"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 	"github.com/binderyhq/bindery/transports/transporttest/browsertest"

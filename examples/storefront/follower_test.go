@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/binderyhq/bindery/client"
+	"github.com/binderyhq/bindery/core/client"
 )
 
 // followed is a process that serves the shop, as its clients see it.

@@ -6,7 +6,7 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/binderyhq/bindery/client"
+	"github.com/binderyhq/bindery/core/client"
 )
 
 // Config tunes an origin. The zero value of each field means its default.

@@ -7,8 +7,8 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/binderyhq/bindery/client"
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/client"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/wire"
 	"github.com/binderyhq/bindery/sources/internal/replicate"

@@ -8,8 +8,8 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/binderyhq/bindery/client"
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/client"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/wire"
 )

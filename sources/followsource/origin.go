@@ -6,7 +6,7 @@ import (
 	"net/url"
 	"sync/atomic"
 
-	"github.com/binderyhq/bindery/client"
+	"github.com/binderyhq/bindery/core/client"
 	"github.com/binderyhq/bindery/sources/internal/replicate"
 )
 

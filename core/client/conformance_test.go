@@ -12,7 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/binderyhq/bindery/client"
+	"github.com/binderyhq/bindery/core/client"
 	"github.com/binderyhq/bindery/core/wire"
 	"github.com/binderyhq/bindery/transports/clienttest"
 )

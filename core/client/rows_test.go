@@ -16,7 +16,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"pgregory.net/rapid"
 
-	"github.com/binderyhq/bindery/client"
+	"github.com/binderyhq/bindery/core/client"
 	"github.com/binderyhq/bindery/core/wire"
 	"github.com/binderyhq/bindery/core/wire/wiretest"
 	"github.com/binderyhq/bindery/transports/sse"
