@@ -19,7 +19,7 @@ var packages = map[string]string{
 	"rest": "transports/rest", "sse": "transports/sse", "websocket": "transports/websocket", "socketio": "transports/socketio",
 	"graceful": "transports/graceful", "transporttest": "transports/transporttest", "clienttest": "transports/clienttest",
 	"admin": "plugins/admin", "metrics": "plugins/metrics", "jsclient": "plugins/jsclient", "health": "plugins/health", "warmstart": "plugins/warmstart",
-	"client": "client",
+	"client": "core/client",
 }
 
 // exported returns what a package declares: "Name", and "Name.Field" or
