@@ -24,7 +24,7 @@ func parseCursor(text string) (place string, p *problem.Problem) {
 
 // cursorOf returns the row's place as part of a URL. A page after it begins there
 // whatever has become of the row, and of those before it.
-func cursorOf(r live.Row) string { return base64.RawURLEncoding.EncodeToString([]byte(r.Place())) }
+func cursorOf(r live.Row) string { return base64.RawURLEncoding.EncodeToString([]byte(r.OrderKey())) }
 
 // isKeyset reports whether the binding's rows can be paged by where they stand:
 // places are made of what the rows show, and compare on every node.
@@ -46,7 +46,7 @@ func positionAfter(s *live.Snapshot, place string) int {
 	}
 	return sort.Search(s.Len(), func(i int) bool {
 		for r := range s.Page(i, 1) {
-			return r.Place() > place
+			return r.OrderKey() > place
 		}
 		return true
 	})
