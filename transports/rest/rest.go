@@ -82,14 +82,17 @@ func (t *Transport) Mount(reg *core.Registry) error {
 	}
 	t.reg = reg
 	t.stopping, t.stop = context.WithCancel(reg.Stopping())
-	lists := t.group.Any("/:binding", t.serve(t.list, paramAfter, paramLimit, paramOffset, paramSince, paramWait, paramMark))
-	t.group.Any("/:binding/:key", t.serve(t.row, paramMark))
-	t.group.Any("/:binding/", t.serve(t.row, paramMark)) // the row whose key is the empty text
+	list := t.serve(t.list, paramAfter, paramLimit, paramOffset, paramSince, paramWait, paramMark)
+	row := t.serve(t.row, paramMark)
+	lists := t.group.Any("/:binding", list)
+	t.group.Any("/:binding/:key", row)
+	t.group.Any("/:binding/", row) // the row whose key is the empty text
 	if strings.TrimSuffix(lists[0].Path, "/:binding") != "" {
 		// Under a prefix of its own the transport says itself that there is
 		// nothing; at the root that is up to the application.
-		t.group.RouteNotFound("", t.meter.Count(t.nothing))
-		t.group.RouteNotFound("/*", t.meter.Count(t.nothing))
+		nothing := t.meter.Count(t.nothing)
+		t.group.RouteNotFound("", nothing)
+		t.group.RouteNotFound("/*", byPath(list, row, nothing))
 	}
 	return nil
 }
@@ -185,6 +188,26 @@ func (t *Transport) serve(answer resource, own ...string) echo.HandlerFunc {
 func answered(x exchange, answer resource) (*problem.Problem, error) {
 	defer x.grant.Close()
 	return answer(x)
+}
+
+// byPath answers for requests of methods that Echo does not know, for which there
+// is no route: what they are about says that it does not have them.
+func byPath(list, row, nothing echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		binding, key, isRow := strings.Cut(c.Param("*"), "/")
+		switch {
+		case binding == "" || strings.Contains(key, "/"):
+			return nothing(c)
+		case isRow:
+			c.SetParamNames("binding", "key")
+			c.SetParamValues(binding, key)
+			return row(c)
+		default:
+			c.SetParamNames("binding")
+			c.SetParamValues(binding)
+			return list(c)
+		}
+	}
 }
 
 // nothing answers for paths that cannot be anything.

@@ -47,13 +47,16 @@ func TestWriteTimeout(t *testing.T) {
 	}
 }
 
-// A client that goes away takes its write along, and gets no answer.
+// A client that goes away takes its write along. If it reads on, having closed its
+// own half of the connection, it is told so.
 func TestWriterGone(t *testing.T) {
 	s := newStock(t, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	answer, _ := s.heldWrite(ctx)
 	cancel()
-	if got := body(t, <-answer); got != "" {
+	res := <-answer
+	want(t, res, 503)
+	if got := body(t, res); !strings.Contains(got, "before the write was carried out") {
 		t.Errorf("answer %q", got)
 	}
 	for _, row := range s.table.Rows() {
