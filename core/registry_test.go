@@ -528,12 +528,12 @@ func TestPin(t *testing.T) {
 	r := newItems(t, core.Config{})
 	r.table.Put(item{ID: 1, Name: "old"})
 	b, other := core.Bind("items", r.table), core.Bind("others", r.table)
-	if n := b.In(core.Pin(r.ctx, b.View)).Len(); n != 0 {
+	if n := b.In(core.WithSnapshots(r.ctx, b.View)).Len(); n != 0 {
 		t.Errorf("%d rows before Start", n)
 	}
 	r.start(t, b, other)
 	defer r.stop(t)
-	ctx := core.Pin(r.ctx, b.View)
+	ctx := core.WithSnapshots(r.ctx, b.View)
 	v := b.Version()
 	r.report(t, r.table.Put(item{ID: 1, Name: "new"}, item{ID: 2}))
 	pinned := b.In(ctx)

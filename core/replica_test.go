@@ -43,7 +43,7 @@ var elsewherePrint = live.NewFingerprint("elsewhere")
 // show publishes one row.
 func show(to *core.Replica, it item) bool {
 	edit := to.Edit(elsewherePrint, false)
-	edit.Put(elsewherePrint.Row(live.Content{Key: driver.KeyOf(it.ID), Place: string(driver.KeyOf(it.ID)), JSON: []byte(`{"id":1}`), Value: &it}, live.Row{}, time.Unix(0, 0)))
+	edit.Put(elsewherePrint.Row(live.Content{Key: driver.KeyOf(it.ID), OrderKey: string(driver.KeyOf(it.ID)), JSON: []byte(`{"id":1}`), Value: &it}, live.Row{}, time.Unix(0, 0)))
 	ok := to.Publish(edit, time.Unix(0, 0))
 	to.Current()
 	return ok

@@ -37,7 +37,7 @@ func eachNotes(t *testing.T, test func(t *testing.T, db *bun.DB, grants map[stri
 		exact := Bind[note](db, "exact", core.Writable(core.WriteRules{ClientKeys: true}))
 		asked := Bind[note](db, "asked", core.Writable(core.WriteRules{ClientKeys: true}), Where(func(q *bun.SelectQuery) *bun.SelectQuery { return q.Where("1 = 1") }))
 		err := errors.Join(reg.Add(exact, asked), reg.Watch(Hooks(db)), reg.Authorize(core.AuthorizerFunc(func(context.Context, core.Access) (core.Decision, error) {
-			return core.Within(filter.Eq("tenant", "ann")), nil
+			return core.AllowWhere(filter.Eq("tenant", "ann")), nil
 		})))
 		if err != nil {
 			t.Fatal(err)
