@@ -36,7 +36,7 @@ func parseCursor(text string) (place string, p *problem.Problem) {
 // cursorOf returns the row's place as part of a URL, behind its checksum. A page
 // after it begins there whatever has become of the row, and of those before it.
 func cursorOf(r live.Row) string {
-	place := []byte(r.Place())
+	place := []byte(r.OrderKey())
 	return base64.RawURLEncoding.EncodeToString(append(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(place)), place...))
 }
 
@@ -60,7 +60,7 @@ func positionAfter(s *live.Snapshot, place string) int {
 	}
 	return sort.Search(s.Len(), func(i int) bool {
 		for r := range s.Page(i, 1) {
-			return r.Place() > place
+			return r.OrderKey() > place
 		}
 		return true
 	})

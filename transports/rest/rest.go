@@ -49,8 +49,8 @@ type Transport struct {
 }
 
 var (
-	_ core.Transport = (*Transport)(nil)
-	_ core.Measured  = (*Transport)(nil)
+	_ core.Transport      = (*Transport)(nil)
+	_ core.StatusReporter = (*Transport)(nil)
 )
 
 // New returns a transport that serves all bindings of its registry under the
@@ -102,7 +102,7 @@ func (t *Transport) Mount(reg *core.Registry) error {
 	return nil
 }
 
-// Drain implements [core.Draining]: it answers the requests that wait for a change.
+// Drain implements [core.Drainer]: it answers the requests that wait for a change.
 func (t *Transport) Drain(ctx context.Context, over time.Duration) error {
 	return t.held.Spread(ctx, over, func(h *heldRequest) { h.end() })
 }
@@ -138,7 +138,7 @@ func halfOf(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, time.Until(deadline)/2)
 }
 
-// Status returns the counters as all transports tell them, see [core.Measured].
+// Status returns the counters as all transports tell them, see [core.StatusReporter].
 // The open connections and the subscribers are the requests that wait for a change;
 // dropped are those whose body did not come within Config.BodyTimeout.
 func (t *Transport) Status() status.Transport {

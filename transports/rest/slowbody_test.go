@@ -26,7 +26,7 @@ func halfOpen(t *testing.T, srv *httptest.Server, method, target string) func() 
 	}
 	return func() *http.Response {
 		t.Helper()
-		_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = c.SetReadDeadline(time.Now().Add(60 * time.Second))
 		res, err := http.ReadResponse(bufio.NewReader(c), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -99,7 +99,7 @@ func TestShutdownDoesNotWaitForBodies(t *testing.T) {
 				halfOpen(t, srv, "DELETE", "/api/stock/9"), halfOpen(t, srv, "GET", "/api/stock"),
 				halfOpen(t, srv, "POST", "/api/unknown"), halfOpen(t, srv, "PUT", "/api/stock"),
 			}
-			for deadline := time.Now().Add(10 * time.Second); s.writing() == 0 || begun.Load() < 5; time.Sleep(time.Millisecond) {
+			for deadline := time.Now().Add(60 * time.Second); s.writing() == 0 || begun.Load() < 5; time.Sleep(time.Millisecond) {
 				if time.Now().After(deadline) {
 					t.Fatal("the requests have not begun")
 				}
