@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/http"
 	"strconv"
@@ -39,6 +40,9 @@ type Transport struct {
 	holds    holds // of requests that wait
 	held     *ending.Open[*heldRequest]
 	writes   holds // of writes under way
+
+	writesCut context.Context // done when writes are given up
+	cutWrites context.CancelFunc
 
 	slowBodies atomic.Uint64
 	meter      meter.Meter
@@ -82,6 +86,7 @@ func (t *Transport) Mount(reg *core.Registry) error {
 	}
 	t.reg = reg
 	t.stopping, t.stop = context.WithCancel(reg.Stopping())
+	t.writesCut, t.cutWrites = context.WithCancel(context.Background())
 	list := t.serve(t.list, paramAfter, paramLimit, paramOffset, paramSince, paramWait, paramMark)
 	row := t.serve(t.row, paramMark)
 	lists := t.group.Any("/:binding", list)
@@ -103,16 +108,34 @@ func (t *Transport) Drain(ctx context.Context, over time.Duration) error {
 }
 
 // Shutdown implements [core.Transport]. Requests that wait for a change are
-// answered; writes under way are finished, and others refused.
+// answered; writes under way are finished, and others refused. Writes that take more
+// than half of the time, as those do that wait for a lock of another program's, are
+// given up, so that their clients are told.
 func (t *Transport) Shutdown(ctx context.Context) error {
 	t.stop()
 	if err := t.holds.drain(ctx); err != nil {
 		return fmt.Errorf("rest: ending requests that wait: %w", err)
 	}
+	patience, cancel := halfOf(ctx)
+	defer cancel()
+	if t.writes.drain(patience) == nil {
+		return nil
+	}
+	t.reg.Logger().Warn("rest: writes have not ended in time and are given up", slog.String("id", "rest-writes-cut"), slog.Int("writes", t.writes.len()))
+	t.cutWrites()
 	if err := t.writes.drain(ctx); err != nil {
 		return fmt.Errorf("rest: finishing writes: %w", err)
 	}
 	return nil
+}
+
+// halfOf returns a context with half of the time that ctx has left.
+func halfOf(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(deadline)/2)
 }
 
 // Status returns the counters as all transports tell them, see [core.StatusReporter].

@@ -81,6 +81,7 @@ func (t *Transport) write(x exchange, w live.Write, accepted ...string) (*proble
 	}
 	ctx, cancel := context.WithTimeout(x.r.Context(), t.cfg.WriteTimeout)
 	defer cancel()
+	defer context.AfterFunc(t.writesCut, cancel)()
 	row, err := x.grant.Write(ctx, w)
 	if errors.Is(err, live.ErrScopeChanged) {
 		return nil, errScopeChanged
@@ -157,7 +158,7 @@ func (t *Transport) refusal(x exchange, err error) *problem.Problem {
 		return problem.Forbidden("the database does not let this row be written")
 	case errors.Is(err, live.ErrNotWritable):
 		return problem.MethodNotAllowed(x.r.Method)
-	case errors.Is(x.r.Context().Err(), context.Canceled) && t.stopping.Err() != nil:
+	case t.writesCut.Err() != nil, errors.Is(x.r.Context().Err(), context.Canceled) && t.stopping.Err() != nil:
 		return problem.ShuttingDown() // the body may have been cut as its last byte came
 	case errors.Is(x.r.Context().Err(), context.Canceled):
 		// Nobody hears it, as a rule. A client that has closed its own half of the

@@ -98,6 +98,30 @@ func TestShutdownFinishesWrites(t *testing.T) {
 	<-down
 }
 
+// Shutdown gives up a write that does not end, in time for its client to be told and
+// for the rest of the program to end in order.
+func TestShutdownCutsWrites(t *testing.T) {
+	s := newStock(t, 1)
+	answer, release := s.heldWrite(t.Context())
+	defer release()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := s.rest.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+	res := <-answer
+	want(t, res, 503)
+	if got := body(t, res); !strings.Contains(got, "shutting-down") {
+		t.Error(got)
+	}
+	for _, row := range s.table.Rows() {
+		if row.Name != "product 1" {
+			t.Errorf("the row is %v", row)
+		}
+	}
+	release()
+}
+
 // The answer to a write is the row as a GET has it, in the coding that the
 // client prefers.
 func TestWriteAnswerIsCompressed(t *testing.T) {
