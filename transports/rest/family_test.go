@@ -71,7 +71,7 @@ func newStore(t testing.TB, authorizer core.Authorizer, cfg Config, opts ...core
 		}
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 		defer cancel()
 		if err := s.reg.Shutdown(ctx); err != nil {
 			t.Errorf("shutting down: %v", err)
@@ -106,7 +106,7 @@ func (s *store) as(principal, method, target, body string, headers ...string) *h
 // until polls a condition, and fails the test when it does not come true.
 func (s *store) until(what string, condition func() bool) {
 	s.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !condition(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); !condition(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			s.t.Fatalf("waited in vain until %s", what)
 		}

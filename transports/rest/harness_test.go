@@ -105,7 +105,7 @@ func newAuthorizedShop(t testing.TB, n int, authorizer core.Authorizer, cfg ...C
 
 func (s *shop) shutdown() {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	if err := s.reg.Shutdown(ctx); err != nil {
 		s.t.Errorf("shutting down: %v", err)

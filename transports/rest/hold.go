@@ -34,12 +34,14 @@ func (h *holds) end() {
 }
 
 // drain lets no more requests wait, and returns when none does, or with the
-// context's error when that ends first. It is called once.
+// context's error when that ends first. Calls of it follow one another.
 func (h *holds) drain(ctx context.Context) error {
 	h.mu.Lock()
-	h.idle = make(chan struct{})
-	if h.n == 0 {
-		close(h.idle)
+	if h.idle == nil {
+		h.idle = make(chan struct{})
+		if h.n == 0 {
+			close(h.idle)
+		}
 	}
 	idle := h.idle
 	h.mu.Unlock()

@@ -2,6 +2,8 @@ package rest
 
 import (
 	"encoding/base64"
+	"encoding/binary"
+	"hash/crc32"
 	"sort"
 	"strconv"
 
@@ -13,18 +15,30 @@ import (
 // columns and its key.
 const maxCursor = 8 << 10
 
-// parseCursor reads what cursorOf made; the empty text stands before all rows.
+// parseCursor reads what cursorOf made; the empty text stands before all rows. It
+// refuses what is no cursor by the checksum, since a place is any text, and any
+// other spelling of one.
 func parseCursor(text string) (place string, p *problem.Problem) {
-	b, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || len(text) > maxCursor {
-		return "", problem.BadParameter(paramAfter, "must be empty, or what a link to the next page says")
+	if text == "" {
+		return "", nil
 	}
-	return string(b), nil
+	if len(text) <= maxCursor {
+		if b, err := base64.RawURLEncoding.DecodeString(text); err == nil && len(b) > crc32.Size && base64.RawURLEncoding.EncodeToString(b) == text {
+			sum, place := b[:crc32.Size], b[crc32.Size:]
+			if binary.BigEndian.Uint32(sum) == crc32.ChecksumIEEE(place) {
+				return string(place), nil
+			}
+		}
+	}
+	return "", problem.BadParameter(paramAfter, "must be empty, or what a link to the next page says")
 }
 
-// cursorOf returns the row's place as part of a URL. A page after it begins there
-// whatever has become of the row, and of those before it.
-func cursorOf(r live.Row) string { return base64.RawURLEncoding.EncodeToString([]byte(r.Place())) }
+// cursorOf returns the row's place as part of a URL, behind its checksum. A page
+// after it begins there whatever has become of the row, and of those before it.
+func cursorOf(r live.Row) string {
+	place := []byte(r.OrderKey())
+	return base64.RawURLEncoding.EncodeToString(append(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(place)), place...))
+}
 
 // isKeyset reports whether the binding's rows can be paged by where they stand:
 // places are made of what the rows show, and compare on every node.
@@ -46,7 +60,7 @@ func positionAfter(s *live.Snapshot, place string) int {
 	}
 	return sort.Search(s.Len(), func(i int) bool {
 		for r := range s.Page(i, 1) {
-			return r.Place() > place
+			return r.OrderKey() > place
 		}
 		return true
 	})

@@ -16,7 +16,7 @@ import (
 // that it reads, without running.
 //
 // While the handler runs, its request's context pins the bindings (see
-// [core.Pin]): [core.Binding.In] and [live.View.SnapshotIn] read the versions
+// [core.WithSnapshots]): [core.Binding.In] and [live.View.SnapshotIn] read the versions
 // that the tag names. A handler that reads them otherwise may show something
 // newer than its tag.
 //

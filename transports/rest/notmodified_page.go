@@ -169,7 +169,7 @@ func (p *page) known(h http.Header) bool {
 // pin makes the context for the handler, and makes the page that of the versions
 // that it pins: there may be newer ones than those looked at first.
 func (p *page) pin(ctx context.Context) {
-	ctx = core.Pin(ctx, p.views...)
+	ctx = core.WithSnapshots(ctx, p.views...)
 	p.look(ctx)
 	if p.grants != nil {
 		ctx = context.WithValue(ctx, grantsKey{}, p.grants)

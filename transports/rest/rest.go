@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/http"
 	"strconv"
@@ -40,13 +41,16 @@ type Transport struct {
 	held     *ending.Open[*heldRequest]
 	writes   holds // of writes under way
 
+	writesCut context.Context // done when writes are given up
+	cutWrites context.CancelFunc
+
 	slowBodies atomic.Uint64
 	meter      meter.Meter
 }
 
 var (
-	_ core.Transport = (*Transport)(nil)
-	_ core.Measured  = (*Transport)(nil)
+	_ core.Transport      = (*Transport)(nil)
+	_ core.StatusReporter = (*Transport)(nil)
 )
 
 // New returns a transport that serves all bindings of its registry under the
@@ -82,37 +86,59 @@ func (t *Transport) Mount(reg *core.Registry) error {
 	}
 	t.reg = reg
 	t.stopping, t.stop = context.WithCancel(reg.Stopping())
-	lists := t.group.Any("/:binding", t.serve(t.list, paramAfter, paramLimit, paramOffset, paramSince, paramWait, paramMark))
-	t.group.Any("/:binding/:key", t.serve(t.row, paramMark))
-	t.group.Any("/:binding/", t.serve(t.row, paramMark)) // the row whose key is the empty text
+	t.writesCut, t.cutWrites = context.WithCancel(context.Background())
+	list := t.serve(t.list, paramAfter, paramLimit, paramOffset, paramSince, paramWait, paramMark)
+	row := t.serve(t.row, paramMark)
+	lists := t.group.Any("/:binding", list)
+	t.group.Any("/:binding/:key", row)
+	t.group.Any("/:binding/", row) // the row whose key is the empty text
 	if strings.TrimSuffix(lists[0].Path, "/:binding") != "" {
 		// Under a prefix of its own the transport says itself that there is
 		// nothing; at the root that is up to the application.
-		t.group.RouteNotFound("", t.meter.Count(t.nothing))
-		t.group.RouteNotFound("/*", t.meter.Count(t.nothing))
+		nothing := t.meter.Count(t.nothing)
+		t.group.RouteNotFound("", nothing)
+		t.group.RouteNotFound("/*", byPath(list, row, nothing))
 	}
 	return nil
 }
 
-// Drain implements [core.Draining]: it answers the requests that wait for a change.
+// Drain implements [core.Drainer]: it answers the requests that wait for a change.
 func (t *Transport) Drain(ctx context.Context, over time.Duration) error {
 	return t.held.Spread(ctx, over, func(h *heldRequest) { h.end() })
 }
 
 // Shutdown implements [core.Transport]. Requests that wait for a change are
-// answered; writes under way are finished, and others refused.
+// answered; writes under way are finished, and others refused. Writes that take more
+// than half of the time, as those do that wait for a lock of another program's, are
+// given up, so that their clients are told.
 func (t *Transport) Shutdown(ctx context.Context) error {
 	t.stop()
 	if err := t.holds.drain(ctx); err != nil {
 		return fmt.Errorf("rest: ending requests that wait: %w", err)
 	}
+	patience, cancel := halfOf(ctx)
+	defer cancel()
+	if t.writes.drain(patience) == nil {
+		return nil
+	}
+	t.reg.Logger().Warn("rest: writes have not ended in time and are given up", slog.String("id", "rest-writes-cut"), slog.Int("writes", t.writes.len()))
+	t.cutWrites()
 	if err := t.writes.drain(ctx); err != nil {
 		return fmt.Errorf("rest: finishing writes: %w", err)
 	}
 	return nil
 }
 
-// Status returns the counters as all transports tell them, see [core.Measured].
+// halfOf returns a context with half of the time that ctx has left.
+func halfOf(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(deadline)/2)
+}
+
+// Status returns the counters as all transports tell them, see [core.StatusReporter].
 // The open connections and the subscribers are the requests that wait for a change;
 // dropped are those whose body did not come within Config.BodyTimeout.
 func (t *Transport) Status() status.Transport {
@@ -185,6 +211,26 @@ func (t *Transport) serve(answer resource, own ...string) echo.HandlerFunc {
 func answered(x exchange, answer resource) (*problem.Problem, error) {
 	defer x.grant.Close()
 	return answer(x)
+}
+
+// byPath answers for requests of methods that Echo does not know, for which there
+// is no route: what they are about says that it does not have them.
+func byPath(list, row, nothing echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		binding, key, isRow := strings.Cut(c.Param("*"), "/")
+		switch {
+		case binding == "" || strings.Contains(key, "/"):
+			return nothing(c)
+		case isRow:
+			c.SetParamNames("binding", "key")
+			c.SetParamValues(binding, key)
+			return row(c)
+		default:
+			c.SetParamNames("binding")
+			c.SetParamValues(binding)
+			return list(c)
+		}
+	}
 }
 
 // nothing answers for paths that cannot be anything.

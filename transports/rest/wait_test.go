@@ -41,7 +41,7 @@ func (s *shop) waiting() int {
 // until polls a condition, and fails the test when it does not come true.
 func (s *shop) until(what string, condition func() bool) {
 	s.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); !condition(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			s.t.Fatalf("waited in vain until %s", what)
 		}
@@ -53,7 +53,7 @@ func take(t *testing.T, answer <-chan *http.Response) *http.Response {
 	select {
 	case res := <-answer:
 		return res
-	case <-time.After(10 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Fatal("no answer")
 		return nil
 	}
@@ -198,7 +198,7 @@ func TestDrainHonoursItsContext(t *testing.T) {
 func TestWaitOnARealServer(t *testing.T) {
 	s := newShop(t, 1)
 	server := httptest.NewUnstartedServer(s.e)
-	server.Config.WriteTimeout = 500 * time.Millisecond
+	server.Config.WriteTimeout = 900 * time.Millisecond
 	server.Start()
 	defer server.Close()
 	client := server.Client()

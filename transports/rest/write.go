@@ -60,7 +60,7 @@ func (t *Transport) write(x exchange, w live.Write, accepted ...string) (*proble
 	defer t.writes.end()
 	if w.Op != live.Delete {
 		var p *problem.Problem
-		if w.Body, p = x.sent.read(func() ([]byte, *problem.Problem) { return t.readBody(x, accepted) }); p != nil || w.Body == nil {
+		if w.Body, p = x.sent.read(func() ([]byte, *problem.Problem) { return t.readBody(x, accepted) }); p != nil {
 			return p, nil
 		}
 		w.Validate = x.validate
@@ -81,6 +81,7 @@ func (t *Transport) write(x exchange, w live.Write, accepted ...string) (*proble
 	}
 	ctx, cancel := context.WithTimeout(x.r.Context(), t.cfg.WriteTimeout)
 	defer cancel()
+	defer context.AfterFunc(t.writesCut, cancel)()
 	row, err := x.grant.Write(ctx, w)
 	if errors.Is(err, live.ErrScopeChanged) {
 		return nil, errScopeChanged
@@ -136,8 +137,8 @@ func (t *Transport) answerWrite(x exchange, w live.Write, row live.Row) error {
 	return writeBody(x, status, c.body(in), in)
 }
 
-// refusal is what the client is told of a write that was not carried out, nil
-// when there is nobody to tell. What is not for the client goes to the log.
+// refusal is what the client is told of a write that was not carried out. What is
+// not for the client goes to the log.
 func (t *Transport) refusal(x exchange, err error) *problem.Problem {
 	var invalid *driver.InvalidError
 	var malformed *live.MalformedError
@@ -157,10 +158,12 @@ func (t *Transport) refusal(x exchange, err error) *problem.Problem {
 		return problem.Forbidden("the database does not let this row be written")
 	case errors.Is(err, live.ErrNotWritable):
 		return problem.MethodNotAllowed(x.r.Method)
-	case errors.Is(x.r.Context().Err(), context.Canceled) && t.stopping.Err() != nil:
+	case t.writesCut.Err() != nil, errors.Is(x.r.Context().Err(), context.Canceled) && t.stopping.Err() != nil:
 		return problem.ShuttingDown() // the body may have been cut as its last byte came
 	case errors.Is(x.r.Context().Err(), context.Canceled):
-		return nil // the client has gone
+		// Nobody hears it, as a rule. A client that has closed its own half of the
+		// connection does, and must not take silence for success.
+		return problem.Unavailable("the connection was closed before the write was carried out")
 	}
 	if p, told := problem.Of(x.view.Name(), err); told {
 		return p

@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -29,8 +30,7 @@ func (b *sentBody) read(from func() ([]byte, *problem.Problem)) ([]byte, *proble
 	return b.bytes, b.p
 }
 
-// readBody reads the body of a write. It returns nil without a problem when the
-// client has gone.
+// readBody reads the body of a write.
 func (t *Transport) readBody(x exchange, accepted []string) ([]byte, *problem.Problem) {
 	if !isOf(x.r.Header, accepted) {
 		text := strings.Join(accepted, ", ")
@@ -42,6 +42,9 @@ func (t *Transport) readBody(x exchange, accepted []string) ([]byte, *problem.Pr
 			x.w.Header().Set("Accept-Post", text)
 		}
 		return nil, problem.UnsupportedMediaType(text)
+	}
+	if x.r.Method == http.MethodPut && x.r.Header["Content-Range"] != nil {
+		return nil, problem.MalformedBody("it is a part, by Content-Range, and rows are replaced whole") // RFC 9110, section 14.5
 	}
 	if x.r.ContentLength > t.cfg.MaxBody {
 		// Unread, so that a client that waits for "100 Continue" sends nothing.
@@ -59,9 +62,7 @@ func (t *Transport) readBody(x exchange, accepted []string) ([]byte, *problem.Pr
 		t.slowBodies.Add(1)
 		ending.CloseConnection(x.w, x.r)
 		return nil, problem.SlowBody(t.cfg.BodyTimeout)
-	case err != nil && x.r.Context().Err() != nil:
-		return nil, nil
-	case err != nil:
+	case err != nil: // also where the client has closed its half of the connection, and reads on
 		return nil, problem.MalformedBody("it could not be read to its end")
 	case !utf8.Valid(body) && encoded(x.r.Header):
 		return nil, problem.UnsupportedMediaType("bodies without a Content-Encoding")
@@ -69,10 +70,44 @@ func (t *Transport) readBody(x exchange, accepted []string) ([]byte, *problem.Pr
 		// encoding/json would replace what it cannot read, and the database
 		// would keep the replacement.
 		return nil, problem.MalformedBody("it is not UTF-8")
+	case loneSurrogate(body):
+		return nil, problem.MalformedBody("it has half of a surrogate pair, which is no character")
 	case body == nil:
 		body = []byte{}
 	}
 	return body, nil
+}
+
+// loneSurrogate reports whether a text in the JSON has an escape of half a surrogate
+// pair, which encoding/json would replace as well. What is no JSON is left to it.
+func loneSurrogate(body []byte) bool {
+	half := func(at int) uint64 { // the code unit that is escaped there
+		if at+6 > len(body) || body[at] != '\\' || body[at+1] != 'u' {
+			return 0
+		}
+		unit, err := strconv.ParseUint(string(body[at+2:at+6]), 16, 16)
+		if err != nil {
+			return 0
+		}
+		return unit
+	}
+	for i := 0; i < len(body); i++ {
+		if body[i] != '\\' {
+			continue
+		}
+		switch unit := half(i); {
+		case unit >= 0xd800 && unit < 0xdc00:
+			if low := half(i + 6); low < 0xdc00 || low >= 0xe000 {
+				return true
+			}
+			i += 11
+		case unit >= 0xdc00 && unit < 0xe000:
+			return true
+		default:
+			i++ // what is escaped, which may be another backslash
+		}
+	}
+	return false
 }
 
 // isOf reports whether the body is declared to be of one of the types, in
