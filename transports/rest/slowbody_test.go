@@ -38,7 +38,7 @@ func halfOpen(t *testing.T, srv *httptest.Server, method, target string) func() 
 // A body that does not come is a 408, and is counted.
 func TestSlowBody(t *testing.T) {
 	s := newStock(t, 1, Config{BodyTimeout: 20 * time.Millisecond})
-	srv := httptest.NewServer(s.e)
+	srv := httptest.NewServer(s.Echo)
 	defer srv.Close()
 	res := halfOpen(t, srv, "PATCH", "/api/stock/1")()
 	want(t, res, http.StatusRequestTimeout)
@@ -59,7 +59,7 @@ func TestShutdownDoesNotWaitForBodies(t *testing.T) {
 			var begun atomic.Int64
 			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				begun.Add(1)
-				s.e.ServeHTTP(w, r)
+				s.Echo.ServeHTTP(w, r)
 			}))
 			defer srv.Close()
 			reads := halfOpen(t, srv, "PATCH", "/api/stock/1")
@@ -76,7 +76,7 @@ func TestShutdownDoesNotWaitForBodies(t *testing.T) {
 			if first == "server" {
 				go func() { down <- srv.Config.Shutdown(t.Context()) }()
 			} else {
-				s.shutdown()
+				s.Shutdown()
 			}
 			res := reads()
 			want(t, res, http.StatusServiceUnavailable)
@@ -97,7 +97,5 @@ func TestShutdownDoesNotWaitForBodies(t *testing.T) {
 
 // writing returns how many writes are under way.
 func (s *shop) writing() int {
-	s.rest.writes.mu.Lock()
-	defer s.rest.writes.mu.Unlock()
-	return s.rest.writes.n
+	return s.rest.writes.Len()
 }

@@ -1,0 +1,53 @@
+package paging
+
+import (
+	"encoding/base64"
+	"sort"
+
+	"github.com/binderyhq/bindery/core/live"
+)
+
+// maxCursor bounds a cursor, in bytes. A cursor is made of the row's order columns
+// and its key.
+const maxCursor = 8 << 10
+
+// Cursor returns the row's place in the binding's order as text for a URL. The page
+// after it begins there even if the row, or rows before it, are deleted.
+func Cursor(r live.Row) string { return base64.RawURLEncoding.EncodeToString([]byte(r.Place())) }
+
+// ParseCursor returns the place that [Cursor] encoded, "" for the empty text, which
+// stands for the beginning of the list. It is false for any other text.
+func ParseCursor(text string) (place string, ok bool) {
+	if len(text) > maxCursor {
+		return "", false
+	}
+	b, err := base64.RawURLEncoding.DecodeString(text)
+	return string(b), err == nil
+}
+
+// HasCursors reports whether the rows of the binding can be paged by cursors. They
+// can if rows show all columns of the order, and Go compares these as the database
+// does.
+func HasCursors(v *live.View) bool {
+	schema := v.Schema()
+	for _, o := range v.Order() {
+		i := schema.Column(o.Column)
+		if o.Collation != "" || i < 0 || schema.Columns[i].JSON == "" && schema.Columns[i].Path == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// OffsetAfter returns the offset of the first row after the place.
+func OffsetAfter(s *live.Snapshot, place string) int {
+	if place == "" {
+		return 0
+	}
+	return sort.Search(s.Len(), func(i int) bool {
+		for r := range s.Page(i, 1) {
+			return r.Place() > place
+		}
+		return true
+	})
+}
