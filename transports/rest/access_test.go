@@ -45,12 +45,12 @@ func (g *guard) Authorize(ctx context.Context, a core.Access) (core.Decision, er
 	case "root":
 		return core.Allow(), nil
 	case "ann", "bob":
-		return core.Within(filter.Eq("owner", who)), nil
+		return core.AllowWhere(filter.Eq("owner", who)), nil
 	case "editor":
 		if a.Action == core.ActionRead {
 			return core.Allow(), nil
 		}
-		return core.Within(filter.Eq("owner", "ann")), nil
+		return core.AllowWhere(filter.Eq("owner", "ann")), nil
 	case "reader":
 		if a.Action == core.ActionRead {
 			return core.Allow(), nil

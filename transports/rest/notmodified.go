@@ -16,7 +16,7 @@ import (
 // answer GET and HEAD with 304 without running. They decide by the versions of the
 // bindings that the handler reads.
 //
-// While the handler runs, its request's context pins the bindings (see [core.Pin]):
+// While the handler runs, its request's context pins the bindings (see [core.WithSnapshots]):
 // [core.Binding.In] and [live.View.SnapshotIn] read the versions that the tag names. A
 // handler that reads them in another way may show something newer than its tag.
 //

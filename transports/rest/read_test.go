@@ -99,7 +99,7 @@ func TestNotModifiedHeaders(t *testing.T) {
 func TestMethods(t *testing.T) {
 	s := newShop(t, 1)
 	for _, target := range []string{"/api/products", "/api/products/1"} {
-		for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
+		for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "REPORT", "QUERY", "get", "X-OWN"} {
 			res := s.Do(method, target)
 			want(t, res, 405)
 			if got := res.Header.Get("Allow"); got != "GET, HEAD, OPTIONS" {
@@ -112,6 +112,8 @@ func TestMethods(t *testing.T) {
 			t.Errorf("Allow %q", got)
 		}
 	}
+	want(t, s.Do("QUERY", "/api/unknown"), 404)
+	want(t, s.Do("QUERY", "/api/products/1/2"), 404)
 }
 
 func TestNothingThere(t *testing.T) {

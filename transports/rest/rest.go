@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"strings"
 	"sync/atomic"
@@ -38,16 +39,20 @@ type Transport struct {
 	meter      meter.Meter
 
 	// Set by Mount.
-	stopping context.Context // done when waiting requests must end
-	stop     context.CancelFunc
-	opener   *access.Opener
-	reader   *reading.Reader
-	writer   *writing.Writer
+	reg       *core.Registry
+	writesCut context.Context // done when writes are given up
+	cutWrites context.CancelFunc
+	stopping  context.Context // done when waiting requests must end
+	stop      context.CancelFunc
+	opener    *access.Opener
+	reader    *reading.Reader
+	writer    *writing.Writer
 }
 
 var (
-	_ core.Transport = (*Transport)(nil)
-	_ core.Measured  = (*Transport)(nil)
+	_ core.Transport      = (*Transport)(nil)
+	_ core.StatusReporter = (*Transport)(nil)
+	_ core.Drainer        = (*Transport)(nil)
 )
 
 // New returns a transport that serves all bindings of its registry under the
@@ -80,7 +85,9 @@ func (t *Transport) Mount(reg *core.Registry) error {
 	if err := errors.Join(t.problems...); err != nil {
 		return fmt.Errorf("rest: mounting: %w", err)
 	}
+	t.reg = reg
 	t.stopping, t.stop = context.WithCancel(reg.Stopping())
+	t.writesCut, t.cutWrites = context.WithCancel(context.Background())
 	t.opener = &access.Opener{Registry: reg, LoadWait: t.cfg.LoadWait, Stopping: t.stopping}
 	editions := &content.Editions{Monitors: reg.Monitors, BasePath: t.cfg.BasePath, Meter: &t.meter}
 	t.reader = reading.New(reading.Reader{
@@ -91,39 +98,60 @@ func (t *Transport) Mount(reg *core.Registry) error {
 	})
 	t.writer = &writing.Writer{
 		Opener: t.opener, UnderWay: t.writes, Editions: editions,
-		MaxBody: t.cfg.MaxBody, BodyTimeout: t.cfg.BodyTimeout, Timeout: t.cfg.WriteTimeout, SlowBodies: &t.slowBodies,
+		MaxBody: t.cfg.MaxBody, BodyTimeout: t.cfg.BodyTimeout, Timeout: t.cfg.WriteTimeout, Cut: t.writesCut, SlowBodies: &t.slowBodies,
 	}
-	lists := t.group.Any("/:binding", t.serve(t.list, request.ParamAfter, request.ParamLimit, request.ParamOffset, request.ParamSince, request.ParamWait, request.ParamMark))
-	t.group.Any("/:binding/:key", t.serve(t.row, request.ParamMark))
-	t.group.Any("/:binding/", t.serve(t.row, request.ParamMark)) // the row whose key is the empty text
+	list := t.serve(t.list, request.ParamAfter, request.ParamLimit, request.ParamOffset, request.ParamSince, request.ParamWait, request.ParamMark)
+	row := t.serve(t.row, request.ParamMark)
+	lists := t.group.Any("/:binding", list)
+	t.group.Any("/:binding/:key", row)
+	t.group.Any("/:binding/", row) // the row whose key is the empty text
 	if strings.TrimSuffix(lists[0].Path, "/:binding") != "" {
 		// Under a prefix of its own the transport answers 404 for all other paths. At
 		// the root that is up to the application.
-		t.group.RouteNotFound("", t.meter.Count(nothing))
-		t.group.RouteNotFound("/*", t.meter.Count(nothing))
+		nothing := t.meter.Count(nothing)
+		t.group.RouteNotFound("", nothing)
+		t.group.RouteNotFound("/*", byPath(list, row, nothing))
 	}
 	return nil
 }
 
-// Drain implements [core.Draining]: it answers the requests that wait for a change.
+// Drain implements [core.Drainer]: it answers the requests that wait for a change.
 func (t *Transport) Drain(ctx context.Context, over time.Duration) error {
 	return t.held.Release(ctx, over)
 }
 
 // Shutdown implements [core.Transport]. It answers requests that wait for a change,
-// finishes the writes under way, and refuses others.
+// finishes the writes under way, and refuses others. Writes that take more than half of
+// the time, such as those that wait for another program's lock, are given up, so that
+// their clients can be told.
 func (t *Transport) Shutdown(ctx context.Context) error {
 	t.stop()
 	if err := t.held.Drain(ctx); err != nil {
 		return fmt.Errorf("rest: ending requests that wait: %w", err)
 	}
+	patience, cancel := halfOf(ctx)
+	defer cancel()
+	if t.writes.Drain(patience) == nil {
+		return nil
+	}
+	t.reg.Logger().Warn("rest: writes have not ended in time and are given up", slog.String("id", "rest-writes-cut"), slog.Int("writes", t.writes.Len()))
+	t.cutWrites()
 	if err := t.writes.Drain(ctx); err != nil {
 		return fmt.Errorf("rest: finishing writes: %w", err)
 	}
 	return nil
 }
 
-// Status returns the counters that all transports have, see [core.Measured]. Here the
+// halfOf returns a context with half of the time that ctx has left.
+func halfOf(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(deadline)/2)
+}
+
+// Status returns the counters that all transports have, see [core.StatusReporter]. Here the
 // open connections and the subscribers are the requests that wait for a change.
 // Dropped counts requests whose body did not come within Config.BodyTimeout.
 func (t *Transport) Status() status.Transport {

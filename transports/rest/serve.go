@@ -3,6 +3,7 @@ package rest
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -54,6 +55,26 @@ func (t *Transport) serve(answer resource, params ...string) echo.HandlerFunc {
 func answered(x *exchange.Exchange, answer resource) (*problem.Problem, error) {
 	defer x.Grant.Close()
 	return answer(x)
+}
+
+// byPath answers requests whose method has no route, because Echo does not know it. The
+// resource at the path then says that it does not support the method.
+func byPath(list, row, nothing echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		binding, key, isRow := strings.Cut(c.Param("*"), "/")
+		switch {
+		case binding == "" || strings.Contains(key, "/"):
+			return nothing(c)
+		case isRow:
+			c.SetParamNames("binding", "key")
+			c.SetParamValues(binding, key)
+			return row(c)
+		default:
+			c.SetParamNames("binding")
+			c.SetParamValues(binding)
+			return list(c)
+		}
+	}
 }
 
 // nothing answers for paths that no binding can have.

@@ -158,7 +158,7 @@ func TestWaitEndsWithTheRegistry(t *testing.T) {
 func TestWaitOnARealServer(t *testing.T) {
 	s := newShop(t, 1)
 	server := httptest.NewUnstartedServer(s.Echo)
-	server.Config.WriteTimeout = 500 * time.Millisecond
+	server.Config.WriteTimeout = 900 * time.Millisecond
 	server.Start()
 	defer server.Close()
 	client := server.Client()

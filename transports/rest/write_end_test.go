@@ -22,7 +22,7 @@ func (s *shop) heldWrite(ctx context.Context) (answer <-chan *http.Response, rel
 	before, _ := s.Table.Reads()
 	answers := make(chan *http.Response, 1)
 	go func() { answers <- s.sendIn(ctx, "PATCH", "/api/stock/1", `{"name":"held"}`) }()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(time.Millisecond) {
 		if now, _ := s.Table.Reads(); now > before {
 			return answers, release
 		}
@@ -35,8 +35,9 @@ func (s *shop) heldWrite(ctx context.Context) (answer <-chan *http.Response, rel
 // A database that does not answer is given up, and nothing is written.
 func TestWriteTimeout(t *testing.T) {
 	s := newStock(t, 1, Config{WriteTimeout: 20 * time.Millisecond})
-	answer, release := s.heldWrite(t.Context())
-	res := <-answer
+	release := s.Table.Hold() // of the write, however far it comes before its time is over
+	defer release()
+	res := s.send("PATCH", "/api/stock/1", `{"name":"held"}`)
 	want(t, res, 503)
 	if res.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
@@ -47,13 +48,16 @@ func TestWriteTimeout(t *testing.T) {
 	}
 }
 
-// A client that goes away takes its write along, and gets no answer.
+// A client that goes away takes its write along. If it reads on, having closed its
+// own half of the connection, it is told so.
 func TestWriterGone(t *testing.T) {
 	s := newStock(t, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	answer, _ := s.heldWrite(ctx)
 	cancel()
-	if got := body(t, <-answer); got != "" {
+	res := <-answer
+	want(t, res, 503)
+	if got := body(t, res); !strings.Contains(got, "before the write was carried out") {
 		t.Errorf("answer %q", got)
 	}
 	for _, row := range s.Table.Rows() {
@@ -74,7 +78,7 @@ func TestShutdownFinishesWrites(t *testing.T) {
 		s.Shutdown()
 	}()
 	<-s.rest.stopping.Done()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(time.Millisecond) {
 		// Refused, as soon as the transport is told to end.
 		if res := s.send("PATCH", "/api/stock/9", `{}`); res.StatusCode == 503 {
 			break
@@ -92,6 +96,30 @@ func TestShutdownFinishesWrites(t *testing.T) {
 	res := <-answer
 	want(t, res, 200)
 	<-down
+}
+
+// Shutdown gives up a write that does not end, in time for its client to be told and
+// for the rest of the program to end in order.
+func TestShutdownCutsWrites(t *testing.T) {
+	s := newStock(t, 1)
+	answer, release := s.heldWrite(t.Context())
+	defer release()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := s.rest.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+	res := <-answer
+	want(t, res, 503)
+	if got := body(t, res); !strings.Contains(got, "shutting-down") {
+		t.Error(got)
+	}
+	for _, row := range s.Table.Rows() {
+		if row.Name != "product 1" {
+			t.Errorf("the row is %v", row)
+		}
+	}
+	release()
 }
 
 // The answer to a write is the row as a GET has it, in the coding that the

@@ -39,12 +39,14 @@ func (c *Count) End() {
 }
 
 // Drain lets no more requests begin, and waits until all have ended. It returns the
-// context's error if the context ends first. It may be called once.
+// context's error if the context ends first. Several calls follow one another.
 func (c *Count) Drain(ctx context.Context) error {
 	c.mu.Lock()
-	c.idle = make(chan struct{})
-	if c.n == 0 {
-		close(c.idle)
+	if c.idle == nil {
+		c.idle = make(chan struct{})
+		if c.n == 0 {
+			close(c.idle)
+		}
 	}
 	idle := c.idle
 	c.mu.Unlock()

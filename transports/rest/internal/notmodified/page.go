@@ -120,7 +120,7 @@ func (p *page) known(h http.Header) bool {
 // pin makes the context for the handler, which pins the current versions. These may
 // be newer than those that the tag was computed from, so it computes the tag again.
 func (p *page) pin(ctx context.Context) {
-	ctx = core.Pin(ctx, p.views...)
+	ctx = core.WithSnapshots(ctx, p.views...)
 	p.look(ctx)
 	if p.grants != nil {
 		ctx = context.WithValue(ctx, grantsKey{}, p.grants)

@@ -87,7 +87,7 @@ func TestParseCursor(t *testing.T) {
 	if place, ok := ParseCursor(""); !ok || place != "" {
 		t.Error("the empty cursor is not the beginning")
 	}
-	for _, bad := range []string{"!", "a", "YQ==", strings.Repeat("a", maxCursor+4)} {
+	for _, bad := range []string{"!", "a", "YQ", "YQ==", "AAAAAA", "zzzzzzzz", strings.Repeat("a", maxCursor+4)} {
 		if _, ok := ParseCursor(bad); ok {
 			t.Errorf("%.20q is read", bad)
 		}

@@ -56,7 +56,7 @@ func Want(t testing.TB, res *http.Response, status int) {
 // Until waits for a condition, and fails the test if it does not come true.
 func Until(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !condition(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); !condition(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain until %s", what)
 		}
@@ -69,7 +69,7 @@ func Take(t testing.TB, answer <-chan *http.Response) *http.Response {
 	select {
 	case res := <-answer:
 		return res
-	case <-time.After(30 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Fatal("no answer")
 		return nil
 	}

@@ -78,7 +78,7 @@ func start(t testing.TB, reg *core.Registry, e *echo.Echo, authorizer core.Autho
 
 func shutdown(t testing.TB, reg *core.Registry) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	if err := reg.Shutdown(ctx); err != nil {
 		t.Errorf("shutting down: %v", err)

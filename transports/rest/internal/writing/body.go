@@ -14,8 +14,7 @@ import (
 	"github.com/binderyhq/bindery/transports/rest/internal/exchange"
 )
 
-// readBody reads the body of a write. It returns nil without a problem if the client
-// has gone.
+// readBody reads the body of a write.
 func (w *Writer) readBody(x *exchange.Exchange, accepted []string) ([]byte, *problem.Problem) {
 	if !isOf(x.R.Header, accepted) {
 		text := strings.Join(accepted, ", ")
@@ -27,6 +26,9 @@ func (w *Writer) readBody(x *exchange.Exchange, accepted []string) ([]byte, *pro
 			x.W.Header().Set("Accept-Post", text)
 		}
 		return nil, problem.UnsupportedMediaType(text)
+	}
+	if x.R.Method == http.MethodPut && x.R.Header["Content-Range"] != nil {
+		return nil, problem.MalformedBody("it is a part, by Content-Range, and rows are replaced whole") // RFC 9110, section 14.5
 	}
 	if x.R.ContentLength > w.MaxBody {
 		// Nothing is read, so a client that waits for "100 Continue" sends nothing.
@@ -44,9 +46,7 @@ func (w *Writer) readBody(x *exchange.Exchange, accepted []string) ([]byte, *pro
 		w.SlowBodies.Add(1)
 		ending.CloseConnection(x.W, x.R)
 		return nil, problem.SlowBody(w.BodyTimeout)
-	case err != nil && x.R.Context().Err() != nil:
-		return nil, nil
-	case err != nil:
+	case err != nil: // also if the client has closed its half of the connection, and reads on
 		return nil, problem.MalformedBody("it could not be read to its end")
 	case !utf8.Valid(body) && encoded(x.R.Header):
 		return nil, problem.UnsupportedMediaType("bodies without a Content-Encoding")
@@ -54,6 +54,8 @@ func (w *Writer) readBody(x *exchange.Exchange, accepted []string) ([]byte, *pro
 		// encoding/json would replace the bad bytes, and the database would keep the
 		// replacement.
 		return nil, problem.MalformedBody("it is not UTF-8")
+	case loneSurrogate(body):
+		return nil, problem.MalformedBody("it has half of a surrogate pair, which is no character")
 	case body == nil:
 		body = []byte{}
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/binderyhq/bindery/transports/rest/internal/exchange"
 )
 
-// refusal returns what the client is told of a write that was not carried out, nil if
-// the client has gone. An error that is not for clients goes to the log.
+// refusal returns what the client is told of a write that was not carried out. An error
+// that is not for clients goes to the log.
 func (w *Writer) refusal(x *exchange.Exchange, err error) *problem.Problem {
 	var invalid *driver.InvalidError
 	var malformed *live.MalformedError
@@ -34,10 +34,12 @@ func (w *Writer) refusal(x *exchange.Exchange, err error) *problem.Problem {
 		return problem.Forbidden("the database does not let this row be written")
 	case errors.Is(err, live.ErrNotWritable):
 		return problem.MethodNotAllowed(x.R.Method)
-	case errors.Is(x.R.Context().Err(), context.Canceled) && w.Stopping.Err() != nil:
+	case w.Cut.Err() != nil, errors.Is(x.R.Context().Err(), context.Canceled) && w.Stopping.Err() != nil:
 		return problem.ShuttingDown() // the shutdown may have cut the body at its last byte
 	case errors.Is(x.R.Context().Err(), context.Canceled):
-		return nil // the client has gone
+		// As a rule nobody hears this. But a client that has closed its own half of the
+		// connection does, and must not take silence for success.
+		return problem.Unavailable("the connection was closed before the write was carried out")
 	}
 	if p, told := problem.Of(x.View.Name(), err); told {
 		return p

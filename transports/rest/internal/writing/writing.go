@@ -35,6 +35,9 @@ type Writer struct {
 	BodyTimeout time.Duration // named in the answer to a body that comes too slowly
 	Timeout     time.Duration // of a write, after its body was read
 
+	// Cut is done when the shutdown gives up the writes under way.
+	Cut context.Context
+
 	// SlowBodies counts the bodies that did not come within BodyTimeout.
 	SlowBodies *atomic.Uint64
 }
@@ -79,7 +82,7 @@ func (w *Writer) write(x *exchange.Exchange, write live.Write, accepted ...strin
 	defer w.UnderWay.End()
 	if write.Op != live.Delete {
 		var p *problem.Problem
-		if write.Body, p = x.Sent.Read(func() ([]byte, *problem.Problem) { return w.readBody(x, accepted) }); p != nil || write.Body == nil {
+		if write.Body, p = x.Sent.Read(func() ([]byte, *problem.Problem) { return w.readBody(x, accepted) }); p != nil {
 			return p, nil
 		}
 		write.Validate = func(row any) error { return validate(x.App, row) }
@@ -100,6 +103,7 @@ func (w *Writer) write(x *exchange.Exchange, write live.Write, accepted ...strin
 	}
 	ctx, cancel := context.WithTimeout(x.R.Context(), w.Timeout)
 	defer cancel()
+	defer context.AfterFunc(w.Cut, cancel)()
 	row, err := x.Grant.Write(ctx, write)
 	if errors.Is(err, live.ErrScopeChanged) {
 		return nil, access.ErrScopeChanged

@@ -8,38 +8,40 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// Pin returns a context in which the bindings stay at the versions that they
-// have now: [Binding.In] and [live.View.SnapshotIn] read those, so that a request
-// that reads twice sees one version. A binding that has not loaded is not
-// pinned.
-func Pin(ctx context.Context, views ...*live.View) context.Context {
+// WithSnapshots returns a context that carries the current snapshots of the bindings.
+// [Binding.In] and [live.View.SnapshotIn] read those, so a request that reads twice
+// sees one version. The context carries none of a binding that has not loaded.
+func WithSnapshots(ctx context.Context, views ...*live.View) context.Context {
 	for _, v := range views {
-		ctx = v.Pin(ctx)
+		ctx = v.WithSnapshot(ctx)
 	}
 	return ctx
 }
 
-// Reading is one version of a binding, to be read as often as needed. It is
-// immutable, and may be used by any number of goroutines.
-type Reading[T any] struct {
+// Snapshot is one version of a binding, with rows of type T. It never changes, and any
+// number of goroutines may read it as often as they need. Before the first load it has
+// no rows.
+type Snapshot[T any] struct {
 	s    *live.Snapshot // nil before the first load
 	view *live.View
 }
 
-// In returns the version that the context pins (see [Pin]), or else the current
-// one.
-func (b *Binding[T]) In(ctx context.Context) Reading[T] { return read[T](b.SnapshotIn(ctx), b.View) }
+// In returns the snapshot that the context carries, see [WithSnapshots], or else the
+// current one.
+func (b *Binding[T]) In(ctx context.Context) Snapshot[T] {
+	return snapshotOf[T](b.SnapshotIn(ctx), b.View)
+}
 
-// read returns the snapshot's rows, none when they have no Go values yet.
-func read[T any](s *live.Snapshot, view *live.View) Reading[T] {
+// snapshotOf returns the snapshot's rows, none when they have no Go values yet.
+func snapshotOf[T any](s *live.Snapshot, view *live.View) Snapshot[T] {
 	if s != nil && !s.Valued() {
 		s = nil
 	}
-	return Reading[T]{s, view}
+	return Snapshot[T]{s, view}
 }
 
 // Version names the version, the zero value before the first load.
-func (r Reading[T]) Version() live.Version {
+func (r Snapshot[T]) Version() live.Version {
 	if r.s == nil {
 		return live.Version{}
 	}
@@ -47,7 +49,7 @@ func (r Reading[T]) Version() live.Version {
 }
 
 // Len returns the number of rows.
-func (r Reading[T]) Len() int {
+func (r Snapshot[T]) Len() int {
 	if r.s == nil {
 		return 0
 	}
@@ -55,7 +57,7 @@ func (r Reading[T]) Len() int {
 }
 
 // All iterates over the rows in the binding's order.
-func (r Reading[T]) All() iter.Seq[T] {
+func (r Snapshot[T]) All() iter.Seq[T] {
 	return func(yield func(T) bool) {
 		if r.s == nil {
 			return
@@ -69,7 +71,7 @@ func (r Reading[T]) All() iter.Seq[T] {
 }
 
 // Keys iterates over the rows' keys in the binding's order.
-func (r Reading[T]) Keys() iter.Seq[driver.Key] {
+func (r Snapshot[T]) Keys() iter.Seq[driver.Key] {
 	return func(yield func(driver.Key) bool) {
 		if r.s == nil {
 			return
@@ -83,7 +85,7 @@ func (r Reading[T]) Keys() iter.Seq[driver.Key] {
 }
 
 // Get returns the row whose key columns have these values, see [Binding.Get].
-func (r Reading[T]) Get(key ...any) (row T, ok bool) {
+func (r Snapshot[T]) Get(key ...any) (row T, ok bool) {
 	if len(key) == 1 {
 		if k, is := key[0].(driver.Key); is {
 			return r.At(k)
@@ -100,7 +102,7 @@ func (r Reading[T]) Get(key ...any) (row T, ok bool) {
 }
 
 // At returns the row with the key.
-func (r Reading[T]) At(key driver.Key) (row T, ok bool) {
+func (r Snapshot[T]) At(key driver.Key) (row T, ok bool) {
 	if r.s == nil {
 		return row, false
 	}
