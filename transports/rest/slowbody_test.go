@@ -38,7 +38,7 @@ func halfOpen(t *testing.T, srv *httptest.Server, method, target string) func() 
 // A body that does not come is a 408, and is counted.
 func TestSlowBody(t *testing.T) {
 	s := newStock(t, 1, Config{BodyTimeout: 20 * time.Millisecond})
-	srv := httptest.NewServer(s.e)
+	srv := httptest.NewServer(s.Echo)
 	defer srv.Close()
 	res := halfOpen(t, srv, "PATCH", "/api/stock/1")()
 	want(t, res, http.StatusRequestTimeout)
@@ -54,7 +54,7 @@ func TestSlowBody(t *testing.T) {
 // write was carried out.
 func TestHalfClosedWrites(t *testing.T) {
 	s := newStock(t, 1)
-	srv := httptest.NewServer(s.e)
+	srv := httptest.NewServer(s.Echo)
 	defer srv.Close()
 	for request, status := range map[string]int{
 		"PATCH /api/stock/1 HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"name\":":              http.StatusBadRequest,
@@ -91,7 +91,7 @@ func TestShutdownDoesNotWaitForBodies(t *testing.T) {
 			var begun atomic.Int64
 			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				begun.Add(1)
-				s.e.ServeHTTP(w, r)
+				s.Echo.ServeHTTP(w, r)
 			}))
 			defer srv.Close()
 			reads := halfOpen(t, srv, "PATCH", "/api/stock/1")
@@ -108,7 +108,7 @@ func TestShutdownDoesNotWaitForBodies(t *testing.T) {
 			if first == "server" {
 				go func() { down <- srv.Config.Shutdown(t.Context()) }()
 			} else {
-				s.shutdown()
+				s.Shutdown()
 			}
 			res := reads()
 			want(t, res, http.StatusServiceUnavailable)
@@ -129,7 +129,5 @@ func TestShutdownDoesNotWaitForBodies(t *testing.T) {
 
 // writing returns how many writes are under way.
 func (s *shop) writing() int {
-	s.rest.writes.mu.Lock()
-	defer s.rest.writes.mu.Unlock()
-	return s.rest.writes.n
+	return s.rest.writes.Len()
 }

@@ -317,8 +317,28 @@ func TestHandshakeRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = resp.Body.Close()
+	if resp.StatusCode != 426 || resp.Header.Get("Content-Type") != problem.ContentType || resp.Header.Get("Sec-Websocket-Version") != "13" {
+		t.Errorf("another version: %d %v", resp.StatusCode, resp.Header)
+	}
+	req.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"x"}}
+	resp, err = http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
 	if resp.StatusCode != 400 || resp.Header.Get("Content-Type") != problem.ContentType {
 		t.Errorf("a bad handshake: %d %s", resp.StatusCode, resp.Header.Get("Content-Type"))
+	}
+	for method, want := range map[string]int{"POST": 405, "HEAD": 405, "DELETE": 405, "OPTIONS": 204} {
+		req, _ := http.NewRequestWithContext(t.Context(), method, s.http.URL+"/ws", nil)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != want || resp.Header.Get("Allow") != "GET, OPTIONS" || want == 405 && resp.Header.Get("Content-Type") != problem.ContentType {
+			t.Errorf("%s: %d %v", method, resp.StatusCode, resp.Header)
+		}
 	}
 	http.DefaultClient.CloseIdleConnections()
 }
