@@ -169,7 +169,7 @@ func TestTenantsShareMembers(t *testing.T) {
 		r.table.Put(item{ID: i, Price: i})
 	}
 	_ = r.reg.Authorize(core.AuthorizerFunc(func(ctx context.Context, _ core.Access) (core.Decision, error) {
-		return core.Within(filter.Ne("name", ctx.Value(tenant{}).(string))), nil
+		return core.AllowWhere(filter.Ne("name", ctx.Value(tenant{}).(string))), nil
 	}))
 	r.start(t, core.BindFamily("over", r.table, core.Where(filter.Ge("price", filter.Param("n"))), core.Tune(core.Tuning{MaxMembers: 200})))
 	defer r.stop(t)

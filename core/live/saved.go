@@ -34,9 +34,9 @@ type Saved struct {
 // SavedRow is one row of [Saved]. Whoever receives one does not modify its bytes.
 type SavedRow struct {
 	Key driver.Key
-	// Place says where the row stands, see [Row.Place]; it is not looked at where
+	// OrderKey orders the row among the others, see [Row.OrderKey]; it is not looked at where
 	// Order is nil.
-	Place string
+	OrderKey string
 	// JSON is the encoded row.
 	JSON []byte
 	// Model is the JSON that the Go value is made of, nil when that is JSON.
@@ -69,7 +69,7 @@ func (s *Snapshot) Saved() Saved {
 		if s.ordered != s.rows {
 			at[e] = uint32(len(out.Rows))
 		}
-		out.Rows = append(out.Rows, SavedRow{Key: e.key, Place: e.place, JSON: e.json})
+		out.Rows = append(out.Rows, SavedRow{Key: e.key, OrderKey: e.place, JSON: e.json})
 		return true
 	})
 	if s.ordered != s.rows {
@@ -138,7 +138,7 @@ func restored(print *Fingerprint, s Saved, value func([]byte) any, now time.Time
 		}
 		e.key, e.json, e.stamp, e.unplaced, e.restored = from.Key, from.JSON, stamp, s.Numbered, true
 		if e.place = string(from.Key); s.Order != nil {
-			e.place = from.Place
+			e.place = from.OrderKey
 		}
 		if s.Values {
 			d := &values[i]
@@ -166,7 +166,7 @@ func restored(print *Fingerprint, s Saved, value func([]byte) any, now time.Time
 	return out, nil
 }
 
-// order puts the entries in order. Places that rise strictly are all different, so
+// order puts the entries in order. Order keys that rise strictly are all different, so
 // each entry comes once.
 func (s *Snapshot) order(entries []entry, order []uint32) error {
 	if s.ordered = s.rows; order == nil {

@@ -162,7 +162,7 @@ func (r *rights) Authorize(ctx context.Context, _ core.Access) (core.Decision, e
 	case name == "ann":
 		return core.Allow(), nil
 	case name == "bob":
-		return core.Within(filter.Eq("name", "item 1")), nil
+		return core.AllowWhere(filter.Eq("name", "item 1")), nil
 	case name == "eve":
 		return core.Deny(), nil
 	}

@@ -71,7 +71,7 @@ func (s *Links) each(r live.Row, do func(o *rowsShowing, main driver.Key)) {
 		if s.tables[i].Opaque {
 			continue
 		}
-		for _, key := range s.read.Shows(r.Value(), i) {
+		for _, key := range s.read.RelatedKeys(r.Value(), i) {
 			o := s.showing[i][key]
 			if o == nil {
 				o = &rowsShowing{}
@@ -178,7 +178,7 @@ func (p *Pool) resolveTable(ctx context.Context, table int, changed *backlog.Pen
 	if found.Whole || len(keys) == 0 {
 		return nil
 	}
-	now, err := p.links.read.Owners(ctx, table, keys, found.MaxKeys)
+	now, err := p.links.read.Referrers(ctx, table, keys, found.MaxKeys)
 	if err != nil || len(now) == 0 {
 		return err
 	}

@@ -67,12 +67,12 @@ func (sh *Shape) Meets(get func(column int) value.Value) bool {
 // Row makes the row's encoded form. before is the row as it was, the zero Row if
 // there was none. Members of a family share what shows alike in them.
 func (sh *Shape) Row(c *Fetched, place string, js []byte, before live.Row, now time.Time) live.Row {
-	content := live.Content{Key: c.Key, Place: place, Numbered: sh.Collated, JSON: js, Value: c.Row}
+	content := live.Content{Key: c.Key, OrderKey: place, Numbered: sh.Collated, JSON: js, Value: c.Row}
 	if sh.Collated {
 		return sh.print.Row(content, before, now)
 	}
 	for _, one := range c.rows {
-		if one.of != sh.Layout || one.row.Place() != place || one.row.Value() != c.Row || !bytes.Equal(one.row.JSON(), js) {
+		if one.of != sh.Layout || one.row.OrderKey() != place || one.row.Value() != c.Row || !bytes.Equal(one.row.JSON(), js) {
 			continue
 		}
 		if shared, ok := one.row.Share(sh.print, before); ok {
@@ -146,7 +146,7 @@ func (t *Step) Put(c *Fetched) error {
 	}
 	place := t.Shape.OrderOf(r, c.Row, c.Key)
 	old, exists := t.Edit.Get(c.Key)
-	if exists && old.Place() == place && bytes.Equal(old.JSON(), js) {
+	if exists && old.OrderKey() == place && bytes.Equal(old.JSON(), js) {
 		// An equal row is no event. Go code may see more of it than clients do
 		// (fields that are not encoded): then it gets the new one.
 		if old.Restored() || !reflect.DeepEqual(old.Value(), c.Row) {
