@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"database/sql"
 	"fmt"
 	"io"
 	"net"
@@ -99,7 +100,7 @@ func (p *process) dial(text string) net.Conn {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(60 * time.Second))
 	if _, err := io.WriteString(c, text); err != nil {
 		p.t.Fatal(err)
 	}
@@ -186,5 +187,41 @@ func TestSigterm(t *testing.T) {
 		t.Logf("it took %v", time.Since(begun))
 	case <-time.After(5 * time.Second):
 		t.Error("the program has not ended within five seconds")
+	}
+}
+
+// TestSigtermWhileLocked: writes that wait for another program's lock are given up,
+// and keep the program from ending in order no more than clients do.
+func TestSigtermWhileLocked(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "shop.db")
+	p := startProgram(t, buildProgram(t), "-rows", "10", "-db", "sqlite:"+file)
+	other, err := sql.Open("sqlite", "file:"+file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Close() }()
+	other.SetMaxOpenConns(1)
+	if _, err := other.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	answers := make([]*bufio.Reader, 10)
+	for i := range answers {
+		c := p.dial("PATCH /api/products/1 HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\nContent-Length: 12\r\nExpect: 100-continue\r\n\r\n")
+		answers[i] = bufio.NewReader(c)
+		if line, err := answers[i].ReadString('\n'); err != nil || !strings.Contains(line, "100") {
+			t.Fatalf("a write is not begun: %q, %v", line, err)
+		}
+		_, _ = answers[i].ReadString('\n') // the end of the headers, of which there are none
+		if _, err := io.WriteString(c, `{"name":"x"}`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.end(syscall.SIGTERM); err != nil {
+		t.Errorf("the program ended with %v:\n%s", err, p.output.Bytes())
+	}
+	for _, r := range answers {
+		if line, err := r.ReadString('\n'); err != nil || !strings.Contains(line, "503") {
+			t.Errorf("a write was answered %q, %v", line, err)
+		}
 	}
 }

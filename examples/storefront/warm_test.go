@@ -93,7 +93,7 @@ func (p *process) catchesUp(next func() message, bring func(), change func(messa
 	if m := next(); !change(m) {
 		p.t.Errorf("a client that resumed is told: %+v", m)
 	}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		if code, _, body := p.get("/readyz"); code == http.StatusOK && strings.Contains(body, `"ready"`) {
 			break
 		} else if time.Now().After(deadline) {

@@ -133,7 +133,7 @@ func (s *shop) start() {
 	_ = srv.reg.Use(jsclient.New(e.Group("/bindery")), &s.history)
 	// Small pages, so that every sync takes several messages.
 	_ = srv.reg.Serve(rest.New(e.Group("/api", bears)), sse.New(e.Group("/events", bears), sse.Config{PageRows: 7}), websocket.New(e.Group("/ws", websocket.BearerHeader, bears), websocket.Config{PageRows: 7}))
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	if err := srv.reg.Start(ctx); err != nil {
 		s.t.Fatalf("Start: %v", err)
@@ -164,7 +164,7 @@ func (s *shop) kill() {
 	_ = srv.http.Close()
 	srv.link.each((*conn).cut)
 	<-srv.done
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	if err := srv.reg.Shutdown(ctx); err != nil {
 		s.t.Errorf("Shutdown: %v", err)
@@ -177,7 +177,7 @@ func (s *shop) report(changes ...driver.Change) {
 	if s.server == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	if err := s.source.Report(ctx, changes...); err != nil {
 		s.t.Fatalf("reporting a change: %v", err)

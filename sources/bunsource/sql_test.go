@@ -208,7 +208,7 @@ func TestQueriesThatCannotBeBound(t *testing.T) {
 		_ = reg.Watch(Hooks(db))
 		startRegistry(t, reg)
 		for _, f := range all {
-			deadline := time.Now().Add(30 * time.Second)
+			deadline := time.Now().Add(60 * time.Second)
 			for f.Status().Err == nil {
 				if time.Now().After(deadline) {
 					t.Fatalf("binding %q does not fail", f.Name())

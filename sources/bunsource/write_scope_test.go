@@ -72,7 +72,7 @@ func TestNoLockIsWaitedForOutsideTheScope(t *testing.T) {
 			if _, err := tx.ExecContext(t.Context(), `UPDATE notes SET code = 'held' WHERE id = 102`); err != nil {
 				t.Fatal(err)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 			for _, id := range []int64{102, 999} { // there, and nowhere
 				for _, w := range []live.Write{
 					{Op: live.Merge, Key: driver.KeyOf(id), Body: []byte(`{"code":"x"}`)},

@@ -40,7 +40,7 @@ func serve(t wiretest.TB, reg *core.Registry, addr string) *node {
 	t.Helper()
 	e := echo.New()
 	_ = reg.Serve(sse.New(e.Group("/events"), sse.Config{PageRows: 3, Retry: time.Millisecond}), rest.New(e.Group("/api")))
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	if err := reg.Start(ctx); err != nil {
 		t.Fatalf("Start: %v", err)
@@ -68,7 +68,7 @@ func listen(t wiretest.TB, reg *core.Registry, h http.Handler, addr string) *nod
 // stop ends the node.
 func (n *node) stop() {
 	n.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	if err := n.reg.Shutdown(ctx); err != nil {
 		n.t.Errorf("Shutdown: %v", err)
@@ -86,7 +86,7 @@ func quiet() *core.Registry {
 // eventually waits until the condition holds.
 func eventually(t wiretest.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(60 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("never: %s", what)
 		}

@@ -110,7 +110,7 @@ func (s *shop) close() {
 	if s.server == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	if err := s.reg.Shutdown(ctx); err != nil {
 		s.t.Errorf("Shutdown: %v", err)

@@ -77,7 +77,7 @@ func (t *Transport) Mount(reg *core.Registry) error {
 	t.reg = reg
 	t.hub.Mount(reg)
 	t.sockets.Mount(reg.Logger())
-	t.group.GET("", t.hub.Meter().Count(t.serve))
+	t.group.Any("", t.hub.Meter().Count(t.serve))
 	return nil
 }
 
@@ -107,6 +107,13 @@ func (t *Transport) Status() status.Transport {
 // serve makes the request a connection and serves it until that ends.
 func (t *Transport) serve(c echo.Context) error {
 	r, w := c.Request(), c.Response()
+	if r.Method != http.MethodGet {
+		w.Header().Set("Allow", "GET, OPTIONS")
+		if r.Method != http.MethodOptions {
+			return problem.MethodNotAllowed(r.Method).Write(w, r)
+		}
+		return c.NoContent(http.StatusNoContent)
+	}
 	// A plain request finds out, too, whether its token is good: pages are not told
 	// why a handshake failed.
 	r, p := t.authenticate(r)

@@ -19,7 +19,7 @@ import (
 // patience bounds each step in a tab, and lifetime the whole browser: with wide
 // margins, since a machine that runs many tests is slow.
 const (
-	patience = 40 * time.Second
+	patience = 60 * time.Second
 	lifetime = 5 * time.Minute
 )
 
