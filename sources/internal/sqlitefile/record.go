@@ -12,11 +12,11 @@ type record []byte
 
 // columns returns the values of the columns with these positions, each an int64, a float64,
 // a string, a []byte or nil. A column that the record does not have, or of which a part lies
-// on another page, is [errNoHint]. Text is taken as UTF-8.
+// on another page, is [ErrGap]. Text is taken as UTF-8.
 func (r record) columns(positions []int) ([]any, error) {
 	length, n := varint(r)
 	if n == 0 || length < uint64(n) || length > uint64(len(r)) {
-		return nil, errNoHint
+		return nil, errDamaged
 	}
 	last := 0
 	for _, p := range positions {
@@ -27,12 +27,12 @@ func (r record) columns(positions []int) ([]any, error) {
 	for i := 0; i <= last; i++ {
 		kind, n := varint(header)
 		if n == 0 {
-			return nil, errNoHint
+			return nil, errDamaged
 		}
 		header = header[n:]
 		size := sizeOf(kind)
 		if size > uint64(len(r))-at {
-			return nil, errNoHint
+			return nil, errDamaged
 		}
 		for k, p := range positions {
 			if p == i {

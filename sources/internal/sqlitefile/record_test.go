@@ -32,21 +32,25 @@ func TestRecord(t *testing.T) {
 		}
 	}
 	l := NewLog(path)
-	if _, err := l.advance(); err != nil {
+	now, err := readIndex(l.index)
+	if err != nil {
 		t.Fatal(err)
 	}
-	root := rootOf(t, db, "t")
-	leaves, err := l.leaves(root, l.latest)
+	if err := l.follow(now); err != nil {
+		t.Fatal(err)
+	}
+	is := state{log: l, upTo: now.end}
+	tree, err := is.tree(rootOf(t, db, "t"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	seen := 0
-	for number := range leaves {
-		p, err := l.page(number, l.latest)
+	for _, number := range tree.leaves {
+		p, err := is.page(number)
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = p.rows(func(id int64, cell []byte) {
+		err = p.rows(func(id int64, cell []byte, _ chain) {
 			_, n := varint(cell)
 			_, m := varint(cell[n:])
 			row := want[id-1]
