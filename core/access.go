@@ -80,14 +80,14 @@ type Decision struct {
 // Allow allows what was asked.
 func Allow() Decision { return Decision{allowed: true} }
 
-// Within allows what was asked, confined to the rows for which all the
+// AllowWhere allows what was asked, confined to the rows for which all the
 // expressions are true, on top of the binding's own filter. Those who are given
 // the same scope share one member of the binding; it is kept as the members of
 // a family are, see [Tuning]. So who has the same rights must
 // be given the same expressions, in the same order: one in which the time of day
 // occurs makes a member of each request. A nil expression is a mistake,
-// for which nothing is shown or written; without any Within is [Allow].
-func Within(exprs ...filter.Expr) Decision {
+// for which nothing is shown or written; without any AllowWhere is [Allow].
+func AllowWhere(exprs ...filter.Expr) Decision {
 	d := Allow()
 	if len(exprs) > 0 {
 		d.scope = filter.And(exprs...)

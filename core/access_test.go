@@ -56,7 +56,7 @@ func byName(who string, _ core.Access) (core.Decision, error) {
 	case "thief":
 		return core.Deny(), nil
 	}
-	return core.Within(filter.Eq("name", who)), nil
+	return core.AllowWhere(filter.Eq("name", who)), nil
 }
 
 func guarded(t *testing.T, cfg core.Config, bindings func(r *rig) []core.Bindable) (*rig, *rules) {
@@ -160,7 +160,7 @@ func TestDenied(t *testing.T) {
 	if _, err := r.reg.Open(as(r.ctx, "boss"), "items", nil); err == nil || !strings.Contains(err.Error(), "oh") {
 		t.Errorf("an authorizer that panics: %v", err)
 	}
-	a.set(func(string, core.Access) (core.Decision, error) { return core.Within(filter.Eq("nowhere", 1)), nil })
+	a.set(func(string, core.Access) (core.Decision, error) { return core.AllowWhere(filter.Eq("nowhere", 1)), nil })
 	if _, err := r.reg.Open(as(r.ctx, "boss"), "items", nil); err == nil || !strings.Contains(err.Error(), "nowhere") {
 		t.Errorf("a scope on a column that there is not: %v", err)
 	}
@@ -204,7 +204,7 @@ func TestGuardedWrites(t *testing.T) {
 	a.set(func(who string, acc core.Access) (core.Decision, error) {
 		switch acc.Action {
 		case core.ActionUpdate:
-			return core.Within(filter.Ge("price", 3)), nil
+			return core.AllowWhere(filter.Ge("price", 3)), nil
 		case core.ActionDelete:
 			return core.Deny(), nil
 		}
@@ -272,7 +272,7 @@ func TestRevocation(t *testing.T) {
 		t.Errorf("b gets %v, %v", e, err)
 	}
 	// The scope of b changes.
-	a.set(func(string, core.Access) (core.Decision, error) { return core.Within(filter.Gt("price", 50)), nil })
+	a.set(func(string, core.Access) (core.Decision, error) { return core.AllowWhere(filter.Gt("price", 50)), nil })
 	if err := r.reg.Reauthorize(r.ctx); err != nil {
 		t.Error(err)
 	}

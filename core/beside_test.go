@@ -292,7 +292,7 @@ func wholeBesideFullReads(t *rapid.T) {
 			receipt := commit.Confirm()
 			asking.Go(func() { _ = receipt.Wait(r.ctx) }) // queries may be blocked: it takes its time
 			is := g.Rows()[key(from)]
-			for deadline := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
+			for deadline := time.Now().Add(60 * time.Second); ; runtime.Gosched() {
 				if w, _ := keep.Get(from); w.Shelf == is.Shelf {
 					break
 				} else if time.Now().After(deadline) {

@@ -65,7 +65,7 @@ func declare[T any](name string, loader driver.Loader[T], opts []Option) *publis
 }
 
 // now returns the current version.
-func (b *Binding[T]) now() Reading[T] { return read[T](b.Snapshot(), b.View) }
+func (b *Binding[T]) now() Snapshot[T] { return snapshotOf[T](b.Snapshot(), b.View) }
 
 // All iterates over the rows in the binding's order. The whole iteration sees
 // one version, however long it takes.

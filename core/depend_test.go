@@ -130,7 +130,7 @@ func newTotalsRig(t fatalTester, cfg core.Config) (*rig, *totals) {
 // made of, and demands that whoever waits for the report finds it up to date.
 func TestDependentBindingFollowsItsTables(t *testing.T) {
 	r, l := newTotalsRig(t, core.Config{})
-	b := core.Bind("totals", l, core.OrderBy("-amount"), core.Tune(core.Tuning{Awaited: true}))
+	b := core.Bind("totals", l, core.OrderBy("-amount"), core.Tune(core.Tuning{WritesWait: true}))
 	r.start(t, b, core.Bind("items", r.table))
 	defer r.stop(t)
 	want := func(rows ...total) {
@@ -181,7 +181,7 @@ func TestDependentBindingFollowsItsTables(t *testing.T) {
 // loader without queries reads.
 func TestDependentBindingKeepsFilterAndLimit(t *testing.T) {
 	r, l := newTotalsRig(t, core.Config{})
-	b := core.Bind("best", l, core.Where(filter.Gt("amount", 2)), core.OrderBy("-amount"), core.Limit(1), core.Tune(core.Tuning{Awaited: true}))
+	b := core.Bind("best", l, core.Where(filter.Gt("amount", 2)), core.OrderBy("-amount"), core.Limit(1), core.Tune(core.Tuning{WritesWait: true}))
 	r.start(t, b)
 	defer r.stop(t)
 	r.report(t, l.sales.Put(sale{ID: 2, Item: 2, Amount: 7}))
@@ -199,7 +199,7 @@ func TestDependentBindingKeepsFilterAndLimit(t *testing.T) {
 func TestDependenciesByOption(t *testing.T) {
 	r, l := newTotalsRig(t, core.Config{})
 	l.deps = nil
-	b := core.Bind("totals", l, core.DependsOn(salesTable), core.DependsOn(itemsTable, salesTable), core.Tune(core.Tuning{Awaited: true}))
+	b := core.Bind("totals", l, core.DependsOn(salesTable), core.DependsOn(itemsTable, salesTable), core.Tune(core.Tuning{WritesWait: true}))
 	r.start(t, b)
 	defer r.stop(t)
 	if got := b.Schema().Depends; !slices.Equal(got, []driver.Table{salesTable, itemsTable}) {
@@ -492,7 +492,7 @@ func TestDependentBindingConverges(t *testing.T) {
 // the row that was written alone would show half of what others have committed.
 func TestWritesOfWhatIsReadInFull(t *testing.T) {
 	r := newItems(t, core.Config{})
-	b := core.Bind("items", r.table, core.Writable(), core.DependsOn(r.table.Name()), core.Tune(core.Tuning{Awaited: true}))
+	b := core.Bind("items", r.table, core.Writable(), core.DependsOn(r.table.Name()), core.Tune(core.Tuning{WritesWait: true}))
 	r.table.Put(item{ID: 1, Price: 50}, item{ID: 2, Price: 50})
 	r.start(t, b)
 	defer r.stop(t)

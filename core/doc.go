@@ -38,10 +38,11 @@
 //     changes (OnChange, with a [Delta]), and is resynced, cleared, touched and verified;
 //   - a [Family] for each list with parameters ([BindFamily]), and a [Member] of it while they use one
 //     ([Args] name it);
-//   - a [Reading] to read one version several times; [Pin] does the same for a whole request;
+//   - a [Snapshot] to read one version several times; [WithSnapshots] does the same for a whole
+//     request;
 //   - an [Authorizer] if not everybody may see everything: it answers an [Access] with a [Decision].
 //
-// Transports implement [Transport] (and [Monitoring], [Measured]) and hold
+// Transports implement [Transport] (and [MonitorLinker], [StatusReporter]) and hold
 //
 //   - a [Grant], from Registry.Open with the client's context, arguments ([TextArgs], [JSONArgs]) and filter: the
 //     leave to read and write, until Close;

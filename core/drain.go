@@ -12,8 +12,8 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// Draining is implemented by transports that can end bit by bit what is open.
-type Draining interface {
+// Drainer is implemented by transports that can end bit by bit what is open.
+type Drainer interface {
 	// Drain ends what is open at the call as Shutdown would: streams after the
 	// current batch, requests that wait by an answer. It spreads that evenly over the
 	// time, so that clients do not come back all at once, and returns at the end of
@@ -23,7 +23,7 @@ type Draining interface {
 }
 
 // Drain tells [Registry.Ready] that the registry is about to stop, and has the
-// transports end what is open, spread over the time; see [Draining]. A program calls
+// transports end what is open, spread over the time; see [Drainer]. A program calls
 // it before [Registry.Shutdown], once whoever distributes clients has learned
 // that they should go elsewhere. With a time of 0 or less nothing is ended. It returns
 // the context's error when that ends first, nil when Shutdown comes first, and
@@ -46,7 +46,7 @@ func (r *Registry) Drain(ctx context.Context, over time.Duration) error {
 	errs := make([]error, len(transports))
 	var ending sync.WaitGroup
 	for i, t := range transports {
-		d, ok := t.(Draining)
+		d, ok := t.(Drainer)
 		if !ok {
 			continue
 		}

@@ -60,7 +60,7 @@ func TestNarrowedGrants(t *testing.T) {
 		r.table.Put(item{ID: i, Price: i, Live: i%2 == 0, Name: "n"})
 	}
 	_ = r.reg.Authorize(core.AuthorizerFunc(func(context.Context, core.Access) (core.Decision, error) {
-		return core.Within(filter.Eq("live", true)), nil
+		return core.AllowWhere(filter.Eq("live", true)), nil
 	}))
 	r.start(t, core.Bind("items", r.table), core.Bind("some", r.table, core.Columns("id", "name")),
 		core.Bind("shown", r.table, core.Serialize(func(i item) string { return i.Name })),

@@ -32,10 +32,10 @@ import (
 // which comes in a last round: a [*DeniedError] when the leave to read was withdrawn,
 // [live.ErrRemoved], [live.ErrClosed] when [Registry.Shutdown] has begun, and [ErrRowType]. The
 // grant is not closed, and may be used for several iterations, also at the same time.
-func Follow[T any](ctx context.Context, g *Grant) iter.Seq2[Reading[T], error] {
-	return func(yield func(Reading[T], error) bool) {
+func Follow[T any](ctx context.Context, g *Grant) iter.Seq2[Snapshot[T], error] {
+	return func(yield func(Snapshot[T], error) bool) {
 		if err := g.rowType(reflect.TypeFor[T]()); err != nil {
-			yield(Reading[T]{}, err)
+			yield(Snapshot[T]{}, err)
 			return
 		}
 		f := following{ctx: ctx, grant: g}
@@ -46,37 +46,37 @@ func Follow[T any](ctx context.Context, g *Grant) iter.Seq2[Reading[T], error] {
 			case ctx.Err() != nil:
 				return
 			case err != nil:
-				yield(Reading[T]{}, err)
+				yield(Snapshot[T]{}, err)
 				return
-			case !yield(Reading[T]{s, f.grant.view.View}, nil):
+			case !yield(Snapshot[T]{s, f.grant.view.View}, nil):
 				return
 			}
 		}
 	}
 }
 
-// Read returns what the grant shows: the version that the context pins (see [Pin]),
+// Read returns what the grant shows: the version that the context carries (see [WithSnapshots]),
 // or else the current one, for which it waits until it has loaded. T is the type of
 // the binding's rows. The error is [ErrRowType], [live.ErrScopeChanged] as for
 // [Grant.Snapshot], [live.ErrRemoved], [live.ErrClosed], or the context's.
-func Read[T any](ctx context.Context, g *Grant) (Reading[T], error) {
+func Read[T any](ctx context.Context, g *Grant) (Snapshot[T], error) {
 	if err := g.rowType(reflect.TypeFor[T]()); err != nil {
-		return Reading[T]{}, err
+		return Snapshot[T]{}, err
 	}
 	select {
 	case <-g.view.Loaded():
 	case <-g.view.Done():
-		return Reading[T]{}, g.view.Err()
+		return Snapshot[T]{}, g.view.Err()
 	case <-g.reg.stopping.Done():
-		return Reading[T]{}, fmt.Errorf("core: reading binding %q: %w", g.view.ID(), live.ErrClosed)
+		return Snapshot[T]{}, fmt.Errorf("core: reading binding %q: %w", g.view.ID(), live.ErrClosed)
 	case <-ctx.Done():
-		return Reading[T]{}, ctx.Err()
+		return Snapshot[T]{}, ctx.Err()
 	}
 	s := g.view.SnapshotIn(ctx)
 	if _, err := g.Snapshot(); err != nil {
-		return Reading[T]{}, err
+		return Snapshot[T]{}, err
 	}
-	return Reading[T]{s, g.view.View}, nil
+	return Snapshot[T]{s, g.view.View}, nil
 }
 
 // ErrRowType reports that the rows of a binding are not of the type that was asked

@@ -168,7 +168,7 @@ func TestFollowGoesOnWithOtherRights(t *testing.T) {
 	var scope atomic.Value
 	scope.Store("a")
 	_ = r.reg.Authorize(core.AuthorizerFunc(func(context.Context, core.Access) (core.Decision, error) {
-		return core.Within(filter.Eq("name", scope.Load())), nil
+		return core.AllowWhere(filter.Eq("name", scope.Load())), nil
 	}))
 	fam := core.BindFamily("family", r.table, core.Where(filter.Ge("price", filter.Param("from").Optional())))
 	r.start(t, fam)
@@ -232,7 +232,7 @@ func TestReadThroughGrants(t *testing.T) {
 	if err != nil || read.Len() != 1 {
 		t.Fatalf("%d rows, %v", read.Len(), err)
 	}
-	pinned := core.Pin(r.ctx, g.View())
+	pinned := core.WithSnapshots(r.ctx, g.View())
 	r.report(t, r.table.Put(item{ID: 2}))
 	if again, _ := core.Read[item](pinned, g); again.Version().Token != read.Version().Token {
 		t.Error("Read does not go by what is pinned")

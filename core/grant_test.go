@@ -111,7 +111,7 @@ func TestNilScopesShowNothing(t *testing.T) {
 		"nil pointer": {none},
 		"one of two":  {filter.Eq("name", "a"), nil},
 	} {
-		a.set(func(string, core.Access) (core.Decision, error) { return core.Within(scope...), nil })
+		a.set(func(string, core.Access) (core.Decision, error) { return core.AllowWhere(scope...), nil })
 		if g, err := r.reg.Open(as(r.ctx, "x"), "items", nil); err == nil {
 			t.Errorf("%s: shows %v", name, keysOf(g.View()))
 			g.Close()

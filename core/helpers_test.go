@@ -46,7 +46,7 @@ func newItems(t fatalTester, cfg core.Config) *rig {
 	if cfg.Logger == nil {
 		cfg.Logger = quiet()
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	_ = cancel // ends with the test binary at the latest
 	return &rig{table: coretest.NewTable[item]("items", "id"), source: &coretest.Source{}, reg: cfg.NewRegistry(), ctx: ctx}
 }

@@ -24,7 +24,7 @@ var testOnly = []string{
 }
 
 // mayImportTesting are packages that exist for tests.
-var mayImportTesting = []string{"sources/sourcetest", "transports/transporttest", "transports/clienttest", "core/coretest", "core/wire/wiretest"}
+var mayImportTesting = []string{"sources/sourcetest", "transports/transporttest", "transports/clienttest", "core/coretest", "core/wire/wiretest", "transports/rest/internal/resttest"}
 
 type goPackage struct {
 	ImportPath string
@@ -86,10 +86,23 @@ var inner = []string{
 	"sources/internal/sqlitehooks", "sources/bunsource/internal/keyproof", "sources/bunsource/internal/commits", "sources/bunsource/internal/hooks",
 }
 
-// upInside reports whether the import leads upwards inside sources.
+// insideRest orders the packages inside transports/rest in the same way.
+var insideRest = []string{
+	"transports/rest/internal/coding", "transports/rest/internal/paging", "transports/rest/internal/prefix", "transports/rest/internal/hold",
+	"transports/rest/internal/precondition", "transports/rest/internal/content", "transports/rest/internal/request", "transports/rest/internal/exchange",
+	"transports/rest/internal/access", "transports/rest/internal/reading", "transports/rest/internal/writing", "transports/rest/internal/notmodified",
+}
+
+// upInside reports whether the import leads upwards inside sources, or inside rest.
 func upInside(name, own string) bool {
-	mine, theirs := slices.Index(inner, name), slices.Index(inner, own)
-	return mine >= 0 && strings.HasPrefix(own, "sources/") && (theirs < 0 || theirs >= mine)
+	return upIn(inner, "sources/", name, own) || upIn(insideRest, "transports/rest", name, own)
+}
+
+// upIn reports whether the import leads upwards in the order, or out of it to another
+// package below the folder.
+func upIn(order []string, folder, name, own string) bool {
+	mine, theirs := slices.Index(order, name), slices.Index(order, own)
+	return mine >= 0 && strings.HasPrefix(own, folder) && (theirs < 0 || theirs >= mine)
 }
 
 func forbidden(name, room, imp string) string {
@@ -162,6 +175,11 @@ func TestForbidden(t *testing.T) {
 		{"core/wire", module + "transports/rest", true},
 		{"core/live", module + "core/wire", true},
 		{"transports/sse", module + "transports/rest", true},
+		{"transports/rest", module + "transports/rest/internal/reading", false},
+		{"transports/rest/internal/reading", module + "transports/rest/internal/content", false},
+		{"transports/rest/internal/content", module + "transports/rest/internal/reading", true},
+		{"transports/rest/internal/reading", module + "transports/rest", true},
+		{"transports/rest/internal/reading", module + "transports/internal/problem", false},
 		{"transports/sse", "pgregory.net/rapid", true},
 		{"sources/sourcetest/pgtest", "testing", false},
 		{"sources/bunsource", "testing", true},

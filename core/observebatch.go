@@ -46,10 +46,10 @@ type Batch struct {
 // BatchResult is what came of a batch.
 type BatchResult struct {
 	Batch
-	// Err is why nobody could be read, nil when the batch was published. Aside is
+	// Err is why nobody could be read, nil when the batch was published. SetAside is
 	// the number of bindings that were set aside, see [status.Binding].
-	Err   error
-	Aside int
+	Err      error
+	SetAside int
 	// Published is the number of bindings that got a new version; Created, Updated
 	// and Deleted count the rows in their events.
 	Published                 int

@@ -86,7 +86,7 @@ func (o *observers) onBatch(ctx context.Context, b feed.Batch) (context.Context,
 	}
 	return ctx, func(r feed.Result) {
 		out := BatchResult{
-			Batch: batch, Err: r.Err, Aside: r.Aside, Published: r.Published,
+			Batch: batch, Err: r.Err, SetAside: r.Aside, Published: r.Published,
 			Created: r.Created, Updated: r.Updated, Deleted: r.Deleted, Read: r.Read,
 		}
 		if r.Err == nil && !batch.Reported.IsZero() {

@@ -295,7 +295,7 @@ func (r *Registry) Monitors(v *live.View) []string {
 	r.mu.Unlock()
 	var urls []string
 	for _, t := range transports {
-		if m, ok := t.(Monitoring); ok {
+		if m, ok := t.(MonitorLinker); ok {
 			url := m.MonitorURL(v.Name())
 			if url == "" {
 				continue

@@ -216,7 +216,7 @@ func TestDatabaseAwayLater(t *testing.T) {
 
 func awaitState(t *testing.T, v interface{ Status() status.Binding }, want status.State) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); v.Status().State != want; {
+	for deadline := time.Now().Add(60 * time.Second); v.Status().State != want; {
 		if time.Now().After(deadline) {
 			t.Fatalf("state %v, want %v", v.Status().State, want)
 		}
@@ -528,12 +528,12 @@ func TestPin(t *testing.T) {
 	r := newItems(t, core.Config{})
 	r.table.Put(item{ID: 1, Name: "old"})
 	b, other := core.Bind("items", r.table), core.Bind("others", r.table)
-	if n := b.In(core.Pin(r.ctx, b.View)).Len(); n != 0 {
+	if n := b.In(core.WithSnapshots(r.ctx, b.View)).Len(); n != 0 {
 		t.Errorf("%d rows before Start", n)
 	}
 	r.start(t, b, other)
 	defer r.stop(t)
-	ctx := core.Pin(r.ctx, b.View)
+	ctx := core.WithSnapshots(r.ctx, b.View)
 	v := b.Version()
 	r.report(t, r.table.Put(item{ID: 1, Name: "new"}, item{ID: 2}))
 	pinned := b.In(ctx)

@@ -37,7 +37,7 @@ func (r *Registry) Status() status.Registry {
 // transportStatus returns what the transport tells, or its name alone.
 func transportStatus(t Transport) status.Transport {
 	var st status.Transport
-	if m, ok := t.(Measured); ok {
+	if m, ok := t.(StatusReporter); ok {
 		st = m.Status()
 	}
 	st.Name = t.Name()

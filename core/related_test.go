@@ -72,7 +72,7 @@ type libraryState struct {
 type songLibrary struct {
 	mu    sync.Mutex // guards what follows
 	state libraryState
-	asked int // calls of Owners
+	asked int // calls of Referrers
 	reads int
 	keys  int // that were read
 	fail  error
@@ -115,8 +115,8 @@ type songLoader struct {
 }
 
 var (
-	_ driver.Relating[song] = (*songLoader)(nil)
-	_ driver.Snapshotter    = (*songLoader)(nil)
+	_ driver.RelationLoader[song] = (*songLoader)(nil)
+	_ driver.Snapshotter          = (*songLoader)(nil)
 )
 
 func newSongs(lib *songLibrary) *songLoader {
@@ -140,7 +140,7 @@ func (l *songLoader) Related() []driver.Related { return l.related }
 
 func (l *songLoader) WithRelations(...string) driver.Loader[song] { return l }
 
-func (l *songLoader) Shows(row *song, related int) []driver.Key {
+func (l *songLoader) RelatedKeys(row *song, related int) []driver.Key {
 	switch {
 	case related == relDiscs && row.Shown != nil:
 		return []driver.Key{key(row.Shown.ID), key(row.Shown.ID)} // twice, as is allowed
@@ -152,7 +152,7 @@ func (l *songLoader) Shows(row *song, related int) []driver.Key {
 	return nil
 }
 
-func (l *songLoader) Owners(ctx context.Context, related int, keys []driver.Key, limit int) ([]driver.Key, error) {
+func (l *songLoader) Referrers(ctx context.Context, related int, keys []driver.Key, limit int) ([]driver.Key, error) {
 	l.lib.mu.Lock()
 	l.lib.asked++
 	err := l.lib.fail
@@ -390,7 +390,7 @@ func TestRelatedRowsNeedOneKey(t *testing.T) {
 	r = newItems(t, core.Config{})
 	_ = r.reg.Add(core.Bind("items", r.table, core.ForLoader(driver.Terms{Relations: []string{"x"}})), core.Bind("more", r.table, core.ForLoader(driver.Terms{})))
 	err = r.reg.Start(r.ctx)
-	wantErr(t, err, `its loader cannot (driver.Relating)`, `no condition, and no relation`)
+	wantErr(t, err, `its loader cannot (driver.RelationLoader)`, `no condition, and no relation`)
 }
 
 // TestRelatedRowsAreAskedForAgain fails to find owners, and does not forget what

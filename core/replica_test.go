@@ -43,7 +43,7 @@ var elsewherePrint = live.NewFingerprint("elsewhere")
 // show publishes one row.
 func show(to *core.Replica, it item) bool {
 	edit := to.Edit(elsewherePrint, false)
-	edit.Put(elsewherePrint.Row(live.Content{Key: driver.KeyOf(it.ID), Place: string(driver.KeyOf(it.ID)), JSON: []byte(`{"id":1}`), Value: &it}, live.Row{}, time.Unix(0, 0)))
+	edit.Put(elsewherePrint.Row(live.Content{Key: driver.KeyOf(it.ID), OrderKey: string(driver.KeyOf(it.ID)), JSON: []byte(`{"id":1}`), Value: &it}, live.Row{}, time.Unix(0, 0)))
 	ok := to.Publish(edit, time.Unix(0, 0))
 	to.Current()
 	return ok
@@ -55,7 +55,7 @@ func quietRegistry() *core.Registry {
 
 func stopped(t *testing.T, reg *core.Registry) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	if err := reg.Shutdown(ctx); err != nil {
 		t.Error(err)
@@ -95,7 +95,7 @@ func TestReplicas(t *testing.T) {
 			want = "it breaks"
 		}
 		stale := false
-		for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(60 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
 			st := b.Status()
 			stale = stale || st.State == status.Stale && st.Err != nil && strings.Contains(st.Err.Error(), want)
 			if stale && st.State == status.Live && e.calls.Load() == int64(i+2) {

@@ -110,7 +110,7 @@ func (r *Registry) checkSource(s placed[driver.Source]) (errs []error) {
 			errs = append(errs, fmt.Errorf("core: source %q (%s): %w", s.it.Name(), s.place, err))
 		}
 	}
-	scoped, ok := s.it.(driver.Scoped)
+	scoped, ok := s.it.(driver.Scoper)
 	if !ok {
 		return errs
 	}

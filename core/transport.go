@@ -31,17 +31,17 @@ type Transport interface {
 	Shutdown(ctx context.Context) error
 }
 
-// Monitoring is implemented by transports that stream changes and so can be
+// MonitorLinker is implemented by transports that stream changes and so can be
 // linked to from plain answers (RFC 5989).
-type Monitoring interface {
+type MonitorLinker interface {
 	// MonitorURL returns the URL of the binding's event stream, relative to the
 	// server's root, or "" when the binding has no stream. The stream of a family's
 	// member has the same URL, with the parameters as its query.
 	MonitorURL(binding string) string
 }
 
-// Measured is implemented by transports that count what they do.
-type Measured interface {
+// StatusReporter is implemented by transports that count what they do.
+type StatusReporter interface {
 	// Status returns the counters; the name may be left out. [Registry.Status]
 	// calls it, on any goroutine and also before Mount and after Shutdown. It does
 	// not block.

@@ -53,13 +53,13 @@ type Tuning struct {
 	// much is written.
 	MinInterval time.Duration
 
-	// Awaited makes writes wait until the binding shows them. It is for bindings
+	// WritesWait makes writes wait until the binding shows them. It is for bindings
 	// that are read in full whenever a table changes ([DependsOn], a query). By
 	// default they follow at their own pace, so a slow query does not slow down
 	// writers; a binding with a [Limit] whose condition only the database knows is
 	// waited for while its query answers within a quarter of a second. Bindings whose
 	// changed rows are read by key are always waited for.
-	Awaited bool
+	WritesWait bool
 
 	// OmitUnreadable leaves rows out of the binding that it cannot show: rows that
 	// the loader cannot read, and rows that cannot be encoded. By default such a
@@ -86,7 +86,7 @@ func (s *settings) tune() {
 		s.LimitChoice.Margin = t.margin
 	}
 	s.LogEvents, s.LogBytes = bound(t.LogEvents, DefaultLogEvents), bound(t.LogBytes, DefaultLogBytes)
-	s.MinInterval, s.Awaited, s.Omit = t.MinInterval, t.Awaited, t.OmitUnreadable
+	s.MinInterval, s.Awaited, s.Omit = t.MinInterval, t.WritesWait, t.OmitUnreadable
 	s.IdleAfter, s.MaxMembers = t.IdleAfter, t.MaxMembers
 }
 
@@ -108,7 +108,7 @@ func (t Tuning) and(o Tuning) Tuning {
 	setInt(&t.MaxMembers, o.MaxMembers)
 	setDuration(&t.IdleAfter, o.IdleAfter)
 	setDuration(&t.MinInterval, o.MinInterval)
-	t.Awaited = t.Awaited || o.Awaited
+	t.WritesWait = t.WritesWait || o.WritesWait
 	t.OmitUnreadable = t.OmitUnreadable || o.OmitUnreadable
 	return t
 }

@@ -268,7 +268,7 @@ func TestWritersDoNotWaitForQueries(t *testing.T) {
 			r, l := newTotalsRig(t, core.Config{})
 			var opts []core.Option
 			if awaited {
-				opts = append(opts, core.Tune(core.Tuning{Awaited: true}))
+				opts = append(opts, core.Tune(core.Tuning{WritesWait: true}))
 			}
 			totals, items := core.Bind("totals", l, opts...), core.Bind("items", r.table)
 			l.takes = 300 * time.Millisecond

@@ -75,7 +75,7 @@ func TestCurl(t *testing.T) {
 func TestFollow(t *testing.T) {
 	installed.Program(t, "apt-get install curl", "curl")
 	url, change := shop(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", filepath.Join(root, "examples", "curl", "follow.sh"), url+"/api", "products")
 	out, err := cmd.StdoutPipe()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"testing"
 
@@ -114,6 +115,45 @@ func followProducts(ctx context.Context, address string) error {
 		}
 	}
 	return nil
+}
+
+// tokenStore is where a program keeps its token.
+type tokenStore struct{}
+
+func (tokenStore) Get(context.Context) (string, error) { return "secret", nil }
+
+func openShelf(address string) (*client.Rows[Product], error) {
+	var tokens tokenStore
+	shelf, err := client.Open[Product](address, "shelf", client.Config{
+		Params: url.Values{"venue": {"store"}},
+		Header: func(ctx context.Context) (http.Header, error) { // at each connection
+			token, err := tokens.Get(ctx)
+			return http.Header{"Authorization": {"Bearer " + token}}, err
+		},
+	})
+	return shelf, err
+}
+
+// TestGoClientConfigFragment looks at what a client with parameters and a token asks for.
+func TestGoClientConfigFragment(t *testing.T) {
+	asked := make(chan *http.Request, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case asked <- r:
+		default:
+		}
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	defer server.Close()
+	shelf, err := openShelf(server.URL + "/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shelf.Close()
+	r := <-asked
+	if r.URL.Path != "/events/shelf" || r.FormValue("venue") != "store" || r.Header.Get("Authorization") != "Bearer secret" {
+		t.Errorf("the client asked for %s with %v", r.URL, r.Header)
+	}
 }
 
 // TestGoClientFragment follows until the first row is priced anew.

@@ -83,7 +83,7 @@ func TestMigrating(t *testing.T) {
 	}
 	select {
 	case <-came:
-	case <-time.After(20 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Fatal("what Django writes does not show")
 	}
 	w := httptest.NewRecorder()

@@ -28,7 +28,7 @@ var quick = client.Config{MinWait: time.Millisecond, MaxWait: 20 * time.Millisec
 // await waits for a state that satisfies the condition.
 func await[T any](t wiretest.TB, rows *client.Rows[T], what string, ok func(client.State[T]) bool) client.State[T] {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	var last client.State[T]
 	for s := range rows.States(ctx) {
@@ -164,7 +164,7 @@ func TestRefusalsAndDelays(t *testing.T) {
 			}
 			rows := mustOpen[item](t, a.URL+"/events", "p", cfg)
 			defer rows.Close()
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 			defer cancel()
 			_, err := rows.Ready(ctx)
 			var p *wire.Problem

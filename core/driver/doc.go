@@ -9,7 +9,7 @@
 // Its further abilities are small interfaces, found by assertion when the
 // registry starts: [Querier] runs conditions in the database, [Snapshotter]
 // reads several statements from one state, [Preparer] learns the table before
-// the first read, [Writer] carries out clients' writes, [Relating] shows rows of
+// the first read, [Writer] carries out clients' writes, [RelationLoader] shows rows of
 // other tables. [Describe] is the beginning of a loader over Go structs.
 //
 // # Sources

@@ -49,7 +49,7 @@ type Terms struct {
 	// changed meet it. Nil restricts nothing. The loader must be a [Querier].
 	Where Condition
 	// Relations name the related rows that the binding's rows show. The loader
-	// must be [Relating].
+	// must be [RelationLoader].
 	Relations []string
 }
 

@@ -2,19 +2,19 @@ package driver
 
 import "context"
 
-// Relating is implemented by loaders whose rows show rows of other tables, as
+// RelationLoader is implemented by loaders whose rows show rows of other tables, as
 // an album shows its artist. A change of a row of such a table is then a change
 // of the rows that show it: those that the engine holds and that showed it
-// when they were read ([Relating.Shows]), and those that the database says show
-// it now ([Relating.Owners]). Both are read again.
+// when they were read ([RelationLoader.RelatedKeys]), and those that the database says show
+// it now ([RelationLoader.Referrers]). Both are read again.
 //
 // Membership and order of a binding depend on the loader's own table alone.
 //
-// A loader that can show related rows and shows none yet implements Relating too:
+// A loader that can show related rows and shows none yet implements RelationLoader too:
 // its Related is empty.
 //
 // All methods may be called concurrently.
-type Relating[T any] interface {
+type RelationLoader[T any] interface {
 	// WithRelations returns the loader whose rows also show what the names
 	// stand for; the names are in the loader's own terms. It does no input or
 	// output. The Schema method of the result reports what is wrong with the
@@ -28,19 +28,19 @@ type Relating[T any] interface {
 	// input or output, and is called after Schema, and again after Prepare.
 	Related() []Related
 
-	// Shows returns the keys of the rows of a related table, by its position
+	// RelatedKeys returns the keys of the rows of a related table, by its position
 	// in Related, that take part in the row as it was read: those that it
 	// shows, those through which it reaches them, and those that link them. The
 	// row is one that this loader has returned. A key may be there twice.
-	Shows(row *T, related int) []Key
+	RelatedKeys(row *T, related int) []Key
 
-	// Owners returns the keys of the rows in which the rows of a related table
+	// Referrers returns the keys of the rows in which the rows of a related table
 	// that have these keys take part now. It may return keys of rows in
 	// which they do not, of rows that no binding holds, and a key twice. Where
 	// they are more than limit it returns any limit+1 of them. The keys are at
 	// least one, and may be those of rows that are not there. ctx carries the
 	// snapshot in which the rows are read.
-	Owners(ctx context.Context, related int, keys []Key, limit int) ([]Key, error)
+	Referrers(ctx context.Context, related int, keys []Key, limit int) ([]Key, error)
 }
 
 // Related is one table whose rows are shown in the rows of another.
@@ -48,6 +48,6 @@ type Related struct {
 	// Schema describes the table. Sources are asked to watch it.
 	Schema Schema
 	// Opaque says that keys of the table tell nothing: after any change of it
-	// everything is read again. Shows and Owners are not called for it.
+	// everything is read again. RelatedKeys and Referrers are not called for it.
 	Opaque bool
 }

@@ -11,7 +11,7 @@ import (
 // much, or in any order; what it must never do is stay silent about a commit,
 // or report one before a fresh read can see it.
 //
-// A source implements Source, and [Scoped], [Follower], [Chooser] and [Validator] where
+// A source implements Source, and [Scoper], [Follower], [Chooser] and [Validator] where
 // they fit. Its constructor does no input or output and starts no goroutines; all of
 // its work happens in Watch.
 type Source interface {
@@ -33,9 +33,9 @@ type Source interface {
 	Watch(ctx context.Context, sink Sink) error
 }
 
-// Scoped is implemented by sources that do not see every table. Without it a
+// Scoper is implemented by sources that do not see every table. Without it a
 // source is taken to see all tables that are bound.
-type Scoped interface {
+type Scoper interface {
 	// Scope returns which tables the source sees. It is called often, from any
 	// goroutine, and answers from memory. The caller does not modify it.
 	Scope() Scope

@@ -51,7 +51,7 @@ func TestMemo(t *testing.T) {
 func TestZeroRow(t *testing.T) {
 	var r live.Row
 	_, dated := r.HTTPDate(time.Now())
-	if !r.IsZero() || r.Key() != "" || r.JSON() != nil || r.Value() != nil || r.Token() != "" || r.Place() != "" || !r.Modified().IsZero() || dated || !r.Equal(live.Row{}) {
+	if !r.IsZero() || r.Key() != "" || r.JSON() != nil || r.Value() != nil || r.Token() != "" || r.OrderKey() != "" || !r.Modified().IsZero() || dated || !r.Equal(live.Row{}) {
 		t.Errorf("%+v", r)
 	}
 }

@@ -25,7 +25,7 @@ type state map[int]string
 func row(id int, text string, before live.Row, now time.Time) live.Row {
 	key := driver.KeyOf(id)
 	return print.Row(live.Content{
-		Key: key, Place: text + "\x00" + string(key), JSON: fmt.Appendf(nil, `{"id":%d,"text":%q}`, id, text), Value: &text,
+		Key: key, OrderKey: text + "\x00" + string(key), JSON: fmt.Appendf(nil, `{"id":%d,"text":%q}`, id, text), Value: &text,
 	}, before, now)
 }
 
@@ -336,7 +336,7 @@ func TestNumbered(t *testing.T) {
 			if s := view.Snapshot(); s != nil {
 				before, _ = s.Get(driver.KeyOf(id))
 			}
-			e.Put(print.Row(live.Content{Key: driver.KeyOf(id), Place: string(rune('a' + shift + i)), Numbered: true, JSON: fmt.Appendf(nil, "%d", id)}, before, now))
+			e.Put(print.Row(live.Content{Key: driver.KeyOf(id), OrderKey: string(rune('a' + shift + i)), Numbered: true, JSON: fmt.Appendf(nil, "%d", id)}, before, now))
 		}
 		e.MarkOrder()
 		event, _ := pub.Publish(e, now)

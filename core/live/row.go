@@ -90,16 +90,16 @@ func (r Row) Value() any {
 	return r.e.value
 }
 
-// Place says where the row stands among the binding's rows: places compare, byte
-// by byte, as the rows are ordered. Clients are not shown it.
-func (r Row) Place() string {
+// OrderKey is what orders the binding's rows: they come in the order of their order
+// keys, compared byte by byte. Clients are not shown it.
+func (r Row) OrderKey() string {
 	if r.e == nil {
 		return ""
 	}
 	return r.e.place
 }
 
-// Numbered says that the place is a number which depends on what happened before, and
+// Numbered says that the order key is a number which depends on what happened before, and
 // so is no part of the row's content; see [Content].Numbered.
 func (r Row) Numbered() bool { return r.e != nil && r.e.unplaced }
 
@@ -173,10 +173,10 @@ func ParseFingerprint(text string) (*Fingerprint, error) {
 // Content is what a row is made of.
 type Content struct {
 	Key driver.Key
-	// Place says where the row stands, see [Row.Place]. Rows that are ordered by
+	// OrderKey orders the row among the others, see [Row.OrderKey]. Rows that are ordered by
 	// their keys stand at these.
-	Place string
-	// Numbered says that the place is a number which depends on what happened
+	OrderKey string
+	// Numbered says that the order key is a number which depends on what happened
 	// before, and so no part of the content; see [Edit.MarkOrder].
 	Numbered bool
 	// JSON is the encoded row, Value the Go value, a pointer. Both are the row's
@@ -189,7 +189,7 @@ type Content struct {
 // zero Row if there was none: what shows the same content has not changed since
 // then, and what shows another has changed now.
 func (p *Fingerprint) Row(c Content, before Row, now time.Time) Row {
-	e := &entry{key: c.Key, place: c.Place, json: c.JSON, value: c.Value, unplaced: c.Numbered}
+	e := &entry{key: c.Key, place: c.OrderKey, json: c.JSON, value: c.Value, unplaced: c.Numbered}
 	switch {
 	case before.e == nil:
 		e.stamp = digest.NewStamp(now, nil)

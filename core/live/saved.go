@@ -34,9 +34,9 @@ type Saved struct {
 // SavedRow is one row of [Saved]. Whoever receives one does not modify its bytes.
 type SavedRow struct {
 	Key driver.Key
-	// Place says where the row stands, see [Row.Place]; it is not looked at where
+	// OrderKey orders the row among the others, see [Row.OrderKey]; it is not looked at where
 	// Order is nil.
-	Place string
+	OrderKey string
 	// JSON is the encoded row.
 	JSON []byte
 	// Model is the JSON that the Go value is made of, nil when that is JSON.
@@ -64,17 +64,17 @@ func (s *Snapshot) Saved() Saved {
 	if s.ordered != s.rows {
 		at = make(map[*entry]uint32, s.Len())
 	}
-	s.rows.Scan(func(_ string, e *entry) bool {
+	s.rows.Scan(func(e *entry) bool {
 		out.Numbered = out.Numbered || e.unplaced
 		if s.ordered != s.rows {
 			at[e] = uint32(len(out.Rows))
 		}
-		out.Rows = append(out.Rows, SavedRow{Key: e.key, Place: e.place, JSON: e.json})
+		out.Rows = append(out.Rows, SavedRow{Key: e.key, OrderKey: e.place, JSON: e.json})
 		return true
 	})
 	if s.ordered != s.rows {
 		out.Order = make([]uint32, 0, s.Len())
-		s.ordered.Scan(func(_ string, e *entry) bool {
+		s.ordered.Scan(func(e *entry) bool {
 			out.Order = append(out.Order, at[e])
 			return true
 		})
@@ -128,7 +128,7 @@ func restored(print *Fingerprint, s Saved, value func([]byte) any, now time.Time
 		values = make([]deferred, len(s.Rows))
 	}
 	out := &Snapshot{
-		print: print, sum: print.sum, rows: &tree{}, stamp: stamp, valueless: !s.Values,
+		print: print, sum: print.sum, rows: newTree(false), stamp: stamp, valueless: !s.Values,
 		cache: &Cache{}, body: &Cache{}, told: &Cache{},
 	}
 	for i := range s.Rows {
@@ -138,7 +138,7 @@ func restored(print *Fingerprint, s Saved, value func([]byte) any, now time.Time
 		}
 		e.key, e.json, e.stamp, e.unplaced, e.restored = from.Key, from.JSON, stamp, s.Numbered, true
 		if e.place = string(from.Key); s.Order != nil {
-			e.place = from.Place
+			e.place = from.OrderKey
 		}
 		if s.Values {
 			d := &values[i]
@@ -148,7 +148,7 @@ func restored(print *Fingerprint, s Saved, value func([]byte) any, now time.Time
 			}
 			e.value = d
 		}
-		out.rows.Load(string(e.key), e)
+		out.rows.Set(e)
 		out.sum = out.sum.Add(e.sum(print))
 		out.bytes += len(e.json)
 	}
@@ -166,7 +166,7 @@ func restored(print *Fingerprint, s Saved, value func([]byte) any, now time.Time
 	return out, nil
 }
 
-// order puts the entries in order. Places that rise strictly are all different, so
+// order puts the entries in order. Order keys that rise strictly are all different, so
 // each entry comes once.
 func (s *Snapshot) order(entries []entry, order []uint32) error {
 	if s.ordered = s.rows; order == nil {
@@ -175,7 +175,7 @@ func (s *Snapshot) order(entries []entry, order []uint32) error {
 	if len(order) != len(entries) {
 		return fmt.Errorf("%w: %d of %d rows have a place", ErrDamaged, len(order), len(entries))
 	}
-	s.ordered = &tree{}
+	s.ordered = newTree(true)
 	before := ""
 	for i, at := range order {
 		if int64(at) >= int64(len(entries)) {
@@ -186,7 +186,7 @@ func (s *Snapshot) order(entries []entry, order []uint32) error {
 			return fmt.Errorf("%w: row %d is out of place", ErrDamaged, at)
 		}
 		before = e.place
-		s.ordered.Load(e.place, e)
+		s.ordered.Set(e)
 	}
 	return nil
 }

@@ -146,21 +146,21 @@ func (v *View) Counts() Counts {
 	return c
 }
 
-type pinKey struct{ v *View }
+type snapshotKey struct{ v *View }
 
-// Pin returns a context in which the view stays at the version that it has now:
-// [View.SnapshotIn] returns that. A view that has not loaded is not pinned.
-func (v *View) Pin(ctx context.Context) context.Context {
+// WithSnapshot returns a context that carries the view's current snapshot, which
+// [View.SnapshotIn] then returns. Before the first load it returns ctx as it is.
+func (v *View) WithSnapshot(ctx context.Context) context.Context {
 	if s := v.Snapshot(); s != nil {
-		return context.WithValue(ctx, pinKey{v}, s)
+		return context.WithValue(ctx, snapshotKey{v}, s)
 	}
 	return ctx
 }
 
-// SnapshotIn returns the snapshot that the context pins, or else the current
-// one, which is nil before the first load.
+// SnapshotIn returns the snapshot that the context carries, see [View.WithSnapshot],
+// or else the current one, which is nil before the first load.
 func (v *View) SnapshotIn(ctx context.Context) *Snapshot {
-	if s, ok := ctx.Value(pinKey{v}).(*Snapshot); ok {
+	if s, ok := ctx.Value(snapshotKey{v}).(*Snapshot); ok {
 		return s
 	}
 	return v.Snapshot()

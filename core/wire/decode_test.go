@@ -74,10 +74,10 @@ func TestDecodeReadsWhatEncoderWrites(t *testing.T) {
 						continue
 					}
 					place := string(key)
-					if m.Replica.Places != nil {
-						place = m.Replica.Places[i]
+					if m.Replica.OrderKeys != nil {
+						place = m.Replica.OrderKeys[i]
 					}
-					edit.Put(print.Row(live.Content{Key: key, Place: place, JSON: row}, live.Row{}, m.Modified))
+					edit.Put(print.Row(live.Content{Key: key, OrderKey: place, JSON: row}, live.Row{}, m.Modified))
 				}
 			}
 			pub.Publish(edit, step.Last().Modified)
@@ -158,7 +158,7 @@ func FuzzDecode(f *testing.F) {
 		if !json.Valid(raw) {
 			t.Fatal("no JSON was accepted")
 		}
-		if m.Replica != nil && (len(m.Replica.Keys) != len(m.Rows) || m.Replica.Places != nil && len(m.Replica.Places) != len(m.Rows)) {
+		if m.Replica != nil && (len(m.Replica.Keys) != len(m.Rows) || m.Replica.OrderKeys != nil && len(m.Replica.OrderKeys) != len(m.Rows)) {
 			t.Fatalf("%d rows with %+v", len(m.Rows), m.Replica)
 		}
 		var g wire.Gatherer

@@ -17,9 +17,9 @@ import (
 type Replica struct {
 	// Keys are those of the message's rows, in the same order.
 	Keys []driver.Key
-	// Places say where the rows stand ([live.Row.Place]). It is nil where they
+	// OrderKeys are those of the rows ([live.Row.OrderKey]). It is nil where they
 	// stand at their keys, and in messages that delete.
-	Places []string
+	OrderKeys []string
 	// Description is told on page 1 of a sync, and nil elsewhere.
 	Description *Description
 }
@@ -116,16 +116,16 @@ var encoded = base64.RawURLEncoding.Strict()
 func replicaSize(r live.Row) int {
 	n := encoded.EncodedLen(len(r.Key())) + 3
 	if placed(r) {
-		n += encoded.EncodedLen(len(r.Place())) + 3
+		n += encoded.EncodedLen(len(r.OrderKey())) + 3
 	}
 	return n
 }
 
 // placed reports whether the row stands elsewhere than at its key.
-func placed(r live.Row) bool { return r.Place() != string(r.Key()) }
+func placed(r live.Row) bool { return r.OrderKey() != string(r.Key()) }
 
 // ShowsPlaces reports whether clients see by what the rows of the binding are ordered,
-// so that a follower who is told their places ([Replica].Places) learns nothing more
+// so that a follower who is told their order keys ([Replica].OrderKeys) learns nothing more
 // than they do.
 func ShowsPlaces(v *live.View) bool {
 	d := v.Description()
@@ -160,7 +160,7 @@ func appendReplica(b []byte, rows []live.Row, deleted bool, d *Description) []by
 	}
 	b = list(b, "keys", func(r live.Row) string { return string(r.Key()) })
 	if !deleted && len(rows) > 0 && placed(rows[0]) {
-		b = list(b, "places", live.Row.Place)
+		b = list(b, "places", live.Row.OrderKey)
 	}
 	if d == nil {
 		return b
@@ -184,7 +184,7 @@ func decodeReplica(m message, rows int) (*Replica, error) {
 		r.Keys[i] = driver.Key(k)
 	}
 	if !isNull(m.places) {
-		if r.Places, err = decodeBytes("places", m.places, rows); err != nil {
+		if r.OrderKeys, err = decodeBytes("places", m.places, rows); err != nil {
 			return nil, err
 		}
 	}

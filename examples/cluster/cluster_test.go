@@ -90,7 +90,7 @@ func start(t *testing.T, s settings) *cluster {
 			if err != nil {
 				t.Error(err)
 			}
-		case <-time.After(30 * time.Second):
+		case <-time.After(60 * time.Second):
 			t.Error("the cluster does not end")
 		}
 	})
@@ -151,7 +151,7 @@ func (c *cluster) write(id int, price string) {
 
 func (c *cluster) eventually(what string, ok func() bool) {
 	c.t.Helper()
-	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(60 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			c.t.Fatalf("never: %s\n%s", what, c.out.String())
 		}
@@ -181,7 +181,7 @@ func TestCluster(t *testing.T) {
 	}
 	_ = res.Body.Close()
 	defer socket.Close()
-	_ = socket.SetReadDeadline(time.Now().Add(30 * time.Second))
+	_ = socket.SetReadDeadline(time.Now().Add(60 * time.Second))
 	if err := socket.WriteJSON(map[string]string{"event": "products"}); err != nil {
 		t.Fatal(err)
 	}

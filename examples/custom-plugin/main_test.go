@@ -67,7 +67,7 @@ func TestRun(t *testing.T) {
 	case err := <-ended:
 		t.Fatalf("the program ended: %v", err)
 	}
-	client := &http.Client{Timeout: 30 * time.Second}
+	client := &http.Client{Timeout: 60 * time.Second}
 	defer client.CloseIdleConnections()
 	request := func(user, method, path, body string, want int) {
 		t.Helper()

@@ -47,7 +47,7 @@ func TestRun(t *testing.T) {
 	case err := <-ended:
 		t.Fatalf("the program ended: %v", err)
 	}
-	client := &http.Client{Timeout: 30 * time.Second}
+	client := &http.Client{Timeout: 60 * time.Second}
 	defer client.CloseIdleConnections()
 
 	if got := soldOut(t, client, url); got != "Maiden Voyage" {
@@ -72,7 +72,7 @@ func TestRun(t *testing.T) {
 	write(strings.Replace(string(sample), "Blue Train,1099,3", "Blue Train,1099,0", 1))
 	until("Blue Train")
 	// Bindings move one after the other: this one may be about to.
-	for deadline := time.Now().Add(20 * time.Second); soldOut(t, client, url) != "Blue Train, Maiden Voyage"; {
+	for deadline := time.Now().Add(60 * time.Second); soldOut(t, client, url) != "Blue Train, Maiden Voyage"; {
 		if time.Now().After(deadline) {
 			t.Fatalf("sold out in the end: %q", soldOut(t, client, url))
 		}

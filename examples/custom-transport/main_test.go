@@ -27,7 +27,7 @@ func TestRun(t *testing.T) {
 	case err := <-ended:
 		t.Fatalf("the program ended: %v", err)
 	}
-	client := &http.Client{Timeout: 20 * time.Second}
+	client := &http.Client{Timeout: 60 * time.Second}
 	defer client.CloseIdleConnections()
 
 	rows := map[int64]int64{}

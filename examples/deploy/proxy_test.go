@@ -167,7 +167,7 @@ func (p *proxy) run(t testing.TB, env []string, program string, args ...string) 
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-done:
-		case <-time.After(10 * time.Second):
+		case <-time.After(60 * time.Second):
 			_ = cmd.Process.Kill()
 			<-done
 		}
@@ -175,7 +175,7 @@ func (p *proxy) run(t testing.TB, env []string, program string, args ...string) 
 			t.Logf("%s said:\n%s", filepath.Base(program), said)
 		}
 	})
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		if c, err := net.Dial("unix", p.socket); err == nil {
 			_ = c.Close()
 			return
@@ -247,7 +247,7 @@ func TestProxies(t *testing.T) {
 func (p *proxy) check(t *testing.T, n *node) {
 	transport := &http.Transport{DialContext: p.dial, TLSClientConfig: p.tls(), ForceAttemptHTTP2: true, DisableCompression: true}
 	t.Cleanup(transport.CloseIdleConnections)
-	client := &http.Client{Transport: transport, Timeout: 30 * time.Second}
+	client := &http.Client{Transport: transport, Timeout: 60 * time.Second}
 	get := func(path string, headers ...string) *http.Response {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://shop.example"+path, nil)
@@ -267,7 +267,7 @@ func (p *proxy) check(t *testing.T, n *node) {
 
 	// HAProxy asks its servers first.
 	var list *http.Response
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		if list = get("/api/products", "Accept-Encoding", "gzip"); list.StatusCode == http.StatusOK || time.Now().After(deadline) {
 			break
 		}
@@ -307,7 +307,7 @@ func (p *proxy) check(t *testing.T, n *node) {
 	if err := socket.WriteMessage(websocket.TextMessage, []byte(`{"event":"products"}`)); err != nil {
 		t.Fatal(err)
 	}
-	_ = socket.SetReadDeadline(time.Now().Add(30 * time.Second))
+	_ = socket.SetReadDeadline(time.Now().Add(60 * time.Second))
 	message := func() string {
 		t.Helper()
 		_, m, err := socket.ReadMessage()

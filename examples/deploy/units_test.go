@@ -201,7 +201,7 @@ func TestPostgres(t *testing.T) {
 		if name != "Blue" {
 			t.Errorf("%s came", name)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Fatalf("nothing came: %+v", reg.Status().Sources)
 	}
 	if _, err := db.NewInsert().Model(&Item{Name: "Kind of Blue"}).Exec(t.Context()); err != nil {

@@ -66,7 +66,7 @@ func (a *app) authorize(ctx context.Context, access core.Access) (core.Decision,
 		if access.Action != core.ActionRead {
 			return core.Deny(), nil
 		}
-		return core.Within(filter.Eq("customer", w.partner)), nil
+		return core.AllowWhere(filter.Eq("customer", w.partner)), nil
 	}
 	return core.Unauthenticated(`Bearer realm="help desk"`), nil
 }

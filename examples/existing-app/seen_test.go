@@ -106,7 +106,7 @@ func seenBy(t *testing.T, db *bun.DB, sqldb *sql.DB, seen int) {
 	reg.Add(all)
 	reg.Watch(bunsource.Hooks(db))
 	start(t, reg)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	for i, way := range ways {
 		before := all.Len()
@@ -153,7 +153,7 @@ func TestOthersAreSeen(t *testing.T) {
 	}
 	select {
 	case <-came:
-	case <-time.After(20 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Fatal("the write of another program does not show")
 	}
 }

@@ -32,7 +32,7 @@ func dial(t *testing.T, url string) *client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = ws.Close() })
-	_ = ws.SetReadDeadline(time.Now().Add(30 * time.Second))
+	_ = ws.SetReadDeadline(time.Now().Add(60 * time.Second))
 	return &client{t, ws}
 }
 

@@ -44,7 +44,7 @@ func serve(t *testing.T) (url string, db *bun.DB, stop func()) {
 
 func get(t *testing.T, url, user, tag string) *http.Response {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	t.Cleanup(cancel)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

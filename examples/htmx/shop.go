@@ -86,7 +86,7 @@ type shown struct {
 	Orders  []Order
 }
 
-func show(ctx context.Context, orders core.Reading[Order]) shown {
+func show(ctx context.Context, orders core.Snapshot[Order]) shown {
 	s := shown{User: userOf(ctx), Version: orders.Version().Token}
 	for o := range orders.All() {
 		s.Orders = append(s.Orders, o)

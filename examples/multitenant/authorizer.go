@@ -37,9 +37,9 @@ func (a *authorizer) Authorize(ctx context.Context, access core.Access) (core.De
 	case person.Role == roleOperator:
 		return core.Allow(), nil
 	case person.Role == roleAdmin:
-		return core.Within(mine), nil
+		return core.AllowWhere(mine), nil
 	case person.Role == roleReader && access.Action == core.ActionRead && access.Binding != "people":
-		return core.Within(mine), nil
+		return core.AllowWhere(mine), nil
 	}
 	return core.Deny(), nil
 }

@@ -66,7 +66,7 @@ func TestAnswers(t *testing.T) {
 		case "allowed":
 			return core.Allow(), nil
 		case "confined":
-			return core.Within(filter.Eq("tenant_id", alder)), nil
+			return core.AllowWhere(filter.Eq("tenant_id", alder)), nil
 		case "denied":
 			return core.Deny(), nil
 		case "unlucky":
@@ -74,7 +74,7 @@ func TestAnswers(t *testing.T) {
 		case "crashing":
 			panic(secret)
 		case "confused":
-			return core.Within(filter.Eq("no_such_column", 1)), nil
+			return core.AllowWhere(filter.Eq("no_such_column", 1)), nil
 		}
 		return core.Unauthenticated(challenge), nil
 	}))
@@ -117,7 +117,7 @@ func ownTasks(ctx context.Context, access core.Access) (core.Decision, error) {
 	if access.Action == core.ActionRead {
 		return core.Allow(), nil
 	}
-	return core.Within(filter.Eq("assignee", sessionOf(ctx))), nil
+	return core.AllowWhere(filter.Eq("assignee", sessionOf(ctx))), nil
 }
 
 // TestScopesOfWrites: where the scope of a write is narrower than that of

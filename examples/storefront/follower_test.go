@@ -147,7 +147,7 @@ func TestFollowers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer products.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	if _, err := products.Ready(ctx); err != nil {
 		t.Fatal(err)
@@ -190,7 +190,7 @@ func TestFollowers(t *testing.T) {
 			if err != nil {
 				t.Errorf("it ended with %v:\n%s", err, p.output.Bytes())
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(60 * time.Second):
 			t.Fatal("it does not end")
 		}
 	}
@@ -209,7 +209,7 @@ func TestFollowerWithoutOrigin(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	opened, done := make(chan string, 1), make(chan error, 1)
 	go func() {
-		done <- run(ctx, settings{addr: "127.0.0.1:0", follow: url, adminToken: adminToken, drain: atOnce}, func(u string) { opened <- u })
+		done <- run(ctx, settings{addr: "127.0.0.1:0", follow: url, adminToken: adminToken, drain: atOnce, stopWithin: time.Minute}, func(u string) { opened <- u })
 	}()
 	defer func() {
 		cancel()

@@ -78,7 +78,7 @@ func startDaemon(t *testing.T, socket, path string, args ...string) *daemon {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-d.done:
-		case <-time.After(10 * time.Second):
+		case <-time.After(60 * time.Second):
 			t.Errorf("%s did not end", filepath.Base(path))
 			_ = cmd.Process.Kill()
 			<-d.done
@@ -87,7 +87,7 @@ func startDaemon(t *testing.T, socket, path string, args ...string) *daemon {
 			t.Logf("%s said:\n%s", filepath.Base(path), d.log.String())
 		}
 	})
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		if c, err := net.Dial("unix", socket); err == nil {
 			_ = c.Close()
 			return d
@@ -201,7 +201,7 @@ func newOrigin(t *testing.T) *origin {
 	}
 	server := httptest.NewServer(e)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 		defer cancel()
 		if err := o.reg.Shutdown(ctx); err != nil {
 			t.Error(err)
@@ -293,7 +293,7 @@ func (p *peer) do(method, path string, header http.Header, body string) (int, ht
 // eventually waits until something holds.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("never: %s", what)
 		}

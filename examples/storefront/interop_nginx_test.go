@@ -190,7 +190,7 @@ func TestNginxStreams(t *testing.T) {
 		t.Fatal(err)
 	}
 	client := d.client()
-	client.Timeout = 30 * time.Second // of the whole stream
+	client.Timeout = 60 * time.Second // of the whole stream
 	resp, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -219,7 +219,7 @@ func TestNginxStreams(t *testing.T) {
 	}
 	defer func() { _ = socket.Close() }()
 	_ = upgrade.Body.Close()
-	_ = socket.SetReadDeadline(time.Now().Add(30 * time.Second))
+	_ = socket.SetReadDeadline(time.Now().Add(60 * time.Second))
 	if err := socket.WriteJSON(map[string]string{"event": "items"}); err != nil {
 		t.Fatal(err)
 	}

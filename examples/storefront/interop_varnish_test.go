@@ -200,7 +200,7 @@ func TestVarnishStreams(t *testing.T) {
 	var streams []func() message
 	for range 3 {
 		client := d.client()
-		client.Timeout = 30 * time.Second // of the whole stream
+		client.Timeout = 60 * time.Second // of the whole stream
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://shop/events/items", nil)
 		if err != nil {
 			t.Fatal(err)

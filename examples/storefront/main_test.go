@@ -47,7 +47,7 @@ func openAt(t *testing.T, addr, dsn string, rows int) *running {
 
 func openWith(t *testing.T, s settings) *running {
 	t.Helper()
-	s.drain = atOnce
+	s.drain, s.stopWithin = atOnce, time.Minute
 	ctx, cancel := context.WithCancel(context.Background())
 	url, done := make(chan string, 1), make(chan error, 1)
 	go func() {
@@ -66,7 +66,7 @@ func openWith(t *testing.T, s settings) *running {
 			if err != nil {
 				t.Errorf("the shop ended with: %v", err)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(60 * time.Second):
 			t.Error("the shop did not end")
 		}
 		http.DefaultClient.CloseIdleConnections()
@@ -77,7 +77,7 @@ func openWith(t *testing.T, s settings) *running {
 	case err := <-done:
 		stopped = true
 		t.Fatalf("the shop did not open: %v", err)
-	case <-time.After(20 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Fatal("the shop did not open")
 	}
 	r.eventually("ready", func() bool { code, _, _ := r.do("GET", "readyz", nil); return code == http.StatusOK })
@@ -108,7 +108,7 @@ func (r *running) do(method, path string, header http.Header, body ...string) (i
 
 func (r *running) eventually(what string, ok func() bool) {
 	r.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			r.t.Fatalf("never: %s", what)
 		}
@@ -136,7 +136,7 @@ func (m message) has(id int) bool {
 // stream opens an SSE stream and returns a function that waits for a message.
 func (r *running) stream(path string) (await func(action string, id int) message) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	r.t.Cleanup(cancel)
 	req, _ := http.NewRequestWithContext(ctx, http.MethodGet, r.url+path, nil)
 	resp, err := http.DefaultClient.Do(req)
@@ -176,7 +176,7 @@ func (r *running) socket(binding string) (await func(action string, id int) mess
 	}
 	_ = resp.Body.Close()
 	r.t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(60 * time.Second))
 	if err := c.WriteJSON(map[string]string{"event": binding}); err != nil {
 		r.t.Fatal(err)
 	}
@@ -411,7 +411,7 @@ func TestDatabaseComesLater(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	url, done := make(chan string, 1), make(chan error, 1)
 	go func() {
-		done <- run(ctx, settings{addr: "127.0.0.1:0", dsn: dsn, rows: 30, adminToken: adminToken, drain: atOnce}, func(u string) { url <- u })
+		done <- run(ctx, settings{addr: "127.0.0.1:0", dsn: dsn, rows: 30, adminToken: adminToken, drain: atOnce, stopWithin: time.Minute}, func(u string) { url <- u })
 	}()
 	r := &running{t: t, url: <-url}
 	if code, _, _ := r.do("GET", "healthz", nil); code != http.StatusOK {

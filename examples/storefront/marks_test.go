@@ -62,7 +62,7 @@ func TestMarks(t *testing.T) {
 		}
 		_ = resp.Body.Close()
 		defer func() { _ = c.Close() }()
-		_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
+		_ = c.SetReadDeadline(time.Now().Add(60 * time.Second))
 		send := func(m map[string]any) {
 			t.Helper()
 			if err := c.WriteJSON(m); err != nil {

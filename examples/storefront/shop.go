@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -87,7 +88,9 @@ func serve(reg *core.Registry, s settings) *shop {
 	e.Any("/healthz", echo.WrapHandler(probes.Live()))
 	e.Any("/readyz", echo.WrapHandler(probes.Ready()))
 	page := echo.WrapHandler(web.Handler())
-	e.GET("/", page)
-	e.GET("/:file", page)
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		e.Add(method, "/", page)
+		e.Add(method, "/:file", page)
+	}
 	return &shop{echo: e, registry: reg, health: probes}
 }

@@ -247,7 +247,7 @@ func TestStream(t *testing.T) {
 	d := newDesk(t, admin.Config{Token: token, Every: time.Millisecond, MaxStreams: 1})
 	srv := httptest.NewServer(d.echo)
 	defer srv.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	open := func() *http.Response {
 		r, _ := http.NewRequestWithContext(ctx, "GET", srv.URL+"/admin/api/stream", nil)

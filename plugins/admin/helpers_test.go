@@ -53,7 +53,7 @@ func newDesk(t *testing.T, cfg admin.Config) *desk {
 	_ = d.reg.Watch(d.source)
 	_ = d.reg.Serve(&coretest.Transport{})
 	_ = d.reg.Use(admin.New(d.echo.Group("/admin"), cfg))
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	if err := d.reg.Start(ctx); err != nil {
 		t.Fatal(err)
@@ -64,7 +64,7 @@ func newDesk(t *testing.T, cfg admin.Config) *desk {
 }
 
 func (d *desk) stop() {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	if err := d.reg.Shutdown(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		d.t.Errorf("Shutdown: %v", err)

@@ -92,7 +92,7 @@ func TestReady(t *testing.T) {
 	}
 	eventually := func(state status.State) {
 		t.Helper()
-		for end := time.Now().Add(20 * time.Second); b.Status().State != state || state == status.Loading && b.Status().Err == nil; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(60 * time.Second); b.Status().State != state || state == status.Loading && b.Status().Err == nil; time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("it is %s, never %s", b.Status().State, state)
 			}

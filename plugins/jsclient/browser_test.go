@@ -27,7 +27,7 @@ func newBrowser(t *testing.T) (tab func(t *testing.T) context.Context) {
 // visit opens the shop's empty page.
 func visit(t *testing.T, s *shop, tab context.Context) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(tab, 30*time.Second)
+	ctx, cancel := context.WithTimeout(tab, 60*time.Second)
 	defer cancel()
 	if err := chromedp.Run(ctx, chromedp.Navigate("http://"+s.addr+"/page")); err != nil {
 		t.Fatalf("opening the page: %v", err)
@@ -37,7 +37,7 @@ func visit(t *testing.T, s *shop, tab context.Context) {
 // run runs the body of an async function in the page, and returns its result.
 func run(t *testing.T, tab context.Context, body string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(tab, 30*time.Second)
+	ctx, cancel := context.WithTimeout(tab, 60*time.Second)
 	defer cancel()
 	var result any
 	err := chromedp.Run(ctx, chromedp.Evaluate("(async () => {"+body+"\n})().then((x) => x ?? null)", &result, func(p *runtime.EvaluateParams) *runtime.EvaluateParams {
@@ -57,9 +57,9 @@ func run(t *testing.T, tab context.Context, body string) string {
 // shows waits until an expression in the page is true.
 func shows(t *testing.T, tab context.Context, what, expression string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(tab, 30*time.Second)
+	ctx, cancel := context.WithTimeout(tab, 60*time.Second)
 	defer cancel()
-	err := chromedp.Run(ctx, chromedp.Poll(expression, nil, chromedp.WithPollingInterval(10*time.Millisecond)))
+	err := chromedp.Run(ctx, chromedp.Poll(expression, nil, chromedp.WithPollingInterval(10*time.Millisecond), chromedp.WithPollingTimeout(0)))
 	if err != nil {
 		state := run(t, tab, `return JSON.stringify(window.shown ? Object.values(shown).map((c) => c.state) : document.body.innerText)`)
 		t.Fatalf("never: %s: %v\nthe page has %.2000s", what, err, state)
@@ -102,7 +102,7 @@ func agrees(t *testing.T, s *shop, tab context.Context, names ...string) {
 	}
 	for _, state := range seen {
 		want, known := s.history.at(state[0])
-		for deadline := time.Now().Add(20 * time.Second); !known && time.Now().Before(deadline); want, known = s.history.at(state[0]) {
+		for deadline := time.Now().Add(60 * time.Second); !known && time.Now().Before(deadline); want, known = s.history.at(state[0]) {
 			time.Sleep(time.Millisecond) // plugins see a version after the clients
 		}
 		if !known || !sameJSON(t, state[1], want) {
@@ -304,7 +304,7 @@ func testMembers(t *testing.T, tab context.Context, options string) {
 
 	name := "list"
 	s.denied.Store(&name)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	if err := s.reg.Reauthorize(ctx); err != nil {
 		t.Fatal(err)

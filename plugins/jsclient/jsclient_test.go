@@ -31,12 +31,12 @@ func use(t *testing.T, p *jsclient.Plugin) error {
 	t.Helper()
 	reg := core.NewRegistry()
 	_ = reg.Use(p)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	err := reg.Start(ctx)
 	if err == nil {
 		t.Cleanup(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 			defer cancel()
 			if err := reg.Shutdown(ctx); err != nil {
 				t.Errorf("Shutdown: %v", err)

@@ -131,7 +131,7 @@ func (p *nodePage) try(body string) (json.RawMessage, error) {
 			return nil, fmt.Errorf("in Node: %s", a.Error)
 		}
 		return a.Value, nil
-	case <-time.After(30 * time.Second):
+	case <-time.After(60 * time.Second):
 		return nil, fmt.Errorf("in Node: no answer to %s", body)
 	}
 }

@@ -71,7 +71,7 @@ func TestReact(t *testing.T) {
 	defer func() { s.kill() }()
 	s.put(product{ID: 1, Name: "one"}, product{ID: 2, Name: "two"})
 	tab := newTab(t)
-	ctx, cancel := context.WithTimeout(tab, 30*time.Second)
+	ctx, cancel := context.WithTimeout(tab, 60*time.Second)
 	defer cancel()
 	if err := chromedp.Run(ctx, chromedp.Navigate("http://"+s.addr+"/react")); err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/wire/wiretest"
 	"github.com/binderyhq/bindery/plugins/jsclient"
 	"github.com/binderyhq/bindery/transports/rest"
 	"github.com/binderyhq/bindery/transports/sse"
@@ -133,15 +134,12 @@ func (s *shop) start() {
 	_ = srv.reg.Use(jsclient.New(e.Group("/bindery")), &s.history)
 	// Small pages, so that every sync takes several messages.
 	_ = srv.reg.Serve(rest.New(e.Group("/api", bears)), sse.New(e.Group("/events", bears), sse.Config{PageRows: 7}), websocket.New(e.Group("/ws", websocket.BearerHeader, bears), websocket.Config{PageRows: 7}))
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	if err := srv.reg.Start(ctx); err != nil {
 		s.t.Fatalf("Start: %v", err)
 	}
-	ln, err := net.Listen("tcp", s.addr)
-	if err != nil {
-		s.t.Fatalf("listening: %v", err)
-	}
+	ln := wiretest.Listen(s.t, s.addr)
 	s.addr = ln.Addr().String()
 	srv.link = &link{Listener: ln, conns: map[*conn]struct{}{}}
 	go func() {
@@ -164,7 +162,7 @@ func (s *shop) kill() {
 	_ = srv.http.Close()
 	srv.link.each((*conn).cut)
 	<-srv.done
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	if err := srv.reg.Shutdown(ctx); err != nil {
 		s.t.Errorf("Shutdown: %v", err)
@@ -177,7 +175,7 @@ func (s *shop) report(changes ...driver.Change) {
 	if s.server == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	if err := s.source.Report(ctx, changes...); err != nil {
 		s.t.Fatalf("reporting a change: %v", err)

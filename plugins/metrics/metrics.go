@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
@@ -102,6 +103,12 @@ func (*Plugin) Shutdown(context.Context) error { return nil }
 // logger writes what promhttp has to say to the registry's log.
 type logger struct{ log *slog.Logger }
 
+// Println is called for each family of metrics that cannot be sent, too, once the
+// client that asked for them has gone. That is nobody's fault here.
 func (l logger) Println(v ...any) {
+	if text, ok := v[0].(string); ok && strings.HasPrefix(text, "error encoding and sending") {
+		l.log.Debug("metrics: a scrape was not sent to its end", slog.String("id", "metrics-scrape-cut"), slog.String("err", fmt.Sprint(v...)))
+		return
+	}
 	l.log.Error("metrics: a scrape was answered in part", slog.String("id", "metrics-scrape-failed"), slog.String("err", fmt.Sprint(v...)))
 }

@@ -62,7 +62,7 @@ func newProgram(t *testing.T, cfg ...metrics.Config) *program {
 	server := httptest.NewServer(e)
 	p.url = server.URL
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 		defer cancel()
 		if err := p.reg.Shutdown(ctx); err != nil {
 			t.Error(err)
@@ -159,7 +159,7 @@ func (s scraped) want(t *testing.T, value float64, name string, labels ...string
 // known to be written.
 func (p *program) eventually(value float64, name string, labels ...string) {
 	p.t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(60 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		got := p.scrape().value(name, labels...)
 		if got == value {
 			return

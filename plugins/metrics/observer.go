@@ -71,7 +71,7 @@ func (o *observer) batch(r core.BatchResult) {
 		outcome = "failed"
 	}
 	o.batches.WithLabelValues(table, outcome).Inc()
-	o.setAside.WithLabelValues(table).Add(float64(r.Aside))
+	o.setAside.WithLabelValues(table).Add(float64(r.SetAside))
 	if r.Read > 0 {
 		o.read.WithLabelValues(table).Observe(r.Read.Seconds())
 	}

@@ -195,7 +195,7 @@ func (p *Plugin) BatchEnded(ctx context.Context, r core.BatchResult) {
 	}
 	b.span.SetAttributes(
 		attribute.Int("bindery.published", r.Published), attribute.Int("bindery.created", r.Created), attribute.Int("bindery.updated", r.Updated),
-		attribute.Int("bindery.deleted", r.Deleted), attribute.Int("bindery.aside", r.Aside),
+		attribute.Int("bindery.deleted", r.Deleted), attribute.Int("bindery.aside", r.SetAside),
 		attribute.Float64("bindery.read_seconds", r.Read.Seconds()), attribute.Float64("bindery.delay_seconds", r.Delay.Seconds()))
 	if r.Err != nil {
 		b.span.RecordError(r.Err)

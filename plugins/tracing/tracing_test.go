@@ -73,7 +73,7 @@ func named(spans tracetest.SpanStubs, name string) (found tracetest.SpanStubs) {
 // has been seen.
 func awaitReads(t *testing.T, exporter *tracetest.InMemoryExporter, n int) tracetest.SpanStubs {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(60 * time.Second); ; time.Sleep(time.Millisecond) {
 		reads := named(exporter.GetSpans(), "bindery read")
 		if len(reads) >= n {
 			return reads
@@ -185,7 +185,7 @@ func TestFromWriterToClient(t *testing.T) {
 				span.End()
 				until(`"create"`)
 				var spans tracetest.SpanStubs
-				for end := time.Now().Add(20 * time.Second); len(named(spans, "bindery deliver")) == 0 || len(named(spans, "bindery read")) == 0; time.Sleep(time.Millisecond) {
+				for end := time.Now().Add(60 * time.Second); len(named(spans, "bindery deliver")) == 0 || len(named(spans, "bindery read")) == 0; time.Sleep(time.Millisecond) {
 					if spans = exporter.GetSpans(); time.Now().After(end) {
 						t.Fatalf("no delivery in %v", spans)
 					}

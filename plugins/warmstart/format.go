@@ -32,7 +32,7 @@ import (
 //	blobs      all keys, then places, JSON, models
 //	checksum   16 bytes, XXH3-128 of all before
 //
-// Places, models and order are there where flags say so. Rows are found by adding up
+// Order keys, models and order are there where flags say so. Rows are found by adding up
 // lengths, so a reader makes nothing of them but slices of the file.
 const (
 	magic         = "BNDSNAP\n"
@@ -213,7 +213,7 @@ func (h *header) split(n int, lengths, blobs [parts][]byte) error {
 			if from, to, ok = next(1, i); !ok {
 				return errDamaged
 			}
-			row.Place = places[from:to]
+			row.OrderKey = places[from:to]
 		}
 		if from, to, ok = next(2, i); !ok {
 			return errDamaged
@@ -258,7 +258,7 @@ func newFile(database databaseID, name string, s live.Saved) *file {
 		set(row.Model != nil, flagModels)
 		f.sizes[0] += uint64(len(row.Key))
 		if s.Order != nil {
-			f.sizes[1] += uint64(len(row.Place))
+			f.sizes[1] += uint64(len(row.OrderKey))
 		}
 		f.sizes[2] += uint64(len(row.JSON))
 		f.sizes[3] += uint64(len(row.Model))
@@ -306,7 +306,7 @@ func (f *file) write(w io.Writer) error {
 		case 0:
 			out.uint32(uint32(len(row.Key)))
 		case 1:
-			out.uint32(uint32(len(row.Place)))
+			out.uint32(uint32(len(row.OrderKey)))
 		case 2:
 			out.uint32(uint32(len(row.JSON)))
 		case 3:
@@ -321,7 +321,7 @@ func (f *file) write(w io.Writer) error {
 		case 0:
 			out.text(string(row.Key))
 		case 1:
-			out.text(row.Place)
+			out.text(row.OrderKey)
 		case 2:
 			out.bytes(row.JSON)
 		case 3:

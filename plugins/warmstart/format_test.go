@@ -33,7 +33,7 @@ func anySaved(t *rapid.T) live.Saved {
 			JSON: append([]byte{}, rapid.SliceOfN(rapid.Byte(), 0, 9).Draw(t, "json")...),
 		}
 		if ordered {
-			row.Place = rapid.StringN(0, 5, -1).Draw(t, "place")
+			row.OrderKey = rapid.StringN(0, 5, -1).Draw(t, "place")
 			s.Order = append(s.Order, uint32(i))
 		}
 		if models {
@@ -73,7 +73,7 @@ func TestFormat(t *testing.T) {
 func someSaved() live.Saved {
 	return live.Saved{
 		Token: "token", Modified: time.Unix(1, 2).UTC(), Values: true, Order: []uint32{1, 0},
-		Rows: []live.SavedRow{{Key: "a", Place: "2a", JSON: []byte(`{"id":1}`), Model: []byte(`{"ID":1}`)}, {Key: "b", Place: "1b", JSON: []byte(`{"id":2}`), Model: []byte(`{"ID":2}`)}},
+		Rows: []live.SavedRow{{Key: "a", OrderKey: "2a", JSON: []byte(`{"id":1}`), Model: []byte(`{"ID":1}`)}, {Key: "b", OrderKey: "1b", JSON: []byte(`{"id":2}`), Model: []byte(`{"ID":2}`)}},
 	}
 }
 
@@ -131,7 +131,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		total := 0
 		for _, row := range h.saved.Rows {
-			total += len(row.Key) + len(row.Place) + len(row.JSON) + len(row.Model)
+			total += len(row.Key) + len(row.OrderKey) + len(row.JSON) + len(row.Model)
 		}
 		if total > len(b) || len(h.saved.Rows) > len(b) || len(h.saved.Order) > len(b) {
 			t.Fatalf("%d bytes made %d rows of %d bytes, %d in order", len(b), len(h.saved.Rows), total, len(h.saved.Order))

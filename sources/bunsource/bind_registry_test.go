@@ -59,7 +59,7 @@ func startRegistry(t *testing.T, reg *core.Registry) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 		defer cancel()
 		if err := reg.Shutdown(ctx); err != nil {
 			t.Error(err)
@@ -72,7 +72,7 @@ func waitLoaded(t *testing.T, views ...interface{ Loaded() <-chan struct{} }) {
 	for _, v := range views {
 		select {
 		case <-v.Loaded():
-		case <-time.After(30 * time.Second):
+		case <-time.After(60 * time.Second):
 			t.Fatal("a binding does not load")
 		}
 	}
@@ -155,7 +155,7 @@ func TestBindingsWaitForTheirTable(t *testing.T) {
 			t.Fatal(err)
 		}
 		startRegistry(t, reg)
-		deadline := time.Now().Add(20 * time.Second)
+		deadline := time.Now().Add(60 * time.Second)
 		for b.Status().Err == nil {
 			if time.Now().After(deadline) {
 				t.Fatal("the failure does not show")

@@ -56,7 +56,7 @@ func TestLoadersAreLetGo(t *testing.T) {
 	for range 10 {
 		sharedLoader[forgotten](bun.NewDB(nil, sqlitedialect.New()))
 	}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(60 * time.Second)
 	for count() > 0 {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d loaders are still held", count())

@@ -256,7 +256,7 @@ func (h *hookDB) check(t *testing.T, late bool, write func()) []fakeReport {
 	h.sink.take()
 	write()
 	var reports []fakeReport
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(60 * time.Second)
 	for {
 		reports = append(reports, h.sink.take()...)
 		missing := unreported(before, h.read(), reports)

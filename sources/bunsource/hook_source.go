@@ -56,7 +56,7 @@ type HookSource struct {
 
 var (
 	_ driver.Source    = (*HookSource)(nil)
-	_ driver.Scoped    = (*HookSource)(nil)
+	_ driver.Scoper    = (*HookSource)(nil)
 	_ driver.Validator = (*HookSource)(nil)
 )
 
@@ -100,7 +100,7 @@ func (s *HookSource) check() {
 // Name implements [driver.Source].
 func (s *HookSource) Name() string { return "bunsource" }
 
-// Scope implements [driver.Scoped]: the hooks see every table of the database.
+// Scope implements [driver.Scoper]: the hooks see every table of the database.
 func (s *HookSource) Scope() driver.Scope { return driver.Scope{Database: s.tracker.Database()} }
 
 // Validate implements [driver.Validator].

@@ -25,7 +25,7 @@ type catalogued struct {
 func TestPrepareNamesWhatIsMissing(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, db *bun.DB) {
 		db.SetMaxOpenConns(1)
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 		defer cancel()
 		l := NewLoader[catalogued](db)
 		err := l.refine(ctx)

@@ -38,7 +38,7 @@ func Relation(names ...string) core.Option {
 	return core.ForLoader(driver.Terms{Relations: names})
 }
 
-var _ driver.Relating[struct{}] = (*Loader[struct{}])(nil)
+var _ driver.RelationLoader[struct{}] = (*Loader[struct{}])(nil)
 
 // WithRelations returns the loader whose rows show related rows too; see
 // [Relation] for the names. There is one for each set of names.
@@ -214,7 +214,7 @@ func (m *model) parentOf(h *hop) *model {
 	return m.hops[h.parent].target
 }
 
-// Related implements [driver.Relating]. A junction whose own key is not made of
+// Related implements [driver.RelationLoader]. A junction whose own key is not made of
 // the keys that it links is opaque: rows do not show it.
 func (l *Loader[T]) Related() []driver.Related {
 	m, err := l.model()
@@ -233,8 +233,8 @@ func (l *Loader[T]) Related() []driver.Related {
 	return related
 }
 
-// Shows implements [driver.Relating].
-func (l *Loader[T]) Shows(row *T, related int) []driver.Key {
+// RelatedKeys implements [driver.RelationLoader].
+func (l *Loader[T]) RelatedKeys(row *T, related int) []driver.Key {
 	m, err := l.model()
 	if err != nil || row == nil || related < 0 || related >= len(m.tables) {
 		return nil

@@ -125,8 +125,8 @@ func wayBack[T any](t testing.TB, l *Loader[T], rows []*T) {
 			continue
 		}
 		for _, row := range rows {
-			for _, shown := range l.Shows(row, i) {
-				owners, err := l.Owners(t.Context(), i, []driver.Key{shown}, 1000)
+			for _, shown := range l.RelatedKeys(row, i) {
+				owners, err := l.Referrers(t.Context(), i, []driver.Key{shown}, 1000)
 				if err != nil {
 					t.Fatalf("%v", err)
 				}

@@ -13,13 +13,13 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// Owners implements [driver.Relating]. It takes one statement for as many keys
+// Referrers implements [driver.RelationLoader]. It takes one statement for as many keys
 // as one takes, and none where the keys tell the owners by themselves.
 //
 // Rows are found through foreign keys alone, not through the conditions that
 // Bun adds (soft deletes, join_on), so it may find more than show them.
 // Index the foreign keys: without an index the database searches the whole table.
-func (l *Loader[T]) Owners(ctx context.Context, related int, keys []driver.Key, limit int) ([]driver.Key, error) {
+func (l *Loader[T]) Referrers(ctx context.Context, related int, keys []driver.Key, limit int) ([]driver.Key, error) {
 	m, err := l.model()
 	if err != nil {
 		return nil, err

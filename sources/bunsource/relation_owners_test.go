@@ -59,7 +59,7 @@ func TestRelationsOwners(t *testing.T) {
 			{"playlists", driver.KeyOf(97), 10, []int64{3}},         // there is none
 			{"playlist_tracks", driver.KeyOf(5, 5), 10, []int64{5}}, // which is no link (any more)
 		} {
-			owners, err := l.Owners(t.Context(), tables[c.table], []driver.Key{c.key}, c.limit)
+			owners, err := l.Referrers(t.Context(), tables[c.table], []driver.Key{c.key}, c.limit)
 			var want []driver.Key
 			for _, id := range c.want {
 				want = append(want, driver.KeyOf(id))
@@ -69,7 +69,7 @@ func TestRelationsOwners(t *testing.T) {
 				t.Errorf("%s %s, at most %d: got owners %q, %v, want %q", c.table, c.key, c.limit, owners, err, want)
 			}
 		}
-		if _, err := l.Owners(t.Context(), 9, []driver.Key{driver.KeyOf(1)}, 1); err == nil {
+		if _, err := l.Referrers(t.Context(), 9, []driver.Key{driver.KeyOf(1)}, 1); err == nil {
 			t.Error("a related table that is not there has owners")
 		}
 	})
@@ -158,7 +158,7 @@ func TestRelationsThroughAJunctionWithItsOwnKey(t *testing.T) {
 		if got := l.Related(); len(got) != 2 || !got[0].Opaque || got[1].Opaque {
 			t.Fatalf("got related tables %+v, want an opaque one and another", got)
 		}
-		if keys := l.Shows(rows[0], 0); keys != nil {
+		if keys := l.RelatedKeys(rows[0], 0); keys != nil {
 			t.Errorf("rows show %q of an opaque table", keys)
 		}
 		wayBack(t, l, rows)

@@ -131,7 +131,7 @@ func TestSnapshotOnAPoolOfOneConnection(t *testing.T) {
 		db.SetMaxOpenConns(1)
 		createTable(t, db, left{ID: 1})
 		createTable(t, db, right{ID: 1})
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // a deadlock would fail, not hang
+		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second) // a deadlock would fail, not hang
 		defer cancel()
 		lefts, rights := NewLoader[left](db), NewLoader[right](db)
 		snap, release, err := openedIn(ctx, lefts)
@@ -181,7 +181,7 @@ func TestSnapshotEndsWithItsContext(t *testing.T) {
 			t.Error("reading after cancel: no error")
 		}
 		release()
-		deadline := time.Now().Add(10 * time.Second)
+		deadline := time.Now().Add(60 * time.Second)
 		for db.Stats().InUse > 0 {
 			if time.Now().After(deadline) {
 				t.Fatal("a connection is still in use")

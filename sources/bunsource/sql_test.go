@@ -26,7 +26,7 @@ func TestQueriesAreBound(t *testing.T) {
 			t.Run(fmt.Sprintf("connections=%d", conns), func(t *testing.T) {
 				db.SetMaxOpenConns(conns)
 				createShops(t, db)
-				raw := BindSQL[cityTotal](db, "raw", SQL{Text: cityTotals, Args: []any{100}, DependsOn: bothTables}, core.Tune(core.Tuning{Awaited: true}))
+				raw := BindSQL[cityTotal](db, "raw", SQL{Text: cityTotals, Args: []any{100}, DependsOn: bothTables}, core.Tune(core.Tuning{WritesWait: true}))
 				built := BindSQL[cityTotal](db, "built", SQL{
 					Query: func(db bun.IDB) *bun.SelectQuery {
 						return db.NewSelect().Model((*sqlShop)(nil)).Column("s.city").
@@ -34,14 +34,14 @@ func TestQueriesAreBound(t *testing.T) {
 							Join("LEFT JOIN sql_sales AS l ON l.shop_id = s.id").Group("s.city")
 					},
 					Key: []string{"city"}, DependsOn: bothTables,
-				}, core.OrderBy("-amount"), core.Tune(core.Tuning{Awaited: true}))
+				}, core.OrderBy("-amount"), core.Tune(core.Tuning{WritesWait: true}))
 				best := BindSQL[cityTotal](db, "best", SQL{
 					Text: `WITH totals AS (SELECT shop_id, count(*) AS sales, sum(amount) AS amount FROM sql_sales GROUP BY shop_id),
 						ranked AS (SELECT s.city, t.sales, t.amount, row_number() OVER (PARTITION BY s.city ORDER BY t.amount DESC, s.id) AS place
 							FROM sql_shops AS s JOIN totals AS t ON t.shop_id = s.id)
 						SELECT city, sales, amount FROM ranked WHERE place = 1 -- the best shop of each city`,
 					DependsOn: bothTables,
-				}, core.Where(filter.Ge("amount", 6)), core.Limit(1), core.Tune(core.Tuning{Awaited: true}))
+				}, core.Where(filter.Ge("amount", 6)), core.Limit(1), core.Tune(core.Tuning{WritesWait: true}))
 				reg := quietRegistry()
 				_ = reg.Add(raw, built, best)
 				_ = reg.Watch(Hooks(db))
@@ -208,7 +208,7 @@ func TestQueriesThatCannotBeBound(t *testing.T) {
 		_ = reg.Watch(Hooks(db))
 		startRegistry(t, reg)
 		for _, f := range all {
-			deadline := time.Now().Add(30 * time.Second)
+			deadline := time.Now().Add(60 * time.Second)
 			for f.Status().Err == nil {
 				if time.Now().After(deadline) {
 					t.Fatalf("binding %q does not fail", f.Name())
@@ -239,7 +239,7 @@ func TestQueriesAreFamilies(t *testing.T) {
 					Join("LEFT JOIN sql_sales AS l ON l.shop_id = s.id").Group("s.city")
 			},
 			DependsOn: bothTables,
-		}, core.Where(filter.Eq("city", filter.Param("city"))), core.Tune(core.Tuning{Awaited: true}))
+		}, core.Where(filter.Eq("city", filter.Param("city"))), core.Tune(core.Tuning{WritesWait: true}))
 		reg := quietRegistry()
 		_ = reg.Add(byCity)
 		_ = reg.Watch(Hooks(db))

@@ -105,7 +105,7 @@ func TestRowsThatGoCannotShow(t *testing.T) {
 }
 
 func tryUnshowable(t *testing.T, db, plain *bun.DB, insert string, early bool) {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	put := func(id int64, tenant string) {
 		t.Helper()

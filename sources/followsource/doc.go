@@ -61,7 +61,7 @@
 //
 // A follower sees what its own credential may see ([Config].Header), and its clients
 // see that at most. An authorizer at the follower allows or denies; it cannot confine
-// (core.Within), nor can clients filter, since the origin's filters are not known here.
+// (core.AllowWhere), nor can clients filter, since the origin's filters are not known here.
 // A binding whose rows do not show by what they are ordered is followed only if the
 // origin says so (sse.Config.HiddenOrder). Each binding and member takes a stream of
 // the origin's, and a binding in the order of a collation is sent whole at each change.

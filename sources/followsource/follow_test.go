@@ -250,7 +250,7 @@ func TestRights(t *testing.T) {
 		defer mu.Unlock()
 		switch {
 		case !member:
-			return core.Within(filter.Eq("venue", "online")), nil
+			return core.AllowWhere(filter.Eq("venue", "online")), nil
 		case allowed[venue.String()]:
 			return core.Allow(), nil
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -40,7 +39,7 @@ func serve(t wiretest.TB, reg *core.Registry, addr string) *node {
 	t.Helper()
 	e := echo.New()
 	_ = reg.Serve(sse.New(e.Group("/events"), sse.Config{PageRows: 3, Retry: time.Millisecond}), rest.New(e.Group("/api")))
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	if err := reg.Start(ctx); err != nil {
 		t.Fatalf("Start: %v", err)
@@ -54,11 +53,7 @@ func listen(t wiretest.TB, reg *core.Registry, h http.Handler, addr string) *nod
 	n := &node{t: t, reg: reg, http: httptest.NewUnstartedServer(h)}
 	if addr != "" {
 		_ = n.http.Listener.Close()
-		ln, err := net.Listen("tcp", addr)
-		if err != nil {
-			t.Fatalf("%v", err)
-		}
-		n.http.Listener = ln
+		n.http.Listener = wiretest.Listen(t, addr)
 	}
 	n.http.Start()
 	n.addr = n.http.Listener.Addr().String()
@@ -68,7 +63,7 @@ func listen(t wiretest.TB, reg *core.Registry, h http.Handler, addr string) *nod
 // stop ends the node.
 func (n *node) stop() {
 	n.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	if err := n.reg.Shutdown(ctx); err != nil {
 		n.t.Errorf("Shutdown: %v", err)
@@ -86,7 +81,7 @@ func quiet() *core.Registry {
 // eventually waits until the condition holds.
 func eventually(t wiretest.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(60 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("never: %s", what)
 		}

@@ -75,7 +75,7 @@ func (w *world) registry() *core.Registry {
 
 func (w *world) stop(reg *core.Registry) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	if err := reg.Shutdown(ctx); err != nil {
 		w.t.Errorf("Shutdown: %v", err)
@@ -114,7 +114,7 @@ func (w *world) follower(conn *nats.Conn, seen *versions) (*core.Registry, *core
 
 func (w *world) eventually(what string, ok func() bool) {
 	w.t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(60 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			w.t.Fatalf("never: %s", what)
 		}

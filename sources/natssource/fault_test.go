@@ -48,7 +48,7 @@ func newNode(t *testing.T, s *natstest.Server, cfg natssource.Config) *node {
 	n := &node{t: t, conn: s.Connect(t), sink: &coretest.Sink{}, stopped: make(chan error, 1)}
 	n.relay = natssource.New(n.conn, "things.changes", cfg)
 	n.pub = n.relay.Publisher()
-	n.ctx, n.cancel = context.WithTimeout(context.Background(), 20*time.Second)
+	n.ctx, n.cancel = context.WithTimeout(context.Background(), 60*time.Second)
 	if err := n.pub.Start(n.ctx, nil); err != nil {
 		t.Fatal(err)
 	}

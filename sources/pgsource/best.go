@@ -25,7 +25,7 @@ type BestSource struct {
 
 var (
 	_ driver.Source    = (*BestSource)(nil)
-	_ driver.Scoped    = (*BestSource)(nil)
+	_ driver.Scoper    = (*BestSource)(nil)
 	_ driver.Validator = (*BestSource)(nil)
 	_ driver.Chooser   = (*BestSource)(nil)
 )
@@ -86,7 +86,7 @@ func (s *BestSource) Validate() error {
 // Name implements [driver.Source].
 func (*BestSource) Name() string { return "pgsource.best" }
 
-// Scope implements [driver.Scoped].
+// Scope implements [driver.Scoper].
 func (s *BestSource) Scope() driver.Scope {
 	return driver.Scope{Database: s.cfg.Database, Tables: s.cfg.Tables}
 }

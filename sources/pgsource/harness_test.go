@@ -16,7 +16,7 @@ import (
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 )
 
-const patient = 30 * time.Second // no test takes that long, unless it fails
+const patient = 60 * time.Second // no test takes that long, unless it fails
 
 // fakeSink records what a source reports.
 type fakeSink struct {

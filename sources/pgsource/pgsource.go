@@ -24,7 +24,7 @@ type Source struct {
 
 var (
 	_ driver.Source    = (*Source)(nil)
-	_ driver.Scoped    = (*Source)(nil)
+	_ driver.Scoper    = (*Source)(nil)
 	_ driver.Validator = (*Source)(nil)
 	_ driver.Follower  = (*Source)(nil)
 )
@@ -69,7 +69,7 @@ func checkSetup(doing, dsn string, extra bool, cfg error) error {
 // Name implements [driver.Source].
 func (*Source) Name() string { return "pgsource" }
 
-// Scope implements [driver.Scoped].
+// Scope implements [driver.Scoper].
 func (s *Source) Scope() driver.Scope {
 	return driver.Scope{Database: s.cfg.Database, Tables: s.cfg.Tables}
 }

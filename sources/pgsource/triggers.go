@@ -22,7 +22,7 @@ type TriggerSource struct {
 
 var (
 	_ driver.Source    = (*TriggerSource)(nil)
-	_ driver.Scoped    = (*TriggerSource)(nil)
+	_ driver.Scoper    = (*TriggerSource)(nil)
 	_ driver.Validator = (*TriggerSource)(nil)
 	_ driver.Follower  = (*TriggerSource)(nil)
 )
@@ -56,7 +56,7 @@ func (s *TriggerSource) Validate() error {
 // Name implements [driver.Source].
 func (*TriggerSource) Name() string { return "pgsource.triggers" }
 
-// Scope implements [driver.Scoped].
+// Scope implements [driver.Scoper].
 func (s *TriggerSource) Scope() driver.Scope {
 	return driver.Scope{Database: s.cfg.Database, Tables: s.cfg.Tables}
 }

@@ -24,7 +24,7 @@ type Source struct {
 
 var (
 	_ driver.Source    = (*Source)(nil)
-	_ driver.Scoped    = (*Source)(nil)
+	_ driver.Scoper    = (*Source)(nil)
 	_ driver.Validator = (*Source)(nil)
 	_ driver.Looker    = (*Source)(nil)
 )
@@ -105,7 +105,7 @@ func (s *Source) Validate() error {
 // Name implements [driver.Source].
 func (*Source) Name() string { return "pollsource" }
 
-// Scope implements [driver.Scoped]. A source that only reads everything again
+// Scope implements [driver.Scoper]. A source that only reads everything again
 // needs no database, so without a name of one it sees them all.
 func (s *Source) Scope() driver.Scope {
 	return driver.Scope{Database: s.cfg.Database, Any: s.cfg.Database == "" && s.check == (always{}), Tables: s.cfg.Tables}

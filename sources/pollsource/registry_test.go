@@ -24,7 +24,7 @@ import (
 
 const (
 	often   = 5 * time.Millisecond
-	patient = 30 * time.Second // no test takes that long, unless it fails
+	patient = 60 * time.Second // no test takes that long, unless it fails
 )
 
 // item is a row of the tables in these tests.

@@ -49,7 +49,7 @@ func caseName(_ context.Context, p *probe) error {
 	if len(p.h.Schemas()) == 0 {
 		return errors.Join(append(errs, errors.New("the harness has no tables"))...)
 	}
-	if scoped, ok := p.source.(driver.Scoped); ok {
+	if scoped, ok := p.source.(driver.Scoper); ok {
 		for _, s := range p.h.Schemas() {
 			if !scoped.Scope().Covers(s.Table) {
 				errs = append(errs, fmt.Errorf("it does not cover table %q", s.Table))

@@ -18,7 +18,7 @@ import (
 	"github.com/binderyhq/bindery/sources/sqlitesource"
 )
 
-const timeout = 20 * time.Second
+const timeout = 60 * time.Second
 
 func schemaOf(name string, key ...string) driver.Schema {
 	s := driver.Schema{Table: driver.Table{Name: name}}

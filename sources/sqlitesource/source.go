@@ -34,7 +34,7 @@ type Source struct {
 
 var (
 	_ driver.Source    = (*Source)(nil)
-	_ driver.Scoped    = (*Source)(nil)
+	_ driver.Scoper    = (*Source)(nil)
 	_ driver.Validator = (*Source)(nil)
 )
 
@@ -78,7 +78,7 @@ func (s *Source) Connector() sqldriver.Connector { return wrapdriver.Wrap(s.inne
 // Name implements [driver.Source].
 func (*Source) Name() string { return "sqlitesource" }
 
-// Scope implements [driver.Scoped]: every table of the database.
+// Scope implements [driver.Scoper]: every table of the database.
 func (s *Source) Scope() driver.Scope { return driver.Scope{Database: s.cfg.Database} }
 
 // Validate implements [driver.Validator]: everything that is wrong with the

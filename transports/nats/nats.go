@@ -39,8 +39,8 @@ type Transport struct {
 }
 
 var (
-	_ core.Transport = (*Transport)(nil)
-	_ core.Measured  = (*Transport)(nil)
+	_ core.Transport      = (*Transport)(nil)
+	_ core.StatusReporter = (*Transport)(nil)
 )
 
 // New returns a transport that publishes over the connection, which stays the
@@ -112,7 +112,7 @@ func (t *Transport) Stats() Stats {
 	return Stats{int(t.publishing.Load()), t.messages.Load(), t.bytes.Load(), t.snapshots.Load(), t.failures.Load()}
 }
 
-// Status returns the counters as all transports tell them, see [core.Measured].
+// Status returns the counters as all transports tell them, see [core.StatusReporter].
 func (t *Transport) Status() status.Transport {
 	return status.Transport{Open: int(t.publishing.Load()), Dropped: t.failures.Load()}
 }

@@ -37,7 +37,7 @@ func start(t *testing.T, table *coretest.Table[item], tr *binderynats.Transport)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 		defer cancel()
 		if err := reg.Shutdown(ctx); err != nil {
 			t.Error(err)
@@ -48,7 +48,7 @@ func start(t *testing.T, table *coretest.Table[item], tr *binderynats.Transport)
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(60 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("never: %s", what)
 		}

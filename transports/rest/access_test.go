@@ -12,6 +12,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/transports/rest/internal/resttest"
 )
 
 // secret is in the errors of the authorizer, and nobody else's business.
@@ -34,7 +35,7 @@ func (g *guard) swap(who, with string) {
 }
 
 func (g *guard) Authorize(ctx context.Context, a core.Access) (core.Decision, error) {
-	who, _ := ctx.Value(principalKey{}).(string)
+	who := resttest.Principal(ctx)
 	g.mu.Lock()
 	if as, ok := g.swaps[who]; ok {
 		who = as
@@ -44,12 +45,12 @@ func (g *guard) Authorize(ctx context.Context, a core.Access) (core.Decision, er
 	case "root":
 		return core.Allow(), nil
 	case "ann", "bob":
-		return core.Within(filter.Eq("owner", who)), nil
+		return core.AllowWhere(filter.Eq("owner", who)), nil
 	case "editor":
 		if a.Action == core.ActionRead {
 			return core.Allow(), nil
 		}
-		return core.Within(filter.Eq("owner", "ann")), nil
+		return core.AllowWhere(filter.Eq("owner", "ann")), nil
 	case "reader":
 		if a.Action == core.ActionRead {
 			return core.Allow(), nil
@@ -70,20 +71,20 @@ func TestWhoMaySeeWhat(t *testing.T) {
 	var tags, tokens []string // of others
 	for _, who := range []string{"root", "bob"} {
 		for _, target := range []string{"", "?limit=2", "?limit=2&offset=2", "/2", "/4"} {
-			res := s.as(who, "GET", "/api/records"+target, "")
+			res := s.As(who, "GET", "/api/records"+target, "")
 			want(t, res, 200)
 			tags = append(tags, res.Header.Get("ETag"))
 		}
-		tokens = append(tokens, strings.Trim(s.as(who, "GET", "/api/records", "").Header.Get("ETag"), `"`))
+		tokens = append(tokens, strings.Trim(s.As(who, "GET", "/api/records", "").Header.Get("ETag"), `"`))
 	}
 	// So that versions from before are in the logs, too.
-	s.put(record{2, "bob", "two of bob's"}, record{1, "ann", "one of ann's"})
+	s.Put(record{ID: 2, Owner: "bob", Title: "two of bob's"}, record{ID: 1, Owner: "ann", Title: "one of ann's"})
 	for _, who := range []string{"root", "bob"} {
-		tokens = append(tokens, strings.Trim(s.as(who, "GET", "/api/records", "").Header.Get("ETag"), `"`))
+		tokens = append(tokens, strings.Trim(s.As(who, "GET", "/api/records", "").Header.Get("ETag"), `"`))
 	}
 
 	const own = `[{"id":1,"owner":"ann","title":"one of ann's"},{"id":3,"owner":"ann","title":"three"}]` + "\n"
-	whole := s.as("ann", "GET", "/api/records", "")
+	whole := s.As("ann", "GET", "/api/records", "")
 	if got := body(t, whole); got != own {
 		t.Errorf("the list shows %s", got)
 	}
@@ -92,7 +93,7 @@ func TestWhoMaySeeWhat(t *testing.T) {
 		targets = append(targets, "/api/records?since="+token, "/api/open?since="+token, "/api/of?owner=ann&since="+token, "/api/of?owner=bob&since="+token)
 	}
 	for _, target := range targets {
-		res := s.as("ann", "GET", target, "")
+		res := s.As("ann", "GET", target, "")
 		text := body(t, res)
 		if res.StatusCode != 200 || strings.Contains(text, "bob's") || strings.Contains(text, `"bob","title`) || strings.Contains(text, "two") || strings.Contains(text, "four") {
 			t.Errorf("%s: %d, shows %s", target, res.StatusCode, text)
@@ -100,7 +101,7 @@ func TestWhoMaySeeWhat(t *testing.T) {
 		if total := res.Header.Get("X-Total-Count"); total != "" && total != "2" {
 			t.Errorf("%s: there are %s rows", target, total)
 		}
-		head := s.as("ann", "HEAD", target, "")
+		head := s.As("ann", "HEAD", target, "")
 		if got := head.Header.Get("Content-Length"); got != fmt.Sprint(len(text)) {
 			t.Errorf("HEAD %s: Content-Length %s, the body has %d", target, got, len(text))
 		}
@@ -114,18 +115,18 @@ func TestWhoMaySeeWhat(t *testing.T) {
 		}
 		// Tags of others tell nothing about what they have.
 		for _, tag := range tags {
-			if res := s.as("ann", "GET", target, "", "If-None-Match", tag); res.StatusCode != 200 {
+			if res := s.As("ann", "GET", target, "", "If-None-Match", tag); res.StatusCode != 200 {
 				t.Errorf("%s with the tag %s of somebody else: %d", target, tag, res.StatusCode)
 			}
 		}
 		if tag := res.Header.Get("ETag"); tag != "" {
-			want(t, s.as("ann", "GET", target, "", "If-None-Match", tag), 304)
+			want(t, s.As("ann", "GET", target, "", "If-None-Match", tag), 304)
 		}
 	}
 	for _, target := range []string{"/api/records/2", "/api/open/4", "/api/of/2?owner=bob", "/api/of/2?owner=ann", "/api/records/99"} {
 		for _, tag := range append(tags, "*") {
-			res := s.as("ann", "GET", target, "", "If-None-Match", tag)
-			if got := body(t, res); res.StatusCode != 404 || got != body(t, s.as("ann", "GET", "/api/records/99", "")) {
+			res := s.As("ann", "GET", target, "", "If-None-Match", tag)
+			if got := body(t, res); res.StatusCode != 404 || got != body(t, s.As("ann", "GET", "/api/records/99", "")) {
 				t.Errorf("%s: %d %s", target, res.StatusCode, got)
 			}
 		}
@@ -135,7 +136,7 @@ func TestWhoMaySeeWhat(t *testing.T) {
 // TestWhoMayWriteWhat: who may not is told so, and nothing is written.
 func TestWhoMayWriteWhat(t *testing.T) {
 	s := newStore(t, &guard{}, Config{})
-	before := fmt.Sprint(s.table.Rows())
+	before := fmt.Sprint(s.Table.Rows())
 	for _, c := range []struct {
 		who, method, target, body string
 		status                    int
@@ -162,26 +163,26 @@ func TestWhoMayWriteWhat(t *testing.T) {
 		{"reader", "POST", "/api/records", `{"id":9,"owner":"ann","title":"x"}`, 403},
 		{"root", "DELETE", "/api/open/1", ``, 405},
 	} {
-		want(t, s.as(c.who, c.method, c.target, c.body), c.status)
-		if after := fmt.Sprint(s.table.Rows()); after != before {
+		want(t, s.As(c.who, c.method, c.target, c.body), c.status)
+		if after := fmt.Sprint(s.Table.Rows()); after != before {
 			t.Fatalf("%s %s as %s has written: %s", c.method, c.target, c.who, after)
 		}
 	}
-	want(t, s.as("ann", "PATCH", "/api/records/1", `{"title":"ONE"}`), 200)
-	want(t, s.as("editor", "PATCH", "/api/records/1", `{"title":"uno"}`), 200)
-	want(t, s.as("editor", "POST", "/api/records", `{"id":9,"owner":"ann","title":"nine"}`), 201)
-	want(t, s.as("ann", "DELETE", "/api/records/9", ""), 204)
+	want(t, s.As("ann", "PATCH", "/api/records/1", `{"title":"ONE"}`), 200)
+	want(t, s.As("editor", "PATCH", "/api/records/1", `{"title":"uno"}`), 200)
+	want(t, s.As("editor", "POST", "/api/records", `{"id":9,"owner":"ann","title":"nine"}`), 201)
+	want(t, s.As("ann", "DELETE", "/api/records/9", ""), 204)
 }
 
 // TestWhoIsRefused: with every method, the same words whether there is a row or
 // not.
 func TestWhoIsRefused(t *testing.T) {
 	s := newStore(t, &guard{}, Config{})
-	tag := s.as("root", "GET", "/api/records", "").Header.Get("ETag")
+	tag := s.As("root", "GET", "/api/records", "").Header.Get("ETag")
 	for who, status := range map[string]int{"eve": 403, "": 401, "lost": 503} {
 		for _, target := range []string{"/api/records", "/api/records?limit=1", "/api/records?since=" + strings.Trim(tag, `"`), "/api/records/1", "/api/records/99", "/api/of?owner=ann", "/api/of/1?owner=ann", "/api/open"} {
 			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
-				res := s.as(who, method, target, `{"id":9,"owner":"ann","title":"x"}`, "If-None-Match", tag, "Prefer", "wait=60")
+				res := s.As(who, method, target, `{"id":9,"owner":"ann","title":"x"}`, "If-None-Match", tag, "Prefer", "wait=60")
 				want(t, res, status)
 				if text := body(t, res); strings.Contains(text, secret) || strings.Contains(text, "owner") {
 					t.Errorf("%s %s as %q: %s", method, target, who, text)
@@ -197,7 +198,7 @@ func TestWhoIsRefused(t *testing.T) {
 				}
 			}
 		}
-		want(t, s.as(who, "GET", "/api/none", ""), 404)
+		want(t, s.As(who, "GET", "/api/none", ""), 404)
 	}
 }
 
@@ -206,18 +207,16 @@ func TestRightsOfWhoWaits(t *testing.T) {
 	for as, status := range map[string]int{"eve": 403, "bob": 200, "": 401} {
 		g := &guard{}
 		s := newStore(t, g, Config{})
-		tag := s.as("ann", "GET", "/api/records", "").Header.Get("ETag")
+		tag := s.As("ann", "GET", "/api/records", "").Header.Get("ETag")
 		answer := make(chan *http.Response, 1)
 		go func() {
-			answer <- s.as("ann", "GET", "/api/records", "", "If-None-Match", tag, "Prefer", "wait=60")
+			answer <- s.As("ann", "GET", "/api/records", "", "If-None-Match", tag, "Prefer", "wait=60")
 		}()
-		s.until("the request is held", func() bool {
-			s.rest.holds.mu.Lock()
-			defer s.rest.holds.mu.Unlock()
-			return s.rest.holds.n == 1
+		s.Until("the request is held", func() bool {
+			return s.rest.held.Len() == 1
 		})
 		g.swap("ann", as)
-		if err := s.reg.Reauthorize(t.Context()); err != nil {
+		if err := s.Reg.Reauthorize(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		res := <-answer
@@ -231,7 +230,7 @@ func TestRightsOfWhoWaits(t *testing.T) {
 // The 304 of a binding as a whole costs what it did before there were members.
 func TestNotModifiedOfAWholeBindingAllocatesNothing(t *testing.T) {
 	s := newShop(t, 10)
-	ask := asker(t, s.e, 304, "/api/products", "If-None-Match", s.do("GET", "/api/products").Header.Get("ETag"))
+	ask := asker(t, s.Echo, 304, "/api/products", "If-None-Match", s.Do("GET", "/api/products").Header.Get("ETag"))
 	if got := testing.AllocsPerRun(200, ask); got > 2 { // the race detector makes pools forget, of which there are two
 		t.Errorf("%v allocations", got)
 	}
@@ -242,12 +241,12 @@ func TestNotModifiedOfAWholeBindingAllocatesNothing(t *testing.T) {
 func TestDatesDoNotTellRightsApart(t *testing.T) {
 	g := &guard{}
 	s := newStore(t, g, Config{})
-	s.as("bob", "GET", "/api/records", "")
-	s.clock.advance(time.Minute)
-	date := s.clock.now().Format(http.TimeFormat)
+	s.As("bob", "GET", "/api/records", "")
+	s.Clock.Advance(time.Minute)
+	date := s.Clock.Now().Format(http.TimeFormat)
 	g.swap("bob", "root")
 	for _, target := range []string{"/api/records", "/api/records?limit=2", "/api/records/1"} {
-		res := s.as("bob", "GET", target, "", "If-Modified-Since", date)
+		res := s.As("bob", "GET", target, "", "If-Modified-Since", date)
 		if want(t, res, 200); res.Header.Get("Last-Modified") != "" {
 			t.Errorf("%s: the answer is dated", target)
 		}

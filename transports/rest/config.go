@@ -7,6 +7,8 @@ import (
 	"net/textproto"
 	"strings"
 	"time"
+
+	"github.com/binderyhq/bindery/transports/rest/internal/prefix"
 )
 
 // The defaults of [Config].
@@ -23,87 +25,86 @@ const (
 	DefaultLoadWait     = 5 * time.Second
 )
 
-// Config tunes a [Transport]. The zero value of each field means its default.
+// DefaultMarkWait is how long a request is held for a mark that the binding has not
+// reached, unless the request names another time (Prefer: wait).
+const DefaultMarkWait = 5 * time.Second
+
+// Config tunes a [Transport]. In each field zero means the default.
 type Config struct {
-	// CacheControl is the Cache-Control header of answers by name of the
-	// binding; the entry "" is for bindings without one of their own. The
-	// default is [DefaultCacheControl]: caches may keep answers and must ask
-	// each time, which costs a 304. Some caches (nginx, Varnish) keep only what
-	// has a max-age above 0.
+	// CacheControl is the Cache-Control header of answers by name of the binding. The
+	// entry "" is for bindings without an entry of their own. The default is
+	// [DefaultCacheControl]: caches may keep answers but must ask each time, which
+	// costs a 304. Some caches (nginx, Varnish) keep only answers with a max-age above
+	// 0.
 	//
-	// Where the registry has an authorizer, "private" is put in front, unless
-	// "private", "public" or "no-store" is there already: caches that several
-	// clients share then keep nothing. To say "public" is to promise that the
-	// authorizer shows everybody the same.
+	// If the registry has an authorizer, answers also say "private", unless the text
+	// says "private", "public" or "no-store". Caches that several clients share then
+	// keep nothing. Say "public" only if the authorizer shows everybody the same.
 	CacheControl map[string]string
 
 	// SharedMaxAge is how long caches that several clients share (a CDN, nginx,
-	// Varnish) may keep answers to "?since=" that tell of something new, in full
-	// seconds: clients that poll are then answered by the cache, one of each version
-	// by this program. Lists, pages and rows become "public, max-age=1", unless
-	// CacheControl says otherwise. Where the registry has an authorizer nothing is
-	// shared. The default, 0, shares nothing.
+	// Varnish) may keep answers to "?since=" with changes, in full seconds. The cache
+	// then answers clients that poll, and this program answers one poll for each version.
+	// Lists, pages and rows become "public, max-age=1", unless CacheControl says
+	// otherwise. If the registry has an authorizer nothing is shared. The default, 0,
+	// shares nothing.
 	SharedMaxAge time.Duration
 
-	// LoadWait bounds how long a request waits for the rows of a family's
-	// member, or of a scope, that has come alive with it. After that it is
-	// answered with 503. The default is [DefaultLoadWait]; negative means not
-	// to wait. Other bindings, which load at start, are never waited for.
+	// LoadWait bounds how long a request waits for the rows of a family's member, or of
+	// an authorizer's scope, that was opened for it. Then the answer is 503. The
+	// default is [DefaultLoadWait]; negative means not to wait. Requests never wait for
+	// other bindings, which load at start.
 	LoadWait time.Duration
 
-	// PageLimit is the number of rows in a page whose request has an offset
-	// and no limit. The default is [DefaultPageLimit], or MaxPageLimit where
-	// that is less.
+	// PageLimit is the number of rows in a page whose request names an offset but no
+	// limit. The default is [DefaultPageLimit], or MaxPageLimit if that is less.
 	PageLimit int
 
-	// MaxPageLimit is the highest limit that a request may name; a higher one
-	// is a 400. The default is [DefaultMaxPageLimit].
+	// MaxPageLimit is the highest limit that a request may name; a higher one is a 400.
+	// The default is [DefaultMaxPageLimit].
 	MaxPageLimit int
 
-	// MaxWait bounds how long a request with "Prefer: wait" is held. A request
-	// that would wait longer is held that long. The default is
-	// [DefaultMaxWait]; negative means that no request is held. Where the HTTP
-	// server has a WriteTimeout, it counts from the end of the waiting.
+	// MaxWait bounds how long a request with "Prefer: wait" is held; a request that asks
+	// for more is held that long. The default is [DefaultMaxWait]; negative means that no
+	// request is held. If the HTTP server has a WriteTimeout, it counts from the end of
+	// the wait.
 	MaxWait time.Duration
 
-	// MaxWaiting bounds the requests that are held at the same time. Those
-	// beyond it are answered at once, as if they had not asked to wait. The
-	// default is [DefaultMaxWaiting]; negative means that no request is held.
+	// MaxWaiting bounds how many requests are held at the same time. Further requests
+	// are answered at once, as if they had not asked to wait. The default is
+	// [DefaultMaxWaiting]; negative means that no request is held.
 	MaxWaiting int
 
-	// BasePath stands in front of the paths in Link, Location and
-	// Content-Location, where a proxy or [http.StripPrefix] takes it off
-	// requests: "/shop", for example. The default is none.
+	// BasePath is the prefix, such as "/shop", that a proxy or [http.StripPrefix] strips
+	// from the paths of requests. It is added to the paths in Link, Location and
+	// Content-Location. The default is none.
 	BasePath string
 
-	// TrustedProxies are the networks of proxies whose X-Forwarded-Prefix takes
-	// the place of BasePath. It counts whose connection a request comes over.
-	// The default is none: whoever may set the header decides where links lead.
+	// TrustedProxies are the networks of the proxies whose X-Forwarded-Prefix takes the
+	// place of BasePath. The address at the other end of the connection decides.
+	// The default is none, because whoever can set that header decides where links lead.
 	TrustedProxies []netip.Prefix
 
-	// MinCompress is the length of the shortest body that is compressed, in
-	// bytes. The default is [DefaultMinCompress]; negative means that nothing
-	// is compressed.
+	// MinCompress is the length of the shortest body that is compressed, in bytes. The
+	// default is [DefaultMinCompress]; negative means that nothing is compressed.
 	MinCompress int
 
-	// MaxBody is the length of the longest body of a write, in bytes; a longer
-	// one is a 413. The default is [DefaultMaxBody].
+	// MaxBody is the length of the longest body of a write, in bytes; a longer one is a
+	// 413. The default is [DefaultMaxBody].
 	MaxBody int64
 
-	// BodyTimeout bounds how long the body of a request is waited for, from when
-	// its header was read. One that takes longer is a 408, and its connection is
-	// closed. The default is [DefaultBodyTimeout]. Where the HTTP server has a
-	// shorter ReadTimeout, that counts.
+	// BodyTimeout bounds the time from a request's header to the end of its body. A
+	// request that takes longer gets a 408, and its connection is closed. The default is
+	// [DefaultBodyTimeout]. If the HTTP server has a shorter ReadTimeout, that counts.
 	BodyTimeout time.Duration
 
-	// WriteTimeout bounds a write from when its body was read: the transaction,
-	// and the wait until the binding shows it. A transaction that takes longer
-	// is rolled back and answered with 503. The default is
-	// [DefaultWriteTimeout].
+	// WriteTimeout bounds a write from the end of its body: the transaction, and the
+	// wait until the binding shows it. A transaction that takes longer is rolled back
+	// and answered with 503. The default is [DefaultWriteTimeout].
 	WriteTimeout time.Duration
 }
 
-// WithDefaults returns a copy in which every zero field has its default.
+// WithDefaults returns a copy with the default in every zero field.
 func (c Config) WithDefaults() Config {
 	if c.MaxPageLimit == 0 {
 		c.MaxPageLimit = DefaultMaxPageLimit
@@ -144,7 +145,7 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("config: CacheControl of %q: %q is not the value of a header", name, text))
 		}
 	}
-	if !isBasePath(c.BasePath) {
+	if !prefix.Valid(c.BasePath) {
 		errs = append(errs, fmt.Errorf("config: BasePath %q is no path that begins with a slash and does not end with one", c.BasePath))
 	}
 	for i, network := range c.TrustedProxies {
@@ -171,37 +172,4 @@ func (c Config) Validate() error {
 		errs = append(errs, fmt.Errorf("config: WriteTimeout %v is negative", c.WriteTimeout))
 	}
 	return errors.Join(errs...)
-}
-
-// cacheControl returns the header values by binding: those of answers for
-// everybody, and those of answers for one client alone.
-func (c Config) cacheControl() (values [2]map[string][]string) {
-	values = [2]map[string][]string{{}, {}}
-	set := func(name, text string) {
-		values[0][name] = []string{text}
-		if !namesAudience(text) {
-			text = "private, " + text
-		}
-		values[1][name] = []string{text}
-	}
-	set("", DefaultCacheControl)
-	if c.SharedMaxAge > 0 {
-		// Of one client alone nothing is shared, whatever is said of the others.
-		values[0][""] = []string{"public, max-age=1"}
-	}
-	for name, text := range c.CacheControl {
-		set(name, text)
-	}
-	return values
-}
-
-// namesAudience reports whether a Cache-Control says who may keep the answer.
-func namesAudience(text string) bool {
-	for directive := range strings.SplitSeq(text, ",") {
-		switch strings.ToLower(strings.TrimSpace(directive)) {
-		case "private", "public", "no-store":
-			return true
-		}
-	}
-	return false
 }

@@ -1,9 +1,9 @@
-// Package rest serves bindings over HTTP: lists, pages and single rows as
-// JSON, with entity tags that make a repeated request cost next to nothing.
+// Package rest serves bindings over HTTP: lists, pages and single rows as JSON,
+// with entity tags that make a repeated request cost next to nothing.
 //
 // # Setup
 //
-// [New] takes a group of an Echo v4 instance; the routes are installed when the
+// [New] takes a group of an Echo v4 instance. The routes are installed when the
 // registry starts:
 //
 //	GET, HEAD, OPTIONS  /{binding}        the list; a page with limit and offset, or limit and after; the changes with since
@@ -11,70 +11,68 @@
 //	POST                /{binding}        a new row
 //	PUT, PATCH, DELETE  /{binding}/{key}  the row, replaced, merged with a patch, or deleted
 //
-// Writes are for bindings that are declared [core.Writable]; elsewhere they are
-// a 405. Rows are shown to the Validator of the Echo
-// instance, if it has one, as a pointer to the model.
+// Bindings declared [core.Writable] can be written; others answer writes with 405. If
+// the Echo instance has a Validator, it is given each row before the write, as a
+// pointer to the model.
 //
-// A member of a family is named by its parameters, as the query of all these
-// URLs. The registry's authorizer is asked at each request, with the request's
-// context, and of a write once more.
+// The query of all these URLs names the parameters of a family's member. The registry's
+// authorizer is asked at each request, with the request's context, and once more for a
+// write.
 //
-// Routes that the application adds to the same group take precedence where
-// they are static. Middleware of the group applies. This package compresses by
-// itself, once for each version, and writes its answers around middleware that
-// would compress them again. Where that cannot be, because the middleware's
-// writer does not show what it wraps or stands behind another, answers are left
-// to it: they are sent plain, and their tags are weak.
+// Static routes that the application adds to the same group take precedence, and the
+// group's middleware applies. This package compresses each version once. Its answers
+// therefore go around middleware that would compress them again. Some middleware
+// hides the writer behind it, so answers cannot go around it. It then gets
+// plain answers, with weak tags, and compresses them itself.
 //
-// Behind a proxy that strips a prefix from paths, [Config.BasePath] or
-// [Config.TrustedProxies] make links lead through it.
+// Behind a proxy that strips a prefix from paths, set [Config].BasePath or
+// [Config].TrustedProxies, so that links lead through the proxy.
 //
 // # Delivery
 //
-// Every answer is made from one snapshot. Its ETag is strong and names the
-// content: the same on every node and after a restart. If-None-Match and
-// If-Modified-Since are answered with 304 without building a body. The date
-// Last-Modified is left out while a second change could still share it, and where
-// an authorizer decides what is seen: dates do not tell rights apart.
+// Every answer is made from one snapshot. Its ETag is strong and depends on the content
+// alone, so it is the same on every node and after a restart. If-None-Match and
+// If-Modified-Since are answered with 304 without building a body. An answer has no
+// Last-Modified while a second change could still get the same date, nor if an
+// authorizer decides what the client sees: clients with other rights get other rows,
+// perhaps with the same date.
 //
-// With "Prefer: wait=SECONDS" a request whose If-None-Match still matches is
-// held until there is something new, within bounds, see [Config.MaxWait].
+// A request with "Prefer: wait=SECONDS", whose If-None-Match still matches, is held until
+// there is something new, see [Config].MaxWait.
 //
-// A write is one transaction, and its preconditions are evaluated in it, on the
-// row as the database has it: of several writers that bear the same If-Match one
-// gets through. The answer comes when the binding shows the write, so a GET that
-// follows it on the same node sees it. A binding that is declared with
-// [core.WriteRules].RequireMatch demands an If-Match, of which "*" is one. The
-// preconditions of a POST are about the list, and are evaluated before the
-// transaction.
+// A write is one transaction. Its preconditions are evaluated inside it, on the row as
+// the database has it, so of several writers with the same If-Match only one succeeds.
+// The answer comes when the binding shows the write; a GET on the same node then
+// sees it. A binding declared with [core.WriteRules].RequireMatch demands an If-Match, and
+// accepts "*". The preconditions of a POST are about the list, and are evaluated before
+// the transaction.
 //
-// Handlers of the application's own get the same for their answers through
-// [NotModified], [Conditional] and [Conditions].
+// The application's own handlers get 304s too, by [NotModified], [Conditional] and
+// [Conditions].
 //
 // # Back-pressure
 //
-// A body is shared by all who ask for it, so a slow reader costs a connection
-// and no copy. Waiting requests are bounded by [Config.MaxWaiting], bodies of
-// writes by [Config.MaxBody] and [Config.BodyTimeout], and the time that a write takes by
-// [Config.WriteTimeout]. A client that takes
-// longer than [Config.BodyTimeout] to send its body gets 408.
+// All who ask for a body share it, so a slow reader costs a connection and no copy.
+// [Config].MaxWaiting bounds the requests that wait, [Config].MaxBody the bodies of
+// writes, and [Config].WriteTimeout the time that a write takes. A client that takes
+// longer than [Config].BodyTimeout to send its body gets 408.
 //
 // # Shutdown
 //
-// Requests that wait are answered at once when the registry begins to shut
-// down. Writes under way are finished and answered, and no others begun. Once a
-// binding has ended its requests get 503. Ordinary requests belong to the HTTP
-// server, whose Shutdown waits for them.
+// When the registry begins to shut down, requests that wait are answered at once. Writes
+// under way are finished and answered, and no others begin. Once a binding has ended its
+// requests get 503. Other requests belong to the HTTP server, whose Shutdown waits for
+// them.
 //
 // # Errors
 //
-// All errors are application/problem+json (RFC 9457) with a stable type. They
-// never contain a database's message, nor an authorizer's: those go to the
-// registry's log. A write that the database could not carry out is a 503, and is
-// not written unless the connection was lost in the middle of its commit.
+// All errors are application/problem+json (RFC 9457) with a stable type. They never
+// contain a message of the database or of the authorizer: those go to the registry's
+// log. A write that the database could not carry out is a 503. It has changed nothing,
+// unless the connection broke during the commit.
 //
 // # Limits
 //
-// A single row is compressed anew for each request that asks for it
-// compressed, when it is long enough. Ranges are not supported.
+// A single row that is long enough to be compressed is compressed anew for each request.
+// Ranges are not supported.
 package rest

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -15,11 +16,11 @@ var nextLink = regexp.MustCompile(`<([^>]*)>; rel="next"`)
 
 // walk follows the links to the next page, and does something in between.
 func (s *shop) walk(target string, between func(seen []product)) (all []product) {
-	s.t.Helper()
+	s.T.Helper()
 	for target != "" {
-		res := s.do(http.MethodGet, target)
-		want(s.t, res, http.StatusOK)
-		all = append(all, decode[[]product](s.t, res)...)
+		res := s.Do(http.MethodGet, target)
+		want(s.T, res, http.StatusOK)
+		all = append(all, decode[[]product](s.T, res)...)
 		m := nextLink.FindStringSubmatch(res.Header.Get("Link"))
 		if target = ""; m != nil {
 			target = m[1]
@@ -34,8 +35,8 @@ func (s *shop) walk(target string, between func(seen []product)) (all []product)
 func TestKeysetPagesAreStable(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := newShop(t, 30)
-		defer s.shutdown()
-		s.open("named", core.OrderBy("-name"))
+		defer s.Shutdown()
+		s.Open("named", core.OrderBy("-name"))
 		binding := rapid.SampledFrom([]string{"products", "named"}).Draw(rt, "binding")
 		stays := map[int64]bool{}
 		for id := int64(1); id <= 30; id++ {
@@ -47,14 +48,14 @@ func TestKeysetPagesAreStable(t *testing.T) {
 			case 0: // also the row that the link stands for
 				gone := seen[len(seen)-1].ID
 				delete(stays, gone)
-				s.delete(gone)
+				s.Delete(gone)
 			case 1:
 				gone := rapid.Int64Range(1, 30).Draw(rt, "gone")
 				delete(stays, gone)
-				s.delete(gone)
+				s.Delete(gone)
 			case 2:
 				if next++; next < 110 { // come for a while
-					s.put(product{next, rapid.StringMatching("[a-z]{1,3}").Draw(rt, "name")}, product{-next, "first"})
+					s.Put(product{ID: next, Name: rapid.StringMatching("[a-z]{1,3}").Draw(rt, "name")}, product{ID: -next, Name: "first"})
 				}
 			}
 		})
@@ -80,22 +81,26 @@ func TestKeysetPages(t *testing.T) {
 	if got := s.walk("/api/products?limit=2&after=", func([]product) {}); !slices.EqualFunc(got, []int64{1, 2, 3, 4, 5}, func(p product, id int64) bool { return p.ID == id }) {
 		t.Errorf("%v", got)
 	}
-	res := s.do("GET", "/api/products?limit=5&after=")
+	res := s.Do("GET", "/api/products?limit=5&after=")
 	if link := res.Header.Get("Link"); link != `</api/products?limit=5&after=>; rel="first", </events/products>; rel="monitor"` || res.Header.Get("X-Total-Count") != "5" {
 		t.Errorf("Link: %s", link)
 	}
 	// A page is as conditional as any.
-	page := s.do("GET", "/api/products?limit=2&after=")
-	again := s.do("GET", "/api/products?limit=2&after=", "If-None-Match", page.Header.Get("ETag"))
+	page := s.Do("GET", "/api/products?limit=2&after=")
+	again := s.Do("GET", "/api/products?limit=2&after=", "If-None-Match", page.Header.Get("ETag"))
 	want(t, again, http.StatusNotModified)
 	next := nextLink.FindStringSubmatch(page.Header.Get("Link"))[1]
-	s.delete(3, 4, 5)
-	if text := body(t, s.do("GET", next)); text != "[]\n" {
+	s.Delete(3, 4, 5)
+	if text := body(t, s.Do("GET", next)); text != "[]\n" {
 		t.Errorf("behind the last row: %s", text)
 	}
-	for _, bad := range []string{"after=!", "after=" + string(make([]byte, 0)) + "%00", "after=&offset=2", "after=&since=x"} {
-		want(t, s.do("GET", "/api/products?"+bad), http.StatusBadRequest)
+	_, cursor, _ := strings.Cut(next, "after=")
+	for _, bad := range []string{
+		"after=!", "after=%00", "after=&offset=2", "after=&since=x",
+		"after=zzz", "after=AAAA", "after=AAAAAA", "after=" + cursor[1:], "after=" + cursor[:len(cursor)-1], "after=" + cursor + "A", "after=" + cursor + "%0A",
+	} {
+		want(t, s.Do("GET", "/api/products?"+bad), http.StatusBadRequest)
 	}
-	s.open("hidden", core.OrderBy("name"), core.Columns("id"))
-	want(t, s.do("GET", "/api/hidden?limit=2&after="), http.StatusBadRequest) // its links would tell the names
+	s.Open("hidden", core.OrderBy("name"), core.Columns("id"))
+	want(t, s.Do("GET", "/api/hidden?limit=2&after="), http.StatusBadRequest) // its links would tell the names
 }

@@ -40,7 +40,7 @@ func TestMarkOfAWrite(t *testing.T) {
 		if mark == "" || len(mark) > 256 {
 			t.Fatalf("%s: mark %q", w.method, mark)
 		}
-		for _, target := range []string{"/api/products", "/api/products?limit=1", "/api/products/1", "/api/products?since=" + s.version(), "/api/stock"} {
+		for _, target := range []string{"/api/products", "/api/products?limit=1", "/api/products/1", "/api/products?since=" + s.Version(), "/api/stock"} {
 			for _, method := range []string{http.MethodGet, http.MethodHead} {
 				for _, headers := range [][]string{{"Bindery-Mark", mark}, nil} {
 					url := target
@@ -51,13 +51,13 @@ func TestMarkOfAWrite(t *testing.T) {
 						}
 						url += sep + "mark=" + mark
 					}
-					res := s.do(method, url, headers...)
+					res := s.Do(method, url, headers...)
 					want(t, res, http.StatusOK)
 					if got := res.Header.Get("Bindery-Mark"); got != mark {
 						t.Errorf("%s %s: mark %q", method, url, got)
 					}
 					if tag := res.Header.Get("ETag"); tag != "" {
-						res = s.do(method, url, append(headers, "If-None-Match", tag)...)
+						res = s.Do(method, url, append(headers, "If-None-Match", tag)...)
 						want(t, res, http.StatusNotModified)
 						if got := res.Header.Get("Bindery-Mark"); got != mark {
 							t.Errorf("%s %s, not modified: mark %q", method, url, got)
@@ -66,7 +66,7 @@ func TestMarkOfAWrite(t *testing.T) {
 				}
 			}
 		}
-		if res := s.do(http.MethodGet, "/api/products/77", "Bindery-Mark", mark); res.StatusCode != http.StatusNotFound || res.Header.Get("Bindery-Mark") != mark {
+		if res := s.Do(http.MethodGet, "/api/products/77", "Bindery-Mark", mark); res.StatusCode != http.StatusNotFound || res.Header.Get("Bindery-Mark") != mark {
 			t.Errorf("a row that is not there: %d, mark %q", res.StatusCode, res.Header.Get("Bindery-Mark"))
 		}
 	}
@@ -91,16 +91,16 @@ func TestBadMarks(t *testing.T) {
 		strings.Repeat("A", 257): "malformed-mark",
 	} {
 		for _, target := range []string{"/api/products", "/api/products/1", "/api/products?limit=1", "/api/products?since=x&wait=1"} {
-			res := s.do(http.MethodGet, target, "Bindery-Mark", mark)
+			res := s.Do(http.MethodGet, target, "Bindery-Mark", mark)
 			if got := problemType(t, res); res.StatusCode != http.StatusBadRequest || got != want || res.Header.Get("Bindery-Mark") != "" {
 				t.Errorf("GET %s with mark %q: %d %s", target, mark, res.StatusCode, got)
 			}
 		}
 	}
-	if res := s.do(http.MethodGet, "/api/products?mark="); problemType(t, res) != "malformed-mark" {
+	if res := s.Do(http.MethodGet, "/api/products?mark="); problemType(t, res) != "malformed-mark" {
 		t.Error("an empty parameter is taken for none")
 	}
-	res := s.do(http.MethodGet, "/api/products", "Bindery-Mark", own, "Bindery-Mark", own)
+	res := s.Do(http.MethodGet, "/api/products", "Bindery-Mark", own, "Bindery-Mark", own)
 	if problemType(t, res) != "malformed-mark" {
 		t.Error("two marks are taken for one")
 	}
@@ -114,9 +114,9 @@ func TestBadMarks(t *testing.T) {
 func TestHeldForAMark(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop(t, 1)
-		s.source.Sink().Lost(errors.New("blind"))
-		s.table.Put(product{2, "unseen"})
-		mark, err := s.reg.Mark(t.Context())
+		s.Source.Sink().Lost(errors.New("blind"))
+		s.Table.Put(product{ID: 2, Name: "unseen"})
+		mark, err := s.Reg.Mark(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +126,7 @@ func TestHeldForAMark(t *testing.T) {
 			if prefer != "" {
 				headers = append(headers, "Prefer", prefer)
 			}
-			res := s.do(http.MethodGet, "/api/products", headers...)
+			res := s.Do(http.MethodGet, "/api/products", headers...)
 			if took := time.Since(begun); took != time.Duration(seconds)*time.Second {
 				t.Errorf("%q: held for %v", prefer, took)
 			}
@@ -138,24 +138,24 @@ func TestHeldForAMark(t *testing.T) {
 			}
 		}
 		answered := make(chan *http.Response, 1)
-		go func() { answered <- s.do(http.MethodGet, "/api/products?mark="+mark) }()
+		go func() { answered <- s.Do(http.MethodGet, "/api/products?mark="+mark) }()
 		synctest.Wait()
 		if open := s.rest.Status().Open; open != 1 {
 			t.Errorf("%d requests are counted as held", open)
 		}
-		s.source.Sink().Watching()
+		s.Source.Sink().Watching()
 		res := <-answered
 		if text := body(t, res); res.StatusCode != http.StatusOK || !strings.Contains(text, "unseen") {
 			t.Errorf("%d %s", res.StatusCode, text)
 		}
 		// What is reached needs no waiting, also where none is left.
-		s.source.Sink().Lost(errors.New("blind"))
-		want(t, s.do(http.MethodGet, "/api/products", "Bindery-Mark", mark, "Prefer", "wait=0"), http.StatusOK)
+		s.Source.Sink().Lost(errors.New("blind"))
+		want(t, s.Do(http.MethodGet, "/api/products", "Bindery-Mark", mark, "Prefer", "wait=0"), http.StatusOK)
 
-		later, _ := s.reg.Mark(t.Context())
-		go func() { answered <- s.do(http.MethodGet, "/api/products?mark="+later) }()
+		later, _ := s.Reg.Mark(t.Context())
+		go func() { answered <- s.Do(http.MethodGet, "/api/products?mark="+later) }()
 		synctest.Wait()
-		s.shutdown()
+		s.Shutdown()
 		if res := <-answered; problemType(t, res) != "shutting-down" {
 			t.Errorf("at shutdown: %d", res.StatusCode)
 		}
@@ -167,19 +167,19 @@ func TestHeldForAMark(t *testing.T) {
 func TestMarkThenChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop(t, 1)
-		tag := s.do(http.MethodGet, "/api/products").Header.Get("ETag")
-		s.source.Sink().Lost(errors.New("blind"))
-		mark, _ := s.reg.Mark(t.Context())
-		time.AfterFunc(2*time.Second, s.source.Sink().Watching)
+		tag := s.Do(http.MethodGet, "/api/products").Header.Get("ETag")
+		s.Source.Sink().Lost(errors.New("blind"))
+		mark, _ := s.Reg.Mark(t.Context())
+		time.AfterFunc(2*time.Second, s.Source.Sink().Watching)
 		begun := time.Now()
-		res := s.do(http.MethodGet, "/api/products", "If-None-Match", tag, "Bindery-Mark", mark, "Prefer", "wait=6")
+		res := s.Do(http.MethodGet, "/api/products", "If-None-Match", tag, "Bindery-Mark", mark, "Prefer", "wait=6")
 		want(t, res, http.StatusNotModified)
 		if took := time.Since(begun); took != 6*time.Second {
 			t.Errorf("held for %v", took)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := s.reg.Reach(ctx, mark); err != nil {
+		if err := s.Reg.Reach(ctx, mark); err != nil {
 			t.Error(err)
 		}
 	})
@@ -198,7 +198,7 @@ func TestMarksAndCaches(t *testing.T) {
 	} {
 		s := newShop(t, 1, c.cfg)
 		for _, target := range []string{"/api/products", "/api/products/1", "/api/products?since=x"} {
-			vary := strings.Join(s.do(http.MethodGet, target).Header["Vary"], ", ")
+			vary := strings.Join(s.Do(http.MethodGet, target).Header["Vary"], ", ")
 			if strings.Contains(vary, "Bindery-Mark") != c.varies || !strings.Contains(vary, "Accept-Encoding") {
 				t.Errorf("%s, %s: Vary %q", name, target, vary)
 			}
@@ -209,18 +209,18 @@ func TestMarksAndCaches(t *testing.T) {
 // BenchmarkMark is GET with a mark that is reached, beside GET without one.
 func BenchmarkMark(b *testing.B) {
 	s := newShop(b, 1000)
-	tag := s.do(http.MethodGet, "/api/products").Header.Get("ETag")
-	mark, err := s.reg.Mark(b.Context())
+	tag := s.Do(http.MethodGet, "/api/products").Header.Get("ETag")
+	mark, err := s.Reg.Mark(b.Context())
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := s.reg.Reach(b.Context(), mark); err != nil {
+	if err := s.Reg.Reach(b.Context(), mark); err != nil {
 		b.Fatal(err)
 	}
 	for name, headers := range map[string][]string{"without": {"If-None-Match", tag}, "with": {"If-None-Match", tag, "Bindery-Mark", mark}} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				if res := s.do(http.MethodGet, "/api/products", headers...); res.StatusCode != http.StatusNotModified {
+				if res := s.Do(http.MethodGet, "/api/products", headers...); res.StatusCode != http.StatusNotModified {
 					b.Fatal(res.StatusCode)
 				}
 			}

@@ -11,17 +11,19 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/transports/rest/internal/exchange"
+	"github.com/binderyhq/bindery/transports/rest/internal/resttest"
 )
 
 func TestList(t *testing.T) {
 	s := newShop(t, 2)
-	res := s.do("GET", "/api/products")
+	res := s.Do("GET", "/api/products")
 	want(t, res, 200)
 	if got, want := body(t, res), `[{"id":1,"name":"product 1"},{"id":2,"name":"product 2"}]`+"\n"; got != want {
 		t.Errorf("body %s", got)
 	}
 	for name, want := range map[string]string{
-		"ETag":          `"` + s.version() + `"`,
+		"ETag":          `"` + s.Version() + `"`,
 		"Content-Type":  "application/json",
 		"Cache-Control": "no-cache",
 		"Vary":          "Accept-Encoding",
@@ -32,11 +34,11 @@ func TestList(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
-	s.clock.advance(time.Second)
-	if got := s.do("GET", "/api/products").Header.Get("Last-Modified"); got != "Wed, 02 Jan 2030 03:04:06 GMT" {
+	s.Clock.Advance(time.Second)
+	if got := s.Do("GET", "/api/products").Header.Get("Last-Modified"); got != "Wed, 02 Jan 2030 03:04:06 GMT" {
 		t.Errorf("Last-Modified %q", got)
 	}
-	head := s.do("HEAD", "/api/products")
+	head := s.Do("HEAD", "/api/products")
 	want(t, head, 200)
 	if body(t, head) != "" || head.Header.Get("Content-Length") != res.Header.Get("Content-Length") || head.Header.Get("ETag") != res.Header.Get("ETag") {
 		t.Errorf("HEAD: %v", head.Header)
@@ -45,37 +47,37 @@ func TestList(t *testing.T) {
 
 func TestRow(t *testing.T) {
 	s := newShop(t, 2)
-	s.clock.advance(time.Second)
-	res := s.do("GET", "/api/products/2")
+	s.Clock.Advance(time.Second)
+	res := s.Do("GET", "/api/products/2")
 	want(t, res, 200)
 	if got := body(t, res); got != `{"id":2,"name":"product 2"}`+"\n" {
 		t.Errorf("body %s", got)
 	}
 	tag := res.Header.Get("ETag")
-	if tag == "" || tag == `"`+s.version()+`"` || res.Header.Get("Last-Modified") == "" || res.Header.Get("Link") == "" {
+	if tag == "" || tag == `"`+s.Version()+`"` || res.Header.Get("Last-Modified") == "" || res.Header.Get("Link") == "" {
 		t.Errorf("headers %v", res.Header)
 	}
 	// Another row's change is none of this one's.
-	s.put(product{1, "changed"})
-	res = s.do("GET", "/api/products/2", "If-None-Match", tag)
+	s.Put(product{ID: 1, Name: "changed"})
+	res = s.Do("GET", "/api/products/2", "If-None-Match", tag)
 	want(t, res, 304)
-	s.put(product{2, "changed"})
-	res = s.do("GET", "/api/products/2", "If-None-Match", tag)
+	s.Put(product{ID: 2, Name: "changed"})
+	res = s.Do("GET", "/api/products/2", "If-None-Match", tag)
 	want(t, res, 200)
-	s.delete(2)
-	want(t, s.do("GET", "/api/products/2", "If-None-Match", tag), 404)
+	s.Delete(2)
+	want(t, s.Do("GET", "/api/products/2", "If-None-Match", tag), 404)
 }
 
 // Every header of the 200 that a cache needs is in the 304 (RFC 9110, section
 // 15.4.5), and nothing else.
 func TestNotModifiedHeaders(t *testing.T) {
 	s := newShop(t, 50)
-	s.clock.advance(time.Second)
+	s.Clock.Advance(time.Second)
 	for _, target := range []string{"/api/products", "/api/products/1", "/api/products?limit=3"} {
 		for _, method := range []string{"GET", "HEAD"} {
-			full := s.do(method, target)
+			full := s.Do(method, target)
 			want(t, full, 200)
-			res := s.do(method, target, "If-None-Match", full.Header.Get("ETag"))
+			res := s.Do(method, target, "If-None-Match", full.Header.Get("ETag"))
 			want(t, res, 304)
 			if b := body(t, res); b != "" {
 				t.Errorf("%s: body %q", target, b)
@@ -97,19 +99,21 @@ func TestNotModifiedHeaders(t *testing.T) {
 func TestMethods(t *testing.T) {
 	s := newShop(t, 1)
 	for _, target := range []string{"/api/products", "/api/products/1"} {
-		for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
-			res := s.do(method, target)
+		for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "REPORT", "QUERY", "get", "X-OWN"} {
+			res := s.Do(method, target)
 			want(t, res, 405)
 			if got := res.Header.Get("Allow"); got != "GET, HEAD, OPTIONS" {
 				t.Errorf("%s %s: Allow %q", method, target, got)
 			}
 		}
-		res := s.do("OPTIONS", target)
+		res := s.Do("OPTIONS", target)
 		want(t, res, 204)
 		if got := res.Header.Get("Allow"); got != "GET, HEAD, OPTIONS" {
 			t.Errorf("Allow %q", got)
 		}
 	}
+	want(t, s.Do("QUERY", "/api/unknown"), 404)
+	want(t, s.Do("QUERY", "/api/products/1/2"), 404)
 }
 
 func TestNothingThere(t *testing.T) {
@@ -119,7 +123,7 @@ func TestNothingThere(t *testing.T) {
 		"/api/products/1,1", "/api/products/1/", "/api/products/1/more", "/api/products/1%2F", "/api/products/%31%2Fmore", "/api/Products",
 	} {
 		for _, method := range []string{"GET", "HEAD"} {
-			res := s.do(method, target)
+			res := s.Do(method, target)
 			want(t, res, 404)
 			if res.Header.Get("ETag") != "" || res.Header.Get("Cache-Control") != "no-store" {
 				t.Errorf("%s %s: %v", method, target, res.Header)
@@ -130,7 +134,7 @@ func TestNothingThere(t *testing.T) {
 		}
 	}
 	for _, method := range []string{"POST", "OPTIONS"} {
-		want(t, s.do(method, "/api/nothing"), 404)
+		want(t, s.Do(method, "/api/nothing"), 404)
 	}
 }
 
@@ -157,7 +161,7 @@ func TestBadParameters(t *testing.T) {
 		"/api/products/1?limit=1":                    "limit",
 		"/api/products/1?x":                          "x",
 	} {
-		res := s.do("GET", target)
+		res := s.Do("GET", target)
 		want(t, res, 400)
 		p := decode[struct {
 			Type   string
@@ -167,9 +171,9 @@ func TestBadParameters(t *testing.T) {
 			t.Errorf("%s: %+v", target, p)
 		}
 	}
-	want(t, s.do("GET", "/api/products?a;b"), 400)
-	want(t, s.do("GET", "/api/products?limit=%zz"), 400)
-	want(t, s.do("GET", "/api/products?"), 200)
+	want(t, s.Do("GET", "/api/products?a;b"), 400)
+	want(t, s.Do("GET", "/api/products?limit=%zz"), 400)
+	want(t, s.Do("GET", "/api/products?"), 200)
 }
 
 func TestNotLoaded(t *testing.T) {
@@ -177,11 +181,11 @@ func TestNotLoaded(t *testing.T) {
 	table := coretest.NewTable[product]("later", "id")
 	release := table.Hold()
 	b := core.Bind("later", table)
-	if err := s.reg.Add(b); err != nil {
+	if err := s.Reg.Add(b); err != nil {
 		t.Fatal(err)
 	}
 	for _, target := range []string{"/api/later", "/api/later/1", "/api/later?limit=1"} {
-		res := s.do("GET", target)
+		res := s.Do("GET", target)
 		want(t, res, 503)
 		if res.Header.Get("Retry-After") != "1" {
 			t.Errorf("%s: %v", target, res.Header)
@@ -189,21 +193,21 @@ func TestNotLoaded(t *testing.T) {
 	}
 	release()
 	<-b.Loaded()
-	res := s.do("GET", "/api/later")
+	res := s.Do("GET", "/api/later")
 	want(t, res, 200)
 	if got := body(t, res); got != "[]\n" {
 		t.Errorf("empty list %q", got)
 	}
-	if err := s.reg.Remove(t.Context(), "later"); err != nil {
+	if err := s.Reg.Remove(t.Context(), "later"); err != nil {
 		t.Fatal(err)
 	}
-	want(t, s.do("GET", "/api/later"), 404)
+	want(t, s.Do("GET", "/api/later"), 404)
 }
 
 func TestAfterShutdown(t *testing.T) {
 	s := newShop(t, 1)
-	s.shutdown()
-	res := s.do("GET", "/api/products")
+	s.Shutdown()
+	res := s.Do("GET", "/api/products")
 	want(t, res, 503)
 	if res.Header.Get("Retry-After") == "" {
 		t.Errorf("no Retry-After")
@@ -212,13 +216,13 @@ func TestAfterShutdown(t *testing.T) {
 
 func TestCacheControl(t *testing.T) {
 	s := newShop(t, 1, Config{CacheControl: map[string]string{"products": "max-age=2", "": "private"}})
-	if err := s.reg.Add(core.Bind("others", s.table)); err != nil {
+	if err := s.Reg.Add(core.Bind("others", s.Table)); err != nil {
 		t.Fatal(err)
 	}
-	v, _ := s.reg.Lookup("others")
+	v, _ := s.Reg.Lookup("others")
 	<-v.Loaded()
 	for target, want := range map[string]string{"/api/products": "max-age=2", "/api/products/1": "max-age=2", "/api/others": "private"} {
-		if got := s.do("GET", target).Header.Get("Cache-Control"); got != want {
+		if got := s.Do("GET", target).Header.Get("Cache-Control"); got != want {
 			t.Errorf("%s: Cache-Control %q", target, got)
 		}
 	}
@@ -257,7 +261,7 @@ func TestAmongMiddleware(t *testing.T) {
 	})
 	reg := core.NewRegistry()
 	for _, err := range []error{
-		reg.Add(core.Bind("products", s.table)), reg.Watch(&coretest.Source{}), reg.Serve(New(e.Group("/api")), streams{}), reg.Start(t.Context()),
+		reg.Add(core.Bind("products", s.Table)), reg.Watch(&coretest.Source{}), reg.Serve(New(e.Group("/api")), resttest.Streams{}), reg.Start(t.Context()),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -280,7 +284,7 @@ func TestAmongMiddleware(t *testing.T) {
 			t.Errorf("exposed: %q", got)
 		}
 	}
-	if got := len(varyEncoding); got != 1 {
+	if got := len(exchange.VaryEncoding); got != 1 {
 		t.Errorf("the shared header has grown to %d", got)
 	}
 }
@@ -293,7 +297,7 @@ func TestAtTheRoot(t *testing.T) {
 	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "well") })
 	reg := core.NewRegistry()
 	for _, err := range []error{
-		reg.Add(core.Bind("products", s.table)), reg.Watch(&coretest.Source{}), reg.Serve(New(e.Group(""))), reg.Start(t.Context()),
+		reg.Add(core.Bind("products", s.Table)), reg.Watch(&coretest.Source{}), reg.Serve(New(e.Group(""))), reg.Start(t.Context()),
 	} {
 		if err != nil {
 			t.Fatal(err)

@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
-	"net/http"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -14,46 +13,53 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/binderyhq/bindery/core"
-	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/status"
-	"github.com/binderyhq/bindery/core/wire"
 	"github.com/binderyhq/bindery/transports/internal/ending"
 	"github.com/binderyhq/bindery/transports/internal/meter"
-	"github.com/binderyhq/bindery/transports/internal/problem"
+	"github.com/binderyhq/bindery/transports/rest/internal/access"
+	"github.com/binderyhq/bindery/transports/rest/internal/content"
+	"github.com/binderyhq/bindery/transports/rest/internal/hold"
+	"github.com/binderyhq/bindery/transports/rest/internal/prefix"
+	"github.com/binderyhq/bindery/transports/rest/internal/reading"
+	"github.com/binderyhq/bindery/transports/rest/internal/request"
+	"github.com/binderyhq/bindery/transports/rest/internal/writing"
 )
 
 // Transport serves bindings over HTTP. It is made by [New].
 type Transport struct {
-	group         *echo.Group
-	cfg           Config
-	cacheControl  [2]map[string][]string // header values by binding; for everybody, and for one client alone
-	sharedChanges []string               // the header value of changes that caches may share
-	problems      []error                // of New, reported by Mount
-	messages      *wire.Encoder          // of changes
+	group    *echo.Group
+	cfg      Config
+	problems []error // of New, reported by Mount
+	prefix   prefix.Prefix
 
-	// Set by Mount.
-	reg      *core.Registry
-	stopping context.Context // done when waiting requests must end
-	stop     context.CancelFunc
-	servers  ending.Servers
-	holds    holds // of requests that wait
-	held     *ending.Open[*heldRequest]
-	writes   holds // of writes under way
-
+	servers    ending.Servers
+	held       *hold.Requests // requests that wait for a change or a mark
+	writes     *hold.Count    // writes under way
 	slowBodies atomic.Uint64
 	meter      meter.Meter
+
+	// Set by Mount.
+	reg       *core.Registry
+	writesCut context.Context // done when writes are given up
+	cutWrites context.CancelFunc
+	stopping  context.Context // done when waiting requests must end
+	stop      context.CancelFunc
+	opener    *access.Opener
+	reader    *reading.Reader
+	writer    *writing.Writer
 }
 
 var (
-	_ core.Transport = (*Transport)(nil)
-	_ core.Measured  = (*Transport)(nil)
+	_ core.Transport      = (*Transport)(nil)
+	_ core.StatusReporter = (*Transport)(nil)
+	_ core.Drainer        = (*Transport)(nil)
 )
 
 // New returns a transport that serves all bindings of its registry under the
-// group's prefix. At most one configuration is given. What is wrong with it is
-// reported by [core.Registry.Start].
+// group's prefix. At most one configuration is given. [core.Registry.Start] reports
+// what is wrong with it.
 func New(group *echo.Group, cfg ...Config) *Transport {
-	t := &Transport{group: group, messages: wire.NewEncoder(wire.Limits{})}
+	t := &Transport{group: group}
 	if group == nil {
 		t.problems = append(t.problems, errors.New("its group is nil"))
 	}
@@ -65,10 +71,9 @@ func New(group *echo.Group, cfg ...Config) *Transport {
 	}
 	t.problems = append(t.problems, t.cfg.Validate())
 	t.cfg = t.cfg.WithDefaults()
-	t.holds.max, t.held = t.cfg.MaxWaiting, ending.NewOpen[*heldRequest](-1)
-	t.writes.max = math.MaxInt // each has a connection, and those are the server's to bound
-	t.cacheControl = t.cfg.cacheControl()
-	t.sharedChanges = []string{"public, max-age=" + strconv.FormatInt(int64(t.cfg.SharedMaxAge/time.Second), 10)}
+	t.prefix = prefix.Prefix{Default: t.cfg.BasePath, Trusted: t.cfg.TrustedProxies}
+	t.held = hold.New(t.cfg.MaxWaiting, t.cfg.MaxWait, &t.servers)
+	t.writes = hold.NewCount(math.MaxInt) // each has a connection, and the server bounds those
 	return t
 }
 
@@ -82,168 +87,76 @@ func (t *Transport) Mount(reg *core.Registry) error {
 	}
 	t.reg = reg
 	t.stopping, t.stop = context.WithCancel(reg.Stopping())
-	lists := t.group.Any("/:binding", t.serve(t.list, paramAfter, paramLimit, paramOffset, paramSince, paramWait, paramMark))
-	t.group.Any("/:binding/:key", t.serve(t.row, paramMark))
-	t.group.Any("/:binding/", t.serve(t.row, paramMark)) // the row whose key is the empty text
+	t.writesCut, t.cutWrites = context.WithCancel(context.Background())
+	t.opener = &access.Opener{Registry: reg, LoadWait: t.cfg.LoadWait, Stopping: t.stopping}
+	editions := &content.Editions{Monitors: reg.Monitors, BasePath: t.cfg.BasePath, Meter: &t.meter}
+	t.reader = reading.New(reading.Reader{
+		Opener: t.opener, Held: t.held, Editions: editions,
+		Limits:   request.Limits{Default: t.cfg.PageLimit, Max: t.cfg.MaxPageLimit},
+		Caching:  reading.NewCaching(t.cfg.CacheControl, DefaultCacheControl, t.cfg.SharedMaxAge),
+		MarkWait: DefaultMarkWait,
+	})
+	t.writer = &writing.Writer{
+		Opener: t.opener, UnderWay: t.writes, Editions: editions,
+		MaxBody: t.cfg.MaxBody, BodyTimeout: t.cfg.BodyTimeout, Timeout: t.cfg.WriteTimeout, Cut: t.writesCut, SlowBodies: &t.slowBodies,
+	}
+	list := t.serve(t.list, request.ParamAfter, request.ParamLimit, request.ParamOffset, request.ParamSince, request.ParamWait, request.ParamMark)
+	row := t.serve(t.row, request.ParamMark)
+	lists := t.group.Any("/:binding", list)
+	t.group.Any("/:binding/:key", row)
+	t.group.Any("/:binding/", row) // the row whose key is the empty text
 	if strings.TrimSuffix(lists[0].Path, "/:binding") != "" {
-		// Under a prefix of its own the transport says itself that there is
-		// nothing; at the root that is up to the application.
-		t.group.RouteNotFound("", t.meter.Count(t.nothing))
-		t.group.RouteNotFound("/*", t.meter.Count(t.nothing))
+		// Under a prefix of its own the transport answers 404 for all other paths. At
+		// the root that is up to the application.
+		nothing := t.meter.Count(nothing)
+		t.group.RouteNotFound("", nothing)
+		t.group.RouteNotFound("/*", byPath(list, row, nothing))
 	}
 	return nil
 }
 
-// Drain implements [core.Draining]: it answers the requests that wait for a change.
+// Drain implements [core.Drainer]: it answers the requests that wait for a change.
 func (t *Transport) Drain(ctx context.Context, over time.Duration) error {
-	return t.held.Spread(ctx, over, func(h *heldRequest) { h.end() })
+	return t.held.Release(ctx, over)
 }
 
-// Shutdown implements [core.Transport]. Requests that wait for a change are
-// answered; writes under way are finished, and others refused.
+// Shutdown implements [core.Transport]. It answers requests that wait for a change,
+// finishes the writes under way, and refuses others. Writes that take more than half of
+// the time, such as those that wait for another program's lock, are given up, so that
+// their clients can be told.
 func (t *Transport) Shutdown(ctx context.Context) error {
 	t.stop()
-	if err := t.holds.drain(ctx); err != nil {
+	if err := t.held.Drain(ctx); err != nil {
 		return fmt.Errorf("rest: ending requests that wait: %w", err)
 	}
-	if err := t.writes.drain(ctx); err != nil {
+	patience, cancel := halfOf(ctx)
+	defer cancel()
+	if t.writes.Drain(patience) == nil {
+		return nil
+	}
+	t.reg.Logger().Warn("rest: writes have not ended in time and are given up", slog.String("id", "rest-writes-cut"), slog.Int("writes", t.writes.Len()))
+	t.cutWrites()
+	if err := t.writes.Drain(ctx); err != nil {
 		return fmt.Errorf("rest: finishing writes: %w", err)
 	}
 	return nil
 }
 
-// Status returns the counters as all transports tell them, see [core.Measured].
-// The open connections and the subscribers are the requests that wait for a change;
-// dropped are those whose body did not come within Config.BodyTimeout.
+// halfOf returns a context with half of the time that ctx has left.
+func halfOf(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(deadline)/2)
+}
+
+// Status returns the counters that all transports have, see [core.StatusReporter]. Here the
+// open connections and the subscribers are the requests that wait for a change.
+// Dropped counts requests whose body did not come within Config.BodyTimeout.
 func (t *Transport) Status() status.Transport {
 	st := t.meter.Status()
-	st.Open, st.Dropped = t.holds.len(), t.slowBodies.Load()
+	st.Open, st.Dropped = t.held.Len(), t.slowBodies.Load()
 	st.Subscribers = st.Open
 	return st
-}
-
-// exchange is one request and where its answer goes.
-type exchange struct {
-	w      http.ResponseWriter
-	r      *http.Request
-	grant  *core.Grant
-	view   *live.View        // the grant's
-	params map[string]string // of the URL's query, without those that name a family's member
-	key    string            // the part of the path that names the row, as it came
-	app    *echo.Echo        // whose Validator is asked about writes
-	base   string            // in front of the paths of links
-	sent   *sentBody
-
-	plain      bool // the answer is not to be compressed here
-	compressed bool // something outside may compress the answer
-}
-
-// A resource answers the requests for one kind of URL. A problem that it
-// returns is the answer; an error is one of writing, or errScopeChanged before
-// anything was written.
-type resource func(exchange) (*problem.Problem, error)
-
-// maxReopenings bounds how often a request is begun anew because the client's
-// scope has changed while it was held.
-const maxReopenings = 3
-
-// serve makes a handler of a resource with these parameters of its own: it finds
-// the binding, and asks for leave to use it.
-func (t *Transport) serve(answer resource, own ...string) echo.HandlerFunc {
-	return t.meter.Count(func(c echo.Context) error {
-		plain, compressed := stepOut(c.Response())
-		x := exchange{
-			w: c.Response(), r: c.Request(), key: c.Param("key"), app: c.Echo(),
-			base: t.baseOf(c.Request()), sent: new(sentBody), plain: plain, compressed: compressed,
-		}
-		defer ending.LimitBody(x.w, x.r, t.cfg.BodyTimeout, t.stopping, t.servers.Of(x.r)).End()
-		exposeHeaders(x.w.Header())
-		params, args, p := parameters(x.r.URL.RawQuery, own)
-		x.params = params
-		for again := 0; p == nil; again++ {
-			if p = t.open(&x, nameOf(x.r, c.Param("binding")), args); p != nil {
-				break
-			}
-			var err error
-			p, err = answered(x, answer)
-			switch {
-			case err == nil && p == nil:
-				return nil
-			case errors.Is(err, errScopeChanged) && again < maxReopenings:
-			case errors.Is(err, errScopeChanged):
-				p = problem.Unavailable("what may be seen here is changing")
-			case err != nil:
-				return err
-			}
-		}
-		return p.Write(x.w, x.r)
-	})
-}
-
-// answered has the resource answer, and gives back the grant, also when code of
-// the application's panics.
-func answered(x exchange, answer resource) (*problem.Problem, error) {
-	defer x.grant.Close()
-	return answer(x)
-}
-
-// nothing answers for paths that cannot be anything.
-func (t *Transport) nothing(c echo.Context) error {
-	stepOut(c.Response())
-	return problem.NotFound("there is nothing at this path").Write(c.Response(), c.Request())
-}
-
-// list answers for a binding as a whole.
-func (t *Transport) list(x exchange) (*problem.Problem, error) {
-	allow, writable := "GET, HEAD, OPTIONS", x.view.WriteRules().Writable
-	if writable {
-		allow += ", POST"
-	}
-	switch {
-	case x.r.Method == http.MethodGet, x.r.Method == http.MethodHead:
-		return t.readList(x)
-	case x.r.Method == http.MethodPost && writable:
-		return t.insert(x)
-	default:
-		return refuse(x, allow)
-	}
-}
-
-// row answers for one row.
-func (t *Transport) row(x exchange) (*problem.Problem, error) {
-	allow, writable := "GET, HEAD, OPTIONS", x.view.WriteRules().Writable
-	if writable {
-		allow += ", PUT, PATCH, DELETE"
-	}
-	switch x.r.Method {
-	case http.MethodGet, http.MethodHead:
-		return t.readRow(x)
-	case http.MethodPut, http.MethodPatch, http.MethodDelete:
-		if writable {
-			return t.change(x)
-		}
-	case http.MethodOptions:
-		if writable {
-			x.w.Header().Set("Accept-Patch", typeMergePatch+", "+typeJSON)
-		}
-	}
-	return refuse(x, allow)
-}
-
-// refuse answers OPTIONS, and any method that the resource does not have.
-func refuse(x exchange, allow string) (*problem.Problem, error) {
-	x.w.Header().Set("Allow", allow)
-	if x.r.Method != http.MethodOptions {
-		return problem.MethodNotAllowed(x.r.Method), nil
-	}
-	x.w.WriteHeader(http.StatusNoContent)
-	return nil, nil
-}
-
-// exposeHeaders lets scripts of other origins see the headers that mean
-// something here, once CORS middleware has let them see the answer at all.
-func exposeHeaders(h http.Header) {
-	if h.Get("Access-Control-Allow-Origin") != "" && h.Get("Access-Control-Expose-Headers") == "" {
-		h.Set("Access-Control-Expose-Headers", "Bindery-Mark, Content-Location, ETag, Last-Modified, Link, Location, Preference-Applied, Retry-After, X-Total-Count")
-	}
 }

@@ -13,28 +13,28 @@ import (
 // own way, in lists, rows, answers to writes and the messages of ?since=.
 func TestShownDifferently(t *testing.T) {
 	s := newShop(t, 2)
-	s.open("numbers", core.Columns("id"), core.Writable())
-	s.open("loud", core.Writable(), core.Serialize(func(p product) map[string]string {
+	s.Open("numbers", core.Columns("id"), core.Writable())
+	s.Open("loud", core.Writable(), core.Serialize(func(p product) map[string]string {
 		return map[string]string{"nr": fmt.Sprint(p.ID), "text": strings.ToUpper(p.Name)}
 	}))
 
-	list := s.do("GET", "/api/numbers")
+	list := s.Do("GET", "/api/numbers")
 	if got := body(t, list); got != `[{"id":1},{"id":2}]`+"\n" {
 		t.Errorf("numbers: %s", got)
 	}
-	loud := s.do("GET", "/api/loud/1")
+	loud := s.Do("GET", "/api/loud/1")
 	if got := body(t, loud); got != `{"nr":"1","text":"PRODUCT 1"}`+"\n" {
 		t.Errorf("loud: %s", got)
 	}
-	since := tagToken(t, s.do("GET", "/api/loud").Header.Get("ETag"))
+	since := tagToken(t, s.Do("GET", "/api/loud").Header.Get("ETag"))
 
 	// The one binding does not see the change, the other does.
-	s.put(product{1, "renamed"})
-	want(t, s.do("GET", "/api/numbers", "If-None-Match", list.Header.Get("ETag")), 304)
-	want(t, s.do("GET", "/api/numbers/1", "If-None-Match", s.do("GET", "/api/numbers/1").Header.Get("ETag")), 304)
-	want(t, s.do("GET", "/api/loud/1", "If-None-Match", loud.Header.Get("ETag")), 200)
-	s.delete(2)
-	got := body(t, s.do("GET", "/api/loud?since="+since))
+	s.Put(product{ID: 1, Name: "renamed"})
+	want(t, s.Do("GET", "/api/numbers", "If-None-Match", list.Header.Get("ETag")), 304)
+	want(t, s.Do("GET", "/api/numbers/1", "If-None-Match", s.Do("GET", "/api/numbers/1").Header.Get("ETag")), 304)
+	want(t, s.Do("GET", "/api/loud/1", "If-None-Match", loud.Header.Get("ETag")), 200)
+	s.Delete(2)
+	got := body(t, s.Do("GET", "/api/loud?since="+since))
 	for _, part := range []string{`"payload":[{"nr":"1","text":"RENAMED"}]`, `"payload":[{"id":2}]`} {
 		if !strings.Contains(got, part) {
 			t.Errorf("messages %s, want %s", got, part)
@@ -58,7 +58,7 @@ func TestShownDifferently(t *testing.T) {
 	if got := body(t, res); got != `{"nr":"7","text":"NEW"}`+"\n" || res.Header.Get("Location") != "/api/loud/7" {
 		t.Errorf("answered %s at %s", got, res.Header.Get("Location"))
 	}
-	want(t, s.do("GET", "/api/loud/7", "If-None-Match", res.Header.Get("ETag")), 304)
+	want(t, s.Do("GET", "/api/loud/7", "If-None-Match", res.Header.Get("ETag")), 304)
 	want(t, s.send("PATCH", "/api/loud/7", `{"name":"newer"}`, "If-Match", res.Header.Get("ETag")), 200)
 	want(t, s.send("PATCH", "/api/loud/7", `{"name":"newest"}`, "If-Match", res.Header.Get("ETag")), 412)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/binderyhq/bindery/transports/rest/internal/coding"
 	"pgregory.net/rapid"
 )
 
@@ -16,31 +17,31 @@ type message struct {
 }
 
 func (s *shop) since(token string) []message {
-	s.t.Helper()
-	res := s.do("GET", "/api/products?since="+token)
-	want(s.t, res, 200)
+	s.T.Helper()
+	res := s.Do("GET", "/api/products?since="+token)
+	want(s.T, res, 200)
 	if res.Header.Get("Cache-Control") != "no-store" || res.Header.Get("ETag") != "" || res.Header.Get("Content-Type") != "application/json" {
-		s.t.Errorf("headers %v", res.Header)
+		s.T.Errorf("headers %v", res.Header)
 	}
-	return decode[[]message](s.t, res)
+	return decode[[]message](s.T, res)
 }
 
 func TestSince(t *testing.T) {
 	s := newShop(t, 3)
-	v1 := s.version()
-	for _, suffix := range suffixes {
-		got := s.since(v1 + suffix)
+	v1 := s.Version()
+	for in := range coding.Count {
+		got := s.since(v1 + in.Suffix())
 		if len(got) != 1 || got[0].Action != "sync" || string(got[0].Payload) != `"ok"` || got[0].Version != v1 {
 			t.Errorf("at the current version: %+v", got)
 		}
 	}
-	s.put(product{2, "changed"}, product{4, "new"})
-	s.delete(1)
+	s.Put(product{ID: 2, Name: "changed"}, product{ID: 4, Name: "new"})
+	s.Delete(1)
 	got := s.since(v1)
 	var actions []string
 	for i, m := range got {
 		actions = append(actions, m.Action+string(m.Payload))
-		if m.Version != s.version() || m.More != (i < len(got)-1) || m.Event != "products" {
+		if m.Version != s.Version() || m.More != (i < len(got)-1) || m.Event != "products" {
 			t.Errorf("message %+v", m)
 		}
 	}
@@ -48,10 +49,10 @@ func TestSince(t *testing.T) {
 		t.Errorf("got %s", actions)
 	}
 	got = s.since("unknown")
-	if len(got) != 1 || got[0].Action != "sync" || got[0].Version != s.version() || string(got[0].Payload)[0] != '[' {
+	if len(got) != 1 || got[0].Action != "sync" || got[0].Version != s.Version() || string(got[0].Payload)[0] != '[' {
 		t.Errorf("from nowhere: %+v", got)
 	}
-	head := s.do("HEAD", "/api/products?since="+v1)
+	head := s.Do("HEAD", "/api/products?since="+v1)
 	want(t, head, 200)
 	if body(t, head) != "" || head.Header.Get("Content-Length") == "" {
 		t.Errorf("HEAD: %v", head.Header)
@@ -60,9 +61,9 @@ func TestSince(t *testing.T) {
 
 func TestSinceIsCompressed(t *testing.T) {
 	s := newShop(t, 500)
-	plain := body(t, s.do("GET", "/api/products?since=x"))
+	plain := body(t, s.Do("GET", "/api/products?since=x"))
 	for _, c := range []string{"gzip", "br", "zstd"} {
-		res := s.do("GET", "/api/products?since=x", "Accept-Encoding", c)
+		res := s.Do("GET", "/api/products?since=x", "Accept-Encoding", c)
 		if res.Header.Get("Content-Encoding") != c || res.Header.Get("Vary") != "Accept-Encoding" {
 			t.Errorf("%s: %v", c, res.Header)
 		}
@@ -81,9 +82,9 @@ func TestFollowingBySince(t *testing.T) {
 		for range rapid.IntRange(1, 20).Draw(rt, "steps") {
 			switch rapid.IntRange(0, 2).Draw(rt, "step") {
 			case 0:
-				s.put(product{rapid.Int64Range(1, 8).Draw(rt, "id"), rapid.StringN(0, 3, -1).Draw(rt, "name")})
+				s.Put(product{ID: rapid.Int64Range(1, 8).Draw(rt, "id"), Name: rapid.StringN(0, 3, -1).Draw(rt, "name")})
 			case 1:
-				s.delete(rapid.Int64Range(1, 8).Draw(rt, "id"))
+				s.Delete(rapid.Int64Range(1, 8).Draw(rt, "id"))
 			default:
 				started := false
 				for _, m := range s.since(version) {
@@ -109,7 +110,7 @@ func TestFollowingBySince(t *testing.T) {
 					}
 					version = m.Version
 				}
-				list := decode[[]product](s.t, s.do("GET", "/api/products"))
+				list := decode[[]product](s.T, s.Do("GET", "/api/products"))
 				if len(list) != len(held) {
 					rt.Fatalf("holds %d rows, there are %d", len(held), len(list))
 				}

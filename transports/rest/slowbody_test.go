@@ -26,7 +26,7 @@ func halfOpen(t *testing.T, srv *httptest.Server, method, target string) func() 
 	}
 	return func() *http.Response {
 		t.Helper()
-		_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = c.SetReadDeadline(time.Now().Add(60 * time.Second))
 		res, err := http.ReadResponse(bufio.NewReader(c), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -38,7 +38,7 @@ func halfOpen(t *testing.T, srv *httptest.Server, method, target string) func() 
 // A body that does not come is a 408, and is counted.
 func TestSlowBody(t *testing.T) {
 	s := newStock(t, 1, Config{BodyTimeout: 20 * time.Millisecond})
-	srv := httptest.NewServer(s.e)
+	srv := httptest.NewServer(s.Echo)
 	defer srv.Close()
 	res := halfOpen(t, srv, "PATCH", "/api/stock/1")()
 	want(t, res, http.StatusRequestTimeout)
@@ -47,6 +47,38 @@ func TestSlowBody(t *testing.T) {
 	}
 	if got := s.rest.Status().Dropped; got != 1 {
 		t.Errorf("%d slow bodies are counted", got)
+	}
+}
+
+// A client that closes its half of the connection and reads on is told whether its
+// write was carried out.
+func TestHalfClosedWrites(t *testing.T) {
+	s := newStock(t, 1)
+	srv := httptest.NewServer(s.Echo)
+	defer srv.Close()
+	for request, status := range map[string]int{
+		"PATCH /api/stock/1 HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"name\":":              http.StatusBadRequest,
+		"POST /api/stock HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n{\"name\":\r\n": http.StatusBadRequest,
+	} {
+		c, err := net.Dial("tcp", srv.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := io.WriteString(c, request); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, res, status)
+		if text := body(t, res); !strings.Contains(text, "malformed-body") {
+			t.Error(text)
+		}
 	}
 }
 
@@ -59,7 +91,7 @@ func TestShutdownDoesNotWaitForBodies(t *testing.T) {
 			var begun atomic.Int64
 			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				begun.Add(1)
-				s.e.ServeHTTP(w, r)
+				s.Echo.ServeHTTP(w, r)
 			}))
 			defer srv.Close()
 			reads := halfOpen(t, srv, "PATCH", "/api/stock/1")
@@ -67,7 +99,7 @@ func TestShutdownDoesNotWaitForBodies(t *testing.T) {
 				halfOpen(t, srv, "DELETE", "/api/stock/9"), halfOpen(t, srv, "GET", "/api/stock"),
 				halfOpen(t, srv, "POST", "/api/unknown"), halfOpen(t, srv, "PUT", "/api/stock"),
 			}
-			for deadline := time.Now().Add(10 * time.Second); s.writing() == 0 || begun.Load() < 5; time.Sleep(time.Millisecond) {
+			for deadline := time.Now().Add(60 * time.Second); s.writing() == 0 || begun.Load() < 5; time.Sleep(time.Millisecond) {
 				if time.Now().After(deadline) {
 					t.Fatal("the requests have not begun")
 				}
@@ -76,7 +108,7 @@ func TestShutdownDoesNotWaitForBodies(t *testing.T) {
 			if first == "server" {
 				go func() { down <- srv.Config.Shutdown(t.Context()) }()
 			} else {
-				s.shutdown()
+				s.Shutdown()
 			}
 			res := reads()
 			want(t, res, http.StatusServiceUnavailable)
@@ -97,7 +129,5 @@ func TestShutdownDoesNotWaitForBodies(t *testing.T) {
 
 // writing returns how many writes are under way.
 func (s *shop) writing() int {
-	s.rest.writes.mu.Lock()
-	defer s.rest.writes.mu.Unlock()
-	return s.rest.writes.n
+	return s.rest.writes.Len()
 }

@@ -62,13 +62,13 @@ func TestValidator(t *testing.T) {
 			s := newShop(t, 0)
 			table := coretest.NewTable[account]("accounts", "id")
 			b := core.Bind("accounts", table, core.Writable())
-			if err := s.reg.Add(b); err != nil {
+			if err := s.Reg.Add(b); err != nil {
 				t.Fatal(err)
 			}
 			<-b.Loaded()
 			var given any
 			if c.validate != nil {
-				s.e.Validator = validatorFunc(func(row any) error { given = row; return c.validate(row) })
+				s.Echo.Validator = validatorFunc(func(row any) error { given = row; return c.validate(row) })
 			}
 			res := s.send("POST", "/api/accounts", `{"id":1,"display_name":"x","code":"c","homes":[{"city":"Rome"},{}],"Plain":"plain"}`)
 			if c.validate != nil {

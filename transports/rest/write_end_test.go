@@ -16,18 +16,18 @@ import (
 // heldWrite makes a write stop inside its transaction. It returns where its answer
 // will be, and what lets it go on.
 func (s *shop) heldWrite(ctx context.Context) (answer <-chan *http.Response, release func()) {
-	s.t.Helper()
-	release = s.table.Hold()
-	s.t.Cleanup(release)
-	before, _ := s.table.Reads()
+	s.T.Helper()
+	release = s.Table.Hold()
+	s.T.Cleanup(release)
+	before, _ := s.Table.Reads()
 	answers := make(chan *http.Response, 1)
 	go func() { answers <- s.sendIn(ctx, "PATCH", "/api/stock/1", `{"name":"held"}`) }()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		if now, _ := s.table.Reads(); now > before {
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(time.Millisecond) {
+		if now, _ := s.Table.Reads(); now > before {
 			return answers, release
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatal("the write has not begun")
+			s.T.Fatal("the write has not begun")
 		}
 	}
 }
@@ -35,28 +35,32 @@ func (s *shop) heldWrite(ctx context.Context) (answer <-chan *http.Response, rel
 // A database that does not answer is given up, and nothing is written.
 func TestWriteTimeout(t *testing.T) {
 	s := newStock(t, 1, Config{WriteTimeout: 20 * time.Millisecond})
-	answer, release := s.heldWrite(t.Context())
-	res := <-answer
+	release := s.Table.Hold() // of the write, however far it comes before its time is over
+	defer release()
+	res := s.send("PATCH", "/api/stock/1", `{"name":"held"}`)
 	want(t, res, 503)
 	if res.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
 	release()
-	if got := body(t, s.do("GET", "/api/stock/1")); !strings.Contains(got, "product 1") {
+	if got := body(t, s.Do("GET", "/api/stock/1")); !strings.Contains(got, "product 1") {
 		t.Errorf("the row is %s", got)
 	}
 }
 
-// A client that goes away takes its write along, and gets no answer.
+// A client that goes away takes its write along. If it reads on, having closed its
+// own half of the connection, it is told so.
 func TestWriterGone(t *testing.T) {
 	s := newStock(t, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	answer, _ := s.heldWrite(ctx)
 	cancel()
-	if got := body(t, <-answer); got != "" {
+	res := <-answer
+	want(t, res, 503)
+	if got := body(t, res); !strings.Contains(got, "before the write was carried out") {
 		t.Errorf("answer %q", got)
 	}
-	for _, row := range s.table.Rows() {
+	for _, row := range s.Table.Rows() {
 		if row.Name != "product 1" {
 			t.Errorf("the row is %v", row)
 		}
@@ -71,10 +75,10 @@ func TestShutdownFinishesWrites(t *testing.T) {
 	down := make(chan struct{})
 	go func() {
 		defer close(down)
-		s.shutdown()
+		s.Shutdown()
 	}()
 	<-s.rest.stopping.Done()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(time.Millisecond) {
 		// Refused, as soon as the transport is told to end.
 		if res := s.send("PATCH", "/api/stock/9", `{}`); res.StatusCode == 503 {
 			break
@@ -94,6 +98,30 @@ func TestShutdownFinishesWrites(t *testing.T) {
 	<-down
 }
 
+// Shutdown gives up a write that does not end, in time for its client to be told and
+// for the rest of the program to end in order.
+func TestShutdownCutsWrites(t *testing.T) {
+	s := newStock(t, 1)
+	answer, release := s.heldWrite(t.Context())
+	defer release()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := s.rest.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+	res := <-answer
+	want(t, res, 503)
+	if got := body(t, res); !strings.Contains(got, "shutting-down") {
+		t.Error(got)
+	}
+	for _, row := range s.Table.Rows() {
+		if row.Name != "product 1" {
+			t.Errorf("the row is %v", row)
+		}
+	}
+	release()
+}
+
 // The answer to a write is the row as a GET has it, in the coding that the
 // client prefers.
 func TestWriteAnswerIsCompressed(t *testing.T) {
@@ -105,7 +133,7 @@ func TestWriteAnswerIsCompressed(t *testing.T) {
 	if res.Header.Get("Content-Encoding") != "gzip" || !strings.HasSuffix(tag, `-gzip"`) || res.Header.Get("Vary") != "Accept-Encoding" {
 		t.Errorf("headers %v", res.Header)
 	}
-	want(t, s.do("GET", "/api/stock/1", "Accept-Encoding", "gzip", "If-None-Match", tag), 304)
+	want(t, s.Do("GET", "/api/stock/1", "Accept-Encoding", "gzip", "If-None-Match", tag), 304)
 	want(t, s.send("PATCH", "/api/stock/1", `{"name":"short"}`, "If-Match", tag), 200)
 }
 
@@ -123,8 +151,8 @@ func (refusing) Delete(context.Context, driver.Key) error { return driver.ErrRef
 
 func TestWhatTheDatabaseRefusesForGoodIsForbidden(t *testing.T) {
 	s := newShop(t, 3)
-	b := core.Bind("locked", &refusing{s.table}, core.Writable())
-	if err := s.reg.Add(b); err != nil {
+	b := core.Bind("locked", &refusing{s.Table}, core.Writable())
+	if err := s.Reg.Add(b); err != nil {
 		t.Fatal(err)
 	}
 	<-b.Loaded()

@@ -22,33 +22,23 @@ import (
 	"github.com/binderyhq/bindery/core/filter"
 )
 
-// open adds bindings of the shop's table and waits until they have loaded.
-func (s *shop) open(name string, opts ...core.Option) {
-	s.t.Helper()
-	b := core.Bind(name, s.table, opts...)
-	if err := s.reg.Add(b); err != nil {
-		s.t.Fatal(err)
-	}
-	<-b.Loaded()
-}
-
 // newStock serves n products also as "stock", which is writable.
 func newStock(t testing.TB, n int, cfg ...Config) *shop {
 	t.Helper()
 	s := newShop(t, n, cfg...)
-	s.open("stock", core.Writable())
+	s.Open("stock", core.Writable())
 	return s
 }
 
 // send makes a request with a JSON body; a Content-Type among the headers
 // counts instead of application/json.
 func (s *shop) send(method, target, body string, headers ...string) *http.Response {
-	s.t.Helper()
-	return s.sendIn(s.t.Context(), method, target, body, headers...)
+	s.T.Helper()
+	return s.sendIn(s.T.Context(), method, target, body, headers...)
 }
 
 func (s *shop) sendIn(ctx context.Context, method, target, body string, headers ...string) *http.Response {
-	s.t.Helper()
+	s.T.Helper()
 	r := httptest.NewRequest(method, target, strings.NewReader(body)).WithContext(ctx)
 	r.Header.Set("Content-Type", "application/json")
 	for i := 0; i < len(headers); i += 2 {
@@ -60,7 +50,7 @@ func (s *shop) sendIn(ctx context.Context, method, target, body string, headers 
 		r.Header.Add(headers[i], headers[i+1])
 	}
 	rec := httptest.NewRecorder()
-	s.e.ServeHTTP(rec, r)
+	s.Echo.ServeHTTP(rec, r)
 	return rec.Result()
 }
 
@@ -77,7 +67,7 @@ func TestWrites(t *testing.T) {
 		t.Errorf("answer %q", got)
 	}
 	// The tag is the one that a GET has, at once.
-	want(t, s.do("GET", res.Header.Get("Location"), "If-None-Match", tag), 304)
+	want(t, s.Do("GET", res.Header.Get("Location"), "If-None-Match", tag), 304)
 
 	res = s.send("PATCH", "/api/stock/7", `{"name":"patched"}`, "If-Match", tag, "Content-Type", "application/merge-patch+json")
 	want(t, res, 200)
@@ -93,7 +83,7 @@ func TestWrites(t *testing.T) {
 	if got := body(t, res); got != "" {
 		t.Errorf("a 204 with %q", got)
 	}
-	want(t, s.do("GET", "/api/stock/7"), 404)
+	want(t, s.Do("GET", "/api/stock/7"), 404)
 	want(t, s.send("DELETE", "/api/stock/7", ``), 404)
 }
 
@@ -102,13 +92,13 @@ func TestLocation(t *testing.T) {
 	s := newStock(t, 1)
 	res := s.send("POST", "/api/%73tock", `{"id":-5,"name":""}`)
 	want(t, res, 201)
-	want(t, s.do("GET", res.Header.Get("Location")), 200)
+	want(t, s.Do("GET", res.Header.Get("Location")), 200)
 }
 
 func TestWritesRefused(t *testing.T) {
 	s := newStock(t, 3, Config{MaxBody: 100})
-	s.open("careful", core.Writable(core.WriteRules{RequireMatch: true}))
-	s.open("low", core.Writable(), core.Where(filter.Lt("id", 3)))
+	s.Open("careful", core.Writable(core.WriteRules{RequireMatch: true}))
+	s.Open("low", core.Writable(), core.Where(filter.Lt("id", 3)))
 	long := `{"name":"` + strings.Repeat("x", 100) + `"}`
 	for _, c := range []struct {
 		method, target, body string
@@ -127,6 +117,11 @@ func TestWritesRefused(t *testing.T) {
 		{"POST", "/api/stock", `{"id":`, 400, "malformed-body", nil},
 		{"POST", "/api/stock", `[]`, 400, "malformed-body", nil},
 		{"POST", "/api/stock", "{\"name\":\"\xff\"}", 400, "UTF-8", nil},
+		{"POST", "/api/stock", `{"name":"\ud83d"}`, 400, "surrogate", nil},
+		{"POST", "/api/stock", `{"name":"\ude00\ud83d"}`, 400, "surrogate", nil},
+		{"PATCH", "/api/stock/1", `{"name":"\uD83Dx\ude00"}`, 400, "surrogate", nil},
+		{"PATCH", "/api/stock/1", `{"name":"\\\ud83d"}`, 400, "surrogate", nil},
+		{"PUT", "/api/stock/1", `{"name":"x"}`, 400, "Content-Range", []string{"Content-Range", "bytes 0-3/10"}},
 		{"POST", "/api/stock", "\x1f\x8b", 415, "Content-Encoding", []string{"Content-Encoding", "gzip"}},
 		{"POST", "/api/stock", "junk", 415, "Content-Encoding", []string{"Content-Encoding", "gzip"}},
 		{"POST", "/api/stock", long, 413, "100 bytes", nil},
@@ -155,8 +150,8 @@ func TestWritesRefused(t *testing.T) {
 			t.Errorf("%s %s %.40q %q: %d %s, want %d that says %q", c.method, c.target, c.body, c.headers, res.StatusCode, text, c.status, c.says)
 		}
 	}
-	if got := s.version(); len(s.table.Rows()) != 3 || got == "" {
-		t.Errorf("refused writes left %v", s.table.Rows())
+	if got := s.Version(); len(s.Table.Rows()) != 3 || got == "" {
+		t.Errorf("refused writes left %v", s.Table.Rows())
 	}
 	want(t, s.send("POST", "/api/careful", `{"id":4,"name":"x"}`), 201)
 }
@@ -169,12 +164,12 @@ func TestAllow(t *testing.T) {
 		"/api/stock":      "GET, HEAD, OPTIONS, POST",
 		"/api/stock/1":    "GET, HEAD, OPTIONS, PUT, PATCH, DELETE",
 	} {
-		res := s.do("OPTIONS", target)
+		res := s.Do("OPTIONS", target)
 		want(t, res, 204)
 		if got := res.Header.Get("Allow"); got != allow {
 			t.Errorf("OPTIONS %s: Allow %q, want %q", target, got, allow)
 		}
-		res = s.do("REPORT", target)
+		res = s.Do("REPORT", target)
 		want(t, res, 405)
 		if got := res.Header.Get("Allow"); got != allow {
 			t.Errorf("REPORT %s: Allow %q, want %q", target, got, allow)
@@ -184,10 +179,10 @@ func TestAllow(t *testing.T) {
 
 func TestWritePreconditions(t *testing.T) {
 	s := newStock(t, 1, Config{MinCompress: 1})
-	s.clock.advance(time.Minute)
-	get := s.do("GET", "/api/stock/1")
+	s.Clock.Advance(time.Minute)
+	get := s.Do("GET", "/api/stock/1")
 	token, date := strings.Trim(get.Header.Get("ETag"), `"`), get.Header.Get("Last-Modified")
-	list := s.do("GET", "/api/stock").Header.Get("ETag")
+	list := s.Do("GET", "/api/stock").Header.Get("ETag")
 	for _, c := range []struct {
 		method, target, header, value string
 		status                        int
@@ -232,7 +227,7 @@ func TestWritePreconditions(t *testing.T) {
 // Of many who saw the same version one wins; with one's own version each, all do.
 func TestNoUpdateIsLost(t *testing.T) {
 	s := newStock(t, 1)
-	tag := s.do("GET", "/api/stock/1").Header.Get("ETag")
+	tag := s.Do("GET", "/api/stock/1").Header.Get("ETag")
 	var wg sync.WaitGroup
 	statuses := make(chan int, 16)
 	for range cap(statuses) {
@@ -253,13 +248,13 @@ func TestNoUpdateIsLost(t *testing.T) {
 
 func TestDatabaseAway(t *testing.T) {
 	s := newStock(t, 1)
-	s.table.Fail(errors.New("dial tcp 10.0.0.7: password is hunter2"))
+	s.Table.Fail(errors.New("dial tcp 10.0.0.7: password is hunter2"))
 	res := s.send("PATCH", "/api/stock/1", `{"name":"x"}`)
 	want(t, res, 503)
 	if text := body(t, res); res.Header.Get("Retry-After") == "" || strings.Contains(text, "hunter2") || strings.Contains(text, "dial") {
 		t.Errorf("%v %s", res.Header, text)
 	}
-	s.table.Fail(nil)
+	s.Table.Fail(nil)
 	want(t, s.send("PATCH", "/api/stock/1", `{"name":"x"}`), 200)
 }
 
@@ -279,15 +274,15 @@ func TestWriteThatRemovesItsRow(t *testing.T) {
 		"strict": {core.Writable()},
 		"loose":  {core.Writable(core.WriteRules{RowsMayLeave: true})},
 	} {
-		b := core.Bind(name, tombstones{s.table}, opts...)
-		if err := s.reg.Add(b); err != nil {
+		b := core.Bind(name, tombstones{s.Table}, opts...)
+		if err := s.Reg.Add(b); err != nil {
 			t.Fatal(err)
 		}
 		<-b.Loaded()
 	}
 	want(t, s.send("PATCH", "/api/strict/1", `{"name":"gone"}`), 422)
 	want(t, s.send("POST", "/api/strict", `{"id":2,"name":"gone"}`), 422)
-	want(t, s.do("GET", "/api/strict/1"), 200)
+	want(t, s.Do("GET", "/api/strict/1"), 200)
 	for _, c := range []struct {
 		method, target, text string
 		status               int
@@ -308,8 +303,8 @@ func TestWriteThatRemovesItsRow(t *testing.T) {
 // a CORS request may see the headers.
 func TestWriteBehindMiddleware(t *testing.T) {
 	s := newStock(t, 1)
-	s.e.Pre(middleware.Decompress())
-	s.e.Use(middleware.CORS())
+	s.Echo.Pre(middleware.Decompress())
+	s.Echo.Use(middleware.CORS())
 	var packed bytes.Buffer
 	w := gzip.NewWriter(&packed)
 	_, _ = io.WriteString(w, `{"name":"packed"}`)

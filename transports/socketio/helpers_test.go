@@ -65,7 +65,7 @@ type user struct {
 }
 
 // patience bounds every step of a test.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 func (s *server) dial(way string) *user {
 	s.TB.Helper()

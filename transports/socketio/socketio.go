@@ -42,9 +42,9 @@ type Transport struct {
 }
 
 var (
-	_ core.Transport = (*Transport)(nil)
-	_ core.Measured  = (*Transport)(nil)
-	_ core.Draining  = (*Transport)(nil)
+	_ core.Transport      = (*Transport)(nil)
+	_ core.StatusReporter = (*Transport)(nil)
+	_ core.Drainer        = (*Transport)(nil)
 )
 
 // New returns a transport that clients reach at the group's own path. At most
@@ -107,7 +107,7 @@ func (t *Transport) Mount(reg *core.Registry) error {
 	return nil
 }
 
-// Drain ends the sessions that are open, spread over the time, see [core.Draining].
+// Drain ends the sessions that are open, spread over the time, see [core.Drainer].
 func (t *Transport) Drain(ctx context.Context, over time.Duration) error {
 	t.draining.Store(true)
 	return t.conns.Spread(ctx, over, (*conn).stop)
@@ -124,7 +124,7 @@ func (t *Transport) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// Status returns the counters as all transports tell them, see [core.Measured].
+// Status returns the counters as all transports tell them, see [core.StatusReporter].
 func (t *Transport) Status() status.Transport {
 	st := t.hub.Status()
 	st.Open, st.Polling = t.conns.Len(), int(t.polling.Load())

@@ -88,7 +88,7 @@ type reader struct {
 // open opens the stream at the path; id is the Last-Event-ID, if any.
 func (s *server) open(path, id string) *reader {
 	s.TB.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.http.URL+path, nil)
 	if err != nil {
 		s.TB.Fatalf("%v", err)

@@ -27,7 +27,7 @@ func (s *stream) reach(ctx context.Context, mark string) *problem.Problem {
 		if err := f.grant.Reach(ctx, mark); err != nil {
 			p, told := problem.OfMark(f.to.binding, err)
 			if !told {
-				s.t.reg.Logger().Error("sse: a mark could not be waited for", slog.String("id", "sse-mark-failed"),
+				s.t.reg.Logger().Error("sse: waiting for a mark failed", slog.String("id", "sse-mark-failed"),
 					slog.String("binding", f.to.binding), slog.Any("err", err))
 			}
 			return p

@@ -46,7 +46,7 @@ func TestReplicas(t *testing.T) {
 		if code != http.StatusOK || (m.Replica != nil) != (want == 1) || len(m.Rows) != 1 {
 			t.Errorf("%s: %d %+v", query, code, m)
 		}
-		if m.Replica != nil && (len(m.Replica.Keys) != 1 || m.Replica.Description == nil || m.Replica.Places != nil) {
+		if m.Replica != nil && (len(m.Replica.Keys) != 1 || m.Replica.Description == nil || m.Replica.OrderKeys != nil) {
 			t.Errorf("%s: %+v", query, m.Replica)
 		}
 	}

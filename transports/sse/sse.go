@@ -44,10 +44,10 @@ type Transport struct {
 }
 
 var (
-	_ core.Transport  = (*Transport)(nil)
-	_ core.Monitoring = (*Transport)(nil)
-	_ core.Measured   = (*Transport)(nil)
-	_ core.Draining   = (*Transport)(nil)
+	_ core.Transport      = (*Transport)(nil)
+	_ core.MonitorLinker  = (*Transport)(nil)
+	_ core.StatusReporter = (*Transport)(nil)
+	_ core.Drainer        = (*Transport)(nil)
 )
 
 // New returns a transport whose streams appear under the group. At most one
@@ -107,7 +107,7 @@ func (t *Transport) MonitorURL(binding string) string {
 	return prefix + url.PathEscape(binding)
 }
 
-// Drain ends the streams that are open, spread over the time, see [core.Draining].
+// Drain ends the streams that are open, spread over the time, see [core.Drainer].
 func (t *Transport) Drain(ctx context.Context, over time.Duration) error {
 	return t.streams.Spread(ctx, over, (*stream).stop)
 }
@@ -124,7 +124,7 @@ func (t *Transport) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// Status returns the counters as all transports tell them, see [core.Measured].
+// Status returns the counters as all transports tell them, see [core.StatusReporter].
 func (t *Transport) Status() status.Transport {
 	st := t.meter.Status()
 	st.Open, st.Refused, st.Dropped = t.streams.Len(), t.streams.Refused(), t.stuck.Load()

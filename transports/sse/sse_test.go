@@ -287,7 +287,7 @@ func TestServersShutdownEndsItsStreams(t *testing.T) {
 	r := s.open("/events/things", "")
 	defer r.close()
 	r.must()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	if err := s.http.Config.Shutdown(ctx); err != nil {
 		t.Errorf("Shutdown: %v", err)
@@ -319,34 +319,39 @@ func TestRemovedBindingEndsItsStream(t *testing.T) {
 }
 
 // stall connects, asks for the stream and reads nothing.
-func stall(t *testing.T, s *server, path string) net.Conn {
+func stall(t wiretest.TB, s *server, path string) net.Conn {
 	t.Helper()
-	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.http.Listener.Addr().String())
+	conn, err := net.Dial("tcp", s.http.Listener.Addr().String())
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	_ = conn.(*net.TCPConn).SetReadBuffer(4096)
 	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: test\r\n\r\n", path); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	return conn
 }
 
 // A client that never reads is disconnected, and does not hold up another.
 func TestStuckClientIsClosed(t *testing.T) {
-	s := newServer(t, sse.Config{WriteTimeout: 2 * time.Second}, "things")
-	s.Tables["things"].Put(items(1, 20_000, strings.Repeat("x", 500))...) // far more than sockets buffer
-	s.start()
-	defer s.stop()
-	conn := stall(t, s, "/events/things")
-	defer func() { _ = conn.Close() }()
-	c := &wiretest.Client{}
-	r := s.open("/events/things", "")
-	defer r.close()
-	r.follow(c, s.Token("things"))
-	s.Check(c)
-	wiretest.Eventually(t, "the stuck stream is closed", func() bool { return s.sse.Status().Dropped == 1 })
-	wiretest.Eventually(t, "its subscription too", func() bool { return s.Bindings["things"].Status().Subscribers == 1 })
+	wiretest.Patiently(t, 2*time.Second, func(t wiretest.TB, timeout time.Duration) {
+		s := newServer(t, sse.Config{WriteTimeout: timeout}, "things")
+		s.Tables["things"].Put(items(1, 20_000, strings.Repeat("x", 500))...) // far more than sockets buffer
+		s.start()
+		defer s.stop()
+		conn := stall(t, s, "/events/things")
+		defer func() { _ = conn.Close() }()
+		c := &wiretest.Client{}
+		r := s.open("/events/things", "")
+		defer r.close()
+		r.follow(c, s.Token("things"))
+		s.Check(c)
+		wiretest.Eventually(t, "the stuck stream is closed", func() bool { return s.sse.Status().Dropped >= 1 })
+		wiretest.Eventually(t, "its subscription too", func() bool { return s.Bindings["things"].Status().Subscribers <= 1 })
+		if got := s.sse.Status(); got.Dropped != 1 || got.Open != 1 {
+			t.Errorf("%+v", got)
+		}
+	})
 }
 
 // A client that never reads costs a cursor, however much is written.
@@ -402,26 +407,28 @@ func TestLaggingClientSkipsAhead(t *testing.T) {
 }
 
 func TestServersTimeoutsDoNotEndStreams(t *testing.T) {
-	s := newServer(t, sse.Config{}, "things")
-	s.http.Config.ReadTimeout = 50 * time.Millisecond
-	s.http.Config.WriteTimeout = 50 * time.Millisecond
-	s.start()
-	defer s.stop()
-	r := s.open("/events/things", "")
-	defer r.close()
-	r.must()
-	time.Sleep(150 * time.Millisecond) // the timeouts pass; on a slow machine the test proves less and does not fail
-	s.Put("things", items(1, 1, "")...)
-	if m := r.must().message(t); m.Action != "create" {
-		t.Errorf("%+v", m)
-	}
+	wiretest.Patiently(t, 50*time.Millisecond, func(t wiretest.TB, timeout time.Duration) {
+		s := newServer(t, sse.Config{}, "things")
+		s.http.Config.ReadTimeout = timeout // which bounds the arrival of the request too
+		s.http.Config.WriteTimeout = timeout
+		s.start()
+		defer s.stop()
+		r := s.open("/events/things", "")
+		defer r.close()
+		r.must()
+		time.Sleep(3 * timeout) // the timeouts pass; on a slow machine the test proves less and does not fail
+		s.Put("things", items(1, 1, "")...)
+		if m := r.must().message(t); m.Action != "create" {
+			t.Errorf("%+v", m)
+		}
+	})
 }
 
 // What another's client makes of the stream.
 func TestSecondJudge(t *testing.T) {
 	s := serve(t, sse.Config{PageRows: 2, Heartbeat: time.Millisecond}, "things")
 	s.Put("things", items(1, 5, "")...)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.http.URL+"/events/things", nil)
 	if err != nil {

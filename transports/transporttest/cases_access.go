@@ -48,7 +48,7 @@ func (a *rights) change(principal string, r right) {
 }
 
 func within(owner string) right {
-	return right{decision: core.Within(filter.Eq("owner", owner))}
+	return right{decision: core.AllowWhere(filter.Eq("owner", owner))}
 }
 
 // usual are the rights of the principals of these cases.

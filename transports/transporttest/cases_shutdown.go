@@ -41,7 +41,7 @@ var shutdownCases = []rule{
 		rule:  "a transport that drains ends its connections in good order while it goes on to serve: who comes meanwhile is served, and resumes",
 		setup: setup{rows: 1500},
 		run: func(ctx context.Context, r *rig) error {
-			if _, ok := r.Transport().(core.Draining); !ok {
+			if _, ok := r.Transport().(core.Drainer); !ok {
 				return nil
 			}
 			if r.can.Streams {

@@ -109,7 +109,7 @@ func (r *rig) bind(name string, opts ...core.Option) *core.Binding[item] {
 }
 
 // endTimeout bounds the ending of a rig, when the case's own time may be over.
-const endTimeout = 15 * time.Second
+const endTimeout = 60 * time.Second
 
 // end ends everything and says what it finds.
 func (r *rig) end() error {

@@ -167,7 +167,7 @@ func TestWithdrawnRights(t *testing.T) {
 		t.Errorf("joining again: %+v", m)
 	}
 	wiretest.Eventually(t, "there is no subscriber", func() bool { return s.Bindings["others"].Status().Subscribers == 0 })
-	rights.Set("noted", core.Within(filter.Eq("id", 2)))
+	rights.Set("noted", core.AllowWhere(filter.Eq("id", 2)))
 	c.send(`{"event":"noted","params":{"note":"a"}}`)
 	if m := c.next(); len(m.Rows()) != 1 {
 		t.Errorf("within a scope: %s", m.Payload)
@@ -226,7 +226,7 @@ func TestRightsChangeWhileMembersComeAndGo(t *testing.T) {
 	s.Put("things", items(1, 20, "a")...)
 	stop, flipped := make(chan struct{}), make(chan int)
 	go func() {
-		decisions := []core.Decision{core.Deny(), core.Allow(), core.Within(filter.Gt("id", 5)), core.Within(filter.Le("id", 5))}
+		decisions := []core.Decision{core.Deny(), core.Allow(), core.AllowWhere(filter.Gt("id", 5)), core.AllowWhere(filter.Le("id", 5))}
 		for n := 0; ; n++ {
 			select {
 			case <-stop:

@@ -62,7 +62,7 @@ type conn struct {
 
 func (s *server) dial() *conn {
 	s.TB.Helper()
-	return s.dialWith(gorilla.Dialer{HandshakeTimeout: 20 * time.Second})
+	return s.dialWith(gorilla.Dialer{HandshakeTimeout: 60 * time.Second})
 }
 
 func (s *server) dialWith(d gorilla.Dialer) *conn {
@@ -72,7 +72,7 @@ func (s *server) dialWith(d gorilla.Dialer) *conn {
 		s.TB.Fatalf("dialling: %v", err)
 	}
 	_ = resp.Body.Close()
-	_ = ws.SetReadDeadline(time.Now().Add(30 * time.Second))
+	_ = ws.SetReadDeadline(time.Now().Add(60 * time.Second))
 	return &conn{s.TB, ws}
 }
 

@@ -35,9 +35,9 @@ type Transport struct {
 }
 
 var (
-	_ core.Transport = (*Transport)(nil)
-	_ core.Measured  = (*Transport)(nil)
-	_ core.Draining  = (*Transport)(nil)
+	_ core.Transport      = (*Transport)(nil)
+	_ core.StatusReporter = (*Transport)(nil)
+	_ core.Drainer        = (*Transport)(nil)
 )
 
 // New returns a transport that clients reach at the group's own path. At most
@@ -77,11 +77,11 @@ func (t *Transport) Mount(reg *core.Registry) error {
 	t.reg = reg
 	t.hub.Mount(reg)
 	t.sockets.Mount(reg.Logger())
-	t.group.GET("", t.hub.Meter().Count(t.serve))
+	t.group.Any("", t.hub.Meter().Count(t.serve))
 	return nil
 }
 
-// Drain ends the connections that are open, spread over the time, see [core.Draining].
+// Drain ends the connections that are open, spread over the time, see [core.Drainer].
 func (t *Transport) Drain(ctx context.Context, over time.Duration) error {
 	return t.conns.Spread(ctx, over, (*conn).stop)
 }
@@ -97,7 +97,7 @@ func (t *Transport) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// Status returns the counters as all transports tell them, see [core.Measured].
+// Status returns the counters as all transports tell them, see [core.StatusReporter].
 func (t *Transport) Status() status.Transport {
 	st := t.hub.Status()
 	st.Open, st.Refused, st.Dropped = t.conns.Len(), t.conns.Refused(), t.sockets.Stuck()
@@ -107,6 +107,13 @@ func (t *Transport) Status() status.Transport {
 // serve makes the request a connection and serves it until that ends.
 func (t *Transport) serve(c echo.Context) error {
 	r, w := c.Request(), c.Response()
+	if r.Method != http.MethodGet {
+		w.Header().Set("Allow", "GET, OPTIONS")
+		if r.Method != http.MethodOptions {
+			return problem.MethodNotAllowed(r.Method).Write(w, r)
+		}
+		return c.NoContent(http.StatusNoContent)
+	}
 	// A plain request finds out, too, whether its token is good: pages are not told
 	// why a handshake failed.
 	r, p := t.authenticate(r)

@@ -1,6 +1,7 @@
 package websocket_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -316,8 +317,28 @@ func TestHandshakeRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = resp.Body.Close()
+	if resp.StatusCode != 426 || resp.Header.Get("Content-Type") != problem.ContentType || resp.Header.Get("Sec-Websocket-Version") != "13" {
+		t.Errorf("another version: %d %v", resp.StatusCode, resp.Header)
+	}
+	req.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"x"}}
+	resp, err = http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
 	if resp.StatusCode != 400 || resp.Header.Get("Content-Type") != problem.ContentType {
 		t.Errorf("a bad handshake: %d %s", resp.StatusCode, resp.Header.Get("Content-Type"))
+	}
+	for method, want := range map[string]int{"POST": 405, "HEAD": 405, "DELETE": 405, "OPTIONS": 204} {
+		req, _ := http.NewRequestWithContext(t.Context(), method, s.http.URL+"/ws", nil)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != want || resp.Header.Get("Allow") != "GET, OPTIONS" || want == 405 && resp.Header.Get("Content-Type") != problem.ContentType {
+			t.Errorf("%s: %d %v", method, resp.StatusCode, resp.Header)
+		}
 	}
 	http.DefaultClient.CloseIdleConnections()
 }
@@ -402,21 +423,26 @@ func TestRemovedBindingIsLeft(t *testing.T) {
 
 // A client that never reads is disconnected, and does not hold up another.
 func TestStuckClientIsClosed(t *testing.T) {
-	s := newServer(t, websocket.Config{WriteTimeout: 2 * time.Second}, "things")
-	s.Tables["things"].Put(items(1, 20_000, strings.Repeat("x", 500))...)
-	s.start()
-	defer s.stop()
-	stuck := s.dialWith(small())
-	defer stuck.close()
-	stuck.send(`{"event":"things"}`)
-	c := s.dial()
-	defer c.close()
-	c.send(`{"event":"things"}`)
-	cl := &wiretest.Client{}
-	c.follow(cl, s.Token("things"))
-	s.Check(cl)
-	wiretest.Eventually(t, "the stuck connection is closed", func() bool { return s.ws.Status().Dropped == 1 && s.ws.Status().Open == 1 })
-	wiretest.Eventually(t, "its subscription too", func() bool { return s.Bindings["things"].Status().Subscribers == 1 })
+	wiretest.Patiently(t, 2*time.Second, func(t wiretest.TB, timeout time.Duration) {
+		s := newServer(t, websocket.Config{WriteTimeout: timeout}, "things")
+		s.Tables["things"].Put(items(1, 20_000, strings.Repeat("x", 500))...)
+		s.start()
+		defer s.stop()
+		stuck := s.dialWith(small())
+		defer stuck.close()
+		stuck.send(`{"event":"things"}`)
+		c := s.dial()
+		defer c.close()
+		c.send(`{"event":"things"}`)
+		cl := &wiretest.Client{}
+		c.follow(cl, s.Token("things"))
+		s.Check(cl)
+		wiretest.Eventually(t, "the stuck connection is closed", func() bool { return s.ws.Status().Dropped >= 1 })
+		wiretest.Eventually(t, "its subscription too", func() bool { return s.Bindings["things"].Status().Subscribers <= 1 })
+		if got := s.ws.Status(); got.Dropped != 1 || got.Open != 1 {
+			t.Errorf("%+v", got)
+		}
+	})
 }
 
 // Shutdown does not wait for a client that never reads.
@@ -532,19 +558,34 @@ func TestPingsFindDeadClients(t *testing.T) {
 	if got := c.closed(); got != gorilla.ClosePolicyViolation {
 		t.Errorf("closed with %d", got)
 	}
-	lively := s.dial()
-	defer lively.close()
-	pings := make(chan struct{}, 1000)
-	answer := lively.PingHandler()
-	lively.SetPingHandler(func(data string) error {
-		pings <- struct{}{}
-		return answer(data)
-	})
-	go func() { _, _, _ = lively.ReadMessage() }()
-	for range 40 { // longer than a silent client lives
-		<-pings
-	}
 }
+
+// A client that answers pings is left alone.
+func TestPingsSpareLivelyClients(t *testing.T) {
+	wiretest.Patiently(t, 500*time.Millisecond, func(t wiretest.TB, timeout time.Duration) {
+		s := newServer(t, websocket.Config{PingInterval: timeout / 25, WriteTimeout: timeout}, "things")
+		s.start()
+		defer s.stop()
+		c := s.dial()
+		defer c.close()
+		pings := 0
+		answer := c.PingHandler()
+		c.SetPingHandler(func(data string) error {
+			if err := answer(data); err != nil {
+				return err
+			}
+			if pings++; pings == 40 { // longer than a silent client lives
+				return errEnough
+			}
+			return nil
+		})
+		if _, _, err := c.ReadMessage(); !errors.Is(err, errEnough) {
+			t.Errorf("after %d pings: %v", pings, err)
+		}
+	})
+}
+
+var errEnough = errors.New("enough pings")
 
 // An idle connection costs melody's two goroutines and none of ours.
 func TestIdleConnectionsCostTwoGoroutines(t *testing.T) {

@@ -56,29 +56,14 @@ func (s *Links) moved(from rowset.Holding, t *rowset.Step) {
 		t.Member.Holding().All(s.hold)
 		return
 	}
-	exchange := func(key driver.Key) {
+	t.Each(func(key driver.Key) {
 		if r := from.Get(key); !r.IsZero() {
 			s.release(r)
 		}
 		if r := t.Held(key); !r.IsZero() {
 			s.hold(r)
 		}
-	}
-	if t.Window != nil {
-		for _, key := range t.Order {
-			exchange(key)
-		}
-		return
-	}
-	e := t.Edit.Event()
-	for _, rows := range [][]live.Row{e.Created, e.Updated, e.Deleted} {
-		for _, r := range rows {
-			exchange(r.Key())
-		}
-	}
-	for _, key := range t.Unseen {
-		exchange(key)
-	}
+	})
 }
 
 func (s *Links) each(r live.Row, do func(o *rowsShowing, main driver.Key)) {
@@ -86,7 +71,7 @@ func (s *Links) each(r live.Row, do func(o *rowsShowing, main driver.Key)) {
 		if s.tables[i].Opaque {
 			continue
 		}
-		for _, key := range s.read.Shows(r.Value(), i) {
+		for _, key := range s.read.RelatedKeys(r.Value(), i) {
 			o := s.showing[i][key]
 			if o == nil {
 				o = &rowsShowing{}
@@ -193,7 +178,7 @@ func (p *Pool) resolveTable(ctx context.Context, table int, changed *backlog.Pen
 	if found.Whole || len(keys) == 0 {
 		return nil
 	}
-	now, err := p.links.read.Owners(ctx, table, keys, found.MaxKeys)
+	now, err := p.links.read.Referrers(ctx, table, keys, found.MaxKeys)
 	if err != nil || len(now) == 0 {
 		return err
 	}

@@ -21,7 +21,7 @@ import (
 type Source struct {
 	eng    *Engine
 	source driver.Source
-	scope  driver.Scoped // nil: all tables
+	scope  driver.Scoper // nil: all tables
 
 	follows driver.Follower // nil: it announces, or promises less
 	chooses driver.Chooser  // nil: it watches by itself
@@ -42,7 +42,7 @@ type Source struct {
 }
 
 func newSourceRun(eng *Engine, s driver.Source) *Source {
-	scope, _ := s.(driver.Scoped)
+	scope, _ := s.(driver.Scoper)
 	follows, _ := s.(driver.Follower)
 	chooses, _ := s.(driver.Chooser)
 	return &Source{

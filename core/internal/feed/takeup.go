@@ -44,7 +44,7 @@ func (s *delivery) makeReady(v *rowset.Member, l *laterStep) {
 			s.fail(v, c.Key, err)
 			delete(there, c.Key)
 		case held.IsZero() || held.Restored() || !bytes.Equal(held.JSON(), js) ||
-			held.Place() != sh.OrderOf(v.Loader, c.Row, c.Key) || !reflect.DeepEqual(held.Value(), c.Row):
+			held.OrderKey() != sh.OrderOf(v.Loader, c.Row, c.Key) || !reflect.DeepEqual(held.Value(), c.Row):
 			l.keys, l.found = append(l.keys, c.Key), append(l.found, *c)
 		}
 	}

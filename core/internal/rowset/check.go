@@ -26,7 +26,7 @@ func (v *Member) CheckHeld(ctx context.Context) error {
 		return fmt.Errorf("%s: its margin's trees differ", v.ID())
 	}
 	for i := 1; i < len(held); i++ {
-		if held[i-1].Place() >= held[i].Place() {
+		if held[i-1].OrderKey() >= held[i].OrderKey() {
 			return fmt.Errorf("%s: %s is held after %s", v.ID(), held[i].Key(), held[i-1].Key())
 		}
 	}

@@ -67,12 +67,12 @@ func (sh *Shape) Meets(get func(column int) value.Value) bool {
 // Row makes the row's encoded form. before is the row as it was, the zero Row if
 // there was none. Members of a family share what shows alike in them.
 func (sh *Shape) Row(c *Fetched, place string, js []byte, before live.Row, now time.Time) live.Row {
-	content := live.Content{Key: c.Key, Place: place, Numbered: sh.Collated, JSON: js, Value: c.Row}
+	content := live.Content{Key: c.Key, OrderKey: place, Numbered: sh.Collated, JSON: js, Value: c.Row}
 	if sh.Collated {
 		return sh.print.Row(content, before, now)
 	}
 	for _, one := range c.rows {
-		if one.of != sh.Layout || one.row.Place() != place || one.row.Value() != c.Row || !bytes.Equal(one.row.JSON(), js) {
+		if one.of != sh.Layout || one.row.OrderKey() != place || one.row.Value() != c.Row || !bytes.Equal(one.row.JSON(), js) {
 			continue
 		}
 		if shared, ok := one.row.Share(sh.print, before); ok {
@@ -108,8 +108,6 @@ type Step struct {
 	now    time.Time
 	Edit   *live.Edit
 	Anew   bool // it begins with nothing: the first load, or a Clear
-
-	Unseen []driver.Key // of rows that changed in what clients do not see, without a window
 
 	// Of a binding with a window.
 	Window   *window
@@ -148,12 +146,11 @@ func (t *Step) Put(c *Fetched) error {
 	}
 	place := t.Shape.OrderOf(r, c.Row, c.Key)
 	old, exists := t.Edit.Get(c.Key)
-	if exists && old.Place() == place && bytes.Equal(old.JSON(), js) {
+	if exists && old.OrderKey() == place && bytes.Equal(old.JSON(), js) {
 		// An equal row is no event. Go code may see more of it than clients do
 		// (fields that are not encoded): then it gets the new one.
 		if old.Restored() || !reflect.DeepEqual(old.Value(), c.Row) {
 			t.Edit.Put(old.With(c.Row, js))
-			t.Unseen = append(t.Unseen, c.Key)
 		}
 		return nil
 	}
@@ -204,6 +201,21 @@ func (sh *Shape) sameKeys() error {
 
 // Reopen lets further rows be put and removed after Settle.
 func (t *Step) Reopen() { t.settled = false }
+
+// Each calls visit with the key of every row that the step changes in what the
+// binding holds, each once: rows that come, go or move, and those of which only Go
+// code sees the change.
+func (t *Step) Each(visit func(driver.Key)) {
+	if t.Window != nil {
+		for _, key := range t.Order {
+			visit(key)
+		}
+		return
+	}
+	for _, key := range t.Edit.Touched() {
+		visit(key)
+	}
+}
 
 // Publish publishes the result. The feed's goroutine calls it. It
 // returns what to tell observers of, nil for nothing, and whether the binding has

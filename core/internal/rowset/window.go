@@ -161,13 +161,13 @@ func (t *Step) hold(c *Fetched, js []byte, before live.Row, rank int) {
 	case rank != unranked:
 		place = string(binary.BigEndian.AppendUint64(nil, uint64(rank)))
 	case !old.IsZero() && t.Shape.OrderOf(t.Member.Loader, old.Value(), old.Key()) == t.Shape.OrderOf(t.Member.Loader, c.Row, c.Key):
-		place = old.Place()
+		place = old.OrderKey()
 	default:
 		t.unplaced = true
 		return
 	}
 	r := before
-	if r.IsZero() || r.Restored() || r.Place() != place || !bytes.Equal(r.JSON(), js) || !reflect.DeepEqual(r.Value(), c.Row) {
+	if r.IsZero() || r.Restored() || r.OrderKey() != place || !bytes.Equal(r.JSON(), js) || !reflect.DeepEqual(r.Value(), c.Row) {
 		r = t.Shape.Row(c, place, js, before, t.now)
 	}
 	if r == old {
@@ -213,13 +213,13 @@ func (t *Step) unhold(r live.Row) {
 func (w *window) add(r live.Row) {
 	w.bytes += marginOverhead + 2*len(r.JSON())
 	w.rows.Set(string(r.Key()), r)
-	w.ordered.Set(r.Place(), r)
+	w.ordered.Set(r.OrderKey(), r)
 }
 
 func (w *window) remove(r live.Row) {
 	w.bytes -= marginOverhead + 2*len(r.JSON())
 	w.rows.Delete(string(r.Key()))
-	w.ordered.Delete(r.Place())
+	w.ordered.Delete(r.OrderKey())
 }
 
 // balance moves a row over the limit when one too many is shown, or one too few.
@@ -335,8 +335,8 @@ func (t *Step) trim(reach int) {
 	}
 	w.complete = false
 	if _, last, ok := w.ordered.Max(); ok {
-		w.bound = last.Place()
+		w.bound = last.OrderKey()
 	} else if last, ok := t.Edit.Last(); ok {
-		w.bound = last.Place()
+		w.bound = last.OrderKey()
 	}
 }

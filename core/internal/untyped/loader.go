@@ -163,7 +163,7 @@ func (r *typedReader[T]) Snapshotter() driver.Snapshotter {
 }
 
 func (r *typedReader[T]) Relations() Relations {
-	if rel, ok := r.Loader.(driver.Relating[T]); ok {
+	if rel, ok := r.Loader.(driver.RelationLoader[T]); ok {
 		return typedRelating[T]{rel}
 	}
 	return nil

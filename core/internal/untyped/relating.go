@@ -9,22 +9,22 @@ import (
 // Relations is a Relating loader without its type. Rows are *T.
 type Relations interface {
 	Related() []driver.Related
-	Shows(row any, related int) []driver.Key
-	Owners(ctx context.Context, related int, keys []driver.Key, limit int) ([]driver.Key, error)
+	RelatedKeys(row any, related int) []driver.Key
+	Referrers(ctx context.Context, related int, keys []driver.Key, limit int) ([]driver.Key, error)
 }
 
-type typedRelating[T any] struct{ r driver.Relating[T] }
+type typedRelating[T any] struct{ r driver.RelationLoader[T] }
 
 func (t typedRelating[T]) Related() []driver.Related { return t.r.Related() }
 
-func (t typedRelating[T]) Shows(row any, related int) []driver.Key {
-	keys, err := Guard("Shows", func() ([]driver.Key, error) { return t.r.Shows(row.(*T), related), nil })
+func (t typedRelating[T]) RelatedKeys(row any, related int) []driver.Key {
+	keys, err := Guard("RelatedKeys", func() ([]driver.Key, error) { return t.r.RelatedKeys(row.(*T), related), nil })
 	if err != nil {
-		return nil // changes of what it shows are found by Owners alone
+		return nil // changes of what it shows are found by Referrers alone
 	}
 	return keys
 }
 
-func (t typedRelating[T]) Owners(ctx context.Context, related int, keys []driver.Key, limit int) ([]driver.Key, error) {
-	return Guard("Owners", func() ([]driver.Key, error) { return t.r.Owners(ctx, related, keys, limit) })
+func (t typedRelating[T]) Referrers(ctx context.Context, related int, keys []driver.Key, limit int) ([]driver.Key, error) {
+	return Guard("Referrers", func() ([]driver.Key, error) { return t.r.Referrers(ctx, related, keys, limit) })
 }

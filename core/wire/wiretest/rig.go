@@ -66,7 +66,7 @@ func (r *Rig) Start(transports ...core.Transport) {
 		_ = r.Reg.Use(&r.history)
 	}
 	_ = r.Reg.Serve(transports...)
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	if err := r.Reg.Start(ctx); err != nil {
 		r.TB.Fatalf("Start: %v", err)
@@ -76,7 +76,7 @@ func (r *Rig) Start(transports ...core.Transport) {
 // Stop shuts the registry down.
 func (r *Rig) Stop() {
 	r.TB.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	if err := r.Reg.Shutdown(ctx); err != nil {
 		r.TB.Errorf("Shutdown: %v", err)
@@ -101,7 +101,7 @@ func (r *Rig) Delete(table string, ids ...int) {
 
 func (r *Rig) report(c driver.Change) {
 	r.TB.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	if err := r.Source.Report(ctx, c); err != nil {
 		r.TB.Fatalf("reporting a change: %v", err)
@@ -130,7 +130,7 @@ func (r *Rig) Check(c *Client) {
 // Eventually polls the condition until it holds.
 func Eventually(t TB, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(60 * time.Second)
 	for !condition() {
 		if time.Now().After(deadline) {
 			t.Fatalf("in vain waited until %s", what)

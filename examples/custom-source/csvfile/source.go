@@ -16,7 +16,7 @@ type Source struct {
 
 var (
 	_ driver.Source = (*Source)(nil)
-	_ driver.Scoped = (*Source)(nil)
+	_ driver.Scoper = (*Source)(nil)
 )
 
 // Watch returns a source that looks at the file at the interval, which is above
@@ -28,7 +28,7 @@ func Watch(table *Table, interval time.Duration) *Source {
 // Name implements [driver.Source].
 func (*Source) Name() string { return "csvfile" }
 
-// Scope implements [driver.Scoped]: this one file.
+// Scope implements [driver.Scoper]: this one file.
 func (s *Source) Scope() driver.Scope {
 	return driver.Scope{Tables: []driver.Table{s.tableName()}}
 }

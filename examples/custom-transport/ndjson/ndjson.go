@@ -32,8 +32,8 @@ type Transport struct {
 }
 
 var (
-	_ core.Transport  = (*Transport)(nil)
-	_ core.Monitoring = (*Transport)(nil)
+	_ core.Transport     = (*Transport)(nil)
+	_ core.MonitorLinker = (*Transport)(nil)
 )
 
 // New returns a transport whose streams appear at prefix/{binding}; the prefix

@@ -30,7 +30,7 @@ func (k *kitchen) authorize(ctx context.Context, a core.Access) (core.Decision, 
 	case a.Binding == "waiting" && person.Cook:
 		return core.Allow(), nil
 	case a.Binding == "waiting" && (a.Action == core.ActionRead || a.Action == core.ActionInsert):
-		return core.Within(filter.Eq("waiter", person.Name)), nil
+		return core.AllowWhere(filter.Eq("waiter", person.Name)), nil
 	}
 	return core.Deny(), nil
 }

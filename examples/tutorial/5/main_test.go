@@ -133,7 +133,7 @@ func TestAnotherProgramWrites(t *testing.T) {
 				if dish != "Tea" {
 					t.Errorf("%s came", dish)
 				}
-			case <-time.After(20 * time.Second):
+			case <-time.After(60 * time.Second):
 				t.Fatal("nothing came")
 			}
 		})

@@ -51,7 +51,7 @@ export function showRail(st, history) {
   const since = (s) => span((Date.parse(st.now) - Date.parse(s.since)) / 1000);
   fill($("#sources"), st.sources, item, (li, s) => updateItem(li, {
     name: s.name, badge: s.watching ? "watching" : "not watching", state: s.watching ? "live" : "stale", error: s.error,
-    text: `for ${since(s)} · ${count(s.reports)} ${s.reports === 1 ? "report" : "reports"} · ${count(s.found)} found first` + (s.failures ? ` · lost sight ${count(s.failures)}×` : ""),
+    text: `for ${since(s)} · ${count(s.reports)} ${s.reports === 1 ? "report" : "reports"} · first to tell of ${count(s.found)} ${s.found === 1 ? "change" : "changes"}` + (s.failures ? ` · lost sight ${count(s.failures)}×` : ""),
   }));
   fill($("#tables"), st.tables, item, (li, t) => {
     const old = history.before?.tables.find((o) => o.table === t.table);
@@ -67,7 +67,7 @@ export function showRail(st, history) {
   }));
   fill($("#transports"), st.transports, item, (li, t) => updateItem(li, {
     name: t.name, badge: `${count(t.open)} open`, state: "",
-    text: `${count(t.subscribers)} followed · ${count(t.resumed)} resumed, ${count(t.synced)} synced` + (t.polling ? ` · ${count(t.polling)} poll` : "") +
+    text: `${count(t.subscribers)} ${t.subscribers === 1 ? "subscription" : "subscriptions"} · ${count(t.resumed)} resumed, ${count(t.synced)} synced` + (t.polling ? ` · ${count(t.polling)} poll` : "") +
       (t.lagged ? ` · ${count(t.lagged)} merged for who lagged` : "") + (t.refused ? ` · ${count(t.refused)} refused` : "") + (t.dropped ? ` · ${count(t.dropped)} dropped` : ""),
   }));
   showMemory(st);

@@ -194,15 +194,15 @@ func (f *Follower[T]) put(edit *live.Edit, m *wire.Received, i int, raw json.Raw
 		edit.Take(key)
 		return nil
 	}
-	c := live.Content{Key: key, Place: string(key), Numbered: f.numbered, JSON: raw}
-	if m.Replica.Places != nil {
-		c.Place = m.Replica.Places[i]
+	c := live.Content{Key: key, OrderKey: string(key), Numbered: f.numbered, JSON: raw}
+	if m.Replica.OrderKeys != nil {
+		c.OrderKey = m.Replica.OrderKeys[i]
 	}
 	var before live.Row
 	if from != nil && from.Fingerprint() == f.print {
 		before, _ = from.Get(key)
 	}
-	if same := !before.IsZero() && string(before.JSON()) == string(raw); same && before.Place() == c.Place {
+	if same := !before.IsZero() && string(before.JSON()) == string(raw); same && before.OrderKey() == c.OrderKey {
 		if _, held := edit.Get(key); !held { // it was taken out with all others
 			edit.Put(before)
 		}

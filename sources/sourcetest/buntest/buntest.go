@@ -21,7 +21,7 @@ import (
 )
 
 // Patience is how long tests wait for what is certain to come.
-const Patience = 45 * time.Second
+const Patience = 60 * time.Second
 
 // Long reports whether tests may take their time: the environment variable
 // BINDERY_LONG_TESTS is set.

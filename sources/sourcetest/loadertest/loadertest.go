@@ -30,7 +30,7 @@ type Harness[T any] struct {
 }
 
 // patience bounds one case.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // Run runs each case of the suite as a subtest, over a harness of its own.
 func Run[T any](t *testing.T, newHarness func(t *testing.T) Harness[T]) {

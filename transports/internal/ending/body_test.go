@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/binderyhq/bindery/core/wire/wiretest"
 )
 
 // served is what a handler saw of a body.
@@ -68,11 +70,14 @@ func protocols(t *testing.T, test func(t *testing.T, h2 bool)) {
 
 func TestSlowBody(t *testing.T) {
 	protocols(t, func(t *testing.T, h2 bool) {
-		srv, seen := bodyServer(t, h2, 20*time.Millisecond, t.Context(), nil)
-		post(t, srv, "half")
-		if got := <-seen; !errors.Is(got.err, ErrSlowBody) || got.body != "half" {
-			t.Errorf("%+v", got)
-		}
+		// What is sent has its time to arrive.
+		wiretest.Patiently(t, 20*time.Millisecond, func(try wiretest.TB, timeout time.Duration) {
+			srv, seen := bodyServer(t, h2, timeout, t.Context(), nil)
+			post(t, srv, "half")
+			if got := <-seen; !errors.Is(got.err, ErrSlowBody) || got.body != "half" {
+				try.Errorf("%+v", got)
+			}
+		})
 	})
 }
 
@@ -92,19 +97,21 @@ func TestBodyIsCut(t *testing.T) {
 // long that takes and whatever ends meanwhile.
 func TestLimitEndsWithTheBody(t *testing.T) {
 	protocols(t, func(t *testing.T, h2 bool) {
-		const timeout = 50 * time.Millisecond
-		until, cancel := context.WithCancel(t.Context())
-		srv, seen := bodyServer(t, h2, timeout, until, func(r *http.Request) {
-			cancel()
-			select {
-			case <-r.Context().Done():
-			case <-time.After(4 * timeout):
+		wiretest.Patiently(t, 50*time.Millisecond, func(try wiretest.TB, timeout time.Duration) {
+			until, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			srv, seen := bodyServer(t, h2, timeout, until, func(r *http.Request) {
+				cancel()
+				select {
+				case <-r.Context().Done():
+				case <-time.After(4 * timeout):
+				}
+			})
+			_ = post(t, srv, "whole").Close()
+			if got := <-seen; got.err != nil || got.body != "whole" || got.gone {
+				try.Errorf("%+v", got)
 			}
 		})
-		_ = post(t, srv, "whole").Close()
-		if got := <-seen; got.err != nil || got.body != "whole" || got.gone {
-			t.Errorf("%+v", got)
-		}
 	})
 }
 
@@ -211,7 +218,7 @@ func TestServerEndsDespiteUnreadBodies(t *testing.T) {
 			if err != nil || !strings.Contains(line, "405") {
 				t.Errorf("%q, %v", line, err)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 			defer cancel()
 			if err := srv.Config.Shutdown(ctx); err != nil {
 				t.Error(err)

@@ -1,4 +1,4 @@
-// Package meter counts what a transport does, for [core.Measured].
+// Package meter counts what a transport does, for [core.StatusReporter].
 package meter
 
 import (

@@ -87,6 +87,9 @@ func NotFound(detail string) *Problem {
 	return &Problem{Type: TypeNotFound, Title: "Not found", Status: http.StatusNotFound, Detail: detail}
 }
 
+// NoRow says that no row of the binding has the key that the path names.
+func NoRow() *Problem { return NotFound("there is no row with this key") }
+
 // MethodNotAllowed says that the resource does not support the method. The
 // answer must bear the header Allow.
 func MethodNotAllowed(method string) *Problem {
@@ -96,10 +99,13 @@ func MethodNotAllowed(method string) *Problem {
 	}
 }
 
-// PreconditionFailed says that the resource is not, or no longer, what the
-// request's precondition demands.
-func PreconditionFailed(detail string) *Problem {
-	return &Problem{Type: TypePreconditionFailed, Title: "Precondition failed", Status: http.StatusPreconditionFailed, Detail: detail}
+// PreconditionFailed says that the content has changed since the version that the
+// request's precondition names.
+func PreconditionFailed() *Problem {
+	return &Problem{
+		Type: TypePreconditionFailed, Title: "Precondition failed", Status: http.StatusPreconditionFailed,
+		Detail: "the content is not the one that the request names",
+	}
 }
 
 // TooLarge says that a body or a message is longer than limit bytes.

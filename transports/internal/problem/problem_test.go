@@ -23,7 +23,7 @@ func every() []*problem.Problem {
 		problem.MalformedMessage("d"), problem.Unauthorized("d"), problem.Forbidden("d"), problem.OriginRefused(),
 		problem.BadHandshake(http.StatusUpgradeRequired, "d"),
 		problem.UnknownBinding("b"), problem.NotFound("d"), problem.MethodNotAllowed("PUT"),
-		problem.PreconditionFailed("d"), problem.TooLarge(7), problem.UnsupportedMediaType("application/json"),
+		problem.PreconditionFailed(), problem.TooLarge(7), problem.UnsupportedMediaType("application/json"),
 		problem.Invalid("d", problem.FieldError{Field: "price", Detail: "too low"}), problem.PreconditionMissing("d"),
 		problem.TooMany("d"), problem.Internal(), problem.NotLoaded("b"), problem.ShuttingDown(), problem.Unavailable("d"),
 	}

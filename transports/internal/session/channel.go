@@ -147,7 +147,7 @@ func (c *Channel) open(event string, args core.Args) (*core.Grant, *problem.Prob
 	if err != nil {
 		p, told := problem.Of(clip(event), err)
 		if !told && c.ctx.Err() == nil {
-			h.reg.Logger().Error(h.transport+": leave to use a binding could not be asked for", slog.String("id", "session-authorizer-failed"),
+			h.reg.Logger().Error(h.transport+": asking the authorizer about a binding failed", slog.String("id", "session-authorizer-failed"),
 				slog.String("binding", clip(event)), slog.Any("err", err))
 		}
 		return nil, p

@@ -67,7 +67,7 @@ func (s *Session) awaitMark(j *join, m *markRequest, grant *core.Grant) {
 		s.forgetLocked(j, m)
 		p, told := problem.OfMark(grant.View().Name(), err)
 		if !told {
-			s.hub.reg.Logger().Error(s.hub.transport+": a mark could not be waited for", slog.String("id", "session-mark-failed"),
+			s.hub.reg.Logger().Error(s.hub.transport+": waiting for a mark failed", slog.String("id", "session-mark-failed"),
 				slog.String("binding", grant.View().ID()), slog.Any("err", err))
 		}
 		j.channel.sendLocked(m.subject, wire.MarkErrorMessage(m.subject, m.mark, p.JSON()))

@@ -183,6 +183,9 @@ func (s *Server) Serve(ctx context.Context, w http.ResponseWriter, r *http.Reque
 // IsUpgrade reports whether the request asks for a WebSocket connection.
 func IsUpgrade(r *http.Request) bool { return gorilla.IsWebSocketUpgrade(r) }
 
+// version is that of the WebSocket protocol.
+const version = "13"
+
 // never is longer than any connection lives.
 const never = 1 << 61 * time.Nanosecond // 73 years
 
@@ -207,6 +210,12 @@ func (s *Server) newMelody() *melody.Melody {
 	// Where the page came from was looked at before.
 	m.Upgrader.CheckOrigin = func(*http.Request) bool { return true }
 	m.Upgrader.Error = func(w http.ResponseWriter, r *http.Request, status int, reason error) {
+		if r.Header.Get("Sec-Websocket-Version") != version { // RFC 6455, section 4.4
+			w.Header().Set("Sec-Websocket-Version", version)
+			w.Header().Set("Upgrade", "websocket")
+			w.Header().Set("Connection", "Upgrade")
+			status = http.StatusUpgradeRequired
+		}
 		_ = problem.BadHandshake(status, reason.Error()).Write(w, r)
 	}
 	m.HandleConnect(func(ws *melody.Session) { connOf(ws).opened(ws) })

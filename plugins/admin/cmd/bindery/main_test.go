@@ -45,7 +45,7 @@ func program(t *testing.T) (address string, table *coretest.Table[item]) {
 	srv := httptest.NewServer(e)
 	t.Cleanup(func() {
 		srv.Close()
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 		defer cancel()
 		if err := reg.Shutdown(ctx); err != nil {
 			t.Errorf("Shutdown: %v", err)

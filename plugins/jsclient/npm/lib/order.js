@@ -3,11 +3,20 @@
 import { compareDecimals, compareValues, isDecimal } from "./compare.js";
 import { columnOf } from "./key.js";
 
+/**
+ * Rows that are being created. The server fills in what they lack, and mostly with
+ * something new: the next number of a key, the time of now. So they are sorted as
+ * if it were greater than what any other row has.
+ */
+export const drafts = new WeakSet();
+
+const lacks = (row, name) => (row[name] === undefined && drafts.has(row) ? 1 : 0);
+
 // Order compares rows as the server does: null below everything, numbers by
 // size, text by code points (which is the order of its UTF-8 bytes), RFC 3339
 // times by instant. JSON does not tell decimals that are sent as text from other
 // text, nor where NULLs were placed: that is learned from the rows of a sync,
-// which come in order.
+// which come in order. What a draft lacks is above everything.
 export class Order {
   #columns;
 
@@ -15,8 +24,10 @@ export class Order {
     this.#columns = terms.map((t) => ({ name: columnOf(t), sign: t.startsWith("-") ? -1 : 1, numeric: false, nulls: -1 }));
     this.compare = (a, b) => {
       for (const c of this.#columns) {
-        const d = compareIn(c, a[c.name], b[c.name]);
-        if (d !== 0) return d;
+        const d = lacks(a, c.name) - lacks(b, c.name);
+        if (d !== 0) return d * c.sign;
+        const e = compareIn(c, a[c.name], b[c.name]);
+        if (e !== 0) return e;
       }
       return 0;
     };

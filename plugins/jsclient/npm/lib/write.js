@@ -3,7 +3,7 @@
 
 import { alikeValues } from "./compare.js";
 import { keyless } from "./diff.js";
-import { place } from "./order.js";
+import { drafts, place } from "./order.js";
 
 const maxSeen = 16;
 const maxCreated = 4_096;
@@ -115,6 +115,7 @@ export function lay(replica, writes) {
     if (!w.shown) continue;
     if (w.kind === "create") {
       const row = w.row ?? w.optimistic;
+      if (!w.row) drafts.add(row);
       if (id !== null) over.set(id, row);
       else if (w.twin === null) {
         keyless.add(row);

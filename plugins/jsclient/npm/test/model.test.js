@@ -7,7 +7,8 @@
 //   - a write shows from the call on: its values, or its row's absence;
 //   - a write that was answered is never undone: the row that shows is of its commit
 //     or of a later one, or gone by a later one;
-//   - no row shows twice, and rows are in order.
+//   - no row shows twice, and rows are in order; those that have no key yet stand
+//     where the greatest key would.
 // In the end everything has settled and the collection shows what the server has.
 
 import assert from "node:assert/strict";
@@ -154,7 +155,7 @@ async function play(seed, steps, marks) {
     const keyed = rows.filter((r) => r.id !== undefined);
     assert.equal(new Set(keyed.map((r) => r.id)).size, keyed.length, `${what}: a row shows twice`);
     for (let i = 1; i < rows.length; i++) {
-      const [a, b] = [rows[i - 1], rows[i]].map((r) => ({ n: r.n, id: r.id ?? -1 }));
+      const [a, b] = [rows[i - 1], rows[i]].map((r) => ({ n: r.n, id: r.id ?? Number.MAX_SAFE_INTEGER }));
       assert.ok(compare(a, b) <= 0, `${what}: rows are out of order`);
     }
     if (products.pending === 0 && products.version) {

@@ -57,7 +57,7 @@ test("a refusal takes the row back, and brings the problem", async () => {
   const updated = products.update(1, { name: "" });
   const removed = products.remove(3, { ifMatch: '"tag"' });
   const created = products.create({ name: "d" });
-  assert.deepEqual(products.rows.map((r) => r.name), ["d", "", "b"]);
+  assert.deepEqual(products.rows.map((r) => r.name), ["", "b", "d"]);
   await settle();
   const sent = (method) => requests.find((r) => r.method === method);
   assert.equal(sent("DELETE").headers["If-Match"], '"tag"');
@@ -366,4 +366,33 @@ test("a binding that lingers is left later, and taken up again as it is", async 
   again.close();
   await world.run(10_000);
   assert.deepEqual(world.socket.take().filter((m) => m.event === "products"), [{ event: "products", disconnect: true }]);
+});
+
+test("a row that is being created stands where new rows come", async () => {
+  for (const [order, shown] of [
+    [["-created_at", "id"], "new b a"],
+    [["created_at", "id"], "a b new"],
+    [["-id"], "new b a"],
+    [["id"], "a b new"],
+    [["name", "-id"], "a b new"], // by what it has
+  ]) {
+    const { world, products, requests } = begin();
+    const two = [{ id: 1, name: "a", created_at: "2026-01-01T00:00:00Z" }, { id: 2, name: "b", created_at: "2026-01-02T00:00:00Z" }];
+    const server = (rows) => rows.sort((a, b) => (order[0].startsWith("-") ? b.id - a.id : a.id - b.id));
+    world.socket.receive(sync("products", "v1", server(two), { order }));
+    const names = () => products.rows.map((r) => r.name).join(" ");
+    const written = products.create({ name: "new" });
+    assert.equal(names(), shown, order.join());
+    await settle();
+    requests[0].resolve(row({ id: 3, name: "new", created_at: "2026-01-03T00:00:00Z" }, 201));
+    await written;
+    assert.equal(names(), shown, `${order.join()}, answered: it stays where it was`);
+  }
+});
+
+test("a value that is left out of a row of the server's is no new one", () => {
+  const { world, products } = begin();
+  world.socket.receive(sync("products", "v1", [{ id: 2 }, { id: 1, rank: 1 }], { order: ["rank", "id"] }));
+  world.socket.receive(message("create", "products", "v2", [{ id: 3 }]));
+  assert.deepEqual(ids(products), [2, 3, 1]);
 });
