@@ -17,13 +17,18 @@ import (
 	"github.com/binderyhq/bindery/transports/socketio"
 )
 
-// stock runs the test with each stock client, in each way.
+// stock runs the test with each stock client, in each way, several at a time: they
+// wait for one another most of the time.
 func stock(t *testing.T, run func(t *testing.T, p *program, transports []string, finally string)) {
 	t.Helper()
 	for name, start := range map[string]func(*testing.T) *program{"node": startNode, "python": startPython} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			for _, way := range stockWays {
-				t.Run(way.name, func(t *testing.T) { run(t, start(t), way.transports, way.finally) })
+				t.Run(way.name, func(t *testing.T) {
+					t.Parallel()
+					run(t, start(t), way.transports, way.finally)
+				})
 			}
 		})
 	}
@@ -336,7 +341,7 @@ func (w *wall) pass(to, from net.Conn) {
 // back on another.
 func TestStockClientsHalfOpen(t *testing.T) {
 	stock(t, func(t *testing.T, p *program, transports []string, _ string) {
-		s := newShop(t, socketio.Config{PingInterval: 200 * time.Millisecond, PingTimeout: 800 * time.Millisecond})
+		s := newShop(t, socketio.Config{PingInterval: 200 * time.Millisecond, PingTimeout: 1500 * time.Millisecond})
 		s.open()
 		defer s.close()
 		defer p.end()
