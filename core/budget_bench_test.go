@@ -66,11 +66,11 @@ func BenchmarkFlood(b *testing.B) {
 				_ = loaded(b, g)
 			}
 		})
-		m := f.reg.Status().Memory
-		metrics(b, "join", m, heapInUse()-before, late)
+		m, heap := f.reg.Status().Memory, heapInUse()-before
+		metrics(b, "join", m, heap, late)
 		b.ReportMetric(float64(len(grants)), "joined")
-		if m.Total > budget {
-			b.Errorf("%+v", m)
+		if m.Total > budget || heap > budget || len(grants) < 2560 || m.Refused > 0 {
+			b.Errorf("%d are joined with a heap of %d bytes: %+v", len(grants), heap, m)
 		}
 		for _, g := range grants {
 			g.Close()

@@ -68,11 +68,15 @@ func (f *flood) within(t testing.TB, what string) status.Memory {
 		t.Errorf("%s: the other binding has %d rows, want %d", what, f.other.Len(), seen+1)
 	}
 	m := f.reg.Status().Memory
+	for m.Total > m.Limit && t.Context().Err() == nil { // room is made in the background
+		runtime.Gosched()
+		m = f.reg.Status().Memory
+	}
 	sum := int64(0)
 	for _, n := range m.Bytes {
 		sum += n
 	}
-	if m.Total > m.Limit || sum != m.Total {
+	if sum != m.Total {
 		t.Errorf("%s: %+v", what, m)
 	}
 	return m
@@ -89,13 +93,13 @@ func heapInUse() int {
 // TestFlood: what clients look at once, and what they join, stays within the
 // budget, and what does not is refused.
 func TestFlood(t *testing.T) {
-	const limit = 12 << 20
+	const limit = 13 << 19
 	f := newFlood(t, floodRows, core.Config{MemoryBudget: limit})
 	defer f.stop(t)
 	before := heapInUse()
 
-	for n := range 300 { // GETs
-		g, err := f.open(t.Context(), 3*n)
+	for n := range 700 { // GETs
+		g, err := f.open(t.Context(), n*7%floodRows)
 		if err != nil {
 			t.Fatalf("member %d that nobody else uses: %v", n, err)
 		}
@@ -111,37 +115,36 @@ func TestFlood(t *testing.T) {
 	if m.Dropped == 0 || m.Evicted == 0 || m.Refused != 0 {
 		t.Errorf("after the requests: %+v", m)
 	}
-	t.Logf("300 requests: %d MiB of heap, %+v", (heapInUse()-before)>>20, m)
+	t.Logf("700 requests: %d MiB of heap, %+v", (heapInUse()-before)>>20, m)
 
 	var grants []*core.Grant
-	refused := 0
+	refused, ended := 0, 0
 	for c := range 10 { // connections, of 64 joins each
 		ctx := core.WithClient(t.Context())
-		joined := 0
+		var joined []*core.Grant
 		for n := range 64 {
 			g, err := f.open(ctx, (64*c+n)%floodRows)
 			switch {
 			case errors.Is(err, core.ErrBudget):
 				refused++
-				continue
 			case err != nil:
 				t.Fatal(err)
+			default:
+				joined = append(joined, g)
 			}
-			joined++
-			grants = append(grants, g)
 		}
-		if joined == 0 {
+		if len(joined) == 0 {
 			t.Errorf("connection %d is refused everything", c)
 		}
-	}
-	ended := 0
-	for _, g := range grants {
-		if err := loaded(t, g); err != nil {
-			if !errors.Is(err, core.ErrBudget) {
-				t.Fatal(err)
+		for _, g := range joined {
+			if err := loaded(t, g); err != nil {
+				if !errors.Is(err, core.ErrBudget) {
+					t.Fatal(err)
+				}
+				ended++
 			}
-			ended++
 		}
+		grants = append(grants, joined...)
 	}
 	m = f.within(t, "after the joins")
 	if refused+ended == 0 || m.Refused == 0 {

@@ -45,12 +45,12 @@ type Account interface {
 	Looked()
 }
 
-// Estimates of what a view takes, in bytes: for itself, and for each row in each
-// of its trees, together with who holds the row.
+// Estimates of what a view takes, in bytes: for itself, and for each row in each of
+// its trees. A row that several views show takes more, since somebody has to find them.
 const (
-	viewOverhead    = 4096
-	treeOverhead    = 48
-	holdingOverhead = 24
+	viewOverhead   = 4096
+	treeOverhead   = 12
+	sharedOverhead = 184
 )
 
 // holdings is what a publisher has told the account of rows.
@@ -59,18 +59,24 @@ type holdings struct {
 }
 
 func (p *Publisher) retain(r *entry) {
-	if r.holders.Add(1) == 1 {
+	switch r.holders.Add(1) {
+	case 1:
 		row, encoding := r.cost()
 		p.v.account.Add(Rows, row)
 		p.v.account.Add(Encodings, encoding)
+	case 2:
+		p.v.account.Add(Rows, sharedOverhead)
 	}
 }
 
 func (p *Publisher) release(r *entry) {
-	if r.holders.Add(-1) == 0 {
+	switch r.holders.Add(-1) {
+	case 0:
 		row, encoding := r.cost()
 		p.v.account.Add(Rows, -row)
 		p.v.account.Add(Encodings, -encoding)
+	case 1:
+		p.v.account.Add(Rows, -sharedOverhead)
 	}
 }
 
@@ -83,10 +89,10 @@ func (p *Publisher) settle(from, to *Snapshot, keys []driver.Key, all bool) {
 		return
 	case all:
 		if to != nil {
-			to.rows.Scan(func(_ string, r *entry) bool { p.retain(r); return true })
+			to.rows.Scan(func(r *entry) bool { p.retain(r); return true })
 		}
 		if from != nil {
-			from.rows.Scan(func(_ string, r *entry) bool { p.release(r); return true })
+			from.rows.Scan(func(r *entry) bool { p.release(r); return true })
 		}
 	default:
 		for _, key := range keys {
@@ -105,7 +111,7 @@ func (p *Publisher) settle(from, to *Snapshot, keys []driver.Key, all bool) {
 	}
 	index := 0
 	if to != nil {
-		index = viewOverhead + to.Len()*(treeOverhead+holdingOverhead)
+		index = viewOverhead + to.Len()*treeOverhead
 		if to.ordered != to.rows {
 			index += to.Len() * treeOverhead
 		}

@@ -34,7 +34,7 @@ type Edit struct {
 func newEdit(print *Fingerprint, from *Snapshot) *Edit {
 	e := &Edit{print: print, from: from, sum: print.sum}
 	if from == nil {
-		e.rows = &tree{}
+		e.rows = newTree(false)
 		e.ordered = e.rows
 		return e
 	}
@@ -62,35 +62,39 @@ func (e *Edit) Get(key driver.Key) (Row, bool) {
 
 // First returns the row that stands before all others.
 func (e *Edit) First() (Row, bool) {
-	_, r, ok := e.ordered.Min()
-	return Row{r, e.print}, ok
+	r := e.ordered.Min()
+	return Row{r, e.print}, r != nil
 }
 
 // Last returns the row that stands after all others.
 func (e *Edit) Last() (Row, bool) {
-	_, r, ok := e.ordered.Max()
-	return Row{r, e.print}, ok
+	r := e.ordered.Max()
+	return Row{r, e.print}, r != nil
 }
 
 // Each calls visit with every row, in the order of keys, until it returns
 // false. It must not change the edit.
 func (e *Edit) Each(visit func(Row) bool) {
-	e.rows.Scan(func(_ string, r *entry) bool { return visit(Row{r, e.print}) })
+	e.rows.Scan(func(r *entry) bool { return visit(Row{r, e.print}) })
 }
 
 // Put makes the row, which [Fingerprint.Row] made, one of the edit's, in place
 // of the one with the same key. Of two rows at one place the later replaces the
 // earlier: places end with the key, or are numbers of which no two are equal.
 func (e *Edit) Put(r Row) {
-	if old, ok := e.rows.Get(string(r.e.key)); ok {
-		e.unset(old)
-	}
 	if e.ordered == e.rows && r.e.place != string(r.e.key) {
 		e.split()
 	}
-	e.rows.Set(string(r.e.key), r.e)
+	old := e.rows.Set(r.e)
+	if old != nil {
+		e.sum = e.sum.Sub(old.sum(e.print))
+		e.bytes -= len(old.json)
+	}
 	if e.ordered != e.rows {
-		e.ordered.Set(r.e.place, r.e)
+		if old != nil && old.place != r.e.place {
+			e.ordered.Delete(old.place)
+		}
+		e.ordered.Set(r.e)
 	}
 	e.sum = e.sum.Add(r.e.sum(e.print))
 	e.bytes += len(r.e.json)
@@ -99,29 +103,24 @@ func (e *Edit) Put(r Row) {
 
 // Take takes the row with the key out, if there is one, and returns it.
 func (e *Edit) Take(key driver.Key) (Row, bool) {
-	old, ok := e.rows.Get(string(key))
-	if !ok {
+	old := e.rows.Delete(string(key))
+	if old == nil {
 		return Row{}, false
 	}
-	e.unset(old)
-	e.touch(key)
-	return Row{old, e.print}, true
-}
-
-func (e *Edit) unset(old *entry) {
-	e.rows.Delete(string(old.key))
 	if e.ordered != e.rows {
 		e.ordered.Delete(old.place)
 	}
 	e.sum = e.sum.Sub(old.sum(e.print))
 	e.bytes -= len(old.json)
+	e.touch(key)
+	return Row{old, e.print}, true
 }
 
 // split gives the order a tree of its own, once rows do not stand at their keys.
 func (e *Edit) split() {
-	e.ordered = &tree{}
-	e.rows.Scan(func(_ string, r *entry) bool {
-		e.ordered.Set(r.place, r)
+	e.ordered = newTree(true)
+	e.rows.Scan(func(r *entry) bool {
+		e.ordered.Set(r)
 		return true
 	})
 }
@@ -162,8 +161,10 @@ func (e *Edit) Reported(at time.Time) { e.reported = at }
 // Within sets [Event.Context].
 func (e *Edit) Within(ctx context.Context) { e.within = context.WithoutCancel(ctx) }
 
-// Touched reports whether a row was put or taken.
-func (e *Edit) Touched() bool { return len(e.touched) > 0 || e.from == nil }
+// Touched returns the keys of the rows that were put or taken, each once, also of
+// those that are as before in the end. An edit from nothing does not note them.
+// Nobody modifies what it returns.
+func (e *Edit) Touched() []driver.Key { return e.touched }
 
 // MarkOrder makes the order of the rows, as it is now, part of the version's
 // token, where rows stand at numbers which are no part of their content.
@@ -177,7 +178,7 @@ func (e *Edit) MarkOrder() {
 // sequenceOf returns the digest of the order of rows.
 func sequenceOf(print *Fingerprint, ordered *tree) digest.Sum {
 	b := append([]byte(nil), print.raw[:]...)
-	ordered.Scan(func(_ string, r *entry) bool {
+	ordered.Scan(func(r *entry) bool {
 		b = binary.AppendUvarint(b, uint64(len(r.key)))
 		b = append(b, r.key...)
 		return true
@@ -212,4 +213,12 @@ func (e *Edit) Event() *Event {
 		}
 	}
 	return e.event
+}
+
+// pack makes the trees small, where all rows were put.
+func (e *Edit) pack() {
+	e.rows.Pack()
+	if e.ordered != e.rows {
+		e.ordered.Pack()
+	}
 }

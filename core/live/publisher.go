@@ -73,6 +73,9 @@ func (p *Publisher) Publish(e *Edit, now time.Time) (*Event, bool) {
 	if !changed && !anew && len(e.touched) == 0 {
 		return nil, p.v.Err() == nil
 	}
+	if e.from == nil {
+		e.pack()
+	}
 	next := &Snapshot{
 		print: e.print, sum: e.sum, sequence: e.sequence, rows: e.rows, ordered: e.ordered, bytes: e.bytes,
 		cache: &Cache{}, body: &Cache{}, told: &Cache{},

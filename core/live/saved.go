@@ -64,7 +64,7 @@ func (s *Snapshot) Saved() Saved {
 	if s.ordered != s.rows {
 		at = make(map[*entry]uint32, s.Len())
 	}
-	s.rows.Scan(func(_ string, e *entry) bool {
+	s.rows.Scan(func(e *entry) bool {
 		out.Numbered = out.Numbered || e.unplaced
 		if s.ordered != s.rows {
 			at[e] = uint32(len(out.Rows))
@@ -74,7 +74,7 @@ func (s *Snapshot) Saved() Saved {
 	})
 	if s.ordered != s.rows {
 		out.Order = make([]uint32, 0, s.Len())
-		s.ordered.Scan(func(_ string, e *entry) bool {
+		s.ordered.Scan(func(e *entry) bool {
 			out.Order = append(out.Order, at[e])
 			return true
 		})
@@ -128,7 +128,7 @@ func restored(print *Fingerprint, s Saved, value func([]byte) any, now time.Time
 		values = make([]deferred, len(s.Rows))
 	}
 	out := &Snapshot{
-		print: print, sum: print.sum, rows: &tree{}, stamp: stamp, valueless: !s.Values,
+		print: print, sum: print.sum, rows: newTree(false), stamp: stamp, valueless: !s.Values,
 		cache: &Cache{}, body: &Cache{}, told: &Cache{},
 	}
 	for i := range s.Rows {
@@ -148,7 +148,7 @@ func restored(print *Fingerprint, s Saved, value func([]byte) any, now time.Time
 			}
 			e.value = d
 		}
-		out.rows.Load(string(e.key), e)
+		out.rows.Set(e)
 		out.sum = out.sum.Add(e.sum(print))
 		out.bytes += len(e.json)
 	}
@@ -175,7 +175,7 @@ func (s *Snapshot) order(entries []entry, order []uint32) error {
 	if len(order) != len(entries) {
 		return fmt.Errorf("%w: %d of %d rows have a place", ErrDamaged, len(order), len(entries))
 	}
-	s.ordered = &tree{}
+	s.ordered = newTree(true)
 	before := ""
 	for i, at := range order {
 		if int64(at) >= int64(len(entries)) {
@@ -186,7 +186,7 @@ func (s *Snapshot) order(entries []entry, order []uint32) error {
 			return fmt.Errorf("%w: row %d is out of place", ErrDamaged, at)
 		}
 		before = e.place
-		s.ordered.Load(e.place, e)
+		s.ordered.Set(e)
 	}
 	return nil
 }

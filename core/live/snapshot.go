@@ -5,15 +5,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tidwall/btree"
-
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/digest"
 )
-
-// tree is an ordered map of entries; Copy shares everything until it is
-// written to.
-type tree = btree.Map[string, *entry]
 
 // Snapshot is an immutable view of a binding's rows at one version. Whoever
 // holds one may read it as long as they like, from any number of goroutines;
@@ -66,7 +60,7 @@ func (s *Snapshot) Get(key driver.Key) (Row, bool) {
 // Rows iterates over all rows in the binding's order.
 func (s *Snapshot) Rows() iter.Seq[Row] {
 	return func(yield func(Row) bool) {
-		s.ordered.Scan(func(_ string, e *entry) bool { return yield(Row{e, s.print}) })
+		s.ordered.Scan(func(e *entry) bool { return yield(Row{e, s.print}) })
 	}
 }
 
@@ -78,11 +72,7 @@ func (s *Snapshot) Page(offset, limit int) iter.Seq[Row] {
 		if offset < 0 || limit <= 0 || offset >= s.ordered.Len() {
 			return
 		}
-		first, _, ok := s.ordered.GetAt(offset)
-		if !ok {
-			return
-		}
-		s.ordered.Ascend(first, func(_ string, e *entry) bool {
+		s.ordered.ScanFrom(offset, func(e *entry) bool {
 			limit--
 			return yield(Row{e, s.print}) && limit > 0
 		})

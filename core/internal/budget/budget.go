@@ -159,36 +159,40 @@ func (b *Budget) Fit(need int64, parties ...*Party) error {
 		return ErrFull
 	}
 	for _, p := range parties {
-		if p != nil && !b.hasShare(p, need) {
-			b.evictOf(p, need)
-			if !b.hasShare(p, need) {
-				b.refused.Add(1)
-				return ErrShare
-			}
+		if p == nil || b.hasShare(p, need) {
+			continue
+		}
+		has := func() bool { return b.hasShare(p, need) }
+		if !b.evictUntil(has, func(h *Holder) bool { return slices.Contains(h.parties, p) }) && !b.evictUntil(has, nil) {
+			b.refused.Add(1)
+			return ErrShare
 		}
 	}
 	return nil
 }
 
-// hasShare reports whether the party may hold so much more.
+// hasShare reports whether the party may hold so much more. Bodies leave their place
+// to whoever needs it, so they count as free.
 func (b *Budget) hasShare(p *Party, need int64) bool {
-	return p.used.Load()+need <= ShareOfFree*(b.limit-b.total.Load()-need)
+	free := b.limit - b.total.Load() + b.used[b.bodies].Load()
+	return p.used.Load()+need <= ShareOfFree*(free-need)
 }
 
-// evictOf lets go of what the party holds and nobody uses, until it has a share for
-// the need.
-func (b *Budget) evictOf(p *Party, need int64) {
+// evictUntil lets holders go that nobody uses, of those that are meant (nil: all), until
+// enough holds. It reports whether that was reached.
+func (b *Budget) evictUntil(enough func() bool, meant func(*Holder) bool) bool {
 	for _, h := range b.ranked((*Holder).Own) {
-		if !slices.Contains(h.parties, p) {
+		if meant != nil && !meant(h) {
 			continue
 		}
 		if h.owner.Evict() {
 			b.evicted.Add(1)
-			if b.hasShare(p, need) {
-				return
+			if enough() {
+				return true
 			}
 		}
 	}
+	return false
 }
 
 // Over reports whether more is kept than the limit allows, after everything that

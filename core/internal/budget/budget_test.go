@@ -180,6 +180,30 @@ func TestShareOfIdle(t *testing.T) {
 	}
 }
 
+// TestShareBesideOthers: bodies, and what others hold and nobody uses, deny nobody a
+// share. Others' bodies stay as long as there is room.
+func TestShareBesideOthers(t *testing.T) {
+	b := budget.New(1000, kinds, bodies, time.Now)
+	for range 6 {
+		join(b).add(things, 100)
+	}
+	looked := join(b)
+	looked.add(bodies, 100)
+	looked.inUse = true
+	p := &budget.Party{}
+	for range 4 {
+		if err := b.Fit(100, p); err != nil {
+			t.Fatalf("of 1000 bytes 100 are bodies and 600 idle, and with %d in use: %v", p.Used(), err)
+		}
+		one := join(b, p)
+		one.add(things, 100)
+		one.inUse = true
+	}
+	if looked.bodies != 100 {
+		t.Error("bodies have gone while there was room")
+	}
+}
+
 // TestMachine reads the limits of both versions of cgroups.
 func TestMachine(t *testing.T) {
 	if n := budget.Machine(); n <= 0 {

@@ -16,25 +16,25 @@ func (p *Pool) Check() error {
 	if hashed, ranged, scanned := p.index.Stats(); hashed+ranged+scanned != len(p.InMemory) {
 		return fmt.Errorf("the index has %d bindings, the pool %d", hashed+ranged+scanned, len(p.InMemory))
 	}
-	n := 0
+	holders := make(map[*heldRow]int)
 	var err error
 	for v := range p.InMemory {
 		v.Holding().All(func(r live.Row) {
-			n++
 			found := false
-			if h := p.held[r.Key()]; h != nil {
-				h.holders.each(func(o *rowset.Member) { found = found || o == v })
-			}
-			if !found {
+			p.Concerning(r.Key(), nil, func(o *rowset.Member) { found = found || o == v })
+			h := p.held[r.Key()].find(r.Value())
+			if !found || h == nil {
 				err = fmt.Errorf("the pool does not know that %s holds %s", v.ID(), r.Key())
 			}
+			holders[h]++
 		})
 	}
-	for _, h := range p.held {
-		h.holders.each(func(*rowset.Member) { n-- })
-	}
-	if err == nil && n != 0 {
-		err = fmt.Errorf("the pool takes %d rows for held that are not", -n)
+	for key, newest := range p.held {
+		for h := newest; h != nil; h = h.earlier {
+			if err == nil && holders[h] != h.holders {
+				err = fmt.Errorf("the pool takes row %s for held by %d bindings, and %d hold it", key, h.holders, holders[h])
+			}
+		}
 	}
 	return err
 }

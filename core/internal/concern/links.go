@@ -56,29 +56,14 @@ func (s *Links) moved(from rowset.Holding, t *rowset.Step) {
 		t.Member.Holding().All(s.hold)
 		return
 	}
-	exchange := func(key driver.Key) {
+	t.Each(func(key driver.Key) {
 		if r := from.Get(key); !r.IsZero() {
 			s.release(r)
 		}
 		if r := t.Held(key); !r.IsZero() {
 			s.hold(r)
 		}
-	}
-	if t.Window != nil {
-		for _, key := range t.Order {
-			exchange(key)
-		}
-		return
-	}
-	e := t.Edit.Event()
-	for _, rows := range [][]live.Row{e.Created, e.Updated, e.Deleted} {
-		for _, r := range rows {
-			exchange(r.Key())
-		}
-	}
-	for _, key := range t.Unseen {
-		exchange(key)
-	}
+	})
 }
 
 func (s *Links) each(r live.Row, do func(o *rowsShowing, main driver.Key)) {

@@ -1,6 +1,7 @@
 package concern
 
 import (
+	"maps"
 	"reflect"
 	"slices"
 	"sync"
@@ -17,9 +18,10 @@ import (
 // a row concerns, so that a change costs what it changes, however many bindings
 // there are. Only the feed's goroutine uses it; Share may be called by any.
 //
-// A row concerns the bindings whose filter it meets, which the index finds, and
-// those that hold it. While there are few bindings all of them are looked at,
-// and neither is kept.
+// A row concerns the bindings whose filter it meets, and those that hold the row of
+// its key as it was. The latter are those whose filter that row meets, so the index
+// finds both, and the pool keeps each row once, not who holds it. While there are few
+// bindings all of them are looked at, and nothing is kept.
 type Pool struct {
 	Loader untyped.Loader
 
@@ -31,20 +33,14 @@ type Pool struct {
 
 	index *index.Index[*rowset.Member] // of InMemory; nil while there are few
 
-	mu   sync.RWMutex            // held while held is changed, and while others look at it
+	mu   sync.RWMutex            // locked while what follows is changed, and while others look at it
 	held map[driver.Key]*heldRow // by bindings of InMemory; nil while there are few
+	few  []*rowset.Member        // of InMemory, in no order; nil while there are many
 }
 
 // Few is the number of bindings up to which a pool looks at all of them; one that
 // had more does so again below half as many.
 const Few = 8
-
-// heldRow is a row that bindings hold, and which. Bindings that come to hold
-// the same row share it.
-type heldRow struct {
-	rowset.Fetched
-	holders holders
-}
 
 // NewPool returns a pool without bindings.
 func NewPool(r untyped.Loader) *Pool {
@@ -65,17 +61,19 @@ func (p *Pool) Enter(v *rowset.Member) {
 	case p.held != nil:
 		p.track(v)
 	case len(p.InMemory) > Few:
-		p.setHeld(index.New[*rowset.Member](), make(map[driver.Key]*heldRow))
+		p.become(index.New[*rowset.Member](), make(map[driver.Key]*heldRow))
 		for v := range p.InMemory {
 			p.track(v)
 		}
+	default:
+		p.become(nil, nil)
 	}
 }
 
 // track enters a binding and the rows that it holds.
 func (p *Pool) track(v *rowset.Member) {
 	p.index.Add(v, v.Shape.Load().Spelled(v.Filter), v.Shape.Load().ColumnOf)
-	v.Holding().All(func(r live.Row) { p.hold(v, r) })
+	p.changeHeld(func() { v.Holding().All(func(r live.Row) { p.hold(v, r) }) })
 }
 
 // Leave forgets a binding.
@@ -88,45 +86,60 @@ func (p *Pool) Leave(v *rowset.Member) {
 		return
 	}
 	delete(p.InMemory, v)
-	if p.held == nil {
-		return
-	}
-	if len(p.InMemory) < Few/2 {
-		p.setHeld(nil, nil)
+	if p.held == nil || len(p.InMemory) < Few/2 {
+		p.become(nil, nil)
 		return
 	}
 	p.index.Remove(v)
-	v.Holding().All(func(r live.Row) { p.release(v, r.Key()) })
+	p.changeHeld(func() { v.Holding().All(p.release) })
 }
 
-func (p *Pool) setHeld(ix *index.Index[*rowset.Member], held map[driver.Key]*heldRow) {
+// become has the pool look at all of InMemory from now on or, where there is an index,
+// at those that it finds.
+func (p *Pool) become(ix *index.Index[*rowset.Member], held map[driver.Key]*heldRow) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.index, p.held = ix, held
+	p.index, p.held, p.few = ix, held, nil
+	if held == nil {
+		p.few = slices.Collect(maps.Keys(p.InMemory))
+	}
 }
 
-// hold notes that the binding holds the row.
+// changeHeld calls change, which calls hold and release.
+func (p *Pool) changeHeld(change func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change()
+}
+
+// hold notes that one more binding holds the row.
 func (p *Pool) hold(v *rowset.Member, r live.Row) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	h := p.held[r.Key()]
+	newest := p.held[r.Key()]
+	h := newest.find(r.Value())
 	if h == nil {
-		h = &heldRow{}
+		h = &heldRow{Fetched: rowset.Fetched{Key: r.Key(), Row: r.Value()}, earlier: newest}
 		p.held[r.Key()] = h
 	}
-	if h.Row != r.Value() {
-		h.Fetched = rowset.Fetched{Key: r.Key(), Row: r.Value()}
+	if h.Row == r.Value() {
+		h.Keep(v.Shape.Load(), r)
 	}
-	h.Keep(v.Shape.Load(), r)
-	h.holders.add(v)
+	h.holders++
 }
 
-// release notes that the binding does not hold the row any more.
-func (p *Pool) release(v *rowset.Member, key driver.Key) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if h := p.held[key]; h != nil && h.holders.remove(v) {
-		delete(p.held, key)
+// release notes that one binding less holds the row.
+func (p *Pool) release(r live.Row) {
+	newest := p.held[r.Key()]
+	h := newest.find(r.Value())
+	if h == nil {
+		return
+	}
+	if h.holders--; h.holders > 0 {
+		return
+	}
+	if newest = newest.without(h); newest == nil {
+		delete(p.held, r.Key())
+	} else {
+		p.held[r.Key()] = newest
 	}
 }
 
@@ -134,14 +147,24 @@ func (p *Pool) release(v *rowset.Member, key driver.Key) {
 // that others hold already, when it is the same.
 func (p *Pool) Share(c *rowset.Fetched) {
 	p.mu.RLock()
-	h := p.held[c.Key]
+	few, h := p.few, p.held[c.Key]
 	var known rowset.Fetched
 	if h != nil {
 		known = h.Copy()
 	}
 	p.mu.RUnlock()
-	if h != nil && reflect.DeepEqual(known.Row, c.Row) {
-		*c = known
+	if h != nil {
+		if reflect.DeepEqual(known.Row, c.Row) {
+			*c = known
+		}
+		return
+	}
+	for _, v := range few {
+		if r := v.Holding().Get(c.Key); !r.IsZero() && reflect.DeepEqual(r.Value(), c.Row) {
+			c.Row = r.Value()
+			c.Keep(v.Shape.Load(), r)
+			return
+		}
 	}
 }
 
@@ -155,11 +178,17 @@ func (p *Pool) Concerning(key driver.Key, row any, visit func(*rowset.Member)) {
 		}
 		return
 	}
+	match := p.index.Match
 	if row != nil {
-		p.index.Match(func(column int) value.Value { return p.Loader.Value(row, column) }, visit)
+		match(func(column int) value.Value { return p.Loader.Value(row, column) }, visit)
+		match = p.index.MatchRestricted // the others have been visited
 	}
-	if h := p.held[key]; h != nil {
-		h.holders.each(visit)
+	for h := p.held[key]; h != nil; h = h.earlier {
+		if h.Row == row {
+			continue
+		}
+		match(func(column int) value.Value { return p.Loader.Value(h.Row, column) }, visit)
+		match = p.index.MatchRestricted
 	}
 }
 
@@ -181,77 +210,25 @@ func (p *Pool) Moved(from rowset.Holding, t *rowset.Step) {
 	if _, ok := p.InMemory[t.Member]; !ok || p.held == nil {
 		return
 	}
+	p.changeHeld(func() { p.moved(from, t) })
+}
+
+func (p *Pool) moved(from rowset.Holding, t *rowset.Step) {
 	if t.Anew {
-		from.All(func(r live.Row) { p.release(t.Member, r.Key()) })
+		from.All(p.release)
 		t.Member.Holding().All(func(r live.Row) { p.hold(t.Member, r) })
 		return
 	}
-	if t.Window != nil {
-		for _, key := range t.Order {
-			if r := t.Held(key); !r.IsZero() {
-				p.hold(t.Member, r)
-			} else {
-				p.release(t.Member, key)
-			}
+	t.Each(func(key driver.Key) {
+		before, after := from.Get(key), t.Held(key)
+		if before == after {
+			return
 		}
-		return
-	}
-	e := t.Edit.Event()
-	for _, r := range e.Deleted {
-		p.release(t.Member, r.Key())
-	}
-	for _, r := range e.Created {
-		p.hold(t.Member, r)
-	}
-	for _, r := range e.Updated {
-		p.hold(t.Member, r)
-	}
-}
-
-// holders is a set of bindings, small as long as they are few.
-type holders struct {
-	few  []*rowset.Member
-	many map[*rowset.Member]struct{}
-}
-
-// maxFewHolders is the number beyond which holders are hashed.
-const maxFewHolders = 8
-
-func (h *holders) add(v *rowset.Member) {
-	if h.many != nil {
-		h.many[v] = struct{}{}
-		return
-	}
-	if slices.Contains(h.few, v) {
-		return
-	}
-	if h.few = append(h.few, v); len(h.few) > maxFewHolders {
-		h.many = make(map[*rowset.Member]struct{}, 2*maxFewHolders)
-		for _, v := range h.few {
-			h.many[v] = struct{}{}
+		if !after.IsZero() {
+			p.hold(t.Member, after) // first, so that a row which stays is not forgotten
 		}
-		h.few = nil
-	}
-}
-
-func (h *holders) remove(v *rowset.Member) (empty bool) {
-	if h.many != nil {
-		delete(h.many, v)
-		return len(h.many) == 0
-	}
-	if i := slices.Index(h.few, v); i >= 0 {
-		last := len(h.few) - 1
-		h.few[i], h.few[last] = h.few[last], nil
-		h.few = h.few[:last]
-	}
-	return len(h.few) == 0
-}
-
-func (h *holders) each(visit func(*rowset.Member)) {
-	for _, v := range h.few {
-		visit(v)
-	}
-	for v := range h.many {
-		visit(v)
-	}
+		if !before.IsZero() {
+			p.release(before)
+		}
+	})
 }

@@ -228,8 +228,8 @@ func (r *plannedRead) share(c *rowset.Fetched) {
 // give hands what was read to the bindings that it was read for.
 func (s *delivery) give(ctx context.Context, r plannedRead, got answer) error {
 	s.giveNameless(r, got.nameless)
-	for i := range got.rows {
-		if len(r.full) > 0 {
+	if slices.ContainsFunc(r.full, (*rowset.Member).Unread) {
+		for i := range got.rows {
 			r.share(&got.rows[i])
 		}
 	}

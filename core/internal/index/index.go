@@ -138,8 +138,21 @@ func (x *Index[V]) Remove(v V) {
 // the column at a position, in the column's kind; it is called at most once per
 // column. visit and get must not use the index. Match does not allocate.
 func (x *Index[V]) Match(get func(column int) value.Value, visit func(V)) {
+	x.match(get, visit, false)
+}
+
+// MatchRestricted is Match without the members that every row visits, see
+// [Index.Stats].
+func (x *Index[V]) MatchRestricted(get func(column int) value.Value, visit func(V)) {
+	x.match(get, visit, true)
+}
+
+func (x *Index[V]) match(get func(column int) value.Value, visit func(V), restricted bool) {
 	x.generation++
 	for _, f := range x.families {
+		if restricted && f.ranged == none && len(f.columns) == 0 {
+			continue
+		}
 		var bucket uint64
 		for _, c := range f.columns {
 			bucket = x.hash(bucket, x.cell(c, get))

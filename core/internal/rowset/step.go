@@ -109,8 +109,6 @@ type Step struct {
 	Edit   *live.Edit
 	Anew   bool // it begins with nothing: the first load, or a Clear
 
-	Unseen []driver.Key // of rows that changed in what clients do not see, without a window
-
 	// Of a binding with a window.
 	Window   *window
 	touched  map[driver.Key]struct{} // rows that may have come, gone or moved
@@ -153,7 +151,6 @@ func (t *Step) Put(c *Fetched) error {
 		// (fields that are not encoded): then it gets the new one.
 		if old.Restored() || !reflect.DeepEqual(old.Value(), c.Row) {
 			t.Edit.Put(old.With(c.Row, js))
-			t.Unseen = append(t.Unseen, c.Key)
 		}
 		return nil
 	}
@@ -204,6 +201,21 @@ func (sh *Shape) sameKeys() error {
 
 // Reopen lets further rows be put and removed after Settle.
 func (t *Step) Reopen() { t.settled = false }
+
+// Each calls visit with the key of every row that the step changes in what the
+// binding holds, each once: rows that come, go or move, and those of which only Go
+// code sees the change.
+func (t *Step) Each(visit func(driver.Key)) {
+	if t.Window != nil {
+		for _, key := range t.Order {
+			visit(key)
+		}
+		return
+	}
+	for _, key := range t.Edit.Touched() {
+		visit(key)
+	}
+}
 
 // Publish publishes the result. The feed's goroutine calls it. It
 // returns what to tell observers of, nil for nothing, and whether the binding has

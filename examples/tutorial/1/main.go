@@ -37,7 +37,7 @@ type Order struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, "127.0.0.1:8090", "file:cafe.sqlite?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_txlock=immediate"); err != nil {
+	if err := run(ctx, "127.0.0.1:8090", "file:cafe-1.sqlite?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_txlock=immediate"); err != nil {
 		log.Fatal(err)
 	}
 }

@@ -58,7 +58,7 @@ type Person struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	dsn := cmp.Or(os.Getenv("DATABASE"), "cafe.sqlite")
+	dsn := cmp.Or(os.Getenv("DATABASE"), "cafe-5.sqlite")
 	err := run(ctx, "127.0.0.1:8090", dsn, os.Getenv("ADMIN_TOKEN"), production, func(url string) { log.Print("serving at ", url) })
 	if err != nil {
 		log.Fatal(err)

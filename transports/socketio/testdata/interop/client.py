@@ -16,8 +16,9 @@ def tell(**report):
         sys.stdout.flush()
 
 
-def open_client(id, url, transports, auth=None, headers=None, join=(), resume=False):
-    client = socketio.Client(reconnection_delay=0.05, reconnection_delay_max=0.3)
+def open_client(id, url, transports, auth=None, headers=None, join=(), resume=False, patience=60):
+    # A first connection that fails is not tried again, so a busy machine is given time.
+    client = socketio.Client(reconnection_delay=0.05, reconnection_delay_max=0.3, request_timeout=patience)
     versions = {}
     clients[id] = client
 
