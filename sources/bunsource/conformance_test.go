@@ -17,7 +17,7 @@ import (
 func TestConformance(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) {
 		sourcetest.Run(t, func() (sourcetest.Harness, error) {
-			dsn := "file:" + filepath.Join(t.TempDir(), "test.db") + "?_pragma=busy_timeout(10000)&_txlock=immediate&_pragma=journal_mode(WAL)"
+			dsn := "file:" + filepath.Join(t.TempDir(), "test.db") + "?_pragma=busy_timeout(60000)&_txlock=immediate&_pragma=journal_mode(WAL)"
 			return newConformance("sqlite", dsn, sqlitedialect.New())
 		})
 	})

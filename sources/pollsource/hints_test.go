@@ -21,7 +21,7 @@ func TestHints(t *testing.T) {
 		{"DELETE", "INTEGER PRIMARY KEY", false},
 	} {
 		t.Run(c.mode+" "+c.key, func(t *testing.T) {
-			dsn := "file:" + t.TempDir() + "/test.db?_pragma=busy_timeout(5000)&_pragma=journal_mode(" + c.mode + ")"
+			dsn := "file:" + t.TempDir() + "/test.db?_pragma=busy_timeout(60000)&_pragma=journal_mode(" + c.mode + ")"
 			db, elsewhere := openWrapped(t, dsn), openSQLite(t, dsn)
 			exec(t, db, `CREATE TABLE items (id `+c.key+`, n INT)`)
 			exec(t, db, `WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s LIMIT 3000) INSERT INTO items SELECT i, i FROM s`)
