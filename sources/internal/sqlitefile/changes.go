@@ -1,0 +1,210 @@
+package sqlitefile
+
+import (
+	"fmt"
+	"slices"
+)
+
+// changes finds the rows that differ between two states of a database.
+type changes struct {
+	was, is state
+	pages   uint32 // of the database
+
+	changed pageSet // that were written between them
+}
+
+// The first bytes of a page on which a row goes on, and of a page that lists free ones,
+// are a page's number. In a database with fewer pages they are unlike the kind of any
+// page of a tree.
+const maxPages = 0x02000000
+
+// rows returns the rows that differ. So many commits lie between the states.
+func (c *changes) rows(roots []uint32, commits uint32) (map[uint32][]int64, error) {
+	l := c.is.log
+	if n := l.commitsBetween(c.was.upTo, c.is.upTo); n != commits {
+		return nil, fmt.Errorf("%w: it has %d commits of %d", ErrGap, n, commits)
+	}
+	if c.pages >= maxPages {
+		return nil, fmt.Errorf("%w: the database is too large", ErrGap)
+	}
+	c.changed = make(pageSet)
+	for number, frames := range l.frames {
+		if i, _ := slices.BinarySearch(frames, c.was.upTo+1); i < len(frames) && frames[i] <= c.is.upTo {
+			c.changed[number] = true
+		}
+	}
+	if err := c.sameSchema(); err != nil {
+		return nil, err
+	}
+	rest := make(pageSet, len(c.changed)) // pages of which nobody knows yet whose they are
+	for number := range c.changed {
+		rest[number] = true
+	}
+	delete(rest, 1)
+	rows := make(map[uint32][]int64, len(roots))
+	var tables []*tableChanges
+	for _, root := range roots {
+		t, err := c.table(root, rest)
+		if err != nil {
+			return nil, err
+		}
+		tables = append(tables, t)
+	}
+	if err := c.attribute(rest, tables); err != nil {
+		return nil, err
+	}
+	for _, t := range tables {
+		if len(t.rows) > maxRows {
+			return nil, fmt.Errorf("%w: they are too many", ErrGap)
+		}
+		for id := range t.rows {
+			rows[t.root] = append(rows[t.root], id)
+		}
+	}
+	return rows, nil
+}
+
+// sameSchema returns an error when the schema was changed: tables may have other root
+// pages then.
+func (c *changes) sameSchema() error {
+	if !c.changed[1] {
+		return nil
+	}
+	was, err := c.was.page(1)
+	if err != nil {
+		return err
+	}
+	is, err := c.is.page(1)
+	if err != nil {
+		return err
+	}
+	if was.schemaCookie() != is.schemaCookie() {
+		return fmt.Errorf("%w: the schema was changed", ErrGap)
+	}
+	return nil
+}
+
+// tableChanges are the changes of one table.
+type tableChanges struct {
+	root   uint32
+	rows   map[int64]struct{}
+	leaves []page // those that were written, as they are now
+}
+
+// table finds the rows of a table whose cells differ. It takes the table's pages out of
+// rest.
+func (c *changes) table(root uint32, rest pageSet) (*tableChanges, error) {
+	t := &tableChanges{root: root, rows: make(map[int64]struct{})}
+	now, err := c.is.tree(root)
+	if err != nil {
+		return nil, err
+	}
+	before := now
+	if slices.ContainsFunc(now.interior, func(number uint32) bool { return c.changed[number] }) || c.changed[root] {
+		if before, err = c.was.tree(root); err != nil {
+			return nil, err
+		}
+	}
+	old, current := before.leavesBut(now), now.leavesBut(before)
+	for _, tree := range []tree{before, now} {
+		for _, pages := range [][]uint32{tree.interior, tree.leaves} {
+			for _, number := range pages {
+				delete(rest, number)
+			}
+		}
+	}
+	for _, number := range now.leaves {
+		if c.changed[number] {
+			current = append(current, number)
+		}
+	}
+	for _, number := range before.leaves {
+		if c.changed[number] {
+			old = append(old, number)
+		}
+	}
+	was := make(map[int64]string)
+	for _, number := range old {
+		p, err := c.was.page(number)
+		if err != nil {
+			return nil, err
+		}
+		if err := p.rows(func(id int64, cell []byte, _ chain) { was[id] = string(cell) }); err != nil {
+			return nil, err
+		}
+	}
+	is := make(map[int64]struct{})
+	for _, number := range current {
+		p, err := c.is.page(number)
+		if err != nil {
+			return nil, err
+		}
+		t.leaves = append(t.leaves, p)
+		err = p.rows(func(id int64, cell []byte, _ chain) {
+			is[id] = struct{}{}
+			if old, ok := was[id]; !ok || old != string(cell) {
+				t.rows[id] = struct{}{}
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	for id := range was {
+		if _, ok := is[id]; !ok {
+			t.rows[id] = struct{}{}
+		}
+	}
+	return t, nil
+}
+
+// tree are the pages of a table.
+type tree struct{ interior, leaves []uint32 }
+
+// leavesBut returns the leaves that the other tree has not.
+func (t tree) leavesBut(o tree) (only []uint32) {
+	if len(t.leaves) == len(o.leaves) && len(t.leaves) > 0 && &t.leaves[0] == &o.leaves[0] {
+		return nil // it is the same
+	}
+	others := make(pageSet, len(o.leaves))
+	for _, number := range o.leaves {
+		others[number] = true
+	}
+	for _, number := range t.leaves {
+		if !others[number] {
+			only = append(only, number)
+		}
+	}
+	return only
+}
+
+// tree returns the pages of a table. All leaves are equally deep, so only the pages above
+// them are read.
+func (s *state) tree(root uint32) (t tree, err error) {
+	level := []uint32{root}
+	for range maxDepth {
+		first, err := s.page(level[0])
+		if err != nil {
+			return t, err
+		}
+		if first.kind() == leafTable {
+			t.leaves = level
+			return t, nil
+		}
+		var below []uint32
+		for _, number := range level {
+			p, err := s.page(number)
+			if err != nil {
+				return t, err
+			}
+			if t.interior = append(t.interior, number); len(t.interior) > maxVisited {
+				return t, fmt.Errorf("%w: a table is too large", ErrGap)
+			}
+			if below, err = p.children(below); err != nil {
+				return t, err
+			}
+		}
+		level = below
+	}
+	return t, fmt.Errorf("%w: a table is too deep", ErrGap)
+}
