@@ -30,7 +30,7 @@ import (
 // memory, on Windows, and wherever the files cannot be read.
 //
 // In WAL mode the rows that others have changed are looked up in the log, and read at
-// once, where the key is an INTEGER PRIMARY KEY; the comparison follows at its pace.
+// once (not those of tables WITHOUT ROWID); the comparison follows at its pace.
 // When the log does not tell all rows of a table that have changed, none is shown
 // before the comparison ends, so that transactions stay whole: after a checkpoint has come
 // between, a change of the schema, or a long row that was overwritten only in the pages

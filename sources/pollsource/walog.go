@@ -22,8 +22,8 @@ type logging interface {
 }
 
 // walLog tells from a SQLite database's write-ahead log which rows others have changed, of
-// tables whose key is the number of the row (INTEGER PRIMARY KEY). Rows of other tables
-// it cannot name.
+// tables that have row numbers, in databases whose text is UTF-8. Rows of other tables it
+// cannot name.
 //
 // It also knows which stretches of the log hold this process's commits alone, which are
 // reported otherwise. Who was at the beginning of one goes on at its end, which may lie in a
@@ -38,10 +38,10 @@ type walLog struct {
 	closed  bool
 	tables  map[driver.Table]driver.Schema
 	begin   sqlitefile.Position
-	own     []stretch // the last ones, in their order
-	mixed   bool      // others have committed since the last of them
-	version int64     // of the schema that roots are of
-	roots   map[driver.Table]uint32
+	own     []stretch                         // the last ones, in their order
+	mixed   bool                              // others have committed since the last of them
+	version int64                             // of the schema by which they are stored so
+	stored  map[driver.Table]sqlitefile.Table // without those whose rows cannot be named
 }
 
 // stretch is a part of the log in which only this process has committed.
@@ -77,7 +77,7 @@ func (l *walLog) about(tables []driver.Schema) {
 	for _, t := range tables {
 		l.tables[t.Table] = t
 	}
-	l.roots = nil
+	l.stored = nil
 }
 
 // looked notes what a look at the files has found.
@@ -139,43 +139,44 @@ func (l *walLog) Changed(ctx context.Context, tables []driver.Table, after drive
 	if err := l.learn(ctx); err != nil {
 		return nil, err
 	}
-	roots := make([]uint32, len(tables))
+	stored := make([]sqlitefile.Table, len(tables))
 	for i, t := range tables {
-		root, ok := l.roots[t]
-		if !ok {
-			return nil, fmt.Errorf("pollsource: the key of table %q is not the number of the row", t)
+		var ok bool
+		if stored[i], ok = l.stored[t]; !ok {
+			return nil, fmt.Errorf("pollsource: how table %q is stored is not known", t)
 		}
-		roots[i] = root
 	}
-	rows, err := l.log.Changed(from, roots)
+	keys, err := l.log.Changed(from, stored)
 	if err != nil {
 		return nil, err
 	}
 	found := make(map[driver.Table][]driver.Key)
 	for i, t := range tables {
 		schema := l.tables[t]
-		for _, id := range rows[roots[i]] {
-			key, err := schema.MakeKey(id)
+		for _, values := range keys[stored[i].Root] {
+			key, err := schema.MakeKey(values...)
 			if err != nil {
 				return nil, err
 			}
 			found[t] = append(found[t], key)
 		}
+		slices.Sort(found[t])
+		found[t] = slices.Compact(found[t])
 	}
 	return found, nil
 }
 
-// learn finds the root pages of the tables whose key is the number of the row. They stay
-// as they are while the schema does; the log tells by itself when that was changed.
+// learn finds out how the tables are stored. That stays as it is while the schema does; the
+// log tells by itself when that was changed.
 func (l *walLog) learn(ctx context.Context) error {
 	before, err := l.schemaVersion(ctx)
 	if err != nil {
 		return err
 	}
-	if l.roots != nil && l.version == before {
+	if l.stored != nil && l.version == before {
 		return nil
 	}
-	roots, err := l.readRoots(ctx)
+	stored, err := l.readStored(ctx)
 	if err != nil {
 		return err
 	}
@@ -186,7 +187,7 @@ func (l *walLog) learn(ctx context.Context) error {
 	if after != before {
 		return errors.New("pollsource: the schema is being changed")
 	}
-	l.roots, l.version = roots, before
+	l.stored, l.version = stored, before
 	return nil
 }
 
@@ -199,38 +200,65 @@ func (l *walLog) schemaVersion(ctx context.Context) (version int64, err error) {
 	return version, err
 }
 
-func (l *walLog) readRoots(ctx context.Context) (roots map[driver.Table]uint32, err error) {
-	roots = make(map[driver.Table]uint32)
+// readStored finds out how the tables are stored, by their columns: the positions of the
+// key's among those that rows have.
+func (l *walLog) readStored(ctx context.Context) (stored map[driver.Table]sqlitefile.Table, err error) {
+	stored = make(map[driver.Table]sqlitefile.Table)
 	var names []string
-	for t, schema := range l.tables {
-		if len(schema.Key) == 1 {
-			names = append(names, t.Name)
-		}
+	for t := range l.tables {
+		names = append(names, t.Name)
 	}
 	if len(names) == 0 {
-		return roots, nil
+		return stored, nil
 	}
-	// A descending key is no number of a row: a quirk of SQLite.
-	query := l.db.QueryGen().FormatQuery(`SELECT m.name, m.rootpage, (SELECT group_concat(i.name, char(0)) FROM pragma_table_info(m.name, ?) i WHERE i.pk > 0)
-		FROM ?.sqlite_master m WHERE m.type = 'table' AND m.name IN (?) AND m.sql NOT LIKE '%WITHOUT%ROWID%' AND m.sql NOT LIKE '%DESC%'
-		AND EXISTS (SELECT 1 FROM pragma_table_info(m.name, ?) i WHERE i.pk = 1 AND upper(i.type) = 'INTEGER')`,
-		l.schema, bun.Ident(l.schema), bun.List(names), l.schema)
+	var encoding string
+	if err := l.conn.QueryRowContext(ctx, "PRAGMA "+quote(l.db, l.schema)+".encoding").Scan(&encoding); err != nil {
+		return nil, err
+	}
+	if encoding != "UTF-8" {
+		return stored, nil
+	}
+	// Virtual generated columns (hidden = 2) are not stored.
+	query := l.db.QueryGen().FormatQuery(`SELECT m.name, m.rootpage, i.name, upper(i.type) FROM ?.sqlite_master m, pragma_table_xinfo(m.name, ?) i
+		WHERE m.type = 'table' AND m.rootpage > 0 AND m.name IN (?) AND m.sql NOT LIKE '%WITHOUT%ROWID%' AND i.hidden <> 2 ORDER BY m.name, i.cid`,
+		bun.Ident(l.schema), l.schema, bun.List(names))
 	rows, err := l.conn.QueryContext(ctx, query)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
+	roots := make(map[string]uint32)
+	columns := make(map[string][]storedColumn)
 	for rows.Next() {
-		var name, key string
+		var table string
 		var root uint32
-		if err := rows.Scan(&name, &root, &key); err != nil {
+		var c storedColumn
+		if err := rows.Scan(&table, &root, &c.name, &c.kind); err != nil {
 			return nil, err
 		}
-		for t, schema := range l.tables {
-			if t.Name == name && len(schema.Key) == 1 && strings.EqualFold(schema.Key[0], key) {
-				roots[t] = root
-			}
+		roots[table] = root
+		columns[table] = append(columns[table], c)
+	}
+	for t, schema := range l.tables {
+		if positions, ok := positionsOf(schema.Key, columns[t.Name]); ok {
+			integer := len(positions) == 1 && columns[t.Name][positions[0]].kind == "INTEGER"
+			stored[t] = sqlitefile.Table{Root: roots[t.Name], Key: positions, Number: integer}
 		}
 	}
-	return roots, rows.Err()
+	return stored, rows.Err()
+}
+
+// storedColumn is a column that rows have, with its declared type in capitals.
+type storedColumn struct{ name, kind string }
+
+// positionsOf returns where the key's columns are.
+func positionsOf(key []string, columns []storedColumn) (positions []int, ok bool) {
+	for _, name := range key {
+		at := slices.IndexFunc(columns, func(c storedColumn) bool { return strings.EqualFold(c.name, name) })
+		if at < 0 {
+			return nil, false
+		}
+		positions = append(positions, at)
+	}
+	return positions, len(positions) > 0
 }

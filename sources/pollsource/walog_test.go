@@ -6,26 +6,30 @@ import (
 	"testing"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/value"
 )
 
 // TestWALLog: in WAL mode a look hands over a log that tells the rows which another process
-// has changed, of tables whose key is the number of the row. Own commits between, which
+// has changed, of tables that have row numbers. Own commits between, which
 // may make SQLite begin the log anew, do not matter.
 func TestWALLog(t *testing.T) {
 	for _, c := range []struct {
-		mode, key string
-		told      bool
+		mode, columns string
+		told          bool
 	}{
-		{"WAL", "INTEGER PRIMARY KEY", true},
-		{"WAL", "INT PRIMARY KEY", false},
-		{"WAL", "INTEGER PRIMARY KEY DESC", false},
-		{"DELETE", "INTEGER PRIMARY KEY", false},
+		{"WAL", "id INTEGER PRIMARY KEY, n INT", true},
+		{"WAL", "id INT PRIMARY KEY, n INT", true},
+		{"WAL", "description TEXT, double INT AS (n * 2), n INT, id INTEGER PRIMARY KEY DESC", true},
+		{"WAL", "double INT AS (n * 2) STORED, id INTEGER, n INT, PRIMARY KEY (n, id)", true},
+		{"WAL", "n INT, id INTEGER PRIMARY KEY", true},
+		{"WAL", "id INT PRIMARY KEY, n INT) WITHOUT ROWID; CREATE TABLE more (id INT", false},
+		{"DELETE", "id INTEGER PRIMARY KEY, n INT", false},
 	} {
-		t.Run(c.mode+" "+c.key, func(t *testing.T) {
+		t.Run(c.mode+" "+c.columns, func(t *testing.T) {
 			dsn := "file:" + t.TempDir() + "/test.db?_pragma=busy_timeout(60000)&_pragma=journal_mode(" + c.mode + ")"
 			db, elsewhere := openWrapped(t, dsn), openSQLite(t, dsn)
-			exec(t, db, `CREATE TABLE items (id `+c.key+`, n INT)`)
-			exec(t, db, `WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s LIMIT 3000) INSERT INTO items SELECT i, i FROM s`)
+			exec(t, db, "CREATE TABLE items ("+c.columns+")")
+			exec(t, db, `WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s LIMIT 3000) INSERT INTO items (id, n) SELECT i, i FROM s`)
 			schema := items("items")
 			l := watch(t, DataVersion(db), schema)
 			l.watcher.(logging).logOf([]driver.Schema{schema})
@@ -37,7 +41,7 @@ func TestWALLog(t *testing.T) {
 			}{
 				{"UPDATE items SET n = 0 WHERE id = 7", []int64{7}},
 				{"DELETE FROM items WHERE id IN (8, 2999)", []int64{8, 2999}},
-				{"INSERT INTO items VALUES (8, 1), (5000, 1)", []int64{8, 5000}},
+				{"INSERT INTO items (id, n) VALUES (8, 1), (5000, 1)", []int64{8, 5000}},
 				{"UPDATE items SET id = 6000 WHERE id = 9", []int64{9, 6000}},
 			} {
 				exec(t, db, "UPDATE items SET n = -1 WHERE id = 1000", "PRAGMA wal_checkpoint(TRUNCATE)", "UPDATE items SET n = -2 WHERE id = 1000")
@@ -77,6 +81,40 @@ func TestWALLog(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWALLogKeys: keys of several columns, and of text, are told as rows have them, the old
+// one and the new one. A database with other text has a log that tells nothing.
+func TestWALLogKeys(t *testing.T) {
+	for _, encoding := range []string{"UTF-8", "UTF-16le"} {
+		dsn := "file:" + t.TempDir() + "/test.db?_pragma=busy_timeout(60000)&_pragma=encoding('" + encoding + "')&_pragma=journal_mode(WAL)"
+		db, elsewhere := openWrapped(t, dsn), openSQLite(t, dsn)
+		exec(t, db, "CREATE TABLE items (n INT, place TEXT, name TEXT, PRIMARY KEY (name, place))", "INSERT INTO items VALUES (1, 'hier', 'Ü'), (2, 'dort', 'b'), (3, 'dort', 'c')")
+		schema := driver.Schema{
+			Table:   driver.Table{Name: "items"},
+			Columns: []driver.Column{{Name: "place", Kind: value.KindText}, {Name: "name", Kind: value.KindText}},
+			Key:     []string{"place", "name"},
+		}
+		l := watch(t, DataVersion(db), schema)
+		l.watcher.(logging).logOf([]driver.Schema{schema})
+		l.next()
+		exec(t, elsewhere, "UPDATE items SET n = 4 WHERE name = 'Ü'", "UPDATE items SET place = 'da' WHERE n = 2")
+		rows, err := l.next().log.Changed(t.Context(), []driver.Table{schema.Table}, "")
+		if (err == nil) != (encoding == "UTF-8") {
+			t.Errorf("%s: %v", encoding, err)
+		}
+		var want []driver.Key
+		for _, parts := range [][]any{{"da", "b"}, {"dort", "b"}, {"hier", "Ü"}} {
+			key, err := schema.MakeKey(parts...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, key)
+		}
+		if got := rows[schema.Table]; err == nil && !slices.Equal(got, want) {
+			t.Errorf("told %q, want %q", got, want)
+		}
 	}
 }
 

@@ -1,32 +1,32 @@
-package core
+package onerow
 
 import (
 	"context"
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// maxResolves bounds the questions that [Grant.Resolve] asks databases at a time.
-// Others wait for askTimeout, as for an answer.
-const maxResolves = 4
-
-// Resolve returns the key of the row that the database finds by the given key, which
-// need not be spelled alike: a citext key in another case, for one. It is the given
-// key where no key column compares so, where the binding has no such row, and where
-// the database does not answer within a second. Transports call it with keys from
-// clients. Of rows outside of the grant it tells nothing.
-func (g *Grant) Resolve(ctx context.Context, key driver.Key) driver.Key {
-	v, sh := g.view, g.view.Shape.Load()
+// NeedsResolve reports whether the database has to be asked which row of the binding the
+// key means: it may compare keys loosely, and the binding shows no row with this very key.
+func NeedsResolve(v *rowset.Member, key driver.Key) bool {
+	sh := v.Shape.Load()
 	if sh == nil || v.Loader == nil || !v.Loader.CanQuery() || !comparesLoosely(&sh.Schema) {
-		return key
+		return false
 	}
 	if s := v.Snapshot(); s != nil {
-		if _, ok := s.Get(key); ok {
-			return key
-		}
+		_, held := s.Get(key)
+		return !held
 	}
+	return true
+}
+
+// Resolve returns the key of the row of the binding that the database finds by the given
+// key. It is the given key where the database finds none, finds several, or fails.
+func Resolve(ctx context.Context, v *rowset.Member, key driver.Key) driver.Key {
+	sh := v.Shape.Load()
 	parts, err := key.Values()
 	if err != nil || len(parts) != len(sh.Schema.Key) {
 		return key
@@ -37,14 +37,6 @@ func (g *Grant) Resolve(ctx context.Context, key driver.Key) driver.Key {
 	}
 	if v.Filter != nil {
 		meant = append(meant, v.Filter)
-	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	select {
-	case g.reg.resolves <- struct{}{}:
-		defer func() { <-g.reg.resolves }()
-	case <-ctx.Done():
-		return key
 	}
 	rows, err := v.Loader.Query(ctx, driver.Query{Filter: filter.And(meant...), Where: v.Spec.Where})
 	if err != nil || len(rows) != 1 {

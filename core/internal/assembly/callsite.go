@@ -1,4 +1,4 @@
-package core
+package assembly
 
 import (
 	"fmt"
@@ -9,9 +9,9 @@ import (
 
 const modulePath = "github.com/binderyhq/bindery/"
 
-// callerOutside returns file and line of the nearest caller that is not part
-// of Bindery itself, for errors that must say where something was declared.
-func callerOutside() string {
+// CallSite returns file and line of the nearest caller that is not part
+// of Bindery itself, for errors that say where something was declared.
+func CallSite() string {
 	var pcs [32]uintptr
 	n := runtime.Callers(2, pcs[:])
 	frames := runtime.CallersFrames(pcs[:n])

@@ -2,16 +2,105 @@ package core
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/arguments"
 	"github.com/binderyhq/bindery/core/internal/backlog"
 	"github.com/binderyhq/bindery/core/internal/marks"
 	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
 )
+
+// markState is what a registry knows of the marks that it has made and is asked about.
+type markState struct {
+	node   marks.Node
+	number atomic.Uint64 // of the last mark made
+
+	waiting atomic.Int64 // calls of Reach that wait
+	asked, foreign, unreached, refused,
+	omitted atomic.Uint64 // see status.Marks
+	told sync.Once // a part was omitted
+}
+
+// markPartWait bounds how long one source is asked for its part of a mark: the
+// answer to a write waits for it.
+const markPartWait = 500 * time.Millisecond
+
+// newMarks returns the marks of a node that no other has the name of.
+func newMarks() *markState {
+	m := &markState{}
+	_, _ = rand.Read(m.node[:]) // never fails
+	return m
+}
+
+// Mark returns a mark: opaque text that names a point in the history of commits,
+// of at most 256 characters (letters, digits, - and _). It covers everything that
+// was committed before the call, by whatever process, as far as the registry's
+// sources can tell when they are asked. So a program calls it after its commit, and
+// hands it to whoever is to see that commit:
+//
+//	mark, err := reg.Mark(r.Context())
+//	w.Header().Set("Bindery-Mark", mark)
+//
+// [Registry.Reach] waits until bindings show all that. Other nodes on the same
+// database understand a mark where a source of this one is a [driver.Marker]; to
+// others it is foreign. Without one it holds until the process ends.
+//
+// Mark asks such sources for the point, which takes half a second at most. The error
+// is [ErrNotStarted], [live.ErrClosed] or the context's.
+func (r *Registry) Mark(ctx context.Context) (string, error) {
+	r.mu.Lock()
+	p := r.phase
+	r.mu.Unlock()
+	if err := p.running(); err != nil {
+		return "", err
+	}
+	// The number first: of two marks the later one's number covers what the
+	// earlier one promises, whatever the sources take.
+	m := marks.Mark{Node: r.marks.node, Number: r.marks.number.Add(1)}
+	m.Parts = r.markParts(ctx)
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	text, omitted := m.Text()
+	if omitted > 0 {
+		r.omitted(nil)
+	}
+	return text, nil
+}
+
+// markParts asks the sources for their parts.
+func (r *Registry) markParts(ctx context.Context) []marks.Part {
+	ctx, cancel := context.WithTimeout(ctx, markPartWait)
+	defer cancel()
+	return r.eng.MarkParts(ctx, r.omitted)
+}
+
+// omitted notes that a mark says less than it might: other nodes will not
+// understand it.
+func (r *Registry) omitted(err error) {
+	r.marks.omitted.Add(1)
+	r.marks.told.Do(func() {
+		r.Logger().Warn("core: a mark lacks the part of a source, so that other nodes do not understand it; this is not logged again", slog.String("id", "core-mark-partial"),
+			slog.Any("error", err))
+	})
+}
+
+// MarkStatus returns what is known about the registry's marks.
+func (r *Registry) MarkStatus() status.Marks {
+	m := r.marks
+	return status.Marks{
+		Made: m.number.Load(), Omitted: m.omitted.Load(), Asked: m.asked.Load(),
+		Waiting: int(m.waiting.Load()), Foreign: m.foreign.Load(), Unreached: m.unreached.Load(), Refused: m.refused.Load(),
+	}
+}
 
 // Reach waits until each of these bindings, or every binding when the list is empty,
 // shows everything that the mark covers. As a rule that is at once, or as soon as
@@ -50,14 +139,14 @@ func (r *Registry) Reach(ctx context.Context, mark string, views ...*live.View) 
 // error is [ErrMalformedMark].
 func (g *Grant) HasReached(text string) (bool, error) {
 	reached := &g.view.reached
-	if last := reached.last.Load(); last != nil && *last == text {
+	if reached.HasLast(text) {
 		return true, nil
 	}
 	m, err := parseMark(text)
 	if err != nil {
 		return false, err
 	}
-	return reached.has(g.reg.marks.node, m, text), nil
+	return reached.Has(g.reg.marks.node, m, text), nil
 }
 
 // Reach waits until the binding shows everything that the mark covers, as
@@ -69,52 +158,9 @@ func (g *Grant) Reach(ctx context.Context, mark string) error {
 func parseMark(text string) (marks.Mark, error) {
 	m, err := marks.Parse(text)
 	if err != nil {
-		return m, fmt.Errorf("core: mark %q: %w", clipName(text), ErrMalformedMark)
+		return m, fmt.Errorf("core: mark %q: %w", arguments.Clip(text), ErrMalformedMark)
 	}
 	return m, nil
-}
-
-// reachedMarks are marks that a binding is known to have reached. What was reached
-// once is reached for good, also when the binding comes into trouble later.
-type reachedMarks struct {
-	last atomic.Pointer[string] // the text of one of them: many clients may ask for the same
-
-	own atomic.Uint64 // the highest number of the node's own
-
-	mu     sync.Mutex          // guards what follows
-	others map[string]struct{} // by their text
-}
-
-// maxReachedMarks bounds the other nodes' marks that are remembered of a binding.
-// When they are more all are forgotten: to find out again costs a question.
-const maxReachedMarks = 64
-
-func (s *reachedMarks) add(node marks.Node, m marks.Mark, text string) {
-	defer s.last.Store(&text)
-	if m.Node == node {
-		for {
-			was := s.own.Load()
-			if was >= m.Number || s.own.CompareAndSwap(was, m.Number) {
-				return
-			}
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.others == nil || len(s.others) >= maxReachedMarks {
-		s.others = make(map[string]struct{})
-	}
-	s.others[text] = struct{}{}
-}
-
-func (s *reachedMarks) has(node marks.Node, m marks.Mark, text string) bool {
-	if m.Node == node {
-		return m.Number <= s.own.Load()
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, ok := s.others[text]
-	return ok
 }
 
 // maxReaching bounds the calls of Reach that wait: each has a goroutine.
@@ -126,7 +172,7 @@ func (r *Registry) reach(ctx context.Context, v *publisher, text string) error {
 	if err != nil {
 		return err
 	}
-	if v.reached.has(r.marks.node, m, text) {
+	if v.reached.Has(r.marks.node, m, text) {
 		return nil
 	}
 	r.marks.asked.Add(1)
@@ -141,7 +187,7 @@ func (r *Registry) reach(ctx context.Context, v *publisher, text string) error {
 	err = r.reachIn(ctx, v, m, text)
 	switch {
 	case err == nil:
-		v.reached.add(r.marks.node, m, text)
+		v.reached.Add(r.marks.node, m, text)
 		return nil
 	case errors.Is(err, driver.ErrForeign):
 		r.marks.foreign.Add(1)
