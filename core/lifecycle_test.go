@@ -65,8 +65,15 @@ func TestCancelledStart(t *testing.T) {
 	defer release()
 	_ = r.reg.Add(core.Bind("items", r.table))
 	_ = r.reg.Watch(r.source)
-	ctx, cancel := context.WithTimeoutCause(r.ctx, 20*time.Millisecond, errors.New("impatient"))
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(r.ctx)
+	defer cancel(nil)
+	before, _ := r.table.Reads()
+	go func() {
+		for n, _ := r.table.Reads(); n == before && r.ctx.Err() == nil; n, _ = r.table.Reads() {
+			time.Sleep(time.Millisecond) // until it loads
+		}
+		cancel(errors.New("impatient"))
+	}()
 	wantErr(t, r.reg.Start(ctx), "bindings to load", "impatient")
 	if err := r.reg.Start(r.ctx); !errors.Is(err, live.ErrClosed) {
 		t.Errorf("Start again: %v", err)

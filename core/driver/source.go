@@ -106,6 +106,11 @@ type Change struct {
 	// Without it the table is read at once, and reads of keys wait for that. With
 	// Keys, and in an announcement, it has no effect.
 	Compare bool
+	// Log, with Compare, tells which rows were changed. When it tells all of them the
+	// engine reads these at once, in one state of the database, so that the commits show
+	// as a whole before the comparison ends. Otherwise the comparison finds them, and
+	// until it ends nothing of what the log tells is shown.
+	Log ChangeLog
 	// Writer is the context of who wrote, where the source knows it: of the statement,
 	// or of the transaction's beginning. It is for its values alone (a trace, a user),
 	// and never ends. nil says that nobody knows, as of what other processes write.

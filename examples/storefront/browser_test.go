@@ -19,9 +19,9 @@ func priceShown(id int, price string) string {
 	return fmt.Sprintf(`[...document.querySelectorAll("#rows tr")].some(r => r.querySelector(".c-id").textContent.trim() === "%d" && r.querySelector("[data-field=price]").textContent.includes("%s"))`, id, price)
 }
 
-// beginPrice opens a row's price for editing, as a click does.
-func beginPrice(id int) chromedp.Action {
-	return chromedp.Evaluate(fmt.Sprintf(`[...document.querySelectorAll("#rows tr")].find(r => r.querySelector(".c-id").textContent.trim() === "%d").querySelector("[data-field=price]").click()`, id), nil)
+// inRow is the element in the row with the id.
+func inRow(id int, selector string) string {
+	return fmt.Sprintf(`[...document.querySelectorAll("#rows tr")].find(r => r.querySelector(".c-id").textContent.trim() === "%d")?.querySelector("%s")`, id, selector)
 }
 
 const editing = `document.activeElement.matches("#rows .c-price input")`
@@ -32,7 +32,7 @@ func TestPage(t *testing.T) {
 	browser := browsertest.New(t, 1280, 900)
 	path := filepath.Join(t.TempDir(), "shop.db")
 	r := open(t, "sqlite:"+path, 200)
-	outside, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)")
+	outside, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(60000)")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestPage(t *testing.T) {
 		t.Errorf("the page shows the version %q", version)
 	}
 
-	browsertest.Do(t, first, beginPrice(1))
+	browsertest.Press(t, first, inRow(1, "[data-field=price]"))
 	browsertest.Shows(t, first, "the field to edit", editing)
 	browsertest.Do(t, first, chromedp.KeyEvent("77.25\r"))
 	browsertest.Shows(t, first, "the edit in its own tab", priceShown(1, "77.25"))
@@ -68,7 +68,7 @@ func TestPage(t *testing.T) {
 	}
 
 	// Somebody else is faster: the edit is refused, and may be made all the same.
-	browsertest.Do(t, first, beginPrice(1))
+	browsertest.Press(t, first, inRow(1, "[data-field=price]"))
 	browsertest.Shows(t, first, "the field to edit", editing)
 	if _, err := outside.ExecContext(t.Context(), "UPDATE products SET price = 55.5 WHERE id = 1"); err != nil {
 		t.Fatal(err)
@@ -76,16 +76,16 @@ func TestPage(t *testing.T) {
 	browsertest.Shows(t, second, "the faster write", priceShown(1, "55.5"))
 	browsertest.Do(t, first, chromedp.KeyEvent("66.5\r"))
 	browsertest.Shows(t, first, "the conflict", `document.querySelector("#conflict-dialog").open`)
-	browsertest.Do(t, first, chromedp.Click(`#conflict-dialog button[value=overwrite]`, chromedp.ByQuery))
+	browsertest.Press(t, first, `document.querySelector("#conflict-dialog button[value=overwrite]")`)
 	browsertest.Shows(t, second, "the edit that was insisted on", priceShown(1, "66.5"))
 
-	browsertest.Do(t, first, chromedp.Click(`#rows tr:nth-child(3) .delete`, chromedp.ByQuery),
-		chromedp.WaitVisible("#confirm-dialog", chromedp.ByQuery), chromedp.Click("#confirm-dialog button[value=delete]", chromedp.ByQuery))
+	browsertest.Press(t, first, inRow(3, ".delete"))
+	browsertest.Press(t, first, `document.querySelector("#confirm-dialog button[value=delete]")`)
 	browsertest.Shows(t, second, "a delete in the other tab", `![...document.querySelectorAll("#rows .c-id")].some(c => c.textContent.trim() === "3")`)
 
 	// The shelf of one venue: what moves to the other leaves.
 	const venues = `[...new Set([...document.querySelectorAll("#rows .venue")].map(v => v.value))].join()`
-	browsertest.Do(t, second, chromedp.Click(`[data-view="shelf?venue=store"]`, chromedp.ByQuery))
+	browsertest.Press(t, second, `document.querySelector('[data-view="shelf?venue=store"]')`)
 	browsertest.Shows(t, second, "the store's shelf", venues+` === "store"`)
 	for _, c := range []struct{ venue, shown string }{{"store", ""}, {"online", "!"}, {"store", ""}} {
 		if _, err := outside.ExecContext(t.Context(), "UPDATE products SET venue = $1 WHERE id = 1", c.venue); err != nil {
@@ -93,9 +93,9 @@ func TestPage(t *testing.T) {
 		}
 		browsertest.Shows(t, second, "record 1 as it is "+c.venue, c.shown+`[...document.querySelectorAll("#rows .c-id")].some(c => c.textContent.trim() === "1")`)
 	}
-	browsertest.Do(t, second, chromedp.Click(`[data-view="shelf?venue=online"]`, chromedp.ByQuery))
+	browsertest.Press(t, second, `document.querySelector('[data-view="shelf?venue=online"]')`)
 	browsertest.Shows(t, second, "the other shelf", venues+` === "online"`)
-	browsertest.Do(t, second, chromedp.Click(`[data-view="products"]`, chromedp.ByQuery))
+	browsertest.Press(t, second, `document.querySelector('[data-view="products"]')`)
 	browsertest.Shows(t, second, "both", priceShown(1, "66.5"))
 
 	// The server goes and comes back; what was written meanwhile shows.

@@ -209,7 +209,7 @@ func TestFollowerWithoutOrigin(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	opened, done := make(chan string, 1), make(chan error, 1)
 	go func() {
-		done <- run(ctx, settings{addr: "127.0.0.1:0", follow: url, adminToken: adminToken, drain: atOnce}, func(u string) { opened <- u })
+		done <- run(ctx, settings{addr: "127.0.0.1:0", follow: url, adminToken: adminToken, drain: atOnce, stopWithin: time.Minute}, func(u string) { opened <- u })
 	}()
 	defer func() {
 		cancel()

@@ -22,8 +22,9 @@ import (
 )
 
 // stopWithin bounds the whole way from a signal to the end of the program. Its
-// beginning goes to whoever sends clients here, to notice, and to streams, to end one
-// after the other; behind a balancer both should be longer.
+// beginning, drainDelay, goes to whoever sends clients here, to notice, and then
+// drainSpread to streams, to end one after the other. Behind a balancer all should be
+// longer: -stop-within and -drain.
 const (
 	stopWithin  = 4 * time.Second
 	drainDelay  = 200 * time.Millisecond
@@ -40,10 +41,11 @@ type settings struct {
 	warm         string // the directory of snapshots, "" for none
 	follow       string // the address of another storefront, "" for a shop of its own
 	drain        health.Config
+	stopWithin   time.Duration
 }
 
 func main() {
-	s := settings{drain: health.Config{Delay: drainDelay, Spread: drainSpread}}
+	s := settings{drain: health.Config{Spread: drainSpread}}
 	flag.StringVar(&s.addr, "addr", "127.0.0.1:8080", "the address to serve at; port 0 picks a free one")
 	flag.StringVar(&s.dsn, "db", "", "the database: sqlite:PATH or postgres://…; empty for a new SQLite file in a temporary directory")
 	flag.IntVar(&s.rows, "rows", 1000, "how many products to fill an empty table with")
@@ -52,6 +54,8 @@ func main() {
 	flag.StringVar(&s.nats, "nats", "", "the URL of a NATS server, over which this node and others on the same database tell each other of their writes")
 	flag.StringVar(&s.warm, "warm", "", "the directory in which to keep snapshots, which a restart serves at once, also while the database is away")
 	flag.StringVar(&s.follow, "follow", "", "the address of another storefront whose bindings to serve, without a database")
+	flag.DurationVar(&s.drain.Delay, "drain", drainDelay, "how long readiness is 503 before streams end and nothing more is accepted")
+	flag.DurationVar(&s.stopWithin, "stop-within", stopWithin, "the time from a signal to the end, draining included; clients who are late are cut off")
 	flag.Parse()
 	s.sharedMaxAge = time.Duration(*sharedMaxAge) * time.Second
 	if flag.NArg() > 0 {
@@ -140,7 +144,7 @@ func (shop *shop) serve(ctx context.Context, s settings, serving func(url string
 	}
 	// Streams first: the HTTP server's own Shutdown waits for open SSE
 	// requests and does not know of WebSockets.
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.stopWithin)
 	defer cancel()
 	err = errors.Join(shop.health.Drain(end), shop.registry.Shutdown(end), graceful.Shutdown(end, shop.echo.Server))
 	if serr := <-served; !errors.Is(serr, http.ErrServerClosed) {

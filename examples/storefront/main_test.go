@@ -47,7 +47,7 @@ func openAt(t *testing.T, addr, dsn string, rows int) *running {
 
 func openWith(t *testing.T, s settings) *running {
 	t.Helper()
-	s.drain = atOnce
+	s.drain, s.stopWithin = atOnce, time.Minute
 	ctx, cancel := context.WithCancel(context.Background())
 	url, done := make(chan string, 1), make(chan error, 1)
 	go func() {
@@ -208,7 +208,7 @@ func databases(t *testing.T, test func(t *testing.T, dsn string, outside *sql.DB
 	}
 	t.Run("sqlite", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "shop.db")
-		test(t, "sqlite:"+path, connect(t, "sqlite", "file:"+path+"?_pragma=busy_timeout(5000)"))
+		test(t, "sqlite:"+path, connect(t, "sqlite", "file:"+path+"?_pragma=busy_timeout(60000)"))
 	})
 	t.Run("postgres", func(t *testing.T) {
 		dsn := pgtest.Shared(t).CreateDatabase(t)
@@ -411,7 +411,7 @@ func TestDatabaseComesLater(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	url, done := make(chan string, 1), make(chan error, 1)
 	go func() {
-		done <- run(ctx, settings{addr: "127.0.0.1:0", dsn: dsn, rows: 30, adminToken: adminToken, drain: atOnce}, func(u string) { url <- u })
+		done <- run(ctx, settings{addr: "127.0.0.1:0", dsn: dsn, rows: 30, adminToken: adminToken, drain: atOnce, stopWithin: time.Minute}, func(u string) { url <- u })
 	}()
 	r := &running{t: t, url: <-url}
 	if code, _, _ := r.do("GET", "healthz", nil); code != http.StatusOK {

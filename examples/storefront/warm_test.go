@@ -41,6 +41,19 @@ func (p *process) get(path string) (code int, token, body string) {
 	return res.StatusCode, strings.Trim(res.Header.Get("ETag"), `"`), string(b)
 }
 
+// version returns the version of the products once they are loaded, which a busy
+// machine may do after it serves.
+func (p *process) version() string {
+	p.t.Helper()
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if code, version, body := p.get("/api/products"); code == http.StatusOK && strings.Contains(body, `"id":1,`) {
+			return version
+		} else if time.Now().After(deadline) {
+			p.t.Fatalf("the products: %d %.200s", code, body)
+		}
+	}
+}
+
 // resume opens a stream from the version and returns a function that reads the next
 // message.
 func (p *process) resume(version string) (next func() message) {
@@ -110,7 +123,7 @@ func TestWarmSQLite(t *testing.T) {
 		return startProgram(t, binary, "-db", "sqlite:"+path, "-warm", warm, "-rows", "200")
 	}
 	p := start()
-	_, version, _ := p.get("/api/products")
+	version := p.version()
 	if err := p.end(syscall.SIGTERM); err != nil {
 		t.Fatalf("the program ended with %v:\n%s", err, p.output.Bytes())
 	}
@@ -170,7 +183,7 @@ func TestWarmSQLite(t *testing.T) {
 
 func openOutside(t *testing.T, path string) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)&_txlock=exclusive")
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(60000)&_txlock=exclusive")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +231,7 @@ func TestWarmPostgres(t *testing.T) {
 		return startProgram(t, binary, "-db", dsn, "-warm", warm, "-rows", "200")
 	}
 	p := start()
-	_, version, _ := p.get("/api/products")
+	version := p.version()
 	if err := p.end(syscall.SIGTERM); err != nil {
 		t.Fatalf("the program ended with %v:\n%s", err, p.output.Bytes())
 	}

@@ -44,15 +44,17 @@ func TestPage(t *testing.T) {
 	browsertest.Shows(t, tab, "a new row", line+`[0].children[2].textContent === "3"`)
 	browsertest.Shows(t, tab, "its curve", `!document.querySelector("#bindings .spark").classList.contains("quiet")`)
 
-	browsertest.Do(t, tab, chromedp.Click("#bindings tr:first-child .open", chromedp.ByQuery), chromedp.WaitVisible("#key", chromedp.ByQuery),
+	browsertest.Press(t, tab, `document.querySelector("#bindings tr:first-child .open")`)
+	browsertest.Do(t, tab, chromedp.WaitVisible("#key", chromedp.ByQuery),
 		chromedp.SendKeys("#key", "3\r", chromedp.ByQuery))
 	browsertest.Shows(t, tab, "why row 3 is not in", `document.querySelector("#explanation").textContent.includes("is not in") && document.querySelector("#explanation [data-holds=false] code").textContent === "live = true"`)
 	d.table.Remove(driver.KeyOf(2)) // which nobody reports
-	browsertest.Do(t, tab, chromedp.Click(`[data-verb=verify]`, chromedp.ByQuery))
+	browsertest.Press(t, tab, `document.querySelector("[data-verb=verify]")`)
 	browsertest.Shows(t, tab, "the drift", `document.querySelector("#verb-result").textContent.startsWith("0 missing, 1 extra, 0 changed")`)
-	browsertest.Do(t, tab, chromedp.Click("#close", chromedp.ByQuery), chromedp.SendKeys("#search", "name=a", chromedp.ByQuery))
+	browsertest.Press(t, tab, `document.querySelector("#close")`)
+	browsertest.Do(t, tab, chromedp.SendKeys("#search", "name=a", chromedp.ByQuery))
 	browsertest.Shows(t, tab, "the member alone", line+`.length === 1`)
-	browsertest.Do(t, tab, chromedp.Click(`[data-all=sync]`, chromedp.ByQuery))
+	browsertest.Press(t, tab, `document.querySelector("[data-all=sync]")`)
 	browsertest.Shows(t, tab, "all read again", `document.querySelector("#all-result").dataset.kind === "good"`)
 	for _, width := range []int64{390, 768, 1280} {
 		browsertest.Do(t, tab, chromedp.EmulateViewport(width, 844))

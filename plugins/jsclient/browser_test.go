@@ -59,7 +59,7 @@ func shows(t *testing.T, tab context.Context, what, expression string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(tab, 60*time.Second)
 	defer cancel()
-	err := chromedp.Run(ctx, chromedp.Poll(expression, nil, chromedp.WithPollingInterval(10*time.Millisecond)))
+	err := chromedp.Run(ctx, chromedp.Poll(expression, nil, chromedp.WithPollingInterval(10*time.Millisecond), chromedp.WithPollingTimeout(0)))
 	if err != nil {
 		state := run(t, tab, `return JSON.stringify(window.shown ? Object.values(shown).map((c) => c.state) : document.body.innerText)`)
 		t.Fatalf("never: %s: %v\nthe page has %.2000s", what, err, state)

@@ -20,6 +20,7 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/wire/wiretest"
 	"github.com/binderyhq/bindery/plugins/jsclient"
 	"github.com/binderyhq/bindery/transports/rest"
 	"github.com/binderyhq/bindery/transports/sse"
@@ -138,10 +139,7 @@ func (s *shop) start() {
 	if err := srv.reg.Start(ctx); err != nil {
 		s.t.Fatalf("Start: %v", err)
 	}
-	ln, err := net.Listen("tcp", s.addr)
-	if err != nil {
-		s.t.Fatalf("listening: %v", err)
-	}
+	ln := wiretest.Listen(s.t, s.addr)
 	s.addr = ln.Addr().String()
 	srv.link = &link{Listener: ln, conns: map[*conn]struct{}{}}
 	go func() {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -54,11 +53,7 @@ func listen(t wiretest.TB, reg *core.Registry, h http.Handler, addr string) *nod
 	n := &node{t: t, reg: reg, http: httptest.NewUnstartedServer(h)}
 	if addr != "" {
 		_ = n.http.Listener.Close()
-		ln, err := net.Listen("tcp", addr)
-		if err != nil {
-			t.Fatalf("%v", err)
-		}
-		n.http.Listener = ln
+		n.http.Listener = wiretest.Listen(t, addr)
 	}
 	n.http.Start()
 	n.addr = n.http.Listener.Addr().String()

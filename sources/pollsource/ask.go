@@ -64,7 +64,7 @@ func (r *run) compareAll() {
 	var changes []driver.Change
 	for _, g := range r.groups {
 		for _, t := range g.tables {
-			changes = append(changes, driver.Change{Table: t.Table, Compare: true})
+			changes = append(changes, driver.Change{Table: t.Table, Compare: true, Log: g.log})
 		}
 	}
 	if len(changes) > 0 {

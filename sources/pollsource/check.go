@@ -67,9 +67,8 @@ type finding struct {
 	// whole says that any row may have changed; otherwise those of the keys.
 	whole bool
 	keys  []driver.Key
-	// hints are rows that have changed for certain, by table, where whole is set: they
-	// need not wait for a comparison.
-	hints map[driver.Table][]driver.Key
+	// log tells which rows have changed, where whole is set; nil where nothing does.
+	log driver.ChangeLog
 	// changed says that something did change: a finding may also repeat what
 	// was found before, to be safe, and that must not keep the interval short.
 	changed bool

@@ -30,9 +30,11 @@ import (
 // memory, on Windows, and wherever the files cannot be read.
 //
 // In WAL mode the rows that others have changed are looked up in the log, and read at
-// once, where the key is an INTEGER PRIMARY KEY; the comparison follows at its pace, and
-// finds what the log did not tell: rows of other tables, those of a checkpoint that came
-// between, long rows that were overwritten only in the pages on which they go on.
+// once (not those of tables WITHOUT ROWID); the comparison follows at its pace.
+// When the log does not tell all rows of a table that have changed, none is shown
+// before the comparison ends, so that transactions stay whole: after a checkpoint has come
+// between, a change of the schema, or a long row that was overwritten only in the pages
+// on which it goes on.
 //
 // Besides, the directory of the database is watched: when its files are written
 // the check looks at once. The interval remains for file systems that tell
@@ -68,7 +70,7 @@ func (*dataVersionCheck) fullPass() time.Duration { return defaultFullPass }
 
 func (c *dataVersionCheck) watch(t driver.Schema) watcher {
 	w := &dataVersionWatcher{db: c.db.DB, schema: "main", wake: func() {}}
-	w.hints.db = c.db
+	w.bun = c.db
 	// A SELECT where possible: driver wrappers and proxies that classify statements
 	// by their first word take a PRAGMA for a write.
 	query := "SELECT data_version FROM pragma_data_version"
@@ -76,7 +78,6 @@ func (c *dataVersionCheck) watch(t driver.Schema) watcher {
 		w.schema = s
 		query = "PRAGMA " + quote(c.db, s) + ".data_version"
 	}
-	w.hints.schema = w.schema
 	w.comparing.ask = func(ctx context.Context) (string, error) { return w.ask(ctx, query) }
 	return w
 }
@@ -95,16 +96,16 @@ func commitsOf(db *sql.DB) *sqlitefile.Ledger {
 
 type dataVersionWatcher struct {
 	comparing
+	bun    *bun.DB
 	db     *sql.DB
 	schema string
 	conn   *sql.Conn // nil before the first look
 
 	others *sqlitefile.Watch // nil: own commits are not told from others
 	alarm  *sqlitefile.Alarm // nil: nothing tells of writes
-	hints  walHints          // its log is nil where there is none
-	// skipped is when own commits were last passed over in the log.
-	skipped time.Time
-	wake    func()
+	log    *walLog           // nil: nothing tells which rows were written
+	tables []driver.Schema
+	wake   func()
 }
 
 // look asks for the number. Where own commits are counted it asks only when others
@@ -120,34 +121,37 @@ func (w *dataVersionWatcher) look(ctx context.Context) (finding, error) {
 	if w.others == nil {
 		found, err := w.comparing.look(ctx)
 		found.still = !found.changed
-		return w.withHints(ctx, found), err
+		found.log = w.changeLog()
+		return found, err
 	}
 	files, err := w.others.Look()
-	switch {
-	case err != nil:
+	if err != nil {
 		return finding{}, err // whoever begins anew finds out what has become of them
-	case !files.Foreign && !first:
-		// Own commits need not be read again. Somebody else's that comes between is
-		// left to the comparison, so this is not done each time.
-		if files.Own && files.Settled && time.Since(w.skipped) > time.Second {
-			w.hints.log.Skip()
-			w.skipped = time.Now()
-		}
-		return finding{still: !files.Own, unsettled: !files.Settled}, nil
+	}
+	if w.log != nil {
+		w.log.looked(files)
+	}
+	if !files.Foreign && !first {
+		return finding{still: !files.Own, unsettled: !files.Settled, log: w.changeLog()}, nil
 	}
 	_, err = w.comparing.look(ctx)
-	return w.withHints(ctx, finding{whole: true, changed: true}), err
+	return finding{whole: true, changed: true, log: w.changeLog()}, err
 }
 
-// hintAt implements [hinting].
-func (w *dataVersionWatcher) hintAt(tables []driver.Schema) { w.hints.tables = tables }
-
-// withHints adds the rows that the log tells.
-func (w *dataVersionWatcher) withHints(ctx context.Context, found finding) finding {
-	if found.whole && w.hints.log != nil {
-		found.hints = w.hints.rows(ctx, w.conn)
+// logOf implements [logging].
+func (w *dataVersionWatcher) logOf(tables []driver.Schema) {
+	w.tables = tables
+	if w.log != nil {
+		w.log.about(tables)
 	}
-	return found
+}
+
+// changeLog returns what tells which rows have changed, nil where nothing does.
+func (w *dataVersionWatcher) changeLog() driver.ChangeLog {
+	if w.log == nil {
+		return nil
+	}
+	return w.log
 }
 
 // wakeBy implements [waking].
@@ -177,11 +181,15 @@ func (w *dataVersionWatcher) open(ctx context.Context) error {
 		w.alarm = nil // the interval remains
 	}
 	commits := commitsOf(w.db)
-	if _, err := sqlitefile.NewCounter(path); err == nil { // files can be read
-		w.hints.log = sqlitefile.NewLog(path)
-		w.hints.log.Skip()
-	}
 	counter, err := sqlitefile.NewCounter(path)
+	if err == nil { // files can be read
+		if w.log, err = newWALLog(w.bun, conn, w.schema, path); err != nil {
+			w.log = nil // the journal has another mode
+		} else {
+			w.log.about(w.tables)
+		}
+		err = nil
+	}
 	if commits == nil || err != nil {
 		return nil
 	}
@@ -202,6 +210,9 @@ func (w *dataVersionWatcher) close() error {
 	}
 	if w.alarm != nil {
 		w.alarm.Close()
+	}
+	if w.log != nil {
+		w.log.close()
 	}
 	if w.conn == nil {
 		return nil

@@ -50,13 +50,14 @@ const (
 // group is what one watcher looks at.
 type group struct {
 	name    string
-	tables  []driver.Schema // at least one
-	watcher watcher         // nil: it must be looked at for the first time, again
-	err     error           // of the last look
-	passed  time.Time       // when its tables were last known to be read whole
-	stirred bool            // something was or may have been committed since
-	woken   atomic.Bool     // its watcher was told of a change
-	follow  bool            // it is looked at again in a moment
+	tables  []driver.Schema  // at least one
+	watcher watcher          // nil: it must be looked at for the first time, again
+	err     error            // of the last look
+	log     driver.ChangeLog // of the last look: tells which rows have changed; may be nil
+	passed  time.Time        // when its tables were last known to be read whole
+	stirred bool             // something was or may have been committed since
+	woken   atomic.Bool      // its watcher was told of a change
+	follow  bool             // it is looked at again in a moment
 }
 
 // loop polls until ctx is done. Timers are monotonic, so a clock that is set
@@ -222,6 +223,7 @@ func (r *run) look(ctx context.Context, groups []*group, wait bool) (answers int
 			// later may have been read before this look, and changed between.
 			found = finding{whole: r.begun}
 		}
+		g.log = found.log
 		r.unsettled = r.unsettled || found.unsettled
 		news = news || found.changed
 		g.stirred = g.stirred || !found.still
@@ -236,10 +238,7 @@ func (r *run) look(ctx context.Context, groups []*group, wait bool) (answers int
 			continue
 		}
 		for _, t := range g.tables {
-			if keys := found.hints[t.Table]; len(keys) > 0 {
-				changes = append(changes, driver.Change{Table: t.Table, Keys: keys})
-			}
-			c := driver.Change{Table: t.Table, Compare: found.whole}
+			c := driver.Change{Table: t.Table, Compare: found.whole, Log: found.log}
 			if !found.whole {
 				c.Keys = slices.Clone(found.keys)
 			}
@@ -280,8 +279,8 @@ func (r *run) lookAt(ctx context.Context, g *group) (finding, error) {
 			})
 		}
 	}
-	if w, ok := g.watcher.(hinting); ok {
-		w.hintAt(g.tables)
+	if w, ok := g.watcher.(logging); ok {
+		w.logOf(g.tables)
 	}
 	timeout := r.source.cfg.Timeout
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %v", timeout))
@@ -366,6 +365,6 @@ func (r *run) close() {
 func (g *group) drop() {
 	if g.watcher != nil {
 		_ = g.watcher.close()
-		g.watcher = nil
+		g.watcher, g.log = nil, nil
 	}
 }

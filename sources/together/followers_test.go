@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"net/http/httptest"
 	"sync"
 	"testing"
@@ -21,6 +20,7 @@ import (
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/status"
+	"github.com/binderyhq/bindery/core/wire/wiretest"
 	"github.com/binderyhq/bindery/sources/bunsource"
 	"github.com/binderyhq/bindery/sources/followsource"
 	"github.com/binderyhq/bindery/transports/sse"
@@ -93,9 +93,7 @@ func (n *branchNode) start() {
 	n.http = httptest.NewUnstartedServer(e)
 	if n.addr != "" {
 		_ = n.http.Listener.Close()
-		listener, err := net.Listen("tcp", n.addr)
-		must(n.t, err)
-		n.http.Listener = listener
+		n.http.Listener = wiretest.Listen(n.t, n.addr)
 	}
 	n.http.Start()
 	n.addr = n.http.Listener.Addr().String()

@@ -17,13 +17,26 @@ import (
 	"github.com/binderyhq/bindery/transports/socketio"
 )
 
-// stock runs the test with each stock client, in each way.
+// stock runs the test with each stock client, in each way, several at a time: they
+// wait for one another most of the time.
 func stock(t *testing.T, run func(t *testing.T, p *program, transports []string, finally string)) {
+	t.Helper()
+	stockPrograms(t, func(t *testing.T, start func(*testing.T) *program, transports []string, finally string) {
+		run(t, start(t), transports, finally)
+	})
+}
+
+// stockPrograms is stock for tests that start the client's program themselves.
+func stockPrograms(t *testing.T, run func(t *testing.T, start func(*testing.T) *program, transports []string, finally string)) {
 	t.Helper()
 	for name, start := range map[string]func(*testing.T) *program{"node": startNode, "python": startPython} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			for _, way := range stockWays {
-				t.Run(way.name, func(t *testing.T) { run(t, start(t), way.transports, way.finally) })
+				t.Run(way.name, func(t *testing.T) {
+					t.Parallel()
+					run(t, start, way.transports, way.finally)
+				})
 			}
 		})
 	}
@@ -335,26 +348,33 @@ func (w *wall) pass(to, from net.Conn) {
 // A connection that is only half open is found by both ends, and the client comes
 // back on another.
 func TestStockClientsHalfOpen(t *testing.T) {
-	stock(t, func(t *testing.T, p *program, transports []string, _ string) {
-		s := newShop(t, socketio.Config{PingInterval: 200 * time.Millisecond, PingTimeout: 800 * time.Millisecond})
-		s.open()
-		defer s.close()
-		defer p.end()
-		w := newWall(t, s.addr)
-		p.do("open", map[string]any{"id": 1, "url": "http://" + w.listener.Addr().String(), "transports": transports, "join": []string{"products"}})
-		p.next("connect")
-		cl := &wiretest.Client{}
-		p.follow(s, cl)
-		if len(transports) > 1 {
-			wiretest.Eventually(t, "it is on WebSocket", func() bool { return s.sio.Status().Polling == 0 })
-		}
-		w.set(false)
-		wiretest.Eventually(t, "the server finds out", func() bool { return s.sio.Status().Dropped == 1 })
-		w.set(true)
-		p.next("disconnect")
-		s.put(items(1, 2, "meanwhile")...)
-		p.next("connect", "connect_error")
-		p.follow(s, cl)
+	stockPrograms(t, func(t *testing.T, start func(*testing.T) *program, transports []string, _ string) {
+		wiretest.Patiently(t, 800*time.Millisecond, func(try wiretest.TB, timeout time.Duration) {
+			s := newShop(t, socketio.Config{PingInterval: timeout / 4, PingTimeout: timeout})
+			s.open()
+			defer s.close()
+			p := start(t)
+			defer p.end()
+			p.t = try
+			w := newWall(t, s.addr)
+			p.do("open", map[string]any{
+				"id": 1, "url": "http://" + w.listener.Addr().String(), "transports": transports, "join": []string{"products"},
+				"patience": 6 * timeout.Seconds(), // with connections that the wall swallows
+			})
+			p.next("connect")
+			cl := &wiretest.Client{}
+			p.follow(s, cl)
+			if len(transports) > 1 {
+				wiretest.Eventually(try, "it is on WebSocket", func() bool { return s.sio.Status().Polling == 0 })
+			}
+			w.set(false)
+			wiretest.Eventually(try, "the server finds out", func() bool { return s.sio.Status().Dropped == 1 })
+			w.set(true)
+			p.next("disconnect")
+			s.put(items(1, 2, "meanwhile")...)
+			p.next("connect", "connect_error")
+			p.follow(s, cl)
+		})
 	})
 }
 

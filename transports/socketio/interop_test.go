@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -89,10 +88,7 @@ func (s *shop) open() {
 	if err := s.reg.Start(s.t.Context()); err != nil {
 		s.t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", s.addr)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	listener := wiretest.Listen(s.t, s.addr)
 	s.addr = listener.Addr().String()
 	server, served := &http.Server{Handler: e, ReadHeaderTimeout: time.Minute}, make(chan struct{})
 	s.server, s.served = server, served
@@ -132,7 +128,7 @@ func (s *shop) token() string { return s.products.Version().Token }
 
 // program is a stock client's program.
 type program struct {
-	t       *testing.T
+	t       wiretest.TB
 	name    string
 	in      io.WriteCloser
 	reports chan report
@@ -199,7 +195,7 @@ func startPython(t *testing.T) *program {
 
 func start(t *testing.T, name string, command ...string) *program {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -253,7 +249,7 @@ func (p *program) do(command string, with map[string]any) {
 	with["do"] = command
 	line, err := json.Marshal(with)
 	if err != nil {
-		p.t.Fatal(err)
+		p.t.Fatalf("%v", err)
 	}
 	if _, err := p.in.Write(append(line, '\n')); err != nil {
 		p.t.Fatalf("telling %s: %v", p.name, err)
@@ -314,7 +310,7 @@ func (p *program) follow(s *shop, cl *wiretest.Client) {
 	for row := range s.products.View.Snapshot().Rows() {
 		var it wiretest.Item
 		if err := json.Unmarshal(row.JSON(), &it); err != nil {
-			p.t.Fatal(err)
+			p.t.Fatalf("%v", err)
 		}
 		want = append(want, it)
 	}

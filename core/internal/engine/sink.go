@@ -39,7 +39,7 @@ func (s *sink) report(changes []driver.Change) feed.Receipt {
 		for _, to := range s.run.eng.routes.Load().of(c.Table) {
 			keys := c.Keys
 			if keys == nil && c.Compare && !to.derived {
-				r = append(r, to.Compare(s.run.reporter))
+				r = append(r, to.Compare(s.run.reporter, c.Log))
 				continue
 			}
 			if to.derived {

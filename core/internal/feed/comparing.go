@@ -63,12 +63,15 @@ func (f *Feed) runAuditor(ctx context.Context) (wait func()) {
 	return wg.Wait
 }
 
-// Compare has the table compared with what the feed's bindings hold.
-func (f *Feed) Compare(by *backlog.Reporter) mark {
+// Compare has the table compared with what the feed's bindings hold, since somebody has
+// committed. The log tells which rows have changed; it is nil when nobody knows.
+func (f *Feed) Compare(by *backlog.Reporter, log driver.ChangeLog) mark {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.stats.Reports++
-	f.mu.Unlock()
-	return mark{feed: f, ticket: f.compared.auditor.Request(audit.NewTicket(by))}
+	t := f.compareLocked(by, log)
+	f.kick()
+	return mark{feed: f, ticket: t}
 }
 
 // mended is the kind of the ticket for what a source has missed.
@@ -93,6 +96,7 @@ func (f *Feed) Mend(by *backlog.Reporter) {
 	// Noted before it can be done, under the lock under which it is found done.
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.noticed.gaps++
 	f.compared.mending[f.compared.auditor.Request(audit.NewTicket(mended{by}))] = struct{}{}
 }
 
@@ -151,6 +155,7 @@ func (f *Feed) Audited(out audit.Outcome) {
 		for _, t := range out.Tickets {
 			delete(f.compared.mending, t)
 		}
+		f.comparisonEndedLocked()
 	}
 	if (out.Err == nil) != (before == nil) {
 		f.compared.since = f.host.Now()
@@ -186,6 +191,7 @@ func (f *Feed) Open(ctx context.Context, tickets []*audit.Ticket) (audit.Pass, e
 		}
 		f.compared.pass = p
 		f.mu.Unlock()
+		f.comparisonBegins()
 		if snapshotter != nil {
 			open, err := openSnapshot(ctx, snapshotter)
 			if err != nil {

@@ -87,6 +87,7 @@ type Feed struct {
 	learned        learning
 
 	compared comparing
+	noticed  noticed
 }
 
 func New(table driver.Table, host Host) *Feed {
@@ -337,7 +338,7 @@ func (f *Feed) hasWork() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	wait, waiting := f.byKeyLocked()
-	return !f.pending.Empty() || f.mustReadInBatchLocked() || len(f.startingPoints) > 0 || f.applied < f.reported || len(f.leaving) > 0 ||
+	return !f.pending.Empty() || f.mustReadInBatchLocked() || len(f.startingPoints) > 0 || f.applied < f.reported || f.noticed.pending() || len(f.leaving) > 0 ||
 		len(f.compared.found) > 0 || waiting && wait <= 0
 }
 
@@ -400,6 +401,7 @@ func (f *Feed) batch(ctx context.Context) error {
 	f.finishRequestsLocked(&w)
 	f.requeryAfterLocked(&out)
 	f.applied = w.seq
+	f.noticed.shown(covered.logsRead)
 	f.countTroublesLocked()
 	f.progressLocked()
 	return nil

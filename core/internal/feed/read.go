@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
@@ -119,6 +121,9 @@ func (f *Feed) read(ctx context.Context, w work) (outcome, error) {
 	}
 	p := f.plan(w)
 	related := f.mustResolve(w)
+	if related == nil && len(p.reads) == 0 && len(w.logs) > 0 {
+		related = f.somePool(&w)
+	}
 	if len(p.reads) == 0 && related == nil {
 		if len(w.starts) > 0 { // nothing was read since they were
 			return f.execute(ctx, p, w, true)
@@ -142,11 +147,17 @@ func (f *Feed) read(ctx context.Context, w work) (outcome, error) {
 	}
 	snapshotter := related.Loader.Snapshotter()
 	if snapshotter == nil {
+		for _, by := range w.logs { // what is read now may be newer than what a log tells
+			f.mu.Lock()
+			f.gapLocked(by)
+			f.mu.Unlock()
+		}
 		if err := f.resolve(ctx, &w); err != nil {
 			return outcome{}, err
 		}
 		return f.execute(ctx, f.plan(w), w, true)
 	}
+	ends := logEnds(slices.Collect(maps.Keys(w.logs)))
 	open, err := openSnapshot(ctx, snapshotter)
 	if err != nil {
 		return outcome{}, fmt.Errorf("opening a snapshot: %w", err)
@@ -163,6 +174,7 @@ func (f *Feed) read(ctx context.Context, w work) (outcome, error) {
 	if behind {
 		extended.SetWhole(nil)
 	}
+	f.readLogs(ctx, &extended, ends)
 	if err := f.resolve(snap, &extended); err != nil {
 		return outcome{}, err
 	}

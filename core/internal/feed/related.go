@@ -42,6 +42,16 @@ func (f *Feed) mustResolve(w work) *concern.Pool {
 	return nil
 }
 
+// somePool returns a pool of which a binding takes part, nil if there is none.
+func (f *Feed) somePool(w *work) *concern.Pool {
+	for _, p := range f.pools {
+		if w.takesPart(p) {
+			return p
+		}
+	}
+	return nil
+}
+
 // forPool returns what the batch reads for the pool: keys in order, or everything.
 func (w *work) forPool(p *concern.Pool) (keys []driver.Key, whole bool) {
 	r := w.resolved[p]

@@ -32,6 +32,9 @@ type work struct {
 	following []driver.Follower
 	read      bool // something was read
 
+	logs     map[driver.ChangeLog]*backlog.Reporter // to be asked what was changed
+	logsRead map[driver.ChangeLog]driver.Position   // up to where that is read
+
 	resolved map[*concern.Pool]backlog.Pending // what related tables add; nil until it is known
 
 	requests map[*rowset.Member]*fullRead      // that the batch answers
@@ -124,6 +127,9 @@ func (f *Feed) take() (work, uint64) {
 
 		following: following,
 	}
+	if w.logs = f.noticed.take(); len(w.logs) > 0 {
+		w.undisturbed = false
+	}
 	w.requests = f.takeFullReadsLocked(w.Whole)
 	for v, r := range w.requests {
 		w.reloads[v] = r.how
@@ -148,6 +154,7 @@ func (f *Feed) putBack(w work) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.pending.Merge(w.Pending)
+	f.noticed.ask(w.logs)
 	if !w.since.IsZero() {
 		f.reportedAt = w.since
 	}

@@ -17,7 +17,18 @@ export function formatField(field, value) {
 function ask(dialog) {
   dialog.returnValue = ""; // what Escape leaves
   dialog.showModal();
-  return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue), { once: true }));
+  return new Promise((resolve) => {
+    const listening = new AbortController();
+    const answer = (value) => {
+      listening.abort();
+      resolve(value);
+    };
+    // Browsers tell of the close when they draw next, which they do not in a tab that was left
+    // since. What was answered is done all the same.
+    const submitted = (event) => event.defaultPrevented || answer(event.submitter?.value ?? "");
+    dialog.addEventListener("submit", submitted, { signal: listening.signal });
+    dialog.addEventListener("close", () => answer(dialog.returnValue), { signal: listening.signal });
+  });
 }
 
 // resolveConflict shows what the user saw, what the row is now and what was to

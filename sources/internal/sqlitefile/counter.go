@@ -111,7 +111,7 @@ func (f *file) readAt(into []byte, offset int64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.opened == nil || offset < 0 {
-		return errNoHint
+		return ErrGap
 	}
 	_, err := f.opened.ReadAt(into, offset)
 	return err

@@ -9,5 +9,8 @@
 // A [Ledger] knows how many of these commits a pool of connections has made: it
 // reads the counter before and after each. What is left is somebody else's.
 //
+// A [Log] tells from the write-ahead log which rows were changed between two positions of
+// it: all of them, or that it cannot.
+//
 // An [Alarm] wakes up whoever compares the counter when the files are written.
 package sqlitefile

@@ -127,6 +127,8 @@ type Finding struct {
 	// Settled is false while a commit of the pool is under way. Then a later Look
 	// reports what others have committed beside it.
 	Settled bool
+	// Commits is the count up to which it was looked, see [Reading.Commits].
+	Commits uint32
 }
 
 // Look returns what has been committed since it was called last. An error says
@@ -140,7 +142,7 @@ func (w *Watch) Look() (found Finding, err error) {
 			return found, err
 		}
 	}
-	found.Own = w.own > 0
+	found.Own, found.Commits = w.own > 0, now.Commits
 	found.Foreign = now.Series != w.base.Series || now.Commits-w.base.Commits != w.own
 	err, w.err = w.err, nil
 	w.base, w.own = now, 0

@@ -4,19 +4,23 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 )
 
-// Log reads from a database's write-ahead log which rows may have changed. What it
-// says is a hint: it takes no lock, so a checkpoint may come between, and then it misses
-// rows, as it does where a long row was overwritten only in the pages on which it goes
-// on. It belongs to one goroutine.
+// Log reads from a database's write-ahead log which rows have been changed between two
+// positions. It takes no lock of SQLite's: it notices when a checkpoint, or a new log, has
+// come between, and then returns [ErrGap]. Its methods may be called from any goroutine.
 type Log struct {
-	database, log *file
+	database, log, index *file
 
+	mu               sync.Mutex // guards what follows
 	pageSize, usable int
-	salts            [8]byte           // of the log as it was last read
-	end              uint32            // the frames that were read, up to a commit
-	latest           map[uint32]uint32 // page -> its last frame among them, counted from 1
+	series           uint64
+	salts            [8]byte
+	read             uint32              // frames that were read
+	frames           map[uint32][]uint32 // page -> its frames among them, counted from 1
+	commits          []uint32            // the frames that end commits
 }
 
 // The write-ahead log's header and those of its frames: see "The WAL File Format".
@@ -26,120 +30,129 @@ const (
 	logMagic    = 0x377f0682 // or one more
 )
 
-// Bounds of what is read for one hint.
+// Bounds of what is read for one call of Changed.
 const (
 	maxFrames  = 1 << 16 // of a log, beyond which it is not followed
-	maxHints   = 10_000  // rows
+	maxRows    = 10_000
 	maxVisited = 1 << 13 // interior pages of a table
+	maxChained = 1 << 14 // pages on which long rows go on
+	maxTrunks  = 1 << 10 // pages that list free pages
 	maxDepth   = 16
+	maxTries   = 3
 )
 
-var errNoHint = errors.New("sqlitefile: the log does not tell")
+// ErrGap says that the log does not tell all rows that have changed.
+var ErrGap = errors.New("sqlitefile: the log does not tell all rows that have changed")
 
 // NewLog returns the log of the database file. It opens nothing.
-func NewLog(path string) *Log { return &Log{database: fileOf(path), log: fileOf(path + "-wal")} }
+func NewLog(path string) *Log {
+	return &Log{database: fileOf(path), log: fileOf(path + "-wal"), index: fileOf(path + "-shm")}
+}
 
-// Skip goes on to the log's end: what is in it by now was seen otherwise.
-func (l *Log) Skip() {
-	if _, err := l.advance(); err != nil {
-		l.salts, l.end, l.latest = [8]byte{}, 0, nil
+// Position returns the log's end, behind the last commit that readers can see.
+func (l *Log) Position() (Position, error) {
+	x, err := readIndex(l.index)
+	return x.Position, err
+}
+
+// Table is a table whose rows the log tells.
+type Table struct {
+	// Root is the number of the table's root page.
+	Root uint32
+	// Key has the positions of the key's columns in the rows as they are stored.
+	Key []int
+	// Number says that the key is one column of the type INTEGER. It is stored as NULL
+	// then where it is the number of the row.
+	Number bool
+}
+
+// Changed returns the keys of the rows that were changed after the position, by the root
+// page of their table: the values of the key's columns, each an int64, a float64, a string,
+// a []byte or nil. A key may be told twice. It covers every commit that was visible when it was
+// called, and perhaps later ones. Some of the rows may be as they were.
+//
+// The error is [ErrGap] when other rows of these tables may have changed: the log has
+// begun anew since, or a checkpoint has written over what the pages were before, or a
+// page was written of which nobody knows to which row it belongs, as when a long row was
+// overwritten only in pages on which it goes on. It is ErrGap, too, when the schema was
+// changed, and when a key goes on in another page.
+func (l *Log) Changed(after Position, tables []Table) (map[uint32][][]any, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for try := 1; ; try++ {
+		now, err := readIndex(l.index)
+		if err != nil {
+			return nil, err
+		}
+		if now.series != after.series {
+			return nil, fmt.Errorf("%w: it is another database", ErrGap)
+		}
+		if now.change == after.change {
+			return nil, nil
+		}
+		c := changes{was: state{log: l}, is: state{log: l, upTo: now.end}, pages: now.pages}
+		if now.salts == after.salts {
+			c.was.upTo = after.end
+		} // else all of the older log is in the database file
+		var keys map[uint32][][]any
+		if err = l.follow(now); err == nil {
+			keys, err = c.keys(tables, now.change-after.change)
+		}
+		then, err2 := readIndex(l.index)
+		switch {
+		case err2 != nil:
+			return nil, err2
+		case then.salts != now.salts || then.series != now.series || then.backfilled > now.end:
+			// What was read may have been written over meanwhile.
+			if try < maxTries {
+				continue
+			}
+			return nil, fmt.Errorf("%w: it is written faster than it can be read", ErrGap)
+		case err != nil:
+			return nil, err
+		}
+		return keys, c.was.isKnown(then.backfilled)
 	}
 }
 
-// Rows returns the numbers of the rows that may have been changed since the last call of
-// Rows or Skip, for each of the tables, whose root pages are given. An error means that
-// there is no hint.
-func (l *Log) Rows(roots []uint32) (map[uint32][]int64, error) {
-	before, salts, end := l.latest, l.salts, l.end
-	changed, err := l.advance()
-	if err != nil {
-		l.salts, l.end, l.latest = [8]byte{}, 0, nil
-		return nil, err
-	}
-	if salts != l.salts || end == 0 && before == nil {
-		before = nil // of an older log: all of it is in the database
-	}
-	rows := make(map[uint32][]int64, len(roots))
-	for _, root := range roots {
-		old, err := l.leaves(root, before)
-		if err != nil {
-			return nil, err
-		}
-		current, err := l.leaves(root, l.latest)
-		if err != nil {
-			return nil, err
-		}
-		was, err := l.cells(old, before, func(page uint32) bool { return changed[page] || !current[page] })
-		if err != nil {
-			return nil, err
-		}
-		is, err := l.cells(current, l.latest, func(page uint32) bool { return changed[page] || !old[page] })
-		if err != nil {
-			return nil, err
-		}
-		for id, cell := range is {
-			if old, ok := was[id]; !ok || old != cell {
-				rows[root] = append(rows[root], id)
-			}
-		}
-		for id := range was {
-			if _, ok := is[id]; !ok {
-				rows[root] = append(rows[root], id)
-			}
-		}
-		if len(rows[root]) > maxHints {
-			return nil, errNoHint
-		}
-	}
-	return rows, nil
-}
-
-// advance reads the frames up to the last commit, and returns the pages that they
-// change.
-func (l *Log) advance() (changed pageSet, err error) {
+// follow reads the frames up to the last commit.
+func (l *Log) follow(now walIndex) error {
 	var header [logHeader]byte
 	if _, err := l.log.read(header[:]); err != nil {
-		return nil, err
+		return err
 	}
 	pageSize := int(binary.BigEndian.Uint32(header[8:]))
 	if binary.BigEndian.Uint32(header[:])&^1 != logMagic || pageSize < 512 || pageSize > 1<<16 || pageSize&(pageSize-1) != 0 {
-		return nil, errNoHint
+		return fmt.Errorf("%w: it has no header", ErrGap)
 	}
 	var first [100]byte
 	if _, err := l.database.read(first[:]); err != nil {
-		return nil, err
+		return err
 	}
 	l.pageSize, l.usable = pageSize, pageSize-int(first[20])
-	if salts := [8]byte(header[16:24]); salts != l.salts {
-		l.salts, l.end, l.latest = salts, 0, nil
+	if now.salts != l.salts || now.series != l.series || l.frames == nil {
+		l.salts, l.series, l.read, l.commits, l.frames = now.salts, now.series, 0, nil, make(map[uint32][]uint32)
 	}
-	latest := make(map[uint32]uint32, len(l.latest))
-	for page, frame := range l.latest {
-		latest[page] = frame
+	if now.end > maxFrames {
+		return fmt.Errorf("%w: it has %d frames", ErrGap, now.end)
 	}
-	changed = make(pageSet)
-	var open []uint32 // pages of frames behind the last commit
-	end := l.end
-	for n := l.end + 1; ; n++ {
+	for l.read < now.end {
+		n := l.read + 1
 		var frame [frameHeader]byte
-		if err := l.log.readAt(frame[:], l.offset(n)-frameHeader); err != nil || [8]byte(frame[8:16]) != l.salts {
-			break
+		if err := l.log.readAt(frame[:], l.offset(n)-frameHeader); err != nil {
+			return err
 		}
-		if n > maxFrames {
-			return nil, errNoHint
+		if [8]byte(frame[8:16]) != l.salts {
+			return fmt.Errorf("%w: frame %d is of another log", ErrGap, n)
 		}
-		open = append(open, binary.BigEndian.Uint32(frame[:]))
-		if binary.BigEndian.Uint32(frame[4:]) == 0 {
-			continue
+		page := binary.BigEndian.Uint32(frame[:])
+		l.frames[page] = append(l.frames[page], n)
+		if binary.BigEndian.Uint32(frame[4:]) != 0 {
+			l.commits = append(l.commits, n)
 		}
-		for i, page := range open {
-			latest[page] = n - uint32(len(open)-1-i)
-			changed[page] = true
-		}
-		open, end = open[:0], n
+		l.read = n
 	}
-	l.latest, l.end = latest, end
-	return changed, nil
+	return nil
 }
 
 // offset is where the page of the n-th frame begins in the log.
@@ -147,78 +160,63 @@ func (l *Log) offset(n uint32) int64 {
 	return logHeader + int64(n-1)*int64(frameHeader+l.pageSize) + frameHeader
 }
 
-// page reads a page as it is with the frames of the log that are given.
-func (l *Log) page(number uint32, frames map[uint32]uint32) (page, error) {
-	data := make([]byte, l.pageSize)
-	var err error
-	if n, ok := frames[number]; ok {
-		err = l.log.readAt(data, l.offset(n))
-	} else {
-		err = l.database.readAt(data, int64(number-1)*int64(l.pageSize))
-	}
-	if err != nil {
-		return page{}, fmt.Errorf("sqlitefile: reading page %d: %w", number, err)
-	}
-	p := page{data: data, usable: l.usable}
+// commitsBetween counts the commits that end in frames after the first and up to the last.
+func (l *Log) commitsBetween(after, upTo uint32) uint32 {
+	first, _ := slices.BinarySearch(l.commits, after+1)
+	last, _ := slices.BinarySearch(l.commits, upTo+1)
+	return uint32(last - first)
+}
+
+// state is the database as it is with the log's frames up to one of them.
+type state struct {
+	log  *Log
+	upTo uint32
+	// fromDatabase are the pages that were read from the database file.
+	fromDatabase pageSet
+}
+
+// page reads a page.
+func (s *state) page(number uint32) (page, error) {
+	l := s.log
+	p := page{data: make([]byte, l.pageSize), usable: l.usable}
 	if number == 1 {
 		p.header = 100
+	}
+	if number == 0 {
+		return p, fmt.Errorf("%w: it names no page", ErrGap)
+	}
+	frames := l.frames[number]
+	var err error
+	if i, _ := slices.BinarySearch(frames, s.upTo+1); i > 0 {
+		err = l.log.readAt(p.data, l.offset(frames[i-1]))
+	} else {
+		if s.fromDatabase == nil {
+			s.fromDatabase = make(pageSet)
+		}
+		s.fromDatabase[number] = true
+		err = l.database.readAt(p.data, int64(number-1)*int64(l.pageSize))
+	}
+	if err != nil {
+		return p, fmt.Errorf("sqlitefile: reading page %d: %w", number, err)
 	}
 	return p, nil
 }
 
-// cells returns the cells of the rows on those of a table's leaves that are wanted. A leaf
-// that was given up is not written: it is missing in the newer tree.
-func (l *Log) cells(leaves pageSet, frames map[uint32]uint32, wanted func(uint32) bool) (map[int64]string, error) {
-	cells := make(map[int64]string)
-	for number := range leaves {
-		if !wanted(number) {
-			continue
-		}
-		p, err := l.page(number, frames)
-		if err != nil {
-			return nil, err
-		}
-		if err := p.rows(func(id int64, cell []byte) { cells[id] = string(cell) }); err != nil {
-			return nil, err
+// isKnown returns an error when pages that were read from the database file may have been
+// copied there from later frames, which a checkpoint has copied up to the one given.
+func (s *state) isKnown(backfilled uint32) error {
+	if backfilled <= s.upTo {
+		return nil
+	}
+	for number := range s.fromDatabase {
+		for _, n := range s.log.frames[number] {
+			if n > s.upTo && n <= backfilled {
+				return fmt.Errorf("%w: a checkpoint has overtaken it", ErrGap)
+			}
 		}
 	}
-	return cells, nil
+	return nil
 }
 
 // pageSet is a set of pages.
 type pageSet map[uint32]bool
-
-// leaves returns the table's leaf pages. All of them are equally deep, so only the pages
-// above them are read.
-func (l *Log) leaves(root uint32, frames map[uint32]uint32) (pageSet, error) {
-	level := []uint32{root}
-	visited := 0
-	for range maxDepth {
-		first, err := l.page(level[0], frames)
-		if err != nil {
-			return nil, err
-		}
-		if first.kind() == leafTable {
-			leaves := make(pageSet, len(level))
-			for _, number := range level {
-				leaves[number] = true
-			}
-			return leaves, nil
-		}
-		var below []uint32
-		for _, number := range level {
-			if visited++; visited > maxVisited {
-				return nil, errNoHint
-			}
-			p, err := l.page(number, frames)
-			if err != nil {
-				return nil, err
-			}
-			if below, err = p.children(below); err != nil {
-				return nil, err
-			}
-		}
-		level = below
-	}
-	return nil, errNoHint
-}

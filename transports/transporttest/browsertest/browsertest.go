@@ -115,13 +115,22 @@ func Do(t *testing.T, tab context.Context, actions ...chromedp.Action) {
 	}
 }
 
+// Press clicks the element that a JavaScript expression gives, once it is there, shows
+// and can be clicked. [chromedp.Click] clicks at a place of the screen, where a page
+// that moves meanwhile has something else.
+func Press(t *testing.T, tab context.Context, element string) {
+	t.Helper()
+	Shows(t, tab, element, `(e => e && !e.disabled && e.checkVisibility())(`+element+`)`)
+	Do(t, tab, chromedp.Evaluate(element+`.click()`, nil))
+}
+
 // Shows waits until a JavaScript expression is true in the tab. what names it
 // in the failure, which quotes the page.
 func Shows(t *testing.T, tab context.Context, what, expression string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(tab, patience)
 	defer cancel()
-	if err := chromedp.Run(ctx, page.BringToFront(), chromedp.Poll(expression, nil, chromedp.WithPollingInterval(50*time.Millisecond))); err != nil {
+	if err := chromedp.Run(ctx, page.BringToFront(), chromedp.Poll(expression, nil, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(patience))); err != nil {
 		var text string
 		_ = chromedp.Run(tab, chromedp.Evaluate(`document.body.innerText.slice(0, 1500)`, &text))
 		t.Fatalf("never: %s: %v\nthe page says:\n%s", what, err, text)

@@ -16,8 +16,9 @@ def tell(**report):
         sys.stdout.flush()
 
 
-def open_client(id, url, transports, auth=None, headers=None, join=(), resume=False):
-    client = socketio.Client(reconnection_delay=0.05, reconnection_delay_max=0.3)
+def open_client(id, url, transports, auth=None, headers=None, join=(), resume=False, patience=60):
+    # A first connection that fails is not tried again, so a busy machine is given time.
+    client = socketio.Client(reconnection_delay=0.05, reconnection_delay_max=0.3, request_timeout=patience)
     versions = {}
     clients[id] = client
 
@@ -52,7 +53,8 @@ def open_client(id, url, transports, auth=None, headers=None, join=(), resume=Fa
         tell(id=id, on="message", event=event, message=message)
 
     try:
-        client.connect(url, transports=transports, auth=auth, headers=headers or {}, wait_timeout=5)
+        # Without waiting: it would wait for its whole timeout when it is refused.
+        client.connect(url, transports=transports, auth=auth, headers=headers or {}, wait=False)
     except socketio.exceptions.ConnectionError:
         pass  # connect_error has told
 
