@@ -26,7 +26,7 @@ func TestWALLog(t *testing.T) {
 		{"DELETE", "id INTEGER PRIMARY KEY, n INT", false},
 	} {
 		t.Run(c.mode+" "+c.columns, func(t *testing.T) {
-			dsn := "file:" + t.TempDir() + "/test.db?_pragma=busy_timeout(5000)&_pragma=journal_mode(" + c.mode + ")"
+			dsn := "file:" + t.TempDir() + "/test.db?_pragma=busy_timeout(60000)&_pragma=journal_mode(" + c.mode + ")"
 			db, elsewhere := openWrapped(t, dsn), openSQLite(t, dsn)
 			exec(t, db, "CREATE TABLE items ("+c.columns+")")
 			exec(t, db, `WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s LIMIT 3000) INSERT INTO items (id, n) SELECT i, i FROM s`)
@@ -88,7 +88,7 @@ func TestWALLog(t *testing.T) {
 // one and the new one. A database with other text has a log that tells nothing.
 func TestWALLogKeys(t *testing.T) {
 	for _, encoding := range []string{"UTF-8", "UTF-16le"} {
-		dsn := "file:" + t.TempDir() + "/test.db?_pragma=busy_timeout(5000)&_pragma=encoding('" + encoding + "')&_pragma=journal_mode(WAL)"
+		dsn := "file:" + t.TempDir() + "/test.db?_pragma=busy_timeout(60000)&_pragma=encoding('" + encoding + "')&_pragma=journal_mode(WAL)"
 		db, elsewhere := openWrapped(t, dsn), openSQLite(t, dsn)
 		exec(t, db, "CREATE TABLE items (n INT, place TEXT, name TEXT, PRIMARY KEY (name, place))", "INSERT INTO items VALUES (1, 'hier', 'Ü'), (2, 'dort', 'b'), (3, 'dort', 'c')")
 		schema := driver.Schema{
@@ -120,7 +120,7 @@ func TestWALLogKeys(t *testing.T) {
 
 // TestWALLogGaps: what has no log to tell it is an error, and never left out.
 func TestWALLogGaps(t *testing.T) {
-	dsn := "file:" + t.TempDir() + "/test.db?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)"
+	dsn := "file:" + t.TempDir() + "/test.db?_pragma=busy_timeout(60000)&_pragma=journal_mode(WAL)"
 	db, elsewhere := openWrapped(t, dsn), openSQLite(t, dsn)
 	exec(t, db, "CREATE TABLE items (id INTEGER PRIMARY KEY, n INT)", "INSERT INTO items VALUES (1, 1)")
 	schema, unknown := items("items"), driver.Table{Name: "elsewhere"}
