@@ -12,6 +12,7 @@ import (
 	"github.com/binderyhq/bindery/core/internal/budget"
 	"github.com/binderyhq/bindery/core/internal/lease"
 	"github.com/binderyhq/bindery/core/internal/rowset"
+	"github.com/binderyhq/bindery/core/internal/signal"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/status"
 )
@@ -22,7 +23,7 @@ type family struct {
 	proto    *publisher            // the declaration; the binding itself unless there are parameters
 	whole    memberLease           // of the binding itself
 	grant    atomic.Pointer[Grant] // of the binding itself, shared by all
-	watchers watchers              // OnChange functions of all bindings
+	watchers signal.Group          // OnChange functions of all bindings
 
 	shared  atomic.Pointer[shared] // from the start on
 	members *lease.Pool[string, *publisher]
@@ -54,22 +55,13 @@ func newFamily(proto *publisher) *family {
 		Max: f.max(), IdleAfter: f.idleAfter(),
 		End: func(v *publisher) {
 			v.end(fmt.Errorf("core: binding %q: %w", v.ID(), live.ErrRemoved))
-			v.leave()
-			f.shared.Load().came.tell()
+			v.rows.Leave()
+			f.shared.Load().came.Tell()
 		},
 	})
 	f.size.Store(firstMemberSize)
 	f.rows.Store(firstMemberRows)
 	return f
-}
-
-// parse converts arguments to parameters.
-func (f *family) parse(args Args) (live.Params, error) {
-	sh := f.proto.Shape.Load()
-	if sh == nil {
-		return nil, fmt.Errorf("core: binding %q: %w", f.proto.Name(), ErrNotStarted)
-	}
-	return parseArgs(f.proto.Name(), sh.Params, args)
 }
 
 // askTimeout bounds how long the database is asked about an argument. Whoever has
@@ -132,8 +124,8 @@ func (f *family) open(ctx context.Context, params live.Params, scope filter.Expr
 		}
 		v.id = id
 		v.joinBudget(common, f.size.Load(), parties...)
-		common.join(v)
-		common.came.tell()
+		v.rows.Begin()
+		common.came.Tell()
 		return v, nil
 	})
 	switch {
@@ -161,11 +153,9 @@ func memberID(params live.Params, scope filter.Expr) string {
 func (f *family) newMember(params live.Params, scope filter.Expr) (*publisher, error) {
 	v := newPublisher(f.proto.Name(), params, f.proto.Loader, f.proto.Spec)
 	v.family, v.Scope, v.Base = f, scope, f.proto.Member
-	if p := f.proto.replica; p != nil {
-		if scope != nil {
-			return nil, fmt.Errorf("core: binding %q: %w", f.proto.Name(), errConfined)
-		}
-		v.replica = newReplica(v, p.by)
+	var err error
+	if v.rows, err = f.proto.rows.Derive(v.Member, scope != nil, v.refusedByOrigin); err != nil {
+		return nil, fmt.Errorf("core: binding %q: %w", f.proto.Name(), err)
 	}
 	v.Filter = filter.Bind(v.Filter, params.Values)
 	if all, ok := v.Filter.(*filter.Conjunction); ok && len(all.Exprs) == 0 {
@@ -182,9 +172,6 @@ func (f *family) newMember(params live.Params, scope filter.Expr) (*publisher, e
 	}
 	return v, nil
 }
-
-// errConfined refuses to confine what another node keeps.
-var errConfined = errors.New("it is followed from another node, and cannot be confined further here")
 
 func (f *family) max() int {
 	if n := f.proto.Spec.MaxMembers; n > 0 {
@@ -203,21 +190,19 @@ func (f *family) idleAfter() time.Duration {
 // begin lets members come alive.
 func (f *family) begin(s *shared) {
 	f.shared.Store(s)
-	s.came.tell()
+	s.came.Tell()
 }
 
 // end ends the binding and all members, and lets none come alive.
 func (f *family) end(why error) {
 	f.proto.end(why)
-	if f.proto.replica != nil {
-		f.proto.replica.leave()
-	}
+	f.proto.rows.Leave()
 	for _, v := range f.members.Close(why) {
 		v.end(why)
-		v.leave()
+		v.rows.Leave()
 	}
 	if s := f.shared.Load(); s != nil {
-		s.came.tell()
+		s.came.Tell()
 	}
 }
 
@@ -226,17 +211,8 @@ func (f *family) refuse(v *publisher) {
 	f.refused.Add(1)
 	f.members.Remove(v.id)
 	v.end(fmt.Errorf("core: binding %q: %w", v.ID(), ErrBudget))
-	v.leave()
-	f.shared.Load().came.tell()
-}
-
-// leave has nobody keep the rows any more.
-func (v *publisher) leave() {
-	if v.replica != nil {
-		v.replica.leave()
-		return
-	}
-	v.feed.Load().Remove(v.Member)
+	v.rows.Leave()
+	f.shared.Load().came.Tell()
 }
 
 // alive returns the members, in the order in which they came.

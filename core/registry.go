@@ -7,14 +7,14 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
-	"github.com/binderyhq/bindery/core/internal/backlog"
-	"github.com/binderyhq/bindery/core/internal/feed"
+	"github.com/binderyhq/bindery/core/internal/assembly"
+	"github.com/binderyhq/bindery/core/internal/authorizing"
+	"github.com/binderyhq/bindery/core/internal/lifecycle"
+	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/live"
-	"github.com/binderyhq/bindery/core/status"
 )
 
 // Registry is what an application assembles at startup: bindings, sources,
@@ -30,9 +30,9 @@ type Registry struct {
 	phase      phase
 	views      []*publisher // in order of registration
 	byName     map[string]*publisher
-	transports []placed[Transport]
-	sources    []placed[driver.Source]
-	plugins    []placed[Plugin]
+	transports []registered[Transport]
+	sources    []registered[driver.Source]
+	plugins    []registered[Plugin]
 	problems   []error    // of nil registrations
 	authorizer Authorizer // fixed at Start; nil: everything is allowed
 
@@ -40,16 +40,16 @@ type Registry struct {
 	draining bool        // Drain was called
 	removed  []*family   // of bindings that were removed while OnChange functions ran
 
-	stage      stage // what has started
-	marks      *markState
-	watched    watches       // subscriptions that the authorizer has allowed
-	questions  atomic.Int64  // that the authorizer is answering
-	resolves   chan struct{} // of capacity maxResolves: what Grant.Resolve asks
-	startEnded chan struct{} // closed when Start has started everything or given up
-	stopped    chan struct{} // closed when Shutdown has done its work
-	stopErr    error
-	stopping   context.Context // done when Shutdown begins
-	stop       context.CancelFunc
+	stage       lifecycle.Stage // what has started
+	marks       *markState
+	subscribers authorizing.Subscribers[Access] // whom the authorizer has allowed to read
+	questions   authorizing.Questions           // that the authorizer has not answered yet
+	resolves    chan struct{}                   // of capacity maxResolves: what Grant.Resolve asks
+	startEnded  chan struct{}                   // closed when Start has started everything or given up
+	stopped     chan struct{}                   // closed when Shutdown has done its work
+	stopErr     error
+	stopping    context.Context // done when Shutdown begins
+	stop        context.CancelFunc
 }
 
 type phase uint8
@@ -91,10 +91,10 @@ func (p phase) running() error {
 	}
 }
 
-// placed remembers where something was registered.
-type placed[T any] struct {
-	it    T
-	place string
+// registered remembers where something was registered.
+type registered[T any] struct {
+	it T
+	at string // file and line
 }
 
 // Bindable is a [*Binding] or a [*Family] of any type.
@@ -116,7 +116,7 @@ func newRegistry(cfg Config) *Registry {
 // while Start runs and after Start has returned problems, and [live.ErrClosed] after
 // Shutdown.
 func (r *Registry) Add(bindings ...Bindable) error {
-	place := callerOutside()
+	at := assembly.CallSite()
 	r.mu.Lock()
 	if r.phase == collecting {
 		defer r.mu.Unlock()
@@ -125,7 +125,7 @@ func (r *Registry) Add(bindings ...Bindable) error {
 				r.views = append(r.views, v)
 				continue
 			}
-			r.problems = append(r.problems, fmt.Errorf("core: nil binding added at %s", place))
+			r.problems = append(r.problems, fmt.Errorf("core: nil binding added at %s", at))
 		}
 		return nil
 	}
@@ -150,7 +150,7 @@ func (r *Registry) addRunning(bindings []Bindable, others []*publisher) error {
 		}
 		errs = append(errs, errors.New("core: nil binding"))
 	}
-	errs = append(errs, checkBindings(views, others)...)
+	errs = append(errs, assembly.CheckBindings(members(views), members(others))...)
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (r *Registry) addRunning(bindings []Bindable, others []*publisher) error {
 	}
 	for _, v := range views { // another Add may have come between
 		if other := r.byName[v.Name()]; other != nil {
-			errs = append(errs, sameName(other, v))
+			errs = append(errs, assembly.SameName(other.Member, v.Member))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -176,6 +176,15 @@ func (r *Registry) addRunning(bindings []Bindable, others []*publisher) error {
 	r.mu.Unlock()
 	r.load(views)
 	return nil
+}
+
+// members returns the sets of rows of the bindings.
+func members(views []*publisher) []*rowset.Member {
+	out := make([]*rowset.Member, len(views))
+	for i, v := range views {
+		out[i] = v.Member
+	}
+	return out
 }
 
 // viewOf returns what the binding declares, nil for a nil binding of any type.
@@ -204,13 +213,10 @@ func (r *Registry) Remove(ctx context.Context, name string) error {
 	}
 	delete(r.byName, name)
 	r.views = slices.DeleteFunc(slices.Clone(r.views), func(o *publisher) bool { return o == v })
-	r.removed = append(slices.DeleteFunc(r.removed, func(f *family) bool { return !f.watchers.running() }), v.family)
+	r.removed = append(slices.DeleteFunc(r.removed, func(f *family) bool { return !f.watchers.Running() }), v.family)
 	r.mu.Unlock()
 	v.family.end(fmt.Errorf("core: binding %q: %w", name, live.ErrRemoved))
-	if v.replica != nil {
-		return v.replica.left(ctx)
-	}
-	return r.eng.Detach(ctx, v.Member)
+	return v.rows.Left(ctx)
 }
 
 // Watch registers sources of change. It returns nil before Start, and
@@ -231,19 +237,19 @@ func (r *Registry) Use(plugins ...Plugin) error {
 	return register(r, &r.plugins, "plugin", plugins)
 }
 
-func register[T any](r *Registry, list *[]placed[T], what string, items []T) error {
+func register[T any](r *Registry, list *[]registered[T], what string, items []T) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.phase.refusal("registering a " + what); err != nil {
 		return err
 	}
-	place := callerOutside()
+	at := assembly.CallSite()
 	for _, it := range items {
 		if any(it) == nil {
-			r.problems = append(r.problems, fmt.Errorf("core: nil %s registered at %s", what, place))
+			r.problems = append(r.problems, fmt.Errorf("core: nil %s registered at %s", what, at))
 			continue
 		}
-		*list = append(*list, placed[T]{it, place})
+		*list = append(*list, registered[T]{it, at})
 	}
 	return nil
 }
@@ -318,137 +324,10 @@ func (r *Registry) Now() time.Time { return r.cfg.Now() }
 // Changed returns a channel that is closed when bindings, or members of families and
 // scopes, have come or gone since the call. To miss nothing call Changed first, and
 // look at the bindings then.
-func (r *Registry) Changed() <-chan struct{} { return r.came.next() }
+func (r *Registry) Changed() <-chan struct{} { return r.came.Next() }
 
 // Stopping returns a context that is done as soon as Shutdown begins.
 func (r *Registry) Stopping() context.Context { return r.stopping }
-
-// Flush waits until all that has been reported so far shows in every binding,
-// also what a source that had lost its sight has missed. It does not wait for
-// comparisons that polls have asked for ([driver.Change].Compare), and not for
-// bindings that cannot be read or shown for now: their status says why. It
-// returns the context's error when that ends first, [ErrNotStarted] or
-// [live.ErrClosed].
-func (r *Registry) Flush(ctx context.Context) error {
-	r.mu.Lock()
-	p := r.phase
-	r.mu.Unlock()
-	if err := p.running(); err != nil {
-		return err
-	}
-	var marks feed.Receipt
-	for _, f := range r.eng.Feeds() {
-		marks = append(append(marks, f.Barrier()), f.Mends()...)
-	}
-	return marks.Flush(ctx)
-}
-
-// Resync reads all rows of these bindings again, or of every binding when the list
-// is empty; see
-// [Binding.Resync].
-func (r *Registry) Resync(ctx context.Context, views ...*live.View) error {
-	return r.reload(ctx, false, views)
-}
-
-// Clear forgets and reads again all rows of these bindings, or of every binding
-// when the list is empty; see [Binding.Clear].
-func (r *Registry) Clear(ctx context.Context, views ...*live.View) error {
-	return r.reload(ctx, true, views)
-}
-
-func (r *Registry) reload(ctx context.Context, forget bool, views []*live.View) error {
-	bindings, err := r.publishers(views)
-	if err != nil {
-		return err
-	}
-	var marks feed.Receipt
-	var replicas []*publisher
-	var asked []uint64 // of the replicas
-	for _, v := range bindings {
-		f := v.feed.Load()
-		if v.replica != nil {
-			mine, err := v.replica.ask(backlog.Reload{Forget: forget})
-			if err != nil {
-				return err
-			}
-			replicas, asked = append(replicas, v), append(asked, mine)
-			continue
-		}
-		if f == nil {
-			return ErrNotStarted
-		}
-		marks = append(marks, f.Reload(v.Member, backlog.Reload{Forget: forget})...)
-	}
-	if err := marks.Flush(ctx); err != nil {
-		return err
-	}
-	for i, v := range replicas {
-		if err := v.replica.await(ctx, asked[i], len(views) > 0); err != nil {
-			return err
-		}
-	}
-	if len(views) == 0 {
-		return nil
-	}
-	for _, v := range bindings { // what cannot be loaded was not waited for
-		if v.replica != nil {
-			continue
-		}
-		if err := v.whenWell(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Touch moves the time of change of these bindings to now, or of every binding when
-// the list is empty; see [Binding.Touch].
-func (r *Registry) Touch(views ...*live.View) error {
-	bindings, err := r.publishers(views)
-	errs := []error{err}
-	for _, v := range bindings {
-		errs = append(errs, v.touch())
-	}
-	return errors.Join(errs...)
-}
-
-// Verify compares these bindings with the database, or every binding when the list
-// is empty, a few at a time; see [Binding.Verify]. It returns the drift of each
-// binding that has drifted, by [live.View.ID], and joins the errors.
-func (r *Registry) Verify(ctx context.Context, views ...*live.View) (map[string]status.Drift, error) {
-	bindings, err := r.publishers(views)
-	if err != nil {
-		return nil, err
-	}
-	var (
-		verifying sync.WaitGroup
-		mu        sync.Mutex // guards what follows
-		drifted   = make(map[string]status.Drift)
-		errs      []error
-	)
-	places := make(chan struct{}, maxVerifying)
-	for _, v := range bindings {
-		places <- struct{}{}
-		verifying.Go(func() {
-			defer func() { <-places }()
-			drift, err := v.compare(ctx)
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				errs = append(errs, err)
-			}
-			if drift.Len() > 0 {
-				drifted[v.ID()] = drift
-			}
-		})
-	}
-	verifying.Wait()
-	return drifted, errors.Join(errs...)
-}
-
-// maxVerifying bounds the bindings that Verify compares at a time. Those of one
-// table share their reads.
-const maxVerifying = 16
 
 // publishers returns the publishers of the views, or all when the list is empty.
 // The error wraps [ErrUnknownBinding] when a view is none of the registry's.
