@@ -20,7 +20,8 @@ type shared struct {
 	observers observers
 	budget    *budget.Budget
 	parties   parties
-	came      notice // tells that bindings or members have come or gone
+	requests  budget.Party // what clients have sent
+	came      notice       // tells that bindings or members have come or gone
 }
 
 func newShared(cfg Config) *shared {
