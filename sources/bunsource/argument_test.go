@@ -53,6 +53,7 @@ type argued struct {
 // An argument that the database would refuse is refused at once, by name, over
 // every way in, and makes no member.
 func TestArgumentsThatTheDatabaseWouldRefuse(t *testing.T) {
+	t.Parallel()
 	const lower, upper = "6f1c8f2e-6f0e-4b9a-9d3a-0123456789ab", "{6F1C8F2E6F0E4B9A9D3A0123456789AB}"
 	eachWritable(t, func(t *testing.T, db *bun.DB) {
 		mood, inet, real := "mood", "INET", "REAL"

@@ -12,6 +12,7 @@ import (
 // TestCollatedRowsComeInOrder: also where what they show takes a statement of
 // its own, and several for many rows.
 func TestCollatedRowsComeInOrder(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, db *bun.DB) {
 		library(t, db)
 		const n = maxParents + 3

@@ -286,6 +286,7 @@ func TestSQLiteFloatsAreComputedExactly(t *testing.T) {
 // TestFiltersOfManyParts: databases limit how deep an expression is nested,
 // and a chain counts.
 func TestFiltersOfManyParts(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, db *bun.DB) {
 		if db.Dialect().Name() == dialect.SQLite {
 			mustExec(t, db, specimensSQLite)

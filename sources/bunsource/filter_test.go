@@ -219,6 +219,7 @@ func genFilter(columns []string, depth int) *rapid.Generator[filter.Expr] {
 // TestFiltersMeanTheSameInGoAndInTheDatabase is the proof of the exactness
 // rules: whatever counts as exact finds the same rows in both.
 func TestFiltersMeanTheSameInGoAndInTheDatabase(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		open   func(testing.TB) *bun.DB
 		create string

@@ -204,6 +204,7 @@ func (w *randomWriter) savepoint(c *randomConn) {
 // Whatever is written, in whatever transactions, is reported when it can be
 // seen.
 func TestRandomWritesAreReported(t *testing.T) {
+	t.Parallel()
 	eachHookDB(t, func(t *testing.T, h *hookDB) {
 		rapid.Check(t, func(rt *rapid.T) {
 			h.fill(t)

@@ -11,6 +11,7 @@ import (
 // Every kind of write is reported when it can be seen, by key where that is
 // promised, and no announcement stays open.
 func TestEveryKindOfWriteIsReported(t *testing.T) {
+	t.Parallel()
 	eachHookDB(t, func(t *testing.T, h *hookDB) {
 		for _, c := range hookCases {
 			if c.only > 0 && c.only != h.db.Dialect().Name() || c.wrapperOnly && !h.wrapped {

@@ -155,6 +155,8 @@ func (l *Loader[T]) query(ctx context.Context, m *model, q driver.Query) ([]*T, 
 				if inOrder == nil && len(statements) == 1 {
 					inOrder = keys
 				}
+			} else if len(part) == 0 {
+				continue // there is nothing to look at
 			}
 			rows = append(rows, part...)
 			if err := l.mixed.check(ctx, conn, m, st); err != nil {

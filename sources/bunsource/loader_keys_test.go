@@ -165,6 +165,7 @@ func testRowCondition[T any](t *testing.T, l *Loader[T], key driver.Key, row *T)
 }
 
 func TestKeysComeBackExactly(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, db *bun.DB) {
 		at := time.Date(2024, 2, 29, 23, 59, 58, 123456000, time.UTC)
 		testKeys(t, db, intKeyed{ID: 1}, intKeyed{ID: -9223372036854775808}, intKeyed{ID: 9223372036854775807})
@@ -191,6 +192,7 @@ func TestKeysComeBackExactly(t *testing.T) {
 // Behind a pooler pgx must not prepare statements; parameters are then sent in
 // other ways.
 func TestKeysInEveryModeOfPgx(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"simple_protocol", "exec", "cache_describe"} {
 		t.Run(mode, func(t *testing.T) {
 			dsn := pgtest.Shared(t).CreateDatabase(t)

@@ -29,6 +29,7 @@ type oddment struct {
 // Values of other storage classes come and go while bindings are live, and at no
 // time does one show other rows than SQLite selects.
 func TestBindingsAgreeWithSQLiteOnMixedClasses(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		db, _ := openSQLite(t)
 		defer db.Close()

@@ -97,6 +97,7 @@ func sortableRows(t *rapid.T) []sortable {
 // The first rows in the database's order are the first in the engine's: those
 // that ordering by package value finds.
 func TestOrderIsTheEngines(t *testing.T) {
+	t.Parallel()
 	for _, backend := range []struct {
 		name string
 		open func(t *testing.T) *bun.DB
@@ -426,6 +427,7 @@ func TestPostgresStatementsDoNotDependOnKeys(t *testing.T) {
 
 // Lookups by key use the index, also of composite keys.
 func TestKeyLookupsUseTheIndex(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, db *bun.DB) {
 		createTable[compositeKeyed](t, db)
 		createTable[intKeyed](t, db)

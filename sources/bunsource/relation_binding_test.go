@@ -24,6 +24,7 @@ import (
 // TestRelationBindingsFollow writes to all tables at random, by key and in bulk,
 // links and unlinks rows, and holds every binding against its query.
 func TestRelationBindingsFollow(t *testing.T) {
+	t.Parallel()
 	eachWorld(t, func(t *testing.T, w relWorld) {
 		for _, db := range []*bun.DB{w.plain, w.db} {
 			db.RegisterModel((*relPlaylistTrack)(nil))
@@ -163,6 +164,7 @@ func randomWrite(ctx context.Context, rt *rapid.T, tx bun.Tx) error {
 // its own columns are written, what they relate to shows at once, and related
 // rows are no columns.
 func TestRelationBindingsAreWritten(t *testing.T) {
+	t.Parallel()
 	eachWorld(t, func(t *testing.T, w relWorld) {
 		for _, db := range []*bun.DB{w.plain, w.db} {
 			db.RegisterModel((*relPlaylistTrack)(nil))

@@ -50,6 +50,7 @@ func (w *relWitness) seen() int {
 // artist of all is renamed by statements of their own: no version shows a track
 // under another name than its album's, or two names of the artist.
 func TestRelationBindingsShowWholeTransactions(t *testing.T) {
+	t.Parallel()
 	eachWorld(t, func(t *testing.T, w relWorld) {
 		for _, db := range []*bun.DB{w.plain, w.db} {
 			db.RegisterModel((*relPlaylistTrack)(nil))

@@ -168,6 +168,7 @@ func TestRelationsThroughAJunctionWithItsOwnKey(t *testing.T) {
 // TestRelationsAlwaysFindTheWay compares loaders with Bun's own reading, and looks
 // for the way back, in random libraries.
 func TestRelationsAlwaysFindTheWay(t *testing.T) {
+	t.Parallel()
 	db := loaderSQLite(t, walMode)
 	library(t, db)
 	rapid.Check(t, func(rt *rapid.T) {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,8 +39,8 @@ type spelling struct {
 	name, sqlType string
 	same          []string
 	other         string
-	// run is the test for the Go type.
-	run func(t *testing.T, s spelling, w spellingWorld)
+	// found is [spellingIsFound] for the Go type, reported [spellingIsReported].
+	found, reported func(t *testing.T, s spelling, w spellingWorld)
 	// stored are the spellings that the Go type can be read from, nil for all.
 	stored []string
 }
@@ -120,78 +119,87 @@ var (
 	pgInstants = []string{"2024-02-29 12:00:00.5+00", "2024-02-29T12:00:00.500Z", "2024-02-29T14:00:00.500000+02:00", "2024-02-29 14:00:00.5+02"}
 )
 
+// spellingOf is a spelling of columns whose Go type is K.
+func spellingOf[K any](name, sqlType string, same []string, other string, stored []string) spelling {
+	s := spelling{name, sqlType, same, other, spellingIsFound[K], spellingIsReported[K], stored}
+	if !buntest.Long() && len(same) > 5 { // every other one
+		s.same = nil
+		for i := 0; i < len(same); i += 2 {
+			s.same = append(s.same, same[i])
+		}
+	}
+	if stored == nil {
+		s.stored = s.same
+	}
+	return s
+}
+
 func TestOneValueOneSpellingOnPostgres(t *testing.T) {
+	t.Parallel()
+	dsn := postgresDSN(t)
+	mustRun(t, openPlain(t, "pgx", dsn), `CREATE TYPE mood AS ENUM ('good', 'bad')`)
 	for _, s := range []spelling{
-		{"uuid as text", "uuid", uuidSpellings, other, spellingOf[string], nil},
-		{"uuid", "uuid", uuidSpellings, other, spellingOf[uuid.UUID], nil},
-		{"date as text", "date", []string{"2024-02-29", "2024-02-29T00:00:00Z"}, "2024-03-01", spellingOf[string], nil},
-		{"date", "date", []string{"2024-02-29", "2024-02-29T00:00:00Z"}, "2024-03-01", spellingOf[time.Time], nil},
-		{"timestamptz as text", "timestamptz", pgInstants, "2024-03-01T00:00:00Z", spellingOf[string], nil},
-		{"timestamptz", "timestamptz", pgInstants, "2024-03-01T00:00:00Z", spellingOf[time.Time], nil},
-		{"timestamp as text", "timestamp", []string{"2024-02-29 12:00:00.5", "2024-02-29T12:00:00.500"}, "2024-03-01T00:00:00Z", spellingOf[string], nil},
-		{"numeric as text", "numeric", []string{"1.5", "1.50", "15e-1"}, "1.51", spellingOf[string], nil},
-		{"bigint as text", "bigint", []string{"7", "07"}, "8", spellingOf[string], nil},
-		{"bigint", "bigint", []string{"7", "07"}, "8", spellingOf[int64], nil},
-		{"char", "char(4)", []string{"ab", "ab  "}, "abc", spellingOf[string], nil},
-		{"inet", "inet", []string{"10.0.0.1", "10.0.0.1/32"}, "10.0.0.2", spellingOf[string], nil},
-		{"inet, v6", "inet", []string{"::1", "0:0:0:0:0:0:0:1", "::1/128"}, "::2", spellingOf[string], nil},
-		{"time", "time", []string{"12:00", "12:00:00", "12:00:00.000"}, "12:01", spellingOf[string], nil},
-		{"text", "text", []string{"Ab "}, "ab", spellingOf[string], nil},
-		{"enum", "mood", []string{"good"}, "bad", spellingOf[string], nil},
-		{"double", "double precision", []string{"1.5", "1.50", "15e-1"}, "1.25", spellingOf[float64], nil},
-		{"its own text", "bigint", []string{"7"}, "8", spellingOf[ticket], nil},
-		{"its own text and value", "text", []string{"low-7"}, "low-8", spellingOf[shouted], nil},
-		{"its own JSON", "bigint", []string{"7"}, "8", spellingOf[badge], nil},
+		spellingOf[string]("uuid as text", "uuid", uuidSpellings, other, nil),
+		spellingOf[uuid.UUID]("uuid", "uuid", uuidSpellings, other, nil),
+		spellingOf[string]("date as text", "date", []string{"2024-02-29", "2024-02-29T00:00:00Z"}, "2024-03-01", nil),
+		spellingOf[time.Time]("date", "date", []string{"2024-02-29", "2024-02-29T00:00:00Z"}, "2024-03-01", nil),
+		spellingOf[string]("timestamptz as text", "timestamptz", pgInstants, "2024-03-01T00:00:00Z", nil),
+		spellingOf[time.Time]("timestamptz", "timestamptz", pgInstants, "2024-03-01T00:00:00Z", nil),
+		spellingOf[string]("timestamp as text", "timestamp", []string{"2024-02-29 12:00:00.5", "2024-02-29T12:00:00.500"}, "2024-03-01T00:00:00Z", nil),
+		spellingOf[string]("numeric as text", "numeric", []string{"1.5", "1.50", "15e-1"}, "1.51", nil),
+		spellingOf[string]("bigint as text", "bigint", []string{"7", "07"}, "8", nil),
+		spellingOf[int64]("bigint", "bigint", []string{"7", "07"}, "8", nil),
+		spellingOf[string]("char", "char(4)", []string{"ab", "ab  "}, "abc", nil),
+		spellingOf[string]("inet", "inet", []string{"10.0.0.1", "10.0.0.1/32"}, "10.0.0.2", nil),
+		spellingOf[string]("inet, v6", "inet", []string{"::1", "0:0:0:0:0:0:0:1", "::1/128"}, "::2", nil),
+		spellingOf[string]("time", "time", []string{"12:00", "12:00:00", "12:00:00.000"}, "12:01", nil),
+		spellingOf[string]("text", "text", []string{"Ab "}, "ab", nil),
+		spellingOf[string]("enum", "mood", []string{"good"}, "bad", nil),
+		spellingOf[float64]("double", "double precision", []string{"1.5", "1.50", "15e-1"}, "1.25", nil),
+		spellingOf[ticket]("its own text", "bigint", []string{"7"}, "8", nil),
+		spellingOf[shouted]("its own text and value", "text", []string{"low-7"}, "low-8", nil),
+		spellingOf[badge]("its own JSON", "bigint", []string{"7"}, "8", nil),
 	} {
 		t.Run(s.name, func(t *testing.T) {
-			create := `CREATE TYPE mood AS ENUM ('good', 'bad'); CREATE TABLE spelled (id ` + s.sqlType + ` PRIMARY KEY, ref ` + s.sqlType + ` NOT NULL, n bigint NOT NULL)`
-			t.Run("hooks", func(t *testing.T) {
-				db, plain := openPostgres(t)
-				mustRun(t, plain, create)
-				s.run(t, s, spellingWorld{plain, db, bunsource.Hooks(db)})
-			})
-			t.Run("log", func(t *testing.T) {
-				dsn := postgresDSN(t)
-				plain := openPlain(t, "pgx", dsn)
-				mustRun(t, plain, create)
-				s.run(t, s, spellingWorld{plain, plain, pgsource.New(dsn)})
-			})
+			db, plain := openBoth(t, "pgx", dsn)
+			mustRun(t, plain, `DROP TABLE IF EXISTS spelled`)
+			mustRun(t, plain, `CREATE TABLE spelled (id `+s.sqlType+` PRIMARY KEY, ref `+s.sqlType+` NOT NULL, n bigint NOT NULL)`)
+			t.Run("found", func(t *testing.T) { s.found(t, s, spellingWorld{plain, db, bunsource.Hooks(db)}) })
+			t.Run("hooks", func(t *testing.T) { s.reported(t, s, spellingWorld{plain, db, bunsource.Hooks(db)}) })
+			t.Run("log", func(t *testing.T) { s.reported(t, s, spellingWorld{plain, plain, pgsource.New(dsn)}) })
 			t.Run("triggers", func(t *testing.T) {
-				dsn := postgresDSN(t)
-				plain := openPlain(t, "pgx", dsn)
-				mustRun(t, plain, create)
 				must(t, pgsource.Outbox{}.Install(t.Context(), dsn, driver.Table{Name: "spelled"}))
-				s.run(t, s, spellingWorld{plain, plain, pgsource.NewTriggers(dsn)})
+				s.reported(t, s, spellingWorld{plain, plain, pgsource.NewTriggers(dsn)})
 			})
 		})
 	}
 }
 
 func TestOneValueOneSpellingOnSQLite(t *testing.T) {
+	t.Parallel()
 	for _, s := range []spelling{
-		{"datetime", "DATETIME", sqliteInstants, "2024-02-29 12:00:00.500001", spellingOf[time.Time], nil},
-		{"timestamp", "TIMESTAMP", sqliteInstants, "2024-02-29 12:00:00.499999", spellingOf[time.Time], nil},
-		{"datetime as text", "DATETIME", sqliteInstants, "2024-02-29 12:00:00.500001", spellingOf[string], nil},
-		{"date", "DATE", sqliteDays, "2024-03-01", spellingOf[time.Time], nil},
-		{"date as text", "DATE", sqliteDays, "2024-03-01", spellingOf[string], nil},
-		{"times in text", "TEXT", sqliteInstants, "2024-02-29 12:00:00.500001", spellingOf[time.Time], bunInstants},
-		{"integer", "INTEGER", []string{"7", "07"}, "8", spellingOf[int64], nil},
-		{"text", "TEXT", []string{"Ab "}, "ab", spellingOf[string], nil},
-		{"uuid in text", "TEXT", uuidSpellings, other, spellingOf[uuid.UUID], sqliteUUIDs},
-		{"uuid of no type", "UUID", uuidSpellings, other, spellingOf[uuid.UUID], sqliteUUIDs},
-		{"real", "REAL", []string{"1.5", "1.50", "15e-1"}, "1.25", spellingOf[float64], nil},
-		{"decimal as text", "NUMERIC", []string{"1.5", "1.50", "15e-1"}, "1.51", spellingOf[string], nil},
-		{"its own text", "INTEGER", []string{"7"}, "8", spellingOf[ticket], nil},
-		{"its own text and value", "TEXT", []string{"low-7"}, "low-8", spellingOf[shouted], nil},
-		{"its own JSON", "INTEGER", []string{"7"}, "8", spellingOf[badge], nil},
+		spellingOf[time.Time]("datetime", "DATETIME", sqliteInstants, "2024-02-29 12:00:00.500001", nil),
+		spellingOf[time.Time]("timestamp", "TIMESTAMP", sqliteInstants, "2024-02-29 12:00:00.499999", nil),
+		spellingOf[string]("datetime as text", "DATETIME", sqliteInstants, "2024-02-29 12:00:00.500001", nil),
+		spellingOf[time.Time]("date", "DATE", sqliteDays, "2024-03-01", nil),
+		spellingOf[string]("date as text", "DATE", sqliteDays, "2024-03-01", nil),
+		spellingOf[time.Time]("times in text", "TEXT", sqliteInstants, "2024-02-29 12:00:00.500001", bunInstants),
+		spellingOf[int64]("integer", "INTEGER", []string{"7", "07"}, "8", nil),
+		spellingOf[string]("text", "TEXT", []string{"Ab "}, "ab", nil),
+		spellingOf[uuid.UUID]("uuid in text", "TEXT", uuidSpellings, other, sqliteUUIDs),
+		spellingOf[uuid.UUID]("uuid of no type", "UUID", uuidSpellings, other, sqliteUUIDs),
+		spellingOf[float64]("real", "REAL", []string{"1.5", "1.50", "15e-1"}, "1.25", nil),
+		spellingOf[string]("decimal as text", "NUMERIC", []string{"1.5", "1.50", "15e-1"}, "1.51", nil),
+		spellingOf[ticket]("its own text", "INTEGER", []string{"7"}, "8", nil),
+		spellingOf[shouted]("its own text and value", "TEXT", []string{"low-7"}, "low-8", nil),
+		spellingOf[badge]("its own JSON", "INTEGER", []string{"7"}, "8", nil),
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			create := `CREATE TABLE spelled (id ` + s.sqlType + ` NOT NULL PRIMARY KEY, ref ` + s.sqlType + ` NOT NULL, n INTEGER NOT NULL)`
-			t.Run("hooks", func(t *testing.T) {
-				db, plain := openSQLite(t)
-				mustRun(t, plain, create)
-				s.run(t, s, spellingWorld{plain, db, bunsource.Hooks(db)})
-			})
+			db, plain := openSQLite(t)
+			mustRun(t, plain, create)
+			t.Run("found", func(t *testing.T) { s.found(t, s, spellingWorld{plain, db, bunsource.Hooks(db)}) })
+			t.Run("hooks", func(t *testing.T) { s.reported(t, s, spellingWorld{plain, db, bunsource.Hooks(db)}) })
 			t.Run("its own hooks", func(t *testing.T) {
 				dsn := sqliteDSN(t)
 				source, err := sqlitesource.New(dsn)
@@ -200,21 +208,17 @@ func TestOneValueOneSpellingOnSQLite(t *testing.T) {
 				t.Cleanup(func() { db.Close() })
 				plain := openPlain(t, "sqlite", dsn)
 				mustRun(t, plain, create)
-				s.run(t, s, spellingWorld{plain, db, source})
+				s.reported(t, s, spellingWorld{plain, db, source})
 			})
 		})
 	}
 }
 
-// spellingOf stores the value in each spelling, and looks for it by each: in
-// filters, parameters, keys from outside, and by what the source reports of
-// statements that name it so. Filters take every pair of spellings. For the
-// other ways in, the first stored one takes all, and the others take one, unless
-// the tests are to be long.
-func spellingOf[K any](t *testing.T, s spelling, w spellingWorld) {
-	if !buntest.Long() && len(s.same) > 5 { // every other one
-		s.same = slices.DeleteFunc(slices.Clone(s.same), func(text string) bool { return slices.Index(s.same, text)%2 == 1 })
-	}
+// spellingIsFound stores the value in each spelling, and looks for it by each: in
+// filters, parameters and keys from outside. Filters take every pair of spellings.
+// For the other ways in, the first stored one takes all, and the others take one,
+// unless the tests are to be long.
+func spellingIsFound[K any](t *testing.T, s spelling, w spellingWorld) {
 	reg := core.Config{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}.NewRegistry()
 	must(t, reg.Add(
 		bunsource.Bind[spelled[K]](w.db, "all"),
@@ -229,37 +233,38 @@ func spellingOf[K any](t *testing.T, s spelling, w spellingWorld) {
 			bunsource.Bind[spelled[K]](w.db, fmt.Sprint("le", i), core.Where(filter.And(filter.Le("id", text), filter.Ge("id", text)))),
 		))
 	}
-	must(t, reg.Watch(w.source))
-	must(t, reg.Start(t.Context()))
-	t.Cleanup(func() { shutdown(t, reg) })
-	for _, v := range reg.Views() {
-		<-v.Loaded()
-	}
+	watchSpelling(t, reg, w)
 	all, _ := reg.Lookup("all")
-	stored := s.stored
-	if stored == nil {
-		stored = s.same
-	}
-	for i, at := range stored {
-		texts := s.same
-		if i > 0 && !buntest.Long() {
-			texts = []string{s.same[(i+1)%len(s.same)]}
-		}
+	for i, at := range s.stored {
 		mustRun(t, w.writer, `INSERT INTO spelled VALUES (`+quoted(at)+`, `+quoted(at)+`, 0)`)
 		foundByFilters(t, reg, s, at)
-		for _, text := range texts {
+		for _, text := range s.texts(i) {
 			foundByParameters(t, reg, text, at)
 			foundByScopes(t, reg, text, at)
 			foundByKeys(t, all, text, at)
 		}
 		foundByWhatRowsShow(t, all)
-		shown := func() (string, error) {
-			for row := range all.Snapshot().Rows() {
-				return string(row.JSON()), nil
-			}
-			return "", errors.New("no row")
+		mustRun(t, w.writer, `DELETE FROM spelled`)
+		must(t, reg.Flush(t.Context())) // so that nothing shows the row when the next one comes
+	}
+}
+
+// spellingIsReported changes the row of each stored spelling by statements that
+// name it by each: whatever key the source reports, the binding shows the change.
+func spellingIsReported[K any](t *testing.T, s spelling, w spellingWorld) {
+	reg := core.Config{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}.NewRegistry()
+	must(t, reg.Add(bunsource.Bind[spelled[K]](w.db, "all")))
+	watchSpelling(t, reg, w)
+	all, _ := reg.Lookup("all")
+	shown := func() (string, error) {
+		for row := range all.Snapshot().Rows() {
+			return string(row.JSON()), nil
 		}
-		for n, text := range texts {
+		return "", errors.New("no row")
+	}
+	for i, at := range s.stored {
+		mustRun(t, w.writer, `INSERT INTO spelled VALUES (`+quoted(at)+`, `+quoted(at)+`, 0)`)
+		for n, text := range s.texts(i) {
 			if isSQLite(w.db) {
 				text = at // SQLite compares texts
 			}
@@ -279,6 +284,25 @@ func spellingOf[K any](t *testing.T, s spelling, w spellingWorld) {
 			}
 			return nil
 		})
+	}
+}
+
+// texts are those by which the i-th stored spelling is looked for.
+func (s spelling) texts(i int) []string {
+	if i > 0 && !buntest.Long() {
+		return []string{s.same[(i+1)%len(s.same)]}
+	}
+	return s.same
+}
+
+// watchSpelling starts the registry, and waits until its bindings have loaded.
+func watchSpelling(t *testing.T, reg *core.Registry, w spellingWorld) {
+	t.Helper()
+	must(t, reg.Watch(w.source))
+	must(t, reg.Start(t.Context()))
+	t.Cleanup(func() { shutdown(t, reg) })
+	for _, v := range reg.Views() {
+		<-v.Loaded()
 	}
 }
 

@@ -70,8 +70,9 @@ type anySource struct {
 // kind of source. Every version must be a state that the database was in, and the
 // last one what the query gives.
 func TestQueriesConverge(t *testing.T) {
+	t.Parallel()
 	sqliteDB := func(t *testing.T, name string) string {
-		return "file:" + filepath.Join(t.TempDir(), name) + "?_pragma=busy_timeout(20000)&_pragma=journal_mode(WAL)&_txlock=immediate"
+		return "file:" + filepath.Join(t.TempDir(), name) + "?_pragma=busy_timeout(60000)&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_txlock=immediate"
 	}
 	open := func(t *testing.T, driver, dsn string) *sql.DB {
 		db, err := sql.Open(driver, dsn)

@@ -39,8 +39,8 @@ func sqliteTimeIs(op filter.Op, t time.Time) string {
 	case filter.OpEq, filter.OpNe:
 		// Whatever the zone, the text begins with a day at most one away: so an
 		// index is used.
-		equal := fmt.Sprintf("({column} >= '%s' AND {column} < '%s' AND coalesce(%s = %d AND %s = %d, {column} IS NULL AND NULL))",
-			t.AddDate(0, 0, -1).Format(time.DateOnly), t.AddDate(0, 0, 2).Format(time.DateOnly), sqliteSecond, second, sqliteFraction, fraction)
+		equal := fmt.Sprintf("({column} >= '%s' AND {column} < '%s' AND coalesce((%s, %s) = (%d, %d), {column} IS NULL AND NULL))",
+			t.AddDate(0, 0, -1).Format(time.DateOnly), t.AddDate(0, 0, 2).Format(time.DateOnly), sqliteSecond, sqliteFraction, second, fraction)
 		if t.Year() < 1 || t.Year() > 9998 {
 			equal = "({column} IN (" + strings.Join(sqliteTimes(t), ", ") + "))"
 		}
@@ -49,6 +49,5 @@ func sqliteTimeIs(op filter.Op, t time.Time) string {
 		}
 		return equal
 	}
-	strict := op.String()[:1]
-	return fmt.Sprintf("(%s %s %d OR (%s = %d AND %s %s %d))", sqliteSecond, strict, second, sqliteSecond, second, sqliteFraction, op, fraction)
+	return fmt.Sprintf("((%s, %s) %s (%d, %d))", sqliteSecond, sqliteFraction, op, second, fraction)
 }

@@ -161,6 +161,7 @@ func (b *boundStatements) check(t *testing.T) string {
 
 // Whatever statement is run, the bindings hold what a SELECT returns.
 func TestGeneratedStatements(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		d      dialect.Name

@@ -66,6 +66,7 @@ func unshowable(name dialect.Name) map[string]string {
 // tenant concerns the bindings that show it. All others load, go on, and their
 // writers do not wait.
 func TestRowsThatGoCannotShow(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		driver string
@@ -73,7 +74,7 @@ func TestRowsThatGoCannotShow(t *testing.T) {
 		say    func() schema.Dialect
 	}{
 		{"sqlite", "sqlite", func() string {
-			return "file:" + filepath.Join(t.TempDir(), "test.db") + "?_pragma=busy_timeout(20000)&" + walMode
+			return "file:" + filepath.Join(t.TempDir(), "test.db") + "?_pragma=busy_timeout(60000)&" + walMode
 		}, func() schema.Dialect { return sqlitedialect.New() }},
 		{"postgres", "pgx", func() string { return pgtest.Shared(t).CreateDatabase(t) }, func() schema.Dialect { return pgdialect.New() }},
 	} {

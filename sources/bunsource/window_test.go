@@ -109,6 +109,7 @@ func found(ctx context.Context, t interface{ Fatalf(string, ...any) }, db *bun.D
 // TestWindowsAgainstTheDatabase changes a table at random and demands that
 // limited bindings show what SELECT … ORDER BY … LIMIT finds.
 func TestWindowsAgainstTheDatabase(t *testing.T) {
+	t.Parallel()
 	eachProducts(t, func(t *testing.T, db, plain *bun.DB) {
 		ctx := t.Context()
 		bytewise, language := `COLLATE "C"`, "de-x-icu"

@@ -17,8 +17,8 @@ import (
 
 const (
 	// startTimeout bounds a start, stopTimeout each of the ways to stop.
-	startTimeout = time.Minute
-	stopTimeout  = 20 * time.Second
+	startTimeout = 3 * time.Minute
+	stopTimeout  = time.Minute
 	pollInterval = 10 * time.Millisecond
 
 	superuser = "postgres"
@@ -35,6 +35,7 @@ type Server struct {
 	port      int
 	process   *process // nil while the server does not run
 	databases int      // how many were made
+	free      []string // databases that are empty again
 
 	copying sync.Once
 	copies  string // the clause that has a new database copied file by file, or ""
@@ -132,7 +133,7 @@ func (s *Server) logFile() string { return filepath.Join(s.dir, "log") }
 func (s *Server) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(s.binaries, executable(name)), args...)
 	cmd.Dir = s.dir
-	cmd.Env = append(os.Environ(), "LC_ALL=C", "PGCONNECT_TIMEOUT=10", "PGOPTIONS=")
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "PGCONNECT_TIMEOUT=60", "PGOPTIONS=")
 	s.account.prepare(cmd)
 	return cmd
 }
@@ -325,10 +326,28 @@ func (s *Server) DSN(database string) string {
 }
 
 // CreateDatabase makes an empty database for one test and returns its
-// connection string; it is dropped when the test has ended. The clauses are
-// appended to the statement, such as "TEMPLATE template0 LOCALE_PROVIDER icu
-// ICU_LOCALE 'und'".
+// connection string. When the test has ended its objects are dropped, and another
+// test may get the database. The clauses are appended to the statement that makes
+// it, such as "TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'und'"; a database
+// with clauses is dropped.
 func (s *Server) CreateDatabase(t testing.TB, clauses ...string) string {
+	t.Helper()
+	var name string
+	if len(clauses) == 0 {
+		name = s.recycled()
+	}
+	if name == "" {
+		name = s.newDatabase(t, clauses)
+	}
+	t.Cleanup(func() {
+		if len(clauses) > 0 || !s.recycle(name) {
+			s.drop(t, name)
+		}
+	})
+	return s.DSN(name)
+}
+
+func (s *Server) newDatabase(t testing.TB, clauses []string) string {
 	t.Helper()
 	s.mu.Lock()
 	s.databases++
@@ -343,14 +362,7 @@ func (s *Server) CreateDatabase(t testing.TB, clauses ...string) string {
 		}
 	})
 	s.Exec(t, "postgres", "CREATE DATABASE "+name+" "+s.copies+strings.Join(clauses, " "))
-	t.Cleanup(func() {
-		// Best effort: the test may have stopped the server, and all goes
-		// with the server in the end.
-		if out, err := s.psql("postgres", "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil && s.running() {
-			t.Logf("pgtest: dropping database %s: %v\n%s", name, err, out)
-		}
-	})
-	return s.DSN(name)
+	return name
 }
 
 // Exec runs statements in a database with psql, each on its own, and returns
