@@ -41,6 +41,19 @@ type MarkReplicator interface {
 	Reach(ctx context.Context, view *live.View, mark string) error
 }
 
+// OriginReporter is implemented by a [Replicator] that tells how its origin is followed.
+type OriginReporter interface {
+	// Origin returns the origin, the same for all bindings that follow it.
+	Origin() Origin
+}
+
+// Origin is a node whose bindings are followed, as an [OriginReporter] has it. Registries tell
+// origins apart by comparing them.
+type Origin interface {
+	// Status is called from any goroutine, and answers from memory.
+	Status() status.Origin
+}
+
 // Replica is a binding, or a member of a family, that a [Replicator] publishes to. Its
 // methods are for the goroutine of Replicate.
 type Replica struct {
