@@ -76,7 +76,7 @@ var tower = []string{
 	"core/value", "core/filter", "core/driver", "core/live", "core/wire", "core/client", "core/status",
 	"core/internal/untyped", "core/internal/lifecycle", "core/internal/authorizing", "core/internal/onchange",
 	"core/internal/rowset", "core/internal/arguments", "core/internal/assembly", "core/internal/index", "core/internal/backlog", "core/internal/concern", "core/internal/audit",
-	"core/internal/onerow", "core/internal/writing", "core/internal/feed", "core/internal/engine",
+	"core/internal/onerow", "core/internal/writing", "core/internal/feed", "core/internal/engine", "core/internal/upkeep", "core/internal/replication",
 }
 
 // above reports whether the import leads upwards within core.
