@@ -11,6 +11,7 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/replication"
 	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
 )
 
 // Replicator is implemented by a loader whose rows are a binding of another node: it
@@ -38,7 +39,8 @@ type MarkReplicator interface {
 
 // OriginReporter is implemented by a [Replicator] that tells how its origin is followed.
 type OriginReporter interface {
-	// Origin returns the origin, the same for all bindings that follow it.
+	// Origin returns the origin, the same for all bindings that follow it, or nil when
+	// there is none. It is called when the binding is declared.
 	Origin() Origin
 }
 

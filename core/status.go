@@ -40,14 +40,7 @@ func (r *Registry) Status() status.Registry {
 func originsOf(declared []*publisher) (all []status.Origin) {
 	seen := make(map[Origin]bool)
 	for _, v := range declared {
-		if v.replica == nil {
-			continue
-		}
-		f, ok := v.replica.by.(OriginReporter)
-		if !ok {
-			continue
-		}
-		if o := f.Origin(); !seen[o] {
+		if o := v.origin; o != nil && !seen[o] {
 			seen[o] = true
 			all = append(all, o.Status())
 		}

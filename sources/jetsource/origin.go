@@ -113,7 +113,12 @@ var (
 )
 
 // Origin implements [core.OriginReporter].
-func (l *loader[T]) Origin() core.Origin { return l.origin }
+func (l *loader[T]) Origin() core.Origin {
+	if l.origin == nil {
+		return nil
+	}
+	return l.origin
+}
 
 func newLoader[T any](o *Origin, binding string) *loader[T] {
 	if o == nil {
