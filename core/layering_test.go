@@ -88,7 +88,7 @@ func above(name, own string) bool {
 // inner orders the packages inside sources in the same way: of them, one imports
 // only those that stand before it.
 var inner = []string{
-	"sources/internal/sqltext", "sources/internal/sqlitefile", "sources/internal/rowlog", "sources/internal/fanout", "sources/internal/wrapdriver",
+	"sources/internal/sqltext", "sources/internal/sqlitefile", "sources/internal/sqlitelog", "sources/internal/rowlog", "sources/internal/fanout", "sources/internal/wrapdriver",
 	"sources/internal/sqlitehooks", "sources/bunsource/internal/keyproof", "sources/bunsource/internal/commits", "sources/bunsource/internal/hooks",
 }
 

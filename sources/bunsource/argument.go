@@ -34,13 +34,19 @@ func (m *model) describeLiterals(i int) {
 	if postgres {
 		declared = c.facts.SQLType
 	}
-	pub.Parse = textParser(c.field, pub.Kind)
-	switch {
-	case pub.Parse != nil:
-	case declared == "uuid" && pub.Kind == value.KindText:
-		pub.Parse = parseUUID
-	case pub.Kind == value.KindTime:
-		pub.Parse = parseTime
+	own := textParser(c.field, pub.Kind)
+	switch asStored := literalParser(m.db.Dialect().Name(), declared, pub.Kind); {
+	case own == nil:
+		pub.Parse = asStored
+	case declared == "uuid" && isNamed(payload(c.field.StructField.Type), uuidTypes):
+		pub.Parse = func(text string) (value.Value, error) { // they read fewer spellings than Postgres, and others
+			if v, err := asStored(text); err == nil {
+				return v, nil
+			}
+			return own(text)
+		}
+	default:
+		pub.Parse = own
 	}
 	switch {
 	case !postgres:
@@ -211,8 +217,13 @@ func (l *Loader[T]) CheckLiteral(ctx context.Context, column string, v value.Val
 		}
 	}
 	var null bool
-	literal := m.db.QueryGen().AppendValue(nil, reflect.ValueOf(v.String()))
-	err = m.db.DB.QueryRowContext(withoutHooks(ctx), "SELECT CAST("+string(literal)+" AS "+m.columns[i].facts.SQLType+") IS NULL").Scan(&null)
+	literal := string(m.db.QueryGen().AppendValue(nil, reflect.ValueOf(v.String())))
+	typ := m.columns[i].facts.SQLType
+	cast := "CAST(" + literal + " AS " + typ + ")"
+	if typ == "cidr" { // which is compared as an inet, and that reads less
+		cast += ", CAST(" + literal + " AS inet)"
+	}
+	err = m.db.DB.QueryRowContext(withoutHooks(ctx), "SELECT ("+cast+") IS NULL").Scan(&null)
 	if err == nil {
 		return "", nil
 	}

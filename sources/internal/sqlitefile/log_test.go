@@ -51,13 +51,13 @@ func TestLog(t *testing.T) {
 		size            int
 		setting         string
 		key             string
-		exact, complete int // steps of 300 at least
+		exact, complete int // steps of 150 at least
 	}{
-		{512, "PRAGMA secure_delete = 0", "INTEGER PRIMARY KEY", 250, 250},
-		{512, "PRAGMA secure_delete = 0", "INT PRIMARY KEY", 250, 250},
-		{512, "PRAGMA secure_delete = 1", "INTEGER PRIMARY KEY", 250, 250},
-		{1024, "PRAGMA auto_vacuum = FULL", "INTEGER PRIMARY KEY DESC", 250, 250},
-		{4096, "PRAGMA secure_delete = 0", "INTEGER PRIMARY KEY", 250, 250},
+		{512, "PRAGMA secure_delete = 0", "INTEGER PRIMARY KEY", 125, 125},
+		{512, "PRAGMA secure_delete = 0", "INT PRIMARY KEY", 125, 125},
+		{512, "PRAGMA secure_delete = 1", "INTEGER PRIMARY KEY", 125, 125},
+		{1024, "PRAGMA auto_vacuum = FULL", "INTEGER PRIMARY KEY DESC", 125, 125},
+		{4096, "PRAGMA secure_delete = 0", "INTEGER PRIMARY KEY", 125, 125},
 	} {
 		t.Run(fmt.Sprint(mode.size, mode.setting, mode.key), func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "test.db")
@@ -75,7 +75,7 @@ func TestLog(t *testing.T) {
 			numbered := []Table{{Root: root, Key: []int{0}, Number: strings.HasPrefix(mode.key, "INTEGER")}}
 			random := rand.New(rand.NewPCG(uint64(mode.size), 1))
 			before, exact, complete := contents(t, db), 0, 0
-			for step := range 300 {
+			for step := range 150 {
 				var statements []string
 				for range 1 + random.IntN(3) {
 					id, text := random.IntN(3000), strings.Repeat(string(rune('a'+random.IntN(26))), random.IntN(20)*random.IntN(20)*random.IntN(6))
@@ -142,7 +142,7 @@ func TestLog(t *testing.T) {
 				}
 			}
 			if exact < mode.exact || complete < mode.complete {
-				t.Errorf("all rows were told in %d steps of 300, and no others in %d", complete, exact)
+				t.Errorf("all rows were told in %d steps of 150, and no others in %d", complete, exact)
 			}
 		})
 	}

@@ -1,36 +1,36 @@
-package pollsource
+// Package sqlitelog tells from a SQLite database's write-ahead log which rows others have
+// changed, by the keys of bindings.
+//
+// [github.com/binderyhq/bindery/sources/internal/sqlitefile] reads the files. Here is known
+// which tables there are, how they are stored, and which stretches of the log hold this
+// process's commits alone.
+package sqlitelog
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
 
-	"github.com/uptrace/bun"
-
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/internal/sqlitefile"
 )
 
-// logging is a watcher that can tell which rows have changed.
-type logging interface {
-	// logOf says which tables the next look is about.
-	logOf(tables []driver.Schema)
-}
+// Query runs a statement on a connection to the database, and returns its rows. Integers
+// are int64, text is a string.
+type Query func(ctx context.Context, statement string) ([][]any, error)
 
-// walLog tells from a SQLite database's write-ahead log which rows others have changed, of
+// Log tells from a SQLite database's write-ahead log which rows others have changed, of
 // tables that have row numbers, in databases whose text is UTF-8. Rows of other tables it
 // cannot name.
 //
 // It also knows which stretches of the log hold this process's commits alone, which are
 // reported otherwise. Who was at the beginning of one goes on at its end, which may lie in a
 // log that SQLite has begun anew.
-type walLog struct {
-	db     *bun.DB
-	conn   *sql.Conn
+type Log struct {
+	query  Query
 	log    *sqlitefile.Log
 	schema string // of the tables in the database's own words: "main" for most
 
@@ -51,20 +51,25 @@ type stretch struct{ from, to sqlitefile.Position }
 // others.
 const maxStretches = 64
 
-var _ driver.ChangeLog = (*walLog)(nil)
+var _ driver.ChangeLog = (*Log)(nil)
 
-var errLogClosed = errors.New("pollsource: the source does not read this log any more")
+var errLogClosed = errors.New("sqlitelog: the source does not read this log any more")
 
-// newWALLog returns the log of the database file, from here on.
-func newWALLog(db *bun.DB, conn *sql.Conn, schema, path string) (*walLog, error) {
-	l := &walLog{db: db, conn: conn, log: sqlitefile.NewLog(path), schema: schema}
+// New returns the log of the database file, from here on. schema is the name by which the
+// connection knows the file. Query is called by one goroutine at a time, and not after
+// Close. The error says that the database keeps no such log.
+func New(query Query, schema, path string) (*Log, error) {
+	l := &Log{query: query, log: sqlitefile.NewLog(path), schema: schema}
 	at, err := l.log.Position()
+	if err != nil {
+		return nil, err
+	}
 	l.begin, l.own = at, []stretch{{at, at}}
-	return l, err
+	return l, nil
 }
 
-// about says which tables there are.
-func (l *walLog) about(tables []driver.Schema) {
+// About says which tables there are.
+func (l *Log) About(tables []driver.Schema) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.tables) == len(tables) && !slices.ContainsFunc(tables, func(t driver.Schema) bool {
@@ -80,8 +85,8 @@ func (l *walLog) about(tables []driver.Schema) {
 	l.stored = nil
 }
 
-// looked notes what a look at the files has found.
-func (l *walLog) looked(found sqlitefile.Finding) {
+// Looked notes what a look at the files has found.
+func (l *Log) Looked(found sqlitefile.Finding) {
 	at, err := l.log.Position()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -98,14 +103,15 @@ func (l *walLog) looked(found sqlitefile.Finding) {
 	l.own[len(l.own)-1].to = at
 }
 
-func (l *walLog) close() {
+// Close ends what is told. It waits for a call of Changed that is under way.
+func (l *Log) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
 }
 
 // Position implements [driver.ChangeLog].
-func (l *walLog) Position() (driver.Position, error) {
+func (l *Log) Position() (driver.Position, error) {
 	at, err := l.log.Position()
 	if err != nil {
 		return "", err
@@ -114,7 +120,7 @@ func (l *walLog) Position() (driver.Position, error) {
 }
 
 // Changed implements [driver.ChangeLog].
-func (l *walLog) Changed(ctx context.Context, tables []driver.Table, after driver.Position) (map[driver.Table][]driver.Key, error) {
+func (l *Log) Changed(ctx context.Context, tables []driver.Table, after driver.Position) (map[driver.Table][]driver.Key, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -143,7 +149,7 @@ func (l *walLog) Changed(ctx context.Context, tables []driver.Table, after drive
 	for i, t := range tables {
 		var ok bool
 		if stored[i], ok = l.stored[t]; !ok {
-			return nil, fmt.Errorf("pollsource: how table %q is stored is not known", t)
+			return nil, fmt.Errorf("sqlitelog: how table %q is stored is not known", t)
 		}
 	}
 	keys, err := l.log.Changed(from, stored)
@@ -168,7 +174,7 @@ func (l *walLog) Changed(ctx context.Context, tables []driver.Table, after drive
 
 // learn finds out how the tables are stored. That stays as it is while the schema does; the
 // log tells by itself when that was changed.
-func (l *walLog) learn(ctx context.Context) error {
+func (l *Log) learn(ctx context.Context) error {
 	before, err := l.schemaVersion(ctx)
 	if err != nil {
 		return err
@@ -185,58 +191,59 @@ func (l *walLog) learn(ctx context.Context) error {
 		return err
 	}
 	if after != before {
-		return errors.New("pollsource: the schema is being changed")
+		return errors.New("sqlitelog: the schema is being changed")
 	}
 	l.stored, l.version = stored, before
 	return nil
 }
 
-func (l *walLog) schemaVersion(ctx context.Context) (version int64, err error) {
-	query := "SELECT schema_version FROM pragma_schema_version"
+func (l *Log) schemaVersion(ctx context.Context) (int64, error) {
+	statement := "SELECT schema_version FROM pragma_schema_version"
 	if l.schema != "main" {
-		query = "PRAGMA " + quote(l.db, l.schema) + ".schema_version"
+		statement = "PRAGMA " + name(l.schema) + ".schema_version"
 	}
-	err = l.conn.QueryRowContext(ctx, query).Scan(&version)
-	return version, err
+	rows, err := l.query(ctx, statement)
+	if err != nil {
+		return 0, err
+	}
+	if len(rows) == 1 {
+		if version, ok := rows[0][0].(int64); ok {
+			return version, nil
+		}
+	}
+	return 0, errors.New("sqlitelog: the schema has no version")
 }
 
 // readStored finds out how the tables are stored, by their columns: the positions of the
 // key's among those that rows have.
-func (l *walLog) readStored(ctx context.Context) (stored map[driver.Table]sqlitefile.Table, err error) {
-	stored = make(map[driver.Table]sqlitefile.Table)
-	var names []string
-	for t := range l.tables {
-		names = append(names, t.Name)
-	}
-	if len(names) == 0 {
-		return stored, nil
-	}
-	var encoding string
-	if err := l.conn.QueryRowContext(ctx, "PRAGMA "+quote(l.db, l.schema)+".encoding").Scan(&encoding); err != nil {
-		return nil, err
-	}
-	if encoding != "UTF-8" {
-		return stored, nil
-	}
-	// Virtual generated columns (hidden = 2) are not stored.
-	query := l.db.QueryGen().FormatQuery(`SELECT m.name, m.rootpage, i.name, upper(i.type) FROM ?.sqlite_master m, pragma_table_xinfo(m.name, ?) i
-		WHERE m.type = 'table' AND m.rootpage > 0 AND m.name IN (?) AND m.sql NOT LIKE '%WITHOUT%ROWID%' AND i.hidden <> 2 ORDER BY m.name, i.cid`,
-		bun.Ident(l.schema), l.schema, bun.List(names))
-	rows, err := l.conn.QueryContext(ctx, query)
+func (l *Log) readStored(ctx context.Context) (map[driver.Table]sqlitefile.Table, error) {
+	stored := make(map[driver.Table]sqlitefile.Table)
+	encoding, err := l.query(ctx, "SELECT encoding FROM pragma_encoding") // databases that are attached have the same
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
+	if len(encoding) != 1 || encoding[0][0] != "UTF-8" || len(l.tables) == 0 {
+		return stored, nil
+	}
+	var names []string
+	for t := range l.tables {
+		names = append(names, text(t.Name))
+	}
+	// Virtual generated columns (hidden = 2) are not stored.
+	rows, err := l.query(ctx, `SELECT m.name, m.rootpage, i.name, upper(i.type) FROM `+name(l.schema)+`.sqlite_master m, pragma_table_xinfo(m.name, `+text(l.schema)+`) i
+		WHERE m.type = 'table' AND m.rootpage > 0 AND m.name IN (`+strings.Join(names, ", ")+`) AND m.sql NOT LIKE '%WITHOUT%ROWID%' AND i.hidden <> 2 ORDER BY m.name, i.cid`)
+	if err != nil {
+		return nil, err
+	}
 	roots := make(map[string]uint32)
 	columns := make(map[string][]storedColumn)
-	for rows.Next() {
-		var table string
-		var root uint32
+	for _, row := range rows {
+		table, _ := row[0].(string)
+		root, _ := row[1].(int64)
 		var c storedColumn
-		if err := rows.Scan(&table, &root, &c.name, &c.kind); err != nil {
-			return nil, err
-		}
-		roots[table] = root
+		c.name, _ = row[2].(string)
+		c.kind, _ = row[3].(string)
+		roots[table] = uint32(root)
 		columns[table] = append(columns[table], c)
 	}
 	for t, schema := range l.tables {
@@ -245,8 +252,12 @@ func (l *walLog) readStored(ctx context.Context) (stored map[driver.Table]sqlite
 			stored[t] = sqlitefile.Table{Root: roots[t.Name], Key: positions, Number: integer}
 		}
 	}
-	return stored, rows.Err()
+	return stored, nil
 }
+
+// name and text quote for SQLite.
+func name(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
+func text(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
 // storedColumn is a column that rows have, with its declared type in capitals.
 type storedColumn struct{ name, kind string }
