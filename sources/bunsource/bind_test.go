@@ -12,10 +12,11 @@ import (
 	"github.com/uptrace/bun/dialect/sqlitedialect"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/sources/sourcetest/buntest"
 )
 
 func TestBindingsShareALoader(t *testing.T) {
-	db, other := offlineDB(t, sqlitedialect.New()), offlineDB(t, sqlitedialect.New())
+	db, other := buntest.Offline(t, sqlitedialect.New()), buntest.Offline(t, sqlitedialect.New())
 	shared := sharedLoader[left](db)
 	var wg sync.WaitGroup
 	for range 8 {
@@ -68,7 +69,7 @@ func TestLoadersAreLetGo(t *testing.T) {
 
 func TestWhereText(t *testing.T) {
 	when := time.Date(2024, 5, 6, 7, 8, 9, 0, time.FixedZone("", 3600))
-	db := offlineDB(t, sqlitedialect.New())
+	db := buntest.Offline(t, sqlitedialect.New())
 	for name, c := range map[string]struct {
 		apply func(*bun.SelectQuery) *bun.SelectQuery
 		want  string
@@ -96,7 +97,7 @@ func TestWhereText(t *testing.T) {
 
 // What is no condition would be lost, or break other parts of the query.
 func TestWhereRefusesOtherThanConditions(t *testing.T) {
-	db := offlineDB(t, sqlitedialect.New())
+	db := buntest.Offline(t, sqlitedialect.New())
 	type apply = func(*bun.SelectQuery) *bun.SelectQuery
 	for name, f := range map[string]apply{
 		"nil":         nil,
@@ -130,7 +131,7 @@ func TestWhereRefusesOtherThanConditions(t *testing.T) {
 
 func TestAWrongConditionIsReportedAtStart(t *testing.T) {
 	reg := quietRegistry()
-	bad := Bind[shopItem](offlineDB(t, sqlitedialect.New()), "bad", Where(func(q *bun.SelectQuery) *bun.SelectQuery { return q.Where("x").Limit(5) }))
+	bad := Bind[shopItem](buntest.Offline(t, sqlitedialect.New()), "bad", Where(func(q *bun.SelectQuery) *bun.SelectQuery { return q.Where("x").Limit(5) }))
 	if err := reg.Add(bad); err != nil {
 		t.Fatal(err)
 	}

@@ -71,7 +71,7 @@ func TestColumnTraits(t *testing.T) {
 	dialects := map[dialect.Name]schema.Dialect{dialect.SQLite: sqlitedialect.New(), dialect.PG: pgdialect.New(), dialect.MySQL: mysqldialect.New()}
 	tables := make(map[dialect.Name]*schema.Table)
 	for name, d := range dialects {
-		tables[name] = offlineDB(t, d).Table(reflect.TypeFor[traits]())
+		tables[name] = buntest.Offline(t, d).Table(reflect.TypeFor[traits]())
 	}
 	const none, equal, exact = filter.Exactness(0), filter.ExactEqual, filter.Exact
 	for _, tt := range []struct {
@@ -169,8 +169,8 @@ func TestColumnTraits(t *testing.T) {
 // filterText returns what a filter is written as, with the facts given by type.
 func filterText(t *testing.T, d schema.Dialect, e filter.Expr, types map[string]string) (string, error) {
 	t.Helper()
-	db := offlineDB(t, d)
-	m, err := newModel(db, reflect.TypeFor[specimen]())
+	db := buntest.Offline(t, d)
+	m, err := newModel(db, "", reflect.TypeFor[specimen]())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,7 +65,7 @@ func NewLoader[T any](db *bun.DB) *Loader[T] { return newLoader[T](db, nil) }
 
 func newLoader[T any](db *bun.DB, relations []string) *Loader[T] {
 	return &Loader[T]{db: db, relations: relations, describe: sync.OnceValues(func() (*model, error) {
-		m, err := newModel(db, reflect.TypeFor[T]())
+		m, err := newModel(db, databaseName(db), reflect.TypeFor[T]())
 		if err != nil || len(relations) == 0 {
 			return m, err
 		}

@@ -30,7 +30,7 @@ func (l *Loader[T]) Prepare(ctx context.Context, declared []driver.Table) (warni
 	if err != nil {
 		return nil, err
 	}
-	return m.warnUndeclared(ctx, m.db.QueryGen().FormatQuery("SELECT * FROM ?", m.table.SQLName), declared), nil
+	return warnUndeclared(ctx, m, m.db.QueryGen().FormatQuery("SELECT * FROM ?", m.table.SQLName), declared), nil
 }
 
 // refine asks the database about the model's tables.

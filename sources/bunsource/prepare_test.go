@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/sourcetest/buntest"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/mysqldialect"
 )
@@ -144,7 +145,7 @@ func TestPrepareQueryForMySQL(t *testing.T) {
 		"items":       "table_schema = COALESCE(NULL, DATABASE()) AND table_name = 'items'",
 		"stock.items": "table_schema = COALESCE('stock', DATABASE()) AND table_name = 'items'",
 	} {
-		m := &model{db: offlineDB(t, mysqldialect.New())}
+		m := &model{db: buntest.Offline(t, mysqldialect.New())}
 		m.schema.Table.Schema, m.schema.Table.Name, _ = strings.Cut(table, ".")
 		if m.schema.Table.Name == "" {
 			m.schema.Table = driver.Table{Name: table}

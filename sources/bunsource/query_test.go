@@ -19,6 +19,7 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
+	"github.com/binderyhq/bindery/sources/sourcetest/buntest"
 )
 
 // sortable has a column of every kind that can be ordered, as they come: some
@@ -327,7 +328,7 @@ func TestStatementText(t *testing.T) {
 		all, one, some, pairs, first, order string
 	}{
 		{
-			"sqlite", offlineDB(t, sqlitedialect.New()),
+			"sqlite", buntest.Offline(t, sqlitedialect.New()),
 			`"Tracks" AS "t"`,
 			`"Tracks" AS "t" WHERE ("t"."id" = 1)`,
 			`"Tracks" AS "t" WHERE ("t"."id" IN (1, 2))`,
@@ -336,7 +337,7 @@ func TestStatementText(t *testing.T) {
 			`"Tracks" AS "t" ORDER BY "t"."Name" COLLATE BINARY ASC, ` + second + ` DESC NULLS FIRST, ` + fraction + ` DESC NULLS FIRST, "t"."at" DESC NULLS FIRST, "t"."id" ASC LIMIT 3`,
 		},
 		{
-			"postgres", offlineDB(t, pgdialect.New()),
+			"postgres", buntest.Offline(t, pgdialect.New()),
 			`"Tracks" AS "t"`,
 			`"Tracks" AS "t" WHERE ("t"."id" = ANY($1))`,
 			`"Tracks" AS "t" WHERE ("t"."id" = ANY($1))`,
@@ -345,7 +346,7 @@ func TestStatementText(t *testing.T) {
 			`"Tracks" AS "t" ORDER BY ("t"."Name")::text COLLATE "C" ASC NULLS FIRST, "t"."at" DESC, "t"."id" ASC LIMIT 3`,
 		},
 		{
-			"mysql", offlineDB(t, mysqldialect.New()),
+			"mysql", buntest.Offline(t, mysqldialect.New()),
 			"`Tracks` AS `t`",
 			"`Tracks` AS `t` WHERE (`t`.`id` = 1)",
 			"`Tracks` AS `t` WHERE (`t`.`id` IN (1, 2))",
@@ -354,7 +355,7 @@ func TestStatementText(t *testing.T) {
 			"`Tracks` AS `t` ORDER BY CAST(CONVERT(`t`.`Name` USING utf8mb4) AS BINARY) ASC, CASE WHEN `t`.`at` IS NULL THEN 0 ELSE 1 END, `t`.`at` DESC, `t`.`id` ASC LIMIT 3",
 		},
 		{
-			"without row values", offlineDB(t, sqlitedialect.New(sqlitedialect.WithoutFeature(feature.CompositeIn))),
+			"without row values", buntest.Offline(t, sqlitedialect.New(sqlitedialect.WithoutFeature(feature.CompositeIn))),
 			`"Tracks" AS "t"`,
 			`"Tracks" AS "t" WHERE ("t"."id" = 1)`,
 			`"Tracks" AS "t" WHERE ("t"."id" IN (1, 2))`,

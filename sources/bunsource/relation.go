@@ -152,13 +152,13 @@ func newHop(from *model, name string) (hop, error) {
 		known := slices.Sorted(maps.Keys(from.table.Relations))
 		return hop{}, fmt.Errorf("%s has no relation of that name (it has: %s)", from.table.Type.Name(), strings.Join(known, ", "))
 	}
-	target, err := newModel(from.db, rel.JoinTable.Type)
+	target, err := newModel(from.db, from.schema.Table.Database, rel.JoinTable.Type)
 	if err != nil {
 		return hop{}, err
 	}
 	h := hop{relation: rel, target: target, base: from.positions(rel.BasePKs), join: target.positions(rel.JoinPKs)}
 	if rel.Type == schema.ManyToManyRelation {
-		if h.junction, err = newModel(from.db, rel.M2MTable.Type); err != nil {
+		if h.junction, err = newModel(from.db, from.schema.Table.Database, rel.M2MTable.Type); err != nil {
 			return hop{}, err
 		}
 		h.near, h.far = h.junction.positions(rel.M2MBasePKs), h.junction.positions(rel.M2MJoinPKs)

@@ -49,9 +49,9 @@ type modelColumn struct {
 	read func(strct reflect.Value) value.Value
 }
 
-// newModel describes a Go type. Whatever Bun panics about becomes an error, so
+// newModel describes a Go type whose table is in the named database. Whatever Bun panics about becomes an error, so
 // that all mistakes of a program are reported together.
-func newModel(db *bun.DB, typ reflect.Type) (m *model, err error) {
+func newModel(db *bun.DB, database string, typ reflect.Type) (m *model, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			m, err = nil, modelError(typ, fmt.Errorf("%v", p))
@@ -68,7 +68,8 @@ func newModel(db *bun.DB, typ reflect.Type) (m *model, err error) {
 		return nil, modelError(typ, fmt.Errorf("table %q has no primary key: mark the key's fields with `bun:\",pk\"`", table.Name))
 	}
 	m = &model{db: db, table: table, limits: limitsOf(db.Dialect().Name())}
-	m.schema.Table = tableOf(db, table)
+	m.schema.Table = tableOf(table)
+	m.schema.Table.Database = database
 	m.addColumns(typ, table.Fields)
 	for _, pk := range table.PKs {
 		m.schema.Key = append(m.schema.Key, pk.Name)
@@ -102,8 +103,8 @@ func modelError(typ reflect.Type, cause error) error {
 
 // tableOf names a Bun table as the engine does. A schema is only told where
 // the model's tag does: an unqualified name is the connection's to resolve.
-func tableOf(db *bun.DB, t *schema.Table) driver.Table {
-	name := driver.Table{Database: databaseName(db), Name: t.Name}
+func tableOf(t *schema.Table) driver.Table {
+	name := driver.Table{Name: t.Name}
 	if s, n, ok := strings.Cut(t.Name, "."); ok && !strings.Contains(n, ".") {
 		name.Schema, name.Name = s, n
 	}

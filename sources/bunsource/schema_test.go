@@ -1,11 +1,8 @@
 package bunsource
 
 import (
-	"context"
 	"database/sql"
-	sqldriver "database/sql/driver"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -14,28 +11,12 @@ import (
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
-	"github.com/uptrace/bun/schema"
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
+	"github.com/binderyhq/bindery/sources/sourcetest/buntest"
 )
-
-// noConnector connects to nothing.
-type noConnector struct{}
-
-func (noConnector) Connect(context.Context) (sqldriver.Conn, error) {
-	return nil, errors.New("no database")
-}
-func (noConnector) Driver() sqldriver.Driver { return nil }
-
-// offlineDB returns a *bun.DB for queries that are written and never run.
-func offlineDB(t testing.TB, d schema.Dialect) *bun.DB {
-	t.Helper()
-	sqldb := sql.OpenDB(noConnector{})
-	t.Cleanup(func() { sqldb.Close() })
-	return bun.NewDB(sqldb, d)
-}
 
 type (
 	stamps struct {
@@ -68,7 +49,7 @@ type (
 )
 
 func TestSchema(t *testing.T) {
-	s, err := NewLoader[book](offlineDB(t, sqlitedialect.New())).Schema()
+	s, err := NewLoader[book](buntest.Offline(t, sqlitedialect.New())).Schema()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +122,7 @@ func TestModelErrors(t *testing.T) {
 		Code  int64   `bun:",pk"`
 		Other *author `bun:"rel:belongs-to"`
 	}
-	db := offlineDB(t, sqlitedialect.New())
+	db := buntest.Offline(t, sqlitedialect.New())
 	check := func(name string, want string, schema func() (driver.Schema, error)) {
 		t.Helper()
 		_, err := schema()
@@ -202,7 +183,7 @@ func TestValues(t *testing.T) {
 		NullString: sql.NullString{String: "s", Valid: true}, NullInt: sql.NullInt64{Int64: 5, Valid: true}, NullBool: sql.NullBool{Bool: true, Valid: true},
 		Zero: 3, Custom: customID{9}, Map: map[string]int{"b": 1, "a": 2}, Raw: json.RawMessage(`{"x":1}`), Any: "any", Pointer: &seven,
 	}
-	l := NewLoader[everything](offlineDB(t, sqlitedialect.New()))
+	l := NewLoader[everything](buntest.Offline(t, sqlitedialect.New()))
 	s, err := l.Schema()
 	if err != nil {
 		t.Fatal(err)

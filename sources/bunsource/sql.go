@@ -194,7 +194,7 @@ func dependencyOf(db *bun.DB, named any) (t driver.Table, err error) {
 		if typ.Kind() != reflect.Struct {
 			return t, fmt.Errorf("it depends on a value of type %T: give a model, a table's name, or a core.Table", d)
 		}
-		t = tableOf(db, db.Table(typ))
+		t = tableOf(db.Table(typ))
 	}
 	if t.Name == "" {
 		return t, errors.New("it depends on a table without a name")

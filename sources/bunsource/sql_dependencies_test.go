@@ -2,6 +2,7 @@ package bunsource
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -77,7 +78,11 @@ func TestForgottenDependenciesAreFound(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			missing, err := m.undeclared(withoutHooks(t.Context()), text, s.Depends)
+			var missing []driver.Table
+			err = withConn(withoutHooks(t.Context()), m, true, func(ctx context.Context, conn bun.IConn) (err error) {
+				missing, err = undeclared(ctx, conn, m, text, s.Depends)
+				return err
+			})
 			var names []string
 			for _, m := range missing {
 				if m.Schema == "public" {

@@ -130,7 +130,7 @@ func (l *sqlLoader[T]) Prepare(ctx context.Context, declared []driver.Table) (wa
 		return nil, fmt.Errorf("bunsource: preparing %q: %w", m.schema.Table, err)
 	}
 	if len(declared) > 0 {
-		warnings = m.warnUndeclared(ctx, text, declared)
+		warnings = warnUndeclared(ctx, m, text, declared)
 	}
 	return warnings, nil
 }
@@ -167,4 +167,21 @@ func (l *sqlLoader[T]) Snapshot(ctx context.Context) (driver.Snapshot, error) {
 		return nil, fmt.Errorf("bunsource: opening a snapshot for %q: %w", m.schema.Table, err)
 	}
 	return s, nil
+}
+
+// warnUndeclared returns warnings for tables that the query reads and that are
+// not declared. That it cannot be found out is a warning, too.
+func warnUndeclared(ctx context.Context, m *model, query string, declared []driver.Table) (warnings []error) {
+	var missing []driver.Table
+	err := withConn(withoutHooks(ctx), m, true, func(ctx context.Context, conn bun.IConn) (err error) {
+		missing, err = undeclared(ctx, conn, m, query, declared)
+		return err
+	})
+	if err != nil {
+		return []error{fmt.Errorf("bunsource: asking which tables %q reads: %w", m.schema.Table, err)}
+	}
+	for _, t := range missing {
+		warnings = append(warnings, driver.Undeclared(t))
+	}
+	return warnings
 }

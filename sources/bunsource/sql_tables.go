@@ -13,42 +13,24 @@ import (
 	"github.com/uptrace/bun/dialect"
 )
 
-// warnUndeclared returns warnings for tables that the query reads and that are
-// not declared. That it cannot be found out is a warning, too.
-func (m *model) warnUndeclared(ctx context.Context, query string, declared []driver.Table) (warnings []error) {
-	missing, err := m.undeclared(withoutHooks(ctx), query, declared)
-	if err != nil {
-		return []error{err}
-	}
-	for _, t := range missing {
-		warnings = append(warnings, driver.Undeclared(t))
-	}
-	return warnings
-}
-
 // undeclared returns the tables that the query reads, by what the database's
-// plan for it shows, and that are not among those declared. The plan need not
-// show all: not what turns out to be empty or of no use before it is run, and not
-// what functions read. A declared table that does not exist is an error.
-func (m *model) undeclared(ctx context.Context, query string, declared []driver.Table) (missing []driver.Table, err error) {
-	err = withConn(ctx, m, true, func(ctx context.Context, conn bun.IConn) error {
-		switch m.db.Dialect().Name() {
-		case dialect.SQLite:
-			missing, err = m.undeclaredSQLite(ctx, conn, query, declared)
-		case dialect.PG:
-			missing, err = m.undeclaredPostgres(ctx, conn, query, declared)
-		case dialect.MySQL:
-			missing, err = m.undeclaredMySQL(ctx, conn, query, declared)
-		}
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("bunsource: asking which tables %q reads: %w", m.schema.Table, err)
+// plan for it shows, and that are not among those declared. It asks over the
+// connection, which must be that of a transaction. The plan need not show all: not
+// what turns out to be empty or of no use before it is run, and not what functions
+// read. A declared table that does not exist is an error.
+func undeclared(ctx context.Context, conn bun.IConn, m *model, query string, declared []driver.Table) (missing []driver.Table, err error) {
+	switch m.db.Dialect().Name() {
+	case dialect.SQLite:
+		missing, err = m.undeclaredSQLite(ctx, conn, query, declared)
+	case dialect.PG:
+		missing, err = m.undeclaredPostgres(ctx, conn, query, declared)
+	case dialect.MySQL:
+		missing, err = m.undeclaredMySQL(ctx, conn, query, declared)
 	}
 	for i := range missing {
 		missing[i].Database = m.schema.Table.Database
 	}
-	return missing, nil
+	return missing, err
 }
 
 // quoted returns the table's name as the database's SQL has it.
