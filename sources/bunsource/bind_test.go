@@ -12,6 +12,7 @@ import (
 	"github.com/uptrace/bun/dialect/sqlitedialect"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/sqlgen"
 	"github.com/binderyhq/bindery/sources/sourcetest/buntest"
 )
 
@@ -88,9 +89,9 @@ func TestWhereText(t *testing.T) {
 		"deleted rows": {(*bun.SelectQuery).WhereDeleted, `"row"."deleted_at" IS NOT NULL`},
 		"nothing":      {func(q *bun.SelectQuery) *bun.SelectQuery { return q }, ``},
 	} {
-		got := newCondition(c.apply)
-		if got.err != nil || got.text != c.want {
-			t.Errorf("%s: %q, %v; want %q", name, got.text, got.err, c.want)
+		got := sqlgen.NewCondition(c.apply)
+		if got.Err != nil || got.Text != c.want {
+			t.Errorf("%s: %q, %v; want %q", name, got.Text, got.Err, c.want)
 		}
 	}
 }
@@ -122,9 +123,9 @@ func TestWhereRefusesOtherThanConditions(t *testing.T) {
 		"an error":      func(q *bun.SelectQuery) *bun.SelectQuery { return q.Err(fmt.Errorf("no")) },
 		"a panic":       func(*bun.SelectQuery) *bun.SelectQuery { panic("no") },
 	} {
-		c := newCondition(f)
-		if c.err == nil || !strings.Contains(c.err.Error(), "bunsource.Where") {
-			t.Errorf("%s: text %q, error %v", name, c.text, c.err)
+		c := sqlgen.NewCondition(f)
+		if c.Err == nil || !strings.Contains(c.Err.Error(), "bunsource.Where") {
+			t.Errorf("%s: text %q, error %v", name, c.Text, c.Err)
 		}
 	}
 }

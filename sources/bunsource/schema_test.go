@@ -4,7 +4,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -69,47 +68,6 @@ func TestSchema(t *testing.T) {
 	}
 	if g, w := strings.Join(got, "\n"), strings.Join(want, "\n"); g != w {
 		t.Errorf("columns:\n%s\nwant:\n%s", g, w)
-	}
-}
-
-// JSON names are checked against encoding/json itself.
-func TestJSONNames(t *testing.T) {
-	type Deep struct{ A, B, C, Twice int }
-	type Middle struct {
-		Deep
-		B     int
-		Other int `json:"C"`
-	}
-	type Side struct{ Twice, D int }
-	type row struct {
-		Middle
-		*Side
-		E    int `json:"D"`
-		skip int
-		G    int    `json:"-"`
-		H    string `json:",omitempty"`
-		Deep Deep   `json:"deep"`
-	}
-	b, err := json.Marshal(row{Side: &Side{}, H: "h", skip: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var encoded map[string]any
-	if err := json.Unmarshal(b, &encoded); err != nil {
-		t.Fatal(err)
-	}
-	got := make(map[string]bool)
-	for _, name := range jsonNames(reflect.TypeFor[row]()) {
-		got[name] = true
-	}
-	for name := range encoded {
-		if !got[name] {
-			t.Errorf("%q is missing", name)
-		}
-		delete(got, name)
-	}
-	for name := range got {
-		t.Errorf("%q is not in the encoded row %s", name, b)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/bunsource/internal/keyproof"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/readtables"
 	"github.com/binderyhq/bindery/sources/internal/sqltext"
 )
 
@@ -80,7 +81,7 @@ func TestForgottenDependenciesAreFound(t *testing.T) {
 			}
 			var missing []driver.Table
 			err = withConn(withoutHooks(t.Context()), m, true, func(ctx context.Context, conn bun.IConn) (err error) {
-				missing, err = undeclared(ctx, conn, m, text, s.Depends)
+				missing, err = readtables.Undeclared(ctx, conn, m, text, s.Depends)
 				return err
 			})
 			var names []string
