@@ -5,12 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/binderyhq/bindery/core/filter"
-	"github.com/binderyhq/bindery/core/internal/writing"
+	"github.com/binderyhq/bindery/core/internal/assembly"
+	"github.com/binderyhq/bindery/core/internal/authorizing"
 	"github.com/binderyhq/bindery/core/live"
 )
 
@@ -124,272 +123,47 @@ func (r *Registry) Authorize(a Authorizer) error {
 	if err := r.phase.refusal("setting an authorizer"); err != nil {
 		return err
 	}
-	switch place := callerOutside(); {
+	switch at := assembly.CallSite(); {
 	case a == nil:
-		r.problems = append(r.problems, fmt.Errorf("core: nil authorizer set at %s", place))
+		r.problems = append(r.problems, fmt.Errorf("core: nil authorizer set at %s", at))
 	case r.authorizer != nil:
-		r.problems = append(r.problems, fmt.Errorf("core: a second authorizer set at %s", place))
+		r.problems = append(r.problems, fmt.Errorf("core: a second authorizer set at %s", at))
 	default:
 		r.authorizer = a
 	}
 	return nil
 }
 
-// Grant is the leave to use a binding, as [Registry.Open] gives it. It keeps the
-// binding alive until Close. Its methods may be called from any goroutine, but
-// not after Close.
-type Grant struct {
-	reg    *Registry
-	access Access
-	round  uint64      // of Reauthorize, before the authorizer was asked
-	scope  filter.Expr // of the authorizer's decision, nil for no bounds
-	narrow filter.Expr // what the client asked for, nil for everything
-	lease  *memberLease
-	view   *publisher
-}
-
-// View returns the binding, confined to what the client may see. It may not have
-// loaded yet. No use of it asks the authorizer, so it is for reading alone; and
-// for rows [Grant.Snapshot] is better, which knows when to ask again.
-func (g *Grant) View() *live.View { return g.view.View }
-
-// Personal reports whether an authorizer has given the grant: what it shows to
-// one client must not be shown to another, by a cache that they share for
-// instance.
-func (g *Grant) Personal() bool { return g.reg.authorizer != nil }
-
-// Snapshot returns the rows that the grant shows, nil before they have loaded. It
-// returns [live.ErrScopeChanged] once [Registry.Reauthorize] has been called since the
-// grant was given: what has come since then may be for somebody else, and another
-// [Registry.Open] tells.
-func (g *Grant) Snapshot() (*live.Snapshot, error) {
-	s := g.view.Snapshot()
-	// In this order: what was published before Reauthorize has been called may
-	// be shown.
-	if g.isStale() {
-		return nil, scopeChanged(g.access)
-	}
-	return s, nil
-}
-
-// isStale reports whether Reauthorize has been called since the authorizer was
-// asked.
-func (g *Grant) isStale() bool {
-	return g.reg.authorizer != nil && g.reg.watched.round.Load() != g.round
-}
-
-// Member reports whether the binding was made for parameters or for a scope: it
-// may have come alive just now, so it is worth waiting a moment for its rows.
-func (g *Grant) Member() bool { return g.lease.ofMember() }
-
-// Close gives the grant back. Subscriptions that it made are closed before.
-// Closing twice is harmless.
-func (g *Grant) Close() { g.lease.release() }
-
-// Open gives leave to read a binding, or the member of a family that the
-// arguments name, for the client to whom the context belongs.
-//
-// Filters narrow what is shown to the rows for which all of them are true, on top
-// of the binding's own filter and of the authorizer's scope. They come from the client:
-// those that are long, or name columns that clients do not see, are refused with an
-// [*ArgumentError]. Clients with equal scopes and filters share one member, see
-// [Tuning].MaxMembers.
-//
-// The error is one of [ErrUnknownBinding], [*ArgumentError], [*DeniedError],
-// [ErrTooManyMembers], [ErrBudget], [ErrNotStarted] and [live.ErrClosed], or another when the
-// authorizer fails.
-func (r *Registry) Open(ctx context.Context, binding string, args Args, filters ...filter.Expr) (*Grant, error) {
-	v, err := r.named(binding)
-	if err != nil {
-		return nil, err
-	}
-	params, err := v.family.parse(args)
-	if err != nil {
-		return nil, err
-	}
-	narrow, err := v.narrow(filters)
-	if err != nil {
-		return nil, err
-	}
-	return r.open(ctx, v, params, narrow)
-}
-
-// open is Open for arguments and filters that were checked.
-func (r *Registry) open(ctx context.Context, v *publisher, params live.Params, narrow filter.Expr) (*Grant, error) {
-	authorizer := r.authorizer
-	access := Access{Binding: v.Name(), Params: params, Action: ActionRead}
-	round := r.watched.round.Load()
-	var scope filter.Expr
-	if authorizer != nil {
-		var err error
-		if scope, err = r.ask(ctx, authorizer, access); err != nil {
-			return nil, err
-		}
-	}
-	confined := allOf(scope, narrow)
-	if err := v.family.askAbout(ctx, params, confined); err != nil {
-		return nil, err
-	}
-	l, err := v.family.open(ctx, params, confined, textOf(scope))
-	if err != nil {
-		return nil, err
-	}
-	if l.ofMember() || authorizer != nil {
-		return &Grant{reg: r, access: access, round: round, scope: scope, narrow: narrow, lease: l, view: l.view}, nil
-	}
-	// Such a grant keeps nothing alive and says nothing about who asks, so all
-	// share one.
-	if g := v.family.grant.Load(); g != nil {
-		return g, nil
-	}
-	g := &Grant{reg: r, access: access, lease: l, view: l.view}
-	v.family.grant.Store(g)
-	return g, nil
-}
-
-// named returns the binding or family with that name. Until Shutdown has ended
-// the bindings they are still found, so that transports can drain.
-func (r *Registry) named(binding string) (*publisher, error) {
-	r.mu.Lock()
-	v, phase := r.byName[binding], r.phase
-	r.mu.Unlock()
-	var err error
+// ask returns the scope within which the authorizer allows the access, nil for no bounds.
+// It gives up waiting after [Config.AuthorizeTimeout].
+func (r *Registry) ask(ctx context.Context, authorizer Authorizer, a Access) (filter.Expr, error) {
+	d, err := authorizing.Ask(&r.questions, ctx, r.stopping, r.cfg.AuthorizeTimeout, func(ctx context.Context) (Decision, error) {
+		return authorizer.Authorize(ctx, a)
+	})
 	switch {
-	case phase == collecting, phase == refused:
-		err = ErrNotStarted
-	case phase == closing && (v == nil || v.Err() != nil):
-		err = live.ErrClosed
-	case v == nil:
-		err = ErrUnknownBinding
-	default:
-		return v, nil
+	case err != nil:
+		return nil, fmt.Errorf("core: authorizing to %s binding %q: %w", a.Action, a.Binding, err)
+	case !d.allowed:
+		return nil, &DeniedError{Access: a, Challenge: d.challenge}
 	}
-	return nil, fmt.Errorf("core: binding %q: %w", clipName(binding), err)
+	return d.scope, nil
 }
 
-// MemberID returns what [live.View.ID] is, or would be, of the binding, or of the
-// member of a family that the arguments name. It asks no authorizer, and brings
-// nothing alive. The error is one of [ErrUnknownBinding], [*ArgumentError],
-// [ErrNotStarted] and [live.ErrClosed].
-func (r *Registry) MemberID(binding string, args Args) (string, error) {
-	v, err := r.named(binding)
-	if err != nil {
-		return "", err
-	}
-	params, err := v.family.parse(args)
-	if err != nil {
-		return "", err
-	}
-	return params.ID(v.Name()), nil
-}
-
-// Write carries out a client's write, as [Binding.Write] does, if the authorizer
-// allows it: in addition to the errors of that it returns a [*DeniedError], and
-// [live.ErrScopeChanged] as [Grant.Snapshot] does. Where the authorizer's decision
-// has a scope of its own, the row must be within it before and afterwards. The row
-// of a write during which [Registry.Reauthorize] was called is not shown: it is
-// the zero Row.
-func (g *Grant) Write(ctx context.Context, w live.Write) (live.Row, error) {
-	authorizer := g.reg.authorizer
-	if authorizer == nil {
-		return g.view.write(ctx, w, writing.Bounds{})
-	}
-	a := g.access
-	switch w.Op {
-	case live.Insert:
-		a.Action = ActionInsert
-	case live.Delete:
-		a.Action = ActionDelete
-	default:
-		a.Action = ActionUpdate
-	}
-	scope, err := g.reg.ask(ctx, authorizer, a)
-	if err != nil {
-		return live.Row{}, err
-	}
-	if g.isStale() {
-		return live.Row{}, scopeChanged(g.access)
-	}
-	row, err := g.view.write(ctx, w, writing.Bounds{Scope: scope, Denied: &DeniedError{Access: a}})
-	if err == nil && g.isStale() {
-		row = live.Row{}
-	}
-	return row, err
-}
-
-// Subscribe begins a subscription that lasts as long as the authorizer allows
-// to read: it then ends with a [*DeniedError], or with [live.ErrScopeChanged] when
-// something else may be seen from now on, which another [Registry.Open] tells.
-// It asks nobody; a grant from before the last [Registry.Reauthorize] gives a
-// subscription that ends at once with [live.ErrScopeChanged].
-func (g *Grant) Subscribe(ctx context.Context, opts live.SubscribeOptions) *live.Subscription {
-	if g.reg.authorizer == nil {
-		return g.view.Subscribe(opts)
-	}
-	w := &watch{ctx: context.WithoutCancel(ctx), access: g.access, scope: textOf(g.scope)}
-	closed := opts.OnClose
-	opts.OnClose = func() {
-		g.reg.watched.remove(w)
-		if closed != nil {
-			closed()
+// recheck asks about every subscription.
+func (r *Registry) recheck(ctx context.Context) error {
+	return r.subscribers.Recheck(ctx, func(ctx context.Context, right authorizing.Right[Access]) (end, err error) {
+		scope, err := r.ask(ctx, r.authorizer, right.Access)
+		var denied *DeniedError
+		switch {
+		case errors.As(err, &denied):
+			return err, nil
+		case err != nil:
+			return nil, err
+		case textOf(scope) != right.Scope:
+			return scopeChanged(right.Access), nil
 		}
-	}
-	s := g.view.Subscribe(opts)
-	w.sub = s
-	g.reg.watched.add(w)
-	if g.isStale() {
-		// Reauthorize did not know of this subscription.
-		s.End(scopeChanged(g.access))
-	}
-	return s
-}
-
-func textOf(e filter.Expr) string {
-	if e == nil {
-		return ""
-	}
-	return e.String()
-}
-
-// watch is a subscription that is asked about again.
-type watch struct {
-	ctx    context.Context
-	access Access
-	scope  string
-	sub    *live.Subscription
-}
-
-// watches are all of them.
-type watches struct {
-	round atomic.Uint64 // counts the calls of Reauthorize
-
-	mu  sync.Mutex
-	all map[*watch]struct{} // guarded by mu
-}
-
-func (w *watches) add(one *watch) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.all == nil {
-		w.all = make(map[*watch]struct{})
-	}
-	w.all[one] = struct{}{}
-}
-
-func (w *watches) remove(one *watch) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.all, one)
-}
-
-func (w *watches) list() []*watch {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	all := make([]*watch, 0, len(w.all))
-	for one := range w.all {
-		all = append(all, one)
-	}
-	return all
+		return nil, nil
+	})
 }
 
 // Reauthorize asks the authorizer again about every subscription that it has
@@ -406,58 +180,8 @@ func (r *Registry) Reauthorize(ctx context.Context) error {
 	if r.authorizer == nil {
 		return nil
 	}
-	r.watched.round.Add(1)
+	r.subscribers.NextRound()
 	return r.recheck(ctx)
-}
-
-// maxAsking bounds how many questions a recheck asks at a time.
-const maxAsking = 16
-
-// recheck asks about every subscription.
-func (r *Registry) recheck(ctx context.Context) error {
-	var (
-		asking sync.WaitGroup
-		mu     sync.Mutex
-		errs   []error // guarded by mu
-	)
-	places := make(chan struct{}, maxAsking)
-	for _, w := range r.watched.list() {
-		if ctx.Err() != nil {
-			break
-		}
-		places <- struct{}{}
-		asking.Go(func() {
-			defer func() { <-places }()
-			if err := r.recheckOne(ctx, w); err != nil {
-				mu.Lock()
-				errs = append(errs, err)
-				mu.Unlock()
-			}
-		})
-	}
-	asking.Wait()
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return errors.Join(errs...)
-}
-
-// recheckOne asks about one subscription, and ends it when that is the answer.
-func (r *Registry) recheckOne(ctx context.Context, w *watch) error {
-	asking, cancel := context.WithCancel(w.ctx)
-	defer cancel()
-	defer context.AfterFunc(ctx, cancel)()
-	scope, err := r.ask(asking, r.authorizer, w.access)
-	var denied *DeniedError
-	switch {
-	case errors.As(err, &denied):
-		w.sub.End(err)
-	case err != nil:
-		return err
-	case textOf(scope) != w.scope:
-		w.sub.End(scopeChanged(w.access))
-	}
-	return nil
 }
 
 func scopeChanged(a Access) error {

@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/assembly"
 	"github.com/binderyhq/bindery/core/internal/untyped"
 	"github.com/binderyhq/bindery/core/live"
 )
@@ -47,7 +48,7 @@ func declare[T any](name string, loader driver.Loader[T], opts []Option) *publis
 			o(s)
 		}
 	}
-	s.DeclaredAt = callerOutside()
+	s.DeclaredAt = assembly.CallSite()
 	var r untyped.Loader
 	if loader == nil {
 		s.Problems = append(s.Problems, errors.New("its loader is nil"))
@@ -62,6 +63,19 @@ func declare[T any](name string, loader driver.Loader[T], opts []Option) *publis
 		s.Problems = append(s.Problems, notForReplicas(s)...)
 	}
 	return v
+}
+
+// withRelations returns the loader that the options ask for.
+func withRelations[T any](l driver.Loader[T], s *settings) driver.Loader[T] {
+	if len(s.relations) == 0 {
+		return l
+	}
+	r, ok := l.(driver.RelationLoader[T])
+	if !ok {
+		s.Problems = append(s.Problems, errors.New("it shows related rows, but its loader cannot (driver.RelationLoader)"))
+		return l
+	}
+	return r.WithRelations(s.relations...)
 }
 
 // now returns the current version.

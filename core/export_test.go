@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/binderyhq/bindery/core/internal/authorizing"
 	"github.com/binderyhq/bindery/core/internal/backlog"
 )
 
@@ -36,4 +37,4 @@ func PreparedLoaders(r *Registry) int {
 }
 
 // MaxQuestions bounds the questions to an authorizer.
-const MaxQuestions = maxQuestions
+const MaxQuestions = authorizing.MaxQuestions

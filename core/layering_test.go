@@ -71,7 +71,13 @@ var level = map[string]int{"core": 0, "sources": 1, "transports": 1, "plugins": 
 
 // tower orders the packages of core: one imports only those that stand before it.
 // Those that are not in it are as high as core.
-var tower = []string{"core/internal/lease", "core/internal/marks", "core/internal/budget", "core/internal/digest", "core/value", "core/filter", "core/driver", "core/live", "core/wire", "core/client", "core/status", "core/internal/untyped", "core/internal/rowset", "core/internal/index", "core/internal/backlog", "core/internal/concern", "core/internal/audit", "core/internal/onerow", "core/internal/writing", "core/internal/feed", "core/internal/engine"}
+var tower = []string{
+	"core/internal/signal", "core/internal/lease", "core/internal/marks", "core/internal/budget", "core/internal/digest",
+	"core/value", "core/filter", "core/driver", "core/live", "core/wire", "core/client", "core/status",
+	"core/internal/untyped", "core/internal/lifecycle", "core/internal/authorizing", "core/internal/onchange",
+	"core/internal/rowset", "core/internal/arguments", "core/internal/assembly", "core/internal/index", "core/internal/backlog", "core/internal/concern", "core/internal/audit",
+	"core/internal/onerow", "core/internal/writing", "core/internal/feed", "core/internal/engine",
+}
 
 // above reports whether the import leads upwards within core.
 func above(name, own string) bool {
@@ -82,7 +88,7 @@ func above(name, own string) bool {
 // inner orders the packages inside sources in the same way: of them, one imports
 // only those that stand before it.
 var inner = []string{
-	"sources/internal/sqltext", "sources/internal/sqlitefile", "sources/internal/rowlog", "sources/internal/fanout", "sources/internal/wrapdriver",
+	"sources/internal/sqltext", "sources/internal/sqlitefile", "sources/internal/sqlitelog", "sources/internal/rowlog", "sources/internal/fanout", "sources/internal/wrapdriver",
 	"sources/internal/sqlitehooks", "sources/bunsource/internal/keyproof", "sources/bunsource/internal/commits", "sources/bunsource/internal/hooks",
 	"sources/bunsource/internal/dberror", "sources/bunsource/internal/exact", "sources/bunsource/internal/model", "sources/bunsource/internal/sqlgen",
 	"sources/bunsource/internal/readtables",

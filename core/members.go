@@ -12,6 +12,7 @@ import (
 	"github.com/binderyhq/bindery/core/internal/budget"
 	"github.com/binderyhq/bindery/core/internal/lease"
 	"github.com/binderyhq/bindery/core/internal/rowset"
+	"github.com/binderyhq/bindery/core/internal/signal"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/status"
 )
@@ -22,7 +23,7 @@ type family struct {
 	proto    *publisher            // the declaration; the binding itself unless there are parameters
 	whole    memberLease           // of the binding itself
 	grant    atomic.Pointer[Grant] // of the binding itself, shared by all
-	watchers watchers              // OnChange functions of all bindings
+	watchers signal.Group          // OnChange functions of all bindings
 
 	shared  atomic.Pointer[shared] // from the start on
 	members *lease.Pool[string, *publisher]
@@ -55,21 +56,12 @@ func newFamily(proto *publisher) *family {
 		End: func(v *publisher) {
 			v.end(fmt.Errorf("core: binding %q: %w", v.ID(), live.ErrRemoved))
 			v.leave()
-			f.shared.Load().came.tell()
+			f.shared.Load().came.Tell()
 		},
 	})
 	f.size.Store(firstMemberSize)
 	f.rows.Store(firstMemberRows)
 	return f
-}
-
-// parse converts arguments to parameters.
-func (f *family) parse(args Args) (live.Params, error) {
-	sh := f.proto.Shape.Load()
-	if sh == nil {
-		return nil, fmt.Errorf("core: binding %q: %w", f.proto.Name(), ErrNotStarted)
-	}
-	return parseArgs(f.proto.Name(), sh.Params, args)
 }
 
 // askTimeout bounds how long the database is asked about an argument. Whoever has
@@ -133,7 +125,7 @@ func (f *family) open(ctx context.Context, params live.Params, scope filter.Expr
 		v.id = id
 		v.joinBudget(common, f.size.Load(), parties...)
 		common.join(v)
-		common.came.tell()
+		common.came.Tell()
 		return v, nil
 	})
 	switch {
@@ -203,7 +195,7 @@ func (f *family) idleAfter() time.Duration {
 // begin lets members come alive.
 func (f *family) begin(s *shared) {
 	f.shared.Store(s)
-	s.came.tell()
+	s.came.Tell()
 }
 
 // end ends the binding and all members, and lets none come alive.
@@ -217,7 +209,7 @@ func (f *family) end(why error) {
 		v.leave()
 	}
 	if s := f.shared.Load(); s != nil {
-		s.came.tell()
+		s.came.Tell()
 	}
 }
 
@@ -227,7 +219,7 @@ func (f *family) refuse(v *publisher) {
 	f.members.Remove(v.id)
 	v.end(fmt.Errorf("core: binding %q: %w", v.ID(), ErrBudget))
 	v.leave()
-	f.shared.Load().came.tell()
+	f.shared.Load().came.Tell()
 }
 
 // leave has nobody keep the rows any more.

@@ -177,3 +177,44 @@ func Writable(rules ...WriteRules) Option {
 		}
 	}
 }
+
+// DependsOn names the tables that the binding's rows are made of, where that is
+// more than the table that it is bound to tells: for a view of the database, for
+// one. Whenever one of them changes the binding is read anew, in full and at the
+// pace of [Tuning].MinInterval, and compared with what it held. A Database left empty
+// means the binding's. Several options add up.
+//
+// Sources are then shown these tables and no longer the binding's own, which
+// may be named as well if it is written to.
+func DependsOn(tables ...driver.Table) Option {
+	return func(s *settings) { s.Depends = append(s.Depends, tables...) }
+}
+
+// OrderParam lets whoever opens a member of a family choose its order, by the
+// parameter of that name. Its values are the choices: columns as [OrderBy] takes
+// them, joined by commas. Any other value is an [*ArgumentError]. Where the
+// parameter is not given, OrderBy decides.
+//
+//	core.OrderBy("name"), core.OrderParam("sort", "name", "price", "-price,name")
+func OrderParam(name string, choices ...string) Option {
+	return func(s *settings) {
+		if s.OrderChoice != nil {
+			s.Problems = append(s.Problems, fmt.Errorf("OrderParam is given twice (%q, %q)", s.OrderChoice.Name, name))
+		}
+		s.OrderChoice = rowset.NewOrderChoice(name, choices)
+	}
+}
+
+// LimitParam lets whoever opens a member of a family choose how many rows it has at
+// most, by the parameter of that name, out of the limits. Any other number is an
+// [*ArgumentError]. Where the parameter is not given, [Limit] decides.
+//
+//	core.Limit(20), core.LimitParam("top", 20, 50, 100)
+func LimitParam(name string, limits ...int) Option {
+	return func(s *settings) {
+		if s.LimitChoice != nil {
+			s.Problems = append(s.Problems, fmt.Errorf("LimitParam is given twice (%q, %q)", s.LimitChoice.Name, name))
+		}
+		s.LimitChoice = rowset.NewLimitChoice(name, limits)
+	}
+}

@@ -7,12 +7,15 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/assembly"
+	"github.com/binderyhq/bindery/core/internal/authorizing"
 	"github.com/binderyhq/bindery/core/internal/backlog"
 	"github.com/binderyhq/bindery/core/internal/feed"
+	"github.com/binderyhq/bindery/core/internal/lifecycle"
+	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/status"
 )
@@ -30,9 +33,9 @@ type Registry struct {
 	phase      phase
 	views      []*publisher // in order of registration
 	byName     map[string]*publisher
-	transports []placed[Transport]
-	sources    []placed[driver.Source]
-	plugins    []placed[Plugin]
+	transports []registered[Transport]
+	sources    []registered[driver.Source]
+	plugins    []registered[Plugin]
 	problems   []error    // of nil registrations
 	authorizer Authorizer // fixed at Start; nil: everything is allowed
 
@@ -40,16 +43,16 @@ type Registry struct {
 	draining bool        // Drain was called
 	removed  []*family   // of bindings that were removed while OnChange functions ran
 
-	stage      stage // what has started
-	marks      *markState
-	watched    watches       // subscriptions that the authorizer has allowed
-	questions  atomic.Int64  // that the authorizer is answering
-	resolves   chan struct{} // of capacity maxResolves: what Grant.Resolve asks
-	startEnded chan struct{} // closed when Start has started everything or given up
-	stopped    chan struct{} // closed when Shutdown has done its work
-	stopErr    error
-	stopping   context.Context // done when Shutdown begins
-	stop       context.CancelFunc
+	stage       lifecycle.Stage // what has started
+	marks       *markState
+	subscribers authorizing.Subscribers[Access] // whom the authorizer has allowed to read
+	questions   authorizing.Questions           // that the authorizer has not answered yet
+	resolves    chan struct{}                   // of capacity maxResolves: what Grant.Resolve asks
+	startEnded  chan struct{}                   // closed when Start has started everything or given up
+	stopped     chan struct{}                   // closed when Shutdown has done its work
+	stopErr     error
+	stopping    context.Context // done when Shutdown begins
+	stop        context.CancelFunc
 }
 
 type phase uint8
@@ -91,10 +94,10 @@ func (p phase) running() error {
 	}
 }
 
-// placed remembers where something was registered.
-type placed[T any] struct {
-	it    T
-	place string
+// registered remembers where something was registered.
+type registered[T any] struct {
+	it T
+	at string // file and line
 }
 
 // Bindable is a [*Binding] or a [*Family] of any type.
@@ -116,7 +119,7 @@ func newRegistry(cfg Config) *Registry {
 // while Start runs and after Start has returned problems, and [live.ErrClosed] after
 // Shutdown.
 func (r *Registry) Add(bindings ...Bindable) error {
-	place := callerOutside()
+	at := assembly.CallSite()
 	r.mu.Lock()
 	if r.phase == collecting {
 		defer r.mu.Unlock()
@@ -125,7 +128,7 @@ func (r *Registry) Add(bindings ...Bindable) error {
 				r.views = append(r.views, v)
 				continue
 			}
-			r.problems = append(r.problems, fmt.Errorf("core: nil binding added at %s", place))
+			r.problems = append(r.problems, fmt.Errorf("core: nil binding added at %s", at))
 		}
 		return nil
 	}
@@ -150,7 +153,7 @@ func (r *Registry) addRunning(bindings []Bindable, others []*publisher) error {
 		}
 		errs = append(errs, errors.New("core: nil binding"))
 	}
-	errs = append(errs, checkBindings(views, others)...)
+	errs = append(errs, assembly.CheckBindings(members(views), members(others))...)
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
@@ -161,7 +164,7 @@ func (r *Registry) addRunning(bindings []Bindable, others []*publisher) error {
 	}
 	for _, v := range views { // another Add may have come between
 		if other := r.byName[v.Name()]; other != nil {
-			errs = append(errs, sameName(other, v))
+			errs = append(errs, assembly.SameName(other.Member, v.Member))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -176,6 +179,15 @@ func (r *Registry) addRunning(bindings []Bindable, others []*publisher) error {
 	r.mu.Unlock()
 	r.load(views)
 	return nil
+}
+
+// members returns the sets of rows of the bindings.
+func members(views []*publisher) []*rowset.Member {
+	out := make([]*rowset.Member, len(views))
+	for i, v := range views {
+		out[i] = v.Member
+	}
+	return out
 }
 
 // viewOf returns what the binding declares, nil for a nil binding of any type.
@@ -204,7 +216,7 @@ func (r *Registry) Remove(ctx context.Context, name string) error {
 	}
 	delete(r.byName, name)
 	r.views = slices.DeleteFunc(slices.Clone(r.views), func(o *publisher) bool { return o == v })
-	r.removed = append(slices.DeleteFunc(r.removed, func(f *family) bool { return !f.watchers.running() }), v.family)
+	r.removed = append(slices.DeleteFunc(r.removed, func(f *family) bool { return !f.watchers.Running() }), v.family)
 	r.mu.Unlock()
 	v.family.end(fmt.Errorf("core: binding %q: %w", name, live.ErrRemoved))
 	if v.replica != nil {
@@ -231,19 +243,19 @@ func (r *Registry) Use(plugins ...Plugin) error {
 	return register(r, &r.plugins, "plugin", plugins)
 }
 
-func register[T any](r *Registry, list *[]placed[T], what string, items []T) error {
+func register[T any](r *Registry, list *[]registered[T], what string, items []T) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.phase.refusal("registering a " + what); err != nil {
 		return err
 	}
-	place := callerOutside()
+	at := assembly.CallSite()
 	for _, it := range items {
 		if any(it) == nil {
-			r.problems = append(r.problems, fmt.Errorf("core: nil %s registered at %s", what, place))
+			r.problems = append(r.problems, fmt.Errorf("core: nil %s registered at %s", what, at))
 			continue
 		}
-		*list = append(*list, placed[T]{it, place})
+		*list = append(*list, registered[T]{it, at})
 	}
 	return nil
 }
@@ -318,7 +330,7 @@ func (r *Registry) Now() time.Time { return r.cfg.Now() }
 // Changed returns a channel that is closed when bindings, or members of families and
 // scopes, have come or gone since the call. To miss nothing call Changed first, and
 // look at the bindings then.
-func (r *Registry) Changed() <-chan struct{} { return r.came.next() }
+func (r *Registry) Changed() <-chan struct{} { return r.came.Next() }
 
 // Stopping returns a context that is done as soon as Shutdown begins.
 func (r *Registry) Stopping() context.Context { return r.stopping }
@@ -426,11 +438,11 @@ func (r *Registry) Verify(ctx context.Context, views ...*live.View) (map[string]
 		drifted   = make(map[string]status.Drift)
 		errs      []error
 	)
-	places := make(chan struct{}, maxVerifying)
+	free := make(chan struct{}, maxVerifying)
 	for _, v := range bindings {
-		places <- struct{}{}
+		free <- struct{}{}
 		verifying.Go(func() {
-			defer func() { <-places }()
+			defer func() { <-free }()
 			drift, err := v.compare(ctx)
 			mu.Lock()
 			defer mu.Unlock()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/internal/signal"
 	"github.com/binderyhq/bindery/core/internal/untyped"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/status"
@@ -68,7 +69,7 @@ type Replica struct {
 	mark   string     // that the present call is to lead up to; "" for none
 	marked chan error // told how that went
 
-	news notice // tells of every change of state
+	news signal.Notice // tells of every change of state
 	once sync.Once
 }
 
@@ -167,7 +168,7 @@ func (r *Replica) reach(ctx context.Context, mark string) error {
 	if again != nil {
 		again(errAgain)
 	}
-	r.news.tell()
+	r.news.Tell()
 	select {
 	case err := <-marked:
 		if errors.Is(err, ErrForeignMark) {
@@ -231,7 +232,7 @@ func (r *Replica) set(to status.State, why error) {
 		r.rounds = r.wanted
 	}
 	r.mu.Unlock()
-	r.news.tell()
+	r.news.Tell()
 	switch log := r.v.logger(); {
 	case why != nil && !sameText:
 		log.Warn("core: binding is not kept current by its origin for now", slog.String("id", "core-origin-lost"), slog.String("binding", r.v.ID()), slog.Any("error", why))
@@ -329,7 +330,7 @@ func (r *Replica) run(ctx context.Context) {
 			backoff.Reset() // it was well for longer than it would be kept waiting
 		}
 		timer := time.NewTimer(backoff.Next())
-		news := r.news.next()
+		news := r.news.Next()
 		for waiting := true; waiting; {
 			select {
 			case <-timer.C:
@@ -337,7 +338,7 @@ func (r *Replica) run(ctx context.Context) {
 			case <-ctx.Done():
 				waiting = false
 			case <-news:
-				news = r.news.next()
+				news = r.news.Next()
 				waiting = !r.Anew() && r.Mark() == ""
 			}
 		}
@@ -355,7 +356,7 @@ func (r *Replica) refused(err error) bool {
 	r.v.family.members.Remove(r.v.id)
 	r.v.end(err)
 	if s := r.shared(); s != nil {
-		s.came.tell()
+		s.came.Tell()
 	}
 	return true
 }
@@ -383,7 +384,7 @@ func (r *Replica) ask(how backlog.Reload) (uint64, error) {
 	if again != nil {
 		again(errAgain)
 	}
-	r.news.tell()
+	r.news.Tell()
 	return mine, nil
 }
 
@@ -391,7 +392,7 @@ func (r *Replica) ask(how backlog.Reload) (uint64, error) {
 // away is not waited for.
 func (r *Replica) await(ctx context.Context, mine uint64, patient bool) error {
 	for {
-		news := r.news.next()
+		news := r.news.Next()
 		r.mu.Lock()
 		there, why := r.rounds >= mine, r.err
 		r.mu.Unlock()

@@ -3,9 +3,7 @@ package core
 import (
 	"errors"
 	"fmt"
-	"slices"
 
-	"github.com/binderyhq/bindery/core/internal/engine"
 	"github.com/binderyhq/bindery/core/live"
 )
 
@@ -69,36 +67,4 @@ func (r *Registry) Restore(view *live.View, s live.Saved) error {
 		return fmt.Errorf("core: restoring: %w", err)
 	}
 	return nil
-}
-
-// unrestored returns the bindings that have no rows yet: all, when none was
-// restored; otherwise without families, which load when somebody asks.
-func unrestored(views []*publisher) []*publisher {
-	var without []*publisher
-	restored := false
-	for _, v := range views {
-		switch {
-		case v.Spec.Family:
-		case v.Snapshot() != nil:
-			restored = true
-		default:
-			without = append(without, v)
-		}
-	}
-	if !restored {
-		return views
-	}
-	return without
-}
-
-// awaited returns the sources that Start waits for: those of bindings that have no
-// rows to serve yet.
-func awaited(runs []*engine.Source, views []*publisher) []*engine.Source {
-	without := unrestored(views)
-	if len(without) == len(views) {
-		return runs
-	}
-	return slices.DeleteFunc(slices.Clone(runs), func(run *engine.Source) bool {
-		return !slices.ContainsFunc(without, func(v *publisher) bool { return slices.ContainsFunc(v.Tables(), run.Covers) })
-	})
 }

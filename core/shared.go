@@ -9,6 +9,7 @@ import (
 	"github.com/binderyhq/bindery/core/internal/engine"
 	"github.com/binderyhq/bindery/core/internal/feed"
 	"github.com/binderyhq/bindery/core/internal/rowset"
+	"github.com/binderyhq/bindery/core/internal/signal"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/status"
 )
@@ -20,7 +21,7 @@ type shared struct {
 	observers observers
 	budget    *budget.Budget
 	parties   parties
-	came      notice // tells that bindings or members have come or gone
+	came      signal.Notice // tells that bindings or members have come or gone
 }
 
 func newShared(cfg Config) *shared {

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/lifecycle"
+	"github.com/binderyhq/bindery/core/internal/untyped"
 	"github.com/binderyhq/bindery/core/live"
 )
 
@@ -48,12 +51,12 @@ func (r *Registry) Shutdown(ctx context.Context) error {
 	r.mu.Unlock()
 	defer close(r.stopped)
 	r.stop()
-	parts := r.stage.close()
+	parts := r.stage.Close()
 	if underWay {
 		r.waitForStart(ctx)
 	}
 
-	errs := r.stopPhase(ctx, stopTransports, parts[stopTransports])
+	errs := lifecycle.Stop(ctx, lifecycle.Transports, parts[lifecycle.Transports])
 	for _, v := range views {
 		v.family.end(live.ErrClosed)
 	}
@@ -62,44 +65,29 @@ func (r *Registry) Shutdown(ctx context.Context) error {
 		if end.Table != (driver.Table{}) {
 			what = fmt.Sprintf("the read of table %q", end.Table)
 		}
-		parts[stopFeeds] = append(parts[stopFeeds], part{what, waitFor(end.Done)})
+		parts[lifecycle.Feeds] = append(parts[lifecycle.Feeds], lifecycle.Part{Name: what, Stop: lifecycle.WaitFor(end.Done)})
 	}
-	errs = append(errs, r.stopPhase(ctx, stopSources, parts[stopSources])...)
-	errs = append(errs, r.stopPhase(ctx, stopFeeds, parts[stopFeeds])...)
-	errs = append(errs, r.stopPhase(ctx, stopFunctions, r.functions(views))...)
-	errs = append(errs, r.stopPhase(ctx, stopPlugins, parts[stopPlugins])...)
+	errs = append(errs, lifecycle.Stop(ctx, lifecycle.Sources, parts[lifecycle.Sources])...)
+	errs = append(errs, lifecycle.Stop(ctx, lifecycle.Feeds, parts[lifecycle.Feeds])...)
+	errs = append(errs, lifecycle.Stop(ctx, lifecycle.Functions, r.functions(views))...)
+	errs = append(errs, lifecycle.Stop(ctx, lifecycle.Plugins, parts[lifecycle.Plugins])...)
 	r.stopErr = errors.Join(errs...)
 	return r.stopErr
 }
 
-// stopPhase stops the parts of one phase.
-func (r *Registry) stopPhase(ctx context.Context, p shutdownPhase, parts []part) []error {
-	if len(parts) == 0 {
-		return nil
-	}
-	ctx, cancel := phaseContext(ctx, p)
-	defer cancel()
-	switch p {
-	case stopTransports, stopPlugins:
-		return stopInTurn(ctx, parts)
-	default:
-		return stopTogether(ctx, parts)
-	}
-}
-
 // functions returns the OnChange functions that may still run, by binding, also
 // those of bindings that were removed.
-func (r *Registry) functions(views []*publisher) []part {
+func (r *Registry) functions(views []*publisher) []lifecycle.Part {
 	r.mu.Lock()
 	families := slices.Clone(r.removed)
 	r.mu.Unlock()
 	for _, v := range views {
 		families = append(families, v.family)
 	}
-	var parts []part
+	var parts []lifecycle.Part
 	for _, f := range families {
-		if idle := f.watchers.close(); idle != nil {
-			parts = append(parts, part{fmt.Sprintf("an OnChange function of binding %q", f.proto.Name()), waitFor(idle)})
+		if idle := f.watchers.Close(); idle != nil {
+			parts = append(parts, lifecycle.Part{Name: fmt.Sprintf("an OnChange function of binding %q", f.proto.Name()), Stop: lifecycle.WaitFor(idle)})
 		}
 	}
 	return parts
@@ -121,10 +109,41 @@ func (r *Registry) waitForStart(ctx context.Context) {
 		slog.Duration("waited", startPatience))
 }
 
-// waitFor makes a stop of something that has been told to end.
-func waitFor(done <-chan struct{}) func(context.Context) error {
-	return func(context.Context) error {
-		<-done
+// Drain tells [Registry.Ready] that the registry is about to stop, and has the
+// transports end what is open, spread over the time; see [Drainer]. A program calls
+// it before [Registry.Shutdown], once whoever distributes clients has learned
+// that they should go elsewhere. With a time of 0 or less nothing is ended. It returns
+// the context's error when that ends first, nil when Shutdown comes first, and
+// [ErrNotStarted] or [live.ErrClosed].
+func (r *Registry) Drain(ctx context.Context, over time.Duration) error {
+	r.mu.Lock()
+	if err := r.phase.running(); err != nil {
+		r.mu.Unlock()
+		return err
+	}
+	r.draining = true
+	transports := slices.Clone(r.mounted)
+	r.mu.Unlock()
+	if over <= 0 {
 		return nil
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(r.stopping, func() { cancel(live.ErrClosed) })()
+	errs := make([]error, len(transports))
+	var ending sync.WaitGroup
+	for i, t := range transports {
+		d, ok := t.(Drainer)
+		if !ok {
+			continue
+		}
+		ending.Go(func() {
+			_, err := untyped.Guard("Drain", func() (struct{}, error) { return struct{}{}, d.Drain(ctx, over) })
+			if err != nil && !errors.Is(context.Cause(ctx), live.ErrClosed) {
+				errs[i] = fmt.Errorf("core: draining transport %q: %w", t.Name(), err)
+			}
+		})
+	}
+	ending.Wait()
+	return errors.Join(errs...)
 }

@@ -4,99 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/assembly"
 	"github.com/binderyhq/bindery/core/internal/engine"
-	"github.com/binderyhq/bindery/core/internal/rowset"
+	"github.com/binderyhq/bindery/core/internal/lifecycle"
 	"github.com/binderyhq/bindery/core/internal/untyped"
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// checkBindings makes the bindings' shapes and returns everything wrong with
-// them. It calls the loaders, so no lock is held. Names are compared with those of
-// the others, which are registered already.
-func checkBindings(views, others []*publisher) (errs []error) {
-	seen := make(map[string]*publisher)
-	for _, v := range others {
-		seen[v.Name()] = v
-	}
-	for _, v := range views {
-		switch other := seen[v.Name()]; {
-		case other == v:
-			errs = append(errs, fmt.Errorf("core: %s is added twice", v.Describe()))
-			continue
-		case v.family.proto != v:
-			errs = append(errs, fmt.Errorf("core: binding %q is a member of a family: add the family", v.ID()))
-			continue
-		case other != nil:
-			errs = append(errs, sameName(other, v))
-		}
-		seen[v.Name()] = v
-		if !v.claim() {
-			errs = append(errs, fmt.Errorf("core: %s has been in a registry before: declare it anew", v.Describe()))
-			continue
-		}
-		errs = append(errs, v.checkDeclaration()...)
-	}
-	for _, v := range views {
-		errs = append(errs, checkRelated(v, others, views)...)
-	}
-	return errs
-}
-
-func sameName(one, other *publisher) error {
-	return fmt.Errorf("core: two bindings are named %q: one declared at %s, one at %s",
-		one.Name(), one.Spec.DeclaredAt, other.Spec.DeclaredAt)
-}
-
-// claim makes the binding part of a registry. It returns false when it is part of
-// one already.
-func (v *publisher) claim() bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.registered {
-		return false
-	}
-	v.registered = true
-	return true
-}
-
-// checkDeclaration makes the binding's shape and returns what is wrong with it.
-func (v *publisher) checkDeclaration() (errs []error) {
-	type result struct {
-		shape    *rowset.Shape
-		problems []error
-	}
-	res, err := untyped.Guard("the loader", func() (res result, err error) {
-		res.shape, res.problems = v.Check()
-		return res, nil
-	})
-	if err != nil {
-		return []error{fmt.Errorf("core: %s: %w", v.Describe(), err)}
-	}
-	for _, p := range res.problems {
-		errs = append(errs, fmt.Errorf("core: %s: %w", v.Describe(), p))
-	}
-	if res.shape != nil {
-		v.Become(res.shape)
-	}
-	return errs
-}
-
 // check returns everything wrong with what was registered. What it reads does
 // not change any more.
 func (r *Registry) check() error {
-	errs := slices.Clone(r.problems)
-	errs = append(errs, checkBindings(r.views, nil)...)
+	bindings := members(r.views)
+	errs := append(slices.Clone(r.problems), assembly.CheckBindings(bindings, nil)...)
 	for _, s := range r.sources {
-		problems, err := untyped.Guard("the source", func() ([]error, error) { return r.checkSource(s), nil })
-		if err != nil {
-			problems = []error{fmt.Errorf("core: source registered at %s: %w", s.place, err)}
-		}
-		errs = append(errs, problems...)
+		errs = append(errs, assembly.CheckSource(s.it, s.at, bindings)...)
 	}
 	if len(errs) == 0 {
 		return nil
@@ -104,24 +29,26 @@ func (r *Registry) check() error {
 	return &StartError{Problems: errs}
 }
 
-func (r *Registry) checkSource(s placed[driver.Source]) (errs []error) {
-	if v, ok := s.it.(driver.Validator); ok {
-		if err := v.Validate(); err != nil {
-			errs = append(errs, fmt.Errorf("core: source %q (%s): %w", s.it.Name(), s.place, err))
+// report tells what the registry has assembled.
+func (r *Registry) report(views []*publisher) *assembly.Report {
+	out := &assembly.Report{Authorizer: r.authorizer != nil}
+	for _, v := range views {
+		b := assembly.Binding{Member: v.Member}
+		if v.replica == nil {
+			b.Watched = v.Tables()
 		}
+		out.Bindings = append(out.Bindings, b)
 	}
-	scoped, ok := s.it.(driver.Scoper)
-	if !ok {
-		return errs
+	for _, s := range r.eng.Sources() {
+		out.Sources = append(out.Sources, s)
 	}
-	for _, named := range scoped.Scope().Tables {
-		one := driver.Scope{Tables: []driver.Table{named}}
-		bound := slices.ContainsFunc(r.views, func(v *publisher) bool { return slices.ContainsFunc(v.Tables(), one.Covers) })
-		if !bound {
-			errs = append(errs, fmt.Errorf("core: source %q (%s) watches table %q, which no binding reads", s.it.Name(), s.place, named))
-		}
+	for _, t := range r.transports {
+		out.Transports = append(out.Transports, t.it.Name())
 	}
-	return errs
+	for _, p := range r.plugins {
+		out.Plugins = append(out.Plugins, p.it.Name())
+	}
+	return out
 }
 
 // StartError holds everything that was found wrong before anything was
@@ -230,7 +157,7 @@ func (r *Registry) assemble(ctx context.Context) error {
 		r.eng.Background(func(ctx context.Context) { r.reauthorize(ctx, r.cfg.ReauthorizeEvery) })
 	}
 	r.load(views)
-	r.logAssembled(views)
+	r.report(views).Log(r.cfg.Logger)
 	if err := waitAll(ctx, r.stopping, r.cfg.LoadWait, unrestored(views), func(v *publisher) <-chan struct{} { return v.firstTry() }); err != nil {
 		return fmt.Errorf("core: waiting for bindings to load: %w", err)
 	}
@@ -239,26 +166,26 @@ func (r *Registry) assemble(ctx context.Context) error {
 
 // launch starts one part and records it. A part that has started while
 // Shutdown began is stopped at once, since Shutdown does not know of it.
-func (r *Registry) launch(ctx context.Context, phase shutdownPhase, doing string, p part, start func() error) error {
-	if r.stage.isClosed() {
+func (r *Registry) launch(ctx context.Context, phase lifecycle.Phase, doing string, p lifecycle.Part, start func() error) error {
+	if r.stage.IsClosed() {
 		return live.ErrClosed
 	}
 	if _, err := untyped.Guard("starting", func() (struct{}, error) { return struct{}{}, start() }); err != nil {
 		return fmt.Errorf("core: %s: %w", doing, err)
 	}
-	if r.stage.push(phase, p) {
+	if r.stage.Push(phase, p) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 	defer cancel()
-	return errors.Join(append([]error{live.ErrClosed}, stopTogether(ctx, []part{p})...)...)
+	return errors.Join(append([]error{live.ErrClosed}, lifecycle.StopOne(ctx, p)...)...)
 }
 
 func (r *Registry) startTransports(ctx context.Context) error {
 	for _, t := range r.transports {
 		name := t.it.Name()
-		err := r.launch(ctx, stopTransports, fmt.Sprintf("mounting transport %q (%s)", name, t.place),
-			part{fmt.Sprintf("transport %q", name), t.it.Shutdown}, func() error { return t.it.Mount(r) })
+		err := r.launch(ctx, lifecycle.Transports, fmt.Sprintf("mounting transport %q (%s)", name, t.at),
+			lifecycle.Part{Name: fmt.Sprintf("transport %q", name), Stop: t.it.Shutdown}, func() error { return t.it.Mount(r) })
 		if err != nil {
 			return err
 		}
@@ -273,8 +200,8 @@ func (r *Registry) startPlugins(ctx context.Context) error {
 	for _, p := range r.plugins {
 		name := p.it.Name()
 		r.observers.add(p.it)
-		err := r.launch(ctx, stopPlugins, fmt.Sprintf("starting plugin %q (%s)", name, p.place),
-			part{fmt.Sprintf("plugin %q", name), p.it.Shutdown}, func() error { return p.it.Start(ctx, r) })
+		err := r.launch(ctx, lifecycle.Plugins, fmt.Sprintf("starting plugin %q (%s)", name, p.at),
+			lifecycle.Part{Name: fmt.Sprintf("plugin %q", name), Stop: p.it.Shutdown}, func() error { return p.it.Start(ctx, r) })
 		if err != nil {
 			return err
 		}
@@ -290,13 +217,12 @@ func (r *Registry) startSources(ctx context.Context, views []*publisher) error {
 	}
 	runs := r.eng.Register(sources)
 	for _, run := range runs {
-		if !r.stage.push(stopSources, part{fmt.Sprintf("source %q", run.Name()), waitFor(run.Ended())}) {
+		if !r.stage.Push(lifecycle.Sources, lifecycle.Part{Name: fmt.Sprintf("source %q", run.Name()), Stop: lifecycle.WaitFor(run.Ended())}) {
 			return live.ErrClosed
 		}
 		r.eng.Launch(run)
 	}
-	r.warnUnwatched(views)
-	r.warnUnguarded(views)
+	r.report(views).Warn(r.cfg.Logger)
 	if err := waitAll(ctx, r.stopping, r.cfg.WatchWait, awaited(runs, views), func(s *engine.Source) <-chan struct{} { return s.FirstTry() }); err != nil {
 		return fmt.Errorf("core: waiting for sources to watch: %w", err)
 	}
@@ -346,57 +272,34 @@ var closedChannel = func() chan struct{} {
 	return c
 }()
 
-// warnUnguarded tells of bindings that everybody may write to.
-func (r *Registry) warnUnguarded(views []*publisher) {
-	if r.authorizer != nil {
-		return
-	}
+// unrestored returns the bindings that have no rows yet: all, when none was
+// restored; otherwise without families, which load when somebody asks.
+func unrestored(views []*publisher) []*publisher {
+	var without []*publisher
+	restored := false
 	for _, v := range views {
-		if v.Spec.Rules.Writable {
-			r.cfg.Logger.Warn("core: no authorizer is set: whoever reaches a transport may write to the binding", slog.String("id", "core-unguarded"),
-				slog.String("binding", v.Name()))
+		switch {
+		case v.Spec.Family:
+		case v.Snapshot() != nil:
+			restored = true
+		default:
+			without = append(without, v)
 		}
 	}
+	if !restored {
+		return views
+	}
+	return without
 }
 
-// warnUnwatched tells of bindings that nothing keeps current.
-func (r *Registry) warnUnwatched(views []*publisher) {
-	for _, v := range views {
-		if v.replica != nil {
-			continue // its origin tells of every change
-		}
-		schema := v.Schema()
-		for _, table := range v.Tables() {
-			if slices.ContainsFunc(r.eng.Sources(), func(s *engine.Source) bool { return s.Covers(table) }) {
-				continue
-			}
-			what := "core: no source watches the binding's table: it changes only by Resync"
-			switch {
-			case len(schema.Depends) == 0 && table != schema.Table:
-				what = "core: no source watches a table whose rows the binding shows: its changes are not noticed"
-			case len(schema.Depends) > 0:
-				what = "core: no source watches a table that the binding depends on: its changes are not noticed"
-			}
-			r.cfg.Logger.Warn(what, slog.String("id", "core-unwatched"), slog.String("binding", v.Name()), slog.String("table", table.String()))
-		}
+// awaited returns the sources that Start waits for: those of bindings that have no
+// rows to serve yet.
+func awaited(runs []*engine.Source, views []*publisher) []*engine.Source {
+	without := unrestored(views)
+	if len(without) == len(views) {
+		return runs
 	}
-}
-
-// checkRelated returns what is wrong with the related tables of a binding. All
-// who read a table must agree on its key, because reports name rows by it.
-func checkRelated(v *publisher, others, added []*publisher) (errs []error) {
-	for _, rel := range v.RelatedTables() {
-		if err := rel.Schema.Validate(); err != nil {
-			errs = append(errs, fmt.Errorf("core: %s: related rows: %w", v.Describe(), err))
-			continue
-		}
-		for _, o := range slices.Concat(others, added) {
-			if s := o.Schema(); s.Table == rel.Schema.Table && !slices.Equal(s.Key, rel.Schema.Key) {
-				errs = append(errs, fmt.Errorf("core: %s shows rows of table %q by the key %q, but %s has them by the key %q: give the table one key",
-					v.Describe(), s.Table, rel.Schema.Key, o.Describe(), s.Key))
-				break
-			}
-		}
-	}
-	return errs
+	return slices.DeleteFunc(slices.Clone(runs), func(run *engine.Source) bool {
+		return !slices.ContainsFunc(without, func(v *publisher) bool { return slices.ContainsFunc(v.Tables(), run.Covers) })
+	})
 }

@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"time"
 
 	"github.com/binderyhq/bindery/core/status"
 )
@@ -46,4 +47,14 @@ type StatusReporter interface {
 	// calls it, on any goroutine and also before Mount and after Shutdown. It does
 	// not block.
 	Status() status.Transport
+}
+
+// Drainer is implemented by transports that can end bit by bit what is open.
+type Drainer interface {
+	// Drain ends what is open at the call as Shutdown would: streams after the
+	// current batch, requests that wait by an answer. It spreads that evenly over the
+	// time, so that clients do not come back all at once, and returns at the end of
+	// it, at once when nothing is open, or with the context's error. Others are let in
+	// meanwhile. [Registry.Drain] calls it, at most once at a time, before Shutdown.
+	Drain(ctx context.Context, over time.Duration) error
 }

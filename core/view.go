@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/binderyhq/bindery/core/internal/backlog"
 	"github.com/binderyhq/bindery/core/internal/feed"
+	"github.com/binderyhq/bindery/core/internal/marks"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/internal/untyped"
 	"github.com/binderyhq/bindery/core/internal/writing"
@@ -26,11 +26,8 @@ type publisher struct {
 	// replica keeps the rows in the place of a feed; nil: a feed does.
 	replica *Replica
 
-	mu         sync.Mutex
-	registered bool // guarded by mu
-
 	account account // what it keeps
-	reached reachedMarks
+	reached marks.Reached
 	id      string // of a family's member; see memberID
 }
 

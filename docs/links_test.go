@@ -104,6 +104,11 @@ func TestIndex(t *testing.T) {
 			if e.IsDir() && !strings.Contains(readme, "`"+e.Name()) && !strings.Contains(readme, room+"/"+e.Name()) {
 				t.Errorf("the README does not name %s/%s", room, e.Name())
 			}
+			if e.IsDir() && room == "examples" {
+				if _, err := os.Stat(filepath.Join(root, room, e.Name(), "README.md")); err != nil {
+					t.Errorf("an example does not say how to run it: %v", err)
+				}
+			}
 		}
 	}
 }

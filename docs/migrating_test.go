@@ -39,7 +39,7 @@ type DjangoProduct struct {
 
 // TestMigrating has a second program, as Django is one, write what clients see.
 func TestMigrating(t *testing.T) {
-	dsn := "file:" + filepath.Join(t.TempDir(), "django.sqlite3") + "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)"
+	dsn := "file:" + filepath.Join(t.TempDir(), "django.sqlite3") + "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(60000)"
 	django, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		t.Fatal(err)

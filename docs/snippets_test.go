@@ -121,6 +121,26 @@ func TestBlocks(t *testing.T) {
 	}
 }
 
+// goLine is how a line of Go begins in a block that is indented and not fenced.
+var goLine = regexp.MustCompile(`^ {4,}(?:(?:reg|core|bunsource|pgsource|mux|e|db)\.\w+\(|type \w+ struct|defer |[\w, ]+ := \w|for .* range |func )`)
+
+// TestIndentedBlocksAreNoGo finds Go that no compiler sees, since it stands in an
+// indented block: TestBlocks looks at fences.
+func TestIndentedBlocksAreNoGo(t *testing.T) {
+	fence := regexp.MustCompile("^[ \t]*```")
+	for _, page := range pages(t) {
+		fenced, n := false, 0
+		for line := range strings.Lines(string(read(t, page))) {
+			n++
+			if fence.MatchString(line) {
+				fenced = !fenced
+			} else if !fenced && goLine.MatchString(line) {
+				t.Errorf("%s:%d: make it a block that shows compiled code: %s", page, n, strings.TrimSpace(line))
+			}
+		}
+	}
+}
+
 var (
 	regionBegin = regexp.MustCompile(`^\s*(?://|--|#|<!--) region (\S+)(?: -->)?$`)
 	regionEnd   = regexp.MustCompile(`^\s*(?://|--|#|<!--) endregion(?: -->)?$`)

@@ -61,5 +61,5 @@ func open(_ context.Context, f clienttest.Follow, show func(clienttest.State)) (
 
 // TestConformance holds the client to the protocol.
 func TestConformance(t *testing.T) {
-	clienttest.Run(t, clienttest.Harness{Transports: []clienttest.Transport{clienttest.SSE}, Open: open, Timeout: 5 * time.Second})
+	clienttest.Run(t, clienttest.Harness{Transports: []clienttest.Transport{clienttest.SSE}, Open: open})
 }

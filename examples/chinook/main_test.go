@@ -109,7 +109,7 @@ func TestWritesOfOthersShow(t *testing.T) {
 	}
 	data(`"AC/DC"`)
 
-	other, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)")
+	other, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(60000)")
 	if err != nil {
 		t.Fatal(err)
 	}

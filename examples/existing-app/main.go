@@ -17,7 +17,8 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, "127.0.0.1:8083", "desk.sqlite", func(string) {}); err != nil {
+	serving := func(url string) { fmt.Println("existing-app: serving at", url) }
+	if err := run(ctx, "127.0.0.1:8089", "desk.sqlite", serving); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -35,7 +35,7 @@ type Product struct {
 }
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:8086", "address to listen on")
+	addr := flag.String("addr", "127.0.0.1:8088", "address to listen on")
 	every := flag.Duration("every", time.Second, "how often a price changes")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)

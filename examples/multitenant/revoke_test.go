@@ -98,7 +98,7 @@ func TestSigningOutEndsStreams(t *testing.T) {
 // them ends streams too.
 func TestRightsChangeElsewhere(t *testing.T) {
 	r := open(t)
-	outside, err := sql.Open("sqlite", "file:"+r.file+"?_pragma=busy_timeout(20000)")
+	outside, err := sql.Open("sqlite", "file:"+r.file+"?_pragma=busy_timeout(60000)")
 	if err != nil {
 		t.Fatal(err)
 	}

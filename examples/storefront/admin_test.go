@@ -44,7 +44,7 @@ func TestAdmin(t *testing.T) {
 // token that opens it; standard output has the shop's address alone.
 func TestAdminAddress(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "storefront")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("building: %v\n%s", err, out)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -32,7 +32,7 @@ func TestPage(t *testing.T) {
 	browser := browsertest.New(t, 1280, 900)
 	path := filepath.Join(t.TempDir(), "shop.db")
 	r := open(t, "sqlite:"+path, 200)
-	outside, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)")
+	outside, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(60000)")
 	if err != nil {
 		t.Fatal(err)
 	}

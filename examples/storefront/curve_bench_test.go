@@ -93,7 +93,7 @@ func BenchmarkForeign(b *testing.B) {
 	for _, rows := range curveSizes(b) {
 		b.Run(fmt.Sprintf("sqlite/rows=%d", rows), func(b *testing.B) {
 			s := openCurve(b, "sqlite", rows)
-			db, err := sql.Open("sqlite", "file:"+s.path+"?_pragma=busy_timeout(5000)")
+			db, err := sql.Open("sqlite", "file:"+s.path+"?_pragma=busy_timeout(60000)")
 			if err != nil {
 				b.Fatal(err)
 			}

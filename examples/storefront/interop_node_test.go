@@ -206,7 +206,7 @@ type nodeShop struct {
 func openNodeShop(t *testing.T, rows int) *nodeShop {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "shop.db")
-	outside, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)")
+	outside, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(60000)")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -208,7 +208,7 @@ func databases(t *testing.T, test func(t *testing.T, dsn string, outside *sql.DB
 	}
 	t.Run("sqlite", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "shop.db")
-		test(t, "sqlite:"+path, connect(t, "sqlite", "file:"+path+"?_pragma=busy_timeout(5000)"))
+		test(t, "sqlite:"+path, connect(t, "sqlite", "file:"+path+"?_pragma=busy_timeout(60000)"))
 	})
 	t.Run("postgres", func(t *testing.T) {
 		dsn := pgtest.Shared(t).CreateDatabase(t)

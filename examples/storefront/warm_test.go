@@ -183,7 +183,7 @@ func TestWarmSQLite(t *testing.T) {
 
 func openOutside(t *testing.T, path string) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)&_txlock=exclusive")
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(60000)&_txlock=exclusive")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -213,7 +213,7 @@ func TestFromWriterToClient(t *testing.T) {
 }
 
 func sqliteFile(t *testing.T) string {
-	return "file:" + filepath.Join(t.TempDir(), "things.db") + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_txlock=immediate"
+	return "file:" + filepath.Join(t.TempDir(), "things.db") + "?_pragma=busy_timeout(60000)&_pragma=journal_mode(WAL)&_txlock=immediate"
 }
 
 // rig is a registry over a table in memory.

@@ -73,9 +73,10 @@ func outdated(err error) (certain, perhaps bool) {
 		switch coded.SQLState() {
 		case "0A000": // feature_not_supported
 			return strings.Contains(err.Error(), "cached plan must not change result type"), false
-		case "42703", "42P01", "42804", "42883", "22P02", "42P18":
+		case "42703", "42P01", "42804", "42883", "22P02", "22007", "22003", "42P18":
 			// undefined_column, undefined_table, datatype_mismatch, undefined_function (an
-			// operator, too), invalid_text_representation, indeterminate_datatype
+			// operator, too), invalid_text_representation, invalid_datetime_format,
+			// numeric_value_out_of_range, indeterminate_datatype
 			return false, true
 		}
 		return false, false

@@ -35,8 +35,13 @@ func (l *Loader[T]) CheckLiteral(ctx context.Context, column string, v value.Val
 		}
 	}
 	var null bool
-	literal := m.DB.QueryGen().AppendValue(nil, reflect.ValueOf(v.String()))
-	err = m.DB.DB.QueryRowContext(withoutHooks(ctx), "SELECT CAST("+string(literal)+" AS "+m.Columns[i].Facts.SQLType+") IS NULL").Scan(&null)
+	literal := string(m.DB.QueryGen().AppendValue(nil, reflect.ValueOf(v.String())))
+	typ := m.Columns[i].Facts.SQLType
+	cast := "CAST(" + literal + " AS " + typ + ")"
+	if typ == "cidr" { // which is compared as an inet, and that reads less
+		cast += ", CAST(" + literal + " AS inet)"
+	}
+	err = m.DB.DB.QueryRowContext(withoutHooks(ctx), "SELECT ("+cast+") IS NULL").Scan(&null)
 	if err == nil {
 		return "", nil
 	}

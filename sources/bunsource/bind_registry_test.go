@@ -32,7 +32,7 @@ type shopItem struct {
 func eachOpened(t *testing.T, test func(t *testing.T, db *bun.DB)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) {
-		db, err := Open("sqlite", "file:"+filepath.Join(t.TempDir(), "test.db")+"?_pragma=busy_timeout(5000)&"+walMode, sqlitedialect.New())
+		db, err := Open("sqlite", "file:"+filepath.Join(t.TempDir(), "test.db")+"?_pragma=busy_timeout(60000)&"+walMode, sqlitedialect.New())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,7 +18,7 @@ func TestConformance(t *testing.T) {
 	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) {
 		sourcetest.Run(t, func() (sourcetest.Harness, error) {
-			dsn := "file:" + filepath.Join(t.TempDir(), "test.db") + "?_pragma=busy_timeout(10000)&_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)"
+			dsn := "file:" + filepath.Join(t.TempDir(), "test.db") + "?_pragma=busy_timeout(60000)&_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)"
 			return newConformance("sqlite", dsn, sqlitedialect.New())
 		})
 	})

@@ -72,7 +72,7 @@ func openHookDBAs(t testing.TB, d dialect.Name, wrapped, hidden bool, params ...
 	newDB := func(sqldb *sql.DB) *bun.DB { return bun.NewDB(sqldb, pgdialect.New()) }
 	if d == dialect.SQLite {
 		driverName = "sqlite"
-		params = append([]string{"_pragma=busy_timeout(5000)", walMode, "_txlock=immediate"}, params...)
+		params = append([]string{"_pragma=busy_timeout(60000)", walMode, "_txlock=immediate"}, params...)
 		dsn = "file:" + filepath.Join(t.TempDir(), "hooks.db") + "?" + strings.Join(params, "&")
 		newDB = func(sqldb *sql.DB) *bun.DB { return bun.NewDB(sqldb, sqlitedialect.New()) }
 	} else {

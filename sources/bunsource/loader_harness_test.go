@@ -18,7 +18,7 @@ import (
 
 func loaderSQLite(t testing.TB, params ...string) *bun.DB {
 	t.Helper()
-	params = append(params, "_pragma=busy_timeout(5000)", "_pragma=synchronous(OFF)")
+	params = append(params, "_pragma=busy_timeout(60000)", "_pragma=synchronous(OFF)")
 	sqldb, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "test.db")+"?"+strings.Join(params, "&"))
 	if err != nil {
 		t.Fatal(err)

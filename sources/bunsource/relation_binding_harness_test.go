@@ -37,7 +37,7 @@ type relWorld struct {
 // eachWorld runs a test with every kind of source that knows keys.
 func eachWorld(t *testing.T, test func(t *testing.T, w relWorld)) {
 	openedSQLite := func(t *testing.T) (dsn string, plain *bun.DB) {
-		dsn = "file:" + filepath.Join(t.TempDir(), "test.db") + "?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_pragma=busy_timeout(10000)&_txlock=immediate"
+		dsn = "file:" + filepath.Join(t.TempDir(), "test.db") + "?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_pragma=busy_timeout(60000)&_txlock=immediate"
 		return dsn, openedPlain(t, "sqlite", dsn)
 	}
 	t.Run("sqlite hooks", func(t *testing.T) {

@@ -72,7 +72,7 @@ type anySource struct {
 func TestQueriesConverge(t *testing.T) {
 	t.Parallel()
 	sqliteDB := func(t *testing.T, name string) string {
-		return "file:" + filepath.Join(t.TempDir(), name) + "?_pragma=busy_timeout(20000)&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_txlock=immediate"
+		return "file:" + filepath.Join(t.TempDir(), name) + "?_pragma=busy_timeout(60000)&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_txlock=immediate"
 	}
 	open := func(t *testing.T, driver, dsn string) *sql.DB {
 		db, err := sql.Open(driver, dsn)

@@ -39,7 +39,8 @@ const (
 // Transact implements [driver.Writer]. What the function reads through any loader
 // over the same *sql.DB it reads in the transaction. A transaction that the
 // database ends in favour of another (a deadlock, a serialization failure, a
-// busy SQLite file) is run again, a few times.
+// busy SQLite file) is run again, a few times; and once when a statement was prepared
+// before the table was altered, which its driver finds out by running it.
 func (l *Loader[T]) Transact(ctx context.Context, fn func(ctx context.Context) error) error {
 	wait := firstRetry
 	for attempt := 1; ; attempt++ {
@@ -59,7 +60,7 @@ func (l *Loader[T]) Transact(ctx context.Context, fn func(ctx context.Context) e
 		case errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil:
 			// database/sql rolled it back because the context had ended.
 			return fmt.Errorf("bunsource: writing: %w", ctx.Err())
-		case !collided(err) || attempt == transactAttempts:
+		case !collided(err) && (attempt > 1 || !misread(err)) || attempt == transactAttempts:
 			return l.refusal(ctx, last, own, err)
 		}
 		select {

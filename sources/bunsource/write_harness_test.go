@@ -80,7 +80,7 @@ func eachWritable(t *testing.T, test func(t *testing.T, db *bun.DB)) {
 			id := "BIGSERIAL PRIMARY KEY"
 			if d == dialect.SQLite {
 				id = "INTEGER PRIMARY KEY AUTOINCREMENT"
-				db, err = Open("sqlite", "file:"+filepath.Join(t.TempDir(), "write.db")+"?_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&"+walMode, sqlitedialect.New())
+				db, err = Open("sqlite", "file:"+filepath.Join(t.TempDir(), "write.db")+"?_pragma=busy_timeout(60000)&_pragma=foreign_keys(1)&"+walMode, sqlitedialect.New())
 			} else {
 				db, err = Open("pgx", pgtest.Shared(t).CreateDatabase(t), pgdialect.New())
 			}

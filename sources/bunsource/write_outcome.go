@@ -205,6 +205,18 @@ func onlyReference(m *model.Model, ctx context.Context, named []string) string {
 	return found[0]
 }
 
+// misread reports whether the error may be that of a statement that was prepared for
+// the table as it was before an ALTER.
+func misread(err error) bool {
+	var invalid *driver.InvalidError
+	var objection *violationError
+	if errors.As(err, &invalid) || errors.As(err, &objection) {
+		return false
+	}
+	certain, perhaps := outdated(err)
+	return certain || perhaps
+}
+
 // collided reports whether the database ended a transaction in favour of
 // another, so that it is worth trying again.
 func collided(err error) bool {

@@ -49,7 +49,7 @@ type pair struct {
 var config = natssource.Config{Heartbeat: 20 * time.Millisecond, Forget: time.Second}
 
 func newPair(t *testing.T) (sourcetest.Harness, error) {
-	dsn := "file:" + filepath.Join(t.TempDir(), "test.db") + "?_pragma=busy_timeout(10000)&_txlock=immediate&_pragma=journal_mode(WAL)"
+	dsn := "file:" + filepath.Join(t.TempDir(), "test.db") + "?_pragma=busy_timeout(60000)&_txlock=immediate&_pragma=journal_mode(WAL)"
 	db, err := bunsource.Open("sqlite", dsn, sqlitedialect.New())
 	if err != nil {
 		return nil, err

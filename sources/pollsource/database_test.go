@@ -23,7 +23,7 @@ import (
 
 func sqliteFile(t testing.TB) string {
 	t.Helper()
-	return "file:" + filepath.Join(t.TempDir(), "test.db") + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)"
+	return "file:" + filepath.Join(t.TempDir(), "test.db") + "?_pragma=busy_timeout(60000)&_pragma=journal_mode(WAL)"
 }
 
 func openSQLite(t testing.TB, dsn string) *bun.DB {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/internal/sqlitefile"
+	"github.com/binderyhq/bindery/sources/internal/sqlitelog"
 	"github.com/binderyhq/bindery/sources/internal/wrapdriver"
 )
 
@@ -30,7 +31,7 @@ import (
 // memory, on Windows, and wherever the files cannot be read.
 //
 // In WAL mode the rows that others have changed are looked up in the log, and read at
-// once, where the key is an INTEGER PRIMARY KEY; the comparison follows at its pace.
+// once (not those of tables WITHOUT ROWID); the comparison follows at its pace.
 // When the log does not tell all rows of a table that have changed, none is shown
 // before the comparison ends, so that transactions stay whole: after a checkpoint has come
 // between, a change of the schema, or a long row that was overwritten only in the pages
@@ -70,7 +71,6 @@ func (*dataVersionCheck) fullPass() time.Duration { return defaultFullPass }
 
 func (c *dataVersionCheck) watch(t driver.Schema) watcher {
 	w := &dataVersionWatcher{db: c.db.DB, schema: "main", wake: func() {}}
-	w.bun = c.db
 	// A SELECT where possible: driver wrappers and proxies that classify statements
 	// by their first word take a PRAGMA for a write.
 	query := "SELECT data_version FROM pragma_data_version"
@@ -94,16 +94,21 @@ func commitsOf(db *sql.DB) *sqlitefile.Ledger {
 	return nil
 }
 
+// logging is a watcher that can tell which rows have changed.
+type logging interface {
+	// logOf says which tables the next look is about.
+	logOf(tables []driver.Schema)
+}
+
 type dataVersionWatcher struct {
 	comparing
-	bun    *bun.DB
 	db     *sql.DB
 	schema string
 	conn   *sql.Conn // nil before the first look
 
 	others *sqlitefile.Watch // nil: own commits are not told from others
 	alarm  *sqlitefile.Alarm // nil: nothing tells of writes
-	log    *walLog           // nil: nothing tells which rows were written
+	log    *sqlitelog.Log    // nil: nothing tells which rows were written
 	tables []driver.Schema
 	wake   func()
 }
@@ -129,7 +134,7 @@ func (w *dataVersionWatcher) look(ctx context.Context) (finding, error) {
 		return finding{}, err // whoever begins anew finds out what has become of them
 	}
 	if w.log != nil {
-		w.log.looked(files)
+		w.log.Looked(files)
 	}
 	if !files.Foreign && !first {
 		return finding{still: !files.Own, unsettled: !files.Settled, log: w.changeLog()}, nil
@@ -142,7 +147,7 @@ func (w *dataVersionWatcher) look(ctx context.Context) (finding, error) {
 func (w *dataVersionWatcher) logOf(tables []driver.Schema) {
 	w.tables = tables
 	if w.log != nil {
-		w.log.about(tables)
+		w.log.About(tables)
 	}
 }
 
@@ -183,12 +188,10 @@ func (w *dataVersionWatcher) open(ctx context.Context) error {
 	commits := commitsOf(w.db)
 	counter, err := sqlitefile.NewCounter(path)
 	if err == nil { // files can be read
-		if w.log, err = newWALLog(w.bun, conn, w.schema, path); err != nil {
-			w.log = nil // the journal has another mode
-		} else {
-			w.log.about(w.tables)
+		// Without an error: the journal has another mode, or it is read.
+		if w.log, _ = sqlitelog.New(rowsOf(conn), w.schema, path); w.log != nil {
+			w.log.About(w.tables)
 		}
-		err = nil
 	}
 	if commits == nil || err != nil {
 		return nil
@@ -198,6 +201,37 @@ func (w *dataVersionWatcher) open(ctx context.Context) error {
 		w.others = nil
 	}
 	return nil
+}
+
+// rowsOf returns what runs statements on the connection.
+func rowsOf(conn *sql.Conn) sqlitelog.Query {
+	return func(ctx context.Context, statement string) (all [][]any, err error) {
+		rows, err := conn.QueryContext(ctx, statement)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, rows.Close()) }()
+		columns, err := rows.Columns()
+		if err != nil {
+			return nil, err
+		}
+		for rows.Next() {
+			row, into := make([]any, len(columns)), make([]any, len(columns))
+			for i := range row {
+				into[i] = &row[i]
+			}
+			if err := rows.Scan(into...); err != nil {
+				return nil, err
+			}
+			for i, v := range row {
+				if b, ok := v.([]byte); ok { // as some drivers have text
+					row[i] = string(b)
+				}
+			}
+			all = append(all, row)
+		}
+		return all, rows.Err()
+	}
 }
 
 func (w *dataVersionWatcher) ask(ctx context.Context, query string) (string, error) {
@@ -212,7 +246,7 @@ func (w *dataVersionWatcher) close() error {
 		w.alarm.Close()
 	}
 	if w.log != nil {
-		w.log.close()
+		w.log.Close()
 	}
 	if w.conn == nil {
 		return nil

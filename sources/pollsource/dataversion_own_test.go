@@ -35,7 +35,7 @@ func openWrapped(t testing.TB, dsn string) *bun.DB {
 func TestDataVersionTellsOwnCommits(t *testing.T) {
 	for _, mode := range []string{"WAL", "DELETE"} {
 		t.Run(mode, func(t *testing.T) {
-			dsn := "file:" + t.TempDir() + "/test.db?_pragma=busy_timeout(5000)&_pragma=journal_mode(" + mode + ")&_txlock=immediate"
+			dsn := "file:" + t.TempDir() + "/test.db?_pragma=busy_timeout(60000)&_pragma=journal_mode(" + mode + ")&_txlock=immediate"
 			db, elsewhere := openWrapped(t, dsn), openSQLite(t, dsn)
 			exec(t, db, `CREATE TABLE items (id INTEGER PRIMARY KEY, n INT)`)
 			l := watch(t, DataVersion(db), items("items"))

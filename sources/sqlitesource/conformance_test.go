@@ -20,7 +20,7 @@ func TestConformance(t *testing.T) {
 }
 
 func newHarness(dir, mode string) (sourcetest.Harness, error) {
-	dsn := "file:" + filepath.Join(dir, "test.db") + "?_pragma=busy_timeout(10000)&_txlock=immediate&_pragma=synchronous(OFF)&_pragma=journal_mode(" + mode + ")"
+	dsn := "file:" + filepath.Join(dir, "test.db") + "?_pragma=busy_timeout(60000)&_txlock=immediate&_pragma=synchronous(OFF)&_pragma=journal_mode(" + mode + ")"
 	src, err := sqlitesource.New(dsn, sqlitesource.Config{Interval: 10 * time.Millisecond, Audit: 100 * time.Millisecond})
 	if err != nil {
 		return nil, err

@@ -33,7 +33,9 @@
 //
 // Commits of other processes, and of connections that the connector has not made,
 // are found by counting: SQLite counts all commits in its files, and the connector its
-// own. The rest is somebody else's; then every bound table is compared. The source
+// own. The rest is somebody else's. In WAL mode the rows that it has changed are looked up in the log
+// and read at once, but for tables WITHOUT ROWID and attached databases; besides,
+// every bound table is compared. The source
 // looks when the files are written, and at [Config].Interval besides. Where the files
 // cannot be read it uses PRAGMA data_version, which does not say whose commit it was:
 // then tables are compared every [Config].Audit while this process writes as well.

@@ -5,12 +5,14 @@ import (
 	sqldriver "database/sql/driver"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/internal/ondemand"
 	"github.com/binderyhq/bindery/sources/internal/sqlitefile"
 	"github.com/binderyhq/bindery/sources/internal/sqlitehooks"
+	"github.com/binderyhq/bindery/sources/internal/sqlitelog"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -29,6 +31,7 @@ type foreignWatch struct {
 	sink   driver.Sink
 
 	conn     inner // nil when it must be opened anew
+	logConn  inner // for the log
 	versions []dataVersion
 	finished uint64    // of this process's commits, before the last look
 	foreign  bool      // the files tell of somebody's commit that is not reported yet
@@ -40,6 +43,8 @@ type foreignWatch struct {
 	asking *ondemand.Run
 
 	files  []*sqlitefile.Watch // of all databases of the connection, or none
+	log    *sqlitelog.Log      // of the only one of them; nil: nothing tells which rows were written
+	bound  <-chan struct{}     // is closed when the log is to be about other tables
 	alarms []*sqlitefile.Alarm
 	rings  chan struct{} // capacity 1
 }
@@ -120,7 +125,59 @@ func (w *foreignWatch) openFiles(ctx context.Context) error {
 	if !telling { // all of them or none: a commit of one is not told from that of another
 		w.closeFiles()
 	}
+	if len(w.files) == 1 {
+		return w.openLog(ctx, rows)
+	}
 	return nil
+}
+
+// openLog begins to read the write-ahead log of the connection's only database.
+func (w *foreignWatch) openLog(ctx context.Context, databases [][]sqldriver.Value) error {
+	at := slices.IndexFunc(databases, func(row []sqldriver.Value) bool { return row[0] != "temp" })
+	schema, _ := databases[at][0].(string)
+	path, _ := databases[at][1].(string)
+	// A connection of its own: batches ask the log while the watch looks.
+	made, err := w.source.inner.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	conn, ok := made.(inner)
+	if !ok {
+		return errors.Join(fmt.Errorf("a connection of type %T does not query", made), made.Close())
+	}
+	query := func(ctx context.Context, statement string) ([][]any, error) {
+		rows, err := sqlitehooks.Query(ctx, conn, statement)
+		all := make([][]any, len(rows))
+		for i, row := range rows {
+			for _, v := range row {
+				all[i] = append(all[i], v)
+			}
+		}
+		return all, err
+	}
+	if w.log, err = sqlitelog.New(query, schema, path); err != nil {
+		return conn.Close() // the journal has another mode
+	}
+	w.logConn = conn
+	return nil
+}
+
+// changeLog returns what tells which rows have changed, nil where nothing does.
+func (w *foreignWatch) changeLog() driver.ChangeLog {
+	if w.log == nil {
+		return nil
+	}
+	select {
+	case <-w.bound:
+		w.bound = nil
+	default:
+	}
+	if w.bound == nil {
+		var tables []driver.Schema
+		tables, w.bound = w.sink.Tables()
+		w.log.About(tables)
+	}
+	return w.log
 }
 
 func (w *foreignWatch) ring() {
@@ -135,6 +192,11 @@ func (w *foreignWatch) closeFiles() {
 		f.Close()
 	}
 	w.files = nil
+	if w.log != nil {
+		w.log.Close()
+		_ = w.logConn.Close() // it has only read
+		w.log, w.logConn, w.bound = nil, nil, nil
+	}
 }
 
 func (w *foreignWatch) close() {
@@ -211,6 +273,9 @@ func (w *foreignWatch) compare(ctx context.Context) (news bool, err error) {
 		if err != nil {
 			return false, err
 		}
+		if w.log != nil {
+			w.log.Looked(found)
+		}
 		w.foreign = w.foreign || found.Foreign
 		w.busy = w.busy || !found.Settled
 	}
@@ -242,7 +307,7 @@ func (w *foreignWatch) compare(ctx context.Context) (news bool, err error) {
 
 func (w *foreignWatch) report() {
 	w.suspect, w.foreign = time.Time{}, false
-	w.sink.Report(driver.Change{Table: driver.Table{Database: w.source.cfg.Database}, Compare: true})
+	w.sink.Report(driver.Change{Table: driver.Table{Database: w.source.cfg.Database}, Compare: true, Log: w.changeLog()})
 }
 
 // ask returns the numbers of all databases of the connection.

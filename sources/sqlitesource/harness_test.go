@@ -53,7 +53,7 @@ var quiet = sqlitesource.Config{Interval: -1}
 func newRig(t testing.TB, cfg sqlitesource.Config, setup []string, schemas ...driver.Schema) *rig {
 	t.Helper()
 	r := &rig{t: t, schemas: schemas, held: map[driver.Table]map[driver.Key]string{}}
-	r.dsn = "file:" + filepath.Join(t.TempDir(), "test.db") + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_pragma=synchronous(OFF)&_txlock=immediate"
+	r.dsn = "file:" + filepath.Join(t.TempDir(), "test.db") + "?_pragma=busy_timeout(60000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_pragma=synchronous(OFF)&_txlock=immediate"
 	var err error
 	if r.source, err = sqlitesource.New(r.dsn, cfg); err != nil {
 		t.Fatal(err)

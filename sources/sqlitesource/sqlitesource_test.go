@@ -5,8 +5,10 @@ import (
 	"database/sql"
 	sqldriver "database/sql/driver"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/driver"
@@ -340,6 +342,46 @@ func TestOtherProcesses(t *testing.T) {
 		r.execOn(r.plain, `UPDATE items SET n = n + 1`)
 		r.exec(`UPDATE items SET n = n + 1 WHERE id = 2`)
 		r.await("what another process wrote beside this one", caughtUp)
+	}
+}
+
+// TestOthersCommitsHaveALog: what another process has written is told by the write-ahead
+// log, and own commits, with which SQLite may begin the log anew, do not matter.
+func TestOthersCommitsHaveALog(t *testing.T) {
+	r := newRig(t, sqlitesource.Config{Interval: time.Hour}, shop, shopSchemas()...)
+	items := r.schemas[0]
+	at := driver.Position("")
+	for step := range 3 {
+		r.exec("PRAGMA wal_checkpoint(TRUNCATE)", "INSERT INTO items (n) VALUES (-1)")
+		r.execOn(r.plain, "UPDATE items SET n = n + 1 WHERE id = 2")
+		var log driver.ChangeLog
+		r.await("what another process wrote", func(rec *coretest.Record) bool {
+			compared := 0
+			for _, c := range rec.Changes {
+				if c.Compare {
+					compared++
+					log = c.Log
+				}
+			}
+			return compared > step
+		})
+		if log == nil {
+			t.Fatal("there is no log")
+		}
+		told, err := log.Changed(t.Context(), []driver.Table{items.Table}, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := items.MakeKey(2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Contains(told[items.Table], key) || len(told) != 1 { // and perhaps what was inserted
+			t.Errorf("told %v", told)
+		}
+		if at, err = log.Position(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

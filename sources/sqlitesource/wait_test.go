@@ -51,7 +51,7 @@ func (l *stocks) Load(ctx context.Context, keys []driver.Key) (out []*stock, err
 
 func bound(t *testing.T, cfg sqlitesource.Config, pool int) (*sql.DB, *sqlitesource.Source, *core.Binding[stock]) {
 	t.Helper()
-	src, err := sqlitesource.New("file:"+filepath.Join(t.TempDir(), "test.db")+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)", cfg)
+	src, err := sqlitesource.New("file:"+filepath.Join(t.TempDir(), "test.db")+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(60000)", cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,7 +35,7 @@ type Harness struct {
 	// skipped, and reported when they pass after all.
 	Lacks map[string]string
 
-	// Timeout bounds one case. The default is 20 seconds.
+	// Timeout bounds one case. The default is a minute.
 	Timeout time.Duration
 }
 
@@ -177,7 +177,7 @@ func (c Case) on(t Transport) bool {
 func (h Harness) try(ctx context.Context, tr Transport, c Case) error {
 	timeout := h.Timeout
 	if timeout == 0 {
-		timeout = 20 * time.Second
+		timeout = time.Minute
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

@@ -240,7 +240,7 @@ func TestBadConfig(t *testing.T) {
 		if err := reg.Serve(tr); err != nil {
 			t.Fatal(err)
 		}
-		if err := reg.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "rest: mounting: ") {
+		if err := reg.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "rest: ") {
 			t.Errorf("error %v", err)
 		}
 	}

@@ -2,7 +2,6 @@ package rest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -16,6 +15,7 @@ import (
 	"github.com/binderyhq/bindery/core/status"
 	"github.com/binderyhq/bindery/transports/internal/ending"
 	"github.com/binderyhq/bindery/transports/internal/meter"
+	"github.com/binderyhq/bindery/transports/internal/serving"
 	"github.com/binderyhq/bindery/transports/rest/internal/access"
 	"github.com/binderyhq/bindery/transports/rest/internal/content"
 	"github.com/binderyhq/bindery/transports/rest/internal/hold"
@@ -27,10 +27,10 @@ import (
 
 // Transport serves bindings over HTTP. It is made by [New].
 type Transport struct {
-	group    *echo.Group
-	cfg      Config
-	problems []error // of New, reported by Mount
-	prefix   prefix.Prefix
+	group  *echo.Group
+	cfg    Config
+	wrong  error // with the arguments of New
+	prefix prefix.Prefix
 
 	servers    ending.Servers
 	held       *hold.Requests // requests that wait for a change or a mark
@@ -60,17 +60,7 @@ var (
 // what is wrong with it.
 func New(group *echo.Group, cfg ...Config) *Transport {
 	t := &Transport{group: group}
-	if group == nil {
-		t.problems = append(t.problems, errors.New("its group is nil"))
-	}
-	if len(cfg) > 1 {
-		t.problems = append(t.problems, fmt.Errorf("%d configurations, at most one can be", len(cfg)))
-	}
-	if len(cfg) > 0 {
-		t.cfg = cfg[0]
-	}
-	t.problems = append(t.problems, t.cfg.Validate())
-	t.cfg = t.cfg.WithDefaults()
+	t.cfg, t.wrong = serving.Config(group, cfg)
 	t.prefix = prefix.Prefix{Default: t.cfg.BasePath, Trusted: t.cfg.TrustedProxies}
 	t.held = hold.New(t.cfg.MaxWaiting, t.cfg.MaxWait, &t.servers)
 	t.writes = hold.NewCount(math.MaxInt) // each has a connection, and the server bounds those
@@ -82,8 +72,8 @@ func (*Transport) Name() string { return "rest" }
 
 // Mount implements [core.Transport].
 func (t *Transport) Mount(reg *core.Registry) error {
-	if err := errors.Join(t.problems...); err != nil {
-		return fmt.Errorf("rest: mounting: %w", err)
+	if t.wrong != nil {
+		return fmt.Errorf("rest: %w", t.wrong)
 	}
 	t.reg = reg
 	t.stopping, t.stop = context.WithCancel(reg.Stopping())

@@ -8,8 +8,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/binderyhq/bindery/core/wire"
-	"github.com/binderyhq/bindery/transports/internal/origin"
+	"github.com/binderyhq/bindery/transports/internal/duplex"
 	"github.com/binderyhq/bindery/transports/socketio/internal/packet"
 )
 
@@ -94,70 +93,43 @@ type Config struct {
 	MessageBytes int
 }
 
-// WithDefaults returns a copy in which every zero field has its default.
+// WithDefaults returns a copy with the default in every zero field.
 func (c Config) WithDefaults() Config {
-	c.HandshakeTimeout = cmp.Or(c.HandshakeTimeout, 10*time.Second)
-	c.WriteTimeout = cmp.Or(c.WriteTimeout, 10*time.Second)
-	c.PingInterval = cmp.Or(c.PingInterval, 25*time.Second)
+	c.shared().SetDefaults()
 	c.PingTimeout = cmp.Or(c.PingTimeout, 20*time.Second)
 	c.ConnectTimeout = cmp.Or(c.ConnectTimeout, 45*time.Second)
-	c.LoadWait = cmp.Or(c.LoadWait, 5*time.Second)
-	c.DrainTimeout = cmp.Or(c.DrainTimeout, 2*time.Second)
-	c.MaxConnections = cmp.Or(c.MaxConnections, 10_000)
-	c.MaxJoins = cmp.Or(c.MaxJoins, 256)
-	c.PageRows = cmp.Or(c.PageRows, wire.DefaultRows)
-	c.MessageBytes = cmp.Or(c.MessageBytes, wire.DefaultBytes)
-	c.MaxRequestBytes = cmp.Or(c.MaxRequestBytes, 64<<10)
 	return c
 }
 
 // Validate returns everything that is wrong with the configuration.
 func (c Config) Validate() error {
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("config: "+format, args...)) }
-	for _, d := range []struct {
-		name  string
-		value time.Duration
-	}{
-		{"HandshakeTimeout", c.HandshakeTimeout},
-		{"WriteTimeout", c.WriteTimeout},
-		{"PingInterval", c.PingInterval},
-		{"PingTimeout", c.PingTimeout},
-		{"ConnectTimeout", c.ConnectTimeout},
-		{"DrainTimeout", c.DrainTimeout},
-	} {
-		if d.value < 0 {
-			bad("%s %v is negative", d.name, d.value)
-		}
-	}
-	for _, d := range []struct {
-		name  string
-		value time.Duration
-	}{{"PingInterval", c.PingInterval}, {"PingTimeout", c.PingTimeout}} {
-		if d.value > 0 && d.value < time.Millisecond {
-			bad("%s %v is less than a millisecond", d.name, d.value)
-		}
-	}
-	if c.MaxJoins < 0 {
-		bad("MaxJoins %d is negative", c.MaxJoins)
-	}
-	if c.MaxRequestBytes < 0 {
-		bad("MaxRequestBytes %d is negative", c.MaxRequestBytes)
+	errs := []error{
+		c.shared().Validate(),
+		duplex.NotNegative("PingTimeout", c.PingTimeout), duplex.NotNegative("ConnectTimeout", c.ConnectTimeout),
+		atLeastAMillisecond("PingInterval", c.PingInterval), atLeastAMillisecond("PingTimeout", c.PingTimeout),
 	}
 	if c.Namespace != "" {
 		if err := packet.CheckNamespace(c.Namespace); err != nil {
-			bad("%w", err)
-		}
-	}
-	if err := c.limits().Validate(); err != nil {
-		bad("%w", err)
-	}
-	for _, o := range c.Origins {
-		if err := origin.Check(o); err != nil {
-			bad("%w", err)
+			errs = append(errs, fmt.Errorf("config: %w", err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (c Config) limits() wire.Limits { return wire.Limits{Rows: c.PageRows, Bytes: c.MessageBytes} }
+// atLeastAMillisecond returns an error for a positive time that clients would be told is
+// zero: they are told milliseconds.
+func atLeastAMillisecond(field string, value time.Duration) error {
+	if value > 0 && value < time.Millisecond {
+		return fmt.Errorf("config: %s %v is less than a millisecond", field, value)
+	}
+	return nil
+}
+
+// shared points to the options that WebSocket has too.
+func (c *Config) shared() duplex.Settings {
+	return duplex.Settings{
+		Origins: &c.Origins, MaxConnections: &c.MaxConnections, MaxJoins: &c.MaxJoins, MaxRequestBytes: &c.MaxRequestBytes,
+		HandshakeTimeout: &c.HandshakeTimeout, WriteTimeout: &c.WriteTimeout, PingInterval: &c.PingInterval,
+		LoadWait: &c.LoadWait, DrainTimeout: &c.DrainTimeout, PageRows: &c.PageRows, MessageBytes: &c.MessageBytes,
+	}
+}

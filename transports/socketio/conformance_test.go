@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"syscall"
 	"testing"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/transports/internal/harness"
 	"github.com/binderyhq/bindery/transports/socketio"
 	"github.com/binderyhq/bindery/transports/transporttest"
 )
@@ -25,54 +25,44 @@ import (
 func TestConformance(t *testing.T) {
 	for _, way := range ways {
 		t.Run(way, func(t *testing.T) {
+			t.Parallel()
 			transporttest.Run(t, func() (transporttest.Harness, error) { return newHarness(way), nil })
 		})
 	}
 }
 
-var _ transporttest.Asker = (*harness)(nil)
+var _ transporttest.Asker = suiteHarness{}
 
-// harness serves the transport for the suite, in pages of pageRows.
-type harness struct {
-	way       string
-	transport *socketio.Transport
-	server    *httptest.Server
-	client    *http.Client
+// suiteHarness serves the transport for the suite, in pages of pageRows.
+type suiteHarness struct {
+	harness.Server
+	way    string
+	client *http.Client
 }
 
 const pageRows = 90
 
-func newHarness(way string) *harness {
-	e := echo.New()
+func newHarness(way string) suiteHarness {
 	cfg := socketio.Config{PageRows: pageRows}
 	if way == polling { // who vanishes shows by not answering
 		cfg.PingInterval, cfg.PingTimeout = time.Second, 3*time.Second
 	}
-	return &harness{
-		way: way, transport: socketio.New(e.Group("/socket.io"), cfg),
-		server: httptest.NewServer(transporttest.Identify(e)),
-		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}},
+	can := transporttest.Abilities{Streams: true, Resumes: true, Deltas: true, Pages: true, Families: true, Marks: true}
+	return suiteHarness{
+		Server: harness.Serve(can, func(e *echo.Echo) core.Transport { return socketio.New(e.Group("/socket.io"), cfg) }),
+		way:    way, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}},
 	}
 }
 
-func (h *harness) Transport() core.Transport { return h.transport }
-
-func (h *harness) Abilities() transporttest.Abilities {
-	return transporttest.Abilities{Streams: true, Resumes: true, Deltas: true, Pages: true, Families: true, Marks: true}
-}
-
-func (h *harness) StopServer(ctx context.Context) error { return h.server.Config.Shutdown(ctx) }
-
-func (h *harness) Close() error {
-	h.server.Close()
-	h.client.CloseIdleConnections()
-	return nil
+func (h suiteHarness) Close() error {
+	defer h.client.CloseIdleConnections()
+	return h.Server.Close()
 }
 
 // dial connects and asks.
-func (h *harness) dial(ctx context.Context, q transporttest.Request, arg map[string]any) (*client, error) {
+func (h suiteHarness) dial(ctx context.Context, q transporttest.Request, arg map[string]any) (*client, error) {
 	arg["params"] = q.JSON()
-	c, err := dial(ctx, h.client, h.server.URL, h.way, http.Header{transporttest.PrincipalHeader: {q.Principal}})
+	c, err := dial(ctx, h.client, h.URL, h.way, http.Header{transporttest.PrincipalHeader: {q.Principal}})
 	if err != nil {
 		return nil, told(err)
 	}
@@ -95,11 +85,11 @@ func told(err error) error {
 	return err
 }
 
-func (h *harness) Connect(ctx context.Context, binding, version string) (transporttest.Client, error) {
+func (h suiteHarness) Connect(ctx context.Context, binding, version string) (transporttest.Client, error) {
 	return h.ConnectTo(ctx, transporttest.Request{Binding: binding, Version: version})
 }
 
-func (h *harness) ConnectTo(ctx context.Context, q transporttest.Request) (transporttest.Client, error) {
+func (h suiteHarness) ConnectTo(ctx context.Context, q transporttest.Request) (transporttest.Client, error) {
 	c, err := h.dial(ctx, q, map[string]any{"version": q.Version})
 	if err != nil {
 		return nil, err
@@ -107,34 +97,28 @@ func (h *harness) ConnectTo(ctx context.Context, q transporttest.Request) (trans
 	return &joined{client: c, binding: q.Binding}, nil
 }
 
-func (h *harness) Page(ctx context.Context, binding string, page int) (transporttest.Page, error) {
+func (h suiteHarness) Page(ctx context.Context, binding string, page int) (transporttest.Page, error) {
 	return h.PageOf(ctx, transporttest.Request{Binding: binding}, page)
 }
 
-func (h *harness) PageOf(ctx context.Context, q transporttest.Request, page int) (transporttest.Page, error) {
+func (h suiteHarness) PageOf(ctx context.Context, q transporttest.Request, page int) (transporttest.Page, error) {
 	c, err := h.dial(ctx, q, map[string]any{"page": page})
 	if err != nil {
 		return transporttest.Page{}, err
 	}
 	defer c.vanish()
 	m, err := c.message(ctx)
-	switch {
-	case err != nil:
+	if err != nil {
 		return transporttest.Page{}, told(err)
-	case m.Action == "error":
-		return transporttest.Page{}, transporttest.RefusalOf(m.Status(), m.Payload)
-	case m.Action != "page" || m.Page != page:
-		return transporttest.Page{}, fmt.Errorf("asked for page %d, got %+v", page, m)
 	}
-	p := transporttest.Page{Pages: m.Pages}
-	return p, json.Unmarshal(m.Payload, &p.Rows)
+	return harness.Page(m, page)
 }
 
 // joined is a client that has asked to join one binding.
 type joined struct {
 	client  *client
 	binding string
-	begun   bool
+	reader  harness.Reader
 }
 
 func (c *joined) Close() { c.client.vanish() }
@@ -154,26 +138,8 @@ func (c *joined) Next(ctx context.Context) (transporttest.Message, error) {
 	case err != nil:
 		return transporttest.Message{}, err
 	}
-	out := transporttest.Message{Action: transporttest.Action(m.Action), Version: m.Version, More: m.More}
-	switch {
-	case m.Action == "error" && m.Problem() == unknownBinding && c.begun:
-		return out, io.EOF // it was removed
-	case m.Action == "error":
-		return out, transporttest.RefusalOf(m.Status(), m.Payload)
-	}
-	if m.Action == "mark" {
-		out.Mark = m.Mark
-		return out, nil
-	}
-	c.begun = true
-	if string(m.Payload) == `"ok"` {
-		out.Action = transporttest.Current
-		return out, nil
-	}
-	return out, json.Unmarshal(m.Payload, &out.Rows)
+	return c.reader.Message(m)
 }
-
-const unknownBinding = "urn:bindery:problem:unknown-binding"
 
 // AskMark implements [transporttest.MarkAsker].
 func (c *joined) AskMark(ctx context.Context, mark string) error {

@@ -46,7 +46,7 @@ func (t *Transport) newConn(r *http.Request) *conn {
 	_, _ = rand.Read(id[:]) // never fails
 	c := &conn{t: t, sid: base64.RawURLEncoding.EncodeToString(id[:]), namespaces: make(map[string]*namespace)}
 	// The session outlives its first request and keeps what middleware said of it.
-	c.session.Init(context.WithoutCancel(r.Context()), t.hub)
+	c.session.Init(context.WithoutCancel(r.Context()), t.server.Hub)
 	return c
 }
 
@@ -73,7 +73,7 @@ func (c *conn) begin(r *http.Request, l *link) *problem.Problem {
 func (c *conn) start(r *http.Request, l *link) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.unhook = context.AfterFunc(c.t.servers.Of(r), c.stop)
+	c.unhook = context.AfterFunc(c.t.server.HTTP.Of(r), c.stop)
 	c.connecting = time.AfterFunc(c.t.cfg.ConnectTimeout, c.unconnected)
 	c.heartbeat = time.AfterFunc(c.t.cfg.PingInterval, c.beat)
 	if l == nil {
@@ -152,7 +152,7 @@ func (c *conn) end(f farewell) {
 		}
 		c.session.Release()
 		c.serving.Wait()
-		c.t.conns.Leave(c)
+		c.t.server.Leave(c)
 	}()
 }
 
@@ -169,4 +169,4 @@ func (c *conn) cut() {
 	c.end(farewell{poll: gone})
 }
 
-func (c *conn) log() *slog.Logger { return c.t.reg.Logger() }
+func (c *conn) log() *slog.Logger { return c.t.server.Registry.Logger() }

@@ -95,7 +95,7 @@ func TestHandshakeRefusals(t *testing.T) {
 }
 
 func TestConnectionsAreBounded(t *testing.T) {
-	each(t, func(t *testing.T, way string) {
+	eachAtOnce(t, func(t *testing.T, way string) {
 		s := serve(t, socketio.Config{MaxConnections: 1}, "things")
 		u := s.dial(way)
 		defer u.vanish()
@@ -249,7 +249,7 @@ func TestOrigins(t *testing.T) {
 // A client that answers heartbeats lives; one that does not, or does not even
 // poll, does not.
 func TestHeartbeats(t *testing.T) {
-	each(t, func(t *testing.T, way string) {
+	eachAtOnce(t, func(t *testing.T, way string) {
 		wiretest.Patiently(t, 500*time.Millisecond, func(t wiretest.TB, timeout time.Duration) {
 			s := newServer(t, socketio.Config{PingInterval: timeout / 25, PingTimeout: timeout}, "things")
 			s.start()
@@ -276,14 +276,15 @@ func TestHeartbeats(t *testing.T) {
 		if got := quiet.ends(); way == polling && got != http.StatusBadRequest || way != polling && got != gorilla.ClosePolicyViolation {
 			t.Errorf("ended with %d", got)
 		}
-		s.dial(way) // and does nothing
+		idle := s.dial(way) // and does nothing
+		defer idle.vanish() // held so long: a connection that is collected is closed
 		wiretest.Eventually(t, "all have ended", func() bool { st := s.sio.Status(); return st.Dropped == 2 && st.Open == 0 })
 	})
 }
 
 // A session whose client enters no namespace ends.
 func TestConnectTimeout(t *testing.T) {
-	each(t, func(t *testing.T, way string) {
+	eachAtOnce(t, func(t *testing.T, way string) {
 		wiretest.Patiently(t, 300*time.Millisecond, func(t wiretest.TB, timeout time.Duration) {
 			s := newServer(t, socketio.Config{ConnectTimeout: timeout}, "things")
 			s.start()

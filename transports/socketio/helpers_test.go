@@ -179,6 +179,15 @@ func items(from, to int, note string) []wiretest.Item {
 	return list
 }
 
+// eachAtOnce is each for tests that wait most of the time.
+func eachAtOnce(t *testing.T, run func(t *testing.T, way string)) {
+	t.Helper()
+	each(t, func(t *testing.T, way string) {
+		t.Parallel()
+		run(t, way)
+	})
+}
+
 // each runs the test for every way of being connected.
 func each(t *testing.T, run func(t *testing.T, way string)) {
 	t.Helper()

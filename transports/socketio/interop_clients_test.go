@@ -17,7 +17,8 @@ import (
 	"github.com/binderyhq/bindery/transports/socketio"
 )
 
-// stock runs the test with each stock client, in each way.
+// stock runs the test with each stock client, in each way, several at a time: they
+// wait for one another most of the time.
 func stock(t *testing.T, run func(t *testing.T, p *program, transports []string, finally string)) {
 	t.Helper()
 	stockPrograms(t, func(t *testing.T, start func(*testing.T) *program, transports []string, finally string) {
@@ -30,8 +31,12 @@ func stockPrograms(t *testing.T, run func(t *testing.T, start func(*testing.T) *
 	t.Helper()
 	for name, start := range map[string]func(*testing.T) *program{"node": startNode, "python": startPython} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			for _, way := range stockWays {
-				t.Run(way.name, func(t *testing.T) { run(t, start, way.transports, way.finally) })
+				t.Run(way.name, func(t *testing.T) {
+					t.Parallel()
+					run(t, start, way.transports, way.finally)
+				})
 			}
 		})
 	}

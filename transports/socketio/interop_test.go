@@ -6,6 +6,7 @@ package socketio_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -60,7 +61,10 @@ type shop struct {
 	served   chan struct{}
 }
 
+// newShop makes a shop of 25 products. It pings its clients often: python's sometimes
+// closes without saying so, and then does not end before its poll is answered.
 func newShop(t *testing.T, cfg socketio.Config) *shop {
+	cfg.PingInterval, cfg.PingTimeout = cmp.Or(cfg.PingInterval, 500*time.Millisecond), cmp.Or(cfg.PingTimeout, 10*time.Second)
 	s := &shop{t: t, cfg: cfg, addr: "127.0.0.1:0", table: coretest.NewTable[wiretest.Item]("products", "id")}
 	s.table.Put(items(1, 25, "")...)
 	return s

@@ -42,7 +42,7 @@ func (l *link) Finish() { l.socket.Close(gorilla.CloseGoingAway, "the server is 
 
 // Opened lets the session send, or waits for the probe.
 func (l *link) Opened() {
-	l.conn.t.hub.Meter().Responded(http.StatusSwitchingProtocols)
+	l.conn.t.server.Hub.Meter().Responded(http.StatusSwitchingProtocols)
 	c := l.conn
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -75,7 +75,7 @@ func (t *Transport) servePolling(w http.ResponseWriter, r *http.Request, q url.V
 	}
 	c := t.lookup(sid)
 	switch {
-	case c == nil && (t.draining.Load() || t.reg.Stopping().Err() != nil):
+	case c == nil && (t.draining.Load() || t.server.Registry.Stopping().Err() != nil):
 		return problem.ShuttingDown().Write(w, r) // it may have ended for that
 	case c == nil:
 		return unknownSID.write(w)
@@ -120,7 +120,7 @@ func (t *Transport) serveWebSocket(w http.ResponseWriter, r *http.Request, q url
 	defer l.conn.leave()
 	defer l.Ended()
 	// The session's end closes the connection, not the context's.
-	t.sockets.Serve(l.conn.session.Context(), w, r, &l.socket, l)
+	t.server.Sockets.Serve(l.conn.session.Context(), w, r, &l.socket, l)
 	return nil
 }
 

@@ -54,7 +54,7 @@ type Config struct {
 	HiddenOrder bool
 }
 
-// WithDefaults returns a copy in which every zero field has its default.
+// WithDefaults returns a copy with the default in every zero field.
 func (c Config) WithDefaults() Config {
 	c.Heartbeat = cmp.Or(c.Heartbeat, 15*time.Second)
 	c.Retry = cmp.Or(c.Retry, 2*time.Second)

@@ -116,7 +116,7 @@ func (t *Transport) serve(c echo.Context, targets []target, own url.Values) erro
 		c.Response().WriteHeader(http.StatusOK)
 		return nil
 	}
-	if p := t.admit(s); p != nil {
+	if p := t.streams.Admit(s); p != nil {
 		return refuse(c, p)
 	}
 	defer t.streams.Leave(s)

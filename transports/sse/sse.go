@@ -2,7 +2,6 @@ package sse
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -19,7 +18,7 @@ import (
 	"github.com/binderyhq/bindery/core/wire"
 	"github.com/binderyhq/bindery/transports/internal/ending"
 	"github.com/binderyhq/bindery/transports/internal/meter"
-	"github.com/binderyhq/bindery/transports/internal/problem"
+	"github.com/binderyhq/bindery/transports/internal/serving"
 )
 
 // Transport serves bindings as Server-Sent Events. It is made by [New] and
@@ -27,7 +26,7 @@ import (
 type Transport struct {
 	group *echo.Group
 	cfg   Config
-	extra bool // more than one configuration is given
+	wrong error // with the arguments of New
 	enc   *wire.Encoder
 
 	replicas *wire.Encoder // for followers
@@ -36,7 +35,7 @@ type Transport struct {
 	prefix  atomic.Value   // string: the path in front of a binding's name
 	servers ending.Servers
 
-	streams *ending.Open[*stream]
+	streams *serving.Connections[*stream]
 	stuck   atomic.Uint64
 	meter   meter.Meter
 
@@ -55,13 +54,11 @@ var (
 // [core.Registry.Start].
 func New(group *echo.Group, cfg ...Config) *Transport {
 	t := &Transport{group: group}
-	t.extra = len(cfg) > 1
-	if len(cfg) > 0 {
-		t.cfg = cfg[0]
-	}
-	t.cfg = t.cfg.WithDefaults()
+	t.cfg, t.wrong = serving.Config(group, cfg)
 	t.enc, t.replicas = wire.NewEncoder(t.cfg.limits()), wire.NewReplicaEncoder(t.cfg.limits())
-	t.streams = ending.NewOpen[*stream](t.cfg.MaxStreams)
+	t.streams = serving.NewConnections(serving.Kind[*stream]{
+		Transport: t.Name(), Noun: "event streams", Max: t.cfg.MaxStreams, DrainTimeout: t.cfg.DrainTimeout, Stop: (*stream).stop, Cut: (*stream).cut,
+	})
 	t.prefix.Store("")
 	return t
 }
@@ -71,16 +68,11 @@ func (*Transport) Name() string { return "sse" }
 
 // Mount installs the routes, see [core.Transport].
 func (t *Transport) Mount(reg *core.Registry) error {
-	if t.group == nil {
-		return errors.New("sse: the group is nil")
-	}
-	if t.extra {
-		return errors.New("sse: more than one configuration is given")
-	}
-	if err := t.cfg.Validate(); err != nil {
-		return fmt.Errorf("sse: %w", err)
+	if t.wrong != nil {
+		return fmt.Errorf("sse: %w", t.wrong)
 	}
 	t.reg = reg
+	t.streams.Mount(reg)
 	context.AfterFunc(reg.Stopping(), func() { t.streams.Each((*stream).notify) })
 	others := []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
 	prefix := ""
@@ -109,25 +101,19 @@ func (t *Transport) MonitorURL(binding string) string {
 
 // Drain ends the streams that are open, spread over the time, see [core.Drainer].
 func (t *Transport) Drain(ctx context.Context, over time.Duration) error {
-	return t.streams.Spread(ctx, over, (*stream).stop)
+	return t.streams.Drain(ctx, over)
 }
 
 // Shutdown waits for the streams, which the registry's stopping has told to
 // end, see the package's documentation. It returns when
 // none is left, or with the context's error when that ends first.
-func (t *Transport) Shutdown(ctx context.Context) error {
-	t.streams.Close(nil)
-	// Whoever is left after a while does not read. Their writes fail at once.
-	if err := t.streams.Drain(ctx, t.cfg.DrainTimeout, (*stream).cut); err != nil {
-		return fmt.Errorf("sse: waiting for streams to end: %w", err)
-	}
-	return nil
-}
+func (t *Transport) Shutdown(ctx context.Context) error { return t.streams.Shutdown(ctx) }
 
 // Status returns the counters as all transports tell them, see [core.StatusReporter].
 func (t *Transport) Status() status.Transport {
 	st := t.meter.Status()
-	st.Open, st.Refused, st.Dropped = t.streams.Len(), t.streams.Refused(), t.stuck.Load()
+	t.streams.Report(&st)
+	st.Dropped = t.stuck.Load()
 	return st
 }
 
@@ -137,19 +123,4 @@ func (t *Transport) warnOfGathering(w http.ResponseWriter) {
 		t.reg.Logger().Warn("sse: a response writer of middleware cannot be flushed: its streams end after one event, and clients come back for the next; keep that middleware off the event streams", slog.String("id", "sse-unflushable"),
 			slog.String("writer", fmt.Sprintf("%T", w)))
 	})
-}
-
-// admit enters the stream, which is to leave, or says why not.
-func (t *Transport) admit(s *stream) *problem.Problem {
-	err := t.streams.Enter(s)
-	switch {
-	case errors.Is(err, ending.ErrFull):
-		return problem.Unavailable("too many event streams are open")
-	case err != nil:
-		return problem.ShuttingDown()
-	case t.reg.Stopping().Err() != nil:
-		t.streams.Leave(s)
-		return problem.ShuttingDown()
-	}
-	return nil
 }

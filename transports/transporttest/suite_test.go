@@ -301,7 +301,7 @@ func TestAbilities(t *testing.T) {
 // in vain.
 func timeoutOf(f faults) time.Duration {
 	if f.blocksWriters || f.keepsVanished || f.silentRemoval || f.staysOpen || f.hangs || f.batch != nil || f.subscribe != nil || f.deniesNobody {
-		return 2 * time.Second
+		return time.Second
 	}
 	return CaseTimeout
 }

@@ -105,7 +105,7 @@ func (t *Transport) authenticate(r *http.Request) (*http.Request, *problem.Probl
 	}
 	ctx, err := t.cfg.Bearer(r, token)
 	if err != nil {
-		t.reg.Logger().Debug("websocket: refused a bearer token", slog.String("id", "websocket-refused-token"), slog.String("remote", r.RemoteAddr), slog.Any("err", err))
+		t.server.Registry.Logger().Debug("websocket: refused a bearer token", slog.String("id", "websocket-refused-token"), slog.String("remote", r.RemoteAddr), slog.Any("err", err))
 		return nil, problem.Unauthorized(bearerChallenge)
 	}
 	return r.WithContext(ctx), nil

@@ -1,15 +1,11 @@
 package websocket
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
-	"github.com/binderyhq/bindery/core/wire"
-	"github.com/binderyhq/bindery/transports/internal/origin"
+	"github.com/binderyhq/bindery/transports/internal/duplex"
 )
 
 // Config tunes the transport. The zero value of each field means its default.
@@ -78,52 +74,20 @@ type Config struct {
 	MessageBytes int
 }
 
-// WithDefaults returns a copy in which every zero field has its default.
+// WithDefaults returns a copy with the default in every zero field.
 func (c Config) WithDefaults() Config {
-	c.HandshakeTimeout = cmp.Or(c.HandshakeTimeout, 10*time.Second)
-	c.WriteTimeout = cmp.Or(c.WriteTimeout, 10*time.Second)
-	c.PingInterval = cmp.Or(c.PingInterval, 25*time.Second)
-	c.LoadWait = cmp.Or(c.LoadWait, 5*time.Second)
-	c.DrainTimeout = cmp.Or(c.DrainTimeout, 2*time.Second)
-	c.MaxConnections = cmp.Or(c.MaxConnections, 10_000)
-	c.MaxJoins = cmp.Or(c.MaxJoins, 256)
-	c.PageRows = cmp.Or(c.PageRows, wire.DefaultRows)
-	c.MessageBytes = cmp.Or(c.MessageBytes, wire.DefaultBytes)
-	c.MaxRequestBytes = cmp.Or(c.MaxRequestBytes, 64<<10)
+	c.shared().SetDefaults()
 	return c
 }
 
 // Validate returns everything that is wrong with the configuration.
-func (c Config) Validate() error {
-	var errs []error
-	for _, d := range []struct {
-		name  string
-		value time.Duration
-	}{
-		{"HandshakeTimeout", c.HandshakeTimeout},
-		{"WriteTimeout", c.WriteTimeout},
-		{"PingInterval", c.PingInterval},
-		{"DrainTimeout", c.DrainTimeout},
-	} {
-		if d.value < 0 {
-			errs = append(errs, fmt.Errorf("config: %s %v is negative", d.name, d.value))
-		}
-	}
-	if c.MaxJoins < 0 {
-		errs = append(errs, fmt.Errorf("config: MaxJoins %d is negative", c.MaxJoins))
-	}
-	if c.MaxRequestBytes < 0 {
-		errs = append(errs, fmt.Errorf("config: MaxRequestBytes %d is negative", c.MaxRequestBytes))
-	}
-	if err := c.limits().Validate(); err != nil {
-		errs = append(errs, fmt.Errorf("config: %w", err))
-	}
-	for _, o := range c.Origins {
-		if err := origin.Check(o); err != nil {
-			errs = append(errs, fmt.Errorf("config: %w", err))
-		}
-	}
-	return errors.Join(errs...)
-}
+func (c Config) Validate() error { return c.shared().Validate() }
 
-func (c Config) limits() wire.Limits { return wire.Limits{Rows: c.PageRows, Bytes: c.MessageBytes} }
+// shared points to the options that Socket.IO has too.
+func (c *Config) shared() duplex.Settings {
+	return duplex.Settings{
+		Origins: &c.Origins, MaxConnections: &c.MaxConnections, MaxJoins: &c.MaxJoins, MaxRequestBytes: &c.MaxRequestBytes,
+		HandshakeTimeout: &c.HandshakeTimeout, WriteTimeout: &c.WriteTimeout, PingInterval: &c.PingInterval,
+		LoadWait: &c.LoadWait, DrainTimeout: &c.DrainTimeout, PageRows: &c.PageRows, MessageBytes: &c.MessageBytes,
+	}
+}

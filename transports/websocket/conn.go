@@ -26,8 +26,8 @@ var (
 )
 
 func (t *Transport) newConn(ctx context.Context) *conn {
-	c := &conn{meter: t.hub.Meter()}
-	c.session.Init(ctx, t.hub)
+	c := &conn{meter: t.server.Hub.Meter()}
+	c.session.Init(ctx, t.server.Hub)
 	c.channel.Open(c.session.Context(), &c.session, t.enc)
 	return c
 }

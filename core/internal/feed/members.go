@@ -159,7 +159,7 @@ func (f *Feed) prepareLoader(ctx context.Context, v *rowset.Member) error {
 	f.mu.Unlock()
 	warnings, err := v.Loader.Prepare(ctx, v.Schema().Depends)
 	if err == nil {
-		err = f.refine(id)
+		f.refine(id)
 	}
 	f.mu.Lock()
 	delete(f.learned.preparing, id)
@@ -187,16 +187,15 @@ func (f *Feed) forgetLoaders() {
 }
 
 // refine has the bindings of a loader that members are made of, for parameters or
-// for a scope, take up what it learned: before the first of their members does.
-func (f *Feed) refine(loader any) error {
+// for a scope, take up what it learned: before the first of their members does. What
+// does not go with it is found again, and told, when such a member is read, and
+// concerns nobody else.
+func (f *Feed) refine(loader any) {
 	for _, v := range f.Declarations() {
 		if v.Base == nil && v.Loader.Identity() == loader {
-			if err := v.Refine(); err != nil {
-				return err
-			}
+			_ = v.Refine()
 		}
 	}
-	return nil
 }
 
 // Views returns the feed's bindings, those of families included.

@@ -29,6 +29,10 @@ func Explain(ctx context.Context, v *rowset.Member, key driver.Key) ([]status.Re
 
 func (e *explaining) run(ctx context.Context) error {
 	v, key := e.Member, e.Key
+	if is, err := e.IsKey(ctx); err != nil || !is {
+		e.why = append(e.why, status.Reason{Row: status.Absent})
+		return err
+	}
 	rows, err := v.Loader.Load(ctx, []driver.Key{key})
 	if bad := driver.RowErrors(err); bad != nil {
 		e.why = append(e.why, status.Reason{Row: status.Unreadable, Detail: bad[0].Err.Error()})

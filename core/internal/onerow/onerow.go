@@ -69,6 +69,29 @@ func (o *Row) Meets(ctx context.Context, e filter.Expr) (bool, error) {
 	return c != nil, err
 }
 
+// IsKey reports whether a row can have the key. A text from a client need be no value
+// of a type that only the database knows (the label of an enumeration), and a read
+// by it is an error.
+func (o *Row) IsKey(ctx context.Context) (bool, error) {
+	values, err := o.Key.Values()
+	if err != nil || len(values) != len(o.Shape.Schema.Key) {
+		return false, nil
+	}
+	for i, name := range o.Shape.Schema.Key {
+		c := &o.Shape.Schema.Columns[o.Shape.Schema.Column(name)]
+		if c.Check != nil && c.Check(values[i]) != "" {
+			return false, nil
+		}
+		if !c.Asked {
+			continue
+		}
+		if detail, err := o.Member.Loader.CheckLiteral(ctx, name, values[i]); detail != "" || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
 // IsMember reports whether the binding holds the row, by reads that take the
 // same way whether the row is elsewhere or nowhere.
 func (o *Row) IsMember(ctx context.Context) (bool, error) {

@@ -33,6 +33,8 @@ type Member struct {
 
 	held   atomic.Pointer[Holding] // nil before the first load
 	keeper Keeper                  // nil: nobody counts what it keeps
+
+	claimed atomic.Bool // it has been added to a registry
 }
 
 // Keeper counts what a member keeps in memory.
@@ -60,6 +62,10 @@ func (v *Member) Expected() int {
 // Admit has the member's keeper count what has been loaded. It reports whether
 // there is room for it.
 func (v *Member) Admit() bool { return v.keeper == nil || v.keeper.Loaded() }
+
+// Claim makes the member part of a registry. It returns false when it has been part of
+// one before.
+func (v *Member) Claim() bool { return !v.claimed.Swap(true) }
 
 // memberCount numbers members.
 var memberCount atomic.Uint64

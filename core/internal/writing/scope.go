@@ -15,7 +15,10 @@ func (o *writing) precheck(ctx context.Context) error {
 		return nil
 	}
 	if _, shown := o.Member.Snapshot().Get(o.Key); !shown {
-		member, err := o.IsMember(ctx)
+		member, err := o.IsKey(ctx)
+		if member && err == nil {
+			member, err = o.IsMember(ctx)
+		}
 		if err != nil {
 			return err
 		}

@@ -8,10 +8,13 @@ import (
 	"github.com/binderyhq/bindery/core"
 )
 
-// HeapGrowth has the binding go through n versions, each an event, and returns
-// by how many bytes the heap has grown meanwhile, garbage aside. What fills up
-// once it fills before: the sockets of clients that do not read, and the
-// binding's log. The rig must be one that forgets.
+// EventBytes is about the size of the message of each event that [HeapGrowth] makes.
+const EventBytes = 1000
+
+// HeapGrowth takes the binding through n versions, each an event, and returns by how
+// many bytes the heap has grown meanwhile, without garbage. Before that it fills what
+// fills up once: the sockets of clients that do not read, and the binding's log. The rig
+// must be one that forgets.
 func HeapGrowth(r *Rig, binding string, n int) int64 {
 	r.TB.Helper()
 	const rows = 100
@@ -22,9 +25,9 @@ func HeapGrowth(r *Rig, binding string, n int) int64 {
 		}
 	}
 	write(2*rows, 64<<10) // more than sockets buffer
-	write(2*core.DefaultLogEvents, 100)
+	write(2*core.DefaultLogEvents, EventBytes)
 	events, before := r.Bindings[binding].Status().Events, heap()
-	write(n, 100)
+	write(n, EventBytes)
 	after := heap()
 	if got := r.Bindings[binding].Status().Events - events; got < uint64(n) {
 		r.TB.Errorf("%d events passed, not %d", got, n)

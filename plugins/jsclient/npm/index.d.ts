@@ -194,7 +194,10 @@ export class Client extends Target<ClientEvents> {
   collection<T extends object = any>(name: string, options?: CollectionOptions): Collection<T>;
   /** Returns the state that collections of the binding show now, or null where there is none. */
   peek<T = any>(name: string, options?: { params?: Params }): State<T> | null;
-  /** Calls fn with each message of the event, batch by complete batch. Returns a function that ends it. */
+  /**
+   * Calls fn with each message of the binding of that name, batch by complete batch. Returns a
+   * function that ends it. The client's own events, "status" and "error", come by addEventListener.
+   */
   on<T = any>(event: string, fn: (message: Message<T>) => void): () => void;
   off(event: string, fn: (message: Message) => void): this;
   /** Joins a binding, leaves it or looks at a page. What it brings goes to the functions given to on. */

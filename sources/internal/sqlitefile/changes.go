@@ -18,8 +18,8 @@ type changes struct {
 // page of a tree.
 const maxPages = 0x02000000
 
-// rows returns the rows that differ. So many commits lie between the states.
-func (c *changes) rows(roots []uint32, commits uint32) (map[uint32][]int64, error) {
+// keys returns the keys of the rows that differ. So many commits lie between the states.
+func (c *changes) keys(of []Table, commits uint32) (map[uint32][][]any, error) {
 	l := c.is.log
 	if n := l.commitsBetween(c.was.upTo, c.is.upTo); n != commits {
 		return nil, fmt.Errorf("%w: it has %d commits of %d", ErrGap, n, commits)
@@ -41,10 +41,9 @@ func (c *changes) rows(roots []uint32, commits uint32) (map[uint32][]int64, erro
 		rest[number] = true
 	}
 	delete(rest, 1)
-	rows := make(map[uint32][]int64, len(roots))
 	var tables []*tableChanges
-	for _, root := range roots {
-		t, err := c.table(root, rest)
+	for _, table := range of {
+		t, err := c.table(table, rest)
 		if err != nil {
 			return nil, err
 		}
@@ -53,15 +52,22 @@ func (c *changes) rows(roots []uint32, commits uint32) (map[uint32][]int64, erro
 	if err := c.attribute(rest, tables); err != nil {
 		return nil, err
 	}
+	keys := make(map[uint32][][]any, len(tables))
 	for _, t := range tables {
 		if len(t.rows) > maxRows {
 			return nil, fmt.Errorf("%w: they are too many", ErrGap)
 		}
-		for id := range t.rows {
-			rows[t.root] = append(rows[t.root], id)
+		for id, cells := range t.rows {
+			for _, cell := range cells {
+				key, err := t.key(id, cell)
+				if err != nil {
+					return nil, err
+				}
+				keys[t.Root] = append(keys[t.Root], key)
+			}
 		}
 	}
-	return rows, nil
+	return keys, nil
 }
 
 // sameSchema returns an error when the schema was changed: tables may have other root
@@ -86,15 +92,27 @@ func (c *changes) sameSchema() error {
 
 // tableChanges are the changes of one table.
 type tableChanges struct {
-	root   uint32
-	rows   map[int64]struct{}
-	leaves []page // those that were written, as they are now
+	Table
+	rows   map[int64][]string // their cells, before and now
+	leaves []page             // those that were written, as they are now
+}
+
+// key returns the key of a row that has the number and the cell.
+func (t *tableChanges) key(id int64, cell string) ([]any, error) {
+	_, n := varint([]byte(cell))
+	_, m := varint([]byte(cell[n:]))
+	key, err := record(cell[n+m:]).columns(t.Key)
+	if err == nil && t.Number && key[0] == nil {
+		key[0] = id
+	}
+	return key, err
 }
 
 // table finds the rows of a table whose cells differ. It takes the table's pages out of
 // rest.
-func (c *changes) table(root uint32, rest pageSet) (*tableChanges, error) {
-	t := &tableChanges{root: root, rows: make(map[int64]struct{})}
+func (c *changes) table(of Table, rest pageSet) (*tableChanges, error) {
+	t := &tableChanges{Table: of, rows: make(map[int64][]string)}
+	root := of.Root
 	now, err := c.is.tree(root)
 	if err != nil {
 		return nil, err
@@ -133,7 +151,7 @@ func (c *changes) table(root uint32, rest pageSet) (*tableChanges, error) {
 			return nil, err
 		}
 	}
-	is := make(map[int64]struct{})
+	is := make(map[int64]bool)
 	for _, number := range current {
 		p, err := c.is.page(number)
 		if err != nil {
@@ -141,18 +159,21 @@ func (c *changes) table(root uint32, rest pageSet) (*tableChanges, error) {
 		}
 		t.leaves = append(t.leaves, p)
 		err = p.rows(func(id int64, cell []byte, _ chain) {
-			is[id] = struct{}{}
-			if old, ok := was[id]; !ok || old != string(cell) {
-				t.rows[id] = struct{}{}
+			is[id] = true
+			switch old, ok := was[id]; {
+			case !ok:
+				t.rows[id] = []string{string(cell)}
+			case old != string(cell):
+				t.rows[id] = []string{old, string(cell)}
 			}
 		})
 		if err != nil {
 			return nil, err
 		}
 	}
-	for id := range was {
-		if _, ok := is[id]; !ok {
-			t.rows[id] = struct{}{}
+	for id, cell := range was {
+		if !is[id] {
+			t.rows[id] = []string{cell}
 		}
 	}
 	return t, nil

@@ -55,16 +55,28 @@ func (l *Log) Position() (Position, error) {
 	return x.Position, err
 }
 
-// Changed returns the numbers of the rows that were changed after the position, of the
-// tables whose root pages are given. It covers every commit that was visible when it was
+// Table is a table whose rows the log tells.
+type Table struct {
+	// Root is the number of the table's root page.
+	Root uint32
+	// Key has the positions of the key's columns in the rows as they are stored.
+	Key []int
+	// Number says that the key is one column of the type INTEGER. It is stored as NULL
+	// then where it is the number of the row.
+	Number bool
+}
+
+// Changed returns the keys of the rows that were changed after the position, by the root
+// page of their table: the values of the key's columns, each an int64, a float64, a string,
+// a []byte or nil. A key may be told twice. It covers every commit that was visible when it was
 // called, and perhaps later ones. Some of the rows may be as they were.
 //
 // The error is [ErrGap] when other rows of these tables may have changed: the log has
 // begun anew since, or a checkpoint has written over what the pages were before, or a
 // page was written of which nobody knows to which row it belongs, as when a long row was
 // overwritten only in pages on which it goes on. It is ErrGap, too, when the schema was
-// changed.
-func (l *Log) Changed(after Position, roots []uint32) (map[uint32][]int64, error) {
+// changed, and when a key goes on in another page.
+func (l *Log) Changed(after Position, tables []Table) (map[uint32][][]any, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for try := 1; ; try++ {
@@ -82,9 +94,9 @@ func (l *Log) Changed(after Position, roots []uint32) (map[uint32][]int64, error
 		if now.salts == after.salts {
 			c.was.upTo = after.end
 		} // else all of the older log is in the database file
-		var rows map[uint32][]int64
+		var keys map[uint32][][]any
 		if err = l.follow(now); err == nil {
-			rows, err = c.rows(roots, now.change-after.change)
+			keys, err = c.keys(tables, now.change-after.change)
 		}
 		then, err2 := readIndex(l.index)
 		switch {
@@ -99,7 +111,7 @@ func (l *Log) Changed(after Position, roots []uint32) (map[uint32][]int64, error
 		case err != nil:
 			return nil, err
 		}
-		return rows, c.was.isKnown(then.backfilled)
+		return keys, c.was.isKnown(then.backfilled)
 	}
 }
 

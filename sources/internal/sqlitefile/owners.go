@@ -47,10 +47,11 @@ func (c *changes) attribute(rest pageSet, tables []*tableChanges) error {
 	for _, t := range tables {
 		for _, p := range t.leaves {
 			var ids []int64
+			var cells []string
 			var chains []chain
-			err := p.rows(func(id int64, _ []byte, more chain) {
+			err := p.rows(func(id int64, cell []byte, more chain) {
 				if more.pages > 0 {
-					ids, chains = append(ids, id), append(chains, more)
+					ids, cells, chains = append(ids, id), append(cells, string(cell)), append(chains, more)
 				}
 			})
 			if err != nil {
@@ -61,8 +62,8 @@ func (c *changes) attribute(rest pageSet, tables []*tableChanges) error {
 				if err != nil {
 					return err
 				}
-				if met {
-					t.rows[ids[i]] = struct{}{}
+				if met && t.rows[ids[i]] == nil {
+					t.rows[ids[i]] = []string{cells[i]}
 				}
 			}
 		}

@@ -22,7 +22,7 @@ type fatalTester interface {
 
 func open(t testing.TB, path, mode string) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)&_pragma=journal_mode("+mode+")&_pragma=synchronous(OFF)")
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(60000)&_pragma=journal_mode("+mode+")&_pragma=synchronous(OFF)")
 	if err != nil {
 		t.Fatal(err)
 	}

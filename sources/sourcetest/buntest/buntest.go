@@ -71,7 +71,7 @@ func Within(t testing.TB, limit time.Duration, what string, check func() error) 
 func SQLiteDSN(t testing.TB) string {
 	t.Helper()
 	return "file:" + filepath.Join(t.TempDir(), "test.db") +
-		"?_pragma=busy_timeout(20000)&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_txlock=immediate"
+		"?_pragma=busy_timeout(60000)&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_txlock=immediate"
 }
 
 // PostgresDSN makes a database for the driver "pgx", in which writers that lock

@@ -17,8 +17,8 @@ import (
 
 const (
 	// startTimeout bounds a start, stopTimeout each of the ways to stop.
-	startTimeout = time.Minute
-	stopTimeout  = 20 * time.Second
+	startTimeout = 3 * time.Minute
+	stopTimeout  = time.Minute
 	pollInterval = 10 * time.Millisecond
 
 	superuser = "postgres"
@@ -133,7 +133,7 @@ func (s *Server) logFile() string { return filepath.Join(s.dir, "log") }
 func (s *Server) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(s.binaries, executable(name)), args...)
 	cmd.Dir = s.dir
-	cmd.Env = append(os.Environ(), "LC_ALL=C", "PGCONNECT_TIMEOUT=10", "PGOPTIONS=")
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "PGCONNECT_TIMEOUT=60", "PGOPTIONS=")
 	s.account.prepare(cmd)
 	return cmd
 }

@@ -32,13 +32,19 @@ func (m *Model) describeLiterals(i int) {
 	if postgres {
 		declared = c.Facts.SQLType
 	}
-	pub.Parse = textParser(c.Field, pub.Kind)
-	switch {
-	case pub.Parse != nil:
-	case declared == "uuid" && pub.Kind == value.KindText:
-		pub.Parse = ParseUUID
-	case pub.Kind == value.KindTime:
-		pub.Parse = parseTime
+	own := textParser(c.Field, pub.Kind)
+	switch asStored := literalParser(m.DB.Dialect().Name(), declared, pub.Kind); {
+	case own == nil:
+		pub.Parse = asStored
+	case declared == "uuid" && exact.IsNamed(exact.Payload(c.Field.StructField.Type), exact.UUIDTypes):
+		pub.Parse = func(text string) (value.Value, error) { // they read fewer spellings than Postgres, and others
+			if v, err := asStored(text); err == nil {
+				return v, nil
+			}
+			return own(text)
+		}
+	default:
+		pub.Parse = own
 	}
 	switch {
 	case !postgres:

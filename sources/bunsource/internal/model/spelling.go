@@ -2,6 +2,7 @@ package model
 
 import (
 	"encoding/hex"
+	"math"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -42,10 +43,13 @@ func (m *Model) describeSpelling(i int) {
 	}
 	base := exact.BaseType(c.Facts.SQLType)
 	pub.Ambiguous = pgAmbiguous[base] || strings.HasSuffix(base, "[]")
-	if pub.Kind != value.KindText {
-		return
+	switch {
+	case pub.Kind == value.KindText:
+		pub.Canonical = pgSpellings[base]
+	case pub.Kind == value.KindFloat && base == "real":
+		pub.Canonical = spellReal
 	}
-	if pub.Canonical = pgSpellings[base]; pub.Canonical == nil {
+	if pub.Canonical == nil {
 		return
 	}
 	read, spell := c.Read, pub.Canonical
@@ -78,6 +82,15 @@ func spellUUID(v value.Value) value.Value {
 		return u
 	}
 	return v
+}
+
+// spellReal rounds a number as a real does, so that 1.1 is the 1.1 of a row.
+func spellReal(v value.Value) value.Value {
+	f, ok := v.Any().(float64)
+	if !ok || math.Abs(f) > math.MaxFloat32 {
+		return v
+	}
+	return value.Float(float64(float32(f)))
 }
 
 // spellPadded leaves out the blanks that Postgres pads a char(n) with, and that
@@ -121,12 +134,6 @@ func spellClock(v value.Value) value.Value {
 		return value.Text(strings.TrimRight(strings.TrimRight(text, "0"), "."))
 	}
 	return v
-}
-
-// parseTime reads a time as databases and their programs write it: a date alone,
-// with a blank for the T, with or without a zone.
-func parseTime(text string) (value.Value, error) {
-	return value.Convert(value.Text(text), value.KindTime)
 }
 
 // UUIDTexts reports whether column i holds uuids in SQLite, which has no type for

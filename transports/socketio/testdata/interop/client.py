@@ -53,7 +53,8 @@ def open_client(id, url, transports, auth=None, headers=None, join=(), resume=Fa
         tell(id=id, on="message", event=event, message=message)
 
     try:
-        client.connect(url, transports=transports, auth=auth, headers=headers or {}, wait_timeout=patience)
+        # Without waiting: it would wait for its whole timeout when it is refused.
+        client.connect(url, transports=transports, auth=auth, headers=headers or {}, wait=False)
     except socketio.exceptions.ConnectionError:
         pass  # connect_error has told
 

@@ -1,0 +1,226 @@
+package core
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/arguments"
+	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/internal/marks"
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
+)
+
+// markState is what a registry knows of the marks that it has made and is asked about.
+type markState struct {
+	node   marks.Node
+	number atomic.Uint64 // of the last mark made
+
+	waiting atomic.Int64 // calls of Reach that wait
+	asked, foreign, unreached, refused,
+	omitted atomic.Uint64 // see status.Marks
+	told sync.Once // a part was omitted
+}
+
+// markPartWait bounds how long one source is asked for its part of a mark: the
+// answer to a write waits for it.
+const markPartWait = 500 * time.Millisecond
+
+// newMarks returns the marks of a node that no other has the name of.
+func newMarks() *markState {
+	m := &markState{}
+	_, _ = rand.Read(m.node[:]) // never fails
+	return m
+}
+
+// Mark returns a mark: opaque text that names a point in the history of commits,
+// of at most 256 characters (letters, digits, - and _). It covers everything that
+// was committed before the call, by whatever process, as far as the registry's
+// sources can tell when they are asked. So a program calls it after its commit, and
+// hands it to whoever is to see that commit:
+//
+//	mark, err := reg.Mark(r.Context())
+//	w.Header().Set("Bindery-Mark", mark)
+//
+// [Registry.Reach] waits until bindings show all that. Other nodes on the same
+// database understand a mark where a source of this one is a [driver.Marker]; to
+// others it is foreign. Without one it holds until the process ends.
+//
+// Mark asks such sources for the point, which takes half a second at most. The error
+// is [ErrNotStarted], [live.ErrClosed] or the context's.
+func (r *Registry) Mark(ctx context.Context) (string, error) {
+	r.mu.Lock()
+	p := r.phase
+	r.mu.Unlock()
+	if err := p.running(); err != nil {
+		return "", err
+	}
+	// The number first: of two marks the later one's number covers what the
+	// earlier one promises, whatever the sources take.
+	m := marks.Mark{Node: r.marks.node, Number: r.marks.number.Add(1)}
+	m.Parts = r.markParts(ctx)
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	text, omitted := m.Text()
+	if omitted > 0 {
+		r.omitted(nil)
+	}
+	return text, nil
+}
+
+// markParts asks the sources for their parts.
+func (r *Registry) markParts(ctx context.Context) []marks.Part {
+	ctx, cancel := context.WithTimeout(ctx, markPartWait)
+	defer cancel()
+	return r.eng.MarkParts(ctx, r.omitted)
+}
+
+// omitted notes that a mark says less than it might: other nodes will not
+// understand it.
+func (r *Registry) omitted(err error) {
+	r.marks.omitted.Add(1)
+	r.marks.told.Do(func() {
+		r.Logger().Warn("core: a mark lacks the part of a source, so that other nodes do not understand it; this is not logged again", slog.String("id", "core-mark-partial"),
+			slog.Any("error", err))
+	})
+}
+
+// MarkStatus returns what is known about the registry's marks.
+func (r *Registry) MarkStatus() status.Marks {
+	m := r.marks
+	return status.Marks{
+		Made: m.number.Load(), Omitted: m.omitted.Load(), Asked: m.asked.Load(),
+		Waiting: int(m.waiting.Load()), Foreign: m.foreign.Load(), Unreached: m.unreached.Load(), Refused: m.refused.Load(),
+	}
+}
+
+// Reach waits until each of these bindings, or every binding when the list is empty,
+// shows everything that the mark covers. As a rule that is at once, or as soon as
+// the sources have answered a question. A binding that is run again at an interval
+// ([Tuning].MinInterval) has reached a mark when a run has been published that began
+// after everything was reported; one in trouble when it is current again.
+//
+// The context bounds the wait, and its error says that the mark was not reached. The
+// other errors are [ErrMalformedMark], [ErrForeignMark], [ErrTooManyWait],
+// [ErrUnknownBinding], [ErrNotStarted], [live.ErrRemoved] and [live.ErrClosed].
+func (r *Registry) Reach(ctx context.Context, mark string, views ...*live.View) error {
+	r.mu.Lock()
+	p := r.phase
+	r.mu.Unlock()
+	if err := p.running(); err != nil {
+		return err
+	}
+	bindings, err := r.publishers(views)
+	if err != nil {
+		return err
+	}
+	for _, v := range bindings {
+		err := r.reach(ctx, v, mark)
+		if len(views) == 0 && errors.Is(v.Err(), live.ErrRemoved) {
+			continue // it has gone meanwhile, and nobody has named it
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// HasReached reports whether the binding is known to show everything that the mark
+// covers. It asks nobody and does not wait; after false, [Grant.Reach] finds out. The
+// error is [ErrMalformedMark].
+func (g *Grant) HasReached(text string) (bool, error) {
+	reached := &g.view.reached
+	if reached.HasLast(text) {
+		return true, nil
+	}
+	m, err := parseMark(text)
+	if err != nil {
+		return false, err
+	}
+	return reached.Has(g.reg.marks.node, m, text), nil
+}
+
+// Reach waits until the binding shows everything that the mark covers, as
+// [Registry.Reach] does. It may be called until Close, and goes on after it.
+func (g *Grant) Reach(ctx context.Context, mark string) error {
+	return g.reg.reach(ctx, g.view, mark)
+}
+
+func parseMark(text string) (marks.Mark, error) {
+	m, err := marks.Parse(text)
+	if err != nil {
+		return m, fmt.Errorf("core: mark %q: %w", arguments.Clip(text), ErrMalformedMark)
+	}
+	return m, nil
+}
+
+// maxReaching bounds the calls of Reach that wait: each has a goroutine.
+const maxReaching = 10_000
+
+// reach waits until the binding has reached the mark.
+func (r *Registry) reach(ctx context.Context, v *publisher, text string) error {
+	m, err := parseMark(text)
+	if err != nil {
+		return err
+	}
+	if v.reached.Has(r.marks.node, m, text) {
+		return nil
+	}
+	r.marks.asked.Add(1)
+	defer r.marks.waiting.Add(-1)
+	if r.marks.waiting.Add(1) > maxReaching {
+		r.marks.refused.Add(1)
+		return fmt.Errorf("core: binding %q: %w", v.Name(), ErrTooManyWait)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(r.stopping, func() { cancel(live.ErrClosed) })()
+	err = r.reachIn(ctx, v, m, text)
+	switch {
+	case err == nil:
+		v.reached.Add(r.marks.node, m, text)
+		return nil
+	case errors.Is(err, driver.ErrForeign):
+		r.marks.foreign.Add(1)
+		return fmt.Errorf("core: binding %q: %w", v.Name(), ErrForeignMark)
+	case errors.Is(context.Cause(ctx), live.ErrClosed):
+		return live.ErrClosed
+	}
+	r.marks.unreached.Add(1)
+	return fmt.Errorf("core: waiting for a mark in binding %q: %w", v.Name(), err)
+}
+
+func (r *Registry) reachIn(ctx context.Context, v *publisher, m marks.Mark, text string) error {
+	if v.replica != nil {
+		return v.replica.reach(ctx, text)
+	}
+	f := v.feed.Load()
+	if f == nil {
+		return ErrNotStarted
+	}
+	own := m.Node == r.marks.node
+	if own && m.Number > r.marks.number.Load() {
+		return driver.ErrForeign // nobody has made it
+	}
+	// First everything is reported, then read, then shown.
+	if err := r.eng.Ask(ctx, f.Table, m, own); err != nil {
+		return err
+	}
+	wait := f.Everything()
+	if v.Unread() { // what was restored shows nothing of the database
+		wait = append(wait, f.Reload(v.Member, backlog.Reload{})...)
+	}
+	if err := wait.Flush(ctx); err != nil {
+		return err
+	}
+	return v.whenWell(ctx)
+}

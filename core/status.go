@@ -1,0 +1,93 @@
+package core
+
+import (
+	"slices"
+
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
+)
+
+// Status returns how everything in the registry is. It takes each part at a
+// moment of its own.
+func (r *Registry) Status() status.Registry {
+	var st status.Registry
+	for _, v := range r.bindings() {
+		st.Bindings = append(st.Bindings, v.status())
+	}
+	r.mu.Lock()
+	declared := slices.Clone(r.views)
+	transports := slices.Clone(r.transports)
+	r.mu.Unlock()
+	for _, t := range transports {
+		st.Transports = append(st.Transports, transportStatus(t.it))
+	}
+	for _, v := range declared {
+		if fam := v.family.status(); v.Spec.Family || fam.Opened > 0 {
+			st.Families = append(st.Families, fam)
+		}
+	}
+	st.Sources = r.eng.Status()
+	for _, f := range r.eng.Feeds() {
+		st.Tables = append(st.Tables, f.Status())
+	}
+	st.Memory = r.memoryStatus()
+	return st
+}
+
+// transportStatus returns what the transport tells, or its name alone.
+func transportStatus(t Transport) status.Transport {
+	var st status.Transport
+	if m, ok := t.(StatusReporter); ok {
+		st = m.Status()
+	}
+	st.Name = t.Name()
+	if st.Responses == nil {
+		st.Responses = map[int]uint64{}
+	}
+	return st
+}
+
+// StatusOf returns what is known about a binding. Of a view that is none of the
+// registry's it says that it has ended.
+func (r *Registry) StatusOf(view *live.View) status.Binding {
+	if v := r.publisherOf(view); v != nil {
+		return v.status()
+	}
+	return status.Binding{State: status.Ended, Err: view.Err()}
+}
+
+// Readiness says whether a registry can serve.
+type Readiness struct {
+	// Ready is true once every binding has loaded. It does not become false
+	// again when a database goes away: rows are then served from memory. It is
+	// false before Start, once Drain was called, and after Shutdown.
+	Ready bool
+	// Draining is true once [Registry.Drain] was called, and Ready is false then.
+	Draining bool
+	// Loading and Stale name the bindings that have not loaded yet, and those
+	// whose rows may be out of date, restored ones among them.
+	Loading, Stale []string
+}
+
+// Ready says whether every binding has loaded, and which are stale. It is false
+// before Start and after Shutdown.
+func (r *Registry) Ready() Readiness {
+	r.mu.Lock()
+	running, draining := r.phase == started, r.draining
+	views := r.views
+	r.mu.Unlock()
+	st := Readiness{Ready: running && !draining, Draining: draining}
+	for _, v := range views {
+		if v.Spec.Family {
+			continue // it has nothing to load before somebody asks
+		}
+		switch v.status().State {
+		case status.Loading:
+			st.Ready = false
+			st.Loading = append(st.Loading, v.Name())
+		case status.Stale, status.Restored:
+			st.Stale = append(st.Stale, v.Name())
+		}
+	}
+	return st
+}
