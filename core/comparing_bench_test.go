@@ -71,3 +71,44 @@ func BenchmarkReportBesidePolls(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkReportBesideWhole is one write that names its row, waited for, in a table of
+// 100,000 rows whose whole is reported all the time, as by bulk statements.
+func BenchmarkReportBesideWhole(b *testing.B) {
+	const rows = 100_000
+	r := newItems(b, core.Config{})
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	r.ctx = ctx
+	r.table.Edit(func(all map[driver.Key]item) {
+		for i := range rows {
+			all[key(i)] = item{ID: i}
+		}
+	})
+	r.start(b, core.Bind("items", r.table))
+	whole, done := 0, make(chan struct{})
+	go func() {
+		defer close(done)
+		for ; ctx.Err() == nil; whole++ {
+			_ = r.source.Sink().Report(driver.Change{Table: r.table.Name()}).Wait(ctx)
+		}
+	}()
+	times := make([]time.Duration, 0, b.N)
+	b.ResetTimer()
+	for i := range b.N {
+		begun := time.Now()
+		r.report(b, r.table.Put(item{ID: i % rows, Name: fmt.Sprint(i)}))
+		times = append(times, time.Since(begun))
+		time.Sleep(time.Millisecond) // so that others come between
+	}
+	b.StopTimer()
+	slices.Sort(times)
+	b.ReportMetric(float64(times[len(times)/2].Nanoseconds())/1000, "p50-µs")
+	b.ReportMetric(float64(times[len(times)*99/100].Nanoseconds())/1000, "p99-µs")
+	cancel()
+	<-done
+	b.ReportMetric(float64(whole), "whole")
+	if err := r.reg.Shutdown(context.Background()); err != nil {
+		b.Error(err)
+	}
+}
