@@ -22,6 +22,7 @@ type shared struct {
 	budget    *budget.Budget
 	parties   parties
 	came      signal.Notice // tells that bindings or members have come or gone
+	requests  budget.Party  // what clients have sent
 }
 
 func newShared(cfg Config) *shared {

@@ -224,11 +224,6 @@ func (r *plannedRead) share(c *rowset.Fetched) {
 // give hands what was read to the bindings that it was read for.
 func (s *delivery) give(ctx context.Context, r plannedRead, got answer) error {
 	s.giveNameless(r, got.nameless)
-	if slices.ContainsFunc(r.full, (*rowset.Member).Unread) {
-		for i := range got.rows {
-			r.share(&got.rows[i])
-		}
-	}
 	fill, unreadable := s.choose(r, got.rows)
 	for k, err := range unreadable {
 		got.unreadable[k] = err
@@ -348,13 +343,17 @@ func (s *delivery) choose(r plannedRead, found []rowset.Fetched) (rows map[*rows
 		return nil, nil
 	}
 	rows = make(map[*rowset.Member][]*rowset.Fetched, len(r.full))
+	wanted := false
+	take := func(v *rowset.Member, c *rowset.Fetched) {
+		rows[v], wanted = append(rows[v], c), true
+	}
 	var give func(c *rowset.Fetched)
 	if len(r.full) <= concern.Few {
 		give = func(c *rowset.Fetched) {
 			for _, v := range r.full {
 				sh := v.Shape.Load()
 				if r.query.Limit > 0 || !sh.InMemory || sh.Holds(r.pool.Loader, c.Row) {
-					rows[v] = append(rows[v], c)
+					take(v, c)
 				}
 			}
 		}
@@ -367,17 +366,22 @@ func (s *delivery) choose(r plannedRead, found []rowset.Fetched) (rows map[*rows
 			get := func(column int) value.Value { return r.pool.Loader.Value(c.Row, column) }
 			ix.Match(get, func(v *rowset.Member) {
 				if v.Shape.Load().Meets(get) {
-					rows[v] = append(rows[v], c)
+					take(v, c)
 				}
 			})
 		}
 	}
+	first := slices.ContainsFunc(r.full, (*rowset.Member).Unread)
 	for i := range found {
+		wanted = false
 		if err := guardRow(func() { give(&found[i]) }); err != nil {
 			if unreadable == nil {
 				unreadable = make(map[driver.Key]error)
 			}
 			unreadable[found[i].Key] = err
+		}
+		if first && wanted {
+			r.share(&found[i])
 		}
 	}
 	return rows, unreadable
