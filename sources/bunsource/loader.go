@@ -18,9 +18,8 @@ import (
 	"github.com/binderyhq/bindery/sources/bunsource/internal/sqlgen"
 )
 
-// Loader reads the rows of a Bun model: it is what stands between a binding
-// and its table. [Bind] makes one; only those who combine parts themselves
-// need [NewLoader].
+// Loader reads the rows of a Bun model for bindings. [Bind] makes one; call
+// [NewLoader] only to combine the parts yourself.
 //
 // Every time in a row is in UTC, whatever zone the database, the driver or the
 // process has. Soft-deleted rows are not there, as in any select of Bun's. A row
@@ -31,9 +30,9 @@ import (
 // selects to a replica, which may not have what has just been reported. They
 // pass Bun's query hooks and the model's select hooks like any other select.
 //
-// A field that cannot tell NULL from its zero value (a string, over a column
-// that may be NULL) makes filters on the column be asked of the database
-// instead of being evaluated in memory. Declare such columns NOT NULL, or use
+// Filters are evaluated in memory where possible. They are not on a column that may
+// be NULL when its field cannot tell NULL from the zero value (a string, for
+// example): the database then evaluates them. Declare such columns NOT NULL, or use
 // a pointer.
 //
 // A row that cannot be scanned (a text in an integer column of SQLite, an
@@ -43,7 +42,7 @@ import (
 // All methods may be called concurrently.
 type Loader[T any] struct {
 	db        *bun.DB
-	relations []string                     // see relationPaths
+	relations []string                     // see [model.RelationPaths]
 	describe  func() (*model.Model, error) // by the Go type alone, once
 	refined   atomic.Pointer[model.Model]  // since Prepare
 

@@ -16,8 +16,8 @@ import (
 )
 
 // mixedColumns are the columns of a loader's table in which SQLite was found to
-// hold values of another storage class than the type asks for. They are not exact
-// again: such values come and go.
+// hold values of another storage class than the type asks for. They never
+// become exact again, because such values come and go.
 type mixedColumns struct {
 	mu    sync.Mutex
 	found map[string]bool

@@ -26,8 +26,8 @@ import (
 //
 // Every related model needs a primary key, as does the junction model of a
 // many-to-many relation, which Bun wants registered ((*bun.DB).RegisterModel) before
-// the binding is declared. What is related by other columns than Bun's tags name
-// (a join_on that asks a further table) is not noticed to change.
+// the binding is declared. Changes of tables that
+// only a join_on condition names are not noticed.
 func Relation(names ...string) core.Option {
 	return core.ForLoader(driver.Terms{Relations: names})
 }

@@ -11,14 +11,14 @@ import (
 	"github.com/binderyhq/bindery/sources/bunsource/internal/sqlgen"
 )
 
-// maxUnreadable bounds the rows that are named one by one in an error: where more
-// cannot be read, something else is wrong than rows.
+// maxUnreadable bounds the rows that an error names one by one. When more rows fail,
+// they are hardly the cause.
 const maxUnreadable = 1000
 
-// readAround reads a statement again that has failed, without the rows that
-// cannot be scanned: it finds out which keys there are, and halves them until
-// the bad ones stand alone. keys are the keys of all rows, in the statement's
-// order. Where rows are not to blame it returns the error as it was.
+// readAround retries a failed statement without the rows that cannot be scanned. It
+// reads the keys, and halves them until each bad row is alone. keys holds the keys of
+// all rows, in the statement's order. When no row causes the failure, readAround
+// returns the original error.
 func (l *Loader[T]) readAround(ctx context.Context, conn bun.IConn, m *model.Model, st sqlgen.Statement, failed error) (rows []*T, bad []error, keys []driver.Key, err error) {
 	if ctx.Err() != nil || st.Bare {
 		return nil, nil, nil, failed

@@ -66,7 +66,6 @@ func unshowable(name dialect.Name) map[string]string {
 // tenant concerns the bindings that show it. All others load, go on, and their
 // writers do not wait.
 func TestRowsThatGoCannotShow(t *testing.T) {
-	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		driver string

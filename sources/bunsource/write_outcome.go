@@ -17,8 +17,8 @@ import (
 	"github.com/binderyhq/bindery/sources/bunsource/internal/model"
 )
 
-// written is the last statement of a transaction that wrote something. What a
-// COMMIT refuses is put down to it.
+// written remembers the last statement of a transaction that wrote something. An
+// error of COMMIT is attributed to it.
 type written struct {
 	m     *model.Model
 	strct reflect.Value // the row, invalid for a delete
@@ -40,8 +40,8 @@ func (l *Loader[T]) note(ctx context.Context, m *model.Model, row *T, named []st
 	}
 }
 
-// violationError is what the database objects to in a row. Transact words it
-// when the transaction is over.
+// violationError is the violation of a constraint. Transact turns it into an error
+// for clients after the transaction has ended.
 type violationError struct {
 	dberror.Violation
 	err error
@@ -51,7 +51,7 @@ func (e *violationError) Error() string { return e.err.Error() }
 
 func (e *violationError) Unwrap() error { return e.err }
 
-// outcome returns what a statement that was to write one row has come to.
+// outcome checks the result of a statement that was to write exactly one row.
 func outcome(m *model.Model, doing string, res sql.Result, err error) error {
 	if err != nil {
 		return writeError(m, doing, err)
@@ -79,8 +79,8 @@ func writeError(m *model.Model, doing string, err error) error {
 	return fmt.Errorf("bunsource: %s table %q: %w", doing, m.Schema.Table, err)
 }
 
-// refusal words the error of a transaction that is over: own is what its
-// function returned, err what it came to.
+// refusal turns the error of a transaction that has ended into one for clients. own
+// is the error of its function, err that of the transaction.
 func (l *Loader[T]) refusal(ctx context.Context, last written, own, err error) error {
 	var v *violationError
 	switch {
@@ -89,7 +89,7 @@ func (l *Loader[T]) refusal(ctx context.Context, last written, own, err error) e
 			return own
 		}
 	case last.m != nil:
-		// The function was content, and COMMIT was not.
+		// The function succeeded, and COMMIT failed.
 		if found, ok := dberror.Of(err); ok {
 			v = &violationError{found, err}
 		}
@@ -105,8 +105,8 @@ func (l *Loader[T]) refusal(ctx context.Context, last written, own, err error) e
 	return invalid(last.m, ctx, v, last)
 }
 
-// invalid words a violation for clients. A violation that the database puts
-// down to no column is that of the only column that can be meant.
+// invalid turns a violation into an error for clients. When the database names no
+// column, the error names the only column that can be meant.
 func invalid(m *model.Model, ctx context.Context, v *violationError, last written) error {
 	column := v.Column
 	if column == "" {
@@ -140,9 +140,8 @@ func fieldOf(m *model.Model, column string) string {
 // refused for.
 const culpritTimeout = time.Second
 
-// culprit asks the database which column it objected to, "" when it cannot be
-// told. The transaction is over; whatever goes wrong here leaves the column
-// unknown.
+// culprit asks the database which column caused the violation. It returns "" when
+// the database cannot tell, or when asking fails: the transaction has ended.
 func culprit(m *model.Model, ctx context.Context, v *violationError, last written) string {
 	ctx, cancel := context.WithTimeout(withoutHooks(ctx), culpritTimeout)
 	defer cancel()
@@ -217,8 +216,8 @@ func misread(err error) bool {
 	return certain || perhaps
 }
 
-// collided reports whether the database ended a transaction in favour of
-// another, so that it is worth trying again.
+// collided reports whether the database aborted the transaction because of a
+// concurrent one (a deadlock, a serialization failure), so that a retry may succeed.
 func collided(err error) bool {
 	var invalid *driver.InvalidError
 	var objection *violationError

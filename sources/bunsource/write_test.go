@@ -174,7 +174,6 @@ func TestWriteConfined(t *testing.T) {
 // Of many who saw the same version one wins; those who look again and try once
 // more all do, and nothing that anybody added is lost.
 func TestNoWriteIsLost(t *testing.T) {
-	t.Parallel()
 	eachWritable(t, func(t *testing.T, db *bun.DB) {
 		b := bindWares(t, db)
 		first, err := post(t, b, `{"name":"counter","price":1,"stock":0}`)

@@ -31,8 +31,9 @@ type Facts struct {
 }
 
 // Traits returns the kind of a column's values, and which comparisons Go
-// makes as the database does. What is not certain counts as different: the
-// database is then asked, which costs a query and is never wrong. Certain is:
+// makes as the database does. A comparison that is not certain to be the
+// same counts as different: the database is then asked, which costs a query and is
+// never wrong. It is certain when:
 //
 //   - the Go type keeps what the database has. An int32 truncates the integers
 //     of SQLite, a uint wraps negative ones, a float64 rounds decimals, a

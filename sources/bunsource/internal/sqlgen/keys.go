@@ -37,7 +37,7 @@ type KeyBatch struct {
 // KeyBatches splits keys into conditions, each small enough for one statement.
 // Keys that no row of the table can have (a text that is no uuid, for one) are
 // left out: the database would refuse the whole statement because of them.
-// The error reports a key that is none of this table.
+// The error reports a key that does not fit the table.
 func KeyBatches(m *model.Model, keys []driver.Key) ([]KeyBatch, error) {
 	keys = slices.Compact(slices.Sorted(slices.Values(keys)))
 	w := newKeyWriter(m)
@@ -55,7 +55,7 @@ func KeyBatches(m *model.Model, keys []driver.Key) ([]KeyBatch, error) {
 
 // RowCondition returns a condition without parameters that finds the row of one
 // key, for statements that Bun writes; "" when no row of the table can have the
-// key. The error reports a key that is none of this table.
+// key. The error reports a key that does not fit the table.
 func RowCondition(m *model.Model, key driver.Key) (bun.Safe, error) {
 	vals, err := keyValues(m, key)
 	if err != nil || vals == nil {

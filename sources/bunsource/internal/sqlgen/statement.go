@@ -29,8 +29,8 @@ type Clause struct {
 	Args  []any
 }
 
-// Statements returns the SELECTs that together answer the query; none if no
-// row can.
+// Statements returns the SELECTs that together answer the query. It returns none
+// when no row can match.
 func Statements(m *model.Model, q driver.Query) ([]Statement, error) {
 	var st Statement
 	if q.Filter != nil {
