@@ -97,7 +97,10 @@ func New(provider trace.TracerProvider, cfg ...Config) *Plugin {
 func (*Plugin) Name() string { return "tracing" }
 
 // Start checks what New was given, see [core.Plugin].
-func (p *Plugin) Start(context.Context, *core.Registry) error {
+func (p *Plugin) Start(context.Context, *core.Registry) error { return p.Validate() }
+
+// Validate returns what is wrong with the configuration, see [driver.Validator].
+func (p *Plugin) Validate() error {
 	if p.tracer == nil {
 		return errors.New("tracing: the provider is nil")
 	}
