@@ -1,13 +1,18 @@
 package core
 
 import (
+	"context"
 	"errors"
 	"iter"
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/assembly"
+	"github.com/binderyhq/bindery/core/internal/backlog"
 	"github.com/binderyhq/bindery/core/internal/untyped"
+	"github.com/binderyhq/bindery/core/internal/upkeep"
+	"github.com/binderyhq/bindery/core/internal/writing"
 	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
 )
 
 // Binding is a named, live, ordered set of rows of one model: a query and its
@@ -59,8 +64,10 @@ func declare[T any](name string, loader driver.Loader[T], opts []Option) *publis
 	v := newPublisher(name, nil, r, &s.Spec)
 	v.family = newFamily(v)
 	if by, ok := loader.(Replicator); ok {
-		v.replica = newReplica(v, by)
+		v.rows = newReplica(v, by)
 		s.Problems = append(s.Problems, notForReplicas(s)...)
+	} else {
+		v.rows = upkeep.NewFed(v.Member)
 	}
 	return v
 }
@@ -96,3 +103,64 @@ func (b *Binding[T]) Get(key ...any) (row T, ok bool) { return b.now().Get(key..
 
 // At returns the row with the key.
 func (b *Binding[T]) At(key driver.Key) (row T, ok bool) { return b.now().At(key) }
+
+// Resync reads all rows again and returns when the result shows. Subscribers
+// get the events that the difference amounts to, and nothing when there is
+// none. It returns the context's error when that ends first (the reading goes
+// on), [ErrNotStarted], [live.ErrRemoved] or [live.ErrClosed].
+func (b *Binding[T]) Resync(ctx context.Context) error { return b.own.reload(ctx, backlog.Reload{}) }
+
+// Clear forgets everything held (rows, encodings, log) and reads it anew. Until
+// that is done readers have the old rows; then subscribers get a sync. The
+// errors are those of [Binding.Resync].
+func (b *Binding[T]) Clear(ctx context.Context) error {
+	return b.own.reload(ctx, backlog.Reload{Forget: true})
+}
+
+// Touch moves the version's time of change to now, and tells subscribers that
+// what they have is current. The token stays, since the content does. It does
+// not wait until that shows, so plugins may call it while they observe a
+// version; [Registry.Flush] does. It returns [ErrNotStarted],
+// [live.ErrNotLoaded], [live.ErrRemoved] or [live.ErrClosed].
+func (b *Binding[T]) Touch() error { return b.own.touch() }
+
+// Verify compares the binding with one state of the database, beside everything
+// else, and returns how they differ. What has been reported or announced, and does
+// not show yet, is no difference. What differs is mended, with the events that it
+// amounts to; so are rows beyond a [Limit] that nobody sees, and those are no
+// difference. A binding whose sources see everything never drifts; see also
+// [status.Source], which tells what each source found first.
+//
+// The errors are those of [Binding.Resync]. It also fails when changes of the
+// whole table were under way at each of several attempts.
+func (b *Binding[T]) Verify(ctx context.Context) (status.Drift, error) { return b.own.compare(ctx) }
+
+// Status returns what is known about the binding.
+func (b *Binding[T]) Status() status.Binding { return b.own.status() }
+
+// Write carries out a client's write, in one transaction: the row must be part
+// of the binding, meet the precondition, and, unless rows may leave, be part of
+// the binding afterwards; otherwise nothing is written. It returns, after the
+// binding shows it (unless that is declared to lag, see [Tuning].MinInterval), the row
+// as the database has it; the zero Row after Delete.
+//
+// Whether the row is one that may be written is settled before any lock is
+// waited for, and as far as the values are known also before the database may
+// object to them: who asks for what lies outside learns nothing of it.
+//
+// The errors that a client should be told are [live.ErrNotWritable],
+// [live.ErrNoRow], [live.ErrPrecondition], [driver.ErrRefused],
+// [*driver.InvalidError] and [*live.MalformedError]; every other one is the
+// database's or the context's. A context that ends after the commit is no error.
+func (b *Binding[T]) Write(ctx context.Context, w live.Write) (live.Row, error) {
+	return b.own.write(ctx, w, writing.Bounds{})
+}
+
+// Explain says why the row with the key is in the binding, or is not: which parts
+// of the filter hold for the row as the database has it now, whether it is among
+// the first rows of a [Limit], and which sources watch. It reads the row, and
+// asks the database whatever Go cannot tell. The error is [ErrNotStarted], or
+// that of the read.
+func (b *Binding[T]) Explain(ctx context.Context, key driver.Key) (status.Explain, error) {
+	return b.own.explain(ctx, key)
+}

@@ -3,6 +3,8 @@ package core_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -13,8 +15,8 @@ import (
 
 // BenchmarkFlood asks for 1,500 members of a family over 3,000 rows, one after the
 // other, as GETs do, and then joins 2,560 at once, on ten connections. It reports the
-// memory that the registry accounts for, the heap beyond the rows, how many are
-// refused, and how late others are at most: a binding of the same table, whose rows
+// memory that the registry accounts for, the heap beyond the rows, the process's resident
+// memory, how many are refused, and how late others are at most: a binding of the same table, whose rows
 // change meanwhile, and for comparison before.
 func BenchmarkFlood(b *testing.B) {
 	const rows, budget = 3000, 256 << 20
@@ -22,6 +24,7 @@ func BenchmarkFlood(b *testing.B) {
 		f := newFlood(b, rows, core.Config{MemoryBudget: budget})
 		f.ctx = context.WithoutCancel(b.Context())
 		before := heapInUse()
+		b.ReportMetric(float64(residentMemory())/(1<<20), "rows-MiB-RSS")
 		quiet := f.watch(b, func() { time.Sleep(2 * time.Second) })
 		b.ReportMetric(float64(quiet.Milliseconds()), "quiet-ms-late")
 		late := f.watch(b, func() {
@@ -79,7 +82,22 @@ func BenchmarkFlood(b *testing.B) {
 	}
 }
 
+// residentMemory returns the memory that the system has given the process (its resident
+// set), in bytes; 0 where /proc does not tell.
+func residentMemory() int {
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	var size, resident int // in pages
+	if _, err := fmt.Sscan(string(text), &size, &resident); err != nil {
+		return 0
+	}
+	return resident * os.Getpagesize()
+}
+
 func metrics(b *testing.B, what string, m status.Memory, heap int, late time.Duration) {
+	b.ReportMetric(float64(residentMemory())/(1<<20), what+"-MiB-RSS")
 	b.ReportMetric(float64(m.Total)/(1<<20), what+"-MiB-accounted")
 	b.ReportMetric(float64(heap)/(1<<20), what+"-MiB-heap")
 	b.ReportMetric(float64(late.Milliseconds()), what+"-ms-late")

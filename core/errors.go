@@ -1,6 +1,10 @@
 package core
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/binderyhq/bindery/core/internal/upkeep"
+)
 
 // States that callers test for with errors.Is.
 var (
@@ -8,7 +12,7 @@ var (
 	// registered, and Start cannot be called again.
 	ErrStarted = errors.New("core: registry has been started")
 	// ErrNotStarted means that the registry does not run yet.
-	ErrNotStarted = errors.New("core: registry has not been started")
+	ErrNotStarted = upkeep.ErrNotStarted
 	// ErrUnknownBinding means that no binding has that name.
 	ErrUnknownBinding = errors.New("core: no such binding")
 	// ErrTooManyMembers means that the family has as many members in use as

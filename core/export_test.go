@@ -23,7 +23,7 @@ func CheckHeld(ctx context.Context, r *Registry) error {
 // whether the latter takes it for an answer.
 func VerifyDuringClear[T any](ctx context.Context, b *Binding[T]) (compared bool, err error) {
 	a := &backlog.Verification{}
-	err = b.own.reread(ctx, backlog.Reload{Forget: true, Audits: []*backlog.Verification{a}})
+	err = b.own.reload(ctx, backlog.Reload{Forget: true, Audits: []*backlog.Verification{a}})
 	return !a.Busy, err
 }
 

@@ -111,7 +111,7 @@ func (f *following) next() (*live.Snapshot, error) {
 		if f.sub == nil {
 			f.sub = f.grant.Subscribe(f.ctx, live.SubscribeOptions{Version: f.token})
 		}
-		_, err := f.sub.Next(ctx)
+		event, err := f.sub.Next(ctx)
 		var s *live.Snapshot
 		if err == nil {
 			// Whatever has happened, the newest version tells it.
@@ -124,10 +124,19 @@ func (f *following) next() (*live.Snapshot, error) {
 			if err := f.reopen(ctx); err != nil {
 				return nil, err
 			}
+			continue
 		case err != nil:
 			return nil, err
-		case !f.shown || s.Version().Token != f.token:
-			f.token, f.shown = s.Version().Token, true
+		}
+		token := s.Version().Token
+		if event.Version.Token != token {
+			// The subscription lags behind what is shown now. Should the content come
+			// back to where it stands, it would tell nothing: go on from what is shown.
+			f.sub.Close()
+			f.sub = nil
+		}
+		if !f.shown || token != f.token {
+			f.token, f.shown = token, true
 			return s, nil
 		}
 	}

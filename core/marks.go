@@ -12,7 +12,6 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/arguments"
-	"github.com/binderyhq/bindery/core/internal/backlog"
 	"github.com/binderyhq/bindery/core/internal/marks"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/status"
@@ -200,27 +199,9 @@ func (r *Registry) reach(ctx context.Context, v *publisher, text string) error {
 }
 
 func (r *Registry) reachIn(ctx context.Context, v *publisher, m marks.Mark, text string) error {
-	if v.replica != nil {
-		return v.replica.reach(ctx, text)
-	}
-	f := v.feed.Load()
-	if f == nil {
-		return ErrNotStarted
-	}
 	own := m.Node == r.marks.node
 	if own && m.Number > r.marks.number.Load() {
 		return driver.ErrForeign // nobody has made it
 	}
-	// First everything is reported, then read, then shown.
-	if err := r.eng.Ask(ctx, f.Table, m, own); err != nil {
-		return err
-	}
-	wait := f.Everything()
-	if v.Unread() { // what was restored shows nothing of the database
-		wait = append(wait, f.Reload(v.Member, backlog.Reload{})...)
-	}
-	if err := wait.Flush(ctx); err != nil {
-		return err
-	}
-	return v.whenWell(ctx)
+	return v.rows.Reach(ctx, m, text, own)
 }

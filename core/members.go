@@ -55,7 +55,7 @@ func newFamily(proto *publisher) *family {
 		Max: f.max(), IdleAfter: f.idleAfter(),
 		End: func(v *publisher) {
 			v.end(fmt.Errorf("core: binding %q: %w", v.ID(), live.ErrRemoved))
-			v.leave()
+			v.rows.Leave()
 			f.shared.Load().came.Tell()
 		},
 	})
@@ -124,7 +124,7 @@ func (f *family) open(ctx context.Context, params live.Params, scope filter.Expr
 		}
 		v.id = id
 		v.joinBudget(common, f.size.Load(), parties...)
-		common.join(v)
+		v.rows.Begin()
 		common.came.Tell()
 		return v, nil
 	})
@@ -153,11 +153,9 @@ func memberID(params live.Params, scope filter.Expr) string {
 func (f *family) newMember(params live.Params, scope filter.Expr) (*publisher, error) {
 	v := newPublisher(f.proto.Name(), params, f.proto.Loader, f.proto.Spec)
 	v.family, v.Scope, v.Base = f, scope, f.proto.Member
-	if p := f.proto.replica; p != nil {
-		if scope != nil {
-			return nil, fmt.Errorf("core: binding %q: %w", f.proto.Name(), errConfined)
-		}
-		v.replica = newReplica(v, p.by)
+	var err error
+	if v.rows, err = f.proto.rows.Derive(v.Member, scope != nil, v.refusedByOrigin); err != nil {
+		return nil, fmt.Errorf("core: binding %q: %w", f.proto.Name(), err)
 	}
 	v.Filter = filter.Bind(v.Filter, params.Values)
 	if all, ok := v.Filter.(*filter.Conjunction); ok && len(all.Exprs) == 0 {
@@ -174,9 +172,6 @@ func (f *family) newMember(params live.Params, scope filter.Expr) (*publisher, e
 	}
 	return v, nil
 }
-
-// errConfined refuses to confine what another node keeps.
-var errConfined = errors.New("it is followed from another node, and cannot be confined further here")
 
 func (f *family) max() int {
 	if n := f.proto.Spec.MaxMembers; n > 0 {
@@ -201,12 +196,10 @@ func (f *family) begin(s *shared) {
 // end ends the binding and all members, and lets none come alive.
 func (f *family) end(why error) {
 	f.proto.end(why)
-	if f.proto.replica != nil {
-		f.proto.replica.leave()
-	}
+	f.proto.rows.Leave()
 	for _, v := range f.members.Close(why) {
 		v.end(why)
-		v.leave()
+		v.rows.Leave()
 	}
 	if s := f.shared.Load(); s != nil {
 		s.came.Tell()
@@ -218,17 +211,8 @@ func (f *family) refuse(v *publisher) {
 	f.refused.Add(1)
 	f.members.Remove(v.id)
 	v.end(fmt.Errorf("core: binding %q: %w", v.ID(), ErrBudget))
-	v.leave()
+	v.rows.Leave()
 	f.shared.Load().came.Tell()
-}
-
-// leave has nobody keep the rows any more.
-func (v *publisher) leave() {
-	if v.replica != nil {
-		v.replica.leave()
-		return
-	}
-	v.feed.Load().Remove(v.Member)
 }
 
 // alive returns the members, in the order in which they came.

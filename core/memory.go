@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -128,6 +129,31 @@ func (v *publisher) Evict() bool { return v.Base != nil && v.family.members.Evic
 func (v *publisher) end(why error) {
 	v.Publisher.End(why)
 	v.account.close()
+}
+
+// connectionSize is what the program takes for a connection on which a client waits
+// for changes, in bytes: buffers, goroutines, subscriptions. See BenchmarkFanOut.
+const connectionSize = 28 << 10
+
+// Reserve counts memory that a transport is about to take because of what a client
+// sends, such as the body of a request, until release is called. It returns an error
+// that wraps [ErrBudget] when there is no room, or when what all clients have sent has
+// its share of the memory already: bodies leave room for bindings. Any goroutine may
+// call it. Calling release again is harmless.
+func (r *Registry) Reserve(bytes int) (release func(), err error) {
+	release, err = r.budget.Reserve(int(live.Clients), int64(bytes), &r.requests)
+	if err != nil {
+		return nil, fmt.Errorf("core: %w: %w", ErrBudget, err)
+	}
+	return release, nil
+}
+
+// Connected counts what the program takes for a client's connection, until closed is
+// called. Connections are never refused for memory, since transports bound their
+// number; members and bodies make room for them. Transports call it for each
+// connection, or request, that waits for changes. Any goroutine may call it.
+func (r *Registry) Connected() (closed func()) {
+	return r.budget.Keep(int(live.Clients), connectionSize, nil)
 }
 
 // parties are the scopes whose members' memory is counted together.

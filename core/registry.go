@@ -12,12 +12,9 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/assembly"
 	"github.com/binderyhq/bindery/core/internal/authorizing"
-	"github.com/binderyhq/bindery/core/internal/backlog"
-	"github.com/binderyhq/bindery/core/internal/feed"
 	"github.com/binderyhq/bindery/core/internal/lifecycle"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/live"
-	"github.com/binderyhq/bindery/core/status"
 )
 
 // Registry is what an application assembles at startup: bindings, sources,
@@ -219,10 +216,7 @@ func (r *Registry) Remove(ctx context.Context, name string) error {
 	r.removed = append(slices.DeleteFunc(r.removed, func(f *family) bool { return !f.watchers.Running() }), v.family)
 	r.mu.Unlock()
 	v.family.end(fmt.Errorf("core: binding %q: %w", name, live.ErrRemoved))
-	if v.replica != nil {
-		return v.replica.left(ctx)
-	}
-	return r.eng.Detach(ctx, v.Member)
+	return v.rows.Left(ctx)
 }
 
 // Watch registers sources of change. It returns nil before Start, and
@@ -334,133 +328,6 @@ func (r *Registry) Changed() <-chan struct{} { return r.came.Next() }
 
 // Stopping returns a context that is done as soon as Shutdown begins.
 func (r *Registry) Stopping() context.Context { return r.stopping }
-
-// Flush waits until all that has been reported so far shows in every binding,
-// also what a source that had lost its sight has missed. It does not wait for
-// comparisons that polls have asked for ([driver.Change].Compare), and not for
-// bindings that cannot be read or shown for now: their status says why. It
-// returns the context's error when that ends first, [ErrNotStarted] or
-// [live.ErrClosed].
-func (r *Registry) Flush(ctx context.Context) error {
-	r.mu.Lock()
-	p := r.phase
-	r.mu.Unlock()
-	if err := p.running(); err != nil {
-		return err
-	}
-	var marks feed.Receipt
-	for _, f := range r.eng.Feeds() {
-		marks = append(append(marks, f.Barrier()), f.Mends()...)
-	}
-	return marks.Flush(ctx)
-}
-
-// Resync reads all rows of these bindings again, or of every binding when the list
-// is empty; see
-// [Binding.Resync].
-func (r *Registry) Resync(ctx context.Context, views ...*live.View) error {
-	return r.reload(ctx, false, views)
-}
-
-// Clear forgets and reads again all rows of these bindings, or of every binding
-// when the list is empty; see [Binding.Clear].
-func (r *Registry) Clear(ctx context.Context, views ...*live.View) error {
-	return r.reload(ctx, true, views)
-}
-
-func (r *Registry) reload(ctx context.Context, forget bool, views []*live.View) error {
-	bindings, err := r.publishers(views)
-	if err != nil {
-		return err
-	}
-	var marks feed.Receipt
-	var replicas []*publisher
-	var asked []uint64 // of the replicas
-	for _, v := range bindings {
-		f := v.feed.Load()
-		if v.replica != nil {
-			mine, err := v.replica.ask(backlog.Reload{Forget: forget})
-			if err != nil {
-				return err
-			}
-			replicas, asked = append(replicas, v), append(asked, mine)
-			continue
-		}
-		if f == nil {
-			return ErrNotStarted
-		}
-		marks = append(marks, f.Reload(v.Member, backlog.Reload{Forget: forget})...)
-	}
-	if err := marks.Flush(ctx); err != nil {
-		return err
-	}
-	for i, v := range replicas {
-		if err := v.replica.await(ctx, asked[i], len(views) > 0); err != nil {
-			return err
-		}
-	}
-	if len(views) == 0 {
-		return nil
-	}
-	for _, v := range bindings { // what cannot be loaded was not waited for
-		if v.replica != nil {
-			continue
-		}
-		if err := v.whenWell(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Touch moves the time of change of these bindings to now, or of every binding when
-// the list is empty; see [Binding.Touch].
-func (r *Registry) Touch(views ...*live.View) error {
-	bindings, err := r.publishers(views)
-	errs := []error{err}
-	for _, v := range bindings {
-		errs = append(errs, v.touch())
-	}
-	return errors.Join(errs...)
-}
-
-// Verify compares these bindings with the database, or every binding when the list
-// is empty, a few at a time; see [Binding.Verify]. It returns the drift of each
-// binding that has drifted, by [live.View.ID], and joins the errors.
-func (r *Registry) Verify(ctx context.Context, views ...*live.View) (map[string]status.Drift, error) {
-	bindings, err := r.publishers(views)
-	if err != nil {
-		return nil, err
-	}
-	var (
-		verifying sync.WaitGroup
-		mu        sync.Mutex // guards what follows
-		drifted   = make(map[string]status.Drift)
-		errs      []error
-	)
-	free := make(chan struct{}, maxVerifying)
-	for _, v := range bindings {
-		free <- struct{}{}
-		verifying.Go(func() {
-			defer func() { <-free }()
-			drift, err := v.compare(ctx)
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				errs = append(errs, err)
-			}
-			if drift.Len() > 0 {
-				drifted[v.ID()] = drift
-			}
-		})
-	}
-	verifying.Wait()
-	return drifted, errors.Join(errs...)
-}
-
-// maxVerifying bounds the bindings that Verify compares at a time. Those of one
-// table share their reads.
-const maxVerifying = 16
 
 // publishers returns the publishers of the views, or all when the list is empty.
 // The error wraps [ErrUnknownBinding] when a view is none of the registry's.

@@ -65,8 +65,14 @@ func stopped(t *testing.T, reg *core.Registry) {
 // TestReplicas: what a Replicator publishes is served as a binding is; when it fails,
 // or panics, the binding is stale and it is called again.
 func TestReplicas(t *testing.T) {
-	fail := make(chan error)
+	fail, begin := make(chan error), make(chan struct{}, 1)
+	begin <- struct{}{}
 	e := newElsewhere(func(ctx context.Context, to *core.Replica) error {
+		select {
+		case <-begin:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 		show(to, item{ID: 1, Name: "one"})
 		select {
 		case err := <-fail:
@@ -94,18 +100,17 @@ func TestReplicas(t *testing.T) {
 		if err == nil {
 			want = "it breaks"
 		}
-		stale := false
-		for end := time.Now().Add(60 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		wait(t, "it to be stale", func() bool {
 			st := b.Status()
-			stale = stale || st.State == status.Stale && st.Err != nil && strings.Contains(st.Err.Error(), want)
-			if stale && st.State == status.Live && e.calls.Load() == int64(i+2) {
-				break
-			}
-		}
-		if !stale || b.Status().State != status.Live || b.Len() != 1 {
+			return st.State == status.Stale && st.Err != nil && strings.Contains(st.Err.Error(), want) && e.calls.Load() == int64(i+2)
+		})
+		begin <- struct{}{}
+		wait(t, "it to be live again", func() bool { return b.Status().State == status.Live })
+		if b.Len() != 1 || e.calls.Load() != int64(i+2) {
 			t.Errorf("%d: %+v after %d calls", i, b.Status(), e.calls.Load())
 		}
 	}
+	close(begin)
 	mark, err := reg.Mark(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -4,12 +4,11 @@ import (
 	"context"
 	"time"
 
-	"github.com/binderyhq/bindery/core/internal/backlog"
 	"github.com/binderyhq/bindery/core/internal/budget"
 	"github.com/binderyhq/bindery/core/internal/engine"
 	"github.com/binderyhq/bindery/core/internal/feed"
-	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/internal/signal"
+	"github.com/binderyhq/bindery/core/internal/upkeep"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/status"
 )
@@ -18,10 +17,12 @@ import (
 type shared struct {
 	cfg       Config // with all defaults
 	eng       *engine.Engine
+	host      *upkeep.Host
 	observers observers
 	budget    *budget.Budget
 	parties   parties
 	came      signal.Notice // tells that bindings or members have come or gone
+	requests  budget.Party  // what clients have sent
 }
 
 func newShared(cfg Config) *shared {
@@ -36,25 +37,14 @@ func newShared(cfg Config) *shared {
 		Kept:      func(bytes int) { backlog.Add(int(live.Backlog), bytes, true) },
 		Published: s.observers.onPublished, BatchBegins: s.observers.onBatch, Reported: s.observers.onReported,
 	})
+	s.host = &upkeep.Host{Engine: s.eng, Logger: cfg.Logger, Now: cfg.Now, Published: s.observers.onPublished}
 	return s
 }
 
-// attach gives declarations to the engine. They are loaded by load.
+// attach makes declarations part of the registry. They are loaded by load.
 func (s *shared) attach(declared []*publisher) {
-	var members []*rowset.Member
-	var fed []*publisher // by the engine
+	s.host.Attach(upkeepOf(declared))
 	for _, v := range declared {
-		if v.replica == nil {
-			members, fed = append(members, v.Member), append(fed, v)
-		}
-	}
-	for i, f := range s.eng.Attach(members) {
-		fed[i].feed.Store(f)
-	}
-	for _, v := range declared {
-		if v.replica != nil {
-			v.replica.attach(s)
-		}
 		if !v.Spec.Family {
 			v.joinBudget(s, 0)
 		}
@@ -62,28 +52,11 @@ func (s *shared) attach(declared []*publisher) {
 	}
 }
 
-// join gives a family's member to the family's feed and has it loaded.
-func (s *shared) join(v *publisher) {
-	if v.replica != nil {
-		v.replica.attach(s)
-		v.replica.begin()
-		return
-	}
-	f := v.family.proto.feed.Load()
-	v.feed.Store(f)
-	f.Add(v.Member)
-	f.Reload(v.Member, backlog.Reload{})
-}
-
 // load has the bindings read.
 func (s *shared) load(declared []*publisher) {
 	for _, v := range declared {
-		switch {
-		case v.Spec.Family:
-		case v.replica != nil:
-			v.replica.begin()
-		default:
-			v.feed.Load().Reload(v.Member, backlog.Reload{})
+		if !v.Spec.Family {
+			v.rows.Begin()
 		}
 	}
 	s.eng.Start()

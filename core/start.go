@@ -33,11 +33,7 @@ func (r *Registry) check() error {
 func (r *Registry) report(views []*publisher) *assembly.Report {
 	out := &assembly.Report{Authorizer: r.authorizer != nil}
 	for _, v := range views {
-		b := assembly.Binding{Member: v.Member}
-		if v.replica == nil {
-			b.Watched = v.Tables()
-		}
-		out.Bindings = append(out.Bindings, b)
+		out.Bindings = append(out.Bindings, assembly.Binding{Member: v.Member, Watched: v.rows.Watched()})
 	}
 	for _, s := range r.eng.Sources() {
 		out.Sources = append(out.Sources, s)
@@ -251,27 +247,6 @@ func waitAll[T any](ctx, stopping context.Context, bound time.Duration, items []
 	return nil
 }
 
-// firstTry returns a channel that is closed when the binding has loaded or the
-// first attempt has failed. A family has nothing to load.
-func (v *publisher) firstTry() <-chan struct{} {
-	if v.Spec.Family {
-		return closedChannel
-	}
-	if v.replica != nil {
-		return v.replica.tried
-	}
-	if f := v.feed.Load(); f != nil {
-		return f.FirstTry()
-	}
-	return v.Loaded()
-}
-
-var closedChannel = func() chan struct{} {
-	c := make(chan struct{})
-	close(c)
-	return c
-}()
-
 // unrestored returns the bindings that have no rows yet: all, when none was
 // restored; otherwise without families, which load when somebody asks.
 func unrestored(views []*publisher) []*publisher {
@@ -300,6 +275,6 @@ func awaited(runs []*engine.Source, views []*publisher) []*engine.Source {
 		return runs
 	}
 	return slices.DeleteFunc(slices.Clone(runs), func(run *engine.Source) bool {
-		return !slices.ContainsFunc(without, func(v *publisher) bool { return slices.ContainsFunc(v.Tables(), run.Covers) })
+		return !slices.ContainsFunc(without, func(v *publisher) bool { return slices.ContainsFunc(v.rows.Watched(), run.Covers) })
 	})
 }

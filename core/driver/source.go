@@ -103,8 +103,8 @@ type Change struct {
 	// anything has: the finding of a poll, a pass to be safe. The engine then
 	// compares the table with what it holds beside everything else that it does,
 	// in pieces and within a share of the time, and publishes what differs.
-	// Without it the table is read at once, and reads of keys wait for that. With
-	// Keys, and in an announcement, it has no effect.
+	// Without it the bindings of the table are read in full at once, and whoever reports
+	// it can wait for that. With Keys, and in an announcement, it has no effect.
 	Compare bool
 	// Log, with Compare, tells which rows were changed. When it tells all of them the
 	// engine reads these at once, in one state of the database, so that the commits show

@@ -22,13 +22,16 @@ const (
 	// Backlog is what feeds have still to read, and what they remember of what they have
 	// read: keys, and the reasons why rows cannot be shown.
 	Backlog
+	// Clients is what transports keep for clients: connections, and the bodies of
+	// requests.
+	Clients
 	// Kinds is the number of kinds.
 	Kinds
 )
 
 // String returns the kind's name in lower case.
 func (k Kind) String() string {
-	names := [...]string{"rows", "encodings", "members", "margins", "logs", "bodies", "backlog"}
+	names := [...]string{"rows", "encodings", "members", "margins", "logs", "bodies", "backlog", "clients"}
 	if int(k) < len(names) {
 		return names[k]
 	}

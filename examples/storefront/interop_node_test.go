@@ -23,25 +23,11 @@ import (
 	"github.com/binderyhq/bindery/core/coretest/installed"
 )
 
-// nodeModules finds the directory in which npm has put what the scripts import,
-// or ends the test.
+// nodeModules returns the directory in which npm has put what the scripts import, or
+// ends the test.
 func nodeModules(t *testing.T, packages ...string) string {
 	t.Helper()
-	npm := installed.Program(t, "apt-get install nodejs npm", "npm")
-	dir := filepath.Join(os.Getenv("BINDERY_NODE_MODULES"), "node_modules")
-	if os.Getenv("BINDERY_NODE_MODULES") == "" {
-		root, err := exec.CommandContext(t.Context(), npm, "root", "--global").Output()
-		if err != nil {
-			t.Fatalf("npm root --global: %v", err)
-		}
-		dir = strings.TrimSpace(string(root))
-	}
-	for _, name := range packages {
-		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-			installed.Missing(t, fmt.Sprintf("no npm package %s in %s: install it (npm install --prefix DIR ws@8 eventsource@4 socket.io-client@4, and set BINDERY_NODE_MODULES=DIR)", name, dir))
-		}
-	}
-	return dir
+	return installed.NodePackages(t, "ws@8 eventsource@4 socket.io-client@4", packages...)
 }
 
 // script is a program in Node that is told what to do and reports what comes.

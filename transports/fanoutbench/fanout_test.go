@@ -21,7 +21,8 @@ import (
 // published when the last client has it. It reports for each delivery the
 // server's CPU time, user and system; the mean over the changes of the median
 // and of the 99th percentile of the time from writing to receiving; and what an
-// idle connection takes of the server's memory, heap and stacks.
+// idle connection takes of the server's memory, heap and stacks, of what the system
+// has given the process (RSS), and by the registry's count.
 func BenchmarkFanOut(b *testing.B) {
 	for _, n := range []int{100, 1_000, 10_000} {
 		for _, s := range subjects {
@@ -35,10 +36,14 @@ func fanOut(b *testing.B, s *subject, n int) {
 	server := httptest.NewServer(s.handler)
 	defer server.Close()
 	defer s.end()
-	before := memory()
+	before, resident := memory(), residentMemory()
 	clients := startClients(b, s, server, n)
 	defer clients.stop(b)
 	perConn := float64(memory()-before) / float64(n)
+	perConnResident := float64(residentMemory()-resident) / float64(n)
+	if s.counted != nil {
+		b.ReportMetric(float64(s.counted())/float64(n), "counted-B/conn")
+	}
 
 	round := 0
 	turn := func() (p50, p99 float64) {
@@ -61,6 +66,9 @@ func fanOut(b *testing.B, s *subject, n int) {
 	b.ReportMetric(p50/float64(b.N)/1e6, "p50-ms")
 	b.ReportMetric(p99/float64(b.N)/1e6, "p99-ms")
 	b.ReportMetric(perConn, "B/conn")
+	if resident > 0 {
+		b.ReportMetric(perConnResident, "RSS-B/conn")
+	}
 }
 
 // needFiles skips where not so many connections can be open. The clients'

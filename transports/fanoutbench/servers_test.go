@@ -16,6 +16,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/coretest"
+	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/transports/socketio"
 	"github.com/binderyhq/bindery/transports/sse"
 	"github.com/binderyhq/bindery/transports/websocket"
@@ -39,6 +40,7 @@ type subject struct {
 	handler  http.Handler
 	publish  func(text string) // one change
 	ready    func(n int) bool  // n clients will get the next change
+	counted  func() int64      // bytes that the registry counts for clients; nil: there is no registry
 	end      func()
 }
 
@@ -91,7 +93,8 @@ func ours(tb testing.TB, transport core.Transport) *subject {
 				tb.Error(err)
 			}
 		},
-		ready: func(n int) bool { return b.Status().Subscribers == n },
+		ready:   func(n int) bool { return b.Status().Subscribers == n },
+		counted: func() int64 { return reg.Status().Memory.Bytes[live.Clients.String()] },
 		end: func() {
 			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 			defer cancel()

@@ -1,8 +1,6 @@
 package rest
 
 import (
-	"bytes"
-	stdgzip "compress/gzip"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,81 +11,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/gzhttp"
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
+
+	"github.com/binderyhq/bindery/transports/rest/internal/resttest"
+	"github.com/binderyhq/bindery/transports/transporttest/wireharness"
 )
-
-// tutorialGzip is the wrapper that many tutorials show.
-func tutorialGzip(next http.Handler) http.Handler {
-	return wrapGzip(next, func(w http.ResponseWriter, gz io.Writer) http.ResponseWriter {
-		return tutorialWriter{gz, w}
-	})
-}
-
-type tutorialWriter struct {
-	io.Writer
-	http.ResponseWriter
-}
-
-func (w tutorialWriter) Write(b []byte) (int, error) { return w.Writer.Write(b) }
-
-// hidingGzip does the same, and does not show what it wraps.
-func hidingGzip(next http.Handler) http.Handler {
-	return wrapGzip(next, func(w http.ResponseWriter, gz io.Writer) http.ResponseWriter { return &hidingWriter{w, gz} })
-}
-
-type hidingWriter struct {
-	inner http.ResponseWriter
-	gz    io.Writer
-}
-
-func (w *hidingWriter) Header() http.Header         { return w.inner.Header() }
-func (w *hidingWriter) WriteHeader(status int)      { w.inner.WriteHeader(status) }
-func (w *hidingWriter) Write(b []byte) (int, error) { return w.gz.Write(b) }
-
-func wrapGzip(next http.Handler, wrap func(http.ResponseWriter, io.Writer) http.ResponseWriter) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-			next.ServeHTTP(w, r)
-			return
-		}
-		w.Header().Set("Content-Encoding", "gzip")
-		gz := stdgzip.NewWriter(w)
-		defer gz.Close()
-		next.ServeHTTP(wrap(w, gz), r)
-	})
-}
-
-// unpacked undoes one coding.
-func unpacked(in string, body []byte) ([]byte, error) {
-	var r io.Reader
-	switch in {
-	case "":
-		return body, nil
-	case "gzip":
-		gz, err := gzip.NewReader(bytes.NewReader(body))
-		if err != nil {
-			return nil, err
-		}
-		r = gz
-	case "br":
-		r = brotli.NewReader(bytes.NewReader(body))
-	case "zstd":
-		d, err := zstd.NewReader(bytes.NewReader(body))
-		if err != nil {
-			return nil, err
-		}
-		defer d.Close()
-		r = d
-	default:
-		return nil, fmt.Errorf("coding %q", in)
-	}
-	return io.ReadAll(r)
-}
 
 // Whatever middleware compresses, copies or gathers answers, each bears one
 // coding, and a strong tag names one sequence of bytes.
@@ -112,8 +42,8 @@ func TestBehindMiddleware(t *testing.T) {
 		"ContextTimeout":        {use: []echo.MiddlewareFunc{middleware.ContextTimeout(time.Minute)}},
 		"Gzip in Timeout":       {use: []echo.MiddlewareFunc{timeout, middleware.Gzip()}},
 		"Timeout in Gzip":       {use: []echo.MiddlewareFunc{middleware.Gzip(), timeout}, weak: true},
-		"a tutorial's":          {around: tutorialGzip},
-		"one that hides":        {around: hidingGzip, weak: true},
+		"a tutorial's":          {around: wireharness.TutorialGzip},
+		"one that hides":        {around: wireharness.HidingGzip, weak: true},
 		"klauspost's":           {around: func(h http.Handler) http.Handler { return gzhttp.GzipHandler(h) }},
 		"TimeoutHandler":        {around: func(h http.Handler) http.Handler { return http.TimeoutHandler(h, time.Minute, "") }},
 	} {
@@ -163,9 +93,8 @@ func TestBehindMiddleware(t *testing.T) {
 					if len(in) > 1 || len(in) == 1 && !strings.Contains(accept, in[0]) {
 						t.Errorf("%s, %q: Content-Encoding %q", path, accept, in)
 					}
-					plain, err := unpacked(res.Header.Get("Content-Encoding"), b)
-					if err != nil || !json.Valid(plain) {
-						t.Errorf("%s, %q: %q in coding %q: %v", path, accept, plain, in, err)
+					if plain := resttest.Unpack(t, res.Header.Get("Content-Encoding"), b); !json.Valid(plain) {
+						t.Errorf("%s, %q: %q in coding %q", path, accept, plain, in)
 					}
 					tag := res.Header.Get("ETag")
 					if tag == "" {

@@ -1,43 +1,11 @@
 package rest
 
 import (
-	"bytes"
-	"io"
 	"strings"
 	"testing"
 
-	"github.com/andybalholm/brotli"
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
+	"github.com/binderyhq/bindery/transports/rest/internal/resttest"
 )
-
-// unpack undoes a coding with its library's own decoder.
-func unpack(t *testing.T, c string, b []byte) []byte {
-	t.Helper()
-	var r io.Reader = bytes.NewReader(b)
-	switch c {
-	case "gzip":
-		z, err := gzip.NewReader(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r = z
-	case "br":
-		r = brotli.NewReader(r)
-	case "zstd":
-		z, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(8<<20), zstd.WithDecoderConcurrency(1))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer z.Close()
-		r = z
-	}
-	out, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatalf("%s: %v", c, err)
-	}
-	return out
-}
 
 func TestCompressedBodies(t *testing.T) {
 	s := newShop(t, 1000)
@@ -57,7 +25,7 @@ func TestCompressedBodies(t *testing.T) {
 				if res.Header.Get("Content-Encoding") != c || res.Header.Get("Vary") != "Accept-Encoding" || len(packed) >= len(plain)/2 {
 					t.Errorf("%s %s: %d bytes, %v", target, c, len(packed), res.Header)
 				}
-				if got := string(unpack(t, c, []byte(packed))); got != plain {
+				if got := string(resttest.Unpack(t, c, []byte(packed))); got != plain {
 					t.Errorf("%s %s: unpacked to something else", target, c)
 				}
 			}

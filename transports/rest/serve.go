@@ -27,6 +27,7 @@ func (t *Transport) serve(answer resource, params ...string) echo.HandlerFunc {
 		x := exchange.New(c)
 		x.Prefix, x.MinCompress = t.prefix.Of(x.R), t.cfg.MinCompress
 		defer ending.LimitBody(x.W, x.R, t.cfg.BodyTimeout, t.stopping, t.servers.Of(x.R)).End()
+		defer x.Sent.Close()
 		exposeHeaders(x.W.Header())
 		values, args, p := request.Parameters(x.R.URL.RawQuery, params)
 		x.Params = values

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/binderyhq/bindery/transports/rest/internal/coding"
+	"github.com/binderyhq/bindery/transports/rest/internal/resttest"
 	"pgregory.net/rapid"
 )
 
@@ -67,7 +68,7 @@ func TestSinceIsCompressed(t *testing.T) {
 		if res.Header.Get("Content-Encoding") != c || res.Header.Get("Vary") != "Accept-Encoding" {
 			t.Errorf("%s: %v", c, res.Header)
 		}
-		if string(unpack(t, c, []byte(body(t, res)))) != plain {
+		if string(resttest.Unpack(t, c, []byte(body(t, res)))) != plain {
 			t.Errorf("%s: unpacked to something else", c)
 		}
 	}

@@ -15,9 +15,9 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/binderyhq/bindery/core"
-	"github.com/binderyhq/bindery/transports/internal/harness"
 	"github.com/binderyhq/bindery/transports/socketio"
 	"github.com/binderyhq/bindery/transports/transporttest"
+	"github.com/binderyhq/bindery/transports/transporttest/wireharness"
 )
 
 // TestConformance holds the transport to the promises of all transports, in each
@@ -35,7 +35,7 @@ var _ transporttest.Asker = suiteHarness{}
 
 // suiteHarness serves the transport for the suite, in pages of pageRows.
 type suiteHarness struct {
-	harness.Server
+	wireharness.Server
 	way    string
 	client *http.Client
 }
@@ -49,7 +49,7 @@ func newHarness(way string) suiteHarness {
 	}
 	can := transporttest.Abilities{Streams: true, Resumes: true, Deltas: true, Pages: true, Families: true, Marks: true}
 	return suiteHarness{
-		Server: harness.Serve(can, func(e *echo.Echo) core.Transport { return socketio.New(e.Group("/socket.io"), cfg) }),
+		Server: wireharness.Serve(can, func(e *echo.Echo) core.Transport { return socketio.New(e.Group("/socket.io"), cfg) }),
 		way:    way, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}},
 	}
 }
@@ -111,14 +111,14 @@ func (h suiteHarness) PageOf(ctx context.Context, q transporttest.Request, page 
 	if err != nil {
 		return transporttest.Page{}, told(err)
 	}
-	return harness.Page(m, page)
+	return wireharness.Page(m, page)
 }
 
 // joined is a client that has asked to join one binding.
 type joined struct {
 	client  *client
 	binding string
-	reader  harness.Reader
+	reader  wireharness.Reader
 }
 
 func (c *joined) Close() { c.client.vanish() }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/binderyhq/bindery/core/coretest/installed"
 	"github.com/binderyhq/bindery/core/wire/wiretest"
 	"github.com/binderyhq/bindery/transports/socketio"
 	"github.com/binderyhq/bindery/transports/transporttest/browsertest"
@@ -53,7 +54,7 @@ const transports = new URLSearchParams(location.search).get("transports").split(
 // pages serves the page, and the client as npm has it.
 func pages(t *testing.T) http.Handler {
 	t.Helper()
-	client, err := os.ReadFile(filepath.Join(nodeModules(t), "socket.io-client", "dist", "socket.io.js"))
+	client, err := os.ReadFile(filepath.Join(installed.NodePackages(t, "socket.io-client@4", "socket.io-client"), "socket.io-client", "dist", "socket.io.js"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -17,7 +16,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -161,28 +159,10 @@ func startNode(t *testing.T) *program {
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "interop"))); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(nodeModules(t), filepath.Join(dir, "node_modules")); err != nil {
+	if err := os.Symlink(installed.NodePackages(t, "socket.io-client@4", "socket.io-client"), filepath.Join(dir, "node_modules")); err != nil {
 		t.Fatal(err)
 	}
 	return start(t, "socket.io-client", node, filepath.Join(dir, "client.mjs"))
-}
-
-// nodeModules finds the directory in which npm has put socket.io-client.
-func nodeModules(t *testing.T) string {
-	t.Helper()
-	dir := filepath.Join(os.Getenv("BINDERY_NODE_MODULES"), "node_modules")
-	if os.Getenv("BINDERY_NODE_MODULES") == "" {
-		npm := installed.Program(t, "apt-get install nodejs npm", "npm")
-		root, err := exec.CommandContext(t.Context(), npm, "root", "--global").Output()
-		if err != nil {
-			t.Fatalf("npm root --global: %v", err)
-		}
-		dir = strings.TrimSpace(string(root))
-	}
-	if _, err := os.Stat(filepath.Join(dir, "socket.io-client")); err != nil {
-		installed.Missing(t, fmt.Sprintf("no npm package socket.io-client in %s: install it (npm install --prefix DIR socket.io-client@4, and set BINDERY_NODE_MODULES=DIR)", dir))
-	}
-	return dir
 }
 
 // startPython starts Debian's python3-socketio.

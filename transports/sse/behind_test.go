@@ -16,34 +16,8 @@ import (
 
 	"github.com/binderyhq/bindery/core/wire/wiretest"
 	"github.com/binderyhq/bindery/transports/sse"
+	"github.com/binderyhq/bindery/transports/transporttest/wireharness"
 )
-
-// embedding is the wrapper that tutorials show: it cannot be flushed.
-type embedding struct {
-	io.Writer
-	http.ResponseWriter
-}
-
-func (w embedding) Write(b []byte) (int, error) { return w.Writer.Write(b) }
-
-// hiding is the same, and does not show what it wraps.
-type hiding struct {
-	inner http.ResponseWriter
-	gz    io.Writer
-}
-
-func (w *hiding) Header() http.Header         { return w.inner.Header() }
-func (w *hiding) WriteHeader(status int)      { w.inner.WriteHeader(status) }
-func (w *hiding) Write(b []byte) (int, error) { return w.gz.Write(b) }
-
-func gzipped(next http.Handler, wrap func(http.ResponseWriter, io.Writer) http.ResponseWriter) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Encoding", "gzip")
-		gz := gzip.NewWriter(w)
-		defer gz.Close()
-		next.ServeHTTP(wrap(w, gz), r)
-	})
-}
 
 // Streams go on behind middleware that compresses or copies, without either.
 // Behind what holds answers back until they end, each ends after an event, and a
@@ -65,12 +39,8 @@ func TestStreamsBehindMiddleware(t *testing.T) {
 		"ContextTimeout":   {use: []echo.MiddlewareFunc{middleware.ContextTimeout(time.Minute)}},
 		"Timeout":          {use: []echo.MiddlewareFunc{timeout}, ends: true},
 		"Timeout in Gzip":  {use: []echo.MiddlewareFunc{middleware.Gzip(), timeout}, ends: true},
-		"a tutorial's": {around: func(h http.Handler) http.Handler {
-			return gzipped(h, func(w http.ResponseWriter, gz io.Writer) http.ResponseWriter { return embedding{gz, w} })
-		}},
-		"one that hides": {ends: true, around: func(h http.Handler) http.Handler {
-			return gzipped(h, func(w http.ResponseWriter, gz io.Writer) http.ResponseWriter { return &hiding{w, gz} })
-		}},
+		"a tutorial's":     {around: wireharness.TutorialGzip},
+		"one that hides":   {around: wireharness.HidingGzip, ends: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := echo.New()

@@ -13,9 +13,9 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/wire/wiretest"
-	"github.com/binderyhq/bindery/transports/internal/harness"
 	"github.com/binderyhq/bindery/transports/sse"
 	"github.com/binderyhq/bindery/transports/transporttest"
+	"github.com/binderyhq/bindery/transports/transporttest/wireharness"
 )
 
 // TestConformance holds the transport to the promises of all transports.
@@ -26,11 +26,11 @@ func TestConformance(t *testing.T) {
 var _ transporttest.Asker = suiteHarness{}
 
 // suiteHarness serves the transport for the suite.
-type suiteHarness struct{ harness.Server }
+type suiteHarness struct{ wireharness.Server }
 
 func newHarness() suiteHarness {
 	can := transporttest.Abilities{Streams: true, Resumes: true, Deltas: true, Families: true}
-	return suiteHarness{harness.Serve(can, func(e *echo.Echo) core.Transport { return sse.New(e.Group("/events")) })}
+	return suiteHarness{wireharness.Serve(can, func(e *echo.Echo) core.Transport { return sse.New(e.Group("/events")) })}
 }
 
 func (h suiteHarness) Page(context.Context, string, int) (transporttest.Page, error) {
@@ -47,7 +47,7 @@ func (h suiteHarness) Connect(ctx context.Context, binding, version string) (tra
 
 func (h suiteHarness) ConnectTo(ctx context.Context, q transporttest.Request) (transporttest.Client, error) {
 	target := h.URL + "/events/" + url.PathEscape(q.Binding) + "?" + q.Query().Encode()
-	reader := &harness.Reader{}
+	reader := &wireharness.Reader{}
 	return transporttest.OpenStream(ctx, h.Client(), target, q.Principal, func(lines *bufio.Reader) (transporttest.Message, error) {
 		m, err := nextMessage(lines)
 		if err != nil {

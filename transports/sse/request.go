@@ -120,6 +120,7 @@ func (t *Transport) serve(c echo.Context, targets []target, own url.Values) erro
 		return refuse(c, p)
 	}
 	defer t.streams.Leave(s)
+	defer t.reg.Connected()()
 	s.subscribe(ctx, parseID(position, len(targets)))
 	return s.run(ctx)
 }

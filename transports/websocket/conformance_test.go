@@ -14,8 +14,8 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/wire/wiretest"
-	"github.com/binderyhq/bindery/transports/internal/harness"
 	"github.com/binderyhq/bindery/transports/transporttest"
+	"github.com/binderyhq/bindery/transports/transporttest/wireharness"
 	"github.com/binderyhq/bindery/transports/websocket"
 )
 
@@ -27,13 +27,13 @@ func TestConformance(t *testing.T) {
 var _ transporttest.Asker = suiteHarness{}
 
 // suiteHarness serves the transport for the suite, in pages of pageRows.
-type suiteHarness struct{ harness.Server }
+type suiteHarness struct{ wireharness.Server }
 
 const pageRows = 90
 
 func newHarness() suiteHarness {
 	can := transporttest.Abilities{Streams: true, Resumes: true, Deltas: true, Pages: true, Families: true, Marks: true}
-	return suiteHarness{harness.Serve(can, func(e *echo.Echo) core.Transport {
+	return suiteHarness{wireharness.Serve(can, func(e *echo.Echo) core.Transport {
 		return websocket.New(e.Group("/ws"), websocket.Config{PageRows: pageRows})
 	})}
 }
@@ -84,7 +84,7 @@ func (h suiteHarness) PageOf(ctx context.Context, q transporttest.Request, page 
 	if err != nil {
 		return transporttest.Page{}, err
 	}
-	return harness.Page(m, page)
+	return wireharness.Page(m, page)
 }
 
 // suiteClient is a connection of the suite's.
@@ -110,7 +110,7 @@ func (c *suiteClient) read(ctx context.Context) (m wiretest.Message, err error) 
 type joined struct {
 	*suiteClient
 	request transporttest.Request
-	reader  harness.Reader
+	reader  wireharness.Reader
 }
 
 func (c *joined) Next(ctx context.Context) (transporttest.Message, error) {

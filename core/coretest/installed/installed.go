@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -28,6 +30,28 @@ func Program(t testing.TB, install string, names ...string) string {
 	}
 	Missing(t, fmt.Sprintf("no %s: install it (%s)", names[0], install))
 	return ""
+}
+
+// NodePackages returns the directory of npm's packages: that in BINDERY_NODE_MODULES, or
+// else the global one. It ends the test if one of the packages is not there. install
+// names them with their versions, for example "ws@8".
+func NodePackages(t testing.TB, install string, packages ...string) string {
+	t.Helper()
+	dir := filepath.Join(os.Getenv("BINDERY_NODE_MODULES"), "node_modules")
+	if os.Getenv("BINDERY_NODE_MODULES") == "" {
+		npm := Program(t, "apt-get install nodejs npm", "npm")
+		root, err := exec.CommandContext(t.Context(), npm, "root", "--global").Output()
+		if err != nil {
+			t.Fatalf("npm root --global: %v", err)
+		}
+		dir = strings.TrimSpace(string(root))
+	}
+	for _, name := range packages {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			Missing(t, fmt.Sprintf("no npm package %s in %s: install it (npm install --prefix DIR %s, and set BINDERY_NODE_MODULES=DIR)", name, dir, install))
+		}
+	}
+	return dir
 }
 
 // Missing ends a test that needs something which is not there. what says so, and

@@ -205,6 +205,31 @@ func (b *Budget) Over() bool {
 	return b.total.Load() > b.limit
 }
 
+// Reserve counts bytes of a kind, for a party, until release is called. It returns
+// [ErrFull] or [ErrShare] when there is no room; see [Budget.Fit].
+func (b *Budget) Reserve(kind int, bytes int64, p *Party) (release func(), err error) {
+	if err := b.Fit(bytes, p); err != nil {
+		return nil, err
+	}
+	return b.Keep(kind, bytes, p), nil
+}
+
+// Keep counts bytes that are kept whether there is room or not, of a kind and for a
+// party (nil: nobody), until release is called. Releasing twice is harmless.
+func (b *Budget) Keep(kind int, bytes int64, p *Party) (release func()) {
+	add := func(n int64) {
+		b.used[kind].Add(n)
+		if p != nil {
+			p.used.Add(n)
+		}
+		if b.total.Add(n) > b.limit && n > 0 && b.limit > 0 {
+			b.makeRoomLater()
+		}
+	}
+	add(bytes)
+	return sync.OnceFunc(func() { add(-bytes) })
+}
+
 // Refused counts a refusal that the budget's user has decided upon.
 func (b *Budget) Refused() { b.refused.Add(1) }
 

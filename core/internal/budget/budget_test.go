@@ -204,6 +204,31 @@ func TestShareBesideOthers(t *testing.T) {
 	}
 }
 
+// TestReserve: what a party reserves counts until it is released, once.
+func TestReserve(t *testing.T) {
+	b := budget.New(1000, kinds, bodies, time.Now)
+	p := &budget.Party{}
+	release, err := b.Reserve(things, 600, p)
+	if err != nil || b.Used(things) != 600 || p.Used() != 600 {
+		t.Fatalf("%v: %d bytes", err, b.Used(things))
+	}
+	if _, err := b.Reserve(things, 100, p); !errors.Is(err, budget.ErrShare) {
+		t.Errorf("more than two thirds: %v", err)
+	}
+	kept := b.Keep(things, 5000, nil)
+	if _, err := b.Reserve(things, 1, nil); !errors.Is(err, budget.ErrFull) {
+		t.Errorf("beyond the limit: %v", err)
+	}
+	for range 2 {
+		kept()
+		release()
+	}
+	if b.Total() != 0 || p.Used() != 0 {
+		t.Errorf("%d and %d bytes are left", b.Total(), p.Used())
+	}
+	b.Close()
+}
+
 // TestMachine reads the limits of both versions of cgroups.
 func TestMachine(t *testing.T) {
 	if n := budget.Machine(); n <= 0 {

@@ -169,6 +169,8 @@ type found struct {
 	read *reading
 	rows []audit.Row
 	done chan error // of capacity 1
+
+	unsettled []*rowset.Member // windows that must be read in full; set before done
 }
 
 // Publish implements [audit.Pass].
@@ -187,6 +189,11 @@ func (p *pass) Publish(ctx context.Context, r audit.Reading, rows []audit.Row) e
 	for {
 		select {
 		case err := <-n.done:
+			for _, v := range n.unsettled {
+				if err == nil {
+					err = p.rereadQuery(ctx, v)
+				}
+			}
 			return err
 		case <-ctx.Done():
 			return ctx.Err()
@@ -297,7 +304,10 @@ func (n *found) publish(ctx context.Context) error {
 		covered.Keys[k] = p.by()
 	}
 	todo.reads = append(todo.reads, r)
-	out, err := f.execute(ctx, todo, covered, true)
+	f.mu.Lock()
+	covered.frozen = f.frozenLocked()
+	f.mu.Unlock()
+	out, err := f.execute(ctx, todo, covered)
 	if err != nil {
 		return err
 	}
@@ -310,6 +320,12 @@ func (n *found) publish(ctx context.Context) error {
 	f.mu.Lock()
 	f.batches++
 	number := f.batches
+	for _, v := range out.unsettled {
+		f.readBesideLocked(v, backlog.Reload{})
+		f.lagLocked(v, f.applied+1, f.applied, true)
+	}
+	f.stats.Refills += uint64(len(out.unsettled))
+	n.unsettled = out.unsettled
 	f.mu.Unlock()
 	f.noteTroubles(number, &covered, out)
 	return nil

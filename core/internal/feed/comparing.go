@@ -103,14 +103,18 @@ func (f *Feed) Mend(by *backlog.Reporter) {
 // isQuick reports whether reading all that bindings hold delays nobody by more
 // than a batch of keys may.
 func (f *Feed) isQuick() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.isQuickLocked()
+}
+
+func (f *Feed) isQuickLocked() bool {
 	rows := 0
-	for _, v := range f.Views() {
+	for v := range f.members {
 		if snap := v.Snapshot(); snap != nil {
 			rows += snap.Len()
 		}
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	return rows <= f.host.MaxBatchKeys && f.wholeRead <= comparingBurst
 }
 

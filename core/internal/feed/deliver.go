@@ -25,8 +25,8 @@ type delivery struct {
 	failed  map[*rowset.Member]*backlog.RowFailures
 	omitted map[*rowset.Member]*backlog.RowFailures // of bindings that leave such rows out
 	later   map[*rowset.Member]*laterStep           // bindings whose steps are made when the read is taken up
-	refills int
-	rows    int // of the largest read that was for bindings in full
+	skipped map[*rowset.Member]struct{}             // bindings that got no row because they are frozen
+	rows    int                                     // of the largest read that was for bindings in full
 }
 
 // outcome is what came of the reads of one batch, or of one read beside the batches.
@@ -37,7 +37,7 @@ type outcome struct {
 	omitted   map[*rowset.Member]*backlog.RowFailures
 	inFull    map[*rowset.Member]struct{} // those that were read in full
 	unsettled []*rowset.Member
-	refills   int
+	skipped   map[*rowset.Member]struct{}
 	took      time.Duration // the reading alone
 	compared  bool          // it is what a comparison has found, and no batch
 	rows      int           // of the largest read that was for bindings in full
@@ -57,9 +57,9 @@ func newDelivery(w work, now time.Time) *delivery {
 }
 
 // execute runs the plan and prepares the steps of all bindings concerned, in the order in
-// which the bindings came. Where a window shows that its binding must be read in full
-// after all, execute reads it too, with refill set; otherwise it returns it as unsettled.
-func (f *Feed) execute(ctx context.Context, p plan, w work, refill bool) (outcome, error) {
+// which the bindings came. A binding whose window shows that it must be read in full after
+// all makes no step, and is returned as unsettled.
+func (f *Feed) execute(ctx context.Context, p plan, w work) (outcome, error) {
 	begun := time.Now()
 	s := newDelivery(w, f.host.Now())
 	for v, p := range w.starts {
@@ -68,16 +68,12 @@ func (f *Feed) execute(ctx context.Context, p plan, w work, refill bool) (outcom
 	if err := s.run(ctx, p); err != nil {
 		return outcome{}, err
 	}
-	unsettled := s.settle()
-	if len(unsettled) > 0 && refill {
-		s.refills = len(unsettled)
-		for _, v := range unsettled {
+	var unsettled []*rowset.Member
+	for _, v := range s.settle() {
+		if _, full := s.inFull[v]; !full {
+			unsettled = append(unsettled, v)
 			delete(s.steps, v)
 		}
-		if err := s.run(ctx, f.planFull(unsettled)); err != nil {
-			return outcome{}, err
-		}
-		unsettled = s.settle()
 	}
 	if s.rows > 0 {
 		f.lastRows = s.rows
@@ -89,7 +85,7 @@ func (f *Feed) execute(ctx context.Context, p plan, w work, refill bool) (outcom
 
 // outcome returns what came of the reads, without the members that have failed.
 func (s *delivery) outcome() outcome {
-	out := outcome{steps: make([]readyStep, 0, len(s.steps)), failed: s.failed, omitted: s.omitted, inFull: s.inFull, refills: s.refills}
+	out := outcome{steps: make([]readyStep, 0, len(s.steps)), failed: s.failed, omitted: s.omitted, inFull: s.inFull, skipped: s.skipped}
 	for v, t := range s.steps {
 		if s.failed[v] == nil {
 			out.steps = append(out.steps, readyStep{step: t, how: s.howOf(v)})
@@ -228,11 +224,6 @@ func (r *plannedRead) share(c *rowset.Fetched) {
 // give hands what was read to the bindings that it was read for.
 func (s *delivery) give(ctx context.Context, r plannedRead, got answer) error {
 	s.giveNameless(r, got.nameless)
-	if slices.ContainsFunc(r.full, (*rowset.Member).Unread) {
-		for i := range got.rows {
-			r.share(&got.rows[i])
-		}
-	}
 	fill, unreadable := s.choose(r, got.rows)
 	for k, err := range unreadable {
 		got.unreadable[k] = err
@@ -280,6 +271,10 @@ func (s *delivery) giveKey(r plannedRead, key driver.Key, c *rowset.Fetched) err
 			found = nil
 		}
 		switch {
+		case s.isFrozen(v):
+			if found != nil || !v.Untouched(key, nil) {
+				s.skip(v)
+			}
 		case s.w.starts[v] == nil && v.Untouched(key, found):
 		case found == nil:
 			s.stepOf(v).Remove(key)
@@ -311,6 +306,20 @@ func (s *delivery) skips(v *rowset.Member) bool {
 	return aside
 }
 
+// isFrozen reports whether the batch makes no steps of the binding.
+func (s *delivery) isFrozen(v *rowset.Member) bool {
+	_, frozen := s.w.frozen[v]
+	return frozen && s.w.starts[v] == nil
+}
+
+// skip notes that a frozen binding lacks a row.
+func (s *delivery) skip(v *rowset.Member) {
+	if s.skipped == nil {
+		s.skipped = make(map[*rowset.Member]struct{})
+	}
+	s.skipped[v] = struct{}{}
+}
+
 // stepOf returns the binding's step, and begins it when it is first needed.
 func (s *delivery) stepOf(v *rowset.Member) *rowset.Step {
 	t := s.steps[v]
@@ -334,13 +343,17 @@ func (s *delivery) choose(r plannedRead, found []rowset.Fetched) (rows map[*rows
 		return nil, nil
 	}
 	rows = make(map[*rowset.Member][]*rowset.Fetched, len(r.full))
+	wanted := false
+	take := func(v *rowset.Member, c *rowset.Fetched) {
+		rows[v], wanted = append(rows[v], c), true
+	}
 	var give func(c *rowset.Fetched)
 	if len(r.full) <= concern.Few {
 		give = func(c *rowset.Fetched) {
 			for _, v := range r.full {
 				sh := v.Shape.Load()
 				if r.query.Limit > 0 || !sh.InMemory || sh.Holds(r.pool.Loader, c.Row) {
-					rows[v] = append(rows[v], c)
+					take(v, c)
 				}
 			}
 		}
@@ -353,17 +366,22 @@ func (s *delivery) choose(r plannedRead, found []rowset.Fetched) (rows map[*rows
 			get := func(column int) value.Value { return r.pool.Loader.Value(c.Row, column) }
 			ix.Match(get, func(v *rowset.Member) {
 				if v.Shape.Load().Meets(get) {
-					rows[v] = append(rows[v], c)
+					take(v, c)
 				}
 			})
 		}
 	}
+	first := slices.ContainsFunc(r.full, (*rowset.Member).Unread)
 	for i := range found {
+		wanted = false
 		if err := guardRow(func() { give(&found[i]) }); err != nil {
 			if unreadable == nil {
 				unreadable = make(map[driver.Key]error)
 			}
 			unreadable[found[i].Key] = err
+		}
+		if first && wanted {
+			r.share(&found[i])
 		}
 	}
 	return rows, unreadable

@@ -88,6 +88,9 @@ type Feed struct {
 
 	compared comparing
 	noticed  noticed
+	lagging  map[*rowset.Member]*lag // bindings that batches have left behind
+	// The first and the last report since the table was reported as a whole; 0: it was not.
+	wholeFrom, wholeTo uint64
 }
 
 func New(table driver.Table, host Host) *Feed {
@@ -105,6 +108,7 @@ func New(table driver.Table, host Host) *Feed {
 		relatedRead:    make(map[driver.Table]uint64),
 		queryAfter:     make(map[*rowset.Member]time.Time),
 		slowQueries:    make(map[*rowset.Member]bool),
+		lagging:        make(map[*rowset.Member]*lag),
 		lanes:          make(map[lane]bool),
 		pending:        backlog.Pending{MaxKeys: host.MaxBatchKeys},
 		journal:        backlog.Journal{MaxKeys: maxJournal},
@@ -161,6 +165,12 @@ func (f *Feed) gather(writer context.Context, own, related int, add func(*backlo
 		f.stats.Overflows++
 	}
 	f.reported++
+	if f.pending.Whole {
+		if f.wholeFrom == 0 {
+			f.wholeFrom = f.reported
+		}
+		f.wholeTo = f.reported
+	}
 	m := mark{feed: f, seq: f.reported}
 	f.countLocked()
 	f.mu.Unlock()
@@ -384,7 +394,7 @@ func (f *Feed) batch(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	covered := out.covered
-	f.stats.Refills += uint64(out.refills)
+	f.stats.Refills += uint64(len(out.unsettled))
 	switch {
 	case !covered.read:
 	case covered.anyWhole():
@@ -398,7 +408,13 @@ func (f *Feed) batch(ctx context.Context) error {
 			f.stats.BatchKeys += uint64(len(r.Keys))
 		}
 	}
+	f.leaveUnsettledLocked(&w, &out)
 	f.finishRequestsLocked(&w)
+	for _, m := range out.steps {
+		if _, full := out.inFull[m.step.Member]; full || w.starts[m.step.Member] != nil {
+			f.caughtUpLocked(m.step.Member)
+		}
+	}
 	f.requeryAfterLocked(&out)
 	f.applied = w.seq
 	f.noticed.shown(covered.logsRead)

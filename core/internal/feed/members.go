@@ -53,6 +53,7 @@ func (f *Feed) Remove(v *rowset.Member) {
 		delete(f.startingPoints, v)
 		delete(f.queryAfter, v)
 		delete(f.slowQueries, v)
+		delete(f.lagging, v)
 		delete(f.learned.behind, v)
 		f.troubles.Remove(v)
 		f.leaving = append(f.leaving, v)

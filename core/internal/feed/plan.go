@@ -97,23 +97,6 @@ func (w *work) changesShown(v *rowset.Member) bool {
 	return false
 }
 
-// planFull reads bindings in full, and nothing else.
-func (f *Feed) planFull(views []*rowset.Member) plan {
-	full := make(map[*concern.Pool]map[*rowset.Member]struct{})
-	for _, v := range views {
-		pl := f.poolOf(v)
-		if full[pl] == nil {
-			full[pl] = make(map[*rowset.Member]struct{})
-		}
-		full[pl][v] = struct{}{}
-	}
-	var p plan
-	for _, pl := range f.pools {
-		p.readPool(pl, full[pl], nil, &work{})
-	}
-	return p
-}
-
 // readPool plans the reads of one pool. full are the bindings to be read in
 // full, keys those of the batch.
 func (p *plan) readPool(pl *concern.Pool, full map[*rowset.Member]struct{}, keys []driver.Key, w *work) {

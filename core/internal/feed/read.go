@@ -126,7 +126,7 @@ func (f *Feed) read(ctx context.Context, w work) (outcome, error) {
 	}
 	if len(p.reads) == 0 && related == nil {
 		if len(w.starts) > 0 { // nothing was read since they were
-			return f.execute(ctx, p, w, true)
+			return f.execute(ctx, p, w)
 		}
 		return outcome{covered: w}, nil // nobody to read for
 	}
@@ -134,11 +134,11 @@ func (f *Feed) read(ctx context.Context, w work) (outcome, error) {
 	if w.undisturbed && len(p.reads) == 1 && related == nil {
 		// One statement sees one state by itself. It is a state that holds no
 		// part of an unread commit if nothing was announced up to its end.
-		out, err := f.execute(ctx, p, w, false)
+		out, err := f.execute(ctx, p, w)
 		f.mu.Lock()
 		undisturbed := f.announces == w.announces
 		f.mu.Unlock()
-		if err != nil || undisturbed && len(out.unsettled) == 0 {
+		if err != nil || undisturbed {
 			return out, err
 		}
 	}
@@ -155,7 +155,8 @@ func (f *Feed) read(ctx context.Context, w work) (outcome, error) {
 		if err := f.resolve(ctx, &w); err != nil {
 			return outcome{}, err
 		}
-		return f.execute(ctx, f.plan(w), w, true)
+		f.leaveResolved(&w)
+		return f.execute(ctx, f.plan(w), w)
 	}
 	ends := logEnds(slices.Collect(maps.Keys(w.logs)))
 	open, err := openSnapshot(ctx, snapshotter)
@@ -178,7 +179,8 @@ func (f *Feed) read(ctx context.Context, w work) (outcome, error) {
 	if err := f.resolve(snap, &extended); err != nil {
 		return outcome{}, err
 	}
-	return f.execute(snap, f.plan(extended), extended, true)
+	f.leaveResolved(&extended)
+	return f.execute(snap, f.plan(extended), extended)
 }
 
 func openSnapshot(ctx context.Context, s driver.Snapshotter) (driver.Snapshot, error) {

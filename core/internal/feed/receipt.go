@@ -126,7 +126,7 @@ func (m mark) waitForWriter(ctx context.Context) error {
 // waitForWriter is wait, counted, and cut short while the feed is late.
 func (f *Feed) waitForWriter(ctx context.Context, seq uint64) error {
 	f.mu.Lock()
-	waits, late := f.applied < seq && f.closed == nil, f.applied < f.late
+	waits, late := (f.applied < seq || f.lacksLocked(seq)) && f.closed == nil, f.applied < f.late
 	f.mu.Unlock()
 	switch {
 	case !waits:
@@ -154,11 +154,14 @@ func (f *Feed) waitForWriter(ctx context.Context, seq uint64) error {
 	return err
 }
 
-// waitAwaited is wait, and then for queries: for those that answer quickly, and for those
+// waitAwaited is wait, then for bindings that lack the report, and for queries: for those that answer quickly, and for those
 // that ask for writers to wait. A query that keeps a writer waiting for lateAfter is not
 // waited for again until it has been quick.
 func (f *Feed) waitAwaited(ctx context.Context, seq uint64) error {
 	if err := f.wait(ctx, seq); err != nil {
+		return err
+	}
+	if err := f.waitUntil(ctx, func() bool { return !f.lacksLocked(seq) }); err != nil {
 		return err
 	}
 	quick := func(v *rowset.Member) bool { return isQuery(v) && !f.slowQueries[v] }

@@ -84,6 +84,11 @@ func (f *Feed) takeUp(b *besideRead) {
 	if b.out.rows > 0 {
 		f.lastRows = b.out.rows
 	}
+	if _, own := b.lane.(reservedLane); !own && len(b.errs) == 0 {
+		f.mu.Lock()
+		f.wholeRead = b.out.took
+		f.mu.Unlock()
+	}
 	steps := make(map[*rowset.Member]*rowset.Step, len(b.out.steps))
 	for _, m := range b.out.steps {
 		steps[m.step.Member] = m.step
@@ -150,6 +155,7 @@ func (f *Feed) takeUp(b *besideRead) {
 		if f.underway[v] == r {
 			delete(f.underway, v)
 		}
+		f.caughtUpLocked(v)
 		if isQuery(v) {
 			f.queryAfter[v] = time.Now().Add(min(b.out.took, maxRest))
 			if delete(f.slowQueries, v); b.out.took >= slowWait {
@@ -246,6 +252,7 @@ func (f *Feed) besideFailedLocked(b *besideRead, v *rowset.Member, err error, ro
 		return nil
 	}
 	delete(f.underway, v)
+	delete(f.lagging, v) // nobody waits for a binding in trouble
 	how := r.how
 	if again := f.waiting[v]; again != nil {
 		how = how.And(again.how)

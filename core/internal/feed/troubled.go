@@ -85,6 +85,10 @@ func (f *Feed) noteTroubles(number uint64, w *work, out outcome) {
 			return
 		}
 		known := f.troubles.Waiting[v]
+		if f.lagging[v] != nil { // what it holds is out of date
+			full = true
+			delete(f.lagging, v)
+		}
 		t := f.troubles.Add(v, err, rows, how, full, f.host.Now())
 		t.Missed = number // what it has missed before was in this batch
 		if known == nil {

@@ -61,7 +61,7 @@ func (s *delivery) readers(r plannedRead) []*rowset.Member {
 	if r.keyed {
 		views = views[:len(views):len(views)]
 		for v := range r.pool.InMemory {
-			if !s.skips(v) {
+			if !s.skips(v) && !s.isFrozen(v) {
 				views = append(views, v)
 			}
 		}

@@ -25,9 +25,10 @@ type work struct {
 	// aside are the members in trouble, which take no part. For those that this batch has
 	// put there the value says why, for the others it is nil.
 	aside      map[*rowset.Member]*setAside
-	unreadable map[driver.Key]error // rows that cannot be read
-	unproven   bool                 // the database may be to blame, and not the members set aside
-	repeated   bool                 // a read that had failed was tried again
+	frozen     map[*rowset.Member]struct{} // bindings of which no steps are made, unless they are read in full
+	unreadable map[driver.Key]error        // rows that cannot be read
+	unproven   bool                        // the database may be to blame, and not the members set aside
+	repeated   bool                        // a read that had failed was tried again
 
 	following []driver.Follower
 	read      bool // something was read
@@ -113,6 +114,7 @@ func (f *Feed) take() (work, uint64) {
 	f.batches++
 	f.batchBegun = time.Now()
 	f.inBatch = true
+	f.leaveWholeLocked()
 	f.rejoinLocked()
 	starts := f.takeStartingPointsLocked()
 	w := work{
@@ -126,6 +128,7 @@ func (f *Feed) take() (work, uint64) {
 		undisturbed: len(f.announced) == 0 && len(following) == 0,
 
 		following: following,
+		frozen:    f.frozenLocked(),
 	}
 	if w.logs = f.noticed.take(); len(w.logs) > 0 {
 		w.undisturbed = false

@@ -172,6 +172,15 @@ func OverBudget(binding string) *Problem {
 	}
 }
 
+// Crowded says that what all clients are sending leaves no memory for this body.
+func Crowded() *Problem {
+	return &Problem{
+		Type: TypeOverBudget, Title: "No memory is left for this", Status: http.StatusServiceUnavailable,
+		Detail:     "too much is being sent to the server at the same time",
+		RetryAfter: unavailableRetry,
+	}
+}
+
 // Unavailable says that the server cannot do this now: the database is away, or
 // a limit of the server as a whole is reached.
 func Unavailable(detail string) *Problem {

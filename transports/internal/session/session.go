@@ -65,6 +65,7 @@ func (s *Session) Init(ctx context.Context, h *Hub) {
 	s.hub = h
 	s.ctx, s.cancel = context.WithCancel(core.WithClient(ctx))
 	s.room = sync.NewCond(&s.mu)
+	context.AfterFunc(s.ctx, h.reg.Connected())
 }
 
 // Context returns a context that is done when the session has ended.

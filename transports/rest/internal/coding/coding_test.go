@@ -2,13 +2,10 @@ package coding
 
 import (
 	"bytes"
-	"io"
 	"strings"
 	"testing"
 
-	"github.com/andybalholm/brotli"
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
+	"github.com/binderyhq/bindery/transports/rest/internal/resttest"
 )
 
 func TestBestCoding(t *testing.T) {
@@ -88,39 +85,11 @@ func FuzzAcceptEncoding(f *testing.F) {
 	})
 }
 
-// unpack undoes a coding with its library's own decoder.
-func unpack(t *testing.T, c string, b []byte) []byte {
-	t.Helper()
-	var r io.Reader = bytes.NewReader(b)
-	switch c {
-	case "gzip":
-		z, err := gzip.NewReader(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r = z
-	case "br":
-		r = brotli.NewReader(r)
-	case "zstd":
-		z, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(zstdWindow), zstd.WithDecoderConcurrency(1))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer z.Close()
-		r = z
-	}
-	out, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatalf("%s: %v", c, err)
-	}
-	return out
-}
-
 // Browsers refuse zstd frames that need a window above 8 MiB.
 func TestLargeBodiesFitTheWindow(t *testing.T) {
 	large := bytes.Repeat([]byte(`{"id":1,"name":"something that repeats"},`), 600_000) // 24 MB
 	for _, c := range []Coding{Zstd, Brotli} {
-		if !bytes.Equal(unpack(t, c.String(), Compress(large, c)), large) {
+		if !bytes.Equal(resttest.Unpack(t, c.String(), Compress(large, c)), large) {
 			t.Errorf("%s: unpacked to something else", c)
 		}
 	}

@@ -67,7 +67,7 @@ func (r *Reader) changes(x *exchange.Exchange, q request.List) (*problem.Problem
 // confirms the client's version, if the time passes without a change. The error is
 // the subscription's.
 func (r *Reader) awaitChange(x *exchange.Exchange, asked time.Duration, sub *live.Subscription, confirmed *live.Event) (*live.Event, error) {
-	ctx, release, ok := r.Held.Hold(x.W, x.R, r.Stopping, asked)
+	ctx, release, ok := r.hold(x, asked)
 	if !ok {
 		return confirmed, nil
 	}

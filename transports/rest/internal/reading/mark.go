@@ -42,7 +42,7 @@ func (r *Reader) reach(x *exchange.Exchange) (left time.Duration, p *problem.Pro
 
 // holdForMark waits for a mark, within the bounds of all requests that are held.
 func (r *Reader) holdForMark(x *exchange.Exchange, mark string, wait time.Duration) *problem.Problem {
-	ctx, release, ok := r.Held.Hold(x.W, x.R, r.Stopping, wait)
+	ctx, release, ok := r.hold(x, wait)
 	if !ok {
 		return problem.NotReached()
 	}

@@ -1,6 +1,7 @@
 package reading
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -19,7 +20,7 @@ import (
 // If the authorizer changes its mind meanwhile, the client is refused, or the error is
 // ErrScopeChanged.
 func (r *Reader) wait(x *exchange.Exchange, asked time.Duration, s *live.Snapshot, from choose) (selection, precondition.Verdict, *problem.Problem, error) {
-	ctx, release, ok := r.Held.Hold(x.W, x.R, r.Stopping, asked)
+	ctx, release, ok := r.hold(x, asked)
 	if !ok {
 		sel, v, p := r.judge(x, s, from)
 		return sel, v, p, nil
@@ -48,4 +49,17 @@ func (r *Reader) wait(x *exchange.Exchange, asked time.Duration, s *live.Snapsho
 			return sel, v, p, nil
 		}
 	}
+}
+
+// hold lets a request wait, see [hold.Requests.Hold]. It counts as a connection.
+func (r *Reader) hold(x *exchange.Exchange, asked time.Duration) (ctx context.Context, release func(), ok bool) {
+	ctx, end, ok := r.Held.Hold(x.W, x.R, r.Stopping, asked)
+	if !ok {
+		return nil, nil, false
+	}
+	closed := r.Registry.Connected()
+	return ctx, func() {
+		end()
+		closed()
+	}, true
 }

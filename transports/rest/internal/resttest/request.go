@@ -1,12 +1,17 @@
 package resttest
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 	"time"
+
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
 )
 
 // Do makes a request of the handler; headers are pairs of name and value.
@@ -73,4 +78,37 @@ func Take(t testing.TB, answer <-chan *http.Response) *http.Response {
 		t.Fatal("no answer")
 		return nil
 	}
+}
+
+// Unpack undoes a content coding with a decoder of its own. The coding "" is none.
+func Unpack(t testing.TB, coding string, body []byte) []byte {
+	t.Helper()
+	var r io.Reader = bytes.NewReader(body)
+	switch coding {
+	case "":
+		return body
+	case "gzip":
+		gz, err := gzip.NewReader(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r = gz
+	case "br":
+		r = brotli.NewReader(r)
+	case "zstd":
+		// Browsers refuse a larger window.
+		d, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(8<<20), zstd.WithDecoderConcurrency(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		r = d
+	default:
+		t.Fatalf("the coding is %q", coding)
+	}
+	out, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatalf("%s: %v", coding, err)
+	}
+	return out
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/transports/internal/ending"
 	"github.com/binderyhq/bindery/transports/internal/problem"
 	"github.com/binderyhq/bindery/transports/rest/internal/exchange"
@@ -34,9 +35,14 @@ func (w *Writer) readBody(x *exchange.Exchange, accepted []string) ([]byte, *pro
 		// Nothing is read, so a client that waits for "100 Continue" sends nothing.
 		return nil, problem.TooLarge(w.MaxBody)
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(x.W, x.R.Body, w.MaxBody))
+	come := &sent{from: http.MaxBytesReader(x.W, x.R.Body, w.MaxBody), reserve: w.Registry.Reserve}
+	x.Sent.Held(come.release)
+	body, err := io.ReadAll(come)
 	var tooLarge *http.MaxBytesError
 	switch {
+	case errors.Is(err, core.ErrBudget):
+		ending.CloseConnection(x.W, x.R) // the rest of the body is not read
+		return nil, problem.Crowded()
 	case errors.As(err, &tooLarge):
 		return nil, problem.TooLarge(w.MaxBody)
 	case errors.Is(err, ending.ErrBodyCut):

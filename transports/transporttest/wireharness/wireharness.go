@@ -1,7 +1,7 @@
-// Package harness has what the conformance tests of this module's transports have in
+// Package wireharness has what the conformance tests of this module's transports have in
 // common: a server for the suite, and the translation of messages of core/wire into those
 // of transporttest.
-package harness
+package wireharness
 
 import (
 	"context"

@@ -1,0 +1,177 @@
+package replication
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/internal/rowset"
+	"github.com/binderyhq/bindery/core/internal/signal"
+	"github.com/binderyhq/bindery/core/internal/untyped"
+	"github.com/binderyhq/bindery/core/internal/upkeep"
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
+)
+
+// Source is what publishes the rows of another node.
+type Source struct {
+	// Replicate publishes versions to the replica until ctx is done. A return before
+	// that is a failure, and it is called again after a while.
+	Replicate func(ctx context.Context, to *Replica) error
+	// Reach waits until the other node shows everything that the mark covers. nil: the
+	// other node knows nothing about marks.
+	Reach func(ctx context.Context, view *live.View, mark string) error
+}
+
+// Replica are rows that another node publishes. The methods that publish are for the
+// goroutine of [Source].Replicate; the others may be called concurrently.
+type Replica struct {
+	member *rowset.Member
+	by     *Source
+	base   *Replica         // whose member it is; nil: it was declared
+	final  func(error) bool // of a member; see [upkeep.Lifetime]
+	tried  chan struct{}    // closed when there are rows, or the first attempt has failed
+
+	marking chan struct{} // holds one while somebody leads it up to a mark
+
+	publishing sync.Mutex // held while the view is written to
+
+	mu     sync.Mutex // guards what follows
+	host   *upkeep.Host
+	cancel context.CancelCauseFunc // of the goroutine; nil: it does not run
+	again  context.CancelCauseFunc // of the call of Replicate
+	done   chan struct{}           // closed when the goroutine has ended; nil: it never began
+	state  status.State
+	since  time.Time
+	err    error
+
+	anew  backlog.Reload // what the next call is asked for
+	asked bool           // somebody has asked
+	// wanted counts how often somebody has asked. serving is its value when the present
+	// call began, and shown its value for the last call whose rows came to show.
+	wanted, serving, shown uint64
+
+	mark   string     // that the present call is to lead up to; "" for none
+	marked chan error // told how that went
+
+	news signal.Notice // tells of every change of state
+	once sync.Once
+}
+
+// New returns the rows of a declared binding.
+func New(m *rowset.Member, by *Source) *Replica {
+	return &Replica{member: m, by: by, tried: make(chan struct{}), marking: make(chan struct{}, 1)}
+}
+
+// View returns the view that is published to.
+func (r *Replica) View() *live.View { return r.member.View }
+
+// Anew reports whether the present call is to ask for all rows, whatever the view holds.
+func (r *Replica) Anew() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.asked
+}
+
+// Mark returns the mark that the present call is to lead up to, "" for none.
+func (r *Replica) Mark() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.mark
+}
+
+// Marked says that the view shows what the mark covers, or why that cannot be told. Only
+// the first call for a mark counts.
+func (r *Replica) Marked(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.marked != nil {
+		r.marked <- err
+		r.mark, r.marked = "", nil
+	}
+}
+
+// Edit begins the way to the next version, with nothing after a Clear.
+func (r *Replica) Edit(print *live.Fingerprint, anew bool) *live.Edit {
+	r.mu.Lock()
+	anew = anew || r.asked && r.serving == r.wanted && r.anew.Forget
+	r.mu.Unlock()
+	return r.member.Publisher.Edit(print, anew)
+}
+
+// Describe says what readers are told about the rows.
+func (r *Replica) Describe(d live.Description) { r.member.Publisher.Describe(d) }
+
+// Publish makes the edit what readers see. It returns false when the view has ended.
+func (r *Replica) Publish(e *live.Edit, at time.Time) bool {
+	first := r.member.Snapshot() == nil
+	r.publishing.Lock()
+	event, ok := r.member.Publisher.Publish(e, at)
+	r.publishing.Unlock()
+	if !ok || first && !r.member.Admit() {
+		return false
+	}
+	r.published(event)
+	return true
+}
+
+func (r *Replica) published(event *live.Event) {
+	if host := r.hostNow(); host != nil && event != nil {
+		host.Published(r.member.View, event)
+	}
+}
+
+// Current says that what the view holds is current.
+func (r *Replica) Current() { r.set(status.Live, nil) }
+
+// Stale says that what the view holds may be out of date, and why.
+func (r *Replica) Stale(why error) { r.set(status.Stale, why) }
+
+func (r *Replica) set(to status.State, why error) {
+	if r.member.Snapshot() == nil {
+		to = status.Loading
+	}
+	r.mu.Lock()
+	host := r.host
+	before, sameText := r.state, r.err != nil && why != nil && r.err.Error() == why.Error()
+	if before != to || (r.err == nil) != (why == nil) {
+		r.since = host.Now()
+	}
+	r.state, r.err = to, why
+	if to == status.Live && r.asked && r.serving == r.wanted {
+		r.asked, r.anew = false, backlog.Reload{}
+		r.shown = r.wanted
+	}
+	r.mu.Unlock()
+	r.news.Tell()
+	switch id := slog.String("binding", r.member.ID()); {
+	case why != nil && !sameText:
+		host.Logger.Warn("core: binding is not kept current by its origin for now", slog.String("id", "core-origin-lost"), id, slog.Any("error", why))
+	case why == nil && before == status.Stale:
+		host.Logger.Info("core: binding is kept current by its origin again", slog.String("id", "core-origin-back"), id)
+	}
+	if to == status.Live || why != nil {
+		r.once.Do(func() { close(r.tried) })
+	}
+}
+
+func (r *Replica) hostNow() *upkeep.Host {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.host
+}
+
+// guard calls the source's code.
+func guard(what string, call func() error) error {
+	_, err := untyped.Guard(what, func() (struct{}, error) { return struct{}{}, call() })
+	return err
+}
+
+// Watched implements [upkeep.Lifetime]: the other node tells of every change.
+func (r *Replica) Watched() []driver.Table { return nil }
+
+// FirstTry implements [upkeep.Lifetime].
+func (r *Replica) FirstTry() <-chan struct{} { return r.tried }

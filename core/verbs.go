@@ -1,0 +1,174 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/internal/feed"
+	"github.com/binderyhq/bindery/core/internal/upkeep"
+	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
+)
+
+// Flush waits until all that has been reported so far shows in every binding,
+// also what a source that had lost its sight has missed. It does not wait for
+// comparisons that polls have asked for ([driver.Change].Compare), and not for
+// bindings that cannot be read or shown for now: their status says why. It
+// returns the context's error when that ends first, [ErrNotStarted] or
+// [live.ErrClosed].
+func (r *Registry) Flush(ctx context.Context) error {
+	r.mu.Lock()
+	p := r.phase
+	r.mu.Unlock()
+	if err := p.running(); err != nil {
+		return err
+	}
+	var marks feed.Receipt
+	for _, f := range r.eng.Feeds() {
+		marks = append(append(marks, f.Barrier()), f.Mends()...)
+	}
+	return marks.Flush(ctx)
+}
+
+// Resync reads all rows of these bindings again, or of every binding when the list
+// is empty; see
+// [Binding.Resync].
+func (r *Registry) Resync(ctx context.Context, views ...*live.View) error {
+	return r.reload(ctx, false, views)
+}
+
+// Clear forgets and reads again all rows of these bindings, or of every binding
+// when the list is empty; see [Binding.Clear].
+func (r *Registry) Clear(ctx context.Context, views ...*live.View) error {
+	return r.reload(ctx, true, views)
+}
+
+func (r *Registry) reload(ctx context.Context, forget bool, views []*live.View) error {
+	bindings, err := r.publishers(views)
+	if err != nil {
+		return err
+	}
+	waits := make([]upkeep.Wait, len(bindings))
+	for i, v := range bindings {
+		if waits[i], err = v.rows.Reload(backlog.Reload{Forget: forget}); err != nil {
+			return err
+		}
+	}
+	for _, wait := range waits {
+		if err := wait(ctx, len(views) > 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Touch moves the time of change of these bindings to now, or of every binding when
+// the list is empty; see [Binding.Touch].
+func (r *Registry) Touch(views ...*live.View) error {
+	bindings, err := r.publishers(views)
+	errs := []error{err}
+	for _, v := range bindings {
+		errs = append(errs, v.touch())
+	}
+	return errors.Join(errs...)
+}
+
+// Verify compares these bindings with the database, or every binding when the list
+// is empty, a few at a time; see [Binding.Verify]. It returns the drift of each
+// binding that has drifted, by [live.View.ID], and joins the errors.
+func (r *Registry) Verify(ctx context.Context, views ...*live.View) (map[string]status.Drift, error) {
+	bindings, err := r.publishers(views)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		verifying sync.WaitGroup
+		mu        sync.Mutex // guards what follows
+		drifted   = make(map[string]status.Drift)
+		errs      []error
+	)
+	free := make(chan struct{}, maxVerifying)
+	for _, v := range bindings {
+		free <- struct{}{}
+		verifying.Go(func() {
+			defer func() { <-free }()
+			drift, err := v.compare(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				errs = append(errs, err)
+			}
+			if drift.Len() > 0 {
+				drifted[v.ID()] = drift
+			}
+		})
+	}
+	verifying.Wait()
+	return drifted, errors.Join(errs...)
+}
+
+// maxVerifying bounds the bindings that Verify compares at a time. Those of one
+// table share their reads.
+const maxVerifying = 16
+
+// Explain explains for a view what [Binding.Explain] does. It returns
+// [ErrUnknownBinding] for a view of another registry.
+func (r *Registry) Explain(ctx context.Context, view *live.View, key driver.Key) (status.Explain, error) {
+	bindings, err := r.publishers([]*live.View{view})
+	if err != nil {
+		return status.Explain{}, err
+	}
+	return bindings[0].explain(ctx, key)
+}
+
+// Saved returns a binding's current version as [Registry.Restore] takes it. It makes
+// every row that it has not looked at before of its JSON, a few microseconds each, to
+// see whether that holds all of it, and shares the rows' bytes with the binding.
+// unvalued says why Go values cannot be made of what is saved, because a column is no
+// part of the rows' JSON for example; nil when they can.
+//
+// The error wraps [ErrUnknownBinding] when the view is none of the registry's, and
+// [live.ErrNotLoaded] when it has not been read from the database yet.
+func (r *Registry) Saved(view *live.View) (s live.Saved, unvalued, err error) {
+	v := r.publisherOf(view)
+	if v == nil {
+		return live.Saved{}, nil, fmt.Errorf("core: binding %q: %w", view.ID(), ErrUnknownBinding)
+	}
+	return v.rows.Saved()
+}
+
+// Restore has a binding serve the rows that an earlier run has saved, at once and
+// until the database has been read. Then it goes on from them: clients are told what
+// differs, and those that resume from the saved version get the same. [Registry.Start]
+// does not wait for what was restored, so a database that is away does not delay
+// it. Meanwhile the binding's state is [status.Restored].
+//
+// Go code reads the saved rows too, if their values were saved; otherwise it finds
+// none, as before the first load.
+//
+// Only a plugin's Start may call it, see [Plugin]: for several bindings at the same
+// time if it likes. The error wraps [ErrStarted], [live.ErrClosed], or
+// [ErrUnknownBinding]; [live.ErrOtherDeclaration] when the binding or the type of its
+// rows has changed since; or one of those of [live.Publisher.Restore]. The binding
+// then loads as usual.
+func (r *Registry) Restore(view *live.View, s live.Saved) error {
+	r.mu.Lock()
+	p := r.phase
+	r.mu.Unlock()
+	switch p {
+	case starting:
+	case closing:
+		return live.ErrClosed
+	default:
+		return fmt.Errorf("core: restoring a binding: %w", ErrStarted)
+	}
+	v := r.publisherOf(view)
+	if v == nil {
+		return fmt.Errorf("core: binding %q: %w", view.ID(), ErrUnknownBinding)
+	}
+	return v.rows.Restore(s, r.Now())
+}
