@@ -41,7 +41,7 @@ func (a Action) String() string {
 	return "unknown"
 }
 
-// Access is what somebody wants.
+// Access is what somebody asks for: to do something with a binding.
 type Access struct {
 	// Binding is the name of the binding or family, Params the parameters of
 	// the family's member.
@@ -81,11 +81,11 @@ func Allow() Decision { return Decision{allowed: true} }
 
 // AllowWhere allows what was asked, confined to the rows for which all the
 // expressions are true, on top of the binding's own filter. Those who are given
-// the same scope share one member of the binding; it is kept as the members of
-// a family are, see [Tuning]. So who has the same rights must
-// be given the same expressions, in the same order: one in which the time of day
-// occurs makes a member of each request. A nil expression is a mistake,
-// for which nothing is shown or written; without any AllowWhere is [Allow].
+// the same scope share one member of the binding, which lives as the members of a
+// family do, see [Tuning]. So give those who have the same rights the same expressions,
+// in the same order: an expression with the time of day in it makes a new member for
+// each request. A nil expression is a mistake, and denies. AllowWhere without an
+// expression is [Allow].
 func AllowWhere(exprs ...filter.Expr) Decision {
 	d := Allow()
 	if len(exprs) > 0 {

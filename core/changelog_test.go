@@ -167,7 +167,7 @@ func TestCommitsInALogAreWhole(t *testing.T) {
 		}
 	}})
 	r.start(t, b)
-	ctx, cancel := context.WithTimeout(r.ctx, time.Second)
+	ctx, cancel := context.WithCancel(r.ctx)
 	defer cancel()
 	log := &changeLog{}
 	transfer := func(keys []driver.Key, n int, also func()) {
@@ -208,6 +208,13 @@ func TestCommitsInALogAreWhole(t *testing.T) {
 			time.Sleep(time.Duration(rng.IntN(300)) * time.Microsecond)
 		}
 	})
+	wait(t, "enough has been seen", func() bool {
+		mu.Lock()
+		n := versions
+		mu.Unlock()
+		return n >= 1000 && r.stats().Comparisons >= 2
+	})
+	cancel()
 	work.Wait()
 	if err := r.source.Sink().Report(driver.Change{Table: r.table.Name(), Compare: true, Log: log}).Wait(r.ctx); err != nil {
 		t.Fatal(err)
@@ -219,7 +226,7 @@ func TestCommitsInALogAreWhole(t *testing.T) {
 	}
 	st := r.stats()
 	r.stop(t)
-	if torn != "" || versions < 50 || log.asked < 10 || st.Comparisons < 2 {
+	if torn != "" || log.asked < 10 {
 		t.Errorf("%s (%d versions, the log was asked %d times, %+v)", torn, versions, log.asked, st)
 	}
 }

@@ -90,6 +90,8 @@ func above(name, own string) bool {
 var inner = []string{
 	"sources/internal/sqltext", "sources/internal/sqlitefile", "sources/internal/sqlitelog", "sources/internal/rowlog", "sources/internal/fanout", "sources/internal/wrapdriver",
 	"sources/internal/sqlitehooks", "sources/bunsource/internal/keyproof", "sources/bunsource/internal/commits", "sources/bunsource/internal/hooks",
+	"sources/bunsource/internal/dberror", "sources/bunsource/internal/exact", "sources/bunsource/internal/model", "sources/bunsource/internal/sqlgen",
+	"sources/bunsource/internal/readtables",
 }
 
 // insideRest orders the packages inside transports/rest in the same way.

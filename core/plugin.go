@@ -119,10 +119,3 @@ type Delivery struct {
 	// Began is when the transport took the event up.
 	Began time.Time
 }
-
-// Delivered tells plugins that an event was written to a client, see
-// [DeliveryObserver]. Transports call it, without a lock, for events whose
-// [live.Event.Context] is not nil.
-func (r *Registry) Delivered(transport string, v *live.View, e *live.Event, began time.Time) {
-	r.observers.onDelivered(Delivery{Transport: transport, View: v, Event: e, Began: began})
-}

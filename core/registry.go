@@ -109,12 +109,11 @@ func newRegistry(cfg Config) *Registry {
 	return r
 }
 
-// Add registers bindings. Before Start it always returns nil, and Start reports
-// all that is wrong at once. While the registry runs Add checks the bindings and
-// returns all problems; when there are none they are served at once and load in
-// the background, see [live.View.Loaded]. It returns an error that wraps [ErrStarted]
-// while Start runs and after Start has returned problems, and [live.ErrClosed] after
-// Shutdown.
+// Add registers bindings. Before Start it returns nil, and Start reports every problem
+// at once. While the registry runs, Add checks the bindings and returns every problem;
+// if there is none they are served at once and load in the background, see
+// [live.View.Loaded]. The error wraps [ErrStarted] while Start runs and after Start has
+// returned problems, and [live.ErrClosed] after Shutdown.
 func (r *Registry) Add(bindings ...Bindable) error {
 	at := assembly.CallSite()
 	r.mu.Lock()
@@ -267,9 +266,9 @@ func (r *Registry) Lookup(name string) (*live.View, bool) {
 	return v.View, true
 }
 
-// Views returns all bindings, in order of registration: in the place of a family
-// its members that are alive, and after a binding the members that an
-// authorizer's scopes have made of it.
+// Views returns all bindings, in order of registration. A family is represented by its
+// members that are alive. Members that an authorizer's scopes have made of a binding
+// come after it.
 func (r *Registry) Views() []*live.View {
 	bindings := r.bindings()
 	views := make([]*live.View, len(bindings))
@@ -321,9 +320,9 @@ func (r *Registry) Logger() *slog.Logger { return r.cfg.Logger }
 // Now returns the time by the registry's clock.
 func (r *Registry) Now() time.Time { return r.cfg.Now() }
 
-// Changed returns a channel that is closed when bindings, or members of families and
-// scopes, have come or gone since the call. To miss nothing call Changed first, and
-// look at the bindings then.
+// Changed returns a channel that is closed as soon as a binding, or a member of a family
+// or scope, comes or goes. To miss nothing, call Changed first and look at the bindings
+// afterwards.
 func (r *Registry) Changed() <-chan struct{} { return r.came.Next() }
 
 // Stopping returns a context that is done as soon as Shutdown begins.
@@ -374,4 +373,11 @@ func (r *Registry) namesLocked() string {
 		return "none"
 	}
 	return string(names)
+}
+
+// Delivered tells plugins that an event was written to a client, see
+// [DeliveryObserver]. Transports call it, without a lock, for events whose
+// [live.Event.Context] is not nil.
+func (r *Registry) Delivered(transport string, v *live.View, e *live.Event, began time.Time) {
+	r.observers.onDelivered(Delivery{Transport: transport, View: v, Event: e, Began: began})
 }

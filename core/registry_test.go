@@ -30,6 +30,20 @@ func (n *naming) Scope() driver.Scope { return driver.Scope{Tables: n.tables} }
 
 func (n *naming) Validate() error { return errors.New("its interval is negative") }
 
+// wrongTransport and wrongPlugin know what is wrong with them. They must not be
+// started.
+type (
+	wrongTransport struct{ coretest.Transport }
+	wrongPlugin    struct{ coretest.Plugin }
+	wildPlugin     struct{ coretest.Plugin }
+)
+
+func (*wrongTransport) Validate() error                          { return errors.New("its group is nil") }
+func (*wrongTransport) Mount(*core.Registry) error               { panic("it was mounted") }
+func (*wrongPlugin) Validate() error                             { return errors.New("nothing guards it") }
+func (*wrongPlugin) Start(context.Context, *core.Registry) error { panic("it was started") }
+func (*wildPlugin) Validate() error                              { panic("it validates wildly") }
+
 // TestStartReportsEveryProblemAtOnce makes every mistake that can be made in
 // one registry, and demands that one error names all the culprits.
 func TestStartReportsEveryProblemAtOnce(t *testing.T) {
@@ -49,10 +63,11 @@ func TestStartReportsEveryProblemAtOnce(t *testing.T) {
 		nil,
 	)
 	_ = r.reg.Watch(&naming{tables: []driver.Table{{Name: "orders"}}}, nil)
-	_ = r.reg.Serve(nil)
+	_ = r.reg.Serve(&wrongTransport{}, nil)
+	_ = r.reg.Use(&wrongPlugin{}, &wildPlugin{})
 	err := r.reg.Start(r.ctx)
 	wantErr(t, err,
-		`two bindings are named "items": one declared at registry_test.go:38, one at registry_test.go:39`,
+		`two bindings are named "items": one declared at registry_test.go:52, one at registry_test.go:53`,
 		`"no way"`, `invalid name`,
 		`"keyless"`, `has no key`,
 		`"wrongkey"`, `"nr"`,
@@ -65,6 +80,8 @@ func TestStartReportsEveryProblemAtOnce(t *testing.T) {
 		`nil binding`, `nil source`, `nil transport`,
 		`"orders"`, `which no binding reads`,
 		`source "coretest"`, `its interval is negative`,
+		`transport "coretest" (registry_test.go:`, `its group is nil`,
+		`plugin "coretest" (registry_test.go:`, `nothing guards it`, `it validates wildly`,
 	)
 	var se *core.StartError
 	if !errors.As(err, &se) || len(se.Problems) < 13 {

@@ -23,6 +23,12 @@ func (r *Registry) check() error {
 	for _, s := range r.sources {
 		errs = append(errs, assembly.CheckSource(s.it, s.at, bindings)...)
 	}
+	for _, t := range r.transports {
+		errs = append(errs, assembly.CheckPart("transport", t.it, t.at)...)
+	}
+	for _, p := range r.plugins {
+		errs = append(errs, assembly.CheckPart("plugin", p.it, p.at)...)
+	}
 	if len(errs) == 0 {
 		return nil
 	}

@@ -55,10 +55,10 @@ type Tuning struct {
 
 	// WritesWait makes writes wait until the binding shows them. It is for bindings
 	// that are read in full whenever a table changes ([DependsOn], a query). By
-	// default they follow at their own pace, so a slow query does not slow down
-	// writers; a binding with a [Limit] whose condition only the database knows is
-	// waited for while its query answers within a quarter of a second. Bindings whose
-	// changed rows are read by key are always waited for.
+	// default writes do not wait for these, so a slow query does not slow down writers.
+	// Writes always wait for bindings whose changed rows are read by key. For a binding
+	// with a [Limit] whose condition only the database knows they wait as long as its
+	// query answers within a quarter of a second.
 	WritesWait bool
 
 	// OmitUnreadable leaves rows out of the binding that it cannot show: rows that

@@ -14,10 +14,10 @@ import (
 	"github.com/binderyhq/bindery/core/status"
 )
 
-// Flush waits until all that has been reported so far shows in every binding,
-// also what a source that had lost its sight has missed. It does not wait for
-// comparisons that polls have asked for ([driver.Change].Compare), and not for
-// bindings that cannot be read or shown for now: their status says why. It
+// Flush waits until every binding shows what has been reported so far, and what a
+// source missed while it was lost. It does not wait for comparisons that polls have
+// asked for ([driver.Change].Compare), nor for bindings in trouble: their status says
+// why they cannot be read or shown for now. It
 // returns the context's error when that ends first, [ErrNotStarted] or
 // [live.ErrClosed].
 func (r *Registry) Flush(ctx context.Context) error {
@@ -34,9 +34,8 @@ func (r *Registry) Flush(ctx context.Context) error {
 	return marks.Flush(ctx)
 }
 
-// Resync reads all rows of these bindings again, or of every binding when the list
-// is empty; see
-// [Binding.Resync].
+// Resync reads all rows of these bindings again, or of every binding when the list is
+// empty; see [Binding.Resync].
 func (r *Registry) Resync(ctx context.Context, views ...*live.View) error {
 	return r.reload(ctx, false, views)
 }

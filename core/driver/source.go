@@ -63,9 +63,9 @@ func (s Scope) Covers(t Table) bool {
 	return s.Any || t.Database == s.Database
 }
 
-// Validator is implemented by sources that can tell, without input or output,
-// that they are configured wrongly. Start returns what they say together with
-// everything else, and nothing is started.
+// Validator is implemented by sources, transports and plugins that can tell, without
+// input or output, that they are configured wrongly. Start returns what they say
+// together with everything else, and nothing is started.
 type Validator interface {
 	Validate() error
 }

@@ -35,13 +35,18 @@ func New(group *echo.Group, cfg Config) *Plugin {
 // Name returns "admin".
 func (*Plugin) Name() string { return "admin" }
 
-// Start checks the configuration and installs the routes, see [core.Plugin]. The
-// error wraps [ErrNoGuard] when nothing guards them.
-func (p *Plugin) Start(_ context.Context, reg *core.Registry) error {
+// Validate returns what is wrong with the configuration, see [driver.Validator]. The error
+// wraps [ErrNoGuard] when nothing guards the routes.
+func (p *Plugin) Validate() error {
 	if p.group == nil {
 		return errors.New("admin: the group is nil")
 	}
-	if err := p.cfg.Validate(); err != nil {
+	return p.cfg.Validate()
+}
+
+// Start installs the routes, see [core.Plugin]. It returns the errors of Validate.
+func (p *Plugin) Start(_ context.Context, reg *core.Registry) error {
+	if err := p.Validate(); err != nil {
 		return err
 	}
 	p.reg, p.started, p.guard = reg, time.Now(), newGuard(p.cfg)

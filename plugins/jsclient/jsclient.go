@@ -68,8 +68,8 @@ func New(group *echo.Group, cfg ...Config) *Plugin {
 // Name returns "jsclient".
 func (*Plugin) Name() string { return "jsclient" }
 
-// Start installs the routes, see [core.Plugin].
-func (p *Plugin) Start(context.Context, *core.Registry) error {
+// Validate returns what is wrong with the configuration, see [driver.Validator].
+func (p *Plugin) Validate() error {
 	if p.group == nil {
 		return errors.New("jsclient: the group is nil")
 	}
@@ -78,6 +78,14 @@ func (p *Plugin) Start(context.Context, *core.Registry) error {
 	}
 	if err := p.cfg.Validate(); err != nil {
 		return fmt.Errorf("jsclient: %w", err)
+	}
+	return nil
+}
+
+// Start installs the routes, see [core.Plugin].
+func (p *Plugin) Start(context.Context, *core.Registry) error {
+	if err := p.Validate(); err != nil {
+		return err
 	}
 	all, err := served()
 	if err != nil {

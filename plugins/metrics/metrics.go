@@ -50,8 +50,8 @@ func New(group *echo.Group, cfg ...Config) *Plugin {
 // Name returns "metrics".
 func (*Plugin) Name() string { return "metrics" }
 
-// Start installs the route, see [core.Plugin].
-func (p *Plugin) Start(_ context.Context, reg *core.Registry) error {
+// Validate returns what is wrong with the configuration, see [driver.Validator].
+func (p *Plugin) Validate() error {
 	if p.group == nil {
 		return errors.New("metrics: the group is nil")
 	}
@@ -60,6 +60,14 @@ func (p *Plugin) Start(_ context.Context, reg *core.Registry) error {
 	}
 	if err := p.cfg.Validate(); err != nil {
 		return fmt.Errorf("metrics: %w", err)
+	}
+	return nil
+}
+
+// Start installs the route, see [core.Plugin].
+func (p *Plugin) Start(_ context.Context, reg *core.Registry) error {
+	if err := p.Validate(); err != nil {
+		return err
 	}
 	shown := prometheus.NewRegistry()
 	all := append([]prometheus.Collector{p.seen, newStatusCollector(reg.Status)}, p.cfg.Collectors...)

@@ -56,9 +56,8 @@ func (*Plugin) Name() string { return "warmstart" }
 // of files and may be called before Start.
 func (p *Plugin) Found() bool { return p.store.found() }
 
-// Start has bindings serve what was saved, and begins to watch them, see
-// [core.Plugin].
-func (p *Plugin) Start(_ context.Context, reg *core.Registry) error {
+// Validate returns what is wrong with the configuration, see [driver.Validator].
+func (p *Plugin) Validate() error {
 	if p.extra {
 		return errors.New("warmstart: more than one configuration is given")
 	}
@@ -67,6 +66,15 @@ func (p *Plugin) Start(_ context.Context, reg *core.Registry) error {
 	}
 	if p.dir == "" || p.named == "" {
 		return errors.New("warmstart: it needs a directory, and something that names the database")
+	}
+	return nil
+}
+
+// Start has bindings serve what was saved, and begins to watch them, see
+// [core.Plugin].
+func (p *Plugin) Start(_ context.Context, reg *core.Registry) error {
+	if err := p.Validate(); err != nil {
+		return err
 	}
 	if err := p.store.prepare(time.Now()); err != nil {
 		return fmt.Errorf("warmstart: %w", err)

@@ -32,6 +32,10 @@ func (r *Relay) Publisher() *Publisher { return &Publisher{relay: r} }
 // Name implements [core.Plugin].
 func (p *Publisher) Name() string { return "natssource" }
 
+// Validate returns what is wrong with the relay's configuration, see
+// [driver.Validator].
+func (p *Publisher) Validate() error { return p.relay.Validate() }
+
 // Start implements [core.Plugin].
 func (p *Publisher) Start(_ context.Context, _ *core.Registry) error {
 	if err := p.relay.Validate(); err != nil {

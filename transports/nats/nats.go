@@ -59,8 +59,8 @@ func New(conn *natsgo.Conn, cfg ...Config) *Transport {
 // Name implements [core.Transport].
 func (*Transport) Name() string { return "nats" }
 
-// Mount implements [core.Transport].
-func (t *Transport) Mount(reg *core.Registry) error {
+// Validate returns what is wrong with the configuration, see [driver.Validator].
+func (t *Transport) Validate() error {
 	switch {
 	case t.conn == nil:
 		return errors.New("nats: the connection is nil")
@@ -69,6 +69,14 @@ func (t *Transport) Mount(reg *core.Registry) error {
 	}
 	if err := t.cfg.Validate(); err != nil {
 		return fmt.Errorf("nats: %w", err)
+	}
+	return nil
+}
+
+// Mount implements [core.Transport].
+func (t *Transport) Mount(reg *core.Registry) error {
+	if err := t.Validate(); err != nil {
+		return err
 	}
 	js, err := jetstream.New(t.conn, jetstream.WithDefaultTimeout(t.cfg.AckTimeout))
 	if err != nil {

@@ -70,10 +70,18 @@ func New(group *echo.Group, cfg ...Config) *Transport {
 // Name implements [core.Transport].
 func (*Transport) Name() string { return "rest" }
 
-// Mount implements [core.Transport].
-func (t *Transport) Mount(reg *core.Registry) error {
+// Validate returns what is wrong with the configuration, see [driver.Validator].
+func (t *Transport) Validate() error {
 	if t.wrong != nil {
 		return fmt.Errorf("rest: %w", t.wrong)
+	}
+	return nil
+}
+
+// Mount implements [core.Transport].
+func (t *Transport) Mount(reg *core.Registry) error {
+	if err := t.Validate(); err != nil {
+		return err
 	}
 	t.reg = reg
 	t.stopping, t.stop = context.WithCancel(reg.Stopping())

@@ -66,10 +66,18 @@ func (t *Transport) encoder(namespace string) *wire.Encoder {
 // Name returns "socketio".
 func (*Transport) Name() string { return "socketio" }
 
-// Mount installs the routes, see [core.Transport].
-func (t *Transport) Mount(reg *core.Registry) error {
+// Validate returns what is wrong with the configuration, see [driver.Validator].
+func (t *Transport) Validate() error {
 	if t.wrong != nil {
 		return fmt.Errorf("socketio: %w", t.wrong)
+	}
+	return nil
+}
+
+// Mount installs the routes, see [core.Transport].
+func (t *Transport) Mount(reg *core.Registry) error {
+	if err := t.Validate(); err != nil {
+		return err
 	}
 	t.server.Mount(reg)
 	// Clients ask with a slash at the end. All methods come here, because Engine.IO has

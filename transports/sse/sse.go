@@ -66,10 +66,18 @@ func New(group *echo.Group, cfg ...Config) *Transport {
 // Name returns "sse".
 func (*Transport) Name() string { return "sse" }
 
-// Mount installs the routes, see [core.Transport].
-func (t *Transport) Mount(reg *core.Registry) error {
+// Validate returns what is wrong with the configuration, see [driver.Validator].
+func (t *Transport) Validate() error {
 	if t.wrong != nil {
 		return fmt.Errorf("sse: %w", t.wrong)
+	}
+	return nil
+}
+
+// Mount installs the routes, see [core.Transport].
+func (t *Transport) Mount(reg *core.Registry) error {
+	if err := t.Validate(); err != nil {
+		return err
 	}
 	t.reg = reg
 	t.streams.Mount(reg)

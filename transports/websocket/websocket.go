@@ -47,10 +47,18 @@ func New(group *echo.Group, cfg ...Config) *Transport {
 // Name returns "websocket".
 func (*Transport) Name() string { return "websocket" }
 
-// Mount installs the route, see [core.Transport].
-func (t *Transport) Mount(reg *core.Registry) error {
+// Validate returns what is wrong with the configuration, see [driver.Validator].
+func (t *Transport) Validate() error {
 	if t.wrong != nil {
 		return fmt.Errorf("websocket: %w", t.wrong)
+	}
+	return nil
+}
+
+// Mount installs the route, see [core.Transport].
+func (t *Transport) Mount(reg *core.Registry) error {
+	if err := t.Validate(); err != nil {
+		return err
 	}
 	t.server.Mount(reg)
 	t.group.Any("", t.server.Hub.Meter().Count(t.serve))

@@ -88,6 +88,19 @@ func checkRelated(v *rowset.Member, all []*rowset.Member) (errs []error) {
 	return errs
 }
 
+// CheckPart returns what a transport or a plugin, registered at the place, says is
+// wrong with it.
+func CheckPart(kind string, part interface{ Name() string }, place string) []error {
+	v, ok := part.(driver.Validator)
+	if !ok {
+		return nil
+	}
+	if _, err := untyped.Guard("the "+kind, func() (struct{}, error) { return struct{}{}, v.Validate() }); err != nil {
+		return []error{fmt.Errorf("core: %s %q (%s): %w", kind, part.Name(), place, err)}
+	}
+	return nil
+}
+
 // CheckSource returns what is wrong with a source that was registered at the place, where
 // the bindings are all that there are.
 func CheckSource(s driver.Source, place string, bindings []*rowset.Member) []error {

@@ -166,7 +166,7 @@ function adding(actions, draft) {
   } }, input, el("button", { type: "submit", textContent: "Add" }));
 }
 
-const words = { todo: "to do", doing: "in work", done: "done" };
+const words = { todo: "to do", doing: "doing", done: "done" };
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 export function recent(rows, news) {
