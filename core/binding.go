@@ -65,6 +65,9 @@ func declare[T any](name string, loader driver.Loader[T], opts []Option) *publis
 	v.family = newFamily(v)
 	if by, ok := loader.(Replicator); ok {
 		v.rows = newReplica(v, by)
+		if o, ok := loader.(OriginReporter); ok {
+			v.origin = o.Origin()
+		}
 		s.Problems = append(s.Problems, notForReplicas(s)...)
 	} else {
 		v.rows = upkeep.NewFed(v.Member)

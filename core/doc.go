@@ -52,7 +52,7 @@
 // [BatchObserver] and [DeliveryObserver]. They hold
 // the Registry that Start gives them, and look bindings up by Lookup and Changed.
 //
-// Who brings another node's rows implements [Replicator], and publishes to a [Replica].
+// Who brings another node's rows implements [Replicator] (and [MarkReplicator], [OriginReporter]), and publishes to a [Replica].
 //
 // Who brings a database implements [driver.Loader] and [driver.Source], and imports core/driver alone.
 //

@@ -23,6 +23,7 @@ type publisher struct {
 	*rowset.Member
 	family *family     // what it was made from
 	rows   upkeep.Rows // of a feed, or of another node
+	origin Origin      // the other node, where it can be told; else nil
 
 	account account // what it keeps in memory
 	reached marks.Reached

@@ -11,6 +11,7 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/replication"
 	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/core/status"
 )
 
 // Replicator is implemented by a loader whose rows are a binding of another node: it
@@ -34,6 +35,20 @@ type MarkReplicator interface {
 	// tell. Then Replicate is called anew, with the mark in [Replica.Mark], so that
 	// what it publishes from then on is at least that.
 	Reach(ctx context.Context, view *live.View, mark string) error
+}
+
+// OriginReporter is implemented by a [Replicator] that tells how its origin is followed.
+type OriginReporter interface {
+	// Origin returns the origin, the same for all bindings that follow it, or nil when
+	// there is none. It is called when the binding is declared.
+	Origin() Origin
+}
+
+// Origin is a node whose bindings are followed, as an [OriginReporter] has it. Registries tell
+// origins apart by comparing them.
+type Origin interface {
+	// Status is called from any goroutine, and answers from memory.
+	Status() status.Origin
 }
 
 // Replica is a binding, or a member of a family, that a [Replicator] publishes to. Its

@@ -27,11 +27,25 @@ func (r *Registry) Status() status.Registry {
 		}
 	}
 	st.Sources = r.eng.Status()
+	st.Origins = originsOf(declared)
 	for _, f := range r.eng.Feeds() {
 		st.Tables = append(st.Tables, f.Status())
 	}
 	st.Memory = r.memoryStatus()
+	st.Marks = r.MarkStatus()
 	return st
+}
+
+// originsOf returns how the nodes are followed of which these bindings are, each once.
+func originsOf(declared []*publisher) (all []status.Origin) {
+	seen := make(map[Origin]bool)
+	for _, v := range declared {
+		if o := v.origin; o != nil && !seen[o] {
+			seen[o] = true
+			all = append(all, o.Status())
+		}
+	}
+	return all
 }
 
 // transportStatus returns what the transport tells, or its name alone.

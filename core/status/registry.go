@@ -12,8 +12,12 @@ type Registry struct {
 	Sources  []Source `json:"sources"`
 	// Tables are the feeds, one for each table.
 	Tables []Feed `json:"tables"`
+	// Origins are the nodes whose bindings are followed.
+	Origins []Origin `json:"origins,omitempty"`
 	// Transports are those that the registry serves.
 	Transports []Transport `json:"transports"`
 	// Memory is what all bindings keep.
 	Memory Memory `json:"memory"`
+	// Marks are those that were made and waited for.
+	Marks Marks `json:"marks"`
 }

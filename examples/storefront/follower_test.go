@@ -104,7 +104,7 @@ func TestFollowers(t *testing.T) {
 		}
 	}
 	for path, want := range map[string]string{
-		"metrics": `bindery_binding_rows{binding="products"} 54`, "admin/api/bindings/products/explain?key=2": `"in":true`, "": "<html", "healthz": "ok",
+		"metrics": `bindery_binding_rows{binding="products"} 54`, "metrics?": `bindery_origin_mismatches_total{origin="http://`, "admin/api/status": `"mismatches":0`, "admin/api/bindings/products/explain?key=2": `"in":true`, "": "<html", "healthz": "ok",
 		"socket.io/?EIO=4&transport=polling": `"sid"`,
 	} {
 		code, _, body := last.do("GET", path, http.Header{"Authorization": {"Bearer " + adminToken}})

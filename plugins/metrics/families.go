@@ -110,6 +110,35 @@ func (c *statusCollector) sources() {
 	add(counter, "bindery_source_found_total", "Rows that differed and that this source was the first to report.", func(s status.Source) float64 { return float64(s.Found) })
 }
 
+func (c *statusCollector) origins() {
+	add := func(name, help string, of func(status.Origin) uint64) {
+		c.add(counter, name, help, []string{"origin"}, func(st status.Registry, set setter) {
+			for _, o := range st.Origins {
+				set(float64(of(o)), o.Name)
+			}
+		})
+	}
+	add("bindery_origin_steps_total", "Batches from the followed node that led to a version.", func(o status.Origin) uint64 { return o.Steps })
+	add("bindery_origin_syncs_total", "Those of them that brought all rows.", func(o status.Origin) uint64 { return o.Syncs })
+	add("bindery_origin_mismatches_total", "Versions whose token was not the followed node's; none was shown.", func(o status.Origin) uint64 { return o.Mismatches })
+	add("bindery_origin_resyncs_total", "Times that all rows were asked for because something made no sense.", func(o status.Origin) uint64 { return o.Resyncs })
+	add("bindery_origin_failures_total", "Streams that broke or could not be opened.", func(o status.Origin) uint64 { return o.Failures })
+	add("bindery_origin_bytes_total", "Bytes of JSON that came.", func(o status.Origin) uint64 { return o.Bytes })
+}
+
+func (c *statusCollector) marks() {
+	add := func(kind prometheus.ValueType, name, help string, of func(status.Marks) float64) {
+		c.add(kind, name, help, nil, func(st status.Registry, set setter) { set(of(st.Marks)) })
+	}
+	add(counter, "bindery_marks_made_total", "Marks that were made.", func(m status.Marks) float64 { return float64(m.Made) })
+	add(counter, "bindery_marks_omitted_total", "Parts that a mark lacks, so that other nodes understand it less.", func(m status.Marks) float64 { return float64(m.Omitted) })
+	add(counter, "bindery_marks_asked_total", "Marks that were waited for.", func(m status.Marks) float64 { return float64(m.Asked) })
+	add(gauge, "bindery_marks_waiting", "Marks that are waited for now.", func(m status.Marks) float64 { return float64(m.Waiting) })
+	add(counter, "bindery_marks_foreign_total", "Marks that say nothing here.", func(m status.Marks) float64 { return float64(m.Foreign) })
+	add(counter, "bindery_marks_unreached_total", "Marks whose wait was given up.", func(m status.Marks) float64 { return float64(m.Unreached) })
+	add(counter, "bindery_marks_refused_total", "Marks that were not waited for, because too many were.", func(m status.Marks) float64 { return float64(m.Refused) })
+}
+
 func (c *statusCollector) transports() {
 	add := func(kind prometheus.ValueType, name, help string, of func(status.Transport) float64) {
 		c.add(kind, name, help, []string{"transport"}, func(st status.Registry, set setter) {

@@ -36,6 +36,8 @@ func newStatusCollector(of func() status.Registry) *statusCollector {
 	c.bindings()
 	c.tables()
 	c.sources()
+	c.origins()
+	c.marks()
 	c.transports()
 	c.memory()
 	return c

@@ -31,7 +31,16 @@ type loader[T any] struct {
 var (
 	_ driver.Loader[struct{}] = (*loader[struct{}])(nil)
 	_ core.Replicator         = (*loader[struct{}])(nil)
+	_ core.OriginReporter     = (*loader[struct{}])(nil)
 )
+
+// Origin implements [core.OriginReporter].
+func (l *loader[T]) Origin() core.Origin {
+	if l.origin == nil {
+		return nil
+	}
+	return l.origin
+}
 
 func newLoader[T any](o *Origin, binding string) *loader[T] {
 	if o == nil {

@@ -23,7 +23,7 @@
 // The follower keeps the origin's versions: it is told each row's key and place and
 // the binding's fingerprint, computes the token of what it holds at every version, and
 // compares it with the origin's. Where they differ nothing is shown: it asks for
-// everything anew, and counts ([Stats].Mismatches). So tokens are the origin's, and
+// everything anew, and counts ([status.Origin].Mismatches). So tokens are the origin's, and
 // clients go from origin to follower and back without a sync. A version that a follower
 // shows is one that the origin has had; it may skip some, as every client may.
 //

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/binderyhq/bindery/core/client"
+	"github.com/binderyhq/bindery/core/status"
 	"github.com/binderyhq/bindery/sources/internal/replicate"
 )
 
@@ -58,28 +59,11 @@ func (o *Origin) check() error {
 	return fmt.Errorf("followsource: origin %q: %w", o.name(), o.err)
 }
 
-// Stats count what was followed of an origin, over all its bindings, since the
-// program started.
-type Stats struct {
-	// Steps counts the batches that led to a version, Syncs those of them that
-	// brought all rows.
-	Steps, Syncs uint64
-	// Mismatches counts the versions whose token was not the origin's. Each was
-	// followed by a sync, and none was shown.
-	Mismatches uint64
-	// Resyncs counts how often all rows were asked for because something made no
-	// sense, mismatches among it.
-	Resyncs uint64
-	// Connects counts streams that were opened, Failures those that broke or could
-	// not be.
-	Connects, Failures uint64
-	// Bytes counts what events held, in bytes of JSON.
-	Bytes uint64
-}
-
-// Stats returns the counters of streams that have ended, and of those that are open.
-func (o *Origin) Stats() Stats {
-	return Stats{
+// Status implements [core.Origin]: the counters of streams that have ended, and of those
+// that are open.
+func (o *Origin) Status() status.Origin {
+	return status.Origin{
+		Name:  o.name(),
 		Steps: o.counts.Steps.Load(), Syncs: o.counts.Syncs.Load(), Mismatches: o.counts.Mismatches.Load(), Resyncs: o.resyncs.Load(),
 		Connects: o.connects.Load(), Failures: o.failures.Load(), Bytes: o.bytes.Load(),
 	}

@@ -111,7 +111,7 @@ func BenchmarkHops(b *testing.B) {
 		}
 	}
 	delays := make([][]time.Duration, len(views))
-	sent := first.Stats().Bytes
+	sent := first.Status().Bytes
 	b.ResetTimer()
 	for i := range b.N {
 		change := table.Put(wiretest.Item{ID: i % *hopRows, Name: fmt.Sprint("changed ", i), Note: "and a note, so that a row is as long as rows are"})
@@ -130,7 +130,7 @@ func BenchmarkHops(b *testing.B) {
 		b.ReportMetric(float64(d[len(d)/2].Microseconds())/1000, fmt.Sprintf("p50-ms-hop%d", hop))
 		b.ReportMetric(float64(d[len(d)*95/100].Microseconds())/1000, fmt.Sprintf("p95-ms-hop%d", hop))
 	}
-	b.ReportMetric(float64(first.Stats().Bytes-sent)/float64(b.N), "wire-B/op")
+	b.ReportMetric(float64(first.Status().Bytes-sent)/float64(b.N), "wire-B/op")
 	b.ReportMetric(memory, "MB/follower")
 	b.ReportMetric(0, "ns/op")
 }

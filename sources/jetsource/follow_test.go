@@ -173,7 +173,7 @@ func TestFollowersOverJetStream(t *testing.T) {
 	}
 	lateReg, late, lateOrigin := w.follower(conn, nil)
 	w.reaches(lateReg, late, b.Version().Token)
-	if s := lateOrigin.Stats(); s.Snapshots != 1 || s.Mismatches > 0 {
+	if s := lateOrigin.Status(); s.Snapshots != 1 || s.Mismatches > 0 {
 		t.Errorf("a late node: %+v", s)
 	}
 	member, release, err := lateReg.Hold(t.Context(), "shelf", core.Args{"venue": "store"})
@@ -184,13 +184,13 @@ func TestFollowersOverJetStream(t *testing.T) {
 	}
 
 	// The server goes and comes back: stale meanwhile, and on from the position.
-	before := origin.Stats()
+	before := origin.Status()
 	w.server.Stop()
 	w.eventually("stale", func() bool { return early.Status().State == status.Stale })
 	w.write(source, 1, 2, "meanwhile")
 	w.server.Restart(t)
 	w.reaches(reg, early, b.Version().Token)
-	if s := origin.Stats(); s.Snapshots != before.Snapshots || s.Mismatches+s.Resyncs > 0 {
+	if s := origin.Status(); s.Snapshots != before.Snapshots || s.Mismatches+s.Resyncs > 0 {
 		t.Errorf("after the server came back: %+v, before %+v", s, before)
 	}
 
@@ -213,11 +213,11 @@ func TestFollowersOverJetStream(t *testing.T) {
 	// Nobody publishes: stale. The next one finds what stands, and sends nothing.
 	w.stop(pub2)
 	w.eventually("stale", func() bool { return early.Status().State == status.Stale })
-	before = origin.Stats()
+	before = origin.Status()
 	_, b3, _, _ := w.publisher(conn)
 	<-b3.Loaded()
 	w.reaches(reg, early, b3.Version().Token)
-	if s := origin.Stats(); s != before {
+	if s := origin.Status(); s != before {
 		t.Errorf("sent again: %+v, before %+v", s, before)
 	}
 
@@ -232,7 +232,7 @@ func TestFollowersOverJetStream(t *testing.T) {
 		}
 		n++
 	}
-	t.Logf("%d versions of %d; %+v", n, len(w.was.had), origin.Stats())
+	t.Logf("%d versions of %d; %+v", n, len(w.was.had), origin.Status())
 }
 
 // TestNonsenseInTheStream: what somebody else writes there is not shown; the follower
@@ -255,7 +255,7 @@ func TestNonsenseInTheStream(t *testing.T) {
 	if _, err := js.Publish(t.Context(), "bindery.things.log", raw); err != nil {
 		t.Fatal(err)
 	}
-	w.eventually("a mismatch", func() bool { return origin.Stats().Mismatches > 0 })
+	w.eventually("a mismatch", func() bool { return origin.Status().Mismatches > 0 })
 	if follower.Len() != 5 {
 		t.Errorf("it shows %d rows", follower.Len())
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/status"
 	"github.com/binderyhq/bindery/sources/internal/replicate"
 )
 
@@ -75,20 +76,13 @@ func New(conn *nats.Conn, cfg ...Config) *Origin {
 	return o
 }
 
-// Stats count what was followed, over all bindings, since the program started.
-type Stats struct {
-	// Steps counts the batches that led to a version, Syncs those of them that
-	// brought all rows.
-	Steps, Syncs uint64
-	// Mismatches counts the versions whose token was not the origin's, Resyncs how
-	// often a binding began anew because something made no sense, and Snapshots how
-	// often one began with a snapshot for whatever reason.
-	Mismatches, Resyncs, Snapshots uint64
-}
-
-// Stats returns the counters.
-func (o *Origin) Stats() Stats {
-	return Stats{o.counts.Steps.Load(), o.counts.Syncs.Load(), o.counts.Mismatches.Load(), o.resyncs.Load(), o.snapshots.Load()}
+// Status implements [core.Origin].
+func (o *Origin) Status() status.Origin {
+	return status.Origin{
+		Name:  "jetstream " + o.cfg.Stream + "/" + o.cfg.Prefix,
+		Steps: o.counts.Steps.Load(), Syncs: o.counts.Syncs.Load(), Mismatches: o.counts.Mismatches.Load(),
+		Resyncs: o.resyncs.Load(), Snapshots: o.snapshots.Load(),
+	}
 }
 
 // Bind declares a binding whose rows are those of the origin's binding with the same
@@ -115,7 +109,16 @@ type loader[T any] struct {
 var (
 	_ driver.Loader[struct{}] = (*loader[struct{}])(nil)
 	_ core.Replicator         = (*loader[struct{}])(nil)
+	_ core.OriginReporter     = (*loader[struct{}])(nil)
 )
+
+// Origin implements [core.OriginReporter].
+func (l *loader[T]) Origin() core.Origin {
+	if l.origin == nil {
+		return nil
+	}
+	return l.origin
+}
 
 func newLoader[T any](o *Origin, binding string) *loader[T] {
 	if o == nil {

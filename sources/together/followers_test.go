@@ -219,7 +219,7 @@ func TestBankAtFollowers(t *testing.T) {
 	}
 	origin.mu.Unlock()
 	for _, o := range origins {
-		s := o.Stats()
+		s := o.Status()
 		t.Logf("%+v", s)
 		if s.Mismatches > 0 {
 			t.Errorf("%d versions did not come out as they should", s.Mismatches)

@@ -49,10 +49,15 @@ function updateItem(li, { name, badge, state, text, error }) {
 
 export function showRail(st, history) {
   const since = (s) => span((Date.parse(st.now) - Date.parse(s.since)) / 1000);
-  fill($("#sources"), st.sources, item, (li, s) => updateItem(li, {
+  const sources = st.sources.map((s) => ({
     name: s.name, badge: s.watching ? "watching" : "not watching", state: s.watching ? "live" : "stale", error: s.error,
     text: `for ${since(s)} · ${count(s.reports)} ${s.reports === 1 ? "report" : "reports"} · first to tell of ${count(s.found)} ${s.found === 1 ? "change" : "changes"}` + (s.failures ? ` · lost sight ${count(s.failures)}×` : ""),
   }));
+  const origins = (st.origins ?? []).map((o) => ({ // nodes whose bindings are followed
+    name: o.name, badge: "followed", state: "",
+    text: `${count(o.steps)} versions · ${count(o.syncs)} by all rows · ${count(o.mismatches)} unlike its own` + (o.failures ? ` · ${count(o.failures)} streams broke` : ""),
+  }));
+  fill($("#sources"), [...sources, ...origins], item, updateItem);
   fill($("#tables"), st.tables, item, (li, t) => {
     const old = history.before?.tables.find((o) => o.table === t.table);
     updateItem(li, {
