@@ -75,7 +75,8 @@ var tower = []string{
 	"core/internal/signal", "core/internal/lease", "core/internal/marks", "core/internal/budget", "core/internal/digest",
 	"core/value", "core/filter", "core/driver", "core/live", "core/wire", "core/client", "core/status",
 	"core/internal/untyped", "core/internal/lifecycle", "core/internal/authorizing", "core/internal/onchange",
-	"core/internal/rowset", "core/internal/arguments", "core/internal/assembly", "core/internal/index", "core/internal/backlog", "core/internal/concern", "core/internal/audit",
+	"core/internal/rowset", "core/internal/arguments", "core/internal/assembly", "core/internal/index", "core/internal/backlog", "core/internal/badrows", "core/internal/changelog",
+	"core/internal/concern", "core/internal/audit", "core/internal/compare",
 	"core/internal/onerow", "core/internal/writing", "core/internal/feed", "core/internal/engine", "core/internal/upkeep", "core/internal/replication",
 }
 
@@ -90,6 +91,8 @@ func above(name, own string) bool {
 var inner = []string{
 	"sources/internal/sqltext", "sources/internal/sqlitefile", "sources/internal/sqlitelog", "sources/internal/rowlog", "sources/internal/fanout", "sources/internal/wrapdriver",
 	"sources/internal/sqlitehooks", "sources/bunsource/internal/keyproof", "sources/bunsource/internal/commits", "sources/bunsource/internal/hooks",
+	"sources/bunsource/internal/dberror", "sources/bunsource/internal/exact", "sources/bunsource/internal/model", "sources/bunsource/internal/sqlgen",
+	"sources/bunsource/internal/readtables",
 }
 
 // insideRest orders the packages inside transports/rest in the same way.

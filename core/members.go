@@ -17,8 +17,8 @@ import (
 	"github.com/binderyhq/bindery/core/status"
 )
 
-// family is all that is made from one declaration: the binding itself, and the
-// members that parameters and scopes make of it.
+// family is everything that comes from one declaration: the binding itself, and its
+// members, one for each set of parameters and scope.
 type family struct {
 	proto    *publisher            // the declaration; the binding itself unless there are parameters
 	whole    memberLease           // of the binding itself
@@ -27,19 +27,19 @@ type family struct {
 
 	shared  atomic.Pointer[shared] // from the start on
 	members *lease.Pool[string, *publisher]
-	refused atomic.Uint64 // by the budget
-	size    atomic.Int64  // what members lately took for themselves, in bytes
-	rows    atomic.Int64  // how many rows they had
+	refused atomic.Uint64 // members, by the budget
+	size    atomic.Int64  // of members that loaded lately, in bytes: a moving average
+	rows    atomic.Int64  // of members that loaded lately: a moving average
 }
 
-// memberLease keeps a member alive. Of a binding without parameters and scope it is
-// nothing but the binding.
+// memberLease keeps a member alive until it is released. For a binding without
+// parameters and scope it holds the binding itself, and releasing it does nothing.
 type memberLease struct {
 	view  *publisher
 	lease *lease.Lease[string, *publisher] // nil: the binding itself
 }
 
-// ofMember reports whether it is a member's.
+// ofMember reports whether the lease is of a member, not of the binding itself.
 func (l *memberLease) ofMember() bool { return l.lease != nil }
 
 func (l *memberLease) release() {
@@ -137,7 +137,7 @@ func (f *family) open(ctx context.Context, params live.Params, scope filter.Expr
 	return &memberLease{view: l.Value, lease: l}, nil
 }
 
-// memberID tells members apart.
+// memberID returns a key that is different for each member of a family.
 func memberID(params live.Params, scope filter.Expr) string {
 	var b []byte
 	for _, p := range params { // optional ones need not be there
@@ -187,13 +187,13 @@ func (f *family) idleAfter() time.Duration {
 	return DefaultIdleAfter
 }
 
-// begin lets members come alive.
+// begin allows members to be opened.
 func (f *family) begin(s *shared) {
 	f.shared.Store(s)
 	s.came.Tell()
 }
 
-// end ends the binding and all members, and lets none come alive.
+// end ends the binding and all members. None can be opened afterwards.
 func (f *family) end(why error) {
 	f.proto.end(why)
 	f.proto.rows.Leave()

@@ -12,22 +12,22 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// What a member is taken to need, in bytes, before one of its family has loaded.
+// firstMemberSize is the estimate of a member's size, in bytes, until one of its family
+// has loaded.
 const firstMemberSize = 16 << 10
 
-// How many rows a member is expected to hold before one of its family has loaded.
+// firstMemberRows is the estimate of a member's rows until one of its family has loaded.
 const firstMemberRows = 1000
 
-// Bodies that nobody has asked for in bodiesIdle are dropped; that is looked after
-// every bodiesSweep.
+// Every bodiesSweep those bodies are dropped that nobody has asked for in bodiesIdle.
 const (
 	bodiesIdle  = 30 * time.Second
 	bodiesSweep = 10 * time.Second
 )
 
-// defaultBudget is the part of the machine's memory that a registry uses when
-// nothing is said. Go's garbage collector lets the heap grow to twice what is in
-// use, and the program needs memory of its own.
+// By default a registry uses one part in defaultBudget of the machine's memory. Go's
+// garbage collector lets the heap grow to twice what is in use, and the program needs
+// memory of its own.
 const defaultBudget = 3
 
 func newBudget(cfg Config) *budget.Budget {
@@ -38,8 +38,8 @@ func newBudget(cfg Config) *budget.Budget {
 	return budget.New(limit, int(live.Kinds), int(live.Bodies), time.Now)
 }
 
-// account tells the budget what a binding keeps. Before the binding is part of a
-// registry it keeps nothing.
+// account counts a binding's memory in the budget, once the binding is part of a
+// registry.
 type account struct {
 	v        *publisher
 	holder   atomic.Pointer[budget.Holder]
@@ -80,8 +80,8 @@ func (a *account) Margin(bytes int) {
 // Expected implements [rowset.Keeper].
 func (a *account) Expected() int { return int(a.v.family.rows.Load()) }
 
-// Loaded implements [rowset.Keeper]: from now on it is counted what there is. A
-// member for which there is no memory is ended.
+// Loaded implements [rowset.Keeper]: the member's real size replaces the reservation. A
+// member for which there is no memory ends.
 func (a *account) Loaded() bool {
 	a.unreserve()
 	if a.v.Base == nil {
@@ -102,7 +102,7 @@ func (a *account) Loaded() bool {
 
 func (a *account) unreserve() { a.Add(live.Members, -int(a.reserved.Swap(0))) }
 
-// close counts the binding no longer; it has ended.
+// close takes the binding, which has ended, out of the budget.
 func (a *account) close() {
 	a.unreserve()
 	a.mu.Lock()
@@ -125,7 +125,7 @@ func (v *publisher) joinBudget(s *shared, reserve int64, parties ...*budget.Part
 // Evict implements [budget.Owner].
 func (v *publisher) Evict() bool { return v.Base != nil && v.family.members.Evict(v.id) }
 
-// end ends the binding, and counts it no longer.
+// end ends the binding and takes it out of the budget.
 func (v *publisher) end(why error) {
 	v.Publisher.End(why)
 	v.account.close()
@@ -156,7 +156,8 @@ func (r *Registry) Connected() (closed func()) {
 	return r.budget.Keep(int(live.Clients), connectionSize, nil)
 }
 
-// parties are the scopes whose members' memory is counted together.
+// parties has a budget party for each scope, so that all members of a tenant count
+// together.
 type parties struct {
 	mu  sync.Mutex
 	all map[string]*budget.Party // guarded by mu

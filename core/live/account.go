@@ -7,20 +7,21 @@ type Kind uint8
 
 // The kinds of memory. Views that share a row count it once.
 const (
-	// Rows are Go values, and what is kept beside each.
+	// Rows are the rows' Go values, with their keys and times of change.
 	Rows Kind = iota
-	// Encodings are the encoded rows.
+	// Encodings are the rows' JSON.
 	Encodings
-	// Members is what each view takes for itself: where each row stands.
+	// Members are the views themselves, with their trees of pointers to rows.
 	Members
-	// Margins are rows that are held and not shown.
+	// Margins are rows that limited bindings hold beyond their limit.
 	Margins
-	// Logs are the events that are kept for who lags or resumes.
+	// Logs are the events that are kept for subscribers who lag or resume.
 	Logs
-	// Bodies is what is derived: bodies in all codings, pages, frames.
+	// Bodies are made from rows and events and can be made again: bodies in all
+	// codings, pages, frames.
 	Bodies
-	// Backlog is what feeds have still to read, and what they remember of what they have
-	// read: keys, and the reasons why rows cannot be shown.
+	// Backlog are the keys that feeds have still to read, those that they have read
+	// lately, and the reasons why rows cannot be shown.
 	Backlog
 	// Clients is what transports keep for clients: connections, and the bodies of
 	// requests.
@@ -38,13 +39,12 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
-// Account is told what a view keeps. Its methods are called with locks held: they
-// must not block, and must not call the view.
+// Account counts the memory that a view uses. The view calls its methods with locks
+// held: they must not block, and must not call the view.
 type Account interface {
-	// Add adds bytes (or, below zero, takes them off).
+	// Add adds bytes, or subtracts them when the number is negative.
 	Add(kind Kind, bytes int)
-	// Looked says that somebody has asked for something derived from the current
-	// rows.
+	// Looked notes that somebody has just used the view's bodies.
 	Looked()
 }
 
@@ -56,11 +56,12 @@ const (
 	sharedOverhead = 184
 )
 
-// holdings is what a publisher has told the account of rows.
+// holdings are the bytes that a publisher has added to the account and will subtract.
 type holdings struct {
-	index int
+	index int // of the view itself and its trees
 }
 
+// retain counts the row for this view. The first view that shows the row pays for it.
 func (p *Publisher) retain(r *entry) {
 	switch r.holders.Add(1) {
 	case 1:
@@ -72,6 +73,7 @@ func (p *Publisher) retain(r *entry) {
 	}
 }
 
+// release undoes retain.
 func (p *Publisher) release(r *entry) {
 	switch r.holders.Add(-1) {
 	case 0:
@@ -83,9 +85,9 @@ func (p *Publisher) release(r *entry) {
 	}
 }
 
-// settle tells the account of the rows that came and went between two snapshots.
-// The caller holds p.settling. Keys are those that may differ; with all set every
-// row does.
+// settle updates the account for the rows that came and went between two snapshots.
+// The caller holds p.settling. keys are those of rows that may differ; with all set,
+// every row is counted anew.
 func (p *Publisher) settle(from, to *Snapshot, keys []driver.Key, all bool) {
 	switch {
 	case p.v.account == nil:
@@ -123,8 +125,8 @@ func (p *Publisher) settle(from, to *Snapshot, keys []driver.Key, all bool) {
 	p.held.index = index
 }
 
-// DropBodies forgets what has been derived from the view's rows and events. It is
-// made again when somebody asks for it.
+// DropBodies frees the bodies, pages and frames that were made from the view's rows
+// and events. They are made again when somebody asks for them.
 func (v *View) DropBodies() {
 	if s := v.current.Load(); s != nil {
 		for _, c := range s.caches() {

@@ -5,9 +5,9 @@ import (
 	"sync/atomic"
 )
 
-// Cache keeps what transports derive from an immutable value, such as a frame
-// or a compressed body, so that all clients share it. It belongs to a
-// [Snapshot] or an [Event] and lives as long as that does. See [Memo].
+// Cache keeps what transports make from an immutable value, such as a frame or a
+// compressed body, so that it is made once for all clients. It belongs to a
+// [Snapshot] or an [Event] and lives as long as that does. Use [Memo] to read it.
 type Cache struct {
 	mu     sync.Mutex
 	kept   map[any]*derived // guarded by mu
@@ -42,7 +42,7 @@ func (c *Charge) Add(bytes int) {
 	}
 }
 
-// close takes everything off the account, which is told of nothing any more.
+// close subtracts everything from the account. Later calls of Add do not reach it.
 func (c *Charge) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -65,7 +65,7 @@ func (c *Cache) Bytes() int {
 	return charge.bytes
 }
 
-// Drop forgets what is kept. Who has it may go on using it.
+// Drop empties the cache. Values that callers already have stay valid.
 func (c *Cache) Drop() {
 	c.mu.Lock()
 	charge := c.charge
@@ -76,12 +76,12 @@ func (c *Cache) Drop() {
 	}
 }
 
-// attach has an account told of what is kept from now on. It is called before
-// anybody else knows the cache.
+// attach sets the account that counts what the cache keeps. The publisher calls it
+// before anybody else can reach the cache. With looked set, each use is noted.
 func (c *Cache) attach(a Account, looked bool) { c.account, c.looked = a, looked }
 
-// detach takes what is kept off the account, once the value is no longer current.
-// Who still holds the value goes on using the cache.
+// detach subtracts the cache from its account, when its value is no longer current.
+// Readers that still hold the value go on using the cache.
 func (c *Cache) detach() {
 	c.mu.Lock()
 	charge := c.charge
@@ -92,9 +92,9 @@ func (c *Cache) detach() {
 	}
 }
 
-// Memo returns what build made for the key, which is made once, also when many
-// ask at the same time. build adds the size of what it makes to the charge; of
-// what it panics nothing is kept, so that whoever asks next builds anew.
+// Memo returns the value that build makes for the key. build runs once, also when
+// many goroutines ask at the same time, and adds the size of its result to the
+// charge. When build panics nothing is kept, and the next caller builds again.
 //
 // K should be a type of the caller's own package that is used with one V only,
 // and there should be few different keys.

@@ -2,15 +2,15 @@ package live
 
 import "sync/atomic"
 
-// deferred is the Go value of a row that was restored, made when somebody asks.
+// deferred makes the Go value of a restored row when it is first asked for.
 type deferred struct {
 	make  func(model []byte) any
 	model []byte
 	made  atomic.Pointer[any]
 }
 
-// get returns the value. Of several who ask at the same time, all get the one that
-// was made first.
+// get returns the value. Goroutines that ask at the same time may each make one; all
+// get the same.
 func (d *deferred) get() any {
 	if v := d.made.Load(); v != nil {
 		return *v

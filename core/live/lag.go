@@ -8,8 +8,8 @@ const maxMergedRows = 8192
 // as much. They are forgotten at the next publish.
 const maxSharedMerges = 16
 
-// mergeShared merges the events that a subscriber missed, up to the version of
-// cur.
+// mergeShared merges the events that a subscriber missed into one that leads to the
+// version of cur. Subscribers that lag by as much share it.
 func (v *View) mergeShared(missed []*Event, cur *Snapshot) *Event {
 	if len(missed) == 1 {
 		return missed[0]
@@ -51,8 +51,8 @@ func (v *View) mergeShared(missed []*Event, cur *Snapshot) *Event {
 	return m
 }
 
-// takeArmedLocked takes the subscriptions that wait, to be called once the lock is
-// released.
+// takeArmedLocked removes and returns the subscriptions that wait for an event. The
+// caller notifies them after it has released the lock.
 func (v *View) takeArmedLocked() []*Subscription {
 	armed := v.armed
 	v.armed = v.spare[:0]
@@ -63,8 +63,8 @@ func (v *View) takeArmedLocked() []*Subscription {
 	return armed
 }
 
-// notifyAll calls the subscriptions taken before. It runs on one goroutine at a
-// time.
+// notifyAll notifies the subscriptions that takeArmedLocked has returned. It runs on
+// one goroutine at a time.
 func (v *View) notifyAll(armed []*Subscription) {
 	for _, s := range armed {
 		s.notify()
@@ -75,7 +75,7 @@ func (v *View) notifyAll(armed []*Subscription) {
 	v.mu.Unlock()
 }
 
-// forgetMergedLocked lets go of the merged events, which nobody is given any more.
+// forgetMergedLocked drops the merged events: a newer version makes them useless.
 func (v *View) forgetMergedLocked() {
 	for _, m := range v.merged {
 		m.own.detach()

@@ -1,24 +1,24 @@
-// Package health has handlers for the probes of those who run a program, and its way
-// out when it is told to stop. They are plain net/http.
+// Package health has handlers of net/http for liveness and readiness probes, and drains
+// the program before it stops.
 //
 //	h := health.New(reg)
 //	mux.Handle("/healthz", h.Live())
 //	mux.Handle("/readyz", h.Ready())
 //	…
 //	<-ctx.Done()       // SIGTERM
-//	_ = h.Drain(end)   // not ready; then streams end, bit by bit
+//	_ = h.Drain(end)   // not ready any more; then streams end one by one
 //	err = reg.Shutdown(end)
 //
 // # Liveness
 //
-// 200 as long as the program answers. It asks nothing, so a database that is away has
-// nobody restart the program, which would not help.
+// 200 as long as the program answers. The handler does not look at the database: to
+// restart the program would not bring the database back.
 //
 // # Readiness
 //
-// 503 with Retry-After until every binding has loaded, and again from the beginning of
-// the shutdown on; 200 in between, whatever becomes of the database, since rows are
-// served from memory. The body says which bindings are loading or stale, and why.
+// 503 with Retry-After until every binding has loaded, and again once the shutdown begins.
+// In between it is 200 even if the database goes away, because rows are served from
+// memory. The body says which bindings are loading or stale, and why.
 package health
 
 import (

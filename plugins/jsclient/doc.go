@@ -1,6 +1,5 @@
-// Package jsclient serves Bindery's JavaScript client to browsers, so that a
-// page has the client that fits its server, without a package manager and
-// without another host.
+// Package jsclient serves Bindery's JavaScript client to browsers. So a page always has
+// the client that fits its server, and needs neither a package manager nor another host.
 //
 // # Setup
 //
@@ -22,17 +21,16 @@
 //	tanstack.js  bindingCollectionOptions for TanStack DB
 //	bindery.tgz  all of it as an npm package
 //
-// and the types of each (.d.ts). bindery.js is there as index.js too, which is
-// its name in the package. An application that is built with npm installs the
-// client from the server:
+// and the types of each (.d.ts). bindery.js is also served as index.js, its name in the
+// package. An application that is built with npm installs the client from the server:
 //
 //	npm install https://shop.example/bindery/bindery.tgz
 //
 // # Caching
 //
-// Answers bear a strong ETag. By default browsers ask for the entry again each
-// time, which costs a 304: a page never runs with the client of another release.
-// The modules behind it are in a folder whose name changes with their content, and
-// are kept for a year. While servers of two releases answer, one serves its own
-// modules under the other's name, and lets nobody keep them. See [Config].
+// Answers have a strong ETag. By default browsers ask for bindery.js again each time,
+// which costs a 304, so a page never runs the client of another release. The modules that
+// it imports are in a folder whose name changes with their content, and browsers keep them
+// for a year. During a deploy a server may be asked for the modules of another release. It
+// then serves its own modules, which caches may not keep. See [Config].
 package jsclient

@@ -1,5 +1,5 @@
-// Package metrics shows how a registry does to Prometheus: as the text format, or
-// as OpenMetrics where the scraper asks for that.
+// Package metrics exports the state of a registry to Prometheus, in the text format, or as
+// OpenMetrics if the scraper asks for it.
 //
 //	reg.Use(metrics.New(e.Group("/metrics")))
 //
@@ -8,19 +8,19 @@
 //
 // # Cost
 //
-// Counters that the registry and the transports keep anyway are read when a scraper
-// comes; reads and versions are counted as they happen, with a few atomic
-// additions. Nothing runs in between.
+// The registry and the transports keep most counters anyway, and a scrape only reads
+// them. Reads and versions are counted as they happen, with a few atomic additions.
+// Nothing runs between scrapes.
 //
 // # Labels
 //
-// The number of series is bounded by what the program declares: bindings by their
-// names (those of the members of a family, and of an authorizer's scopes, are summed
-// up), tables, sources, transports, and the statuses of HTTP. Nothing that a client
-// sends is a label.
+// The number of series depends only on the program's declarations: bindings by name,
+// tables, sources, transports, and the statuses of HTTP. The members of a family, and the
+// scopes of an authorizer, are summed up under the binding's name. Nothing that a client
+// sends becomes a label.
 //
-// # Who may see it
+// # Access
 //
-// Everybody who can reach the path sees the names and sizes of tables and bindings. Put a guard on the group, or give the plugin a group of an echo.Echo that
-// listens on an internal address.
+// Everybody who can reach the path sees the names and sizes of tables and bindings. Put a
+// guard on the group, or use a group of an echo.Echo that listens on an internal address.
 package metrics

@@ -10,26 +10,25 @@
 //
 //   - "bindery report": the source has reported the commit;
 //   - "bindery read": the batch that read the rows, from its beginning until it was
-//     published; spans of the loader's statements are its children;
-//   - "bindery publish": a binding has got a new version; a child of the read;
+//     published; the spans of the loader's statements are its children;
+//   - "bindery publish": a binding has a new version; a child of the read;
 //   - "bindery deliver": a transport has written the event to a client; a child of
-//     the read. Of each event so many as [Config].Deliveries says, for each transport.
+//     the read. For each event and transport there are at most [Config].Deliveries.
 //
-// A batch covers all that was reported since the last one. It is a part of the trace of
-// the first of its writers that is sampled, and linked to the others. A batch of which
-// no writer is known (of what other processes have written, or the first load) is a
-// trace of its own.
+// A batch covers everything that was reported since the last one. It belongs to the trace
+// of its first sampled writer, and links to the others. A batch without a known writer is
+// a trace of its own: the first load, for example, or what other processes have written.
 //
 // # Sampling
 //
-// Where the writers are known and none of them is sampled, there are no spans. For all
-// others the provider's sampler decides. An event whose batch is not sampled costs its
-// deliveries nothing.
+// A batch whose writers are known, but not sampled, has no spans. For other batches the
+// provider's sampler decides. The deliveries of an event cost nothing if its batch is not
+// sampled.
 //
 // # What is kept
 //
-// The context of a batch stays with its events as long as the log keeps these, so a
-// sampled span is kept in memory that long.
+// The events of a batch hold its context, so a sampled span stays in memory as long as the
+// log keeps these events.
 package tracing
 
 import (
@@ -49,14 +48,14 @@ import (
 // scope is the name of the instrumentation.
 const scope = "github.com/binderyhq/bindery/plugins/tracing"
 
-// Config tunes the plugin. The zero value of each field means its default.
+// Config tunes the plugin. In each field zero means the default.
 type Config struct {
 	// Deliveries is how many deliveries of one event have a span, for each transport:
 	// the first ones. The default is 4; negative means none.
 	Deliveries int
 }
 
-// WithDefaults returns a copy in which every zero field has its default.
+// WithDefaults returns a copy with the default in every zero field.
 func (c Config) WithDefaults() Config {
 	if c.Deliveries == 0 {
 		c.Deliveries = 4

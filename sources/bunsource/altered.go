@@ -11,6 +11,7 @@ import (
 	"github.com/uptrace/bun/dialect"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/model"
 )
 
 // SchemaChanged implements [driver.SchemaChecker]. It asks the database for the columns
@@ -22,59 +23,16 @@ func (l *Loader[T]) SchemaChanged(ctx context.Context) (changed bool, err error)
 		return false, nil // nothing was learned yet
 	}
 	err = withConn(withoutHooks(ctx), m, false, func(ctx context.Context, conn bun.IConn) error {
-		changed, err = m.altered(ctx, conn)
+		changed, err = m.Altered(ctx, conn)
 		return err
 	})
 	if err != nil {
-		return false, fmt.Errorf("bunsource: looking at table %q again: %w", m.schema.Table, err)
+		return false, fmt.Errorf("bunsource: looking at table %q again: %w", m.Schema.Table, err)
 	}
 	return changed, nil
 }
 
 var _ driver.SchemaChecker = (*Loader[struct{}])(nil)
-
-// altered reports whether the database describes the model's tables otherwise than the
-// model does.
-func (m *model) altered(ctx context.Context, conn bun.IConn) (bool, error) {
-	switch m.db.Dialect().Name() {
-	case dialect.SQLite, dialect.PG, dialect.MySQL:
-	default:
-		return false, nil // nothing was learned
-	}
-	found, err := m.tableColumns(ctx, conn)
-	if err != nil {
-		return false, err
-	}
-	now, err := m.refine(found)
-	if err != nil || !now.describedLike(m) {
-		return true, nil
-	}
-	for i := range m.hops {
-		for _, related := range []*model{m.hops[i].target, m.hops[i].junction} {
-			if related == nil {
-				continue
-			}
-			if changed, err := related.altered(ctx, conn); err != nil || changed {
-				return changed, err
-			}
-		}
-	}
-	return false, nil
-}
-
-// describedLike reports whether the database has said the same of the columns of both
-// models, which are of one type. What was found out from rows is not compared.
-func (m *model) describedLike(o *model) bool {
-	for i := range m.columns {
-		a, b := m.columns[i].facts, o.columns[i].facts
-		a.Mixed, b.Mixed = false, false
-		pa, pb := &m.schema.Columns[i], &o.schema.Columns[i]
-		if a != b || pa.Nullable != pb.Nullable || pa.Default != pb.Default || pa.Generated != pb.Generated || pa.Computed != pb.Computed {
-			return false
-		}
-	}
-	return true
-}
 
 // explainPatience bounds the question whether a read has failed because the table is
 // another than was learned.
@@ -83,14 +41,14 @@ const explainPatience = 2 * time.Second
 // explain adds driver.ErrSchemaChanged to the error of a read that has failed because the
 // table is another than was learned. Errors that only might be due to that (a condition
 // that was always wrong fails alike) make it ask the database.
-func (l *Loader[T]) explain(ctx context.Context, m *model, err error) error {
+func (l *Loader[T]) explain(ctx context.Context, m *model.Model, err error) error {
 	certain, perhaps := outdated(err)
 	if !certain && perhaps && ctx.Err() == nil {
 		ctx, cancel := context.WithTimeout(ctx, explainPatience)
 		defer cancel()
-		if m.db.Dialect().Name() == dialect.PG {
+		if m.DB.Dialect().Name() == dialect.PG {
 			// A transaction of Postgres answers nothing after an error.
-			ctx = context.WithValue(ctx, snapshotKey{m.db.DB}, (*snapshot)(nil))
+			ctx = context.WithValue(ctx, snapshotKey{m.DB.DB}, (*snapshot)(nil))
 		}
 		certain, _ = l.SchemaChanged(ctx) // who cannot ask does not know
 	}
@@ -103,7 +61,8 @@ func (l *Loader[T]) explain(ctx context.Context, m *model, err error) error {
 // alteredError is an error of a read that is due to a change of the schema.
 type alteredError struct{ cause error }
 
-func (e *alteredError) Error() string   { return e.cause.Error() }
+func (e *alteredError) Error() string { return e.cause.Error() }
+
 func (e *alteredError) Unwrap() []error { return []error{e.cause, driver.ErrSchemaChanged} }
 
 // outdated reports whether the error certainly, or perhaps, says that a table is another

@@ -2,197 +2,15 @@ package bunsource
 
 import (
 	"context"
-	"encoding"
-	"encoding/json"
-	"math"
 	"reflect"
-	"strings"
-	"time"
-
-	"github.com/uptrace/bun/dialect"
-	"github.com/uptrace/bun/schema"
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/value"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/dberror"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/model"
 )
 
 var _ driver.LiteralChecker = (*Loader[struct{}])(nil)
-
-// How an argument that the database would refuse is wrong, in words for clients.
-const (
-	argumentForm  = "must be a value of the column's type"
-	argumentRange = "is out of the range of the column's type"
-)
-
-// describeLiterals says how the column reads what clients compare it with, and
-// what its type in the database refuses.
-func (m *model) describeLiterals(i int) {
-	c, pub := &m.columns[i], &m.schema.Columns[i]
-	pub.Parse, pub.Check, pub.Asked = nil, nil, false
-	postgres := m.db.Dialect().Name() == dialect.PG
-	declared := ""
-	if postgres {
-		declared = c.facts.SQLType
-	}
-	own := textParser(c.field, pub.Kind)
-	switch asStored := literalParser(m.db.Dialect().Name(), declared, pub.Kind); {
-	case own == nil:
-		pub.Parse = asStored
-	case declared == "uuid" && isNamed(payload(c.field.StructField.Type), uuidTypes):
-		pub.Parse = func(text string) (value.Value, error) { // they read fewer spellings than Postgres, and others
-			if v, err := asStored(text); err == nil {
-				return v, nil
-			}
-			return own(text)
-		}
-	default:
-		pub.Parse = own
-	}
-	switch {
-	case !postgres:
-	case !c.facts.Known: // it takes a look at the table to know
-		pub.Asked = pub.Kind != value.KindOpaque
-	default:
-		pub.Check, pub.Asked = postgresCheck(declared)
-	}
-}
-
-// textParser returns how the field's own type reads text, nil when it has no
-// reading of its own. The value is what a row with that field has.
-func textParser(f *schema.Field, kind value.Kind) func(string) (value.Value, error) {
-	typ := f.StructField.Type
-	if typ.Kind() == reflect.Pointer {
-		typ = typ.Elem()
-	}
-	switch typ {
-	case timeType, nullTimeType:
-		return nil // their RFC 3339 is ours
-	}
-	read, own := textReader(typ)
-	if read == nil || kind == value.KindOpaque {
-		return nil
-	}
-	leaf := leafReader(typ, kind)
-	return func(text string) (val value.Value, err error) {
-		defer func() {
-			if recover() != nil { // the type's own, over what it was given
-				err = driver.Invalid("", argumentForm)
-			}
-		}()
-		v := reflect.New(typ)
-		switch err := read(v.Interface(), text); {
-		case err != nil && own:
-			return value.Value{}, err
-		case err != nil && kind == value.KindTime:
-			return parseTime(text)
-		case err != nil: // rows may show it as something else than text
-			return value.Parse(kind, text)
-		}
-		if val = leaf(v.Elem()); val.Kind() != kind {
-			return value.Value{}, driver.Invalid("", argumentForm)
-		}
-		return val, nil
-	}
-}
-
-// textReader returns how a type reads the text that rows show of it: by its
-// UnmarshalText, or by its UnmarshalJSON, a string where it reads one and else a
-// number or the like. It is nil for types that have neither. own says that text is
-// the type's own form.
-func textReader(typ reflect.Type) (read func(into any, text string) error, own bool) {
-	switch ptr := reflect.PointerTo(typ); {
-	case ptr.Implements(reflect.TypeFor[encoding.TextUnmarshaler]()):
-		return func(into any, text string) error { return into.(encoding.TextUnmarshaler).UnmarshalText([]byte(text)) }, true
-	case ptr.Implements(reflect.TypeFor[json.Unmarshaler]()):
-		return func(into any, text string) error {
-			quoted, err := json.Marshal(text)
-			if err == nil {
-				err = into.(json.Unmarshaler).UnmarshalJSON(quoted)
-			}
-			if err != nil && json.Valid([]byte(text)) {
-				err = into.(json.Unmarshaler).UnmarshalJSON([]byte(text))
-			}
-			return err
-		}, false
-	}
-	return nil, false
-}
-
-// parseUUID reads a uuid as Postgres does, and spells it as Postgres does: in
-// lower case, with or without braces, and with hyphens after any group of four
-// digits.
-func parseUUID(text string) (value.Value, error) {
-	digits := text
-	if inner, ok := strings.CutPrefix(digits, "{"); ok {
-		if digits, ok = strings.CutSuffix(inner, "}"); !ok {
-			return value.Value{}, driver.Invalid("", argumentForm)
-		}
-	}
-	var out []byte
-	sinceHyphen := 0
-	for _, c := range []byte(strings.ToLower(digits)) {
-		switch {
-		case c == '-' && sinceHyphen > 0 && sinceHyphen%4 == 0:
-			sinceHyphen = 0
-			continue
-		case c >= '0' && c <= '9', c >= 'a' && c <= 'f':
-		default:
-			return value.Value{}, driver.Invalid("", argumentForm)
-		}
-		switch len(out) {
-		case 8, 13, 18, 23:
-			out = append(out, '-')
-		}
-		out = append(out, c)
-		sinceHyphen++
-	}
-	if len(out) != 36 || sinceHyphen == 0 {
-		return value.Value{}, driver.Invalid("", argumentForm)
-	}
-	return value.Text(string(out)), nil
-}
-
-// postgresCheck returns what a type of Postgres's refuses, as far as Go knows, and
-// whether only Postgres knows.
-func postgresCheck(declared string) (check func(value.Value) string, asked bool) {
-	name, _, _ := strings.Cut(declared, "(")
-	name = strings.TrimSpace(name)
-	between := func(lowest, highest int64) func(value.Value) string {
-		return func(v value.Value) string {
-			if n, ok := v.Any().(int64); ok && (n < lowest || n > highest) {
-				return argumentRange
-			}
-			return ""
-		}
-	}
-	switch name {
-	case "smallint":
-		return between(math.MinInt16, math.MaxInt16), false
-	case "integer":
-		return between(math.MinInt32, math.MaxInt32), false
-	case "real":
-		return func(v value.Value) string {
-			if f, ok := v.Any().(float64); ok && math.Abs(f) > math.MaxFloat32 {
-				return argumentRange
-			}
-			return ""
-		}, false
-	case "date", "timestamp", "timestamp with time zone", "timestamp without time zone":
-		return checkYear, false
-	case "", "text", "character varying", "character", "bigint", "numeric", "double precision", "boolean", "bytea", "uuid", "citext", "name":
-		return nil, false
-	}
-	return nil, true
-}
-
-// checkYear refuses the year 0 and those before it, which Postgres spells
-// otherwise than RFC 3339.
-func checkYear(v value.Value) string {
-	if t, ok := v.Any().(time.Time); ok && t.Year() < 1 {
-		return argumentRange
-	}
-	return ""
-}
 
 // CheckLiteral implements [driver.LiteralChecker]: it has the database cast the
 // value to the column's type. Before [Loader.Prepare] it asks for the type first.
@@ -201,58 +19,37 @@ func (l *Loader[T]) CheckLiteral(ctx context.Context, column string, v value.Val
 	if err != nil {
 		return "", err
 	}
-	i := m.schema.Column(column)
-	if i < 0 || !m.schema.Columns[i].Asked {
+	i := m.Schema.Column(column)
+	if i < 0 || !m.Schema.Columns[i].Asked {
 		return "", nil
 	}
-	if !m.columns[i].facts.Known {
+	if !m.Columns[i].Facts.Known {
 		if err := l.refine(ctx); err != nil {
 			return "", err
 		}
 		if m, err = l.model(); err != nil {
 			return "", err
 		}
-		if detail := m.refusedAsKnown(i, v); detail != "" || !m.schema.Columns[i].Asked || !m.columns[i].facts.Known {
+		if detail := m.RefusedAsKnown(i, v); detail != "" || !m.Schema.Columns[i].Asked || !m.Columns[i].Facts.Known {
 			return detail, nil
 		}
 	}
 	var null bool
-	literal := string(m.db.QueryGen().AppendValue(nil, reflect.ValueOf(v.String())))
-	typ := m.columns[i].facts.SQLType
+	literal := string(m.DB.QueryGen().AppendValue(nil, reflect.ValueOf(v.String())))
+	typ := m.Columns[i].Facts.SQLType
 	cast := "CAST(" + literal + " AS " + typ + ")"
 	if typ == "cidr" { // which is compared as an inet, and that reads less
 		cast += ", CAST(" + literal + " AS inet)"
 	}
-	err = m.db.DB.QueryRowContext(withoutHooks(ctx), "SELECT ("+cast+") IS NULL").Scan(&null)
+	err = m.DB.DB.QueryRowContext(withoutHooks(ctx), "SELECT ("+cast+") IS NULL").Scan(&null)
 	if err == nil {
 		return "", nil
 	}
-	if refused, ok := violationOf(err); ok && refused.ofValue {
-		if refused.detail == detailRange {
-			return argumentRange, nil
+	if refused, ok := dberror.Of(err); ok && refused.OfValue {
+		if refused.Detail == dberror.DetailRange {
+			return model.ArgumentRange, nil
 		}
-		return argumentForm, nil
+		return model.ArgumentForm, nil
 	}
 	return "", err
-}
-
-// refusedAsKnown says why column i, of which the type is known by now, refuses a
-// value that was read when it was not. A type of the program's own has read it by
-// itself.
-func (m *model) refusedAsKnown(i int, v value.Value) string {
-	c := &m.schema.Columns[i]
-	var err error
-	switch own := textParser(m.columns[i].field, c.Kind) != nil; {
-	case c.Parse != nil && !own:
-		v, err = c.Parse(v.String())
-	default:
-		v, err = c.Convert(v)
-	}
-	switch {
-	case err != nil || v.Kind() != c.Kind:
-		return argumentForm
-	case c.Check != nil:
-		return c.Check(v)
-	}
-	return ""
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/model"
 )
 
 // grade is a number in the database and a word everywhere else.
@@ -150,11 +151,11 @@ func FuzzParseUUID(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		v, err := parseUUID(text)
+		v, err := model.ParseUUID(text)
 		if err != nil {
 			return
 		}
-		again, err := parseUUID(v.String())
+		again, err := model.ParseUUID(v.String())
 		if err != nil || again != v || len(v.String()) != 36 {
 			t.Errorf("%q becomes %q and that %q, %v", text, v, again, err)
 		}

@@ -28,7 +28,6 @@ type draft struct {
 // deleted row is gone and a restored one is new, however it was written; the
 // deleted rows can be bound as well, alone or with the others.
 func TestSoftDeletesAreDeletes(t *testing.T) {
-	t.Parallel()
 	eachSource(t, func(t *testing.T, db *bun.DB, source driver.Source) {
 		_, err := db.NewCreateTable().Model((*draft)(nil)).Exec(t.Context())
 		must(t, err)

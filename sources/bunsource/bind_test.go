@@ -12,10 +12,12 @@ import (
 	"github.com/uptrace/bun/dialect/sqlitedialect"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/sqlgen"
+	"github.com/binderyhq/bindery/sources/sourcetest/buntest"
 )
 
 func TestBindingsShareALoader(t *testing.T) {
-	db, other := offlineDB(t, sqlitedialect.New()), offlineDB(t, sqlitedialect.New())
+	db, other := buntest.Offline(t, sqlitedialect.New()), buntest.Offline(t, sqlitedialect.New())
 	shared := sharedLoader[left](db)
 	var wg sync.WaitGroup
 	for range 8 {
@@ -68,7 +70,7 @@ func TestLoadersAreLetGo(t *testing.T) {
 
 func TestWhereText(t *testing.T) {
 	when := time.Date(2024, 5, 6, 7, 8, 9, 0, time.FixedZone("", 3600))
-	db := offlineDB(t, sqlitedialect.New())
+	db := buntest.Offline(t, sqlitedialect.New())
 	for name, c := range map[string]struct {
 		apply func(*bun.SelectQuery) *bun.SelectQuery
 		want  string
@@ -87,16 +89,16 @@ func TestWhereText(t *testing.T) {
 		"deleted rows": {(*bun.SelectQuery).WhereDeleted, `"row"."deleted_at" IS NOT NULL`},
 		"nothing":      {func(q *bun.SelectQuery) *bun.SelectQuery { return q }, ``},
 	} {
-		got := newCondition(c.apply)
-		if got.err != nil || got.text != c.want {
-			t.Errorf("%s: %q, %v; want %q", name, got.text, got.err, c.want)
+		got := sqlgen.NewCondition(c.apply)
+		if got.Err != nil || got.Text != c.want {
+			t.Errorf("%s: %q, %v; want %q", name, got.Text, got.Err, c.want)
 		}
 	}
 }
 
 // What is no condition would be lost, or break other parts of the query.
 func TestWhereRefusesOtherThanConditions(t *testing.T) {
-	db := offlineDB(t, sqlitedialect.New())
+	db := buntest.Offline(t, sqlitedialect.New())
 	type apply = func(*bun.SelectQuery) *bun.SelectQuery
 	for name, f := range map[string]apply{
 		"nil":         nil,
@@ -121,16 +123,16 @@ func TestWhereRefusesOtherThanConditions(t *testing.T) {
 		"an error":      func(q *bun.SelectQuery) *bun.SelectQuery { return q.Err(fmt.Errorf("no")) },
 		"a panic":       func(*bun.SelectQuery) *bun.SelectQuery { panic("no") },
 	} {
-		c := newCondition(f)
-		if c.err == nil || !strings.Contains(c.err.Error(), "bunsource.Where") {
-			t.Errorf("%s: text %q, error %v", name, c.text, c.err)
+		c := sqlgen.NewCondition(f)
+		if c.Err == nil || !strings.Contains(c.Err.Error(), "bunsource.Where") {
+			t.Errorf("%s: text %q, error %v", name, c.Text, c.Err)
 		}
 	}
 }
 
 func TestAWrongConditionIsReportedAtStart(t *testing.T) {
 	reg := quietRegistry()
-	bad := Bind[shopItem](offlineDB(t, sqlitedialect.New()), "bad", Where(func(q *bun.SelectQuery) *bun.SelectQuery { return q.Where("x").Limit(5) }))
+	bad := Bind[shopItem](buntest.Offline(t, sqlitedialect.New()), "bad", Where(func(q *bun.SelectQuery) *bun.SelectQuery { return q.Where("x").Limit(5) }))
 	if err := reg.Add(bad); err != nil {
 		t.Fatal(err)
 	}

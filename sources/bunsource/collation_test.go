@@ -5,8 +5,10 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
+
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/model"
 )
 
 // TestCollatedRowsComeInOrder: also where what they show takes a statement of
@@ -15,7 +17,7 @@ func TestCollatedRowsComeInOrder(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, db *bun.DB) {
 		library(t, db)
-		const n = maxParents + 3
+		const n = model.MaxParents + 3
 		mustExec(t, db, `INSERT INTO albums (id, title) WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM s WHERE n < ?) SELECT n, 'x' FROM s`, n)
 		mustExec(t, db, `UPDATE albums SET title = 'y' WHERE id % 2 = 0`)
 		order := []driver.Order{{Column: "title", Desc: true, Collation: driver.ColumnCollation}, {Column: "id", Desc: true}}

@@ -14,8 +14,9 @@ import (
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 )
 
+// TestConformance is not parallel: the suite looks for goroutines that are left in
+// the process.
 func TestConformance(t *testing.T) {
-	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) {
 		sourcetest.Run(t, func() (sourcetest.Harness, error) {
 			dsn := "file:" + filepath.Join(t.TempDir(), "test.db") + "?_pragma=busy_timeout(60000)&_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)"

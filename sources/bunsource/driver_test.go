@@ -44,15 +44,25 @@ func (s *script) Connect(context.Context) (sqldriver.Conn, error) {
 	}
 	return &modernConn{legacyConn{s}}, nil
 }
-func (s *script) Driver() sqldriver.Driver            { return s }
+
+func (s *script) Driver() sqldriver.Driver { return s }
+
 func (s *script) Open(string) (sqldriver.Conn, error) { return s.Connect(context.Background()) }
-func (s *script) Close() error                        { s.closed = true; return nil }
-func (s *script) LastInsertId() (int64, error)        { return 7, nil }
-func (s *script) RowsAffected() (int64, error)        { return 1, nil }
-func (s *script) Commit() error                       { return s.do("COMMIT") }
-func (s *script) Rollback() error                     { return s.do("ROLLBACK") }
-func (s *script) Columns() []string                   { return []string{"id"} }
-func (s *script) Next([]sqldriver.Value) error        { return io.EOF }
+
+func (s *script) Close() error { s.closed = true; return nil }
+
+func (s *script) LastInsertId() (int64, error) { return 7, nil }
+
+func (s *script) RowsAffected() (int64, error) { return 1, nil }
+
+func (s *script) Commit() error { return s.do("COMMIT") }
+
+func (s *script) Rollback() error { return s.do("ROLLBACK") }
+
+func (s *script) Columns() []string { return []string{"id"} }
+
+func (s *script) Next([]sqldriver.Value) error { return io.EOF }
+
 func (s *script) ConvertValue(v any) (sqldriver.Value, error) {
 	if err := s.do("convert"); err != nil {
 		return nil, err
@@ -70,7 +80,9 @@ type legacyConn struct{ s *script }
 func (c legacyConn) Prepare(query string) (sqldriver.Stmt, error) {
 	return legacyStmt{c.s, query}, c.s.do("prepare " + query)
 }
-func (c legacyConn) Close() error                 { return nil }
+
+func (c legacyConn) Close() error { return nil }
+
 func (c legacyConn) Begin() (sqldriver.Tx, error) { return c.s, c.s.do("BEGIN") }
 
 type legacyStmt struct {
@@ -78,8 +90,10 @@ type legacyStmt struct {
 	query string
 }
 
-func (s legacyStmt) Close() error  { return nil }
+func (s legacyStmt) Close() error { return nil }
+
 func (s legacyStmt) NumInput() int { return strings.Count(s.query, "?") }
+
 func (s legacyStmt) Exec(args []sqldriver.Value) (sqldriver.Result, error) {
 	return s.s, s.s.do(s.query)
 }
@@ -87,6 +101,7 @@ func (s legacyStmt) Exec(args []sqldriver.Value) (sqldriver.Result, error) {
 func (s legacyStmt) Query(args []sqldriver.Value) (sqldriver.Rows, error) {
 	return scriptRows{s.s}, s.s.do(s.query)
 }
+
 func (s legacyStmt) ColumnConverter(int) sqldriver.ValueConverter { return s.s }
 
 type modernConn struct{ legacyConn }

@@ -3,11 +3,12 @@ package bunsource
 import (
 	"testing"
 
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect"
+
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/bunsource/internal/keyproof"
 	"github.com/binderyhq/bindery/sources/internal/sqltext"
-	"github.com/uptrace/bun"
-	"github.com/uptrace/bun/dialect"
 )
 
 // nullSink takes reports and does nothing with them.
@@ -17,16 +18,21 @@ type nullSink struct {
 	watching chan struct{}
 }
 
-func (s *nullSink) Tables() ([]driver.Schema, <-chan struct{})    { return s.schemas, s.changed }
-func (s *nullSink) Report(...driver.Change) driver.Receipt        { return nil }
+func (s *nullSink) Tables() ([]driver.Schema, <-chan struct{}) { return s.schemas, s.changed }
+
+func (s *nullSink) Report(...driver.Change) driver.Receipt { return nil }
+
 func (s *nullSink) Announce(...driver.Change) driver.Announcement { return nullAnnouncement{} }
-func (s *nullSink) Watching()                                     { close(s.watching) }
-func (s *nullSink) Lost(error)                                    {}
+
+func (s *nullSink) Watching() { close(s.watching) }
+
+func (s *nullSink) Lost(error) {}
 
 type nullAnnouncement struct{}
 
 func (nullAnnouncement) Confirm(...driver.Change) driver.Receipt { return nil }
-func (nullAnnouncement) Withdraw()                               {}
+
+func (nullAnnouncement) Withdraw() {}
 
 // BenchmarkInsert measures what watching costs a writer that does not wait:
 // an INSERT of one row by Bun, with a key that the database makes, into an

@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/binderyhq/bindery/sources/bunsource/internal/keyproof"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
+
+	"github.com/binderyhq/bindery/sources/bunsource/internal/keyproof"
 )
 
 // hookCase is one kind of write.

@@ -43,7 +43,6 @@ func openBank(t *testing.T, d dialect.Name, wrapped bool, accounts int) (*bun.DB
 
 // Whoever writes through Bun finds it in the binding when the write returns.
 func TestOwnWritesAreRead(t *testing.T) {
-	t.Parallel()
 	for _, d := range []dialect.Name{dialect.SQLite, dialect.PG} {
 		for _, wrapped := range []bool{true, false} {
 			t.Run(fmt.Sprint(d, wrapped), func(t *testing.T) {

@@ -9,9 +9,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/uptrace/bun"
+
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/internal/fanout"
-	"github.com/uptrace/bun"
 )
 
 // DefaultWaitTimeout is how long a write waits for its bindings unless

@@ -14,11 +14,12 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/value"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/model"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/sqlgen"
 )
 
-// Loader reads the rows of a Bun model: it is what stands between a binding
-// and its table. [Bind] makes one; only those who combine parts themselves
-// need [NewLoader].
+// Loader reads the rows of a Bun model for bindings. [Bind] makes one; call
+// [NewLoader] only to combine the parts yourself.
 //
 // Every time in a row is in UTC, whatever zone the database, the driver or the
 // process has. Soft-deleted rows are not there, as in any select of Bun's. A row
@@ -29,9 +30,9 @@ import (
 // selects to a replica, which may not have what has just been reported. They
 // pass Bun's query hooks and the model's select hooks like any other select.
 //
-// A field that cannot tell NULL from its zero value (a string, over a column
-// that may be NULL) makes filters on the column be asked of the database
-// instead of being evaluated in memory. Declare such columns NOT NULL, or use
+// Filters are evaluated in memory where possible. They are not on a column that may
+// be NULL when its field cannot tell NULL from the zero value (a string, for
+// example): the database then evaluates them. Declare such columns NOT NULL, or use
 // a pointer.
 //
 // A row that cannot be scanned (a text in an integer column of SQLite, an
@@ -41,9 +42,9 @@ import (
 // All methods may be called concurrently.
 type Loader[T any] struct {
 	db        *bun.DB
-	relations []string               // see relationPaths
-	describe  func() (*model, error) // by the Go type alone, once
-	refined   atomic.Pointer[model]  // since Prepare
+	relations []string                     // see [model.RelationPaths]
+	describe  func() (*model.Model, error) // by the Go type alone, once
+	refined   atomic.Pointer[model.Model]  // since Prepare
 
 	preparing sync.Mutex // held while the database is asked
 	mixed     mixedColumns
@@ -64,18 +65,18 @@ var (
 func NewLoader[T any](db *bun.DB) *Loader[T] { return newLoader[T](db, nil) }
 
 func newLoader[T any](db *bun.DB, relations []string) *Loader[T] {
-	return &Loader[T]{db: db, relations: relations, describe: sync.OnceValues(func() (*model, error) {
-		m, err := newModel(db, reflect.TypeFor[T]())
+	return &Loader[T]{db: db, relations: relations, describe: sync.OnceValues(func() (*model.Model, error) {
+		m, err := model.New(db, databaseName(db), reflect.TypeFor[T]())
 		if err != nil || len(relations) == 0 {
 			return m, err
 		}
-		return m, m.relate(relations)
+		return m, m.Relate(relations)
 	})}
 }
 
 // model returns the model with the database's facts, once Prepare has learned them,
 // and as Bun describes it before.
-func (l *Loader[T]) model() (*model, error) {
+func (l *Loader[T]) model() (*model.Model, error) {
 	if m := l.refined.Load(); m != nil {
 		return m, nil
 	}
@@ -90,17 +91,17 @@ func (l *Loader[T]) Schema() (driver.Schema, error) {
 	if err != nil {
 		return driver.Schema{}, err
 	}
-	return m.schema, nil
+	return m.Schema, nil
 }
 
 // Value returns the value of a column of the row; see [driver.Loader]. It returns
 // NULL for a position that [Loader.Schema] does not have.
 func (l *Loader[T]) Value(row *T, column int) value.Value {
 	m, err := l.model()
-	if err != nil || row == nil || column < 0 || column >= len(m.columns) {
+	if err != nil || row == nil || column < 0 || column >= len(m.Columns) {
 		return value.Null()
 	}
-	return m.columns[column].read(reflect.ValueOf(row).Elem())
+	return m.Columns[column].Read(reflect.ValueOf(row).Elem())
 }
 
 // Load reads the rows that have the keys, or all rows when keys is nil. As many
@@ -124,21 +125,21 @@ func (l *Loader[T]) Query(ctx context.Context, q driver.Query) ([]*T, error) {
 	}
 	rows, err := l.query(withoutHooks(ctx), m, q)
 	if err != nil {
-		err = fmt.Errorf("bunsource: reading table %q: %w", m.schema.Table, l.explain(withoutHooks(ctx), m, err))
+		err = fmt.Errorf("bunsource: reading table %q: %w", m.Schema.Table, l.explain(withoutHooks(ctx), m, err))
 	}
 	return rows, err
 }
 
-func (l *Loader[T]) query(ctx context.Context, m *model, q driver.Query) ([]*T, error) {
-	statements, err := m.statements(q)
+func (l *Loader[T]) query(ctx context.Context, m *model.Model, q driver.Query) ([]*T, error) {
+	statements, err := sqlgen.Statements(m, q)
 	if err != nil || len(statements) == 0 {
 		return nil, err
 	}
 	var rows []*T
 	var inOrder []driver.Key // what is read in two steps comes in no order
 	var bad []error          // each a *driver.RowError
-	err = withConn(ctx, m, len(statements) > 1 || m.showsMany(), func(ctx context.Context, conn bun.IConn) error {
-		if m.showsMany() && q.Keys == nil {
+	err = withConn(ctx, m, len(statements) > 1 || m.ShowsMany(), func(ctx context.Context, conn bun.IConn) error {
+		if m.ShowsMany() && q.Keys == nil {
 			if statements, inOrder, err = l.chunks(ctx, conn, m, statements[0]); err != nil {
 				return err
 			}
@@ -169,51 +170,51 @@ func (l *Loader[T]) query(ctx context.Context, m *model, q driver.Query) ([]*T, 
 		return nil, err
 	}
 	for _, r := range rows {
-		m.normalise(reflect.ValueOf(r).Elem())
-		m.normaliseRelated(reflect.ValueOf(r).Elem())
+		m.Normalise(reflect.ValueOf(r).Elem())
+		m.NormaliseRelated(reflect.ValueOf(r).Elem())
 	}
-	if q.Keys != nil && !m.exactKeys() {
+	if q.Keys != nil && !m.ExactKeys() {
 		rows = l.withKeys(m, rows, q.Keys)
 	}
 	switch {
-	case collated(q.Order):
+	case sqlgen.Collated(q.Order):
 		if inOrder != nil {
 			l.arrange(m, rows, inOrder)
 		}
-	case q.Limit > 0 && (len(statements) > 1 || m.showsMany()):
+	case q.Limit > 0 && (len(statements) > 1 || m.ShowsMany()):
 		rows = l.first(m, rows, q.Order, q.Limit)
 	}
 	return rows, errors.Join(bad...)
 }
 
 // arrange puts the rows in the order of their keys.
-func (l *Loader[T]) arrange(m *model, rows []*T, keys []driver.Key) {
+func (l *Loader[T]) arrange(m *model.Model, rows []*T, keys []driver.Key) {
 	rank := make(map[driver.Key]int, len(keys))
 	for i, k := range keys {
 		rank[k] = i
 	}
 	slices.SortFunc(rows, func(a, b *T) int {
-		return cmp.Compare(rank[m.keyOf(reflect.ValueOf(a).Elem())], rank[m.keyOf(reflect.ValueOf(b).Elem())])
+		return cmp.Compare(rank[m.KeyOf(reflect.ValueOf(a).Elem())], rank[m.KeyOf(reflect.ValueOf(b).Elem())])
 	})
 }
 
 // withKeys drops rows that the database took for one of the keys (of equal
 // text in another case, for one) without their having it.
-func (l *Loader[T]) withKeys(m *model, rows []*T, keys []driver.Key) []*T {
+func (l *Loader[T]) withKeys(m *model.Model, rows []*T, keys []driver.Key) []*T {
 	asked := make(map[driver.Key]struct{}, len(keys))
 	for _, k := range keys {
 		asked[k] = struct{}{}
 	}
 	return slices.DeleteFunc(rows, func(r *T) bool {
-		_, ok := asked[m.keyOf(reflect.ValueOf(r).Elem())]
+		_, ok := asked[m.KeyOf(reflect.ValueOf(r).Elem())]
 		return !ok
 	})
 }
 
 // first merges the answers of several statements, each of which is the
 // beginning of its own.
-func (l *Loader[T]) first(m *model, rows []*T, order []driver.Order, limit int) []*T {
-	columns := m.columnsOf(order)
+func (l *Loader[T]) first(m *model.Model, rows []*T, order []driver.Order, limit int) []*T {
+	columns := sqlgen.ColumnsOf(m, order)
 	type ordered struct {
 		row  *T
 		vals []value.Value
@@ -222,11 +223,11 @@ func (l *Loader[T]) first(m *model, rows []*T, order []driver.Order, limit int) 
 	for i, r := range rows {
 		vals := make([]value.Value, len(columns))
 		for j, c := range columns {
-			vals[j] = m.columns[c].read(reflect.ValueOf(r).Elem())
+			vals[j] = m.Columns[c].Read(reflect.ValueOf(r).Elem())
 		}
 		all[i] = ordered{r, vals}
 	}
-	compare := comparer(order)
+	compare := sqlgen.Comparer(order)
 	slices.SortStableFunc(all, func(a, b ordered) int { return compare(a.vals, b.vals) })
 	all = all[:min(limit, len(all))]
 	rows = rows[:0]

@@ -12,6 +12,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/sqlgen"
 	"github.com/binderyhq/bindery/sources/sourcetest/buntest"
 )
 
@@ -103,9 +104,9 @@ func TestBatchesAreOfOneMoment(t *testing.T) {
 		l := preparedLoader[account](t, db)
 		m, _ := l.model()
 		small := *m
-		small.limits.params = 5
+		small.Limits.Params = 5
 		l.refined.Store(&small)
-		if batches, err := small.keyBatches(keys); err != nil || len(batches) != 10 {
+		if batches, err := sqlgen.KeyBatches(&small, keys); err != nil || len(batches) != 10 {
 			t.Fatalf("%d batches, %v", len(batches), err)
 		}
 		ctx, stop := context.WithCancel(t.Context())
@@ -152,9 +153,9 @@ func TestBatchesAreBoundedInBytes(t *testing.T) {
 		}
 		var keys []driver.Key
 		for i := range 10 {
-			keys = append(keys, driver.KeyOf(strings.Repeat(string(rune('a'+i)), m.limits.bytes/4)))
+			keys = append(keys, driver.KeyOf(strings.Repeat(string(rune('a'+i)), m.Limits.Bytes/4)))
 		}
-		batches, err := m.keyBatches(keys)
+		batches, err := sqlgen.KeyBatches(m, keys)
 		if err != nil || len(batches) != 3 {
 			t.Errorf("%d batches, %v; want 3", len(batches), err)
 		}

@@ -23,7 +23,6 @@ type suiteRow struct {
 
 // TestLoaderConformance holds the loader to what all loaders promise.
 func TestLoaderConformance(t *testing.T) {
-	t.Parallel()
 	open := map[string]func(*testing.T) *bun.DB{
 		"sqlite":   func(t *testing.T) *bun.DB { return loaderSQLite(t, walMode) },
 		"postgres": func(t *testing.T) *bun.DB { return loaderPostgres(t) },

@@ -17,6 +17,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/sqlgen"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 )
 
@@ -147,7 +148,7 @@ func testRowCondition[T any](t *testing.T, l *Loader[T], key driver.Key, row *T)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cond, err := m.rowCondition(key)
+	cond, err := sqlgen.RowCondition(m, key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +159,7 @@ func testRowCondition[T any](t *testing.T, l *Loader[T], key driver.Key, row *T)
 	if len(got) != 1 {
 		t.Fatalf("%s: read %d rows", cond, len(got))
 	}
-	m.normalise(reflect.ValueOf(got[0]).Elem())
+	m.Normalise(reflect.ValueOf(got[0]).Elem())
 	if !reflect.DeepEqual(got[0], row) {
 		t.Errorf("%s: read %+v, want %+v", cond, *got[0], *row)
 	}

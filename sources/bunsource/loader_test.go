@@ -18,6 +18,7 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/sqlgen"
 )
 
 // Plain databases, without Bindery's driver wrapper: the loader must not need it.
@@ -48,11 +49,11 @@ func TestSoftDeletedRowsAreNotThere(t *testing.T) {
 			slices.Sort(ids)
 			return fmt.Sprint(ids)
 		}
-		either := newCondition(func(q *bun.SelectQuery) *bun.SelectQuery {
+		either := sqlgen.NewCondition(func(q *bun.SelectQuery) *bun.SelectQuery {
 			return q.Where("?TableAlias.text = 'a'").WhereOr("?TableAlias.text = ?", "b")
 		})
-		trash := newCondition((*bun.SelectQuery).WhereDeleted)
-		all := newCondition((*bun.SelectQuery).WhereAllWithDeleted)
+		trash := sqlgen.NewCondition((*bun.SelectQuery).WhereDeleted)
+		all := sqlgen.NewCondition((*bun.SelectQuery).WhereAllWithDeleted)
 		keys := []driver.Key{driver.KeyOf(2), driver.KeyOf(3)}
 		for _, c := range []struct {
 			name string
@@ -159,7 +160,10 @@ func TestLoadErrorsNameTheTable(t *testing.T) {
 			return err
 		},
 		"a stray": func() error { _, err := l.Query(t.Context(), driver.Query{Where: strayCondition{}}); return err },
-		"Where":   func() error { _, err := l.Query(t.Context(), driver.Query{Where: newCondition(nil)}); return err },
+		"Where": func() error {
+			_, err := l.Query(t.Context(), driver.Query{Where: sqlgen.NewCondition(nil)})
+			return err
+		},
 	} {
 		err := call()
 		if err == nil || !strings.HasPrefix(err.Error(), "bunsource: ") || !strings.Contains(err.Error(), `"Int Keyed"`) {

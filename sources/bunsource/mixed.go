@@ -11,11 +11,13 @@ import (
 	"github.com/uptrace/bun"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/model"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/sqlgen"
 )
 
 // mixedColumns are the columns of a loader's table in which SQLite was found to
-// hold values of another storage class than the type asks for. They are not exact
-// again: such values come and go.
+// hold values of another storage class than the type asks for. They never
+// become exact again, because such values come and go.
 type mixedColumns struct {
 	mu    sync.Mutex
 	found map[string]bool
@@ -26,13 +28,13 @@ type mixedColumns struct {
 // wraps [driver.ErrSchemaChanged], since Go and SQLite compare such values
 // differently. Rows that come later are looked at when they are read, which they
 // are before any binding decides about them.
-func (c *mixedColumns) check(ctx context.Context, conn bun.IConn, m *model, st statement) error {
+func (c *mixedColumns) check(ctx context.Context, conn bun.IConn, m *model.Model, st sqlgen.Statement) error {
 	var names, tests, maxima []string
-	for i := range m.columns {
-		if col := &m.columns[i]; col.class != "" {
+	for i := range m.Columns {
+		if col := &m.Columns[i]; col.Class != "" {
 			at := strconv.Itoa(len(names))
-			names = append(names, m.schema.Columns[i].Name)
-			tests = append(tests, "typeof("+col.sql+") NOT IN ('"+col.class+"', 'null') AS mixed"+at)
+			names = append(names, m.Schema.Columns[i].Name)
+			tests = append(tests, "typeof("+col.SQL+") NOT IN ('"+col.Class+"', 'null') AS mixed"+at)
 			maxima = append(maxima, "coalesce(max(mixed"+at+"), 0)")
 		}
 	}
@@ -44,8 +46,8 @@ func (c *mixedColumns) check(ctx context.Context, conn bun.IConn, m *model, st s
 	for i := range found {
 		into[i] = &found[i]
 	}
-	st.bare, st.expr = false, strings.Join(tests, ", ")
-	query := "SELECT " + strings.Join(maxima, ", ") + " FROM (" + st.build(m, conn, reflect.New(m.table.Type).Interface()).String() + ")"
+	st.Bare, st.Expr = false, strings.Join(tests, ", ")
+	query := "SELECT " + strings.Join(maxima, ", ") + " FROM (" + st.Build(m, conn, reflect.New(m.Table.Type).Interface()).String() + ")"
 	if err := conn.QueryRowContext(ctx, query).Scan(into...); err != nil {
 		return fmt.Errorf("looking for values of another storage class: %w", err)
 	}
@@ -69,12 +71,12 @@ func (c *mixedColumns) check(ctx context.Context, conn bun.IConn, m *model, st s
 
 // mark returns the model with what was found, which that the database tells of
 // its rows now may lack. The model is not in use yet.
-func (c *mixedColumns) mark(m *model) *model {
+func (c *mixedColumns) mark(m *model.Model) *model.Model {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i := range m.columns {
-		if c.found[m.schema.Columns[i].Name] {
-			m.columns[i].facts.Mixed, m.columns[i].class, m.schema.Columns[i].Exact = true, "", 0
+	for i := range m.Columns {
+		if c.found[m.Schema.Columns[i].Name] {
+			m.Columns[i].Facts.Mixed, m.Columns[i].Class, m.Schema.Columns[i].Exact = true, "", 0
 		}
 	}
 	return m

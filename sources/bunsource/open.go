@@ -5,9 +5,10 @@ import (
 	sqldriver "database/sql/driver"
 	"fmt"
 
-	"github.com/binderyhq/bindery/sources/internal/wrapdriver"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/schema"
+
+	"github.com/binderyhq/bindery/sources/internal/wrapdriver"
 )
 
 // Option is what [Open] and [OpenConnector] can be told beyond what they need.

@@ -2,13 +2,12 @@ package bunsource
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
+
+	"github.com/uptrace/bun"
 
 	"github.com/binderyhq/bindery/core/driver"
-	"github.com/uptrace/bun"
-	"github.com/uptrace/bun/dialect"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/model"
 )
 
 // Prepare asks the database for the types and collations of the table's
@@ -30,7 +29,7 @@ func (l *Loader[T]) Prepare(ctx context.Context, declared []driver.Table) (warni
 	if err != nil {
 		return nil, err
 	}
-	return m.warnUndeclared(ctx, m.db.QueryGen().FormatQuery("SELECT * FROM ?", m.table.SQLName), declared), nil
+	return warnUndeclared(ctx, m, m.DB.QueryGen().FormatQuery("SELECT * FROM ?", m.Table.SQLName), declared), nil
 }
 
 // refine asks the database about the model's tables.
@@ -41,102 +40,20 @@ func (l *Loader[T]) refine(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var refined *model
+	var refined *model.Model
 	err = withConn(withoutHooks(ctx), m, false, func(ctx context.Context, conn bun.IConn) error {
-		if refined, err = m.inspect(ctx, conn); err != nil || len(m.hops) == 0 {
+		if refined, err = m.Inspect(ctx, conn); err != nil || len(m.Relations) == 0 {
 			return err
 		}
 		related := *refined
-		related.hops, err = m.inspectHops(ctx, conn)
+		related.Relations, err = m.InspectRelations(ctx, conn)
 		refined = &related
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("bunsource: preparing table %q: %w", m.schema.Table, err)
+		return fmt.Errorf("bunsource: preparing table %q: %w", m.Schema.Table, err)
 	}
 	l.refined.Store(l.mixed.mark(refined))
 	trackerOf(l.db.DB).Forget() // what proves keys is known only now
 	return nil
-}
-
-// inspectHops returns the model's hops with what the database says about the
-// tables that they lead to.
-func (m *model) inspectHops(ctx context.Context, conn bun.IConn) ([]hop, error) {
-	hops := slices.Clone(m.hops)
-	for i := range hops {
-		h := &hops[i]
-		for _, related := range []**model{&h.target, &h.junction} {
-			if *related == nil {
-				continue
-			}
-			inspected, err := (*related).inspect(ctx, conn)
-			if err != nil {
-				return nil, fmt.Errorf("relation %q: table %q: %w", h.path, (*related).schema.Table, err)
-			}
-			*related = inspected
-		}
-	}
-	return hops, nil
-}
-
-// errNoTable is what the inspectors return of a table that does not exist.
-var errNoTable = errors.New("it does not exist")
-
-// inspect returns the model with what the database says about its table.
-func (m *model) inspect(ctx context.Context, conn bun.IConn) (*model, error) {
-	switch m.db.Dialect().Name() {
-	case dialect.SQLite, dialect.PG, dialect.MySQL:
-	default:
-		return m, nil // everything is asked of the database
-	}
-	columns, err := m.tableColumns(ctx, conn)
-	if err != nil {
-		return nil, err
-	}
-	if len(columns) == 0 {
-		return nil, errNoTable
-	}
-	if m.db.Dialect().Name() == dialect.SQLite && columns[0].state.Known {
-		if err := m.findMixed(ctx, conn, columns); err != nil {
-			return nil, err
-		}
-	}
-	return m.refine(columns)
-}
-
-// tableColumns returns the columns of the model's table as the database describes
-// them, none where there is no such table.
-func (m *model) tableColumns(ctx context.Context, conn bun.IConn) ([]tableColumn, error) {
-	switch m.db.Dialect().Name() {
-	case dialect.SQLite:
-		return m.inspectSQLite(ctx, conn)
-	case dialect.PG:
-		return m.inspectPostgres(ctx, conn)
-	default:
-		return m.inspectMySQL(ctx, conn)
-	}
-}
-
-// tableColumn is a column as the database describes it.
-type tableColumn struct {
-	name  string
-	state columnState
-}
-
-// readColumns runs a query for columns and reads its rows, which it closes
-// before it returns: a pool may have no second connection.
-func readColumns(ctx context.Context, conn bun.IConn, query string, read func(scan func(...any) error) (tableColumn, error)) (columns []tableColumn, err error) {
-	rows, err := conn.QueryContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		c, err := read(rows.Scan)
-		if err != nil {
-			return nil, err
-		}
-		columns = append(columns, c)
-	}
-	return columns, rows.Err()
 }

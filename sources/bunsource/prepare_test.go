@@ -3,13 +3,14 @@ package bunsource
 import (
 	"context"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
-	"github.com/uptrace/bun/dialect/mysqldialect"
+
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/exact"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/model"
 )
 
 type catalogued struct {
@@ -49,7 +50,7 @@ func TestPrepareNamesWhatIsMissing(t *testing.T) {
 }
 
 func TestPrepareLearnsColumns(t *testing.T) {
-	facts := func(t *testing.T, db *bun.DB) map[string]tableColumn {
+	facts := func(t *testing.T, db *bun.DB) map[string]model.TableColumn {
 		t.Helper()
 		db.SetMaxOpenConns(1)
 		l := preparedLoader[catalogued](t, db)
@@ -57,19 +58,19 @@ func TestPrepareLearnsColumns(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := make(map[string]tableColumn)
-		for i, c := range m.columns {
-			pub := m.schema.Columns[i]
-			c.facts.FoldsASCII = false // it is asked of the server, not of the column
-			got[pub.Name] = tableColumn{pub.Name, columnState{columnFacts: c.facts, NotNull: !pub.Nullable, Default: pub.Default, Generated: pub.Generated, Computed: pub.Computed}}
+		got := make(map[string]model.TableColumn)
+		for i, c := range m.Columns {
+			pub := m.Schema.Columns[i]
+			c.Facts.FoldsASCII = false // it is asked of the server, not of the column
+			got[pub.Name] = model.TableColumn{Name: pub.Name, State: model.State{Facts: c.Facts, NotNull: !pub.Nullable, Default: pub.Default, Generated: pub.Generated, Computed: pub.Computed}}
 		}
 		return got
 	}
-	expect := func(t *testing.T, got map[string]tableColumn, name, sqlType, collation string, deterministic, notNull bool, more ...string) {
+	expect := func(t *testing.T, got map[string]model.TableColumn, name, sqlType, collation string, deterministic, notNull bool, more ...string) {
 		t.Helper()
-		want := tableColumn{name, columnState{
-			columnFacts: columnFacts{SQLType: sqlType, Collation: collation, Deterministic: deterministic, Known: true},
-			NotNull:     notNull, Default: slices.Contains(more, "default"), Generated: slices.Contains(more, "generated"), Computed: slices.Contains(more, "generated"),
+		want := model.TableColumn{Name: name, State: model.State{
+			Facts:   exact.Facts{SQLType: sqlType, Collation: collation, Deterministic: deterministic, Known: true},
+			NotNull: notNull, Default: slices.Contains(more, "default"), Generated: slices.Contains(more, "generated"), Computed: slices.Contains(more, "generated"),
 		}}
 		if got[name] != want {
 			t.Errorf("got %+v, want %+v", got[name], want)
@@ -88,12 +89,12 @@ func TestPrepareLearnsColumns(t *testing.T) {
 	t.Run("sqlite, collated", func(t *testing.T) {
 		db := loaderSQLite(t)
 		mustExec(t, db, `CREATE TABLE "Catalogued" (Id INTEGER PRIMARY KEY, Name TEXT collate nocase, code TEXT NOT NULL, price NUMERIC, at TIMESTAMP NOT NULL, note TEXT)`)
-		expect(t, facts(t, db), "code", "TEXT", sqliteUnknownCollation, true, true)
+		expect(t, facts(t, db), "code", "TEXT", model.SQLiteUnknownCollation, true, true)
 	})
 	t.Run("sqlite, view", func(t *testing.T) {
 		db := loaderSQLite(t)
 		mustExec(t, db, `CREATE VIEW "Catalogued" AS SELECT 1 AS Id, 'x' AS Name, 'c' AS code, 1 AS price, '2024-01-01' AS at, NULL AS note`)
-		if got := facts(t, db)["code"]; got.state.Known {
+		if got := facts(t, db)["code"]; got.State.Known {
 			t.Errorf("a view's column is known: %+v", got)
 		}
 	})
@@ -136,21 +137,5 @@ func TestPrepareFindsTablesInSchemas(t *testing.T) {
 	}
 	if rows, err := l.Load(t.Context(), []driver.Key{driver.KeyOf(1)}); err != nil || len(rows) != 1 {
 		t.Errorf("%d rows, %v", len(rows), err)
-	}
-}
-
-func TestPrepareQueryForMySQL(t *testing.T) {
-	for table, want := range map[string]string{
-		"items":       "table_schema = COALESCE(NULL, DATABASE()) AND table_name = 'items'",
-		"stock.items": "table_schema = COALESCE('stock', DATABASE()) AND table_name = 'items'",
-	} {
-		m := &model{db: offlineDB(t, mysqldialect.New())}
-		m.schema.Table.Schema, m.schema.Table.Name, _ = strings.Cut(table, ".")
-		if m.schema.Table.Name == "" {
-			m.schema.Table = driver.Table{Name: table}
-		}
-		if got := m.mysqlColumnsQuery(); !strings.Contains(got, want) {
-			t.Errorf("%s: %s", table, got)
-		}
 	}
 }

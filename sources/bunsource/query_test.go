@@ -19,6 +19,10 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/exact"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/model"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/sqlgen"
+	"github.com/binderyhq/bindery/sources/sourcetest/buntest"
 )
 
 // sortable has a column of every kind that can be ordered, as they come: some
@@ -252,7 +256,7 @@ func TestQueryConditionsAddUp(t *testing.T) {
 				also(func(i item) bool { return i.Kind == "a" })
 			}
 			if rapid.Bool().Draw(rt, "where") {
-				q.Where = newCondition(func(q *bun.SelectQuery) *bun.SelectQuery {
+				q.Where = sqlgen.NewCondition(func(q *bun.SelectQuery) *bun.SelectQuery {
 					return q.Where("?TableAlias.size < ?", 3).WhereOr("size > ?", 7)
 				})
 				also(func(i item) bool { return i.Size < 3 || i.Size > 7 })
@@ -308,18 +312,18 @@ func TestStatementText(t *testing.T) {
 		A             int64  `bun:",pk"`
 		B             string `bun:",pk"`
 	}
-	text := func(t *testing.T, m *model, q driver.Query, dest any) string {
+	text := func(t *testing.T, m *model.Model, q driver.Query, dest any) string {
 		t.Helper()
-		statements, err := m.statements(q)
+		statements, err := sqlgen.Statements(m, q)
 		if err != nil {
 			t.Fatal(err)
 		}
-		sel := statements[0].build(m, m.db.DB, dest)
+		sel := statements[0].Build(m, m.DB.DB, dest)
 		_, where, _ := strings.Cut(sel.String(), " FROM ")
 		return where
 	}
 	// To the nanosecond: julianday, which reads fewer forms, ends at the millisecond.
-	second, fraction := strings.ReplaceAll(sqliteSecond, sqliteColumn, `"t"."at"`), strings.ReplaceAll(sqliteFraction, sqliteColumn, `"t"."at"`)
+	second, fraction := strings.ReplaceAll(sqlgen.SQLiteSecond, sqlgen.SQLiteColumn, `"t"."at"`), strings.ReplaceAll(sqlgen.SQLiteFraction, sqlgen.SQLiteColumn, `"t"."at"`)
 	for _, c := range []struct {
 		name string
 		db   *bun.DB
@@ -327,7 +331,7 @@ func TestStatementText(t *testing.T) {
 		all, one, some, pairs, first, order string
 	}{
 		{
-			"sqlite", offlineDB(t, sqlitedialect.New()),
+			"sqlite", buntest.Offline(t, sqlitedialect.New()),
 			`"Tracks" AS "t"`,
 			`"Tracks" AS "t" WHERE ("t"."id" = 1)`,
 			`"Tracks" AS "t" WHERE ("t"."id" IN (1, 2))`,
@@ -336,7 +340,7 @@ func TestStatementText(t *testing.T) {
 			`"Tracks" AS "t" ORDER BY "t"."Name" COLLATE BINARY ASC, ` + second + ` DESC NULLS FIRST, ` + fraction + ` DESC NULLS FIRST, "t"."at" DESC NULLS FIRST, "t"."id" ASC LIMIT 3`,
 		},
 		{
-			"postgres", offlineDB(t, pgdialect.New()),
+			"postgres", buntest.Offline(t, pgdialect.New()),
 			`"Tracks" AS "t"`,
 			`"Tracks" AS "t" WHERE ("t"."id" = ANY($1))`,
 			`"Tracks" AS "t" WHERE ("t"."id" = ANY($1))`,
@@ -345,7 +349,7 @@ func TestStatementText(t *testing.T) {
 			`"Tracks" AS "t" ORDER BY ("t"."Name")::text COLLATE "C" ASC NULLS FIRST, "t"."at" DESC, "t"."id" ASC LIMIT 3`,
 		},
 		{
-			"mysql", offlineDB(t, mysqldialect.New()),
+			"mysql", buntest.Offline(t, mysqldialect.New()),
 			"`Tracks` AS `t`",
 			"`Tracks` AS `t` WHERE (`t`.`id` = 1)",
 			"`Tracks` AS `t` WHERE (`t`.`id` IN (1, 2))",
@@ -354,7 +358,7 @@ func TestStatementText(t *testing.T) {
 			"`Tracks` AS `t` ORDER BY CAST(CONVERT(`t`.`Name` USING utf8mb4) AS BINARY) ASC, CASE WHEN `t`.`at` IS NULL THEN 0 ELSE 1 END, `t`.`at` DESC, `t`.`id` ASC LIMIT 3",
 		},
 		{
-			"without row values", offlineDB(t, sqlitedialect.New(sqlitedialect.WithoutFeature(feature.CompositeIn))),
+			"without row values", buntest.Offline(t, sqlitedialect.New(sqlitedialect.WithoutFeature(feature.CompositeIn))),
 			`"Tracks" AS "t"`,
 			`"Tracks" AS "t" WHERE ("t"."id" = 1)`,
 			`"Tracks" AS "t" WHERE ("t"."id" IN (1, 2))`,
@@ -364,19 +368,19 @@ func TestStatementText(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			known := func(name, sqlType string, notNull bool) tableColumn {
-				return tableColumn{name, columnState{columnFacts: columnFacts{SQLType: sqlType, Deterministic: true, Known: true}, NotNull: notNull}}
+			known := func(name, sqlType string, notNull bool) model.TableColumn {
+				return model.TableColumn{Name: name, State: model.State{Facts: exact.Facts{SQLType: sqlType, Deterministic: true, Known: true}, NotNull: notNull}}
 			}
 			tracks, err := NewLoader[track](c.db).model()
 			if err == nil {
-				tracks, err = tracks.refine([]tableColumn{known("id", "bigint", true), known("Name", "text", false), known("at", "timestamp with time zone", false)})
+				tracks, err = tracks.Refine([]model.TableColumn{known("id", "bigint", true), known("Name", "text", false), known("at", "timestamp with time zone", false)})
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
 			pairs, err := NewLoader[pair](c.db).model()
 			if err == nil {
-				pairs, err = pairs.refine([]tableColumn{known("a", "bigint", true), known("b", "character(3)", true)})
+				pairs, err = pairs.Refine([]model.TableColumn{known("a", "bigint", true), known("b", "character(3)", true)})
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -414,11 +418,11 @@ func TestPostgresStatementsDoNotDependOnKeys(t *testing.T) {
 		for i := range n {
 			keys = append(keys, driver.KeyOf(i, fmt.Sprintf(`{"%d\`, i), time.Unix(int64(i), 0)))
 		}
-		statements, err := m.statements(driver.Query{Keys: keys})
+		statements, err := sqlgen.Statements(m, driver.Query{Keys: keys})
 		if err != nil {
 			t.Fatal(err)
 		}
-		texts[statements[0].build(m, db.DB, &[]compositeKeyed{}).String()] = true
+		texts[statements[0].Build(m, db.DB, &[]compositeKeyed{}).String()] = true
 	}
 	if len(texts) != 1 {
 		t.Errorf("statements: %v", texts)
@@ -459,14 +463,14 @@ func TestKeyLookupsUseTheIndex(t *testing.T) {
 		mustExec(t, db, `INSERT INTO "Int Keyed" WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM s WHERE n < 20000) SELECT n FROM s`)
 		mustExec(t, db, `INSERT INTO "PlaylistTrack" WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM s WHERE n < 20000) SELECT n, 't', '2024-01-01 00:00:00+00:00' FROM s`)
 		mustExec(t, db, "ANALYZE")
-		check := func(m *model, dest any, keys ...driver.Key) {
+		check := func(m *model.Model, dest any, keys ...driver.Key) {
 			t.Helper()
-			statements, err := m.statements(driver.Query{Keys: keys})
+			statements, err := sqlgen.Statements(m, driver.Query{Keys: keys})
 			if err != nil {
 				t.Fatal(err)
 			}
-			plan := analyze(statements[0].build(m, db.DB, dest), statements[0].keys.args)
-			if strings.Contains(plan, "Seq Scan") || strings.Contains(plan, "SCAN "+m.table.Alias) {
+			plan := analyze(statements[0].Build(m, db.DB, dest), statements[0].Keys.Args)
+			if strings.Contains(plan, "Seq Scan") || strings.Contains(plan, "SCAN "+m.Table.Alias) {
 				t.Errorf("the table is scanned:\n%s", plan)
 			}
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/model"
 	"github.com/binderyhq/bindery/sources/pgsource"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 	"github.com/binderyhq/bindery/sources/sqlitesource"
@@ -155,7 +156,7 @@ func bindRelated[T any](db *bun.DB, name string, names []string, keep func(q *bu
 		t.Helper()
 		var rows []*T
 		q := db.NewSelect().Model(&rows)
-		for _, path := range relationPaths(names) {
+		for _, path := range model.RelationPaths(names) {
 			q = q.Relation(path)
 		}
 		if keep != nil {

@@ -7,8 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
+
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/model"
 )
 
 // A music library with every kind of relation, in both directions.
@@ -143,7 +145,7 @@ func bunsOwn[T any](t testing.TB, db *bun.DB, names ...string) []string {
 	t.Helper()
 	var rows []*T
 	q := db.NewSelect().Model(&rows)
-	for _, path := range relationPaths(names) {
+	for _, path := range model.RelationPaths(names) {
 		q = q.Relation(path)
 	}
 	if err := q.Scan(t.Context()); err != nil {

@@ -7,9 +7,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
 	"pgregory.net/rapid"
+
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 func TestRelationsOfOneSetShareALoader(t *testing.T) {

@@ -8,8 +8,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
+
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/model"
 )
 
 func TestRelationsShowWhatBunShows(t *testing.T) {
@@ -53,7 +55,7 @@ func TestRelationsPutChildrenInOrder(t *testing.T) {
 func TestRelationsInChunks(t *testing.T) {
 	db := loaderSQLite(t, walMode)
 	library(t, db)
-	const n = 2*maxParents + 7
+	const n = 2*model.MaxParents + 7
 	mustExec(t, db, `INSERT INTO albums (id, title) WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM s WHERE n < ?) SELECT n, 'x' FROM s`, n)
 	mustExec(t, db, `INSERT INTO tracks (id, name, album_id) SELECT id, 'x', id FROM albums`)
 	longest := &longestQuery{}
@@ -62,7 +64,7 @@ func TestRelationsInChunks(t *testing.T) {
 	if len(rows) != n {
 		t.Fatalf("got %d rows, want %d", len(rows), n)
 	}
-	if limit := maxParents*len("1000, ") + 1000; longest.bytes > limit {
+	if limit := model.MaxParents*len("1000, ") + 1000; longest.bytes > limit {
 		t.Errorf("a statement of %d bytes was run, want at most %d", longest.bytes, limit)
 	}
 	for _, r := range rows {

@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"strings"
 
 	"github.com/uptrace/bun"
-	"github.com/uptrace/bun/dialect"
 
 	"github.com/binderyhq/bindery/core/driver"
-	"github.com/binderyhq/bindery/core/value"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/model"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/sqlgen"
 )
 
 var _ driver.Scanner[struct{}] = (*Loader[struct{}])(nil)
@@ -25,8 +24,8 @@ func (l *Loader[T]) Scan(ctx context.Context, q driver.Query, size int, visit fu
 	if err != nil {
 		return err
 	}
-	if !m.scans() || len(q.Keys) > 0 || len(q.Order) > 0 || q.Limit > 0 {
-		return fmt.Errorf("bunsource: reading table %q in pieces: %w", m.schema.Table, errors.ErrUnsupported)
+	if !sqlgen.Scans(m) || len(q.Keys) > 0 || len(q.Order) > 0 || q.Limit > 0 {
+		return fmt.Errorf("bunsource: reading table %q in pieces: %w", m.Schema.Table, errors.ErrUnsupported)
 	}
 	var unread []error
 	after, rest := "", true
@@ -39,11 +38,11 @@ func (l *Loader[T]) Scan(ctx context.Context, q driver.Query, size int, visit fu
 			}
 		}
 		if err != nil {
-			return fmt.Errorf("bunsource: reading table %q in pieces: %w", m.schema.Table, l.explain(withoutHooks(ctx), m, err))
+			return fmt.Errorf("bunsource: reading table %q in pieces: %w", m.Schema.Table, l.explain(withoutHooks(ctx), m, err))
 		}
 		if rest = last != ""; rest {
-			if after, err = m.after(last); err != nil {
-				return fmt.Errorf("bunsource: reading table %q in pieces: %w", m.schema.Table, err)
+			if after, err = sqlgen.After(m, last); err != nil {
+				return fmt.Errorf("bunsource: reading table %q in pieces: %w", m.Schema.Table, err)
 			}
 		}
 		if len(rows) == 0 {
@@ -63,31 +62,31 @@ const maxUnreadPieces = 100
 // piece reads the first rows for which the condition holds, in the order of the
 // keys. last is the key to read on from, "" when there are no more rows. Rows that
 // cannot be read are returned as RowErrors, beside the others.
-func (l *Loader[T]) piece(ctx context.Context, m *model, q driver.Query, condition string, size int) (rows []*T, last driver.Key, err error) {
-	statements, err := m.statements(q)
+func (l *Loader[T]) piece(ctx context.Context, m *model.Model, q driver.Query, condition string, size int) (rows []*T, last driver.Key, err error) {
+	statements, err := sqlgen.Statements(m, q)
 	if err != nil {
 		return nil, "", err
 	}
 	st := statements[0] // of a query without keys there is one
 	if condition != "" {
-		st.where = append(st.where, sqlCondition{"?", []any{bun.Safe(condition)}})
+		st.Where = append(st.Where, sqlgen.Clause{Query: "?", Args: []any{bun.Safe(condition)}})
 	}
-	for i, column := range m.keys {
-		st.order = append(st.order, m.keyColumn(i))
-		if m.schema.Columns[column].Nullable { // NULL cannot be read on from; the engine asks for such rows by key
-			st.where = append(st.where, sqlCondition{"?", []any{bun.Safe(m.keyColumn(i) + " IS NOT NULL")}})
+	for i, column := range m.Keys {
+		st.Order = append(st.Order, sqlgen.KeyColumn(m, i))
+		if m.Schema.Columns[column].Nullable { // NULL cannot be read on from; the engine asks for such rows by key
+			st.Where = append(st.Where, sqlgen.Clause{Query: "?", Args: []any{bun.Safe(sqlgen.KeyColumn(m, i) + " IS NOT NULL")}})
 		}
 	}
-	st.limit = size
+	st.Limit = size
 	var keys []driver.Key
-	err = withConn(ctx, m, m.showsMany(), func(ctx context.Context, conn bun.IConn) error {
-		if !m.showsMany() {
+	err = withConn(ctx, m, m.ShowsMany(), func(ctx context.Context, conn bun.IConn) error {
+		if !m.ShowsMany() {
 			if rows, err = l.read(ctx, conn, m, st); err != nil {
 				return err
 			}
 			return l.mixed.check(ctx, conn, m, st)
 		}
-		var parts []statement
+		var parts []sqlgen.Statement
 		if parts, keys, err = l.chunks(ctx, conn, m, st); err != nil {
 			return err
 		}
@@ -104,26 +103,26 @@ func (l *Loader[T]) piece(ctx context.Context, m *model, q driver.Query, conditi
 	case errors.Is(err, driver.ErrSchemaChanged):
 		return nil, "", err
 	case err != nil && ctx.Err() == nil:
-		return l.apart(ctx, m, q, st, err)
+		return l.pieceByKeys(ctx, m, q, st, err)
 	case err != nil:
 		return nil, "", err
 	}
 	for _, r := range rows {
-		m.normalise(reflect.ValueOf(r).Elem())
-		m.normaliseRelated(reflect.ValueOf(r).Elem())
+		m.Normalise(reflect.ValueOf(r).Elem())
+		m.NormaliseRelated(reflect.ValueOf(r).Elem())
 	}
 	switch {
 	case len(keys) >= size:
 		last = keys[len(keys)-1]
 	case keys == nil && len(rows) >= size:
-		last = m.keyOf(reflect.ValueOf(rows[len(rows)-1]).Elem())
+		last = m.KeyOf(reflect.ValueOf(rows[len(rows)-1]).Elem())
 	}
 	return rows, last, nil
 }
 
-// apart reads the rows of a piece that failed by their keys, in ever smaller groups,
+// pieceByKeys reads the rows of a piece that failed by their keys, in ever smaller groups,
 // until each row that cannot be read stands alone.
-func (l *Loader[T]) apart(ctx context.Context, m *model, q driver.Query, st statement, failure error) (rows []*T, last driver.Key, err error) {
+func (l *Loader[T]) pieceByKeys(ctx context.Context, m *model.Model, q driver.Query, st sqlgen.Statement, failure error) (rows []*T, last driver.Key, err error) {
 	var keys []driver.Key
 	if err := withConn(ctx, m, false, func(ctx context.Context, conn bun.IConn) error {
 		_, keys, err = l.chunks(ctx, conn, m, st)
@@ -159,65 +158,8 @@ func (l *Loader[T]) apart(ctx context.Context, m *model, q driver.Query, st stat
 	if len(keys) > 1 && len(unread) == len(keys) {
 		return nil, "", failure // the statement is to blame, and not one row or another
 	}
-	if len(keys) >= st.limit {
+	if len(keys) >= st.Limit {
 		last = keys[len(keys)-1]
 	}
 	return rows, last, errors.Join(unread...)
-}
-
-// scans reports whether the table can be read on from a key: whether every value
-// of a key has one form in which the database compares it.
-func (m *model) scans() bool {
-	for _, column := range m.keys {
-		if m.comparesAsNumber(column) || m.uuidTexts(column) && len(m.keys) > 1 {
-			return false
-		}
-		switch m.schema.Columns[column].Kind {
-		case value.KindInt, value.KindText, value.KindBool:
-		default:
-			return false
-		}
-	}
-	return true
-}
-
-// after returns a condition that holds for the rows behind the key in the order
-// of the key's columns.
-func (m *model) after(key driver.Key) (string, error) {
-	vals, err := m.keyValues(key)
-	if err != nil {
-		return "", err
-	}
-	if vals == nil {
-		return "", fmt.Errorf("key %s does not fit its columns", key)
-	}
-	columns, literals := make([]string, len(vals)), make([]string, len(vals))
-	for i, v := range vals {
-		forms := m.literals(m.keys[i], v)
-		if m.uuidTexts(m.keys[i]) && len(forms) > 0 {
-			// In the order of texts, the row stands where its own form does.
-			forms = []string{m.db.QueryGen().FormatQuery("coalesce((SELECT ? FROM ? WHERE ? IN (?) LIMIT 1), ?)",
-				bun.Safe(m.columns[m.keys[i]].field.SQLName), m.table.SQLName, bun.Safe(m.columns[m.keys[i]].field.SQLName), bun.Safe(strings.Join(forms, ", ")), bun.Safe(forms[0]))}
-		}
-		if len(forms) != 1 || v.IsNull() {
-			return "", fmt.Errorf("key %s cannot be read on from", key)
-		}
-		columns[i], literals[i] = m.keyColumn(i), forms[0]
-	}
-	if len(vals) == 1 {
-		return columns[0] + " > " + literals[0], nil
-	}
-	if name := m.db.Dialect().Name(); name == dialect.PG || name == dialect.SQLite {
-		return "(" + strings.Join(columns, ", ") + ") > (" + strings.Join(literals, ", ") + ")", nil
-	}
-	// MySQL finds no index for a comparison of rows.
-	var any []string
-	for i := range vals {
-		all := make([]string, 0, i+1)
-		for j := range i {
-			all = append(all, columns[j]+" = "+literals[j])
-		}
-		any = append(any, "("+strings.Join(append(all, columns[i]+" > "+literals[i]), " AND ")+")")
-	}
-	return "(" + strings.Join(any, " OR ") + ")", nil
 }

@@ -29,7 +29,7 @@ func byKey[T any](t *testing.T, l *Loader[T], rows []*T) map[driver.Key]T {
 	}
 	all := make(map[driver.Key]T, len(rows))
 	for _, r := range rows {
-		k := m.keyOf(reflect.ValueOf(r).Elem())
+		k := m.KeyOf(reflect.ValueOf(r).Elem())
 		if _, again := all[k]; again {
 			t.Fatalf("row %s was read twice", k)
 		}

@@ -1,41 +1,21 @@
 package bunsource
 
 import (
-	"context"
 	"database/sql"
-	sqldriver "database/sql/driver"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
-	"github.com/uptrace/bun/schema"
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/value"
+	"github.com/binderyhq/bindery/sources/sourcetest/buntest"
 )
-
-// noConnector connects to nothing.
-type noConnector struct{}
-
-func (noConnector) Connect(context.Context) (sqldriver.Conn, error) {
-	return nil, errors.New("no database")
-}
-func (noConnector) Driver() sqldriver.Driver { return nil }
-
-// offlineDB returns a *bun.DB for queries that are written and never run.
-func offlineDB(t testing.TB, d schema.Dialect) *bun.DB {
-	t.Helper()
-	sqldb := sql.OpenDB(noConnector{})
-	t.Cleanup(func() { sqldb.Close() })
-	return bun.NewDB(sqldb, d)
-}
 
 type (
 	stamps struct {
@@ -68,7 +48,7 @@ type (
 )
 
 func TestSchema(t *testing.T) {
-	s, err := NewLoader[book](offlineDB(t, sqlitedialect.New())).Schema()
+	s, err := NewLoader[book](buntest.Offline(t, sqlitedialect.New())).Schema()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,47 +71,6 @@ func TestSchema(t *testing.T) {
 	}
 }
 
-// JSON names are checked against encoding/json itself.
-func TestJSONNames(t *testing.T) {
-	type Deep struct{ A, B, C, Twice int }
-	type Middle struct {
-		Deep
-		B     int
-		Other int `json:"C"`
-	}
-	type Side struct{ Twice, D int }
-	type row struct {
-		Middle
-		*Side
-		E    int `json:"D"`
-		skip int
-		G    int    `json:"-"`
-		H    string `json:",omitempty"`
-		Deep Deep   `json:"deep"`
-	}
-	b, err := json.Marshal(row{Side: &Side{}, H: "h", skip: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var encoded map[string]any
-	if err := json.Unmarshal(b, &encoded); err != nil {
-		t.Fatal(err)
-	}
-	got := make(map[string]bool)
-	for _, name := range jsonNames(reflect.TypeFor[row]()) {
-		got[name] = true
-	}
-	for name := range encoded {
-		if !got[name] {
-			t.Errorf("%q is missing", name)
-		}
-		delete(got, name)
-	}
-	for name := range got {
-		t.Errorf("%q is not in the encoded row %s", name, b)
-	}
-}
-
 func TestModelErrors(t *testing.T) {
 	type keyless struct {
 		bun.BaseModel `bun:"table:keyless"`
@@ -141,7 +80,7 @@ func TestModelErrors(t *testing.T) {
 		Code  int64   `bun:",pk"`
 		Other *author `bun:"rel:belongs-to"`
 	}
-	db := offlineDB(t, sqlitedialect.New())
+	db := buntest.Offline(t, sqlitedialect.New())
 	check := func(name string, want string, schema func() (driver.Schema, error)) {
 		t.Helper()
 		_, err := schema()
@@ -202,7 +141,7 @@ func TestValues(t *testing.T) {
 		NullString: sql.NullString{String: "s", Valid: true}, NullInt: sql.NullInt64{Int64: 5, Valid: true}, NullBool: sql.NullBool{Bool: true, Valid: true},
 		Zero: 3, Custom: customID{9}, Map: map[string]int{"b": 1, "a": 2}, Raw: json.RawMessage(`{"x":1}`), Any: "any", Pointer: &seven,
 	}
-	l := NewLoader[everything](offlineDB(t, sqlitedialect.New()))
+	l := NewLoader[everything](buntest.Offline(t, sqlitedialect.New()))
 	s, err := l.Schema()
 	if err != nil {
 		t.Fatal(err)

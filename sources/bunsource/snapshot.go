@@ -5,9 +5,12 @@ import (
 	"database/sql"
 	"fmt"
 
-	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
+
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/model"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/readtables"
 )
 
 // snapshotKey is the context key of the snapshot of one database handle.
@@ -35,22 +38,22 @@ func (l *Loader[T]) Snapshot(ctx context.Context) (driver.Snapshot, error) {
 	}
 	s, err := openSnapshot(withoutHooks(ctx), m)
 	if err != nil {
-		return nil, fmt.Errorf("bunsource: opening a snapshot for table %q: %w", m.schema.Table, err)
+		return nil, fmt.Errorf("bunsource: opening a snapshot for table %q: %w", m.Schema.Table, err)
 	}
 	return s, nil
 }
 
-func openSnapshot(ctx context.Context, m *model) (*snapshot, error) {
+func openSnapshot(ctx context.Context, m *model.Model) (*snapshot, error) {
 	opts := &sql.TxOptions{ReadOnly: true}
 	// A transaction sees the state at its first read, not at its BEGIN. So it
 	// is made to read something at once, as small a thing as will do.
 	var first string
-	gen := m.db.QueryGen()
-	table := m.schema.Table
-	if len(m.schema.Depends) > 0 { // of a query, which is no table itself
-		table = m.schema.Depends[0]
+	gen := m.DB.QueryGen()
+	table := m.Schema.Table
+	if len(m.Schema.Depends) > 0 { // of a query, which is no table itself
+		table = m.Schema.Depends[0]
 	}
-	switch m.db.Dialect().Name() {
+	switch m.DB.Dialect().Name() {
 	case dialect.SQLite:
 		first = "SELECT EXISTS (SELECT 1 FROM sqlite_master)"
 		if s := table.Schema; s != "" { // which may be an attached database
@@ -63,9 +66,9 @@ func openSnapshot(ctx context.Context, m *model) (*snapshot, error) {
 		// InnoDB needs a read of a table of its own. START TRANSACTION WITH
 		// CONSISTENT SNAPSHOT would do too, but database/sql cannot say it.
 		opts.Isolation = sql.LevelRepeatableRead
-		first = "SELECT EXISTS (SELECT 1 FROM " + quoted(m.db, table) + ")"
+		first = "SELECT EXISTS (SELECT 1 FROM " + readtables.Quoted(m.DB, table) + ")"
 	}
-	tx, err := m.db.DB.BeginTx(ctx, opts)
+	tx, err := m.DB.DB.BeginTx(ctx, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +77,7 @@ func openSnapshot(ctx context.Context, m *model) (*snapshot, error) {
 		_ = tx.Rollback() // it has read nothing that matters
 		return nil, err
 	}
-	s := &snapshot{db: m.db.DB, tx: tx, turn: make(chan struct{}, 1)}
+	s := &snapshot{db: m.DB.DB, tx: tx, turn: make(chan struct{}, 1)}
 	s.turn <- struct{}{}
 	return s, nil
 }
@@ -115,8 +118,8 @@ func (s *snapshot) Scalar(ctx context.Context, statement string) (text string, e
 // withConn calls read with a connection: that of the context's snapshot, or
 // else that of a snapshot of its own if the read takes several statements, or
 // else any of the pool.
-func withConn(ctx context.Context, m *model, several bool, read func(context.Context, bun.IConn) error) error {
-	s, _ := ctx.Value(snapshotKey{m.db.DB}).(*snapshot)
+func withConn(ctx context.Context, m *model.Model, several bool, read func(context.Context, bun.IConn) error) error {
+	s, _ := ctx.Value(snapshotKey{m.DB.DB}).(*snapshot)
 	switch {
 	case s == nil && several:
 		var err error
@@ -125,7 +128,7 @@ func withConn(ctx context.Context, m *model, several bool, read func(context.Con
 		}
 		defer s.Close()
 	case s == nil:
-		return read(ctx, m.db.DB)
+		return read(ctx, m.DB.DB)
 	}
 	if err := s.take(ctx); err != nil {
 		return err

@@ -9,10 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
+
+	"github.com/binderyhq/bindery/core/driver"
 )
 
 type (

@@ -4,14 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/uptrace/bun"
-	"github.com/uptrace/bun/schema"
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/model"
 )
 
 // SQL is a query of any kind, for [BindSQL]: joins, aggregates, common table
@@ -81,7 +80,7 @@ func TableOf[T any](db *bun.DB) driver.Table {
 
 // newSQLModel describes the rows of a query. Like newModel it makes errors of
 // Bun's panics.
-func newSQLModel(db *bun.DB, typ reflect.Type, name string, query SQL) (m *model, err error) {
+func newSQLModel(db *bun.DB, typ reflect.Type, name string, query SQL) (m *model.Model, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			m, err = nil, sqlError(name, fmt.Errorf("reading type %q: %v", typ, p))
@@ -93,12 +92,12 @@ func newSQLModel(db *bun.DB, typ reflect.Type, name string, query SQL) (m *model
 	case typ.Kind() != reflect.Struct:
 		return nil, sqlError(name, fmt.Errorf("its rows need a struct, not a %s", typ.Kind()))
 	}
-	m = &model{db: db, table: db.Table(typ), limits: limitsOf(db.Dialect().Name())}
+	m = &model.Model{DB: db, Table: db.Table(typ), Limits: model.LimitsOf(db.Dialect().Name())}
 	// A name with a space is that of no other binding, and hardly of a table.
-	m.schema.Table = driver.Table{Database: databaseName(db), Name: "query " + name}
-	m.addColumns(typ, scannedFields(m.table))
-	for i := range m.columns {
-		m.describe(i, columnState{})
+	m.Schema.Table = driver.Table{Database: databaseName(db), Name: "query " + name}
+	m.AddColumns(typ, model.ScannedFields(m.Table))
+	for i := range m.Columns {
+		m.Describe(i, model.State{})
 	}
 	var errs []error
 	switch {
@@ -107,7 +106,7 @@ func newSQLModel(db *bun.DB, typ reflect.Type, name string, query SQL) (m *model
 	case query.Query != nil && (query.Text != "" || query.Args != nil):
 		errs = append(errs, errors.New("it has two queries: set Query or Text, not both"))
 	}
-	if err := m.setKey(query.Key); err != nil {
+	if err := m.SetKey(query.Key); err != nil {
 		errs = append(errs, err)
 	}
 	if len(query.DependsOn) == 0 {
@@ -119,7 +118,7 @@ func newSQLModel(db *bun.DB, typ reflect.Type, name string, query SQL) (m *model
 			errs = append(errs, err)
 			continue
 		}
-		m.schema.Depends = append(m.schema.Depends, t)
+		m.Schema.Depends = append(m.Schema.Depends, t)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, sqlError(name, err)
@@ -129,44 +128,6 @@ func newSQLModel(db *bun.DB, typ reflect.Type, name string, query SQL) (m *model
 
 func sqlError(name string, cause error) error {
 	return fmt.Errorf("bunsource: declaring query %q: %w", name, cause)
-}
-
-// setKey takes the names for the key columns, or those tagged so.
-func (m *model) setKey(names []string) error {
-	if len(names) == 0 {
-		for i := range m.columns {
-			if m.columns[i].field.IsPK {
-				names = append(names, m.schema.Columns[i].Name)
-			}
-		}
-	}
-	if len(names) == 0 {
-		return errors.New("nothing tells its rows apart: name the columns in Key, or mark their fields with `bun:\",pk\"`")
-	}
-	var errs []error
-	for _, name := range names {
-		i := m.schema.Column(name)
-		if i < 0 {
-			errs = append(errs, fmt.Errorf("its key column %q is no column of type %q", name, m.table.Type))
-			continue
-		}
-		m.schema.Key = append(m.schema.Key, name)
-		m.keys = append(m.keys, i)
-	}
-	return errors.Join(errs...)
-}
-
-// scannedFields returns all fields that Bun scans columns into, in their order
-// in the struct. Table.Fields lacks those that are only scanned.
-func scannedFields(table *schema.Table) []*schema.Field {
-	var fields []*schema.Field
-	for _, f := range table.FieldMap { // a field may be there under two names
-		if !slices.Contains(fields, f) {
-			fields = append(fields, f)
-		}
-	}
-	slices.SortFunc(fields, func(a, b *schema.Field) int { return slices.Compare(a.Index, b.Index) })
-	return fields
 }
 
 // dependencyOf returns the table that an element of SQL.DependsOn means.
@@ -194,7 +155,7 @@ func dependencyOf(db *bun.DB, named any) (t driver.Table, err error) {
 		if typ.Kind() != reflect.Struct {
 			return t, fmt.Errorf("it depends on a value of type %T: give a model, a table's name, or a core.Table", d)
 		}
-		t = tableOf(db, db.Table(typ))
+		t = model.TableOf(db.Table(typ))
 	}
 	if t.Name == "" {
 		return t, errors.New("it depends on a table without a name")

@@ -2,6 +2,7 @@ package bunsource
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -14,6 +15,7 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/bunsource/internal/keyproof"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/readtables"
 	"github.com/binderyhq/bindery/sources/internal/sqltext"
 )
 
@@ -77,7 +79,11 @@ func TestForgottenDependenciesAreFound(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			missing, err := m.undeclared(withoutHooks(t.Context()), text, s.Depends)
+			var missing []driver.Table
+			err = withConn(withoutHooks(t.Context()), m, true, func(ctx context.Context, conn bun.IConn) (err error) {
+				missing, err = readtables.Undeclared(ctx, conn, m, text, s.Depends)
+				return err
+			})
 			var names []string
 			for _, m := range missing {
 				if m.Schema == "public" {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/value"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/model"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/readtables"
 )
 
 // sqlLoader reads the rows of a query. It does not implement core.Querier: what
@@ -20,7 +22,7 @@ import (
 type sqlLoader[T any] struct {
 	db       *bun.DB
 	query    SQL
-	describe func() (*model, error) // once
+	describe func() (*model.Model, error) // once
 }
 
 var (
@@ -31,7 +33,7 @@ var (
 
 func newSQLLoader[T any](db *bun.DB, name string, query SQL) *sqlLoader[T] {
 	query.Args, query.Key, query.DependsOn = slices.Clone(query.Args), slices.Clone(query.Key), slices.Clone(query.DependsOn)
-	return &sqlLoader[T]{db: db, query: query, describe: sync.OnceValues(func() (*model, error) {
+	return &sqlLoader[T]{db: db, query: query, describe: sync.OnceValues(func() (*model.Model, error) {
 		return newSQLModel(db, reflect.TypeFor[T](), name, query)
 	})}
 }
@@ -42,16 +44,16 @@ func (l *sqlLoader[T]) Schema() (driver.Schema, error) {
 	if err != nil {
 		return driver.Schema{}, err
 	}
-	return m.schema, nil
+	return m.Schema, nil
 }
 
 // Value implements [driver.Loader].
 func (l *sqlLoader[T]) Value(row *T, column int) value.Value {
 	m, err := l.describe()
-	if err != nil || row == nil || column < 0 || column >= len(m.columns) {
+	if err != nil || row == nil || column < 0 || column >= len(m.Columns) {
 		return value.Null()
 	}
-	return m.columns[column].read(reflect.ValueOf(row).Elem())
+	return m.Columns[column].Read(reflect.ValueOf(row).Elem())
 }
 
 // Load runs the query. It runs all of it for some keys as well.
@@ -70,13 +72,13 @@ func (l *sqlLoader[T]) Load(ctx context.Context, keys []driver.Key) ([]*T, error
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("bunsource: running %q: %w", m.schema.Table, err)
+		return nil, fmt.Errorf("bunsource: running %q: %w", m.Schema.Table, err)
 	}
 	for _, r := range rows {
-		m.normalise(reflect.ValueOf(r).Elem())
+		m.Normalise(reflect.ValueOf(r).Elem())
 	}
 	if keys != nil {
-		rows = slices.DeleteFunc(rows, func(r *T) bool { return !slices.Contains(keys, m.keyOf(reflect.ValueOf(r).Elem())) })
+		rows = slices.DeleteFunc(rows, func(r *T) bool { return !slices.Contains(keys, m.KeyOf(reflect.ValueOf(r).Elem())) })
 		bad = slices.DeleteFunc(bad, func(err error) bool {
 			return !slices.ContainsFunc(driver.RowErrors(err), func(e *driver.RowError) bool { return slices.Contains(keys, e.Key) })
 		})
@@ -123,21 +125,21 @@ func (l *sqlLoader[T]) Prepare(ctx context.Context, declared []driver.Table) (wa
 	text, err := l.text()
 	if err == nil {
 		err = withConn(withoutHooks(ctx), m, false, func(ctx context.Context, conn bun.IConn) error {
-			return m.checkResult(ctx, conn, text)
+			return checkResult(m, ctx, conn, text)
 		})
 	}
 	if err != nil {
-		return nil, fmt.Errorf("bunsource: preparing %q: %w", m.schema.Table, err)
+		return nil, fmt.Errorf("bunsource: preparing %q: %w", m.Schema.Table, err)
 	}
 	if len(declared) > 0 {
-		warnings = m.warnUndeclared(ctx, text, declared)
+		warnings = warnUndeclared(ctx, m, text, declared)
 	}
 	return warnings, nil
 }
 
 // checkResult looks at the columns that the query gives: a key column that Bun
 // is given nothing for would look the same in every row.
-func (m *model) checkResult(ctx context.Context, conn bun.IConn, text string) (err error) {
+func checkResult(m *model.Model, ctx context.Context, conn bun.IConn, text string) (err error) {
 	// On lines of its own, since the text may end in a comment.
 	rows, err := conn.QueryContext(ctx, "SELECT * FROM (\n"+text+"\n) AS bindery LIMIT 0")
 	if err != nil {
@@ -148,7 +150,7 @@ func (m *model) checkResult(ctx context.Context, conn bun.IConn, text string) (e
 	if err != nil {
 		return err
 	}
-	for _, k := range m.schema.Key {
+	for _, k := range m.Schema.Key {
 		if !slices.Contains(given, k) {
 			return fmt.Errorf("it gives no column %q, which is its key (it gives %s)", k, strings.Join(given, ", "))
 		}
@@ -164,7 +166,24 @@ func (l *sqlLoader[T]) Snapshot(ctx context.Context) (driver.Snapshot, error) {
 	}
 	s, err := openSnapshot(withoutHooks(ctx), m)
 	if err != nil {
-		return nil, fmt.Errorf("bunsource: opening a snapshot for %q: %w", m.schema.Table, err)
+		return nil, fmt.Errorf("bunsource: opening a snapshot for %q: %w", m.Schema.Table, err)
 	}
 	return s, nil
+}
+
+// warnUndeclared returns warnings for tables that the query reads and that are
+// not declared. That it cannot be found out is a warning, too.
+func warnUndeclared(ctx context.Context, m *model.Model, query string, declared []driver.Table) (warnings []error) {
+	var missing []driver.Table
+	err := withConn(withoutHooks(ctx), m, true, func(ctx context.Context, conn bun.IConn) (err error) {
+		missing, err = readtables.Undeclared(ctx, conn, m, query, declared)
+		return err
+	})
+	if err != nil {
+		return []error{fmt.Errorf("bunsource: asking which tables %q reads: %w", m.Schema.Table, err)}
+	}
+	for _, t := range missing {
+		warnings = append(warnings, driver.Undeclared(t))
+	}
+	return warnings
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/readtables"
 )
 
 // A query is bound however it is written, and follows what is written to its
@@ -350,7 +351,7 @@ func TestTablesInMySQLNote(t *testing.T) {
 		"select `unfinished": "",
 	} {
 		var got []string
-		for _, table := range tablesInNote(note) {
+		for _, table := range readtables.TablesInNote(note) {
 			got = append(got, table.String())
 		}
 		if got := strings.Join(got, " "); got != want {
@@ -358,7 +359,7 @@ func TestTablesInMySQLNote(t *testing.T) {
 		}
 	}
 	db := bun.NewDB(loaderSQLite(t).DB, mysqldialect.New())
-	if got := quoted(db, driver.Table{Schema: "s", Name: "od`d"}); got != "`s`.`od``d`" {
+	if got := readtables.Quoted(db, driver.Table{Schema: "s", Name: "od`d"}); got != "`s`.`od``d`" {
 		t.Errorf("quoted name %s", got)
 	}
 }

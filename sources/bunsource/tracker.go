@@ -57,7 +57,12 @@ func trackerOf(db *sql.DB) *tracker {
 // databaseName returns the name that the user gave the database, "" for the
 // usual one. It is asked of the *sql.DB, so every copy of a *bun.DB
 // (WithQueryHook, WithNamedArg) has the same.
-func databaseName(db *bun.DB) string { return trackerOf(db.DB).UseDatabase() }
+func databaseName(db *bun.DB) string {
+	if db == nil {
+		return "" // which is reported elsewhere
+	}
+	return trackerOf(db.DB).UseDatabase()
+}
 
 // withoutHooks returns a context whose statements are not looked at: the
 // loader's own, which only read.

@@ -7,38 +7,40 @@ import (
 	"github.com/uptrace/bun"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/model"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/sqlgen"
 )
 
-// maxUnreadable bounds the rows that are named one by one in an error: where more
-// cannot be read, something else is wrong than rows.
+// maxUnreadable bounds the rows that an error names one by one. When more rows fail,
+// they are hardly the cause.
 const maxUnreadable = 1000
 
-// readAround reads a statement again that has failed, without the rows that
-// cannot be scanned: it finds out which keys there are, and halves them until
-// the bad ones stand alone. keys are the keys of all rows, in the statement's
-// order. Where rows are not to blame it returns the error as it was.
-func (l *Loader[T]) readAround(ctx context.Context, conn bun.IConn, m *model, st statement, failed error) (rows []*T, bad []error, keys []driver.Key, err error) {
-	if ctx.Err() != nil || st.bare {
+// readAround retries a failed statement without the rows that cannot be scanned. It
+// reads the keys, and halves them until each bad row is alone. keys holds the keys of
+// all rows, in the statement's order. When no row causes the failure, readAround
+// returns the original error.
+func (l *Loader[T]) readAround(ctx context.Context, conn bun.IConn, m *model.Model, st sqlgen.Statement, failed error) (rows []*T, bad []error, keys []driver.Key, err error) {
+	if ctx.Err() != nil || st.Bare {
 		return nil, nil, nil, failed
 	}
 	bare := st
-	bare.bare = true
+	bare.Bare = true
 	found, err := l.read(ctx, conn, m, bare)
 	if err != nil || len(found) == 0 {
 		return nil, nil, nil, failed // the database is to blame, or a key
 	}
 	for _, r := range found {
-		keys = append(keys, m.keyOf(reflect.ValueOf(r).Elem()))
+		keys = append(keys, m.KeyOf(reflect.ValueOf(r).Elem()))
 	}
 	s := &salvage[T]{read: func(some []driver.Key) ([]*T, error) {
-		batches, err := m.keyBatches(some)
+		batches, err := sqlgen.KeyBatches(m, some)
 		if err != nil {
 			return nil, err
 		}
 		var rows []*T
 		for i := range batches {
 			one := st
-			one.keys, one.order, one.limit = &batches[i], nil, 0
+			one.Keys, one.Order, one.Limit = &batches[i], nil, 0
 			part, err := l.read(ctx, conn, m, one)
 			if err != nil {
 				return nil, err
@@ -80,7 +82,7 @@ func (s *salvage[T]) halve(keys []driver.Key) {
 
 // runAround runs the query again row by row, after it has failed. It leaves out
 // the rows that cannot be scanned.
-func (l *sqlLoader[T]) runAround(ctx context.Context, conn bun.IConn, m *model, failed error) (rows []*T, bad []error, err error) {
+func (l *sqlLoader[T]) runAround(ctx context.Context, conn bun.IConn, m *model.Model, failed error) (rows []*T, bad []error, err error) {
 	text, err := l.text()
 	if err != nil || ctx.Err() != nil {
 		return nil, nil, failed
@@ -109,15 +111,15 @@ func (l *sqlLoader[T]) runAround(ctx context.Context, conn bun.IConn, m *model, 
 		if answer.Scan(into...) != nil {
 			return nil, nil, failed
 		}
-		parts := make([]any, 0, len(m.schema.Key))
-		for _, k := range m.schema.Key {
+		parts := make([]any, 0, len(m.Schema.Key))
+		for _, k := range m.Schema.Key {
 			for i, c := range columns {
 				if c == k {
 					parts = append(parts, values[i])
 				}
 			}
 		}
-		key, keyErr := m.schema.MakeKey(parts...)
+		key, keyErr := m.Schema.MakeKey(parts...)
 		if keyErr != nil || len(bad) == maxUnreadable {
 			return nil, nil, failed
 		}

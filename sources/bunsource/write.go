@@ -11,10 +11,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/binderyhq/bindery/core/driver"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
 	"github.com/uptrace/bun/dialect/feature"
+
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/model"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/sqlgen"
 )
 
 var (
@@ -70,7 +73,7 @@ func (l *Loader[T]) Transact(ctx context.Context, fn func(ctx context.Context) e
 }
 
 // transaction returns the transaction that the context carries.
-func (l *Loader[T]) transaction(ctx context.Context) (bun.Tx, *model, error) {
+func (l *Loader[T]) transaction(ctx context.Context) (bun.Tx, *model.Model, error) {
 	tx, ok := ctx.Value(transactionKey{l.db.DB}).(bun.Tx)
 	if !ok {
 		return bun.Tx{}, nil, errors.New("bunsource: writing outside of Transact")
@@ -87,19 +90,19 @@ func (l *Loader[T]) Lock(ctx context.Context, key driver.Key) error {
 		return err
 	}
 	ctx = withoutHooks(ctx) // it writes nothing
-	if m.db.Dialect().Name() == dialect.SQLite {
+	if m.DB.Dialect().Name() == dialect.SQLite {
 		// No row, and so no trigger; but a write.
-		pk := m.table.PKs[0].SQLName
-		_, err := tx.NewRaw("UPDATE ? SET ? = ? WHERE 0", m.table.SQLName, pk, pk).Exec(ctx)
-		return m.writeError("locking a row of", err)
+		pk := m.Table.PKs[0].SQLName
+		_, err := tx.NewRaw("UPDATE ? SET ? = ? WHERE 0", m.Table.SQLName, pk, pk).Exec(ctx)
+		return writeError(m, "locking a row of", err)
 	}
-	cond, err := m.rowCondition(key)
+	cond, err := sqlgen.RowCondition(m, key)
 	if err != nil || cond == "" {
 		return err
 	}
 	var found []int
 	err = tx.NewSelect().Model((*T)(nil)).ColumnExpr("1").Where("?", cond).For("UPDATE").Scan(ctx, &found)
-	return m.writeError("locking a row of", err)
+	return writeError(m, "locking a row of", err)
 }
 
 // Insert implements [driver.Writer]. The model's own hooks run; columns that its
@@ -109,17 +112,17 @@ func (l *Loader[T]) Insert(ctx context.Context, row *T, columns []string) (drive
 	if err != nil {
 		return "", err
 	}
-	if err := m.checkValues(reflect.ValueOf(row).Elem(), columns); err != nil {
+	if err := checkValues(m, reflect.ValueOf(row).Elem(), columns); err != nil {
 		return "", err
 	}
 	q := tx.NewInsert().Model(row)
-	zeroes := m.literalZeroes(reflect.ValueOf(row).Elem(), columns)
-	if columns, err = m.withHooked(ctx, row, columns, zeroes, q); err != nil {
+	zeroes := literalZeroes(m, reflect.ValueOf(row).Elem(), columns)
+	if columns, err = withHooked(m, ctx, row, columns, zeroes, q); err != nil {
 		return "", err
 	}
 	l.note(ctx, m, row, columns)
-	pks := make([]string, len(m.table.PKs))
-	for i, pk := range m.table.PKs {
+	pks := make([]string, len(m.Table.PKs))
+	for i, pk := range m.Table.PKs {
 		pks[i] = string(pk.SQLName)
 	}
 	if len(columns) == 0 {
@@ -129,41 +132,41 @@ func (l *Loader[T]) Insert(ctx context.Context, row *T, columns []string) (drive
 	for name, literal := range zeroes {
 		q = q.Value(name, "?", literal)
 	}
-	if m.db.HasFeature(feature.InsertReturning) || m.db.HasFeature(feature.Returning) {
+	if m.DB.HasFeature(feature.InsertReturning) || m.DB.HasFeature(feature.Returning) {
 		q = q.Returning(strings.Join(pks, ", "))
 	}
 	res, err := q.Exec(ctx)
 	if errors.Is(err, sql.ErrNoRows) { // RETURNING returned nothing
 		return "", driver.ErrRefused
 	}
-	if err := m.outcome("inserting into", res, err); err != nil {
+	if err := outcome(m, "inserting into", res, err); err != nil {
 		return "", err
 	}
-	return m.keyOf(reflect.ValueOf(row).Elem()), nil
+	return m.KeyOf(reflect.ValueOf(row).Elem()), nil
 }
 
 // insertDefaults inserts a row of nothing but defaults.
-func (l *Loader[T]) insertDefaults(ctx context.Context, tx bun.Tx, m *model, row *T, pks []string) (driver.Key, error) {
-	if m.db.Dialect().Name() == dialect.MySQL {
-		res, err := tx.NewRaw("INSERT INTO ? () VALUES ()", m.table.SQLName).Exec(ctx)
+func (l *Loader[T]) insertDefaults(ctx context.Context, tx bun.Tx, m *model.Model, row *T, pks []string) (driver.Key, error) {
+	if m.DB.Dialect().Name() == dialect.MySQL {
+		res, err := tx.NewRaw("INSERT INTO ? () VALUES ()", m.Table.SQLName).Exec(ctx)
 		if err != nil {
-			return "", m.writeError("inserting into", err)
+			return "", writeError(m, "inserting into", err)
 		}
 		id, err := res.LastInsertId()
 		if err != nil {
-			return "", m.writeError("inserting into", err)
+			return "", writeError(m, "inserting into", err)
 		}
-		key, err := m.schema.MakeKey(id)
+		key, err := m.Schema.MakeKey(id)
 		return key, err
 	}
-	err := tx.NewRaw("INSERT INTO ? DEFAULT VALUES RETURNING ?", m.table.SQLName, bun.Safe(strings.Join(pks, ", "))).Scan(ctx, row)
+	err := tx.NewRaw("INSERT INTO ? DEFAULT VALUES RETURNING ?", m.Table.SQLName, bun.Safe(strings.Join(pks, ", "))).Scan(ctx, row)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", driver.ErrRefused
 	}
 	if err != nil {
-		return "", m.writeError("inserting into", err)
+		return "", writeError(m, "inserting into", err)
 	}
-	return m.keyOf(reflect.ValueOf(row).Elem()), nil
+	return m.KeyOf(reflect.ValueOf(row).Elem()), nil
 }
 
 // Update implements [driver.Writer]. The model's own hooks run, as in Insert. On
@@ -179,22 +182,22 @@ func (l *Loader[T]) UpdateDocuments(ctx context.Context, key driver.Key, row *T,
 	if err != nil {
 		return err
 	}
-	if err := m.checkValues(reflect.ValueOf(row).Elem(), columns); err != nil {
+	if err := checkValues(m, reflect.ValueOf(row).Elem(), columns); err != nil {
 		return err
 	}
-	cond, err := m.rowCondition(key)
+	cond, err := sqlgen.RowCondition(m, key)
 	if err != nil || cond == "" {
 		return err
 	}
 	q := tx.NewUpdate().Model(row).Where("?", cond)
-	values := m.literalZeroes(reflect.ValueOf(row).Elem(), columns)
+	values := literalZeroes(m, reflect.ValueOf(row).Elem(), columns)
 	for name, doc := range documents {
-		values[name] = bun.Safe(m.db.QueryGen().AppendValue(nil, reflect.ValueOf(string(doc))))
+		values[name] = bun.Safe(m.DB.QueryGen().AppendValue(nil, reflect.ValueOf(string(doc))))
 	}
-	if columns, err = m.withHooked(ctx, row, columns, values, q); err != nil {
+	if columns, err = withHooked(m, ctx, row, columns, values, q); err != nil {
 		return err
 	}
-	if m.db.HasFeature(feature.DefaultPlaceholder) {
+	if m.DB.HasFeature(feature.DefaultPlaceholder) {
 		for _, c := range defaults {
 			if !slices.Contains(columns, c) {
 				columns = append(columns, c)
@@ -211,7 +214,7 @@ func (l *Loader[T]) UpdateDocuments(ctx context.Context, key driver.Key, row *T,
 	}
 	l.note(ctx, m, row, columns)
 	res, err := q.Exec(ctx)
-	return m.outcome("updating", res, err)
+	return outcome(m, "updating", res, err)
 }
 
 // Delete implements [driver.Writer].
@@ -220,20 +223,20 @@ func (l *Loader[T]) Delete(ctx context.Context, key driver.Key) error {
 	if err != nil {
 		return err
 	}
-	cond, err := m.rowCondition(key)
+	cond, err := sqlgen.RowCondition(m, key)
 	if err != nil || cond == "" {
 		return err
 	}
 	l.note(ctx, m, nil, nil)
 	res, err := tx.NewDelete().Model((*T)(nil)).Where("?", cond).Exec(ctx)
-	return m.outcome("deleting from", res, err)
+	return outcome(m, "deleting from", res, err)
 }
 
 // withHooked adds the columns that the model's BeforeAppendModel hook changes,
 // and takes them out of zeroes: the hook has the last word. Bun runs the hook
 // only when it writes the statement out, too late to know them, so it is tried
 // on a copy.
-func (m *model) withHooked(ctx context.Context, row any, columns []string, zeroes map[string]bun.Safe, q bun.Query) ([]string, error) {
+func withHooked(m *model.Model, ctx context.Context, row any, columns []string, zeroes map[string]bun.Safe, q bun.Query) ([]string, error) {
 	was := reflect.ValueOf(row).Elem()
 	copied := reflect.New(was.Type())
 	copied.Elem().Set(was)
@@ -245,9 +248,9 @@ func (m *model) withHooked(ctx context.Context, row any, columns []string, zeroe
 		return nil, err
 	}
 	columns = slices.Clone(columns)
-	for i := range m.columns {
-		name := m.schema.Columns[i].Name
-		if m.columns[i].read(was) == m.columns[i].read(copied.Elem()) {
+	for i := range m.Columns {
+		name := m.Schema.Columns[i].Name
+		if m.Columns[i].Read(was) == m.Columns[i].Read(copied.Elem()) {
 			continue
 		}
 		delete(zeroes, name)
@@ -261,14 +264,14 @@ func (m *model) withHooked(ctx context.Context, row any, columns []string, zeroe
 // literalZeroes returns how to write the named columns that are zero or nil in Go.
 // A client that names a column means this value, or NULL, where Bun might write
 // DEFAULT. The zero of a nullzero field means NULL if the column allows it.
-func (m *model) literalZeroes(strct reflect.Value, columns []string) map[string]bun.Safe {
+func literalZeroes(m *model.Model, strct reflect.Value, columns []string) map[string]bun.Safe {
 	values := make(map[string]bun.Safe)
-	gen := m.db.QueryGen()
+	gen := m.DB.QueryGen()
 	for _, name := range columns {
-		i := m.schema.Column(name)
-		f := m.columns[i].field
+		i := m.Schema.Column(name)
+		f := m.Columns[i].Field
 		switch {
-		case f.IsPtr && f.HasNilValue(strct), f.NullZero && m.schema.Columns[i].Nullable && f.HasZeroValue(strct):
+		case f.IsPtr && f.HasNilValue(strct), f.NullZero && m.Schema.Columns[i].Nullable && f.HasZeroValue(strct):
 			values[name] = "NULL"
 		case !f.IsPtr && f.Append != nil && f.HasZeroValue(strct):
 			values[name] = bun.Safe(f.Append(gen, nil, f.Value(strct)))

@@ -9,6 +9,8 @@ import (
 	"github.com/uptrace/bun/dialect"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/model"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/sqlgen"
 )
 
 // Documents implements [driver.DocumentWriter].
@@ -17,7 +19,7 @@ func (l *Loader[T]) Documents(ctx context.Context, key driver.Key, columns []str
 	if err != nil {
 		return nil, err
 	}
-	cond, err := m.rowCondition(key)
+	cond, err := sqlgen.RowCondition(m, key)
 	if err != nil || cond == "" {
 		return nil, err
 	}
@@ -25,7 +27,7 @@ func (l *Loader[T]) Documents(ctx context.Context, key driver.Key, columns []str
 	texts := make([]sql.NullString, len(columns))
 	dest := make([]any, len(columns))
 	for i, name := range columns {
-		q = q.ColumnExpr(m.documentText(name))
+		q = q.ColumnExpr(documentText(m, name))
 		dest[i] = &texts[i]
 	}
 	err = q.Scan(withoutHooks(ctx), dest...)
@@ -33,7 +35,7 @@ func (l *Loader[T]) Documents(ctx context.Context, key driver.Key, columns []str
 		return nil, nil
 	}
 	if err != nil {
-		return nil, m.writeError("reading documents of", err)
+		return nil, writeError(m, "reading documents of", err)
 	}
 	documents := make(map[string]json.RawMessage, len(columns))
 	for i, name := range columns {
@@ -45,10 +47,10 @@ func (l *Loader[T]) Documents(ctx context.Context, key driver.Key, columns []str
 }
 
 // documentText returns the column as text. SQLite may have the text in a BLOB.
-func (m *model) documentText(column string) string {
-	c := m.columns[m.schema.Column(column)]
-	if m.db.Dialect().Name() == dialect.MySQL {
-		return "CAST(" + c.sql + " AS CHAR)"
+func documentText(m *model.Model, column string) string {
+	c := m.Columns[m.Schema.Column(column)]
+	if m.DB.Dialect().Name() == dialect.MySQL {
+		return "CAST(" + c.SQL + " AS CHAR)"
 	}
-	return "CAST(" + c.sql + " AS TEXT)"
+	return "CAST(" + c.SQL + " AS TEXT)"
 }

@@ -13,12 +13,14 @@ import (
 	"github.com/uptrace/bun/dialect"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/dberror"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/model"
 )
 
-// written is the last statement of a transaction that wrote something. What a
-// COMMIT refuses is put down to it.
+// written remembers the last statement of a transaction that wrote something. An
+// error of COMMIT is attributed to it.
 type written struct {
-	m     *model
+	m     *model.Model
 	strct reflect.Value // the row, invalid for a delete
 	named []string      // the columns that the statement names: the client's, and those that hooks fill in
 }
@@ -27,7 +29,7 @@ type written struct {
 type writtenKey struct{ db *sql.DB }
 
 // note remembers what is about to be written.
-func (l *Loader[T]) note(ctx context.Context, m *model, row *T, named []string) {
+func (l *Loader[T]) note(ctx context.Context, m *model.Model, row *T, named []string) {
 	last, ok := ctx.Value(writtenKey{l.db.DB}).(*written)
 	if !ok {
 		return
@@ -38,25 +40,26 @@ func (l *Loader[T]) note(ctx context.Context, m *model, row *T, named []string) 
 	}
 }
 
-// violationError is what the database objects to in a row. Transact words it
-// when the transaction is over.
+// violationError is the violation of a constraint. Transact turns it into an error
+// for clients after the transaction has ended.
 type violationError struct {
-	violation
+	dberror.Violation
 	err error
 }
 
 func (e *violationError) Error() string { return e.err.Error() }
+
 func (e *violationError) Unwrap() error { return e.err }
 
-// outcome returns what a statement that was to write one row has come to.
-func (m *model) outcome(doing string, res sql.Result, err error) error {
+// outcome checks the result of a statement that was to write exactly one row.
+func outcome(m *model.Model, doing string, res sql.Result, err error) error {
 	if err != nil {
-		return m.writeError(doing, err)
+		return writeError(m, doing, err)
 	}
-	if m.db.Dialect().Name() == dialect.MySQL {
+	if m.DB.Dialect().Name() == dialect.MySQL {
 		return nil // which does not count rows that it leaves as they are, and has nothing that skips one
 	}
-	if m.db.Dialect().Name() == dialect.SQLite && !m.columns[0].facts.Known {
+	if m.DB.Dialect().Name() == dialect.SQLite && !m.Columns[0].Facts.Known {
 		return nil // a view: SQLite does not count what its triggers write
 	}
 	if n, err := res.RowsAffected(); err == nil && n == 0 {
@@ -66,18 +69,18 @@ func (m *model) outcome(doing string, res sql.Result, err error) error {
 }
 
 // writeError tells what the client can mend from what it cannot.
-func (m *model) writeError(doing string, err error) error {
+func writeError(m *model.Model, doing string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if v, ok := violationOf(err); ok {
+	if v, ok := dberror.Of(err); ok {
 		return &violationError{v, err}
 	}
-	return fmt.Errorf("bunsource: %s table %q: %w", doing, m.schema.Table, err)
+	return fmt.Errorf("bunsource: %s table %q: %w", doing, m.Schema.Table, err)
 }
 
-// refusal words the error of a transaction that is over: own is what its
-// function returned, err what it came to.
+// refusal turns the error of a transaction that has ended into one for clients. own
+// is the error of its function, err that of the transaction.
 func (l *Loader[T]) refusal(ctx context.Context, last written, own, err error) error {
 	var v *violationError
 	switch {
@@ -86,85 +89,84 @@ func (l *Loader[T]) refusal(ctx context.Context, last written, own, err error) e
 			return own
 		}
 	case last.m != nil:
-		// The function was content, and COMMIT was not.
-		if found, ok := violationOf(err); ok {
+		// The function succeeded, and COMMIT failed.
+		if found, ok := dberror.Of(err); ok {
 			v = &violationError{found, err}
 		}
 	}
 	switch {
 	case v == nil:
 		return fmt.Errorf("bunsource: writing: %w", err)
-	case v.denied:
+	case v.Denied:
 		return fmt.Errorf("%w: %w", driver.ErrRefused, v.err)
 	case last.m == nil:
-		return &driver.InvalidError{Fields: []driver.FieldError{{Detail: v.detail}}, Cause: v.err}
+		return &driver.InvalidError{Fields: []driver.FieldError{{Detail: v.Detail}}, Cause: v.err}
 	}
-	return last.m.invalid(ctx, v, last)
+	return invalid(last.m, ctx, v, last)
 }
 
-// invalid words a violation for clients. A violation that the database puts
-// down to no column is that of the only column that can be meant.
-func (m *model) invalid(ctx context.Context, v *violationError, last written) error {
-	column := v.column
+// invalid turns a violation into an error for clients. When the database names no
+// column, the error names the only column that can be meant.
+func invalid(m *model.Model, ctx context.Context, v *violationError, last written) error {
+	column := v.Column
 	if column == "" {
-		column = m.columnOfRule(v.rule)
+		column = m.ColumnOfRule(v.Rule)
 	}
-	if column == "" && last.strct.IsValid() && v.detail == detailReference && m.db.Dialect().Name() == dialect.SQLite {
-		column = m.onlyReference(ctx, last.named)
+	if column == "" && last.strct.IsValid() && v.Detail == dberror.DetailReference && m.DB.Dialect().Name() == dialect.SQLite {
+		column = onlyReference(m, ctx, last.named)
 	}
-	if column == "" && len(last.named) == 1 && v.detail != detailReference {
+	if column == "" && len(last.named) == 1 && v.Detail != dberror.DetailReference {
 		column = last.named[0]
 	}
 	if column == "" && last.strct.IsValid() {
-		column = m.culprit(ctx, v, last)
+		column = culprit(m, ctx, v, last)
 	}
-	return &driver.InvalidError{Fields: []driver.FieldError{{Field: m.fieldOf(column), Column: column, Detail: v.detail}}, Cause: v.err}
+	return &driver.InvalidError{Fields: []driver.FieldError{{Field: fieldOf(m, column), Column: column, Detail: v.Detail}}, Cause: v.err}
 }
 
 // fieldOf returns the field that stands for the column in rows.
-func (m *model) fieldOf(column string) string {
-	i := m.schema.Column(column)
+func fieldOf(m *model.Model, column string) string {
+	i := m.Schema.Column(column)
 	if i < 0 {
 		return ""
 	}
-	if c := m.schema.Columns[i]; c.JSON != "" {
+	if c := m.Schema.Columns[i]; c.JSON != "" {
 		return c.JSON
 	}
-	return strings.Join(m.schema.Columns[i].Path, ".")
+	return strings.Join(m.Schema.Columns[i].Path, ".")
 }
 
 // culpritTimeout bounds the search for the column that a refused write is
 // refused for.
 const culpritTimeout = time.Second
 
-// culprit asks the database which column it objected to, "" when it cannot be
-// told. The transaction is over; whatever goes wrong here leaves the column
-// unknown.
-func (m *model) culprit(ctx context.Context, v *violationError, last written) string {
+// culprit asks the database which column caused the violation. It returns "" when
+// the database cannot tell, or when asking fails: the transaction has ended.
+func culprit(m *model.Model, ctx context.Context, v *violationError, last written) string {
 	ctx, cancel := context.WithTimeout(withoutHooks(ctx), culpritTimeout)
 	defer cancel()
-	if m.db.Dialect().Name() == dialect.PG && v.ofValue {
-		return m.unreadable(ctx, last)
+	if m.DB.Dialect().Name() == dialect.PG && v.OfValue {
+		return unreadable(m, ctx, last)
 	}
 	return ""
 }
 
 // unreadable returns the one column whose type does not read what was to be
 // written there. Postgres does not name it in its error.
-func (m *model) unreadable(ctx context.Context, last written) string {
+func unreadable(m *model.Model, ctx context.Context, last written) string {
 	found := ""
-	gen := m.db.QueryGen()
+	gen := m.DB.QueryGen()
 	for _, name := range last.named {
-		i := m.schema.Column(name)
-		f, declared := m.columns[i].field, m.columns[i].facts.SQLType
+		i := m.Schema.Column(name)
+		f, declared := m.Columns[i].Field, m.Columns[i].Facts.SQLType
 		if f.Append == nil || declared == "" {
 			continue
 		}
 		literal := string(f.AppendValue(gen, nil, last.strct))
 		var null bool
-		if err := m.db.DB.QueryRowContext(ctx, "SELECT CAST("+literal+" AS "+declared+") IS NULL").Scan(&null); err == nil {
+		if err := m.DB.DB.QueryRowContext(ctx, "SELECT CAST("+literal+" AS "+declared+") IS NULL").Scan(&null); err == nil {
 			continue
-		} else if _, ok := violationOf(err); !ok || found != "" {
+		} else if _, ok := dberror.Of(err); !ok || found != "" {
 			return ""
 		}
 		found = name
@@ -174,14 +176,14 @@ func (m *model) unreadable(ctx context.Context, last written) string {
 
 // onlyReference returns the one column among those named that refers to another
 // table. SQLite does not say which reference it misses.
-func (m *model) onlyReference(ctx context.Context, named []string) string {
+func onlyReference(m *model.Model, ctx context.Context, named []string) string {
 	ctx, cancel := context.WithTimeout(withoutHooks(ctx), culpritTimeout)
 	defer cancel()
-	schema := m.schema.Table.Schema
+	schema := m.Schema.Table.Schema
 	if schema == "" {
 		schema = "main"
 	}
-	rows, err := m.db.DB.QueryContext(ctx, `SELECT DISTINCT "from" FROM pragma_foreign_key_list(?, ?)`, m.schema.Table.Name, schema)
+	rows, err := m.DB.DB.QueryContext(ctx, `SELECT DISTINCT "from" FROM pragma_foreign_key_list(?, ?)`, m.Schema.Table.Name, schema)
 	if err != nil {
 		return ""
 	}
@@ -214,8 +216,8 @@ func misread(err error) bool {
 	return certain || perhaps
 }
 
-// collided reports whether the database ended a transaction in favour of
-// another, so that it is worth trying again.
+// collided reports whether the database aborted the transaction because of a
+// concurrent one (a deadlock, a serialization failure), so that a retry may succeed.
 func collided(err error) bool {
 	var invalid *driver.InvalidError
 	var objection *violationError

@@ -18,6 +18,7 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/dberror"
 )
 
 func TestWriteDefaultsAndZeroes(t *testing.T) {
@@ -76,21 +77,21 @@ func TestWriteViolations(t *testing.T) {
 		first, err := post(t, b, `{"name":"a","price":1,"code":"A"}`)
 		rowOf(t, b, first, err)
 		for _, c := range []struct{ field, value, detail string }{
-			{"code", `"A"`, detailTaken},
-			{"price", `-1`, detailCheck},
-			{"price", `123456789012`, detailRange},
-			{"price", `99999999.995`, detailRange},
+			{"code", `"A"`, dberror.DetailTaken},
+			{"price", `-1`, dberror.DetailCheck},
+			{"price", `123456789012`, dberror.DetailRange},
+			{"price", `99999999.995`, dberror.DetailRange},
 			{"price", `1e400`, "number 1e400 is out of range, or not of the column's type"},
-			{"shelf", `9`, detailReference},
-			{"small", `40000`, detailRange},
-			{"name", `"` + strings.Repeat("ü", 21) + `"`, detailTooLong},
-			{"name", `null`, detailNull},
-			{"name", `"a\u0000b"`, detailForm},
-			{"serial", `"not a uuid"`, detailForm},
-			{"day", `"no day"`, detailForm},
+			{"shelf", `9`, dberror.DetailReference},
+			{"small", `40000`, dberror.DetailRange},
+			{"name", `"` + strings.Repeat("ü", 21) + `"`, dberror.DetailTooLong},
+			{"name", `null`, dberror.DetailNull},
+			{"name", `"a\u0000b"`, dberror.DetailForm},
+			{"serial", `"not a uuid"`, dberror.DetailForm},
+			{"day", `"no day"`, dberror.DetailForm},
 			{"name", `"refused by the hook"`, "is refused"},
 		} {
-			if db.Dialect().Name() == dialect.SQLite && slices.Contains([]string{detailForm, detailTooLong, detailRange}, c.detail) &&
+			if db.Dialect().Name() == dialect.SQLite && slices.Contains([]string{dberror.DetailForm, dberror.DetailTooLong, dberror.DetailRange}, c.detail) &&
 				c.field != "price" && !strings.Contains(c.value, `\u`) {
 				continue // SQLite keeps what it is given
 			}
@@ -115,7 +116,7 @@ func TestWriteViolations(t *testing.T) {
 			}
 			_, err = post(t, b, string(body))
 			check("POST", c.field, err)
-			if c.detail != detailTaken {
+			if c.detail != dberror.DetailTaken {
 				_, err = patch(t, b, first.Key(), `{"`+c.field+`":`+c.value+`}`)
 				check("PATCH", c.field, err)
 			}
@@ -173,7 +174,6 @@ func TestWriteConfined(t *testing.T) {
 // Of many who saw the same version one wins; those who look again and try once
 // more all do, and nothing that anybody added is lost.
 func TestNoWriteIsLost(t *testing.T) {
-	t.Parallel()
 	eachWritable(t, func(t *testing.T, db *bun.DB) {
 		b := bindWares(t, db)
 		first, err := post(t, b, `{"name":"counter","price":1,"stock":0}`)

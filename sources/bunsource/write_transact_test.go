@@ -77,7 +77,6 @@ func TestTransact(t *testing.T) {
 
 // Transactions that collide are run again, and come to their end.
 func TestCollisionsAreRetried(t *testing.T) {
-	t.Parallel()
 	eachWritable(t, func(t *testing.T, db *bun.DB) {
 		l := preparedLoader[ware](t, db)
 		key := func(i int64) driver.Key { return driver.KeyOf(i) }

@@ -13,6 +13,7 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/live"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/dberror"
 )
 
 // deed has what a database decides beside the rows' own constraints.
@@ -118,15 +119,15 @@ func TestWriteTellsWhatTheDatabaseRefused(t *testing.T) {
 			t.Errorf("a delete that a trigger skips: %v", err)
 		}
 		_, err = post(t, b, `{"name":"raised","amount":1}`)
-		wantRefused(t, "an insert that a trigger refuses", err, "", detailRaised)
+		wantRefused(t, "an insert that a trigger refuses", err, "", dberror.DetailRaised)
 		_, err = patch(t, b, first, `{"name":"raised","amount":3}`)
-		wantRefused(t, "an update that a trigger refuses", err, "", detailRaised)
-		wantRefused(t, "a delete that a trigger refuses", remove(t, b, driver.KeyOf(14)), "", detailRaised)
+		wantRefused(t, "an update that a trigger refuses", err, "", dberror.DetailRaised)
+		wantRefused(t, "a delete that a trigger refuses", remove(t, b, driver.KeyOf(14)), "", dberror.DetailRaised)
 
 		_, err = post(t, b, `{"name":"dangling","amount":1,"shelf":99}`)
-		wantRefused(t, "an insert that COMMIT refuses", err, "shelf", detailReference)
+		wantRefused(t, "an insert that COMMIT refuses", err, "shelf", dberror.DetailReference)
 		_, err = patch(t, b, first, `{"amount":2,"other":99}`)
-		wantRefused(t, "an update that COMMIT refuses", err, "other", detailReference)
+		wantRefused(t, "an update that COMMIT refuses", err, "other", dberror.DetailReference)
 		if got := rawDeed(t, db, "amount", 100); got != "1" {
 			t.Errorf("refused writes left the amount %s", got)
 		}
@@ -337,7 +338,7 @@ func TestClientKeys(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 		_, err = post(t, open, `{"id":"`+own+`","name":"b"}`)
-		wantRefused(t, "a key that is taken", err, "id", detailTaken)
+		wantRefused(t, "a key that is taken", err, "id", dberror.DetailTaken)
 		row, err = post(t, open, `{"name":"c"}`)
 		if got := rowOf(t, open, row, err); len(got.ID) != len(own) || got.ID == own {
 			t.Errorf("a key by default: %+v", got)
@@ -368,12 +369,12 @@ func TestWriteNamesTheColumnOfABadValue(t *testing.T) {
 		t.Fatal(err)
 	}
 	for field, c := range map[string]struct{ value, detail string }{
-		"mood":  {`"sad"`, detailForm},
-		"addr":  {`"nowhere"`, detailForm},
-		"doc":   {`"{"`, detailForm},
-		"at":    {`"300000-01-01"`, detailRange},
-		"short": {`"abcd"`, detailTooLong},
-		"big":   {`1234.5`, detailRange},
+		"mood":  {`"sad"`, dberror.DetailForm},
+		"addr":  {`"nowhere"`, dberror.DetailForm},
+		"doc":   {`"{"`, dberror.DetailForm},
+		"at":    {`"300000-01-01"`, dberror.DetailRange},
+		"short": {`"abcd"`, dberror.DetailTooLong},
+		"big":   {`1234.5`, dberror.DetailRange},
 	} {
 		was := map[string]string{"mood": `"good"`, "addr": `"10.0.0.1"`, "doc": `"{}"`, "at": `"2024-01-01"`, "short": `"abc"`, "big": `1.5`}[field]
 		body := `{` + strings.Replace(rest, `"`+field+`":`+was, `"`+field+`":`+c.value, 1) + `}`

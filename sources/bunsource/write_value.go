@@ -12,16 +12,18 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/value"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/dberror"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/model"
 )
 
 // checkValues refuses values that the named columns cannot hold, where the
 // database would not, or would not say which column it is about.
-func (m *model) checkValues(strct reflect.Value, columns []string) error {
+func checkValues(m *model.Model, strct reflect.Value, columns []string) error {
 	var problems []driver.FieldError
 	for _, name := range columns {
-		i := m.schema.Column(name)
-		if detail := m.problemOf(i, m.columns[i].read(strct)); detail != "" {
-			problems = append(problems, driver.FieldError{Field: m.schema.Columns[i].JSON, Detail: detail})
+		i := m.Schema.Column(name)
+		if detail := problemOf(m, i, m.Columns[i].Read(strct)); detail != "" {
+			problems = append(problems, driver.FieldError{Field: m.Schema.Columns[i].JSON, Detail: detail})
 		}
 	}
 	if len(problems) > 0 {
@@ -37,24 +39,24 @@ var (
 )
 
 // problemOf says what is wrong with the value for column i, "" if nothing.
-func (m *model) problemOf(i int, v value.Value) string {
+func problemOf(m *model.Model, i int, v value.Value) string {
 	if v.IsNull() {
 		return ""
 	}
 	text, isText := v.Any().(string)
 	isText = isText && v.Kind() != value.KindDecimal
 	if isText && strings.ContainsRune(text, 0) {
-		return detailForm // Bun does not write it
+		return dberror.DetailForm // Bun does not write it
 	}
-	declared := m.columns[i].facts.SQLType
+	declared := m.Columns[i].Facts.SQLType
 	if declared == "" {
-		declared = m.columns[i].field.UserSQLType
+		declared = m.Columns[i].Field.UserSQLType
 	}
 	declared = strings.TrimSpace(declared)
 	if match := numericType.FindStringSubmatch(declared); match != nil {
 		return numericProblem(v, match[1], match[2])
 	}
-	if m.db.Dialect().Name() != dialect.PG {
+	if m.DB.Dialect().Name() != dialect.PG {
 		return "" // SQLite does not mind, and MySQL names the column
 	}
 	switch declared {
@@ -64,13 +66,13 @@ func (m *model) problemOf(i int, v value.Value) string {
 		return integerProblem(v, 32)
 	case "uuid":
 		if isText && !uuidDigits.MatchString(strings.ReplaceAll(strings.Trim(text, "{}"), "-", "")) {
-			return detailForm
+			return dberror.DetailForm
 		}
 	}
 	if match := textType.FindStringSubmatch(declared); match != nil && isText {
 		// Blanks at the end do not count.
 		if limit, err := strconv.Atoi(match[1]); err == nil && utf8.RuneCountInString(strings.TrimRight(text, " ")) > limit {
-			return detailTooLong
+			return dberror.DetailTooLong
 		}
 	}
 	return ""
@@ -88,7 +90,7 @@ func numericProblem(v value.Value, precisionText, scaleText string) string {
 	f, _ := v.Any().(float64)
 	// Rounded to the scale, as it will be stored.
 	if limit, unit := math.Pow10(precision-scale), math.Pow10(-scale); math.Abs(f) >= limit-unit/2 {
-		return detailRange
+		return dberror.DetailRange
 	}
 	return ""
 }
@@ -96,7 +98,7 @@ func numericProblem(v value.Value, precisionText, scaleText string) string {
 func integerProblem(v value.Value, bits int) string {
 	n, ok := v.Any().(int64)
 	if limit := int64(1) << (bits - 1); ok && (n < -limit || n >= limit) {
-		return detailRange
+		return dberror.DetailRange
 	}
 	return ""
 }

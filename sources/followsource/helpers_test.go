@@ -91,7 +91,9 @@ func eventually(t wiretest.TB, what string, ok func() bool) {
 // reaches waits until the view has the version and is current.
 func reaches(t wiretest.TB, reg *core.Registry, v *live.View, token string) {
 	t.Helper()
-	eventually(t, "version "+token+" of "+v.ID(), func() bool {
-		return v.Version().Token == token && reg.StatusOf(v).State == status.Live
-	})
+	for end := time.Now().Add(60 * time.Second); v.Version().Token != token || reg.StatusOf(v).State != status.Live; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: version %s of %s: %+v", token, v.ID(), reg.StatusOf(v))
+		}
+	}
 }

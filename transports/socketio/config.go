@@ -12,42 +12,42 @@ import (
 	"github.com/binderyhq/bindery/transports/socketio/internal/packet"
 )
 
-// Config tunes the transport. The zero value of each field means its default.
+// Config tunes the transport. In each field zero means the default.
 type Config struct {
-	// Namespace is one more namespace in which bindings are served, beside the
-	// main one: "/shop". The default is none.
+	// Namespace is a second namespace in which bindings are served, beside the main one,
+	// such as "/shop". The default is none.
 	Namespace string
 
-	// Auth says who asks in a namespace, from what the client gives as auth when
-	// it connects there: an object, or nil. The context is that of the session,
-	// with the values that the application's middleware gave the first request;
-	// the one returned goes to the authorizer. When that is done before the
-	// session is, the client is disconnected from the namespace, after which
-	// stock clients do not come back by themselves.
+	// Auth authenticates a client when it connects to a namespace, by the auth that the
+	// client sends: an object, or nil. The context is that of the session, with the values
+	// that the application's middleware set in the first request. The context that Auth
+	// returns goes to the authorizer. If that context ends before the session, the client
+	// is disconnected from the namespace; stock clients then do not come back by
+	// themselves.
 	//
-	// An error refuses: the client's connect_error has the message
-	// "Unauthorized" and the problem as data; the error itself is logged. It may
-	// be called from any goroutine and holds up the requests of its client
-	// alone. The default takes everybody as the first request says.
+	// An error refuses the client: its connect_error has the message "Unauthorized" and
+	// the problem as data. The error itself is logged. Auth may be called from any
+	// goroutine, and holds up only the requests of its own client. The default keeps who
+	// the first request says.
 	Auth func(ctx context.Context, namespace string, auth json.RawMessage) (context.Context, error)
 
-	// Origins are the origins whose pages may connect, beside the server's
-	// own (that of the request's Host), each as browsers send it:
-	// "https://shop.example". "*" allows all but "null". Requests without an
-	// Origin header, which do not come from pages of others, are always
-	// allowed. Allowed pages may send credentials. The default is none.
+	// Origins are the origins whose pages may connect, beside the server's own (that of
+	// the request's Host), each as browsers send it: "https://shop.example". "*" allows
+	// all but "null". Requests without an Origin header do not come from pages of other
+	// origins, and are always allowed. Allowed pages may send credentials. The default
+	// is none.
 	Origins []string
 
-	// WebSocketOnly refuses long-polling. Clients must ask for WebSocket alone,
-	// and need no sticky sessions then.
+	// WebSocketOnly refuses long-polling. Clients must then use WebSocket from the
+	// beginning, and need no sticky sessions.
 	WebSocketOnly bool
 
-	// MaxConnections bounds the sessions open at a time; more are answered
-	// 503. The default is 10,000; negative means no bound.
+	// MaxConnections bounds the sessions open at a time; further ones get 503. The
+	// default is 10,000; negative means no bound.
 	MaxConnections int
 
-	// MaxJoins bounds the bindings that one session has joined, in all
-	// namespaces. The default is 256.
+	// MaxJoins bounds the bindings that one session has joined, over all namespaces. The
+	// default is 256.
 	MaxJoins int
 
 	// MaxRequestBytes bounds one payload of the client, in bytes. The default
@@ -59,37 +59,33 @@ type Config struct {
 	// seconds.
 	HandshakeTimeout time.Duration
 
-	// WriteTimeout bounds the writing of one message, or of the answer to a
-	// poll, and the reading of a request's body. The client is disconnected when
-	// it has not taken it by then, or up to a quarter of the time later. The
-	// default is 10 seconds.
+	// WriteTimeout bounds the writing of one message or of the answer to a poll, and the
+	// reading of a request's body. A client that is not done by then is disconnected, up
+	// to a quarter of the time later. The default is 10 seconds.
 	WriteTimeout time.Duration
 
-	// PingInterval is how often the client is pinged, PingTimeout how long it
-	// may take to answer. The defaults are 25 and 20 seconds. Both are told to
-	// clients in milliseconds.
+	// PingInterval is how often the client is pinged, and PingTimeout how long its answer
+	// may take. The defaults are 25 and 20 seconds. Clients are told both in milliseconds.
 	PingInterval, PingTimeout time.Duration
 
 	// ConnectTimeout bounds the time from the handshake to the first namespace.
 	// The default is 45 seconds.
 	ConnectTimeout time.Duration
 
-	// LoadWait bounds how long a look at a page waits for the rows of a
-	// family's member, or of a scope, that has come alive with it. The requests
-	// of the session that follow wait as well. The default is 5 seconds;
-	// negative means not to wait.
+	// LoadWait bounds how long a look at a page waits for the rows of a family's member,
+	// or of an authorizer's scope, that was opened for it. The session's next requests
+	// wait as well. The default is 5 seconds; negative means not to wait.
 	LoadWait time.Duration
 
-	// DrainTimeout bounds how long Shutdown lets sessions complete the batches
-	// that are under way. The default is 2 seconds.
+	// DrainTimeout bounds how long Shutdown waits for sessions to complete the batches
+	// under way. The default is 2 seconds.
 	DrainTimeout time.Duration
 
 	// PageRows bounds the rows of one message. The default is 1,000.
 	PageRows int
 
-	// MessageBytes bounds one message to the client, in bytes; a single row
-	// that is longer is sent nevertheless. The default is 256 KiB, the minimum
-	// 1 KiB.
+	// MessageBytes bounds one message to the client, in bytes. A longer message is sent
+	// only for a single row that is longer. The default is 256 KiB, the minimum 1 KiB.
 	MessageBytes int
 }
 

@@ -9,35 +9,33 @@ import (
 	"github.com/binderyhq/bindery/core/wire"
 )
 
-// Config tunes the transport. The zero value of each field means its default.
+// Config tunes the transport. In each field zero means the default.
 type Config struct {
-	// Heartbeat is how long a stream may be silent before a comment line is
-	// sent, which keeps proxies from closing it and finds clients that have
-	// vanished. The default is 15 seconds; negative sends none.
+	// Heartbeat is how long a stream may be silent before a comment line is sent. The
+	// comment keeps proxies from closing the stream, and finds clients that have vanished.
+	// The default is 15 seconds; negative sends none.
 	Heartbeat time.Duration
 
-	// Retry is what clients are told to wait before they reconnect. Each is
-	// told a time between half and one and a half of it, so that they do not
-	// all come at once after a restart. The default is 2 seconds; negative
-	// leaves it to the client.
+	// Retry is how long clients wait before they reconnect. Each is told a time between
+	// half and one and a half of it, so that they do not all come at once after a restart.
+	// The default is 2 seconds; negative leaves it to the client.
 	Retry time.Duration
 
-	// WriteTimeout bounds the writing of one event, at most MessageBytes
-	// long. The client is disconnected when it has not taken it by then, or
-	// up to a quarter of the time later. The default is 10 seconds.
+	// WriteTimeout bounds the writing of one event of at most MessageBytes. A client that
+	// has not taken the event by then is disconnected, up to a quarter of the time later.
+	// The default is 10 seconds.
 	WriteTimeout time.Duration
 
 	// DrainTimeout bounds how long Shutdown lets streams finish the batch
 	// that is being written. The default is 2 seconds.
 	DrainTimeout time.Duration
 
-	// MaxStreams bounds the streams open at a time; more are answered 503.
-	// The default is 10,000; negative means no bound.
+	// MaxStreams bounds the streams open at a time; further ones get 503. The default is
+	// 10,000; negative means no bound.
 	MaxStreams int
 
-	// MaxBindings bounds the bindings of one stream. Their tokens make up its
-	// id, of 23 bytes for each, which must fit into a header. The default is
-	// 64.
+	// MaxBindings bounds the bindings of one stream. The stream's id must fit into a
+	// header: it holds the tokens of all of them, of 23 bytes each. The default is 64.
 	MaxBindings int
 
 	// PageRows bounds the rows of one event. The default is 1,000.
@@ -48,9 +46,9 @@ type Config struct {
 	// 1 KiB.
 	MessageBytes int
 
-	// HiddenOrder lets other nodes follow bindings whose rows do not show by what
-	// they are ordered (docs/protocol.md, "Followers"): they are then told these
-	// values, which clients are not. The default refuses them with 403.
+	// HiddenOrder lets other nodes follow bindings whose rows do not show the columns that
+	// they are ordered by (docs/protocol.md, "Followers"). Followers are then sent these
+	// values, though clients are not. The default refuses such followers with 403.
 	HiddenOrder bool
 }
 

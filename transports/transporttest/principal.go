@@ -33,30 +33,17 @@ func Principal(ctx context.Context) string {
 	return principal
 }
 
-// Refusal returns what an answer over HTTP that is no success says, as the
-// errors of this package: 404 is [ErrRefused], 503 is [ErrUnavailable], 403 is
+// Refusal translates an HTTP answer that is no success into the errors of this
+// package: 404 is [ErrRefused], 503 is [ErrUnavailable], 403 is
 // [ErrForbidden], 401 with a challenge is [ErrUnauthenticated], and 400 is a
 // [*ParameterError] if the body is a problem (RFC 9457) whose member "errors"
 // names a parameter. It reads the body, which is in the error's text.
 func Refusal(resp *http.Response) error {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
-	var err error
-	switch resp.StatusCode {
-	case http.StatusNotFound:
-		err = ErrRefused
-	case http.StatusServiceUnavailable:
-		err = ErrUnavailable
-	case http.StatusForbidden:
-		err = ErrForbidden
-	case http.StatusUnauthorized:
-		if resp.Header.Get("WWW-Authenticate") == "" {
-			return fmt.Errorf("%s without WWW-Authenticate: %.1000s", resp.Status, body)
-		}
-		err = ErrUnauthenticated
-	default:
-		return RefusalOf(resp.StatusCode, body)
+	if resp.StatusCode == http.StatusUnauthorized && resp.Header.Get("WWW-Authenticate") == "" {
+		return fmt.Errorf("%s without WWW-Authenticate: %.1000s", resp.Status, body)
 	}
-	return fmt.Errorf("%s: %w: %.1000s", resp.Status, err, body)
+	return RefusalOf(resp.StatusCode, body)
 }
 
 // RefusalOf is [Refusal] for a problem in a message, where there are no headers.

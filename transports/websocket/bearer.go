@@ -35,15 +35,14 @@ var (
 	errNoSubprotocol = errors.New(`a token is offered as a subprotocol, but not "` + subprotocol + `" beside it, which the answer would select`)
 )
 
-// BearerHeader is middleware for the application's own authentication: it makes
-// a token that the handshake offers as a subprotocol the request's Authorization
-// header, and takes it out of the subprotocols. Install it in front of what reads
-// that header:
+// BearerHeader is middleware for applications with their own authentication. It moves the
+// token that a handshake offers as a subprotocol to the request's Authorization header.
+// Install it in front of the middleware that reads that header:
 //
 //	g := e.Group("/ws", websocket.BearerHeader, echojwt.WithConfig(…))
 //
-// A header that is there already stays. A subprotocol that bears no readable token
-// is left to the transport, which refuses it.
+// A request that has the header already keeps it. BearerHeader leaves a subprotocol
+// without a readable token to the transport, which refuses it.
 func BearerHeader(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		moveToken(c.Request())
@@ -88,9 +87,9 @@ func offeredToken(r *http.Request) (string, error) {
 	return token, nil
 }
 
-// authenticate asks Config.Bearer who bears the token that the request has, as
-// subprotocol or in the header, and returns the request with the context that it
-// answers. It logs refusals for the operator; the client learns no reason.
+// authenticate asks Config.Bearer for the user of the request's token, in a subprotocol
+// or in the header, and returns the request with the context that Bearer returns. It logs
+// refusals for the operator; the client is not told the reason.
 func (t *Transport) authenticate(r *http.Request) (*http.Request, *problem.Problem) {
 	if _, err := offeredToken(r); err != nil {
 		return nil, problem.BadHandshake(http.StatusBadRequest, err.Error())

@@ -8,28 +8,28 @@ import (
 	"github.com/binderyhq/bindery/transports/internal/duplex"
 )
 
-// Config tunes the transport. The zero value of each field means its default.
+// Config tunes the transport. In each field zero means the default.
 type Config struct {
-	// Origins are the origins whose pages may connect, beside the server's
-	// own (that of the request's Host), each as browsers send it:
-	// "https://shop.example". "*" allows all but "null". Requests without an
-	// Origin header, which do not come from pages, are always allowed. The
-	// default is none.
+	// Origins are the origins whose pages may connect, beside the server's own (that of
+	// the request's Host), each as browsers send it: "https://shop.example". "*" allows
+	// all but "null". Requests without an Origin header do not come from pages, and are
+	// always allowed. The default is none.
 	Origins []string
 
-	// Bearer, when set, is asked who bears the token of a handshake, and returns
-	// the context with which the authorizer is asked on that connection, made
-	// from the request's. Pages offer the token as the subprotocol
-	// "bindery.bearer." followed by it in base64url without padding, beside the
-	// subprotocol "bindery"; other clients may use the header Authorization. An
-	// error refuses the handshake with 401. Without a token Bearer is not asked,
-	// and the connection is nobody's. It is called concurrently, and again when a
-	// client comes back with another token. For middleware that reads
-	// Authorization see [BearerHeader]. The default is none.
+	// Bearer finds the user of the token in a handshake. It returns a context, made from
+	// the request's, with which the authorizer is asked on that connection. An error
+	// refuses the handshake with 401. Bearer is called concurrently, and again when a
+	// client comes back with another token. It is not called for a handshake without a
+	// token, which is nobody's.
+	//
+	// Pages offer the token as the subprotocol "bindery.bearer." followed by the token in
+	// base64url without padding, beside the subprotocol "bindery". Other clients may use
+	// the header Authorization. For middleware that reads that header see [BearerHeader].
+	// The default is none.
 	Bearer func(r *http.Request, token string) (context.Context, error)
 
-	// MaxConnections bounds the connections open at a time; more are answered
-	// 503. The default is 10,000; negative means no bound.
+	// MaxConnections bounds the connections open at a time; further ones get 503. The
+	// default is 10,000; negative means no bound.
 	MaxConnections int
 
 	// MaxJoins bounds the bindings that one connection has joined. The default
@@ -45,32 +45,30 @@ type Config struct {
 	// ReadHeaderTimeout.
 	HandshakeTimeout time.Duration
 
-	// WriteTimeout bounds the writing of one message, at most MessageBytes
-	// long. The client is disconnected when it has not taken it by then, or up
-	// to a quarter of the time later. The default is 10 seconds.
+	// WriteTimeout bounds the writing of one message of at most MessageBytes. A client
+	// that has not taken the message by then is disconnected, up to a quarter of the time
+	// later. The default is 10 seconds.
 	WriteTimeout time.Duration
 
-	// PingInterval is how often the client is pinged. It is disconnected when
-	// nothing has answered for two intervals and WriteTimeout. The default is
-	// 25 seconds, short enough for most proxies.
+	// PingInterval is how often the client is pinged. A client that has not answered for
+	// two intervals and WriteTimeout is disconnected. The default is 25 seconds, short
+	// enough for most proxies.
 	PingInterval time.Duration
 
-	// LoadWait bounds how long a look at a page waits for the rows of a
-	// family's member, or of a scope, that has come alive with it. The requests
-	// of the connection that follow wait as well. The default is 5 seconds;
-	// negative means not to wait.
+	// LoadWait bounds how long a look at a page waits for the rows of a family's member,
+	// or of an authorizer's scope, that was opened for it. The connection's next requests
+	// wait as well. The default is 5 seconds; negative means not to wait.
 	LoadWait time.Duration
 
-	// DrainTimeout bounds how long Shutdown lets connections complete the
-	// batches that are under way. The default is 2 seconds.
+	// DrainTimeout bounds how long Shutdown waits for connections to complete the batches
+	// under way. The default is 2 seconds.
 	DrainTimeout time.Duration
 
 	// PageRows bounds the rows of one message. The default is 1,000.
 	PageRows int
 
-	// MessageBytes bounds one message to the client, in bytes; a single row
-	// that is longer is sent nevertheless. The default is 256 KiB, the minimum
-	// 1 KiB.
+	// MessageBytes bounds one message to the client, in bytes. A longer message is sent
+	// only for a single row that is longer. The default is 256 KiB, the minimum 1 KiB.
 	MessageBytes int
 }
 

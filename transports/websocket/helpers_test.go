@@ -3,6 +3,7 @@ package websocket_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -149,4 +150,12 @@ func (s *server) handshake(header http.Header) *http.Response {
 		s.TB.Fatalf("no answer: %v", err)
 	}
 	return resp
+}
+
+func items(from, to int, note string) []wiretest.Item {
+	var list []wiretest.Item
+	for id := from; id <= to; id++ {
+		list = append(list, wiretest.Item{ID: id, Name: fmt.Sprintf("item %d", id), Note: note})
+	}
+	return list
 }

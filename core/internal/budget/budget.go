@@ -11,13 +11,13 @@ import (
 
 // Why there is no room, for errors.Is.
 var (
-	// ErrFull: what is in use leaves no room.
+	// ErrFull means that memory in use leaves no room.
 	ErrFull = errors.New("budget: no room is left")
-	// ErrShare: a party would take more than its share.
+	// ErrShare means that the party would hold more than its share.
 	ErrShare = errors.New("budget: more than one's share")
 )
 
-// ShareOfFree is how many times what is free a party may hold.
+// ShareOfFree bounds a party: it may hold this many bytes for each byte that is free.
 const ShareOfFree = 2
 
 // Budget counts bytes by kind, and bounds their sum. All methods may be called from
@@ -58,8 +58,8 @@ func (b *Budget) Used(kind int) int64 { return b.used[kind].Load() }
 // Total returns the bytes of all kinds.
 func (b *Budget) Total() int64 { return b.total.Load() }
 
-// Counts are what the budget has done: how often it had a holder drop its bodies,
-// had one that was idle leave, and refused a newcomer.
+// Counts say how often the budget had a holder drop its bodies, evicted an idle holder,
+// and refused a newcomer.
 type Counts struct{ Dropped, Evicted, Refused uint64 }
 
 // Counts returns what the budget has done so far.
@@ -67,16 +67,16 @@ func (b *Budget) Counts() Counts {
 	return Counts{b.dropped.Load(), b.evicted.Load(), b.refused.Load()}
 }
 
-// Owner is who keeps what a [Holder] counts. Its methods are called without locks.
+// Owner keeps the memory that a [Holder] counts. The budget calls its methods without
+// holding a lock.
 type Owner interface {
-	// DropBodies lets go of what can be made again.
+	// DropBodies frees what can be made again.
 	DropBodies()
-	// Evict lets go of everything, unless somebody uses it. It reports whether it
-	// did.
+	// Evict frees everything, unless somebody uses it. It reports whether it did.
 	Evict() bool
 }
 
-// Holder is one party that keeps memory.
+// Holder counts the memory of one owner.
 type Holder struct {
 	b     *Budget
 	owner Owner
@@ -88,8 +88,8 @@ type Holder struct {
 	looked atomic.Int64 // when it was looked at, in nanoseconds
 }
 
-// Party is somebody whose holders together are bounded by a share. The zero value is
-// a party that holds nothing.
+// Party is a client or a tenant: its holders together are bounded by a share. The zero
+// value holds nothing.
 type Party struct{ used atomic.Int64 }
 
 // Used returns what the party's holders keep for themselves.
@@ -118,7 +118,7 @@ func (h *Holder) Leave() {
 	h.b.mu.Unlock()
 }
 
-// Own returns what the holder keeps for itself alone, in bytes.
+// Own returns the bytes that the holder shares with nobody.
 func (h *Holder) Own() int64 { return h.own.Load() }
 
 // Add adds bytes (or, below zero, takes them off). Shared bytes belong to several
@@ -195,8 +195,7 @@ func (b *Budget) evictUntil(enough func() bool, meant func(*Holder) bool) bool {
 	return false
 }
 
-// Over reports whether more is kept than the limit allows, after everything that
-// can go has gone.
+// Over reports whether the limit is passed although everything was freed that can be.
 func (b *Budget) Over() bool {
 	if b.limit == 0 || b.total.Load() <= b.limit {
 		return false
@@ -230,7 +229,7 @@ func (b *Budget) Keep(kind int, bytes int64, p *Party) (release func()) {
 	return sync.OnceFunc(func() { add(-bytes) })
 }
 
-// Refused counts a refusal that the budget's user has decided upon.
+// Refused counts a refusal that the caller has decided on.
 func (b *Budget) Refused() { b.refused.Add(1) }
 
 // Sweep has every holder drop its bodies that nobody has looked at for so long.
@@ -271,14 +270,14 @@ func (b *Budget) makeRoomLater() {
 // made for every byte.
 const slack = 16
 
-// futileFor is how long nobody looks for what may go after all that may has gone.
+// futileFor is the pause after a search for memory to free has found too little.
 const futileFor = 20 * time.Millisecond
 
-// makeRoom lets holders go of what they keep until the need fits.
+// makeRoom frees memory until so many bytes fit: bodies first, then idle holders.
 func (b *Budget) makeRoom(need int64) {
 	b.making.Lock()
 	defer b.making.Unlock()
-	if b.total.Load()+need <= b.limit { // somebody has made it meanwhile
+	if b.total.Load()+need <= b.limit { // another goroutine has made room
 		return
 	}
 	now := b.now()
@@ -310,8 +309,8 @@ func (b *Budget) makeRoom(need int64) {
 
 func (h *Holder) bodyBytes() int64 { return h.bodies.Load() }
 
-// ranked returns the holders that keep something, those first whose bytes times the
-// time that they have not been looked at are most.
+// ranked returns the holders that keep something, in the order in which they are to be
+// freed: by bytes times the time since they were last used, the largest first.
 func (b *Budget) ranked(bytes func(*Holder) int64) []*Holder {
 	now := b.now().UnixNano()
 	type rank struct {

@@ -1,5 +1,5 @@
-// Package lease keeps members alive while somebody uses them, and for a while
-// afterwards. It knows nothing of what members are.
+// Package lease keeps values, called members, alive while somebody uses them and for a
+// time afterwards. It counts leases and bounds how many members there are.
 package lease
 
 import (
@@ -11,14 +11,14 @@ import (
 
 // Why a member is refused, for errors.Is.
 var (
-	// ErrFull: as many members as there may be are in use.
+	// ErrFull means that the greatest allowed number of members is in use.
 	ErrFull = errors.New("lease: as many as there may be are in use")
-	// ErrShare: the group has as many in use as leaves room for others.
+	// ErrShare means that the group has its share of members in use.
 	ErrShare = errors.New("lease: a group has its share in use")
 )
 
-// shareOfFree is how many times what is free a group may have in use; see package
-// budget.
+// shareOfFree bounds a group: it may have this many members in use for each member that
+// could still be opened. See package budget.
 const shareOfFree = 2
 
 // Config says how members live.
@@ -44,7 +44,7 @@ type Pool[K comparable, V any] struct {
 	counts  Counts
 }
 
-// member is one of them, and how many use it.
+// member is a value with the number of its leases.
 type member[K comparable, V any] struct {
 	key    K
 	val    V
@@ -54,13 +54,13 @@ type member[K comparable, V any] struct {
 	since  time.Time     // idle
 }
 
-// Counts are what has become of members.
+// Counts are the numbers of members, now and since the start.
 type Counts struct {
 	// Alive is the number of members, of which InUse are in use.
 	Alive, InUse int
-	// Opened counts those that came alive, Retired those that had been idle for
-	// long enough, Evicted those that made room, and Refused the requests for which
-	// there was none.
+	// Opened counts members that were made, Retired those that ended after IdleAfter,
+	// Evicted those that ended to make room, and Refused the calls of Open that found
+	// no room.
 	Opened, Retired, Evicted, Refused uint64
 }
 
@@ -79,7 +79,7 @@ type Lease[K comparable, V any] struct {
 	once   sync.Once
 }
 
-// Release says that the member is not used any more. Releasing twice is harmless.
+// Release ends the lease. Releasing twice is harmless.
 func (l *Lease[K, V]) Release() { l.once.Do(func() { l.pool.release(l.member) }) }
 
 // Open returns a lease of the member with the key, which make makes when there is
@@ -186,7 +186,7 @@ func (p *Pool[K, V]) Remove(key K) {
 	}
 }
 
-// retireLater has members retire that will then have been idle for long enough.
+// retireLater calls retire after the duration.
 func (p *Pool[K, V]) retireLater(d time.Duration) {
 	if p.retirer == nil {
 		p.retirer = time.AfterFunc(d, p.retire)
@@ -260,7 +260,7 @@ func (p *Pool[K, V]) allLocked() []V {
 	return all
 }
 
-// Counts returns what has become of members so far.
+// Counts returns the numbers so far.
 func (p *Pool[K, V]) Counts() Counts {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -23,8 +23,8 @@ type Channel struct {
 	joins  map[string]*join // by what View.ID returns
 }
 
-// Open opens the channel on the session. The context says who asks; it is done
-// when the session has ended or the channel is closed, at the latest.
+// Open opens the channel on the session. The context identifies the client to the
+// authorizer. It ends when the session has ended or the channel is closed, or before.
 func (c *Channel) Open(ctx context.Context, s *Session, enc *wire.Encoder) {
 	c.session, c.ctx, c.enc = s, core.WithClient(ctx), enc
 	c.joins = make(map[string]*join)
@@ -55,10 +55,9 @@ func (c *Channel) closeLocked() {
 	}
 }
 
-// Handle carries out a request, or refuses it for the problem that decoding has
-// found. An error goes to the client as a message. done, which may be nil, makes
-// one more answer of the outcome, nil for success; it is called with the session's
-// lock held.
+// Handle carries out a request, or refuses it with the problem that decoding has found.
+// Errors go to the client as messages. done, which may be nil, turns the outcome, nil for
+// success, into a further answer. It is called with the session's lock held.
 //
 // It may wait for the authorizer and for a member's rows. [Session.AwaitRoom] is
 // called before.
@@ -118,9 +117,8 @@ func (c *Channel) sendLocked(subject wire.Subject, m wire.Message) {
 	c.session.replyLocked(c.enc.Frame(subject, m).JSON)
 }
 
-// look asks for leave to use the binding, and for the rows that it shows, nil while
-// they have not loaded. Rows that were published while the leave was good may be
-// shown, also when rights change afterwards.
+// look opens the binding and returns its rows, nil while they have not loaded. Rows that
+// were published while the grant was valid may be shown even if rights change afterwards.
 func (c *Channel) look(event string, args core.Args) (*core.Grant, *live.Snapshot, *problem.Problem) {
 	for range 1 + maxReopenings {
 		g, p := c.open(event, args)
@@ -136,11 +134,11 @@ func (c *Channel) look(event string, args core.Args) (*core.Grant, *live.Snapsho
 	return nil, nil, problem.Unavailable("what may be seen here is changing")
 }
 
-// maxReopenings bounds how often a look is begun anew because the client's scope
-// has changed while it waited.
+// maxReopenings bounds how often a look begins again because the client's scope has
+// changed while it waited.
 const maxReopenings = 3
 
-// open asks for leave to use the binding, or the member that the arguments name.
+// open opens the binding, or the member that the arguments name, for the client.
 func (c *Channel) open(event string, args core.Args) (*core.Grant, *problem.Problem) {
 	h := c.session.hub
 	g, err := h.reg.Open(c.ctx, event, args)
@@ -173,8 +171,8 @@ func (c *Channel) awaitRows(g *core.Grant) {
 	}
 }
 
-// refuseLocked answers a request that is not carried out. Who may not join any
-// more has not joined any more.
+// refuseLocked answers a request that is refused. A client that may not join a binding
+// any more loses the join that it has.
 func (c *Channel) refuseLocked(r Request, p *problem.Problem) {
 	if p.Status == http.StatusForbidden || p.Status == http.StatusUnauthorized {
 		if j := c.joinOfLocked(r); j != nil {

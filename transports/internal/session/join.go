@@ -10,8 +10,8 @@ import (
 	"github.com/binderyhq/bindery/transports/internal/problem"
 )
 
-// join is a binding, or a family's member, that a channel has joined. What is not
-// said otherwise is guarded by the session's mu.
+// join is a binding, or a family's member, that a channel has joined. The session's mu
+// guards its fields, except where their comments say otherwise.
 type join struct {
 	channel *Channel
 	grant   *core.Grant
@@ -38,8 +38,8 @@ type afresh struct {
 	token string
 }
 
-// joinLocked joins what the grant is for, which it takes over, and starts afresh
-// what is joined already.
+// joinLocked joins the grant's binding, or starts the join afresh if there is one. It
+// takes over the grant.
 func (c *Channel) joinLocked(r Request, g *core.Grant) *problem.Problem {
 	s := c.session
 	token := wire.ParseToken(r.version)
@@ -110,8 +110,8 @@ func (s *Session) leaveLocked(j *join) {
 	s.joined--
 }
 
-// endedLocked deals with the end of the join's subscription: the client is told,
-// or it goes on with what may be seen from now on.
+// endedLocked handles the end of the join's subscription. Either it tells the client, or
+// the join goes on with the rows that the client may see from now on.
 func (s *Session) endedLocked(j *join, why error) {
 	if errors.Is(why, live.ErrScopeChanged) {
 		j.sub.Close()
@@ -125,8 +125,8 @@ func (s *Session) endedLocked(j *join, why error) {
 	j.channel.errorLocked(wire.SubjectOf(j.grant.View()), p)
 }
 
-// reopen asks the authorizer again what may be seen, which may take its time, and
-// begins the join anew with that.
+// reopen asks the authorizer again what the client may see, which may take long, and
+// starts the join afresh with the new grant.
 func (s *Session) reopen(j *join) {
 	// Not by what the client sent, which may be long and would have to be kept.
 	v := j.grant.View()

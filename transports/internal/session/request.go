@@ -27,9 +27,9 @@ func (r Request) Event() string { return r.event }
 // subject is what the request is about, in the client's own words.
 func (r Request) subject() wire.Subject { return wire.Subject{Binding: r.event, Params: r.said} }
 
-// Decode reads a message that names its event in a field. With the problem it
-// returns as much of the request as says which event it is about. Fields that are
-// not known are ignored, and so are known ones that are null.
+// Decode reads a message that names its event in a field. Together with a problem it
+// returns the parts of the request that name the event. It ignores unknown fields, and
+// known fields that are null.
 func Decode(msg []byte) (Request, *problem.Problem) {
 	var r Request
 	// Not into a struct: its fields would also take names in other case.
@@ -41,8 +41,8 @@ func Decode(msg []byte) (Request, *problem.Problem) {
 	return r, p
 }
 
-// DecodeArgument reads a request whose event is known, with the rest of it in
-// an object, nil or null for none. A field that names an event is ignored.
+// DecodeArgument reads a request for a known event from an argument: an object, or nil or
+// null for none. It ignores a field that names an event.
 func DecodeArgument(event string, arg []byte) (Request, *problem.Problem) {
 	r := Request{event: event}
 	var fields map[string]json.RawMessage

@@ -71,8 +71,8 @@ func (s *Session) Init(ctx context.Context, h *Hub) {
 // Context returns a context that is done when the session has ended.
 func (s *Session) Context() context.Context { return s.ctx }
 
-// AwaitRoom waits until another request may be answered. It is false when none is
-// answered any more. Requests are carried out by one goroutine at a time.
+// AwaitRoom waits until the queue of answers has room for another request. It is false
+// when the session answers no more requests. One goroutine at a time carries out requests.
 func (s *Session) AwaitRoom() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -19,7 +19,7 @@ type answer struct {
 
 // generates reports whether an INSERT of one row leaves the key, an integer,
 // to the database, which tells the driver its last number.
-func (r *prover) generates() bool {
+func (r *keyReader) generates() bool {
 	if r.w.Verb != sqltext.Insert || r.w.Columns.Empty() || len(r.key) != 1 || r.key[0].Kind != value.KindInt {
 		return false
 	}
@@ -49,7 +49,7 @@ func (r *prover) generates() bool {
 
 // answer finds the key among the columns of RETURNING. Only plain columns
 // count: what an expression returns under a column's name is not the column.
-func (r *prover) answer() *answer {
+func (r *keyReader) answer() *answer {
 	for i := range r.key {
 		if k := r.key[i].Kind; k == value.KindFloat || k == value.KindOpaque {
 			return nil

@@ -9,7 +9,7 @@ import (
 // assigned returns the first token of the value that is assigned to a key
 // column, and whether there may be such an assignment at all. The token is the
 // end of the assignments when the value cannot be read.
-func (r *prover) assigned() (at int, ok bool) {
+func (r *keyReader) assigned() (at int, ok bool) {
 	s := r.w.Set
 	if s.Empty() {
 		return 0, false
@@ -54,7 +54,7 @@ func (r *prover) assigned() (at int, ok bool) {
 
 // mayBeKey reports whether an assignment to the name at the token may be one to
 // a key column: it is one, or it is spelled in a way that is not read here.
-func (r *prover) mayBeKey(at int) bool {
+func (r *keyReader) mayBeKey(at int) bool {
 	if !r.IsName(at) || r.keyColumn(at) >= 0 {
 		return true
 	}

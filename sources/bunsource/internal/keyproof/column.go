@@ -9,7 +9,7 @@ import (
 // targetColumn reads a column of the write's table, with or without its
 // table, and returns which column of the key it is, or -1, and the token
 // after it.
-func (r *prover) targetColumn(s sqltext.Span) (i, next int) {
+func (r *keyReader) targetColumn(s sqltext.Span) (i, next int) {
 	last := s.Lo
 	for last+2 < s.Hi && r.Is(last+1, ".") {
 		last += 2
@@ -28,7 +28,7 @@ func (r *prover) targetColumn(s sqltext.Span) (i, next int) {
 }
 
 // isTarget reports whether the token names the table that is written.
-func (r *prover) isTarget(i int) bool {
+func (r *keyReader) isTarget(i int) bool {
 	if !r.IsName(i) {
 		return false
 	}
@@ -39,7 +39,7 @@ func (r *prover) isTarget(i int) bool {
 }
 
 // keyColumn returns which column of the key the token names, or -1.
-func (r *prover) keyColumn(at int) int {
+func (r *keyReader) keyColumn(at int) int {
 	for i := range r.key {
 		if r.column(at, i) {
 			return i
@@ -48,13 +48,13 @@ func (r *prover) keyColumn(at int) int {
 	return -1
 }
 
-func (r *prover) column(at, i int) bool {
+func (r *keyReader) column(at, i int) bool {
 	return at < r.Len() && r.sameName(at, r.key[i].Name)
 }
 
 // sameName reports whether the identifier at the token is the name, as the
 // dialect compares names: in Postgres a bare Id is not the column "Id".
-func (r *prover) sameName(at int, name string) bool {
+func (r *keyReader) sameName(at int, name string) bool {
 	if !r.IsName(at) {
 		return false
 	}

@@ -77,7 +77,7 @@ func Of(p *sqltext.Text, match func(sqltext.Table) []*driver.Schema, args []sqld
 
 func boundEffectOf(p *sqltext.Text, w *sqltext.Write, s *driver.Schema, args []sqldriver.NamedValue) boundEffect {
 	e := boundEffect{schema: s}
-	r, ok := newProver(p, w, s, args)
+	r, ok := newKeyReader(p, w, s, args)
 	if !ok {
 		return e
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/binderyhq/bindery/sources/internal/sqltext"
 )
 
-func (r *prover) proveInsert() proof {
+func (r *keyReader) proveInsert() proof {
 	if r.w.Values.Empty() {
 		return proof{}
 	}
@@ -50,7 +50,7 @@ func (r *prover) proveInsert() proof {
 }
 
 // place returns the position of key column i in the list of columns, or -1.
-func (r *prover) place(i int) int {
+func (r *keyReader) place(i int) int {
 	n, found := 0, -1
 	for at := r.w.Columns.Lo; at < r.w.Columns.Hi; at++ {
 		if r.Is(at, ",") {
@@ -63,7 +63,7 @@ func (r *prover) place(i int) int {
 }
 
 // tupleKey reads the key out of one tuple of values.
-func (r *prover) tupleKey(s sqltext.Span, places []int, row []any, stored bool) (driver.Key, bool) {
+func (r *keyReader) tupleKey(s sqltext.Span, places []int, row []any, stored bool) (driver.Key, bool) {
 	found := 0
 	n := 0
 	depth := int32(-1)
@@ -97,7 +97,7 @@ func (r *prover) tupleKey(s sqltext.Span, places []int, row []any, stored bool) 
 
 // conflictsOnKey reports whether the conflict's columns are those of the key,
 // and equality of keys is the same in Go as in the database.
-func (r *prover) conflictsOnKey() bool {
+func (r *keyReader) conflictsOnKey() bool {
 	if r.w.OnTarget.Empty() || !r.exact() {
 		return false
 	}

@@ -13,7 +13,7 @@ import (
 
 // numberLiteral reads a number. Stored decimals may be rounded by the column,
 // floats by their size.
-func (r *prover) numberLiteral(text string, k value.Kind, stored bool) (any, bool) {
+func (r *keyReader) numberLiteral(text string, k value.Kind, stored bool) (any, bool) {
 	if stored && r.Dialect == sqltext.MySQL && text == "0" {
 		return nil, false // asks for a generated key
 	}
@@ -34,7 +34,7 @@ func (r *prover) numberLiteral(text string, k value.Kind, stored bool) (any, boo
 
 // stringLiteral reads a string literal, as the value that the database makes
 // of it in a column of the kind.
-func (r *prover) stringLiteral(text string, c driver.Column, stored bool) (any, bool) {
+func (r *keyReader) stringLiteral(text string, c driver.Column, stored bool) (any, bool) {
 	switch c.Kind {
 	case value.KindInt:
 		return converted(text, c.Kind)
@@ -63,7 +63,7 @@ func (r *prover) stringLiteral(text string, c driver.Column, stored bool) (any, 
 }
 
 // argument reads an argument of the statement.
-func (r *prover) argument(ordinal int, c driver.Column, stored bool) (any, bool) {
+func (r *keyReader) argument(ordinal int, c driver.Column, stored bool) (any, bool) {
 	if ordinal < 1 || ordinal > len(r.args) {
 		return nil, false
 	}
@@ -131,7 +131,7 @@ func isUnusualUUID(text string) bool {
 // literal reads a literal or an argument as a value of a key column, if the
 // database is certain to take it for the same value. stored says that it is
 // stored in the column, and not only compared with it.
-func (r *prover) literal(s sqltext.Span, c driver.Column, stored bool) (any, bool) {
+func (r *keyReader) literal(s sqltext.Span, c driver.Column, stored bool) (any, bool) {
 	negative := !s.Empty() && r.Is(s.Lo, "-")
 	if negative {
 		s.Lo++
@@ -173,7 +173,7 @@ func (r *prover) literal(s sqltext.Span, c driver.Column, stored bool) (any, boo
 
 // harmlessCast reports whether the tokens are a cast of Postgres that leaves a
 // literal as it is.
-func (r *prover) harmlessCast(s sqltext.Span, literal sqltext.Kind) bool {
+func (r *keyReader) harmlessCast(s sqltext.Span, literal sqltext.Kind) bool {
 	if !r.Is(s.Lo, "::") {
 		return false
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // proveWhere reads the keys that the conditions of an UPDATE or DELETE leave.
-func (r *prover) proveWhere() proof {
+func (r *keyReader) proveWhere() proof {
 	if r.w.Where.Empty() || !r.exact() {
 		return proof{}
 	}
@@ -41,7 +41,7 @@ func (r *prover) proveWhere() proof {
 	return proof{keys: append(keys, key), known: true}
 }
 
-func (r *prover) whereKeys() ([]driver.Key, bool) {
+func (r *keyReader) whereKeys() ([]driver.Key, bool) {
 	rows := r.rows
 	if rows == nil {
 		rows = r.joined()
@@ -89,7 +89,7 @@ func combinations(vals [][]any) [][]any {
 // it does not understand, because another condition can only leave fewer rows.
 // It leaves out all of them where the text has an operator that binds less than
 // AND, or an AND that joins no conditions.
-func (r *prover) conjunction(s sqltext.Span) {
+func (r *keyReader) conjunction(s sqltext.Span) {
 	if s.Empty() {
 		return
 	}
@@ -113,7 +113,7 @@ func (r *prover) conjunction(s sqltext.Span) {
 
 // condition reads one condition: column = value, column IN (values),
 // (columns) IN ((values), …), column = column, or more in parentheses.
-func (r *prover) condition(s sqltext.Span) {
+func (r *keyReader) condition(s sqltext.Span) {
 	if r.Is(s.Lo, "(") {
 		end := r.Closing(s.Lo, s.Hi)
 		switch {
@@ -154,14 +154,14 @@ func (r *prover) condition(s sqltext.Span) {
 }
 
 // narrow keeps the shorter of two lists of values that both must hold.
-func (r *prover) narrow(i int, vals []any) {
+func (r *keyReader) narrow(i int, vals []any) {
 	if r.vals[i] == nil || len(vals) < len(r.vals[i]) {
 		r.vals[i] = vals
 	}
 }
 
 // rowsIn reads (columns) IN ((values), …) where the columns are the key.
-func (r *prover) rowsIn(columns, tuples sqltext.Span) {
+func (r *keyReader) rowsIn(columns, tuples sqltext.Span) {
 	places := make([]int, len(r.key))
 	for i := range places {
 		places[i] = -1
@@ -200,7 +200,7 @@ func (r *prover) rowsIn(columns, tuples sqltext.Span) {
 // joined reads the keys of an update from a list of values, as Bun's Bulk
 // writes it: WITH data (columns) AS (VALUES …) UPDATE … FROM data WHERE
 // table.key = data.key.
-func (r *prover) joined() [][]any {
+func (r *keyReader) joined() [][]any {
 	w := r.w
 	if w.Verb != sqltext.Update || !w.Top || r.Statements != 1 || slices.Contains(r.with, 0) || !r.Word(0, "WITH") {
 		return nil

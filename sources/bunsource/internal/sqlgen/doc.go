@@ -1,0 +1,7 @@
+// Package sqlgen writes the SQL that the loader reads with: statements for a query,
+// conditions for filters and keys, orders, and the search for rows that refer to
+// others. It runs nothing.
+//
+// What it writes must mean to the database what it means to the engine: literals
+// reach the database unaltered, and rows come in the engine's order.
+package sqlgen
