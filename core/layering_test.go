@@ -75,7 +75,8 @@ var tower = []string{
 	"core/internal/signal", "core/internal/lease", "core/internal/marks", "core/internal/budget", "core/internal/digest",
 	"core/value", "core/filter", "core/driver", "core/live", "core/wire", "core/client", "core/status",
 	"core/internal/untyped", "core/internal/lifecycle", "core/internal/authorizing", "core/internal/onchange",
-	"core/internal/rowset", "core/internal/arguments", "core/internal/assembly", "core/internal/index", "core/internal/backlog", "core/internal/concern", "core/internal/audit",
+	"core/internal/rowset", "core/internal/arguments", "core/internal/assembly", "core/internal/index", "core/internal/backlog", "core/internal/badrows", "core/internal/changelog",
+	"core/internal/concern", "core/internal/audit", "core/internal/compare",
 	"core/internal/onerow", "core/internal/writing", "core/internal/feed", "core/internal/engine", "core/internal/upkeep", "core/internal/replication",
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/audit"
 	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/internal/compare"
 	"github.com/binderyhq/bindery/core/internal/concern"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/internal/untyped"
@@ -100,28 +101,6 @@ func setOf[K comparable](all iter.Seq[K]) map[K]struct{} {
 // keysOf returns the keys of a map as a set.
 func keysOf[K comparable, V any](m map[K]V) map[K]struct{} { return setOf(maps.Keys(m)) }
 
-// makeReadings groups the bindings by how their rows are read: those whose
-// membership is decided in memory by loader, the others one by one.
-func (p *pass) makeReadings() {
-	byLoader := make(map[any]*reading)
-	for _, v := range rowset.InOrder(p.members) {
-		if alone := v.Spec.Limit > 0 && v.Shape.Load().Collated; alone || !v.ByRow() {
-			r := &reading{pass: p, read: v.Loader, asked: v, limited: v.Spec.Limit > 0}
-			r.enter(v)
-			p.readings = append(p.readings, r)
-			continue
-		}
-		id := v.Loader.Identity()
-		r := byLoader[id]
-		if r == nil {
-			r = &reading{pass: p, read: v.Loader}
-			byLoader[id] = r
-			p.readings = append(p.readings, r)
-		}
-		r.enter(v)
-	}
-}
-
 // Readings implements [audit.Pass].
 func (p *pass) Readings() []audit.Reading { return p.readings }
 
@@ -166,7 +145,7 @@ func (p *pass) Close() {
 // found is what a comparison has found, to be published by the feed's goroutine.
 type found struct {
 	pass *pass
-	read *reading
+	set  *compare.Set
 	rows []audit.Row
 	done chan error // of capacity 1
 
@@ -175,10 +154,10 @@ type found struct {
 
 // Publish implements [audit.Pass].
 func (p *pass) Publish(ctx context.Context, r audit.Reading, rows []audit.Row) error {
-	n := &found{pass: p, read: r.(*reading), rows: rows, done: make(chan error, 1)}
+	n := &found{pass: p, set: r.(*compare.Set), rows: rows, done: make(chan error, 1)}
 	f := p.feed
-	if n.read.limited {
-		return p.rereadQuery(ctx, n.read.asked)
+	if n.set.Limited {
+		return p.rereadQuery(ctx, n.set.Asked)
 	}
 	f.mu.Lock()
 	f.compared.found = append(f.compared.found, n) // one at a time: its auditor waits
@@ -286,8 +265,8 @@ func (n *found) publish(ctx context.Context) error {
 	p, f := n.pass, n.pass.feed
 	ctx, cancel := context.WithTimeoutCause(ctx, f.host.ReadTimeout, fmt.Errorf("no answer within %v", f.host.ReadTimeout))
 	defer cancel()
-	pl := f.findPool(n.read.read)
-	if pl == nil || n.read.asked != nil && !pl.Has(n.read.asked) {
+	pl := f.findPool(n.set.Loader)
+	if pl == nil || n.set.Asked != nil && !pl.Has(n.set.Asked) {
 		return nil // all of them have gone
 	}
 	todo := plan{}
@@ -305,7 +284,7 @@ func (n *found) publish(ctx context.Context) error {
 	}
 	todo.reads = append(todo.reads, r)
 	f.mu.Lock()
-	covered.frozen = f.frozenLocked()
+	covered.frozen = f.lags.Frozen()
 	f.mu.Unlock()
 	out, err := f.execute(ctx, todo, covered)
 	if err != nil {
@@ -313,7 +292,7 @@ func (n *found) publish(ctx context.Context) error {
 	}
 	out.compared = true
 	p.drift(out.steps)
-	f.credit(out.steps, covered)
+	f.attribute(out.steps, covered)
 	for _, m := range out.steps {
 		f.publish(m)
 	}
@@ -321,8 +300,8 @@ func (n *found) publish(ctx context.Context) error {
 	f.batches++
 	number := f.batches
 	for _, v := range out.unsettled {
-		f.readBesideLocked(v, backlog.Reload{})
-		f.lagLocked(v, f.applied+1, f.applied, true)
+		f.readInFullLocked(v, backlog.Reload{})
+		f.lags.Note(v, f.applied+1, f.applied, true)
 	}
 	f.stats.Refills += uint64(len(out.unsettled))
 	n.unsettled = out.unsettled
@@ -334,11 +313,11 @@ func (n *found) publish(ctx context.Context) error {
 // planned makes a read of a batch of the rows found. doubtful are the keys of
 // rows that must be read again.
 func (n *found) planned(pl *concern.Pool) (r plannedRead, doubtful []driver.Key) {
-	p, id := n.pass, n.read.read.Identity()
+	p, id := n.pass, n.set.Loader.Identity()
 	p.feed.mu.Lock()
 	defer p.feed.mu.Unlock()
 	newer, known := p.newerLocked()
-	r = plannedRead{pool: pl, asked: n.read.asked, keyed: n.read.asked == nil, newer: newer}
+	r = plannedRead{pool: pl, asked: n.set.Asked, keyed: n.set.Asked == nil, newer: newer}
 	for _, row := range n.rows {
 		is := p.ageLocked(id, row.Key)
 		if !known {

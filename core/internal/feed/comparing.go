@@ -11,6 +11,8 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/audit"
 	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/internal/changelog"
+	"github.com/binderyhq/bindery/core/internal/compare"
 	"github.com/binderyhq/bindery/core/live"
 )
 
@@ -23,8 +25,6 @@ const (
 	// comparingSlots is how many comparisons of one database hold a
 	// snapshot, and so a connection, at a time.
 	comparingSlots = 2
-	// comparingPiece is how many rows are read at a time.
-	comparingPiece = 500
 	// openAttempts is how often a comparison tries to open its snapshot
 	// between two batches, before it takes one opened beside a batch.
 	openAttempts = 20
@@ -35,10 +35,11 @@ const (
 type comparing struct {
 	auditor *audit.Auditor
 
-	pass    *pass     // the comparison under way, or nil
-	found   []*found  // to be published by the feed's goroutine
-	failure error     // of the last attempt
-	since   time.Time // when attempts began to fail, or to succeed again
+	pass    *pass          // the comparison under way, or nil
+	logs    changelog.Mark // as they were when it began
+	found   []*found       // to be published by the feed's goroutine
+	failure error          // of the last attempt
+	since   time.Time      // when attempts began to fail, or to succeed again
 	// mending are the comparisons to come because a source had lost its sight.
 	mending map[*audit.Ticket]struct{}
 }
@@ -96,7 +97,7 @@ func (f *Feed) Mend(by *backlog.Reporter) {
 	// Noted before it can be done, under the lock under which it is found done.
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.noticed.gaps++
+	f.logs.Gap()
 	f.compared.mending[f.compared.auditor.Request(audit.NewTicket(mended{by}))] = struct{}{}
 }
 
@@ -212,7 +213,9 @@ func (f *Feed) Open(ctx context.Context, tickets []*audit.Ticket) (audit.Pass, e
 		}
 		f.mu.Unlock()
 		if undisturbed || last {
-			p.makeReadings()
+			for _, set := range compare.Sets(p.ctx, p.members) {
+				p.readings = append(p.readings, set)
+			}
 			return p, nil
 		}
 		p.Close()

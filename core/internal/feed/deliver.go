@@ -24,12 +24,12 @@ type delivery struct {
 	steps   map[*rowset.Member]*rowset.Step
 	failed  map[*rowset.Member]*backlog.RowFailures
 	omitted map[*rowset.Member]*backlog.RowFailures // of bindings that leave such rows out
-	later   map[*rowset.Member]*laterStep           // bindings whose steps are made when the read is taken up
+	later   map[*rowset.Member]*laterStep           // bindings whose steps are made when the read is published
 	skipped map[*rowset.Member]struct{}             // bindings that got no row because they are frozen
 	rows    int                                     // of the largest read that was for bindings in full
 }
 
-// outcome is what came of the reads of one batch, or of one read beside the batches.
+// outcome is what came of the reads of one batch, or of one read in the background.
 type outcome struct {
 	steps     []readyStep
 	covered   work // what was read: perhaps more than was planned

@@ -10,6 +10,7 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/audit"
 	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/internal/changelog"
 	"github.com/binderyhq/bindery/core/internal/concern"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/status"
@@ -26,8 +27,8 @@ import (
 // makes a read fail is set aside, and the batch begins again without it. When nobody can
 // be read, everything goes back and is read again with back-off.
 //
-// Bindings are read in full beside the batches, on goroutines of their own, so that a
-// slow or failing statement holds up nobody; see readBeside.
+// Bindings are read in full in the background, on goroutines of their own, so that a
+// slow or failing statement holds up nobody; see advanceBackground.
 type Feed struct {
 	host  Host
 	Table driver.Table
@@ -38,84 +39,83 @@ type Feed struct {
 
 	// The goroutine's own.
 	pools     []*concern.Pool // in order of first use
-	lanes     map[lane]bool   // of reads beside the batches: those under way
-	nextDue   time.Time       // when the next read beside the batches may begin; zero: none waits for its time
+	lanes     map[lane]bool   // of reads in the background: those under way
+	nextDue   time.Time       // when the next read in the background may begin; zero: none waits for its time
 	notBefore time.Time       // no batch is read before, see pause
 	lastRows  int             // that the last read of bindings in full has found; the goroutine's own
 	wholeRead time.Duration   // how long the last read of the whole table took
 	askedAt   time.Time       // when loaders were last asked whether the table was altered
 
-	mu             sync.Mutex                        // guards what follows
-	members        map[*rowset.Member]struct{}       // bindings, loaded or not
-	declared       map[*rowset.Member]struct{}       // what keeps the feed: bindings that were declared, and families
-	leaving        []*rowset.Member                  // to be taken out of their pools
-	batches        uint64                            // begun, and other publications
-	inBatch        bool                              // a batch is under way
-	batchBegun     time.Time                         // when the last batch began
-	requests       uint64                            // ever made to read a binding in full
-	waiting        map[*rowset.Member]*fullRead      // to be read in full
-	underway       map[*rowset.Member]*fullRead      // being read in full, and not published yet
-	besideDone     []*besideRead                     // read, and not taken up yet
-	besideReads    map[*besideRead]struct{}          // under way, or not taken up yet
-	startingPoints map[*rowset.Member]*startingPoint // for the next batch
-	relatedRead    map[driver.Table]uint64           // the last batch that read what changes of a related table have changed
-	queryAfter     map[*rowset.Member]time.Time      // no query of the binding before
-	slowQueries    map[*rowset.Member]bool           // writers do not wait for them
-	touches        []*rowset.Member                  // whose time of change is to be moved
-	asked          bool                              // somebody wants a binding read, however the last read went
-	troubles       backlog.Troubles
-	omissions      map[*rowset.Member]*omission // rows that bindings leave out
-	journal        backlog.Journal              // what batches have read
-	pending        backlog.Pending
-	announced      map[*Announcement]struct{}
-	announcedBytes int           // of the keys announced
-	troubleBytes   int           // of rows that cannot be shown
-	counted        int           // bytes that the host was told of
-	announces      uint64        // announcements ever made
-	reported       uint64        // reports ever made
-	reportedAt     time.Time     // the first report that was not taken yet; zero: there is none
-	writers        writers       // of what was not taken yet
-	applied        uint64        // reports that show
-	late           uint64        // writers have waited in vain for reports up to this one
-	slow           bool          // a writer's wait was long, and that was logged
-	progress       chan struct{} // closed when applied moves, then replaced
-	reading        bool          // a first read has begun
-	failure        error         // of the last read
-	since          time.Time     // of failure, or of its end
-	closed         error         // why it has ended; nil: it has not
-	stats          status.Feed
-	learned        learning
+	mu              sync.Mutex                        // guards what follows
+	members         map[*rowset.Member]struct{}       // bindings, loaded or not
+	declared        map[*rowset.Member]struct{}       // what keeps the feed: bindings that were declared, and families
+	leaving         []*rowset.Member                  // to be taken out of their pools
+	batches         uint64                            // begun, and other publications
+	inBatch         bool                              // a batch is under way
+	batchBegun      time.Time                         // when the last batch began
+	requests        uint64                            // ever made to read a binding in full
+	waiting         map[*rowset.Member]*fullRead      // to be read in full
+	underway        map[*rowset.Member]*fullRead      // being read in full, and not published yet
+	backgroundDone  []*backgroundRead                 // read, and not published yet
+	backgroundReads map[*backgroundRead]struct{}      // under way, or not published yet
+	startingPoints  map[*rowset.Member]*startingPoint // for the next batch
+	relatedRead     map[driver.Table]uint64           // the last batch that read what changes of a related table have changed
+	queryAfter      map[*rowset.Member]time.Time      // no query of the binding before
+	slowQueries     map[*rowset.Member]bool           // writers do not wait for them
+	touches         []*rowset.Member                  // whose time of change is to be moved
+	asked           bool                              // somebody wants a binding read, however the last read went
+	troubles        backlog.Troubles
+	omissions       map[*rowset.Member]*omission // rows that bindings leave out
+	journal         backlog.Journal              // what batches have read
+	pending         backlog.Pending
+	announced       map[*Announcement]struct{}
+	announcedBytes  int           // of the keys announced
+	troubleBytes    int           // of rows that cannot be shown
+	counted         int           // bytes that the host was told of
+	announces       uint64        // announcements ever made
+	reported        uint64        // reports ever made
+	reportedAt      time.Time     // the first report that was not taken yet; zero: there is none
+	writers         writers       // of what was not taken yet
+	applied         uint64        // reports that show
+	late            uint64        // writers have waited in vain for reports up to this one
+	slow            bool          // a writer's wait was long, and that was logged
+	progress        chan struct{} // closed when applied moves, then replaced
+	reading         bool          // a first read has begun
+	failure         error         // of the last read
+	since           time.Time     // of failure, or of its end
+	closed          error         // why it has ended; nil: it has not
+	stats           status.Feed
+	learned         learning
 
 	compared comparing
-	noticed  noticed
-	lagging  map[*rowset.Member]*lag // bindings that batches have left behind
+	logs     changelog.Logs // of sources that notice commits afterwards
+	lags     backlog.Lags   // bindings that batches have left behind
 	// The first and the last report since the table was reported as a whole; 0: it was not.
 	wholeFrom, wholeTo uint64
 }
 
 func New(table driver.Table, host Host) *Feed {
 	f := &Feed{
-		host:           host,
-		Table:          table,
-		wake:           make(chan struct{}, 1),
-		tried:          make(chan struct{}),
-		members:        make(map[*rowset.Member]struct{}),
-		declared:       make(map[*rowset.Member]struct{}),
-		waiting:        make(map[*rowset.Member]*fullRead),
-		underway:       make(map[*rowset.Member]*fullRead),
-		besideReads:    make(map[*besideRead]struct{}),
-		startingPoints: make(map[*rowset.Member]*startingPoint),
-		relatedRead:    make(map[driver.Table]uint64),
-		queryAfter:     make(map[*rowset.Member]time.Time),
-		slowQueries:    make(map[*rowset.Member]bool),
-		lagging:        make(map[*rowset.Member]*lag),
-		lanes:          make(map[lane]bool),
-		pending:        backlog.Pending{MaxKeys: host.MaxBatchKeys},
-		journal:        backlog.Journal{MaxKeys: maxJournal},
-		announced:      make(map[*Announcement]struct{}),
-		progress:       make(chan struct{}),
-		since:          host.Now(),
-		learned:        newLearning(),
+		host:            host,
+		Table:           table,
+		wake:            make(chan struct{}, 1),
+		tried:           make(chan struct{}),
+		members:         make(map[*rowset.Member]struct{}),
+		declared:        make(map[*rowset.Member]struct{}),
+		waiting:         make(map[*rowset.Member]*fullRead),
+		underway:        make(map[*rowset.Member]*fullRead),
+		backgroundReads: make(map[*backgroundRead]struct{}),
+		startingPoints:  make(map[*rowset.Member]*startingPoint),
+		relatedRead:     make(map[driver.Table]uint64),
+		queryAfter:      make(map[*rowset.Member]time.Time),
+		slowQueries:     make(map[*rowset.Member]bool),
+		lanes:           make(map[lane]bool),
+		pending:         backlog.Pending{MaxKeys: host.MaxBatchKeys},
+		journal:         backlog.Journal{MaxKeys: maxJournal},
+		announced:       make(map[*Announcement]struct{}),
+		progress:        make(chan struct{}),
+		since:           host.Now(),
+		learned:         newLearning(),
 	}
 	f.compared.auditor, f.compared.mending = newAuditor(f), make(map[*audit.Ticket]struct{})
 	return f
@@ -254,17 +254,17 @@ func (f *Feed) Close(why error) {
 
 // Run is the feed's goroutine; it returns when ctx is done.
 func (f *Feed) Run(ctx context.Context) {
-	var beside sync.WaitGroup
+	var background sync.WaitGroup
 	waitForAuditor := f.runAuditor(ctx)
 	defer func() {
-		beside.Wait()
+		background.Wait()
 		waitForAuditor()
 		f.Close(context.Cause(ctx))
 	}()
 	backoff := backlog.NewBackoff()
 	tried := sync.OnceFunc(func() { close(f.tried) })
 	for f.sleep(ctx) {
-		f.readBeside(ctx, &beside)
+		f.advanceBackground(ctx, &background)
 		if f.isIdle() {
 			tried()
 		}
@@ -281,13 +281,13 @@ func (f *Feed) Run(ctx context.Context) {
 			if err != nil {
 				tried() // whoever waits for it finds the failure
 			}
-			f.readBeside(ctx, &beside)
+			f.advanceBackground(ctx, &background)
 			if f.isIdle() {
 				tried()
 			}
 			if err == nil {
 				backoff.Reset()
-			} else if !f.rest(ctx, backoff.Next(), func() { f.readBeside(ctx, &beside) }) {
+			} else if !f.rest(ctx, backoff.Next(), func() { f.advanceBackground(ctx, &background) }) {
 				return
 			}
 		}
@@ -295,8 +295,8 @@ func (f *Feed) Run(ctx context.Context) {
 }
 
 // rest waits before a failed batch is read again, unless somebody asks for it. Reads
-// beside the batches go on meanwhile. It is false when ctx is done.
-func (f *Feed) rest(ctx context.Context, d time.Duration, readBeside func()) bool {
+// in the background go on meanwhile. It is false when ctx is done.
+func (f *Feed) rest(ctx context.Context, d time.Duration, advanceBackground func()) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	for {
@@ -314,7 +314,7 @@ func (f *Feed) rest(ctx context.Context, d time.Duration, readBeside func()) boo
 		case <-ctx.Done():
 			return false
 		}
-		readBeside()
+		advanceBackground()
 		f.mu.Lock()
 		asked := f.asked
 		f.mu.Unlock()
@@ -348,7 +348,7 @@ func (f *Feed) hasWork() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	wait, waiting := f.byKeyLocked()
-	return !f.pending.Empty() || f.mustReadInBatchLocked() || len(f.startingPoints) > 0 || f.applied < f.reported || f.noticed.pending() || len(f.leaving) > 0 ||
+	return !f.pending.Empty() || f.mustReadInBatchLocked() || len(f.startingPoints) > 0 || f.applied < f.reported || f.logs.Pending() || len(f.leaving) > 0 ||
 		len(f.compared.found) > 0 || waiting && wait <= 0
 }
 
@@ -380,7 +380,7 @@ func (f *Feed) batch(ctx context.Context) error {
 		observed(out.result(0, err))
 		return err
 	}
-	f.credit(out.steps, out.covered)
+	f.attribute(out.steps, out.covered)
 	for _, m := range out.steps {
 		m.step.Edit.Reported(w.since)
 		if ctx != before { // somebody has put something in
@@ -412,12 +412,12 @@ func (f *Feed) batch(ctx context.Context) error {
 	f.finishRequestsLocked(&w)
 	for _, m := range out.steps {
 		if _, full := out.inFull[m.step.Member]; full || w.starts[m.step.Member] != nil {
-			f.caughtUpLocked(m.step.Member)
+			f.lags.Read(m.step.Member, f.waiting[m.step.Member] != nil)
 		}
 	}
 	f.requeryAfterLocked(&out)
 	f.applied = w.seq
-	f.noticed.shown(covered.logsRead)
+	f.logs.Show(covered.logsRead)
 	f.countTroublesLocked()
 	f.progressLocked()
 	return nil
@@ -472,5 +472,5 @@ func (f *Feed) publishTouch(v *rowset.Member) {
 }
 
 // maxJournal bounds the keys and bindings that are remembered of what batches have read,
-// for those who read beside them.
+// for reads in the background.
 const maxJournal = 100_000

@@ -14,12 +14,12 @@ type fullRead struct {
 	how   backlog.Reload
 	asked uint64    // the number of the first request that it answers
 	due   time.Time // it is not read before
-	// tries counts reads beside the batches that were of no use, because batches
+	// tries counts reads in the background that were of no use, because batches
 	// have read too much since. After maxTries the batch itself reads the binding.
 	tries int
 }
 
-// maxTries is how often a binding is read beside the batches in vain.
+// maxTries is how often a binding is read in the background in vain.
 const maxTries = 3
 
 // requestLocked has the member read in full, and returns the number of the request.
@@ -59,7 +59,7 @@ func (f *Feed) answeredLocked(number uint64, concerns func(*rowset.Member) bool)
 }
 
 // takeFullReadsLocked returns the members that the batch itself reads in full: all,
-// where every read is of everything; those that were read beside the batches in vain;
+// where every read is of everything; those that were read in the background in vain;
 // and those that have not begun to be read, where the batch reads the whole table anyway.
 func (f *Feed) takeFullReadsLocked(whole bool) map[*rowset.Member]*fullRead {
 	all := f.mode().Derived || whole

@@ -48,7 +48,7 @@ type Batch struct {
 	Keys     int       // that were reported
 	Whole    bool      // the whole table was
 	Reloads  int       // bindings that are read in full by themselves
-	Retry    bool      // bindings in trouble are read, beside the batches
+	Retry    bool      // bindings in trouble are read, in the background
 	Reported time.Time // the first report; zero: nothing was reported
 	// Writers are the contexts of who wrote, where sources know them, and MoreWriters
 	// is how many there were beside these.

@@ -11,68 +11,12 @@ import (
 //
 // A batch reads rows by key, and bindings in full only where that is quick. When the
 // whole of a large table was reported, or a window has no rows left to show in place of
-// others, the bindings concerned are read in full beside the batches, and the batch
+// others, the bindings concerned are read in full in the background, and the batch
 // goes on without that. Whoever wrote what they lack waits for that read; others do not.
 
-// lag is what a binding lacks until it has been read in full.
-type lag struct {
-	// from and to are the first and the last report that it lacks; others between
-	// them it may have.
-	from, to uint64
-	// frozen says that batches make no steps of the binding: what it holds is out of
-	// date, so that no step can begin from it.
-	frozen bool
-}
-
-// lagLocked notes that the binding lacks the reports.
-func (f *Feed) lagLocked(v *rowset.Member, from, to uint64, frozen bool) {
-	l := f.lagging[v]
-	if l == nil {
-		l = &lag{from: from}
-		f.lagging[v] = l
-	}
-	l.from, l.to, l.frozen = min(l.from, from), max(l.to, to), l.frozen || frozen
-}
-
-// caughtUpLocked notes that the binding was read in full.
-func (f *Feed) caughtUpLocked(v *rowset.Member) {
-	l := f.lagging[v]
-	switch {
-	case l == nil:
-	case f.waiting[v] != nil: // something has come since that the read may lack
-		l.frozen = false
-	default:
-		delete(f.lagging, v)
-	}
-}
-
-// frozenLocked returns the bindings of which a batch makes no steps.
-func (f *Feed) frozenLocked() (frozen map[*rowset.Member]struct{}) {
-	for v, l := range f.lagging {
-		if !l.frozen {
-			continue
-		}
-		if frozen == nil {
-			frozen = make(map[*rowset.Member]struct{})
-		}
-		frozen[v] = struct{}{}
-	}
-	return frozen
-}
-
-// lacksLocked reports whether a binding lacks the report.
-func (f *Feed) lacksLocked(seq uint64) bool {
-	for _, l := range f.lagging {
-		if l.from <= seq && seq <= l.to {
-			return true
-		}
-	}
-	return false
-}
-
-// readBesideLocked has a binding read in full beside the batches. One in trouble is read
+// readInFullLocked has a binding read in full in the background. One in trouble is read
 // as soon as those before it have been.
-func (f *Feed) readBesideLocked(v *rowset.Member, how backlog.Reload) {
+func (f *Feed) readInFullLocked(v *rowset.Member, how backlog.Reload) {
 	if t := f.troubles.Waiting[v]; t != nil {
 		t.Ask(how)
 		f.troubles.Next = time.Time{}
@@ -81,8 +25,8 @@ func (f *Feed) readBesideLocked(v *rowset.Member, how backlog.Reload) {
 	f.requestLocked(v, how, time.Time{})
 }
 
-// sparesLocked reports whether batches leave reads of the whole table to reads beside
-// them. A small table they read themselves: so all its bindings move at once, and no
+// sparesLocked reports whether batches leave the whole table to reads in the
+// background. A small table they read themselves: so all its bindings move at once, and no
 // version shows a part of what was written to rows that nobody has named.
 func (f *Feed) sparesLocked() bool { return !f.mode().Derived && !f.isQuickLocked() }
 
@@ -94,9 +38,9 @@ func (f *Feed) leaveWholeLocked() {
 	by := f.pending.WholeBy
 	f.pending.Whole, f.pending.WholeBy = false, nil
 	for v := range f.members {
-		f.readBesideLocked(v, backlog.Reload{By: by})
+		f.readInFullLocked(v, backlog.Reload{By: by})
 		if !v.Unread() && f.troubles.Waiting[v] == nil {
-			f.lagLocked(v, f.wholeFrom, f.wholeTo, false)
+			f.lags.Note(v, f.wholeFrom, f.wholeTo, false)
 		}
 	}
 	f.wholeFrom, f.wholeTo = 0, 0
@@ -122,8 +66,8 @@ func (f *Feed) leaveResolved(w *work) {
 				if w.without(v) {
 					continue
 				}
-				f.readBesideLocked(v, backlog.Reload{By: by})
-				f.lagLocked(v, f.applied+1, w.seq, false)
+				f.readInFullLocked(v, backlog.Reload{By: by})
+				f.lags.Note(v, f.applied+1, w.seq, false)
 			}
 		}
 	}
@@ -138,13 +82,13 @@ func (f *Feed) leaveUnsettledLocked(w *work, out *outcome) {
 		if r := w.requests[v]; w.starts[v] != nil && f.underway[v] == r {
 			f.againLocked(v, r)
 		} else {
-			f.readBesideLocked(v, backlog.Reload{})
+			f.readInFullLocked(v, backlog.Reload{})
 		}
-		f.lagLocked(v, f.applied+1, w.seq, true)
+		f.lags.Note(v, f.applied+1, w.seq, true)
 	}
 	for v := range out.skipped {
-		if f.lagging[v] != nil {
-			f.lagLocked(v, f.applied+1, w.seq, true)
+		if f.lags.Has(v) {
+			f.lags.Note(v, f.applied+1, w.seq, true)
 		}
 	}
 }

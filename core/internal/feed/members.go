@@ -53,7 +53,7 @@ func (f *Feed) Remove(v *rowset.Member) {
 		delete(f.startingPoints, v)
 		delete(f.queryAfter, v)
 		delete(f.slowQueries, v)
-		delete(f.lagging, v)
+		f.lags.Drop(v)
 		delete(f.learned.behind, v)
 		f.troubles.Remove(v)
 		f.leaving = append(f.leaving, v)
@@ -188,7 +188,7 @@ func (f *Feed) forgetLoaders() {
 }
 
 // refine has the bindings of a loader that members are made of, for parameters or
-// for a scope, take up what it learned: before the first of their members does. What
+// for a scope, go by what it learned: before the first of their members does. What
 // does not go with it is found again, and told, when such a member is read, and
 // concerns nobody else.
 func (f *Feed) refine(loader any) {

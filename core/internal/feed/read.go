@@ -10,6 +10,7 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/internal/changelog"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/internal/untyped"
 )
@@ -158,7 +159,7 @@ func (f *Feed) read(ctx context.Context, w work) (outcome, error) {
 		f.leaveResolved(&w)
 		return f.execute(ctx, f.plan(w), w)
 	}
-	ends := logEnds(slices.Collect(maps.Keys(w.logs)))
+	ends := changelog.Ends(slices.Collect(maps.Keys(w.logs)))
 	open, err := openSnapshot(ctx, snapshotter)
 	if err != nil {
 		return outcome{}, fmt.Errorf("opening a snapshot: %w", err)

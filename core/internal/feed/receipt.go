@@ -126,7 +126,7 @@ func (m mark) waitForWriter(ctx context.Context) error {
 // waitForWriter is wait, counted, and cut short while the feed is late.
 func (f *Feed) waitForWriter(ctx context.Context, seq uint64) error {
 	f.mu.Lock()
-	waits, late := (f.applied < seq || f.lacksLocked(seq)) && f.closed == nil, f.applied < f.late
+	waits, late := (f.applied < seq || f.lags.Lacks(seq)) && f.closed == nil, f.applied < f.late
 	f.mu.Unlock()
 	switch {
 	case !waits:
@@ -161,7 +161,7 @@ func (f *Feed) waitAwaited(ctx context.Context, seq uint64) error {
 	if err := f.wait(ctx, seq); err != nil {
 		return err
 	}
-	if err := f.waitUntil(ctx, func() bool { return !f.lacksLocked(seq) }); err != nil {
+	if err := f.waitUntil(ctx, func() bool { return !f.lags.Lacks(seq) }); err != nil {
 		return err
 	}
 	quick := func(v *rowset.Member) bool { return isQuery(v) && !f.slowQueries[v] }

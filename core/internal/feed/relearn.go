@@ -96,7 +96,7 @@ func (f *Feed) relearn(w *work) {
 }
 
 // takeOverLocked has the batch read the binding in full, whoever was about to. What is
-// being read beside the batches is of no use: it goes by the old schema.
+// being read in the background is of no use: it goes by the old schema.
 func (f *Feed) takeOverLocked(w *work, v *rowset.Member) {
 	r := &fullRead{asked: f.requests + 1}
 	if how, ok := w.howOf(v); ok {

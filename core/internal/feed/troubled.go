@@ -22,7 +22,7 @@ type omission struct {
 	due     time.Time
 }
 
-// waitLocked returns how long it is until members may be read beside the batches, or
+// waitLocked returns how long it is until members may be read in the background, or
 // rows that were left out.
 func (f *Feed) waitLocked() (time.Duration, bool) {
 	wait, waiting := f.byKeyLocked()
@@ -85,9 +85,9 @@ func (f *Feed) noteTroubles(number uint64, w *work, out outcome) {
 			return
 		}
 		known := f.troubles.Waiting[v]
-		if f.lagging[v] != nil { // what it holds is out of date
+		if f.lags.Has(v) { // what it holds is out of date
 			full = true
-			delete(f.lagging, v)
+			f.lags.Drop(v)
 		}
 		t := f.troubles.Add(v, err, rows, how, full, f.host.Now())
 		t.Missed = number // what it has missed before was in this batch
@@ -223,9 +223,9 @@ func (f *Feed) noteOmittedLocked(out outcome) (logs []func()) {
 	return logs
 }
 
-// takeUpTroubled publishes what members in trouble have become. Rows that batches have
+// finishTroubled publishes what members in trouble have become. Rows that batches have
 // read since are read once more for them, before they count as current.
-func (f *Feed) takeUpTroubled(m *besideRead) {
+func (f *Feed) finishTroubled(m *backgroundRead) {
 	f.mu.Lock()
 	asked := make(map[*rowset.Member]*backlog.Trouble)
 	covered := f.reportedLocked()
@@ -261,7 +261,7 @@ func (f *Feed) takeUpTroubled(m *besideRead) {
 		one.Pending = backlog.Pending{MaxKeys: covered.MaxKeys}
 		one.Merge(covered.Pending)
 		one.Add(since[mv.step.Member].keys, nil)
-		f.credit([]readyStep{mv}, one)
+		f.attribute([]readyStep{mv}, one)
 		f.publish(mv)
 	}
 
@@ -273,7 +273,7 @@ func (f *Feed) takeUpTroubled(m *besideRead) {
 		t := asked[v]
 		t.How, t.Due = backlog.Reload{}, time.Time{}
 		switch {
-		case t.Again != nil: // all of it once more, beside the batches
+		case t.Again != nil: // all of it once more, in the background
 			t.How, t.Again = *t.Again, nil
 		case !since[v].known:
 		case len(since[v].keys) > 0: // the next batch reads what it has missed meanwhile
@@ -311,7 +311,7 @@ func (f *Feed) takeUpTroubled(m *besideRead) {
 	}
 	f.journal.Add(f.batches, backlog.Read{Members: read}, f.oldestLocked())
 	m.out.covered = work{}
-	m.ended(m.out.result(len(m.out.failed), besideErrors(m.errs)))
+	m.ended(m.out.result(len(m.out.failed), joinErrors(m.errs)))
 	logs = append(logs, f.noteOmittedLocked(m.out)...)
 	f.mu.Unlock()
 	for _, log := range logs {

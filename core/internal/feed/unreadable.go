@@ -3,12 +3,12 @@ package feed
 import (
 	"context"
 	"errors"
-	"math/bits"
 	"slices"
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/internal/badrows"
 	"github.com/binderyhq/bindery/core/internal/concern"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/value"
@@ -176,20 +176,6 @@ func (s *delivery) blameRows(v *rowset.Member, answer error, unreadable map[driv
 	}
 }
 
-// maxHalvings bounds the reads that fail while the rows to blame are looked for;
-// beyond it all rows that are left count as unreadable.
-const maxHalvings = 256
-
-// search looks for the keys whose rows cannot be read, among those of a
-// statement that failed.
-type search struct {
-	load   func(keys []driver.Key) error
-	found  map[driver.Key]error
-	there  bool // the database answers
-	failed int
-	stop   int // so many failures, and no answer, mean that it does not
-}
-
 // unreadable returns the keys whose rows cannot be read. It reports whether the
 // database is there: if not, the rows are not to blame.
 func (f *Feed) unreadable(ctx context.Context, r plannedRead) (found map[driver.Key]error, there bool) {
@@ -199,53 +185,20 @@ func (f *Feed) unreadable(ctx context.Context, r plannedRead) (found map[driver.
 			keys = append(keys, k)
 		}
 	}
-	s := &search{
-		load: func(keys []driver.Key) error {
-			_, err := r.pool.Loader.Load(ctx, keys)
-			return err
-		},
-		found: make(map[driver.Key]error), stop: 2*bits.Len(uint(len(keys))) + 2,
+	answers, known := f.answers(ctx, r.pool, keys, r.unreadable)
+	if known && !answers {
+		return nil, false
 	}
-	if answers, known := f.answers(ctx, r.pool, keys, r.unreadable); known {
-		if !answers {
-			return nil, false
-		}
-		s.there = true
-	}
-	s.halve(keys)
-	return s.found, s.there && ctx.Err() == nil
+	return badrows.Find(ctx, loadOf(r.pool), keys, answers)
 }
 
-func (s *search) halve(keys []driver.Key) {
-	if len(keys) == 0 || !s.there && s.failed >= s.stop {
-		return
+// loadOf returns what tries to read rows of the pool.
+func loadOf(p *concern.Pool) badrows.Load {
+	return func(ctx context.Context, keys []driver.Key) error {
+		_, err := p.Loader.Load(ctx, keys)
+		return err
 	}
-	err := s.load(keys)
-	if err == nil {
-		s.there = true
-		return
-	}
-	if rows := driver.RowErrors(err); rows != nil {
-		s.there = true
-		for _, e := range rows {
-			s.found[e.Key] = e.Err
-		}
-		return
-	}
-	s.failed++
-	if len(keys) == 1 || s.failed > maxHalvings {
-		for _, k := range keys {
-			s.found[k] = err
-		}
-		return
-	}
-	half := len(keys) / 2
-	s.halve(keys[:half])
-	s.halve(keys[half:])
 }
-
-// probes is how many rows are tried to find out whether the database answers.
-const probes = 3
 
 // answers reports whether the database answers questions that have nothing to do
 // with the keys: about rows that bindings show, and that could be read the last
@@ -262,7 +215,7 @@ func (f *Feed) answers(ctx context.Context, p *concern.Pool, avoid []driver.Key,
 	for _, views := range []map[*rowset.Member]struct{}{p.InMemory, p.Asked} {
 		for v := range views {
 			for r := range v.Snapshot().Rows() {
-				if len(some) == probes {
+				if len(some) == badrows.Probes {
 					break
 				}
 				if _, out := bad[r.Key()]; !out {
@@ -272,12 +225,7 @@ func (f *Feed) answers(ctx context.Context, p *concern.Pool, avoid []driver.Key,
 			}
 		}
 	}
-	for _, key := range some {
-		if _, err := p.Loader.Load(ctx, []driver.Key{key}); err == nil || driver.RowErrors(err) != nil {
-			return true, true
-		}
-	}
-	return false, len(some) > 0
+	return badrows.Answers(ctx, loadOf(p), some), len(some) > 0
 }
 
 // knownBad returns the keys of rows that members cannot show.

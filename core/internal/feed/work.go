@@ -39,7 +39,7 @@ type work struct {
 	resolved map[*concern.Pool]backlog.Pending // what related tables add; nil until it is known
 
 	requests map[*rowset.Member]*fullRead      // that the batch answers
-	starts   map[*rowset.Member]*startingPoint // bindings that begin from what was read beside the batches
+	starts   map[*rowset.Member]*startingPoint // bindings that begin from what was read in the background
 }
 
 // setAside is why a batch goes on without a member; nil where it has begun so.
@@ -128,9 +128,9 @@ func (f *Feed) take() (work, uint64) {
 		undisturbed: len(f.announced) == 0 && len(following) == 0,
 
 		following: following,
-		frozen:    f.frozenLocked(),
+		frozen:    f.lags.Frozen(),
 	}
-	if w.logs = f.noticed.take(); len(w.logs) > 0 {
+	if w.logs = f.logs.Take(); len(w.logs) > 0 {
 		w.undisturbed = false
 	}
 	w.requests = f.takeFullReadsLocked(w.Whole)
@@ -157,7 +157,9 @@ func (f *Feed) putBack(w work) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.pending.Merge(w.Pending)
-	f.noticed.ask(w.logs)
+	for log, by := range w.logs {
+		f.logs.Ask(log, by)
+	}
 	if !w.since.IsZero() {
 		f.reportedAt = w.since
 	}

@@ -11,18 +11,18 @@ import (
 	"github.com/binderyhq/bindery/core/status"
 )
 
-// credit counts what the batch found to differ: for the source that was first
+// attribute counts what the batch found to differ: for the source that was first
 // to report it, and as drift where nobody had reported it. It is called before
 // the steps are published.
-func (f *Feed) credit(moves []readyStep, covered work) {
-	credited := make(map[driver.Key]struct{})
+func (f *Feed) attribute(moves []readyStep, covered work) {
+	counted := make(map[driver.Key]struct{})
 	each := func(p *concern.Pool, rows []live.Row) {
 		for _, r := range rows {
 			k := r.Key()
-			if _, ok := credited[k]; ok {
+			if _, ok := counted[k]; ok {
 				continue
 			}
-			credited[k] = struct{}{}
+			counted[k] = struct{}{}
 			if by := covered.creditedTo(p, k); by != nil {
 				by.Found.Add(1)
 			}

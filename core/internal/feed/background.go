@@ -14,7 +14,7 @@ import (
 	"github.com/binderyhq/bindery/core/internal/untyped"
 )
 
-// Reading beside the batches.
+// Reading in the background.
 //
 // Bindings are read in full on goroutines of their own, so that batches of keys never
 // wait for a slow query. There are several lanes, each with one read at a time: one for
@@ -24,11 +24,11 @@ import (
 //
 // A read notes the number of the batch that comes next before it begins, and the feed's
 // journal what batches read from then on. When the read has ended the feed's goroutine
-// takes it up, see takeUp. What batches have read meanwhile is read once more for the
+// publishes it, see finish. What batches have read meanwhile is read once more for the
 // bindings before they are published, so none shows a state that is older than what
 // writers have been told shows.
 
-// lane is one of the queues of reads beside the batches: the identity of a loader for
+// lane is one of the queues of reads in the background: the identity of a loader for
 // the bindings that share its statements, or one of these.
 type lane any
 
@@ -41,8 +41,8 @@ const troubledLane reservedLane = -1
 // own. Their lanes count from 0.
 const ownLanes = 4
 
-// besideRead is one read beside the batches, and what came of it.
-type besideRead struct {
+// backgroundRead is one read in the background, and what came of it.
+type backgroundRead struct {
 	lane   lane
 	views  []*rowset.Member
 	number uint64 // of the first batch that it may not show
@@ -58,27 +58,27 @@ type besideRead struct {
 
 	out   outcome
 	later map[*rowset.Member]*laterStep
-	errs  []besideError
+	errs  []backgroundError
 	ended func(Result) // tells observers of the end
 }
 
-// besideError is a statement that failed, and for whom.
-type besideError struct {
+// backgroundError is a statement that failed, and for whom.
+type backgroundError struct {
 	views []*rowset.Member
 	err   error
 }
 
-// readBeside takes up what was read beside the batches, and begins further reads.
-func (f *Feed) readBeside(ctx context.Context, group *sync.WaitGroup) {
+// advanceBackground publishes what was read in the background, and begins further reads.
+func (f *Feed) advanceBackground(ctx context.Context, group *sync.WaitGroup) {
 	f.mu.Lock()
-	done := f.besideDone
-	f.besideDone = nil
+	done := f.backgroundDone
+	f.backgroundDone = nil
 	f.mu.Unlock()
 	for _, r := range done {
 		delete(f.lanes, r.lane)
-		f.takeUp(r)
+		f.finish(r)
 		f.mu.Lock()
-		delete(f.besideReads, r)
+		delete(f.backgroundReads, r)
 		f.mu.Unlock()
 	}
 	f.mu.Lock()
@@ -90,11 +90,11 @@ func (f *Feed) readBeside(ctx context.Context, group *sync.WaitGroup) {
 			ctx, ended := f.host.BatchBegins(ctx, Batch{Table: f.Table, Reloads: len(r.views), Retry: r.lane == troubledLane})
 			r.ended = ended
 			begun := time.Now()
-			f.runBeside(ctx, r)
+			f.readInBackground(ctx, r)
 			r.out.took = time.Since(begun)
 			f.mu.Lock()
 			r.last = f.batches
-			f.besideDone = append(f.besideDone, r) // one of each lane at most
+			f.backgroundDone = append(f.backgroundDone, r) // one of each lane at most
 			f.mu.Unlock()
 			f.kick()
 		})
@@ -102,7 +102,7 @@ func (f *Feed) readBeside(ctx context.Context, group *sync.WaitGroup) {
 }
 
 // nextReadsLocked returns the reads that can begin now.
-func (f *Feed) nextReadsLocked() (reads []*besideRead) {
+func (f *Feed) nextReadsLocked() (reads []*backgroundRead) {
 	f.nextDue = time.Time{}
 	if !f.lanes[troubledLane] {
 		if r := f.troubledReadLocked(); r != nil {
@@ -160,11 +160,11 @@ func (f *Feed) nextReadsLocked() (reads []*besideRead) {
 
 // sharedRead gathers bindings for one read, up to so many rows that are to be expected.
 type sharedRead struct {
-	read       *besideRead
+	read       *backgroundRead
 	rows, most int
 }
 
-// fits reports whether there is room for the binding, and takes it up.
+// fits reports whether there is room for the binding, and counts it in.
 func (s *sharedRead) fits(v *rowset.Member) bool {
 	rows := 0
 	if v.Base != nil && v.Unread() {
@@ -185,7 +185,7 @@ const maxFirstRows = 24_000
 
 // freeLane returns a lane for a binding that has a statement of its own, nil when all
 // are taken, by reads that have begun or are about to.
-func (f *Feed) freeLane(reads []*besideRead) lane {
+func (f *Feed) freeLane(reads []*backgroundRead) lane {
 next:
 	for i := range reservedLane(ownLanes) {
 		if f.lanes[i] {
@@ -201,21 +201,21 @@ next:
 	return nil
 }
 
-func (f *Feed) newRead(in lane) *besideRead {
+func (f *Feed) newRead(in lane) *backgroundRead {
 	sharing := make(map[any]*concern.Pool, len(f.pools))
 	for _, p := range f.pools {
 		sharing[p.Loader.Identity()] = p
 	}
-	r := &besideRead{
+	r := &backgroundRead{
 		lane: in, number: f.batches + 1, later: make(map[*rowset.Member]*laterStep), sharing: sharing,
 		hows: make(map[*rowset.Member]backlog.Reload), requests: make(map[*rowset.Member]*fullRead),
 	}
-	f.besideReads[r] = struct{}{}
+	f.backgroundReads[r] = struct{}{}
 	return r
 }
 
 // troubledReadLocked returns a read of the members in trouble that are due.
-func (f *Feed) troubledReadLocked() *besideRead {
+func (f *Feed) troubledReadLocked() *backgroundRead {
 	views := f.troubles.Take()
 	if len(views) == 0 {
 		return nil
@@ -230,10 +230,10 @@ func (f *Feed) troubledReadLocked() *besideRead {
 	return r
 }
 
-// runBeside reads the members. One statement sees one state of the database, so a
+// readInBackground reads the members. One statement sees one state of the database, so a
 // member needs no snapshot and no announcements; where a loader reads related rows by
 // further statements, all are of one snapshot.
-func (f *Feed) runBeside(ctx context.Context, b *besideRead) {
+func (f *Feed) readInBackground(ctx context.Context, b *backgroundRead) {
 	ctx, cancel := context.WithTimeoutCause(ctx, f.host.ReadTimeout,
 		fmt.Errorf("no answer within %v", f.host.ReadTimeout))
 	defer cancel()
@@ -243,7 +243,7 @@ func (f *Feed) runBeside(ctx context.Context, b *besideRead) {
 		if cause := context.Cause(ctx); cause != nil && errors.Is(err, ctx.Err()) {
 			err = cause
 		}
-		b.errs = append(b.errs, besideError{views, err})
+		b.errs = append(b.errs, backgroundError{views, err})
 	}
 	s := newDelivery(work{reloads: b.hows}, f.host.Now())
 	s.later = b.later
@@ -256,7 +256,7 @@ func (f *Feed) runBeside(ctx context.Context, b *besideRead) {
 	}
 	for _, v := range b.views {
 		// Batches go on with a binding that has loaded. Its step begins from what it
-		// holds when the read is taken up, unless it begins with nothing.
+		// holds when the read is published, unless it begins with nothing.
 		if b.lane != troubledLane && !v.Unread() && !b.hows[v].Forget {
 			b.later[v] = &laterStep{}
 		}

@@ -63,7 +63,7 @@ func (s *delivery) makeReady(v *rowset.Member, l *laterStep) {
 	l.rows = nil
 }
 
-// startingPoint is what was read of a binding beside the batches, and batches have
+// startingPoint is what was read of a binding in the background, and batches have
 // overtaken. The next batch makes its step from there: it reads what was read since,
 // and publishes the outcome.
 type startingPoint struct {
@@ -74,11 +74,11 @@ type startingPoint struct {
 	later   *laterStep
 }
 
-// takeUp takes over what was read beside the batches. Only the feed's goroutine calls
+// finish publishes what was read in the background. Only the feed's goroutine calls
 // it, between two batches.
-func (f *Feed) takeUp(b *besideRead) {
+func (f *Feed) finish(b *backgroundRead) {
 	if b.lane == troubledLane {
-		f.takeUpTroubled(b)
+		f.finishTroubled(b)
 		return
 	}
 	if b.out.rows > 0 {
@@ -101,11 +101,11 @@ func (f *Feed) takeUp(b *besideRead) {
 	for _, e := range b.errs {
 		f.stats.Failures++
 		for _, v := range e.views {
-			logs = append(logs, f.besideFailedLocked(b, v, e.err, nil))
+			logs = append(logs, f.backgroundFailedLocked(b, v, e.err, nil))
 		}
 	}
 	for v, rows := range b.out.failed {
-		logs = append(logs, f.besideFailedLocked(b, v, f.cannotShow(v, rows), rows))
+		logs = append(logs, f.backgroundFailedLocked(b, v, f.cannotShow(v, rows), rows))
 	}
 	for _, v := range b.views {
 		p := &startingPoint{number: b.number, last: b.last, request: b.requests[v], step: steps[v], later: b.later[v]}
@@ -125,7 +125,7 @@ func (f *Feed) takeUp(b *besideRead) {
 		delete(s.steps, v)
 	}
 	out := s.outcome()
-	f.creditBeside(out.steps)
+	f.attributeBackground(out.steps)
 	for _, m := range out.steps {
 		f.publish(m)
 	}
@@ -141,7 +141,7 @@ func (f *Feed) takeUp(b *besideRead) {
 			continue
 		}
 		if rows := out.failed[v]; rows != nil {
-			logs = append(logs, f.besideFailedLocked(b, v, f.cannotShow(v, rows), rows))
+			logs = append(logs, f.backgroundFailedLocked(b, v, f.cannotShow(v, rows), rows))
 			continue
 		}
 		read = append(read, v)
@@ -155,7 +155,7 @@ func (f *Feed) takeUp(b *besideRead) {
 		if f.underway[v] == r {
 			delete(f.underway, v)
 		}
-		f.caughtUpLocked(v)
+		f.lags.Read(v, f.waiting[v] != nil)
 		if isQuery(v) {
 			f.queryAfter[v] = time.Now().Add(min(b.out.took, maxRest))
 			if delete(f.slowQueries, v); b.out.took >= slowWait {
@@ -170,7 +170,7 @@ func (f *Feed) takeUp(b *besideRead) {
 	f.mu.Unlock()
 
 	b.out.steps = out.steps
-	b.ended(b.out.result(len(b.out.failed)+len(out.failed), besideErrors(b.errs)))
+	b.ended(b.out.result(len(b.out.failed)+len(out.failed), joinErrors(b.errs)))
 	for _, log := range logs {
 		if log != nil {
 			log()
@@ -178,7 +178,7 @@ func (f *Feed) takeUp(b *besideRead) {
 	}
 }
 
-// startFrom begins the binding's step from what was read beside the batches. Rows with
+// startFrom begins the binding's step from what was read in the background. Rows with
 // keys that are newer stay as the binding holds them.
 func (s *delivery) startFrom(v *rowset.Member, p *startingPoint, newer map[driver.Key]struct{}) {
 	switch {
@@ -206,8 +206,8 @@ func (s *delivery) startFrom(v *rowset.Member, p *startingPoint, newer map[drive
 	}
 }
 
-// creditBeside credits what was read beside the batches to those who have reported it.
-func (f *Feed) creditBeside(moves []readyStep) {
+// attributeBackground counts what was read in the background for those who have reported it.
+func (f *Feed) attributeBackground(moves []readyStep) {
 	f.mu.Lock()
 	covered := f.reportedLocked()
 	f.mu.Unlock()
@@ -216,7 +216,7 @@ func (f *Feed) creditBeside(moves []readyStep) {
 		if m.how.By != nil {
 			one.WholeBy = m.how.By
 		}
-		f.credit([]readyStep{m}, one)
+		f.attribute([]readyStep{m}, one)
 	}
 }
 
@@ -232,8 +232,8 @@ func (f *Feed) reportedLocked() work {
 	return covered
 }
 
-// besideErrors joins what went wrong.
-func besideErrors(errs []besideError) error {
+// joinErrors joins what went wrong.
+func joinErrors(errs []backgroundError) error {
 	joined := make([]error, len(errs))
 	for i, e := range errs {
 		joined[i] = e.err
@@ -241,8 +241,8 @@ func besideErrors(errs []besideError) error {
 	return errors.Join(joined...)
 }
 
-// besideFailedLocked puts a binding in trouble that could not be read or shown.
-func (f *Feed) besideFailedLocked(b *besideRead, v *rowset.Member, err error, rows *backlog.RowFailures) (log func()) {
+// backgroundFailedLocked puts a binding in trouble that could not be read or shown.
+func (f *Feed) backgroundFailedLocked(b *backgroundRead, v *rowset.Member, err error, rows *backlog.RowFailures) (log func()) {
 	r := b.requests[v]
 	if r == nil || f.underway[v] != r {
 		return nil // it was removed
@@ -252,7 +252,7 @@ func (f *Feed) besideFailedLocked(b *besideRead, v *rowset.Member, err error, ro
 		return nil
 	}
 	delete(f.underway, v)
-	delete(f.lagging, v) // nobody waits for a binding in trouble
+	f.lags.Drop(v) // nobody waits for a binding in trouble
 	how := r.how
 	if again := f.waiting[v]; again != nil {
 		how = how.And(again.how)
@@ -297,7 +297,7 @@ func (f *Feed) isCurrentLocked(v *rowset.Member, p *startingPoint) (since []driv
 	return nil, false
 }
 
-// areNewerLocked reports whether batches have read all keys after the read beside them
+// areNewerLocked reports whether batches have read all keys after the read in the background
 // had ended, so that what the binding holds of them is newer.
 func (f *Feed) areNewerLocked(v *rowset.Member, p *startingPoint, since []driver.Key) bool {
 	for _, key := range since {
@@ -329,7 +329,7 @@ func (f *Feed) oldestLocked() (oldest uint64) {
 			oldest = number
 		}
 	}
-	for b := range f.besideReads {
+	for b := range f.backgroundReads {
 		note(b.number)
 	}
 	for _, p := range f.startingPoints {
@@ -355,7 +355,7 @@ func (f *Feed) againLocked(v *rowset.Member, r *fullRead) {
 	f.waiting[v] = r
 }
 
-// takeStartingPointsLocked gives the batch the bindings whose reads beside the batches
+// takeStartingPointsLocked gives the batch the bindings whose reads in the background
 // have been overtaken, and the keys that they have missed.
 func (f *Feed) takeStartingPointsLocked() map[*rowset.Member]*startingPoint {
 	if len(f.startingPoints) == 0 {
@@ -411,7 +411,7 @@ func (f *Feed) requeryAfterLocked(out *outcome) {
 }
 
 // startsOf returns the pool's bindings whose steps begin from what was read of them
-// beside the batches.
+// in the background.
 func (w *work) startsOf(p *concern.Pool) []*rowset.Member {
 	if len(w.starts) == 0 {
 		return nil
