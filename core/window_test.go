@@ -619,7 +619,7 @@ func TestWindowsShowNoHalfTransactions(t *testing.T) {
 	if len(wrong) > 0 {
 		t.Errorf("%d of %d versions show other prices, the first is %s", len(wrong), seen, wrong[0])
 	}
-	if refills < 20 {
+	if refills < 3 {
 		t.Errorf("only %d refills", refills)
 	}
 }

@@ -33,20 +33,27 @@ type transactionKey struct{ db *sql.DB }
 // wait that doubles from firstRetry.
 const (
 	transactAttempts = 6
+	alteredAttempts  = 3 // a statement may have been prepared, and a trigger planned, before an ALTER
 	firstRetry       = 10 * time.Millisecond
 )
 
 // Transact implements [driver.Writer]. What the function reads through any loader
 // over the same *sql.DB it reads in the transaction. A transaction that the
 // database ends in favour of another (a deadlock, a serialization failure, a
-// busy SQLite file) is run again, a few times; and once when a statement was prepared
-// before the table was altered, which its driver finds out by running it.
+// busy SQLite file) is run again, a few times; and so is one with a statement or a trigger
+// that was prepared before the table was altered, which only running it tells.
 func (l *Loader[T]) Transact(ctx context.Context, fn func(ctx context.Context) error) error {
 	wait := firstRetry
+	discard := false // the plans that the session has made for its functions
 	for attempt := 1; ; attempt++ {
 		var own error
 		var last written
 		err := l.db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+			if discard {
+				if _, err := tx.Tx.ExecContext(withoutHooks(ctx), "DISCARD PLANS"); err != nil {
+					return err
+				}
+			}
 			s := &snapshot{tx: tx.Tx, turn: make(chan struct{}, 1)}
 			s.turn <- struct{}{}
 			ctx = context.WithValue(ctx, snapshotKey{l.db.DB}, s)
@@ -60,9 +67,10 @@ func (l *Loader[T]) Transact(ctx context.Context, fn func(ctx context.Context) e
 		case errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil:
 			// database/sql rolled it back because the context had ended.
 			return fmt.Errorf("bunsource: writing: %w", ctx.Err())
-		case !collided(err) && (attempt > 1 || !misread(err)) || attempt == transactAttempts:
+		case !collided(err) && (attempt >= alteredAttempts || !misread(err) && !misplanned(err)) || attempt == transactAttempts:
 			return l.refusal(ctx, last, own, err)
 		}
+		discard = misplanned(err)
 		select {
 		case <-time.After(wait):
 			wait *= 2

@@ -216,6 +216,14 @@ func misread(err error) bool {
 	return certain || perhaps
 }
 
+// misplanned reports whether the error is that of a trigger of Postgres's, in
+// PL/pgSQL, which has planned an expression in this session for a column that has
+// another type by now. It would fail so for as long as the session lasts.
+func misplanned(err error) bool {
+	var coded interface{ SQLState() string }
+	return errors.As(err, &coded) && coded.SQLState() == "42804" && strings.Contains(err.Error(), "when preparing the plan")
+}
+
 // collided reports whether the database aborted the transaction because of a
 // concurrent one (a deadlock, a serialization failure), so that a retry may succeed.
 func collided(err error) bool {

@@ -63,6 +63,9 @@ func TestMarks(t *testing.T) {
 	if err != nil || res.StatusCode != http.StatusOK {
 		t.Errorf("HEAD: %v, %v", res, err)
 	}
+	// Half of the writes were asked for in the middle only.
+	at, _ := origin.reg.Lookup("all")
+	reaches(t, last.reg, leaf.View, at.Version().Token)
 	before := leaf.Version()
 	origin.stop()
 	if res, body := get(t, last, "/api/all", "Bindery-Mark", mark+"", "Prefer", "wait=1"); res.StatusCode == http.StatusOK {

@@ -201,7 +201,7 @@ func (b *bank) close(t *testing.T, plain *bun.DB) {
 	if err := b.tornVersions(); err != nil {
 		t.Error(err)
 	}
-	if n := b.versions.Load(); n < 20 {
+	if n := b.versions.Load(); n < 5 {
 		t.Errorf("only %d versions were seen", n)
 	}
 	t.Logf("%d versions; %+v", b.versions.Load(), b.reg.Status().Tables)
