@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -141,6 +142,51 @@ func TestCompareDelaysNobody(t *testing.T) {
 	if want := []string{"0found", "1newer", "5new"}; !slices.Equal(names, want) {
 		t.Errorf("%v, want %v", names, want)
 	}
+}
+
+// TestCompareBesideAFullRead: a binding is read in full while something is committed that only
+// a comparison can find, and the read ends before the comparison does. The read is older
+// than the commit, so the table is compared once more.
+func TestCompareBesideAFullRead(t *testing.T) {
+	r := newItems(t, core.Config{})
+	scan := &pausedScan{Table: r.table, scanning: make(chan struct{}), goOn: make(chan struct{})}
+	loader := &pausedLoad{pausedScan: scan, loading: make(chan struct{}), goOn: make(chan struct{})}
+	b := core.Bind("items", loader)
+	r.table.Put(item{ID: 0, Name: "old"}, item{ID: 1, Name: "old"})
+	r.start(t, b)
+	defer r.stop(t)
+	loader.armed.Store(true)
+	asked := make(chan error, 1)
+	go func() { asked <- b.Resync(r.ctx) }()
+	<-loader.loading
+	r.table.Put(item{ID: 0, Name: "found"}) // behind everybody's back
+	compared := r.source.Sink().Report(driver.Change{Table: r.table.Name(), Compare: true})
+	<-scan.scanning
+	close(loader.goOn)
+	if err := <-asked; err != nil {
+		t.Fatal(err)
+	}
+	close(scan.goOn)
+	if err := compared.Wait(r.ctx); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "the commit shows", func() bool { it, _ := b.Get(key(0)); return it.Name == "found" })
+}
+
+// pausedLoad pauses after it has read everything, once it is armed.
+type pausedLoad struct {
+	*pausedScan
+	armed         atomic.Bool
+	loading, goOn chan struct{}
+}
+
+func (p *pausedLoad) Load(ctx context.Context, keys []driver.Key) ([]*item, error) {
+	rows, err := p.Table.Load(ctx, keys)
+	if keys == nil && p.armed.CompareAndSwap(true, false) {
+		close(p.loading)
+		<-p.goOn
+	}
+	return rows, err
 }
 
 // pausedScan pauses at the first piece of a comparison.

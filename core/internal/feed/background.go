@@ -47,6 +47,7 @@ type backgroundRead struct {
 	views  []*rowset.Member
 	number uint64 // of the first batch that it may not show
 	last   uint64 // the last batch that had begun when it had ended
+	opened uint64 // comparisons that had opened their snapshots before it began
 	hows   map[*rowset.Member]backlog.Reload
 	// suspects are the rows because of which members are in trouble. They are read
 	// first: if they are as before, reading all others would be in vain.
@@ -207,7 +208,7 @@ func (f *Feed) newRead(in lane) *backgroundRead {
 		sharing[p.Loader.Identity()] = p
 	}
 	r := &backgroundRead{
-		lane: in, number: f.batches + 1, later: make(map[*rowset.Member]*laterStep), sharing: sharing,
+		lane: in, number: f.batches + 1, opened: f.compared.opened, later: make(map[*rowset.Member]*laterStep), sharing: sharing,
 		hows: make(map[*rowset.Member]backlog.Reload), requests: make(map[*rowset.Member]*fullRead),
 	}
 	f.backgroundReads[r] = struct{}{}

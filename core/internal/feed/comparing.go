@@ -36,6 +36,7 @@ type comparing struct {
 	auditor *audit.Auditor
 
 	pass    *pass          // the comparison under way, or nil
+	opened  uint64         // counts comparisons that sources have asked for, each when its snapshot is open
 	logs    changelog.Mark // as they were when it began
 	found   []*found       // to be published by the feed's goroutine
 	failure error          // of the last attempt
@@ -210,6 +211,9 @@ func (f *Feed) Open(ctx context.Context, tickets []*audit.Ticket) (audit.Pass, e
 		last := try >= openAttempts
 		if undisturbed || last {
 			p.begin(f.batches, f.members, &f.troubles)
+			if p.by() != nil {
+				f.compared.opened++
+			}
 		}
 		f.mu.Unlock()
 		if undisturbed || last {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/internal/audit"
 	"github.com/binderyhq/bindery/core/internal/backlog"
 	"github.com/binderyhq/bindery/core/internal/concern"
 	"github.com/binderyhq/bindery/core/internal/rowset"
@@ -77,6 +78,7 @@ type startingPoint struct {
 // finish publishes what was read in the background. Only the feed's goroutine calls
 // it, between two batches.
 func (f *Feed) finish(b *backgroundRead) {
+	defer f.compareAgain(b)
 	if b.lane == troubledLane {
 		f.finishTroubled(b)
 		return
@@ -175,6 +177,17 @@ func (f *Feed) finish(b *backgroundRead) {
 		if log != nil {
 			log()
 		}
+	}
+}
+
+// compareAgain has the table compared once more when a comparison has begun since the read
+// in the background did. That comparison may see a commit that the read does not, and leaves
+// the read's bindings alone, since they were loaded after it had begun.
+func (f *Feed) compareAgain(b *backgroundRead) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if b.opened != f.compared.opened {
+		f.compared.auditor.Request(audit.NewTicket((*backlog.Reporter)(nil)))
 	}
 }
 
