@@ -11,13 +11,12 @@ import (
 	"github.com/binderyhq/bindery/core/internal/untyped"
 )
 
-// askEvery bounds how often the loaders of a table are asked whether it was altered,
-// where every read is of the whole table.
+// askEvery is the shortest time between two questions to loaders whether their table was
+// altered, for a feed whose every read is of the whole table.
 const askEvery = time.Second
 
-// askAltered asks the loaders whether their table was altered, where the batch reads
-// whole tables: sources report a table that was altered as a whole, and cannot tell
-// what that means.
+// askAltered asks the loaders whether their table was altered, if the batch reads whole
+// tables. Sources report an altered table as a whole, and do not say that it was altered.
 func (f *Feed) askAltered(ctx context.Context, w *work) {
 	switch {
 	case !w.anyWhole() && !anyLoaded(slices.Collect(maps.Keys(w.reloads))):
@@ -35,8 +34,8 @@ func anyLoaded(views []*rowset.Member) bool {
 	return slices.ContainsFunc(views, func(v *rowset.Member) bool { return !v.Unread() })
 }
 
-// checkAltered asks the loaders that were prepared whether what they have learned still
-// holds. Those of which it does not are prepared again by the next batch.
+// checkAltered asks the prepared loaders whether their schema has changed. The next batch
+// prepares those again whose schema has.
 func (f *Feed) checkAltered(ctx context.Context) {
 	ctx, cancel := context.WithTimeoutCause(ctx, f.host.ReadTimeout, fmt.Errorf("no answer within %v", f.host.ReadTimeout))
 	defer cancel()
@@ -48,7 +47,7 @@ func (f *Feed) checkAltered(ctx context.Context) {
 	}
 }
 
-// preparedLoaders returns the loaders that were prepared, as they came.
+// preparedLoaders returns the prepared loaders, in the order of their first declaration.
 func (f *Feed) preparedLoaders() (loaders []untyped.Loader) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -62,8 +61,8 @@ func (f *Feed) preparedLoaders() (loaders []untyped.Loader) {
 	return loaders
 }
 
-// hasten has bindings tried at once whose loaders could not be prepared: the table may
-// be again as they need it.
+// hasten retries at once the bindings whose loaders could not be prepared: the table may
+// meanwhile suit them again.
 func (f *Feed) hasten() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -10,11 +10,11 @@ type Announcement struct {
 	feed    *Feed
 	by      *backlog.Reporter
 	table   driver.Table
-	related bool          // of rows that the feed's rows show
+	related bool          // table is one whose rows the feed's rows show
 	keys    []driver.Key  // nil: the whole table, the keys are not known yet
 	ended   chan struct{} // closed by end
 }
 
-// End says that the commit is over, or will not come. What it may have changed has been
-// reported before.
+// End says that the transaction is over, committed or not. The caller has reported its
+// changes before.
 func (a *Announcement) End() { a.feed.unannounce(a) }

@@ -11,9 +11,8 @@ import (
 	"github.com/binderyhq/bindery/core/status"
 )
 
-// attribute counts what the batch found to differ: for the source that was first
-// to report it, and as drift where nobody had reported it. It is called before
-// the steps are published.
+// attribute credits each changed row to the source that reported it first, and counts
+// rows that nobody reported as drift. It must run before the steps are published.
 func (f *Feed) attribute(moves []readyStep, covered work) {
 	counted := make(map[driver.Key]struct{})
 	each := func(p *concern.Pool, rows []live.Row) {
@@ -32,16 +31,16 @@ func (f *Feed) attribute(moves []readyStep, covered work) {
 		e := m.step.Edit.Event()
 		if m.step.Anew {
 			for _, a := range m.how.Audits {
-				a.Busy = m.how.Forget // it was not compared with anything
+				a.Busy = m.how.Forget // there was nothing to compare with
 			}
-			continue // all rows are new to a binding that begins
+			continue // all rows are new to a binding that starts empty
 		}
 		p := f.poolOf(m.step.Member)
 		each(p, e.Created)
 		each(p, e.Updated)
 		each(p, e.Deleted)
 		for _, a := range m.how.Audits {
-			a.Busy = covered.everything(p) && e.Len() > 0 // nothing that differs is an answer
+			a.Busy = covered.everything(p) && e.Len() > 0 // no difference is an answer all the same
 			a.Drift = status.Drift{
 				Missing:   covered.unreported(p, e.Created),
 				Extra:     covered.unreported(p, e.Deleted),
@@ -61,8 +60,7 @@ func (w *work) unreported(p *concern.Pool, rows []live.Row) (keys []driver.Key) 
 	return keys
 }
 
-// Verify compares a binding that has loaded with the database, and notes in a how they
-// differ.
+// Verify compares a loaded binding with the database, and stores the differences in a.
 func (f *Feed) Verify(ctx context.Context, a *backlog.Verification) error {
 	return f.compared.auditor.Request(audit.NewTicket(a)).Wait(ctx)
 }

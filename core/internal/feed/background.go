@@ -16,20 +16,19 @@ import (
 
 // Reading in the background.
 //
-// Bindings are read in full on goroutines of their own, so that batches of keys never
-// wait for a slow query. There are several lanes, each with one read at a time: one for
-// members in trouble, one for each loader whose bindings share statements, and a few for
-// bindings that have a statement to themselves. So a query that does not return holds up
-// those of its lane alone, and the database has a bounded number of them.
+// Bindings are read in full on separate goroutines, so that batches of keys never wait for
+// a slow query. Each lane runs one read at a time: one lane for members in trouble, one
+// for each loader whose bindings share statements, and a few for bindings that need a
+// statement of their own. So a query that hangs delays only its own lane, and the database
+// runs a bounded number of them.
 //
-// A read notes the number of the batch that comes next before it begins, and the feed's
-// journal what batches read from then on. When the read has ended the feed's goroutine
-// publishes it, see finish. What batches have read meanwhile is read once more for the
-// bindings before they are published, so none shows a state that is older than what
-// writers have been told shows.
+// A read notes the number of the next batch before it begins, and the journal records the
+// keys that batches read from then on. When the read ends, the feed's goroutine publishes
+// it, see finish. Before that it reads the recorded keys once more for these bindings.
+// Otherwise they could fall behind a write that its writer was told is visible.
 
-// lane is one of the queues of reads in the background: the identity of a loader for
-// the bindings that share its statements, or one of these.
+// lane identifies a queue of background reads. It is the identity of a loader, for the
+// bindings that share its statements, or a reservedLane.
 type lane any
 
 type reservedLane int
@@ -37,24 +36,24 @@ type reservedLane int
 // troubledLane is for members in trouble.
 const troubledLane reservedLane = -1
 
-// ownLanes is how many bindings can be read at a time that have a statement of their
-// own. Their lanes count from 0.
+// ownLanes is how many bindings with a statement of their own can be read at a time.
+// Their lanes are numbered from 0.
 const ownLanes = 4
 
-// backgroundRead is one read in the background, and what came of it.
+// backgroundRead is one background read and its outcome.
 type backgroundRead struct {
 	lane   lane
 	views  []*rowset.Member
-	number uint64 // of the first batch that it may not show
-	last   uint64 // the last batch that had begun when it had ended
-	opened uint64 // comparisons that had opened their snapshots before it began
+	number uint64 // of the first batch whose changes it may lack
+	last   uint64 // the last batch that had begun when the read ended
+	opened uint64 // how many comparisons had opened their snapshots before it began
 	hows   map[*rowset.Member]backlog.Reload
-	// suspects are the rows because of which members are in trouble. They are read
-	// first: if they are as before, reading all others would be in vain.
+	// suspects are the rows that put members in trouble. They are read first: if they
+	// still fail, reading the others is pointless.
 	suspects map[*rowset.Member][]driver.Key
-	// requests are what the read answers, of members that are in no trouble.
+	// requests are the requests that the read answers. Members in trouble have none.
 	requests map[*rowset.Member]*fullRead
-	// sharing are the pools, by loader, with whose bindings the rows are shared.
+	// sharing has the pools, by loader, whose bindings can share the rows read.
 	sharing map[any]*concern.Pool
 
 	out   outcome
@@ -63,13 +62,13 @@ type backgroundRead struct {
 	ended func(Result) // tells observers of the end
 }
 
-// backgroundError is a statement that failed, and for whom.
+// backgroundError is the error of a statement, with the bindings that it was for.
 type backgroundError struct {
 	views []*rowset.Member
 	err   error
 }
 
-// advanceBackground publishes what was read in the background, and begins further reads.
+// advanceBackground publishes the background reads that have ended, and starts new ones.
 func (f *Feed) advanceBackground(ctx context.Context, group *sync.WaitGroup) {
 	f.mu.Lock()
 	done := f.backgroundDone
@@ -95,14 +94,14 @@ func (f *Feed) advanceBackground(ctx context.Context, group *sync.WaitGroup) {
 			r.out.took = time.Since(begun)
 			f.mu.Lock()
 			r.last = f.batches
-			f.backgroundDone = append(f.backgroundDone, r) // one of each lane at most
+			f.backgroundDone = append(f.backgroundDone, r) // at most one for each lane
 			f.mu.Unlock()
 			f.kick()
 		})
 	}
 }
 
-// nextReadsLocked returns the reads that can begin now.
+// nextReadsLocked returns the background reads to start now, and sets nextDue.
 func (f *Feed) nextReadsLocked() (reads []*backgroundRead) {
 	f.nextDue = time.Time{}
 	if !f.lanes[troubledLane] {
@@ -159,13 +158,13 @@ func (f *Feed) nextReadsLocked() (reads []*backgroundRead) {
 	return reads
 }
 
-// sharedRead gathers bindings for one read, up to so many rows that are to be expected.
+// sharedRead gathers bindings for one read, up to a number of expected rows.
 type sharedRead struct {
 	read       *backgroundRead
 	rows, most int
 }
 
-// fits reports whether there is room for the binding, and counts it in.
+// fits reports whether the read has room for the binding, and if so counts its rows.
 func (s *sharedRead) fits(v *rowset.Member) bool {
 	rows := 0
 	if v.Base != nil && v.Unread() {
@@ -178,14 +177,13 @@ func (s *sharedRead) fits(v *rowset.Member) bool {
 	return true
 }
 
-// maxFirstRows bounds the rows that members which are read for the first time together
-// are expected to hold. What other clients ask for meanwhile waits for them, and not for
-// all members that clients ask for at once. Where reading the table brings more rows by
-// itself the bound is as many as that.
+// maxFirstRows bounds the expected rows of new members that one read loads. When clients
+// open many members at once, the next request waits for one such read, and not for all of
+// them. If the last read of bindings in full found more rows, that number is the bound.
 const maxFirstRows = 24_000
 
-// freeLane returns a lane for a binding that has a statement of its own, nil when all
-// are taken, by reads that have begun or are about to.
+// freeLane returns a lane for a binding that needs a statement of its own. It returns nil
+// when all are taken, by reads under way or by those in reads.
 func (f *Feed) freeLane(reads []*backgroundRead) lane {
 next:
 	for i := range reservedLane(ownLanes) {
@@ -215,7 +213,7 @@ func (f *Feed) newRead(in lane) *backgroundRead {
 	return r
 }
 
-// troubledReadLocked returns a read of the members in trouble that are due.
+// troubledReadLocked returns a read of the members in trouble that are due, nil if none is.
 func (f *Feed) troubledReadLocked() *backgroundRead {
 	views := f.troubles.Take()
 	if len(views) == 0 {
@@ -231,9 +229,9 @@ func (f *Feed) troubledReadLocked() *backgroundRead {
 	return r
 }
 
-// readInBackground reads the members. One statement sees one state of the database, so a
-// member needs no snapshot and no announcements; where a loader reads related rows by
-// further statements, all are of one snapshot.
+// readInBackground reads the members. One statement sees one state of the database, so it
+// needs neither a snapshot nor the announcements. A loader that reads related rows with
+// further statements gets a snapshot for them.
 func (f *Feed) readInBackground(ctx context.Context, b *backgroundRead) {
 	ctx, cancel := context.WithTimeoutCause(ctx, f.host.ReadTimeout,
 		fmt.Errorf("no answer within %v", f.host.ReadTimeout))
@@ -256,8 +254,8 @@ func (f *Feed) readInBackground(ctx context.Context, b *backgroundRead) {
 		return
 	}
 	for _, v := range b.views {
-		// Batches go on with a binding that has loaded. Its step begins from what it
-		// holds when the read is published, unless it begins with nothing.
+		// Batches keep changing a loaded binding. So its step begins when the read is
+		// published, unless it starts empty.
 		if b.lane != troubledLane && !v.Unread() && !b.hows[v].Forget {
 			b.later[v] = &laterStep{}
 		}
@@ -302,8 +300,8 @@ func (f *Feed) readInBackground(ctx context.Context, b *backgroundRead) {
 	b.out.rows = rows
 }
 
-// inSnapshot calls read with a context whose statements are of one state of the
-// database, where that takes more than single statements.
+// inSnapshot calls read. If the loader reads related rows with further statements and can
+// open snapshots, the context makes all statements see one state of the database.
 func (f *Feed) inSnapshot(ctx context.Context, pl *concern.Pool, read func(context.Context)) error {
 	snapshotter := pl.Loader.Snapshotter()
 	if pl.Loader.Relations() == nil || snapshotter == nil {
@@ -321,7 +319,7 @@ func (f *Feed) inSnapshot(ctx context.Context, pl *concern.Pool, read func(conte
 
 var errUnsettled = errors.New("the rows that were read do not tell which come first")
 
-// poolsOf returns pools of their own for the bindings, by loader.
+// poolsOf returns new pools for the bindings, one for each loader.
 func poolsOf(views []*rowset.Member) []*concern.Pool {
 	var pools []*concern.Pool
 	byLoader := make(map[any]*concern.Pool)
@@ -337,8 +335,8 @@ func poolsOf(views []*rowset.Member) []*concern.Pool {
 	return pools
 }
 
-// probe reads the rows that the binding could not show. If they are as before,
-// reading all others would be in vain.
+// probe reads the rows that the binding could not show. It returns false if one still
+// fails: then reading the others is pointless.
 func (s *delivery) probe(ctx context.Context, pl *concern.Pool, v *rowset.Member, keys []driver.Key) bool {
 	one := &concern.Pool{Loader: pl.Loader}
 	r := plannedRead{pool: one, query: driver.Query{Filter: v.Filter, Where: v.Spec.Where, Keys: keys}, asked: v, keys: keys}
@@ -347,7 +345,7 @@ func (s *delivery) probe(ctx context.Context, pl *concern.Pool, v *rowset.Member
 	}
 	got, err := r.run(ctx)
 	if err != nil {
-		return true // the read in full tells who is to blame
+		return true // the read in full finds out what is to blame
 	}
 	trial := newDelivery(work{}, s.now)
 	for k, err := range got.unreadable {

@@ -13,16 +13,15 @@ import (
 
 // Commits that a source notices afterwards.
 //
-// A source that finds that others have committed has the table compared, which takes
-// long for a large one. Where it has a [driver.ChangeLog] as well, the next batch opens its
-// snapshot, asks the log which rows were changed up to then, and reads these in the
-// snapshot with whatever else it reads. So every commit that the batch shows a part of, it
-// shows whole.
+// A source that finds a commit by others has the table compared, which is slow for a large
+// table. If it also has a [driver.ChangeLog], the next batch opens its snapshot, asks the
+// log which rows had changed by then, and reads these in the same snapshot as the rest. So
+// the batch shows each commit whole, or not at all.
 //
 // Package changelog says when a log may be asked.
 
-// compareLocked has the table compared because somebody has committed: the log tells
-// what, nil if nobody knows.
+// compareLocked requests a comparison of the table after a commit. log tells which rows
+// changed; it is nil when that is unknown.
 func (f *Feed) compareLocked(by *backlog.Reporter, log driver.ChangeLog) *audit.Ticket {
 	if log == nil {
 		f.logs.Gap()
@@ -33,13 +32,13 @@ func (f *Feed) compareLocked(by *backlog.Reporter, log driver.ChangeLog) *audit.
 	return f.compared.auditor.Request(audit.NewTicket(by))
 }
 
-// gapLocked notes that a log does not tell everything. It has the table compared.
+// gapLocked notes a change that no log tells, and requests a comparison of the table.
 func (f *Feed) gapLocked(by *backlog.Reporter) {
 	f.logs.Gap()
 	f.compared.auditor.Request(audit.NewTicket(by))
 }
 
-// comparisonBegins notes where the logs end, before the comparison's snapshot is opened.
+// comparisonBegins notes where the logs end, before the comparison opens its snapshot.
 func (f *Feed) comparisonBegins() {
 	f.mu.Lock()
 	logs, gaps := f.logs.Begin()
@@ -50,8 +49,7 @@ func (f *Feed) comparisonBegins() {
 	f.mu.Unlock()
 }
 
-// comparisonEndedLocked notes that bindings show all that was committed before the
-// comparison began.
+// comparisonEndedLocked notes that bindings show every commit before the comparison began.
 func (f *Feed) comparisonEndedLocked() {
 	f.logs.Compared(f.compared.logs)
 	if f.logs.Pending() {
@@ -59,8 +57,8 @@ func (f *Feed) comparisonEndedLocked() {
 	}
 }
 
-// readLogs adds to the work the rows that the logs tell, once the snapshot is open in which
-// these are read. ends is where the logs ended before that.
+// readLogs adds the rows that the logs name to the work. The snapshot in which they are
+// read must be open already; ends is where the logs ended before that.
 func (f *Feed) readLogs(ctx context.Context, w *work, ends map[driver.ChangeLog]driver.Position) {
 	if len(w.logs) == 0 {
 		return
@@ -104,7 +102,7 @@ func (f *Feed) readLogs(ctx context.Context, w *work, ends map[driver.ChangeLog]
 	}
 }
 
-// showsOwn reports whether rows show others of their own table.
+// showsOwn reports whether rows of the table show other rows of the same table.
 func (f *Feed) showsOwn() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -7,9 +7,9 @@ import (
 	"github.com/binderyhq/bindery/core/internal/rowset"
 )
 
-// CheckHeld compares what the feed's bindings hold, margins included, with what their
-// windows and pools say, and with all rows of the table. It is for tests, and called
-// while nothing is reported, and after everything reported shows.
+// CheckHeld compares the rows that the feed's bindings hold, margins included, with their
+// windows, their pools and the table. It is for tests. Call it when everything reported
+// shows and nothing new is reported.
 func (f *Feed) CheckHeld(ctx context.Context) error {
 	var errs []error
 	for _, p := range f.pools {
@@ -23,9 +23,8 @@ func (f *Feed) CheckHeld(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// CheckLinks compares what the feed's pools know about the related rows that their rows
-// show with what the rows say. It returns how many links there are. It is for tests,
-// like checkHeld.
+// CheckLinks compares the links to related rows that the feed's pools know with the rows
+// themselves. It returns the number of links. It is for tests, like [Feed.CheckHeld].
 func (f *Feed) CheckLinks() (links int, err error) {
 	var errs []error
 	for _, p := range f.pools {
@@ -36,7 +35,7 @@ func (f *Feed) CheckLinks() (links int, err error) {
 	return links, errors.Join(errs...)
 }
 
-// PreparedLoaders returns how many loaders the feed remembers to have prepared.
+// PreparedLoaders returns how many loaders the feed knows to be prepared. It is for tests.
 func (f *Feed) PreparedLoaders() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -28,17 +28,16 @@ type pass struct {
 	tickets  []*audit.Ticket
 	readings []audit.Reading
 
-	// first is the first batch of which it is asked what it has read: one that was under
-	// way when the snapshot was opened, or the next. begun is the last that had begun
-	// when the snapshot was open. So what batches up to begun have read may be older or
-	// newer than the snapshot, and what later ones have read is newer.
+	// first is the batch under way when the snapshot was opened, or else the next one.
+	// begun is the last batch that had begun when the snapshot was open. Rows read by
+	// batches from first to begun may be older or newer than the snapshot; rows read by
+	// later batches are newer.
 	first, begun uint64
 	members      map[*rowset.Member]struct{} // loaded then
 }
 
-// begin notes that the snapshot is open, and who is compared: not those that
-// must be read in full before they can be anything. The caller holds the feed's
-// mutex.
+// begin notes that the snapshot is open, and which members are compared: the loaded ones
+// that do not have to be read in full anyway. The caller holds the feed's mutex.
 func (p *pass) begin(begun uint64, members map[*rowset.Member]struct{}, troubles *backlog.Troubles) {
 	p.begun = begun
 	p.members = make(map[*rowset.Member]struct{}, len(members))
@@ -49,13 +48,13 @@ func (p *pass) begin(begun uint64, members map[*rowset.Member]struct{}, troubles
 	}
 }
 
-// age is how a row that a comparison has read relates to what the feed holds of it.
+// age says whether the feed may hold a newer row than a comparison has read.
 type age int
 
 const (
-	stillCurrent age = iota // nobody has read it since
-	outdated                // the feed holds what was read later
-	unclear                 // nobody knows which is newer
+	stillCurrent age = iota // no batch has read it since
+	outdated                // the feed holds a newer one
+	unclear                 // either may be newer
 )
 
 // ageLocked compares a row of the comparison with what batches have read. The caller
@@ -74,8 +73,8 @@ func (p *pass) ageLocked(loader any, key driver.Key) age {
 	return stillCurrent
 }
 
-// newerLocked returns the bindings that hold newer rows than the comparison: they were
-// read in full since. It is false when for some nobody knows.
+// newerLocked returns the bindings that were read in full since, so that they hold newer
+// rows than the comparison. known is false when either may be newer for some binding.
 func (p *pass) newerLocked() (newer map[*rowset.Member]struct{}, known bool) {
 	newer, known = make(map[*rowset.Member]struct{}), true
 	p.feed.journal.EachFull(func(v *rowset.Member, last uint64) {
@@ -119,7 +118,7 @@ func (p *pass) Reread(keys []driver.Key) {
 	p.feed.Report(slices.Clone(keys), p.by())
 }
 
-// by returns the source that asked first, nil when it was somebody else.
+// by returns the first source among those who asked, nil when no source did.
 func (p *pass) by() *backlog.Reporter {
 	for _, t := range p.tickets {
 		switch k := t.Kind.(type) {
@@ -142,7 +141,7 @@ func (p *pass) Close() {
 	p.release()
 }
 
-// found is what a comparison has found, to be published by the feed's goroutine.
+// found is a batch of differing rows, to be published by the feed's goroutine.
 type found struct {
 	pass *pass
 	set  *compare.Set
@@ -160,7 +159,7 @@ func (p *pass) Publish(ctx context.Context, r audit.Reading, rows []audit.Row) e
 		return p.rereadQuery(ctx, n.set.Asked)
 	}
 	f.mu.Lock()
-	f.compared.found = append(f.compared.found, n) // one at a time: its auditor waits
+	f.compared.found = append(f.compared.found, n) // never more than one: the auditor waits
 	f.mu.Unlock()
 	f.kick()
 	look := time.NewTicker(blockedWait / 4)
@@ -184,7 +183,8 @@ func (p *pass) Publish(ctx context.Context, r audit.Reading, rows []audit.Row) e
 	}
 }
 
-// withdraw takes back what was found. It returns false when it is being published.
+// withdraw takes back what was found. It returns false when that is already being
+// published.
 func (f *Feed) withdraw(n *found) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -195,8 +195,8 @@ func (f *Feed) withdraw(n *found) bool {
 	return i >= 0
 }
 
-// blockedWait is how long a batch may take beside a comparison, unless reading the
-// whole table takes longer, before the comparison gives its snapshot back.
+// blockedWait is how long a batch may run beside a comparison before the comparison closes
+// its snapshot. Four times the last read of the whole table is the bound where that is more.
 const blockedWait = 2 * time.Second
 
 var errBlocked = errors.New("a batch has been waiting for so long that the comparison's snapshot may be in its way; it begins anew")
@@ -212,8 +212,8 @@ func (p *pass) Blocks() error {
 	return nil
 }
 
-// rereadQuery has a binding read again of which only the database knows how its rows
-// stand to each other, and waits for that.
+// rereadQuery has a binding read in full, and waits for that. It is for bindings whose rows
+// a comparison cannot settle.
 func (p *pass) rereadQuery(ctx context.Context, v *rowset.Member) error {
 	how := backlog.Reload{By: p.by()}
 	for _, t := range p.tickets {
@@ -225,7 +225,7 @@ func (p *pass) rereadQuery(ctx context.Context, v *rowset.Member) error {
 	f.mu.Lock()
 	if _, member := f.members[v]; !member || f.troubles.Waiting[v] != nil {
 		f.mu.Unlock()
-		return nil // it has gone, or will be read in full anyway
+		return nil // it was removed, or will be read in full anyway
 	}
 	number := f.requestLocked(v, how, time.Time{})
 	f.mu.Unlock()
@@ -243,8 +243,7 @@ func (p *pass) rereadQuery(ctx context.Context, v *rowset.Member) error {
 // rereadWait is how long a comparison waits for a query, with its snapshot open.
 const rereadWait = 10 * time.Second
 
-// publishFound publishes what a comparison has found. It belongs to the feed's
-// goroutine.
+// publishFound publishes what a comparison has found. Only the feed's goroutine calls it.
 func (f *Feed) publishFound(ctx context.Context) {
 	f.mu.Lock()
 	all := f.compared.found
@@ -258,16 +257,15 @@ func (f *Feed) publishFound(ctx context.Context) {
 	}
 }
 
-// publish gives the bindings the rows as they were in the snapshot. Rows that
-// batches have read since are left as they are; where it is not known which is
-// newer they are read anew.
+// publish gives the bindings the rows as they were in the snapshot. It skips rows that
+// batches have read since, and has a row read again when it cannot tell which is newer.
 func (n *found) publish(ctx context.Context) error {
 	p, f := n.pass, n.pass.feed
 	ctx, cancel := context.WithTimeoutCause(ctx, f.host.ReadTimeout, fmt.Errorf("no answer within %v", f.host.ReadTimeout))
 	defer cancel()
 	pl := f.findPool(n.set.Loader)
 	if pl == nil || n.set.Asked != nil && !pl.Has(n.set.Asked) {
-		return nil // all of them have gone
+		return nil // all its bindings were removed
 	}
 	todo := plan{}
 	covered := work{read: true, reloads: make(map[*rowset.Member]backlog.Reload), aside: f.aside()}
@@ -310,8 +308,8 @@ func (n *found) publish(ctx context.Context) error {
 	return nil
 }
 
-// planned makes a read of a batch of the rows found. doubtful are the keys of
-// rows that must be read again.
+// planned returns the rows found as a read for a batch. doubtful are the keys of rows that
+// must be read again.
 func (n *found) planned(pl *concern.Pool) (r plannedRead, doubtful []driver.Key) {
 	p, id := n.pass, n.set.Loader.Identity()
 	p.feed.mu.Lock()
@@ -353,8 +351,8 @@ func (f *Feed) findPool(r untyped.Loader) *concern.Pool {
 	return nil
 }
 
-// drift tells those who verify a binding how it differed. What has been
-// reported or announced meanwhile is no drift.
+// drift tells whoever verifies a binding how it differed. A difference that was reported
+// or announced meanwhile is no drift.
 func (p *pass) drift(moves []readyStep) {
 	f := p.feed
 	f.mu.Lock()
@@ -372,7 +370,7 @@ func (p *pass) drift(moves []readyStep) {
 			continue
 		}
 		if _, ok := newer[a.Member]; ok {
-			a.Busy = true // what was found is that of before
+			a.Busy = true // the comparison is older than what it holds
 			continue
 		}
 		for _, m := range moves {

@@ -18,15 +18,15 @@ import (
 
 // How comparisons of a database's tables are bounded.
 const (
-	// comparingShare is the share of the time that comparisons of one
-	// database take, and comparingBurst the time that they take without a rest.
+	// comparingShare is the share of time (0 to 1) that comparisons of one database may
+	// run, all together, and comparingBurst how long they may run without a rest.
 	comparingShare = 0.25
 	comparingBurst = 250 * time.Millisecond
-	// comparingSlots is how many comparisons of one database hold a
-	// snapshot, and so a connection, at a time.
+	// comparingSlots is how many comparisons of one database may hold a snapshot, and so
+	// a connection, at a time.
 	comparingSlots = 2
-	// openAttempts is how often a comparison tries to open its snapshot
-	// between two batches, before it takes one opened beside a batch.
+	// openAttempts is how often a comparison tries to open its snapshot between two
+	// batches. The last attempt uses its snapshot even if a batch runs.
 	openAttempts = 20
 )
 
@@ -36,12 +36,12 @@ type comparing struct {
 	auditor *audit.Auditor
 
 	pass    *pass          // the comparison under way, or nil
-	opened  uint64         // counts comparisons that sources have asked for, each when its snapshot is open
+	opened  uint64         // comparisons asked for by sources that have opened their snapshots
 	logs    changelog.Mark // as they were when it began
 	found   []*found       // to be published by the feed's goroutine
 	failure error          // of the last attempt
 	since   time.Time      // when attempts began to fail, or to succeed again
-	// mending are the comparisons to come because a source had lost its sight.
+	// mending are the pending comparisons after a source was blind for a while.
 	mending map[*audit.Ticket]struct{}
 }
 
@@ -57,16 +57,17 @@ func NewLimiter() *audit.Limiter {
 	return audit.NewLimiter(comparingShare, comparingBurst, comparingSlots)
 }
 
-// runAuditor starts the auditor's goroutine. The function that it returns waits
-// for the end, when ctx is done.
+// runAuditor starts the auditor's goroutine, which ends when ctx is done. The returned
+// function waits for that.
 func (f *Feed) runAuditor(ctx context.Context) (wait func()) {
 	var wg sync.WaitGroup
 	wg.Go(func() { f.compared.auditor.Run(ctx, live.ErrClosed) })
 	return wg.Wait
 }
 
-// Compare has the table compared with what the feed's bindings hold, since somebody has
-// committed. The log tells which rows have changed; it is nil when nobody knows.
+// Compare requests a comparison of the table with the feed's bindings after a commit. log
+// tells which rows changed; it is nil when that is unknown. The mark waits for the
+// comparison.
 func (f *Feed) Compare(by *backlog.Reporter, log driver.ChangeLog) mark {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -76,14 +77,13 @@ func (f *Feed) Compare(by *backlog.Reporter, log driver.ChangeLog) mark {
 	return mark{feed: f, ticket: t}
 }
 
-// mended is the kind of the ticket for what a source has missed.
+// mended is the kind of ticket that makes up for changes a source has missed.
 type mended struct{ by *backlog.Reporter }
 
-// Mend makes up for what a source has missed while it had lost its sight. What
-// bindings hold of a small table is read at once, as a batch of as many keys
-// would be: so no version shows new commits beside the lack of older ones. A
-// larger table is compared, and until that is done its bindings are stale. A feed
-// that has read nothing yet has missed nothing.
+// Mend makes up for changes that a source has missed while it could not watch. The next
+// batch reads the bindings of a small table in full, so that no version shows new commits
+// without older ones. A larger table is compared, and its bindings are stale until then.
+// Mend does nothing for a feed that has read nothing yet.
 func (f *Feed) Mend(by *backlog.Reporter) {
 	f.mu.Lock()
 	read := f.reading
@@ -95,14 +95,14 @@ func (f *Feed) Mend(by *backlog.Reporter) {
 		f.Report(nil, by)
 		return
 	}
-	// Noted before it can be done, under the lock under which it is found done.
+	// Audited removes the ticket under the same lock, so it cannot do so before this adds it.
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.logs.Gap()
 	f.compared.mending[f.compared.auditor.Request(audit.NewTicket(mended{by}))] = struct{}{}
 }
 
-// isQuick reports whether reading all that bindings hold delays nobody by more
+// isQuick reports whether reading everything that the bindings hold delays others no more
 // than a batch of keys may.
 func (f *Feed) isQuick() bool {
 	f.mu.Lock()
@@ -120,7 +120,7 @@ func (f *Feed) isQuickLocked() bool {
 	return rows <= f.host.MaxBatchKeys && f.wholeRead <= comparingBurst
 }
 
-// Mends returns the comparisons to come because a source had lost its sight.
+// Mends returns a receipt for the pending comparisons that make up for missed changes.
 func (f *Feed) Mends() (r Receipt) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -130,8 +130,8 @@ func (f *Feed) Mends() (r Receipt) {
 	return r
 }
 
-// Everything returns what to wait for until all that has been reported shows: in the
-// batches, and in the comparisons that were asked for.
+// Everything returns a receipt for everything reported so far, and for all comparisons
+// requested so far.
 func (f *Feed) Everything() Receipt {
 	all := Receipt{f.Barrier()}
 	for _, t := range f.compared.auditor.Open() {
@@ -140,7 +140,7 @@ func (f *Feed) Everything() Receipt {
 	return all
 }
 
-// errMending is why bindings are stale after a source had lost its sight.
+// errMending is why bindings are stale until missed changes are made up for.
 var errMending = errors.New("core: a source had lost its sight; the table is being compared with the database")
 
 // Audited implements [audit.Feed].
@@ -223,7 +223,7 @@ func (f *Feed) Open(ctx context.Context, tickets []*audit.Ticket) (audit.Pass, e
 			return p, nil
 		}
 		p.Close()
-		// The batch ends in a moment, and there is a pause before the next.
+		// The batch ends soon, and the next may not follow at once.
 		timer := time.NewTimer(time.Duration(try) * time.Millisecond)
 		select {
 		case <-timer.C:

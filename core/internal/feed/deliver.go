@@ -15,35 +15,35 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// delivery gives the rows that were read to the bindings that they concern, and gathers
-// the steps that the bindings make. A binding that cannot show a row fails by itself.
+// delivery gives rows that were read to the bindings that they concern, and gathers the
+// bindings' steps. A binding that cannot show a row fails alone.
 type delivery struct {
 	w       work
-	inFull  map[*rowset.Member]struct{} // bindings that get all their rows
-	now     time.Time                   // of the versions
+	inFull  map[*rowset.Member]struct{} // bindings that get no single rows: read in full, or newer
+	now     time.Time                   // the time of the new versions
 	steps   map[*rowset.Member]*rowset.Step
 	failed  map[*rowset.Member]*backlog.RowFailures
-	omitted map[*rowset.Member]*backlog.RowFailures // of bindings that leave such rows out
+	omitted map[*rowset.Member]*backlog.RowFailures // the same for bindings that leave such rows out
 	later   map[*rowset.Member]*laterStep           // bindings whose steps are made when the read is published
-	skipped map[*rowset.Member]struct{}             // bindings that got no row because they are frozen
-	rows    int                                     // of the largest read that was for bindings in full
+	skipped map[*rowset.Member]struct{}             // frozen bindings that miss a row of this delivery
+	rows    int                                     // of the largest read of bindings in full
 }
 
-// outcome is what came of the reads of one batch, or of one read in the background.
+// outcome is the outcome of one batch, or of one background read.
 type outcome struct {
 	steps     []readyStep
-	covered   work // what was read: perhaps more than was planned
+	covered   work // what was read, perhaps more than was planned
 	failed    map[*rowset.Member]*backlog.RowFailures
 	omitted   map[*rowset.Member]*backlog.RowFailures
 	inFull    map[*rowset.Member]struct{} // those that were read in full
 	unsettled []*rowset.Member
 	skipped   map[*rowset.Member]struct{}
 	took      time.Duration // the reading alone
-	compared  bool          // it is what a comparison has found, and no batch
-	rows      int           // of the largest read that was for bindings in full
+	compared  bool          // it comes from a comparison, not from a batch
+	rows      int           // of the largest read of bindings in full
 }
 
-// readError is the error of one statement, with what it was for.
+// readError is the error of one statement, with the read that it was for.
 type readError struct {
 	read plannedRead
 	err  error
@@ -56,9 +56,9 @@ func newDelivery(w work, now time.Time) *delivery {
 	return &delivery{w: w, inFull: make(map[*rowset.Member]struct{}), now: now, steps: make(map[*rowset.Member]*rowset.Step)}
 }
 
-// execute runs the plan and prepares the steps of all bindings concerned, in the order in
-// which the bindings came. A binding whose window shows that it must be read in full after
-// all makes no step, and is returned as unsettled.
+// execute runs the plan and prepares the steps of the bindings concerned, in the order of
+// their declaration. A binding whose window turns out to have too few rows makes no step,
+// and is returned as unsettled: it must be read in full.
 func (f *Feed) execute(ctx context.Context, p plan, w work) (outcome, error) {
 	begun := time.Now()
 	s := newDelivery(w, f.host.Now())
@@ -83,7 +83,7 @@ func (f *Feed) execute(ctx context.Context, p plan, w work) (outcome, error) {
 	return out, nil
 }
 
-// outcome returns what came of the reads, without the members that have failed.
+// outcome returns the steps of the members that have not failed, and the failures.
 func (s *delivery) outcome() outcome {
 	out := outcome{steps: make([]readyStep, 0, len(s.steps)), failed: s.failed, omitted: s.omitted, inFull: s.inFull, skipped: s.skipped}
 	for v, t := range s.steps {
@@ -117,8 +117,8 @@ func (s *delivery) run(ctx context.Context, p plan) error {
 	return nil
 }
 
-// settle ends the steps. It returns the bindings whose steps it could not end, in the
-// order in which they came.
+// settle ends the steps. It returns the bindings whose step it could not end, in the order
+// of their declaration.
 func (s *delivery) settle() []*rowset.Member {
 	unsettled := make(map[*rowset.Member]struct{})
 	for v, t := range s.steps {
@@ -129,16 +129,16 @@ func (s *delivery) settle() []*rowset.Member {
 	return rowset.InOrder(unsettled)
 }
 
-// answer is what a statement has returned.
+// answer is the result of one statement.
 type answer struct {
 	rows []rowset.Fetched
-	// unreadable are the keys of rows that could not be read, nameless the rows
-	// that have no key.
+	// unreadable has the errors of rows that could not be read. nameless are rows with
+	// no key.
 	unreadable map[driver.Key]error
 	nameless   []rowset.Keyless
 }
 
-// run reads the rows.
+// run runs the statement, or returns the rows that a comparison has found.
 func (r *plannedRead) run(ctx context.Context) (answer, error) {
 	if r.newer != nil {
 		return answer{rows: r.found, unreadable: make(map[driver.Key]error)}, nil
@@ -176,7 +176,7 @@ func (r *plannedRead) run(ctx context.Context) (answer, error) {
 	return got, nil
 }
 
-// blame names the binding that a failed statement was for, where there is one.
+// blame adds the binding to the error of a statement that was for only one.
 func (r *plannedRead) blame(err error) error {
 	if v := r.only(); v != nil && err != nil {
 		return fmt.Errorf("%s: %w", v.Describe(), err)
@@ -184,7 +184,7 @@ func (r *plannedRead) blame(err error) error {
 	return err
 }
 
-// only returns the one binding that the statement is for; nil where it is shared.
+// only returns the binding that the statement is for, nil if it is for several.
 func (r *plannedRead) only() *rowset.Member {
 	switch {
 	case r.asked != nil:
@@ -195,7 +195,7 @@ func (r *plannedRead) only() *rowset.Member {
 	return nil
 }
 
-// anyView returns a binding of the read's pool: they agree on what a key is.
+// anyView returns some binding of the read's pool. They all encode keys alike.
 func (r *plannedRead) anyView() *rowset.Member {
 	switch {
 	case r.asked != nil:
@@ -212,7 +212,7 @@ func (r *plannedRead) anyView() *rowset.Member {
 	return nil // a keyed read is planned only for known bindings
 }
 
-// share makes the row one that bindings hold already, when it is the same.
+// share replaces the row by an equal one that other bindings hold, if there is one.
 func (r *plannedRead) share(c *rowset.Fetched) {
 	if r.sharing != nil {
 		r.sharing.Share(c)
@@ -221,7 +221,7 @@ func (r *plannedRead) share(c *rowset.Fetched) {
 	}
 }
 
-// give hands what was read to the bindings that it was read for.
+// give hands the answer to the bindings that it was read for.
 func (s *delivery) give(ctx context.Context, r plannedRead, got answer) error {
 	s.giveNameless(r, got.nameless)
 	fill, unreadable := s.choose(r, got.rows)
@@ -254,8 +254,8 @@ func (s *delivery) give(ctx context.Context, r plannedRead, got answer) error {
 	return nil
 }
 
-// giveKey hands the row of one key, or the news that there is none, to whom it
-// may concern. The error is a panic of the loader's in looking at the row.
+// giveKey hands the row of one key to the bindings that it may concern; c is nil if there
+// is no such row. The error is a panic of the loader while it looked at the row.
 func (s *delivery) giveKey(r plannedRead, key driver.Key, c *rowset.Fetched) error {
 	var row any
 	if c != nil {
@@ -296,8 +296,8 @@ func (s *delivery) giveKey(r plannedRead, key driver.Key, c *rowset.Fetched) err
 	})
 }
 
-// skips reports whether the binding gets no single rows: because it gets all, or has
-// failed.
+// skips reports whether the binding gets no single rows: because it gets all its rows, has
+// failed, or was set aside.
 func (s *delivery) skips(v *rowset.Member) bool {
 	if _, full := s.inFull[v]; full || s.failed[v] != nil {
 		return true
@@ -306,13 +306,13 @@ func (s *delivery) skips(v *rowset.Member) bool {
 	return aside
 }
 
-// isFrozen reports whether the batch makes no steps of the binding.
+// isFrozen reports whether the batch makes no step of the binding.
 func (s *delivery) isFrozen(v *rowset.Member) bool {
 	_, frozen := s.w.frozen[v]
 	return frozen && s.w.starts[v] == nil
 }
 
-// skip notes that a frozen binding lacks a row.
+// skip notes that a frozen binding misses a row.
 func (s *delivery) skip(v *rowset.Member) {
 	if s.skipped == nil {
 		s.skipped = make(map[*rowset.Member]struct{})
@@ -320,7 +320,7 @@ func (s *delivery) skip(v *rowset.Member) {
 	s.skipped[v] = struct{}{}
 }
 
-// stepOf returns the binding's step, and begins it when it is first needed.
+// stepOf returns the binding's step. The first call begins it.
 func (s *delivery) stepOf(v *rowset.Member) *rowset.Step {
 	t := s.steps[v]
 	if t == nil {
@@ -330,14 +330,14 @@ func (s *delivery) stepOf(v *rowset.Member) *rowset.Step {
 	return t
 }
 
-// howOf returns how the binding is read in full, the zero value when it is not.
+// howOf returns how the binding is read in full, the zero value if it is not.
 func (s *delivery) howOf(v *rowset.Member) backlog.Reload {
 	how, _ := s.w.howOf(v)
 	return how
 }
 
-// choose finds out which of the rows are for which of the bindings that are read
-// in full. It returns the rows that cannot be looked at, too.
+// choose finds the rows of each binding that is read in full. unreadable are the rows for
+// which the loader panicked.
 func (s *delivery) choose(r plannedRead, found []rowset.Fetched) (rows map[*rowset.Member][]*rowset.Fetched, unreadable map[driver.Key]error) {
 	if len(r.full) == 0 {
 		return nil, nil
@@ -350,14 +350,14 @@ func (s *delivery) choose(r plannedRead, found []rowset.Fetched) (rows map[*rows
 	var give func(c *rowset.Fetched)
 	if len(r.full) <= concern.Few {
 		give = func(c *rowset.Fetched) {
-			for _, v := range r.full {
+		for _, v := range r.full {
 				sh := v.Shape.Load()
 				if r.query.Limit > 0 || !sh.InMemory || sh.Holds(r.pool.Loader, c.Row) {
 					take(v, c)
 				}
 			}
 		}
-	} else { // an index finds whom a row is for
+	} else { // an index finds the bindings of a row
 		ix := index.New[*rowset.Member]()
 		for _, v := range r.full {
 			ix.Add(v, v.Shape.Load().Spelled(v.Filter), v.Shape.Load().ColumnOf)
@@ -387,8 +387,8 @@ func (s *delivery) choose(r plannedRead, found []rowset.Fetched) (rows map[*rows
 	return rows, unreadable
 }
 
-// fill gives a binding all the rows that it holds. Beside them so many could not
-// be read.
+// fill gives a binding all its rows. unreadable is the number of rows that could not be
+// read.
 func (s *delivery) fill(r plannedRead, v *rowset.Member, all []*rowset.Fetched, unreadable int) {
 	if s.failed[v] != nil {
 		return
@@ -420,7 +420,7 @@ func (s *delivery) fill(r plannedRead, v *rowset.Member, all []*rowset.Fetched, 
 	}
 }
 
-// guardRow turns a panic of the application's code about a row into an error.
+// guardRow turns a panic of the application's code into an error.
 func guardRow(look func()) error {
 	_, err := untyped.Guard("looking at a row", func() (struct{}, error) { look(); return struct{}{}, nil })
 	return err

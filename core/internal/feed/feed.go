@@ -16,84 +16,85 @@ import (
 	"github.com/binderyhq/bindery/core/status"
 )
 
-// Feed turns the reports on one table into new versions of the table's
-// bindings. Its goroutine gathers what was reported, reads it in one go, and
-// publishes; reports that arrive meanwhile share the next read. So at most one
-// read of reported rows is in flight, whatever writers do.
+// Feed turns the reports on one table into new versions of the table's bindings. Its
+// goroutine gathers reports, reads the reported rows in one batch, and publishes. Reports
+// that arrive meanwhile share the next batch. So at most one read of reported rows is in
+// flight, however much is written.
 //
-// A batch takes what is pending. It opens a snapshot of the database when it needs more
-// than one statement, or when a commit was announced. It reads, has every binding
-// concerned make its step, publishes the steps, and tells those who wait. A member that
-// makes a read fail is set aside, and the batch begins again without it. When nobody can
-// be read, everything goes back and is read again with back-off.
+// A batch takes everything pending. It opens a snapshot of the database if it needs more
+// than one statement, or if a commit was announced. It reads, makes the step of every
+// binding concerned, publishes the steps, and wakes the waiters. If a member makes a read
+// fail, the batch sets it aside and begins again without it. If no member can be read, the
+// batch puts everything back and is retried with back-off.
 //
-// Bindings are read in full in the background, on goroutines of their own, so that a
-// slow or failing statement holds up nobody; see advanceBackground.
+// Bindings are read in full in the background, on separate goroutines, so that a slow or
+// failing statement delays no batch; see advanceBackground.
 type Feed struct {
 	host  Host
 	Table driver.Table
 
 	wake     chan struct{}        // capacity 1
-	readMode atomic.Pointer[Mode] // nil: nothing is known yet
+	readMode atomic.Pointer[Mode] // nil: the zero Mode
 	tried    chan struct{}        // closed after the first batch, whether it succeeded or not
 
 	// The goroutine's own.
 	pools     []*concern.Pool // in order of first use
-	lanes     map[lane]bool   // of reads in the background: those under way
-	nextDue   time.Time       // when the next read in the background may begin; zero: none waits for its time
-	notBefore time.Time       // no batch is read before, see pause
-	lastRows  int             // that the last read of bindings in full has found; the goroutine's own
-	wholeRead time.Duration   // how long the last read of the whole table took
+	lanes     map[lane]bool   // of background reads under way
+	nextDue   time.Time       // when the next background read may begin; zero: none waits for its time
+	notBefore time.Time       // earliest time of the next batch, see pause
+	lastRows  int             // rows found by the last read of bindings in full
+	wholeRead time.Duration   // how long the last read of the whole table took; mu guards it, too
 	askedAt   time.Time       // when loaders were last asked whether the table was altered
 
 	mu              sync.Mutex                        // guards what follows
 	members         map[*rowset.Member]struct{}       // bindings, loaded or not
-	declared        map[*rowset.Member]struct{}       // what keeps the feed: bindings that were declared, and families
-	leaving         []*rowset.Member                  // to be taken out of their pools
-	batches         uint64                            // begun, and other publications
+	declared        map[*rowset.Member]struct{}       // declared bindings and families; the feed ends with the last
+	leaving         []*rowset.Member                  // removed, and still in their pools
+	batches         uint64                            // batches begun, plus other publications
 	inBatch         bool                              // a batch is under way
 	batchBegun      time.Time                         // when the last batch began
-	requests        uint64                            // ever made to read a binding in full
-	waiting         map[*rowset.Member]*fullRead      // to be read in full
-	underway        map[*rowset.Member]*fullRead      // being read in full, and not published yet
-	backgroundDone  []*backgroundRead                 // read, and not published yet
+	requests        uint64                            // number of the last request to read a binding in full
+	waiting         map[*rowset.Member]*fullRead      // requested, and not begun
+	underway        map[*rowset.Member]*fullRead      // begun, and not published yet
+	backgroundDone  []*backgroundRead                 // ended, and not published yet
 	backgroundReads map[*backgroundRead]struct{}      // under way, or not published yet
 	startingPoints  map[*rowset.Member]*startingPoint // for the next batch
-	relatedRead     map[driver.Table]uint64           // the last batch that read what changes of a related table have changed
-	queryAfter      map[*rowset.Member]time.Time      // no query of the binding before
-	slowQueries     map[*rowset.Member]bool           // writers do not wait for them
-	touches         []*rowset.Member                  // whose time of change is to be moved
-	asked           bool                              // somebody wants a binding read, however the last read went
+	relatedRead     map[driver.Table]uint64           // the last batch that covered changes of the related table
+	queryAfter      map[*rowset.Member]time.Time      // earliest time of the binding's next query
+	slowQueries     map[*rowset.Member]bool           // slow bindings that writers do not wait for
+	touches         []*rowset.Member                  // get a new time of change in the next batch
+	asked           bool                              // Reload was called: ends the wait after a failed batch
 	troubles        backlog.Troubles
 	omissions       map[*rowset.Member]*omission // rows that bindings leave out
 	journal         backlog.Journal              // what batches have read
 	pending         backlog.Pending
 	announced       map[*Announcement]struct{}
-	announcedBytes  int           // of the keys announced
-	troubleBytes    int           // of rows that cannot be shown
-	counted         int           // bytes that the host was told of
-	announces       uint64        // announcements ever made
-	reported        uint64        // reports ever made
-	reportedAt      time.Time     // the first report that was not taken yet; zero: there is none
-	writers         writers       // of what was not taken yet
-	applied         uint64        // reports that show
-	late            uint64        // writers have waited in vain for reports up to this one
-	slow            bool          // a writer's wait was long, and that was logged
-	progress        chan struct{} // closed when applied moves, then replaced
+	announcedBytes  int           // size of the announced keys
+	troubleBytes    int           // size of the failures of rows that cannot be shown
+	counted         int           // bytes last reported to the host
+	announces       uint64        // number of announcements so far
+	reported        uint64        // number of the last report
+	reportedAt      time.Time     // when the first report that no batch has taken came; zero: none
+	writers         writers       // of the reports that no batch has taken
+	applied         uint64        // the last report that bindings show
+	late            uint64        // writers' waits for reports up to this one have failed
+	slow            bool          // a long wait of a writer was logged
+	progress        chan struct{} // closed and replaced whenever waiters must look again
 	reading         bool          // a first read has begun
 	failure         error         // of the last read
-	since           time.Time     // of failure, or of its end
-	closed          error         // why it has ended; nil: it has not
+	since           time.Time     // when failure began, or ended
+	closed          error         // why the feed has ended; nil: it has not
 	stats           status.Feed
 	learned         learning
 
 	compared comparing
 	logs     changelog.Logs // of sources that notice commits afterwards
-	lags     backlog.Lags   // bindings that batches have left behind
-	// The first and the last report since the table was reported as a whole; 0: it was not.
+	lags     backlog.Lags   // bindings left to later reads in full
+	// The first and the last report since a whole table was first pending; 0: none is.
 	wholeFrom, wholeTo uint64
 }
 
+// New returns a feed of the table. It does nothing until Run is called.
 func New(table driver.Table, host Host) *Feed {
 	f := &Feed{
 		host:            host,
@@ -121,10 +122,11 @@ func New(table driver.Table, host Host) *Feed {
 	return f
 }
 
-// FirstTry is closed after the first batch, whether it succeeded or not.
+// FirstTry returns a channel that is closed when the first reads in full have ended, well
+// or not, or when a batch has failed.
 func (f *Feed) FirstTry() <-chan struct{} { return f.tried }
 
-// kick makes the goroutine look for work.
+// kick wakes the feed's goroutine.
 func (f *Feed) kick() {
 	select {
 	case f.wake <- struct{}{}:
@@ -132,20 +134,19 @@ func (f *Feed) kick() {
 	}
 }
 
-// Report gathers keys (nil: the whole table) and returns the mark to wait for.
-// by is the source that reports, nil for the engine itself.
+// Report reports that the rows with the keys may have changed (nil: the whole table). It
+// returns the mark to wait for. by is the source that reports, nil for the engine itself.
 func (f *Feed) Report(keys []driver.Key, by *backlog.Reporter) mark {
 	return f.ReportOf(context.Background(), keys, by)
 }
 
-// ReportOf is Report of what somebody has written whose context is known; without one,
-// nil or context.Background.
+// ReportOf is [Feed.Report] with the context of the write, for plugins that trace it. A nil
+// writer is not remembered.
 func (f *Feed) ReportOf(writer context.Context, keys []driver.Key, by *backlog.Reporter) mark {
 	return f.gather(writer, len(keys), 0, func(p *backlog.Pending) bool { return p.Add(keys, by) })
 }
 
-// ReportRelated is report for keys of a table whose rows are shown in this
-// feed's rows.
+// ReportRelated is [Feed.ReportOf] for another table, whose rows this feed's rows show.
 func (f *Feed) ReportRelated(writer context.Context, table driver.Table, keys []driver.Key, by *backlog.Reporter) mark {
 	return f.gather(writer, 0, len(keys), func(p *backlog.Pending) bool { return p.AddRelated(table, keys, by) })
 }
@@ -178,10 +179,9 @@ func (f *Feed) gather(writer context.Context, own, related int, add func(*backlo
 	return m
 }
 
-// Announce notes what is about to be committed in the table: the feed's own, or
-// one whose rows are shown (related) in its rows.
-//
-// Beyond [Limits].MaxBatchKeys keys the whole table counts as announced.
+// Announce notes that a transaction with these keys (nil: keys unknown) is about to commit
+// to the table. related says that this is not the feed's table but one whose rows its rows
+// show. More than [Limits].MaxBatchKeys keys count as unknown.
 func (f *Feed) Announce(table driver.Table, related bool, keys []driver.Key, by *backlog.Reporter) *Announcement {
 	if len(keys) > f.host.MaxBatchKeys {
 		keys = nil
@@ -207,8 +207,8 @@ func (f *Feed) unannounce(a *Announcement) {
 	f.mu.Unlock()
 }
 
-// Reload has one binding read in full. One that is in trouble is read as soon as
-// those before it have been.
+// Reload requests that a binding be read in full. A binding in trouble is retried without
+// waiting for its back-off; the receipt does not wait for it.
 func (f *Feed) Reload(v *rowset.Member, how backlog.Reload) Receipt {
 	m := mark{feed: f}
 	f.mu.Lock()
@@ -226,7 +226,7 @@ func (f *Feed) Reload(v *rowset.Member, how backlog.Reload) Receipt {
 	return Receipt{m}
 }
 
-// Touch has a binding's time of change moved.
+// Touch has the next batch give the binding a new time of change.
 func (f *Feed) Touch(v *rowset.Member) {
 	f.mu.Lock()
 	f.touches = append(f.touches, v)
@@ -235,14 +235,14 @@ func (f *Feed) Touch(v *rowset.Member) {
 	f.kick()
 }
 
-// Barrier returns a mark for everything reported so far.
+// Barrier returns a mark for everything reported, and all reads in full requested, so far.
 func (f *Feed) Barrier() mark {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return mark{feed: f, seq: f.reported, all: true}
 }
 
-// Close lets go of all who wait. The goroutine has ended.
+// Close ends all waits, because of why. Call it only when Run does not run.
 func (f *Feed) Close(why error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -252,7 +252,7 @@ func (f *Feed) Close(why error) {
 	f.progressLocked()
 }
 
-// Run is the feed's goroutine; it returns when ctx is done.
+// Run is the feed's goroutine. It returns when ctx is done, and closes the feed.
 func (f *Feed) Run(ctx context.Context) {
 	var background sync.WaitGroup
 	waitForAuditor := f.runAuditor(ctx)
@@ -279,7 +279,7 @@ func (f *Feed) Run(ctx context.Context) {
 			f.ran(begun)
 			f.note(err)
 			if err != nil {
-				tried() // whoever waits for it finds the failure
+				tried() // waiters then find the failure in the status
 			}
 			f.advanceBackground(ctx, &background)
 			if f.isIdle() {
@@ -294,8 +294,8 @@ func (f *Feed) Run(ctx context.Context) {
 	}
 }
 
-// rest waits before a failed batch is read again, unless somebody asks for it. Reads
-// in the background go on meanwhile. It is false when ctx is done.
+// rest waits before a failed batch is retried. Reload ends the wait early. Background reads
+// go on meanwhile. It returns false when ctx is done.
 func (f *Feed) rest(ctx context.Context, d time.Duration, advanceBackground func()) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -324,7 +324,7 @@ func (f *Feed) rest(ctx context.Context, d time.Duration, advanceBackground func
 	}
 }
 
-// sleep waits until there may be something to do. It is false when ctx is done.
+// sleep waits until there may be something to do. It returns false when ctx is done.
 func (f *Feed) sleep(ctx context.Context) bool {
 	f.mu.Lock()
 	wait, waiting := f.waitLocked()
@@ -352,8 +352,7 @@ func (f *Feed) hasWork() bool {
 		len(f.compared.found) > 0 || waiting && wait <= 0
 }
 
-// batch reads one batch and publishes it. The error says that nobody could be
-// read.
+// batch reads one batch and publishes it. It fails only if no member could be read.
 func (f *Feed) batch(ctx context.Context) error {
 	w, number := f.take()
 	defer func() {
@@ -383,7 +382,7 @@ func (f *Feed) batch(ctx context.Context) error {
 	f.attribute(out.steps, out.covered)
 	for _, m := range out.steps {
 		m.step.Edit.Reported(w.since)
-		if ctx != before { // somebody has put something in
+		if ctx != before { // an observer has added to it
 			m.step.Edit.Within(ctx)
 		}
 		f.publish(m)
@@ -423,22 +422,21 @@ func (f *Feed) batch(ctx context.Context) error {
 	return nil
 }
 
-// progressLocked tells those who wait that something shows, or never will.
+// progressLocked wakes all waiters, which then check whether they are done.
 func (f *Feed) progressLocked() {
 	close(f.progress)
 	f.progress = make(chan struct{})
 }
 
-// isIdle reports whether every binding that was to be read in full has been, or has
-// failed to be.
+// isIdle reports whether every requested read in full has ended, well or not. It is false
+// before the first request.
 func (f *Feed) isIdle() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.requests > 0 && len(f.waiting)+len(f.underway) == 0
 }
 
-// publish makes a step visible, has the pool take note of it, and tells
-// observers.
+// publish makes a step visible, updates the pool, and tells observers.
 func (f *Feed) publish(m readyStep) {
 	v := m.step.Member
 	from := v.Holding()
@@ -459,7 +457,7 @@ func (f *Feed) publish(m readyStep) {
 	}
 }
 
-// publishTouch moves the version's time of change to now.
+// publishTouch sets the binding's time of change to now.
 func (f *Feed) publishTouch(v *rowset.Member) {
 	event, err := v.Publisher.Touch(f.host.Now())
 	if err != nil {
@@ -471,6 +469,5 @@ func (f *Feed) publishTouch(v *rowset.Member) {
 	f.host.Published(v.View, event)
 }
 
-// maxJournal bounds the keys and bindings that are remembered of what batches have read,
-// for reads in the background.
+// maxJournal bounds the keys and bindings in the journal of what batches have read.
 const maxJournal = 100_000

@@ -15,23 +15,23 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// laterStep is what was read of a binding that batches go on with meanwhile.
+// laterStep has the rows read for a loaded binding. Batches keep changing the binding, so
+// its step is made when the rows are published.
 type laterStep struct {
 	from plannedRead
 	read bool
 	rows []*rowset.Fetched
 	// unreadable is the number of rows that the read could not read.
 	unreadable int
-	// differing says that keys and found are all that matters: the keys of rows that
-	// were read to differ from what the binding holds, and those of these rows that
-	// there are.
+	// differing says that keys and found replace rows. keys are the keys of rows that
+	// differ from the binding's, and found those of these rows that exist.
 	differing bool
 	keys      []driver.Key
 	found     []rowset.Fetched
 }
 
-// makeReady does the work on the rows that need not be done by the feed's goroutine:
-// it encodes them, and finds out which differ.
+// makeReady encodes the rows and finds those that differ, so that the feed's goroutine does
+// not have to.
 func (s *delivery) makeReady(v *rowset.Member, l *laterStep) {
 	sh, h := v.Shape.Load(), v.Holding()
 	l.differing = v.Reach() == 0 && !sh.Collated
@@ -40,7 +40,7 @@ func (s *delivery) makeReady(v *rowset.Member, l *laterStep) {
 		there[c.Key] = struct{}{}
 		js, err := c.Encoded(v.Loader, sh.Encoder)
 		switch held := h.Get(c.Key); {
-		case !l.differing: // the step tells, when it is made
+		case !l.differing: // the step compares, and reports errors
 		case err != nil:
 			s.fail(v, c.Key, err)
 			delete(there, c.Key)
@@ -50,7 +50,7 @@ func (s *delivery) makeReady(v *rowset.Member, l *laterStep) {
 		}
 	}
 	if l.differing && len(there) < len(l.rows) && s.failed[v] == nil && s.omitted[v] == nil {
-		l.differing = false // two rows of one key, which the step tells
+		l.differing = false // two rows with one key: the step reports that
 	}
 	if !l.differing {
 		return
@@ -64,19 +64,19 @@ func (s *delivery) makeReady(v *rowset.Member, l *laterStep) {
 	l.rows = nil
 }
 
-// startingPoint is what was read of a binding in the background, and batches have
-// overtaken. The next batch makes its step from there: it reads what was read since,
-// and publishes the outcome.
+// startingPoint has the rows that a background read found for a binding while batches read
+// further keys. The next batch begins the binding's step with them, reads those keys again,
+// and publishes the result.
 type startingPoint struct {
-	number  uint64 // of the first batch that it may not show
-	last    uint64 // the last batch that may be older than it
+	number  uint64 // of the first batch whose changes it may lack
+	last    uint64 // the last batch that had begun when the read ended
 	request *fullRead
-	step    *rowset.Step // nil: there is a later step
+	step    *rowset.Step // nil: later is set
 	later   *laterStep
 }
 
-// finish publishes what was read in the background. Only the feed's goroutine calls
-// it, between two batches.
+// finish publishes a background read. Only the feed's goroutine calls it, between two
+// batches.
 func (f *Feed) finish(b *backgroundRead) {
 	defer f.compareAgain(b)
 	if b.lane == troubledLane {
@@ -180,9 +180,9 @@ func (f *Feed) finish(b *backgroundRead) {
 	}
 }
 
-// compareAgain has the table compared once more when a comparison has begun since the read
-// in the background did. That comparison may see a commit that the read does not, and leaves
-// the read's bindings alone, since they were loaded after it had begun.
+// compareAgain requests another comparison of the table if one has begun since the
+// background read began. That one may see a commit that the read does not, and it skips the
+// read's bindings, because they were loaded after it began.
 func (f *Feed) compareAgain(b *backgroundRead) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -191,8 +191,8 @@ func (f *Feed) compareAgain(b *backgroundRead) {
 	}
 }
 
-// startFrom begins the binding's step from what was read in the background. Rows with
-// keys that are newer stay as the binding holds them.
+// startFrom begins the binding's step with the rows of a background read. It leaves the
+// rows with keys in newer as the binding holds them.
 func (s *delivery) startFrom(v *rowset.Member, p *startingPoint, newer map[driver.Key]struct{}) {
 	switch {
 	case p.step != nil:
@@ -205,7 +205,7 @@ func (s *delivery) startFrom(v *rowset.Member, p *startingPoint, newer map[drive
 		for i := range p.later.found {
 			found[p.later.found[i].Key] = &p.later.found[i]
 		}
-		s.stepOf(v) // it counts as read, also when nothing differs
+		s.stepOf(v) // the binding counts as read even if nothing differs
 		for _, key := range p.later.keys {
 			if _, ok := newer[key]; ok {
 				continue
@@ -219,7 +219,8 @@ func (s *delivery) startFrom(v *rowset.Member, p *startingPoint, newer map[drive
 	}
 }
 
-// attributeBackground counts what was read in the background for those who have reported it.
+// attributeBackground credits rows that a background read found changed to the sources that
+// reported them.
 func (f *Feed) attributeBackground(moves []readyStep) {
 	f.mu.Lock()
 	covered := f.reportedLocked()
@@ -233,7 +234,7 @@ func (f *Feed) attributeBackground(moves []readyStep) {
 	}
 }
 
-// reportedLocked returns what is reported or announced, and was not read yet.
+// reportedLocked returns the keys that are reported or announced, and not read yet.
 func (f *Feed) reportedLocked() work {
 	covered := work{Pending: backlog.Pending{MaxKeys: f.pending.MaxKeys}}
 	covered.Merge(f.pending)
@@ -245,7 +246,7 @@ func (f *Feed) reportedLocked() work {
 	return covered
 }
 
-// joinErrors joins what went wrong.
+// joinErrors joins the errors of statements.
 func joinErrors(errs []backgroundError) error {
 	joined := make([]error, len(errs))
 	for i, e := range errs {
@@ -254,18 +255,18 @@ func joinErrors(errs []backgroundError) error {
 	return errors.Join(joined...)
 }
 
-// backgroundFailedLocked puts a binding in trouble that could not be read or shown.
+// backgroundFailedLocked puts a binding that could not be read or shown in trouble.
 func (f *Feed) backgroundFailedLocked(b *backgroundRead, v *rowset.Member, err error, rows *backlog.RowFailures) (log func()) {
 	r := b.requests[v]
 	if r == nil || f.underway[v] != r {
 		return nil // it was removed
 	}
-	if errors.Is(err, driver.ErrSchemaChanged) { // the next batch reads it by the new one
+	if errors.Is(err, driver.ErrSchemaChanged) { // retried with the new schema
 		f.againLocked(v, r)
 		return nil
 	}
 	delete(f.underway, v)
-	f.lags.Drop(v) // nobody waits for a binding in trouble
+	f.lags.Drop(v) // writers do not wait for a binding in trouble
 	how := r.how
 	if again := f.waiting[v]; again != nil {
 		how = how.And(again.how)
@@ -279,12 +280,13 @@ func (f *Feed) backgroundFailedLocked(b *backgroundRead, v *rowset.Member, err e
 	return f.troubleLogLocked(v, t)
 }
 
-// isCurrentLocked reports whether what was read of a binding can be published at once,
-// and what batches have read since. Else it is left to the next batch, or read again.
+// isCurrentLocked reports whether a background read of a binding can be published at once,
+// and which keys batches have read since. If not, it leaves the binding to the next batch,
+// has it read again, or drops the read.
 func (f *Feed) isCurrentLocked(v *rowset.Member, p *startingPoint) (since []driver.Key, ok bool) {
 	r := p.request
 	if r == nil || f.underway[v] != r || p.step == nil && (p.later == nil || !p.later.read) {
-		return nil, false // it was removed, or is in trouble
+		return nil, false // it was removed, or its read has failed
 	}
 	if t := f.troubles.Waiting[v]; t != nil {
 		t.Ask(r.how) // a batch has set it aside meanwhile
@@ -294,9 +296,9 @@ func (f *Feed) isCurrentLocked(v *rowset.Member, p *startingPoint) (since []driv
 	}
 	since, known := f.sinceLocked(v, p.number)
 	switch {
-	case isQuery(v): // its answer is a state of the database by itself
+	case isQuery(v): // its answer is one state of the database
 		if !v.Unread() && f.journal.LastWhole(v.Loader.Identity()) >= p.number {
-			delete(f.underway, v) // a batch that has read everything has read it, too
+			delete(f.underway, v) // a later batch has read the whole table
 			return nil, false
 		}
 		return nil, true
@@ -310,8 +312,8 @@ func (f *Feed) isCurrentLocked(v *rowset.Member, p *startingPoint) (since []driv
 	return nil, false
 }
 
-// areNewerLocked reports whether batches have read all keys after the read in the background
-// had ended, so that what the binding holds of them is newer.
+// areNewerLocked reports whether batches have read all the keys after the background read
+// had ended, so that the binding holds newer rows.
 func (f *Feed) areNewerLocked(v *rowset.Member, p *startingPoint, since []driver.Key) bool {
 	for _, key := range since {
 		if f.journal.LastRead(v.Loader.Identity(), key) <= p.last {
@@ -321,12 +323,11 @@ func (f *Feed) areNewerLocked(v *rowset.Member, p *startingPoint, since []driver
 	return true
 }
 
-// sinceLocked returns the keys that batches from the number on have read, and that the
-// binding may have missed; false when they are not known.
+// sinceLocked returns the keys that batches have read from the number on, which the binding
+// may have missed. It returns false when they are not known.
 func (f *Feed) sinceLocked(v *rowset.Member, number uint64) ([]driver.Key, bool) {
 	for _, rel := range v.RelatedTables() {
-		// Which of its rows show what has changed there nobody knows before it is
-		// published.
+		// Links to related rows are only known once the binding is published.
 		if f.relatedRead[rel.Schema.Table] >= number {
 			return nil, false
 		}
@@ -334,8 +335,7 @@ func (f *Feed) sinceLocked(v *rowset.Member, number uint64) ([]driver.Key, bool)
 	return f.journal.Since(number, v.Loader.Identity())
 }
 
-// oldestLocked returns the number of the first batch of which somebody may ask what it
-// has read, 0 when there is nobody.
+// oldestLocked returns the first batch that the journal must remember, 0 for none.
 func (f *Feed) oldestLocked() (oldest uint64) {
 	note := func(number uint64) {
 		if oldest == 0 || number < oldest {
@@ -357,8 +357,7 @@ func (f *Feed) oldestLocked() (oldest uint64) {
 	return oldest
 }
 
-// againLocked has a binding read again, since batches have read more meanwhile than can
-// be caught up with.
+// againLocked has a binding read in full once more, and counts the try.
 func (f *Feed) againLocked(v *rowset.Member, r *fullRead) {
 	delete(f.underway, v)
 	r.tries++
@@ -368,8 +367,8 @@ func (f *Feed) againLocked(v *rowset.Member, r *fullRead) {
 	f.waiting[v] = r
 }
 
-// takeStartingPointsLocked gives the batch the bindings whose reads in the background
-// have been overtaken, and the keys that they have missed.
+// takeStartingPointsLocked returns the bindings that begin their step from a background
+// read, and adds the keys that they have missed to the pending ones.
 func (f *Feed) takeStartingPointsLocked() map[*rowset.Member]*startingPoint {
 	if len(f.startingPoints) == 0 {
 		return nil
@@ -393,7 +392,7 @@ func (f *Feed) takeStartingPointsLocked() map[*rowset.Member]*startingPoint {
 	return taken
 }
 
-// finishRequestsLocked notes that the batch has answered the requests that it took.
+// finishRequestsLocked ends the requests that the batch has answered.
 func (f *Feed) finishRequestsLocked(w *work) {
 	for v, r := range w.requests {
 		if f.underway[v] == r {
@@ -402,10 +401,10 @@ func (f *Feed) finishRequestsLocked(w *work) {
 	}
 }
 
-// requeryAfterLocked has bindings that are queries read again, for whom the batch has
-// read rows.
+// requeryAfterLocked has queries (see isQuery) run again whose rows the batch may have found
+// changed.
 func (f *Feed) requeryAfterLocked(out *outcome) {
-	for v := range f.underway { // not in a pool yet: it is being read for the first time
+	for v := range f.underway { // first reads: these are in no pool yet
 		if isQuery(v) && v.Unread() && !out.covered.Empty() {
 			f.requeryLocked(v)
 		}
@@ -423,8 +422,7 @@ func (f *Feed) requeryAfterLocked(out *outcome) {
 	}
 }
 
-// startsOf returns the pool's bindings whose steps begin from what was read of them
-// in the background.
+// startsOf returns the pool's bindings whose steps begin from a background read.
 func (w *work) startsOf(p *concern.Pool) []*rowset.Member {
 	if len(w.starts) == 0 {
 		return nil

@@ -7,22 +7,22 @@ import (
 	"github.com/binderyhq/bindery/core/internal/rowset"
 )
 
-// fullRead is a binding that is to be read in full: to load it, because somebody asked
-// (Resync, Clear), or because only the database knows which rows it holds after some
-// have changed.
+// fullRead is a request to read a binding in full: to load it, because of Resync or Clear,
+// or because only the database can tell which rows it holds after a change.
 type fullRead struct {
 	how   backlog.Reload
-	asked uint64    // the number of the first request that it answers
-	due   time.Time // it is not read before
-	// tries counts reads in the background that were of no use, because batches
-	// have read too much since. After maxTries the batch itself reads the binding.
+	asked uint64    // number of the first request that it answers
+	due   time.Time // earliest time of a background read
+	// tries counts background reads that could not be used, mostly because batches had
+	// read too much since. After maxTries a batch reads the binding itself.
 	tries int
 }
 
-// maxTries is how often a binding is read in the background in vain.
+// maxTries bounds the background reads of one request.
 const maxTries = 3
 
-// requestLocked has the member read in full, and returns the number of the request.
+// requestLocked requests that the member be read in full, not before due, and returns the
+// number of the request.
 func (f *Feed) requestLocked(v *rowset.Member, how backlog.Reload, due time.Time) uint64 {
 	f.requests++
 	r := f.waiting[v]
@@ -37,16 +37,16 @@ func (f *Feed) requestLocked(v *rowset.Member, how backlog.Reload, due time.Time
 	return f.requests
 }
 
-// requeryLocked has a binding run its query again after a batch has read rows that it
-// may hold. A read under way may have come too early.
+// requeryLocked has a binding run its query again, even if it is running: that read may
+// have begun before the change.
 func (f *Feed) requeryLocked(v *rowset.Member) {
 	if _, member := f.members[v]; member && f.waiting[v] == nil && f.troubles.Waiting[v] == nil {
 		f.requestLocked(v, backlog.Reload{}, f.queryAfter[v])
 	}
 }
 
-// answeredLocked reports whether all requests up to the number are answered: for all
-// members that pass the test, which may be nil for all.
+// answeredLocked reports whether all requests up to the number are answered, for the members
+// that pass the test (nil: all).
 func (f *Feed) answeredLocked(number uint64, concerns func(*rowset.Member) bool) bool {
 	for _, open := range []map[*rowset.Member]*fullRead{f.waiting, f.underway} {
 		for v, r := range open {
@@ -58,9 +58,8 @@ func (f *Feed) answeredLocked(number uint64, concerns func(*rowset.Member) bool)
 	return true
 }
 
-// takeFullReadsLocked returns the members that the batch itself reads in full: all,
-// where every read is of everything; those that were read in the background in vain;
-// and those that have not begun to be read, where the batch reads the whole table anyway.
+// takeFullReadsLocked takes the requests that the batch itself answers: those with maxTries
+// background reads, and, if the batch reads the whole table, all that have no read under way.
 func (f *Feed) takeFullReadsLocked(whole bool) map[*rowset.Member]*fullRead {
 	all := f.mode().Derived || whole
 	taken := make(map[*rowset.Member]*fullRead)
@@ -73,8 +72,7 @@ func (f *Feed) takeFullReadsLocked(whole bool) map[*rowset.Member]*fullRead {
 	return taken
 }
 
-// mustReadInBatchLocked reports whether a batch is needed for the sake of bindings that
-// are to be read in full.
+// mustReadInBatchLocked reports whether a request to read in full needs a batch.
 func (f *Feed) mustReadInBatchLocked() bool {
 	if f.mode().Derived {
 		return len(f.waiting) > 0
@@ -87,6 +85,6 @@ func (f *Feed) mustReadInBatchLocked() bool {
 	return false
 }
 
-// isQuery reports whether only a query of the binding's own tells which rows it holds:
-// one with a limit, whose condition the database must decide.
+// isQuery reports whether only the binding's own query tells which rows it holds: it has a
+// limit, and the database must evaluate its condition.
 func isQuery(v *rowset.Member) bool { return v.Spec.Limit > 0 && !v.ByRow() }
