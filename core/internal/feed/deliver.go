@@ -350,7 +350,7 @@ func (s *delivery) choose(r plannedRead, found []rowset.Fetched) (rows map[*rows
 	var give func(c *rowset.Fetched)
 	if len(r.full) <= concern.Few {
 		give = func(c *rowset.Fetched) {
-		for _, v := range r.full {
+			for _, v := range r.full {
 				sh := v.Shape.Load()
 				if r.query.Limit > 0 || !sh.InMemory || sh.Holds(r.pool.Loader, c.Row) {
 					take(v, c)

@@ -10,7 +10,7 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// Host is what a feed needs of the engine that runs it. Every field is set.
+// Host is what a feed needs from the engine that runs it. All fields are required.
 type Host struct {
 	Limits
 	Logger *slog.Logger
@@ -18,20 +18,20 @@ type Host struct {
 	Now func() time.Time
 	// Limiter bounds the comparisons of all tables of the feed's database.
 	Limiter *audit.Limiter
-	// Following returns the sources that follow the database's log and are watching.
+	// Following returns the watching sources that follow the database's log.
 	Following func() []driver.Follower
-	// Watched reports whether every source that covers the feed's tables is
-	// watching, since when that is so or is not, and if not, why.
+	// Watched reports whether every source that covers the feed's tables is watching. since
+	// is the time of the last change of that, and why the reason if one is not watching.
 	Watched func() (ok bool, since time.Time, why error)
 	// Published is called after each new version, on the feed's goroutine and
 	// without a lock.
 	Published func(*live.View, *live.Event)
-	// Kept is told by how many bytes more (or, below zero, less) the feed keeps of what
-	// it has still to read, or remembers of what it has read. It is called with a lock
+	// Kept is told by how many bytes the feed's memory for reports, announcements, its
+	// journal and row failures has grown (below zero: shrunk). It is called with a lock
 	// held, and must not block.
 	Kept func(bytes int)
-	// BatchBegins is called before a batch is read. The context that it returns
-	// reaches the loader's reads; ended is called with what came of the batch.
+	// BatchBegins is called before each batch and each background read. Loaders get the
+	// context that it returns; ended is called with the result.
 	BatchBegins func(context.Context, Batch) (_ context.Context, ended func(Result))
 }
 
@@ -42,31 +42,31 @@ type Limits struct {
 	MaxBatchKeys                           int
 }
 
-// Batch is what a feed is about to read.
+// Batch describes a batch, or a background read, that is about to begin.
 type Batch struct {
 	Table    driver.Table
-	Keys     int       // that were reported
-	Whole    bool      // the whole table was
-	Reloads  int       // bindings that are read in full by themselves
-	Retry    bool      // bindings in trouble are read, in the background
-	Reported time.Time // the first report; zero: nothing was reported
-	// Writers are the contexts of who wrote, where sources know them, and MoreWriters
-	// is how many there were beside these.
+	Keys     int       // reported keys
+	Whole    bool      // the whole table was reported
+	Reloads  int       // bindings to be read in full
+	Retry    bool      // it is a background read of bindings in trouble
+	Reported time.Time // time of the first report; zero: nothing was reported
+	// Writers are the contexts of the writes, where sources know them. MoreWriters counts
+	// further ones, beyond the first maxWriters.
 	Writers     []context.Context
 	MoreWriters int
 }
 
-// Result is what came of a batch.
+// Result is the result of a batch or a background read.
 type Result struct {
-	Err       error // nobody could be read
-	Aside     int   // bindings that were set aside
+	Err       error // of a batch: no member could be read; of a background read: statements that failed
+	Aside     int   // bindings set aside
 	Published int   // bindings that got a new version
 	// Created, Updated and Deleted count the rows in their events.
 	Created, Updated, Deleted int
-	Read                      time.Duration // by the statements alone
+	Read                      time.Duration // time taken by reading, without publishing
 }
 
-// result sums up what came of a batch.
+// result sums up an outcome.
 func (out *outcome) result(aside int, err error) Result {
 	r := Result{Err: err, Aside: aside, Read: out.took}
 	for _, m := range out.steps {

@@ -7,15 +7,15 @@ import (
 	"github.com/binderyhq/bindery/core/internal/rowset"
 )
 
-// Bindings that batches leave behind.
+// Bindings that batches leave to background reads.
 //
-// A batch reads rows by key, and bindings in full only where that is quick. When the
-// whole of a large table was reported, or a window has no rows left to show in place of
-// others, the bindings concerned are read in full in the background, and the batch
-// goes on without that. Whoever wrote what they lack waits for that read; others do not.
+// A batch reads rows by key, and reads bindings in full only where that is quick. When a
+// large table is reported as a whole, or a window has run out of rows, the batch leaves the
+// bindings concerned to background reads. The writers of the changes that they lack wait for
+// these reads; other writers do not.
 
-// readInFullLocked has a binding read in full in the background. One in trouble is read
-// as soon as those before it have been.
+// readInFullLocked has a binding read in full in the background. A binding in trouble is
+// retried without waiting for its back-off.
 func (f *Feed) readInFullLocked(v *rowset.Member, how backlog.Reload) {
 	if t := f.troubles.Waiting[v]; t != nil {
 		t.Ask(how)
@@ -25,12 +25,11 @@ func (f *Feed) readInFullLocked(v *rowset.Member, how backlog.Reload) {
 	f.requestLocked(v, how, time.Time{})
 }
 
-// sparesLocked reports whether batches leave the whole table to reads in the
-// background. A small table they read themselves: so all its bindings move at once, and no
-// version shows a part of what was written to rows that nobody has named.
+// sparesLocked reports whether batches leave reads of the whole table to the background.
+// They read a small table themselves, so that all its bindings change at once.
 func (f *Feed) sparesLocked() bool { return !f.mode().Derived && !f.isQuickLocked() }
 
-// leaveWholeLocked takes a report of the whole table out of what the next batch reads.
+// leaveWholeLocked turns a pending report of the whole table into background reads.
 func (f *Feed) leaveWholeLocked() {
 	if !f.pending.Whole || !f.sparesLocked() {
 		return
@@ -46,8 +45,8 @@ func (f *Feed) leaveWholeLocked() {
 	f.wholeFrom, f.wholeTo = 0, 0
 }
 
-// leaveResolved does the same for bindings all of whose rows may show what has changed in
-// related tables.
+// leaveResolved does the same for pools of which all rows may show changes of related
+// tables.
 func (f *Feed) leaveResolved(w *work) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -73,7 +72,7 @@ func (f *Feed) leaveResolved(w *work) {
 	}
 }
 
-// leaveUnsettledLocked has windows read in full that have too few rows left to show.
+// leaveUnsettledLocked requests reads in full for windows that have too few rows left.
 func (f *Feed) leaveUnsettledLocked(w *work, out *outcome) {
 	for _, v := range out.unsettled {
 		if _, member := f.members[v]; !member {

@@ -13,15 +13,15 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// Declare makes the feed exist for a declaration: a binding, or a family of
-// which there are no members yet.
+// Declare registers a declaration: a binding, or a family, which may have no members yet.
 func (f *Feed) Declare(v *rowset.Member) {
 	f.mu.Lock()
 	f.declared[v] = struct{}{}
 	f.mu.Unlock()
 }
 
-// Retract undoes declare. It reports whether nothing keeps the feed any more.
+// Retract undoes [Feed.Declare]. idle reports that no declaration is left, so that the feed
+// can end.
 func (f *Feed) Retract(v *rowset.Member) (idle bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -29,14 +29,14 @@ func (f *Feed) Retract(v *rowset.Member) (idle bool) {
 	return len(f.declared) == 0
 }
 
-// Declarations returns what was declared, as it came.
+// Declarations returns the declared bindings and families in the order of their declaration.
 func (f *Feed) Declarations() []*rowset.Member {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return rowset.InOrder(f.declared)
 }
 
-// Add makes the feed keep the binding. It is loaded by a reload.
+// Add makes the feed keep the binding current. [Feed.Reload] loads it.
 func (f *Feed) Add(v *rowset.Member) {
 	f.mu.Lock()
 	f.members[v] = struct{}{}
@@ -63,8 +63,7 @@ func (f *Feed) Remove(v *rowset.Member) {
 	f.kick()
 }
 
-// aside returns the members in trouble, which take no part in what is read for
-// the others.
+// aside returns the members in trouble, which batches leave out.
 func (f *Feed) aside() map[*rowset.Member]*setAside {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -84,7 +83,7 @@ func (f *Feed) asideLocked() map[*rowset.Member]*setAside {
 	return aside
 }
 
-// poolOf returns the pool of the binding's loader.
+// poolOf returns the pool of the binding's loader, and makes it if there is none.
 func (f *Feed) poolOf(v *rowset.Member) *concern.Pool {
 	id := v.Loader.Identity()
 	for _, p := range f.pools {
@@ -97,14 +96,14 @@ func (f *Feed) poolOf(v *rowset.Member) *concern.Pool {
 	return p
 }
 
-// forget takes a binding that was removed out of its pool.
+// forget takes a removed binding out of its pool.
 func (f *Feed) forget(v *rowset.Member) {
 	f.poolOf(v).Leave(v)
 	f.pools = slices.DeleteFunc(f.pools, func(p *concern.Pool) bool { return len(p.InMemory)+len(p.Asked) == 0 })
 }
 
-// prepare lets loaders ask the database about their tables, once each, before
-// the first of their bindings is read.
+// prepare prepares the loaders of bindings that do not use their current schema, each
+// loader once, and has these bindings use it.
 func (f *Feed) prepare(ctx context.Context, reloads map[*rowset.Member]backlog.Reload) error {
 	for v := range reloads {
 		if !f.unlearned(v) {
@@ -113,7 +112,7 @@ func (f *Feed) prepare(ctx context.Context, reloads map[*rowset.Member]backlog.R
 		if err := f.prepareLoader(ctx, v); err != nil {
 			return &readError{plannedRead{full: f.ofLoader(reloads, v.Loader.Identity())}, fmt.Errorf("preparing %s: %w", v.Describe(), err)}
 		}
-		// What the loader learned may make filters exact that were not.
+		// Prepare may have found out that filters are exact.
 		how, err := f.learn(v)
 		if err != nil {
 			return &readError{plannedRead{full: []*rowset.Member{v}}, err}
@@ -123,7 +122,7 @@ func (f *Feed) prepare(ctx context.Context, reloads map[*rowset.Member]backlog.R
 	return nil
 }
 
-// ofLoader returns the bindings of one loader that do not go by what it knows.
+// ofLoader returns those bindings of one loader that do not use its current schema.
 func (f *Feed) ofLoader(reloads map[*rowset.Member]backlog.Reload, loader any) (views []*rowset.Member) {
 	for v := range reloads {
 		if f.unlearned(v) && v.Loader.Identity() == loader {
@@ -133,8 +132,8 @@ func (f *Feed) ofLoader(reloads map[*rowset.Member]backlog.Reload, loader any) (
 	return views
 }
 
-// prepareLoader prepares the binding's loader, unless that has been done. Of several
-// reads that need it one prepares, and the others wait.
+// prepareLoader prepares the binding's loader, unless that has been done. If several reads
+// need it, one prepares it and the others wait.
 func (f *Feed) prepareLoader(ctx context.Context, v *rowset.Member) error {
 	id := v.Loader.Identity()
 	for {
@@ -165,7 +164,7 @@ func (f *Feed) prepareLoader(ctx context.Context, v *rowset.Member) error {
 	f.mu.Lock()
 	delete(f.learned.preparing, id)
 	close(done)
-	if err == nil && generation == f.learned.generation { // it is not out of date again
+	if err == nil && generation == f.learned.generation { // nothing was outdated meanwhile
 		f.learned.prepared[id] = true
 	}
 	f.mu.Unlock()
@@ -175,7 +174,7 @@ func (f *Feed) prepareLoader(ctx context.Context, v *rowset.Member) error {
 	return err
 }
 
-// forgetLoaders drops what is known of loaders that no declaration uses.
+// forgetLoaders forgets loaders that no declaration uses.
 func (f *Feed) forgetLoaders() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -187,10 +186,9 @@ func (f *Feed) forgetLoaders() {
 	maps.DeleteFunc(f.learned.outdated, func(loader any, _ struct{}) bool { return !used[loader] })
 }
 
-// refine has the bindings of a loader that members are made of, for parameters or
-// for a scope, go by what it learned: before the first of their members does. What
-// does not go with it is found again, and told, when such a member is read, and
-// concerns nobody else.
+// refine has the loader's declared bindings and families use its current schema, before
+// their members do. It drops errors: they come up again when a binding or member is read,
+// and then concern that one alone.
 func (f *Feed) refine(loader any) {
 	for _, v := range f.Declarations() {
 		if v.Base == nil && v.Loader.Identity() == loader {
@@ -199,7 +197,8 @@ func (f *Feed) refine(loader any) {
 	}
 }
 
-// Views returns the feed's bindings, those of families included.
+// Views returns the views of the feed's bindings, including members of families, in no
+// order.
 func (f *Feed) Views() []*live.View {
 	f.mu.Lock()
 	defer f.mu.Unlock()

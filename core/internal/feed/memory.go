@@ -1,8 +1,8 @@
 package feed
 
-// countLocked tells the host what the feed keeps beside its bindings: keys that are
-// reported, announced, or remembered of what was read, and rows that cannot be shown.
-// What a batch or a read has taken is not counted while it lasts.
+// countLocked tells the host how much memory the feed uses beside its bindings: for keys
+// reported, announced, or in the journal, and for failures of rows. It does not count what
+// a running batch or read has taken.
 func (f *Feed) countLocked() {
 	if f.closed != nil {
 		return
@@ -14,8 +14,7 @@ func (f *Feed) countLocked() {
 	}
 }
 
-// countTroublesLocked is countLocked after rows that cannot be shown may have come or
-// gone.
+// countTroublesLocked is countLocked for when failures of rows may have come or gone.
 func (f *Feed) countTroublesLocked() {
 	f.troubleBytes = 0
 	for _, t := range f.troubles.Waiting {

@@ -5,24 +5,23 @@ import (
 	"time"
 )
 
-// maxRest bounds the pause that a feed makes by itself after a long read.
+// maxRest bounds the pause after a long read, apart from [Mode].Interval.
 const maxRest = 5 * time.Second
 
-// Mode says how all reads of a feed are made. It follows from what the feed's
-// bindings declare.
+// Mode says how a feed reads. It follows from the feed's declarations.
 type Mode struct {
-	// Derived: every read is of everything, because a binding depends on other
-	// tables. Interval is the shortest time between two such reads.
+	// Derived: every read is a full read of all bindings, because one depends on other
+	// tables. Interval is the shortest time from the start of one such read to the next.
 	Derived  bool
 	Interval time.Duration
-	// Lagging: writers do not wait for derived bindings, since none asks for that.
+	// Lagging: writers do not wait for derived bindings, because none asks for that.
 	Lagging bool
 }
 
-// SetMode has the feed read so from now on.
+// SetMode sets the mode of the reads from now on.
 func (f *Feed) SetMode(m Mode) { f.readMode.Store(&m) }
 
-// mode returns how the feed reads.
+// mode returns the feed's mode.
 func (f *Feed) mode() Mode {
 	if m := f.readMode.Load(); m != nil {
 		return *m
@@ -30,7 +29,7 @@ func (f *Feed) mode() Mode {
 	return Mode{}
 }
 
-// ran notes a read that has ended now.
+// ran notes a batch that has just ended, and sets the time before which none may begin.
 func (f *Feed) ran(begun time.Time) {
 	end, mode := time.Now(), f.mode()
 	if !mode.Derived {
@@ -43,8 +42,8 @@ func (f *Feed) ran(begun time.Time) {
 	}
 }
 
-// pause waits until the feed may read again; what must be read at once ends the
-// wait. It returns when ctx is done.
+// pause waits until the feed may read again, or has something urgent to read, or ctx is
+// done.
 func (f *Feed) pause(ctx context.Context) {
 	for {
 		rest := time.Until(f.notBefore)
@@ -54,7 +53,7 @@ func (f *Feed) pause(ctx context.Context) {
 		timer := time.NewTimer(rest)
 		select {
 		case <-timer.C:
-		case <-f.wake: // perhaps by what is urgent
+		case <-f.wake: // perhaps something urgent
 		case <-ctx.Done():
 		}
 		timer.Stop()
@@ -64,8 +63,8 @@ func (f *Feed) pause(ctx context.Context) {
 	}
 }
 
-// isUrgent reports whether a binding is to be read in full by itself: to load
-// it, or because somebody asked.
+// isUrgent reports whether a batch must read a binding in full: to load it, or because
+// somebody asked.
 func (f *Feed) isUrgent() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

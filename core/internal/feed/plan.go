@@ -10,45 +10,43 @@ import (
 	"github.com/binderyhq/bindery/core/internal/rowset"
 )
 
-// plannedRead is one statement of a batch, and the bindings of a pool that its
-// rows are for.
+// plannedRead is one statement of a batch, and the bindings of a pool that get its rows.
 type plannedRead struct {
 	pool  *concern.Pool
 	query driver.Query
-	plain bool // by Load, which takes keys or everything, and no conditions
+	plain bool // uses Load, which takes keys or nil, and no conditions
 
-	// full are the bindings of which the statement reads all rows.
+	// full are the bindings that the statement reads in full.
 	full []*rowset.Member
 	// keyed: the statement reads the batch's keys for every binding of the pool.
 	keyed bool
-	// asked is the binding of which the statement asks which of the batch's keys it holds.
+	// asked: the statement asks which of the batch's keys belong to this binding.
 	asked *rowset.Member
-	// keys are those of the batch, with keyed or asked.
+	// keys are the batch's keys, with keyed or asked.
 	keys []driver.Key
 
-	// starts get the rows of the batch's keys too, with keyed. They are no part of the pool
-	// yet, or hold something else than it knows; see startingPoint.
+	// starts are further bindings that get the rows of the batch's keys, with keyed. The
+	// pool does not know them yet, or knows other rows of them; see startingPoint.
 	starts []*rowset.Member
 
 	// unreadable are keys whose rows cannot be read. The statement leaves them out.
 	unreadable map[driver.Key]error
 
-	// sharing is the pool with whose bindings the rows are shared; nil means pool.
+	// sharing is the pool whose bindings can share the rows read; nil means pool.
 	sharing *concern.Pool
 
-	// found are rows that a comparison has read already; then there is no statement, and
-	// newer is set. It names the bindings that hold newer rows and get none of these.
+	// found are rows that a comparison has read; then there is no statement, and newer is
+	// not nil. The bindings in newer hold newer rows and get none of these.
 	found []rowset.Fetched
 	newer map[*rowset.Member]struct{}
 }
 
-// plan is how a batch is read.
+// plan is the statements of a batch.
 type plan struct{ reads []plannedRead }
 
-// plan decides which statements answer the work: for each loader one for all
-// bindings whose membership is decided row by row in memory, and one for each
-// other. The bindings that are to be read in full get all their rows, the others
-// the rows of the batch's keys.
+// plan decides which statements do the work. For each loader, one reads the batch's keys
+// for all bindings whose membership is decided in memory, and one asks about these keys for
+// each other binding. Further statements read the bindings that are to be read in full.
 func (f *Feed) plan(w work) plan {
 	var p plan
 	full := make(map[*concern.Pool]map[*rowset.Member]struct{})
@@ -65,7 +63,7 @@ func (f *Feed) plan(w work) plan {
 		add(f.poolOf(v), v)
 	}
 	for v := range w.starts {
-		// Which of its rows show what has changed elsewhere is not known yet.
+		// The pool does not know yet which of its rows show related rows.
 		if pl := f.poolOf(v); w.everything(pl) || w.changesShown(v) {
 			add(pl, v)
 		}
@@ -87,7 +85,7 @@ func (f *Feed) plan(w work) plan {
 	return p
 }
 
-// changesShown reports whether rows have changed that the binding's rows may show.
+// changesShown reports whether related rows have changed that the binding may show.
 func (w *work) changesShown(v *rowset.Member) bool {
 	for _, rel := range v.RelatedTables() {
 		if p := w.Related[rel.Schema.Table]; p != nil && !p.Empty() {
@@ -97,8 +95,8 @@ func (w *work) changesShown(v *rowset.Member) bool {
 	return false
 }
 
-// readPool plans the reads of one pool. full are the bindings to be read in
-// full, keys those of the batch.
+// readPool plans the reads of one pool. full are the bindings to be read in full, keys the
+// batch's keys.
 func (p *plan) readPool(pl *concern.Pool, full map[*rowset.Member]struct{}, keys []driver.Key, w *work) {
 	byFilter := make([]*rowset.Member, 0, len(full))
 	var windows, alone []*rowset.Member
@@ -112,8 +110,8 @@ func (p *plan) readPool(pl *concern.Pool, full map[*rowset.Member]struct{}, keys
 			alone = append(alone, v)
 		}
 	}
-	// So many limited reads cost more than one of the table, and none are needed
-	// beside one.
+	// Many limited reads cost more than one of the table, and beside a read of the table
+	// none is needed.
 	if len(windows) > maxLimitedFullReads || len(byFilter) > 0 && readsAll(pl, byFilter) {
 		byFilter = append(byFilter, windows...)
 		windows = nil
@@ -132,7 +130,7 @@ func (p *plan) readPool(pl *concern.Pool, full map[*rowset.Member]struct{}, keys
 	}
 	keyed := len(keys) > 0 && someone
 	for _, r := range fullReads(pl, byFilter) {
-		if r.plain && keyed { // it reads everything: the others need no read of their own
+		if r.plain && keyed { // it reads the whole table, and so the keys
 			r.keyed, r.keys, r.unreadable, r.starts, keyed = true, keys, w.unreadable, starts, false
 		}
 		p.reads = append(p.reads, r)
@@ -157,24 +155,23 @@ func (p *plan) readPool(pl *concern.Pool, full map[*rowset.Member]struct{}, keys
 	}
 }
 
-// The filters of several bindings that are to be read in full are sent to the
-// database together, so many in a statement. When that makes too many
-// statements all rows of the table are read.
+// Bindings that are read in full together have their filters joined with OR, at most
+// maxSharedFilters in a statement. If that takes more than maxFilteredFullReads statements,
+// one reads the whole table instead. So does one in place of more than maxLimitedFullReads
+// reads of limited bindings.
 const (
 	maxSharedFilters     = 16
 	maxFilteredFullReads = 8
 	maxLimitedFullReads  = maxSharedFilters * maxFilteredFullReads
 )
 
-// readsAll reports whether the bindings, to be read in full, are given all rows
-// of the table.
+// readsAll reports whether one read of the whole table serves the bindings.
 func readsAll(pl *concern.Pool, views []*rowset.Member) bool {
 	return !pl.Loader.CanQuery() || len(views) > maxSharedFilters*maxFilteredFullReads ||
 		slices.ContainsFunc(views, func(v *rowset.Member) bool { return v.Filter == nil })
 }
 
-// fullReads reads all rows of several bindings whose filters the database
-// evaluates, or else all rows of the table.
+// fullReads returns reads of the bindings by their filters, or one of the whole table.
 func fullReads(pl *concern.Pool, views []*rowset.Member) []plannedRead {
 	if len(views) == 0 {
 		return nil

@@ -21,9 +21,9 @@ type readyStep struct {
 	how  backlog.Reload
 }
 
-// attemptsAsLearned reads the batch. When a read fails because of a row or of some
-// members, it begins again without these: all others are of one state of the
-// database. The error says that nobody could be read.
+// attemptsAsLearned reads the batch. When a read fails because of a row or of some members,
+// it begins again without these, so that all others show one state of the database. It
+// fails if no member could be read.
 func (f *Feed) attemptsAsLearned(ctx context.Context, w *work) (outcome, error) {
 	for {
 		out, err := f.attempt(ctx, *w)
@@ -65,15 +65,15 @@ func (f *Feed) attempt(ctx context.Context, w work) (outcome, error) {
 	return out, err
 }
 
-// narrow takes out of the work those to whom a failed read is due. It returns
-// false when that is the database, or nobody knows.
+// narrow takes the members or rows that made a read fail out of the work. It returns false
+// when the database is to blame, or the cause is unknown.
 func (f *Feed) narrow(ctx context.Context, w *work, failed *readError) bool {
 	ctx, cancel := context.WithTimeout(ctx, f.host.ReadTimeout)
 	defer cancel()
 	r := failed.read
 	switch {
 	case len(r.full) > 0:
-		// They must be read in full in any case, and need not hold up others.
+		// They are retried in the background, where they delay no others.
 		for _, v := range r.full {
 			w.setAside(v, failed.err, true)
 		}
@@ -96,7 +96,7 @@ func (f *Feed) narrow(ctx context.Context, w *work, failed *readError) bool {
 		for k, err := range found {
 			w.unreadable[k] = err
 		}
-	default: // rows that show others
+	default: // finding the rows that show related ones
 		if answers, known := f.answers(ctx, r.pool, nil, w.unreadable); known && !answers {
 			return false
 		} else if !known {
@@ -113,9 +113,8 @@ func (f *Feed) narrow(ctx context.Context, w *work, failed *readError) bool {
 	return true
 }
 
-// read reads what the work covers and prepares the steps. Nothing is
-// published before all of them are ready, so that an error leaves every binding
-// as it was.
+// read reads the work and prepares the steps. It publishes nothing, so an error leaves every
+// binding as it was.
 func (f *Feed) read(ctx context.Context, w work) (outcome, error) {
 	if err := f.prepare(ctx, w.reloads); err != nil {
 		return outcome{}, err
@@ -126,15 +125,15 @@ func (f *Feed) read(ctx context.Context, w work) (outcome, error) {
 		related = f.somePool(&w)
 	}
 	if len(p.reads) == 0 && related == nil {
-		if len(w.starts) > 0 { // nothing was read since they were
+		if len(w.starts) > 0 { // they have missed nothing
 			return f.execute(ctx, p, w)
 		}
-		return outcome{covered: w}, nil // nobody to read for
+		return outcome{covered: w}, nil // no binding needs a read
 	}
 	w.read = true
 	if w.undisturbed && len(p.reads) == 1 && related == nil {
-		// One statement sees one state by itself. It is a state that holds no
-		// part of an unread commit if nothing was announced up to its end.
+		// One statement sees one state of the database. If nothing was announced before it
+		// ended, that state has no commit of which the batch reads only a part.
 		out, err := f.execute(ctx, p, w)
 		f.mu.Lock()
 		undisturbed := f.announces == w.announces
@@ -148,7 +147,7 @@ func (f *Feed) read(ctx context.Context, w work) (outcome, error) {
 	}
 	snapshotter := related.Loader.Snapshotter()
 	if snapshotter == nil {
-		for _, by := range w.logs { // what is read now may be newer than what a log tells
+		for _, by := range w.logs { // rows read now may be newer than the log's answer
 			f.mu.Lock()
 			f.gapLocked(by)
 			f.mu.Unlock()
@@ -167,8 +166,8 @@ func (f *Feed) read(ctx context.Context, w work) (outcome, error) {
 	defer open.Close()
 	snap := open.Context(ctx)
 	behind := f.catchUp(ctx, open, w.following)
-	// Whatever the snapshot shows was announced before it was committed, so it
-	// has been announced by now.
+	// Commits are announced before they happen, so every commit that the snapshot shows has
+	// been announced by now.
 	extended, err := f.extend(ctx, w)
 	if err != nil {
 		return outcome{}, err
@@ -188,8 +187,8 @@ func openSnapshot(ctx context.Context, s driver.Snapshotter) (driver.Snapshot, e
 	return untyped.Guard("Snapshot", func() (driver.Snapshot, error) { return s.Snapshot(ctx) })
 }
 
-// catchUp has the sources that follow the database's log report all that the
-// snapshot shows, within a bound. It returns true when one of them has not.
+// catchUp waits until the sources that follow the database's log have reported every commit
+// that the snapshot shows. It returns true if one has not done so in time.
 func (f *Feed) catchUp(ctx context.Context, open driver.Snapshot, following []driver.Follower) (behind bool) {
 	if len(following) == 0 {
 		return false
@@ -210,10 +209,10 @@ func (f *Feed) catchUp(ctx context.Context, open driver.Snapshot, following []dr
 	return false
 }
 
-// extend adds to the work all that is announced, and what has been reported
-// meanwhile, to be read too and read again later: it may have been committed
-// after the snapshot was opened. Announcements of unknown keys are waited for,
-// within a bound; beyond it the whole table is read.
+// extend adds all announced keys, and those reported meanwhile, to the work. They stay
+// pending and are read again, because they may be committed after the snapshot was opened.
+// It waits for announcements with unknown keys to end. If that takes too long, it adds the
+// whole table.
 func (f *Feed) extend(ctx context.Context, w work) (work, error) {
 	f.mu.Lock()
 	var unknown []*Announcement
@@ -265,7 +264,7 @@ func (f *Feed) extend(ctx context.Context, w work) (work, error) {
 	return ext, nil
 }
 
-// announced adds what was announced to what is read.
+// announced adds the announced keys to the work; nil adds the whole table.
 func (w *work) announced(a *Announcement, keys []driver.Key) {
 	if a.related {
 		w.AddRelated(a.table, keys, a.by)

@@ -13,18 +13,18 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// Receipt waits for one or several feeds to catch up.
+// Receipt waits until one or several feeds have done what was asked of them.
 type Receipt []mark
 
-// mark is something that a feed was asked for: to show what was reported up to some
-// point, to read a binding in full, to compare its table.
+// mark is something asked of a feed: to show all reports up to one, to read a binding in
+// full, or to compare its table.
 type mark struct {
 	feed    *Feed
-	seq     uint64         // of the last report
-	member  *rowset.Member // nil: no binding is read in full
-	request uint64         // to read it
-	all     bool           // also what was requested of all bindings by then
-	ticket  *audit.Ticket  // nil: nothing is compared
+	seq     uint64         // number of the last report to wait for
+	member  *rowset.Member // the binding to read in full; nil: none
+	request uint64         // number of the request to read it
+	all     bool           // wait for all requests to read in full, too
+	ticket  *audit.Ticket  // the comparison to wait for, alone; nil: none
 }
 
 func (m mark) wait(ctx context.Context) error {
@@ -43,8 +43,8 @@ func (m mark) wait(ctx context.Context) error {
 	return nil
 }
 
-// Wait implements [driver.Receipt]. It is for writers: they do not wait again
-// for a feed for which another has waited in vain.
+// Wait implements [driver.Receipt]. It is for writers: once a writer's wait for a feed has
+// failed, others get [driver.ErrLate] until the feed has caught up.
 func (r Receipt) Wait(ctx context.Context) error {
 	var errs []error
 	for _, m := range r {
@@ -59,7 +59,7 @@ func (r Receipt) Wait(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Flush waits as well, but as long as it takes.
+// Flush waits for all of it, as long as ctx allows.
 func (r Receipt) Flush(ctx context.Context) error {
 	for _, m := range r {
 		if err := m.wait(ctx); err != nil {
@@ -69,15 +69,15 @@ func (r Receipt) Flush(ctx context.Context) error {
 	return nil
 }
 
-// wait waits until everything up to the report shows, in all members that are answered
-// by key, but those in trouble. A feed that has ended because nothing is bound to its
-// table any more has nothing left to show.
+// wait waits until batches have published everything up to the report. Members in trouble,
+// queries, and bindings left to background reads may lack it still. If the feed has ended
+// because its last binding was removed, wait returns nil.
 func (f *Feed) wait(ctx context.Context, seq uint64) error {
 	return f.waitUntil(ctx, func() bool { return f.applied >= seq })
 }
 
-// waitAnswered waits until the requests up to the number are answered, of all members
-// that pass the test (nil: of all), or these are in trouble.
+// waitAnswered waits until the requests up to the number, of the members that pass the test
+// (nil: of all), are answered or have put their member in trouble.
 func (f *Feed) waitAnswered(ctx context.Context, number uint64, concerns func(*rowset.Member) bool) error {
 	return f.waitUntil(ctx, func() bool { return f.answeredLocked(number, concerns) })
 }
@@ -89,7 +89,7 @@ func (f *Feed) requested() uint64 {
 	return f.requests
 }
 
-// waitUntil waits until the condition holds, which is called with the feed's mutex held.
+// waitUntil waits until holds returns true. It calls holds with the feed's mutex held.
 func (f *Feed) waitUntil(ctx context.Context, holds func() bool) error {
 	for {
 		f.mu.Lock()
@@ -109,8 +109,8 @@ func (f *Feed) waitUntil(ctx context.Context, holds func() bool) error {
 	}
 }
 
-// A writer that has waited for lateAfter in vain is the last to do so until the
-// feed has caught up. A wait of slowWait is logged, once for each feed.
+// After a writer's wait of lateAfter or more has failed, no other writer waits until the
+// feed has caught up. The first wait of slowWait or more is logged, once for each feed.
 const (
 	lateAfter = time.Second
 	slowWait  = 250 * time.Millisecond
@@ -123,7 +123,8 @@ func (m mark) waitForWriter(ctx context.Context) error {
 	return m.feed.waitForWriter(ctx, m.seq)
 }
 
-// waitForWriter is wait, counted, and cut short while the feed is late.
+// waitForWriter is waitAwaited with statistics. It returns an error at once while the feed
+// is late.
 func (f *Feed) waitForWriter(ctx context.Context, seq uint64) error {
 	f.mu.Lock()
 	waits, late := (f.applied < seq || f.lags.Lacks(seq)) && f.closed == nil, f.applied < f.late
@@ -154,9 +155,9 @@ func (f *Feed) waitForWriter(ctx context.Context, seq uint64) error {
 	return err
 }
 
-// waitAwaited is wait, then for bindings that lack the report, and for queries: for those that answer quickly, and for those
-// that ask for writers to wait. A query that keeps a writer waiting for lateAfter is not
-// waited for again until it has been quick.
+// waitAwaited is wait, and then waits for bindings left to background reads that lack the
+// report, for queries that are quick, and for queries whose declaration asks that writers
+// wait. A query that delays a writer by lateAfter counts as slow until it was quick again.
 func (f *Feed) waitAwaited(ctx context.Context, seq uint64) error {
 	if err := f.wait(ctx, seq); err != nil {
 		return err
@@ -190,15 +191,14 @@ func (f *Feed) waitAwaited(ctx context.Context, seq uint64) error {
 	return f.waitAnswered(ctx, number, func(v *rowset.Member) bool { return isQuery(v) && v.Spec.Awaited })
 }
 
-// Written waits until the row that was written through the binding shows, also where
-// that takes a query. The commit is reported by whatever source watches the table; it is
-// reported once more here, so that the answer does not depend on one. Whatever ends the
-// wait, the write has been made.
+// Written waits until the row that was written through the binding shows, even if that
+// takes a query. It reports the key itself, so that it does not depend on a source. It
+// returns no error, because the write has been made however the wait ends.
 func (f *Feed) Written(ctx context.Context, v *rowset.Member, key driver.Key) {
 	keys := []driver.Key{key}
 	mode := f.mode()
 	if mode.Derived {
-		keys = nil // it reads everything, whatever the keys
+		keys = nil // every read is a full read
 	}
 	m := f.Report(keys, nil)
 	if mode.Lagging || (Receipt{m}).Wait(ctx) != nil || !isQuery(v) {

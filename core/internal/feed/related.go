@@ -11,8 +11,7 @@ import (
 	"github.com/binderyhq/bindery/core/internal/concern"
 )
 
-// resolve has every pool find the rows that it must read because of what has
-// changed in related tables.
+// resolve finds, for every pool, the rows to read because of changes in related tables.
 func (f *Feed) resolve(ctx context.Context, w *work) error {
 	w.resolved = make(map[*concern.Pool]backlog.Pending)
 	for _, p := range f.pools {
@@ -28,8 +27,8 @@ func (f *Feed) resolve(ctx context.Context, w *work) error {
 	return nil
 }
 
-// mustResolve returns a pool whose rows may show some of what has changed in
-// related tables, nil if there is none. A whole read finds them by itself.
+// mustResolve returns some pool whose rows may show changes of related tables, nil if there
+// is none. A read of the whole table covers them anyway.
 func (f *Feed) mustResolve(w work) *concern.Pool {
 	if w.Whole {
 		return nil
@@ -42,7 +41,7 @@ func (f *Feed) mustResolve(w work) *concern.Pool {
 	return nil
 }
 
-// somePool returns a pool of which a binding takes part, nil if there is none.
+// somePool returns some pool with a binding that takes part, nil if there is none.
 func (f *Feed) somePool(w *work) *concern.Pool {
 	for _, p := range f.pools {
 		if w.takesPart(p) {
@@ -52,7 +51,7 @@ func (f *Feed) somePool(w *work) *concern.Pool {
 	return nil
 }
 
-// forPool returns what the batch reads for the pool: keys in order, or everything.
+// forPool returns the keys that the batch reads for the pool, in order, or whole.
 func (w *work) forPool(p *concern.Pool) (keys []driver.Key, whole bool) {
 	r := w.resolved[p]
 	switch {
@@ -80,7 +79,8 @@ func (w *work) anyWhole() bool {
 	return whole
 }
 
-// covers reports whether the key was reported, or found to show what was.
+// covers reports whether the key was reported, or belongs to a row that shows a reported
+// one.
 func (w *work) covers(p *concern.Pool, k driver.Key) bool {
 	if _, ok := w.Keys[k]; ok {
 		return true
@@ -89,7 +89,8 @@ func (w *work) covers(p *concern.Pool, k driver.Key) bool {
 	return ok
 }
 
-// creditedTo returns the source that was the first to report what changed the row.
+// creditedTo returns the source that reported the row, or a related row that it shows,
+// first.
 func (w *work) creditedTo(p *concern.Pool, k driver.Key) *backlog.Reporter {
 	if by := w.Credited(k); by != nil {
 		return by

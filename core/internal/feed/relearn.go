@@ -12,24 +12,23 @@ import (
 	"github.com/binderyhq/bindery/core/internal/untyped"
 )
 
-// learning is what a feed knows about how far its bindings go by what their
-// loaders know. The feed's mutex guards it.
+// learning says which loaders are prepared, and which bindings use an old schema. The
+// feed's mutex guards it.
 type learning struct {
 	prepared  map[any]bool          // loaders whose Prepare has succeeded
 	preparing map[any]chan struct{} // loaders that are being prepared; closed at the end
 	// generation counts how often loaders turned out to be outdated.
 	generation uint64
 	outdated   map[any]struct{}            // loaders that are to be prepared again
-	behind     map[*rowset.Member]struct{} // bindings that have loaded, and go by an old schema
+	behind     map[*rowset.Member]struct{} // loaded bindings that use an old schema
 }
 
 func newLearning() learning {
 	return learning{prepared: make(map[any]bool), preparing: make(map[any]chan struct{}), outdated: make(map[any]struct{}), behind: make(map[*rowset.Member]struct{})}
 }
 
-// outdate has a loader prepared again, and its bindings read in full by what it
-// has learned then. Sources that see a table altered, and reads that find it so,
-// call it.
+// outdate has a loader prepared again, and then its bindings read in full with the new
+// schema.
 func (f *Feed) outdate(loader any) {
 	f.mu.Lock()
 	f.learned.outdated[loader] = struct{}{}
@@ -38,8 +37,8 @@ func (f *Feed) outdate(loader any) {
 	f.kick()
 }
 
-// noteOutdated outdates the loader of which a read has said that its schema is out
-// of date. It reports whether the error says so.
+// noteOutdated calls outdate if the error says that a loader's schema is out of date. It
+// reports whether it does.
 func (f *Feed) noteOutdated(err error) bool {
 	var o *untyped.Outdated
 	if !errors.As(err, &o) {
@@ -49,14 +48,13 @@ func (f *Feed) noteOutdated(err error) bool {
 	return true
 }
 
-// maxRelearns bounds how often a batch begins again because a schema was out of
-// date. A loader that has something to learn each time is tried again with
-// back-off.
+// maxRelearns bounds how often a batch begins again because of an outdated schema. After
+// that the batch fails, and is retried with back-off.
 const maxRelearns = 3
 
-// relearn has bindings of outdated loaders read in full, by the batch. They leave
-// their pools, which they enter again when they are published: a pool goes by how
-// membership was decided.
+// relearn has the batch read the bindings of outdated loaders in full. They leave their
+// pools, and enter them again when they are published, because their membership may then
+// be decided differently.
 func (f *Feed) relearn(w *work) {
 	f.mu.Lock()
 	outdated := f.learned.outdated
@@ -90,13 +88,13 @@ func (f *Feed) relearn(w *work) {
 	for _, v := range views {
 		f.poolOf(v).Leave(v)
 	}
-	// What a pool knows of related rows is made anew, too.
+	// A new pool learns the links to related rows anew, too.
 	f.pools = slices.DeleteFunc(f.pools, func(p *concern.Pool) bool { _, ok := outdated[p.Loader.Identity()]; return ok })
 	f.host.Logger.Info("core: a table is not as it was when its bindings began; they are read anew", slog.String("id", "core-table-changed"), slog.String("table", f.Table.String()))
 }
 
-// takeOverLocked has the batch read the binding in full, whoever was about to. What is
-// being read in the background is of no use: it goes by the old schema.
+// takeOverLocked has the batch read the binding in full and answer its requests. A background
+// read under way cannot be used: it uses the old schema.
 func (f *Feed) takeOverLocked(w *work, v *rowset.Member) {
 	r := &fullRead{asked: f.requests + 1}
 	if how, ok := w.howOf(v); ok {
@@ -113,7 +111,7 @@ func (f *Feed) takeOverLocked(w *work, v *rowset.Member) {
 	f.underway[v], w.requests[v], w.reloads[v] = r, r, r.how
 }
 
-// unlearned reports whether the binding does not go by what its loader knows.
+// unlearned reports whether the binding has not loaded, or uses an old schema.
 func (f *Feed) unlearned(v *rowset.Member) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -121,7 +119,7 @@ func (f *Feed) unlearned(v *rowset.Member) bool {
 	return behind || v.Unread()
 }
 
-// learn has the binding go by what its loader knows. how says more about the read in full
+// learn has the binding use its loader's current schema. how applies to the read in full
 // that follows.
 func (f *Feed) learn(v *rowset.Member) (how backlog.Reload, err error) {
 	anew, err := v.Relearn()
@@ -134,8 +132,8 @@ func (f *Feed) learn(v *rowset.Member) (how backlog.Reload, err error) {
 	return backlog.Reload{Forget: anew}, nil
 }
 
-// attempts reads the batch. When a read finds its schema out of date, the batch
-// begins again by the new one.
+// attempts reads the batch. If a read finds its schema out of date, the batch begins again
+// with the new one.
 func (f *Feed) attempts(ctx context.Context, w *work) (outcome, error) {
 	f.askAltered(ctx, w)
 	for n := 1; ; n++ {

@@ -10,8 +10,8 @@ import (
 	"github.com/binderyhq/bindery/core/status"
 )
 
-// note records and logs how a read went: a failure once per streak of equal
-// texts, and its end.
+// note records the result of a batch. It logs a failure unless the last one had the same
+// text, and the end of failures.
 func (f *Feed) note(err error) {
 	f.mu.Lock()
 	before := f.failure
@@ -71,8 +71,8 @@ func (f *Feed) State(v *rowset.Member) (status.State, time.Time, error) {
 	return status.Live, since, nil
 }
 
-// Trouble returns a channel that is closed when the binding's trouble ends, and
-// why it is in trouble; nil when it is not.
+// Trouble returns why the binding is in trouble, and a channel that is closed when that
+// ends. Both are nil if it is in no trouble.
 func (f *Feed) Trouble(v *rowset.Member) (healed <-chan struct{}, why error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -82,8 +82,8 @@ func (f *Feed) Trouble(v *rowset.Member) (healed <-chan struct{}, why error) {
 	return nil, nil
 }
 
-// TroubledRows returns some of the rows that the binding cannot show, in the order
-// of their keys, and their number.
+// TroubledRows returns the first rows that the binding cannot show, by key, and the number
+// of all. It returns at most [backlog.MaxNamedRows].
 func (f *Feed) TroubledRows(v *rowset.Member) (some []status.Trouble, count int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -106,6 +106,7 @@ func (f *Feed) TroubledRows(v *rowset.Member) (some []status.Trouble, count int)
 	return some, rows.Count
 }
 
+// Status returns the feed's statistics.
 func (f *Feed) Status() status.Feed {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -115,5 +116,5 @@ func (f *Feed) Status() status.Feed {
 	return st
 }
 
-// errRestored is why a binding that was restored is not live.
+// errRestored is why a restored binding is not live.
 var errRestored = errors.New("core: rows of an earlier run are served; the database has not been read since")

@@ -13,17 +13,16 @@ import (
 	"github.com/binderyhq/bindery/core/internal/rowset"
 )
 
-// omission is the rows that a binding leaves out because they cannot be shown.
-// They are read again with back-off: what makes them unreadable may lie outside
-// of the table.
+// omission has the rows that a binding leaves out because they cannot be shown. They are
+// retried with back-off, because the cause may lie outside of the table.
 type omission struct {
 	rows    *backlog.RowFailures
 	backoff *backlog.Backoff
 	due     time.Time
 }
 
-// waitLocked returns how long it is until members may be read in the background, or
-// rows that were left out.
+// waitLocked returns the time until the next retry or background read, false if none waits
+// for its time.
 func (f *Feed) waitLocked() (time.Duration, bool) {
 	wait, waiting := f.byKeyLocked()
 	if !f.lanes[troubledLane] {
@@ -37,7 +36,7 @@ func (f *Feed) waitLocked() (time.Duration, bool) {
 	return wait, waiting
 }
 
-// byKeyLocked is waitLocked for what the next batch can read along.
+// byKeyLocked is waitLocked for retries that read keys in a batch.
 func (f *Feed) byKeyLocked() (time.Duration, bool) {
 	wait, waiting := f.troubles.Wait(true)
 	for _, o := range f.omissions {
@@ -48,9 +47,9 @@ func (f *Feed) byKeyLocked() (time.Duration, bool) {
 	return wait, waiting
 }
 
-// rejoinLocked lets members take part in the next batch that have only missed
-// some rows, when it is time or when one of the rows that they could not show is
-// read anyway. What they have missed is read too.
+// rejoinLocked lets members in trouble take part in the next batch if they have only missed
+// some rows, and their retry is due or the batch reads one of the rows to blame. It adds the
+// missed rows to the batch.
 func (f *Feed) rejoinLocked() {
 	now := time.Now()
 	for v, t := range f.troubles.Waiting {
@@ -60,7 +59,7 @@ func (f *Feed) rejoinLocked() {
 		}
 		keys, known := f.sinceLocked(v, t.Missed)
 		if !known || len(keys)+len(f.pending.Keys) > f.pending.MaxKeys {
-			t.Full = true // too much
+			t.Full = true // too many missed rows
 			continue
 		}
 		f.pending.Add(keys, nil)
@@ -75,8 +74,8 @@ func (f *Feed) rejoinLocked() {
 	}
 }
 
-// noteTroubles notes, after a batch, who was set aside, who has recovered, and
-// what was left out.
+// noteTroubles notes, after a batch, which members were set aside, which have recovered,
+// and which rows were left out.
 func (f *Feed) noteTroubles(number uint64, w *work, out outcome) {
 	f.mu.Lock()
 	var logs []func()
@@ -85,12 +84,12 @@ func (f *Feed) noteTroubles(number uint64, w *work, out outcome) {
 			return
 		}
 		known := f.troubles.Waiting[v]
-		if f.lags.Has(v) { // what it holds is out of date
+		if f.lags.Has(v) { // it waits for a read in full anyway
 			full = true
 			f.lags.Drop(v)
 		}
 		t := f.troubles.Add(v, err, rows, how, full, f.host.Now())
-		t.Missed = number // what it has missed before was in this batch
+		t.Missed = number // this batch covered what it had missed before
 		if known == nil {
 			f.stats.SetAside++
 		}
@@ -120,7 +119,8 @@ func (f *Feed) noteTroubles(number uint64, w *work, out outcome) {
 	}
 }
 
-// journalLocked notes what a batch has read, or what a comparison has found.
+// journalLocked notes the keys and members that a batch has read, or the keys that a
+// comparison has found.
 func (f *Feed) journalLocked(number uint64, out *outcome) {
 	w, oldest := &out.covered, f.oldestLocked()
 	for table := range w.Related {
@@ -146,7 +146,7 @@ func (f *Feed) journalLocked(number uint64, out *outcome) {
 	f.journal.Add(number, r, oldest)
 }
 
-// cannotShow is the error of a binding that cannot show some rows.
+// cannotShow returns the error of a binding that cannot show some rows.
 func (f *Feed) cannotShow(v *rowset.Member, rows *backlog.RowFailures) error {
 	return fmt.Errorf("core: %s: %w", v.Describe(), rows.Err())
 }
@@ -159,13 +159,13 @@ func (f *Feed) recoveredLocked(v *rowset.Member) (log func()) {
 	}
 }
 
-// troubleLogLocked returns what logs the trouble, nil when the like has been
+// troubleLogLocked returns a function that logs the trouble, nil if the same error has been
 // logged.
 func (f *Feed) troubleLogLocked(v *rowset.Member, t *backlog.Trouble) func() {
 	text := t.Err.Error()
 	if t.Rows == nil {
 		for inner := errors.Unwrap(t.Err); inner != nil; inner = errors.Unwrap(inner) {
-			text = inner.Error() // without the binding's name
+			text = inner.Error() // the innermost error, without the binding's name
 		}
 	}
 	if !f.troubles.News(text) {
@@ -178,7 +178,8 @@ func (f *Feed) troubleLogLocked(v *rowset.Member, t *backlog.Trouble) func() {
 	}
 }
 
-// noteOmittedLocked notes which rows bindings leave out after the batch.
+// noteOmittedLocked updates which rows bindings leave out, and returns functions that log
+// it.
 func (f *Feed) noteOmittedLocked(out outcome) (logs []func()) {
 	read := func(v *rowset.Member, k driver.Key) bool {
 		if _, full := out.inFull[v]; full {
@@ -223,8 +224,8 @@ func (f *Feed) noteOmittedLocked(out outcome) (logs []func()) {
 	return logs
 }
 
-// finishTroubled publishes what members in trouble have become. Rows that batches have
-// read since are read once more for them, before they count as current.
+// finishTroubled publishes a background read of members in trouble. A member for which
+// batches have read further rows stays in trouble until the next batch has read them again.
 func (f *Feed) finishTroubled(m *backgroundRead) {
 	f.mu.Lock()
 	asked := make(map[*rowset.Member]*backlog.Trouble)
@@ -273,10 +274,10 @@ func (f *Feed) finishTroubled(m *backgroundRead) {
 		t := asked[v]
 		t.How, t.Due = backlog.Reload{}, time.Time{}
 		switch {
-		case t.Again != nil: // all of it once more, in the background
+		case t.Again != nil: // read in full once more, in the background
 			t.How, t.Again = *t.Again, nil
 		case !since[v].known:
-		case len(since[v].keys) > 0: // the next batch reads what it has missed meanwhile
+		case len(since[v].keys) > 0: // the next batch reads the rows that it missed meanwhile
 			t.Full, t.Missed = false, m.number
 		default:
 			logs = append(logs, f.recoveredLocked(v))

@@ -14,8 +14,8 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// fail notes that the binding cannot show a row. A binding that leaves such rows
-// out goes on without it.
+// fail notes that the binding cannot show a row; key "" stands for rows without a key. If
+// the binding leaves out such rows, fail removes the row instead.
 func (s *delivery) fail(v *rowset.Member, key driver.Key, err error) {
 	into := &s.failed
 	if v.Spec.Omit && key != "" {
@@ -35,7 +35,7 @@ func (s *delivery) fail(v *rowset.Member, key driver.Key, err error) {
 	rows.Add(key, err)
 }
 
-// giveNameless has those fail whom rows without a key concern.
+// giveNameless makes the bindings fail that rows without a key concern.
 func (s *delivery) giveNameless(r plannedRead, rows []rowset.Keyless) {
 	for _, n := range rows {
 		if v := r.only(); v != nil {
@@ -74,20 +74,19 @@ func (s *delivery) readers(r plannedRead) []*rowset.Member {
 	return views
 }
 
-// giveUnreadable has those fail whom rows that cannot be read concern: those that
-// show them, and those that would. Go does not see the rows, so the database is
-// asked for whom they are.
+// giveUnreadable makes the bindings fail that unreadable rows concern: those that show such
+// a row, and those that should. Go cannot see the rows, so it asks the database.
 func (s *delivery) giveUnreadable(ctx context.Context, r plannedRead, unreadable map[driver.Key]error) error {
 	if len(unreadable) == 0 {
 		return nil
 	}
 	if v := r.only(); v != nil && (r.asked != nil || !r.plain) {
 		for k, err := range unreadable {
-			s.fail(v, k, err) // the database has chosen them for this one
+			s.fail(v, k, err) // the database has selected them for it
 		}
 		return nil
 	}
-	// What remains to be asked, by binding.
+	// open are the bindings that the database must be asked about.
 	var open []*rowset.Member
 	keys := make([]driver.Key, 0, len(unreadable))
 	for k := range unreadable {
@@ -105,7 +104,7 @@ func (s *delivery) giveUnreadable(ctx context.Context, r plannedRead, unreadable
 			}
 		}
 		switch {
-		case left && limited: // is it among the first?
+		case left && limited: // are they among its first rows?
 			q := driver.Query{Filter: v.Filter, Order: v.Shape.Load().OrderBy, Limit: v.Reach()}
 			if err := s.askOne(ctx, r.pool, v, q, unreadable); err != nil {
 				return err
@@ -124,9 +123,9 @@ func (s *delivery) giveUnreadable(ctx context.Context, r plannedRead, unreadable
 	return nil
 }
 
-// ask asks the database whether rows that cannot be read meet the filters of the
-// bindings: if so, the question cannot be read either. It halves the bindings
-// until those are alone that it is about.
+// ask asks the database whether unreadable rows meet the bindings' filters, by reading them
+// with the filters: if that fails, they do. It halves a failing group of bindings until
+// each culprit is alone.
 func (s *delivery) ask(ctx context.Context, p *concern.Pool, views []*rowset.Member, keys []driver.Key, unreadable map[driver.Key]error) error {
 	filters := make([]filter.Expr, len(views))
 	for i, v := range views {
@@ -138,7 +137,7 @@ func (s *delivery) ask(ctx context.Context, p *concern.Pool, views []*rowset.Mem
 	}
 	_, err := p.Loader.Query(ctx, q)
 	switch {
-	case err == nil: // none of them, or they have been mended and are reported anew
+	case err == nil: // no row meets a filter, or the rows are readable again
 		return nil
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
@@ -150,7 +149,7 @@ func (s *delivery) ask(ctx context.Context, p *concern.Pool, views []*rowset.Mem
 	return nil
 }
 
-// askOne is ask for a question about one binding.
+// askOne is ask for one binding with its own query.
 func (s *delivery) askOne(ctx context.Context, p *concern.Pool, v *rowset.Member, q driver.Query, unreadable map[driver.Key]error) error {
 	_, err := p.Loader.Query(ctx, q)
 	if err != nil && ctx.Err() != nil {
@@ -162,8 +161,8 @@ func (s *delivery) askOne(ctx context.Context, p *concern.Pool, v *rowset.Member
 	return nil
 }
 
-// blameRows has the binding fail because of the rows that the answer about it
-// names, or of all that cannot be read where the loader cannot tell which.
+// blameRows makes the binding fail because of the rows that the error names, or of all
+// unreadable rows if it names none.
 func (s *delivery) blameRows(v *rowset.Member, answer error, unreadable map[driver.Key]error) {
 	found := driver.RowErrors(answer)
 	for _, e := range found {
@@ -176,8 +175,8 @@ func (s *delivery) blameRows(v *rowset.Member, answer error, unreadable map[driv
 	}
 }
 
-// unreadable returns the keys whose rows cannot be read. It reports whether the
-// database is there: if not, the rows are not to blame.
+// unreadable returns the keys whose rows cannot be read. there reports whether the database
+// answers: if not, the rows are not to blame.
 func (f *Feed) unreadable(ctx context.Context, r plannedRead) (found map[driver.Key]error, there bool) {
 	var keys []driver.Key
 	for _, k := range r.query.Keys {
@@ -192,7 +191,7 @@ func (f *Feed) unreadable(ctx context.Context, r plannedRead) (found map[driver.
 	return badrows.Find(ctx, loadOf(r.pool), keys, answers)
 }
 
-// loadOf returns what tries to read rows of the pool.
+// loadOf returns a function that tries to read rows with the pool's loader.
 func loadOf(p *concern.Pool) badrows.Load {
 	return func(ctx context.Context, keys []driver.Key) error {
 		_, err := p.Loader.Load(ctx, keys)
@@ -200,9 +199,9 @@ func loadOf(p *concern.Pool) badrows.Load {
 	}
 }
 
-// answers reports whether the database answers questions that have nothing to do
-// with the keys: about rows that bindings show, and that could be read the last
-// time. known is false when there are none.
+// answers reports whether the database answers reads of a few rows that bindings show,
+// other than those of the keys to avoid and the known unreadable ones. known is false if
+// there are no such rows.
 func (f *Feed) answers(ctx context.Context, p *concern.Pool, avoid []driver.Key, unreadable map[driver.Key]error) (answers, known bool) {
 	bad := f.knownBad()
 	for _, k := range avoid {
@@ -228,7 +227,7 @@ func (f *Feed) answers(ctx context.Context, p *concern.Pool, avoid []driver.Key,
 	return badrows.Answers(ctx, loadOf(p), some), len(some) > 0
 }
 
-// knownBad returns the keys of rows that members cannot show.
+// knownBad returns the keys of rows that put members in trouble or are left out.
 func (f *Feed) knownBad() map[driver.Key]struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -10,39 +10,40 @@ import (
 	"github.com/binderyhq/bindery/core/internal/rowset"
 )
 
-// work is what one batch covers.
+// work is what one batch has to do.
 type work struct {
 	backlog.Pending
 	reloads     map[*rowset.Member]backlog.Reload
 	leaving     []*rowset.Member
 	touches     []*rowset.Member
 	seq         uint64    // the last report that the batch covers
-	since       time.Time // when the first of them came in
+	since       time.Time // when the first report that it covers came
 	writers     writers
 	announces   uint64 // the number of announcements when the batch began
-	undisturbed bool   // no commit was announced then, and no source must catch up
+	undisturbed bool   // no commit was announced then, no source must catch up, and no log is asked
 
-	// aside are the members in trouble, which take no part. For those that this batch has
-	// put there the value says why, for the others it is nil.
+	// aside are the members that take no part. The value says why this batch set the member
+	// aside; it is nil for members that were in trouble before.
 	aside      map[*rowset.Member]*setAside
-	frozen     map[*rowset.Member]struct{} // bindings of which no steps are made, unless they are read in full
-	unreadable map[driver.Key]error        // rows that cannot be read
-	unproven   bool                        // the database may be to blame, and not the members set aside
-	repeated   bool                        // a read that had failed was tried again
+	frozen     map[*rowset.Member]struct{} // bindings that make no step before they are read in full
+	unreadable map[driver.Key]error        // rows known to be unreadable
+	unproven   bool                        // the database may be to blame instead of the members set aside
+	repeated   bool                        // a failed keyed read was retried
 
 	following []driver.Follower
-	read      bool // something was read
+	read      bool // a statement was run
 
-	logs     map[driver.ChangeLog]*backlog.Reporter // to be asked what was changed
-	logsRead map[driver.ChangeLog]driver.Position   // up to where that is read
+	logs     map[driver.ChangeLog]*backlog.Reporter // logs to ask for changes
+	logsRead map[driver.ChangeLog]driver.Position   // how far their changes are read
 
-	resolved map[*concern.Pool]backlog.Pending // what related tables add; nil until it is known
+	resolved map[*concern.Pool]backlog.Pending // keys that changes of related tables add; nil: not known yet
 
 	requests map[*rowset.Member]*fullRead      // that the batch answers
-	starts   map[*rowset.Member]*startingPoint // bindings that begin from what was read in the background
+	starts   map[*rowset.Member]*startingPoint // bindings whose step begins from a background read
 }
 
-// setAside is why a batch goes on without a member; nil where it has begun so.
+// setAside is why a batch goes on without a member. It is nil if the member took no part
+// from the start.
 type setAside struct {
 	err  error
 	how  backlog.Reload
@@ -68,7 +69,7 @@ func (w *work) someTakePart(views map[*rowset.Member]struct{}) bool {
 	return false
 }
 
-// newAside returns how many members the batch has set aside.
+// newAside returns how many members this batch has set aside.
 func (w *work) newAside() (n int) {
 	for _, a := range w.aside {
 		if a != nil {
@@ -94,8 +95,8 @@ func (w *work) setAside(v *rowset.Member, err error, full bool) {
 	w.aside[v] = &setAside{err: err, how: how, full: full || asked}
 }
 
-// howOf returns how the batch reads the member in full, false when it does not: when it
-// reads but the rows that have changed.
+// howOf returns how the batch reads the member in full, false if it reads only its changed
+// rows.
 func (w *work) howOf(v *rowset.Member) (backlog.Reload, bool) {
 	if p := w.starts[v]; p != nil {
 		return p.request.how, true
@@ -104,10 +105,10 @@ func (w *work) howOf(v *rowset.Member) (backlog.Reload, bool) {
 	return how, ok
 }
 
-// take begins a batch: it takes all that is to be read, and numbers the batch.
+// take begins a batch: it takes the pending work, and returns it with the batch's number.
 func (f *Feed) take() (work, uint64) {
-	// Asked before the reports are taken: a source that loses its sight after
-	// having reported is then found to be behind, not left out.
+	// Must come before the reports are taken. Then a source that stops watching after it
+	// has reported is found to be behind, and not left out.
 	following := f.host.Following()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -152,7 +153,7 @@ func (f *Feed) take() (work, uint64) {
 	return w, f.batches
 }
 
-// putBack returns what a failed batch had taken.
+// putBack puts back the work of a failed batch.
 func (f *Feed) putBack(w work) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -185,8 +186,8 @@ func (f *Feed) putBack(w work) {
 	}
 }
 
-// postponeLocked leaves members that have not loaded to later batches, when they are
-// many.
+// postponeLocked leaves members that have not loaded to later batches if they are expected
+// to hold more rows than one batch should load.
 func (f *Feed) postponeLocked(w *work) {
 	most := max(maxFirstRows, f.lastRows)
 	if len(w.reloads) <= 1 {

@@ -2,10 +2,10 @@ package feed
 
 import "context"
 
-// maxWriters bounds the writers of one batch that are remembered.
+// maxWriters bounds the contexts kept for one batch.
 const maxWriters = 16
 
-// writers are the contexts of those who wrote what a batch covers, for plugins.
+// writers are the contexts of the writes that a batch covers, for plugins.
 type writers struct {
 	known []context.Context
 	more  int // beyond maxWriters
@@ -19,7 +19,7 @@ func (w *writers) add(ctx context.Context) {
 	w.known = append(w.known, ctx)
 }
 
-// join puts those of a batch that has failed before those who came since.
+// join returns the writers of a failed batch followed by later ones.
 func (w *writers) join(later writers) writers {
 	joined := writers{more: w.more + later.more}
 	for _, ctx := range append(w.known[:len(w.known):len(w.known)], later.known...) {
