@@ -9,9 +9,9 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// CheckHeld is for tests. It demands that the binding holds the first rows of its order, down
-// to a boundary or all of them, shows as many as its limit says, and no more
-// beyond them than its margin.
+// CheckHeld is for tests. It returns an error unless a binding with a window holds exactly
+// its first rows, up to its boundary, shows as many of them as its limit allows, and keeps
+// no more beyond them than its margin.
 func (v *Member) CheckHeld(ctx context.Context) error {
 	s, sh, w := v.Snapshot(), v.Shape.Load(), v.Holding().Window
 	if w == nil {

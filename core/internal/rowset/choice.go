@@ -11,15 +11,15 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// OrderChoice is a parameter by which members of a family are ordered.
+// OrderChoice is a parameter that chooses the order of a family's members.
 type OrderChoice struct {
 	Name    string
 	choices []string // as they were declared
 	orders  [][]driver.Order
 }
 
-// NewOrderChoice returns a choice of orders: columns joined by commas, a leading
-// "-" for descending.
+// NewOrderChoice returns a choice of orders. Each is a list of columns joined by commas; a
+// leading "-" makes a column descending.
 func NewOrderChoice(name string, choices []string) *OrderChoice {
 	c := &OrderChoice{Name: name, choices: choices}
 	for _, choice := range choices {
@@ -28,7 +28,7 @@ func NewOrderChoice(name string, choices []string) *OrderChoice {
 	return c
 }
 
-// Orders reads columns to order by; a leading "-" makes one descending.
+// Orders parses columns to order by. A leading "-" makes a column descending.
 func Orders(columns ...string) []driver.Order {
 	orders := make([]driver.Order, len(columns))
 	for i, c := range columns {
@@ -38,7 +38,7 @@ func Orders(columns ...string) []driver.Order {
 	return orders
 }
 
-// LimitChoice is a parameter by which members of a family are limited.
+// LimitChoice is a parameter that chooses the limit of a family's members.
 type LimitChoice struct {
 	Name   string
 	limits []int
@@ -46,13 +46,13 @@ type LimitChoice struct {
 	Margin func(limit int) int
 }
 
-// NewLimitChoice returns a choice of limits. Its Margin is to be set.
+// NewLimitChoice returns a choice of limits. The caller must set its Margin.
 func NewLimitChoice(name string, limits []int) *LimitChoice {
 	return &LimitChoice{Name: name, limits: limits}
 }
 
-// chosen returns the spec of the member with the parameters: the family's own,
-// unless an order or a limit is chosen.
+// chosen returns the spec of the member with the parameters: a copy with the chosen order
+// and limit, or the family's own if none is chosen.
 func (s *Spec) chosen(params live.Params) *Spec {
 	own := *s
 	changed := false
@@ -75,8 +75,8 @@ func (s *Spec) chosen(params live.Params) *Spec {
 	return &own
 }
 
-// setChoices adds the parameters by which order and limit are chosen, and returns
-// what is wrong with them.
+// setChoices adds the parameters that choose order and limit, and returns the errors in
+// them.
 func (sh *Shape) setChoices(s *Spec) (errs []error) {
 	if c := s.OrderChoice; c != nil {
 		var values []value.Value

@@ -13,25 +13,25 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// encoder says how a binding shows a row. The zero value shows it as
-// encoding/json does. Encoders of one loader that are equal (==) make the same
-// bytes of a row, so that bindings which encode alike share them.
+// encoder says how a binding encodes a row for clients. The zero value encodes it as the
+// loader does. Equal encoders (==) of one loader make the same bytes, so bindings with
+// equal encoders share them.
 type encoder struct {
-	show *Serializer // nil: the row itself
-	// names are the members of the row's JSON object that are shown, sorted,
-	// each quoted and in lines of their own; "" shows all.
+	show *Serializer // nil: encode the row itself
+	// names are the members of the row's JSON object to show: quoted, sorted, one a line.
+	// "" shows all.
 	names string
 }
 
-// Serializer is what Serialize declares. One that is used in several bindings
-// is the same pointer in all of them.
+// Serializer is the function given to core.Serialize. Bindings declared with the same option
+// value share the pointer.
 type Serializer struct {
 	Takes reflect.Type
 	Show  func(row any) any // given a *T
 }
 
-// setEncoder makes the binding's encoder, and takes the names of columns that
-// nobody sees out of the schema.
+// setEncoder makes the binding's encoder, and removes the JSON names of columns that clients
+// do not see from the schema.
 func (sh *Shape) setEncoder(v *Member) (errs []error) {
 	s := v.Spec
 	if s.Serializer != nil {
@@ -83,8 +83,8 @@ func (sh *Shape) setEncoder(v *Member) (errs []error) {
 	return errs
 }
 
-// Encoded returns the row's JSON as the encoder makes it, made on first use.
-// The error names the row; a panic of the application's code is one.
+// Encoded returns the row's JSON by the encoder. It is made on first use, and kept. The error
+// names the row. A panic of the application's code is returned as an error.
 func (c *Fetched) Encoded(r untyped.Loader, by encoder) ([]byte, error) {
 	if by == (encoder{}) {
 		if c.json == nil {
@@ -115,7 +115,7 @@ func (c *Fetched) Encoded(r untyped.Loader, by encoder) ([]byte, error) {
 	return b, nil
 }
 
-// Keep notes what a binding has made of the row, for others that show it alike.
+// Keep stores the row as a binding has encoded it, for bindings that encode it alike.
 func (c *Fetched) Keep(sh *Shape, row live.Row) {
 	if !sh.Collated {
 		c.keepRow(sh, row)
@@ -133,7 +133,7 @@ func (c *Fetched) Keep(sh *Shape, row live.Row) {
 	c.shown = append(c.shown, encoding{by, json})
 }
 
-// encoding is a row's JSON as one encoder makes it.
+// encoding is a row's JSON by one encoder.
 type encoding struct {
 	by   encoder
 	json []byte
@@ -147,9 +147,8 @@ func (s *Serializer) encode(row any) ([]byte, error) {
 	return untyped.EncodeJSON(shown)
 }
 
-// members returns a JSON object with those members of the given one that the
-// names list, in the order in which they were. The object is as encodeJSON makes
-// it: valid, and without space between tokens.
+// members returns the JSON object with only the members in names, in their old order. The
+// object must be as [untyped.EncodeJSON] makes it: valid, and without space between tokens.
 func members(object []byte, names string) ([]byte, error) {
 	if len(object) == 0 || object[0] != '{' {
 		return nil, errors.New("core.Columns is for rows that are JSON objects; use Serialize")
@@ -171,14 +170,14 @@ func members(object []byte, names string) ([]byte, error) {
 	}
 	out = append(out, '}')
 	if len(out) == len(object) {
-		return object, nil // shared with those who see all
+		return object, nil // shared with encoders that show all
 	}
 	return bytes.Clone(out), nil
 }
 
 // listed reports whether the quoted name is a line of names.
 func listed(names string, quoted []byte) bool {
-	if bytes.IndexByte(quoted, '\\') >= 0 { // there are several ways to write it
+	if bytes.IndexByte(quoted, '\\') >= 0 { // escapes can be written in several ways
 		var name string
 		if json.Unmarshal(quoted, &name) != nil {
 			return false
@@ -194,13 +193,13 @@ func listed(names string, quoted []byte) bool {
 	return false
 }
 
-// quoteName writes a name as encodeJSON does.
+// quoteName writes a name as [untyped.EncodeJSON] does.
 func quoteName(name string) string {
 	b, _ := untyped.EncodeJSON(name) // a string always encodes
 	return string(b)
 }
 
-// stringLength returns the length of the JSON string that b begins with.
+// stringLength returns the length of the JSON string at the start of b.
 func stringLength(b []byte) int {
 	for i := 1; ; i++ {
 		switch b[i] {
@@ -212,8 +211,8 @@ func stringLength(b []byte) int {
 	}
 }
 
-// valueLength returns the length of the JSON value that b begins with, and that
-// something of the same object or array follows.
+// valueLength returns the length of the JSON value at the start of b. A comma or a closing
+// bracket must follow it.
 func valueLength(b []byte) int {
 	depth := 0
 	for i := 0; ; i++ {

@@ -13,45 +13,43 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// Member is one set of rows: what was declared, what the checks made of it,
-// and the publisher of its view. It is a binding, or a member that parameters or a
-// scope make of one. The feed that keeps it reads and publishes it; nobody else
-// does meanwhile.
+// Member is one set of rows: its declaration, its checked shape, and the publisher of its
+// view. It is a declared binding or family, or a member of one with parameter values or a
+// scope. Only the feed that keeps it reads and publishes it.
 type Member struct {
 	*live.View
 	Publisher *live.Publisher
 	Spec      *Spec // shared by the members of a family that choose neither order nor limit
 	Loader    untyped.Loader
-	Base      *Member     // what it is a member of; nil: it was declared itself
-	Filter    filter.Expr // of the spec, with the parameters' values and the scope
-	Scope     filter.Expr // what an authorizer confines it to; part of filter
-	Seq       uint64      // they are numbered as they come
+	Base      *Member     // the declaration that it is a member of; nil: it was declared itself
+	Filter    filter.Expr // the spec's, with the parameters' values and the scope
+	Scope     filter.Expr // the filter that an authorizer confines it to; part of Filter
+	Seq       uint64      // members are numbered in the order of their creation
 
-	// Set when the binding is checked, before it is published to anybody, and
-	// again after the loader's Prepare.
+	// Shape is set when the binding is checked, before anything is published, and again
+	// after the loader's Prepare.
 	Shape atomic.Pointer[Shape]
 
 	held   atomic.Pointer[Holding] // nil before the first load
-	keeper Keeper                  // nil: nobody counts what it keeps
+	keeper Keeper                  // nil: its memory is not counted
 
-	claimed atomic.Bool // it has been added to a registry
+	claimed atomic.Bool // it was added to a registry
 }
 
-// Keeper counts what a member keeps in memory.
+// Keeper counts the memory that a member uses.
 type Keeper interface {
 	live.Account
-	// Margin tells how many bytes the rows take that are held and not shown.
+	// Margin is told the size in bytes of the rows beyond the limit.
 	Margin(bytes int)
-	// Expected returns how many rows the member will hold, as far as those of its
-	// family tell that have loaded.
+	// Expected estimates how many rows the member will hold, from loaded members of its
+	// family.
 	Expected() int
-	// Loaded is called once, when the member has been published for the first time.
-	// It reports whether there is room for it; otherwise the member has ended.
+	// Loaded is called once, after the member was first published. It reports whether the
+	// budget has room for it; if not, the member has ended.
 	Loaded() bool
 }
 
-// Expected returns how many rows the member may be expected to hold once it has
-// loaded.
+// Expected estimates how many rows the member will hold; 0 without a keeper.
 func (v *Member) Expected() int {
 	if v.keeper == nil {
 		return 0
@@ -59,19 +57,17 @@ func (v *Member) Expected() int {
 	return v.keeper.Expected()
 }
 
-// Admit has the member's keeper count what has been loaded. It reports whether
-// there is room for it.
+// Admit tells the member's keeper that it has loaded. It reports whether the budget has
+// room for it.
 func (v *Member) Admit() bool { return v.keeper == nil || v.keeper.Loaded() }
 
-// Claim makes the member part of a registry. It returns false when it has been part of
-// one before.
+// Claim marks the member as part of a registry. It returns false if it was claimed before.
 func (v *Member) Claim() bool { return !v.claimed.Swap(true) }
 
 // memberCount numbers members.
 var memberCount atomic.Uint64
 
-// NewMember returns a member of which nothing has been checked or read. keeper may
-// be nil.
+// NewMember returns a member that is neither checked nor loaded. keeper may be nil.
 func NewMember(name string, params live.Params, r untyped.Loader, s *Spec, keeper Keeper) *Member {
 	o := live.Options{Name: name, Params: params, LogEvents: s.LogEvents, LogBytes: s.LogBytes}
 	if keeper != nil {
@@ -82,13 +78,13 @@ func NewMember(name string, params live.Params, r untyped.Loader, s *Spec, keepe
 	return &Member{View: view, Publisher: pub, Spec: s, Loader: r, Filter: s.Filter, Seq: memberCount.Add(1), keeper: keeper}
 }
 
-// Become has the binding's checks and its readers use the shape from now on.
+// Become sets the shape, and describes it to the view's readers.
 func (v *Member) Become(sh *Shape) {
 	v.Shape.Store(sh)
 	v.Publisher.Describe(live.Description{Schema: sh.Schema, Order: sh.OrderBy, OrderFields: sh.orderFields(v.Loader.RowType()), Rules: v.Spec.Rules})
 }
 
-// Describe names the binding in errors, with the place of its declaration.
+// Describe returns the binding's name for errors, with the place of its declaration.
 func (v *Member) Describe() string {
 	return fmt.Sprintf("binding %q (%s)", v.ID(), v.Spec.DeclaredAt)
 }
@@ -113,10 +109,10 @@ func (v *Member) Tables() []driver.Table {
 	return tables
 }
 
-// BySeq orders bindings as they came.
+// BySeq compares bindings by the order of their creation.
 func BySeq(a, b *Member) int { return cmp.Compare(a.Seq, b.Seq) }
 
-// InOrder returns the bindings of a set as they came.
+// InOrder returns the bindings of a set in the order of their creation.
 func InOrder(views map[*Member]struct{}) []*Member {
 	return slices.SortedFunc(maps.Keys(views), BySeq)
 }

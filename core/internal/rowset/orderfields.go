@@ -11,12 +11,11 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// orderFields returns the order in terms of the encoded rows, see
-// [live.Description]. It is nil where a client that compares what the rows show
-// would come to another order: numbers by value, text by its bytes, false before
-// true, times by the moment that they name, null below everything.
+// orderFields returns the order by the fields of the encoded rows, see [live.Description]. A
+// client compares numbers by value, text by bytes, false before true, times as instants,
+// and null below everything. If that could give another order, orderFields returns nil.
 func (sh *Shape) orderFields(row reflect.Type) []string {
-	if sh.Collated || sh.Encoder.show != nil { // a serializer's fields are its own
+	if sh.Collated || sh.Encoder.show != nil { // a serializer may show other fields
 		return nil
 	}
 	fields := make([]string, len(sh.OrderBy))
@@ -50,10 +49,9 @@ var (
 	timeOfRow     = reflect.TypeFor[time.Time]()
 )
 
-// shownAsCompared reports whether rows show the column as JSON that compares as
-// its values do: numbers as numbers, texts as strings, times as RFC 3339.
-// Bytes are shown in base64, and a type with a JSON of its own in whatever way it
-// likes.
+// shownAsCompared reports whether the column's JSON compares as its values do: numbers as
+// numbers, texts as strings, times as RFC 3339. Bytes (base64) and types with their own
+// JSON do not.
 func shownAsCompared(row reflect.Type, c *driver.Column) bool {
 	typ, quoted := fieldType(row, c.JSON)
 	if typ == nil || quoted {
@@ -86,8 +84,8 @@ func shownAsCompared(row reflect.Type, c *driver.Column) bool {
 	return false
 }
 
-// fieldType returns the type of the field that has the name in JSON, and whether
-// its tag has numbers and booleans shown as strings.
+// fieldType returns the type of the field with the JSON name, nil if there is none. quoted
+// reports the tag option "string".
 func fieldType(row reflect.Type, name string) (typ reflect.Type, quoted bool) {
 	if row == nil || row.Kind() != reflect.Struct {
 		return nil, false

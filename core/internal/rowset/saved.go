@@ -10,10 +10,9 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// Saved returns what a later run needs to serve the binding's rows again. unvalued
-// says why their Go values cannot be made of it, nil when they can. Every row that it
-// has not looked at before is made of its JSON and compared, which takes a few
-// microseconds each.
+// Saved returns what a later run needs to serve the snapshot's rows again. unvalued says
+// why their Go values cannot be restored, nil if they can. To find out, Saved decodes each
+// row that it has not checked before and compares it, which takes a few microseconds a row.
 func (v *Member) Saved(snap *live.Snapshot) (s live.Saved, unvalued error) {
 	s = snap.Saved()
 	s.Declared = v.declared(s.Declared)
@@ -37,8 +36,8 @@ func (v *Member) Saved(snap *live.Snapshot) (s live.Saved, unvalued error) {
 	return s, unvalued
 }
 
-// model returns the JSON that the row's Go value can be made of. The error says what
-// would differ.
+// model returns JSON from which the row's Go value can be restored. The error names a field
+// that would differ.
 func (v *Member) model(row live.Row, plain bool) ([]byte, error) {
 	model, was := row.JSON(), row.Value()
 	if !plain {
@@ -65,9 +64,9 @@ func (v *Member) model(row live.Row, plain bool) ([]byte, error) {
 	return model, nil
 }
 
-// alike reports whether both are the same to a program: times may be the same
-// moment in the same zone, however they say so. Otherwise it names the field that
-// differs, "" when the values are no structs.
+// alike reports whether both values are the same to a program. Times are if they are the
+// same instant with the same zone offset. Otherwise it names a field that differs, "" if
+// the values are not structs.
 func alike(a, b reflect.Value) (field string, same bool) {
 	switch {
 	case a.Type() == reflect.TypeFor[time.Time]() && a.CanInterface():
@@ -102,7 +101,8 @@ func alike(a, b reflect.Value) (field string, same bool) {
 	}
 }
 
-// Restore makes what was saved the binding's rows, until it has been read.
+// Restore has the binding serve saved rows until it is read. It returns
+// [live.ErrOtherDeclaration] if they were saved under another declaration or row type.
 func (v *Member) Restore(s live.Saved, now time.Time) error {
 	print := v.Shape.Load().print
 	if s.Declared != v.declared(print.Bytes()) {
@@ -111,22 +111,22 @@ func (v *Member) Restore(s live.Saved, now time.Time) error {
 	loader := v.Loader
 	return v.Publisher.Restore(print, s, func(model []byte) any {
 		row, err := loader.Decode(model)
-		if err != nil { // it was possible when the row was saved
+		if err != nil { // unexpected: Saved has tried it
 			return reflect.New(loader.RowType()).Interface()
 		}
 		return row
 	}, now)
 }
 
-// declared returns what stands for the binding's declaration, of which print is the
-// fingerprint, and for the type of its rows.
+// declared returns a digest of the binding's declaration, given by its fingerprint print,
+// and of the type of its rows.
 func (v *Member) declared(print [16]byte) [16]byte {
 	typ := describeType(nil, v.Loader.RowType(), make(map[reflect.Type]bool))
 	return digest.Of(print[:], typ).Bytes()
 }
 
-// describeType appends the names, types and tags of a struct's fields, also of the
-// structs inside of it.
+// describeType appends the names, types and tags of a struct's fields, and of the structs
+// inside of it.
 func describeType(b []byte, t reflect.Type, seen map[reflect.Type]bool) []byte {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Array || t.Kind() == reflect.Map {
 		t = t.Elem()

@@ -15,8 +15,7 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// Shape is what the checks make of a binding's options and its loader's
-// schema.
+// Shape is the checked form of a binding's options and its loader's schema. It is immutable.
 type Shape struct {
 	*Layout
 	program  *filter.Program // nil: no filter
@@ -29,13 +28,13 @@ type Layout struct {
 	Schema driver.Schema
 	key    []int // columns
 	order  []orderColumn
-	// collated: only the database knows how rows are ordered.
+	// Collated: only the database knows the order of the rows.
 	Collated bool
-	OrderBy  []driver.Order   // as declared, ended by the key columns that were missing
-	Encoder  encoder          // what clients see of a row
-	Hidden   []driver.Column  // that Columns leaves out, as they were before; in schema their JSON is ""
-	Params   []Parameter      // of a family, in order of name
-	related  []driver.Related // whose rows the rows show
+	OrderBy  []driver.Order   // as declared, followed by the missing key columns
+	Encoder  encoder          // encodes rows for clients
+	Hidden   []driver.Column  // columns changed for clients, as they were before
+	Params   []Parameter      // of a family, sorted by name
+	related  []driver.Related // tables whose rows the rows show
 }
 
 type orderColumn struct {
@@ -44,12 +43,12 @@ type orderColumn struct {
 	last   bool // NULLs after all values
 }
 
-// validName is what names of bindings look like: they appear in paths, in
-// messages and in metrics.
+// validName matches names of bindings and parameters. They appear in paths, messages and
+// metrics.
 var validName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.~-]{0,99}$`)
 
-// Check makes the binding's shape, or returns everything that is wrong with
-// it.
+// Check makes the binding's shape, and returns all errors in its declaration. The shape may
+// not be used if there are errors.
 func (v *Member) Check() (*Shape, []error) {
 	if v.Base != nil {
 		return v.checkMember()
@@ -109,7 +108,7 @@ func (v *Member) Check() (*Shape, []error) {
 
 var errUnchecked = errors.New("its family has not been checked")
 
-// checkMember makes the shape of a family's member from that of the family.
+// checkMember makes a member's shape from its family's.
 func (v *Member) checkMember() (*Shape, []error) {
 	base := v.Base.Shape.Load()
 	if base == nil {
@@ -131,7 +130,7 @@ func (v *Member) checkMember() (*Shape, []error) {
 	return sh, nil
 }
 
-// Refine makes the shape again, from what the loader knows by now.
+// Refine makes the shape again from the loader's current schema.
 func (v *Member) Refine() error {
 	sh, errs := v.Check()
 	if len(errs) > 0 {
@@ -141,9 +140,8 @@ func (v *Member) Refine() error {
 	return nil
 }
 
-// Relearn is [Member.Refine] for a member that may have loaded. anew reports that rows
-// which it holds cannot be told from others in the new shape, because their keys or
-// places are encoded otherwise.
+// Relearn is [Member.Refine] for a member that may have loaded. anew reports that the new
+// shape encodes keys or places differently, so that the rows held are useless.
 func (v *Member) Relearn() (anew bool, err error) {
 	before := v.Shape.Load()
 	if err := v.Refine(); err != nil {
@@ -152,7 +150,7 @@ func (v *Member) Relearn() (anew bool, err error) {
 	return before != nil && !v.Unread() && !before.encodesLike(v.Shape.Load().Layout), nil
 }
 
-// encodesLike reports whether keys and places are the same in both.
+// encodesLike reports whether both layouts encode keys and places alike.
 func (l *Layout) encodesLike(o *Layout) bool {
 	other := func(column string) bool {
 		a, _ := l.KindOf(column)
@@ -163,31 +161,31 @@ func (l *Layout) encodesLike(o *Layout) bool {
 		!slices.ContainsFunc(l.OrderBy, func(by driver.Order) bool { return other(by.Column) })
 }
 
-// decide settles how membership is decided, and the fingerprint.
+// decide sets InMemory and the fingerprint.
 func (sh *Shape) decide(v *Member) {
 	sh.InMemory = v.Spec.Where == nil && (!v.Loader.CanQuery() || sh.Exact(v.Filter))
 	sh.setFingerprint(v)
 }
 
-// Exact reports whether Go's evaluation of the filter is the database's.
+// Exact reports whether Go provably evaluates the filter as the database does.
 func (sh *Shape) Exact(e filter.Expr) bool {
 	return e == nil || filter.IsExact(e, func(column string) filter.Exactness {
 		return sh.Schema.Columns[sh.Schema.Column(column)].Exact
 	})
 }
 
-// ByRow reports whether membership is decided in memory, for each row by
-// itself; of a limited binding by where the row stands as well, see window.
+// ByRow reports whether membership is decided in memory, by the row alone. A limited binding
+// also needs the row's place, see window.
 func (v *Member) ByRow() bool { return v.Shape.Load().InMemory }
 
-// SharesReads reports whether the binding can be read in full together with
+// SharesReads reports whether one statement can read the binding in full together with
 // others.
 func (v *Member) SharesReads() bool {
 	sh := v.Shape.Load()
 	return sh.InMemory && !sh.Collated && (v.Spec.Limit == 0 || !v.Loader.CanQuery())
 }
 
-// ColumnOf finds a column.
+// ColumnOf returns the position and kind of a column, ok false if there is none.
 func (l *Layout) ColumnOf(name string) (position int, kind value.Kind, ok bool) {
 	c := l.Schema.Column(name)
 	if c < 0 {
@@ -196,6 +194,7 @@ func (l *Layout) ColumnOf(name string) (position int, kind value.Kind, ok bool) 
 	return c, l.Schema.Columns[c].Kind, true
 }
 
+// KindOf returns the kind of a column, false if there is none.
 func (l *Layout) KindOf(column string) (value.Kind, bool) {
 	_, kind, ok := l.ColumnOf(column)
 	return kind, ok
@@ -228,7 +227,7 @@ func (sh *Shape) setOrder(declared []driver.Order) (errs []error) {
 			sh.OrderBy = append(sh.OrderBy, driver.Order{Column: k})
 		}
 	}
-	// Ordered by its key, ascending, a row's place is its key.
+	// If rows are ordered by their key, ascending, a row's place is its key.
 	byKey := len(sh.OrderBy) == len(sh.Schema.Key)
 	for i, o := range sh.OrderBy {
 		byKey = byKey && o == driver.Order{Column: sh.Schema.Key[min(i, len(sh.Schema.Key)-1)]}
@@ -246,6 +245,7 @@ func (sh *Shape) setOrder(declared []driver.Order) (errs []error) {
 	return nil
 }
 
+// SetFilter checks and compiles the filter. nil leaves the shape without one.
 func (sh *Shape) SetFilter(e filter.Expr) error {
 	if e == nil {
 		return nil
@@ -261,20 +261,20 @@ func (sh *Shape) SetFilter(e filter.Expr) error {
 	return nil
 }
 
-// Compile makes a filter ready for evaluation, its literals spelled as rows
-// spell them.
+// Compile compiles the filter for evaluation, with its literals as in Spelled.
 func (l *Layout) Compile(e filter.Expr) (*filter.Program, error) {
 	return filter.Compile(l.Spelled(e), l.ColumnOf)
 }
 
-// Spelled returns the filter with its literals spelled as rows spell them.
+// Spelled returns the filter with its literals written as rows have them.
 func (l *Layout) Spelled(e filter.Expr) filter.Expr { return l.Schema.Spelled(e) }
 
+// FilterError adds the table and its columns to an error in a filter.
 func (sh *Shape) FilterError(err error) error {
 	return fmt.Errorf("filter on table %q (its columns: %s): %w", sh.Schema.Table, sh.Schema.ColumnNames(), err)
 }
 
-// setParameters finds out what a family's filter leaves open.
+// setParameters sets Params from a family's filter.
 func (sh *Shape) setParameters(e filter.Expr) (errs []error) {
 	if err := filter.CheckParameterized(e, sh.KindOf); err != nil {
 		return []error{sh.FilterError(err)}
@@ -292,7 +292,7 @@ func (sh *Shape) setParameters(e filter.Expr) (errs []error) {
 			sh.Params = slices.Insert(sh.Params, i, Parameter{Name: use.Name, Kind: kind, Optional: use.Optional, Repeated: use.Repeated})
 			fallthrough
 		case sh.Params[i].Kind == kind && sh.Params[i].Optional == use.Optional && sh.Params[i].Repeated == use.Repeated:
-			if !use.Searched { // what a text may contain need not be a value of the column
+			if !use.Searched { // a searched substring need not be a value of the column
 				sh.Params[i].Columns = append(sh.Params[i].Columns, sh.Schema.Columns[sh.Schema.Column(use.Column)])
 			}
 		case sh.Params[i].Kind != kind:
@@ -304,12 +304,12 @@ func (sh *Shape) setParameters(e filter.Expr) (errs []error) {
 	return errs
 }
 
-// findParameter returns where the parameter is in Params, or would be.
+// findParameter returns the parameter's position in Params, or where to insert it.
 func (l *Layout) findParameter(name string) (at int, found bool) {
 	return slices.BinarySearchFunc(l.Params, name, func(p Parameter, name string) int { return strings.Compare(p.Name, name) })
 }
 
-// parameterName returns why a parameter cannot have the name.
+// parameterName returns why a parameter cannot have the name, nil if it can.
 func parameterName(name string) error {
 	switch {
 	case !validName.MatchString(name):
@@ -320,15 +320,15 @@ func parameterName(name string) error {
 	return nil
 }
 
-// reservedParameters are what transports call their own parameters.
+// reservedParameters are the names that transports use for their own parameters.
 var reservedParameters = []string{"after", "event", "limit", "mark", "offset", "page", "replica", "since", "version", "wait"}
 
-// codecVersion changes when the same rows come to be encoded, hashed or ordered
-// differently, so that tokens from before are not taken for current.
+// codecVersion must change when this code encodes, hashes or orders the same rows
+// differently. Then older tokens are not taken for current.
 const codecVersion = "1"
 
-// setFingerprint computes the digest of everything that decides what clients
-// see beside the rows.
+// setFingerprint computes the digest of everything, apart from the rows, that determines
+// what clients see.
 func (sh *Shape) setFingerprint(v *Member) {
 	parts := []string{
 		codecVersion, v.Name(), sh.Schema.Table.Schema, sh.Schema.Table.Name, v.Loader.TypeName(),
@@ -353,7 +353,8 @@ func (sh *Shape) setFingerprint(v *Member) {
 	sh.print = live.NewFingerprint(parts...)
 }
 
-// OrderOf returns where the row stands; the key when rows are ordered by it.
+// OrderOf returns the row's place in the order, as a string that compares by bytes. It is
+// the key if rows are ordered by their key.
 func (sh *Shape) OrderOf(r untyped.Loader, row any, key driver.Key) string {
 	if sh.order == nil {
 		return string(key)
@@ -361,7 +362,7 @@ func (sh *Shape) OrderOf(r untyped.Loader, row any, key driver.Key) string {
 	var enc []byte
 	for _, o := range sh.order {
 		val := r.Value(row, o.column)
-		// A byte in front places NULL, whichever way the column runs.
+		// The first byte places NULL, whether the column is ascending or descending.
 		switch {
 		case !val.IsNull():
 			enc = append(enc, 1)

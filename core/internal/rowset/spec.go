@@ -11,17 +11,17 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// Spec is what a declaration amounts to: which rows a binding holds, and how.
+// Spec is a declaration: which rows a binding holds, and how.
 type Spec struct {
 	Filter filter.Expr
 	Where  driver.Condition
 	Order  []driver.Order
 	Limit  int // 0: none
-	Margin int // rows held beyond the limit
-	// OrderChoice and LimitChoice let members of a family choose; nil: they do not.
+	Margin int // rows to hold beyond the limit
+	// OrderChoice and LimitChoice let members of a family choose order and limit; nil: no.
 	OrderChoice *OrderChoice
 	LimitChoice *LimitChoice
-	ownOrder    bool // of a member that has chosen it
+	ownOrder    bool // Order was chosen by the member
 	Rules       live.WriteRules
 	Serializer  *Serializer
 	Columns     []string // nil: all
@@ -30,15 +30,15 @@ type Spec struct {
 	DeclaredAt  string  // file and line
 	Problems    []error // with the declaration, to be reported when it is checked
 
-	LogEvents, LogBytes int           // that are kept for subscribers
-	MinInterval         time.Duration // between reads, with dependencies
-	Awaited             bool          // writers wait for it, also where it is read in full
-	Omit                bool          // rows that cannot be shown are left out
-	IdleAfter           time.Duration // members retire
+	LogEvents, LogBytes int           // bounds of the event log
+	MinInterval         time.Duration // least time between reads, with dependencies
+	Awaited             bool          // writers wait for it even if it must be read in full
+	Omit                bool          // leave out rows that cannot be shown
+	IdleAfter           time.Duration // unused members retire after it
 	MaxMembers          int
 }
 
-// WhereText is the condition's text in version tokens.
+// WhereText returns the condition's text for the fingerprint, "" for none.
 func (s *Spec) WhereText() string {
 	if s.Where == nil {
 		return ""
@@ -46,8 +46,8 @@ func (s *Spec) WhereText() string {
 	return s.Where.String()
 }
 
-// dependencies completes the schema by what the options say, and returns what
-// is wrong with them.
+// dependencies adds the tables of the options to the schema's dependencies, and returns an
+// error in them.
 func (s *Spec) dependencies(schema *driver.Schema) error {
 	all := slices.Concat(schema.Depends, s.Depends)
 	schema.Depends = nil
@@ -68,15 +68,14 @@ func (s *Spec) dependencies(schema *driver.Schema) error {
 	return nil
 }
 
-// Parameter is a family's parameter as its filter declares it.
+// Parameter is a parameter of a family.
 type Parameter struct {
 	Name string
 	Kind value.Kind
-	// Optional says that it need not be given, Repeated that it may have several
-	// values.
+	// Optional: it may be omitted. Repeated: it may have several values.
 	Optional, Repeated bool
-	// Columns are those that it is compared with, all of this kind.
+	// Columns are the columns that it is compared with, all of Kind.
 	Columns []driver.Column
-	// Choices are the values that it may have; nil: any that the columns have.
+	// Choices are the allowed values; nil: any of Kind.
 	Choices []value.Value
 }

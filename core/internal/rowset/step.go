@@ -15,25 +15,24 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// Fetched is a row as read, before it is known which bindings hold it. It is
-// shared by the bindings of one loader.
+// Fetched is a row as read. The bindings of one loader share it.
 type Fetched struct {
 	Key   driver.Key
 	Row   any
-	json  []byte     // as the zero encoder makes it; nil: not yet made
+	json  []byte     // by the zero encoder; nil: not made yet
 	shown []encoding // by other encoders
 	rows  []familyRow
 }
 
-// Copy returns the row for another goroutine, which may add encodings to it.
+// Copy returns a copy to which another goroutine may add encodings.
 func (c *Fetched) Copy() Fetched {
 	row := *c
 	row.shown, row.rows = slices.Clip(row.shown), slices.Clip(row.rows)
 	return row
 }
 
-// TakeUp takes up rows as a loader returned them. Rows whose
-// key cannot be told are returned apart.
+// TakeUp finds the keys of rows that a loader returned. nameless are the rows for which that
+// fails.
 func (sh *Shape) TakeUp(r untyped.Loader, rows []any) (out []Fetched, nameless []Keyless) {
 	out = make([]Fetched, 0, len(rows))
 	for _, row := range rows {
@@ -47,25 +46,25 @@ func (sh *Shape) TakeUp(r untyped.Loader, rows []any) (out []Fetched, nameless [
 	return out, nameless
 }
 
-// Keyless is a row whose key cannot be told.
+// Keyless is a row whose key could not be found, and why.
 type Keyless struct {
 	Row any
 	Err error
 }
 
-// Holds is the test for membership that is made in memory.
+// Holds reports whether the row meets the binding's filter, decided in memory.
 func (sh *Shape) Holds(r untyped.Loader, row any) bool {
 	return sh.Meets(func(column int) value.Value { return r.Value(row, column) })
 }
 
-// Meets is holds for a row of which get returns the values, so that many
-// bindings can be asked about one row.
+// Meets is [Shape.Holds] for a row whose column values get returns, so that many bindings
+// can be asked about one row.
 func (sh *Shape) Meets(get func(column int) value.Value) bool {
 	return sh.program == nil || sh.program.Eval(get) == filter.True
 }
 
-// Row makes the row's encoded form. before is the row as it was, the zero Row if
-// there was none. Members of a family share what shows alike in them.
+// Row makes the row that a binding holds. before is the row that it replaces, or the zero
+// Row. Members of a family share rows that they encode alike.
 func (sh *Shape) Row(c *Fetched, place string, js []byte, before live.Row, now time.Time) live.Row {
 	content := live.Content{Key: c.Key, OrderKey: place, Numbered: sh.Collated, JSON: js, Value: c.Row}
 	if sh.Collated {
@@ -84,7 +83,7 @@ func (sh *Shape) Row(c *Fetched, place string, js []byte, before live.Row, now t
 	return row
 }
 
-// familyRow is a row as the members of one family show it.
+// familyRow is a row as the members of one family hold it.
 type familyRow struct {
 	of  *Layout
 	row live.Row
@@ -100,31 +99,31 @@ func (c *Fetched) keepRow(sh *Shape, row live.Row) {
 	c.rows = append(c.rows[:len(c.rows):len(c.rows)], familyRow{sh.Layout, row})
 }
 
-// Step is a member's way from one set of rows to the next: rows are put
-// and removed, and what really differs becomes the event.
+// Step takes a member from one set of rows to the next. Rows are put and removed, and those
+// that differ become the event. One goroutine uses it.
 type Step struct {
 	Member *Member
 	Shape  *Shape
 	now    time.Time
 	Edit   *live.Edit
-	Anew   bool // it begins with nothing: the first load, or a Clear
+	Anew   bool // it starts empty: the first load, or a Clear
 
-	// Of a binding with a window.
+	// The rest is for bindings with a window.
 	Window   *window
 	touched  map[driver.Key]struct{} // rows that may have come, gone or moved
-	Order    []driver.Key            // of touched, as they came
-	unplaced bool                    // only the database knows where a row stands
+	Order    []driver.Key            // touched, in the order of their first change
+	unplaced bool                    // only the database knows the place of a row
 	settled  bool
 	short    bool // rows were left out, so fewer than the limit may be shown
 }
 
-// Begin starts a step from the current rows, or from nothing. The current rows may
-// have been restored; then the step is the first read in full.
+// Begin starts a step from the current rows, or with anew from none. If the current rows
+// were restored, the step must be the first read in full.
 func (v *Member) Begin(sh *Shape, anew bool, now time.Time) *Step {
 	t := &Step{Member: v, Shape: sh, now: now, Edit: v.Publisher.Edit(sh.print, anew)}
 	t.Anew = t.Edit.From() == nil
 	switch w := v.Holding().Window; {
-	case !v.windowed(): // any more: filters may come to be asked of the database
+	case !v.windowed(): // perhaps no longer: the database may now evaluate the filter
 	case t.Anew || v.Unread() || w == nil:
 		t.Window = newWindow()
 	default:
@@ -147,8 +146,8 @@ func (t *Step) Put(c *Fetched) error {
 	place := t.Shape.OrderOf(r, c.Row, c.Key)
 	old, exists := t.Edit.Get(c.Key)
 	if exists && old.OrderKey() == place && bytes.Equal(old.JSON(), js) {
-		// An equal row is no event. Go code may see more of it than clients do
-		// (fields that are not encoded): then it gets the new one.
+		// An equal row is no event. But fields that are not encoded may have changed: Go
+		// code gets the new row.
 		if old.Restored() || !reflect.DeepEqual(old.Value(), c.Row) {
 			t.Edit.Put(old.With(c.Row, js))
 		}
@@ -167,8 +166,8 @@ func (t *Step) Remove(key driver.Key) {
 	t.Edit.Take(key)
 }
 
-// Replace makes the rows all there is. Those that cannot be encoded are
-// given to fail.
+// Replace makes all the only rows. It calls fail for rows that cannot be encoded, and with
+// the key "" if two rows have the same key.
 func (t *Step) Replace(all []*Fetched, fail func(driver.Key, error)) {
 	keep := make(map[driver.Key]struct{}, len(all))
 	for _, c := range all {
@@ -199,12 +198,11 @@ func (sh *Shape) sameKeys() error {
 	return fmt.Errorf("table %q: two rows of one key: the key columns %q do not tell rows apart", sh.Schema.Table, sh.Schema.Key)
 }
 
-// Reopen lets further rows be put and removed after Settle.
+// Reopen allows further rows to be put and removed after Settle.
 func (t *Step) Reopen() { t.settled = false }
 
-// Each calls visit with the key of every row that the step changes in what the
-// binding holds, each once: rows that come, go or move, and those of which only Go
-// code sees the change.
+// Each calls visit once with the key of every row that the step adds, removes, moves or
+// changes, even if clients do not see the change.
 func (t *Step) Each(visit func(driver.Key)) {
 	if t.Window != nil {
 		for _, key := range t.Order {
@@ -217,9 +215,8 @@ func (t *Step) Each(visit func(driver.Key)) {
 	}
 }
 
-// Publish publishes the result. The feed's goroutine calls it. It
-// returns what to tell observers of, nil for nothing, and whether the binding has
-// taken the result over; one that has ended does not.
+// Publish publishes the result. Only the feed's goroutine calls it. It returns the event for
+// observers, nil if nothing changed, and false if the binding has ended.
 func (t *Step) Publish() (*live.Event, bool) {
 	e, ok := t.Member.Publisher.Publish(t.Edit, t.now)
 	if ok {

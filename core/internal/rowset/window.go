@@ -13,30 +13,27 @@ import (
 	"github.com/tidwall/btree"
 )
 
-// window is what a binding holds beyond the rows that it shows: the margin, the
-// rows that come next in order. With them it is decided in memory which rows are
-// the first, as long as the margin lasts.
+// window holds a limited binding's margin: the rows that follow the shown ones in order. As
+// long as the margin lasts, the first rows are known without asking the database.
 //
-// The rows shown and those of the margin together are all rows of the binding
-// that stand at the boundary or before it; all rows there are, when the window is
-// complete. Every row that is shown stands before every one of the margin.
+// The shown rows and the margin are together all rows of the binding up to a boundary, or
+// all rows if the window is complete. Every shown row is before every row of the margin.
 //
-// Bindings whose order only the database knows have a window too, limited or
-// not: there a row's place is its number in the database's last answer, and
-// a row that is new, or whose ordering columns changed, has no place until
-// the database is asked again.
+// Bindings whose order only the database knows have a window too, limited or not. There a
+// row's place is its number in the database's last answer. A row that is new, or whose
+// ordering columns changed, has no place until the database is asked again.
 type window struct {
 	rows, ordered *tree  // the margin, by key and by place
-	bound         string // the place beyond which rows are not held
-	complete      bool   // there is no such place
-	bytes         int    // of the margin, estimated
+	bound         string // the boundary: rows beyond this place are not held
+	complete      bool   // there is no boundary
+	bytes         int    // estimated size of the margin
 }
 
-// tree is an ordered map of rows; Copy shares everything until it is written to.
+// tree is an ordered map of rows with copy-on-write copies.
 type tree = btree.Map[string, live.Row]
 
-// marginOverhead is what a row of the margin takes beside its value and its
-// encoding, in bytes.
+// marginOverhead estimates the bytes that a row of the margin takes beside its value and
+// encoding.
 const marginOverhead = 320
 
 func newWindow() *window { return &window{rows: &tree{}, ordered: &tree{}} }
@@ -47,8 +44,8 @@ func (w *window) copy() *window {
 	return &c
 }
 
-// Holding is what a binding holds at one moment: the rows that it shows, and its
-// window. It is immutable once it is the binding's.
+// Holding is what a binding holds at one moment: the rows that it shows, and its window. It
+// is immutable.
 type Holding struct {
 	Shown  *live.Snapshot // nil: nothing was read yet
 	Window *window        // nil: there is none
@@ -62,12 +59,12 @@ func (v *Member) Holding() Holding {
 	return Holding{}
 }
 
-// Unread reports whether the binding has not been read from the database yet. It may
-// have rows all the same: those that an earlier run has saved.
+// Unread reports whether the binding has not been read from the database yet. It may still
+// show rows that an earlier run has saved.
 func (v *Member) Unread() bool { return v.Holding().Shown == nil }
 
-// Hold notes what the binding holds beside the rows that it now shows. Who
-// publishes calls it.
+// Hold sets the binding's holding to its current snapshot and the window. Whoever publishes
+// calls it.
 func (v *Member) Hold(w *window) {
 	before := v.Holding().Window
 	v.held.Store(&Holding{v.Snapshot(), w})
@@ -75,7 +72,7 @@ func (v *Member) Hold(w *window) {
 	case v.keeper == nil:
 	case w != nil:
 		v.keeper.Margin(w.bytes)
-	case before != nil: // the database is asked now
+	case before != nil: // it has no window any more
 		v.keeper.Margin(0)
 	}
 }
@@ -110,8 +107,8 @@ func (h Holding) Get(key driver.Key) live.Row {
 	return r
 }
 
-// Reach is how many rows the binding holds when it has been read in full:
-// those that it shows, and its margin. 0 means all there are.
+// Reach returns how many rows a read of the binding in full asks for: its limit plus its
+// margin. 0 means all rows.
 func (v *Member) Reach() int {
 	if v.Spec.Limit == 0 || !v.Shape.Load().InMemory {
 		return v.Spec.Limit
@@ -119,14 +116,14 @@ func (v *Member) Reach() int {
 	return v.Spec.Limit + v.Spec.Margin
 }
 
-// windowed reports whether the binding's snapshots have a window.
+// windowed reports whether the binding has a window.
 func (v *Member) windowed() bool {
 	sh := v.Shape.Load()
 	return sh.Collated || sh.InMemory && v.Spec.Limit > 0
 }
 
-// Untouched reports that the binding neither holds the row of that key nor
-// takes up the row that was read (nil: it has none for the binding).
+// Untouched reports that the row with the key changes nothing: the binding does not hold
+// it, and c is nil or lies beyond the boundary.
 func (v *Member) Untouched(key driver.Key, c *Fetched) bool {
 	h := v.Holding()
 	if !h.Get(key).IsZero() {
@@ -139,12 +136,12 @@ func (v *Member) Untouched(key driver.Key, c *Fetched) bool {
 	return w != nil && !w.complete && !sh.Collated && sh.OrderOf(v.Loader, c.Row, key) > w.bound
 }
 
-// unranked is the rank of a row that was not read in the database's order.
+// unranked is the rank of a row that was not read in order.
 const unranked = -1
 
-// hold makes the row one of those that are held, if it belongs there. before is
-// the row as it was, for one that is not held any more. rank is its number in
-// the database's order, for bindings that have none of their own.
+// hold adds or updates the row, unless it lies beyond the boundary. before is the earlier
+// row if it was already taken out. rank is the row's number in the database's order, for
+// collated bindings.
 func (t *Step) hold(c *Fetched, js []byte, before live.Row, rank int) {
 	w, old := t.Window, t.Held(c.Key)
 	if before.IsZero() {
@@ -185,7 +182,7 @@ func (t *Step) hold(c *Fetched, js []byte, before live.Row, rank int) {
 	t.balance()
 }
 
-// drop lets go of the row, if it is held.
+// drop removes the row, if it is held.
 func (t *Step) drop(key driver.Key) {
 	if r := t.Held(key); !r.IsZero() {
 		t.unhold(r)
@@ -203,7 +200,7 @@ func (t *Step) Held(key driver.Key) live.Row {
 	return r
 }
 
-// unhold takes out a row that is held.
+// unhold removes a held row from the shown ones or the margin.
 func (t *Step) unhold(r live.Row) {
 	if _, shown := t.Edit.Take(r.Key()); !shown {
 		t.Window.remove(r)
@@ -222,7 +219,7 @@ func (w *window) remove(r live.Row) {
 	w.ordered.Delete(r.OrderKey())
 }
 
-// balance moves a row over the limit when one too many is shown, or one too few.
+// balance moves rows between the shown ones and the margin until the limit is met.
 func (t *Step) balance() {
 	limit := t.Member.limit()
 	for t.Edit.Len() > limit {
@@ -246,7 +243,7 @@ func (v *Member) limit() int {
 	return v.Spec.Limit
 }
 
-// touch notes that the row may have come, gone or moved.
+// touch notes that the row may have been added, removed or moved.
 func (t *Step) touch(key driver.Key) {
 	if _, ok := t.touched[key]; ok {
 		return
@@ -258,9 +255,9 @@ func (t *Step) touch(key driver.Key) {
 	t.Order = append(t.Order, key)
 }
 
-// Refill makes the rows, the first of the binding's order, all that is
-// held. complete says that there are no others. Rows that cannot be encoded are
-// given to fail; without them fewer than the limit may be shown.
+// Refill makes all, the first rows in the binding's order, the only rows held. complete says
+// that there are no others. It calls fail for rows that cannot be encoded, so fewer rows
+// than the limit may be shown, and with the key "" if two rows have the same key.
 func (t *Step) Refill(all []*Fetched, complete bool, fail func(driver.Key, error)) {
 	w := t.Window
 	w.bound, w.complete, t.unplaced, t.short = "", complete, false, false
@@ -277,7 +274,7 @@ func (t *Step) Refill(all []*Fetched, complete bool, fail func(driver.Key, error
 	}
 	before := make(map[driver.Key]live.Row)
 	visit := func(r live.Row) bool {
-		// A number in the last answer means nothing in this one.
+		// Numbers from an earlier answer mean nothing in this one.
 		if _, ok := keep[r.Key()]; !ok || t.Shape.Collated {
 			before[r.Key()] = r
 		}
@@ -301,9 +298,9 @@ func (t *Step) Refill(all []*Fetched, complete bool, fail func(driver.Key, error
 	}
 }
 
-// Settle ends a step of a binding with a window: it bounds the margin. It
-// returns false when the rows that are held do not tell which are shown, so that
-// the binding must be read.
+// Settle ends the step: it trims the margin. It returns false if the rows held do not
+// determine which to show, so that the binding must be read in full. Without a window it
+// does nothing and returns true.
 func (t *Step) Settle() bool {
 	w := t.Window
 	if w == nil || t.settled {
@@ -322,14 +319,14 @@ func (t *Step) Settle() bool {
 	return true
 }
 
-// trim bounds what is held.
+// trim drops the last rows of the margin until at most reach rows are held.
 func (t *Step) trim(reach int) {
 	w := t.Window
 	if t.Edit.Len()+w.rows.Len() <= reach {
 		return
 	}
 	for t.Edit.Len()+w.rows.Len() > reach {
-		_, last, _ := w.ordered.Max() // no more than the limit are shown
+		_, last, _ := w.ordered.Max() // not empty: at most limit rows are shown
 		w.remove(last)
 		t.touch(last.Key())
 	}
