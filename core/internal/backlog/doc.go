@@ -1,5 +1,5 @@
-// Package backlog holds what is still to be done for a table: what sources have
-// reported and no read has covered ([Pending]), which members are in trouble and
-// when they are tried again ([Troubles]), and what these have missed ([Journal]).
-// Everything in it is bounded. Nothing in it has a lock: who keeps it guards it.
+// Package backlog holds a feed's open work: reports that no read has covered ([Pending]),
+// members in trouble with their retries ([Troubles]), members that lack some reports
+// ([Lags]), and the keys that batches have read, for reads beside them ([Journal]).
+// Everything is bounded. Nothing has a lock: the owner must guard it.
 package backlog

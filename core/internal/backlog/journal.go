@@ -5,43 +5,42 @@ import (
 	"github.com/binderyhq/bindery/core/internal/rowset"
 )
 
-// Journal remembers what the batches of a feed have read, for everybody who reads
-// beside the batches: each key with the number of the last batch that has read it. So
-// somebody whose read began before some batch can be given the rows that this batch
-// has read, or be told that they are newer than its own. Numbers count batches, from 1.
+// Journal remembers the last batch that has read each key, for reads that run beside the
+// batches. Such a read can find out which keys later batches have read, and which of its
+// rows are outdated. Batches are numbered from 1.
 //
 // A batch reads some keys for all loaders of the feed, and others for one loader alone.
-// Keys are remembered up to a bound; beyond it, and while nobody reads beside the
-// batches, everything is forgotten.
+// Beyond MaxKeys keys and members, and while no read runs beside the batches, the journal
+// forgets everything.
 type Journal struct {
 	MaxKeys int
 
-	from     uint64 // batches before this one are not remembered
+	from     uint64 // the first batch that is remembered
 	keys     map[driver.Key]uint64
 	byLoader map[any]*loaderJournal
-	whole    uint64 // the last batch that has read everything
+	whole    uint64 // the last batch that has read the whole table
 	members  map[*rowset.Member]uint64
 	compared map[driver.Key]uint64
 	size     int // of all maps of keys and members together
 	bytes    int // of the keys
 }
 
-// loaderJournal is what batches have read for one loader alone.
+// loaderJournal is the journal of one loader's own reads.
 type loaderJournal struct {
 	keys  map[driver.Key]uint64
-	whole uint64 // the last batch that has read everything of the loader
+	whole uint64 // the last batch that has read all rows of the loader
 }
 
 // Read is what a batch has read.
 type Read struct {
 	Keys  []driver.Key // for all loaders
-	Whole bool         // everything
-	// ByLoader holds what was read for single loaders beside that.
+	Whole bool         // the whole table
+	// ByLoader has further reads for single loaders.
 	ByLoader map[any]LoaderRead
 	// Members were read in full.
 	Members []*rowset.Member
-	// Compared are keys that no batch has read, but a comparison has found to differ.
-	// They are given to who has missed them, and are newer than nobody's rows.
+	// Compared are keys that a comparison, and no batch, has found to differ. Since
+	// returns them, but they do not count as read by a batch.
 	Compared []driver.Key
 }
 
@@ -51,8 +50,8 @@ type LoaderRead struct {
 	Whole bool
 }
 
-// Add notes what the batch with the number has read. oldest is the first batch that
-// somebody may still ask about, 0 when there is nobody.
+// Add notes what the batch with the number has read. oldest is the first batch that must be
+// remembered, 0 if none must be.
 func (j *Journal) Add(number uint64, r Read, oldest uint64) {
 	if oldest == 0 || oldest > number {
 		j.forget(number + 1)
@@ -109,7 +108,7 @@ func (j *Journal) note(into *map[driver.Key]uint64, keys []driver.Key, number ui
 	}
 }
 
-// trim drops what only batches before the oldest have read.
+// trim drops keys and members last read before the oldest batch.
 func (j *Journal) trim(oldest uint64) {
 	old := func(keys map[driver.Key]uint64) {
 		for k, number := range keys {
@@ -134,16 +133,17 @@ func (j *Journal) trim(oldest uint64) {
 	j.from = max(j.from, oldest)
 }
 
-// forget drops everything. Batches before the number are not remembered.
+// forget drops everything. from becomes the first batch that is remembered.
 func (j *Journal) forget(from uint64) {
 	*j = Journal{MaxKeys: j.MaxKeys, from: from}
 }
 
-// Size estimates how many bytes the keys take that are remembered.
+// Size estimates the size of the remembered keys, in bytes.
 func (j *Journal) Size() int { return j.bytes }
 
-// Since returns the keys that batches from the number on have read for the loader, and
-// those that comparisons have found; false when they are not known, or were all.
+// Since returns the keys that batches from the number on have read for the loader, and those
+// that comparisons have found. It returns false if these are not known, or all rows were
+// read.
 func (j *Journal) Since(number uint64, loader any) ([]driver.Key, bool) {
 	of := j.byLoader[loader]
 	if number < j.from || j.whole >= number || of != nil && of.whole >= number {
@@ -169,8 +169,8 @@ func (j *Journal) Since(number uint64, loader any) ([]driver.Key, bool) {
 	return keys, true
 }
 
-// LastRead returns the last batch that has read the key for the loader, 0 for none that
-// is remembered.
+// LastRead returns the last remembered batch that has read the key for the loader, 0 for
+// none.
 func (j *Journal) LastRead(loader any, key driver.Key) uint64 {
 	last := max(j.keys[key], j.whole)
 	if of := j.byLoader[loader]; of != nil {
@@ -179,8 +179,8 @@ func (j *Journal) LastRead(loader any, key driver.Key) uint64 {
 	return last
 }
 
-// LastWhole returns the last batch that has read everything of the loader, or, for nil,
-// of all loaders; 0 for none that is remembered.
+// LastWhole returns the last remembered batch that has read all rows of the loader (nil: of
+// all loaders), 0 for none.
 func (j *Journal) LastWhole(loader any) uint64 {
 	if of := j.byLoader[loader]; of != nil {
 		return max(j.whole, of.whole)
@@ -188,12 +188,10 @@ func (j *Journal) LastWhole(loader any) uint64 {
 	return j.whole
 }
 
-// LastFull returns the last batch that has read the member in full, 0 for none that is
-// remembered.
+// LastFull returns the last remembered batch that has read the member in full, 0 for none.
 func (j *Journal) LastFull(v *rowset.Member) uint64 { return j.members[v] }
 
-// EachFull calls visit for the members that were read in full, with the last batch that
-// has done so.
+// EachFull calls visit for the members read in full, with the last batch that has done so.
 func (j *Journal) EachFull(visit func(*rowset.Member, uint64)) {
 	for v, number := range j.members {
 		visit(v, number)

@@ -2,22 +2,22 @@ package backlog
 
 import "github.com/binderyhq/bindery/core/internal/rowset"
 
-// Lags are the members that batches have left behind: they lack some reports until they
-// have been read in full. The zero value is ready to use.
+// Lags are the members that lack some reports until they are read in full, because batches
+// have left them to a later read. The zero value is ready to use.
 type Lags struct{ of map[*rowset.Member]*lag }
 
-// lag is what a member lacks.
+// lag is the reports that a member lacks.
 type lag struct {
-	// from and to are the first and the last report that it lacks; others between
-	// them it may have.
+	// from and to are the first and the last report that it lacks. It may have some
+	// between them.
 	from, to uint64
-	// frozen says that batches make no steps of the member: what it holds is out of
-	// date, so that no step can begin from it.
+	// frozen says that batches make no step of the member: its rows are too incomplete
+	// to begin one.
 	frozen bool
 }
 
-// Note notes that the member lacks the reports from the one up to the other, perhaps none
-// (from > to), and whether it is frozen until it has been read.
+// Note notes that the member lacks the reports from from to to (none if from > to), and
+// whether it is frozen until it is read.
 func (l *Lags) Note(v *rowset.Member, from, to uint64, frozen bool) {
 	one := l.of[v]
 	if one == nil {
@@ -33,8 +33,8 @@ func (l *Lags) Note(v *rowset.Member, from, to uint64, frozen bool) {
 // Has reports whether the member lacks anything.
 func (l *Lags) Has(v *rowset.Member) bool { return l.of[v] != nil }
 
-// Read notes that the member was read in full. With again it is read once more, since
-// something has come that the read may lack: then it still lacks what it lacked.
+// Read notes that the member was read in full. again says that it will be read once more:
+// then it is no longer frozen, but still counts as lacking the reports.
 func (l *Lags) Read(v *rowset.Member, again bool) {
 	switch one := l.of[v]; {
 	case one == nil:
@@ -48,7 +48,7 @@ func (l *Lags) Read(v *rowset.Member, again bool) {
 // Drop forgets the member.
 func (l *Lags) Drop(v *rowset.Member) { delete(l.of, v) }
 
-// Frozen returns the members of which batches make no steps.
+// Frozen returns the frozen members, nil for none.
 func (l *Lags) Frozen() (frozen map[*rowset.Member]struct{}) {
 	for v, one := range l.of {
 		if !one.frozen {

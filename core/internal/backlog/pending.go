@@ -8,18 +8,18 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 )
 
-// Reporter is who reports, so that what a report led to can be credited to it.
+// Reporter identifies a source, so that changes can be credited to it.
 type Reporter struct {
-	Found atomic.Uint64 // rows that were read to differ
+	Found atomic.Uint64 // changed rows that it was the first to report
 }
 
-// maxBytes bounds the keys of a Pending beside MaxKeys: a key may be long text.
+// maxBytes bounds the bytes of the keys in a Pending or a Journal: a key may be long text.
 const maxBytes = 16 << 20
 
-// costOf estimates what a key takes in a map, in bytes.
+// costOf estimates the bytes that a key takes in a map.
 func costOf(k driver.Key) int { return len(k) + 64 }
 
-// SizeOf estimates what keys take in a map, in bytes.
+// SizeOf estimates the bytes that keys take in a map.
 func SizeOf(keys []driver.Key) (bytes int) {
 	for _, k := range keys {
 		bytes += costOf(k)
@@ -27,30 +27,27 @@ func SizeOf(keys []driver.Key) (bytes int) {
 	return bytes
 }
 
-// Pending gathers what sources have reported of one table and no read has
-// covered yet. It holds keys up to a bound, and beyond it just "the whole
-// table": then it costs no more memory however much is written. It remembers
-// which source was the first to report each, so that a change can be credited
-// to it. It has no lock of its own.
+// Pending gathers the reports on one table that no read has covered yet. Beyond MaxKeys
+// keys it only notes "the whole table", so its memory is bounded however much is written.
+// It remembers which source reported each key first. It has no lock.
 type Pending struct {
 	MaxKeys int
 	bytes   int // of Keys
 	Keys    map[driver.Key]*Reporter
 	Whole   bool
 	WholeBy *Reporter
-	Related map[driver.Table]*Pending // of tables whose rows are shown; these have none
+	Related map[driver.Table]*Pending // for related tables; these have no Related
 }
 
-// Add gathers keys; nil means the whole table. by is the source, nil for the
-// engine itself. It reports whether that made the gathered keys overflow into a
-// whole table.
+// Add adds keys; nil means the whole table. by is the source, nil for the engine itself. Add
+// reports whether the keys overflowed, so that the whole table is now pending.
 func (p *Pending) Add(keys []driver.Key, by *Reporter) (overflowed bool) {
 	switch {
 	case p.Whole && keys == nil:
 	case keys == nil:
 		p.SetWhole(by)
 	case p.Whole && len(p.Keys)+len(keys) > p.MaxKeys:
-		// The keys would only tell who is to be credited.
+		// Too many; they would only say which source to credit.
 	default:
 		if p.Keys == nil {
 			p.Keys = make(map[driver.Key]*Reporter, len(keys))
@@ -70,13 +67,14 @@ func (p *Pending) Add(keys []driver.Key, by *Reporter) (overflowed bool) {
 	return false
 }
 
+// SetWhole makes the whole table pending.
 func (p *Pending) SetWhole(by *Reporter) {
 	if !p.Whole {
 		p.Whole, p.WholeBy = true, by
 	}
 }
 
-// AddRelated gathers keys of a table whose rows are shown, as add does.
+// AddRelated is [Pending.Add] for a related table.
 func (p *Pending) AddRelated(table driver.Table, keys []driver.Key, by *Reporter) (overflowed bool) {
 	return p.relatedTo(table).Add(keys, by)
 }
@@ -93,6 +91,7 @@ func (p *Pending) relatedTo(table driver.Table) *Pending {
 	return r
 }
 
+// Empty reports whether nothing is pending, in related tables neither.
 func (p *Pending) Empty() bool {
 	if p.Whole || len(p.Keys) > 0 {
 		return false
@@ -105,7 +104,7 @@ func (p *Pending) Empty() bool {
 	return true
 }
 
-// Size estimates how many bytes the keys take, those of related tables included.
+// Size estimates the size of the keys in bytes, including those of related tables.
 func (p *Pending) Size() int {
 	n := p.bytes
 	for _, r := range p.Related {
@@ -114,14 +113,14 @@ func (p *Pending) Size() int {
 	return n
 }
 
-// Take returns what was gathered and leaves nothing.
+// Take returns everything pending, and empties p.
 func (p *Pending) Take() Pending {
 	taken := *p
 	p.Keys, p.bytes, p.Whole, p.WholeBy, p.Related = nil, 0, false, nil, nil
 	return taken
 }
 
-// Merge adds what another has gathered.
+// Merge adds everything pending in another.
 func (p *Pending) Merge(o Pending) {
 	if o.Whole {
 		p.SetWhole(o.WholeBy)
@@ -134,11 +133,11 @@ func (p *Pending) Merge(o Pending) {
 	}
 }
 
-// Sorted returns the keys in order, so that events do not depend on chance.
+// Sorted returns the keys in order, so that events are deterministic.
 func (p *Pending) Sorted() []driver.Key { return slices.Sorted(maps.Keys(p.Keys)) }
 
-// Credited returns the source that was the first to report the key, nil when it
-// was the engine, or is not known.
+// Credited returns the source that reported the key first, nil if it was the engine or is
+// not known.
 func (p *Pending) Credited(k driver.Key) *Reporter {
 	if by, ok := p.Keys[k]; ok {
 		return by
@@ -146,7 +145,7 @@ func (p *Pending) Credited(k driver.Key) *Reporter {
 	return p.WholeBy
 }
 
-// OnlySource returns the source that reported all keys, nil when several did.
+// OnlySource returns the source that reported all keys, nil if several did.
 func (p *Pending) OnlySource() *Reporter {
 	var only *Reporter
 	first := true
@@ -159,7 +158,7 @@ func (p *Pending) OnlySource() *Reporter {
 	return only
 }
 
-// HasAny reports whether one of the rows is pending.
+// HasAny reports whether the key of one of the rows is pending.
 func (p *Pending) HasAny(rows *RowFailures) bool {
 	if rows == nil {
 		return false

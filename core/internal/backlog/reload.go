@@ -5,13 +5,14 @@ import (
 	"github.com/binderyhq/bindery/core/status"
 )
 
-// Reload says how a binding is to be read in full.
+// Reload says how to read a binding in full.
 type Reload struct {
-	Forget bool            // begin with nothing
-	Audits []*Verification // what is found to differ is noted here
-	By     *Reporter       // to whom what differs is credited; nil: to who has reported it
+	Forget bool            // begin with no rows
+	Audits []*Verification // get the differences found
+	By     *Reporter       // is credited with the changes; nil: whoever has reported them
 }
 
+// And returns a reload that serves both requests.
 func (r Reload) And(o Reload) Reload {
 	by := r.By
 	if by == nil {
@@ -20,9 +21,9 @@ func (r Reload) And(o Reload) Reload {
 	return Reload{Forget: r.Forget || o.Forget, Audits: append(r.Audits, o.Audits...), By: by}
 }
 
-// Verification notes what one Verify finds.
+// Verification gets the result of one Verify.
 type Verification struct {
 	Member *rowset.Member
 	Drift  status.Drift
-	Busy   bool // the table was under change of unknown extent
+	Busy   bool // unknown changes were under way, so Drift means nothing: try again
 }

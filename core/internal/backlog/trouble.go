@@ -12,44 +12,43 @@ import (
 	"github.com/binderyhq/bindery/core/internal/rowset"
 )
 
-// Trouble is why one member of a feed does not take part in its batches: a row
-// that it cannot show, a condition that the database refuses, a first read that
-// failed. Meanwhile the member keeps its last version. It is tried again, with
-// back-off, where it holds up nobody, and sooner when one of its rows changes.
+// Trouble is why a member of a feed takes no part in batches: a row that it cannot show, a
+// condition that the database rejects, a first read that failed. The member keeps its last
+// version meanwhile. It is retried with back-off, and sooner if one of the rows to blame
+// changes.
 type Trouble struct {
 	Err      error
-	Rows     *RowFailures // the rows to blame; nil: it could not be read at all
-	How      Reload       // how it must be read
-	Full     bool         // reading the rows that it has missed does not do
+	Rows     *RowFailures // the rows to blame; nil: the member could not be read at all
+	How      Reload       // how to read it
+	Full     bool         // it must be read in full, not only the rows that it has missed
 	Since    time.Time
-	Missed   uint64 // the first batch that it has missed, see journal
-	failures int    // by itself
+	Missed   uint64 // the first batch that it may have missed, see Journal
+	failures int    // failed reads of this member alone
 	backoff  *Backoff
 	Due      time.Time
-	Reading  bool          // beside the batches
-	Joining  bool          // it takes part in the batch under way, to see whether it can
-	Again    *Reload       // asked for while it was being read
+	Reading  bool          // a background read is under way
+	Joining  bool          // it takes part in the batch under way, as a trial
+	Again    *Reload       // a request that came during the background read
 	Healed   chan struct{} // closed when it takes part again
 }
 
-// Troubles are the troubles of a feed's members. As long as it is not known
-// whose fault a failed read is, members are read together, ever fewer of them,
-// in the end one by one. The feed's mutex guards them.
+// Troubles are the members of a feed that are in trouble. They are read in groups. If a
+// group fails, the next is half as large, until the culprit is alone. The feed's mutex
+// guards them.
 type Troubles struct {
 	Waiting map[*rowset.Member]*Trouble
-	AtOnce  int       // so many are read together
-	Next    time.Time // no read before
+	AtOnce  int       // size of the next group
+	Next    time.Time // earliest time of the next read
 	logged  map[string]struct{}
 }
 
-// MaxTroubledReads is the greatest number of members in trouble that are read
-// together.
+// MaxTroubledReads bounds a group of members in trouble.
 const MaxTroubledReads = 128
 
-// maxLoggedTroubles bounds the texts that are remembered as logged.
+// maxLoggedTroubles bounds the remembered texts of logged errors.
 const maxLoggedTroubles = 64
 
-// Ask has the member read in full at once.
+// Ask requests that the member be read in full without waiting for its back-off.
 func (t *Trouble) Ask(how Reload) {
 	t.Due, t.Full = time.Time{}, true
 	if !t.Reading {
@@ -59,10 +58,10 @@ func (t *Trouble) Ask(how Reload) {
 	if t.Again == nil {
 		t.Again = &Reload{}
 	}
-	*t.Again = t.Again.And(how) // the read under way may have begun before
+	*t.Again = t.Again.And(how) // the read under way may miss what this is about
 }
 
-// Add puts a member in trouble, or updates the trouble that it is in.
+// Add puts a member in trouble, or updates its trouble.
 func (r *Troubles) Add(v *rowset.Member, err error, rows *RowFailures, how Reload, full bool, now time.Time) *Trouble {
 	if len(r.Waiting) == 0 {
 		r.Waiting, r.AtOnce = make(map[*rowset.Member]*Trouble), MaxTroubledReads
@@ -74,7 +73,7 @@ func (r *Troubles) Add(v *rowset.Member, err error, rows *RowFailures, how Reloa
 	}
 	t.Err, t.Rows, t.How = err, rows, t.How.And(how)
 	t.Full = t.Full || full || rows == nil || v.Unread()
-	if rows != nil { // nobody else is to blame
+	if rows != nil { // no other member is to blame
 		t.failures++
 		t.Due = time.Now().Add(t.backoff.Next())
 	}
@@ -92,7 +91,8 @@ func (r *Troubles) Remove(v *rowset.Member) {
 	}
 }
 
-// reading failed for several members at once; nobody knows whose fault it is.
+// Failed notes that a read of a group failed. It halves the group; a single member gets the
+// blame, and its back-off.
 func (r *Troubles) Failed(views []*rowset.Member, err error) {
 	now := time.Now()
 	r.Next = now.Add(FirstBackoff)
@@ -110,7 +110,7 @@ func (r *Troubles) Failed(views []*rowset.Member, err error) {
 	}
 }
 
-// Take returns the members that are to be read in full now.
+// Take returns the next group to read in full now, nil if none is due.
 func (r *Troubles) Take() []*rowset.Member {
 	now := time.Now()
 	if r.Next.After(now) {
@@ -122,15 +122,15 @@ func (r *Troubles) Take() []*rowset.Member {
 			due = append(due, v)
 		}
 	}
-	// Those first of whom least is known.
+	// Members with the fewest failures of their own come first.
 	slices.SortFunc(due, func(a, b *rowset.Member) int {
 		return cmp.Or(cmp.Compare(r.Waiting[a].failures, r.Waiting[b].failures), rowset.BySeq(a, b))
 	})
 	return due[:min(len(due), r.AtOnce)]
 }
 
-// Wait returns how long it is until one of them may be read again, false when
-// there is none. byKey asks about those that have only missed some keys.
+// Wait returns the time until the next retry, false if there is none. byKey asks about the
+// members that have only missed some keys, otherwise about those to read in full.
 func (r *Troubles) Wait(byKey bool) (time.Duration, bool) {
 	var due time.Time
 	first := true
@@ -145,8 +145,8 @@ func (r *Troubles) Wait(byKey bool) (time.Duration, bool) {
 	return time.Until(due), !first
 }
 
-// News reports whether the text of a failure has not been logged since there
-// was no trouble.
+// News reports whether an error's text is to be logged: it was not since the last time that
+// no member was in trouble, and not too many others were.
 func (r *Troubles) News(text string) bool {
 	if _, ok := r.logged[text]; ok || len(r.logged) >= maxLoggedTroubles {
 		return false
@@ -160,21 +160,21 @@ func (r *Troubles) News(text string) bool {
 
 // RowFailures says which rows a binding cannot show, and why.
 type RowFailures struct {
-	Errs  map[driver.Key]error // the first maxRowFailures of them
+	Errs  map[driver.Key]error // at most maxRowFailures
 	Count int
 	bytes int
-	other error // of a row that has no key
+	other error // of the first row without a key
 }
 
-// maxRowFailures and maxFailureBytes bound the rows that are remembered for one binding,
-// with the reasons, and MaxNamedRows those that a status and an error name.
+// maxRowFailures and maxFailureBytes bound the rows remembered for one binding, with their
+// errors. MaxNamedRows bounds the rows that a status or an error names.
 const (
 	maxRowFailures  = 1000
 	maxFailureBytes = 256 << 10
 	MaxNamedRows    = 8
 )
 
-// Add notes a row. The key is "" when it could not be told.
+// Add notes a row that cannot be shown. key is "" for a row without one.
 func (r *RowFailures) Add(key driver.Key, err error) {
 	if key == "" {
 		if r.other == nil {
@@ -196,7 +196,7 @@ func (r *RowFailures) Add(key driver.Key, err error) {
 	}
 }
 
-// Drop takes a row out that is remembered.
+// Drop removes a remembered row.
 func (r *RowFailures) Drop(key driver.Key) {
 	if err, ok := r.Errs[key]; ok {
 		delete(r.Errs, key)
@@ -205,7 +205,7 @@ func (r *RowFailures) Drop(key driver.Key) {
 	}
 }
 
-// Size estimates how many bytes the keys and the reasons take.
+// Size estimates the size of the keys and errors in bytes.
 func (r *RowFailures) Size() int {
 	if r == nil {
 		return 0
@@ -213,7 +213,7 @@ func (r *RowFailures) Size() int {
 	return r.bytes
 }
 
-// Keys returns the keys of the rows, in order.
+// Keys returns the remembered keys, in order.
 func (r *RowFailures) Keys() []driver.Key {
 	if r == nil {
 		return nil
@@ -221,7 +221,7 @@ func (r *RowFailures) Keys() []driver.Key {
 	return slices.Sorted(maps.Keys(r.Errs))
 }
 
-// Err names the rows and what is wrong with the first.
+// Err returns an error that names the first rows and wraps the error of the first.
 func (r *RowFailures) Err() error {
 	keys := r.Keys()
 	if len(keys) == 0 {

@@ -7,8 +7,7 @@ import (
 	"github.com/binderyhq/bindery/core/internal/feed"
 )
 
-// announced is what a source holds: the announcements to all feeds that its
-// changes concern.
+// announced is a source's announcement: one to each feed that the changes concern.
 type announced struct {
 	sink  *sink
 	once  sync.Once
@@ -23,8 +22,7 @@ func (a *announced) Confirm(changes ...driver.Change) driver.Receipt {
 		if len(changes) == 0 {
 			changes = a.orig
 		}
-		// Report first: from here on the keys are read in any case, so that no
-		// read can fall between the two.
+		// Report before the announcement ends, so that no read can fall between the two.
 		a.res = a.sink.report(changes)
 		a.end()
 	})

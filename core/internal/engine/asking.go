@@ -12,13 +12,13 @@ import (
 	"github.com/binderyhq/bindery/core/internal/untyped"
 )
 
-// Ask has the sources that cover what the table's feed hears of report all that the
-// mark covers. It returns [driver.ErrForeign] when they cannot tell.
+// Ask has the sources of all tables that concern the feed of table report everything that
+// the mark covers, and waits for that. It returns [driver.ErrForeign] if they cannot tell.
 //
-// A mark of this node asks those that can look: what was committed before the mark
-// was committed before now, too. A mark of another one takes, for each table, a
-// source that understands its part of it. Those beside it that can look do so as
-// well, since they may see what the other node's sources did not.
+// own says that this node made the mark. Then it is enough that sources look at the
+// database now, since the mark was made before. For another node's mark, each table needs a
+// source that understands its part of the mark. Other sources look as well, because they
+// may see more than the other node's.
 func (e *Engine) Ask(ctx context.Context, table driver.Table, m marks.Mark, own bool) error {
 	hears := e.routes.Load().hears(table)
 	var asked []*Source
@@ -27,7 +27,7 @@ func (e *Engine) Ask(ctx context.Context, table driver.Table, m marks.Mark, own 
 			asked = append(asked, s)
 		}
 	}
-	// Whoever is foreign for certain is told without a wait.
+	// Do not wait if the mark is certainly foreign.
 	if !own && !spans(hears, asked, func(i int) bool { return asked[i].mayUnderstand(m) }) {
 		return driver.ErrForeign
 	}
@@ -64,8 +64,8 @@ func spans(tables []driver.Table, sources []*Source, ok func(i int) bool) bool {
 	return true
 }
 
-// itself returns the source that watches: the one that was chosen, where the source
-// leaves the work to others. It may be nil.
+// itself returns the source that watches. For a [driver.Chooser] that is the chosen one, or
+// nil if none is chosen yet.
 func (s *Source) itself() driver.Source {
 	if s.chooses != nil {
 		return s.chooses.Chosen()
@@ -73,22 +73,22 @@ func (s *Source) itself() driver.Source {
 	return s.source
 }
 
-// mayUnderstand reports whether the mark has a part that the source could understand.
-// One that has not chosen yet who watches may.
+// mayUnderstand reports whether the mark has a part that the source could understand. It is
+// true for any part if the source has not chosen yet.
 func (s *Source) mayUnderstand(m marks.Mark) bool {
 	it := s.itself()
 	marker, ok := it.(driver.Marker)
 	return it == nil && len(m.Parts) > 0 || ok && len(m.Of(marker.MarkKind())) > 0
 }
 
-// Between two questions to a source that could not answer.
+// The waits before a source that could not answer is asked again: the first, and the longest.
 const (
 	firstAskAgain = 5 * time.Millisecond
 	lastAskAgain  = 200 * time.Millisecond
 )
 
-// reportAll has the source report all that the mark covers, and asks it again as long
-// as it could not. It reports whether the source understood its part of the mark.
+// reportAll has the source report everything that the mark covers, and retries until it
+// succeeds or ctx is done. It reports whether the source understood its part of the mark.
 func (s *Source) reportAll(ctx context.Context, m marks.Mark) (understood bool, err error) {
 	for wait := firstAskAgain; ; wait = min(2*wait, lastAskAgain) {
 		understood, err := untyped.Guard("asking", func() (bool, error) { return s.reportOnce(ctx, m) })
@@ -131,7 +131,7 @@ func (s *Source) reportOnce(ctx context.Context, m marks.Mark) (understood bool,
 		if !errors.Is(err, errors.ErrUnsupported) {
 			return false, err
 		}
-	case isMarker: // it has nothing to say about this mark
+	case isMarker: // the mark has no part that it understands
 		return false, nil
 	}
 	return false, s.awaitSight(ctx)
@@ -139,8 +139,8 @@ func (s *Source) reportOnce(ctx context.Context, m marks.Mark) (understood bool,
 
 var errNobodyChosen = errors.New("nobody watches in its place")
 
-// awaitSight waits until the source sees changes: one that cannot be asked
-// reports by itself, and has what it missed read again.
+// awaitSight waits until the source watches, and what it has missed is reported. That
+// suffices for a source that cannot be asked.
 func (s *Source) awaitSight(ctx context.Context) error {
 	for {
 		s.mu.Lock()
@@ -157,8 +157,8 @@ func (s *Source) awaitSight(ctx context.Context) error {
 	}
 }
 
-// MarkParts asks the sources for their parts of a mark. What one of them cannot
-// answer is handed to failed, which may be called concurrently.
+// MarkParts asks the sources for their parts of a mark. It calls failed with the errors of
+// sources, perhaps concurrently.
 func (e *Engine) MarkParts(ctx context.Context, failed func(error)) (parts []marks.Part) {
 	var markers []driver.Marker
 	for _, s := range e.Sources() {
@@ -182,8 +182,7 @@ func (e *Engine) MarkParts(ctx context.Context, failed func(error)) (parts []mar
 	return parts
 }
 
-// together calls fn for each number below n, each on a goroutine of its own but
-// for the first, and returns when all have returned.
+// together calls fn concurrently for each number below n, and returns when all calls have.
 func together(n int, fn func(i int)) {
 	var all sync.WaitGroup
 	for i := 1; i < n; i++ {

@@ -1,4 +1,4 @@
 // Package engine runs one feed for each table (see package feed), and the sources that
-// report to them. It knows which feeds a change concerns: the table's own, and those
-// whose rows are made of the table's, or show them.
+// report to them. It sends a change to the feeds that it concerns: the table's own, those
+// with bindings that depend on the table, and those whose rows show rows of it.
 package engine

@@ -15,22 +15,20 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// Host is what the engine needs of the registry that owns it. Every field is
-// set.
+// Host is what the engine needs from the registry that owns it. All fields are required.
 type Host struct {
 	feed.Limits
 	Logger *slog.Logger
 	Now    func() time.Time // of versions and states
-	// Published, BatchBegins and Kept are those of every feed, see [feed.Host].
+	// Published, BatchBegins and Kept are passed to every feed, see [feed.Host].
 	Published   func(*live.View, *live.Event)
 	BatchBegins func(context.Context, feed.Batch) (_ context.Context, ended func(feed.Result))
 	Kept        func(bytes int)
-	// Reported is called after a source's report was taken over.
+	// Reported is called after a source's report has reached the feeds.
 	Reported func(driver.Source, []driver.Change)
 }
 
-// Engine runs one feed per table, and the sources that report to them. It knows
-// which feeds a change concerns.
+// Engine runs one feed for each table, and the sources that report to them.
 type Engine struct {
 	host Host
 
@@ -41,11 +39,11 @@ type Engine struct {
 	routes  atomic.Pointer[routes]    // never nil
 	sources atomic.Pointer[[]*Source] // nil before sources are watched
 
-	mu       sync.Mutex // guards what follows
-	feeds    []*feedRun // as they came
-	limiters map[string]*audit.Limiter
-	changed  chan struct{} // closed when other tables are heard of, then replaced
-	stopped  bool          // no feed starts any more
+	mu       sync.Mutex                // guards what follows
+	feeds    []*feedRun                // in the order of their creation
+	limiters map[string]*audit.Limiter // by database
+	changed  chan struct{}             // closed and replaced when the watched tables change
+	stopped  bool                      // no feed starts from now on
 }
 
 // feedRun is a feed and its goroutine.
@@ -55,6 +53,7 @@ type feedRun struct {
 	done   chan struct{}
 }
 
+// New returns an engine without feeds or sources.
 func New(host Host) *Engine {
 	e := &Engine{host: host, limiters: make(map[string]*audit.Limiter), changed: make(chan struct{})}
 	e.routes.Store(newRoutes(nil))
@@ -62,9 +61,9 @@ func New(host Host) *Engine {
 	return e
 }
 
-// Attach makes the feeds of the declarations' tables exist, and gives them the
-// bindings that are no families. It returns the feed of each. The caller has the
-// bindings loaded, and calls start.
+// Attach declares the bindings and families to the feeds of their tables, makes the feeds
+// that are missing, and adds the bindings, but not the families, as members. It returns the
+// feed of each declaration. The caller then reloads the bindings and calls [Engine.Start].
 func (e *Engine) Attach(declared []*rowset.Member) []*feed.Feed {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -94,7 +93,7 @@ func (e *Engine) findLocked(table driver.Table) *feedRun {
 	return e.feeds[i]
 }
 
-// hostLocked returns what a feed of the table needs.
+// hostLocked returns the host for a feed of the table.
 func (e *Engine) hostLocked(table driver.Table) feed.Host {
 	limiter := e.limiters[table.Database]
 	if limiter == nil {
@@ -111,8 +110,8 @@ func (e *Engine) hostLocked(table driver.Table) feed.Host {
 	}
 }
 
-// routeLocked takes up what is declared now. Sources are told when that changes which
-// tables they are asked about.
+// routeLocked makes the routes of the current declarations. It notifies sources if these
+// change the tables to watch.
 func (e *Engine) routeLocked() {
 	before, now := e.routes.Load(), newRoutes(e.feeds)
 	e.routes.Store(now)
@@ -125,7 +124,7 @@ func (e *Engine) routeLocked() {
 	}
 }
 
-// Start starts the feeds that do not run yet.
+// Start starts the feeds that do not run yet. After Stop it closes them instead.
 func (e *Engine) Start() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -133,7 +132,7 @@ func (e *Engine) Start() {
 		if run.cancel != nil {
 			continue
 		}
-		if e.stopped { // Shutdown has come between
+		if e.stopped { // Stop has come first
 			run.Feed.Close(live.ErrClosed)
 			continue
 		}
@@ -146,13 +145,13 @@ func (e *Engine) Start() {
 	}
 }
 
-// ending is background work that was told to end.
+// ending is background work that is about to end.
 type ending struct {
-	Table driver.Table // of a feed; the zero Table for all other work
+	Table driver.Table // of a feed; the zero Table: all work
 	Done  <-chan struct{}
 }
 
-// Stop ends all background work and returns what has to be waited for.
+// Stop tells all background work to end, and returns channels to wait for.
 func (e *Engine) Stop() []ending {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -160,7 +159,7 @@ func (e *Engine) Stop() []ending {
 	e.cancel(live.ErrClosed)
 	ends := make([]ending, 0, len(e.feeds)+1)
 	for _, run := range e.feeds {
-		if run.cancel == nil { // it never ran; nobody waits for it in vain
+		if run.cancel == nil { // it never ran: end the waits for it
 			run.Feed.Close(live.ErrClosed)
 			continue
 		}
@@ -175,8 +174,8 @@ func (e *Engine) Stop() []ending {
 	return append(ends, ending{Done: all})
 }
 
-// Background runs a function until the engine stops. It returns false when that has
-// come before.
+// Background runs fn on a goroutine, with a context that ends when the engine stops. It
+// returns false if the engine has stopped already.
 func (e *Engine) Background(fn func(context.Context)) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -187,8 +186,8 @@ func (e *Engine) Background(fn func(context.Context)) bool {
 	return true
 }
 
-// Detach takes a declaration from its feed, and ends a feed without any. Its
-// members have gone before.
+// Detach removes a declaration from its feed, and ends the feed if it was the last. It waits
+// for that end. A family's members must have been removed before.
 func (e *Engine) Detach(ctx context.Context, v *rowset.Member) error {
 	e.mu.Lock()
 	run := e.findLocked(v.Schema().Table)
@@ -216,5 +215,5 @@ func (e *Engine) Detach(ctx context.Context, v *rowset.Member) error {
 	}
 }
 
-// Feeds returns the feeds, in the order in which they came.
+// Feeds returns the feeds in the order of their creation.
 func (e *Engine) Feeds() []*feed.Feed { return e.routes.Load().order }

@@ -5,8 +5,8 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// held remembers up to which version a source has been told what bindings came to
-// hold. The sink's mutex guards it.
+// held has the versions of bindings up to which a source was told the keys of new rows. The
+// sink's mutex guards it.
 type held map[*live.View]live.Version
 
 // Held implements [driver.Holder].
@@ -38,13 +38,13 @@ func (s *sink) Held(table driver.Table, visit func(driver.Key)) (changed bool) {
 	if s.held == nil {
 		s.held = make(map[driver.Table]held)
 	}
-	s.held[table] = now // without the views that have gone
+	s.held[table] = now // without views that were removed
 	return changed
 }
 
-// cameSince visits the keys of the rows that the binding came to hold after the
-// version, and returns up to which version. Where its log does not reach back so far
-// that is all that it holds.
+// cameSince visits the keys of the rows that the binding has added since the version, and
+// returns the version up to which it did. If the log does not reach back that far, it visits
+// all rows.
 func cameSince(v *live.View, told live.Version, visit func(driver.Key)) live.Version {
 	sub := v.Subscribe(live.SubscribeOptions{Version: told.Token, Notify: func() {}})
 	defer sub.Close()
@@ -52,7 +52,7 @@ func cameSince(v *live.View, told live.Version, visit func(driver.Key)) live.Ver
 	switch {
 	case err != nil: // it has ended
 		return told
-	case e == nil: // it has come back to what it was
+	case e == nil: // the content is the same again
 		return v.Version()
 	case e.Kind != live.Synced:
 		for _, row := range e.Created {

@@ -9,17 +9,17 @@ import (
 	"github.com/binderyhq/bindery/core/internal/rowset"
 )
 
-// routes say which feeds the changes of a table concern: the table's own, and
-// those that depend on it or show its rows. It is immutable, and made anew when a
-// declaration comes or goes.
+// routes say which feeds the changes of a table concern: the table's own, and those that
+// depend on it or show its rows. It is immutable; each change of the declarations makes a
+// new one.
 type routes struct {
 	order  []*feed.Feed
 	feeds  map[driver.Table]*feedRoutes // by the feed's own table
-	tables []driver.Table               // the keys of heard, as they came
+	tables []driver.Table               // the keys of heard, in the order of declaration
 	heard  map[driver.Table]*heardTable
 }
 
-// feedRoutes is what a feed hears of.
+// feedRoutes has the tables whose changes concern a feed, and the feed's mode.
 type feedRoutes struct {
 	hears []driver.Table
 	mode  feed.Mode
@@ -28,22 +28,21 @@ type feedRoutes struct {
 // heardTable is a table whose changes concern some feed.
 type heardTable struct {
 	routes []route
-	// own is the first declaration that is bound to the table and hears of its
-	// changes, shows one whose rows show rows of it; nil where there is none.
+	// own is the first declaration on the table itself. shows is the first whose rows
+	// show rows of the table. They are nil if there is none.
 	own, shows *rowset.Member
 }
 
 // route is how a change reaches a feed.
 type route struct {
 	*feed.Feed
-	// own: the keys are those of the feed's own rows. related: they are those of
-	// rows that the feed's rows show. Both are so where rows show others of
-	// their table.
+	// own: the keys are keys of the feed's own rows. related: they are keys of rows that
+	// the feed's rows show. Both are true if rows show other rows of their table.
 	own, related bool
-	// derived: the feed is read in full, whatever the keys. One such read is of
-	// one state of the database, so it need not know of commits under way.
+	// derived: every read of the feed is a full read, see [feed.Mode]. The feed then
+	// needs no announcements.
 	derived bool
-	// lagging: nobody waits for it.
+	// lagging: writers do not wait for the feed.
 	lagging bool
 }
 
@@ -56,7 +55,7 @@ func newRoutes(feeds []*feedRun) *routes {
 	return r
 }
 
-// add makes the feed hear of what concerns its declarations.
+// add adds the routes of the feed's declarations.
 func (r *routes) add(f *feed.Feed) {
 	to := &feedRoutes{}
 	r.feeds[f.Table] = to
@@ -102,8 +101,8 @@ func (r *routes) add(f *feed.Feed) {
 	}
 }
 
-// of returns the feeds that a change of the table concerns. A table without a name
-// stands for every table of the schema, or of the database where that is left out too.
+// of returns the routes of a change of the table. A table without a name stands for every
+// table of the schema, or of the database if the schema is empty too.
 func (r *routes) of(t driver.Table) []route {
 	if t.Name != "" {
 		if h := r.heard[t]; h != nil {
@@ -136,17 +135,16 @@ func (r *routes) hears(t driver.Table) []driver.Table {
 	return nil
 }
 
-// asksLike reports whether sources are asked about the same tables, for the same
-// purposes.
+// asksLike reports whether sources must watch the same tables for the same purposes.
 func (r *routes) asksLike(o *routes) bool {
 	return maps.EqualFunc(r.heard, o.heard, func(a, b *heardTable) bool {
 		return (a.own == nil) == (b.own == nil) && (a.shows == nil) == (b.shows == nil)
 	})
 }
 
-// schemas describes the tables whose changes concern any feed, in the order in which
-// they came, as loaders know them by now. A table that is depended on, and neither
-// bound itself nor shown in rows, has no columns and no key.
+// schemas returns the schemas of all tables whose changes concern a feed, in the order of
+// declaration, as loaders know them now. A table that bindings only depend on has no columns
+// and no key.
 func (r *routes) schemas() []driver.Schema {
 	schemas := make([]driver.Schema, len(r.tables))
 	for i, t := range r.tables {

@@ -8,12 +8,12 @@ import (
 	"github.com/binderyhq/bindery/core/internal/feed"
 )
 
-// sink is what one source reports to.
+// sink takes the reports of one source, during one call of its Watch.
 type sink struct {
 	run *Source
 
 	mu       sync.Mutex              // guards what follows
-	open     map[*announced]struct{} // not confirmed yet
+	open     map[*announced]struct{} // neither confirmed nor withdrawn
 	finished bool                    // Watch has returned
 	held     map[driver.Table]held
 }
@@ -44,12 +44,12 @@ func (s *sink) report(changes []driver.Change) feed.Receipt {
 			}
 			if to.derived {
 				if keys != nil && len(keys) == 0 {
-					continue // of nothing that it could be made of
+					continue // no row of the table has changed
 				}
 				keys = nil
 			}
 			if c.Table.Name == "" {
-				keys = nil // keys of every table are keys of none
+				keys = nil // it is not known whose keys they are
 			}
 			if to.own {
 				m := to.ReportOf(c.Writer, keys, s.run.reporter)
@@ -72,7 +72,7 @@ func (s *sink) Announce(changes ...driver.Change) driver.Announcement {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.finished {
-		return a // the source is lost, so everything will be read again
+		return a // Watch has returned, so missed changes are made up for later
 	}
 	for _, c := range changes {
 		for _, to := range s.run.eng.routes.Load().of(c.Table) {
@@ -107,9 +107,8 @@ func (s *sink) forget(a *announced) {
 	delete(s.open, a)
 }
 
-// end withdraws what the source has announced and cannot confirm any more,
-// since its Watch has returned. What was committed all the same is read when the
-// source watches again.
+// end withdraws all open announcements, because the source's Watch has returned. Their
+// commits are made up for when the source watches again.
 func (s *sink) end() {
 	s.mu.Lock()
 	open := s.open

@@ -16,28 +16,28 @@ import (
 	"github.com/binderyhq/bindery/core/status"
 )
 
-// Source runs one source: it calls Watch, again after failures, and keeps
-// what is known about its state.
+// Source runs one source: it calls Watch, retries after failures, and tracks the source's
+// state.
 type Source struct {
 	eng    *Engine
 	source driver.Source
 	scope  driver.Scoper // nil: all tables
 
-	follows driver.Follower // nil: it announces, or promises less
-	chooses driver.Chooser  // nil: it watches by itself
+	follows driver.Follower // nil: it does not follow the database's log
+	chooses driver.Chooser  // nil: it leaves the work to no other source
 
 	reports  atomic.Uint64
 	reporter *backlog.Reporter
-	done     chan struct{} // closed when Watch has returned for good
+	done     chan struct{} // closed when Watch will not be called again
 
 	mu       sync.Mutex // guards what follows
 	watching bool
-	sees     bool          // watching, and what it had missed before will be read
-	turned   chan struct{} // closed when it sees again, then replaced
+	sees     bool          // watching, and missed changes are reported
+	turned   chan struct{} // closed and replaced when sees becomes true
 	since    time.Time
 	err      error         // why it is not watching
 	failures uint64        // returns of Watch and calls of Lost
-	settled  chan struct{} // closed when it first watched or failed
+	settled  chan struct{} // closed when it has first watched or failed
 	once     sync.Once
 }
 
@@ -55,12 +55,14 @@ func newSourceRun(eng *Engine, s driver.Source) *Source {
 // Name returns the source's name.
 func (r *Source) Name() string { return r.source.Name() }
 
-// Ended is closed when the source's Watch has returned for good.
+// Ended returns a channel that is closed when Watch will not be called again.
 func (r *Source) Ended() <-chan struct{} { return r.done }
 
-// FirstTry is closed when the source has begun to watch, or has failed to.
+// FirstTry returns a channel that is closed when the source has begun to watch, or has
+// failed to.
 func (r *Source) FirstTry() <-chan struct{} { return r.settled }
 
+// Covers reports whether the source watches the table.
 func (r *Source) Covers(t driver.Table) bool {
 	return r.scope == nil || r.scope.Scope().Covers(t)
 }
@@ -99,7 +101,7 @@ func (r *Source) status() status.Source {
 	}
 }
 
-// setWatching has what was read before read again.
+// setWatching notes that the source watches, and has its feeds make up for missed changes.
 func (r *Source) setWatching() {
 	r.mu.Lock()
 	again := !r.watching && r.failures > 0
@@ -119,7 +121,7 @@ func (r *Source) setWatching() {
 		}
 	}
 	r.mu.Lock()
-	if r.failures == failures && !r.sees { // else it was lost meanwhile
+	if r.failures == failures && !r.sees { // it was not lost meanwhile
 		r.sees = true
 		close(r.turned)
 		r.turned = make(chan struct{})
@@ -170,7 +172,7 @@ func (r *Source) run(ctx context.Context) {
 			return
 		}
 		if time.Since(begun) > max(backoff.Wait, time.Second) {
-			backoff.Reset() // it was well for longer than it would be kept waiting
+			backoff.Reset() // it worked for longer than the next wait
 		}
 		timer := time.NewTimer(backoff.Next())
 		select {

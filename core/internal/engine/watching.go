@@ -7,8 +7,7 @@ import (
 	"github.com/binderyhq/bindery/core/status"
 )
 
-// Register makes the engine know its sources. It is called once, before any of them
-// is run; see sourceRun.run.
+// Register sets the engine's sources. Call it once, before [Engine.Launch].
 func (e *Engine) Register(sources []driver.Source) []*Source {
 	runs := make([]*Source, len(sources))
 	for i, s := range sources {
@@ -29,9 +28,9 @@ func (e *Engine) Sources() []*Source {
 // Launch has the source watch, until the engine stops.
 func (e *Engine) Launch(r *Source) { go r.run(e.ctx) }
 
-// watched reports whether every source that covers one of the tables that the
-// feed of table t hears of is watching (or none covers any), since when that is
-// so or is not, and if not, why.
+// watched reports whether all sources of the tables that concern the feed of table t are
+// watching. It is true if there are none. since is the time of the last change of that, and
+// why the reason if one is not watching.
 func (e *Engine) watched(t driver.Table) (ok bool, since time.Time, why error) {
 	hears := e.routes.Load().hears(t)
 	ok = true
@@ -45,16 +44,16 @@ func (e *Engine) watched(t driver.Table) (ok bool, since time.Time, why error) {
 			ok, since, why = false, at, err
 		case watching && ok && at.After(since):
 			since = at
-		case !watching && at.Before(since): // the oldest cause is the one that goes on
+		case !watching && at.Before(since): // the oldest failure counts
 			since, why = at, err
 		}
 	}
 	return ok, since, why
 }
 
-// following returns the sources that follow the log of the table's database, see what
-// concerns the feed of table t, and are watching. A feed whose every read is of
-// everything need not catch up with any: it never reads a part of a commit.
+// following returns the watching sources that follow the database's log and cover a table
+// that concerns the feed of table t. It returns none for a feed whose every read is a full
+// read: such a read never shows a part of a commit.
 func (e *Engine) following(t driver.Table) []driver.Follower {
 	to := e.routes.Load().feeds[t]
 	if to == nil || to.mode.Derived {
@@ -73,8 +72,8 @@ func (e *Engine) following(t driver.Table) []driver.Follower {
 	return fs
 }
 
-// heard describes the tables whose changes concern any feed. The channel is closed
-// when they change.
+// heard returns the schemas of all tables whose changes concern a feed. The channel is
+// closed when these tables change.
 func (e *Engine) heard() ([]driver.Schema, <-chan struct{}) {
 	e.mu.Lock()
 	changed, r := e.changed, e.routes.Load()
@@ -82,7 +81,7 @@ func (e *Engine) heard() ([]driver.Schema, <-chan struct{}) {
 	return r.schemas(), changed
 }
 
-// SourcesOf returns what is known about the sources that watch one of the tables.
+// SourcesOf returns the status of the sources that cover one of the tables.
 func (e *Engine) SourcesOf(tables []driver.Table) (out []status.Source) {
 	for _, s := range e.Sources() {
 		if s.coversAny(tables) {
@@ -92,7 +91,7 @@ func (e *Engine) SourcesOf(tables []driver.Table) (out []status.Source) {
 	return out
 }
 
-// Status returns what is known about all sources.
+// Status returns the status of all sources.
 func (e *Engine) Status() (out []status.Source) {
 	for _, s := range e.Sources() {
 		out = append(out, s.status())

@@ -15,7 +15,7 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// Shape is the checked form of a binding's options and its loader's schema. It is immutable.
+// Shape is the checked form of a binding's options and its loader's schema.
 type Shape struct {
 	*Layout
 	program  *filter.Program // nil: no filter
@@ -47,8 +47,8 @@ type orderColumn struct {
 // metrics.
 var validName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.~-]{0,99}$`)
 
-// Check makes the binding's shape, and returns all errors in its declaration. The shape may
-// not be used if there are errors.
+// Check makes the binding's shape, or returns all errors in its declaration. With errors
+// the shape may be nil, and must not be used.
 func (v *Member) Check() (*Shape, []error) {
 	if v.Base != nil {
 		return v.checkMember()
