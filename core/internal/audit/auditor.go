@@ -13,32 +13,32 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 )
 
-// Feed is what an auditor audits.
+// Feed is the feed that an auditor compares.
 type Feed interface {
-	// Open opens a snapshot of the database between two batches of the feed. The
-	// tickets are those that the pass is for.
+	// Open opens a snapshot of the database between two batches of the feed, for the
+	// tickets.
 	Open(ctx context.Context, tickets []*Ticket) (Pass, error)
 
-	// Audited is called after each attempt with what came of it.
+	// Audited is called with the outcome of each attempt.
 	Audited(Outcome)
 }
 
-// Pass is a snapshot that is open, and what the feed has read since.
+// Pass is an open snapshot. It knows what the feed has read since.
 type Pass interface {
-	// Readings returns what there is to compare.
+	// Readings returns the sets of rows to compare.
 	Readings() []Reading
 
-	// Superseded reports whether the feed has read everything since the
-	// snapshot was opened, so that there is nothing left to find.
+	// Superseded reports whether the feed has read the whole table since the
+	// snapshot was opened, so that a comparison has nothing left to find.
 	Superseded() bool
 
-	// Blocks returns an error when the snapshot seems to hold up the feed: a statement
-	// that alters the table waits for the snapshot to end, and all later reads wait
-	// for that statement.
+	// Blocks returns an error if the snapshot seems to block the feed: a statement that
+	// alters the table waits for the snapshot, and all later reads wait for that
+	// statement.
 	Blocks() error
 
-	// Publish has the feed publish the rows as of the snapshot, but for those
-	// that it has read since, in one batch, and returns when they show.
+	// Publish has the feed publish the rows in one batch, without those that it has
+	// read since, and returns when they show.
 	Publish(ctx context.Context, r Reading, rows []Row) error
 
 	// Reread has the feed read the keys anew.
@@ -48,23 +48,22 @@ type Pass interface {
 	Close()
 }
 
-// Outcome says what came of an attempt to compare.
+// Outcome is the outcome of an attempt to compare.
 type Outcome struct {
-	Rows    uint64 // compared
-	Found   uint64 // that differed
-	Parts   uint64 // batches beyond the first of each reading in which they were published
+	Rows    uint64 // rows compared
+	Found   uint64 // rows that differed
+	Parts   uint64 // batches needed to publish them, beyond the first of each reading
 	Tickets []*Ticket
-	Err     error // why it will be tried again
+	Err     error // why it will be retried; nil: it succeeded
 }
 
 // Config tunes an auditor. All fields are required.
 type Config struct {
-	// MaxRows bounds the rows that differ and are held to be published in one
-	// batch; beyond it they are published in several.
+	// MaxRows bounds the differing rows published in one batch.
 	MaxRows int
-	// Stall bounds the time in which the database brings no row.
+	// Stall bounds the time that the database may take to answer.
 	Stall time.Duration
-	// Limiter bounds the share of the time. Auditors of one database share it.
+	// Limiter bounds the share of time. All auditors of one database share it.
 	Limiter *Limiter
 	// MinWait and MaxWait bound the wait after a failure.
 	MinWait, MaxWait time.Duration
@@ -80,7 +79,7 @@ type Auditor struct {
 	mu      sync.Mutex // guards what follows
 	waiting []*Ticket
 	running []*Ticket // of the attempt under way
-	ended   error     // why no ticket is taken any more
+	ended   error     // why tickets are refused; nil: they are taken
 }
 
 // New returns an auditor. It does nothing before Run.
@@ -88,9 +87,9 @@ func New(feed Feed, cfg Config) *Auditor {
 	return &Auditor{feed: feed, cfg: cfg, wake: make(chan struct{}, 1)}
 }
 
-// Request hands in a ticket. The comparison opens its snapshot after the call.
-// Tickets of equal kind that wait are merged into the first, so that the queue
-// is bounded; the ticket to wait for is returned.
+// Request hands in a ticket and returns the one to wait for: that of a waiting
+// ticket of the same kind if there is one, which bounds the queue. The comparison
+// opens its snapshot after the call.
 func (a *Auditor) Request(t *Ticket) *Ticket {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -111,16 +110,15 @@ func (a *Auditor) Request(t *Ticket) *Ticket {
 	return t
 }
 
-// Open returns the tickets that were handed in and whose comparison is not over,
-// for those who have to wait for all of them.
+// Open returns the tickets whose comparison has not ended yet.
 func (a *Auditor) Open() []*Ticket {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return append(slices.Clone(a.running), a.waiting...)
 }
 
-// Run compares until ctx is done. Tickets that wait then, or come later, end
-// with ended.
+// Run makes the requested comparisons until ctx is done. Tickets that wait then,
+// or come later, end with the error ended.
 func (a *Auditor) Run(ctx context.Context, ended error) {
 	defer a.end(ended)
 	wait := a.cfg.MinWait
@@ -183,7 +181,7 @@ func (a *Auditor) end(err error) {
 	a.waiting = nil
 }
 
-// attempt compares once. What it panics with, in a loader's code, is an error.
+// attempt makes one comparison. It returns a panic, of a loader's code, as an error.
 func (a *Auditor) attempt(ctx context.Context, tickets []*Ticket) (out Outcome) {
 	out.Tickets = tickets
 	defer func() {
@@ -239,7 +237,7 @@ func (a *Auditor) compare(ctx context.Context, pass Pass, r Reading, stall *time
 			out.Parts++
 		}
 		out.Found += uint64(len(rows))
-		stall.Stop() // it is the feed that is waited for
+		stall.Stop() // it waits for the feed, not for the database
 		err := pass.Publish(ctx, r, rows)
 		stall.Reset(a.cfg.Stall)
 		rows = nil
@@ -294,8 +292,8 @@ func (a *Auditor) compare(ctx context.Context, pass Pass, r Reading, stall *time
 	return flush()
 }
 
-// because prefers the reason for which the context ended to what a driver
-// makes of it.
+// because returns the cause for which the context ended, or err if it has not
+// ended.
 func because(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -8,8 +8,8 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 )
 
-// Buckets is the number of buckets in which a comparison remembers what it has
-// come upon. They take 16 bytes each.
+// Buckets is the number of buckets in which a comparison records the held rows that
+// it has found. They take 16 bytes each.
 const Buckets = 1 << 16
 
 // findKeys bounds the keys that a comparison reads at a time.
@@ -26,7 +26,7 @@ type comparison struct {
 	reading  Reading
 	bindings []Binding
 	rest     func(context.Context) error // called after each piece
-	found    func(Row) error             // called with each row that differs
+	found    func(Row) error             // called with each differing row
 	doubtful func(driver.Key) error      // called with each key that must be read by the feed
 
 	seed    maphash.Seed
@@ -34,8 +34,8 @@ type comparison struct {
 	rows    uint64 // compared
 }
 
-// compare reads everything once, and what did not come out even once more. A
-// row may be found twice.
+// run reads all rows once, and the held rows of buckets that do not balance once
+// more. It may report a row twice.
 func (c *comparison) run(ctx context.Context) error {
 	c.bindings = c.reading.Bindings()
 	c.seed = maphash.MakeSeed()
@@ -79,9 +79,9 @@ func (c *comparison) row(r Row) error {
 	return c.found(r)
 }
 
-// leftovers reads the held rows again that the scan has not accounted for: they
-// are gone, or do not meet their binding's condition any more, or have come to
-// be held since.
+// leftovers reads the held rows that the scan has not found: they are gone, do not
+// meet their binding's condition any more, or are held only since. Rows that
+// share a bucket with these are read too.
 func (c *comparison) leftovers(ctx context.Context) error {
 	c.each(func(_ int, _ driver.Key, h uint64) bool {
 		b := &c.buckets[h%Buckets]

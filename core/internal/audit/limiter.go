@@ -6,27 +6,26 @@ import (
 	"time"
 )
 
-// Limiter bounds the share of the time that the audits of one database take,
-// together, and how many there are at a time. Its methods may be called from
-// any goroutine.
+// Limiter bounds the share of time that the audits of one database take together,
+// and how many run at a time. Its methods may be called from any goroutine.
 type Limiter struct {
 	share float64
 	burst time.Duration
 	slots chan struct{}
 
 	mu    sync.Mutex    // guards what follows
-	level time.Duration // that may be taken without a rest; below 0: a debt
+	level time.Duration // working time left before a rest; below 0: a debt
 	at    time.Time     // of level
 }
 
-// NewLimiter returns a limiter for audits that take the share (0 to 1) of
-// the time, measured over periods in which they take burst, and of which
-// at most so many hold a snapshot at a time.
+// NewLimiter returns a limiter that lets audits work for share (above 0, at most 1)
+// of the time, for at most burst without a rest, and lets at most slots of them
+// run at a time.
 func NewLimiter(share float64, burst time.Duration, slots int) *Limiter {
 	return &Limiter{share: share, burst: burst, level: burst, at: time.Now(), slots: make(chan struct{}, slots)}
 }
 
-// Acquire waits until there may be one audit more. Release ends it.
+// Acquire waits for a free slot. [Limiter.Release] gives it back.
 func (l *Limiter) Acquire(ctx context.Context) error {
 	select {
 	case l.slots <- struct{}{}:
@@ -36,11 +35,11 @@ func (l *Limiter) Acquire(ctx context.Context) error {
 	}
 }
 
-// Release lets another audit begin.
+// Release gives back a slot.
 func (l *Limiter) Release() { <-l.slots }
 
-// Rest notes that an audit has worked for so long, and makes it rest as long as
-// the share demands. It returns the context's error when that ends first.
+// Rest notes that an audit has worked for some time, and sleeps as long as the share
+// demands. It returns the context's error if that ends first.
 func (l *Limiter) Rest(ctx context.Context, worked time.Duration) error {
 	wait := l.take(worked)
 	if wait <= 0 {
@@ -63,7 +62,7 @@ func (l *Limiter) take(worked time.Duration) time.Duration {
 	now := time.Now()
 	l.level = min(l.burst, l.level+time.Duration(l.share*float64(now.Sub(l.at))))
 	l.at = now
-	// The time worked has filled the level too, as if it had been rest.
+	// The level has grown during the work as well; take counts that as rest.
 	l.level -= worked
 	if l.level >= 0 {
 		return 0

@@ -6,8 +6,8 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 )
 
-// Row is a row of the database, as a pass has read it. Value is nil when there
-// is no row of that key.
+// Row is a row of the database, as a pass has read it. Value is nil if no row has
+// the key.
 type Row struct {
 	Key   driver.Key
 	Value any
@@ -34,10 +34,10 @@ type Reading interface {
 }
 
 // Binding is a binding as a comparison sees it: a set of held rows, which may
-// move on at any time. All methods may be called from any goroutine.
+// change at any time. All methods may be called from any goroutine.
 type Binding interface {
-	// Holds reports whether the binding holds a row of that key, and whether
-	// nothing would change if it were given the row, which meets its condition.
+	// Holds reports whether the binding holds a row with the row's key, and whether
+	// giving it the row, which meets its condition, would change nothing.
 	Holds(row Row) (held, same bool)
 
 	// Keys calls visit with the keys of all rows held, until visit returns

@@ -5,11 +5,11 @@ import (
 	"sync"
 )
 
-// Ticket is a request for a comparison, for one to wait for. Its methods may be
-// called from any goroutine.
+// Ticket is a request for a comparison. Its methods may be called from any
+// goroutine.
 type Ticket struct {
-	// Kind merges tickets: of those that wait with the same Kind the auditor
-	// keeps one. It is comparable; nil is merged with none.
+	// Kind merges tickets: the auditor keeps one waiting ticket of each Kind. It
+	// must be comparable. Tickets with a nil Kind are not merged.
 	Kind any
 
 	once sync.Once
@@ -17,7 +17,7 @@ type Ticket struct {
 	err  error
 }
 
-// NewTicket returns a ticket of that kind.
+// NewTicket returns a ticket of the kind.
 func NewTicket(kind any) *Ticket { return &Ticket{Kind: kind, done: make(chan struct{})} }
 
 func (t *Ticket) finish(err error) {
@@ -27,9 +27,9 @@ func (t *Ticket) finish(err error) {
 	})
 }
 
-// Wait returns nil when the comparison has been made and what it found shows.
-// It returns the context's error when that ends first, and the auditor's reason
-// when there will be no comparison.
+// Wait waits until the comparison has ended and its findings show. It returns the
+// context's error if that ends first, and the auditor's reason if there will be
+// no comparison.
 func (t *Ticket) Wait(ctx context.Context) error {
 	select {
 	case <-t.done:

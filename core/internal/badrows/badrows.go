@@ -1,8 +1,8 @@
-// Package badrows finds the rows because of which a read by key fails. It knows nothing of
-// loaders: it tries to read fewer and fewer keys.
+// Package badrows finds the rows that make a read by key fail. It knows nothing of
+// loaders: it reads halves of the keys until the culprits are alone.
 //
-// A read may fail because of a row, or because the database does not answer. Only the
-// first is the row's fault, so a search says as well whether the database was there.
+// A read may also fail because the database does not answer. So a search reports whether
+// the database did.
 package badrows
 
 import (
@@ -12,18 +12,18 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 )
 
-// Load tries to read the rows of the keys. Its error may name rows, see
+// Load tries to read the rows with the keys. Its error may name rows, see
 // [driver.RowErrors].
 type Load func(ctx context.Context, keys []driver.Key) error
 
-// MaxFailures bounds the reads that fail during one search; beyond it all rows that are
-// left count as unreadable.
+// MaxFailures bounds the failed reads of one search. Beyond it, all rows of a further failed
+// read count as unreadable.
 const MaxFailures = 256
 
-// Find returns the keys whose rows cannot be read, with the reason for each, and whether
-// the database is there: if not, no row is to blame. there says that it is known to be.
-// When it is not, Find gives up after some failures without an answer, twice as many as
-// halvings lead to a single key.
+// Find returns the errors of the rows that cannot be read, by key. isThere reports whether
+// the database answers: if not, no row is to blame. there says that it is known to answer.
+// Otherwise Find gives up after a number of failures without an answer, about twice as many
+// as it takes halvings to get to a single key.
 func Find(ctx context.Context, load Load, keys []driver.Key, there bool) (bad map[driver.Key]error, isThere bool) {
 	s := &search{ctx: ctx, load: load, bad: make(map[driver.Key]error), there: there, stop: 2*bits.Len(uint(len(keys))) + 2}
 	s.halve(keys)
@@ -36,7 +36,7 @@ type search struct {
 	bad    map[driver.Key]error
 	there  bool // the database answers
 	failed int
-	stop   int // so many failures, and no answer, mean that it does not
+	stop   int // after this many failures without an answer, the database counts as away
 }
 
 func (s *search) halve(keys []driver.Key) {
@@ -67,11 +67,11 @@ func (s *search) halve(keys []driver.Key) {
 	s.halve(keys[half:])
 }
 
-// Probes is how many rows are tried to find out whether the database answers.
+// Probes is how many rows to try to find out whether the database answers.
 const Probes = 3
 
-// Answers reports whether the database answers a read of one of the keys, whose rows
-// could be read before. An error that names rows is an answer.
+// Answers reports whether the database answers a read of one of the keys, whose rows should
+// be readable. An error that names rows is an answer.
 func Answers(ctx context.Context, load Load, keys []driver.Key) bool {
 	for _, key := range keys {
 		if err := load(ctx, []driver.Key{key}); err == nil || driver.RowErrors(err) != nil {

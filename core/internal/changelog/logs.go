@@ -1,11 +1,10 @@
-// Package changelog keeps what a feed knows of the logs ([driver.ChangeLog]) of sources that
-// notice commits afterwards: which ones the next batch asks, up to where bindings show
-// what they tell, and whether they may be asked at all.
+// Package changelog tracks the logs ([driver.ChangeLog]) of sources that notice commits
+// afterwards: which logs the next batch asks, up to which position bindings show them, and
+// whether logs may be asked at all.
 //
-// A log is asked while every commit so far is shown or told by a log. A commit that no log
-// tells makes a gap: bindings lack rows that nobody can name, and a later commit of these
-// rows and of others would show in parts. A gap is closed by a comparison of the table
-// that began later.
+// Logs may be asked as long as bindings show, or a log tells, every commit so far. A commit
+// that no log tells makes a gap: bindings lack unknown rows, so a later commit to these and
+// other rows would show in part. A comparison of the table that begins later closes the gap.
 package changelog
 
 import (
@@ -16,27 +15,26 @@ import (
 	"github.com/binderyhq/bindery/core/internal/untyped"
 )
 
-// MaxLogs bounds the logs that are remembered. One that is forgotten is read from its
-// beginning.
+// MaxLogs bounds the remembered logs. A forgotten log is read from its beginning.
 const MaxLogs = 16
 
-// Logs are the logs of one feed. The zero value is ready to use. It has no lock: who keeps
-// it guards it.
+// Logs are the logs of one feed. The zero value is ready to use. It has no lock: the owner
+// must guard it.
 type Logs struct {
 	asked map[driver.ChangeLog]*backlog.Reporter // to be asked by the next batch
-	shown map[driver.ChangeLog]driver.Position   // up to where bindings show what they tell
+	shown map[driver.ChangeLog]driver.Position   // up to which position bindings show them
 
-	gaps   uint64 // ever made
-	closed uint64 // the last one that a comparison has closed
+	gaps   uint64 // number of gaps so far
+	closed uint64 // the last gap that a comparison has closed
 }
 
-// Usable reports whether there is no gap, so that logs may be asked.
+// Usable reports whether logs may be asked: no gap is open.
 func (l *Logs) Usable() bool { return l.gaps == l.closed }
 
 // Pending reports whether the next batch has a log to ask.
 func (l *Logs) Pending() bool { return len(l.asked) > 0 && l.Usable() }
 
-// Ask has the next batch ask the log. by is the source that has noticed a commit.
+// Ask has the next batch ask the log. by is the source that noticed a commit.
 func (l *Logs) Ask(log driver.ChangeLog, by *backlog.Reporter) {
 	if l.asked == nil {
 		l.asked = make(map[driver.ChangeLog]*backlog.Reporter)
@@ -44,7 +42,7 @@ func (l *Logs) Ask(log driver.ChangeLog, by *backlog.Reporter) {
 	l.asked[log] = by
 }
 
-// Take returns the logs that a batch asks. They wait for a gap to be closed.
+// Take returns the logs for a batch to ask, nil while a gap is open.
 func (l *Logs) Take() map[driver.ChangeLog]*backlog.Reporter {
 	if !l.Pending() {
 		return nil
@@ -54,13 +52,13 @@ func (l *Logs) Take() map[driver.ChangeLog]*backlog.Reporter {
 	return taken
 }
 
-// Gap notes that something was committed that no log tells.
+// Gap notes a commit that no log tells.
 func (l *Logs) Gap() { l.gaps++ }
 
-// Shown returns up to where bindings show what the logs tell.
+// Shown returns the positions up to which bindings show the logs.
 func (l *Logs) Shown() map[driver.ChangeLog]driver.Position { return maps.Clone(l.shown) }
 
-// Show notes up to where bindings show what some logs tell.
+// Show notes the positions up to which bindings now show some logs.
 func (l *Logs) Show(to map[driver.ChangeLog]driver.Position) {
 	if l.shown == nil {
 		l.shown = make(map[driver.ChangeLog]driver.Position)
@@ -73,14 +71,13 @@ func (l *Logs) Show(to map[driver.ChangeLog]driver.Position) {
 	}
 }
 
-// Mark is how the logs stood when a comparison began.
+// Mark is the state of the logs when a comparison began.
 type Mark struct {
 	gaps uint64
 	ends map[driver.ChangeLog]driver.Position
 }
 
-// Begin returns the logs whose ends a comparison must know before it opens its snapshot,
-// for [NewMark], and the number of gaps by then.
+// Begin returns the arguments of [NewMark]: the known logs, and the number of gaps so far.
 func (l *Logs) Begin() (logs []driver.ChangeLog, gaps uint64) {
 	for log := range l.shown {
 		logs = append(logs, log)
@@ -93,13 +90,13 @@ func (l *Logs) Begin() (logs []driver.ChangeLog, gaps uint64) {
 	return logs, l.gaps
 }
 
-// NewMark returns the mark of a comparison that is about to open its snapshot. It asks
-// the logs where they end, so it is called without a lock.
+// NewMark returns the mark of a comparison that is about to open its snapshot. It asks the
+// logs where they end, so call it without a lock.
 func NewMark(logs []driver.ChangeLog, gaps uint64) Mark { return Mark{gaps, Ends(logs)} }
 
-// Compared notes that a comparison has ended: bindings show all that was committed before
-// it began. While there was no gap batches have read the logs further, and nothing
-// changes.
+// Compared notes that a comparison has ended: bindings show every commit before it began.
+// That closes gaps. If there is none, it does nothing, because batches have read the logs
+// further.
 func (l *Logs) Compared(m Mark) {
 	if l.Usable() {
 		return
@@ -108,7 +105,7 @@ func (l *Logs) Compared(m Mark) {
 	l.Show(m.ends)
 }
 
-// Ends returns where the logs end. It leaves out those that fail.
+// Ends returns the end positions of the logs. It leaves out logs that fail.
 func Ends(logs []driver.ChangeLog) map[driver.ChangeLog]driver.Position {
 	ends := make(map[driver.ChangeLog]driver.Position, len(logs))
 	for _, log := range logs {

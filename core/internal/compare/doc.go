@@ -1,4 +1,4 @@
-// Package compare reads a table as comparisons see it: the rows that its bindings ought to
-// hold, by as few statements as possible, and what the bindings do hold of them. It is
-// what package audit, which knows neither loaders nor bindings, compares.
+// Package compare reads the two sides of a comparison for package audit, which knows neither
+// loaders nor bindings: the rows that bindings should hold, with as few statements as
+// possible, and the rows that they do hold.
 package compare

@@ -14,36 +14,36 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// pieceRows is how many rows are read at a time.
+// pieceRows is the number of rows that a scan reads at a time.
 const pieceRows = 500
 
-// Set is the rows that some bindings of one loader are compared with. One goroutine uses
+// Set is a set of rows with which bindings of one loader are compared. One goroutine uses
 // it.
 type Set struct {
 	Loader untyped.Loader
-	// Asked is the only binding of the set, where the database decides which rows it
-	// holds; else nil.
+	// Asked is the set's only binding, if the database decides which rows it holds;
+	// otherwise nil.
 	Asked *rowset.Member
-	// Limited says of Asked that the database decides its order as well, and so how far
-	// the binding reaches.
+	// Limited says that Asked has a limit, so that the database must also say which
+	// rows are within it.
 	Limited bool
 
 	ctx      context.Context // carries the snapshot
 	bindings []*rowset.Member
 	held     []audit.Binding
 	number   map[*rowset.Member]int
-	index    *index.Index[*rowset.Member] // of many bindings, nil of few
+	index    *index.Index[*rowset.Member] // nil for few bindings
 
-	// The rows compared last: bindings that share a row share the answer.
+	// The last two rows compared, for other bindings that share a row.
 	was, is any
 	same    bool
 }
 
 var _ audit.Reading = (*Set)(nil)
 
-// Sets groups the bindings by how the rows are read that they are compared with: one set
-// for all bindings of a loader whose membership is decided in memory, and one for each
-// other. All reads use the context, which carries the snapshot.
+// Sets groups the bindings by how their rows are read: one set for all bindings of a loader
+// whose membership is decided in memory, and one for each other binding. All reads use ctx,
+// which carries the snapshot.
 func Sets(ctx context.Context, bindings map[*rowset.Member]struct{}) (sets []*Set) {
 	byLoader := make(map[any]*Set)
 	for _, v := range rowset.InOrder(bindings) {
@@ -103,8 +103,8 @@ func (s *Set) Scan(_ context.Context, visit func([]audit.Row) error) ([]driver.K
 	return unreadRows(s.Loader.Scan(s.ctx, q, pieceRows, func(rows []any) error { return visit(s.rowsOf(rows)) }))
 }
 
-// unreadRows takes out of an error the keys of rows that could not be read, if it
-// is about nothing else.
+// unreadRows returns the keys of the unreadable rows if the error is only about such rows,
+// and the error otherwise.
 func unreadRows(err error) (unread []driver.Key, other error) {
 	bad := driver.RowErrors(err)
 	if bad == nil {
@@ -116,8 +116,7 @@ func unreadRows(err error) (unread []driver.Key, other error) {
 	return unread, nil
 }
 
-// rowsOf takes up rows as a loader returned them. It leaves out those without a
-// key, which belong to nobody.
+// rowsOf finds the keys of rows that a loader returned. It leaves out rows without a key.
 func (s *Set) rowsOf(rows []any) []audit.Row {
 	sh := s.bindings[0].Shape.Load()
 	found := make([]audit.Row, 0, len(rows))
@@ -167,7 +166,7 @@ func (s *Set) Match(row any, visit func(int)) {
 	})
 }
 
-// equal reports whether Go sees no difference between two rows.
+// equal reports whether two rows are deeply equal.
 func (s *Set) equal(was, is any) bool {
 	if was != s.was || is != s.is {
 		s.was, s.is, s.same = was, is, reflect.DeepEqual(was, is)

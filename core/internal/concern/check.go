@@ -8,7 +8,7 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// Check is for tests. It demands that the pool knows who holds what.
+// Check is for tests. It returns an error if the pool's knowledge of held rows is wrong.
 func (p *Pool) Check() error {
 	if p.held == nil {
 		return nil
@@ -39,8 +39,8 @@ func (p *Pool) Check() error {
 	return err
 }
 
-// CheckLinks is for tests. It compares what the pool knows about related rows with
-// what its rows say, and returns how many links there are.
+// CheckLinks is for tests. It compares the links that the pool knows with its rows, and
+// returns their number.
 func (p *Pool) CheckLinks() (links int, err error) {
 	if p.links == nil {
 		return 0, nil

@@ -1,5 +1,5 @@
-// Package concern finds out whom a row concerns: of the many bindings over one
-// loader, those whose filter it meets and those that hold it ([Pool]), and the rows
-// that show a row of another table ([Links]). A change then costs what it changes,
-// however many bindings there are.
+// Package concern finds the bindings that a row concerns: of the many bindings of one
+// loader, those whose filter it meets and those that hold it ([Pool]). It also finds the
+// rows that show a row of another table ([Links]). So the cost of a change depends on the
+// bindings that it concerns, and not on how many there are.
 package concern

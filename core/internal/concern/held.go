@@ -6,24 +6,23 @@ import (
 	"github.com/binderyhq/bindery/core/internal/rowset"
 )
 
-// heldRow is a row that bindings hold. Bindings that come to hold the same row
-// share it.
+// heldRow is a row that bindings hold. Bindings that hold an equal row share it.
 type heldRow struct {
 	rowset.Fetched
 	holders int // how many bindings hold it
-	// earlier is the row of the same key that other bindings hold still: they have
-	// not been published yet, or are in trouble. Most of the time there is none.
+	// earlier is an older row with the same key, which other bindings still hold: they
+	// are not published yet, or are in trouble. Mostly it is nil.
 	earlier *heldRow
 }
 
-// find returns the row, or the earlier one, that is the same; nil when there is none.
+// find returns the equal row among this one and the earlier ones, nil if there is none.
 func (h *heldRow) find(row any) *heldRow {
 	for one := h; one != nil; one = one.earlier {
 		if one.Row == row {
 			return one
 		}
 	}
-	for one := h; one != nil; one = one.earlier { // read by two statements
+	for one := h; one != nil; one = one.earlier { // two statements have read it
 		if reflect.DeepEqual(one.Row, row) {
 			return one
 		}
@@ -31,8 +30,8 @@ func (h *heldRow) find(row any) *heldRow {
 	return nil
 }
 
-// without takes one out of the row and the earlier ones, and returns the first that is
-// left, nil for none.
+// without removes one from the chain of the row and the earlier ones, and returns the first
+// that is left, nil if none is.
 func (h *heldRow) without(one *heldRow) *heldRow {
 	if h == one {
 		return h.earlier

@@ -12,18 +12,18 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// Links tell which rows of a pool show which rows of related tables.
+// Links map rows of related tables to the rows of a pool that show them.
 type Links struct {
 	read    untyped.Relations
 	tables  []driver.Related
 	showing []map[driver.Key]*rowsShowing // by related table
 }
 
-// rowsShowing are the rows that show one of a related table, with the number of bindings
-// that hold each. Most of the time there is one such row.
+// rowsShowing are the rows that show one related row, with the number of bindings that hold
+// each. Mostly there is only one.
 type rowsShowing struct {
 	one  driver.Key
-	n    int // bindings that hold one
+	n    int // number of bindings that hold one; 0: one is not set
 	more map[driver.Key]int
 }
 
@@ -48,8 +48,7 @@ func (s *Links) hold(r live.Row) { s.each(r, (*rowsShowing).add) }
 
 func (s *Links) release(r live.Row) { s.each(r, (*rowsShowing).remove) }
 
-// moved takes note of a transition that was published; from is what the binding
-// held before.
+// moved updates the links after a step was published. from is what the binding held before.
 func (s *Links) moved(from rowset.Holding, t *rowset.Step) {
 	if t.Anew {
 		from.All(s.release)
@@ -108,7 +107,7 @@ func (o *rowsShowing) remove(main driver.Key) {
 	}
 }
 
-// of adds the rows that show the one with the key.
+// of calls add for the rows that show the related row with the key.
 func (s *Links) of(table int, key driver.Key, add func(main driver.Key)) {
 	o := s.showing[table][key]
 	if o == nil {
@@ -122,8 +121,7 @@ func (s *Links) of(table int, key driver.Key, add func(main driver.Key)) {
 	}
 }
 
-// Shows reports whether the pool's rows may show some of what has changed in
-// related tables.
+// Shows reports whether the pool's rows may show changed rows of related tables.
 func (p *Pool) Shows(changed map[driver.Table]*backlog.Pending) bool {
 	if p.links == nil || len(p.InMemory)+len(p.Asked) == 0 {
 		return false
@@ -134,10 +132,9 @@ func (p *Pool) Shows(changed map[driver.Table]*backlog.Pending) bool {
 	})
 }
 
-// Resolve returns what the pool must read because rows of related tables may
-// have changed: the rows that showed them when they were read, and those
-// that show them in the snapshot which ctx carries. Where these are more than
-// the bound it is everything.
+// Resolve returns the keys that the pool must read because rows of related tables may have
+// changed: of the rows that showed them when last read, and of those that show them in the
+// snapshot that ctx carries. Beyond maxKeys keys it returns the whole table.
 func (p *Pool) Resolve(ctx context.Context, changed map[driver.Table]*backlog.Pending, maxKeys int) (backlog.Pending, error) {
 	found := backlog.Pending{MaxKeys: maxKeys}
 	if !p.Shows(changed) {

@@ -14,32 +14,32 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// Pool is the loaded bindings of one loader in one feed. It knows which of them
-// a row concerns, so that a change costs what it changes, however many bindings
-// there are. Only the feed's goroutine uses it; Share may be called by any.
+// Pool is the loaded bindings of one loader in one feed. It finds those that a row concerns
+// without a look at all of them. Only the feed's goroutine uses it, but any goroutine may
+// call Share.
 //
-// A row concerns the bindings whose filter it meets, and those that hold the row of
-// its key as it was. The latter are those whose filter that row meets, so the index
-// finds both, and the pool keeps each row once, not who holds it. While there are few
-// bindings all of them are looked at, and nothing is kept.
+// A row concerns the bindings whose filter it meets, and those that hold the previous row
+// with its key. The previous row meets the filters of the latter, so the index finds them
+// too: the pool keeps each held row once, and not its holders. A pool of few bindings looks
+// at all of them and keeps no rows.
 type Pool struct {
 	Loader untyped.Loader
 
-	// InMemory are the bindings whose membership is decided in memory, row by row.
-	// Asked are those about which the database is asked with every batch.
+	// InMemory are the bindings whose membership is decided in memory. Asked are those
+	// for which every batch must ask the database.
 	InMemory, Asked map[*rowset.Member]struct{}
 
-	links *Links // between the rows of all of them and related rows; nil when rows show none
+	links *Links // from related rows to the rows of all bindings; nil: rows show no others
 
 	index *index.Index[*rowset.Member] // of InMemory; nil while there are few
 
 	mu   sync.RWMutex            // locked while what follows is changed, and while others look at it
-	held map[driver.Key]*heldRow // by bindings of InMemory; nil while there are few
-	few  []*rowset.Member        // of InMemory, in no order; nil while there are many
+	held map[driver.Key]*heldRow // held by bindings of InMemory; nil while there are few
+	few  []*rowset.Member        // InMemory, in no order; nil while there are many
 }
 
-// Few is the number of bindings up to which a pool looks at all of them; one that
-// had more does so again below half as many.
+// Few is the number of bindings up to which a pool looks at all of them. A pool that had
+// more does so again below half of it.
 const Few = 8
 
 // NewPool returns a pool without bindings.
@@ -47,7 +47,7 @@ func NewPool(r untyped.Loader) *Pool {
 	return &Pool{Loader: r, InMemory: make(map[*rowset.Member]struct{}), Asked: make(map[*rowset.Member]struct{}), links: newLinks(r)}
 }
 
-// Enter takes up a binding that has just loaded.
+// Enter adds a binding that has just loaded.
 func (p *Pool) Enter(v *rowset.Member) {
 	if p.links != nil {
 		v.Holding().All(p.links.hold)
@@ -70,13 +70,13 @@ func (p *Pool) Enter(v *rowset.Member) {
 	}
 }
 
-// track enters a binding and the rows that it holds.
+// track adds a binding to the index, and its rows to the held ones.
 func (p *Pool) track(v *rowset.Member) {
 	p.index.Add(v, v.Shape.Load().Spelled(v.Filter), v.Shape.Load().ColumnOf)
 	p.changeHeld(func() { v.Holding().All(func(r live.Row) { p.hold(v, r) }) })
 }
 
-// Leave forgets a binding.
+// Leave removes a binding.
 func (p *Pool) Leave(v *rowset.Member) {
 	if p.links != nil && p.Has(v) {
 		v.Holding().All(p.links.release)
@@ -94,8 +94,7 @@ func (p *Pool) Leave(v *rowset.Member) {
 	p.changeHeld(func() { v.Holding().All(p.release) })
 }
 
-// become has the pool look at all of InMemory from now on or, where there is an index,
-// at those that it finds.
+// become sets the index and the held rows. With nil, the pool looks at all of InMemory.
 func (p *Pool) become(ix *index.Index[*rowset.Member], held map[driver.Key]*heldRow) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -105,14 +104,14 @@ func (p *Pool) become(ix *index.Index[*rowset.Member], held map[driver.Key]*held
 	}
 }
 
-// changeHeld calls change, which calls hold and release.
+// changeHeld calls change with the lock held, for calls of hold and release.
 func (p *Pool) changeHeld(change func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	change()
 }
 
-// hold notes that one more binding holds the row.
+// hold counts one more binding that holds the row.
 func (p *Pool) hold(v *rowset.Member, r live.Row) {
 	newest := p.held[r.Key()]
 	h := newest.find(r.Value())
@@ -126,7 +125,7 @@ func (p *Pool) hold(v *rowset.Member, r live.Row) {
 	h.holders++
 }
 
-// release notes that one binding less holds the row.
+// release counts one binding less that holds the row.
 func (p *Pool) release(r live.Row) {
 	newest := p.held[r.Key()]
 	h := newest.find(r.Value())
@@ -143,8 +142,8 @@ func (p *Pool) release(r live.Row) {
 	}
 }
 
-// Share makes the candidate, which was read for bindings that begin, the row
-// that others hold already, when it is the same.
+// Share replaces a row, read for bindings that load, by an equal row that other bindings
+// hold, if there is one. That saves memory.
 func (p *Pool) Share(c *rowset.Fetched) {
 	p.mu.RLock()
 	few, h := p.few, p.held[c.Key]
@@ -168,9 +167,9 @@ func (p *Pool) Share(c *rowset.Fetched) {
 	}
 }
 
-// Concerning calls visit for each binding that the key's row may concern, some
-// of them perhaps twice: those whose filter the row (nil: there is none) may
-// meet, and those that hold the row of that key.
+// Concerning calls visit for each binding that the row with the key may concern: those
+// whose filter the row (nil: there is none) may meet, and those that hold a row with the
+// key. It may visit a binding twice.
 func (p *Pool) Concerning(key driver.Key, row any, visit func(*rowset.Member)) {
 	if p.held == nil {
 		for v := range p.InMemory {
@@ -181,7 +180,7 @@ func (p *Pool) Concerning(key driver.Key, row any, visit func(*rowset.Member)) {
 	match := p.index.Match
 	if row != nil {
 		match(func(column int) value.Value { return p.Loader.Value(row, column) }, visit)
-		match = p.index.MatchRestricted // the others have been visited
+		match = p.index.MatchRestricted // the first match has visited the others
 	}
 	for h := p.held[key]; h != nil; h = h.earlier {
 		if h.Row == row {
@@ -192,7 +191,7 @@ func (p *Pool) Concerning(key driver.Key, row any, visit func(*rowset.Member)) {
 	}
 }
 
-// Has reports whether the binding was taken up.
+// Has reports whether the binding is in the pool.
 func (p *Pool) Has(v *rowset.Member) bool {
 	if _, ok := p.InMemory[v]; ok {
 		return true
@@ -201,8 +200,7 @@ func (p *Pool) Has(v *rowset.Member) bool {
 	return ok
 }
 
-// Moved takes note of a transition that was published; from is what the binding
-// held before.
+// Moved updates the pool after a step was published. from is what the binding held before.
 func (p *Pool) Moved(from rowset.Holding, t *rowset.Step) {
 	if p.links != nil && p.Has(t.Member) {
 		p.links.moved(from, t)
@@ -225,7 +223,7 @@ func (p *Pool) moved(from rowset.Holding, t *rowset.Step) {
 			return
 		}
 		if !after.IsZero() {
-			p.hold(t.Member, after) // first, so that a row which stays is not forgotten
+			p.hold(t.Member, after) // before release, so that a row that stays is not dropped
 		}
 		if !before.IsZero() {
 			p.release(before)
