@@ -9,42 +9,41 @@ import (
 	"time"
 )
 
-// Why there is no room, for errors.Is.
+// Errors of [Budget.Fit] and [Budget.Reserve], for errors.Is.
 var (
-	// ErrFull means that memory in use leaves no room.
+	// ErrFull means that there is no room, even after everything unused was freed.
 	ErrFull = errors.New("budget: no room is left")
-	// ErrShare means that the party would hold more than its share.
+	// ErrShare means that a party would hold more than its share.
 	ErrShare = errors.New("budget: more than one's share")
 )
 
-// ShareOfFree bounds a party: it may hold this many bytes for each byte that is free.
+// ShareOfFree bounds a party: it may hold this many bytes for each free byte.
 const ShareOfFree = 2
 
 // Budget counts bytes by kind, and bounds their sum. All methods may be called from
 // any goroutine.
 type Budget struct {
-	limit  int64 // 0: nothing is bounded
+	limit  int64 // 0: no limit
 	now    func() time.Time
-	bodies int // the kind that can be made again
+	bodies int // the kind of memory that can be made again
 
 	used  []atomic.Int64 // by kind
 	total atomic.Int64
 
 	dropped, evicted, refused atomic.Uint64
 
-	making sync.Mutex // one at a time makes room
-	futile time.Time  // until then nothing more can go; guarded by making
+	making sync.Mutex // held by the goroutine that makes room
+	futile time.Time  // no new attempt to make room before; guarded by making
 
 	mu      sync.Mutex           // guards what follows
 	holders map[*Holder]struct{} // that have not left
 	closed  bool
-	later   bool           // somebody makes room in the background
-	wg      sync.WaitGroup // for who does
+	later   bool           // a goroutine makes room in the background
+	wg      sync.WaitGroup // of that goroutine
 }
 
-// New returns a budget of limit bytes for so many kinds, of which bodies is the one
-// that holders can make again. With a limit of 0 or less everything is counted and
-// nothing bounded.
+// New returns a budget of limit bytes for kinds of memory numbered from 0. bodies is the
+// kind that holders can make again. With a limit of 0 or less the budget only counts.
 func New(limit int64, kinds, bodies int, now func() time.Time) *Budget {
 	return &Budget{limit: max(limit, 0), now: now, bodies: bodies, used: make([]atomic.Int64, kinds), holders: make(map[*Holder]struct{})}
 }
@@ -58,21 +57,21 @@ func (b *Budget) Used(kind int) int64 { return b.used[kind].Load() }
 // Total returns the bytes of all kinds.
 func (b *Budget) Total() int64 { return b.total.Load() }
 
-// Counts say how often the budget had a holder drop its bodies, evicted an idle holder,
-// and refused a newcomer.
+// Counts are how often the budget made a holder drop its bodies, evicted an idle holder, and
+// refused a newcomer.
 type Counts struct{ Dropped, Evicted, Refused uint64 }
 
-// Counts returns what the budget has done so far.
+// Counts returns the counts so far.
 func (b *Budget) Counts() Counts {
 	return Counts{b.dropped.Load(), b.evicted.Load(), b.refused.Load()}
 }
 
-// Owner keeps the memory that a [Holder] counts. The budget calls its methods without
-// holding a lock.
+// Owner owns the memory that a [Holder] counts. The budget may call its methods from any
+// goroutine.
 type Owner interface {
-	// DropBodies frees what can be made again.
+	// DropBodies frees memory that can be made again.
 	DropBodies()
-	// Evict frees everything, unless somebody uses it. It reports whether it did.
+	// Evict frees everything, unless it is in use. It reports whether it did.
 	Evict() bool
 }
 
@@ -81,21 +80,21 @@ type Holder struct {
 	b     *Budget
 	owner Owner
 
-	parties []*Party // whose shares it is part of
+	parties []*Party // it counts towards their shares
 
-	own    atomic.Int64 // what is its alone
+	own    atomic.Int64 // bytes not shared with other holders
 	bodies atomic.Int64
-	looked atomic.Int64 // when it was looked at, in nanoseconds
+	looked atomic.Int64 // time of last use, in Unix nanoseconds
 }
 
-// Party is a client or a tenant: its holders together are bounded by a share. The zero
-// value holds nothing.
+// Party is a client or a tenant. A share bounds its holders together. The zero value is
+// ready to use.
 type Party struct{ used atomic.Int64 }
 
-// Used returns what the party's holders keep for themselves.
+// Used returns the bytes of the party's holders, without shared ones.
 func (p *Party) Used() int64 { return p.used.Load() }
 
-// Join adds a holder, which is part of the shares of the parties; nil is nobody.
+// Join adds a holder that counts towards the shares of the parties. It ignores nil parties.
 func (b *Budget) Join(owner Owner, parties ...*Party) *Holder {
 	h := &Holder{b: b, owner: owner}
 	for _, p := range parties {
@@ -110,20 +109,20 @@ func (b *Budget) Join(owner Owner, parties ...*Party) *Holder {
 	return h
 }
 
-// Leave takes the holder out. What it keeps must have been taken off before, or is
-// taken off later.
+// Leave removes the holder, so that it is no longer asked to free memory. The caller must
+// still take its bytes off with Add, before or after.
 func (h *Holder) Leave() {
 	h.b.mu.Lock()
 	delete(h.b.holders, h)
 	h.b.mu.Unlock()
 }
 
-// Own returns the bytes that the holder shares with nobody.
+// Own returns the bytes that the holder does not share.
 func (h *Holder) Own() int64 { return h.own.Load() }
 
-// Add adds bytes (or, below zero, takes them off). Shared bytes belong to several
-// holders: they are counted once, and for none of them. It never blocks. When the
-// limit is passed room is made in the background.
+// Add adds bytes, or below zero takes them off. Shared bytes belong to several holders: add
+// them once, and they count for none of these. It never blocks. Beyond the limit, the budget
+// makes room in the background.
 func (h *Holder) Add(kind int, bytes int, shared bool) {
 	b, n := h.b, int64(bytes)
 	b.used[kind].Add(n)
@@ -141,11 +140,11 @@ func (h *Holder) Add(kind int, bytes int, shared bool) {
 	}
 }
 
-// Looked notes that somebody uses what the holder keeps.
+// Looked notes that the holder's memory is in use.
 func (h *Holder) Looked() { h.looked.Store(h.b.now().UnixNano()) }
 
-// Fit makes room for a newcomer of so many bytes, of these parties, each of which
-// may be nil. It returns [ErrFull] or [ErrShare] when there is none.
+// Fit makes room for a newcomer of need bytes that counts towards the parties, each of which
+// may be nil. It returns [ErrFull] or [ErrShare] if it cannot. It reserves nothing.
 func (b *Budget) Fit(need int64, parties ...*Party) error {
 	if b.limit == 0 {
 		return nil
@@ -171,15 +170,15 @@ func (b *Budget) Fit(need int64, parties ...*Party) error {
 	return nil
 }
 
-// hasShare reports whether the party may hold so much more. Bodies leave their place
-// to whoever needs it, so they count as free.
+// hasShare reports whether the party may hold need more bytes. Bodies can be dropped, so
+// they count as free.
 func (b *Budget) hasShare(p *Party, need int64) bool {
 	free := b.limit - b.total.Load() + b.used[b.bodies].Load()
 	return p.used.Load()+need <= ShareOfFree*(free-need)
 }
 
-// evictUntil lets holders go that nobody uses, of those that are meant (nil: all), until
-// enough holds. It reports whether that was reached.
+// evictUntil evicts unused holders among those meant (nil: all), until enough returns true.
+// It reports whether that happened.
 func (b *Budget) evictUntil(enough func() bool, meant func(*Holder) bool) bool {
 	for _, h := range b.ranked((*Holder).Own) {
 		if meant != nil && !meant(h) {
@@ -195,7 +194,7 @@ func (b *Budget) evictUntil(enough func() bool, meant func(*Holder) bool) bool {
 	return false
 }
 
-// Over reports whether the limit is passed although everything was freed that can be.
+// Over reports whether the limit is exceeded even after an attempt to make room.
 func (b *Budget) Over() bool {
 	if b.limit == 0 || b.total.Load() <= b.limit {
 		return false
@@ -204,8 +203,8 @@ func (b *Budget) Over() bool {
 	return b.total.Load() > b.limit
 }
 
-// Reserve counts bytes of a kind, for a party, until release is called. It returns
-// [ErrFull] or [ErrShare] when there is no room; see [Budget.Fit].
+// Reserve makes room for bytes of a kind and a party (nil: none), and counts them until
+// release is called. It returns [ErrFull] or [ErrShare] if there is no room.
 func (b *Budget) Reserve(kind int, bytes int64, p *Party) (release func(), err error) {
 	if err := b.Fit(bytes, p); err != nil {
 		return nil, err
@@ -213,8 +212,8 @@ func (b *Budget) Reserve(kind int, bytes int64, p *Party) (release func(), err e
 	return b.Keep(kind, bytes, p), nil
 }
 
-// Keep counts bytes that are kept whether there is room or not, of a kind and for a
-// party (nil: nobody), until release is called. Releasing twice is harmless.
+// Keep counts bytes of a kind and a party (nil: none), even beyond the limit, until release
+// is called. Releasing twice is harmless.
 func (b *Budget) Keep(kind int, bytes int64, p *Party) (release func()) {
 	add := func(n int64) {
 		b.used[kind].Add(n)
@@ -229,10 +228,10 @@ func (b *Budget) Keep(kind int, bytes int64, p *Party) (release func()) {
 	return sync.OnceFunc(func() { add(-bytes) })
 }
 
-// Refused counts a refusal that the caller has decided on.
+// Refused counts a refusal by the caller.
 func (b *Budget) Refused() { b.refused.Add(1) }
 
-// Sweep has every holder drop its bodies that nobody has looked at for so long.
+// Sweep makes every holder that was not used for idle drop its bodies.
 func (b *Budget) Sweep(idle time.Duration) {
 	before := b.now().Add(-idle).UnixNano()
 	for _, h := range b.all() {
@@ -243,7 +242,7 @@ func (b *Budget) Sweep(idle time.Duration) {
 	}
 }
 
-// Close waits for who makes room, and lets nobody begin. It is called once.
+// Close ends the making of room in the background, and waits for it. Call it once.
 func (b *Budget) Close() {
 	b.mu.Lock()
 	b.closed = true
@@ -266,14 +265,14 @@ func (b *Budget) makeRoomLater() {
 	})
 }
 
-// slack is the part of the limit that is freed beyond the need, so that room is not
-// made for every byte.
+// slack: a 1/slack part of the limit is freed beyond the need, so that room is not made for
+// every byte.
 const slack = 16
 
-// futileFor is the pause after a search for memory to free has found too little.
+// futileFor is the pause after an attempt to make room has freed too little.
 const futileFor = 20 * time.Millisecond
 
-// makeRoom frees memory until so many bytes fit: bodies first, then idle holders.
+// makeRoom frees memory until need bytes fit: bodies first, then idle holders. It may fail.
 func (b *Budget) makeRoom(need int64) {
 	b.making.Lock()
 	defer b.making.Unlock()
@@ -286,7 +285,7 @@ func (b *Budget) makeRoom(need int64) {
 	}
 	target := b.limit - need - b.limit/slack
 	fits := func() bool { return b.total.Load() <= target }
-	// Bodies before members, and what is large and was not looked at first.
+	// Large ones that were not used for long come first, see ranked.
 	for _, h := range b.ranked((*Holder).bodyBytes) {
 		if fits() {
 			return
@@ -309,8 +308,8 @@ func (b *Budget) makeRoom(need int64) {
 
 func (h *Holder) bodyBytes() int64 { return h.bodies.Load() }
 
-// ranked returns the holders that keep something, in the order in which they are to be
-// freed: by bytes times the time since they were last used, the largest first.
+// ranked returns the holders that use memory, in the order in which to free it: by bytes
+// times the time since their last use, the largest first.
 func (b *Budget) ranked(bytes func(*Holder) int64) []*Holder {
 	now := b.now().UnixNano()
 	type rank struct {

@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// Machine returns the memory that the process may use, in bytes: the least of what
-// GOMEMLIMIT says, of the limits of its cgroups (version 1 or 2) and of the memory
-// that the machine has. It is 0 when nothing of that is known.
+// Machine returns the memory that the process may use, in bytes: the least of GOMEMLIMIT,
+// the limits of its cgroups (version 1 or 2), and the machine's memory. It returns 0 if none
+// of these is known.
 func Machine() int64 {
 	limit := ofGroups("/proc/self/cgroup", "/sys/fs/cgroup")
 	if n := ofMachine("/proc/meminfo"); n > 0 && (limit == 0 || n < limit) {
@@ -40,8 +40,8 @@ func ofMachine(meminfo string) int64 {
 	return 0
 }
 
-// ofGroups returns the least limit of the process's cgroup and those that it lies
-// in, 0 for none. In a container these are mounted at the root.
+// ofGroups returns the least limit of the process's cgroup and its ancestors, 0 for none. In
+// a container these are mounted at the root.
 func ofGroups(self, root string) int64 {
 	paths := map[string]string{} // by the directory of the hierarchy
 	text, err := os.ReadFile(self)
@@ -75,8 +75,8 @@ func ofGroups(self, root string) int64 {
 	return least
 }
 
-// unlimited is what version 1 says for no limit: the largest multiple of a page, and
-// more than any machine has.
+// unlimited bounds real limits. Version 1 states "no limit" as the largest multiple of a
+// page, which is above it.
 const unlimited = 1 << 60
 
 func readLimit(file string) int64 {

@@ -30,8 +30,9 @@ func (a access) size() int {
 	return n
 }
 
-// accessesOf returns how the member with these paths is found, and the dearest
-// of the ways. If one path is true for every row, the others are no help.
+// accessesOf returns how to find the member with these paths, and the most
+// expensive way among them. If one path is true for every row, the others are
+// useless.
 func accessesOf(paths []path) ([]access, way) {
 	accesses := make([]access, 0, len(paths))
 	dearest := hashed
@@ -48,9 +49,9 @@ func accessesOf(paths []path) ([]access, way) {
 	return accesses, dearest
 }
 
-// access chooses what to search for. The lists of values are used together, the
-// shortest first, as long as they make at most limit entries; a list that is
-// too long serves as the interval that it spans, unless there is a better one.
+// access chooses what to search by. It uses lists of values together, the shortest
+// first, as long as they make at most limit entries. A list that is too long
+// serves as the interval that it spans, unless there is a better one.
 func (p path) access(limit int) access {
 	byLength := slices.Clone(p)
 	slices.SortStableFunc(byLength, func(a, b restriction) int { return cmp.Compare(len(a.values), len(b.values)) })

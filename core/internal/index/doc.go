@@ -2,21 +2,20 @@
 // evaluating each.
 //
 // An [Index] holds members, each with a [filter.Expr]. Given a row it visits
-// every member whose expression is true, and few others: it answers with
-// candidates, and the caller evaluates their expressions. That it may answer
-// with too many, but never with too few, is what makes it simple: whatever it
-// does not understand restricts nothing.
+// every member whose expression is true, and few others. These are candidates:
+// the caller evaluates their expressions. The index may visit too many, but
+// never too few. That keeps it simple: whatever it does not understand
+// restricts nothing.
 //
 // # Paths
 //
-// An expression is brought into the form of a few paths, such that a row for
-// which it is true is found by at least one of them. A path is a conjunction of
-// restrictions of one column each: to some values (=, IN, IS NULL), or to an
-// interval (<, <=, >, >=). OR makes several paths, AND combines those of its
-// parts, NOT is pushed down to the comparisons. What cannot be said so (<>, NOT
-// IN, IS NOT NULL, and what would be more than maxEntries paths) is left out
-// of a conjunction, which only lengthens its answer. If nothing remains, the
-// member is scanned: every row visits it.
+// An expression becomes a few paths, and a row for which it is true meets at
+// least one of them. A path is a conjunction of restrictions of one column
+// each: to some values (=, IN, IS NULL), or to an interval (<, <=, >, >=). OR
+// makes several paths, AND combines those of its parts, NOT is pushed down to
+// the comparisons. Other conditions (<>, NOT IN, IS NOT NULL, and whatever needs
+// more than maxEntries paths) are left out of a conjunction, which only adds
+// candidates. If nothing remains, the member is scanned: every row visits it.
 //
 // Paths that restrict the same columns make a family. There are as many
 // families as there are shapes of filters, usually a handful, however many
@@ -33,9 +32,9 @@
 //	families → hash of the values → members
 //	                              → intervals → members
 //
-// Equal values need not be compared once their hashes, of 64 bits, are equal:
-// if two differ after all, a candidate too many is visited. The hash has a
-// random seed, so clients that choose the values cannot aim for that.
+// Values with equal 64-bit hashes are not compared: if they differ after all,
+// the index visits a candidate too many. The hash has a random seed, so clients
+// that choose values cannot cause collisions.
 //
 // # Cost
 //

@@ -82,7 +82,7 @@ func (f *family[V]) insert(e *entry[V], span interval, seed maphash.Seed) {
 	n.first, e.span = e, n
 }
 
-// remove takes the entry out of its bucket, and away what that leaves empty.
+// remove takes the entry out of its bucket, and drops what that leaves empty.
 func (f *family[V]) remove(e *entry[V]) {
 	f.entries--
 	if e.next != nil {

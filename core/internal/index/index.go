@@ -10,8 +10,8 @@ import (
 // Index finds members by the rows that meet their expressions. It is not safe
 // for concurrent use, not even [Index.Match] alone.
 //
-// Its memory follows the number of members; what its maps have grown to at
-// the peak is kept until a family, or the index, is empty.
+// Its memory follows the number of members, but maps keep their peak size until
+// the family, or the index, is empty.
 type Index[V comparable] struct {
 	seed     maphash.Seed
 	members  map[V]membership[V]
@@ -24,7 +24,7 @@ type Index[V comparable] struct {
 	cells      []cell
 }
 
-// way is how a member is found: the dearest way of its paths.
+// way is how a member is found: the most expensive way of its paths.
 type way uint8
 
 const (
@@ -34,8 +34,8 @@ const (
 	ways
 )
 
-// membership is what there is to undo when a member leaves. A member that no
-// row can meet has no entries.
+// membership is what to undo when a member is removed. A member that no row can
+// meet has no entries.
 type membership[V comparable] struct {
 	first *entry[V]
 	way   way
@@ -45,7 +45,7 @@ type membership[V comparable] struct {
 type entry[V comparable] struct {
 	member  V
 	sibling *entry[V] // the member's next entry
-	visited *uint64   // by which Match; shared by the siblings, nil if there are none
+	visited *uint64   // generation of the last Match; shared by siblings, nil without any
 
 	family     *family[V]
 	bucket     uint64   // in the family
@@ -169,7 +169,7 @@ func (x *Index[V]) match(get func(column int) value.Value, visit func(V), restri
 			x.stab(root, &bound{value: v}, visit)
 		}
 	}
-	clear(x.cells) // holds on to no row
+	clear(x.cells) // keep no references to the row
 }
 
 func (x *Index[V]) cell(column int, get func(int) value.Value) value.Value {
@@ -199,7 +199,7 @@ func (x *Index[V]) stab(n *node[V], at *bound, visit func(V)) {
 			x.stab(n.left, at, visit)
 		}
 		if n.span.lo.compare(at) > 0 {
-			return // and so all to the right begin after it
+			return // then all to the right begin after it, too
 		}
 		if n.span.hi.compare(at) >= 0 {
 			x.visitAll(n.first, visit)
@@ -211,10 +211,10 @@ func (x *Index[V]) stab(n *node[V], at *bound, visit func(V)) {
 	}
 }
 
-// Stats returns how many members are found in which way: by hashing alone,
-// with the help of an interval, or not at all, so that every row visits them.
-// Each member is counted once, by the dearest of its paths; their sum is the
-// number of members. A member that no row can meet counts as hashed.
+// Stats returns the number of members by the way they are found: by hashing alone,
+// with an interval, or not at all, so that every row visits them. It counts each
+// member once, by its most expensive path. A member that no row can meet counts
+// as hashed.
 func (x *Index[V]) Stats() (hashed, ranged, scanned int) {
 	return x.counts[0], x.counts[1], x.counts[2]
 }

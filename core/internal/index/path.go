@@ -151,8 +151,8 @@ func (d deriver) nullTest(e *filter.NullTest, not bool) []path {
 	return []path{{{column: column, values: []value.Value{value.Null()}}}}
 }
 
-// search returns the interval of the texts that begin with the one searched for.
-// Where in a text it stands otherwise, or in which case, no interval tells.
+// search returns the interval of the texts that begin with the prefix searched for. No
+// interval helps with other searches: inside a text, or regardless of case.
 func (d deriver) search(e *filter.Search, not bool) []path {
 	column, kind, ok := d.column(e.Column)
 	prefix, err := e.Literal()
@@ -193,8 +193,8 @@ func (d deriver) group(exprs []filter.Expr, not, and bool) []path {
 	return disjunction(parts)
 }
 
-// conjunction combines every path of a part with every path of the others.
-// Parts of which that makes too many are left out.
+// conjunction combines every path of a part with every path of the others. It
+// leaves out parts that would make more than maxEntries paths.
 func conjunction(parts [][]path) []path {
 	slices.SortStableFunc(parts, func(a, b []path) int { return cmp.Compare(len(a), len(b)) })
 	all := always

@@ -1,5 +1,5 @@
-// Package lease keeps values, called members, alive while somebody uses them and for a
-// time afterwards. It counts leases and bounds how many members there are.
+// Package lease keeps values, called members, alive while they are in use and for some time
+// afterwards. It counts leases and bounds the number of members.
 package lease
 
 import (
@@ -9,37 +9,37 @@ import (
 	"time"
 )
 
-// Why a member is refused, for errors.Is.
+// Errors of [Pool.Open], for errors.Is.
 var (
-	// ErrFull means that the greatest allowed number of members is in use.
+	// ErrFull means that Config.Max members are in use.
 	ErrFull = errors.New("lease: as many as there may be are in use")
-	// ErrShare means that the group has its share of members in use.
+	// ErrShare means that the group has as many members in use as it may.
 	ErrShare = errors.New("lease: a group has its share in use")
 )
 
-// shareOfFree bounds a group: it may have this many members in use for each member that
-// could still be opened. See package budget.
+// shareOfFree bounds a group: it may have this many members in use for each one that could
+// still be opened. See package budget for why.
 const shareOfFree = 2
 
-// Config says how members live.
+// Config configures a pool. All fields are required.
 type Config[V any] struct {
 	// Max bounds the members that are alive.
 	Max int
 	// IdleAfter is how long a member stays alive when nobody uses it.
 	IdleAfter time.Duration
-	// End is called once for each member that goes, without a lock.
+	// End is called once, without a lock, for each member that retires or is evicted.
 	End func(V)
 }
 
-// Pool is the members that are alive. All methods may be called from any goroutine.
+// Pool keeps members alive. All methods may be called from any goroutine.
 type Pool[K comparable, V any] struct {
 	cfg Config[V]
 
 	mu      sync.Mutex // guards what follows
 	closed  error
 	members map[K]*member[K, V]
-	idle    list.List      // of *member, the one that has been idle for longest first
-	groups  map[string]int // members in use
+	idle    list.List      // of *member, the longest idle first
+	groups  map[string]int // members in use, by group
 	retirer *time.Timer
 	counts  Counts
 }
@@ -51,7 +51,7 @@ type member[K comparable, V any] struct {
 	group  string
 	leases int
 	idle   *list.Element // nil while in use
-	since  time.Time     // idle
+	since  time.Time     // when it became idle
 }
 
 // Counts are the numbers of members, now and since the start.
@@ -82,10 +82,10 @@ type Lease[K comparable, V any] struct {
 // Release ends the lease. Releasing twice is harmless.
 func (l *Lease[K, V]) Release() { l.once.Do(func() { l.pool.release(l.member) }) }
 
-// Open returns a lease of the member with the key, which make makes when there is
-// none; it is called with the pool locked. No group has so many members in use that
-// there is no room for others; the group "" stands for nobody. The error is
-// [ErrFull], [ErrShare], that of make, or that of Close.
+// Open returns a lease of the member with the key. If there is none, it calls make, with
+// the pool locked, and counts the new member for the group. A group cannot use up the room
+// of others; the group "" is not bounded. If the pool is full, Open evicts the longest idle
+// member. The error is [ErrFull], [ErrShare], make's, or the one given to Close.
 func (p *Pool[K, V]) Open(key K, group string, make func() (V, error)) (*Lease[K, V], error) {
 	var gone []V
 	defer func() { p.end(gone) }()
@@ -118,7 +118,8 @@ func (p *Pool[K, V]) Open(key K, group string, make func() (V, error)) (*Lease[K
 	return &Lease[K, V]{Value: m.val, pool: p, member: m}, nil
 }
 
-// roomLocked makes room for one more member of the group.
+// roomLocked makes room for one more member of the group. It appends an evicted member to
+// gone.
 func (p *Pool[K, V]) roomLocked(group string, gone *[]V) error {
 	free := p.cfg.Max - (len(p.members) - p.idle.Len())
 	if group != "" && free > 0 && p.groups[group] >= shareOfFree*free {
@@ -177,7 +178,7 @@ func (p *Pool[K, V]) Evict(key K) bool {
 	return true
 }
 
-// Remove takes the member out, whether it is in use or not. It does not end it.
+// Remove removes the member, even if it is in use. It does not call End.
 func (p *Pool[K, V]) Remove(key K) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -229,8 +230,8 @@ func (p *Pool[K, V]) end(gone []V) {
 	}
 }
 
-// Close lets no member come alive any more, for the reason that Open then returns,
-// and returns those that were. It does not end them. Closing twice is harmless.
+// Close makes Open return the error why from now on. It returns the members that are alive,
+// and does not call End for them. A second call returns nil.
 func (p *Pool[K, V]) Close(why error) []V {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -260,7 +261,7 @@ func (p *Pool[K, V]) allLocked() []V {
 	return all
 }
 
-// Counts returns the numbers so far.
+// Counts returns the current numbers.
 func (p *Pool[K, V]) Counts() Counts {
 	p.mu.Lock()
 	defer p.mu.Unlock()

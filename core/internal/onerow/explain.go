@@ -12,15 +12,15 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// explaining finds out what decides about one row.
+// explaining finds out why one row belongs to a binding, or does not.
 type explaining struct {
 	Row
-	row *rowset.Fetched // nil: it is not there
+	row *rowset.Fetched // nil: there is no such row
 	why []status.Reason
 }
 
-// Explain tells which parts of the binding's declaration the row with the key meets,
-// as the database has it now.
+// Explain returns which parts of the binding's declaration the row with the key meets, as
+// the database has it now.
 func Explain(ctx context.Context, v *rowset.Member, key driver.Key) ([]status.Reason, error) {
 	e := &explaining{Row: Row{Member: v, Shape: v.Shape.Load(), Key: key}}
 	err := e.run(ctx)
@@ -105,7 +105,7 @@ func conjuncts(e filter.Expr) []filter.Expr {
 	}
 }
 
-// columnOf returns the column that an expression is about, if it is one.
+// columnOf returns the column that an expression is about, if it is about only one.
 func columnOf(e filter.Expr) (column string, ok bool) {
 	switch e := e.(type) {
 	case *filter.Comparison:

@@ -13,17 +13,17 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// Row asks about one row: whether it is there, and whether a binding holds it. It
-// asks the database, within the transaction that the context carries, and lets Go
-// answer where that gives the same answer.
+// Row finds out whether one row exists, and whether a binding holds it. It asks the
+// database, in the transaction that ctx carries, and evaluates filters in Go where that
+// gives the same answer.
 type Row struct {
 	Member *rowset.Member
 	Shape  *rowset.Shape
 	Key    driver.Key
 }
 
-// MayMeet reports whether the row can meet the filter, as far as the values of
-// the known columns tell.
+// MayMeet reports whether the row can meet the filter, given only the values of the known
+// columns.
 func (o *Row) MayMeet(e filter.Expr, row any, known []string) bool {
 	if e == nil || filter.Check(e, o.Shape.KindOf) != nil || !o.Shape.Exact(e) && o.Member.Loader.CanQuery() {
 		return true
@@ -35,7 +35,7 @@ func (o *Row) MayMeet(e filter.Expr, row any, known []string) bool {
 	guessed := false
 	truth := program.Eval(func(column int) value.Value {
 		if !slices.Contains(known, o.Shape.Schema.Columns[column].Name) {
-			guessed = true // as NULL: comparisons with it are unknown
+			guessed = true // evaluated as NULL: comparisons are then unknown
 			return value.Null()
 		}
 		return o.Member.Loader.Value(row, column)
@@ -69,9 +69,8 @@ func (o *Row) Meets(ctx context.Context, e filter.Expr) (bool, error) {
 	return c != nil, err
 }
 
-// IsKey reports whether a row can have the key. A text from a client need be no value
-// of a type that only the database knows (the label of an enumeration), and a read
-// by it is an error.
+// IsKey reports whether a row can have the key. A client's text may be no value of a type
+// that only the database knows, such as an enumeration, and reading by it would fail.
 func (o *Row) IsKey(ctx context.Context) (bool, error) {
 	values, err := o.Key.Values()
 	if err != nil || len(values) != len(o.Shape.Schema.Key) {
@@ -92,8 +91,8 @@ func (o *Row) IsKey(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// IsMember reports whether the binding holds the row, by reads that take the
-// same way whether the row is elsewhere or nowhere.
+// IsMember reports whether the binding holds the row. It makes the same reads whether the
+// row lies outside of the binding or does not exist, so timing tells clients nothing.
 func (o *Row) IsMember(ctx context.Context) (bool, error) {
 	if !o.Shape.InMemory {
 		c, err := o.pick(o.Member.Loader.Query(ctx, driver.Query{Keys: []driver.Key{o.Key}, Filter: o.Member.Filter, Where: o.Member.Spec.Where}))
@@ -109,8 +108,8 @@ func (o *Row) IsMember(ctx context.Context) (bool, error) {
 	return o.isWithinLimit(ctx)
 }
 
-// isWithinLimit reports whether a row that meets the filter is among the first
-// rows, for a binding of those.
+// isWithinLimit reports whether a row that meets the filter is within the binding's limit.
+// It is true for a binding without one.
 func (o *Row) isWithinLimit(ctx context.Context) (bool, error) {
 	if o.Member.Spec.Limit == 0 {
 		return true, nil
@@ -139,8 +138,8 @@ func (o *Row) isWithinLimit(ctx context.Context) (bool, error) {
 	return before < o.Member.Spec.Limit, nil
 }
 
-// Find reads the row as the transaction sees it, the zero Row when there is none,
-// and whether the binding holds it.
+// Find returns the row as the transaction sees it, the zero Row if there is none, and
+// whether the binding holds it.
 func (o *Row) Find(ctx context.Context, now time.Time) (row live.Row, member bool, err error) {
 	r := o.Member.Loader
 	c, err := o.pick(r.Load(ctx, []driver.Key{o.Key}))
@@ -168,7 +167,7 @@ func (o *Row) Find(ctx context.Context, now time.Time) (row live.Row, member boo
 	return o.Shape.Row(c, o.Shape.OrderOf(r, c.Row, c.Key), js, live.Row{}, now), member, nil
 }
 
-// aboutItsRow drops an error that is about other rows alone.
+// aboutItsRow returns the error, but nil if it is only about other rows.
 func (o *Row) aboutItsRow(err error) error {
 	bad := driver.RowErrors(err)
 	if bad == nil || slices.ContainsFunc(bad, func(e *driver.RowError) bool { return e.Key == o.Key }) {
@@ -177,7 +176,7 @@ func (o *Row) aboutItsRow(err error) error {
 	return nil
 }
 
-// pick returns the row with the key among those read, nil when it is not there.
+// pick returns the row with the key among those read, nil if there is none.
 func (o *Row) pick(rows []any, err error) (*rowset.Fetched, error) {
 	if err := o.aboutItsRow(err); err != nil {
 		return nil, err

@@ -9,8 +9,8 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// NeedsResolve reports whether the database has to be asked which row of the binding the
-// key means: it may compare keys loosely, and the binding shows no row with this very key.
+// NeedsResolve reports whether only the database can tell which row of the binding the key
+// means: it may compare keys loosely, and the binding shows no row with exactly this key.
 func NeedsResolve(v *rowset.Member, key driver.Key) bool {
 	sh := v.Shape.Load()
 	if sh == nil || v.Loader == nil || !v.Loader.CanQuery() || !comparesLoosely(&sh.Schema) {
@@ -23,8 +23,8 @@ func NeedsResolve(v *rowset.Member, key driver.Key) bool {
 	return true
 }
 
-// Resolve returns the key of the row of the binding that the database finds by the given
-// key. It is the given key where the database finds none, finds several, or fails.
+// Resolve returns the exact key of the binding's row that the database finds by the given
+// key. It returns the given key if the database finds none or several, or fails.
 func Resolve(ctx context.Context, v *rowset.Member, key driver.Key) driver.Key {
 	sh := v.Shape.Load()
 	parts, err := key.Values()
@@ -49,8 +49,8 @@ func Resolve(ctx context.Context, v *rowset.Member, key driver.Key) driver.Key {
 	return found[0].Key
 }
 
-// comparesLoosely reports whether the database may find a row by a key that is not
-// the row's to the byte.
+// comparesLoosely reports whether the database may find a row by a key that differs from
+// the row's in some bytes.
 func comparesLoosely(s *driver.Schema) bool {
 	for _, name := range s.Key {
 		c := &s.Columns[s.Column(name)]

@@ -1,4 +1,4 @@
-// Package replication keeps the rows of a binding that another node publishes here: it
-// calls a [Source] again and again, has it begin anew when somebody asks for all rows or
-// waits for a mark, and knows whether what is held is current.
+// Package replication keeps the rows of a binding that another node publishes here. It calls
+// a [Source], again after failures, restarts it when somebody asks for all rows or waits for
+// a mark, and tracks whether the rows are current.
 package replication

@@ -16,48 +16,48 @@ import (
 	"github.com/binderyhq/bindery/core/status"
 )
 
-// Source is what publishes the rows of another node.
+// Source publishes the rows of another node.
 type Source struct {
-	// Replicate publishes versions to the replica until ctx is done. A return before
-	// that is a failure, and it is called again after a while.
+	// Replicate publishes versions to the replica until ctx is done. Any return before
+	// that is a failure, and Replicate is called again with back-off.
 	Replicate func(ctx context.Context, to *Replica) error
 	// Reach waits until the other node shows everything that the mark covers. nil: the
-	// other node knows nothing about marks.
+	// other node does not know marks.
 	Reach func(ctx context.Context, view *live.View, mark string) error
 }
 
-// Replica are rows that another node publishes. The methods that publish are for the
-// goroutine of [Source].Replicate; the others may be called concurrently.
+// Replica is the rows of a binding that another node publishes. Only [Source].Replicate may
+// call the methods that publish; the others may be called concurrently.
 type Replica struct {
 	member *rowset.Member
 	by     *Source
-	base   *Replica         // whose member it is; nil: it was declared
+	base   *Replica         // the family or binding that it is a member of; nil: it was declared
 	final  func(error) bool // of a member; see [upkeep.Lifetime]
 	tried  chan struct{}    // closed when there are rows, or the first attempt has failed
 
-	marking chan struct{} // holds one while somebody leads it up to a mark
+	marking chan struct{} // capacity 1; full while a call of Reach waits for its mark
 
-	publishing sync.Mutex // held while the view is written to
+	publishing sync.Mutex // held while something is published
 
 	mu     sync.Mutex // guards what follows
 	host   *upkeep.Host
 	cancel context.CancelCauseFunc // of the goroutine; nil: it does not run
-	again  context.CancelCauseFunc // of the call of Replicate
+	again  context.CancelCauseFunc // of the current call of Replicate
 	done   chan struct{}           // closed when the goroutine has ended; nil: it never began
 	state  status.State
 	since  time.Time
 	err    error
 
-	anew  backlog.Reload // what the next call is asked for
-	asked bool           // somebody has asked
-	// wanted counts how often somebody has asked. serving is its value when the present
-	// call began, and shown its value for the last call whose rows came to show.
+	anew  backlog.Reload // the requested reloads
+	asked bool           // a reload was requested, and does not show yet
+	// wanted counts requests of reloads. serving is its value when the current call of
+	// Replicate began, and shown the number of requests that are answered.
 	wanted, serving, shown uint64
 
-	mark   string     // that the present call is to lead up to; "" for none
-	marked chan error // told how that went
+	mark   string     // the mark that Replicate must reach; "": none
+	marked chan error // gets the result
 
-	news signal.Notice // tells of every change of state
+	news signal.Notice // signals every change of state
 	once sync.Once
 }
 
@@ -66,25 +66,25 @@ func New(m *rowset.Member, by *Source) *Replica {
 	return &Replica{member: m, by: by, tried: make(chan struct{}), marking: make(chan struct{}, 1)}
 }
 
-// View returns the view that is published to.
+// View returns the view of the rows.
 func (r *Replica) View() *live.View { return r.member.View }
 
-// Anew reports whether the present call is to ask for all rows, whatever the view holds.
+// Anew reports whether Replicate must ask for all rows, whatever the view holds.
 func (r *Replica) Anew() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.asked
 }
 
-// Mark returns the mark that the present call is to lead up to, "" for none.
+// Mark returns the mark that Replicate must reach, "" for none.
 func (r *Replica) Mark() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.mark
 }
 
-// Marked says that the view shows what the mark covers, or why that cannot be told. Only
-// the first call for a mark counts.
+// Marked says that the view shows everything that the mark covers (nil), or why that is not
+// known. Only the first call for a mark counts.
 func (r *Replica) Marked(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -94,7 +94,8 @@ func (r *Replica) Marked(err error) {
 	}
 }
 
-// Edit begins the way to the next version, with nothing after a Clear.
+// Edit begins the next version: from no rows with anew or after a Clear, and otherwise from
+// the current ones.
 func (r *Replica) Edit(print *live.Fingerprint, anew bool) *live.Edit {
 	r.mu.Lock()
 	anew = anew || r.asked && r.serving == r.wanted && r.anew.Forget
@@ -102,10 +103,10 @@ func (r *Replica) Edit(print *live.Fingerprint, anew bool) *live.Edit {
 	return r.member.Publisher.Edit(print, anew)
 }
 
-// Describe says what readers are told about the rows.
+// Describe sets the description of the rows for readers.
 func (r *Replica) Describe(d live.Description) { r.member.Publisher.Describe(d) }
 
-// Publish makes the edit what readers see. It returns false when the view has ended.
+// Publish publishes the edit. It returns false if the view has ended.
 func (r *Replica) Publish(e *live.Edit, at time.Time) bool {
 	first := r.member.Snapshot() == nil
 	r.publishing.Lock()
@@ -124,10 +125,10 @@ func (r *Replica) published(event *live.Event) {
 	}
 }
 
-// Current says that what the view holds is current.
+// Current says that the view's rows are current.
 func (r *Replica) Current() { r.set(status.Live, nil) }
 
-// Stale says that what the view holds may be out of date, and why.
+// Stale says that the view's rows may be out of date, and why.
 func (r *Replica) Stale(why error) { r.set(status.Stale, why) }
 
 func (r *Replica) set(to status.State, why error) {
@@ -164,13 +165,13 @@ func (r *Replica) hostNow() *upkeep.Host {
 	return r.host
 }
 
-// guard calls the source's code.
+// guard calls the source's code, and returns a panic as an error.
 func guard(what string, call func() error) error {
 	_, err := untyped.Guard(what, func() (struct{}, error) { return struct{}{}, call() })
 	return err
 }
 
-// Watched implements [upkeep.Lifetime]: the other node tells of every change.
+// Watched implements [upkeep.Lifetime]. No source is needed: the other node reports changes.
 func (r *Replica) Watched() []driver.Table { return nil }
 
 // FirstTry implements [upkeep.Lifetime].

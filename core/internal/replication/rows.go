@@ -35,8 +35,8 @@ func (r *Replica) Reload(how backlog.Reload) (upkeep.Wait, error) {
 	return func(ctx context.Context, patient bool) error { return r.await(ctx, mine, patient) }, nil
 }
 
-// await waits until what was asked for shows. With patient unset it does not wait for an
-// origin that is away.
+// await waits until the reload with the number mine shows. Unless patient, it returns nil if
+// the origin is away.
 func (r *Replica) await(ctx context.Context, mine uint64, patient bool) error {
 	for {
 		news := r.news.Next()
@@ -74,8 +74,8 @@ func (r *Replica) Touch() error {
 	return err
 }
 
-// Verify implements [upkeep.Rows]. Each version is compared with the origin's by its
-// token anyway, so all rows are asked for, and there is no drift to tell of.
+// Verify implements [upkeep.Rows]. It asks for all rows, and never returns drift, because
+// each version's token is compared with the origin's anyway.
 func (r *Replica) Verify(ctx context.Context) (status.Drift, error) {
 	wait, err := r.Reload(backlog.Reload{})
 	if err != nil {
@@ -89,7 +89,8 @@ func (r *Replica) Write(context.Context, live.Write, writing.Bounds) (live.Row, 
 	return live.Row{}, fmt.Errorf("core: binding %q: %w", r.member.Name(), live.ErrNotWritable)
 }
 
-// Explain implements [upkeep.Rows]: the origin has the row, or has not.
+// Explain implements [upkeep.Rows]. The only reason it knows is that the followed binding
+// shows the row, or does not.
 func (r *Replica) Explain(_ context.Context, key driver.Key) (status.Explain, error) {
 	var out status.Explain
 	if s := r.member.Snapshot(); s != nil {
@@ -114,8 +115,8 @@ func (r *Replica) Status(st *status.Binding) {
 	st.State, st.Since, st.Err = r.state, r.since, r.err
 }
 
-// Reach implements [upkeep.Rows]: it asks the origin, and then has what is published here
-// begin anew, since what is under way may be from before.
+// Reach implements [upkeep.Rows]. It waits for the origin to reach the mark, and then
+// restarts Replicate, because the current call may publish older versions.
 func (r *Replica) Reach(ctx context.Context, _ marks.Mark, text string, _ bool) error {
 	if r.by.Reach == nil {
 		return driver.ErrForeign
@@ -159,12 +160,12 @@ func (r *Replica) Reach(ctx context.Context, _ marks.Mark, text string, _ bool) 
 	}
 }
 
-// Saved implements [upkeep.Rows]: a replica loads from its origin.
+// Saved implements [upkeep.Rows]. It is not supported: a replica loads from its origin.
 func (r *Replica) Saved() (s live.Saved, unvalued, err error) {
 	return live.Saved{}, nil, r.unsupported()
 }
 
-// Restore implements [upkeep.Rows].
+// Restore implements [upkeep.Rows]. It is not supported either.
 func (r *Replica) Restore(live.Saved, time.Time) error { return r.unsupported() }
 
 func (r *Replica) unsupported() error {

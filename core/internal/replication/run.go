@@ -12,10 +12,10 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// errAgain ends a call of Replicate that somebody wants to begin anew.
+// errAgain ends a call of Replicate so that it is called again at once.
 var errAgain = errors.New("core: the rows are asked for anew")
 
-// errConfined refuses to confine what another node keeps.
+// errConfined refuses to confine rows that another node publishes.
 var errConfined = errors.New("it is followed from another node, and cannot be confined further here")
 
 // Attach implements [upkeep.Lifetime].
@@ -84,7 +84,7 @@ func (r *Replica) Left(ctx context.Context) error {
 	}
 }
 
-// run calls Replicate until ctx is done.
+// run calls Replicate until ctx is done, or an error is final.
 func (r *Replica) run(ctx context.Context) {
 	backoff := backlog.NewBackoff()
 	for ctx.Err() == nil {
@@ -100,14 +100,14 @@ func (r *Replica) run(ctx context.Context) {
 		}
 		r.Stale(fmt.Errorf("core: following binding %q: %w", r.member.ID(), err))
 		if time.Since(begun) > max(backoff.Wait, time.Second) {
-			backoff.Reset() // it was well for longer than it would be kept waiting
+			backoff.Reset() // it worked for longer than the next wait
 		}
 		r.pause(ctx, backoff.Next())
 	}
 }
 
-// call calls Replicate once. It returns errAgain when somebody wants it to begin anew,
-// and otherwise why it has ended.
+// call calls Replicate once. It returns errAgain if a restart was requested, and otherwise
+// why Replicate has ended.
 func (r *Replica) call(ctx context.Context) error {
 	call, again := context.WithCancelCause(ctx)
 	defer again(nil)
@@ -124,7 +124,7 @@ func (r *Replica) call(ctx context.Context) error {
 	return err
 }
 
-// pause waits before the next call, for as long as nobody asks for anything.
+// pause waits before the next call. A requested reload or mark ends the wait.
 func (r *Replica) pause(ctx context.Context, wait time.Duration) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()

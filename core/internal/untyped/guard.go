@@ -5,7 +5,8 @@ import (
 	"runtime/debug"
 )
 
-// Guard calls the user's code and turns its panic into an error.
+// Guard calls the application's code and returns its panic as an error. what describes the
+// call.
 func Guard[R any](what string, call func() (R, error)) (res R, err error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -7,8 +7,8 @@ import (
 	"runtime/debug"
 )
 
-// EncodeJSON encodes as encoding/json does. The result is served as JSON and
-// not put into pages, so <, > and & stay what they are.
+// EncodeJSON encodes as encoding/json does, but without escaping <, > and &: the result is
+// not put into HTML pages. It returns a panic as an error.
 func EncodeJSON(v any) (_ []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -11,30 +11,32 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// Loader is a Loader without its type, with the abilities that it has found
-// out. Rows are *T. Two readers of one loader are told apart by their loader.
+// Loader is a [driver.Loader] of any T with its optional interfaces. Rows are *T. Identity
+// returns the same value for all Loaders of one driver.Loader.
 type Loader interface {
 	Identity() any
 	Schema() (driver.Schema, error)
 	CanQuery() bool
 	Load(ctx context.Context, keys []driver.Key) ([]any, error)
 	Query(ctx context.Context, q driver.Query) ([]any, error)
-	// Scan reads in pieces, where the loader can.
+	// Scan calls visit with at most size rows at a time. If the loader cannot read in
+	// pieces, it reads all rows first.
 	Scan(ctx context.Context, q driver.Query, size int, visit func([]any) error) error
 	Value(row any, column int) value.Value
-	// Encode makes a row's JSON, by the model's own JSON tags.
+	// Encode returns a row's JSON, by the model's JSON tags.
 	Encode(row any) ([]byte, error)
-	// Decode makes a row of what Encode has made of it, as far as that goes.
+	// Decode makes a row from Encode's JSON. Fields that JSON does not show are lost.
 	Decode(json []byte) (row any, err error)
 	Prepare(ctx context.Context, declared []driver.Table) (warnings []error, err error)
-	// SchemaChanged reports whether what Prepare has learned does not hold any more.
+	// SchemaChanged reports whether the schema that Prepare found is out of date.
 	SchemaChanged(ctx context.Context) (bool, error)
 	Snapshotter() driver.Snapshotter
-	// CheckLiteral says why the database refuses to compare a column with a value.
+	// CheckLiteral returns why the database refuses to compare a column with a value,
+	// "" if it does not.
 	CheckLiteral(ctx context.Context, column string, v value.Value) (detail string, err error)
-	Writer() Writer       // nil when the loader does not write
-	Relations() Relations // nil when rows show no others
-	// TypeName names T, for version tokens and errors.
+	Writer() Writer       // nil: the loader does not write
+	Relations() Relations // nil: rows show no others
+	// TypeName returns the name of T, for version tokens and errors.
 	TypeName() string
 	// RowType is T.
 	RowType() reflect.Type
@@ -105,8 +107,8 @@ func (r *typedReader[T]) all(ctx context.Context, q driver.Query) ([]any, error)
 	return r.Query(ctx, q)
 }
 
-// Outdated is the error of a read that found the schema of its loader to be out of
-// date; see [driver.ErrSchemaChanged].
+// Outdated is the error of a read that found its loader's schema out of date; see
+// [driver.ErrSchemaChanged].
 type Outdated struct {
 	Loader any // its Identity
 	err    error
@@ -114,10 +116,10 @@ type Outdated struct {
 
 func (o *Outdated) Error() string { return o.err.Error() }
 
-// Unwrap returns what the loader has said.
+// Unwrap returns the loader's error.
 func (o *Outdated) Unwrap() error { return o.err }
 
-// outdated adds to an error whose schema it is about.
+// outdated adds the loader to a [driver.ErrSchemaChanged].
 func (r *typedReader[T]) outdated(err error) error {
 	if !errors.Is(err, driver.ErrSchemaChanged) {
 		return err
@@ -176,8 +178,8 @@ func (r *typedReader[T]) Writer() Writer {
 	return nil
 }
 
-// untyped takes the type from rows. An error that is only about some rows goes
-// with the others.
+// untyped converts rows. If the error is only about some rows, it returns the others
+// with it.
 func untyped[T any](rows []*T, err error) ([]any, error) {
 	if err != nil && driver.RowErrors(err) == nil {
 		return nil, err

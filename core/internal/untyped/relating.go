@@ -6,7 +6,7 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 )
 
-// Relations is a Relating loader without its type. Rows are *T.
+// Relations is a [driver.RelationLoader] of any T. Rows are *T.
 type Relations interface {
 	Related() []driver.Related
 	RelatedKeys(row any, related int) []driver.Key
@@ -20,7 +20,7 @@ func (t typedRelating[T]) Related() []driver.Related { return t.r.Related() }
 func (t typedRelating[T]) RelatedKeys(row any, related int) []driver.Key {
 	keys, err := Guard("RelatedKeys", func() ([]driver.Key, error) { return t.r.RelatedKeys(row.(*T), related), nil })
 	if err != nil {
-		return nil // changes of what it shows are found by Referrers alone
+		return nil // then only Referrers finds the row when a related one changes
 	}
 	return keys
 }

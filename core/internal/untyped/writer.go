@@ -7,13 +7,14 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 )
 
-// Writer is a Writer without its type. Rows are *T.
+// Writer is a [driver.Writer] of any T. Rows are *T.
 type Writer interface {
 	Transact(ctx context.Context, fn func(context.Context) error) error
 	Lock(ctx context.Context, key driver.Key) error
 	Insert(ctx context.Context, row any, columns []string) (driver.Key, error)
 	Update(ctx context.Context, key driver.Key, row any, ch Change) error
-	// Documents returns JSON as the database has it, by column.
+	// Documents returns JSON as the database stores it, by column; nil if the loader
+	// cannot.
 	Documents(ctx context.Context, key driver.Key, columns []string) (map[string]json.RawMessage, error)
 	Delete(ctx context.Context, key driver.Key) error
 	NewRow() any
@@ -52,9 +53,9 @@ func (t typedWriter[T]) Delete(ctx context.Context, key driver.Key) error {
 func (t typedWriter[T]) NewRow() any          { return new(T) }
 func (t typedWriter[T]) CloneRow(row any) any { c := *row.(*T); return &c }
 
-// Change is what a write does to the columns of a row.
+// Change lists the columns that a write changes.
 type Change struct {
 	Columns   []string                   // written from the row
 	Defaults  []string                   // set to their defaults
-	Documents map[string]json.RawMessage // of columns: in place of the row's field
+	Documents map[string]json.RawMessage // by column: written in place of the row's field
 }

@@ -1,5 +1,4 @@
-// Package upkeep keeps the rows of a binding current. A registry does everything with a
-// binding's rows through one interface, [Rows]: here is the one whose rows a feed reads
-// from the database, [Fed]; package replication has the one whose rows another node
-// publishes.
+// Package upkeep keeps the rows of a binding current. A registry uses a binding's rows
+// through the interface [Rows]. [Fed] implements it for rows that a feed reads from the
+// database; package replication does so for rows that another node publishes.
 package upkeep

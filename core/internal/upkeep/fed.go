@@ -18,11 +18,11 @@ import (
 	"github.com/binderyhq/bindery/core/status"
 )
 
-// Fed are rows that the feed of their table reads from the database.
+// Fed is the rows of a binding that its table's feed reads from the database.
 type Fed struct {
 	member *rowset.Member
-	base   *Fed                  // whose member it is; nil: it was declared
-	in     atomic.Pointer[fedIn] // nil until they are part of a registry
+	base   *Fed                  // the family or binding that it is a member of; nil: it was declared
+	in     atomic.Pointer[fedIn] // nil until it is part of a registry
 }
 
 var _ Rows = (*Fed)(nil)
@@ -50,7 +50,7 @@ func (r *Fed) Begin() {
 
 // Leave implements [Lifetime].
 func (r *Fed) Leave() {
-	if r.base != nil { // a declared one leaves in Left, with its feed
+	if r.base != nil { // Left removes a declared one, perhaps with its feed
 		r.in.Load().feed.Remove(r.member)
 	}
 }
@@ -84,18 +84,18 @@ func (r *Fed) Reload(how backlog.Reload) (Wait, error) {
 	receipt := in.feed.Reload(r.member, how)
 	return func(ctx context.Context, patient bool) error {
 		err := receipt.Flush(ctx)
-		if err == nil && patient { // rows in trouble were not waited for
+		if err == nil && patient { // Flush does not wait for a binding in trouble
 			err = r.whenWell(ctx)
 		}
 		if why := r.member.Err(); why != nil && patient {
-			return why // then they were not read
+			return why // the binding has ended
 		}
 		return err
 	}, nil
 }
 
-// whenWell waits until the rows have loaded and are in no trouble. It returns why they
-// have ended, or the context's error.
+// whenWell waits until the binding has loaded and is in no trouble. It returns why the
+// binding has ended, or the context's error.
 func (r *Fed) whenWell(ctx context.Context) error {
 	f := r.in.Load().feed
 	for {
@@ -140,8 +140,8 @@ func (r *Fed) Touch() error {
 	return nil
 }
 
-// verifyAttempts is how often Verify tries to find the table at a moment when
-// it is known what is under way.
+// verifyAttempts is how often Verify tries to compare at a moment without unknown
+// changes under way.
 const verifyAttempts = 5
 
 var errBusy = errors.New("the whole table was under change at each attempt")
@@ -165,7 +165,7 @@ func (r *Fed) verify(ctx context.Context, a *backlog.Verification) error {
 	if in == nil {
 		return ErrNotStarted
 	}
-	if len(r.member.Schema().Depends) > 0 { // they are read in full whatever is read of them
+	if len(r.member.Schema().Depends) > 0 { // every read of it is a full read
 		wait, err := r.Reload(backlog.Reload{Audits: []*backlog.Verification{a}})
 		if err != nil {
 			return err
@@ -196,7 +196,7 @@ func (r *Fed) Write(ctx context.Context, w live.Write, bounds writing.Bounds) (l
 	return row, nil
 }
 
-// Explain implements [Rows]: it reads the row, and asks the database what Go cannot tell.
+// Explain implements [Rows]: it reads the row, and asks the database where Go cannot decide.
 func (r *Fed) Explain(ctx context.Context, key driver.Key) (status.Explain, error) {
 	in := r.in.Load()
 	if in == nil || r.member.Shape.Load() == nil {
@@ -217,7 +217,7 @@ func (r *Fed) Explain(ctx context.Context, key driver.Key) (status.Explain, erro
 	return out, nil
 }
 
-// StateReason says that the state of a binding is why it does not show what it should.
+// StateReason returns the state of a binding as a reason why it shows wrong rows.
 func StateReason(state status.State, err error) status.Reason {
 	reason := status.Reason{Binding: state.String()}
 	if err != nil {
@@ -226,7 +226,8 @@ func StateReason(state status.State, err error) status.Reason {
 	return reason
 }
 
-// Reach implements [Rows]: everything is reported first, then read, then shown.
+// Reach implements [Rows]: it has sources report everything first, and waits until that
+// shows.
 func (r *Fed) Reach(ctx context.Context, m marks.Mark, _ string, own bool) error {
 	in := r.in.Load()
 	if in == nil {
@@ -236,7 +237,7 @@ func (r *Fed) Reach(ctx context.Context, m marks.Mark, _ string, own bool) error
 		return err
 	}
 	wait := in.feed.Everything()
-	if r.member.Unread() { // what was restored shows nothing of the database
+	if r.member.Unread() { // restored rows may lack everything since
 		wait = append(wait, in.feed.Reload(r.member, backlog.Reload{})...)
 	}
 	if err := wait.Flush(ctx); err != nil {

@@ -17,83 +17,84 @@ import (
 	"github.com/binderyhq/bindery/core/status"
 )
 
-// ErrNotStarted means that the registry does not run yet, so nothing keeps the rows.
+// ErrNotStarted means that the registry has not been started, so nothing keeps the rows
+// current.
 var ErrNotStarted = errors.New("core: registry has not been started")
 
-// Rows are the rows of one binding, or of one member of a family, and whatever keeps
-// them current. All methods may be called concurrently.
+// Rows is the rows of one binding, or of one member of a family, and keeps them current. All
+// methods may be called concurrently.
 type Rows interface {
 	Lifetime
 
-	// Reload has all rows read again and returns how to wait until the result shows, or
-	// [ErrNotStarted].
+	// Reload has all rows read again, and returns a function that waits until they show.
+	// The error is [ErrNotStarted].
 	Reload(how backlog.Reload) (Wait, error)
-	// Touch moves the version's time of change to now. It does not wait.
+	// Touch sets the version's time of change to now. It does not wait.
 	Touch() error
-	// Verify compares the rows with where they come from, mends what differs, and
-	// returns it.
+	// Verify compares the rows with their origin, corrects differences, and returns them.
 	Verify(ctx context.Context) (status.Drift, error)
 	// Write carries out a client's write, and waits until it shows.
 	Write(ctx context.Context, w live.Write, bounds writing.Bounds) (live.Row, error)
-	// Explain says why the row with the key is held, or is not.
+	// Explain returns why the binding holds the row with the key, or does not.
 	Explain(ctx context.Context, key driver.Key) (status.Explain, error)
-	// Reach waits until the rows show everything that the mark covers. own says that
-	// this node has made it. The error is [driver.ErrForeign] when that cannot be told.
+	// Reach waits until the rows show everything that the mark covers. text is the mark
+	// as text, and own says that this node made it. The error is [driver.ErrForeign] if
+	// nobody here understands the mark.
 	Reach(ctx context.Context, m marks.Mark, text string, own bool) error
-	// Status fills in the state of the rows, since when, and why.
+	// Status sets the state, its time, and its reason in st.
 	Status(st *status.Binding)
 
-	// Saved returns the current version as Restore takes it; see [rowset.Member.Saved].
+	// Saved returns the current version for Restore; see [rowset.Member.Saved].
 	Saved() (s live.Saved, unvalued, err error)
-	// Restore has readers see rows that an earlier run has saved.
+	// Restore serves rows that an earlier run has saved.
 	Restore(s live.Saved, now time.Time) error
 }
 
-// Lifetime is how rows begin and cease to be kept. Attach comes first, then Begin, Leave
-// and Left, each once.
+// Lifetime starts and ends the upkeep of rows. Declared ones begin with Attach; then come
+// Begin, Leave and Left, each once.
 type Lifetime interface {
 	// Attach makes the rows of a declared binding part of a registry.
 	Attach(to *Registry)
-	// Derive returns the rows of a member of a family, when these are the family's.
-	// confined says that an authorizer or a client narrows them. final ends the member if
-	// the error is one that no further attempt mends, and returns whether it is.
+	// Derive returns the rows of a member of this family or binding. confined says that
+	// an authorizer or a client narrows the member. final reports whether retries cannot
+	// help against the error, and if so ends the member.
 	Derive(member *rowset.Member, confined bool, final func(error) bool) (Rows, error)
-	// Begin has the rows loaded, and kept from then on.
+	// Begin loads the rows, and keeps them current from then on.
 	Begin()
-	// Leave has them kept no longer. It does not wait.
+	// Leave stops keeping them current. It does not wait.
 	Leave()
-	// Left waits, after Leave, until nothing runs for them.
+	// Left waits, after Leave, until no goroutine works for them.
 	Left(ctx context.Context) error
 
-	// FirstTry returns a channel that is closed when the rows have loaded, or the first
-	// attempt has failed.
+	// FirstTry returns a channel that is closed when the first attempt to load has ended,
+	// well or not.
 	FirstTry() <-chan struct{}
-	// Watched returns the tables that sources must watch, so that the rows are current.
+	// Watched returns the tables that sources must watch to keep the rows current.
 	Watched() []driver.Table
 }
 
-// Wait waits until what was asked for shows. With patient unset it does not wait for
-// rows that cannot be read for now.
+// Wait waits until the reloaded rows show. Unless patient, it returns early if they cannot
+// be read for now.
 type Wait func(ctx context.Context, patient bool) error
 
-// Host is what a registry offers to those who keep its rows.
+// Host is what a registry offers to its Rows. All fields are required.
 type Host struct {
 	Engine *engine.Engine
 	Logger *slog.Logger
 	Now    func() time.Time
-	// Published is told of each version that another node has published here. The
-	// engine tells of those of its feeds by itself.
+	// Published is called after each version that a replica publishes. Feeds call the
+	// engine's, see [engine.Host].
 	Published func(*live.View, *live.Event)
 }
 
-// Registry takes up rows that were declared.
+// Registry gathers declared rows during [Host.Attach].
 type Registry struct {
 	*Host
 	fed []*Fed
 }
 
-// Attach makes the rows part of the host's registry. Those that feeds read are given to
-// the engine all at once.
+// Attach makes the rows part of the host's registry. It gives all [Fed] ones to the engine
+// at once.
 func (h *Host) Attach(all []Rows) {
 	to := &Registry{Host: h}
 	for _, one := range all {
@@ -108,7 +109,7 @@ func (h *Host) Attach(all []Rows) {
 	}
 }
 
-// fedIn is what keeps rows that are read from the database.
+// fedIn is the host and the feed of a Fed.
 type fedIn struct {
 	*Host
 	feed *feed.Feed

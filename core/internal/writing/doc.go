@@ -1,4 +1,4 @@
-// Package writing carries out a client's write: it takes the body apart by the columns
-// that the binding shows, checks that the row may be written and stays where it must,
-// and has the loader write it, all in one transaction.
+// Package writing carries out a client's write: it parses the body by the columns that the
+// binding shows, checks that the client may write the row and that it stays within bounds,
+// and has the loader write it. Checks and write share one transaction.
 package writing

@@ -8,9 +8,9 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 )
 
-// discreet takes the names of columns that the binding does not show out of
-// what the database objects to. The log is told what the client is not: such a
-// column, and the database's words where no column is known.
+// discreet removes the names of columns that the binding does not show from the
+// database's objections. It logs what the client is not told: such a column, and
+// the database's message if no column is known.
 func (o *writing) discreet(err error) error {
 	var invalid *driver.InvalidError
 	if !errors.As(err, &invalid) {
@@ -35,7 +35,7 @@ func (o *writing) note(what string, id slog.Attr, attrs ...any) {
 	o.host.Logger.Info(what, append([]any{id, slog.String("binding", o.Member.Name()), slog.String("key", o.Key.String())}, attrs...)...)
 }
 
-// hiddenColumn returns the column that a finding is about, and whether Columns
+// hiddenColumn returns the column that an objection is about, and whether Columns
 // hides it.
 func (o *writing) hiddenColumn(f driver.FieldError) (column string, hidden bool) {
 	for _, c := range o.Shape.Hidden {

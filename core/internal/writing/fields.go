@@ -17,7 +17,7 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// parse reads the body as far as that is possible without the row.
+// parse parses the body, as far as possible without the row.
 func (o *writing) parse() error {
 	o.Key = o.w.Key
 	if o.w.Op == live.Delete {
@@ -51,8 +51,8 @@ func (o *writing) parse() error {
 	return nil
 }
 
-// shownMembers returns the members of the row as the binding shows it, nil when
-// it shows none.
+// shownMembers returns the members of the row's JSON as the binding shows it, nil
+// if it does not show the row.
 func (o *writing) shownMembers() map[string]json.RawMessage {
 	if o.w.Op == live.Insert {
 		return nil
@@ -63,15 +63,15 @@ func (o *writing) shownMembers() map[string]json.RawMessage {
 	}
 	members := map[string]json.RawMessage{}
 	if json.Unmarshal(row.JSON(), &members) != nil {
-		return nil // no object, by the application's own serializer
+		return nil // the application's serializer makes no object
 	}
 	return members
 }
 
-// bodyParser tells the members of a body apart.
+// bodyParser assigns the members of a body to columns.
 type bodyParser struct {
 	o        *writing
-	byPath   map[string]*driver.Column // nil for objects that columns lie in
+	byPath   map[string]*driver.Column // nil for an object that contains columns
 	shown    map[string]json.RawMessage
 	problems []driver.FieldError
 }
@@ -87,7 +87,7 @@ func (p *bodyParser) take(within []string, members map[string]json.RawMessage) {
 		c, known := p.byPath[pathKey(path)]
 		switch {
 		case !known:
-			// What GET shows beside the columns may be sent back, as it was.
+			// A client may send back other members that GET shows, unchanged.
 			if _, shown := p.shown[name]; shown && within == nil {
 				p.o.asShown[name] = raw
 			} else {
@@ -97,7 +97,7 @@ func (p *bodyParser) take(within []string, members map[string]json.RawMessage) {
 			p.refuse(path, "must be an object")
 		case c == nil:
 			inner, err := parseObject(raw)
-			if err != nil { // it is a part of what was parsed
+			if err != nil { // cannot happen: the body was parsed
 				p.refuse(path, "must be an object")
 				continue
 			}
@@ -112,12 +112,13 @@ func (p *bodyParser) take(within []string, members map[string]json.RawMessage) {
 	}
 }
 
-// isMade reports whether clients cannot give the column's value in an insert.
+// isMade reports whether the database makes the column's value in an insert, so
+// that clients cannot give one.
 func (o *writing) isMade(c *driver.Column) bool {
 	return c.Generated || c.Default && !o.Member.Spec.Rules.ClientKeys && slices.Contains(o.Shape.Schema.Key, c.Name)
 }
 
-// missing finds the columns that need a value and get none.
+// missing refuses columns that need a value and get none.
 func (p *bodyParser) missing() {
 	for i := range p.o.Shape.Schema.Columns {
 		c := &p.o.Shape.Schema.Columns[i]
@@ -127,16 +128,16 @@ func (p *bodyParser) missing() {
 		if named || path == nil || c.Nullable || c.Default || c.Generated || isKey && p.o.w.Op == live.Replace {
 			continue
 		}
-		// Whatever else is wrong with it has been said.
+		// Report only one problem for each field.
 		if !slices.ContainsFunc(p.problems, func(f driver.FieldError) bool { return f.Field == fieldName(path) }) {
 			p.refuse(path, "is missing")
 		}
 	}
 }
 
-// tryValues tries the values on a row of no consequence, so that all that is
-// wrong is told at once, and before there is a transaction. What is merged into
-// a value is complete only with that.
+// tryValues sets the values in a scratch row, so that all errors are reported at
+// once, and before the transaction. It skips objects of a merge, which are
+// complete only once merged.
 func (p *bodyParser) tryValues() {
 	for i := range p.o.Shape.Schema.Columns {
 		c := &p.o.Shape.Schema.Columns[i]
@@ -150,7 +151,7 @@ func (p *bodyParser) tryValues() {
 	}
 }
 
-// pathOf returns where rows show the column, nil when they do not.
+// pathOf returns the column's path in a row's JSON, nil if rows do not show it.
 func pathOf(c *driver.Column) []string {
 	if c.JSON != "" {
 		return []string{c.JSON}
@@ -170,7 +171,7 @@ func pathKey(path []string) string {
 	return string(b)
 }
 
-// parseObject splits a JSON object into its members. Of a name given twice the
+// parseObject splits a JSON object into its members. If a name is given twice, the
 // last counts, as in encoding/json.
 func parseObject(body []byte) (map[string]json.RawMessage, error) {
 	dec := json.NewDecoder(bytes.NewReader(body))
@@ -196,7 +197,8 @@ func parseObject(body []byte) (map[string]json.RawMessage, error) {
 
 func isNull(raw json.RawMessage) bool { return string(bytes.TrimSpace(raw)) == "null" }
 
-// checkShown refuses members that are no columns and not as the row shows them.
+// checkShown refuses members that are no columns, unless they are as the row shows
+// them.
 func (o *writing) checkShown(before live.Row) error {
 	if len(o.asShown) == 0 {
 		return nil
@@ -217,9 +219,9 @@ func (o *writing) checkShown(before live.Row) error {
 	return nil
 }
 
-// decode sets the fields that the body names, one by one, so that every one
-// that is wrong can be named. A merge goes into the objects that the row has.
-// Columns that the database makes may be given as they are.
+// decode sets the fields that the body names, one by one, so that it can report
+// every wrong one. Objects are merged into the row's in a Merge. Columns that the
+// database makes may be given if they are unchanged.
 func (o *writing) decode(ctx context.Context, row any) (ch untyped.Change, err error) {
 	var problems []driver.FieldError
 	merger := merger{o: o, row: row}
@@ -267,8 +269,8 @@ func (o *writing) decode(ctx context.Context, row any) (ch untyped.Change, err e
 	return ch, nil
 }
 
-// checkKey demands that key columns in the body are those of the path, and
-// takes them out of what is written.
+// checkKey refuses key columns in the body that differ from the key in the path,
+// and removes key columns from the change.
 func (o *writing) checkKey(row any, ch *untyped.Change) error {
 	key, err := o.Shape.KeyOf(o.Member.Loader, row)
 	if err != nil || key != o.Key {
@@ -284,8 +286,8 @@ func (o *writing) checkKey(row any, ch *untyped.Change) error {
 	return nil
 }
 
-// complete adds the columns that a replacement resets though it does not name
-// them: those that may be NULL become so, those that have a default get it.
+// complete adds the columns that a Replace resets because the body does not name
+// them: columns with a default get it, other nullable ones become NULL.
 func (o *writing) complete(row any, ch *untyped.Change) {
 	for i := range o.Shape.Schema.Columns {
 		c := &o.Shape.Schema.Columns[i]
@@ -301,9 +303,8 @@ func (o *writing) complete(row any, ch *untyped.Change) {
 	}
 }
 
-// setField makes the field at the path what the JSON value says, and nothing of
-// what it was: encoding/json would set what is named in a struct or a map that
-// is there, and leave the rest.
+// setField sets the field at the path to the JSON value. It clears the field first,
+// because encoding/json would keep other members of an existing struct or map.
 func setField(row any, path []string, value json.RawMessage) error {
 	setNull(row, path)
 	for _, name := range slices.Backward(path) {
@@ -313,8 +314,8 @@ func setField(row any, path []string, value json.RawMessage) error {
 	return json.Unmarshal(value, row)
 }
 
-// setNull makes the field at the path what a NULL is read as: its zero value.
-// encoding/json would leave a field that is no pointer as it was.
+// setNull sets the field at the path to its zero value, as a NULL is read.
+// encoding/json would not change a field that is no pointer.
 func setNull(row any, path []string) {
 	v := reflect.ValueOf(row).Elem()
 	for i, name := range path {
@@ -336,8 +337,8 @@ func setNull(row any, path []string) {
 	}
 }
 
-// memberOf returns the field of a struct that has the name in JSON, the zero
-// Value when there is none.
+// memberOf returns the struct's field with the JSON name, the zero Value if there is
+// none.
 func memberOf(v reflect.Value, name string) reflect.Value {
 	for _, f := range reflect.VisibleFields(v.Type()) {
 		tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")

@@ -14,18 +14,18 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 )
 
-// merger merges patches into the objects that a row has in its columns.
+// merger merges patches into the JSON objects in a row's columns.
 type merger struct {
 	o         *writing
 	row       any                        // as it was read
-	before    map[string]json.RawMessage // its members, once they are needed
-	stored    map[string]json.RawMessage // by column, as the database has them, once they are needed
-	documents map[string]json.RawMessage // by column: what is to be written in place of the row's field
+	before    map[string]json.RawMessage // its members; nil: not needed yet
+	stored    map[string]json.RawMessage // by column, as the database has them
+	documents map[string]json.RawMessage // by column: written in place of the row's field
 }
 
-// merge returns what the patch makes of the column's value. Where the database
-// has the value as JSON, it is merged there: it may have members that the Go
-// type does not know, and numbers that Go rounds.
+// merge returns the column's value with the patch applied. If the database stores
+// the value as JSON, it patches the stored one, which may have members that the Go
+// type lacks, and numbers that Go would round.
 func (m *merger) merge(ctx context.Context, c *driver.Column, patch json.RawMessage) (json.RawMessage, error) {
 	if m.before == nil {
 		var err error
@@ -52,8 +52,7 @@ func (m *merger) merge(ctx context.Context, c *driver.Column, patch json.RawMess
 	return doc, nil
 }
 
-// read returns the documents in all columns that are patched, as the database
-// has them.
+// read returns the stored documents of all columns that are patched.
 func (m *merger) read(ctx context.Context) (map[string]json.RawMessage, error) {
 	var columns []string
 	for _, c := range m.o.Shape.Schema.Columns {
@@ -67,8 +66,8 @@ func (m *merger) read(ctx context.Context) (map[string]json.RawMessage, error) {
 	return m.o.db.Documents(ctx, m.o.Key, columns)
 }
 
-// agrees reports whether the document, read into the row's field, is shown as
-// the field is: a type may store itself otherwise than it is shown.
+// agrees reports whether the stored document, decoded into the row's field, encodes
+// as the field does. A type may be stored differently from its JSON.
 func (m *merger) agrees(c *driver.Column, stored, shown json.RawMessage) bool {
 	if !isObject(stored) {
 		return false
@@ -81,7 +80,7 @@ func (m *merger) agrees(c *driver.Column, stored, shown json.RawMessage) bool {
 	return err == nil && bytes.Equal(memberAt(members, pathOf(c)), shown)
 }
 
-// memberAt returns the value at the path, nil when there is none.
+// memberAt returns the value at the path, nil if there is none.
 func memberAt(members map[string]json.RawMessage, path []string) (value json.RawMessage) {
 	for i, name := range path {
 		value = members[name]
@@ -96,7 +95,7 @@ func memberAt(members map[string]json.RawMessage, path []string) (value json.Raw
 	return nil
 }
 
-// membersOf returns the row's fields as JSON shows them.
+// membersOf returns the members of the row's JSON.
 func membersOf(row any) (map[string]json.RawMessage, error) {
 	whole, err := json.Marshal(row)
 	if err != nil {
@@ -149,8 +148,8 @@ func sameValue(a, b any) bool {
 	}
 }
 
-// sameNumber compares numbers by value. Exponents are a client's to choose, and
-// a big one makes a number of as many digits: then spellings are compared.
+// sameNumber compares numbers by value. It compares long numbers and those with an
+// exponent as text, because a client could choose one that is costly to compute.
 func sameNumber(a, b string) bool {
 	if a == b {
 		return true
@@ -163,7 +162,7 @@ func sameNumber(a, b string) bool {
 	return okX && okY && x.Cmp(y) == 0
 }
 
-// decodeProblem says what is wrong with a value without the words of Go.
+// decodeProblem describes a decoding error without Go's terms.
 func decodeProblem(err error) string {
 	var typeErr *json.UnmarshalTypeError
 	if !errors.As(err, &typeErr) {

@@ -6,13 +6,12 @@ import (
 	"fmt"
 )
 
-// mergePatch returns the JSON value that the patch makes of the target, as
-// RFC 7396 has it: objects are merged member by member, to any depth, a null
-// takes a member away, and anything else replaces. Numbers stay as they are
-// written. A target that is nil is absent.
+// mergePatch applies the patch to the target by RFC 7396: objects are merged member
+// by member, at any depth, a null removes a member, and other values replace.
+// Numbers keep their spelling. A nil target means that there is no value.
 func mergePatch(target, patch json.RawMessage) (json.RawMessage, error) {
-	// Decoded at once and not level by level, which would read the innermost
-	// level of a deep patch as often as there are levels.
+	// Decode all levels at once: level by level, the innermost one of a deep patch
+	// would be read once for each level.
 	p, err := anyJSON(patch)
 	if err != nil {
 		return nil, err

@@ -6,10 +6,10 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// precheck refuses a write to a row that the binding does not hold, or that may
-// not be written, without a lock: to wait for one tells that somebody is at
-// work on the row. A row that the binding shows has been seen anyway, and is
-// looked at once, when it is locked.
+// precheck refuses a write to a row that the binding does not hold, or that the
+// client may not write, before the row is locked: a wait for the lock would reveal
+// that somebody is changing it. If the binding shows the row, clients know it, and
+// only the bounds are checked here.
 func (o *writing) precheck(ctx context.Context) error {
 	if o.w.Op == live.Insert {
 		return nil
@@ -29,7 +29,7 @@ func (o *writing) precheck(ctx context.Context) error {
 	return o.checkBounds(ctx)
 }
 
-// checkBounds makes sure that the row is one that may be written.
+// checkBounds returns the error of the bounds if the row lies outside of them.
 func (o *writing) checkBounds(ctx context.Context) error {
 	in, err := o.Meets(ctx, o.bounds.Scope)
 	if err == nil && !in {
@@ -38,8 +38,9 @@ func (o *writing) checkBounds(ctx context.Context) error {
 	return err
 }
 
-// checkValues refuses a row that is certain to lie outside, before the database
-// may object to it: its constraints know rows that the client may not.
+// checkValues refuses a row that certainly lies outside of the bounds, before the
+// database can object: a constraint's error could reveal rows that the client must
+// not see.
 func (o *writing) checkValues(row any, known []string) error {
 	if !o.Member.Spec.Rules.RowsMayLeave && !o.MayMeet(o.Member.Filter, row, known) || !o.MayMeet(o.Member.Scope, row, known) {
 		return o.wouldLeave()

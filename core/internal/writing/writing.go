@@ -19,7 +19,7 @@ import (
 
 // writing is a write under way.
 type writing struct {
-	onerow.Row // that is written
+	onerow.Row // the row to write
 	host       Host
 	w          live.Write
 	db         untyped.Writer
@@ -27,24 +27,26 @@ type writing struct {
 	bounds Bounds
 
 	fields  map[string]json.RawMessage // by column
-	asShown map[string]json.RawMessage // members that are no columns: they must be as the row shows them
+	asShown map[string]json.RawMessage // members that are no columns: they must equal the shown row's
 	result  live.Row
 }
 
-// Host is what a write needs beside the binding. Every field is set.
+// Host is what a write needs beside the binding. All fields are required.
 type Host struct {
 	Logger *slog.Logger
-	Now    func() time.Time // of versions
+	Now    func() time.Time // clock of row versions
 }
 
-// Bounds confines a write, on top of what the binding holds.
+// Bounds confines a write to some of the binding's rows.
 type Bounds struct {
 	Scope  filter.Expr // nil: no bounds
-	Denied error       // what a write to a row outside of the scope returns
+	Denied error       // the error of a write outside of the scope
 }
 
-// Write carries out a client's write to a binding that has loaded, in one transaction.
-// It returns the row as the database has it, the zero Row after Delete, and its key.
+// Write carries out a client's write to a loaded binding, in one transaction. It returns
+// the written row, the zero Row after Delete, and its key. Errors include [live.ErrNoRow],
+// [live.ErrPrecondition], a [*driver.InvalidError], a [*live.MalformedError], and
+// bounds.Denied.
 func Write(ctx context.Context, v *rowset.Member, w live.Write, bounds Bounds, host Host) (live.Row, driver.Key, error) {
 	op := &writing{Row: onerow.Row{Member: v, Shape: v.Shape.Load()}, host: host, w: w, bounds: bounds, db: v.Loader.Writer()}
 	if err := op.parse(); err != nil {
@@ -59,7 +61,7 @@ func Write(ctx context.Context, v *rowset.Member, w live.Write, bounds Bounds, h
 	return op.result, op.Key, nil
 }
 
-// run is the transaction. It may be run more than once.
+// run is the body of the transaction. The loader may call it more than once.
 func (o *writing) run(ctx context.Context) error {
 	o.result = live.Row{}
 	if o.w.Op == live.Insert {
@@ -140,7 +142,7 @@ func (o *writing) update(ctx context.Context, before live.Row) error {
 	return o.after(ctx)
 }
 
-// after reads the row as the database has it and makes sure of where it is.
+// after reads the written row and checks that it lies within all bounds.
 func (o *writing) after(ctx context.Context) error {
 	row, member, err := o.Find(ctx, o.host.Now())
 	switch {
@@ -149,7 +151,7 @@ func (o *writing) after(ctx context.Context) error {
 	case !member && !o.Member.Spec.Rules.RowsMayLeave:
 		return o.wouldLeave()
 	case !member:
-		// It may leave the binding, and yet not what its writer may see.
+		// It may leave the binding, but not the rows that its writer may see.
 		if in, err := o.Meets(ctx, o.Member.Scope); err != nil {
 			return err
 		} else if !in {
@@ -167,8 +169,8 @@ func (o *writing) wouldLeave() error {
 	return driver.Invalid("", fmt.Sprintf("the row would not be part of %q", o.Member.Name()))
 }
 
-// validate asks the application, and turns any error of its into one that
-// refuses the write.
+// validate calls the application's validation, and returns its errors as
+// [*driver.InvalidError].
 func (o *writing) validate(row any) error {
 	if o.w.Validate == nil {
 		return nil
