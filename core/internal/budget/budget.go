@@ -66,8 +66,8 @@ func (b *Budget) Counts() Counts {
 	return Counts{b.dropped.Load(), b.evicted.Load(), b.refused.Load()}
 }
 
-// Owner owns the memory that a [Holder] counts. The budget may call its methods from any
-// goroutine.
+// Owner owns the memory that a [Holder] counts. The budget calls its methods from any
+// goroutine. They must not call Fit, Reserve or Over: the budget may be making room.
 type Owner interface {
 	// DropBodies frees memory that can be made again.
 	DropBodies()
