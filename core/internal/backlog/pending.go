@@ -91,7 +91,7 @@ func (p *Pending) relatedTo(table driver.Table) *Pending {
 	return r
 }
 
-// Empty reports whether nothing is pending, in related tables neither.
+// Empty reports whether nothing is pending, not even for related tables.
 func (p *Pending) Empty() bool {
 	if p.Whole || len(p.Keys) > 0 {
 		return false

@@ -18,7 +18,7 @@ import (
 //
 // Bindings are read in full on separate goroutines, so that batches of keys never wait for
 // a slow query. Each lane runs one read at a time: one lane for members in trouble, one
-// for each loader whose bindings share statements, and a few for bindings that need a
+// for each loader with bindings that share statements, and a few for bindings that need a
 // statement of their own. So a query that hangs delays only its own lane, and the database
 // runs a bounded number of them.
 //

@@ -118,7 +118,7 @@ func (p *pass) Reread(keys []driver.Key) {
 	p.feed.Report(slices.Clone(keys), p.by())
 }
 
-// by returns the first source among those who asked, nil when no source did.
+// by returns the first source that asked for the comparison, nil if none did.
 func (p *pass) by() *backlog.Reporter {
 	for _, t := range p.tickets {
 		switch k := t.Kind.(type) {

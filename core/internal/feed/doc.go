@@ -1,13 +1,12 @@
-// Package feed keeps the bindings of one table current: it takes what sources have
-// reported of the table, reads it from the database in one batch, and publishes what
-// that makes of each binding.
+// Package feed keeps the bindings of one table current: it gathers the reports of sources,
+// reads the reported rows from the database in one batch, and publishes a new version of
+// each binding that they change.
 //
-// A [Feed] has one goroutine for its batches, which alone publishes. Whatever may take long
-// is done on others, which hand their results to it, so that slow reads hold up nobody:
-// bindings are read in full in the background, and a comparison looks for what nobody has
-// reported (package audit says how, package compare reads for it).
+// Only the goroutine that runs a [Feed]'s batches publishes. Slow work runs on other
+// goroutines, which pass their results to it: reads of bindings in full, and comparisons,
+// which find unreported changes (see packages audit and compare).
 //
-// What is still to be done is kept in package backlog; package changelog knows the logs of
-// sources that notice commits afterwards; package badrows finds out which rows make
-// a read fail; package concern knows which bindings a row concerns.
+// Package backlog holds the feed's open work. Package changelog tracks the logs of sources
+// that notice commits afterwards, package badrows finds the rows that make a read fail, and
+// package concern finds the bindings that a row concerns.
 package feed

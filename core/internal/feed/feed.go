@@ -179,9 +179,9 @@ func (f *Feed) gather(writer context.Context, own, related int, add func(*backlo
 	return m
 }
 
-// Announce notes that a transaction with these keys (nil: keys unknown) is about to commit
-// to the table. related says that this is not the feed's table but one whose rows its rows
-// show. More than [Limits].MaxBatchKeys keys count as unknown.
+// Announce notes that a transaction with these keys (nil: unknown) is about to commit to the
+// table. related says that the feed's rows show rows of this table. More than
+// [Limits].MaxBatchKeys keys count as unknown.
 func (f *Feed) Announce(table driver.Table, related bool, keys []driver.Key, by *backlog.Reporter) *Announcement {
 	if len(keys) > f.host.MaxBatchKeys {
 		keys = nil
@@ -235,7 +235,8 @@ func (f *Feed) Touch(v *rowset.Member) {
 	f.kick()
 }
 
-// Barrier returns a mark for everything reported, and all reads in full requested, so far.
+// Barrier returns a mark for everything reported so far, and for all reads in full that are
+// requested by the time it shows.
 func (f *Feed) Barrier() mark {
 	f.mu.Lock()
 	defer f.mu.Unlock()
