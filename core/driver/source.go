@@ -171,9 +171,10 @@ type Announcement interface {
 // Receipt lets a writer wait until bindings show its change.
 type Receipt interface {
 	// Wait returns nil when every binding affected by the report has caught up. It does not
-	// wait for bindings in trouble, nor for bindings that are read in full whenever a table
-	// changes, unless they ask for it. It returns the context's error when that ends first,
-	// [ErrLate] when an earlier wait has timed out, and live.ErrClosed when the registry
-	// shuts down. It may be called any number of times, from any goroutine.
+	// wait for bindings in trouble, nor for slow queries that are run anew whenever a table
+	// changes, unless these ask for it (core.Tuning.WritesWait). It returns the context's
+	// error when that ends first, [ErrLate] when an earlier wait has timed out, and
+	// live.ErrClosed when the registry shuts down. It may be called any number of times,
+	// from any goroutine.
 	Wait(ctx context.Context) error
 }
