@@ -15,10 +15,10 @@ type RowError struct {
 	Err error
 }
 
-// Error names the row and what is wrong with it.
+// Error returns the row's key and the error.
 func (e *RowError) Error() string { return fmt.Sprintf("row %s: %v", e.Key, e.Err) }
 
-// Unwrap returns what is wrong with the row.
+// Unwrap returns Err.
 func (e *RowError) Unwrap() error { return e.Err }
 
 // RowErrors returns the row errors that err consists of. It returns nil when err is nil or

@@ -11,9 +11,9 @@ import (
 type Cache struct {
 	mu     sync.Mutex
 	kept   map[any]*derived // guarded by mu
-	charge *Charge          // of what is kept; guarded by mu
+	charge *Charge          // of the cached values; guarded by mu
 
-	account Account // told of what is kept; nil: nobody; guarded by mu
+	account Account // nil: none; guarded by mu
 	looked  bool    // the account is told when something is asked for
 }
 
@@ -106,7 +106,7 @@ func Memo[K comparable, V any](c *Cache, key K, build func(*Charge) V) V {
 	}
 	d.building.Lock()
 	defer d.building.Unlock()
-	if d.built.Load() { // by whoever had the lock before
+	if d.built.Load() { // a concurrent caller has built it
 		return d.val.(V)
 	}
 	val := build(charge)

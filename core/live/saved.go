@@ -31,7 +31,7 @@ type Saved struct {
 	Order []uint32
 }
 
-// SavedRow is one row of [Saved]. Whoever receives one does not modify its bytes.
+// SavedRow is one row of [Saved]. Its bytes must not be modified.
 type SavedRow struct {
 	Key driver.Key
 	// OrderKey orders the row among the others, see [Row.OrderKey]. It is ignored when

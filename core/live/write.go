@@ -62,5 +62,5 @@ var (
 // MalformedError says that a body is not one JSON object.
 type MalformedError struct{ Detail string }
 
-// Error says what is wrong, in words that a client may see.
+// Error returns the detail, in words that a client may see.
 func (e *MalformedError) Error() string { return "live: malformed body: " + e.Detail }

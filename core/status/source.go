@@ -16,8 +16,8 @@ type Source struct {
 	Watching bool
 	Since    time.Time
 	Err      error
-	// Reports counts the calls of Report and Confirm, Failures how often the source lost
-	// its sight.
+	// Reports counts the calls of Report and Confirm, Failures how often the source stopped
+	// watching unexpectedly.
 	Reports, Failures uint64
 	// Found counts the changed rows that this source reported before any other did. Beside
 	// a source that sees everything at once, a slower one should find nothing: the other
