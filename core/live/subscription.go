@@ -14,8 +14,9 @@ type SubscribeOptions struct {
 	Version string
 	// Notify, when set, is called once after each [Subscription.Poll], whatever that
 	// returned, as soon as another event is available or the subscription has ended. It
-	// runs on the publishing goroutine, so it must not block, and must not call the
-	// subscription. Without Notify, use [Subscription.Next].
+	// runs on the goroutine that publishes the event or ends the subscription, so it must
+	// not block, and must not call the subscription. Without Notify, use
+	// [Subscription.Next].
 	Notify func()
 	// OnClose, when set, is called once by the first [Subscription.Close].
 	OnClose func()
@@ -46,8 +47,8 @@ type Subscription struct {
 	onClose func() // nil: nothing
 
 	// armed is the index in view.armed plus one, 0 when not armed. It is set with view.mu
-	// held. Armed means that Poll found nothing newer, and that the next event or the end
-	// will call Notify. While armed, Poll returns nil without taking the lock.
+	// held. Armed means that the last Poll left nothing unread, and that the next event or
+	// the end will call Notify. While armed, Poll returns nil without taking the lock.
 	armed atomic.Int64
 }
 
