@@ -13,14 +13,14 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// Action is what somebody wants to do with a binding.
+// Action is an operation on a binding.
 type Action uint8
 
 // The actions.
 const (
-	// ActionRead is to see the rows, once or as a stream of changes.
+	// ActionRead reads the rows, once or as a stream of changes.
 	ActionRead Action = iota
-	// ActionInsert, ActionUpdate and ActionDelete are to write them.
+	// ActionInsert, ActionUpdate and ActionDelete write rows.
 	ActionInsert
 	ActionUpdate
 	ActionDelete
@@ -41,51 +41,49 @@ func (a Action) String() string {
 	return "unknown"
 }
 
-// Access is what somebody asks for: to do something with a binding.
+// Access is the question to an [Authorizer]: may the client do this with the binding?
 type Access struct {
-	// Binding is the name of the binding or family, Params the parameters of
-	// the family's member.
+	// Binding is the name of the binding or family. Params are the parameters of the
+	// family's member.
 	Binding string
 	Params  live.Params
 	Action  Action
 }
 
-// Authorizer decides who may see what, and write it. Every transport asks it,
-// through [Registry.Open] and [Grant.Write]. Who asks is in the context, where the
-// application's own middleware has put it: over HTTP it is the request's.
+// Authorizer decides who may see and write what. Every transport asks it, through
+// [Registry.Open] and [Grant.Write]. The context tells who asks, as the application's own
+// middleware has recorded it: over HTTP it is the request's.
 //
-// It is asked for each request, and of a stream's subscriber when the stream
-// begins and again as long as it lasts; see [Registry.Reauthorize] and
-// [Config.ReauthorizeEvery]. So it must be quick, and may be called from any
-// number of goroutines. An error is no decision: nothing is shown or written,
-// the client is told to try again later, and streams that are open go on.
+// It is asked for each request. For a stream it is asked when the stream begins and
+// repeatedly while it lasts; see [Registry.Reauthorize] and [Config.ReauthorizeEvery]. So
+// it must be quick. It may be called concurrently. An error means no decision: nothing is
+// shown or written, the client is told to retry later, and open streams go on.
 type Authorizer interface {
 	Authorize(ctx context.Context, a Access) (Decision, error)
 }
 
-// AuthorizerFunc is a function as an [Authorizer].
+// AuthorizerFunc adapts a function to an [Authorizer].
 type AuthorizerFunc func(ctx context.Context, a Access) (Decision, error)
 
 // Authorize calls the function.
 func (f AuthorizerFunc) Authorize(ctx context.Context, a Access) (Decision, error) { return f(ctx, a) }
 
-// Decision is what an [Authorizer] answers. The zero value denies.
+// Decision is the answer of an [Authorizer]. The zero value denies.
 type Decision struct {
 	allowed   bool
 	scope     filter.Expr
 	challenge string
 }
 
-// Allow allows what was asked.
+// Allow allows the access.
 func Allow() Decision { return Decision{allowed: true} }
 
-// AllowWhere allows what was asked, confined to the rows for which all the
-// expressions are true, on top of the binding's own filter. Those who are given
-// the same scope share one member of the binding, which lives as the members of a
-// family do, see [Tuning]. So give those who have the same rights the same expressions,
-// in the same order: an expression with the time of day in it makes a new member for
-// each request. A nil expression is a mistake, and denies. AllowWhere without an
-// expression is [Allow].
+// AllowWhere allows the access, confined to the rows for which all the expressions are
+// true, on top of the binding's own filter. Clients with the same scope share one member of
+// the binding, which lives like a member of a family, see [Tuning]. So give clients with
+// the same rights the same expressions in the same order: an expression with the time of
+// day in it would make a new member for each request. A nil expression is a mistake, and
+// denies. AllowWhere without an expression is [Allow].
 func AllowWhere(exprs ...filter.Expr) Decision {
 	d := Allow()
 	if len(exprs) > 0 {
@@ -94,18 +92,18 @@ func AllowWhere(exprs ...filter.Expr) Decision {
 	return d
 }
 
-// Deny denies what was asked.
+// Deny denies the access.
 func Deny() Decision { return Decision{} }
 
-// Unauthenticated denies what was asked of somebody who has not said who they
-// are. The challenge says how they may, as in the header WWW-Authenticate (RFC
-// 9110, section 11.6.1): `Bearer realm="shop"`, for one.
+// Unauthenticated denies the access because the client has not identified itself. The
+// challenge says how it can, as in the WWW-Authenticate header (RFC 9110, section 11.6.1),
+// for example `Bearer realm="shop"`.
 func Unauthenticated(challenge string) Decision { return Decision{challenge: challenge} }
 
-// DeniedError says that the authorizer has denied something.
+// DeniedError reports an access that the authorizer has denied.
 type DeniedError struct {
 	Access Access
-	// Challenge is the challenge of [Unauthenticated]. It is "" when the authorizer
+	// Challenge is the challenge given to [Unauthenticated]. It is "" when the authorizer
 	// knows who asks.
 	Challenge string
 }
@@ -115,8 +113,9 @@ func (e *DeniedError) Error() string {
 	return fmt.Sprintf("core: binding %q: the authorizer does not allow to %s", e.Access.Binding, e.Access.Action)
 }
 
-// Authorize sets the authorizer; without one everything is allowed. It is called
-// once, before Start; a second authorizer is a problem that Start reports.
+// Authorize sets the authorizer; without one everything is allowed. Call it once, before
+// Start, which reports a nil or second authorizer. Later calls return an error that wraps
+// [ErrStarted], or [live.ErrClosed].
 func (r *Registry) Authorize(a Authorizer) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -135,7 +134,7 @@ func (r *Registry) Authorize(a Authorizer) error {
 }
 
 // ask returns the scope within which the authorizer allows the access, nil for no bounds.
-// It gives up waiting after [Config.AuthorizeTimeout].
+// It gives up after [Config.AuthorizeTimeout].
 func (r *Registry) ask(ctx context.Context, authorizer Authorizer, a Access) (filter.Expr, error) {
 	d, err := authorizing.Ask(&r.questions, ctx, r.stopping, r.cfg.AuthorizeTimeout, func(ctx context.Context) (Decision, error) {
 		return authorizer.Authorize(ctx, a)
@@ -149,7 +148,7 @@ func (r *Registry) ask(ctx context.Context, authorizer Authorizer, a Access) (fi
 	return d.scope, nil
 }
 
-// recheck asks about every subscription.
+// recheck asks the authorizer about every subscription.
 func (r *Registry) recheck(ctx context.Context) error {
 	return r.subscribers.Recheck(ctx, func(ctx context.Context, right authorizing.Right[Access]) (end, err error) {
 		scope, err := r.ask(ctx, r.authorizer, right.Access)
@@ -166,16 +165,15 @@ func (r *Registry) recheck(ctx context.Context) error {
 	})
 }
 
-// Reauthorize asks the authorizer again about every subscription that it has
-// allowed, and ends those that it does not allow any more: what is published
-// after Reauthorize has returned does not reach them. Programs call it when
-// somebody's rights have changed; it also happens by itself, see
+// Reauthorize asks the authorizer again about every subscription that it has allowed, and
+// ends those that it no longer allows: nothing published after Reauthorize has returned
+// reaches them. Call it when somebody's rights have changed. It also happens regularly, see
 // [Config.ReauthorizeEvery].
 //
-// It returns the context's error when that ends first, and has then asked about
-// some only: a handler whose client may hang up passes a context without
-// cancellation, see [context.WithoutCancel]. Where the authorizer fails the
-// subscription goes on, and the errors are returned, joined.
+// It returns the context's error when that ends first; some subscriptions then have not
+// been rechecked. So a handler whose client may hang up passes a context without
+// cancellation, see [context.WithoutCancel]. When the authorizer fails for a subscription,
+// the subscription goes on, and Reauthorize returns the errors, joined.
 func (r *Registry) Reauthorize(ctx context.Context) error {
 	if r.authorizer == nil {
 		return nil
@@ -188,8 +186,8 @@ func scopeChanged(a Access) error {
 	return fmt.Errorf("core: binding %q: %w", a.Binding, live.ErrScopeChanged)
 }
 
-// reauthorize asks again at the interval until ctx is done. A subscription that
-// begins meanwhile can wait for the next time.
+// reauthorize asks again at the interval until ctx is done. It may miss a subscription that
+// begins meanwhile, until the next time.
 func (r *Registry) reauthorize(ctx context.Context, every time.Duration) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()

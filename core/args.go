@@ -10,16 +10,15 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// Args are the arguments that name a member of a family: Go values that convert
-// to the kinds of the columns that the parameters are compared with, and slices of
-// such for parameters that may have several. An optional parameter that is nil, or
-// the empty text, counts as not given: forms send the fields that are left empty.
-// Arguments from outside are made by [QueryArgs], [TextArgs] and [JSONArgs].
+// Args are the arguments that select a member of a family, by parameter name. A value is a
+// Go value that converts to the kind of the column that the parameter is compared with, or
+// a slice of such values when the parameter may have several. For an optional parameter,
+// nil and "" count as not given, since forms send empty fields. [QueryArgs], [TextArgs] and
+// [JSONArgs] make Args from a client's input.
 type Args map[string]any
 
-// QueryArgs returns arguments as the query of a URL has them, which a [url.Values]
-// holds: each value in its text form, see [value.Parse], and several for parameters
-// that may have several.
+// QueryArgs returns the arguments in a URL's query, such as a [url.Values]: each value in
+// its text form, see [value.Parse], and several values for parameters that may have them.
 func QueryArgs(query map[string][]string) Args {
 	if len(query) == 0 {
 		return nil
@@ -31,7 +30,7 @@ func QueryArgs(query map[string][]string) Args {
 	return args
 }
 
-// ParamArgs returns the arguments that name the member with the parameters.
+// ParamArgs returns the arguments that select the member with these parameters.
 func ParamArgs(params live.Params) Args {
 	if len(params) == 0 {
 		return nil
@@ -48,7 +47,7 @@ func ParamArgs(params live.Params) Args {
 	return args
 }
 
-// TextArgs is as [QueryArgs], with one value for each parameter.
+// TextArgs is [QueryArgs] with one value for each parameter.
 func TextArgs(texts map[string]string) Args {
 	if len(texts) == 0 {
 		return nil
@@ -60,10 +59,9 @@ func TextArgs(texts map[string]string) Args {
 	return args
 }
 
-// JSONArgs returns arguments in JSON: numbers for numbers (or strings of
-// digits, for those that JSON's readers would round), booleans for booleans,
-// strings for everything else, and arrays of these for parameters that may have
-// several values. null is nil.
+// JSONArgs returns the arguments in JSON: numbers for numbers (or strings of digits, which
+// no JSON reader rounds), booleans for booleans, strings for everything else, and arrays of
+// these for parameters that may have several values. null means nil.
 func JSONArgs(raw map[string]json.RawMessage) Args {
 	if len(raw) == 0 {
 		return nil
@@ -75,13 +73,13 @@ func JSONArgs(raw map[string]json.RawMessage) Args {
 	return args
 }
 
-// ArgumentError says which argument of a request for a family's member is
-// wrong, in words that a client may see.
+// ArgumentError reports a bad argument in a request for a family's member, or a bad client
+// filter, in words that a client may see.
 type ArgumentError struct {
-	// Binding is the name of the binding or family. Param is the name of the
-	// parameter, or "filter" for a client's filter.
+	// Binding is the name of the binding or family. Param is the name of the parameter, or
+	// "filter" for a client's filter.
 	Binding, Param string
-	// Detail says what is wrong with it.
+	// Detail says what is wrong.
 	Detail string
 }
 
@@ -90,8 +88,8 @@ func (e *ArgumentError) Error() string {
 	return fmt.Sprintf("core: binding %q: parameter %q %s", e.Binding, e.Param, e.Detail)
 }
 
-// parse converts the arguments that name a member of the family. The error is an
-// *ArgumentError, or [ErrNotStarted].
+// parse converts the arguments that select a member of the family. The error is an
+// *ArgumentError, or wraps [ErrNotStarted].
 func (f *family) parse(args Args) (live.Params, error) {
 	sh := f.proto.Shape.Load()
 	if sh == nil {
@@ -104,8 +102,8 @@ func (f *family) parse(args Args) (live.Params, error) {
 	return params, nil
 }
 
-// narrow checks the filters by which a client narrows the binding, and returns them as
-// one expression, nil for none. The error is an *ArgumentError.
+// narrow checks a client's filters and combines them into one expression, nil for none. The
+// error is an *ArgumentError.
 func (v *publisher) narrow(filters []filter.Expr) (filter.Expr, error) {
 	schema := v.Schema()
 	by, wrong := arguments.Filter(&schema, v.Spec.Serializer != nil, filters)
@@ -115,7 +113,7 @@ func (v *publisher) narrow(filters []filter.Expr) (filter.Expr, error) {
 	return by, nil
 }
 
-// allOf returns what both expressions demand; nil demands nothing.
+// allOf returns the conjunction of both expressions; nil means no condition.
 func allOf(a, b filter.Expr) filter.Expr {
 	switch {
 	case a == nil:

@@ -15,29 +15,26 @@ import (
 	"github.com/binderyhq/bindery/core/status"
 )
 
-// Binding is a named, live, ordered set of rows of one model: a query and its
-// always current result. It is made by [Bind], or by the Bind function of a
-// source, and lives from [Registry.Start] (or a later [Registry.Add]) to
-// [Registry.Shutdown] or [Registry.Remove].
+// Binding is a named, live, ordered set of rows of one model: a query and its always
+// current result. [Bind], or the Bind function of a source, makes one. It lives from
+// [Registry.Start] (or a later [Registry.Add]) to [Registry.Shutdown] or [Registry.Remove].
 //
-// All methods may be called from any goroutine. Reading takes no lock and
-// waits for nobody; before the first load there are no rows. Rows are handed
-// out by value; what they refer to (slices, maps, pointers) is shared and must
-// not be modified.
+// All methods may be called from any goroutine. Reads take no lock and never wait; before
+// the first load there are no rows. Rows are returned by value; the slices, maps and
+// pointers in them are shared and must not be modified.
 type Binding[T any] struct {
-	// View is the binding without its type, as transports see it.
+	// View is the binding without its row type, as transports see it.
 	*live.View
 	own *publisher
 }
 
-// Bind declares a binding over a loader. It does no input or output; problems
-// are reported by [Registry.Start].
+// Bind declares a binding over a loader. It does no I/O; [Registry.Start] reports problems.
 func Bind[T any](name string, loader driver.Loader[T], opts ...Option) *Binding[T] {
 	v := declare(name, loader, opts)
 	return &Binding[T]{View: v.View, own: v}
 }
 
-// publisher implements [Bindable].
+// publisher implements [Bindable]. It returns nil for a nil binding.
 func (b *Binding[T]) publisher() *publisher {
 	if b == nil {
 		return nil
@@ -45,7 +42,7 @@ func (b *Binding[T]) publisher() *publisher {
 	return b.own
 }
 
-// declare makes the view of a declaration.
+// declare makes the publisher of a declaration.
 func declare[T any](name string, loader driver.Loader[T], opts []Option) *publisher {
 	s := new(settings)
 	for _, o := range opts {
@@ -88,82 +85,81 @@ func withRelations[T any](l driver.Loader[T], s *settings) driver.Loader[T] {
 	return r.WithRelations(s.relations...)
 }
 
-// now returns the current version.
+// now returns the current snapshot.
 func (b *Binding[T]) now() Snapshot[T] { return snapshotOf[T](b.Snapshot(), b.View) }
 
-// All iterates over the rows in the binding's order. The whole iteration sees
-// one version, however long it takes.
+// All iterates over the rows in the binding's order. The whole iteration sees one version,
+// however long it takes.
 func (b *Binding[T]) All() iter.Seq[T] { return b.now().All() }
 
 // Keys iterates over the rows' keys in the binding's order.
 func (b *Binding[T]) Keys() iter.Seq[driver.Key] { return b.now().Keys() }
 
-// Get returns the row whose key columns have these values: products.Get(42). They
-// are given in key order and converted to the columns' kinds. Values that do not
-// fit find nothing. A single [driver.Key] is taken as it is; [Binding.At] takes one
-// without allocating.
+// Get returns the row whose key columns have these values: products.Get(42). Pass them in
+// key order; they are converted to the columns' kinds. It finds nothing for values that do
+// not fit. A single [driver.Key] is used as it is; [Binding.At] takes one without
+// allocating.
 func (b *Binding[T]) Get(key ...any) (row T, ok bool) { return b.now().Get(key...) }
 
 // At returns the row with the key.
 func (b *Binding[T]) At(key driver.Key) (row T, ok bool) { return b.now().At(key) }
 
-// Resync reads all rows again and returns when the result shows. Subscribers
-// get the events that the difference amounts to, and nothing when there is
-// none. It returns the context's error when that ends first (the reading goes
-// on), [ErrNotStarted], [live.ErrRemoved] or [live.ErrClosed].
+// Resync reads all rows again and returns once the binding shows the result. Subscribers
+// get the differences as events, or nothing when there are none. It returns the context's
+// error when that ends first (the read goes on), [ErrNotStarted], [live.ErrRemoved] or
+// [live.ErrClosed].
 func (b *Binding[T]) Resync(ctx context.Context) error { return b.own.reload(ctx, backlog.Reload{}) }
 
-// Clear forgets everything held (rows, encodings, log) and reads it anew. Until
-// that is done readers have the old rows; then subscribers get a sync. The
-// errors are those of [Binding.Resync].
+// Clear discards rows, encodings and log, and reads the binding anew. Readers see the old
+// rows until that is done; then subscribers get a sync. The errors are those of
+// [Binding.Resync].
 func (b *Binding[T]) Clear(ctx context.Context) error {
 	return b.own.reload(ctx, backlog.Reload{Forget: true})
 }
 
-// Touch moves the version's time of change to now, and tells subscribers that
-// what they have is current. The token stays, since the content does. It does
-// not wait until that shows, so plugins may call it while they observe a
-// version; [Registry.Flush] does. It returns [ErrNotStarted],
-// [live.ErrNotLoaded], [live.ErrRemoved] or [live.ErrClosed].
+// Touch sets the version's time of change to now, and tells subscribers that what they have
+// is current. The token stays, since the content does. It does not wait until the change
+// shows, so plugins may call it while they observe a version; to wait, call
+// [Registry.Flush]. It returns [ErrNotStarted], [live.ErrNotLoaded], [live.ErrRemoved] or
+// [live.ErrClosed].
 func (b *Binding[T]) Touch() error { return b.own.touch() }
 
-// Verify compares the binding with one state of the database, beside everything
-// else, and returns how they differ. What has been reported or announced, and does
-// not show yet, is no difference. What differs is mended, with the events that it
-// amounts to; so are rows beyond a [Limit] that nobody sees, and those are no
-// difference. A binding whose sources see everything never drifts; see also
-// [status.Source], which tells what each source found first.
+// Verify compares the binding with one state of the database, while everything else goes
+// on, and returns the differences. Reported or announced changes that do not show yet do
+// not count. Verify repairs what differs, with the usual events. It also repairs hidden
+// rows beyond a [Limit], which do not count as differences. A binding whose sources see
+// everything never drifts; see also [status.Source], which tells what each source found
+// first.
 //
-// The errors are those of [Binding.Resync]. It also fails when changes of the
-// whole table were under way at each of several attempts.
+// The errors are those of [Binding.Resync]. It also fails after several attempts when
+// changes of the whole table were under way at each.
 func (b *Binding[T]) Verify(ctx context.Context) (status.Drift, error) { return b.own.compare(ctx) }
 
-// Status returns what is known about the binding.
+// Status returns the binding's current status.
 func (b *Binding[T]) Status() status.Binding { return b.own.status() }
 
-// Write carries out a client's write, in one transaction: the row must be part
-// of the binding, meet the precondition, and, unless rows may leave, be part of
-// the binding afterwards; otherwise nothing is written. It returns, after the
-// binding shows it (unless that is declared to lag, see [Tuning].MinInterval), the row
-// as the database has it; the zero Row after Delete.
+// Write carries out a client's write in one transaction. The row must be part of the
+// binding, meet the precondition, and, unless [WriteRules].RowsMayLeave is set, be part of
+// the binding afterwards; otherwise nothing is written. Write returns once the binding
+// shows the change, unless the binding is declared to lag (see [Tuning].MinInterval). It
+// returns the row as the database has it, or the zero Row after Delete.
 //
-// Whether the row is one that may be written is settled before any lock is
-// waited for, and as far as the values are known also before the database may
-// object to them: who asks for what lies outside learns nothing of it.
+// Write checks whether the row may be written before it waits for any lock, and, as far as
+// it knows the values, before the database may object to them. So clients learn nothing
+// about rows outside the binding.
 //
-// The errors that a client should be told are [live.ErrNotWritable],
-// [live.ErrNoRow], [live.ErrPrecondition], [driver.ErrRefused],
-// [*driver.InvalidError] and [*live.MalformedError]; every other one is the
-// database's or the context's. A context that ends after the commit is no error.
+// The errors meant for clients are [live.ErrNotWritable], [live.ErrNoRow],
+// [live.ErrPrecondition], [driver.ErrRefused], [*driver.InvalidError] and
+// [*live.MalformedError]; any other comes from the database or the context. A context that
+// ends after the commit causes no error.
 func (b *Binding[T]) Write(ctx context.Context, w live.Write) (live.Row, error) {
 	return b.own.write(ctx, w, writing.Bounds{})
 }
 
-// Explain says why the row with the key is in the binding, or is not: which parts
-// of the filter hold for the row as the database has it now, whether it is among
-// the first rows of a [Limit], and which sources watch. It reads the row, and
-// asks the database whatever Go cannot tell. The error is [ErrNotStarted], or
-// that of the read.
+// Explain says why the binding holds the row with the key, or does not: which parts of the
+// filter hold for the row as the database has it now, whether it is among the first rows of
+// a [Limit], and which sources watch. It reads the row, and asks the database what Go
+// cannot decide. The error is [ErrNotStarted], or that of the read.
 func (b *Binding[T]) Explain(ctx context.Context, key driver.Key) (status.Explain, error) {
 	return b.own.explain(ctx, key)
 }

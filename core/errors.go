@@ -6,28 +6,27 @@ import (
 	"github.com/binderyhq/bindery/core/internal/upkeep"
 )
 
-// States that callers test for with errors.Is.
+// Errors for errors.Is.
 var (
-	// ErrStarted means that the registry has been started, so nothing more can be
-	// registered, and Start cannot be called again.
+	// ErrStarted means that Start was called already, so nothing more can be registered,
+	// and Start cannot be called again.
 	ErrStarted = errors.New("core: registry has been started")
-	// ErrNotStarted means that the registry does not run yet.
+	// ErrNotStarted means that the registry is not running yet.
 	ErrNotStarted = upkeep.ErrNotStarted
 	// ErrUnknownBinding means that no binding has that name.
 	ErrUnknownBinding = errors.New("core: no such binding")
-	// ErrTooManyMembers means that the family has as many members in use as
-	// [Tuning].MaxMembers allows.
+	// ErrTooManyMembers means that as many members of the family are in use as
+	// [Tuning].MaxMembers allows, or as one authorizer's scope may have.
 	ErrTooManyMembers = errors.New("core: too many members are in use")
-	// ErrBudget means that there is no memory for another member, or that its client
-	// or scope has used its share, see [Config].MemoryBudget. It also ends members
-	// that turn out to be too large.
+	// ErrBudget means that there is no memory for another member or request body, or that
+	// the client or scope has used up its share, see [Config].MemoryBudget. A member that
+	// turns out too large ends with it as well.
 	ErrBudget = errors.New("core: no memory is left for another member")
-	// ErrMalformedMark means that a text is no mark: [Registry.Mark] has not
-	// returned it.
+	// ErrMalformedMark means that a text is not a mark made by [Registry.Mark].
 	ErrMalformedMark = errors.New("core: the text is no mark")
-	// ErrForeignMark means that the mark was made by another node, and that no
-	// source here can tell whether it has been reached.
+	// ErrForeignMark means that another node made the mark, and that no source here can
+	// tell whether it has been reached.
 	ErrForeignMark = errors.New("core: the mark of another node is not understood here")
-	// ErrTooManyWait means that as many marks are waited for as may be.
+	// ErrTooManyWait means that the maximum number of calls are waiting for marks already.
 	ErrTooManyWait = errors.New("core: too many marks are waited for")
 )

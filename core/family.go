@@ -7,19 +7,19 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 )
 
-// Family is a binding with parameters: for each combination of their values it
-// has a member, which is a binding of its own. Members come alive when they are
-// first asked for, are shared by all who ask with the same values, and retire
-// when nobody has used them for a while; see [Tuning].
+// Family is a binding with parameters: each combination of their values has a member, which
+// is a binding of its own. A member is created when it is first asked for, shared by
+// everyone who asks with the same values, and ended when it has been unused for a while;
+// see [Tuning].
 //
-// The parameters are those of its filter, see [filter.Param]; their types are
-// those of the columns that they are compared with.
+// The parameters are those in its filter, see [filter.Param], with the types of the columns
+// that they are compared with, and those of [OrderParam] and [LimitParam].
 //
 // All methods may be called from any goroutine.
 type Family[T any] struct{ proto *publisher }
 
-// BindFamily declares a family over a loader. It does no input or output;
-// problems are reported by [Registry.Start].
+// BindFamily declares a family over a loader. It does no I/O; [Registry.Start] reports
+// problems.
 func BindFamily[T any](name string, loader driver.Loader[T], opts ...Option) *Family[T] {
 	opts = append(opts[:len(opts):len(opts)], func(s *settings) { s.Family = true })
 	return &Family[T]{declare(name, loader, opts)}
@@ -35,23 +35,21 @@ func (f *Family[T]) publisher() *publisher {
 // Name returns the family's name.
 func (f *Family[T]) Name() string { return f.proto.Name() }
 
-// Member is a member of a family in use. It is a [Binding] of its own, and stays
-// alive until Close.
+// Member is a member of a family in use. It is a [Binding], and stays alive until Close.
 type Member[T any] struct {
 	*Binding[T]
 	lease *memberLease
 }
 
-// Close says that the member is not used any more by who opened it. Closing
-// twice is harmless.
+// Close says that its opener no longer uses the member. Closing twice is harmless.
 func (m *Member[T]) Close() { m.lease.release() }
 
-// Open returns the member with these parameters, and waits until it has loaded.
-// The error is an [*ArgumentError] when an argument is missing, unknown or of the
-// wrong type, [ErrTooManyMembers], [ErrBudget], [ErrNotStarted], [live.ErrRemoved], [live.ErrClosed],
-// or the context's: a database that is away makes it wait.
+// Open returns the member with these parameters once it has loaded. The error is an
+// [*ArgumentError] when an argument is missing, unknown or of the wrong type,
+// [ErrTooManyMembers], [ErrBudget], [ErrNotStarted], [live.ErrRemoved], [live.ErrClosed],
+// or the context's. While the database is away Open waits, so give the context a deadline.
 //
-// No authorizer is asked: this is for the program itself. Clients come through
+// Open does not ask the authorizer: it is for the program itself. Clients come through
 // [Registry.Open].
 func (f *Family[T]) Open(ctx context.Context, args Args) (*Member[T], error) {
 	fam := f.proto.family

@@ -10,10 +10,10 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// Follow iterates over the versions of what the grant shows: the current one, as soon
-// as it has loaded, and each that it becomes, rows and version together. T is the
-// type of the binding's rows. It is what GraphQL subscriptions, pages rendered on
-// the server and the program's own streams are made of:
+// Follow iterates over the versions that the grant shows: the current one, as soon as it
+// has loaded, and each later one, with its rows. T is the type of the binding's rows. Use
+// it for GraphQL subscriptions, pages rendered on the server, and the program's own
+// streams:
 //
 //	grant, err := reg.Open(ctx, "orders", core.Args{"user": 42})
 //	if err != nil { … }
@@ -23,15 +23,16 @@ import (
 //		send(orders.Version().Token, slices.Collect(orders.All()))
 //	}
 //
-// Nothing is queued: who is slow gets the newest version next, and never sees those
-// between. A version that shows the same as the one before is left out.
+// There is no queue: a slow consumer gets the newest version next, and never sees those
+// between. Versions with unchanged content are skipped.
 //
-// The context says who asks, as for [Registry.Open], and ends the iteration without
-// an error. The authorizer is asked again while it goes on, as for a stream; when
-// something else may be seen, that is the next version. All other ends are an error,
-// which comes in a last round: a [*DeniedError] when the leave to read was withdrawn,
-// [live.ErrRemoved], [live.ErrClosed] when [Registry.Shutdown] has begun, and [ErrRowType]. The
-// grant is not closed, and may be used for several iterations, also at the same time.
+// The context identifies the client, as for [Registry.Open], and ends the iteration without
+// an error. The authorizer is asked again while it goes on, as for a stream; when the
+// client may now see something else, that becomes the next version. Any other end is an
+// error, passed in a last round: a [*DeniedError] when the permission to read was
+// withdrawn, [live.ErrRemoved], [live.ErrClosed] when [Registry.Shutdown] has begun, and
+// [ErrRowType]. The grant stays open, and may be used for several iterations, even at the
+// same time.
 func Follow[T any](ctx context.Context, g *Grant) iter.Seq2[Snapshot[T], error] {
 	return func(yield func(Snapshot[T], error) bool) {
 		if err := g.rowType(reflect.TypeFor[T]()); err != nil {
@@ -55,9 +56,9 @@ func Follow[T any](ctx context.Context, g *Grant) iter.Seq2[Snapshot[T], error] 
 	}
 }
 
-// Read returns what the grant shows: the version that the context carries (see [WithSnapshots]),
-// or else the current one, for which it waits until it has loaded. T is the type of
-// the binding's rows. The error is [ErrRowType], [live.ErrScopeChanged] as for
+// Read returns the version that the grant shows: the one that the context carries (see
+// [WithSnapshots]), or else the current one, once it has loaded. T is the type of the
+// binding's rows. The error is [ErrRowType], [live.ErrScopeChanged] as for
 // [Grant.Snapshot], [live.ErrRemoved], [live.ErrClosed], or the context's.
 func Read[T any](ctx context.Context, g *Grant) (Snapshot[T], error) {
 	if err := g.rowType(reflect.TypeFor[T]()); err != nil {
@@ -79,11 +80,10 @@ func Read[T any](ctx context.Context, g *Grant) (Snapshot[T], error) {
 	return Snapshot[T]{s, g.view.View}, nil
 }
 
-// ErrRowType reports that the rows of a binding are not of the type that was asked
-// for.
+// ErrRowType means that the rows of a binding are not of the requested type.
 var ErrRowType = errors.New("rows of another type")
 
-// rowType refuses a type that is not that of the binding's rows.
+// rowType returns an error unless t is the type of the binding's rows.
 func (g *Grant) rowType(t reflect.Type) error {
 	if have := g.view.Loader.RowType(); have != t {
 		return fmt.Errorf("core: binding %q has rows of the type %s, not %s: %w", g.view.Name(), have, t, ErrRowType)
@@ -94,8 +94,8 @@ func (g *Grant) rowType(t reflect.Type) error {
 // following is an iteration over versions.
 type following struct {
 	ctx   context.Context
-	grant *Grant // what is followed now
-	again bool   // grant is the iteration's own
+	grant *Grant // the one followed now
+	again bool   // grant was reopened, so the iteration closes it
 	sub   *live.Subscription
 	token string // of the version shown last
 	shown bool
@@ -114,7 +114,7 @@ func (f *following) next() (*live.Snapshot, error) {
 		event, err := f.sub.Next(ctx)
 		var s *live.Snapshot
 		if err == nil {
-			// Whatever has happened, the newest version tells it.
+			// Whatever the event was, the newest version includes it.
 			s, err = f.grant.Snapshot()
 		}
 		switch {
@@ -130,8 +130,9 @@ func (f *following) next() (*live.Snapshot, error) {
 		}
 		token := s.Version().Token
 		if event.Version.Token != token {
-			// The subscription lags behind what is shown now. Should the content come
-			// back to where it stands, it would tell nothing: go on from what is shown.
+			// The subscription lags behind the version shown now. If the content later
+			// returned to the subscription's version, it would report nothing: continue
+			// from the shown version.
 			f.sub.Close()
 			f.sub = nil
 		}
@@ -142,7 +143,7 @@ func (f *following) next() (*live.Snapshot, error) {
 	}
 }
 
-// reopen asks what may be seen from now on.
+// reopen asks what the client may see from now on.
 func (f *following) reopen(ctx context.Context) error {
 	old := f.grant
 	v, err := old.reg.named(old.access.Binding)
@@ -158,7 +159,7 @@ func (f *following) reopen(ctx context.Context) error {
 	return nil
 }
 
-// release ends what the iteration has begun.
+// release closes what the iteration has opened.
 func (f *following) release() {
 	if f.sub != nil {
 		f.sub.Close()

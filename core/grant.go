@@ -13,69 +13,64 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// Grant is the leave to use a binding, as [Registry.Open] gives it. It keeps the
-// binding alive until Close. Its methods may be called from any goroutine, but
-// not after Close.
+// Grant is the permission to use a binding, obtained from [Registry.Open]. It keeps the
+// binding alive until Close. Its methods may be called from any goroutine, but not after
+// Close.
 type Grant struct {
 	reg    *Registry
 	access Access
-	round  uint64      // of Reauthorize, before the authorizer was asked
-	scope  filter.Expr // of the authorizer's decision, nil for no bounds
-	narrow filter.Expr // what the client asked for, nil for everything
+	round  uint64      // the Reauthorize round before the authorizer was asked
+	scope  filter.Expr // from the authorizer's decision, nil for no bounds
+	narrow filter.Expr // the client's filters, nil for none
 	lease  *memberLease
 	view   *publisher
 }
 
-// View returns the binding, confined to what the client may see. It may not have
-// loaded yet. No use of it asks the authorizer, so it is for reading alone; and
-// for rows [Grant.Snapshot] is better, which knows when to ask again.
+// View returns the binding, confined to what the client may see. It may not have loaded
+// yet. Using it never asks the authorizer again, so only read from it, and prefer
+// [Grant.Snapshot] for rows, which reports when another Open is due.
 func (g *Grant) View() *live.View { return g.view.View }
 
-// Personal reports whether an authorizer has given the grant: what it shows to
-// one client must not be shown to another, by a cache that they share for
-// instance.
+// Personal reports whether an authorizer gave the grant. What it shows to one client must
+// then not be shown to another, for example by a shared cache.
 func (g *Grant) Personal() bool { return g.reg.authorizer != nil }
 
-// Snapshot returns the rows that the grant shows, nil before they have loaded. It
-// returns [live.ErrScopeChanged] once [Registry.Reauthorize] has been called since the
-// grant was given: what has come since then may be for somebody else, and another
-// [Registry.Open] tells.
+// Snapshot returns the rows that the grant shows, nil before they have loaded. It returns
+// [live.ErrScopeChanged] once [Registry.Reauthorize] has been called since the grant was
+// given: the client may no longer see newer rows, so call [Registry.Open] again.
 func (g *Grant) Snapshot() (*live.Snapshot, error) {
 	s := g.view.Snapshot()
-	// In this order: what was published before Reauthorize has been called may
-	// be shown.
+	// Read the snapshot first: the client may see what was published before Reauthorize was
+	// called.
 	if g.isStale() {
 		return nil, scopeChanged(g.access)
 	}
 	return s, nil
 }
 
-// isStale reports whether Reauthorize has been called since the authorizer was
-// asked.
+// isStale reports whether Reauthorize has been called since the authorizer was asked.
 func (g *Grant) isStale() bool {
 	return g.reg.authorizer != nil && g.reg.subscribers.Round() != g.round
 }
 
-// Member reports whether the binding was made for parameters or for a scope: it
-// may have come alive just now, so it is worth waiting a moment for its rows.
+// Member reports whether the binding was made for parameters or for a scope. It may have
+// been created just now, so it is worth waiting a moment for its rows.
 func (g *Grant) Member() bool { return g.lease.ofMember() }
 
-// Close gives the grant back. Subscriptions that it made are closed before.
-// Closing twice is harmless.
+// Close gives the grant back. Close its subscriptions first. Closing twice is harmless.
 func (g *Grant) Close() { g.lease.release() }
 
-// Open gives leave to read a binding, or the member of a family that the
-// arguments name, for the client to whom the context belongs.
+// Open grants the client identified by the context permission to read a binding, or the
+// member of a family that the arguments select.
 //
-// Filters narrow what is shown to the rows for which all of them are true, on top
-// of the binding's own filter and of the authorizer's scope. They come from the client:
-// those that are long, or name columns that clients do not see, are refused with an
-// [*ArgumentError]. Clients with equal scopes and filters share one member, see
-// [Tuning].MaxMembers.
+// Filters narrow the rows to those for which all of them are true, on top of the binding's
+// own filter and of the authorizer's scope. They come from the client, so Open refuses long
+// ones, and ones with columns that clients do not see, with an [*ArgumentError]. Clients
+// with equal scopes and filters share one member, see [Tuning].MaxMembers.
 //
 // The error is one of [ErrUnknownBinding], [*ArgumentError], [*DeniedError],
-// [ErrTooManyMembers], [ErrBudget], [ErrNotStarted] and [live.ErrClosed], or another when the
-// authorizer fails.
+// [ErrTooManyMembers], [ErrBudget], [ErrNotStarted] and [live.ErrClosed], or another when
+// the authorizer fails.
 func (r *Registry) Open(ctx context.Context, binding string, args Args, filters ...filter.Expr) (*Grant, error) {
 	v, err := r.named(binding)
 	if err != nil {
@@ -92,7 +87,7 @@ func (r *Registry) Open(ctx context.Context, binding string, args Args, filters 
 	return r.open(ctx, v, params, narrow)
 }
 
-// open is Open for arguments and filters that were checked.
+// open is Open for checked arguments and filters.
 func (r *Registry) open(ctx context.Context, v *publisher, params live.Params, narrow filter.Expr) (*Grant, error) {
 	authorizer := r.authorizer
 	access := Access{Binding: v.Name(), Params: params, Action: ActionRead}
@@ -115,7 +110,7 @@ func (r *Registry) open(ctx context.Context, v *publisher, params live.Params, n
 	if l.ofMember() || authorizer != nil {
 		return &Grant{reg: r, access: access, round: round, scope: scope, narrow: narrow, lease: l, view: l.view}, nil
 	}
-	// Such a grant keeps nothing alive and says nothing about who asks, so all
+	// This grant keeps nothing alive and does not depend on the client, so all clients
 	// share one.
 	if g := v.family.grant.Load(); g != nil {
 		return g, nil
@@ -125,8 +120,8 @@ func (r *Registry) open(ctx context.Context, v *publisher, params live.Params, n
 	return g, nil
 }
 
-// named returns the binding or family with that name. Until Shutdown has ended
-// the bindings they are still found, so that transports can drain.
+// named returns the binding or family with that name. It still finds bindings while
+// Shutdown has not ended them, so that transports can drain.
 func (r *Registry) named(binding string) (*publisher, error) {
 	r.mu.Lock()
 	v, phase := r.byName[binding], r.phase
@@ -145,9 +140,9 @@ func (r *Registry) named(binding string) (*publisher, error) {
 	return nil, fmt.Errorf("core: binding %q: %w", arguments.Clip(binding), err)
 }
 
-// MemberID returns what [live.View.ID] is, or would be, of the binding, or of the
-// member of a family that the arguments name. It asks no authorizer, and brings
-// nothing alive. The error is one of [ErrUnknownBinding], [*ArgumentError],
+// MemberID returns the [live.View.ID] of the binding, or of the family's member that the
+// arguments select, whether or not that member exists. It does not ask the authorizer and
+// creates nothing. The error is one of [ErrUnknownBinding], [*ArgumentError],
 // [ErrNotStarted] and [live.ErrClosed].
 func (r *Registry) MemberID(binding string, args Args) (string, error) {
 	v, err := r.named(binding)
@@ -161,15 +156,15 @@ func (r *Registry) MemberID(binding string, args Args) (string, error) {
 	return params.ID(v.Name()), nil
 }
 
-// Hold returns the binding, or the member of a family that the arguments name,
-// once it has loaded. A member comes alive when it is not, and stays so until
-// release is called; calling release twice is harmless.
+// Hold returns the binding, or the member of a family that the arguments select, once it
+// has loaded. It creates the member if necessary, and keeps it alive until release is
+// called; calling release twice is harmless.
 //
-// Hold asks no authorizer: it is for the program itself and for its operators.
+// Hold does not ask the authorizer: it is for the program itself and for its operators.
 // Clients come through [Registry.Open]. The error is one of [ErrUnknownBinding],
-// [*ArgumentError], [ErrTooManyMembers], [ErrBudget], [ErrNotStarted],
-// [live.ErrRemoved] and [live.ErrClosed], or the context's: a database that is away
-// makes it wait.
+// [*ArgumentError], [ErrTooManyMembers], [ErrBudget], [ErrNotStarted], [live.ErrRemoved]
+// and [live.ErrClosed], or the context's. While the database is away Hold waits, so give
+// the context a deadline.
 func (r *Registry) Hold(ctx context.Context, binding string, args Args) (view *live.View, release func(), err error) {
 	v, err := r.named(binding)
 	if err != nil {
@@ -198,12 +193,11 @@ func (r *Registry) Hold(ctx context.Context, binding string, args Args) (view *l
 	return nil, nil, fmt.Errorf("core: loading binding %q: %w", l.view.ID(), err)
 }
 
-// Write carries out a client's write, as [Binding.Write] does, if the authorizer
-// allows it: in addition to the errors of that it returns a [*DeniedError], and
-// [live.ErrScopeChanged] as [Grant.Snapshot] does. Where the authorizer's decision
-// has a scope of its own, the row must be within it before and afterwards. The row
-// of a write during which [Registry.Reauthorize] was called is not shown: it is
-// the zero Row.
+// Write carries out a client's write as [Binding.Write] does, if the authorizer allows it.
+// Beside that method's errors it returns a [*DeniedError], and [live.ErrScopeChanged] as
+// [Grant.Snapshot] does. When the authorizer's decision has a scope, the row must be within
+// it before and after the write. If [Registry.Reauthorize] is called during the write,
+// Write returns the zero Row, since the client may no longer see the row.
 func (g *Grant) Write(ctx context.Context, w live.Write) (live.Row, error) {
 	authorizer := g.reg.authorizer
 	if authorizer == nil {
@@ -232,18 +226,18 @@ func (g *Grant) Write(ctx context.Context, w live.Write) (live.Row, error) {
 	return row, err
 }
 
-// Subscribe begins a subscription that lasts as long as the authorizer allows
-// to read: it then ends with a [*DeniedError], or with [live.ErrScopeChanged] when
-// something else may be seen from now on, which another [Registry.Open] tells.
-// It asks nobody; a grant from before the last [Registry.Reauthorize] gives a
-// subscription that ends at once with [live.ErrScopeChanged].
+// Subscribe begins a subscription that lasts as long as the authorizer allows reading. It
+// then ends with a [*DeniedError], or with [live.ErrScopeChanged] when the client may see
+// something else from now on: call [Registry.Open] again. Subscribe itself does not ask the
+// authorizer. If [Registry.Reauthorize] was called after the grant was given, the
+// subscription ends at once with [live.ErrScopeChanged].
 func (g *Grant) Subscribe(ctx context.Context, opts live.SubscribeOptions) *live.Subscription {
 	if g.reg.authorizer == nil {
 		return g.view.Subscribe(opts)
 	}
 	s := g.reg.subscribers.Subscribe(ctx, g.view.View, authorizing.Right[Access]{Access: g.access, Scope: textOf(g.scope)}, opts)
 	if g.isStale() {
-		// Reauthorize did not know of this subscription.
+		// Reauthorize may have missed this subscription.
 		s.End(scopeChanged(g.access))
 	}
 	return s
@@ -256,15 +250,15 @@ func textOf(e filter.Expr) string {
 	return e.String()
 }
 
-// maxResolves bounds the questions that [Grant.Resolve] asks databases at a time.
-// Others wait for askTimeout, as for an answer.
+// maxResolves bounds the concurrent database queries of [Grant.Resolve]. Further calls
+// wait, and give up after askTimeout as for a slow answer.
 const maxResolves = 4
 
-// Resolve returns the key of the row that the database finds by the given key, which
-// need not be spelled alike: a citext key in another case, for example. It is the given
-// key where no key column compares so, where the binding has no such row, and where
-// the database does not answer within a second. Transports call it with keys from
-// clients. It tells nothing of rows outside of the grant.
+// Resolve returns the key of the row that the database finds by the given key, which may be
+// spelled differently: a citext key in another case, for example. It returns the given key
+// when no key column compares that way, when the binding has no such row, and when the
+// database does not answer within a second. Transports call it with keys from clients. It
+// reveals nothing about rows outside the grant.
 func (g *Grant) Resolve(ctx context.Context, key driver.Key) driver.Key {
 	if !onerow.NeedsResolve(g.view.Member, key) {
 		return key

@@ -17,43 +17,42 @@ import (
 	"github.com/binderyhq/bindery/core/status"
 )
 
-// markState is what a registry knows of the marks that it has made and is asked about.
+// markState holds a registry's counters of marks.
 type markState struct {
 	node   marks.Node
-	number atomic.Uint64 // of the last mark made
+	number atomic.Uint64 // the number of the last mark made
 
-	waiting atomic.Int64 // calls of Reach that wait
+	waiting atomic.Int64 // waiting calls of Reach
 	asked, foreign, unreached, refused,
 	omitted atomic.Uint64 // see status.Marks
-	told sync.Once // a part was omitted
+	told sync.Once // logs the first omitted part
 }
 
-// markPartWait bounds how long one source is asked for its part of a mark: the
+// markPartWait bounds the time for all sources to return their parts of a mark, since the
 // answer to a write waits for it.
 const markPartWait = 500 * time.Millisecond
 
-// newMarks returns the marks of a node that no other has the name of.
+// newMarks returns the state of a node with a random name.
 func newMarks() *markState {
 	m := &markState{}
 	_, _ = rand.Read(m.node[:]) // never fails
 	return m
 }
 
-// Mark returns a mark: opaque text that names a point in the history of commits,
-// of at most 256 characters (letters, digits, - and _). It covers everything that
-// was committed before the call, by whatever process, as far as the registry's
-// sources can tell when they are asked. So a program calls it after its commit, and
-// hands it to whoever is to see that commit:
+// Mark returns a mark: opaque text of at most 256 characters (letters, digits, - and _)
+// that names a point in the history of commits. It covers everything committed before the
+// call, by any process, as far as the registry's sources can tell when asked. Call it after
+// a commit, and give it to whoever should see that commit:
 //
 //	mark, err := reg.Mark(r.Context())
 //	w.Header().Set("Bindery-Mark", mark)
 //
-// [Registry.Reach] waits until bindings show all that. Other nodes on the same
-// database understand a mark where a source of this one is a [driver.Marker]; to
-// others it is foreign. Without one it holds until the process ends.
+// [Registry.Reach] waits until bindings show all that. Other nodes on the same database
+// understand a mark if a source of this node is a [driver.Marker]; otherwise it is foreign
+// to them. Without such a source a mark is valid until this process ends.
 //
-// Mark asks such sources for the point, which takes half a second at most. The error
-// is [ErrNotStarted], [live.ErrClosed] or the context's.
+// Mark asks those sources, for half a second at most. The error is [ErrNotStarted],
+// [live.ErrClosed] or the context's.
 func (r *Registry) Mark(ctx context.Context) (string, error) {
 	r.mu.Lock()
 	p := r.phase
@@ -61,8 +60,8 @@ func (r *Registry) Mark(ctx context.Context) (string, error) {
 	if err := p.running(); err != nil {
 		return "", err
 	}
-	// The number first: of two marks the later one's number covers what the
-	// earlier one promises, whatever the sources take.
+	// Take the number first: a later mark then covers everything that an earlier one
+	// covers, however long the sources take.
 	m := marks.Mark{Node: r.marks.node, Number: r.marks.number.Add(1)}
 	m.Parts = r.markParts(ctx)
 	if err := ctx.Err(); err != nil {
@@ -82,8 +81,7 @@ func (r *Registry) markParts(ctx context.Context) []marks.Part {
 	return r.eng.MarkParts(ctx, r.omitted)
 }
 
-// omitted notes that a mark says less than it might: other nodes will not
-// understand it.
+// omitted records that a mark lacks a part, so that other nodes may not understand it.
 func (r *Registry) omitted(err error) {
 	r.marks.omitted.Add(1)
 	r.marks.told.Do(func() {
@@ -92,7 +90,7 @@ func (r *Registry) omitted(err error) {
 	})
 }
 
-// MarkStatus returns what is known about the registry's marks.
+// MarkStatus returns the status of the registry's marks.
 func (r *Registry) MarkStatus() status.Marks {
 	m := r.marks
 	return status.Marks{
@@ -101,13 +99,13 @@ func (r *Registry) MarkStatus() status.Marks {
 	}
 }
 
-// Reach waits until each of these bindings, or every binding when the list is empty,
-// shows everything that the mark covers. As a rule that is at once, or as soon as
-// the sources have answered a question. A binding that is run again at an interval
-// ([Tuning].MinInterval) has reached a mark when a run has been published that began
-// after everything was reported; one in trouble when it is current again.
+// Reach waits until each of these bindings, or every binding when the list is empty, shows
+// everything that the mark covers. Usually it returns at once, or as soon as the sources
+// have answered a query. A binding that is rerun at an interval ([Tuning].MinInterval)
+// reaches a mark when it publishes a run that began after everything was reported. A
+// binding in trouble reaches it when it is current again.
 //
-// The context bounds the wait, and its error says that the mark was not reached. The
+// The context bounds the wait; its error means that the mark was not reached in time. The
 // other errors are [ErrMalformedMark], [ErrForeignMark], [ErrTooManyWait],
 // [ErrUnknownBinding], [ErrNotStarted], [live.ErrRemoved] and [live.ErrClosed].
 func (r *Registry) Reach(ctx context.Context, mark string, views ...*live.View) error {
@@ -124,7 +122,7 @@ func (r *Registry) Reach(ctx context.Context, mark string, views ...*live.View) 
 	for _, v := range bindings {
 		err := r.reach(ctx, v, mark)
 		if len(views) == 0 && errors.Is(v.Err(), live.ErrRemoved) {
-			continue // it has gone meanwhile, and nobody has named it
+			continue // it was removed meanwhile, and the caller did not name it
 		}
 		if err != nil {
 			return err
@@ -133,9 +131,9 @@ func (r *Registry) Reach(ctx context.Context, mark string, views ...*live.View) 
 	return nil
 }
 
-// HasReached reports whether the binding is known to show everything that the mark
-// covers. It asks nobody and does not wait; after false, [Grant.Reach] finds out. The
-// error is [ErrMalformedMark].
+// HasReached reports whether the binding is known to show everything that the mark covers.
+// It asks no source and does not wait; after false, call [Grant.Reach]. The error is
+// [ErrMalformedMark].
 func (g *Grant) HasReached(text string) (bool, error) {
 	reached := &g.view.reached
 	if reached.HasLast(text) {
@@ -148,8 +146,8 @@ func (g *Grant) HasReached(text string) (bool, error) {
 	return reached.Has(g.reg.marks.node, m, text), nil
 }
 
-// Reach waits until the binding shows everything that the mark covers, as
-// [Registry.Reach] does. It may be called until Close, and goes on after it.
+// Reach waits until the binding shows everything that the mark covers, as [Registry.Reach]
+// does. Call it before Close; a call under way goes on after Close.
 func (g *Grant) Reach(ctx context.Context, mark string) error {
 	return g.reg.reach(ctx, g.view, mark)
 }
@@ -162,7 +160,7 @@ func parseMark(text string) (marks.Mark, error) {
 	return m, nil
 }
 
-// maxReaching bounds the calls of Reach that wait: each has a goroutine.
+// maxReaching bounds the waiting calls of Reach, since each holds a goroutine.
 const maxReaching = 10_000
 
 // reach waits until the binding has reached the mark.
@@ -201,7 +199,7 @@ func (r *Registry) reach(ctx context.Context, v *publisher, text string) error {
 func (r *Registry) reachIn(ctx context.Context, v *publisher, m marks.Mark, text string) error {
 	own := m.Node == r.marks.node
 	if own && m.Number > r.marks.number.Load() {
-		return driver.ErrForeign // nobody has made it
+		return driver.ErrForeign // this node has not made it
 	}
 	return v.rows.Reach(ctx, m, text, own)
 }

@@ -17,23 +17,23 @@ import (
 	"github.com/binderyhq/bindery/core/status"
 )
 
-// family is everything that comes from one declaration: the binding itself, and its
-// members, one for each set of parameters and scope.
+// family holds everything made from one declaration: the binding itself, and its members,
+// one for each set of parameters and scope.
 type family struct {
 	proto    *publisher            // the declaration; the binding itself unless there are parameters
 	whole    memberLease           // of the binding itself
 	grant    atomic.Pointer[Grant] // of the binding itself, shared by all
 	watchers signal.Group          // OnChange functions of all bindings
 
-	shared  atomic.Pointer[shared] // from the start on
+	shared  atomic.Pointer[shared] // nil until Start
 	members *lease.Pool[string, *publisher]
-	refused atomic.Uint64 // members, by the budget
+	refused atomic.Uint64 // members refused by the budget
 	size    atomic.Int64  // of members that loaded lately, in bytes: a moving average
 	rows    atomic.Int64  // of members that loaded lately: a moving average
 }
 
-// memberLease keeps a member alive until it is released. For a binding without
-// parameters and scope it holds the binding itself, and releasing it does nothing.
+// memberLease keeps a member alive until it is released. For the binding itself, without
+// parameters and scope, release does nothing.
 type memberLease struct {
 	view  *publisher
 	lease *lease.Lease[string, *publisher] // nil: the binding itself
@@ -64,13 +64,12 @@ func newFamily(proto *publisher) *family {
 	return f
 }
 
-// askTimeout bounds how long the database is asked about an argument. Whoever has
-// to wait longer waits for the member's rows instead.
+// askTimeout bounds how long the database is asked about an argument. After that the
+// argument is accepted, and the caller waits for the member's rows instead.
 const askTimeout = time.Second
 
-// askAbout asks the database about arguments of which only it knows whether it
-// refuses them, unless there is such a member already. A database that does not
-// answer refuses nothing.
+// askAbout asks the database about arguments that only it can check, unless the member
+// exists already. A database that does not answer refuses nothing.
 func (f *family) askAbout(ctx context.Context, params live.Params, scope filter.Expr) error {
 	sh := f.proto.Shape.Load()
 	if len(params) == 0 || sh == nil {
@@ -97,10 +96,10 @@ func (f *family) askAbout(ctx context.Context, params live.Params, scope filter.
 	return nil
 }
 
-// open returns a lease of the member with these parameters, confined to the
-// scope when there is one. The member loads in the background. Its memory counts
-// to the shares of the tenant, which the authorizer's scope names ("" for nobody),
-// and of the context's client.
+// open returns a lease of the member with these parameters, confined to the scope if there
+// is one. The member loads in the background. Its memory counts towards the shares of the
+// tenant and of the context's client. tenant is the authorizer's scope as text, "" for
+// none.
 func (f *family) open(ctx context.Context, params live.Params, scope filter.Expr, tenant string) (*memberLease, error) {
 	if !f.proto.Spec.Family && scope == nil {
 		return &f.whole, nil
@@ -137,10 +136,10 @@ func (f *family) open(ctx context.Context, params live.Params, scope filter.Expr
 	return &memberLease{view: l.Value, lease: l}, nil
 }
 
-// memberID returns a key that is different for each member of a family.
+// memberID returns a key that is unique among the members of a family.
 func memberID(params live.Params, scope filter.Expr) string {
 	var b []byte
-	for _, p := range params { // optional ones need not be there
+	for _, p := range params { // optional ones may be missing
 		b = append(append(b, p.Name...), 0)
 		b = p.Value.AppendOrdered(b)
 	}
@@ -159,7 +158,7 @@ func (f *family) newMember(params live.Params, scope filter.Expr) (*publisher, e
 	}
 	v.Filter = filter.Bind(v.Filter, params.Values)
 	if all, ok := v.Filter.(*filter.Conjunction); ok && len(all.Exprs) == 0 {
-		v.Filter = nil // nothing is left of it
+		v.Filter = nil // no condition is left
 	}
 	switch {
 	case scope != nil && v.Filter != nil:
@@ -187,13 +186,13 @@ func (f *family) idleAfter() time.Duration {
 	return DefaultIdleAfter
 }
 
-// begin allows members to be opened.
+// begin lets members be opened.
 func (f *family) begin(s *shared) {
 	f.shared.Store(s)
 	s.came.Tell()
 }
 
-// end ends the binding and all members. None can be opened afterwards.
+// end ends the binding and all members. No member can be opened afterwards.
 func (f *family) end(why error) {
 	f.proto.end(why)
 	f.proto.rows.Leave()
@@ -206,7 +205,7 @@ func (f *family) end(why error) {
 	}
 }
 
-// refuse ends a member for which there is no memory.
+// refuse ends a member because there is no memory for it.
 func (f *family) refuse(v *publisher) {
 	f.refused.Add(1)
 	f.members.Remove(v.id)
@@ -215,7 +214,7 @@ func (f *family) refuse(v *publisher) {
 	f.shared.Load().came.Tell()
 }
 
-// alive returns the members, in the order in which they came.
+// alive returns the existing members, in order of creation.
 func (f *family) alive() []*publisher {
 	return slices.SortedFunc(slices.Values(f.members.All()), func(a, b *publisher) int { return rowset.BySeq(a.Member, b.Member) })
 }

@@ -12,21 +12,22 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// firstMemberSize is the estimate of a member's size, in bytes, until one of its family
-// has loaded.
+// firstMemberSize is the estimated size of a member, in bytes, until one of its family has
+// loaded.
 const firstMemberSize = 16 << 10
 
-// firstMemberRows is the estimate of a member's rows until one of its family has loaded.
+// firstMemberRows is the estimated number of a member's rows until one of its family has
+// loaded.
 const firstMemberRows = 1000
 
-// Every bodiesSweep those bodies are dropped that nobody has asked for in bodiesIdle.
+// Every bodiesSweep the registry drops bodies that nobody has used for bodiesIdle.
 const (
 	bodiesIdle  = 30 * time.Second
 	bodiesSweep = 10 * time.Second
 )
 
 // By default a registry uses one part in defaultBudget of the machine's memory. Go's
-// garbage collector lets the heap grow to twice what is in use, and the program needs
+// garbage collector lets the heap grow to twice the live memory, and the program needs
 // memory of its own.
 const defaultBudget = 3
 
@@ -38,15 +39,14 @@ func newBudget(cfg Config) *budget.Budget {
 	return budget.New(limit, int(live.Kinds), int(live.Bodies), time.Now)
 }
 
-// account counts a binding's memory in the budget, once the binding is part of a
-// registry.
+// account counts a binding's memory in the budget, once the binding belongs to a registry.
 type account struct {
 	v        *publisher
 	holder   atomic.Pointer[budget.Holder]
-	reserved atomic.Int64 // for a member that has not loaded
+	reserved atomic.Int64 // for a member that has not loaded yet
 
-	mu     sync.Mutex // guards what follows
-	margin int        // told of the margin
+	mu     sync.Mutex // guards the fields below
+	margin int        // bytes added for the margin
 	closed bool
 }
 
@@ -80,12 +80,12 @@ func (a *account) Margin(bytes int) {
 // Expected implements [rowset.Keeper].
 func (a *account) Expected() int { return int(a.v.family.rows.Load()) }
 
-// Loaded implements [rowset.Keeper]: the member's real size replaces the reservation. A
-// member for which there is no memory ends.
+// Loaded implements [rowset.Keeper]: it replaces the member's reservation by its real size,
+// and ends a member for which there is no memory.
 func (a *account) Loaded() bool {
 	a.unreserve()
 	if a.v.Base == nil {
-		return true // the program has declared it
+		return true // declared bindings are never refused
 	}
 	fam := a.v.family
 	fam.rows.Store((3*fam.rows.Load() + int64(a.v.Len())) / 4)
@@ -102,7 +102,7 @@ func (a *account) Loaded() bool {
 
 func (a *account) unreserve() { a.Add(live.Members, -int(a.reserved.Swap(0))) }
 
-// close takes the binding, which has ended, out of the budget.
+// close removes an ended binding from the budget.
 func (a *account) close() {
 	a.unreserve()
 	a.mu.Lock()
@@ -114,8 +114,8 @@ func (a *account) close() {
 	}
 }
 
-// joinBudget has the registry's budget count the binding, and reserves memory until
-// it has loaded.
+// joinBudget adds the binding to the registry's budget, and reserves memory until it has
+// loaded.
 func (v *publisher) joinBudget(s *shared, reserve int64, parties ...*budget.Party) {
 	v.account.holder.Store(s.budget.Join(v, parties...))
 	v.account.reserved.Store(reserve)
@@ -125,21 +125,21 @@ func (v *publisher) joinBudget(s *shared, reserve int64, parties ...*budget.Part
 // Evict implements [budget.Owner].
 func (v *publisher) Evict() bool { return v.Base != nil && v.family.members.Evict(v.id) }
 
-// end ends the binding and takes it out of the budget.
+// end ends the binding and removes it from the budget.
 func (v *publisher) end(why error) {
 	v.Publisher.End(why)
 	v.account.close()
 }
 
-// connectionSize is what the program takes for a connection on which a client waits
-// for changes, in bytes: buffers, goroutines, subscriptions. See BenchmarkFanOut.
+// connectionSize is the estimated memory, in bytes, for a connection on which a client
+// waits for changes: buffers, goroutines, subscriptions. See BenchmarkFanOut.
 const connectionSize = 28 << 10
 
-// Reserve counts memory that a transport is about to take because of what a client
-// sends, such as the body of a request, until release is called. It returns an error
-// that wraps [ErrBudget] when there is no room, or when what all clients have sent has
-// its share of the memory already: bodies leave room for bindings. Any goroutine may
-// call it. Calling release again is harmless.
+// Reserve counts memory that a transport is about to use for a client's input, such as the
+// body of a request, until release is called. It returns an error that wraps [ErrBudget]
+// when there is no room, or when the input of all clients has used up its share of the
+// memory: bodies leave room for bindings. Any goroutine may call it. Calling release again
+// is harmless.
 func (r *Registry) Reserve(bytes int) (release func(), err error) {
 	release, err = r.budget.Reserve(int(live.Clients), int64(bytes), &r.requests)
 	if err != nil {
@@ -148,23 +148,22 @@ func (r *Registry) Reserve(bytes int) (release func(), err error) {
 	return release, nil
 }
 
-// Connected counts what the program takes for a client's connection, until closed is
-// called. Connections are never refused for memory, since transports bound their
-// number; members and bodies make room for them. Transports call it for each
-// connection, or request, that waits for changes. Any goroutine may call it.
+// Connected counts the memory of a client's connection until closed is called. Connections
+// are never refused for memory, since transports bound their number; members and bodies
+// make room for them. Transports call it for each connection, or request, that waits for
+// changes. Any goroutine may call it.
 func (r *Registry) Connected() (closed func()) {
 	return r.budget.Keep(int(live.Clients), connectionSize, nil)
 }
 
-// parties has a budget party for each scope, so that all members of a tenant count
+// parties holds a budget party for each scope, so that all members of a tenant count
 // together.
 type parties struct {
 	mu  sync.Mutex
 	all map[string]*budget.Party // guarded by mu
 }
 
-// maxIdleParties is the number of scopes beyond which those that hold nothing are
-// forgotten.
+// maxIdleParties is the number of scopes beyond which those without memory are dropped.
 const maxIdleParties = 1024
 
 // of returns the party of a scope, nil for none.
@@ -197,11 +196,11 @@ func (p *parties) bound() int { return maxIdleParties }
 
 type clientKey struct{}
 
-// WithClient returns a context that stands for one client, such as one connection:
-// the members that are opened with it, or with contexts made from it, together take
-// no more than a share of the memory, so that no client takes all. Transports call
-// it once for each connection on which a client may open several members. A context
-// that stands for a client already is returned as it is.
+// WithClient returns a context that stands for one client, such as one connection. The
+// members opened with it, or with contexts derived from it, may together use only a share
+// of the memory, so that no client takes it all. Transports call it once for each
+// connection on which a client may open several members. A context that already stands for
+// a client is returned unchanged.
 func WithClient(ctx context.Context) context.Context {
 	if clientOf(ctx) != nil {
 		return ctx

@@ -11,8 +11,8 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// observers are the plugins that want to be told of what the engine does. They are
-// set before the first source watches and the first binding loads.
+// observers are the plugins that observe the engine. They are set before the first source
+// watches and the first binding loads.
 type observers struct {
 	log       *slog.Logger
 	published []named[PublishObserver]
@@ -21,13 +21,13 @@ type observers struct {
 	delivered []named[DeliveryObserver]
 }
 
-// named is what a plugin implements, with the plugin's name.
+// named is an interface that a plugin implements, with the plugin's name.
 type named[T any] struct {
 	name string
 	it   T
 }
 
-// add takes up a plugin for what it implements.
+// add registers a plugin for every observer interface that it implements.
 func (o *observers) add(p Plugin) {
 	if it, ok := p.(PublishObserver); ok {
 		o.published = append(o.published, named[PublishObserver]{p.Name(), it})
@@ -43,7 +43,7 @@ func (o *observers) add(p Plugin) {
 	}
 }
 
-// guard logs a panic of a plugin.
+// guard calls the plugin and logs a panic.
 func (o *observers) guard(plugin, what string, call func(), about ...any) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -54,28 +54,28 @@ func (o *observers) guard(plugin, what string, call func(), about ...any) {
 	call()
 }
 
-// onPublished tells of a new version.
+// onPublished tells the plugins of a new version.
 func (o *observers) onPublished(v *live.View, e *live.Event) {
 	for _, p := range o.published {
 		o.guard(p.name, "a new version", func() { p.it.Published(v, e) }, slog.String("binding", v.Name()))
 	}
 }
 
-// onReported tells of what a source has reported.
+// onReported tells the plugins of a source's report.
 func (o *observers) onReported(by driver.Source, changes []driver.Change) {
 	for _, p := range o.reports {
 		o.guard(p.name, "a report", func() { p.it.Reported(by, changes) }, slog.String("source", by.Name()))
 	}
 }
 
-// onBatch tells of a batch that begins. It returns the context in which the batch is
-// read, and what tells of its end.
+// onBatch tells the plugins that a batch begins. It returns the context in which to read
+// the batch, and a function to call at its end.
 func (o *observers) onBatch(ctx context.Context, b feed.Batch) (context.Context, func(feed.Result)) {
 	if len(o.batches) == 0 {
 		return ctx, func(feed.Result) {}
 	}
 	batch := Batch(b)
-	ctxs := make([]context.Context, len(o.batches)) // what each has returned
+	ctxs := make([]context.Context, len(o.batches)) // what each plugin returned
 	for i, p := range o.batches {
 		o.guard(p.name, "a batch that begins", func() {
 			if derived := p.it.BatchBegan(ctx, batch); derived != nil {
@@ -99,7 +99,7 @@ func (o *observers) onBatch(ctx context.Context, b feed.Batch) (context.Context,
 	}
 }
 
-// onDelivered tells of an event that was written to a client.
+// onDelivered tells the plugins that an event was written to a client.
 func (o *observers) onDelivered(d Delivery) {
 	for _, p := range o.delivered {
 		o.guard(p.name, "a delivery", func() { p.it.Delivered(d) }, slog.String("binding", d.View.Name()))

@@ -7,26 +7,25 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// Delta is how a binding changed, for [Binding.OnChange].
+// Delta is a change of a binding, for [Binding.OnChange].
 type Delta[T any] struct {
 	// Version is the version that the change led to.
 	Version live.Version
-	// Created and Updated hold the rows as they are, Deleted as they last were.
+	// Created and Updated hold the rows as they are now, Deleted as they last were.
 	Created, Updated, Deleted []T
-	// Reset says that Created holds all rows and that everything known before is
-	// void. The first Delta is of this kind, and so is one after the function
-	// lagged too far behind.
+	// Reset says that Created holds all rows and replaces everything known before. The
+	// first Delta has it set, and so has one after the function lagged too far behind.
 	Reset bool
 }
 
-// OnChange calls fn with all rows once the binding has loaded, and then with
-// every change, in order, until stop is called or the binding ends. Calls are
-// made one at a time, on a goroutine of their own. A slow function sees changes
-// merged and holds up nobody. A panic of fn is logged and ends the calls.
+// OnChange calls fn with all rows once the binding has loaded, and then with every change,
+// in order, until stop is called or the binding ends. It makes one call at a time, on a
+// goroutine of its own. A slow function gets merged changes and delays nobody else. A panic
+// of fn is logged and ends the calls.
 //
-// No call begins after stop has returned. A call under way is not waited for, so
-// fn may call stop itself. [Registry.Shutdown] waits for calls under way, also
-// those for bindings that were removed before.
+// No call begins after stop has returned. stop does not wait for a call under way, so fn
+// may call it. [Registry.Shutdown] waits for calls under way, including those for bindings
+// removed before.
 func (b *Binding[T]) OnChange(fn func(Delta[T])) (stop func()) {
 	panicked := func(value any, stack []byte) {
 		b.own.logger().Error("core: OnChange function panicked; it is not called again", slog.String("id", "core-onchange-panic"),

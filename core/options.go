@@ -10,20 +10,19 @@ import (
 	"github.com/binderyhq/bindery/core/internal/rowset"
 )
 
-// Option says what a binding holds, and how. Options are given to [Bind] and to
-// the Bind functions of sources. Whatever is wrong with them is reported by
-// [Registry.Start].
+// Option configures a binding. Pass options to [Bind] and to the Bind functions of sources.
+// [Registry.Start] reports their problems.
 type Option func(*settings)
 
-// settings are what the options of a binding say.
+// settings are the combined options of a binding.
 type settings struct {
 	rowset.Spec
 	tuning    Tuning
 	relations []string
 }
 
-// Where restricts the binding to the rows for which all the expressions are
-// true. Several Where options add up.
+// Where restricts the binding to the rows for which all the expressions are true. Several
+// Where options all apply.
 func Where(exprs ...filter.Expr) Option {
 	return func(s *settings) {
 		all := exprs
@@ -38,10 +37,9 @@ func Where(exprs ...filter.Expr) Option {
 	}
 }
 
-// ForLoader says something in the loader's own terms: a condition, or related rows
-// to show. Packages that bring a loader build their own options with it, so
-// programs rarely call it. Relations of several such options add up; there may be
-// one condition.
+// ForLoader passes terms that only the loader understands: a condition, or related rows to
+// show. Packages with a loader build their own options from it, so programs rarely call it.
+// Relations of several such options add up; only one may have a condition.
 func ForLoader(t driver.Terms) Option {
 	return func(s *settings) {
 		if t.Where == nil && len(t.Relations) == 0 {
@@ -61,33 +59,31 @@ func ForLoader(t driver.Terms) Option {
 	}
 }
 
-// OrderBy orders the rows by the columns; a leading "-" makes a column
-// descending. The order is always made total by the key, so equal rows never
-// swap. Values are compared as Go does (text by its bytes, NULL below
-// everything), in memory as in the database; see [Ordered] for other
-// orders. Without OrderBy rows are ordered by their key.
+// OrderBy orders the rows by the columns; a leading "-" makes a column descending. The key
+// always completes the order, so equal rows never swap. Values compare as in Go (text by
+// its bytes, NULL below everything), both in memory and in the database; see [Ordered] for
+// other orders. Without OrderBy rows are ordered by their key.
 func OrderBy(columns ...string) Option {
 	return func(s *settings) {
 		s.Order = append(s.Order, rowset.Orders(columns...)...)
 	}
 }
 
-// Ordered orders the rows as [OrderBy] does, with a say in where NULLs go
-// and in how text is ordered: by its bytes, or by a collation of the
-// database's, at the cost that [driver.Order.Collation] tells.
+// Ordered orders the rows as [OrderBy] does, and also sets where NULLs go and how text is
+// ordered: by its bytes, or by a collation of the database. The comment of [driver.Order]
+// tells what a collation costs.
 func Ordered(order ...driver.Order) Option {
 	return func(s *settings) { s.Order = append(s.Order, order...) }
 }
 
-// Limit keeps the first n rows in the binding's order. There is no limit
-// without it; n must be at least 1.
+// Limit keeps the first n rows in the binding's order. n must be at least 1. Without Limit
+// there is no limit.
 //
-// Where the binding's filter is evaluated in memory, some rows beyond the limit
-// are held as well, see [Tuning]: then a change beyond these costs the binding
-// nothing, and one before them no query of its own. The database is asked for
-// the first rows again when so many have gone that fewer than n are left.
-// Bindings whose filter only the database evaluates ask it at every change of
-// their table.
+// When the binding's filter is evaluated in memory, the binding also holds some rows beyond
+// the limit, its margin, see [Tuning]. A change behind the margin then costs it nothing,
+// and a change before its end no query of its own. The database is asked for the first rows
+// again when so many have gone that fewer than n are left. Bindings whose filter only the
+// database can evaluate query it at every change of their table.
 func Limit(n int) Option {
 	return func(s *settings) {
 		if n < 1 {
@@ -97,23 +93,21 @@ func Limit(n int) Option {
 	}
 }
 
-// Serialize shows clients the result of the function, encoded by encoding/json,
-// in place of the row. Go code still gets the row.
+// Serialize shows clients the result of the function, encoded by encoding/json, in place of
+// the row. Go code still gets the row.
 //
-// The function is given nothing but the row, and its result must depend on
-// nothing else: it is called once for a row that was read, and everyone is
-// shown the result. A change that the result does not show is no event and
-// leaves the version alone. The function may be called concurrently and must not
-// modify what the row refers to. A panic of its is an error of the read or
-// write that needed the row.
+// The result may depend on the row alone: the function is called once for a row that was
+// read, and everyone sees that result. A change that leaves the result the same makes no
+// event and no new version. The function may be called concurrently and must not modify
+// data that the row refers to. A panic becomes an error of the read or write that needed
+// the row.
 //
-// Clients tell rows apart by their keys, which messages of deletes and URLs name
-// anyway: so the result should show the key columns under the names that they
-// have in the model's JSON. Bodies of writes are in the model's JSON, not in the
-// result's.
+// Clients identify rows by their keys, which delete messages and URLs contain anyway. So
+// the result should include the key columns under their names in the model's JSON. Bodies
+// of writes use the model's JSON, not the result's.
 //
-// T is the type of the binding's rows. One Option used for several bindings of
-// a loader encodes a row once for all of them.
+// T is the type of the binding's rows. One Option shared by several bindings of a loader
+// encodes each row once for all of them.
 func Serialize[T, V any](show func(row T) V) Option {
 	if show == nil {
 		return func(s *settings) { s.Problems = append(s.Problems, errors.New("Serialize: its function is nil")) }
@@ -127,17 +121,17 @@ func Serialize[T, V any](show func(row T) V) Option {
 	}
 }
 
-// Columns shows clients these columns, named as in the database, and nothing
-// else of the rows' JSON: what is no column, such as related rows, is left out
-// too. Go code still gets the whole row. A change in columns that are not shown
-// is no event and leaves the version alone, unless one of them orders the rows.
+// Columns shows clients only these columns, named as in the database. Everything else in
+// the rows' JSON is left out, including fields that are not columns, such as related rows.
+// Go code still gets the whole row. A change of hidden columns makes no event and no new
+// version, unless one of them orders the rows.
 //
-// The key columns must be among them, since clients tell rows apart by their
-// keys. The order of the names does not matter. Several Columns options add up.
+// The key columns must be among them, since clients identify rows by their keys. The order
+// of the names does not matter. Several Columns options add up.
 //
-// In a writable binding, clients write the columns that they see. A replacement
-// leaves the others as they are. An insert leaves them to the model's hooks and
-// to the database, which refuses it when one of them needs a value and gets none.
+// In a writable binding, clients write only the columns that they see. A replacement leaves
+// the others as they are. An insert leaves them to the model's hooks and to the database,
+// which refuses the row when one of them needs a value and gets none.
 func Columns(columns ...string) Option {
 	return func(s *settings) {
 		if len(columns) == 0 {
@@ -147,25 +141,25 @@ func Columns(columns ...string) Option {
 	}
 }
 
-// WriteRules say how clients may write to a [Writable] binding. The zero value has
-// the strictest rule for each.
+// WriteRules are the rules for clients' writes to a [Writable] binding. The zero value is
+// the strictest for RowsMayLeave and ClientKeys; RequireMatch adds a check.
 type WriteRules struct {
-	// RowsMayLeave lets a write put a row outside of the binding. Without it such a
-	// write is rolled back.
+	// RowsMayLeave allows a write after which the row no longer belongs to the binding.
+	// Without it such a write is rolled back.
 	RowsMayLeave bool
-	// RequireMatch refuses updates and deletes that do not say which version of the
-	// row they mean (If-Match).
+	// RequireMatch makes transports refuse updates and deletes that do not say which
+	// version of the row they mean (If-Match).
 	RequireMatch bool
-	// ClientKeys lets inserts name the key, where the database has a default for
-	// it: a client that makes its ids itself (a UUID) knows the row before the
-	// answer comes. A key that the database alone makes (GENERATED ALWAYS) cannot
-	// be named all the same. A key that is taken is refused with 422, also by a row
-	// that the client may not see: random ids tell nothing by that, counted ones do.
+	// ClientKeys lets inserts name the key even when the database has a default for it: a
+	// client that generates its IDs (a UUID) knows the row's key before the answer comes.
+	// It does not apply to keys that only the database generates (GENERATED ALWAYS). A key
+	// that is already taken is refused with 422, even when the client may not see that row:
+	// with random IDs this reveals nothing, with counted ones it does.
 	ClientKeys bool
 }
 
-// Writable lets clients write to the binding through transports that can, such
-// as rest. A write reaches only rows that the binding holds. The loader must be a
+// Writable lets clients write to the binding through transports that support it, such as
+// rest. Clients can write only rows that the binding holds. The loader must be a
 // [driver.Writer]. Rules of several such options add up.
 func Writable(rules ...WriteRules) Option {
 	return func(s *settings) {
@@ -178,22 +172,20 @@ func Writable(rules ...WriteRules) Option {
 	}
 }
 
-// DependsOn names the tables that the binding's rows are made of, where that is
-// more than the table that it is bound to tells: for a view of the database, for
-// one. Whenever one of them changes the binding is read anew, in full and at the
-// pace of [Tuning].MinInterval, and compared with what it held. A Database left empty
-// means the binding's. Several options add up.
+// DependsOn names the tables that the binding's rows come from, when these differ from the
+// bound table: for a database view, for example. Whenever one of them changes the binding
+// is read in full, at the pace of [Tuning].MinInterval, and compared with the rows that it
+// holds. An empty Database means the binding's. Several options add up.
 //
-// Sources are then shown these tables and no longer the binding's own, which
-// may be named as well if it is written to.
+// Sources then watch these tables instead of the binding's own. Name the binding's own
+// table as well if it is written to.
 func DependsOn(tables ...driver.Table) Option {
 	return func(s *settings) { s.Depends = append(s.Depends, tables...) }
 }
 
-// OrderParam lets whoever opens a member of a family choose its order, by the
-// parameter of that name. Its values are the choices: columns as [OrderBy] takes
-// them, joined by commas. Any other value is an [*ArgumentError]. Where the
-// parameter is not given, OrderBy decides.
+// OrderParam lets whoever opens a member of a family choose its order with the parameter of
+// that name. Its values are the choices: columns as in [OrderBy], joined by commas. Any
+// other value is an [*ArgumentError]. Without the parameter, OrderBy decides.
 //
 //	core.OrderBy("name"), core.OrderParam("sort", "name", "price", "-price,name")
 func OrderParam(name string, choices ...string) Option {
@@ -205,9 +197,9 @@ func OrderParam(name string, choices ...string) Option {
 	}
 }
 
-// LimitParam lets whoever opens a member of a family choose how many rows it has at
-// most, by the parameter of that name, out of the limits. Any other number is an
-// [*ArgumentError]. Where the parameter is not given, [Limit] decides.
+// LimitParam lets whoever opens a member of a family choose its limit with the parameter of
+// that name, from the given limits. Any other number is an [*ArgumentError]. Without the
+// parameter, [Limit] decides.
 //
 //	core.Limit(20), core.LimitParam("top", 20, 50, 100)
 func LimitParam(name string, limits ...int) Option {

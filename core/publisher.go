@@ -17,15 +17,15 @@ import (
 	"github.com/binderyhq/bindery/core/status"
 )
 
-// publisher is a binding as the registry holds it: its rows, what keeps them current, and
-// the family that it is of.
+// publisher is the registry's side of a binding: its rows, the upkeep that keeps them
+// current, and its family.
 type publisher struct {
 	*rowset.Member
-	family *family     // what it was made from
-	rows   upkeep.Rows // of a feed, or of another node
-	origin Origin      // the other node, where it can be told; else nil
+	family *family     // the declaration it comes from, with all members
+	rows   upkeep.Rows // kept by a feed, or by another node
+	origin Origin      // the other node, nil for none or unknown
 
-	account account // what it keeps in memory
+	account account // its memory
 	reached marks.Reached
 	id      string // of a family's member; see memberID
 }
@@ -105,8 +105,8 @@ func (v *publisher) status() status.Binding {
 	return st
 }
 
-// firstTry returns a channel that is closed when the binding has loaded or the
-// first attempt has failed. A family has nothing to load.
+// firstTry returns a channel that is closed when the binding has loaded or the first
+// attempt has failed. A family itself has nothing to load.
 func (v *publisher) firstTry() <-chan struct{} {
 	if v.Spec.Family {
 		return closedChannel
@@ -135,7 +135,7 @@ func (v *publisher) now() time.Time {
 	return time.Now()
 }
 
-// upkeepOf returns what keeps the bindings.
+// upkeepOf returns the upkeep of the bindings.
 func upkeepOf(views []*publisher) []upkeep.Rows {
 	out := make([]upkeep.Rows, len(views))
 	for i, v := range views {

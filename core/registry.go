@@ -17,12 +17,12 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// Registry is what an application assembles at startup: bindings, sources,
-// transports and plugins. It owns their life cycle.
+// Registry is what an application assembles at startup: bindings, sources, transports and
+// plugins. It owns their life cycle.
 //
-// Use a registry once: fill it with Add, Watch, Serve and Use, start it with Start,
-// end it with Shutdown. Bindings may also be added and removed while it
-// runs. All methods may be called from any goroutine.
+// Use a registry once: fill it with Add, Watch, Serve and Use, start it with Start, end it
+// with Shutdown. Bindings may also be added and removed while it runs. All methods may be
+// called from any goroutine.
 type Registry struct {
 	*shared
 
@@ -33,18 +33,18 @@ type Registry struct {
 	transports []registered[Transport]
 	sources    []registered[driver.Source]
 	plugins    []registered[Plugin]
-	problems   []error    // of nil registrations
+	problems   []error    // found at registration, for Start to report
 	authorizer Authorizer // fixed at Start; nil: everything is allowed
 
 	mounted  []Transport // those mounted so far
 	draining bool        // Drain was called
-	removed  []*family   // of bindings that were removed while OnChange functions ran
+	removed  []*family   // removed bindings whose OnChange functions may still run
 
 	stage       lifecycle.Stage // what has started
 	marks       *markState
-	subscribers authorizing.Subscribers[Access] // whom the authorizer has allowed to read
-	questions   authorizing.Questions           // that the authorizer has not answered yet
-	resolves    chan struct{}                   // of capacity maxResolves: what Grant.Resolve asks
+	subscribers authorizing.Subscribers[Access] // subscriptions that the authorizer allowed
+	questions   authorizing.Questions           // open questions to the authorizer
+	resolves    chan struct{}                   // bounds the queries of Grant.Resolve to maxResolves
 	startEnded  chan struct{}                   // closed when Start has started everything or given up
 	stopped     chan struct{}                   // closed when Shutdown has done its work
 	stopErr     error
@@ -62,8 +62,8 @@ const (
 	closing
 )
 
-// refusal returns why something that belongs before Start cannot be done, nil
-// when it can. Doing names it.
+// refusal returns why something allowed only before Start cannot be done, nil when it can.
+// doing describes it.
 func (p phase) refusal(doing string) error {
 	switch p {
 	case collecting:
@@ -79,7 +79,7 @@ func (p phase) refusal(doing string) error {
 	}
 }
 
-// running returns why the registry does not run, nil when it does.
+// running returns why the registry is not running, nil when it is.
 func (p phase) running() error {
 	switch p {
 	case started:
@@ -91,7 +91,7 @@ func (p phase) running() error {
 	}
 }
 
-// registered remembers where something was registered.
+// registered is a registered part and where it was registered.
 type registered[T any] struct {
 	it T
 	at string // file and line
@@ -109,11 +109,11 @@ func newRegistry(cfg Config) *Registry {
 	return r
 }
 
-// Add registers bindings. Before Start it returns nil, and Start reports every problem
-// at once. While the registry runs, Add checks the bindings and returns every problem;
-// if there is none they are served at once and load in the background, see
-// [live.View.Loaded]. The error wraps [ErrStarted] while Start runs and after Start has
-// returned problems, and [live.ErrClosed] after Shutdown.
+// Add registers bindings. Before Start it returns nil, and Start reports every problem at
+// once. While the registry runs, Add checks the bindings and returns every problem; if
+// there is none they are served at once and load in the background, see [live.View.Loaded].
+// The error wraps [ErrStarted] while Start runs and after Start has returned problems, and
+// [live.ErrClosed] after Shutdown.
 func (r *Registry) Add(bindings ...Bindable) error {
 	at := assembly.CallSite()
 	r.mu.Lock()
@@ -137,8 +137,7 @@ func (r *Registry) Add(bindings ...Bindable) error {
 	return r.addRunning(bindings, others)
 }
 
-// addRunning checks bindings, calling their loaders, and adds them if nothing is
-// wrong with any.
+// addRunning checks bindings, calling their loaders, and adds them if there is no problem.
 func (r *Registry) addRunning(bindings []Bindable, others []*publisher) error {
 	var views []*publisher
 	var errs []error
@@ -158,7 +157,7 @@ func (r *Registry) addRunning(bindings []Bindable, others []*publisher) error {
 		r.mu.Unlock()
 		return live.ErrClosed
 	}
-	for _, v := range views { // another Add may have come between
+	for _, v := range views { // a concurrent Add may have come first
 		if other := r.byName[v.Name()]; other != nil {
 			errs = append(errs, assembly.SameName(other.Member, v.Member))
 		}
@@ -177,7 +176,7 @@ func (r *Registry) addRunning(bindings []Bindable, others []*publisher) error {
 	return nil
 }
 
-// members returns the sets of rows of the bindings.
+// members returns the rowset members of the bindings.
 func members(views []*publisher) []*rowset.Member {
 	out := make([]*rowset.Member, len(views))
 	for i, v := range views {
@@ -186,7 +185,7 @@ func members(views []*publisher) []*rowset.Member {
 	return out
 }
 
-// viewOf returns what the binding declares, nil for a nil binding of any type.
+// viewOf returns the binding's publisher, nil for a nil binding of any type.
 func viewOf(b Bindable) *publisher {
 	if b == nil {
 		return nil
@@ -194,10 +193,10 @@ func viewOf(b Bindable) *publisher {
 	return b.publisher()
 }
 
-// Remove ends the binding. Its subscribers are told, and requests no longer find
-// it. When no binding has that name, the error wraps [ErrUnknownBinding] and lists
-// the names. Remove returns the context's error when a read under way does not end
-// in time; the binding is gone all the same.
+// Remove ends the binding. Its subscribers are told, and requests no longer find it. When
+// no binding has that name, the error wraps [ErrUnknownBinding] and lists the names. Remove
+// returns the context's error when a read under way does not end in time; the binding is
+// removed all the same.
 func (r *Registry) Remove(ctx context.Context, name string) error {
 	r.mu.Lock()
 	if err := r.phase.running(); err != nil {
@@ -218,20 +217,20 @@ func (r *Registry) Remove(ctx context.Context, name string) error {
 	return v.rows.Left(ctx)
 }
 
-// Watch registers sources of change. It returns nil before Start, and
+// Watch registers sources. It returns nil before Start, and an error that wraps
 // [ErrStarted] or [live.ErrClosed] afterwards.
 func (r *Registry) Watch(sources ...driver.Source) error {
 	return register(r, &r.sources, "source", sources)
 }
 
-// Serve registers transports. It returns nil before Start, and [ErrStarted] or
-// [live.ErrClosed] afterwards.
+// Serve registers transports. It returns nil before Start, and an error that wraps
+// [ErrStarted] or [live.ErrClosed] afterwards.
 func (r *Registry) Serve(transports ...Transport) error {
 	return register(r, &r.transports, "transport", transports)
 }
 
-// Use registers plugins. It returns nil before Start, and [ErrStarted] or
-// [live.ErrClosed] afterwards.
+// Use registers plugins. It returns nil before Start, and an error that wraps [ErrStarted]
+// or [live.ErrClosed] afterwards.
 func (r *Registry) Use(plugins ...Plugin) error {
 	return register(r, &r.plugins, "plugin", plugins)
 }
@@ -253,9 +252,9 @@ func register[T any](r *Registry, list *[]registered[T], what string, items []T)
 	return nil
 }
 
-// Lookup returns the binding with that name. It does not find families; use
-// [Family.Open]. It asks no authorizer: it is for plugins and for the program
-// itself, and transports use [Registry.Open].
+// Lookup returns the binding with that name. It does not find families; use [Family.Open].
+// It does not ask the authorizer: it is for plugins and for the program itself, while
+// transports use [Registry.Open].
 func (r *Registry) Lookup(name string) (*live.View, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -266,9 +265,8 @@ func (r *Registry) Lookup(name string) (*live.View, bool) {
 	return v.View, true
 }
 
-// Views returns all bindings, in order of registration. A family is represented by its
-// members that are alive. Members that an authorizer's scopes have made of a binding
-// come after it.
+// Views returns all bindings, in order of registration. In place of a family it returns the
+// members that exist. Members created for an authorizer's scopes follow their binding.
 func (r *Registry) Views() []*live.View {
 	bindings := r.bindings()
 	views := make([]*live.View, len(bindings))
@@ -292,8 +290,8 @@ func (r *Registry) bindings() []*publisher {
 	return all
 }
 
-// Monitors returns the URLs of the binding's event streams, one for each
-// transport that streams.
+// Monitors returns the URLs of the binding's event streams, one for each transport that
+// streams it.
 func (r *Registry) Monitors(v *live.View) []string {
 	r.mu.Lock()
 	transports := r.mounted
@@ -320,16 +318,16 @@ func (r *Registry) Logger() *slog.Logger { return r.cfg.Logger }
 // Now returns the time by the registry's clock.
 func (r *Registry) Now() time.Time { return r.cfg.Now() }
 
-// Changed returns a channel that is closed as soon as a binding, or a member of a family
-// or scope, comes or goes. To miss nothing, call Changed first and look at the bindings
-// afterwards.
+// Changed returns a channel that is closed as soon as a binding, or a member of a family or
+// scope, is added or removed. To miss nothing, call Changed first and then look at the
+// bindings.
 func (r *Registry) Changed() <-chan struct{} { return r.came.Next() }
 
 // Stopping returns a context that is done as soon as Shutdown begins.
 func (r *Registry) Stopping() context.Context { return r.stopping }
 
-// publishers returns the publishers of the views, or all when the list is empty.
-// The error wraps [ErrUnknownBinding] when a view is none of the registry's.
+// publishers returns the publishers of the views, or all when the list is empty. The error
+// wraps [ErrUnknownBinding] when a view is not in the registry.
 func (r *Registry) publishers(views []*live.View) ([]*publisher, error) {
 	if len(views) == 0 {
 		return r.bindings(), nil
@@ -375,9 +373,9 @@ func (r *Registry) namesLocked() string {
 	return string(names)
 }
 
-// Delivered tells plugins that an event was written to a client, see
-// [DeliveryObserver]. Transports call it, without a lock, for events whose
-// [live.Event.Context] is not nil.
+// Delivered tells plugins that an event was written to a client, see [DeliveryObserver].
+// Transports call it, without holding a lock, for events whose [live.Event.Context] is not
+// nil.
 func (r *Registry) Delivered(transport string, v *live.View, e *live.Event, began time.Time) {
 	r.observers.onDelivered(Delivery{Transport: transport, View: v, Event: e, Began: began})
 }

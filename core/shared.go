@@ -13,7 +13,7 @@ import (
 	"github.com/binderyhq/bindery/core/status"
 )
 
-// shared is what all bindings of one registry have in common.
+// shared is the state that all bindings of one registry share.
 type shared struct {
 	cfg       Config // with all defaults
 	eng       *engine.Engine
@@ -21,8 +21,8 @@ type shared struct {
 	observers observers
 	budget    *budget.Budget
 	parties   parties
-	came      signal.Notice // tells that bindings or members have come or gone
-	requests  budget.Party  // what clients have sent
+	came      signal.Notice // notifies of added and removed bindings and members
+	requests  budget.Party  // memory for clients' input
 }
 
 func newShared(cfg Config) *shared {
@@ -41,7 +41,7 @@ func newShared(cfg Config) *shared {
 	return s
 }
 
-// attach makes declarations part of the registry. They are loaded by load.
+// attach makes the declared bindings part of the registry. load then loads them.
 func (s *shared) attach(declared []*publisher) {
 	s.host.Attach(upkeepOf(declared))
 	for _, v := range declared {
@@ -52,7 +52,7 @@ func (s *shared) attach(declared []*publisher) {
 	}
 }
 
-// load has the bindings read.
+// load starts reading the bindings.
 func (s *shared) load(declared []*publisher) {
 	for _, v := range declared {
 		if !v.Spec.Family {
@@ -62,7 +62,7 @@ func (s *shared) load(declared []*publisher) {
 	s.eng.Start()
 }
 
-// memoryStatus returns what the registry's bindings keep.
+// memoryStatus returns the memory that the registry's bindings use.
 func (s *shared) memoryStatus() status.Memory {
 	c := s.budget.Counts()
 	st := status.Memory{
@@ -75,7 +75,7 @@ func (s *shared) memoryStatus() status.Memory {
 	return st
 }
 
-// sweep drops bodies that nobody has asked for lately, until ctx is done.
+// sweep drops bodies that nobody has used lately, until ctx is done.
 func (s *shared) sweep(ctx context.Context) {
 	ticker := time.NewTicker(bodiesSweep)
 	defer ticker.Stop()
@@ -90,7 +90,7 @@ func (s *shared) sweep(ctx context.Context) {
 	}
 }
 
-// nobody has nothing to let go of: what feeds have still to read.
+// nobody owns the memory of the feeds' backlog, which cannot be dropped.
 type nobody struct{}
 
 func (nobody) DropBodies() {}

@@ -15,22 +15,20 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// startPatience bounds how long Shutdown waits for a Start under way to notice
-// that it has to end.
+// startPatience bounds how long Shutdown waits for a Start under way to stop.
 const startPatience = time.Second
 
-// Shutdown ends everything, in phases: transports (streams end after the current
-// batch), sources, reads, OnChange functions, plugins.
+// Shutdown stops everything, in phases: transports (streams end after the current batch),
+// sources, reads, OnChange functions, plugins.
 //
-// When the context has a deadline, each phase may use its share of the time that
-// is left: half of it the transports, and later phases keep theirs when an earlier
-// one is late. Within the phases of transports and plugins, which are stopped one
-// after the other, each has an equal share. What has not stopped by then is left
-// behind and the next is stopped. The error joins what went wrong and
-// names everything that was late. A panic counts as an error.
+// When the context has a deadline, each phase gets a share of the remaining time:
+// transports get half, and a late phase does not use up the shares of later ones.
+// Transports are stopped one after the other with equal shares of their phase, and so are
+// plugins. Shutdown leaves behind whatever has not stopped by then and goes on. The error
+// joins all failures and names everything that was late. A panic counts as an error.
 //
-// When Start is under way its context ends, and what it has started is stopped.
-// Start stops what it was just starting and returns [live.ErrClosed].
+// If Start is under way, its context ends, and Shutdown stops what it has started. Start
+// itself stops the part that it was just starting and returns [live.ErrClosed].
 //
 // Shutdown may be called at any time, more than once and concurrently: later
 // calls wait for the first. The registry cannot be used again.
@@ -75,8 +73,8 @@ func (r *Registry) Shutdown(ctx context.Context) error {
 	return r.stopErr
 }
 
-// functions returns the OnChange functions that may still run, by binding, also
-// those of bindings that were removed.
+// functions returns the OnChange functions that may still run, by binding, including those
+// of removed bindings.
 func (r *Registry) functions(views []*publisher) []lifecycle.Part {
 	r.mu.Lock()
 	families := slices.Clone(r.removed)
@@ -93,9 +91,8 @@ func (r *Registry) functions(views []*publisher) []lifecycle.Part {
 	return parts
 }
 
-// waitForStart lets a Start under way end by itself. One that does not, because
-// a plugin or a transport ignores its context, is not waited for any longer: it
-// finds the stage closed whenever it goes on.
+// waitForStart waits for a Start under way to end. It gives up when a plugin or a transport
+// ignores its context: Start will find the stage closed when it goes on.
 func (r *Registry) waitForStart(ctx context.Context) {
 	timer := time.NewTimer(startPatience)
 	defer timer.Stop()
@@ -109,12 +106,12 @@ func (r *Registry) waitForStart(ctx context.Context) {
 		slog.Duration("waited", startPatience))
 }
 
-// Drain tells [Registry.Ready] that the registry is about to stop, and has the
-// transports end what is open, spread over the time; see [Drainer]. A program calls
-// it before [Registry.Shutdown], once whoever distributes clients has learned
-// that they should go elsewhere. With a time of 0 or less nothing is ended. It returns
-// the context's error when that ends first, nil when Shutdown comes first, and
-// [ErrNotStarted] or [live.ErrClosed].
+// Drain makes [Registry.Ready] report that the registry is about to stop, and has the
+// transports close open streams and requests gradually over the given time; see [Drainer].
+// Call it before [Registry.Shutdown], once the load balancer has learned to send clients
+// elsewhere. With a time of 0 or less nothing is closed. It returns the context's error
+// when that ends first, nil when Shutdown comes first, and [ErrNotStarted] or
+// [live.ErrClosed].
 func (r *Registry) Drain(ctx context.Context, over time.Duration) error {
 	r.mu.Lock()
 	if err := r.phase.running(); err != nil {

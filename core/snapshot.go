@@ -9,8 +9,8 @@ import (
 )
 
 // WithSnapshots returns a context that carries the current snapshots of the bindings.
-// [Binding.In] and [live.View.SnapshotIn] read those, so a request that reads twice
-// sees one version. The context carries none of a binding that has not loaded.
+// [Binding.In] and [live.View.SnapshotIn] read those, so a request that reads twice sees
+// one version. A binding that has not loaded is left out.
 func WithSnapshots(ctx context.Context, views ...*live.View) context.Context {
 	for _, v := range views {
 		ctx = v.WithSnapshot(ctx)
@@ -32,7 +32,7 @@ func (b *Binding[T]) In(ctx context.Context) Snapshot[T] {
 	return snapshotOf[T](b.SnapshotIn(ctx), b.View)
 }
 
-// snapshotOf returns the snapshot's rows, none when they have no Go values yet.
+// snapshotOf returns the typed snapshot, without rows when they have no Go values yet.
 func snapshotOf[T any](s *live.Snapshot, view *live.View) Snapshot[T] {
 	if s != nil && !s.Valued() {
 		s = nil
@@ -40,7 +40,7 @@ func snapshotOf[T any](s *live.Snapshot, view *live.View) Snapshot[T] {
 	return Snapshot[T]{s, view}
 }
 
-// Version names the version, the zero value before the first load.
+// Version returns the version, the zero value before the first load.
 func (r Snapshot[T]) Version() live.Version {
 	if r.s == nil {
 		return live.Version{}

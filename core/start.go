@@ -15,8 +15,8 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// check returns everything wrong with what was registered. What it reads does
-// not change any more.
+// check returns all problems of the registered parts. These no longer change once Start has
+// begun.
 func (r *Registry) check() error {
 	bindings := members(r.views)
 	errs := append(slices.Clone(r.problems), assembly.CheckBindings(bindings, nil)...)
@@ -35,7 +35,7 @@ func (r *Registry) check() error {
 	return &StartError{Problems: errs}
 }
 
-// report tells what the registry has assembled.
+// report describes what the registry has assembled.
 func (r *Registry) report(views []*publisher) *assembly.Report {
 	out := &assembly.Report{Authorizer: r.authorizer != nil}
 	for _, v := range views {
@@ -53,30 +53,28 @@ func (r *Registry) report(views []*publisher) *assembly.Report {
 	return out
 }
 
-// StartError holds everything that was found wrong before anything was
-// started.
+// StartError holds all problems that Start found before it started anything.
 type StartError struct {
 	Problems []error
 }
 
-// Error lists the problems, one a line.
+// Error lists the problems, one per line.
 func (e *StartError) Error() string { return errors.Join(e.Problems...).Error() }
 
 // Unwrap returns the problems.
 func (e *StartError) Unwrap() []error { return e.Problems }
 
-// Start checks everything that was registered and returns a [*StartError] with
-// all problems at once, before anything runs. Then it mounts the transports,
-// starts the plugins, lets the sources watch, and loads the bindings. It
-// returns when every binding has loaded. A database that is away, or slower
-// than Config.LoadWait, does not fail it: its bindings load when they can, see
-// [Registry.Ready]. Bindings that a plugin has restored are not waited for.
+// Start checks everything that was registered and returns a [*StartError] with all problems
+// at once, before anything runs. Then it mounts the transports, starts the plugins, lets
+// the sources watch, and loads the bindings. It returns when every binding has loaded or
+// failed its first attempt, but after [Config].LoadWait at the latest. So a database that
+// is away or slow does not make it fail: those bindings load when they can, see
+// [Registry.Ready]. Start does not wait for bindings that a plugin has restored.
 //
-// The context bounds starting alone. When it ends first, or when a transport or a
-// plugin fails or panics, Start stops everything that it has started and returns
-// the error. Start may be called once: a second call
-// returns [ErrStarted], a call after Shutdown [live.ErrClosed]. Shutdown may be called
-// while Start runs, which then returns [live.ErrClosed].
+// The context is for starting only. When it ends first, or when a transport or a plugin
+// fails or panics, Start stops everything that it has started and returns the error. A
+// second call returns an error that wraps [ErrStarted], a call after Shutdown
+// [live.ErrClosed]. If Shutdown is called while Start runs, Start returns [live.ErrClosed].
 func (r *Registry) Start(ctx context.Context) error {
 	r.mu.Lock()
 	if err := r.phase.refusal("starting again"); err != nil {
@@ -107,7 +105,7 @@ func (r *Registry) Start(ctx context.Context) error {
 		defer done()
 		return errors.Join(err, r.Shutdown(stopping))
 	}
-	// Shutdown has come between, and stops what was recorded.
+	// Shutdown was called meanwhile, and stops what was recorded.
 	select {
 	case <-r.stopped:
 	case <-time.After(rollbackTimeout):
@@ -118,7 +116,7 @@ func (r *Registry) Start(ctx context.Context) error {
 	return err
 }
 
-// rollbackTimeout bounds the stopping of what a failed Start had started.
+// rollbackTimeout bounds how long a failed Start takes to stop what it has started.
 const rollbackTimeout = 5 * time.Second
 
 // assemble checks and starts everything.
@@ -166,8 +164,8 @@ func (r *Registry) assemble(ctx context.Context) error {
 	return nil
 }
 
-// launch starts one part and records it. A part that has started while
-// Shutdown began is stopped at once, since Shutdown does not know of it.
+// launch starts one part and records it. If Shutdown has begun meanwhile it does not know
+// the part, so launch stops the part at once.
 func (r *Registry) launch(ctx context.Context, phase lifecycle.Phase, doing string, p lifecycle.Part, start func() error) error {
 	if r.stage.IsClosed() {
 		return live.ErrClosed
@@ -231,8 +229,8 @@ func (r *Registry) startSources(ctx context.Context, views []*publisher) error {
 	return nil
 }
 
-// waitAll waits until the channels of all items are closed, for no longer than
-// the bound, and returns the error of a context that ends first.
+// waitAll waits until the channels of all items are closed, but no longer than the bound.
+// It returns the error of a context that ends first.
 func waitAll[T any](ctx, stopping context.Context, bound time.Duration, items []T, ch func(T) <-chan struct{}) error {
 	if bound < 0 {
 		return nil
@@ -253,8 +251,8 @@ func waitAll[T any](ctx, stopping context.Context, bound time.Duration, items []
 	return nil
 }
 
-// unrestored returns the bindings that have no rows yet: all, when none was
-// restored; otherwise without families, which load when somebody asks.
+// unrestored returns all bindings if none was restored. Otherwise it returns those without
+// rows, except families, which load on demand.
 func unrestored(views []*publisher) []*publisher {
 	var without []*publisher
 	restored := false
@@ -273,8 +271,8 @@ func unrestored(views []*publisher) []*publisher {
 	return without
 }
 
-// awaited returns the sources that Start waits for: those of bindings that have no
-// rows to serve yet.
+// awaited returns the sources that Start waits for: those of bindings that have no rows to
+// serve yet.
 func awaited(runs []*engine.Source, views []*publisher) []*engine.Source {
 	without := unrestored(views)
 	if len(without) == len(views) {

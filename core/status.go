@@ -7,8 +7,8 @@ import (
 	"github.com/binderyhq/bindery/core/status"
 )
 
-// Status returns how everything in the registry is. It takes each part at a
-// moment of its own.
+// Status returns the status of everything in the registry. Its parts are not taken at the
+// same moment.
 func (r *Registry) Status() status.Registry {
 	var st status.Registry
 	for _, v := range r.bindings() {
@@ -36,7 +36,7 @@ func (r *Registry) Status() status.Registry {
 	return st
 }
 
-// originsOf returns how the nodes are followed of which these bindings are, each once.
+// originsOf returns the status of each node that these bindings follow, once.
 func originsOf(declared []*publisher) (all []status.Origin) {
 	seen := make(map[Origin]bool)
 	for _, v := range declared {
@@ -48,7 +48,7 @@ func originsOf(declared []*publisher) (all []status.Origin) {
 	return all
 }
 
-// transportStatus returns what the transport tells, or its name alone.
+// transportStatus returns the transport's status, or only its name.
 func transportStatus(t Transport) status.Transport {
 	var st status.Transport
 	if m, ok := t.(StatusReporter); ok {
@@ -61,8 +61,8 @@ func transportStatus(t Transport) status.Transport {
 	return st
 }
 
-// StatusOf returns what is known about a binding. Of a view that is none of the
-// registry's it says that it has ended.
+// StatusOf returns the status of a binding. For a view that is not in the registry the
+// state is [status.Ended].
 func (r *Registry) StatusOf(view *live.View) status.Binding {
 	if v := r.publisherOf(view); v != nil {
 		return v.status()
@@ -72,19 +72,18 @@ func (r *Registry) StatusOf(view *live.View) status.Binding {
 
 // Readiness says whether a registry can serve.
 type Readiness struct {
-	// Ready is true once every binding has loaded. It does not become false
-	// again when a database goes away: rows are then served from memory. It is
-	// false before Start, once Drain was called, and after Shutdown.
+	// Ready is true once every binding has loaded or was restored. It stays true when a
+	// database goes away: rows are then served from memory. It is false before Start, once
+	// Drain was called, and after Shutdown.
 	Ready bool
-	// Draining is true once [Registry.Drain] was called, and Ready is false then.
+	// Draining is true once [Registry.Drain] was called. Ready is then false.
 	Draining bool
-	// Loading and Stale name the bindings that have not loaded yet, and those
-	// whose rows may be out of date, restored ones among them.
+	// Loading and Stale name the bindings that have not loaded yet, and those whose rows
+	// may be out of date, including restored ones. Families are left out.
 	Loading, Stale []string
 }
 
-// Ready says whether every binding has loaded, and which are stale. It is false
-// before Start and after Shutdown.
+// Ready says whether the registry can serve, and which bindings are loading or stale.
 func (r *Registry) Ready() Readiness {
 	r.mu.Lock()
 	running, draining := r.phase == started, r.draining
@@ -93,7 +92,7 @@ func (r *Registry) Ready() Readiness {
 	st := Readiness{Ready: running && !draining, Draining: draining}
 	for _, v := range views {
 		if v.Spec.Family {
-			continue // it has nothing to load before somebody asks
+			continue // it loads on demand
 		}
 		switch v.status().State {
 		case status.Loading:

@@ -14,12 +14,10 @@ import (
 	"github.com/binderyhq/bindery/core/status"
 )
 
-// Flush waits until every binding shows what has been reported so far, and what a
-// source missed while it was lost. It does not wait for comparisons that polls have
-// asked for ([driver.Change].Compare), nor for bindings in trouble: their status says
-// why they cannot be read or shown for now. It
-// returns the context's error when that ends first, [ErrNotStarted] or
-// [live.ErrClosed].
+// Flush waits until every binding shows all changes reported so far, including those that a
+// source missed while it was lost. It does not wait for comparisons requested by polls
+// ([driver.Change].Compare), nor for bindings in trouble, whose status gives the reason. It
+// returns the context's error when that ends first, [ErrNotStarted] or [live.ErrClosed].
 func (r *Registry) Flush(ctx context.Context) error {
 	r.mu.Lock()
 	p := r.phase
@@ -40,8 +38,8 @@ func (r *Registry) Resync(ctx context.Context, views ...*live.View) error {
 	return r.reload(ctx, false, views)
 }
 
-// Clear forgets and reads again all rows of these bindings, or of every binding
-// when the list is empty; see [Binding.Clear].
+// Clear discards and reads again all rows of these bindings, or of every binding when the
+// list is empty; see [Binding.Clear].
 func (r *Registry) Clear(ctx context.Context, views ...*live.View) error {
 	return r.reload(ctx, true, views)
 }
@@ -65,8 +63,8 @@ func (r *Registry) reload(ctx context.Context, forget bool, views []*live.View) 
 	return nil
 }
 
-// Touch moves the time of change of these bindings to now, or of every binding when
-// the list is empty; see [Binding.Touch].
+// Touch sets the time of change of these bindings to now, or of every binding when the list
+// is empty; see [Binding.Touch].
 func (r *Registry) Touch(views ...*live.View) error {
 	bindings, err := r.publishers(views)
 	errs := []error{err}
@@ -76,9 +74,9 @@ func (r *Registry) Touch(views ...*live.View) error {
 	return errors.Join(errs...)
 }
 
-// Verify compares these bindings with the database, or every binding when the list
-// is empty, a few at a time; see [Binding.Verify]. It returns the drift of each
-// binding that has drifted, by [live.View.ID], and joins the errors.
+// Verify compares these bindings with the database, or every binding when the list is
+// empty, a few at a time; see [Binding.Verify]. It returns the drift of each binding that
+// has drifted, by [live.View.ID], and joins the errors.
 func (r *Registry) Verify(ctx context.Context, views ...*live.View) (map[string]status.Drift, error) {
 	bindings, err := r.publishers(views)
 	if err != nil {
@@ -110,12 +108,12 @@ func (r *Registry) Verify(ctx context.Context, views ...*live.View) (map[string]
 	return drifted, errors.Join(errs...)
 }
 
-// maxVerifying bounds the bindings that Verify compares at a time. Those of one
-// table share their reads.
+// maxVerifying bounds the bindings that Verify compares at a time. Bindings of one table
+// share their reads.
 const maxVerifying = 16
 
-// Explain explains for a view what [Binding.Explain] does. It returns
-// [ErrUnknownBinding] for a view of another registry.
+// Explain does for a view what [Binding.Explain] does. It returns [ErrUnknownBinding] for a
+// view that is not in the registry.
 func (r *Registry) Explain(ctx context.Context, view *live.View, key driver.Key) (status.Explain, error) {
 	bindings, err := r.publishers([]*live.View{view})
 	if err != nil {
@@ -124,13 +122,13 @@ func (r *Registry) Explain(ctx context.Context, view *live.View, key driver.Key)
 	return bindings[0].explain(ctx, key)
 }
 
-// Saved returns a binding's current version as [Registry.Restore] takes it. It makes
-// every row that it has not looked at before of its JSON, a few microseconds each, to
-// see whether that holds all of it, and shares the rows' bytes with the binding.
-// unvalued says why Go values cannot be made of what is saved, because a column is no
-// part of the rows' JSON for example; nil when they can.
+// Saved returns a binding's current version in the form that [Registry.Restore] takes. The
+// result shares the rows' bytes with the binding. To check whether a row's JSON holds all
+// of its Go value, Saved rebuilds each row from it that it has not checked before, a few
+// microseconds each. unvalued says why Go values cannot be rebuilt from the saved data, for
+// example because the rows' JSON lacks a column; nil when they can.
 //
-// The error wraps [ErrUnknownBinding] when the view is none of the registry's, and
+// The error wraps [ErrUnknownBinding] when the view is not in the registry, and
 // [live.ErrNotLoaded] when it has not been read from the database yet.
 func (r *Registry) Saved(view *live.View) (s live.Saved, unvalued, err error) {
 	v := r.publisherOf(view)
@@ -140,20 +138,21 @@ func (r *Registry) Saved(view *live.View) (s live.Saved, unvalued, err error) {
 	return v.rows.Saved()
 }
 
-// Restore has a binding serve the rows that an earlier run has saved, at once and
-// until the database has been read. Then it goes on from them: clients are told what
-// differs, and those that resume from the saved version get the same. [Registry.Start]
-// does not wait for what was restored, so a database that is away does not delay
-// it. Meanwhile the binding's state is [status.Restored].
+// Restore makes a binding serve rows saved by an earlier run, at once and until the
+// database has been read. The binding then continues from them: clients are told the
+// differences, and so are those that resume from the saved version. [Registry.Start] does
+// not wait for restored bindings, so a database that is away does not delay it. Meanwhile
+// the binding's state is [status.Restored].
 //
-// Go code reads the saved rows too, if their values were saved; otherwise it finds
-// none, as before the first load.
+// Go code sees the saved rows too if their values were saved; otherwise it sees none, as
+// before the first load.
 //
-// Only a plugin's Start may call it, see [Plugin]: for several bindings at the same
-// time if it likes. The error wraps [ErrStarted], [live.ErrClosed], or
-// [ErrUnknownBinding]; [live.ErrOtherDeclaration] when the binding or the type of its
-// rows has changed since; or one of those of [live.Publisher.Restore]. The binding
-// then loads as usual.
+// Call it only from a plugin's Start, see [Plugin], concurrently for several bindings if
+// you like. At other times the error wraps [ErrStarted], even before Start, or
+// [live.ErrClosed]. It wraps [ErrUnknownBinding] when the view is not in the registry, and
+// [live.ErrOtherDeclaration] when the binding or the type of its rows has changed since. It
+// may also be one of the errors of [live.Publisher.Restore]. After an error the binding
+// loads as usual.
 func (r *Registry) Restore(view *live.View, s live.Saved) error {
 	r.mu.Lock()
 	p := r.phase

@@ -12,47 +12,44 @@ import (
 	"github.com/binderyhq/bindery/core/wire"
 )
 
-// Config tunes a client. The zero value of each field means its default.
+// Config configures a client. The zero value of each field means its default.
 type Config struct {
-	// Params name a member of a family, as its URL does: {"venue": {"store"}}.
+	// Params select a member of a family, as in its URL: {"venue": {"store"}}.
 	Params url.Values
-	// Key names the fields of the rows' key. The default is "id".
+	// Key lists the fields of the rows' key. The default is "id".
 	Key []string
 
-	// Header returns headers of each request: a token that may have been renewed
-	// since the last one, for example. An error counts as a failed connection. nil
-	// adds none. It is called again after a 401, once, before that counts as
-	// refused.
+	// Header returns the headers for each request: a token that may have been renewed since
+	// the last one, for example. An error counts as a failed connection. nil adds none.
+	// After a 401 it is called once more before the 401 counts as a refusal.
 	Header func(ctx context.Context) (http.Header, error)
-	// HTTP makes the requests. Its Timeout would end streams and must be 0. The
+	// HTTP makes the requests. Its Timeout must be 0, since it would end streams. The
 	// default is a client of its own, whose connections are closed with it.
 	HTTP *http.Client
 
-	// MinWait and MaxWait bound the waits before connecting again. The first is
-	// spread over MinWait, or over what the server tells its clients to wait; each
-	// further one over twice the time, up to MaxWait. The defaults are 500
-	// milliseconds and 30 seconds.
+	// MinWait and MaxWait bound the waits before reconnecting. The first wait is random
+	// within MinWait, or within the wait that the server sent; each further one within
+	// twice the previous range, up to MaxWait. The defaults are 500 milliseconds and 30
+	// seconds.
 	MinWait, MaxWait time.Duration
-	// Silence is how long a connection may say nothing, not even a heartbeat,
-	// before it is given up. The default is 45 seconds, three heartbeats of a
-	// server's; negative waits for ever.
+	// Silence is how long a connection may be silent, without even a heartbeat, before the
+	// client drops it. The default is 45 seconds, three of a server's heartbeats; negative
+	// waits for ever.
 	Silence time.Duration
 
-	// MaxEvent bounds one event and MaxBytes a batch, and, for [Rows], what is held
-	// as well: in bytes of JSON. The defaults are 64 MiB and 1 GiB. A batch or an
-	// event beyond its bound counts as nonsense, rows beyond it close the client with
-	// [ErrTooLarge].
+	// MaxEvent bounds one event, and MaxBytes one batch and the rows that [Rows] holds, in
+	// bytes of JSON. The defaults are 64 MiB and 1 GiB. A batch or an event beyond its
+	// bound counts as malformed; rows beyond it close the client with [ErrTooLarge].
 	MaxEvent, MaxBytes int
 
-	// Replica asks for what followers are told beside rows, see [wire.Replica].
+	// Replica requests the additional data for followers, see [wire.Replica].
 	Replica bool
 }
 
-// ErrTooLarge closes a client whose rows are more than Config.MaxBytes.
+// ErrTooLarge closes a client whose rows exceed Config.MaxBytes.
 var ErrTooLarge = errors.New("client: the rows are more than the client may hold")
 
-// WithDefaults returns a copy in which every zero field has its default, but for
-// HTTP.
+// WithDefaults returns a copy with defaults in place of zero fields, except HTTP.
 func (c Config) WithDefaults() Config {
 	if c.Key == nil {
 		c.Key = []string{"id"}
@@ -65,7 +62,7 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// Validate returns everything that is wrong with the configuration.
+// Validate returns all problems of the configuration, joined.
 func (c Config) Validate() error {
 	var errs []error
 	if c.MinWait < 0 || c.MaxWait < c.MinWait {

@@ -1,5 +1,5 @@
-// Package client follows the bindings of a Bindery server from another Go program:
-// typed rows, in the binding's order, always current.
+// Package client follows the bindings of a Bindery server from another Go program, and
+// keeps typed rows in the binding's order, always current.
 //
 // # Setup
 //
@@ -10,29 +10,29 @@
 //		fmt.Println(state.Status, state.Len())
 //	}
 //
-// The address is that of the server's event streams (docs/protocol.md). [Open] does
-// no input or output by itself: the connection is made beside, again and again, with
-// a back-off that is spread, until [Rows.Close] or until the server refuses.
+// Pass the address of the server's event streams (docs/protocol.md). [Open] does no I/O
+// itself: it connects in the background, again and again, with a randomised back-off, until
+// [Rows.Close] or until the server refuses.
 //
 // # Delivery
 //
-// A batch is applied when its last message has come, so a [State] never shows half of
-// a transaction. After a break the client resumes from the version that it shows:
-// what is sent is what has changed since, nothing when nothing has, and everything
-// when the server's log does not reach back. Whoever looks at states slowly sees the
-// newest one. What makes no sense is not shown: the client asks for everything anew.
+// The client applies a batch when its last message has come, so a [State] never shows half
+// of a transaction. After a lost connection it resumes from its version: the server sends
+// the changes since then, if any, or all rows when its log does not reach back that far. A
+// slow consumer of states gets the newest one. Malformed messages are not shown: the client
+// requests all rows anew.
 //
 // # Errors
 //
-// While there is no connection the state is [Stale], with the reason. A server that
-// refuses (a status of 400 to 499, but for those that ask to come again) closes the
-// client, and its last state says why. Credentials are asked for by
-// [Config].Header at each connection.
+// Without a connection the state is [Stale], with the reason, or [Connecting] if there are
+// no rows yet. A refusal by the server (a status of 400 to 499, except those that ask to
+// retry) closes the client, and its last state says why. [Config].Header supplies
+// credentials for each connection.
 //
 // # Limits
 //
-// [Config] bounds an event, a batch, and all that is held. A connection that is silent
-// for longer than [Config].Silence is given up.
+// [Config] bounds an event, a batch, and all rows. The client drops a connection that is
+// silent for longer than [Config].Silence.
 //
-// [Stream] is the same without rows: for programs that keep them in their own way.
+// [Stream] is the same without rows, for programs that store rows in their own way.
 package client

@@ -15,7 +15,7 @@ import (
 	"github.com/binderyhq/bindery/core/wire"
 )
 
-// following is one Run of a stream, from connection to connection.
+// following is one Run of a stream, across connections.
 type following struct {
 	stream *Stream
 	http   *http.Client
@@ -23,9 +23,9 @@ type following struct {
 
 	gather wire.Gatherer
 	wait   backoff
-	retry  time.Duration // what the server tells its clients to wait
-	lost   bool          // the handler knows that there is no connection
-	anew   bool          // everything is to be asked for
+	retry  time.Duration // the reconnection wait that the server sent
+	lost   bool          // the handler was told that the connection is lost
+	anew   bool          // request all rows
 	denied bool          // the last answer was 401
 }
 
@@ -63,9 +63,8 @@ func (f *following) once(ctx context.Context) error {
 	return whyEnded(ctx, f.read(wire.NewEventReader(&watched{resp.Body, quiet}, s.cfg.MaxEvent), from))
 }
 
-// Head asks what a stream of the binding would be answered, and returns the answer's
-// headers. A refusal is a [*wire.Problem], of which an answer to HEAD has the status
-// alone.
+// Head sends a HEAD request for a stream of the binding, and returns the answer's headers.
+// A refusal is a [*wire.Problem] with only the status, since such an answer has no body.
 func Head(ctx context.Context, events, binding string, cfg Config) (http.Header, error) {
 	s, err := NewStream(events, binding, cfg)
 	if err != nil {
@@ -108,7 +107,7 @@ func (s *Stream) request(ctx context.Context, method string) (*http.Request, err
 	return req, nil
 }
 
-// whyEnded puts the cause in the place of a context's error.
+// whyEnded returns the context's cause in place of its error.
 func whyEnded(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil && ctx.Err() != nil {
 		return cause
@@ -116,21 +115,21 @@ func whyEnded(ctx context.Context, err error) error {
 	return err
 }
 
-// refused returns what is wrong with an answer that is no stream.
+// refused returns an error for an answer that is not a stream.
 func (f *following) refused(resp *http.Response) error {
 	if resp.StatusCode == http.StatusOK && eventStream(resp.Header.Get("Content-Type")) {
 		return nil
 	}
 	p := &wire.Problem{Status: resp.StatusCode, Title: http.StatusText(resp.StatusCode)}
 	if body, err := io.ReadAll(io.LimitReader(resp.Body, maxProblem)); err == nil {
-		_ = json.Unmarshal(body, p) // what is no problem document has its status alone
+		_ = json.Unmarshal(body, p) // without a problem document there is only the status
 		p.Status = resp.StatusCode
 	}
 	switch {
 	case resp.StatusCode == http.StatusOK:
 		p.Title = "the answer is no event stream"
 	case resp.StatusCode == http.StatusUnauthorized && f.stream.cfg.Header != nil && !f.denied:
-		f.denied = true // the token may just have run out
+		f.denied = true // the token may just have expired
 	case isRefusal(resp.StatusCode):
 		return &endError{p}
 	}
@@ -141,11 +140,11 @@ func (f *following) refused(resp *http.Response) error {
 	return &laterError{p, after}
 }
 
-// maxProblem bounds what is read of a refusal, in bytes.
+// maxProblem bounds the bytes read of a refusal.
 const maxProblem = 64 << 10
 
-// read reads events until the stream ends. from is the version that the answer
-// begins with.
+// read reads events until the stream ends. from is the version from which the answer
+// continues.
 func (f *following) read(events *wire.EventReader, from string) error {
 	mine := subject{binding: f.stream.binding, params: f.stream.cfg.Params}
 	for {
@@ -198,7 +197,7 @@ func (f *following) read(events *wire.EventReader, from string) error {
 	}
 }
 
-// take gives a step to the handler.
+// take passes a step to the handler.
 func (f *following) take(step *wire.Step) error {
 	err := f.h.Step(step)
 	var bad *wire.MalformedError
@@ -214,15 +213,15 @@ func (f *following) take(step *wire.Step) error {
 	}
 }
 
-// subject tells the messages of one binding, or member, from others'.
+// subject recognises the messages of one binding, or member.
 type subject struct {
 	binding string
 	params  url.Values
-	spelled map[string]string // the parameters as the server spells them; nil until it has
+	spelled map[string]string // the parameters in the server's spelling; nil until known
 }
 
-// is reports whether the message is about the subject. The server spells parameters
-// as their types have them: so the names decide at first, and then its spelling.
+// is reports whether the message is about the subject. The server may spell parameters
+// differently, so the first match is by names, and later ones by the server's spelling.
 func (s *subject) is(m wire.Received) bool {
 	if m.Event != s.binding {
 		return false
@@ -233,7 +232,7 @@ func (s *subject) is(m wire.Received) bool {
 	}
 	for name, values := range s.params {
 		if _, ok := raw[name]; !ok && slices.ContainsFunc(values, func(v string) bool { return v != "" }) {
-			return false // to the server what is empty may count as not given
+			return false // the server may treat empty values as not given
 		}
 	}
 	said := make(map[string]string, len(raw))
@@ -254,7 +253,7 @@ func (s *subject) is(m wire.Received) bool {
 	return true
 }
 
-// watchdog ends a connection on which nothing is heard.
+// watchdog ends a connection that is silent for too long.
 type watchdog struct {
 	timer *time.Timer
 	after time.Duration
@@ -281,7 +280,7 @@ func (w *watchdog) stop() {
 	}
 }
 
-// watched tells a watchdog of what is read.
+// watched tells a watchdog of each read.
 type watched struct {
 	io.Reader
 	dog *watchdog

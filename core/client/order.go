@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// order says how rows are ordered: by fields, down to those of the key.
+// order is the order of rows: a list of fields that ends with those of the key.
 type order []orderField
 
 type orderField struct {
 	name string
 	desc bool
-	// instants says that every text of the field names a moment, and that rows are
-	// ordered by it.
+	// instants says that every text of the field is a time, so that rows are ordered by
+	// time.
 	instants bool
 }
 
@@ -29,17 +29,17 @@ func parseOrder(fields []string) order {
 	return o
 }
 
-// sortKey is what a row is ordered by.
+// sortKey holds the values that order a row.
 type sortKey []sortValue
 
 type sortValue struct {
 	kind   sortKind
 	text   string // of text and numbers
 	number float64
-	at     time.Time // of text that names a moment
+	at     time.Time // of text that is a time
 }
 
-// The kinds of values, in the order in which they stand.
+// The kinds of values, in their order.
 type sortKind uint8
 
 const (
@@ -51,7 +51,7 @@ const (
 	sortOther
 )
 
-// of returns what the row, of which the fields are given, is ordered by.
+// of returns the sort key of the row with the given fields.
 func (o order) of(fields map[string]json.RawMessage) sortKey {
 	k := make(sortKey, len(o))
 	for i, f := range o {
@@ -78,14 +78,14 @@ func valueOf(raw json.RawMessage) sortValue {
 		return v
 	case raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9':
 		v := sortValue{kind: sortNumber, text: string(raw)}
-		v.number, _ = strconv.ParseFloat(v.text, 64) // beyond a float's range it is infinite
+		v.number, _ = strconv.ParseFloat(v.text, 64) // infinite beyond a float's range
 		return v
 	}
 	return sortValue{kind: sortOther, text: string(raw)}
 }
 
-// compare orders rows: null below everything, false below true, numbers by value,
-// text by its bytes, moments in time.
+// compare orders rows: null below everything, false below true, numbers by value, text by
+// its bytes, times by instant.
 func (o order) compare(a, b sortKey) int {
 	for i, f := range o {
 		d := compareValues(a[i], b[i], f.instants)
@@ -122,7 +122,7 @@ func compareValues(a, b sortValue, instants bool) int {
 // maxExact bounds the digits of numbers that are compared exactly.
 const maxExact = 400
 
-// compareExactly compares numbers that are the same as floats.
+// compareExactly compares numbers that are equal as floats.
 func compareExactly(a, b string) int {
 	if len(a) > maxExact || len(b) > maxExact || strings.ContainsAny(a+b, "eE") {
 		return 0
@@ -135,8 +135,8 @@ func compareExactly(a, b string) int {
 	return x.Cmp(y)
 }
 
-// learn notes which fields hold moments, by all rows there are. It reports whether
-// that differs from before.
+// learn determines from all rows which fields hold times. It reports whether that has
+// changed.
 func (o order) learn(keys func(visit func(sortKey) bool)) (changed bool) {
 	for i := range o {
 		texts, moments := 0, 0
@@ -156,7 +156,7 @@ func (o order) learn(keys func(visit func(sortKey) bool)) (changed bool) {
 	return changed
 }
 
-// fits reports whether the row does not contradict what was learned.
+// fits reports whether the row is consistent with what learn found.
 func (o order) fits(k sortKey) bool {
 	for i, f := range o {
 		if f.instants && k[i].kind == sortText && k[i].at.IsZero() {

@@ -27,11 +27,10 @@ type Rows[T any] struct {
 	news  chan struct{} // closed at the next state
 }
 
-// Open follows the binding with the name, from the server's event streams at the
-// address: "https://shop.example/events". Rows are decoded as encoding/json does. At
-// most one configuration may be given. The error says what is wrong with the
-// arguments: Open connects beside, and whoever wants rows takes [Rows.Ready] or
-// [Rows.States].
+// Open follows the binding with that name, from the address of the server's event streams:
+// "https://shop.example/events". Rows are decoded by encoding/json. Pass at most one
+// configuration. The error reports bad arguments: Open connects in the background, so wait
+// for rows with [Rows.Ready] or [Rows.States].
 func Open[T any](events, binding string, cfg ...Config) (*Rows[T], error) {
 	if len(cfg) > 1 {
 		return nil, errors.New("client: more than one configuration is given")
@@ -54,28 +53,27 @@ func Open[T any](events, binding string, cfg ...Config) (*Rows[T], error) {
 	return r, nil
 }
 
-// ErrClosed is what the last state of a client says that [Rows.Close] has ended.
+// ErrClosed is the error of the last state after [Rows.Close].
 var ErrClosed = errors.New("client: closed")
 
-// Close ends the client and its connection. It returns when nothing of it is running
-// any more. Closing twice is harmless.
+// Close ends the client and its connection. It returns when everything has stopped. Closing
+// twice is harmless.
 func (r *Rows[T]) Close() error {
 	r.cancel()
 	<-r.done
 	return nil
 }
 
-// Counts returns what the client's stream has seen so far.
+// Counts returns the counters of the client's stream.
 func (r *Rows[T]) Counts() Counts { return r.stream.Counts() }
 
-// State returns what the client shows now.
+// State returns the current state.
 func (r *Rows[T]) State() State[T] {
 	s, _ := r.next()
 	return s
 }
 
-// next returns what the client shows now, and a channel that is closed at the next
-// state.
+// next returns the current state, and a channel that is closed at the next one.
 func (r *Rows[T]) next() (State[T], <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -90,8 +88,8 @@ func (r *Rows[T]) set(change func(*State[T])) {
 	r.news = make(chan struct{})
 }
 
-// Ready returns the first state that has rows, also an empty list of them. The
-// error is why the client has ended, or the context's, with the reason why there is
+// Ready returns the first state with rows, even if the list is empty. The error is the
+// reason why the client has ended, or the context's, together with the reason why there is
 // no connection.
 func (r *Rows[T]) Ready(ctx context.Context) (State[T], error) {
 	for {
@@ -110,10 +108,9 @@ func (r *Rows[T]) Ready(ctx context.Context) (State[T], error) {
 	}
 }
 
-// States iterates over what the client shows: the state that it has now, and each
-// that follows, until the client has ended or ctx is done. A slow loop is given the
-// newest state and not those before it. The last state of a client that has ended is
-// among them.
+// States iterates over the current state and each later one, until the client has ended or
+// ctx is done. A slow loop gets the newest state and misses those before it. The iteration
+// includes the last state of a client that has ended.
 func (r *Rows[T]) States(ctx context.Context) iter.Seq[State[T]] {
 	return func(yield func(State[T]) bool) {
 		for {
@@ -130,7 +127,7 @@ func (r *Rows[T]) States(ctx context.Context) iter.Seq[State[T]] {
 	}
 }
 
-// keeper keeps the rows, on the goroutine of the stream.
+// keeper updates the rows, on the goroutine of the stream.
 type keeper[T any] struct {
 	rows *Rows[T]
 	cfg  Config
@@ -157,7 +154,7 @@ func (k *keeper[T]) Lost(err error) {
 	})
 }
 
-// Step implements [Handler]. Nothing changes before the whole step has been read.
+// Step implements [Handler]. It changes nothing before it has read the whole step.
 func (k *keeper[T]) Step(s *wire.Step) error {
 	order := k.order
 	if s.Sync {
@@ -213,7 +210,7 @@ func (k *keeper[T]) Step(s *wire.Step) error {
 }
 
 func (k *keeper[T]) newTree() *rowTree[T] {
-	order := slices.Clone(k.order) // a tree that is shown goes on by the order that it was made with
+	order := slices.Clone(k.order) // trees in earlier states keep their own order
 	return btree.NewBTreeGOptions(func(a, b *row[T]) bool {
 		if d := order.compare(a.sort, b.sort); d != 0 {
 			return d < 0
@@ -222,7 +219,7 @@ func (k *keeper[T]) newTree() *rowTree[T] {
 	}, btree.Options{NoLocks: true})
 }
 
-// learn looks anew at what the fields of the order hold, and orders the rows by it.
+// learn determines again what the order's fields hold, and sorts the rows accordingly.
 func (k *keeper[T]) learn() {
 	changed := k.order.learn(func(visit func(sortKey) bool) {
 		for _, r := range k.byKey {
@@ -256,7 +253,7 @@ func (k *keeper[T]) read(raw json.RawMessage, order order, keyOnly bool) (*row[T
 		}
 		parts[i] = string(value)
 	}
-	r.key = strings.Join(parts, ",") // JSON values: a comma between two of them is no part of either
+	r.key = strings.Join(parts, ",") // JSON values, so the separating comma is unambiguous
 	if keyOnly {
 		return r, nil
 	}

@@ -13,38 +13,39 @@ type Status string
 
 // The states of a client.
 const (
-	// Connecting: there are no rows yet.
+	// Connecting means that there are no rows yet.
 	Connecting Status = "connecting"
-	// Live: the rows are current as far as the server has told.
+	// Live means that the rows are current as far as the server has told.
 	Live Status = "live"
-	// Stale: there is no connection, and the rows may be old. It heals by itself.
+	// Stale means that there is no connection, and the rows may be old. The client recovers
+	// by itself.
 	Stale Status = "stale"
-	// Closed: the client has ended, see [State].Err.
+	// Closed means that the client has ended, see [State].Err.
 	Closed Status = "closed"
 )
 
-// State is what a client shows at one moment. It is immutable, and may be kept and
-// used from any goroutine.
+// State is an immutable state of a client, with its rows. It may be kept, and used from any
+// goroutine.
 type State[T any] struct {
 	Status Status
-	// Version is the version of the rows, "" before the first. Modified is when
-	// the server saw it come to be.
+	// Version is the token of the rows' version, "" before the first rows. Modified is when
+	// the server saw that version arise.
 	Version  string
 	Modified time.Time
-	// Err is why the client is stale or has ended: a [*wire.Problem] where the
-	// server has refused. It is nil while it is live.
+	// Err is why the client is not connected or has ended: a [*wire.Problem] when the
+	// server has refused. It is nil while the client is live.
 	Err error
 
 	rows *rowTree[T]
 }
 
-// rowTree holds rows in their order; Copy shares everything until it is written to.
+// rowTree holds rows in their order. Copies share nodes until one of them changes.
 type rowTree[T any] = btree.BTreeG[*row[T]]
 
-// row is a row as it came.
+// row is a row as received.
 type row[T any] struct {
 	key  string
-	rank uint64 // orders rows where nothing else does
+	rank uint64 // orders rows that are otherwise equal
 	sort sortKey
 	raw  json.RawMessage
 	as   T
@@ -58,8 +59,8 @@ func (s State[T]) Len() int {
 	return s.rows.Len()
 }
 
-// All iterates over the rows, in the binding's order. Rows are handed out by value;
-// what they refer to is shared and must not be modified.
+// All iterates over the rows, in the binding's order. Rows are returned by value; data that
+// they refer to is shared and must not be modified.
 func (s State[T]) All() iter.Seq[T] {
 	return func(yield func(T) bool) {
 		if s.rows != nil {
@@ -68,8 +69,7 @@ func (s State[T]) All() iter.Seq[T] {
 	}
 }
 
-// JSON iterates over the rows as they came. The bytes are shared and must not be
-// modified.
+// JSON iterates over the rows as received. The bytes are shared and must not be modified.
 func (s State[T]) JSON() iter.Seq[json.RawMessage] {
 	return func(yield func(json.RawMessage) bool) {
 		if s.rows != nil {

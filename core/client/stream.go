@@ -14,8 +14,8 @@ import (
 	"github.com/binderyhq/bindery/core/wire"
 )
 
-// Stream follows one binding, or a member of a family, as the batches that lead from
-// version to version.
+// Stream follows one binding, or a member of a family, and delivers the batches that lead
+// from version to version.
 type Stream struct {
 	binding string
 	url     string
@@ -23,43 +23,42 @@ type Stream struct {
 	counts  counts
 }
 
-// Counts are what a stream has seen so far.
+// Counts are the counters of a stream.
 type Counts struct {
-	// Connects counts the connections that were answered with a stream, Failures
-	// those that failed or broke, Resyncs the times that everything was asked for
-	// anew because something made no sense.
+	// Connects counts the connections that gave a stream, Failures those that failed or
+	// broke, and Resyncs the requests for all rows after malformed messages.
 	Connects, Failures, Resyncs uint64
-	// Bytes counts what events held, in bytes of JSON.
+	// Bytes counts the content of events, in bytes of JSON.
 	Bytes uint64
 }
 
 type counts struct{ connects, failures, resyncs, bytes atomic.Uint64 }
 
-// Handler is told what a stream brings. Calls are made one at a time, on Run's
+// Handler receives the batches of a stream. Its methods are called one at a time, on Run's
 // goroutine.
 type Handler interface {
 	// Version returns the version that the handler holds, "" for none.
 	Version() string
-	// Step takes a batch, after which Version returns the batch's. A
-	// [*wire.MalformedError] says that it makes no sense: everything is asked for
-	// anew, while the handler goes on holding what it has. Any other error ends Run.
+	// Step applies a batch, after which Version returns the batch's version. After a
+	// [*wire.MalformedError] the stream requests all rows anew, while the handler keeps
+	// what it has. Any other error ends Run.
 	Step(s *wire.Step) error
-	// Lost says that there is no connection, since when something was last heard,
-	// and why. It is called at most once until a step comes.
+	// Lost reports a lost or failed connection, and why. It is called at most once until
+	// the next step.
 	Lost(err error)
 }
 
-// StateHandler is implemented by handlers that follow a whole binding
-// ([Config].Replica), and want to be told how current the server's own rows are.
+// StateHandler is implemented by handlers that follow a whole binding ([Config].Replica)
+// and need to know how current the server's own rows are.
 type StateHandler interface {
-	// State is called, as the methods of [Handler] are, when the server says so
-	// ("live", "stale"): at the beginning of a connection if it is not live, and
-	// whenever it changes.
+	// State is called with the server's state ("live" or "stale"), one call at a time with
+	// those of [Handler]: at the beginning of a connection unless it is live, and at each
+	// change.
 	State(state string)
 }
 
-// NewStream returns a stream of the binding with the name, from the server's event
-// streams at the address. It does no input or output.
+// NewStream returns a stream of the binding with that name, from the address of the
+// server's event streams. It does no I/O.
 func NewStream(events, binding string, cfg Config) (*Stream, error) {
 	cfg = cfg.WithDefaults()
 	if err := cfg.Validate(); err != nil {
@@ -91,8 +90,9 @@ func (s *Stream) Counts() Counts {
 	return Counts{s.counts.connects.Load(), s.counts.failures.Load(), s.counts.resyncs.Load(), s.counts.bytes.Load()}
 }
 
-// Run follows the binding until ctx is done, the handler returns an error that ends
-// it, or the server refuses, which is a [*wire.Problem]. It is called once at a time.
+// Run follows the binding until ctx is done, the handler returns an error that ends it, or
+// the server refuses with a [*wire.Problem], and returns that error. Only one call at a
+// time is allowed.
 func (s *Stream) Run(ctx context.Context, h Handler) error {
 	client, done := s.cfg.client()
 	defer done()
@@ -126,22 +126,22 @@ func (s *Stream) Run(ctx context.Context, h Handler) error {
 	}
 }
 
-// client returns what makes the requests, and what is to be done at the end.
+// client returns the HTTP client, and a function to call at the end.
 func (c *Config) client() (client *http.Client, done func()) {
 	if c.HTTP != nil {
 		return c.HTTP, func() {}
 	}
-	// A transport of its own, so that nothing stays open after it.
+	// Use a separate transport, so that no connection stays open afterwards.
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSHandshakeTimeout: 10 * time.Second, ForceAttemptHTTP2: true}
 	return &http.Client{Transport: transport}, transport.CloseIdleConnections
 }
 
-// endError ends a stream for good.
+// endError ends a stream permanently.
 type endError struct{ err error }
 
 func (e *endError) Error() string { return e.err.Error() }
 
-// laterError says when a server wants to be asked again.
+// laterError carries the time after which the server asks to retry.
 type laterError struct {
 	problem *wire.Problem
 	after   time.Duration
@@ -151,15 +151,15 @@ func (e *laterError) Error() string { return e.problem.Error() }
 
 func (e *laterError) Unwrap() error { return e.problem }
 
-// backoff yields growing waits, each spread over its whole step so that clients
-// which were cut off together do not come back together.
+// backoff yields growing random waits, so that clients disconnected together do not all
+// reconnect at once.
 type backoff struct {
 	min, max time.Duration
 	step     time.Duration
 }
 
-// next returns the next wait. hint is what the server tells its clients to wait, 0
-// for nothing; it takes the place of the first step.
+// next returns the next wait. hint is the reconnection wait that the server sent, 0 for
+// none; it replaces the first step.
 func (b *backoff) next(hint time.Duration) time.Duration {
 	if b.step == 0 {
 		b.step = b.min
@@ -174,7 +174,7 @@ func (b *backoff) next(hint time.Duration) time.Duration {
 
 func (b *backoff) reset() { b.step = 0 }
 
-// sleep waits. It is false when ctx is done.
+// sleep waits, and returns false when ctx is done.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -186,7 +186,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// isRefusal reports whether asking again makes no sense, by the status of an answer.
+// isRefusal reports whether the status of an answer means that a retry is useless.
 func isRefusal(status int) bool {
 	switch status {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:

@@ -1,4 +1,4 @@
-// Package coretest holds fakes to test programs, transports and plugins with:
-// a table in memory whose commits are seen, a source that reports what it is
-// told to, and a sink that records what a source reports.
+// Package coretest has fakes for tests of programs, transports and plugins: an in-memory
+// table with transactions, a source that reports on demand, and a sink that records what a
+// source reports.
 package coretest

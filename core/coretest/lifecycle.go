@@ -9,14 +9,14 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// Journal records calls in the order in which they came. The zero value is
-// ready to use; several fakes may share one.
+// Journal records calls in order. The zero value is ready to use; several fakes may share
+// one.
 type Journal struct {
 	mu    sync.Mutex
 	calls []string
 }
 
-// Calls returns what was recorded so far.
+// Calls returns the calls recorded so far.
 func (j *Journal) Calls() []string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -32,11 +32,11 @@ func (j *Journal) note(call string) {
 	j.calls = append(j.calls, call)
 }
 
-// Transport is a transport that serves nobody, and fails when told to.
+// Transport is a transport without clients that fails on demand.
 type Transport struct {
 	// ID is its name; "" is "coretest".
 	ID string
-	// MountErr and ShutdownErr are what these methods return.
+	// MountErr and ShutdownErr are the errors that Mount and Shutdown return.
 	MountErr, ShutdownErr error
 	// Journal, when set, records "mount ID" and "shutdown ID".
 	Journal *Journal
@@ -72,16 +72,15 @@ func (t *Transport) Registry() *core.Registry {
 	return t.reg
 }
 
-// Plugin is a plugin that records what it sees, and fails when told to.
+// Plugin is a plugin that records its calls and fails on demand.
 type Plugin struct {
 	// ID is its name; "" is "coretest".
 	ID string
-	// StartErr and ShutdownErr are what these methods return.
+	// StartErr and ShutdownErr are the errors that Start and Shutdown return.
 	StartErr, ShutdownErr error
 	// Journal, when set, records "start ID" and "shutdown ID".
 	Journal *Journal
-	// OnPublish, when set, is called for every new version, on the goroutine
-	// that publishes.
+	// OnPublish, when set, is called for every new version, on the publishing goroutine.
 	OnPublish func(*live.View, *live.Event)
 }
 

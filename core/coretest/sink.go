@@ -8,10 +8,10 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 )
 
-// Sink records what a source reports. The zero value binds no tables; give it
-// some before the source watches. Its receipts never wait.
+// Sink records what a source reports. The zero value has no tables; set Schemas before the
+// source watches. Its receipts never wait.
 type Sink struct {
-	// Schemas are the tables that are bound.
+	// Schemas are the bound tables.
 	Schemas []driver.Schema
 	// OnReport, when set, is called for every report and confirmation, before
 	// the source's call returns.
@@ -84,8 +84,7 @@ func (s *Sink) tellLocked() {
 	}
 }
 
-// Await waits until the condition holds. It is asked again whenever the source
-// has called the sink.
+// Await waits until the condition holds. It checks again after each call of the sink.
 func (s *Sink) Await(ctx context.Context, condition func(*Record) bool) error {
 	for {
 		s.mu.Lock()
@@ -106,19 +105,18 @@ func (s *Sink) Await(ctx context.Context, condition func(*Record) bool) error {
 	}
 }
 
-// Record is what a source has told a [Sink] so far.
+// Record holds everything that a source has told a [Sink] so far.
 type Record struct {
-	// Changes are those reported or confirmed, in order.
+	// Changes are the reported and confirmed changes, in order.
 	Changes []driver.Change
-	// Announced counts announcements, Open those neither confirmed nor
-	// withdrawn yet.
+	// Announced counts announcements, Open those neither confirmed nor withdrawn yet.
 	Announced, Open int
-	// Watching counts the calls of Watching, Losses holds those of Lost.
+	// Watching counts the calls of Watching, Losses holds the errors given to Lost.
 	Watching int
 	Losses   []error
 }
 
-// Record returns what the source has told so far.
+// Record returns everything that the source has told so far.
 func (s *Sink) Record() *Record {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -132,7 +130,7 @@ func (s *Sink) recordLocked() *Record {
 	}
 }
 
-// Covers reports whether the changes speak of the key, or of its whole table.
+// Covers reports whether the changes include the key, or its whole table.
 func (r *Record) Covers(table driver.Table, key driver.Key) bool {
 	return slices.ContainsFunc(r.Changes, func(c driver.Change) bool {
 		if c.Table.Database != table.Database || c.Table.Name != "" && c.Table != table {
@@ -170,7 +168,7 @@ func (a *announcement) end() {
 	a.sink.tellLocked()
 }
 
-// done is the receipt of what shows already.
+// done is the receipt of a change that shows already.
 type done struct{}
 
 func (done) Wait(context.Context) error { return nil }

@@ -7,10 +7,9 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 )
 
-// Source is a source that reports what it is told to, through the sink that it
-// was given. The zero value is ready to use.
+// Source is a source that reports on demand. The zero value is ready to use.
 type Source struct {
-	// Err, when set, is what Watch returns at once.
+	// Err, when set, is returned by Watch at once.
 	Err error
 
 	mu   sync.Mutex

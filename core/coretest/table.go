@@ -38,9 +38,9 @@ var (
 	_ driver.Writer[struct{}]  = (*Table[struct{}])(nil)
 )
 
-// NewTable returns an empty table of that name. Its columns are the fields of
-// T, see [driver.Describe], and key names those of its key. It panics when T is
-// no struct or has no such fields.
+// NewTable returns an empty table with that name. Its columns are the fields of T, see
+// [driver.Describe]; key names the key columns. It panics when T is not a struct or lacks
+// these fields.
 func NewTable[T any](name string, key ...string) *Table[T] {
 	d := driver.Describe[T](driver.Table{Name: name}, key...)
 	schema, err := d.Schema()
@@ -55,7 +55,7 @@ func NewTable[T any](name string, key ...string) *Table[T] {
 	return &Table[T]{Description: d, schema: schema, rows: make(map[driver.Key]T)}
 }
 
-// Name returns the table's name as changes bear it.
+// Name returns the table, as used in changes.
 func (t *Table[T]) Name() driver.Table { return t.schema.Table }
 
 // KeyOf returns the key of the row.
@@ -67,8 +67,8 @@ func (t *Table[T]) KeyOf(row T) driver.Key {
 	return driver.Key(enc)
 }
 
-// Put writes rows, all at once, and returns the change to report. Nothing is
-// reported by itself.
+// Put writes rows in one commit, and returns the change to report. It does not report it
+// itself.
 func (t *Table[T]) Put(rows ...T) driver.Change {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -81,7 +81,8 @@ func (t *Table[T]) Put(rows ...T) driver.Change {
 	return c
 }
 
-// Remove removes rows, all at once, and returns the change to report.
+// Remove removes rows in one commit, and returns the change to report. It does not report
+// it itself.
 func (t *Table[T]) Remove(keys ...driver.Key) driver.Change {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -91,29 +92,28 @@ func (t *Table[T]) Remove(keys ...driver.Key) driver.Change {
 	return driver.Change{Table: t.schema.Table, Keys: append([]driver.Key{}, keys...)}
 }
 
-// Edit changes rows all at once, in any way. Nothing is reported by itself.
+// Edit changes rows in any way, in one commit. It reports nothing itself.
 func (t *Table[T]) Edit(change func(rows map[driver.Key]T)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	change(t.rows)
 }
 
-// Rows returns a copy of what the table holds.
+// Rows returns a copy of the table's rows.
 func (t *Table[T]) Rows() map[driver.Key]T {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return maps.Clone(t.rows)
 }
 
-// Fail makes every read fail with err from now on; nil mends it.
+// Fail makes every read fail with err from now on; nil ends that.
 func (t *Table[T]) Fail(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.fail = err
 }
 
-// Hold makes reads that begin from now on wait, after they have seen the rows,
-// until release is called.
+// Hold makes later reads wait, after they have seen the rows, until release is called.
 func (t *Table[T]) Hold() (release func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -129,25 +129,22 @@ func (t *Table[T]) Hold() (release func()) {
 	})
 }
 
-// Reads returns how many reads there were, and how many keys they asked for
-// together.
+// Reads returns the number of reads, and the total number of keys that they asked for.
 func (t *Table[T]) Reads() (loads, keys int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.loads, t.keys
 }
 
-// Scans returns how often rows were read in pieces, and how many rows there
-// were in these together.
+// Scans returns the number of pieces read by Scan, and the total number of rows in them.
 func (t *Table[T]) Scans() (pieces, rows int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.scans, t.rowsScanned
 }
 
-// Scan implements [driver.Scanner], for queries without Where. It reads in
-// the order of the keys. Without a snapshot every piece shows the rows of its own
-// moment.
+// Scan implements [driver.Scanner], for queries without Where. It reads in the order of
+// keys. Without a snapshot each piece shows the rows of its own moment.
 func (t *Table[T]) Scan(ctx context.Context, q driver.Query, size int, visit func([]*T) error) error {
 	if q.Where != nil {
 		return fmt.Errorf("coretest: scanning with Where: %w", errors.ErrUnsupported)
@@ -220,7 +217,7 @@ func (t *Table[T]) Snapshot(context.Context) (driver.Snapshot, error) {
 	return snapshot{snapshotKey[T]{t}, maps.Clone(t.rows)}, nil
 }
 
-// snapshot is rows that a context carries.
+// snapshot holds the rows that a context carries.
 type snapshot struct{ key, rows any }
 
 func (s snapshot) Context(ctx context.Context) context.Context {

@@ -9,8 +9,8 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 )
 
-// Transact implements [driver.Writer]: one transaction at a time, on a copy of
-// the rows. Nothing is reported by itself.
+// Transact implements [driver.Writer]: one transaction at a time, on a copy of the rows. It
+// reports nothing itself.
 func (t *Table[T]) Transact(ctx context.Context, fn func(ctx context.Context) error) error {
 	t.writing.Lock()
 	defer t.writing.Unlock()
@@ -29,10 +29,10 @@ func (t *Table[T]) Transact(ctx context.Context, fn func(ctx context.Context) er
 	return nil
 }
 
-// Lock implements [driver.Writer]; a transaction locks everything anyway.
+// Lock implements [driver.Writer]; a transaction locks the whole table anyway.
 func (t *Table[T]) Lock(context.Context, driver.Key) error { return nil }
 
-// Insert implements [driver.Writer]. A row whose key is there already is refused.
+// Insert implements [driver.Writer]. It refuses a row whose key exists already.
 func (t *Table[T]) Insert(ctx context.Context, row *T, _ []string) (driver.Key, error) {
 	rows, err := t.transaction(ctx)
 	if err != nil {

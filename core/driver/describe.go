@@ -11,24 +11,22 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// Description is the Schema and Value of a [Loader] whose rows are structs and
-// whose authority is Go itself: a file, a map, another service. A loader embeds
-// the result of [Describe] and writes Load alone.
+// Description implements the Schema and Value methods of a [Loader] for rows that are
+// structs and come from Go itself: from a file, a map, or another service. A loader embeds
+// the result of [Describe] and only has to implement Load.
 //
-// Columns are the exported fields, embedded structs included, under the names
-// of their JSON tags; fields of the tag "-" are no columns. All comparisons are
-// made by Go and so are exact. An id that is kept in bytes and shown as text, such as a
-// uuid.UUID, is a column of texts.
+// Columns are the exported fields, including those of embedded structs, named by their JSON
+// tags; fields tagged "-" are left out. Go makes all comparisons, so all of them are exact.
+// An ID stored as bytes and shown as text, such as a uuid.UUID, is a text column.
 type Description[T any] struct {
 	schema Schema
 	err    error
 	fields [][]int
-	reads  []func(field reflect.Value) value.Value // nil: as the field's type has it
+	reads  []func(field reflect.Value) value.Value // nil: convert the field to the column's kind
 }
 
-// Describe makes the description of rows of T in the table, told apart by the
-// key columns. What is wrong is returned by Schema, and so reported by
-// [Registry.Start].
+// Describe describes rows of T in the table; the key columns identify a row. Schema returns
+// any problem, so core.Registry.Start reports it.
 func Describe[T any](table Table, key ...string) *Description[T] {
 	d := &Description[T]{schema: Schema{Table: table, Key: key}}
 	typ := reflect.TypeFor[T]()
@@ -58,7 +56,7 @@ func Describe[T any](table Table, key ...string) *Description[T] {
 	return d
 }
 
-// throughPointer reports whether the way to the field leads through a pointer.
+// throughPointer reports whether the path to the field passes through an embedded pointer.
 func throughPointer(typ reflect.Type, index []int) bool {
 	for _, i := range index[:len(index)-1] {
 		typ = typ.Field(i).Type
@@ -69,7 +67,7 @@ func throughPointer(typ reflect.Type, index []int) bool {
 	return false
 }
 
-// kindOfType returns the kind of values that a field of the type holds.
+// kindOfType returns the kind of value that a field of this type holds.
 func kindOfType(t reflect.Type) (kind value.Kind, nullable bool) {
 	if t.Kind() == reflect.Pointer {
 		kind, _ = kindOfType(t.Elem())
@@ -117,7 +115,7 @@ func (d *Description[T]) Value(row *T, column int) value.Value {
 		return read(reflect.ValueOf(row).Elem().FieldByIndex(d.fields[column]))
 	}
 	v, err := value.Convert(reflect.ValueOf(row).Elem().FieldByIndex(d.fields[column]).Interface(), kind)
-	if err != nil { // a field that is no value compares by how it prints
+	if err != nil { // compare what cannot be converted by how it prints
 		return value.Text(fmt.Sprint(reflect.ValueOf(row).Elem().FieldByIndex(d.fields[column]).Interface()))
 	}
 	return v

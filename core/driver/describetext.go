@@ -7,10 +7,10 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// textID makes the column that of an id that is kept in bytes and shown as text, such
-// as a uuid.UUID or a ulid.ULID: an array of bytes with a text form of its own. Rows
-// show it by that text, so keys, arguments and filters have it as well, in whatever
-// spelling the type reads. It reports false for any other type.
+// textID makes a text column for an ID that is stored as bytes and shown as text, such as a
+// uuid.UUID or a ulid.ULID: a byte array with its own text form. Rows show that text, so
+// keys, arguments and filters use it too, and accept every spelling that the type can read.
+// It reports false for any other type.
 func (c *Column) textID(t reflect.Type) (read func(field reflect.Value) value.Value, ok bool) {
 	pointer := t.Kind() == reflect.Pointer
 	if pointer {

@@ -8,16 +8,15 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// Key is a row's primary key, one column or several, in one comparable,
-// ordered, encoded form: two keys are equal exactly when their columns are,
-// and comparing keys as strings orders rows as comparing their columns one by
-// one does. A Key is opaque; [Key.Values] opens it.
+// Key is a row's primary key, of one column or several, in one encoded form: two keys are
+// equal exactly when their columns are, and keys compared as strings sort as their columns
+// do, one by one. A Key is opaque; [Key.Values] decodes it.
 type Key string
 
-// KeyOf builds a key from the values of the key columns, in key order. It
-// suits keys of integers, text, bytes, booleans and times, whose form does not
-// depend on the column; [Schema.MakeKey] suits every key. It panics when a
-// value is of a type that no column holds, which is a programmer's error.
+// KeyOf builds a key from the values of the key columns, in key order. It suits keys of
+// integers, text, bytes, booleans and times, whose form does not depend on the column;
+// [Schema.MakeKey] suits every key. It panics when a value has a type that no column can
+// hold, since that is a programming error.
 func KeyOf(values ...any) Key {
 	var enc []byte
 	for _, v := range values {
@@ -30,8 +29,8 @@ func KeyOf(values ...any) Key {
 	return Key(enc)
 }
 
-// Values returns the values of the key's columns, in key order. The error
-// reports bytes that are no key.
+// Values returns the values of the key's columns, in key order. It returns an error when
+// the bytes are not an encoded key.
 func (k Key) Values() ([]value.Value, error) {
 	var vals []value.Value
 	rest := []byte(k)
@@ -59,8 +58,8 @@ func (k Key) Parts() []string {
 	return parts
 }
 
-// String returns the key as people and URLs write it: its parts, each
-// percent-encoded, joined by commas.
+// String returns the key as it appears in URLs and logs: its parts, each percent-encoded,
+// joined by commas.
 func (k Key) String() string {
 	parts := k.Parts()
 	for i, p := range parts {

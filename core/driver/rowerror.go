@@ -2,11 +2,10 @@ package driver
 
 import "fmt"
 
-// RowError says that one row could not be read, while others could: it holds a
-// value that does not fit its Go field, for example. A [Loader] that can tell
-// returns the rows that it could read together with the RowErrors of the others,
-// joined by errors.Join. The engine then makes stale only the bindings that
-// show such a row, and goes on with the rest.
+// RowError says that one row could not be read while others could: for example, it holds a
+// value that does not fit its Go field. A [Loader] that can tell returns the readable rows
+// together with a RowError for each of the others, joined by errors.Join. The engine then
+// marks only the bindings that show such a row as stale.
 //
 // An error that holds anything besides RowErrors fails the read as a whole.
 type RowError struct {
@@ -16,16 +15,16 @@ type RowError struct {
 	Err error
 }
 
-// Error names the row and what is wrong with it.
+// Error returns the row's key and the error.
 func (e *RowError) Error() string { return fmt.Sprintf("row %s: %v", e.Key, e.Err) }
 
-// Unwrap returns what is wrong with the row.
+// Unwrap returns Err.
 func (e *RowError) Unwrap() error { return e.Err }
 
-// RowErrors returns the row errors that err consists of. It returns nil when err
-// is nil, and when something else is among them.
+// RowErrors returns the row errors that err consists of. It returns nil when err is nil or
+// contains any other error.
 func RowErrors(err error) []*RowError {
-	switch e := err.(type) { //nolint:errorlint // it takes the error apart
+	switch e := err.(type) { //nolint:errorlint // it takes joined errors apart
 	case nil:
 		return nil
 	case *RowError:

@@ -5,53 +5,49 @@ import (
 	"slices"
 )
 
-// Source watches for committed change and reports it. It never says what a row
-// is, only that something may have changed and is committed: the engine reads
-// the rows again and the database decides. So a source may report twice, too
-// much, or in any order; what it must never do is stay silent about a commit,
-// or report one before a fresh read can see it.
+// Source watches for committed changes and reports them. It never says what a row looks
+// like, only that something may have changed and is committed: the engine reads the rows
+// again, and the database decides. So a source may report twice, too much, or in any order.
+// But it must report every commit, and never before a fresh read can see it.
 //
-// A source implements Source, and [Scoper], [Follower], [Chooser] and [Validator] where
-// they fit. Its constructor does no input or output and starts no goroutines; all of
-// its work happens in Watch.
+// A source also implements [Scoper], [Follower], [Chooser] and [Validator] where they fit.
+// Its constructor does no I/O and starts no goroutines; all work happens in Watch.
 type Source interface {
 	// Name names the source in logs, metrics and errors, for example
 	// "pgsource". It need not be unique.
 	Name() string
 
-	// Watch watches until ctx is done, and then returns once nothing of it is
-	// running any more. The registry calls it on a goroutine of its own, once
-	// at a time. It calls sink.Watching as soon as every later commit is
-	// certain to be reported, and again whenever that becomes true anew after
-	// sink.Lost.
+	// Watch watches until ctx is done, stops everything that it started, and returns. The
+	// registry calls it on a goroutine of its own, one call at a time. Watch calls
+	// sink.Watching as soon as it is certain to report every later commit, and again when
+	// it has recovered after sink.Lost.
 	//
-	// A return before ctx is done is a failure, whatever the error: the
-	// registry counts it as Lost and calls Watch again, waiting longer after
-	// each failure (0.1 to 30 seconds, with jitter). An error wrapped by
-	// [Permanent] is not retried. The error is logged once per streak of equal
-	// texts.
+	// A return before ctx is done is a failure, whatever the error: the registry counts it
+	// as Lost and calls Watch again, waiting longer after each failure (0.1 to 30 seconds,
+	// with jitter). It does not retry after an error marked by [Permanent]. It logs
+	// repeated errors with the same text once.
 	Watch(ctx context.Context, sink Sink) error
 }
 
-// Scoper is implemented by sources that do not see every table. Without it a
-// source is taken to see all tables that are bound.
+// Scoper is implemented by sources that do not see every table. Without it the registry
+// assumes that the source sees every bound table.
 type Scoper interface {
-	// Scope returns which tables the source sees. It is called often, from any
-	// goroutine, and answers from memory. The caller does not modify it.
+	// Scope returns which tables the source sees. It is called often, from any goroutine,
+	// and must not block. The caller does not modify the result.
 	Scope() Scope
 }
 
 // Scope says which tables a source sees: those of one database, or only some of
 // them, or any.
 type Scope struct {
-	// Database names the database whose tables the source sees, see
-	// [Table].Database. It does not count where Any or Tables is set.
+	// Database names the database whose tables the source sees, see [Table].Database. It is
+	// ignored when Any or Tables is set.
 	Database string
 	// Any says that the source sees every table of every database.
 	Any bool
-	// Tables are the only tables that the source sees, when there are any,
-	// because its user has named them. A Schema left empty matches any. Start
-	// refuses a registry in which one of them is not bound, and says which.
+	// Tables, when not empty, are the only tables that the source sees, because its user
+	// has listed them. An empty Schema matches any. Start fails when one of them is not
+	// bound, and names it.
 	Tables []Table
 }
 
@@ -63,127 +59,122 @@ func (s Scope) Covers(t Table) bool {
 	return s.Any || t.Database == s.Database
 }
 
-// Validator is implemented by sources, transports and plugins that can tell, without
-// input or output, that they are configured wrongly. Start returns what they say
-// together with everything else, and nothing is started.
+// Validator is implemented by sources, transports and plugins that can check their
+// configuration without I/O. Start returns their errors together with all others, and
+// starts nothing.
 type Validator interface {
 	Validate() error
 }
 
-// Follower is implemented by sources that follow the database's own log and
-// learn of commits after they are visible. It closes the gap in between: a read
-// that sees a part of a transaction before its report has come.
+// Follower is implemented by sources that follow the database's own log and so learn of
+// commits after they are visible. It closes the gap: a read could otherwise show a part of
+// a transaction whose report has not come yet.
 type Follower interface {
-	// CatchUp returns nil when every commit that the snapshot shows has been
-	// reported. The context bounds the wait; the source may question the snapshot
-	// with [Scalar]. After an error the engine reads the whole table in the
-	// snapshot instead. CatchUp is called by the feeds of the tables that the
-	// source covers, concurrently, while the source is watching.
+	// CatchUp returns nil when every commit visible in the snapshot has been reported. The
+	// context bounds the wait; the source may query the snapshot with [Scalar]. After an
+	// error the engine reads the whole table in the snapshot instead. The feeds of the
+	// tables that the source covers call CatchUp concurrently, while the source is
+	// watching.
 	CatchUp(ctx context.Context, s Snapshot) error
 }
 
-// Chooser is implemented by sources that leave the work to another source, which
-// they choose when they know what the database allows. A Chooser is a [Follower]
-// exactly while the source that it has chosen is one.
+// Chooser is implemented by sources that delegate to another source, which they choose once
+// they know what the database allows. A Chooser counts as a [Follower] exactly while its
+// chosen source is one.
 type Chooser interface {
-	// Chosen returns the source that watches now, nil while there is none. It is
-	// called often, from any goroutine, and answers from memory.
+	// Chosen returns the source that watches now, nil while there is none. It is called
+	// often, from any goroutine, and must not block.
 	Chosen() Source
 }
 
 // Change names rows of a table that may have changed.
 type Change struct {
-	// Table is the table, as [Sink.Tables] spells it. A Name left empty means
-	// every bound table of the database.
+	// Table is the table, as [Sink.Tables] spells it. An empty Name means every bound table
+	// of the database.
 	Table Table
-	// Keys are the keys of the rows; nil means the whole table. The slice is
-	// the engine's from the call on.
+	// Keys are the keys of the rows; nil means the whole table. The engine owns the slice
+	// from the call on.
 	Keys []Key
-	// Compare says of a whole table that nobody waits for what has changed, if
-	// anything has: the finding of a poll, a pass to be safe. The engine then
-	// compares the table with what it holds beside everything else that it does,
-	// in pieces and within a share of the time, and publishes what differs.
-	// Without it the bindings of the table are read in full at once, and whoever reports
-	// it can wait for that. With Keys, and in an announcement, it has no effect.
+	// Compare marks a change of a whole table as not urgent, such as the result of a poll
+	// or of a periodic check. The engine then compares the table with the bindings in the
+	// background, in pieces and within a share of the time, and publishes the differences.
+	// Without Compare it reads the table's bindings in full at once, and the reporter can
+	// wait for that. Compare has no effect with Keys, or in an announcement.
 	Compare bool
-	// Log, with Compare, tells which rows were changed. When it tells all of them the
-	// engine reads these at once, in one state of the database, so that the commits show
-	// as a whole before the comparison ends. Otherwise the comparison finds them, and
-	// until it ends nothing of what the log tells is shown.
+	// Log, with Compare, tells which rows changed. When it covers them all the engine reads
+	// these at once, in one state of the database, so that whole commits show before the
+	// comparison ends. Otherwise the comparison finds the changes, and until it ends the
+	// engine shows nothing from the log.
 	Log ChangeLog
-	// Writer is the context of who wrote, where the source knows it: of the statement,
-	// or of the transaction's beginning. It is for its values alone (a trace, a user),
-	// and never ends. nil says that nobody knows, as of what other processes write.
-	// Plugins see it, see core.ReportObserver. In an announcement it has no effect.
+	// Writer is the writer's context, where the source knows it: that of the statement, or
+	// of the start of the transaction. It carries values only (a trace, a user), and never
+	// ends. nil means unknown, as for writes of other processes. Plugins see it, see
+	// core.ReportObserver. It has no effect in an announcement.
 	Writer context.Context
 }
 
-// Sink is where a source reports to. Its methods may be called from any
-// goroutine, concurrently; none of them blocks, and none fails: changes of
-// tables that nobody binds, and whatever comes after shutdown, are dropped.
+// Sink receives a source's reports. Its methods may be called from any goroutine,
+// concurrently; none blocks and none fails. It drops changes of tables that nobody binds,
+// and everything after shutdown.
 type Sink interface {
-	// Tables returns what is bound, or depended on by what is bound, and covered
-	// by the source now, and a channel that is closed when that set changes. A
-	// table that is only depended on has no columns and no key, and is reported
-	// as a whole.
+	// Tables returns the tables that bindings read or depend on and that the source covers
+	// now, and a channel that is closed when that set changes. A table that bindings only
+	// depend on has no columns and no key: report it as a whole.
 	Tables() ([]Schema, <-chan struct{})
 
 	// Report says that the changes are committed and visible to a read that
 	// begins now.
 	Report(changes ...Change) Receipt
 
-	// Announce says that the changes are about to be committed: it is called
-	// before the commit begins. From then on until it is confirmed the engine
-	// takes care that no snapshot shows a part of them: rows announced are
-	// read together with whatever else is read. An announcement of a whole
-	// table says that the keys are not known yet. Every announcement must be
-	// confirmed, also when the transaction was rolled back. A commit that
-	// changes one row of one table need not be announced: nobody can see a part
-	// of it, unless other rows show that row ([Schema].Shown).
+	// Announce says that the changes are about to be committed: call it before the commit
+	// begins. Until the announcement is confirmed, the engine makes sure that no snapshot
+	// shows only a part of them: it includes announced rows in every read. Announcing a
+	// whole table means that the keys are not known yet. Every announcement must be
+	// confirmed, even after a rollback. A commit that changes one row of one table need not
+	// be announced, since it has no parts, unless other rows show that row
+	// ([Schema].Shown).
 	Announce(changes ...Change) Announcement
 
-	// Watching says that from now on no commit goes unreported. What was
-	// loaded before is read again, unless the source has been watching
-	// all the time since before that read.
+	// Watching says that from now on every commit is reported. The engine reads again what
+	// it loaded before, unless the source has been watching since before that read.
 	Watching()
 
-	// Lost says that commits may go unreported until Watching is called
-	// again. The bindings of the tables that the source covers are marked stale
-	// meanwhile, also when another source watches them: it may see less.
+	// Lost says that commits may go unreported until Watching is called again. Meanwhile
+	// the bindings of the covered tables are stale, even when another source watches them,
+	// since that one may see less.
 	Lost(err error)
 }
 
-// Holder is implemented by sinks that can tell what bindings hold; that of the
-// registry does. It is for sources that compare: what they remember of the
-// database can lack a row that a binding has read in the meantime.
+// Holder is implemented by sinks that know which rows bindings hold, as the registry's do.
+// It serves sources that compare: their own record of the database may lack a row that a
+// binding has read since.
 type Holder interface {
-	// Held calls visit with the keys of the rows that the table's bindings came to
-	// hold since the source's last call for that table: of all that they hold at the
-	// first call, and where more has changed than is remembered. It reports whether
-	// any binding has another version than then. Keys that several bindings came to
-	// hold are visited several times. One goroutine at a time calls it for a table;
-	// no lock is held while visit runs.
+	// Held calls visit with the keys of the rows that the table's bindings came to hold
+	// since the source's last call for that table. On the first call, and when more has
+	// changed than the engine remembers, these are all rows that they hold. It reports
+	// whether any binding has changed its version since that call. A key may be visited
+	// once for each binding. Only one goroutine at a time may call it for a table; it holds
+	// no lock while visit runs.
 	Held(table Table, visit func(Key)) (changed bool)
 }
 
-// Announcement is a commit under way, see [Sink.Announce].
+// Announcement is a pending commit, see [Sink.Announce].
 type Announcement interface {
-	// Confirm says that the commit is visible, or has been rolled back. The
-	// changes given replace those announced; with none given the announced
-	// ones stand. Only the first call counts.
+	// Confirm says that the commit is visible or was rolled back. The given changes replace
+	// the announced ones; with none given the announced ones stand. Only the first call
+	// counts.
 	Confirm(changes ...Change) Receipt
-	// Withdraw says that nothing was committed and nothing need be read.
+	// Withdraw says that nothing was committed and the engine need read nothing.
 	Withdraw()
 }
 
-// Receipt lets a writer wait until its change shows.
+// Receipt lets a writer wait until bindings show its change.
 type Receipt interface {
-	// Wait returns nil when every binding that the report concerns has caught
-	// up with it. Bindings that are read in full whenever a table changes are not
-	// waited for, unless they ask for it, and neither are bindings in trouble.
-	// It returns the context's error when that ends first, [ErrLate] when
-	// somebody else has waited in vain, and live.ErrClosed when the registry
-	// shuts down. It may be called any number
-	// of times, from any goroutine.
+	// Wait returns nil when every binding affected by the report has caught up. It does not
+	// wait for bindings in trouble, nor for slow queries that are run anew whenever a table
+	// changes, unless these ask for it (core.Tuning.WritesWait). It returns the context's
+	// error when that ends first, [ErrLate] when an earlier wait has timed out, and
+	// live.ErrClosed when the registry shuts down. It may be called any number of times,
+	// from any goroutine.
 	Wait(ctx context.Context) error
 }

@@ -10,22 +10,21 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// Table names a table (or a view, a file: whatever a [Loader] reads) of one
-// database. It is comparable; two bindings whose loaders name the same Table
-// share one feed, and so every read.
+// Table names a table, or whatever else a [Loader] reads (a view, a file), in one database.
+// It is comparable; two bindings whose loaders name the same Table share one feed, and so
+// every read.
 type Table struct {
-	// Database tells the databases of one registry apart. The zero value is
-	// the usual one: programs with a single database need no name for it.
+	// Database distinguishes the databases of one registry. Programs with a single database
+	// leave it empty.
 	Database string
-	// Schema is the database's own name space, "" for the connection's default.
+	// Schema is the table's schema in the database, "" for the connection's default.
 	Schema string
-	// Name is the table's name as the database spells it. In a [Change], and
-	// only there, "" stands for every table of the database.
+	// Name is the table's name as the database spells it. Only in a [Change], "" means
+	// every table of the database.
 	Name string
 }
 
-// String returns the name as people write it: schema.name, with the database
-// in front where it has a name.
+// String returns schema.name, preceded by the database and a colon if it has a name.
 func (t Table) String() string {
 	s := t.Name
 	if t.Schema != "" {
@@ -37,7 +36,7 @@ func (t Table) String() string {
 	return s
 }
 
-// matches reports whether the table is the one that a user has named.
+// matches reports whether the table is the one that a user named.
 func (t Table) matches(named Table) bool {
 	return t.Name == named.Name && t.Database == named.Database && (named.Schema == "" || t.Schema == named.Schema)
 }
@@ -46,57 +45,55 @@ func (t Table) matches(named Table) bool {
 type Column struct {
 	// Name is the column's name in the database.
 	Name string
-	// JSON is the field's name in encoded rows, "" when rows do not show it.
+	// JSON is the field's name in encoded rows, "" when they do not show it.
 	JSON string
-	// Path leads to the column's field where rows show it inside of other
-	// objects: the names of the members from the outermost on, the field's own
-	// last. JSON is "" then, since no member of the row is the column's alone. nil
-	// says that there is no such field.
+	// Path is the path to the column's field when rows show it inside nested objects: the
+	// member names from the outermost on, ending with the field's own. JSON is "" then,
+	// since no member of the row belongs to the column alone. nil means that there is no
+	// such field.
 	Path []string
-	// Kind is the kind of value that the column holds; every value of the
-	// column that reaches the engine is converted to it.
+	// Kind is the kind of value that the column holds; the engine converts every value of
+	// the column to it.
 	Kind value.Kind
 	// Nullable says whether the column may hold NULL.
 	Nullable bool
-	// Default says that the database fills the column in when an insert does
-	// not name it; a nullable column need not say so.
+	// Default says that the database fills the column in when an insert omits it. Nullable
+	// columns need not set it.
 	Default bool
 	// Generated says that the database alone decides the value: clients
 	// cannot write it.
 	Generated bool
-	// Computed says that the database computes the value from other columns, or
-	// sets it with every update: a statement may change it without naming it.
+	// Computed says that the database computes the value from other columns, or sets it on
+	// every update: a statement may change the column without naming it.
 	Computed bool
-	// Exact says which comparisons Go provably makes as the database does.
-	// The zero value is none: filters on the column are then asked of the
-	// database.
+	// Exact says which comparisons Go provably makes as the database does. By default there
+	// are none, so the database evaluates filters on the column.
 	Exact filter.Exactness
-	// Parse, when set, reads a value of the column from text as clients spell it,
-	// and returns it in Kind as rows have it: a type may read more spellings than
-	// it writes. nil stands for [value.Parse]. It does no input or output.
+	// Parse, when set, reads a value of the column from a client's text and returns it in
+	// Kind, spelled as rows spell it: a type may read more spellings than it writes. nil
+	// means [value.Parse]. It does no I/O.
 	Parse func(text string) (value.Value, error)
-	// Canonical, when set, spells a value of Kind as rows have it, where the
-	// database reads several spellings as one value (the upper case of a uuid). A
-	// value that no row can have is returned as it is. Every key, every argument
-	// and every literal of a filter passes it, so that what compares equal in the
-	// database is one value here. It does no input or output.
+	// Canonical, when set, converts a value of Kind to the spelling used in rows, where the
+	// database treats several spellings as one value (an upper-case uuid). It returns a
+	// value that no row can have as it is. The engine applies it to every key, argument and
+	// filter literal, so that values equal in the database are equal here. It does no I/O.
 	Canonical func(v value.Value) value.Value
-	// Ambiguous says that one value of the column has several texts, which depend
-	// on the settings of the session that writes them (an interval): the text in a
-	// database's log does not name a row then.
+	// Ambiguous says that one value of the column has several texts, depending on the
+	// settings of the session that writes it (an interval). A text from the database's log
+	// then cannot identify a row.
 	Ambiguous bool
-	// Check, when set, says why the database would refuse to compare the column
-	// with the value, in words that a client may see ("is out of range"); "" when
-	// it would not. It does no input or output.
+	// Check, when set, returns why the database would refuse to compare the column with the
+	// value, in words that a client may see ("is out of range"), or "" when it would accept
+	// it. It does no I/O.
 	Check func(v value.Value) string
-	// Asked says that only the database knows which values it refuses: see
+	// Asked says that only the database knows which values it accepts, see
 	// [LiteralChecker].
 	Asked bool
 }
 
-// parse reads a value of the column from text: as clients spell it, or as keys do.
-// A type with a text form of its own need not read the latter, which is how
-// messages and tokens name its rows.
+// parse reads a value of the column from text, in a client's spelling or in that of keys.
+// Messages and tokens name rows by the latter, which a type with its own text form may not
+// read.
 func (c *Column) parse(text string) (value.Value, error) {
 	if c.Parse != nil {
 		v, err := c.Parse(text)
@@ -115,8 +112,8 @@ func (c *Column) parse(text string) (value.Value, error) {
 	return c.Spell(v), nil
 }
 
-// Convert returns a Go value as a value of the column: of its Kind, and spelled as
-// rows have it. The errors are those of [value.Convert].
+// Convert converts a Go value to the column's Kind and to the spelling used in rows. The
+// errors are those of [value.Convert].
 func (c *Column) Convert(v any) (value.Value, error) {
 	val, err := value.Convert(v, c.Kind)
 	if err != nil {
@@ -133,24 +130,23 @@ func (c *Column) Spell(v value.Value) value.Value {
 	return c.Canonical(v)
 }
 
-// Schema describes the table a [Loader] reads: its name, its columns and its
-// key. It is a value; whoever receives one does not modify its slices.
+// Schema describes the table that a [Loader] reads: its name, columns and key. Nobody
+// modifies its slices after it was returned.
 type Schema struct {
 	Table   Table
 	Columns []Column
-	// Key names the key columns, in key order. There is at least one; but a
-	// table that bindings only depend on is shown to sources with no columns and
-	// no key, and then reported as a whole.
+	// Key names the key columns, in key order, at least one. Only tables that bindings
+	// merely depend on have no columns and no key when shown to sources, which report them
+	// as a whole.
 	Key []string
-	// Depends are the tables that the rows are made of, where that is not Table
-	// itself: those that a query joins, or that a view reads. Sources watch these
-	// instead; when one of them changes, all rows are read again. It is the same
-	// whenever the loader is asked. See also [DependsOn].
+	// Depends are the tables that the rows come from, where these differ from Table: those
+	// that a query joins or a view reads. Sources watch them instead of Table; when one
+	// changes, the engine reads all rows again. The loader must return the same ones each
+	// time. See also core.DependsOn.
 	Depends []Table
-	// Shown says that the rows of other tables, or further rows of this one, show
-	// rows of the table, so that a commit of a single row changes several
-	// at once. Sources that announce commits announce those of one row too
-	// then. Only [Sink.Tables] sets it.
+	// Shown says that other rows, of this or another table, show rows of the table, so that
+	// a commit of a single row changes several at once. Sources that announce commits must
+	// then announce single-row ones too. Only [Sink.Tables] sets it.
 	Shown bool
 }
 
@@ -159,9 +155,9 @@ func (s Schema) Column(name string) int {
 	return slices.IndexFunc(s.Columns, func(c Column) bool { return c.Name == name })
 }
 
-// MakeKey builds the key of a row from the values of its key columns, in key
-// order. Values are converted to the columns' kinds and spelled as rows have them,
-// so that an int32, an int64 and "7" from a log all give the same key. The error names the column.
+// MakeKey builds the key of a row from the values of its key columns, in key order. It
+// converts values to the columns' kinds and to the spelling used in rows, so that an int32,
+// an int64 and "7" from a log all give the same key. The error names the column.
 func (s Schema) MakeKey(values ...any) (Key, error) {
 	if len(values) != len(s.Key) {
 		return "", fmt.Errorf("driver: table %q has a key of %d columns (%s), got %d values",
@@ -178,8 +174,8 @@ func (s Schema) MakeKey(values ...any) (Key, error) {
 	return Key(enc), nil
 }
 
-// ParseKey builds a key from its parts in text form, as [Key.Parts] gives
-// them; see [value.Parse]. The error names the column.
+// ParseKey builds a key from the texts of its parts, as [Key.Parts] returns them; see
+// [value.Parse]. The error names the column.
 func (s Schema) ParseKey(parts ...string) (Key, error) {
 	if len(parts) != len(s.Key) {
 		return "", fmt.Errorf("driver: table %q has a key of %d columns (%s), got %d parts",
@@ -196,8 +192,7 @@ func (s Schema) ParseKey(parts ...string) (Key, error) {
 	return Key(enc), nil
 }
 
-// parsePart reads the i-th part of a key. A column that is not there is refused at
-// start.
+// parsePart reads the i-th part of a key. Start refuses a schema without the column.
 func (s Schema) parsePart(i int, text string) (value.Value, error) {
 	if c := s.Column(s.Key[i]); c >= 0 {
 		return s.Columns[c].parse(text)
@@ -205,8 +200,8 @@ func (s Schema) parsePart(i int, text string) (value.Value, error) {
 	return value.Parse(value.KindNull, text)
 }
 
-// convertPart returns a Go value as the i-th part of a key. The checks at start
-// refuse a schema without the column.
+// convertPart converts a Go value to the i-th part of a key. Start refuses a schema without
+// the column.
 func (s Schema) convertPart(i int, v any) (value.Value, error) {
 	if c := s.Column(s.Key[i]); c >= 0 {
 		return s.Columns[c].Convert(v)
@@ -214,7 +209,7 @@ func (s Schema) convertPart(i int, v any) (value.Value, error) {
 	return value.Convert(v, value.KindNull)
 }
 
-// Validate returns everything wrong with the schema.
+// Validate returns all problems of the schema, joined.
 func (s Schema) Validate() error {
 	var errs []error
 	if s.Table.Name == "" {
@@ -238,6 +233,7 @@ func (s Schema) Validate() error {
 	return errors.Join(errs...)
 }
 
+// ColumnNames returns the names of the columns, joined by commas, for messages.
 func (s Schema) ColumnNames() string {
 	names := make([]string, len(s.Columns))
 	for i, c := range s.Columns {
@@ -246,7 +242,7 @@ func (s Schema) ColumnNames() string {
 	return strings.Join(names, ", ")
 }
 
-// Sources returns the tables whose changes concern the binding.
+// Sources returns the tables whose changes affect the binding: Depends, or else Table.
 func (s Schema) Sources() []Table {
 	if len(s.Depends) > 0 {
 		return s.Depends
@@ -254,9 +250,8 @@ func (s Schema) Sources() []Table {
 	return []Table{s.Table}
 }
 
-// Adopt returns the key in the kinds of this schema's columns: who reported it
-// may know the table by another model. It reports false for what is no key of
-// the table.
+// Adopt converts the key to the kinds of this schema's columns, since the reporter may know
+// the table by another model. It reports false when the key does not fit the table.
 func (s Schema) Adopt(k Key) (Key, bool) {
 	vals, err := k.Values()
 	if err != nil {
@@ -270,8 +265,8 @@ func (s Schema) Adopt(k Key) (Key, bool) {
 	return adopted, err == nil
 }
 
-// KeyFor makes a key of Go values, one for each key column in key order, which
-// it converts to the columns' kinds. The error names a value that does not fit.
+// KeyFor builds a key from Go values, one for each key column in key order, converted to
+// the columns' kinds. The error names a value that does not fit.
 func (s Schema) KeyFor(values ...any) (Key, error) {
 	if len(values) != len(s.Key) {
 		return "", fmt.Errorf("driver: a key of table %q has %d values, given are %d", s.Table, len(s.Key), len(values))
@@ -291,9 +286,9 @@ func (s Schema) KeyFor(values ...any) (Key, error) {
 	return Key(enc), nil
 }
 
-// Spelled returns the filter with its literals spelled as rows spell them, see
-// [Column.Canonical]. Literals that do not convert to their columns' kinds are left
-// to the filter's check.
+// Spelled returns the filter with its literals in the spelling used in rows, see
+// [Column.Canonical]. It leaves literals that do not convert to their columns' kinds for
+// the filter's check to report.
 func (s Schema) Spelled(e filter.Expr) filter.Expr {
 	if !slices.ContainsFunc(s.Columns, func(c Column) bool { return c.Canonical != nil }) {
 		return e

@@ -5,61 +5,55 @@ import (
 	"encoding/json"
 )
 
-// Writer is implemented by loaders whose database can be written to through
-// Bindery. A binding is written to only where its declaration says
-// [Writable]; the engine decides whether a write is admissible, the loader
-// carries it out.
+// Writer is implemented by loaders whose database accepts writes through Bindery. Only
+// bindings declared core.Writable accept writes; the engine decides whether a write is
+// allowed, the loader carries it out.
 //
-// The methods may be called concurrently. Insert, Update and Delete are called
-// with the context that Transact passes to its function, or with one derived
-// from it, and so are the loader's reading methods, which then read in the
-// transaction and see what it has written.
+// The methods may be called concurrently. The engine calls Insert, Update and Delete with
+// the context that Transact passes to its function, or one derived from it. With such a
+// context the loader's reading methods read in the transaction and see its writes.
 //
-// What a client can mend is returned as an [*InvalidError]: a constraint that
-// the row violates, a number out of range, what a trigger raises. What it cannot
-// mend, and the database refuses for good, is [ErrRefused]. Other errors are
-// taken for the database's own and are never shown to clients.
+// Return an [*InvalidError] for errors that the client can fix: a violated constraint, a
+// number out of range, an error raised by a trigger. Return [ErrRefused] when the database
+// refuses the write whatever the values. Other errors are never shown to clients.
 type Writer[T any] interface {
-	// Transact runs fn in one transaction and commits it when fn returns nil.
-	// It may run fn again when the database asks for it (a deadlock, a
-	// serialization failure). The error of fn is returned as it is, unless it is
-	// one of this Writer's own methods: Transact may find out more about it when
-	// the transaction is over. What COMMIT refuses (a deferred constraint) is
-	// returned as what a statement refuses.
+	// Transact runs fn in one transaction and commits it when fn returns nil. It may run fn
+	// again when the database asks for it (a deadlock, a serialization failure). It returns
+	// fn's error unchanged, except for errors of this Writer's own methods, about which it
+	// may find out more once the transaction is over. An error at COMMIT (a deferred
+	// constraint) is returned like one from a statement.
 	Transact(ctx context.Context, fn func(ctx context.Context) error) error
 
-	// Lock makes sure that nobody else changes the row until the transaction
-	// ends. A key that no row has is no error.
+	// Lock prevents others from changing the row until the transaction ends. A key without
+	// a row is not an error.
 	Lock(ctx context.Context, key Key) error
 
-	// Insert writes a new row from the named columns of row and leaves the
-	// others to the database. It returns the key that the row has come to have,
-	// and [ErrRefused] when the database made no row.
+	// Insert writes a new row from the named columns of row and leaves the other columns to
+	// the database. It returns the key of the new row, or [ErrRefused] when the database
+	// inserted none.
 	Insert(ctx context.Context, row *T, columns []string) (Key, error)
 
-	// Update writes the named columns of row into the row with the key, and
-	// sets those of defaults to their defaults as far as the database can. It
-	// is never called for a key column. It returns [ErrRefused] when the row is
-	// there and the database did not update it.
+	// Update writes the named columns of row into the row with the key, and resets the
+	// columns in defaults to their defaults where the database can. Neither list contains a
+	// key column. It returns [ErrRefused] when the row exists and the database did not
+	// update it.
 	Update(ctx context.Context, key Key, row *T, columns, defaults []string) error
 
-	// Delete deletes the row with the key, in the way of the model (a model
-	// with soft deletes is soft-deleted). It returns [ErrRefused] when the row is
-	// there and the database did not delete it.
+	// Delete deletes the row with the key, as the model does it (a model with soft deletes
+	// is soft-deleted). It returns [ErrRefused] when the row exists and the database did
+	// not delete it.
 	Delete(ctx context.Context, key Key) error
 }
 
-// DocumentWriter is implemented by Writers whose columns can hold JSON documents.
-// A client that patches one member of a document then leaves the others as the
-// database has them: also those that T does not know, and numbers that Go
-// rounds.
+// DocumentWriter is implemented by Writers whose columns can hold JSON documents. When a
+// client patches one member of a document, the other members stay as the database has them,
+// even those unknown to T and numbers that Go would round.
 type DocumentWriter[T any] interface {
-	// Documents returns, by column, the JSON documents that the row has in the
-	// named columns, as the transaction sees them. Columns that hold NULL, or no
-	// JSON, are left out.
+	// Documents returns the row's JSON documents in the named columns, by column, as the
+	// transaction sees them. It leaves out columns that hold NULL or are not JSON.
 	Documents(ctx context.Context, key Key, columns []string) (map[string]json.RawMessage, error)
 
-	// UpdateDocuments is Update that writes the documents into their columns,
-	// which are among the named ones, instead of what row has there.
+	// UpdateDocuments works as Update, but writes the documents into their columns, which
+	// are among the named ones, in place of the values in row.
 	UpdateDocuments(ctx context.Context, key Key, row *T, columns, defaults []string, documents map[string]json.RawMessage) error
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// UnknownColumnError reports an expression on a column that is not there.
+// UnknownColumnError reports an expression on a column that does not exist.
 type UnknownColumnError struct {
 	Column string
 }
@@ -23,12 +23,11 @@ var (
 	errNilExpr    = errors.New("filter: a part of the expression is nil")
 )
 
-// Check returns everything that is wrong with the expression, joined, in the
-// expression's order: columns that kind does not know, as an
-// [*UnknownColumnError] each, literals that are nil or that do not convert to
-// the kind of their column without loss, and parts that are nil. kind returns
-// the kind of a column, and whether there is such a column. A nil expression
-// is correct: it restricts nothing.
+// Check returns all problems of the expression, joined, in the order of its parts: an
+// [*UnknownColumnError] for each unknown column, literals that are nil or that do not
+// convert to the kind of their column without loss, and nil parts. kind returns the kind of
+// a column, and whether the column exists. A nil expression has no problems: it restricts
+// nothing.
 func Check(e Expr, kind func(column string) (value.Kind, bool)) error {
 	c := checker{kind: kind}
 	if !isNil(e) {
@@ -37,8 +36,7 @@ func Check(e Expr, kind func(column string) (value.Kind, bool)) error {
 	return errors.Join(c.errs...)
 }
 
-// CheckParameterized is as [Check], for an expression whose parameters have no
-// values yet.
+// CheckParameterized is [Check] for an expression with unbound parameters.
 func CheckParameterized(e Expr, kind func(column string) (value.Kind, bool)) error {
 	c := checker{kind: kind, parameters: true}
 	if !isNil(e) {
@@ -50,9 +48,9 @@ func CheckParameterized(e Expr, kind func(column string) (value.Kind, bool)) err
 type checker struct {
 	kind    func(column string) (value.Kind, bool)
 	errs    []error
-	unknown []string // columns that have been reported
+	unknown []string // columns reported so far
 
-	parameters bool // may stand for literals
+	parameters bool // parameters may stand for literals
 }
 
 func (c *checker) check(e Expr) {
@@ -127,8 +125,7 @@ func convert(column string, literal any, kind value.Kind) (value.Value, error) {
 	return v, nil
 }
 
-// Columns returns the names of the columns that the expression is about, each
-// once, sorted.
+// Columns returns the names of the columns in the expression, sorted, without duplicates.
 func Columns(e Expr) []string {
 	var names []string
 	walk(e, func(e Expr) {

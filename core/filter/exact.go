@@ -1,30 +1,28 @@
 package filter
 
-// Exactness says which comparisons of a column Go provably makes as the
-// database does. It is a set of bits; the zero value is none, not even whether
-// the column is NULL: a Go field that reads NULL as its zero value cannot tell.
-// With any bit set Go can tell NULL.
+// Exactness says which comparisons of a column Go provably makes as the database does. It
+// is a set of bits. The zero value allows none, not even IsNull, because a Go field that
+// reads NULL as its zero value cannot tell. With any bit set Go can tell NULL.
 type Exactness uint8
 
 const (
-	// ExactEqual: two values are equal in Go exactly when they are in the
-	// database; =, <> and IN can be evaluated in Go.
+	// ExactEqual means that two values are equal in Go exactly when they are in the
+	// database, so Go can evaluate =, <> and IN.
 	ExactEqual Exactness = 1 << iota
-	// ExactOrder: a value is less than another in Go exactly when it is in
-	// the database; <, <=, > and >= can be evaluated in Go.
+	// ExactOrder means that a value is less than another in Go exactly when it is in the
+	// database, so Go can evaluate <, <=, > and >=.
 	ExactOrder
 
 	// Exact is both.
 	Exact = ExactEqual | ExactOrder
 
-	// ExactFold: the database takes the upper and lower case of ASCII's letters
-	// for the same in a [Search] with Fold, and of no others; together with
-	// ExactEqual it can be evaluated in Go.
+	// ExactFold means that in a [Search] with Fold the database ignores the case of ASCII
+	// letters and of no others. Together with ExactEqual, Go can then evaluate it.
 	ExactFold Exactness = 1 << 2
 )
 
-// String returns the names of the bits: "none", "equal", "order" or "exact", with
-// ", fold" after it for [ExactFold].
+// String returns the names of the bits: "none", "equal", "order" or "exact", followed by ",
+// fold" for [ExactFold].
 func (x Exactness) String() string {
 	name := [...]string{0: "none", ExactEqual: "equal", ExactOrder: "order", Exact: "exact"}[x&Exact]
 	if x&ExactFold != 0 {
@@ -33,7 +31,7 @@ func (x Exactness) String() string {
 	return name
 }
 
-// needs returns what an operator demands of its column.
+// needs returns the exactness that an operator requires of its column.
 func (op Op) needs() Exactness {
 	if op == OpEq || op == OpNe {
 		return ExactEqual
@@ -41,8 +39,8 @@ func (op Op) needs() Exactness {
 	return ExactOrder
 }
 
-// IsExact reports whether Go's evaluation of the expression is the database's
-// for every row, given the exactness of its columns. A nil expression is exact.
+// IsExact reports whether Go evaluates the expression as the database does, for every row,
+// given the exactness of its columns. A nil expression is exact.
 func IsExact(e Expr, exactness func(column string) Exactness) bool {
 	exact := true
 	walk(e, func(e Expr) {

@@ -2,18 +2,18 @@ package filter
 
 import "github.com/binderyhq/bindery/core/value"
 
-// Expr is a condition on a row. It is one of *[Comparison], *[Membership],
-// *[Search], *[NullTest], *[Conjunction], *[Disjunction] and *[Negation], and nothing
-// else: code that translates expressions may rely on a type switch over these seven.
+// Expr is a condition on a row. It is always one of *[Comparison], *[Membership],
+// *[Search], *[NullTest], *[Conjunction], *[Disjunction] and *[Negation]: code that
+// translates expressions may rely on a type switch over these seven.
 //
-// An Expr is made by the functions of this package and not modified
-// afterwards; then it is safe for concurrent use.
+// Make an Expr with the functions of this package and do not modify it afterwards; then it
+// is safe for concurrent use.
 type Expr interface {
-	// String returns the expression as text. Two expressions with the same
-	// text select the same rows: literals of different kinds and columns of
-	// odd names are told apart, while int32(7) and int64(7), or the order of
-	// the values of In, make no difference. It is part of what a binding's
-	// version is made of, so its form is kept from release to release.
+	// String returns the expression as text. Two expressions with the same text select the
+	// same rows. Literals of different kinds and columns with unusual names stay
+	// distinguishable, while int32(7) and int64(7) look the same, and so do In lists in
+	// different order. The text is part of a binding's version, so its form stays the same
+	// from release to release.
 	String() string
 
 	isExpr()
@@ -46,14 +46,13 @@ var opNames = [...]string{OpEq: "=", OpNe: "<>", OpLt: "<", OpLe: "<=", OpGt: ">
 type Comparison struct {
 	Column string
 	Op     Op
-	// Value is the literal: a [value.Value], or what the user gave where that
-	// is nothing that a column holds. [value.Convert] takes both.
+	// Value is the literal: a [value.Value], or the user's original value when no column
+	// can hold it. [value.Convert] takes both.
 	Value any
 }
 
-// Membership tells whether a column's value is among the literals, or with
-// Negated, whether it is not. Of no literals it is false, or true if negated,
-// also for NULL.
+// Membership tests whether a column's value is among the literals, or with Negated, whether
+// it is not. For an empty list it is false, or true if negated, even for NULL.
 type Membership struct {
 	Column  string
 	Negated bool
@@ -61,17 +60,17 @@ type Membership struct {
 	Values []any
 }
 
-// NullTest tells whether a column is NULL, or with Negated, whether it is not.
-// It is never unknown.
+// NullTest tests whether a column is NULL, or with Negated, whether it is not. It is never
+// unknown.
 type NullTest struct {
 	Column  string
 	Negated bool
 }
 
-// Conjunction is true if all of its parts are, also if there are none.
+// Conjunction is true if all of its parts are. Without parts it is true.
 type Conjunction struct{ Exprs []Expr }
 
-// Disjunction is true if any of its parts is, so not if there are none.
+// Disjunction is true if any of its parts is. Without parts it is false.
 type Disjunction struct{ Exprs []Expr }
 
 // Negation turns true into false and false into true; unknown stays unknown.
@@ -140,17 +139,16 @@ func Or(exprs ...Expr) Expr {
 	return &Disjunction{Exprs: append([]Expr(nil), exprs...)}
 }
 
-// Not selects the rows for which the expression is false. Rows for which it
-// is unknown, as of a comparison with NULL, are selected neither by it nor by
-// its negation.
+// Not selects the rows for which the expression is false. When the expression is unknown,
+// as for a comparison with NULL, neither it nor its negation selects the row.
 func Not(e Expr) Expr { return &Negation{Expr: e} }
 
 func compare(column string, op Op, v any) Expr {
 	return &Comparison{Column: column, Op: op, Value: literal(v)}
 }
 
-// literal reads a pointer, a slice or a Valuer once, so that whatever the user
-// does with it later leaves the expression as it is.
+// literal reads a pointer, a slice or a Valuer once, so that later changes by the user do
+// not affect the expression.
 func literal(v any) any {
 	if val, err := value.Of(v); err == nil {
 		return val

@@ -1,8 +1,8 @@
 package filter
 
-// TestsNull reports whether the expression asks somewhere whether a column is
-// NULL. An expression that does not, and is False when a column is NULL, is False
-// whatever the column holds.
+// TestsNull reports whether any part of the expression tests a column for NULL. An
+// expression without such a test that is False when a column is NULL is False for any value
+// of that column.
 func TestsNull(e Expr) bool {
 	found := false
 	walk(e, func(e Expr) {

@@ -6,24 +6,23 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// Parameter stands in an expression for a value that is given later: each value
-// makes an expression of its own. It is made by [Param].
+// Parameter is a placeholder in an expression for a value that [Bind] supplies later. It is
+// made by [Param].
 type Parameter struct {
 	Name string
 
 	optional, repeated bool
 }
 
-// Param returns a literal that stands for the parameter of that name, for use
-// where the functions of this package take a value:
+// Param returns the parameter with that name, for use wherever the functions of this
+// package take a value:
 //
 //	filter.Eq("venue", filter.Param("venue"))
 func Param(name string) Parameter { return Parameter{Name: name} }
 
-// Optional returns the parameter as one that need not be given. Where it is not,
-// the comparison with it restricts nothing: it counts as met, and under [Not] as
-// not met. In a list of [In] or [NotIn] it is left out, and the list restricts
-// nothing when nothing else is in it.
+// Optional returns the parameter as optional. Without a value, its comparison restricts
+// nothing: it counts as true, and under [Not] as false. In a list of [In] or [NotIn] the
+// parameter is left out; a list that becomes empty restricts nothing.
 //
 //	filter.Ge("price", filter.Param("from").Optional())
 func (p Parameter) Optional() Parameter {
@@ -31,8 +30,8 @@ func (p Parameter) Optional() Parameter {
 	return p
 }
 
-// Repeated returns the parameter as one that may have several values. It stands in
-// a list of [In] or [NotIn], and nowhere else:
+// Repeated returns the parameter as one that may have several values. It is allowed only in
+// a list of [In] or [NotIn]:
 //
 //	filter.In("status", filter.Param("status").Repeated())
 func (p Parameter) Repeated() Parameter {
@@ -44,15 +43,14 @@ func (p Parameter) Repeated() Parameter {
 // parameter.
 type ParameterUse struct {
 	Name, Column string
-	// Optional and Repeated are as the parameter was made.
+	// Optional and Repeated are those of the parameter.
 	Optional, Repeated bool
-	// Searched says that the parameter is looked for in the column, see [Search]:
-	// it need not be a value that the column could have.
+	// Searched says that the parameter is the text of a [Search] in the column: it need not
+	// be a valid value of the column.
 	Searched bool
 }
 
-// Parameters returns the places where the expression has parameters, in its
-// order.
+// Parameters returns every use of a parameter in the expression, in order.
 func Parameters(e Expr) []ParameterUse {
 	var uses []ParameterUse
 	note := func(column string, literal any, searched bool) {
@@ -75,17 +73,16 @@ func Parameters(e Expr) []ParameterUse {
 	return uses
 }
 
-// Bind returns the expression with the values in the places of its parameters;
-// get returns the values of a parameter, none of which is NULL, and nothing for
-// one that is not given. A parameter that is not given and not optional stays.
-// Parts without parameters are shared with the original.
+// Bind returns the expression with its parameters replaced by values. get returns the
+// values of a parameter, never NULL, and none when it was not given. A required parameter
+// without a value stays in place. Parts without parameters are shared with the original.
 func Bind(e Expr, get func(name string) []value.Value) Expr { return binder(get).bind(e, false) }
 
 // binder returns the values of a parameter.
 type binder func(name string) []value.Value
 
-// bind binds an expression. not says that it stands under an odd number of
-// negations, so that one that restricts nothing is false.
+// bind binds an expression. not says that it is under an odd number of negations, so that a
+// part that restricts nothing must become false.
 func (b binder) bind(e Expr, not bool) Expr {
 	if isNil(e) || len(Parameters(e)) == 0 {
 		return e
@@ -117,8 +114,7 @@ func (b binder) bind(e Expr, not bool) Expr {
 	return constantExpr(!not)
 }
 
-// literal binds a literal. absent says that it is an optional parameter that is
-// not given.
+// literal binds a literal. absent means that it is an optional parameter without a value.
 func (b binder) literal(l any) (bound any, absent bool) {
 	p, ok := l.(Parameter)
 	if !ok {
@@ -162,8 +158,8 @@ func (b binder) parts(exprs []Expr, not bool) []Expr {
 	return out
 }
 
-// simpler makes a conjunction, with and, or a disjunction of the parts, without
-// those that make no difference to it.
+// simpler joins the parts, with and set by a conjunction, else by a disjunction. It drops
+// parts that make no difference.
 func simpler(parts []Expr, and bool) Expr {
 	kept := parts[:0]
 	for _, part := range parts {
@@ -186,8 +182,8 @@ func simpler(parts []Expr, and bool) Expr {
 	}
 }
 
-// constantOf returns the truth of an expression that has the same for every row:
-// a group of nothing.
+// constantOf returns the truth of an expression that is the same for every row: an empty
+// group.
 func constantOf(e Expr) (truth, ok bool) {
 	switch e := e.(type) {
 	case *Conjunction:
@@ -205,12 +201,12 @@ func constantExpr(truth bool) Expr {
 	return Or()
 }
 
-// errUnbound reports a parameter where a value is needed.
+// errUnbound reports a parameter without a value where one is needed.
 func errUnbound(p Parameter) error {
 	return fmt.Errorf("the parameter %q has no value: only a family has parameters", p.Name)
 }
 
-// errOutsideList reports a parameter of several values where one value is needed.
+// errOutsideList reports a repeated parameter where a single value is needed.
 func errOutsideList(column string, p Parameter) error {
 	return fmt.Errorf("filter: comparing column %q: the parameter %q may have several values, so it stands in In or NotIn", column, p.Name)
 }

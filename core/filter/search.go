@@ -12,19 +12,19 @@ import (
 // Search looks for a text in a column of texts. It is unknown for NULL; every other
 // text contains, and begins with, the empty one.
 //
-// Without Fold it compares bytes, whatever the column's collation, so Go and every
-// database agree. With Fold upper and lower case are the same, as far as the
-// database knows letters: SQLite knows those of ASCII, Postgres and MySQL those
-// of their locale. Databases that know more than ASCII are asked, see [ExactFold].
+// Without Fold it compares bytes, whatever the column's collation, so Go and every database
+// agree. With Fold it ignores case for the letters that the database knows: SQLite only
+// knows ASCII, Postgres and MySQL those of their locale. Databases that know more than
+// ASCII evaluate it themselves, see [ExactFold].
 type Search struct {
 	Column string
-	// Prefix says that the column's text must begin with Text; otherwise it
-	// contains it anywhere.
+	// Prefix says that the column's text must begin with Text rather than contain it
+	// anywhere.
 	Prefix bool
-	// Fold takes upper and lower case for the same.
+	// Fold ignores case.
 	Fold bool
-	// Text is a literal as in [Comparison]: a text in UTF-8 without NUL. It is no
-	// pattern: % and _ and * stand for themselves.
+	// Text is a literal as in [Comparison]: UTF-8 text without NUL. It is not a pattern: %,
+	// _ and * match only themselves.
 	Text any
 }
 
@@ -33,8 +33,7 @@ func (*Search) isExpr() {}
 // Contains selects the rows whose column contains the text.
 func Contains(column string, text any) Expr { return &Search{Column: column, Text: literal(text)} }
 
-// ContainsFold is as [Contains], and takes upper and lower case for the same; see
-// [Search].
+// ContainsFold is [Contains] without regard to case; see [Search].
 func ContainsFold(column string, text any) Expr {
 	return &Search{Column: column, Text: literal(text), Fold: true}
 }
@@ -44,8 +43,7 @@ func HasPrefix(column string, text any) Expr {
 	return &Search{Column: column, Text: literal(text), Prefix: true}
 }
 
-// HasPrefixFold is as [HasPrefix], and takes upper and lower case for the same; see
-// [Search].
+// HasPrefixFold is [HasPrefix] without regard to case; see [Search].
 func HasPrefixFold(column string, text any) Expr {
 	return &Search{Column: column, Text: literal(text), Prefix: true, Fold: true}
 }
@@ -62,8 +60,7 @@ func (e *Search) String() string {
 	return text
 }
 
-// Literal returns the text that is searched for. The error says why it cannot be
-// searched for.
+// Literal returns the text to search for. The error says why it is not valid.
 func (e *Search) Literal() (string, error) {
 	v, err := convert(e.Column, e.Text, value.KindText)
 	if err != nil {
@@ -78,7 +75,7 @@ func (e *Search) Literal() (string, error) {
 
 var errSearched = errors.New("what is searched for must be UTF-8 without NUL")
 
-// needs returns what the search demands of its column.
+// needs returns the exactness that the search requires of its column.
 func (e *Search) needs() Exactness {
 	if e.Fold {
 		return ExactEqual | ExactFold
@@ -108,7 +105,7 @@ func (c *checker) search(e *Search) {
 	}
 }
 
-// search is a [Search] made ready for evaluation.
+// search is a [Search] prepared for evaluation.
 type search struct {
 	column       int
 	prefix, fold bool
@@ -143,8 +140,8 @@ func (n *search) eval(get func(int) value.Value) Truth {
 	}
 }
 
-// containsFold reports whether the text contains the other, which is in lower case.
-// It allocates nothing.
+// containsFold reports whether the text contains lower, ignoring ASCII case. It allocates
+// nothing.
 func containsFold(text, lower string) bool {
 	for i := 0; i+len(lower) <= len(text); i++ {
 		if equalFold(text[i:i+len(lower)], lower) {
@@ -154,8 +151,8 @@ func containsFold(text, lower string) bool {
 	return false
 }
 
-// equalFold reports whether a text in lower case, as far as ASCII goes, is the
-// other, which is as long.
+// equalFold reports whether the texts are equal, ignoring ASCII case. They have the same
+// length, and lower is in lower case.
 func equalFold(text, lower string) bool {
 	for i := range len(lower) {
 		if lowerByte(text[i]) != lower[i] {

@@ -39,8 +39,8 @@ func (e *Disjunction) String() string { return groupText(e.Exprs, " or ", "false
 
 func (e *Negation) String() string { return "not " + groupText([]Expr{e.Expr}, "", "") }
 
-// groupText always writes the parentheses: whoever reads the text need not
-// know what binds tighter.
+// groupText always writes parentheses, so that the text reads the same whatever the
+// precedence.
 func groupText(exprs []Expr, op, empty string) string {
 	if len(exprs) == 0 {
 		return empty
@@ -55,8 +55,8 @@ func groupText(exprs []Expr, op, empty string) string {
 	return "(" + strings.Join(texts, op) + ")"
 }
 
-// columnText leaves plain names as they are. Words of the text's own grammar
-// and everything else are quoted.
+// columnText leaves plain names as they are, and quotes all others and the keywords of the
+// text's own grammar.
 func columnText(name string) string {
 	switch name {
 	case "", "and", "or", "not", "in", "is", "null", "nil", "true", "false":
@@ -73,8 +73,8 @@ func columnText(name string) string {
 	return name
 }
 
-// literalText writes the kind in front of the value, save for the kinds that
-// show: bool, int and text.
+// literalText writes the kind before the value, except for bool, int and text, which are
+// recognisable.
 func literalText(literal any) string {
 	if p, ok := literal.(Parameter); ok {
 		text := "$" + strconv.Quote(p.Name)
@@ -102,7 +102,7 @@ func literalText(literal any) string {
 	}
 }
 
-// isNil also finds a nil pointer in the interface.
+// isNil also recognises a nil pointer in the interface.
 func isNil(e Expr) bool {
 	switch e := e.(type) {
 	case nil:

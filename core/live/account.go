@@ -2,10 +2,10 @@ package live
 
 import "github.com/binderyhq/bindery/core/driver"
 
-// Kind says what memory is kept for.
+// Kind says what some memory is used for.
 type Kind uint8
 
-// The kinds of memory. Views that share a row count it once.
+// The kinds of memory. A row that several views share counts once.
 const (
 	// Rows are the rows' Go values, with their keys and times of change.
 	Rows Kind = iota
@@ -15,16 +15,15 @@ const (
 	Members
 	// Margins are rows that limited bindings hold beyond their limit.
 	Margins
-	// Logs are the events that are kept for subscribers who lag or resume.
+	// Logs are the events kept for subscribers who lag or resume.
 	Logs
-	// Bodies are made from rows and events and can be made again: bodies in all
-	// codings, pages, frames.
+	// Bodies are whatever is built from rows and events and can be rebuilt: response bodies
+	// in all content codings, pages, frames.
 	Bodies
-	// Backlog are the keys that feeds have still to read, those that they have read
-	// lately, and the reasons why rows cannot be shown.
+	// Backlog is what feeds remember: keys still to read, keys read lately, and the reasons
+	// why rows cannot be shown.
 	Backlog
-	// Clients is what transports keep for clients: connections, and the bodies of
-	// requests.
+	// Clients is what transports hold for clients: connections and request bodies.
 	Clients
 	// Kinds is the number of kinds.
 	Kinds
@@ -39,29 +38,30 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
-// Account counts the memory that a view uses. The view calls its methods with locks
-// held: they must not block, and must not call the view.
+// Account counts the memory that a view uses. The view calls its methods while it holds
+// locks, so they must not block and must not call the view.
 type Account interface {
 	// Add adds bytes, or subtracts them when the number is negative.
 	Add(kind Kind, bytes int)
-	// Looked notes that somebody has just used the view's bodies.
+	// Looked notes that somebody has just used the view's cached bodies.
 	Looked()
 }
 
-// Estimates of what a view takes, in bytes: for itself, and for each row in each of
-// its trees. A row that several views show takes more, since somebody has to find them.
+// Estimates of a view's size, in bytes: of the view itself, and of each row in each of its
+// trees. sharedOverhead is added for a row that several views show, since an index must
+// then find them.
 const (
 	viewOverhead   = 4096
 	treeOverhead   = 12
 	sharedOverhead = 184
 )
 
-// holdings are the bytes that a publisher has added to the account and will subtract.
+// holdings are the bytes that a publisher has added to the account and must subtract again.
 type holdings struct {
 	index int // of the view itself and its trees
 }
 
-// retain counts the row for this view. The first view that shows the row pays for it.
+// retain counts the row for this view. The first view that shows the row is charged for it.
 func (p *Publisher) retain(r *entry) {
 	switch r.holders.Add(1) {
 	case 1:
@@ -85,9 +85,9 @@ func (p *Publisher) release(r *entry) {
 	}
 }
 
-// settle updates the account for the rows that came and went between two snapshots.
-// The caller holds p.settling. keys are those of rows that may differ; with all set,
-// every row is counted anew.
+// settle updates the account for the rows that came and went between two snapshots. The
+// caller holds p.settling. Only the rows with these keys may differ; with all set, settle
+// counts every row anew.
 func (p *Publisher) settle(from, to *Snapshot, keys []driver.Key, all bool) {
 	switch {
 	case p.v.account == nil:
@@ -125,8 +125,8 @@ func (p *Publisher) settle(from, to *Snapshot, keys []driver.Key, all bool) {
 	p.held.index = index
 }
 
-// DropBodies frees the bodies, pages and frames that were made from the view's rows
-// and events. They are made again when somebody asks for them.
+// DropBodies frees the bodies, pages and frames built from the view's rows and events. They
+// are rebuilt on demand.
 func (v *View) DropBodies() {
 	if s := v.current.Load(); s != nil {
 		for _, c := range s.caches() {

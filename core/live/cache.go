@@ -5,34 +5,34 @@ import (
 	"sync/atomic"
 )
 
-// Cache keeps what transports make from an immutable value, such as a frame or a
-// compressed body, so that it is made once for all clients. It belongs to a
-// [Snapshot] or an [Event] and lives as long as that does. Use [Memo] to read it.
+// Cache keeps values that transports derive from an immutable value, such as a frame or a
+// compressed body, so that each is built once for all clients. It belongs to a [Snapshot]
+// or an [Event] and lives as long. Use [Memo] to read it.
 type Cache struct {
 	mu     sync.Mutex
 	kept   map[any]*derived // guarded by mu
-	charge *Charge          // of what is kept; guarded by mu
+	charge *Charge          // of the cached values; guarded by mu
 
-	account Account // told of what is kept; nil: nobody; guarded by mu
+	account Account // nil: none; guarded by mu
 	looked  bool    // the account is told when something is asked for
 }
 
-// derived is one thing that is kept. Whoever builds it holds building.
+// derived is one cached value. Its builder holds building.
 type derived struct {
 	building sync.Mutex
 	built    atomic.Bool // val is set
 	val      any
 }
 
-// Charge counts the bytes of what a [Cache] keeps.
+// Charge counts the bytes of the values that a [Cache] keeps.
 type Charge struct {
 	mu      sync.Mutex
 	bytes   int     // guarded by mu
 	account Account // nil: nobody is told, or no longer; guarded by mu
 }
 
-// Add adds bytes (or, below zero, takes them off). Values that grow after they
-// were built keep the charge and call it then. Any goroutine may call it.
+// Add adds bytes, or subtracts them when the number is negative. A value that grows after
+// it was built keeps its charge and calls Add then. Any goroutine may call it.
 func (c *Charge) Add(bytes int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -42,7 +42,8 @@ func (c *Charge) Add(bytes int) {
 	}
 }
 
-// close subtracts everything from the account. Later calls of Add do not reach it.
+// close subtracts everything from the account. Later calls of Add do not affect the
+// account.
 func (c *Charge) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -52,7 +53,7 @@ func (c *Charge) close() {
 	}
 }
 
-// Bytes returns the size of what is kept, as its builders have told it.
+// Bytes returns the size of the cached values, as their builders reported it.
 func (c *Cache) Bytes() int {
 	c.mu.Lock()
 	charge := c.charge
@@ -76,12 +77,12 @@ func (c *Cache) Drop() {
 	}
 }
 
-// attach sets the account that counts what the cache keeps. The publisher calls it
-// before anybody else can reach the cache. With looked set, each use is noted.
+// attach sets the account that counts the cached values. The publisher calls it before
+// anybody else can reach the cache. With looked set, the account is told of each use.
 func (c *Cache) attach(a Account, looked bool) { c.account, c.looked = a, looked }
 
-// detach subtracts the cache from its account, when its value is no longer current.
-// Readers that still hold the value go on using the cache.
+// detach subtracts the cache from its account once the snapshot or event that owns it is no
+// longer current. Readers that still hold that value go on using the cache.
 func (c *Cache) detach() {
 	c.mu.Lock()
 	charge := c.charge
@@ -92,12 +93,12 @@ func (c *Cache) detach() {
 	}
 }
 
-// Memo returns the value that build makes for the key. build runs once, also when
-// many goroutines ask at the same time, and adds the size of its result to the
-// charge. When build panics nothing is kept, and the next caller builds again.
+// Memo returns the value that build makes for the key. build runs once, even when many
+// goroutines ask at the same time, and adds the size of its result to the charge. When
+// build panics nothing is cached, and the next caller builds again.
 //
-// K should be a type of the caller's own package that is used with one V only,
-// and there should be few different keys.
+// K should be a type of the caller's own package, used with one V only. Keep the number of
+// different keys small.
 func Memo[K comparable, V any](c *Cache, key K, build func(*Charge) V) V {
 	d, charge := c.slot(key)
 	if d.built.Load() {
@@ -105,7 +106,7 @@ func Memo[K comparable, V any](c *Cache, key K, build func(*Charge) V) V {
 	}
 	d.building.Lock()
 	defer d.building.Unlock()
-	if d.built.Load() { // by whoever had the lock before
+	if d.built.Load() { // a concurrent caller has built it
 		return d.val.(V)
 	}
 	val := build(charge)

@@ -2,15 +2,14 @@ package live
 
 import "sync/atomic"
 
-// deferred makes the Go value of a restored row when it is first asked for.
+// deferred makes the Go value of a restored row on first use.
 type deferred struct {
 	make  func(model []byte) any
 	model []byte
 	made  atomic.Pointer[any]
 }
 
-// get returns the value. Goroutines that ask at the same time may each make one; all
-// get the same.
+// get returns the value. Concurrent first calls may each make one; all return the same.
 func (d *deferred) get() any {
 	if v := d.made.Load(); v != nil {
 		return *v

@@ -1,9 +1,9 @@
-// Package live has what a binding serves: a [View] with its current [Snapshot]
-// of encoded [Row] values, the [Event] that led to it, and the [Subscription]
-// that follows it from version to version. Transports and plugins read it.
+// Package live holds the readable side of a binding: a [View] with its current [Snapshot]
+// of encoded [Row] values, the [Event] that led to it, and the [Subscription] that follows
+// it from version to version. Transports and plugins read it.
 //
-// Readers take no lock and wait for nobody: what they hold is immutable. One
-// [Publisher] writes to a View, through an [Edit]. Bindings of a registry are
-// published by its engine; a program that gets rows from elsewhere, such as
-// another node, makes a View and its Publisher with [New].
+// Reading a snapshot takes no lock and never waits, since snapshots are immutable. One
+// [Publisher] writes to a View, through an [Edit]. A registry's engine publishes its
+// bindings; a program whose rows come from elsewhere, such as another node, makes a View
+// and its Publisher with [New].
 package live

@@ -10,10 +10,10 @@ import (
 	"github.com/binderyhq/bindery/core/internal/digest"
 )
 
-// Edit is the way from one snapshot to the next: rows are put and taken, and
-// what differs in the end becomes the event. [Publisher.Edit] begins one, and
-// [Publisher.Publish] makes it what readers see. An Edit that is not published
-// leaves no trace. One goroutine at a time uses it.
+// Edit builds the next snapshot from the current one: rows are put and taken, and the
+// resulting difference becomes the event. [Publisher.Edit] begins one, and
+// [Publisher.Publish] shows it to readers. An Edit that is not published has no effect.
+// Only one goroutine at a time may use it.
 type Edit struct {
 	print *Fingerprint
 	from  *Snapshot // nil: from nothing
@@ -24,8 +24,8 @@ type Edit struct {
 	bytes         int
 
 	touched []driver.Key            // in order of first touch
-	seen    map[driver.Key]struct{} // of touched, once it is long
-	event   *Event                  // nil: not made since the last change
+	seen    map[driver.Key]struct{} // the keys in touched, once it is long
+	event   *Event                  // nil: not computed since the last change
 
 	reported time.Time
 	within   context.Context // nil: none
@@ -60,27 +60,27 @@ func (e *Edit) Get(key driver.Key) (Row, bool) {
 	return Row{r, e.print}, ok
 }
 
-// First returns the row that stands before all others.
+// First returns the first row in the binding's order.
 func (e *Edit) First() (Row, bool) {
 	r := e.ordered.Min()
 	return Row{r, e.print}, r != nil
 }
 
-// Last returns the row that stands after all others.
+// Last returns the last row in the binding's order.
 func (e *Edit) Last() (Row, bool) {
 	r := e.ordered.Max()
 	return Row{r, e.print}, r != nil
 }
 
-// Each calls visit with every row, in the order of keys, until it returns
-// false. It must not change the edit.
+// Each calls visit with every row, in key order, until it returns false. visit must not
+// change the edit.
 func (e *Edit) Each(visit func(Row) bool) {
 	e.rows.Scan(func(r *entry) bool { return visit(Row{r, e.print}) })
 }
 
-// Put makes the row, which [Fingerprint.Row] made, one of the edit's, in place
-// of the one with the same key. Of two rows at one place the later replaces the
-// earlier: places end with the key, or are numbers of which no two are equal.
+// Put adds a row made by [Fingerprint.Row], and replaces the row with the same key. No two
+// rows may have the same order key: order keys end with the key, or are distinct numbers. A
+// second row at one order key would displace the first.
 func (e *Edit) Put(r Row) {
 	if e.ordered == e.rows && r.e.place != string(r.e.key) {
 		e.split()
@@ -101,7 +101,7 @@ func (e *Edit) Put(r Row) {
 	e.touch(r.e.key)
 }
 
-// Take takes the row with the key out, if there is one, and returns it.
+// Take removes the row with the key, if there is one, and returns it.
 func (e *Edit) Take(key driver.Key) (Row, bool) {
 	old := e.rows.Delete(string(key))
 	if old == nil {
@@ -116,7 +116,7 @@ func (e *Edit) Take(key driver.Key) (Row, bool) {
 	return Row{old, e.print}, true
 }
 
-// split gives the order a tree of its own, once rows do not stand at their keys.
+// split makes a separate tree for the order, once rows are not ordered by key.
 func (e *Edit) split() {
 	e.ordered = newTree(true)
 	e.rows.Scan(func(r *entry) bool {
@@ -125,15 +125,14 @@ func (e *Edit) split() {
 	})
 }
 
-// fewTouched is the number of keys up to which looking through them is cheaper
-// than hashing them.
+// fewTouched is the number of keys up to which a linear search beats a map.
 const fewTouched = 8
 
-// touch notes that the row may have come, gone or changed.
+// touch notes that the row may have been created, changed or deleted.
 func (e *Edit) touch(key driver.Key) {
 	e.event = nil
 	if e.from == nil {
-		return // everything is new to everybody, and told by a sync
+		return // subscribers get a sync with everything
 	}
 	if e.seen == nil {
 		if slices.Contains(e.touched, key) {
@@ -154,20 +153,20 @@ func (e *Edit) touch(key driver.Key) {
 	e.touched = append(e.touched, key)
 }
 
-// Reported sets when the first report came in that has led to the edit, for
-// [Event.Reported].
+// Reported sets [Event.Reported]: when the first of the reports that led to the edit came
+// in.
 func (e *Edit) Reported(at time.Time) { e.reported = at }
 
-// Within sets [Event.Context].
+// Within sets [Event.Context], without the cancellation of ctx.
 func (e *Edit) Within(ctx context.Context) { e.within = context.WithoutCancel(ctx) }
 
-// Touched returns the keys of the rows that were put or taken, each once, also of
-// those that are as before in the end. An edit from nothing does not note them.
-// Nobody modifies what it returns.
+// Touched returns the keys of the rows that were put or taken, each once, even when a row
+// has ended up unchanged. An edit that starts from nothing does not record them. The caller
+// must not modify the result.
 func (e *Edit) Touched() []driver.Key { return e.touched }
 
-// MarkOrder makes the order of the rows, as it is now, part of the version's
-// token, where rows stand at numbers which are no part of their content.
+// MarkOrder makes the present order of the rows part of the version's token. It is for
+// order keys that are numbers and so not part of the rows' content, see [Content].Numbered.
 func (e *Edit) MarkOrder() {
 	e.event = nil
 	e.sum = e.sum.Sub(e.sequence)
@@ -186,14 +185,13 @@ func sequenceOf(print *Fingerprint, ordered *tree) digest.Sum {
 	return digest.Of(b)
 }
 
-// Token names the version that the edit would be published as, so that it can be
-// compared with what it should be.
+// Token returns the token of the version that the edit would be published as, for
+// comparison with an expected one.
 func (e *Edit) Token() string { return e.sum.Token() }
 
-// Event returns what the edit changes so far: each key at most once, in the
-// order in which they were first put or taken. A row that shows the same as
-// before has not changed. The event of an edit from nothing is empty, since a
-// sync tells of it. It has no version yet.
+// Event returns the changes so far: each key at most once, in the order in which they were
+// first put or taken. A row with unchanged content is left out. The event of an edit from
+// nothing is empty, since subscribers get a sync. The event has no version yet.
 func (e *Edit) Event() *Event {
 	if e.event != nil {
 		return e.event
@@ -215,7 +213,7 @@ func (e *Edit) Event() *Event {
 	return e.event
 }
 
-// pack makes the trees small, where all rows were put.
+// pack shrinks the trees after all rows were put.
 func (e *Edit) pack() {
 	e.rows.Pack()
 	if e.ordered != e.rows {

@@ -13,13 +13,12 @@ type EventKind uint8
 
 // The kinds of events.
 const (
-	// Changed: Created, Updated and Deleted lead from one version to the next.
+	// Changed means that Created, Updated and Deleted lead from one version to the next.
 	Changed EventKind = iota
-	// Synced: Snapshot replaces everything that was known before.
+	// Synced means that Snapshot replaces everything known before.
 	Synced
-	// Confirmed: what the subscriber has is current. It is the first event of
-	// a subscription that resumed at the current version, and what Touch
-	// announces.
+	// Confirmed means that what the subscriber has is current. It is the first event of a
+	// subscription that resumes at the current version, and the event of a Touch.
 	Confirmed
 )
 
@@ -27,40 +26,39 @@ const (
 // by all subscribers.
 type Event struct {
 	Kind EventKind
-	// From is the token of the version that the event starts from. It is ""
-	// when Synced.
+	// From is the token of the version that the event starts from, "" when Synced.
 	From string
 	// Version is the version that the event leads to.
 	Version Version
 	// Snapshot is what the binding holds at Version when Kind is Synced, and
 	// nil otherwise.
 	Snapshot *Snapshot
-	// Created, Updated and Deleted are the rows that came, changed and went,
-	// each key at most once, in the order of the batch. Deleted holds the rows
-	// as they last were: transports show their keys alone, see [View.KeyJSON].
+	// Created, Updated and Deleted are the rows that came, changed and went, each key at
+	// most once, in the order of the batch. Deleted holds the rows as they last were:
+	// transports show only their keys, see [View.KeyJSON].
 	Created, Updated, Deleted []Row
 
-	// Reported is when the first report came in of what the event tells, of all
-	// the events that were merged into it. It is the zero time in a sync, and where
-	// nothing was reported. Merged says that the event was merged from several.
+	// Reported is when the first of the reports behind the event, or behind the events
+	// merged into it, came in. It is the zero time in a sync, and when nothing was
+	// reported. Merged says that several events were merged into this one.
 	Reported time.Time
 	Merged   bool
 
-	before []digest.Sum    // of the Updated, as they were
+	before []digest.Sum    // of the Updated rows, before the event
 	within context.Context // nil: none
 
 	bytes  int // an estimate of what keeping the event in the log costs
 	own    Cache
-	shared *Cache // in its place, of a sync
+	shared *Cache // used instead of own by a sync
 }
 
-// Context returns the context of the batch that the event comes of, for the values
-// that plugins have put into it (core.BatchObserver); of the last of them, where events
-// were merged. It is nil where no plugin did, in a sync, and in what no batch has
-// brought. It never ends.
+// Context returns the context of the event's batch, for the values that plugins have put
+// into it (core.BatchObserver). A merged event has that of the last batch with one. It is
+// nil when no plugin added one, in a sync, and for events that come from no batch. It never
+// ends.
 func (e *Event) Context() context.Context { return e.within }
 
-// Cache keeps what is derived from the event; see [Memo].
+// Cache returns the cache of values derived from the event; see [Memo].
 func (e *Event) Cache() *Cache {
 	if e.shared != nil {
 		return e.shared
@@ -71,8 +69,8 @@ func (e *Event) Cache() *Cache {
 // Len returns the number of rows in the event.
 func (e *Event) Len() int { return len(e.Created) + len(e.Updated) + len(e.Deleted) }
 
-// eventOverhead is what an event and each of its rows is taken to cost in the
-// log beside the encoded rows, in bytes.
+// eventOverhead is the estimated cost in the log, in bytes, of an event and of each of its
+// rows, beside the encoded rows.
 const eventOverhead = 96
 
 // digestBytes is the size of a digest.
@@ -87,18 +85,17 @@ func (e *Event) measure() {
 	}
 }
 
-// merge returns one event that has the effect of all the given ones, which
-// follow on each other and are of kind Changed or Confirmed. Every key is in
-// it at most once, and not at all when the row is as it was before them: because
-// it came and went in between, or changed and changed back.
+// merge returns one event with the effect of all the given ones, which are consecutive and
+// of kind Changed or Confirmed. Each key appears at most once. A row that ends up as it was
+// before them is left out.
 func merge(events []*Event) *Event {
 	first, last := events[0], events[len(events)-1]
 	if len(events) == 1 {
 		return first
 	}
 	type change struct {
-		was    bool       // there, before all events
-		before digest.Sum // then
+		was    bool       // existed before all events
+		before digest.Sum // its digest then
 		gone   Row        // as it last was
 		after  Row        // zero: absent
 	}

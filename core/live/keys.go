@@ -7,11 +7,11 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// KeyJSON returns the row's key columns alone, as a JSON object, each as the
-// encoded row shows it.
+// KeyJSON returns a JSON object of the row's key columns alone, each as the encoded row
+// shows it.
 func (v *View) KeyJSON(r Row) []byte {
 	var fields map[string]json.RawMessage
-	_ = json.Unmarshal(r.JSON(), &fields) // a row that is no object shows no columns
+	_ = json.Unmarshal(r.JSON(), &fields) // a row that is not an object shows no columns
 	vals, _ := r.Key().Values()
 	out := []byte{'{'}
 	for i, name := range v.keyNames() {
@@ -28,7 +28,7 @@ func (v *View) KeyJSON(r Row) []byte {
 	return append(out, '}')
 }
 
-// valueJSON encodes a key value that the rows themselves do not show.
+// valueJSON encodes a key value that the rows do not show.
 func valueJSON(v value.Value) []byte {
 	switch v.Kind() {
 	case value.KindInt, value.KindBool:
@@ -39,8 +39,8 @@ func valueJSON(v value.Value) []byte {
 	}
 }
 
-// keyNames returns the key columns' names in encoded rows, or in the database
-// where rows do not show them.
+// keyNames returns the names of the key columns in encoded rows, or the database's names
+// for those that rows do not show.
 func (v *View) keyNames() []string {
 	schema := v.Schema()
 	names := slices.Clone(schema.Key)

@@ -1,15 +1,15 @@
 package live
 
-// A lagging subscriber is given a sync when what it missed is more than this
-// many rows, or more than twice the rows there are.
+// A lagging subscriber gets a sync instead of a merged event when it missed more than this
+// many rows, or more than about twice the rows that the binding holds.
 const maxMergedRows = 8192
 
-// maxSharedMerges bounds the merged events that are kept for others who lag by
-// as much. They are forgotten at the next publish.
+// maxSharedMerges bounds the merged events kept for other subscribers with the same lag.
+// They are dropped at the next publish.
 const maxSharedMerges = 16
 
-// mergeShared merges the events that a subscriber missed into one that leads to the
-// version of cur. Subscribers that lag by as much share it.
+// mergeShared merges the events that a subscriber missed into one that leads to the version
+// of cur. Subscribers with the same lag share it.
 func (v *View) mergeShared(missed []*Event, cur *Snapshot) *Event {
 	if len(missed) == 1 {
 		return missed[0]
@@ -75,7 +75,7 @@ func (v *View) notifyAll(armed []*Subscription) {
 	v.mu.Unlock()
 }
 
-// forgetMergedLocked drops the merged events: a newer version makes them useless.
+// forgetMergedLocked drops the merged events, which a newer version makes useless.
 func (v *View) forgetMergedLocked() {
 	for _, m := range v.merged {
 		m.own.detach()

@@ -1,8 +1,8 @@
 package live
 
-// eventLog keeps the last events of a binding, bounded in number and in bytes.
-// When a bound is passed the oldest events go: cursors that stood before them
-// get a sync instead. Positions count events since the log was made.
+// eventLog keeps the last events of a binding, bounded in number and in bytes. Past a bound
+// it drops the oldest events, and subscriptions that still need them get a sync instead.
+// Positions count events since the log was created.
 type eventLog struct {
 	maxEvents, maxBytes int
 
@@ -12,11 +12,11 @@ type eventLog struct {
 	after  map[string]uint64 // token -> position after the latest event that led to it
 }
 
-// next is the position of the event that comes next.
+// next returns the position that the next event will have.
 func (l *eventLog) next() uint64 { return l.first + uint64(len(l.events)) }
 
-// append adds an event and drops as many old ones as the bounds demand. An
-// event that is over the bound by itself is not kept.
+// append adds an event and drops old ones as the bounds demand. It does not keep an event
+// that exceeds the bound by itself.
 func (l *eventLog) append(e *Event) {
 	if l.after == nil {
 		l.after = make(map[string]uint64)
@@ -32,7 +32,7 @@ func (l *eventLog) append(e *Event) {
 		old := l.events[drop]
 		l.bytes -= old.bytes
 		old.Cache().detach()
-		// The version that the event started from can no longer be resumed.
+		// Nobody can resume from the event's first version any more.
 		if pos, ok := l.after[old.From]; ok && pos <= l.first+uint64(drop) {
 			delete(l.after, old.From)
 		}
@@ -44,8 +44,7 @@ func (l *eventLog) append(e *Event) {
 	}
 }
 
-// since returns the events from the position on; false when some of them are
-// gone.
+// since returns the events from the position on, or false when some of them were dropped.
 func (l *eventLog) since(pos uint64) ([]*Event, bool) {
 	if pos < l.first || pos > l.next() {
 		return nil, false
@@ -53,7 +52,7 @@ func (l *eventLog) since(pos uint64) ([]*Event, bool) {
 	return l.events[pos-l.first:], true
 }
 
-// find returns the position from which events lead on from the version.
+// find returns the position of the event that follows the version.
 func (l *eventLog) find(token string) (uint64, bool) {
 	pos, ok := l.after[token]
 	if !ok || pos < l.first {
@@ -62,7 +61,7 @@ func (l *eventLog) find(token string) (uint64, bool) {
 	return pos, true
 }
 
-// reset forgets everything, so that every cursor gets a sync.
+// reset drops all events, so that every subscription gets a sync.
 func (l *eventLog) reset() {
 	l.first = l.next() + 1
 	for _, e := range l.events {

@@ -8,21 +8,21 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// Params are the values of a family's parameters, in order of name. Optional ones
-// that were not given are not among them. They are immutable.
+// Params are the values of a family's parameters, sorted by name, without optional ones
+// that were not given. They are immutable.
 type Params []Param
 
-// Param is a value of one parameter.
+// Param is one value of a parameter.
 type Param struct {
 	Name  string
 	Value value.Value
-	// Repeated says that the parameter may have several values. Each is a Param of
-	// its own then; they follow each other in ascending order, each value once.
+	// Repeated says that the parameter may have several values. Each is then a Param of its
+	// own; they follow each other in ascending order, without duplicates.
 	Repeated bool
 }
 
-// Get returns the value of the parameter. It reports false for one that was not
-// given, and for one that has several values: see [Params.Values].
+// Get returns the value of the parameter. It reports false when the parameter was not given
+// or has several values: see [Params.Values].
 func (p Params) Get(name string) (v value.Value, ok bool) {
 	for _, q := range p {
 		switch {
@@ -36,7 +36,7 @@ func (p Params) Get(name string) (v value.Value, ok bool) {
 	return v, ok
 }
 
-// Values returns the values of the parameter, nil for one that was not given.
+// Values returns the values of the parameter, nil when it was not given.
 func (p Params) Values(name string) []value.Value {
 	var values []value.Value
 	for _, q := range p {
@@ -47,8 +47,8 @@ func (p Params) Values(name string) []value.Value {
 	return values
 }
 
-// String returns the parameters as the query of a URL, in order of name, or "". The
-// name of one with several values is repeated.
+// String returns the parameters as a URL query, sorted by name, or "". It repeats the name
+// of a parameter with several values.
 func (p Params) String() string {
 	var b strings.Builder
 	for i, q := range p {
@@ -62,8 +62,8 @@ func (p Params) String() string {
 	return b.String()
 }
 
-// MarshalJSON returns the parameters as a JSON object: numbers and booleans as
-// such, everything else as text. Those that may have several values are arrays.
+// MarshalJSON returns the parameters as a JSON object. Numbers and booleans stay such,
+// everything else becomes a string. Parameters that may have several values become arrays.
 func (p Params) MarshalJSON() ([]byte, error) {
 	out := []byte{'{'}
 	for i, q := range p {
@@ -95,9 +95,8 @@ func (p Params) MarshalJSON() ([]byte, error) {
 	return append(out, '}'), nil
 }
 
-// ID names a binding, or the member of a family that has these parameters, among
-// all that there are: by its name, followed by the parameters as the query of a
-// URL.
+// ID identifies a binding, or the family's member with these parameters, within the
+// registry: it returns the name, followed by the parameters as a URL query.
 func (p Params) ID(name string) string {
 	if len(p) == 0 {
 		return name

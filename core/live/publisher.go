@@ -10,34 +10,33 @@ import (
 	"github.com/binderyhq/bindery/core/internal/digest"
 )
 
-// Options are what a view begins with.
+// Options are the options of [New].
 type Options struct {
-	// Name is the binding's name, Params the parameters of a family's member.
+	// Name is the binding's name. Params are the parameters of a family's member.
 	Name   string
 	Params Params
-	// LogEvents and LogBytes bound the events that are kept for subscribers who
-	// lag or resume: their number, and the bytes of their rows. With 0, or less,
-	// none are kept, and whoever lags gets a sync.
+	// LogEvents and LogBytes bound the events kept for subscribers who lag or resume: their
+	// number, and the bytes of their rows. With 0 or less in either, none are kept, and
+	// every lagging subscriber gets a sync.
 	LogEvents, LogBytes int
-	// Account, when set, is told what the view keeps.
+	// Account, when set, counts the memory that the view uses.
 	Account Account
 }
 
-// New returns a view, which has no rows yet, and the only publisher that writes
-// to it.
+// New returns an empty view and the only publisher that can write to it.
 func New(o Options) (*View, *Publisher) {
 	v := &View{name: o.Name, params: o.Params, loaded: make(chan struct{}), done: make(chan struct{}), account: o.Account}
 	v.log.maxEvents, v.log.maxBytes = max(o.LogEvents, 0), max(o.LogBytes, 0)
 	return v, &Publisher{v: v}
 }
 
-// Publisher writes to a [View]: it leads readers and subscribers from one version
-// to the next. One goroutine at a time calls Edit, Publish and Touch; End and
-// Describe may be called by any.
+// Publisher writes to a [View]: it leads readers and subscribers from one version to the
+// next. Only one goroutine at a time may call Edit, Publish, Restore and Touch; any may
+// call End and Describe.
 type Publisher struct {
 	v *View
 
-	// settling guards what the account is told of rows.
+	// settling serializes the account's updates for rows.
 	settling sync.Mutex
 	held     holdings
 }
@@ -45,12 +44,12 @@ type Publisher struct {
 // View returns the view that the publisher writes to.
 func (p *Publisher) View() *View { return p.v }
 
-// Describe says what readers are told about the rows.
+// Describe sets the [Description] that readers see.
 func (p *Publisher) Describe(d Description) { p.v.description.Store(&d) }
 
-// Edit begins the way to the next version: from the current rows, or, before the
-// first load, with anew set, and when the current rows have another fingerprint,
-// from none. All rows of a version have the same fingerprint.
+// Edit begins the next version. It starts from the current rows, or from none: before the
+// first load, with anew set, and when the current rows have another fingerprint. All rows
+// of a version must have the same fingerprint.
 func (p *Publisher) Edit(print *Fingerprint, anew bool) *Edit {
 	from := p.v.current.Load()
 	if anew || from != nil && *from.print != *print {
@@ -59,14 +58,13 @@ func (p *Publisher) Edit(print *Fingerprint, anew bool) *Edit {
 	return newEdit(print, from)
 }
 
-// Publish makes the edit what readers see, and returns the event that tells
-// subscribers of it: a change, or a sync at the first load, after an edit from
-// nothing, and where the rows stand in another order though none has changed, or a
-// confirmation that restored rows have got their Go values and are the same. It
-// returns nil when the edit shows nothing new to clients; Go code sees its rows
-// all the same. A view that has ended stays as it is, and Publish returns false.
+// Publish makes the edit current and returns the event for subscribers. The event is a sync
+// at the first load, after an edit from nothing, and when only the order of rows has
+// changed. It is a confirmation when unchanged restored rows have received their Go values,
+// and otherwise a change. It is nil when clients see no difference; Go code sees the new
+// rows all the same. If the view has ended it stays as it is, and Publish returns false.
 func (p *Publisher) Publish(e *Edit, now time.Time) (*Event, bool) {
-	cur := p.v.current.Load() // what the edit is from, or what Touch made of it
+	cur := p.v.current.Load() // where the edit starts, unless a Touch came between
 	event := e.Event()
 	changed := cur == nil || e.sum != cur.sum
 	anew := e.from == nil || changed && event.Len() == 0
@@ -81,13 +79,13 @@ func (p *Publisher) Publish(e *Edit, now time.Time) (*Event, bool) {
 		cache: &Cache{}, body: &Cache{}, told: &Cache{},
 	}
 	if !changed {
-		// The same content: the same version, and what was built for it.
+		// Same content: keep the version and the values derived from it.
 		next.version, next.stamp = cur.version, cur.stamp
 		if !anew {
 			next.body, next.cache, next.told = cur.body, cur.cache, cur.told
 		}
 		var valued *Event
-		if cur.valueless && !anew { // for Go code this is where the binding begins
+		if cur.valueless && !anew { // only now Go code can read the binding
 			valued = &Event{Kind: Confirmed, From: next.version.Token, Version: next.version}
 			valued.measure()
 		}
@@ -105,9 +103,9 @@ func (p *Publisher) Publish(e *Edit, now time.Time) (*Event, bool) {
 	return p.publish(next, event, anew, e.touched)
 }
 
-// Touch moves the version's time of change to now, and tells subscribers that
-// what they have is current. The token stays, since the content does. It
-// returns the event, or [ErrNotLoaded], or why the view has ended.
+// Touch sets the version's time of change to now, and tells subscribers that what they have
+// is current. The token stays, since the content does. It returns the event, or
+// [ErrNotLoaded], or the error with which the view has ended.
 func (p *Publisher) Touch(now time.Time) (*Event, error) {
 	v := p.v
 	if err := v.Err(); err != nil {
@@ -130,14 +128,14 @@ func (p *Publisher) Touch(now time.Time) (*Event, error) {
 	return e, nil
 }
 
-// publish makes the snapshot current. A nil event says that nothing changed that
-// anybody but Go code can see; with anew set the log is forgotten and every
-// subscriber gets a sync. Without it, keys are those of rows that may differ.
+// publish makes the snapshot current. A nil event means that only Go code can see a change.
+// With anew set the log is reset and every subscriber gets a sync; otherwise keys are those
+// of the rows that may differ.
 func (p *Publisher) publish(next *Snapshot, e *Event, anew bool, keys []driver.Key) (*Event, bool) {
 	v := p.v
 	if v.account != nil {
-		// What the snapshot has taken over is on the account already, unless End is
-		// taking it off just now.
+		// The account already counts the caches shared with the current snapshot, unless a
+		// concurrent End is subtracting them.
 		var known []*Cache
 		if cur := v.current.Load(); cur != nil {
 			shared := cur.caches()
@@ -192,8 +190,8 @@ func (p *Publisher) publish(next *Snapshot, e *Event, anew bool, keys []driver.K
 	return e, true
 }
 
-// retire takes what was derived from a snapshot off the account, but for what the
-// next one has taken over.
+// retire subtracts the values derived from a snapshot from the account, except those that
+// the next snapshot shares.
 func retire(s, next *Snapshot) {
 	if s == nil {
 		return
@@ -205,7 +203,7 @@ func retire(s, next *Snapshot) {
 	}
 }
 
-// End ends the view: subscribers are told why. Only the first End counts.
+// End ends the view and gives subscribers the reason. Only the first End counts.
 func (p *Publisher) End(why error) {
 	v := p.v
 	v.mu.Lock()

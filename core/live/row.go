@@ -14,27 +14,27 @@ import (
 // snapshots. The methods of the zero Row answer zero values.
 type Row struct {
 	e     *entry
-	print *Fingerprint // of the binding that it is a row of
+	print *Fingerprint // of the binding that the row belongs to
 }
 
-// entry is what a row holds. Members of a family that show the row share it.
+// entry is the content of a row. Members of a family that show the row share it.
 type entry struct {
 	key   driver.Key
-	place string // where the row stands: its order columns, then its key
+	place string // the order key: the order columns, then the key
 	json  []byte
 	value any // *T, or *deferred
 	stamp *digest.Stamp
-	// unplaced says that the place is no part of the content.
+	// unplaced says that the order key is not part of the content.
 	unplaced bool
-	// restored says that the row was saved by an earlier run.
+	// restored says that an earlier run saved the row.
 	restored bool
 
-	holders atomic.Int32 // views with an account that show it
+	holders atomic.Int32 // the number of views with an account that show it
 	proven  atomic.Bool  // see Row.Proven
 }
 
-// sum returns the digest of the row in a binding. It is not kept: that would
-// take as much memory as it saves time, in each of many members.
+// sum returns the digest of the row in a binding. It is recomputed each time: storing it
+// for each of many members would cost more memory than the time is worth.
 func (e *entry) sum(print *Fingerprint) digest.Sum {
 	place := e.place
 	if e.unplaced {
@@ -43,22 +43,21 @@ func (e *entry) sum(print *Fingerprint) digest.Sum {
 	return digest.Of(print.raw[:], []byte(e.key), []byte(place), e.json)
 }
 
-// shows reports whether both show clients the same.
+// shows reports whether clients see the two as the same.
 func (e *entry) shows(o *entry) bool {
 	return e == o || e.key == o.key && e.unplaced == o.unplaced && (e.unplaced || e.place == o.place) && bytes.Equal(e.json, o.json)
 }
 
-// cost returns what the row takes, in bytes: its Go value, which is taken to be
-// as large as its encoded form, and that.
+// cost returns the row's size in bytes: that of its Go value, estimated by the length of
+// its encoded form, and that of the encoded form.
 func (e *entry) cost() (row, encoding int) {
 	return entryOverhead + len(e.key) + len(e.place) + len(e.json), cap(e.json)
 }
 
-// entryOverhead is what an entry takes beside what it refers to, in bytes.
+// entryOverhead is the size of an entry without the data that it refers to, in bytes.
 const entryOverhead = 224
 
-// IsZero reports that there is no row: what a write returns after a delete, and
-// Get for a key that the snapshot does not hold.
+// IsZero reports whether there is no row: after a delete, and when Get finds no such key.
 func (r Row) IsZero() bool { return r.e == nil }
 
 // Key returns the row's key.
@@ -69,7 +68,7 @@ func (r Row) Key() driver.Key {
 	return r.e.key
 }
 
-// JSON returns the encoded row. The bytes are shared: nobody modifies them.
+// JSON returns the encoded row. The bytes are shared and must not be modified.
 func (r Row) JSON() []byte {
 	if r.e == nil {
 		return nil
@@ -77,9 +76,9 @@ func (r Row) JSON() []byte {
 	return r.e.json
 }
 
-// Value returns the Go value that the row was made from: a pointer to the
-// binding's row type, nil for the zero Row, and for one of a snapshot that is not
-// [Snapshot.Valued]. It is shared: nobody modifies it.
+// Value returns the Go value that the row was made from, a pointer to the binding's row
+// type. It is nil for the zero Row, and in a snapshot that is not [Snapshot.Valued]. It is
+// shared and must not be modified.
 func (r Row) Value() any {
 	if r.e == nil {
 		return nil
@@ -90,8 +89,8 @@ func (r Row) Value() any {
 	return r.e.value
 }
 
-// OrderKey is what orders the binding's rows: they come in the order of their order
-// keys, compared byte by byte. Clients are not shown it.
+// OrderKey returns the key that orders the binding's rows, compared byte by byte. Clients
+// do not see it.
 func (r Row) OrderKey() string {
 	if r.e == nil {
 		return ""
@@ -99,11 +98,11 @@ func (r Row) OrderKey() string {
 	return r.e.place
 }
 
-// Numbered says that the order key is a number which depends on what happened before, and
-// so is no part of the row's content; see [Content].Numbered.
+// Numbered reports whether the order key is a number that depends on history, and so is not
+// part of the row's content; see [Content].Numbered.
 func (r Row) Numbered() bool { return r.e != nil && r.e.unplaced }
 
-// Token names the row's content as [Version.Token] names a snapshot's.
+// Token identifies the row's content as [Version.Token] identifies a snapshot's.
 func (r Row) Token() string {
 	if r.e == nil {
 		return ""
@@ -111,8 +110,8 @@ func (r Row) Token() string {
 	return r.e.sum(r.print).Token()
 }
 
-// Equal reports whether both rows show the same content: the same bytes, at the
-// same place. What only Go code can see of them may differ.
+// Equal reports whether both rows show the same content: the same bytes, at the same place.
+// Their Go values may differ.
 func (r Row) Equal(o Row) bool {
 	if r.e == nil || o.e == nil {
 		return r.e == o.e
@@ -128,7 +127,7 @@ func (r Row) Modified() time.Time {
 	return r.e.stamp.Modified
 }
 
-// HTTPDate is as [Snapshot.HTTPDate], for the row alone.
+// HTTPDate is [Snapshot.HTTPDate] for a single row.
 func (r Row) HTTPDate(now time.Time) (time.Time, bool) {
 	if r.e == nil {
 		return time.Time{}, false
@@ -136,15 +135,15 @@ func (r Row) HTTPDate(now time.Time) (time.Time, bool) {
 	return r.e.stamp.HTTPDate(now)
 }
 
-// Fingerprint stands for everything that decides what clients see of a binding
-// beside its rows. It is part of each row's token and of each version's, so that
-// no two bindings share tokens.
+// Fingerprint identifies everything beside the rows that decides what clients see of a
+// binding. It is part of the token of each row and version, so that no two bindings share
+// tokens.
 type Fingerprint struct {
 	sum digest.Sum
 	raw [16]byte
 }
 
-// NewFingerprint returns the fingerprint of the parts, whose boundaries count.
+// NewFingerprint returns the fingerprint of the parts. ("ab", "c") and ("a", "bc") differ.
 func NewFingerprint(parts ...string) *Fingerprint {
 	raw := make([][]byte, len(parts))
 	for i, p := range parts {
@@ -160,8 +159,8 @@ func (p *Fingerprint) Bytes() [16]byte { return p.raw }
 // String returns the fingerprint as text, which [ParseFingerprint] reads.
 func (p *Fingerprint) String() string { return p.sum.Token() }
 
-// ParseFingerprint returns the fingerprint that its String has written, as a node that
-// follows another one's binding has to: rows have equal tokens on both then.
+// ParseFingerprint reads a fingerprint from its String. A node that follows another node's
+// binding needs it, so that rows have equal tokens on both.
 func ParseFingerprint(text string) (*Fingerprint, error) {
 	sum, err := digest.Parse(text)
 	if err != nil {
@@ -170,31 +169,31 @@ func ParseFingerprint(text string) (*Fingerprint, error) {
 	return &Fingerprint{sum: sum, raw: sum.Bytes()}, nil
 }
 
-// Content is what a row is made of.
+// Content is the content of a row.
 type Content struct {
 	Key driver.Key
-	// OrderKey orders the row among the others, see [Row.OrderKey]. Rows that are ordered by
-	// their keys stand at these.
+	// OrderKey orders the row among the others, see [Row.OrderKey]. For rows in key order
+	// it is the key.
 	OrderKey string
-	// Numbered says that the order key is a number which depends on what happened
-	// before, and so no part of the content; see [Edit.MarkOrder].
+	// Numbered says that the order key is a number that depends on history, and so is not
+	// part of the content; see [Edit.MarkOrder].
 	Numbered bool
-	// JSON is the encoded row, Value the Go value, a pointer. Both are the row's
-	// from now on: nobody modifies them.
+	// JSON is the encoded row, and Value a pointer to the Go value. The row owns both from
+	// now on; they must not be modified.
 	JSON  []byte
 	Value any
 }
 
-// Row makes a row of the binding. before is the row of that key as it was, the
-// zero Row if there was none: what shows the same content has not changed since
-// then, and what shows another has changed now.
+// Row makes a row of the binding. before is the previous row with that key, or the zero
+// Row. If the content is the same the row keeps its time of change; otherwise it has
+// changed now.
 func (p *Fingerprint) Row(c Content, before Row, now time.Time) Row {
 	e := &entry{key: c.Key, place: c.OrderKey, json: c.JSON, value: c.Value, unplaced: c.Numbered}
 	switch {
 	case before.e == nil:
 		e.stamp = digest.NewStamp(now, nil)
 	case before.e.shows(e):
-		if e.stamp = before.e.stamp; !before.e.restored { // which holds on to all that was restored
+		if e.stamp = before.e.stamp; !before.e.restored { // restored JSON would keep the whole restored buffer alive
 			e.json = before.e.json
 		}
 	default:
@@ -203,10 +202,10 @@ func (p *Fingerprint) Row(c Content, before Row, now time.Time) Row {
 	return Row{e, p}
 }
 
-// With returns the row with another Go value, which shows clients the same: its
-// encoded form, which is json too.
+// With returns the row with another Go value that encodes to the same JSON, which json
+// repeats.
 func (r Row) With(value any, json []byte) Row {
-	if !r.e.restored { // what was restored is let go
+	if !r.e.restored { // drop the restored buffer
 		json = r.e.json
 	}
 	return Row{&entry{
@@ -214,10 +213,10 @@ func (r Row) With(value any, json []byte) Row {
 	}, r.print}
 }
 
-// Share returns the row as one of another binding that shows it alike, as a
-// member of the same family does, so that both hold it once. before is the row of
-// that key as the other binding had it. It returns false when the other needs a
-// row of its own: what was there before shows the same, or is not older.
+// Share returns the row for another binding that shows the same, such as another member of
+// the family, so that both hold one copy. before is that binding's previous row with the
+// key. It returns false when the binding needs its own row: the previous row shows the
+// same, or is not older.
 func (r Row) Share(print *Fingerprint, before Row) (Row, bool) {
 	if before.e != nil && (before.e.shows(r.e) || !r.e.stamp.After(before.e.stamp)) {
 		return Row{}, false

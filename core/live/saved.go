@@ -9,52 +9,55 @@ import (
 	"github.com/binderyhq/bindery/core/internal/digest"
 )
 
-// Saved is one version of a binding as it is kept outside of the process, so that
-// a later run can serve it before it has read the database. See
-// core.Registry.Saved, which makes one, and core.Registry.Restore.
+// Saved is one version of a binding in a form that can be stored outside of the process, so
+// that a later run can serve it before it has read the database. See core.Registry.Saved
+// and core.Registry.Restore.
 type Saved struct {
-	// Declared stands for the binding's declaration and the type of its rows. Rows
-	// that were saved under another one are of no use.
+	// Declared identifies the binding's declaration and the type of its rows. Rows saved
+	// under another declaration cannot be used.
 	Declared [16]byte
 	// Token and Modified are those of the [Version].
 	Token    string
 	Modified time.Time
-	// Numbered says that places are numbers, see [Content].
+	// Numbered says that the order keys are numbers, see [Content].
 	Numbered bool
-	// Values says that the rows' Go values can be made of what is saved. Without it
-	// clients are served and Go code waits for the database.
+	// Values says that the rows' Go values can be rebuilt from the saved data. Otherwise
+	// clients are served at once, and Go code waits for the database.
 	Values bool
 	// Rows are in the order of their keys.
 	Rows []SavedRow
-	// Order are the positions in Rows of all rows, in the binding's order. It is nil
-	// when rows stand in the order of their keys.
+	// Order lists the positions in Rows of all rows, in the binding's order. It is nil when
+	// that is the order of keys.
 	Order []uint32
 }
 
-// SavedRow is one row of [Saved]. Whoever receives one does not modify its bytes.
+// SavedRow is one row of [Saved]. Its bytes must not be modified.
 type SavedRow struct {
 	Key driver.Key
-	// OrderKey orders the row among the others, see [Row.OrderKey]; it is not looked at where
+	// OrderKey orders the row among the others, see [Row.OrderKey]. It is ignored when
 	// Order is nil.
 	OrderKey string
 	// JSON is the encoded row.
 	JSON []byte
-	// Model is the JSON that the Go value is made of, nil when that is JSON.
+	// Model is the JSON from which the Go value is rebuilt, nil when that is the field
+	// JSON.
 	Model []byte
 }
 
 // Errors of [Publisher.Restore].
 var (
-	// ErrOtherDeclaration says that rows were saved under another declaration.
+	// ErrOtherDeclaration means that the rows were saved under another declaration.
 	ErrOtherDeclaration = errors.New("the binding, or the type of its rows, was declared otherwise when it was saved")
-	// ErrDamaged says that what was saved is not what it says it is.
+	// ErrDamaged means that the saved rows do not match their version token, or are
+	// inconsistent.
 	ErrDamaged = errors.New("the saved rows are damaged")
-	// ErrLoaded says that the binding has rows already.
+	// ErrLoaded means that the binding has rows already.
 	ErrLoaded = errors.New("the binding has loaded")
 )
 
-// Saved returns the snapshot without what only the binding's loader can add:
-// Declared is the fingerprint alone, Values is false, and no row has a Model.
+// Saved returns the snapshot in that form, except for the parts that only the binding's
+// loader can add: Declared is the fingerprint alone, Values is false, and no row has a
+// Model.
 func (s *Snapshot) Saved() Saved {
 	out := Saved{
 		Declared: s.print.raw, Token: s.version.Token, Modified: s.version.Modified,
@@ -82,28 +85,26 @@ func (s *Snapshot) Saved() Saved {
 	return out
 }
 
-// Valued reports whether the rows have Go values. Those of a snapshot that was
-// restored may lack them until the database has been read.
+// Valued reports whether the rows have Go values. A restored snapshot may lack them until
+// the database has been read.
 func (s *Snapshot) Valued() bool { return !s.valueless }
 
-// Restored reports whether the row is of an earlier run and has not been read from
-// the database since.
+// Restored reports whether the row comes from an earlier run and has not been read from the
+// database since.
 func (r Row) Restored() bool { return r.e != nil && r.e.restored }
 
-// Proven reports whether somebody has found that the row's Go value can be made of its
-// JSON, and said so by Prove. Both may be called by any goroutine.
+// Proven reports whether Prove was called on the row. Any goroutine may call either.
 func (r Row) Proven() bool { return r.e != nil && r.e.proven.Load() }
 
-// Prove notes that the row's Go value can be made of its JSON.
+// Prove notes that the row's Go value can be rebuilt from its JSON.
 func (r Row) Prove() { r.e.proven.Store(true) }
 
-// Restore makes the saved rows what readers see, before the first load. value
-// makes a row's Go value; it is called when somebody asks for it, once or, by
-// several at the same time, more often, and what it returns is shared. The log is
-// empty, and leads on from this version. The rows are the view's from now on.
+// Restore makes the saved rows current, before the first load. value rebuilds a row's Go
+// value on first use; concurrent first uses may call it several times, and its result is
+// shared. The log starts empty at this version. The view owns the rows from now on.
 //
-// The error wraps [ErrDamaged] when the rows do not amount to the version that they
-// are saved as, [ErrLoaded], or why the view has ended.
+// The error wraps [ErrDamaged] when the rows do not match the version that they were saved
+// as, [ErrLoaded], or the error with which the view has ended.
 func (p *Publisher) Restore(print *Fingerprint, s Saved, value func(model []byte) any, now time.Time) error {
 	if p.v.current.Load() != nil {
 		return fmt.Errorf("live: binding %q: %w", p.v.name, ErrLoaded)
@@ -118,8 +119,7 @@ func (p *Publisher) Restore(print *Fingerprint, s Saved, value func(model []byte
 	return nil
 }
 
-// restored makes the snapshot of what was saved. It takes few allocations, however
-// many rows there are.
+// restored builds the snapshot. It needs few allocations, however many rows there are.
 func restored(print *Fingerprint, s Saved, value func([]byte) any, now time.Time) (*Snapshot, error) {
 	stamp := digest.Restored(s.Modified, now)
 	entries := make([]entry, len(s.Rows))
@@ -166,8 +166,8 @@ func restored(print *Fingerprint, s Saved, value func([]byte) any, now time.Time
 	return out, nil
 }
 
-// order puts the entries in order. Order keys that rise strictly are all different, so
-// each entry comes once.
+// order builds the tree of the order. It requires strictly ascending order keys, so each
+// entry appears once.
 func (s *Snapshot) order(entries []entry, order []uint32) error {
 	if s.ordered = s.rows; order == nil {
 		return nil

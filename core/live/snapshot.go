@@ -9,14 +9,13 @@ import (
 	"github.com/binderyhq/bindery/core/internal/digest"
 )
 
-// Snapshot is an immutable view of a binding's rows at one version. Whoever
-// holds one may read it as long as they like, from any number of goroutines;
-// nothing locks and nothing waits.
+// Snapshot is an immutable view of a binding's rows at one version. Any number of
+// goroutines may read it for as long as they like; reads take no lock and never wait.
 type Snapshot struct {
 	print    *Fingerprint
 	version  Version
 	sum      digest.Sum
-	sequence digest.Sum // part of sum, see Edit.MarkOrder
+	sequence digest.Sum // zero unless the order is part of sum, see Edit.MarkOrder
 	stamp    *digest.Stamp
 	rows     *tree // by key
 	ordered  *tree // by place; the same tree as rows when rows are ordered by key
@@ -25,17 +24,17 @@ type Snapshot struct {
 	valueless bool
 
 	cache *Cache
-	body  *Cache // of the body; shared by snapshots of the same content
-	told  *Cache // of the sync that tells of the snapshot
+	body  *Cache // of the body; shared by snapshots with the same content
+	told  *Cache // of the snapshot's sync event
 
 	syncOnce sync.Once
 	sync     *Event
 }
 
-// Version names the snapshot's content.
+// Version returns the snapshot's version.
 func (s *Snapshot) Version() Version { return s.version }
 
-// Fingerprint returns that of the rows.
+// Fingerprint returns the rows' fingerprint.
 func (s *Snapshot) Fingerprint() *Fingerprint { return s.print }
 
 // OrderMarked reports whether the order of the rows is part of the version's token,
@@ -45,10 +44,10 @@ func (s *Snapshot) OrderMarked() bool { return s.sequence != digest.Sum{} }
 // Len returns the number of rows.
 func (s *Snapshot) Len() int { return s.rows.Len() }
 
-// Bytes returns the length of all encoded rows together, in bytes.
+// Bytes returns the total length of all encoded rows.
 func (s *Snapshot) Bytes() int { return s.bytes }
 
-// Cache keeps what is derived from the snapshot; see [Memo].
+// Cache returns the cache of values derived from the snapshot; see [Memo].
 func (s *Snapshot) Cache() *Cache { return s.cache }
 
 // Get returns the row with the key.
@@ -64,9 +63,8 @@ func (s *Snapshot) Rows() iter.Seq[Row] {
 	}
 }
 
-// Page iterates over up to limit rows in the binding's order, after skipping
-// offset rows. It costs no more than the page, wherever it begins. Beyond the
-// end there is nothing.
+// Page iterates over up to limit rows in the binding's order, after skipping offset rows.
+// Its cost depends on limit, not on offset. Beyond the end it yields nothing.
 func (s *Snapshot) Page(offset, limit int) iter.Seq[Row] {
 	return func(yield func(Row) bool) {
 		if offset < 0 || limit <= 0 || offset >= s.ordered.Len() {
@@ -79,18 +77,18 @@ func (s *Snapshot) Page(offset, limit int) iter.Seq[Row] {
 	}
 }
 
-// HTTPDate returns the Last-Modified date of the snapshot: the time of the
-// last change rounded up to the next second. It returns false until that
-// second has come, since a date shown earlier might be shared by two versions.
+// HTTPDate returns the snapshot's Last-Modified date: the time of the last change, rounded
+// up to the next second. It returns false until that second has come, since two versions
+// might share a date shown earlier.
 func (s *Snapshot) HTTPDate(now time.Time) (time.Time, bool) { return s.stamp.HTTPDate(now) }
 
-// caches returns what may have been derived from the snapshot.
+// caches returns the caches of values derived from the snapshot.
 func (s *Snapshot) caches() [3]*Cache { return [3]*Cache{s.cache, s.body, s.told} }
 
 type bodyKey struct{}
 
-// Body returns all rows as one JSON array, in the binding's order. It is built
-// once, on the first call, and shared: nobody modifies it.
+// Body returns all rows as one JSON array and a newline, in the binding's order. It is
+// built on the first call and shared; it must not be modified.
 func (s *Snapshot) Body() []byte {
 	return Memo(s.body, bodyKey{}, func(c *Charge) []byte {
 		b := make([]byte, 0, s.bytes+s.Len()+3)
@@ -114,7 +112,7 @@ func AppendRows(dst []byte, rows iter.Seq[Row]) []byte {
 	return append(dst, ']')
 }
 
-// SyncEvent returns the event that replaces everything by the snapshot.
+// SyncEvent returns the event that replaces all rows by those of the snapshot.
 func (s *Snapshot) SyncEvent() *Event {
 	s.syncOnce.Do(func() { s.sync = &Event{Kind: Synced, Version: s.version, Snapshot: s, shared: s.told} })
 	return s.sync

@@ -6,36 +6,35 @@ import (
 	"sync/atomic"
 )
 
-// SubscribeOptions says where a subscription begins and how it calls.
+// SubscribeOptions says where a subscription begins and how it notifies.
 type SubscribeOptions struct {
-	// Version is the token of the version that the subscriber already holds,
-	// "" for none. A token of a binding's past continues from there as long
-	// as the log reaches back to it; any other gets a sync.
+	// Version is the token of the version that the subscriber already holds, "" for none.
+	// The subscription continues from a past version that the log still reaches; any other
+	// token gets a sync.
 	Version string
-	// Notify is called when an event has become available since the last
-	// [Subscription.Poll], whatever that returned, or the subscription has
-	// ended: once, until Poll is called again. It is called on the goroutine
-	// that publishes, must not block, and must not call the subscription. With
-	// nil, [Subscription.Next] waits.
+	// Notify, when set, is called once after each [Subscription.Poll], whatever that
+	// returned, as soon as another event is available or the subscription has ended. It
+	// runs on the goroutine that publishes the event or ends the subscription, so it must
+	// not block, and must not call the subscription. Without Notify, use
+	// [Subscription.Next].
 	Notify func()
 	// OnClose, when set, is called once by the first [Subscription.Close].
 	OnClose func()
 }
 
-// Subscription is a cursor on the changes of one binding. It holds no queue: a
-// subscriber that lags is given what it missed as one merged event, or as a
-// sync when the log no longer reaches back. So a slow subscriber costs as much
-// as a fast one.
+// Subscription is a cursor on the changes of one binding. It has no queue: a subscriber
+// that lags gets one merged event for all it missed, or a sync when the log no longer
+// reaches back. So a slow subscriber costs no more than a fast one.
 //
-// The first event is always available once the binding has loaded: Synced,
-// Confirmed or Changed, depending on the version that the subscriber holds.
-// Events follow on each other without gap or repetition.
+// The first event is available as soon as the binding has loaded: Synced, Confirmed or
+// Changed, depending on the version that the subscriber holds. Events follow each other
+// without gaps or repetition.
 //
-// One goroutine at a time calls Poll or Next; Close may be called by any.
+// Only one goroutine at a time may call Poll or Next; any may call Close, End and Err.
 type Subscription struct {
 	view   *View
 	notify func()
-	wake   chan struct{} // of Next, nil when the user gave Notify
+	wake   chan struct{} // wakes Next; nil when the user gave Notify
 
 	// Guarded by view.mu.
 	resume  string // token to resume from, until the first event
@@ -43,19 +42,19 @@ type Subscription struct {
 	synced  bool   // false: a sync is due
 	pos     uint64 // of the next event in the log
 	closed  bool
-	why     error // that it was ended for; nil: it was not
+	why     error // the reason given to End; nil: not ended
 
 	onClose func() // nil: nothing
 
-	// armed is the index in view.armed plus one, 0 when not armed. It is set
-	// with view.mu held. Armed means: Poll found nothing, and the next event, or
-	// the end, will call Notify. While armed, Poll returns nil without the lock.
+	// armed is the index in view.armed plus one, 0 when not armed. It is set with view.mu
+	// held. Armed means that the last Poll left nothing unread, and that the next event or
+	// the end will call Notify. While armed, Poll returns nil without taking the lock.
 	armed atomic.Int64
 }
 
-// Subscribe begins a subscription. It never fails: the subscription of a
-// binding that was removed ends with [ErrRemoved] at its first Poll or Next.
-// It costs memory until Close.
+// Subscribe begins a subscription. It never fails: for a binding that has ended, the first
+// Poll or Next returns the reason, such as [ErrRemoved]. The subscription uses memory until
+// Close.
 func (v *View) Subscribe(opts SubscribeOptions) *Subscription {
 	s := &Subscription{view: v, notify: opts.Notify, resume: opts.Version, onClose: opts.OnClose}
 	if s.notify == nil {
@@ -74,9 +73,9 @@ func (v *View) Subscribe(opts SubscribeOptions) *Subscription {
 	return s
 }
 
-// Poll returns the next event, which leads to the binding's current version, or
-// nil when there is none yet; Notify is called when there is another. After the
-// end it returns [ErrRemoved], [ErrClosed] or [ErrSubscriptionClosed].
+// Poll returns the next event, which leads to the binding's current version, or nil when
+// there is none yet. Notify is called when another is available. After the end Poll returns
+// [ErrSubscriptionClosed], the reason given to [Subscription.End], or [View.Err].
 func (s *Subscription) Poll() (*Event, error) {
 	if s.armed.Load() != 0 {
 		return nil, nil // without the lock, which all subscribers share
@@ -93,7 +92,7 @@ func (s *Subscription) Poll() (*Event, error) {
 		v.mu.Unlock()
 		return nil, nil
 	}
-	asked := !s.started // whoever resumes is told also that nothing is new
+	asked := !s.started // a resuming subscriber is told even that nothing is new
 	if !s.started {
 		s.started = true
 		s.pos, s.synced = v.log.find(s.resume)
@@ -132,14 +131,14 @@ func (s *Subscription) Poll() (*Event, error) {
 	}
 	e := v.mergeShared(missed, cur)
 	if e.Kind == Confirmed && !asked && !slices.ContainsFunc(missed, func(m *Event) bool { return m.Kind == Confirmed }) {
-		return nil, nil // all that happened has been undone
+		return nil, nil // the missed changes cancel out
 	}
 	return e, nil
 }
 
-// Next returns the next event, waiting for it. It returns the context's error
-// when that ends first, and after the end the same errors as Poll. It must not
-// be used on a subscription with a Notify function.
+// Next waits for the next event and returns it. It returns the context's error when that
+// ends first, and after the end the same errors as Poll. Do not use it on a subscription
+// with a Notify function.
 func (s *Subscription) Next(ctx context.Context) (*Event, error) {
 	for {
 		e, err := s.Poll()
@@ -154,11 +153,11 @@ func (s *Subscription) Next(ctx context.Context) (*Event, error) {
 	}
 }
 
-// View returns the binding that is subscribed to.
+// View returns the binding that the subscription follows.
 func (s *Subscription) View() *View { return s.view }
 
-// Close ends the subscription. Notify is not called any more once Close has
-// returned, except by a publish that is under way. Closing twice is harmless.
+// Close ends the subscription. Once Close has returned, only a publish under way may still
+// call Notify. Closing twice is harmless.
 func (s *Subscription) Close() {
 	v := s.view
 	v.mu.Lock()
@@ -178,8 +177,8 @@ func (s *Subscription) Close() {
 	}
 }
 
-// End ends the subscription for a reason, which the next Poll returns: its
-// subscriber may not see the binding any more, for one. The first reason counts.
+// End ends the subscription for a reason, which the next Poll returns: for example, the
+// subscriber may no longer see the binding. Only the first reason counts.
 func (s *Subscription) End(why error) {
 	v := s.view
 	v.mu.Lock()
@@ -196,9 +195,9 @@ func (s *Subscription) End(why error) {
 	}
 }
 
-// Err returns the error that the next Poll returns, nil while the subscription
-// goes on. It is for who is still busy with the last event, and is to stop when
-// the subscriber may not see it any more.
+// Err returns the error that the next Poll will return, nil while the subscription goes on.
+// A transport still busy with the last event uses it to stop when the subscriber may no
+// longer see the binding.
 func (s *Subscription) Err() error {
 	s.view.mu.Lock()
 	defer s.view.mu.Unlock()

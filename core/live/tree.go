@@ -1,29 +1,27 @@
 package live
 
-// tree is an ordered set of entries: a B+ tree that holds nothing but pointers to
-// them. Many trees hold the same entries, one for each member of a family and for
-// each version that somebody still reads, so what an entry takes in a tree is what
-// counts: 8 bytes, and a quarter more where entries came in another order than the
-// tree's. The entries themselves know where they stand.
+// tree is an ordered set of entries: a B+ tree of pointers to them. Many trees hold the
+// same entries, one for each member of a family and for each version still read, so the
+// cost per entry and tree matters: 8 bytes, and a quarter more when entries did not arrive
+// in the tree's order. Each entry stores its own key and order key.
 //
-// Copy costs nothing. Copies share their nodes, and a tree that is changed copies
-// those on the way to the change first, unless it has made them itself. So a
-// published tree, which nobody changes, may be read by any number of goroutines.
+// Copy takes constant time. Copies share nodes; a tree copies a shared node before it
+// changes it. So any number of goroutines may read a published tree, which nobody changes.
 type tree struct {
 	root  *treeNode // nil: empty
 	owner *treeOwner
-	// byPlace orders the entries by their places; otherwise by their keys.
+	// byPlace orders the entries by their order keys; otherwise by their keys.
 	byPlace bool
-	// scattered says that entries did not come in the tree's order, so that nodes
-	// have room to spare.
+	// scattered says that entries did not arrive in the tree's order, so that nodes are not
+	// full.
 	scattered bool
 }
 
-// treeOwner tells the nodes that a tree has made from those that it shares.
+// treeOwner distinguishes the nodes that a tree created from those that it shares.
 type treeOwner struct{ _ byte }
 
-// The largest nodes. Leaves decide how much memory a tree takes, inner nodes what
-// the copy of a path costs.
+// The largest nodes. The size of leaves determines a tree's memory, that of inner nodes the
+// cost of copying a path.
 const (
 	maxLeaf  = 64 // entries
 	maxInner = 32 // children
@@ -37,19 +35,19 @@ type treeNode struct {
 	inner   *treeFork // nil for a leaf
 }
 
-// treeFork is what a node with children has.
+// treeFork holds the children of an inner node.
 type treeFork struct {
 	children []*treeNode
-	// from[i] is not above any entry of children[i], and above all of children[i-1].
-	// from[0] means nothing.
+	// from[i] is at or below every entry of children[i], and above all of children[i-1].
+	// from[0] is unused.
 	from []string
 }
 
 // newTree returns an empty tree.
 func newTree(byPlace bool) *tree { return &tree{owner: &treeOwner{}, byPlace: byPlace} }
 
-// Copy returns a tree of the same entries, for one goroutine to change. Nobody may
-// change the original afterwards.
+// Copy returns a tree of the same entries that one goroutine may change. The original must
+// not change afterwards.
 func (t *tree) Copy() *tree {
 	return &tree{root: t.root, owner: &treeOwner{}, byPlace: t.byPlace}
 }
@@ -62,7 +60,7 @@ func (t *tree) Len() int {
 	return t.root.size
 }
 
-// at returns where an entry stands in the tree's order.
+// at returns the key or order key by which the tree orders the entry.
 func (t *tree) at(e *entry) string {
 	if t.byPlace {
 		return e.place
@@ -70,7 +68,7 @@ func (t *tree) at(e *entry) string {
 	return string(e.key)
 }
 
-// Get returns the entry that stands at the key or place.
+// Get returns the entry at the key or order key.
 func (t *tree) Get(at string) (*entry, bool) {
 	n := t.root
 	if n == nil {
@@ -85,9 +83,9 @@ func (t *tree) Get(at string) (*entry, bool) {
 	return nil, false
 }
 
-// find returns the position of the child that an entry which stands there is in.
+// find returns the position of the child that holds an entry at that place.
 func (f *treeFork) find(at string) int {
-	lo, hi := 0, len(f.from)-1 // the last of those that begin at it or before
+	lo, hi := 0, len(f.from)-1 // the last child that begins at or before it
 	for lo < hi {
 		if mid := (lo + hi + 1) / 2; f.from[mid] <= at {
 			lo = mid
@@ -98,7 +96,7 @@ func (f *treeFork) find(at string) int {
 	return lo
 }
 
-// find returns the position in the leaf of the entry that stands there, or would.
+// find returns the position in the leaf where such an entry is, or belongs.
 func (t *tree) find(leaf *treeNode, at string) (int, bool) {
 	lo, hi := 0, len(leaf.entries)
 	for lo < hi {
@@ -146,15 +144,15 @@ func (t *tree) Scan(visit func(*entry) bool) {
 	}
 }
 
-// ScanFrom is Scan from the entry at the position on, which is neither negative nor
-// beyond the last.
+// ScanFrom is Scan starting at the position, which must be neither negative nor beyond the
+// last entry.
 func (t *tree) ScanFrom(position int, visit func(*entry) bool) {
 	if t.root != nil {
 		t.root.scan(position, visit)
 	}
 }
 
-// scan visits the entries below after skipping some.
+// scan visits the entries below the node, after skipping some.
 func (n *treeNode) scan(skip int, visit func(*entry) bool) bool {
 	if n.inner == nil {
 		for _, e := range n.entries[skip:] {

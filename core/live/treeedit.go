@@ -2,7 +2,7 @@ package live
 
 import "slices"
 
-// Set puts the entry in, and returns the one that stood there before, nil for none.
+// Set inserts the entry, and returns the one that it replaces, nil for none.
 func (t *tree) Set(e *entry) *entry {
 	if t.root == nil {
 		t.root = &treeNode{owner: t.owner, size: 1, entries: append(make([]*entry, 0, leafStep), e)}
@@ -18,8 +18,8 @@ func (t *tree) Set(e *entry) *entry {
 	return old
 }
 
-// set puts the entry in below the node. It returns the node, which may be another
-// one now, and a second node that stands behind it when it had to be split.
+// set inserts the entry below the node. It returns the node or its replacement, and, if it
+// had to be split, a second node to its right.
 func (t *tree) set(n *treeNode, at string, e *entry) (node, right *treeNode, old *entry) {
 	n = t.own(n)
 	if n.inner == nil {
@@ -46,14 +46,14 @@ func (t *tree) set(n *treeNode, at string, e *entry) (node, right *treeNode, old
 	return n, right, old
 }
 
-// leafStep is by how many entries a leaf grows.
+// leafStep is the number of entries by which a leaf grows.
 const leafStep = 8
 
-// insert puts the entry into the leaf at the position. A leaf that is full is split,
-// and the second half returned.
+// insert puts the entry into the leaf at the position. It splits a full leaf and returns
+// the second half.
 func (t *tree) insert(n *treeNode, i int, e *entry) (right *treeNode) {
 	if len(n.entries) == maxLeaf {
-		// Entries that come in order leave full leaves behind.
+		// When entries arrive in order, leave full leaves behind.
 		cut := maxLeaf
 		if i < maxLeaf {
 			cut, t.scattered = maxLeaf/2, true
@@ -79,8 +79,8 @@ func (t *tree) insert(n *treeNode, i int, e *entry) (right *treeNode) {
 
 func roundUp(n int) int { return (n + leafStep - 1) / leafStep * leafStep }
 
-// fork puts a child into the node at the position. A node that is full is split, and
-// the second half returned.
+// fork puts a child into the node at the position. It splits a full node and returns the
+// second half.
 func (t *tree) fork(n *treeNode, i int, child *treeNode) (right *treeNode) {
 	f := n.inner
 	f.children = slices.Insert(f.children, i, child)
@@ -101,7 +101,7 @@ func (t *tree) fork(n *treeNode, i int, child *treeNode) (right *treeNode) {
 	return right
 }
 
-// first returns where the first entry below stands.
+// first returns the key or order key of the first entry below.
 func (t *tree) first(n *treeNode) string {
 	for n.inner != nil {
 		n = n.inner.children[0]
@@ -109,7 +109,7 @@ func (t *tree) first(n *treeNode) string {
 	return t.at(n.entries[0])
 }
 
-// own returns the node if the tree has made it, or else a copy that the tree makes.
+// own returns the node if this tree created it, or else a copy that this tree owns.
 func (t *tree) own(n *treeNode) *treeNode {
 	if n.owner == t.owner {
 		return n
@@ -123,7 +123,7 @@ func (t *tree) own(n *treeNode) *treeNode {
 	return c
 }
 
-// Delete takes out the entry that stands there, and returns it, nil for none.
+// Delete removes the entry at that place, and returns it, nil for none.
 func (t *tree) Delete(at string) *entry {
 	old, ok := t.Get(at)
 	if !ok {
@@ -140,8 +140,7 @@ func (t *tree) Delete(at string) *entry {
 	return old
 }
 
-// delete takes out the entry below the node that stands there. It returns the node,
-// which may be another one now.
+// delete removes the entry below the node. It returns the node or its replacement.
 func (t *tree) delete(n *treeNode, at string) *treeNode {
 	n = t.own(n)
 	n.size--
@@ -162,7 +161,7 @@ func (t *tree) delete(n *treeNode, at string) *treeNode {
 	return n
 }
 
-// sparse reports whether the node is to be joined with the one beside it.
+// sparse reports whether the node should be joined with its neighbour.
 func (n *treeNode) sparse() bool {
 	if n.inner == nil {
 		return len(n.entries) < maxLeaf/4
@@ -170,8 +169,8 @@ func (n *treeNode) sparse() bool {
 	return len(n.inner.children) < maxInner/4
 }
 
-// join makes one node of the children at the position and behind it, or has them
-// share what they hold where one could not hold it.
+// join merges the children at the position and after it. When they do not fit into one
+// node, it divides their content evenly.
 func (t *tree) join(f *treeFork, i int) {
 	a, b := t.own(f.children[i]), t.own(f.children[i+1])
 	a.size, b.size = a.size+b.size, 0
@@ -212,8 +211,8 @@ func (t *tree) join(f *treeFork, i int) {
 	}
 }
 
-// Pack makes the tree as small as it can be. It takes as long as a Scan, and does
-// nothing where entries came in order.
+// Pack makes the tree as small as possible. It takes as long as a Scan, and does nothing
+// when entries arrived in order.
 func (t *tree) Pack() {
 	if !t.scattered {
 		return
@@ -237,7 +236,7 @@ func (t *tree) Pack() {
 	})
 	flush()
 	for len(level) > 1 {
-		// Nodes of equal size, so that none is sparse.
+		// Make nodes of equal size, so that none is sparse.
 		parts := (len(level) + maxInner - 1) / maxInner
 		above, aboveFrom := make([]*treeNode, 0, parts), make([]string, 0, parts)
 		for i := range parts {

@@ -6,18 +6,18 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 )
 
-// WriteOp is what a [Write] does.
+// WriteOp is the operation of a [Write].
 type WriteOp uint8
 
-// The kinds of writes.
+// The operations.
 const (
-	// Insert makes a new row. The body names every column that has neither a
-	// default nor may be NULL.
+	// Insert adds a row. The body must name every column that is neither nullable nor has a
+	// default.
 	Insert WriteOp = iota
-	// Replace writes a whole row: columns that the body does not name become
-	// NULL, or their default.
+	// Replace writes a whole row: columns missing from the body become NULL, or their
+	// default.
 	Replace
-	// Merge writes the columns that the body names (RFC 7396).
+	// Merge writes the columns in the body (JSON Merge Patch, RFC 7396).
 	Merge
 	// Delete deletes the row.
 	Delete
@@ -26,40 +26,41 @@ const (
 // Write is one write by a client.
 type Write struct {
 	Op WriteOp
-	// Key is the row's; it is not used by Insert.
+	// Key is the row's key. Insert ignores it.
 	Key driver.Key
-	// Body is a JSON object of the row's fields, as the model's own JSON names
-	// them, also where a serializer shows rows otherwise. Columns that the binding
-	// leaves out are no fields. It is not used by Delete.
+	// Body is a JSON object of the row's fields, named as in the model's own JSON even when
+	// a serializer shows rows differently. Columns that the binding leaves out are not
+	// fields. Delete ignores it.
 	Body []byte
-	// Match, when set, must hold for the row as the database has it.
+	// Match, when set, must accept the row as the database has it now; otherwise the write
+	// fails with [ErrPrecondition].
 	Match func(Row) bool
-	// Validate, when set, is given a pointer to the row as it would be
-	// written, a *T. A [*driver.InvalidError], or any other error, refuses the write.
+	// Validate, when set, gets a pointer to the row as it would be written, a *T. Any
+	// error, such as a [*driver.InvalidError], refuses the write.
 	Validate func(row any) error
 }
 
-// WriteRules says what a binding's declaration lets clients write.
+// WriteRules says which writes a binding's declaration allows.
 type WriteRules struct {
-	// Writable: anything at all; RowsMayLeave: also so that a row is no longer
-	// part of the binding; RequireMatch: updates and deletes only with a
-	// precondition; ClientKeys: inserts may name the key though the database has
-	// a default for it.
+	// Writable allows writes. RowsMayLeave allows a write after which the row is no longer
+	// part of the binding. RequireMatch has transports refuse updates and deletes without a
+	// precondition; the engine itself does not check it. ClientKeys lets inserts name the
+	// key even when the database has a default for it.
 	Writable, RowsMayLeave, RequireMatch, ClientKeys bool
 }
 
 // Why a write was refused, for errors.Is.
 var (
-	// ErrNotWritable refuses writes to a binding that was not declared writable.
+	// ErrNotWritable means that the binding was not declared writable.
 	ErrNotWritable = errors.New("live: binding is not writable")
-	// ErrNoRow refuses writes to a row that the binding does not hold.
+	// ErrNoRow means that the binding does not hold the row.
 	ErrNoRow = errors.New("live: no such row in the binding")
-	// ErrPrecondition refuses writes whose precondition does not hold.
+	// ErrPrecondition means that the precondition of the write does not hold.
 	ErrPrecondition = errors.New("live: the row is not as the precondition demands")
 )
 
-// MalformedError says that a body is no JSON object.
+// MalformedError says that a body is not one JSON object.
 type MalformedError struct{ Detail string }
 
-// Error says what is wrong, in words that a client may see.
+// Error returns the detail, in words that a client may see.
 func (e *MalformedError) Error() string { return "live: malformed body: " + e.Detail }

@@ -8,41 +8,40 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// Binding is what is known about a binding beside its rows.
+// Binding is the status of a binding.
 type Binding struct {
-	// Name is the binding's name, which the members of a family share, Params the
-	// values of a member's parameters. Scoped says that an authorizer's scope, or
-	// a client's filter, confines the member, and Scope is that condition as text.
+	// Name is the binding's name, shared by the members of a family. Params are a member's
+	// parameters. Scoped says that an authorizer's scope, or a client's filter, confines
+	// the member; Scope is that condition as text.
 	Name   string
 	Params live.Params
 	Scoped bool
 	Scope  string
-	// Table is the table that it reads.
+	// Table is the table that the binding reads.
 	Table driver.Table
 
 	State State
 	// Since is when the state began.
 	Since time.Time
-	// Err is why the binding is Loading, Stale or Ended, nil when there is no
-	// reason but that it has just begun.
+	// Err is why the binding is Loading, Stale or Ended. It is nil when it has only just
+	// begun to load.
 	Err error
-	// Troubled counts the rows that the binding should show and cannot, Trouble
-	// names some of them. A binding that leaves such rows out goes on without
-	// them; any other one is Stale, or Loading, until they are mended.
+	// Troubled counts the rows that the binding should show but cannot, and Trouble names
+	// some of them. A binding that may omit such rows (core.Tuning.OmitUnreadable) goes on
+	// without them; any other is Stale, or Loading, until they are repaired.
 	Trouble  []Trouble
 	Troubled int
 
-	// Version is the current version, the zero value while Loading, and Age how
-	// long ago its content changed.
+	// Version is the current version, the zero value while Loading. Age is the time since
+	// its content last changed.
 	Version live.Version
 	Age     time.Duration
-	// Rows is the number of rows, Bytes the length of their encoded forms.
+	// Rows is the number of rows, Bytes the total length of their encoded forms.
 	Rows, Bytes int
 	// Subscribers is the number of open subscriptions.
 	Subscribers int
-	// Events counts the changes that were published to the log, Syncs the full
-	// syncs that subscribers got, and Merges the merged events that were made for
-	// those who lag.
+	// Events counts the changes added to the log, Syncs the syncs sent to subscribers, and
+	// Merges the merged events made for subscribers that lag.
 	Events, Syncs, Merges uint64
 }
 
@@ -52,7 +51,7 @@ type Trouble struct {
 	Reason string
 }
 
-// MarshalJSON encodes the key as rows' URLs spell it.
+// MarshalJSON encodes the key as in the row's URL.
 func (t Trouble) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Key    string `json:"key"`
@@ -60,8 +59,8 @@ func (t Trouble) MarshalJSON() ([]byte, error) {
 	}{t.Key.String(), t.Reason})
 }
 
-// MarshalJSON encodes the binding as docs/protocol.md, "Admin", shows it: the
-// table as text, the version as its token, the age in seconds.
+// MarshalJSON encodes the binding as described in docs/protocol.md, "Admin": the table as
+// text, the version as its token, the age in seconds.
 func (b Binding) MarshalJSON() ([]byte, error) {
 	out := struct {
 		Name        string      `json:"name"`
@@ -105,10 +104,11 @@ func textOf(err error) string {
 	return err.Error()
 }
 
-// Drift is how a binding's rows differed from the database's.
+// Drift is the difference between a binding's rows and the database's.
 type Drift struct {
-	// Missing are the keys of rows that the binding should have held, Extra of
-	// those it should not have held, Different of those it held otherwise.
+	// Missing are the keys of rows that the binding should have held, Extra those of rows
+	// that it should not have held, and Different those of rows that it held with other
+	// content.
 	Missing, Extra, Different []driver.Key
 }
 

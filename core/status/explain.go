@@ -2,18 +2,18 @@ package status
 
 import "encoding/json"
 
-// Explain says why a row is in a binding, or is not.
+// Explain says why a row is in a binding or not.
 type Explain struct {
 	// In says whether the binding shows the row.
 	In bool
-	// Why has an entry for each part that decides. Where the binding is current
-	// the row is in exactly when all of them hold.
+	// Why has an entry for each deciding part. When the binding is current, the row is in
+	// it exactly when all of them hold.
 	Why []Reason
-	// Sources are those that watch the tables of the binding.
+	// Sources are the sources that watch the tables of the binding.
 	Sources []Source
 }
 
-// MarshalJSON encodes the lists as arrays, also where they are empty.
+// MarshalJSON encodes empty lists as arrays too.
 func (e Explain) MarshalJSON() ([]byte, error) {
 	out := struct {
 		In      bool     `json:"in"`
@@ -29,36 +29,35 @@ func (e Explain) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
-// Reason is one part of what decides about a row. One of Filter, Limit and Row
-// says which.
+// Reason is one of the parts that decide about a row. Filter, Limit, Row or Binding says
+// which.
 type Reason struct {
-	// Filter is a part of the binding's filter, or its condition in the terms of
-	// the loader, as text. Value is what the row has in the column that the part
-	// is about; nil where it is about several, or about none.
+	// Filter is a part of the binding's filter, or its condition in the loader's terms, as
+	// text. Value is the row's value in the column that the part tests, nil when it tests
+	// several or none.
 	Filter string          `json:"filter,omitempty"`
 	Value  json.RawMessage `json:"value,omitempty"`
-	// Limit is the binding's: the row is, or is not, among so many first rows.
+	// Limit is the binding's limit: the row is, or is not, among that many first rows.
 	Limit int `json:"limit,omitempty"`
-	// Row says what the database has of the row: [Present], [Absent] or
-	// [Unreadable].
+	// Row is the row's state in the database: [Present], [Absent] or [Unreadable].
 	Row RowState `json:"row,omitempty"`
-	// Binding says why the binding does not show what the database has: it is
-	// "stale", or "loading".
+	// Binding is the state, "stale" or "loading", that keeps the binding from showing the
+	// database's row.
 	Binding string `json:"binding,omitempty"`
-	// Detail says more where there is more to say.
+	// Detail is an explanation, "" for none.
 	Detail string `json:"detail,omitempty"`
 	Holds  bool   `json:"holds"`
 }
 
-// RowState is what the database has of a row.
+// RowState is the state of a row in the database.
 type RowState string
 
-// What the database may have of a row.
+// The states of a row in the database.
 const (
-	// Present: the row is there. It is said where nothing else decides.
+	// Present means that the row exists. It is reported when nothing else decides.
 	Present RowState = "present"
-	// Absent: there is no row of that key.
+	// Absent means that no row has that key.
 	Absent RowState = "absent"
-	// Unreadable: the row is there, and cannot be read or encoded.
+	// Unreadable means that the row exists but cannot be read or encoded.
 	Unreadable RowState = "unreadable"
 )

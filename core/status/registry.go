@@ -1,23 +1,21 @@
 package status
 
-// Registry is how everything in a registry is. Lists are in order of registration.
+// Registry is the status of everything in a registry. Lists are in order of registration.
 type Registry struct {
-	// Bindings are all bindings: in the place of a family its members that are
-	// alive, and after a binding the members that an authorizer's scopes have made
-	// of it.
+	// Bindings are all bindings. A family is replaced by its existing members, and a
+	// binding is followed by its members for an authorizer's scopes.
 	Bindings []Binding `json:"bindings"`
-	// Families are the families, and the bindings of which an authorizer's scopes
-	// have made members.
+	// Families are the families, and the bindings with members for an authorizer's scopes.
 	Families []Family `json:"families"`
 	Sources  []Source `json:"sources"`
 	// Tables are the feeds, one for each table.
 	Tables []Feed `json:"tables"`
-	// Origins are the nodes whose bindings are followed.
+	// Origins are the nodes that bindings follow.
 	Origins []Origin `json:"origins,omitempty"`
-	// Transports are those that the registry serves.
+	// Transports are the registry's transports.
 	Transports []Transport `json:"transports"`
-	// Memory is what all bindings keep.
+	// Memory is the memory of all bindings.
 	Memory Memory `json:"memory"`
-	// Marks are those that were made and waited for.
+	// Marks holds the counters of marks.
 	Marks Marks `json:"marks"`
 }

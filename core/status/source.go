@@ -5,22 +5,23 @@ import (
 	"time"
 )
 
-// Source is what is known about a source.
+// Source is the status of a source.
 type Source struct {
 	Name string
-	// Via is the name of the source that does the work, where Name is that of one
-	// which chooses another ([driver.Chooser]); else "".
+	// Via is the name of the source chosen to do the work when Name is a chooser
+	// ([driver.Chooser]); otherwise "".
 	Via string
-	// Watching says that every commit is being reported, Since when that or
-	// its contrary began, Err why it is not so.
+	// Watching says that every commit is being reported. Since is when it last changed, and
+	// Err is why it is false.
 	Watching bool
 	Since    time.Time
 	Err      error
-	// Reports counts the calls of Report and Confirm, Failures the losses.
+	// Reports counts the calls of Report and Confirm, Failures how often the source stopped
+	// watching unexpectedly.
 	Reports, Failures uint64
-	// Found counts the rows that were read to differ and that this source was the
-	// first to report. Beside a source that sees everything at once, a slower one
-	// finds nothing: what it finds, the other has missed.
+	// Found counts the changed rows that this source reported before any other did. Beside
+	// a source that sees everything at once, a slower one should find nothing: the other
+	// has missed whatever it finds.
 	Found uint64
 }
 

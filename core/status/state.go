@@ -1,22 +1,22 @@
 package status
 
-// State says how far a binding's rows can be trusted.
+// State says how current a binding's rows are.
 type State uint8
 
 // The states of a binding.
 const (
-	// Loading: no rows have been read yet.
+	// Loading means that no rows have been read yet.
 	Loading State = iota
-	// Live: rows are current, and all sources that cover the table watch for
-	// change.
+	// Live means that the rows are current, and that all sources that cover the table are
+	// watching.
 	Live
-	// Stale: rows are served from memory, but the database could not be read
-	// of late, or a source does not see changes. It heals by itself.
+	// Stale means that the rows may be old: the database could not be read lately, or a
+	// source does not see changes. The binding recovers by itself.
 	Stale
-	// Ended: the binding was removed or the registry shut down.
+	// Ended means that the binding was removed or the registry shut down.
 	Ended
-	// Restored: rows that an earlier run has saved are served, because the database
-	// has not been read since the start. It becomes Live, or Stale, by itself.
+	// Restored means that rows saved by an earlier run are served, because the database has
+	// not been read since the start. The state becomes Live, or Stale, by itself.
 	Restored
 )
 

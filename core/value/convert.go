@@ -10,14 +10,13 @@ import (
 	"time"
 )
 
-// Of returns the value of a Go value, in the kind that is natural to it: all
-// integer types and types made from them are ints (decimals beyond int64),
-// float32 and float64 floats, strings texts, slices and arrays of bytes bytes,
-// time.Time times. A [driver.Valuer] counts as what it returns (so a uuid.UUID
-// is a text), a pointer as what it points to. nil, nil pointers and nil byte
-// slices are NULL. A Value is returned as it is.
+// Of converts a Go value to a Value of its natural kind: all integer types and types
+// derived from them become ints (decimals beyond int64), float32 and float64 floats,
+// strings texts, slices and arrays of bytes bytes, and time.Time times. A [driver.Valuer]
+// is converted by its result (so a uuid.UUID becomes a text), a pointer by what it points
+// to. nil, nil pointers and nil byte slices become NULL. A Value is returned as it is.
 //
-// The error reports a type that no column holds, or the Valuer's own error.
+// The error reports a type that no column can hold, or is the Valuer's own.
 func Of(v any) (Value, error) {
 	switch v := v.(type) {
 	case nil:
@@ -50,7 +49,7 @@ func Of(v any) (Value, error) {
 func ofReflect(v any) (Value, error) {
 	rv := reflect.ValueOf(v)
 	if rv.Kind() == reflect.Pointer && rv.IsNil() {
-		return Value{}, nil // also where the Valuer is implemented by the value
+		return Value{}, nil // even if the value type implements Valuer
 	}
 	if valuer, ok := v.(driver.Valuer); ok {
 		dv, err := valuer.Value()
@@ -99,7 +98,7 @@ func ofReflect(v any) (Value, error) {
 	return Value{}, fmt.Errorf("value: no column holds a %T", v)
 }
 
-// Convert returns a Go value as a value of the kind, if nothing is lost:
+// Convert converts a Go value to the kind, if nothing is lost:
 //
 //   - nil and NULL are NULL in every kind;
 //   - numbers become each other where they stay the same number; a float is
@@ -113,7 +112,7 @@ func ofReflect(v any) (Value, error) {
 //     something else they are taken as text;
 //   - everything becomes opaque: as its text, or in JSON if it has no kind.
 //
-// v may be a Value. Otherwise the error names value and kind, or is that of [Of].
+// v may be a Value. The error names value and kind, or is that of [Of].
 func Convert(v any, k Kind) (Value, error) {
 	from, err := Of(v)
 	if err != nil {
@@ -141,7 +140,7 @@ var (
 	errUnrelated = errors.New("the kinds have nothing in common")
 )
 
-// to converts to another kind; neither kind is v's own nor is v NULL.
+// to converts to another kind. k must differ from v's kind, and v must not be NULL.
 func (v Value) to(k Kind) (Value, error) {
 	if k == KindNull || k >= kinds {
 		return Value{}, errUnrelated
@@ -242,8 +241,8 @@ func fromDecimal(v Value, k Kind) (Value, error) {
 	return Value{}, errUnrelated
 }
 
-// intOfFloat reports whether f is an int64. The upper bound is exclusive:
-// 2^63 is a float64, 2^63-1 is none.
+// intOfFloat reports whether f is an int64. The upper bound is exclusive: 2^63 is a
+// float64, but 2^63-1 is not.
 func intOfFloat(f float64) (int64, bool) {
 	if f < -1<<63 || f >= 1<<63 || f != math.Trunc(f) {
 		return 0, false

@@ -26,8 +26,8 @@ const (
 	maxDecimalText = 1 << 18
 	// maxDecimalExp bounds the exponent in both directions.
 	maxDecimalExp = 1 << 30
-	// maxZeros is how many zeros the text form may add beyond a number's own
-	// digits before it uses an exponent instead.
+	// maxZeros bounds the zeros that the text form adds to a number's own digits before it
+	// uses an exponent instead.
 	maxZeros = 40
 )
 
@@ -36,11 +36,10 @@ var (
 	errDecimalTooLarge = errors.New("decimal number out of range")
 )
 
-// ParseDecimal reads a decimal number: an optional sign, digits with an
-// optional point, and an optional exponent; or NaN, Infinity or Inf with an
-// optional sign, in any case. The result is in canonical form: 1.50, 1.5 and
-// 15e-1 are equal. White space is refused, as are texts of more than 256 KiB
-// and exponents beyond ±2^30.
+// ParseDecimal reads a decimal number: an optional sign, digits with an optional point, and
+// an optional exponent; or NaN, Infinity or Inf with an optional sign, in any case. The
+// result is in canonical form: 1.50, 1.5 and 15e-1 are equal. It refuses white space, texts
+// of more than 256 KiB, and exponents beyond ±2^30.
 func ParseDecimal(s string) (Value, error) {
 	v, err := parseDecimal(s)
 	if err != nil {
@@ -161,8 +160,8 @@ func decimalOfUint(u uint64) Value {
 	return v
 }
 
-// decimalOfFloat gives the shortest decimal that reads back as f: 0.1 is
-// meant as 0.1, and not as the 55 digits of the nearest float64.
+// decimalOfFloat returns the shortest decimal that reads back as f: 0.1 means 0.1, not the
+// 55 digits of the nearest float64.
 func decimalOfFloat(f float64) Value {
 	v, _ := parseDecimal(strconv.FormatFloat(f, 'e', -1, 64)) // every float64 has such a text
 	return v
@@ -181,8 +180,8 @@ func (v Value) decimalToInt() (int64, bool) {
 	return i, err == nil
 }
 
-// decimalToFloat reports whether the decimal is what a float64 is read back
-// from, see decimalOfFloat.
+// decimalToFloat reports whether decimalOfFloat gives the decimal for some float64, and
+// returns that.
 func (v Value) decimalToFloat() (float64, bool) {
 	switch v.aux {
 	case decNegInf:
@@ -193,7 +192,7 @@ func (v Value) decimalToFloat() (float64, bool) {
 		return math.NaN(), true
 	}
 	if exp := int64(v.num); exp > 310 || exp < -330 {
-		return 0, false // spares formatting what no float64 reaches
+		return 0, false // beyond every float64; skip formatting
 	}
 	f, err := strconv.ParseFloat(v.decimalString(), 64)
 	if err != nil {

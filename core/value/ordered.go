@@ -20,8 +20,8 @@ import (
 //	         the bytes, each 0 followed by 0xff; then 0 and 1
 //	time     8 bytes seconds (as int), 4 bytes nanoseconds
 //
-// Every value has one encoding, and no other is accepted when decoding: keys
-// are compared as bytes.
+// Every value has exactly one encoding, and decoding accepts no other, since keys are
+// compared as bytes.
 
 const (
 	signBit    = 1 << 63
@@ -31,10 +31,9 @@ const (
 	endOfString = 0x01 // after 0: the end
 )
 
-// AppendOrdered appends the value to dst in a form whose order as bytes is
-// the order of [Compare]. No value's form is a prefix of another's, so forms
-// that follow each other keep the order of tuples. It allocates only to grow
-// dst.
+// AppendOrdered appends the value to dst in an encoding whose byte order is the order of
+// [Compare]. No encoding is a prefix of another, so concatenated encodings order tuples. It
+// allocates only to grow dst.
 func (v Value) AppendOrdered(dst []byte) []byte {
 	dst = append(dst, tag(v.kind))
 	switch v.kind {
@@ -115,9 +114,9 @@ var (
 	errMalformed = errors.New("not as an encoder writes it")
 )
 
-// DecodeOrdered reads a value that [Value.AppendOrdered] wrote from the start
-// of b, and returns what follows it. The error reports bytes that no encoder
-// writes; then v is NULL and rest is b. Nothing of b is retained.
+// DecodeOrdered decodes a value written by [Value.AppendOrdered] from the start of b, and
+// returns the remaining bytes. For malformed bytes it returns an error, NULL and b. It
+// retains nothing of b.
 func DecodeOrdered(b []byte) (v Value, rest []byte, err error) {
 	if len(b) == 0 {
 		return Value{}, b, fmt.Errorf("value: decoding: %w", errShort)
@@ -168,7 +167,7 @@ func decodeKind(kind Kind, b []byte) (Value, []byte, error) {
 	}
 }
 
-// fixedSize is the number of bytes that follow the tag at least.
+// fixedSize is the minimum number of bytes after the tag.
 var fixedSize = [kinds]int{KindBool: 1, KindInt: 8, KindFloat: 8, KindDecimal: 1, KindTime: 12}
 
 func decodeString(b []byte) (string, []byte, error) {

@@ -11,12 +11,11 @@ import (
 	"unicode/utf8"
 )
 
-// String returns the value as text that [Parse] reads back, as it stands in
-// URLs and logs: true and false; numbers in decimal, with an exponent where
-// they would be long; NaN, Infinity and -Infinity; texts and opaque values as
-// they are; bytes in lower-case hexadecimal; times as RFC 3339 in UTC with the
-// nanoseconds they have (years beyond 0 to 9999 with a sign, as in ISO 8601).
-// NULL is "null".
+// String returns the value as text for URLs and logs, which [Parse] reads back: true and
+// false; numbers in decimal, with an exponent where they would be long; NaN, Infinity and
+// -Infinity; texts and opaque values as they are; bytes in lower-case hexadecimal; times as
+// RFC 3339 in UTC with as many digits of nanoseconds as needed (years outside 0 to 9999
+// with a sign, as in ISO 8601). NULL is "null".
 func (v Value) String() string {
 	switch v.kind {
 	case KindBool:
@@ -38,12 +37,11 @@ func (v Value) String() string {
 	}
 }
 
-// Parse reads a value of the kind from text, strictly: it is the inverse of
-// [Value.String], and takes no white space, no "+7" and no empty number.
-// Beside what String writes it takes "1" and "0" as booleans, other ways to
-// write the same number, upper-case hexadecimal, and RFC 3339 times of any
-// zone. Floats are rounded to the nearest float64 unless they overflow. The
-// only value of KindNull is "null". The error names text and kind.
+// Parse reads a value of the kind from text, strictly: it is the inverse of [Value.String],
+// and accepts no white space, no "+7" and no empty number. Beyond what String writes it
+// accepts "1" and "0" as booleans, other spellings of a number, upper-case hexadecimal, and
+// RFC 3339 times in any zone. Floats are rounded to the nearest float64; overflow is an
+// error. The only text for KindNull is "null". The error names text and kind.
 func Parse(k Kind, s string) (Value, error) {
 	v, err := parse(k, s)
 	if err != nil {
@@ -119,8 +117,8 @@ func parseFloat(s string) (Value, error) {
 	if strings.HasPrefix(s, "+") {
 		return Value{}, errors.New("not a number")
 	}
-	// The check for decimal form keeps out what only Go writes: hexadecimal
-	// floats and underscores.
+	// Checking for decimal form excludes spellings that only Go accepts: hexadecimal floats
+	// and underscores.
 	if d, err := parseDecimal(s); err == nil {
 		switch d.aux {
 		case decNegInf, decPosInf, decNaN:
@@ -148,10 +146,10 @@ func formatFloat(f float64) string {
 }
 
 const (
-	// maxYear bounds the years that are read, far beyond what databases hold.
+	// maxYear bounds the years that Parse accepts, far beyond those of databases.
 	maxYear = 999_999_999
-	// A year of ISO 8601's expanded form is read and written through one of
-	// the same length and the same weekdays among these 400.
+	// ISO 8601's expanded years are read and written by way of a year among these 400 with
+	// the same length and weekdays.
 	cycle, cycleStart = 400, 2000
 )
 
@@ -197,9 +195,8 @@ func movedYears(t time.Time, years int) time.Time {
 	return time.Date(t.Year()+years, t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)
 }
 
-// sqlLayouts are the ways in which databases and their drivers write times.
-// Without a zone they are in UTC. A fraction of a second is read wherever a
-// layout has seconds.
+// sqlLayouts are the formats in which databases and their drivers write times. Without a
+// zone they are in UTC. A fraction of a second is accepted wherever a layout has seconds.
 var sqlLayouts = []string{
 	"2006-01-02 15:04:05Z07:00",
 	"2006-01-02 15:04:05Z07",
@@ -226,8 +223,8 @@ func parseSQLTime(s string) (time.Time, error) {
 	return time.Time{}, errors.New("not a time as in RFC 3339 or SQL")
 }
 
-// problem is the one place where this package words its errors. Long texts
-// are cut: a value may be a whole document.
+// problem formats all errors of this package. It cuts long texts, since a value may be a
+// whole document.
 func problem(doing string, k Kind, s string, cause error) error {
 	const most = 64
 	if len(s) > most {

@@ -20,8 +20,8 @@ const (
 	KindInt
 	// KindFloat is a float64.
 	KindFloat
-	// KindDecimal is an exact decimal number of any size: numeric columns, and
-	// integers beyond int64. NaN and the infinities of Postgres are among them.
+	// KindDecimal is an exact decimal number of any size: numeric columns, and integers
+	// beyond int64. It includes NaN and the infinities of Postgres.
 	KindDecimal
 	// KindText is text, compared by its bytes.
 	KindText
@@ -29,8 +29,8 @@ const (
 	KindBytes
 	// KindTime is an instant, in nanoseconds.
 	KindTime
-	// KindOpaque is what Go cannot compare as the database does (JSON, arrays,
-	// geometry). It is kept, and compared, as its text only.
+	// KindOpaque is a value that Go cannot compare as the database does (JSON, arrays,
+	// geometry). It is stored and compared only as text.
 	KindOpaque
 
 	kinds // the number of kinds

@@ -4,15 +4,15 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// Batch holds the messages of one event: together they lead to one version.
-// All but the last say that more follow. A batch is never empty.
+// Batch holds the messages of one event, which together lead to one version. All but the
+// last say that more follow. A batch is never empty.
 type Batch struct {
 	token    string
 	messages []Message // of a change
-	sync     *pages    // of a sync, instead
+	sync     *pages    // of a sync, in place of messages
 }
 
-// Token names the version that the batch leads to.
+// Token returns the token of the version that the batch leads to.
 func (b *Batch) Token() string { return b.token }
 
 // Len returns the number of messages.
@@ -23,9 +23,8 @@ func (b *Batch) Len() int {
 	return len(b.messages)
 }
 
-// Message returns the message at the position, from 0. The pages of a sync are
-// built when first asked for, so that a client which never gets far costs no
-// more than it takes.
+// Message returns the message at the position, from 0. It builds the pages of a sync on
+// demand, so a client that reads only some costs no more than those.
 func (b *Batch) Message(i int) Message {
 	if b.sync != nil {
 		return b.sync.message(i)
@@ -33,8 +32,7 @@ func (b *Batch) Message(i int) Message {
 	return b.messages[i]
 }
 
-// size returns what the batch keeps for itself, in bytes. Pages of a sync belong
-// to the snapshot.
+// size returns the batch's own size in bytes. The pages of a sync belong to the snapshot.
 func (b *Batch) size() int {
 	n := 0
 	for _, m := range b.messages {
@@ -51,7 +49,7 @@ func (b *Batch) all() [][]byte {
 	return out
 }
 
-// pages is how a snapshot divides into messages.
+// pages is the division of a snapshot into messages.
 type pages struct {
 	snap  *live.Snapshot
 	env   *envelope
@@ -66,7 +64,7 @@ type pageKey struct {
 	page   int
 }
 
-// paginate finds where the pages begin, in one pass over the rows.
+// paginate finds the first row of each page, in one pass over the rows.
 func (enc *Encoder) paginate(v *live.View, snap *live.Snapshot) *pages {
 	p := &pages{
 		snap: snap, env: newEnvelope(enc.framing, v, snap.Version()), first: []int{0},
@@ -98,7 +96,7 @@ func (p *pages) message(i int) Message { return p.memo(Sync, i, i < len(p.first)
 
 // lookAt returns the page with the number, from 1, as a message of its own.
 func (p *pages) lookAt(page int) Message {
-	if page > len(p.first) { // not worth keeping, and there are arbitrarily many
+	if page > len(p.first) { // do not cache these: there are arbitrarily many
 		return Message{Page, p.env.close(append(p.env.open(Page, 2), "[]"...), page, len(p.first), false, nil)}
 	}
 	return p.memo(Page, page-1, false)

@@ -9,53 +9,53 @@ import (
 	"time"
 )
 
-// Received is a message as a client has received it.
+// Received is a message received by a client.
 type Received struct {
-	// Event is the binding's name, "" for none in particular. Params are a
-	// member's parameters as a JSON object, nil for none.
+	// Event is the binding's name, "" when the message concerns no binding in particular.
+	// Params are a member's parameters as a JSON object, nil for none.
 	Event  string
 	Params json.RawMessage
-	// Action says what the message does. Receivers ignore actions that they do not
-	// know: later servers may have more.
+	// Action says what the message does. Receivers ignore unknown actions: later servers
+	// may have more.
 	Action Action
-	// Current says, of a sync, that what the client holds is current ("ok"). It
-	// has no Rows then.
+	// Current says that a Sync only confirms the rows that the client holds ("ok"). It then
+	// has no Rows.
 	Current bool
-	// Rows are JSON objects: whole rows of Sync, Create, Update and Page, and the
-	// key columns alone of Delete.
+	// Rows are JSON objects: whole rows of Sync, Create, Update and Page, and only the key
+	// columns of Delete.
 	Rows []json.RawMessage
 	// Problem is the problem document of an Error.
 	Problem Problem
-	// Page and Pages number the pages of a Sync from 1; 0 for other messages. Order
-	// names the fields that order the rows, on page 1, where rows show them.
+	// Page and Pages number the pages of a Sync from 1; they are 0 for other messages.
+	// Order names the fields that order the rows, on page 1 and if rows show them.
 	Page, Pages int
 	Order       []string
-	// Version is the token of the version that the batch leads to, and Modified
-	// when that came to be; the zero time when the server did not say.
+	// Version is the token of the version that the batch leads to. Modified is when that
+	// version arose, the zero time when the server did not say.
 	Version  string
 	Modified time.Time
-	// More says that the batch goes on: the receiver holds its messages until one
-	// comes without.
+	// More says that the batch goes on: the receiver holds its messages until one comes
+	// without More.
 	More bool
-	// Mark is the mark that a message with the action "mark" answers.
+	// Mark is the mark that a message with action Mark answers.
 	Mark string
-	// State is what a message with the action State tells: "live" or "stale".
+	// State is the state in a message with action State: "live" or "stale".
 	State string
-	// Replica is what followers of a binding are told beside; nil for others.
+	// Replica is the additional data for followers, nil for others.
 	Replica *Replica
 }
 
-// Problem is what receivers need of a problem document (RFC 9457).
+// Problem holds the parts of a problem document (RFC 9457) that receivers need.
 type Problem struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
-	// Errors say what is wrong with the single fields, or parameters, of a request.
+	// Errors describe the problems of single fields, or parameters, of a request.
 	Errors []FieldError `json:"errors"`
 }
 
-// FieldError is what is wrong with one field or parameter.
+// FieldError is a problem of one field or parameter.
 type FieldError struct {
 	Field  string `json:"field"`
 	Detail string `json:"detail"`
@@ -69,11 +69,11 @@ func (p *Problem) Error() string {
 	return fmt.Sprintf("%d %s: %s", p.Status, p.Title, p.Detail)
 }
 
-// MalformedError says why a message cannot be understood. The receiver does not
-// apply it, and asks for the rows anew.
+// MalformedError says why a message cannot be understood. The receiver does not apply the
+// message, and requests all rows anew.
 type MalformedError struct{ Detail string }
 
-// Error names what is wrong.
+// Error returns the detail.
 func (e *MalformedError) Error() string { return "wire: malformed message: " + e.Detail }
 
 func malformed(format string, args ...any) error {
@@ -89,10 +89,10 @@ type message struct {
 	keys, places, replica                  json.RawMessage
 }
 
-// Decode reads one message. Fields that it does not know are ignored, and so is
-// the payload of actions that it does not know. The error is a [*MalformedError]: of
-// a message that is no JSON object, lacks what its action needs, or has a field of
-// the wrong type. The result refers to raw, which the caller does not change.
+// Decode reads one message. It ignores unknown fields, and the payload of unknown actions.
+// The error is a [*MalformedError] when the message is not a JSON object, lacks a field
+// that its action needs, or has a field of the wrong type. The result refers to raw, which
+// the caller must not change.
 func Decode(raw []byte) (Received, error) {
 	m, err := parse(raw)
 	if err != nil {
@@ -163,8 +163,8 @@ func (r *Received) takeRows(m message) error {
 	return err
 }
 
-// parse takes a message apart. Names are compared as they are: encoding/json
-// would also take those in other case.
+// parse splits a message into its fields. Their names must match exactly: encoding/json
+// would ignore case.
 func parse(raw []byte) (message, error) {
 	var m message
 	into := map[string]any{
@@ -183,7 +183,7 @@ func parse(raw []byte) (message, error) {
 		if err != nil {
 			return m, malformed("it is no JSON object")
 		}
-		name, _ := token.(string) // names of an object's members are strings
+		name, _ := token.(string) // the names of an object's members are strings
 		var value json.RawMessage
 		if err := dec.Decode(&value); err != nil {
 			return m, malformed("%q cannot be read", name)
@@ -198,7 +198,7 @@ func parse(raw []byte) (message, error) {
 			}
 		}
 	}
-	if _, err := dec.Token(); err != nil { // the other brace
+	if _, err := dec.Token(); err != nil { // the closing brace
 		return m, malformed("it is no JSON object")
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {

@@ -6,41 +6,41 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// Encoder makes messages within limits. Encoders of equal limits and framing
-// share what they make.
+// Encoder builds messages within limits. Encoders with equal limits and framing share the
+// messages.
 type Encoder struct {
 	batchKey
-	key any // of batches in memos; boxed once, since it is asked for at every delivery
+	key any // memo key of batches; boxed once, since every delivery uses it
 }
 
 type batchKey struct {
 	limits  Limits
 	framing Framing
-	replica bool // for followers: with what [Replica] has
+	replica bool // for followers: with the data of [Replica]
 }
 
 // NewEncoder returns an encoder with these limits.
 func NewEncoder(limits Limits) *Encoder { return NewFramedEncoder(limits, Framing{}) }
 
-// NewFramedEncoder returns an encoder whose messages stand in a frame. The limits
-// are those of the messages with their frames.
+// NewFramedEncoder returns an encoder that puts messages into a frame. The limits include
+// the frame.
 func NewFramedEncoder(limits Limits, framing Framing) *Encoder {
 	return newEncoder(batchKey{limits: limits.WithDefaults(), framing: framing})
 }
 
-// NewReplicaEncoder returns an encoder of messages for followers, which bear what
-// [Replica] has. A binding whose places are numbers is told by syncs alone, see
-// [Encoder.ForReplica].
+// NewReplicaEncoder returns an encoder of messages for followers, with the data of
+// [Replica]. Pass each event through [Encoder.ForReplica] first: a binding with numbered
+// order keys is sent only as syncs.
 func NewReplicaEncoder(limits Limits) *Encoder {
 	return newEncoder(batchKey{limits: limits.WithDefaults(), replica: true})
 }
 
 func newEncoder(key batchKey) *Encoder { return &Encoder{batchKey: key, key: key} }
 
-// ForReplica returns the event that a follower is told in place of this one. It
-// differs where places are numbers: those of all rows may change with any change, so
-// the follower gets a sync of what the binding holds by then, or is told that it has
-// that already. told is the version that it was told last.
+// ForReplica returns the event to send to a follower in place of e. It differs when order
+// keys are numbers: any change may then renumber all rows, so the follower gets a sync of
+// the binding's current rows, or a confirmation if it has them already. told is the last
+// version sent to it.
 func (enc *Encoder) ForReplica(v *live.View, e *live.Event, told string) *live.Event {
 	snap := v.Snapshot()
 	if !enc.replica || e.Kind != live.Changed || snap == nil || !snap.OrderMarked() {
@@ -52,7 +52,7 @@ func (enc *Encoder) ForReplica(v *live.View, e *live.Event, told string) *live.E
 	return snap.SyncEvent()
 }
 
-// Batch returns the messages that tell a client of the event.
+// Batch returns the messages for the event.
 func (enc *Encoder) Batch(v *live.View, e *live.Event) *Batch {
 	return live.Memo(e.Cache(), enc.key, func(c *live.Charge) *Batch {
 		b := enc.build(v, e)
@@ -66,10 +66,9 @@ func Messages(v *live.View, e *live.Event, limits Limits) [][]byte {
 	return NewEncoder(limits).Batch(v, e).all()
 }
 
-// Since returns the messages that lead from the version with the token to the
-// binding's current one: one that says that it is current, the changes since,
-// or a sync. It returns [live.ErrNotLoaded], [live.ErrRemoved] or
-// [live.ErrClosed].
+// Since returns the messages that lead from the version with the token to the binding's
+// current one: a confirmation, the changes since, or a sync. It returns
+// [live.ErrNotLoaded], [live.ErrRemoved] or [live.ErrClosed].
 func (enc *Encoder) Since(v *live.View, token string) ([][]byte, error) {
 	sub := v.Subscribe(live.SubscribeOptions{Version: ParseToken(token), Notify: func() {}})
 	defer sub.Close()
@@ -83,9 +82,8 @@ func (enc *Encoder) Since(v *live.View, token string) ([][]byte, error) {
 	return enc.Batch(v, e).all(), nil
 }
 
-// Page returns one page of the binding's current version, counted from 1, as a
-// message of its own. Beyond the last page there are no rows. It returns
-// [live.ErrNotLoaded].
+// Page returns one page of the binding's current version, counted from 1, as a message of
+// its own. A page beyond the last has no rows. It returns [live.ErrNotLoaded].
 func (enc *Encoder) Page(v *live.View, page int) (Message, error) {
 	snap := v.Snapshot()
 	if snap == nil {
@@ -94,12 +92,12 @@ func (enc *Encoder) Page(v *live.View, page int) (Message, error) {
 	return enc.PageOf(v, snap, page), nil
 }
 
-// PageOf is Page of a snapshot of the binding's.
+// PageOf is [Encoder.Page] for a given snapshot of the binding.
 func (enc *Encoder) PageOf(v *live.View, snap *live.Snapshot, page int) Message {
 	return enc.pages(v, snap).lookAt(page)
 }
 
-// pages returns how the snapshot divides.
+// pages returns the division of the snapshot.
 func (enc *Encoder) pages(v *live.View, snap *live.Snapshot) *pages {
 	return live.Memo(snap.Cache(), enc.key, func(c *live.Charge) *pages {
 		p := enc.paginate(v, snap)
@@ -158,17 +156,17 @@ func (enc *Encoder) build(v *live.View, e *live.Event) *Batch {
 	return b
 }
 
-// part is what one message of a change carries.
+// part is the content of one message of a change.
 type part struct {
 	action Action
 	rows   [][]byte
-	of     []live.Row // what they show, for followers
+	of     []live.Row // the rows themselves, for followers
 	size   int
 }
 
-// oneLine returns the JSON without line breaks, which would end a line of an
-// event stream. In valid JSON they stand between tokens only, where a blank
-// does as well. The usual row has none and is returned as it is.
+// oneLine returns the JSON without line breaks, which would end a line of an event stream.
+// Valid JSON has them only between tokens, where a blank is equivalent. The usual row has
+// none and is returned as it is.
 func oneLine(row []byte) []byte {
 	if bytes.IndexByte(row, '\n') < 0 && bytes.IndexByte(row, '\r') < 0 {
 		return row

@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// StreamEvent is one event of an event stream (HTML, section 9.2).
+// StreamEvent is one event of an event stream (HTML standard, section 9.2).
 type StreamEvent struct {
-	// Name is its "event", "" where it has none. Data are its lines of "data",
-	// joined by line feeds: valid until the next call of Next.
+	// Name is the event's "event" field, "" for none. Data are its "data" lines, joined by
+	// line feeds. They are valid until the next call of Next.
 	Name string
 	Data []byte
-	// ID is the last event id, which an event without one leaves as it was.
+	// ID is the last event ID; an event without one keeps the previous.
 	ID string
 }
 
-// EventReader reads an event stream. One goroutine uses it.
+// EventReader reads an event stream. It is for one goroutine.
 type EventReader struct {
 	r   *bufio.Reader
 	max int
@@ -32,11 +32,11 @@ type EventReader struct {
 	cr    bool // the last line ended with CR: an LF that follows belongs to it
 }
 
-// ErrEventTooLong is returned for an event beyond the reader's bound.
+// ErrEventTooLong means that an event exceeds the reader's bound.
 var ErrEventTooLong = errors.New("wire: an event of the stream is too long")
 
-// DefaultEventBytes bounds an event where nothing else is said. A row that is longer
-// than a message may be still travels whole, so it is well above [DefaultBytes].
+// DefaultEventBytes is the default bound of one event, in bytes. A row that exceeds the
+// limit of a message is still sent whole, so the bound is well above [DefaultBytes].
 const DefaultEventBytes = 64 << 20
 
 // NewEventReader returns a reader of the stream. max bounds one event, in bytes; 0
@@ -48,14 +48,12 @@ func NewEventReader(r io.Reader, max int) *EventReader {
 	return &EventReader{r: bufio.NewReaderSize(r, 16<<10), max: max}
 }
 
-// Retry returns what the server has last told clients to wait before they connect
-// again; 0 when it has not.
+// Retry returns the reconnection wait that the server last sent, 0 for none.
 func (e *EventReader) Retry() time.Duration { return e.retry }
 
-// Next returns the next event that has data. onComment, when it is not nil, is
-// called for comment lines, with which servers show that they are alive. It returns
-// io.EOF at the stream's end, also in the middle of an event, which then counts as
-// not sent; [ErrEventTooLong]; or the reader's error.
+// Next returns the next event with data. onComment, when not nil, is called for comment
+// lines, which servers send as heartbeats. It returns io.EOF at the end of the stream, even
+// within an event, which is then dropped; [ErrEventTooLong]; or the reader's error.
 func (e *EventReader) Next(onComment func()) (StreamEvent, error) {
 	var ev StreamEvent
 	e.data = e.data[:0]
@@ -106,8 +104,8 @@ func (e *EventReader) Next(onComment func()) (StreamEvent, error) {
 	}
 }
 
-// readLine returns the next line without its end: CR, LF or both. It is valid until
-// the next call.
+// readLine returns the next line without its end: CR, LF or both. It is valid until the
+// next call.
 func (e *EventReader) readLine(max int) ([]byte, error) {
 	e.line = e.line[:0]
 	for {

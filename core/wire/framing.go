@@ -1,12 +1,12 @@
 package wire
 
-// Framing is what the packets of a transport have around a message: Before, the
-// binding's name as a JSON string, Between, the message and After. The zero value
-// is no frame, without the name. Framed messages are built once as bare ones are,
-// so that a client costs no copy.
+// Framing is the text that a transport's packets put around a message: Before, the
+// binding's name as a JSON string, Between, the message, and After. The zero value means no
+// frame and no name. A framed message is built once and shared, as a bare one is, so no
+// client needs a copy of its own.
 type Framing struct{ Before, Between, After string }
 
-// open returns what stands before a message about the binding.
+// open returns the frame before a message about the binding.
 func (f Framing) open(binding string) []byte {
 	if f == (Framing{}) {
 		return nil
@@ -14,8 +14,8 @@ func (f Framing) open(binding string) []byte {
 	return append(append([]byte(f.Before), quote(binding)...), f.Between...)
 }
 
-// Frame puts a message about the subject into the encoder's frame. Those that the
-// encoder makes itself are in it already.
+// Frame puts a message about the subject into the encoder's frame. The encoder's own
+// messages are framed already.
 func (enc *Encoder) Frame(s Subject, m Message) Message {
 	if enc.framing == (Framing{}) {
 		return m

@@ -2,29 +2,27 @@ package wire
 
 import "encoding/json"
 
-// Step is a batch that has arrived in full: together its messages lead from one
-// version to the next.
+// Step is a complete batch, whose messages together lead from one version to the next.
 type Step struct {
-	// Sync says that Created replaces all that the receiver holds; otherwise the
-	// step leads on from the version that the receiver has.
+	// Sync says that the created rows replace all rows that the receiver holds. Otherwise
+	// the step continues from the receiver's version.
 	Sync bool
-	// Confirmed says that the version is what the receiver holds already. There is
-	// nothing else in the step.
+	// Confirmed says that the receiver holds the version already. The step has no rows
+	// then.
 	Confirmed bool
-	// Messages are those of the batch, in order; at least one.
+	// Messages are the messages of the batch, in order, at least one.
 	Messages []Received
 }
 
-// Last is the message that has ended the batch: its version and time are the
-// step's.
+// Last returns the last message of the batch, whose version and time are the step's.
 func (s *Step) Last() *Received { return &s.Messages[len(s.Messages)-1] }
 
-// Order names the fields that order the rows of a sync, with a leading "-" for
-// descending; nil when rows do not show it.
+// Order returns the fields that order the rows of a sync, with a leading "-" for
+// descending, or nil when rows do not show them.
 func (s *Step) Order() []string { return s.Messages[0].Order }
 
-// Rows calls visit with every row of the step, in order, and what is done to it:
-// Create for all rows of a sync. It stops at visit's first error, and returns it.
+// Rows calls visit with every row of the step, in order, and its action: Create for all
+// rows of a sync. It stops at visit's first error, and returns it.
 func (s *Step) Rows(visit func(action Action, row json.RawMessage) error) error {
 	for _, m := range s.Messages {
 		action := m.Action
@@ -40,31 +38,30 @@ func (s *Step) Rows(visit func(action Action, row json.RawMessage) error) error 
 	return nil
 }
 
-// Gatherer holds the messages of a batch until its last one has come. It serves one
-// binding, on one goroutine; its zero value is ready and holds at most
+// Gatherer holds the messages of a batch until the last one has come. It serves one
+// binding, on one goroutine. Its zero value is ready to use and holds at most
 // [DefaultBatchBytes].
 type Gatherer struct {
-	// MaxBytes bounds the messages of one batch together, in bytes of what they
-	// were decoded from. 0 means [DefaultBatchBytes].
+	// MaxBytes bounds the messages of one batch together, in encoded bytes. 0 means
+	// [DefaultBatchBytes].
 	MaxBytes int
 
 	held  []Received
 	bytes int
 }
 
-// DefaultBatchBytes bounds what a [Gatherer] holds where nothing else is said.
+// DefaultBatchBytes is the default bound of a [Gatherer], in bytes.
 const DefaultBatchBytes = 1 << 30
 
-// Add takes the next message, which was decoded from so many bytes, and returns the
-// step that it completes, nil for none. Messages that belong to no batch (errors,
-// answers to marks, pages that were looked at, unknown actions) are left to the
-// caller, who passes only Sync, Create, Update and Delete. from is the version that
-// the receiver holds, "" for none.
+// Add takes the next message, of size encoded bytes, and returns the step that it
+// completes, nil for none. Pass only Sync, Create, Update and Delete; the caller handles
+// messages outside of batches (errors, answers to marks, requested pages, unknown actions).
+// from is the version that the receiver holds, "" for none.
 //
-// The error is a [*MalformedError] where the messages make no sense: a batch that
-// changes its version, a page that is missing, changes for a receiver that has
-// nothing, "ok" for a version that it does not hold, a batch beyond the bound. The
-// receiver drops the batch and asks for the rows anew.
+// The error is a [*MalformedError] when the messages are inconsistent: a batch that changes
+// its version, a missing page, changes for a receiver without rows, "ok" for a version that
+// it does not hold, or a batch beyond the bound. The receiver then drops the batch and
+// requests all rows anew.
 func (g *Gatherer) Add(m Received, size int, from string) (*Step, error) {
 	begins := m.Action == Sync && (m.Current || m.Page <= 1)
 	if begins {
@@ -91,7 +88,7 @@ func (g *Gatherer) Add(m Received, size int, from string) (*Step, error) {
 	return step, nil
 }
 
-// Drop forgets a batch that has not arrived in full, as after a lost connection.
+// Drop discards an incomplete batch, for example after a lost connection.
 func (g *Gatherer) Drop() { g.held, g.bytes = nil, 0 }
 
 func (g *Gatherer) check(m Received, from string) error {

@@ -7,16 +7,15 @@ import (
 
 // Limits bounds single messages. The zero value of a field means its default.
 type Limits struct {
-	// Rows bounds the rows of one message, and so is the size of the pages of
-	// a sync. The default is [DefaultRows].
+	// Rows bounds the rows of one message, and so of a page of a sync. The default is
+	// [DefaultRows].
 	Rows int
-	// Bytes bounds the length of one message. A row that is too long for it
-	// still travels, in a message of its own. The default is [DefaultBytes],
-	// the minimum [MinBytes].
+	// Bytes bounds the length of one message. A longer row is still sent, in a message of
+	// its own. The default is [DefaultBytes], the minimum [MinBytes].
 	Bytes int
 }
 
-// The default limits, and the least that leaves room for a message's frame.
+// The default limits, and the minimum that leaves room for a message's other fields.
 const (
 	DefaultRows  = 1000
 	DefaultBytes = 256 << 10
@@ -34,7 +33,7 @@ func (l Limits) WithDefaults() Limits {
 	return l
 }
 
-// Validate returns everything that is wrong with the limits.
+// Validate returns all problems of the limits, joined.
 func (l Limits) Validate() error {
 	var errs []error
 	if l.Rows < 0 {

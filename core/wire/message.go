@@ -8,18 +8,18 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// Action says what a message does, seen from the binding.
+// Action says what a message does.
 type Action string
 
 // The actions of messages.
 const (
-	Sync   Action = "sync"   // replaces everything, or says that what the client has is current
+	Sync   Action = "sync"   // replaces all rows, or confirms those that the client has
 	Create Action = "create" // rows that came
 	Update Action = "update" // rows that changed
 	Delete Action = "delete" // keys of rows that went
-	Page   Action = "page"   // one page, looked at without joining
+	Page   Action = "page"   // one page, requested without following the binding
 	Leave  Action = "leave"  // the client has left
-	Mark   Action = "mark"   // what the client has been sent includes what a mark covers
+	Mark   Action = "mark"   // the messages sent so far include everything that a mark covers
 	Error  Action = "error"  // a problem
 	State  Action = "state"  // how current the binding is; for followers
 )
@@ -31,16 +31,16 @@ type Message struct {
 	JSON   []byte
 }
 
-// Subject is the binding that a message is about, or the member of a family.
+// Subject is the binding, or the family's member, that a message is about.
 type Subject struct {
-	// Binding is its name, "" for none in particular.
+	// Binding is the binding's name, "" for none in particular.
 	Binding string
-	// Params are the member's parameters as a JSON object on one line, nil for
-	// none. Where the client is answered they are spelled as it did.
+	// Params are the member's parameters as a JSON object on one line, nil for none.
+	// Answers repeat the client's spelling.
 	Params []byte
 }
 
-// SubjectOf returns the binding as a subject.
+// SubjectOf returns the subject of the binding.
 func SubjectOf(v *live.View) Subject {
 	s := Subject{Binding: v.Name()}
 	if params := v.Params(); params != nil {
@@ -52,7 +52,7 @@ func SubjectOf(v *live.View) Subject {
 	return s
 }
 
-// open begins a message about the subject, up to the value of its action.
+// open starts a message about the subject, up to the value of its action.
 func (s Subject) open() []byte {
 	b := []byte{'{'}
 	if s.Binding != "" {
@@ -74,15 +74,15 @@ func ErrorMessage(s Subject, problem []byte) Message {
 // LeaveMessage confirms that the client has left the subject.
 func LeaveMessage(s Subject) Message { return Message{Leave, append(s.open(), `leave"}`...)} }
 
-// MarkMessage says that the stream about the subject, which stands at the version,
-// shows everything that the mark covers.
+// MarkMessage says that the stream about the subject, now at the version, shows everything
+// that the mark covers.
 func MarkMessage(s Subject, mark string, version live.Version) Message {
 	b := append(append(append(s.open(), `mark","mark":`...), quote(mark)...), ',')
 	return Message{Mark, append(appendVersion(b, version), '}')}
 }
 
-// MarkErrorMessage encodes a problem document (RFC 9457) about a mark that the client
-// has asked about.
+// MarkErrorMessage encodes a problem document (RFC 9457) about a mark that the client asked
+// about.
 func MarkErrorMessage(s Subject, mark string, problem []byte) Message {
 	const longest = 256
 	if len(mark) > longest {
@@ -92,13 +92,13 @@ func MarkErrorMessage(s Subject, mark string, problem []byte) Message {
 	return Message{Error, append(append(b, problem...), '}')}
 }
 
-// appendVersion appends the members that say which version it is.
+// appendVersion appends the fields of the version.
 func appendVersion(b []byte, version live.Version) []byte {
 	b = append(append(append(b, `"version":"`...), version.Token...), `","last_modified":"`...)
 	return append(version.Modified.UTC().AppendFormat(b, time.RFC3339Nano), '"')
 }
 
-// StateMessage tells a follower how current the subject is: "live", or "stale".
+// StateMessage tells a follower the state of the subject: "live" or "stale".
 func StateMessage(s Subject, state string) Message {
 	b := append(append(s.open(), `state","payload":{"state":`...), quote(state)...)
 	return Message{State, append(b, "}}"...)}
@@ -113,7 +113,7 @@ func quote(s string) []byte {
 	return b
 }
 
-// envelope is what stands around the rows of every message of one version.
+// envelope holds the text around the rows in every message of one version.
 type envelope struct {
 	head    []byte // up to the action, with the frame's
 	order   []byte // of page 1, with its comma; empty when rows do not show it
@@ -134,24 +134,23 @@ func newEnvelope(f Framing, v *live.View, version live.Version) *envelope {
 	return env
 }
 
-// slack is what page numbers, the action and punctuation take at most, in
-// bytes.
+// slack bounds the bytes of page numbers, action and punctuation.
 const slack = 128
 
-// room returns how many bytes of rows fit into a message of the limit.
+// room returns how many bytes of rows fit into a message with that limit.
 func (env *envelope) room(limit int) int {
 	return max(limit-len(env.head)-len(env.order)-len(env.version)-len(env.tail)-slack, 1)
 }
 
-// open begins a message, up to its payload.
+// open starts a message, up to its payload.
 func (env *envelope) open(action Action, size int) []byte {
 	b := make([]byte, 0, len(env.head)+len(env.order)+len(env.version)+slack+size)
 	b = append(append(b, env.head...), action...)
 	return append(b, `","payload":`...)
 }
 
-// close ends a message of one of the pages, or of no page when pages is 0. extra are
-// further fields, each after a comma.
+// close ends a message; pages is 0 when it is not a page. extra holds further fields, each
+// after a comma.
 func (env *envelope) close(b []byte, page, pages int, more bool, extra []byte) []byte {
 	if pages > 0 {
 		b = strconv.AppendInt(append(b, `,"page":`...), int64(page), 10)

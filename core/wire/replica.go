@@ -11,37 +11,37 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// Replica is what a message tells a follower beside the rows, so that it computes the
-// same tokens as its origin: a token is a digest of keys, places and encoded rows,
-// under a fingerprint.
+// Replica is the data that a message has for a follower beside the rows, so that the
+// follower computes the same tokens as its origin: a token is a digest of keys, order keys
+// and encoded rows, under a fingerprint.
 type Replica struct {
-	// Keys are those of the message's rows, in the same order.
+	// Keys are the keys of the message's rows, in the same order.
 	Keys []driver.Key
-	// OrderKeys are those of the rows ([live.Row.OrderKey]). It is nil where they
-	// stand at their keys, and in messages that delete.
+	// OrderKeys are the order keys of the rows ([live.Row.OrderKey]). It is nil when these
+	// equal the keys, and in delete messages.
 	OrderKeys []string
-	// Description is told on page 1 of a sync, and nil elsewhere.
+	// Description is set on page 1 of a sync, and nil elsewhere.
 	Description *Description
 }
 
-// Description is what a follower is told of a binding.
+// Description describes a binding to a follower.
 type Description struct {
-	// Fingerprint is the binding's, see [live.ParseFingerprint].
+	// Fingerprint is the binding's fingerprint as text, see [live.ParseFingerprint].
 	Fingerprint string `json:"fingerprint"`
-	// Numbered says that places are numbers, and that the order of the rows is a
-	// part of the token by itself, see [live.Edit.MarkOrder]. Such a binding is sent
-	// whole at each change.
+	// Numbered says that the order keys are numbers, so that the order of the rows is a
+	// separate part of the token, see [live.Edit.MarkOrder]. Such a binding is sent whole
+	// at each change.
 	Numbered bool `json:"numbered,omitempty"`
-	// Columns, Key, Order and OrderFields are those of [live.Description]. Of the
-	// columns that clients see, and those of the key and the order, a follower is
-	// told the names, the kind, and whether they may be NULL.
+	// Columns, Key, Order and OrderFields are those of [live.Description]. Columns holds
+	// only those that clients see and those of the key and the order, with name, kind, and
+	// whether they may be NULL.
 	Columns     []Column       `json:"columns"`
 	Key         []string       `json:"key"`
 	Order       []driver.Order `json:"order,omitempty"`
 	OrderFields []string       `json:"order_fields,omitempty"`
 }
 
-// Column is a column as a [Description] has it.
+// Column is a column in a [Description].
 type Column struct {
 	Name     string     `json:"name"`
 	JSON     string     `json:"json,omitempty"`
@@ -68,7 +68,7 @@ func DescribeView(v *live.View, s *live.Snapshot) *Description {
 	return d
 }
 
-// Live returns the description as one of a view whose rows are kept in that table.
+// Live returns the description for a view of the given table.
 func (d *Description) Live(table driver.Table) live.Description {
 	out := live.Description{
 		Schema: driver.Schema{Table: table, Key: d.Key},
@@ -80,7 +80,7 @@ func (d *Description) Live(table driver.Table) live.Description {
 	return out
 }
 
-// check resolves the kinds, and returns what is wrong with the description.
+// check resolves the kinds, and returns the problems of the description.
 func (d *Description) check() error {
 	if _, err := live.ParseFingerprint(d.Fingerprint); err != nil {
 		return malformed("replica: %v", err)
@@ -107,11 +107,11 @@ var kinds = func() map[string]value.Kind {
 	return all
 }()
 
-// encoded are bytes of any kind in JSON: base64 without padding, of the alphabet for
-// URLs (RFC 4648, section 5).
+// encoded encodes bytes for JSON: base64 without padding, in the alphabet for URLs (RFC
+// 4648, section 5).
 var encoded = base64.RawURLEncoding.Strict()
 
-// replicaSize is what a row takes in the replica's part of a message at most, in
+// replicaSize returns the most that a row adds to the replica's part of a message, in
 // bytes.
 func replicaSize(r live.Row) int {
 	n := encoded.EncodedLen(len(r.Key())) + 3
@@ -121,12 +121,11 @@ func replicaSize(r live.Row) int {
 	return n
 }
 
-// placed reports whether the row stands elsewhere than at its key.
+// placed reports whether the row's order key differs from its key.
 func placed(r live.Row) bool { return r.OrderKey() != string(r.Key()) }
 
-// ShowsPlaces reports whether clients see by what the rows of the binding are ordered,
-// so that a follower who is told their order keys ([Replica].OrderKeys) learns nothing more
-// than they do.
+// ShowsPlaces reports whether clients see the columns that order the rows. If so, order
+// keys ([Replica].OrderKeys) tell a follower no more than the rows do.
 func ShowsPlaces(v *live.View) bool {
 	d := v.Description()
 	if d.OrderFields != nil {
@@ -135,15 +134,15 @@ func ShowsPlaces(v *live.View) bool {
 	byKey := len(d.Order) == len(d.Schema.Key)
 	for i, o := range d.Order {
 		if o.Collation != "" {
-			return true // the places are numbers
+			return true // the order keys are numbers
 		}
 		byKey = byKey && o == driver.Order{Column: d.Schema.Key[i]}
 	}
 	return byKey
 }
 
-// appendReplica appends the fields of the rows, and the description where there is
-// one. Deleted rows have keys alone.
+// appendReplica appends the fields of the rows, and the description if there is one.
+// Deleted rows have only keys.
 func appendReplica(b []byte, rows []live.Row, deleted bool, d *Description) []byte {
 	list := func(b []byte, name string, text func(live.Row) string) []byte {
 		b = append(append(b, `,"`...), name...)
@@ -172,7 +171,7 @@ func appendReplica(b []byte, rows []live.Row, deleted bool, d *Description) []by
 	return append(append(b, `,"replica":`...), raw...)
 }
 
-// decodeReplica reads the fields that belong to so many rows.
+// decodeReplica reads the fields for the given number of rows.
 func decodeReplica(m message, rows int) (*Replica, error) {
 	r := &Replica{}
 	keys, err := decodeBytes("keys", m.keys, rows)
@@ -216,6 +215,6 @@ func decodeBytes(name string, raw json.RawMessage, want int) ([]string, error) {
 	return list, nil
 }
 
-// ReplicaParam is the parameter of an event stream's URL by which a follower asks,
-// with the value 1, for what [Replica] has.
+// ReplicaParam is the parameter of an event stream's URL by which a follower requests, with
+// the value 1, the data of [Replica].
 const ReplicaParam = "replica"

@@ -6,14 +6,12 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// codings are the suffixes that tell the entity tags of compressed bodies from
-// the plain one's.
+// codings are the suffixes of entity tags for compressed bodies.
 var codings = []string{"-gzip", "-br", "-zstd"}
 
-// ParseToken returns the version token in what a client sent as one. It takes
-// an entity tag too, as an HTTP answer bears it: quoted, weak, and with the
-// suffix of a content coding. What cannot be a token gives "", which no version
-// has.
+// ParseToken returns the version token in a client's text. It also accepts an entity tag
+// from an HTTP answer: quoted, weak, and with the suffix of a content coding. For anything
+// that cannot be a token it returns "", which no version has.
 func ParseToken(s string) string {
 	if tag, ok := strings.CutPrefix(strings.TrimPrefix(s, "W/"), `"`); ok {
 		if s, ok = strings.CutSuffix(tag, `"`); !ok {
