@@ -21,7 +21,8 @@ type problem struct {
 	Status int      `json:"status"`
 	Detail string   `json:"detail,omitempty"`
 	Known  []string `json:"known,omitempty"`
-	// Bindings is what an operation on several did, where it failed for some.
+	// Bindings holds the outcomes of an operation on several bindings that failed for
+	// some.
 	Bindings []outcome `json:"bindings,omitempty"`
 }
 
@@ -84,7 +85,7 @@ func unavailable(kind, title string, err error) *problem {
 	return &problem{Type: urn + kind, Title: title, Status: http.StatusServiceUnavailable, Detail: err.Error()}
 }
 
-// problemOf translates what the core returns.
+// problemOf translates an error of package core.
 func (p *Plugin) problemOf(name string, err error) *problem {
 	var own *problem
 	var argument *core.ArgumentError

@@ -16,8 +16,8 @@ func unescape(s string) string {
 	return s
 }
 
-// serveStream answers a request for an event stream. The stream begins when the
-// case first sends something.
+// serveStream answers a request for an event stream. The stream begins with the case's
+// first message.
 func (s *server) serveStream(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	version := query.Get("version")

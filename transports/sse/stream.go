@@ -145,7 +145,8 @@ func (s *stream) run(ctx context.Context) error {
 		case <-s.wake:
 		case <-states:
 		case <-heartbeat:
-			// Set only here, and not with every event: mostly there were some.
+			// The timer is not reset with every event. When it fires, there usually
+			// were events meanwhile.
 			silent := time.Since(s.lastSent)
 			if silent >= s.t.cfg.Heartbeat {
 				if err := s.beat(); err != nil {
@@ -343,8 +344,9 @@ func (s *stream) setDeadline(at time.Time) error {
 	return nil
 }
 
-// failed logs why the stream ends. The response has begun, so no error can be sent: the
-// client sees the connection end, and resumes at the last id that it got.
+// failed ends the stream. It counts and logs a client that does not read. The response
+// has begun, so no error can be sent: the client sees the connection end, and resumes
+// at its last id.
 func (s *stream) failed(err error) error {
 	switch {
 	case errors.Is(err, errEnded):

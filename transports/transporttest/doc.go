@@ -1,17 +1,17 @@
-// Package transporttest holds transports to what Bindery promises its clients.
-// It is made for the transports of this module and for those that users write;
-// it needs nothing beyond the standard library and package core.
+// Package transporttest tests transports against Bindery's promises to clients. It
+// serves the transports of this module and those that users write. It needs only the
+// standard library and Bindery's core.
 //
 // # Setup
 //
-// Write a [Harness]: it makes the transport, serves it, and connects clients
-// that translate what they receive into [Message]s. Then
+// Write a [Harness]. It makes the transport, serves it, and connects clients that
+// translate what they receive into [Message]s. Then
 //
 //	func TestConformance(t *testing.T) { transporttest.Run(t, newHarness) }
 //
-// [Check] is the same without a testing.T. Run the tests with -race, and with
-// a check for leaked goroutines in TestMain: the suite ends everything that it
-// begins, and so what is left is the transport's.
+// [Check] is the same without a testing.T. Run the tests with -race, and with a check
+// for leaked goroutines in TestMain: the suite ends everything that it starts, so any
+// that are left are the transport's.
 //
 // # What is checked
 //
@@ -35,6 +35,6 @@
 //     when the HTTP server is shut down first.
 //   - Nobody modifies the bytes that the engine handed out.
 //
-// What a transport does not do, it declares in [Abilities], and the suite
-// checks that as well.
+// If a transport lacks an ability, it says so in [Abilities]. The suite checks that as
+// well.
 package transporttest

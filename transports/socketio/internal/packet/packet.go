@@ -97,7 +97,7 @@ func Decode(text []byte) (Packet, error) {
 	return p, nil
 }
 
-// number reports whether the text is a number of at most so many digits.
+// number reports whether the text consists of one to so many digits.
 func number(text []byte, digits int) bool {
 	return len(text) > 0 && len(text) <= digits && len(bytes.Trim(text, "0123456789")) == 0
 }
