@@ -13,8 +13,8 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// problem is an error as RFC 9457 describes it. The types are those of the
-// transports. Who sees it is an operator, so details may quote the database.
+// problem is an error as RFC 9457 describes it, with the types of the transports. Only
+// operators see it, so details may quote the database.
 type problem struct {
 	Type   string   `json:"type"`
 	Title  string   `json:"title"`

@@ -30,8 +30,8 @@ type Harness struct {
 	// connection. The client should wait only some milliseconds before it reconnects.
 	Open func(ctx context.Context, f Follow, show func(State)) (Client, error)
 
-	// Lacks names cases that the client does not pass, with the reason. They are
-	// skipped, and reported when they pass after all.
+	// Lacks names cases that the client does not pass, with the reason. Run skips such
+	// a case, unless the client passes it: then it reports that. Check leaves it out.
 	Lacks map[string]string
 
 	// Timeout bounds one case. The default is a minute.

@@ -101,7 +101,7 @@ func (l *streamLink) cut() {
 	if l.ended {
 		return
 	}
-	// An aborted handler would end the answer properly: take the connection away.
+	// Aborting the handler would end the answer properly, so close the connection.
 	_ = http.NewResponseController(l.w).Flush()
 	if c, _, err := http.NewResponseController(l.w).Hijack(); err == nil {
 		_ = c.Close()

@@ -83,8 +83,8 @@ func (h *history) decode(r live.Row) (id int, text string, err error) {
 	return d.id, d.text, nil
 }
 
-// bodiesChecked is how many of the latest bodies of each binding are checked. All
-// clients that saw older bodies also saw these.
+// bodiesChecked is how many of the latest bodies of each binding are checked. Older
+// ones went to the same clients, so checking them would find nothing more.
 const bodiesChecked = 20
 
 // unmodified returns an error that names the bytes that were modified.
