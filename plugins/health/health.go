@@ -11,8 +11,8 @@
 //
 // # Liveness
 //
-// 200 as long as the program answers. The handler does not look at the database: to
-// restart the program would not bring the database back.
+// 200 as long as the program answers. The handler ignores the database, because
+// restarting the program would not bring the database back.
 //
 // # Readiness
 //

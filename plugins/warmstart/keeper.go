@@ -34,7 +34,7 @@ type keeper struct {
 type kept struct {
 	view  *live.View // nil until it changes
 	first time.Time  // time of the first unwritten change; zero: none
-	last  time.Time  // time of the last one
+	last  time.Time  // time of the last unwritten change
 
 	// Only the keeper's goroutine uses these once it runs.
 	token     string // of the file; "" if there is no usable one

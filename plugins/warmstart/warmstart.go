@@ -126,7 +126,7 @@ func (p *Plugin) ignored(log *slog.Logger, binding string, why error) {
 
 // Published notes that a binding has changed, see [core.PublishObserver].
 func (p *Plugin) Published(v *live.View, _ *live.Event) {
-	if declared, ok := p.reg.Lookup(v.Name()); ok && declared == v { // not a member of it
+	if declared, ok := p.reg.Lookup(v.Name()); ok && declared == v { // not a member of a family
 		p.keep.changed(v)
 	}
 }

@@ -15,24 +15,23 @@
 //
 // # What is checked
 //
-//   - A client begins with the whole state, and is told of every change, in
-//     order, without gap or repetition. After each batch it holds exactly what
-//     the binding held at the version that the batch names: no half
-//     transaction is ever seen.
-//   - A client that comes back with a version loses nothing, whether that is
-//     current, in the log, too old, or not a version at all; wherever the
-//     connection broke.
-//   - A client that does not read holds up nobody, and is not sent everything
-//     that it missed once it reads again.
+//   - A client first gets the whole state and then every change, in order,
+//     without gap or repetition. After each batch it holds exactly the binding's
+//     rows at the version that the batch names: it never sees half a transaction.
+//   - A client that comes back with a version loses nothing, wherever the
+//     connection broke: the version may be current, in the log, too old, or not a
+//     version at all.
+//   - A client that does not read holds up nobody. When it reads again it gets the
+//     changes merged, not one by one.
 //   - Clients that vanish leave no subscription behind.
-//   - Bindings that are unknown, not loaded yet, added late or removed.
-//   - A family's member is a binding of its own; wrong parameters are named.
-//   - The authorizer is asked. What it does not allow is not shown: not in
-//     states, changes, deletes and pages, not to who resumes from a version of
-//     somebody else, and not to who is connected when rights are withdrawn.
-//   - Shutdown ends open connections between batches and before its deadline,
-//     also when a client does not read, when others come at the same time, and
-//     when the HTTP server is shut down first.
+//   - Bindings may be unknown, not loaded yet, added late or removed.
+//   - A family's member is a separate binding; errors name the wrong parameters.
+//   - The authorizer is asked. Clients do not see rows that it does not allow: in
+//     states, changes, deletes and pages, when they resume from somebody else's
+//     version, or when rights are withdrawn while they are connected.
+//   - Shutdown ends open connections between batches and before its deadline, even
+//     if a client does not read, others connect at the same time, or the HTTP
+//     server is shut down first.
 //   - Nobody modifies the bytes that the engine handed out.
 //
 // If a transport lacks an ability, it says so in [Abilities]. The suite checks that as

@@ -46,7 +46,7 @@ type rule struct {
 	run   func(context.Context, *rig) error
 	guard func(*setup) func(context.Context, *rig) error // instead of run: adds an authorizer, and returns a run that uses it
 
-	// Instead of run: compares two rigs, the second of which has other rows.
+	// Instead of run: compares two rigs. The second one has other rows.
 	compare func(ctx context.Context, one, other *rig) error
 	other   func([]item) []item
 }

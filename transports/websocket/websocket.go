@@ -35,7 +35,7 @@ var (
 )
 
 // New returns a transport that clients reach at the group's own path. At most one
-// configuration may be given. [core.Registry.Start] reports what is wrong with it.
+// configuration may be given. [core.Registry.Start] reports errors in it.
 func New(group *echo.Group, cfg ...Config) *Transport {
 	t := &Transport{group: group}
 	t.cfg, t.wrong = serving.Config(group, cfg)

@@ -76,7 +76,7 @@ type Problem struct {
 	Challenge string `json:"-"`
 }
 
-// FieldError says what is wrong with one field, or one parameter, of a request.
+// FieldError describes the error in one field, or one parameter, of a request.
 type FieldError struct {
 	Field  string `json:"field"`
 	Detail string `json:"detail"`

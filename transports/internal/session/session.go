@@ -55,7 +55,7 @@ type Session struct {
 	// Not guarded by mu.
 	ctx       context.Context
 	cancel    context.CancelFunc
-	reopening sync.WaitGroup // joins with another scope that ask the authorizer again
+	reopening sync.WaitGroup // joins that ask the authorizer again after their scope changed
 	asking    sync.WaitGroup // about marks
 }
 

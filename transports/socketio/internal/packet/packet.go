@@ -182,7 +182,7 @@ func (p Packet) Append(b []byte) []byte {
 	return append(b, p.Data...)
 }
 
-// CheckNamespace returns what is wrong with a namespace's name.
+// CheckNamespace returns an error if a namespace's name is invalid.
 func CheckNamespace(name string) error {
 	if name == "" || name[0] != '/' {
 		return fmt.Errorf("namespace %q does not begin with a slash", name)
