@@ -26,8 +26,8 @@ type Plugin struct {
 
 var _ core.Plugin = (*Plugin)(nil)
 
-// New returns a plugin that is served under the group. What is wrong with the
-// configuration is reported by [core.Registry.Start].
+// New returns a plugin that is served under the group. [core.Registry.Start] reports
+// errors in the configuration.
 func New(group *echo.Group, cfg Config) *Plugin {
 	return &Plugin{group: group, cfg: cfg.WithDefaults()}
 }
@@ -35,8 +35,8 @@ func New(group *echo.Group, cfg Config) *Plugin {
 // Name returns "admin".
 func (*Plugin) Name() string { return "admin" }
 
-// Validate returns what is wrong with the configuration, see [driver.Validator]. The error
-// wraps [ErrNoGuard] when nothing guards the routes.
+// Validate returns every error in the configuration, see [driver.Validator]. The error
+// wraps [ErrNoGuard] if nothing guards the routes.
 func (p *Plugin) Validate() error {
 	if p.group == nil {
 		return errors.New("admin: the group is nil")
@@ -58,7 +58,7 @@ func (p *Plugin) Start(_ context.Context, reg *core.Registry) error {
 	if p.cfg.Guard != nil {
 		handler = p.cfg.Guard(handler)
 	}
-	p.group.Any("", func(c echo.Context) error { // files are beside the page, so it needs the slash
+	p.group.Any("", func(c echo.Context) error { // the page's files are relative to it, so its address needs the slash
 		to := "admin/"
 		if path := c.Request().URL.Path; path != "" {
 			to = path[lastSlash(path)+1:] + "/"
@@ -72,7 +72,7 @@ func (p *Plugin) Start(_ context.Context, reg *core.Registry) error {
 	return nil
 }
 
-// Shutdown has nothing to end: streams end as soon as the registry stops, see
+// Shutdown does nothing: streams end as soon as the registry stops, see
 // [core.Registry.Stopping].
 func (*Plugin) Shutdown(context.Context) error { return nil }
 

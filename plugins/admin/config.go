@@ -12,24 +12,25 @@ import (
 // Config says who may use the plugin, and tunes it. Token or Guard is required;
 // the zero value of each other field means its default.
 type Config struct {
-	// Token is what requests have to bring. It is printable ASCII without spaces.
-	// Make it from at least 16 random bytes: nothing slows down who guesses.
+	// Token is the secret that requests must send. It is printable ASCII without
+	// spaces. Make it from at least 16 random bytes, because nothing slows down
+	// guesses.
 	Token string
 
 	// Guard is middleware of the application that lets operators in and answers
-	// everybody else. It runs before the token is asked for. Without a Token it
-	// decides alone. Requests that change something then need the page's own
-	// origin too, except those with "Authorization: Bearer", which no page of
-	// another origin can send unasked.
+	// everybody else. It runs before the token is checked. Without a Token it decides
+	// alone. Requests that change something must then also come from the page's own
+	// origin, except those with "Authorization: Bearer", which no page of another
+	// origin can send unasked.
 	Guard echo.MiddlewareFunc
 
 	// Timeout bounds an operation (sync, clear, verify, explain). The default is
 	// one minute.
 	Timeout time.Duration
 
-	// Every is how often a live stream tells the status. The default is one
-	// second. A status that takes long to build is told less often, so that
-	// streams use at most a tenth of one CPU each.
+	// Every is how often a live stream sends the status. The default is one second. A
+	// status that takes long to build is sent less often, so that streams use at most a
+	// tenth of one CPU each.
 	Every time.Duration
 
 	// MaxStreams bounds the live streams that are open at a time. The default
@@ -54,8 +55,7 @@ func (c Config) WithDefaults() Config {
 // ErrNoGuard means that neither a token nor a guard is configured.
 var ErrNoGuard = errors.New("admin: nothing guards it: set Config.Token or Config.Guard")
 
-// Validate returns all that is wrong with the configuration, [ErrNoGuard] among
-// it.
+// Validate returns every error in the configuration, including [ErrNoGuard].
 func (c Config) Validate() error {
 	var errs []error
 	if c.Token == "" && c.Guard == nil {

@@ -1,6 +1,6 @@
-// Package admin lets operators look into a running registry and act on it: a JSON
-// API, a live page, and a command beside it (cmd/bindery). docs/admin.md has the
-// whole of it, docs/protocol.md the contract.
+// Package admin lets operators inspect a running registry and act on it: a JSON API, a
+// live page, and a command (cmd/bindery). docs/admin.md describes all of it,
+// docs/protocol.md the API.
 //
 // # Setup
 //

@@ -12,7 +12,7 @@ import (
 // cookieName is the name of the cookie that stands for the token.
 const cookieName = "bindery_admin"
 
-// guard tells who may come in.
+// guard checks the credentials of requests.
 type guard struct {
 	open   bool // there is no token: the application's middleware has decided
 	token  [sha256.Size]byte
@@ -26,7 +26,7 @@ func newGuard(cfg Config) guard {
 	return guard{open: cfg.Token == "", token: sha256.Sum256([]byte(cfg.Token)), cookie: base64.RawURLEncoding.EncodeToString(sum[:])}
 }
 
-// credential is what let a request in.
+// credential is the kind of credential that a request has.
 type credential uint8
 
 const (
@@ -38,8 +38,8 @@ const (
 	byRefused            // a credential that is wrong
 )
 
-// admits tells by what the request may come in. What it brings on purpose counts
-// before what a browser sends along by itself.
+// admits returns the credential that admits the request. One that was sent on purpose
+// counts before one that browsers send by themselves.
 func (g guard) admits(r *http.Request) credential {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	bearer := strings.EqualFold(scheme, "Bearer")
@@ -62,7 +62,7 @@ func (g guard) admits(r *http.Request) credential {
 	return nothing
 }
 
-// check compares hashes, so that neither the time nor the length tells anything.
+// check compares hashes, so that timing reveals neither the content nor the length.
 func (g guard) check(token string, by credential) credential {
 	sum := sha256.Sum256([]byte(token))
 	if subtle.ConstantTimeCompare(sum[:], g.token[:]) == 1 {
@@ -80,9 +80,9 @@ func (g guard) keep(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// ownOrigin reports whether the request comes from a page of the server's own
-// origin. Sec-Fetch-Site decides where it is sent: no page can set it, and it is
-// right behind a proxy that changes Host.
+// ownOrigin reports whether the request comes from a page of the server's own origin.
+// The header Sec-Fetch-Site decides if it is present: no page can set it, and it is
+// right even behind a proxy that changes Host.
 func ownOrigin(r *http.Request) bool {
 	if site := r.Header.Values("Sec-Fetch-Site"); len(site) > 0 {
 		return len(site) == 1 && site[0] == "same-origin"

@@ -10,9 +10,9 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// keyOf reads a key as [driver.Key.String] writes it: its columns joined by
-// commas, each percent-encoded. What is no encoding stands for itself, since people
-// type it.
+// keyOf parses a key as [driver.Key.String] formats it: its columns joined by commas,
+// each percent-encoded. A part that is not valid encoding stands for itself, because
+// people type it.
 func keyOf(schema driver.Schema, text string) (driver.Key, error) {
 	parts := strings.Split(text, ",")
 	if len(schema.Key) == 1 {
@@ -26,7 +26,8 @@ func keyOf(schema driver.Schema, text string) (driver.Key, error) {
 	return schema.ParseKey(parts...)
 }
 
-// hold returns the one binding that is selected, loaded or not: explain says so.
+// hold returns the one selected binding, even if it has not loaded: explain then says
+// so.
 func (p *Plugin) hold(ctx context.Context, s selection) (*live.View, func(), error) {
 	if len(s.args) == 0 {
 		if v, ok := p.reg.Lookup(s.name); ok {

@@ -14,7 +14,7 @@ import (
 	"github.com/binderyhq/bindery/core/status"
 )
 
-// verbs are the operations, in order of weight.
+// verbs are the operations, from light to heavy.
 var verbs = []string{"bump", "clear", "sync", "verify"}
 
 // atOnce bounds how many bindings are worked on at a time.
@@ -34,10 +34,10 @@ type outcome struct {
 	Rows     int         `json:"rows"`
 	Version  string      `json:"version,omitempty"`
 	Modified *time.Time  `json:"modified,omitempty"`
-	// Changed says that the content is another than before.
+	// Changed says that the content differs from before.
 	Changed bool `json:"changed"`
-	// Pending says that the date moves once what was reported before has been
-	// read: the database is slow, or away.
+	// Pending says that the date has not moved yet, because earlier reports must be
+	// read first: the database is slow or away.
 	Pending bool   `json:"pending,omitempty"`
 	Drift   *drift `json:"drift,omitempty"`
 	Error   string `json:"error,omitempty"`
@@ -59,7 +59,7 @@ type counts struct {
 	Changed int `json:"changed"`
 }
 
-// done counts what an operation other than verify did.
+// done counts the results of an operation other than verify.
 type done struct {
 	Bindings int `json:"bindings"`
 	Changed  int `json:"changed"`
@@ -156,8 +156,8 @@ func (p *Plugin) one(ctx context.Context, verb string, v *live.View) outcome {
 	return o
 }
 
-// flushed waits until the reports so far, and the dates that Touch moves, show. It
-// reports whether they do.
+// flushed waits until all reports so far are read, so that the dates moved by Touch
+// show. It returns false if they do not in time.
 func (p *Plugin) flushed(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()

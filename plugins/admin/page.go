@@ -23,7 +23,7 @@ type pageFile struct {
 // policy lets the page load its own files and nothing else.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
-// kinds are the media types, which are not to depend on the system's tables.
+// kinds are the media types of the files, which must not depend on the system's tables.
 var kinds = map[string]string{".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
 // pageFiles returns the files by their path under the group, the page as "".
@@ -60,8 +60,8 @@ func (f pageFile) write(c echo.Context) error {
 	return c.Blob(http.StatusOK, f.kind, f.body)
 }
 
-// writeLogin answers who has no token, or a wrong one: with a field for it where a
-// browser asks, otherwise with a problem.
+// writeLogin answers a request without a valid token. A browser gets a form for the
+// token, other clients a problem.
 func writeLogin(c echo.Context, refused bool) error {
 	detail := "bring the token as Authorization: Bearer, or open the page once with ?token="
 	if refused {
@@ -83,8 +83,7 @@ func writeLogin(c echo.Context, refused bool) error {
 		`<form method="get" autocomplete="off"><label>Token <input name="token" type="password" required autofocus></label> <button>Open</button></form></html>`)
 }
 
-// accepts reports whether the request names the media type. A client that takes
-// anything has not named it.
+// accepts reports whether the request names the media type. "*/*" does not count.
 func accepts(r *http.Request, kind string) bool {
 	for _, line := range r.Header.Values("Accept") {
 		for part := range strings.SplitSeq(line, ",") {

@@ -13,15 +13,16 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// problem is an error as RFC 9457 describes it. The types are those of the
-// transports. Who sees it is an operator, so details may quote the database.
+// problem is an error as RFC 9457 describes it, with the types of the transports. Only
+// operators see it, so details may quote the database.
 type problem struct {
 	Type   string   `json:"type"`
 	Title  string   `json:"title"`
 	Status int      `json:"status"`
 	Detail string   `json:"detail,omitempty"`
 	Known  []string `json:"known,omitempty"`
-	// Bindings is what an operation on several did, where it failed for some.
+	// Bindings holds the outcomes of an operation on several bindings that failed for
+	// some.
 	Bindings []outcome `json:"bindings,omitempty"`
 }
 
@@ -84,7 +85,7 @@ func unavailable(kind, title string, err error) *problem {
 	return &problem{Type: urn + kind, Title: title, Status: http.StatusServiceUnavailable, Detail: err.Error()}
 }
 
-// problemOf translates what the core returns.
+// problemOf translates an error of package core.
 func (p *Plugin) problemOf(name string, err error) *problem {
 	var own *problem
 	var argument *core.ArgumentError

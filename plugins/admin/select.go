@@ -12,17 +12,17 @@ import (
 // everything is the name that stands for all bindings.
 const everything = "*"
 
-// selection is which bindings an operation is about.
+// selection says which bindings an operation works on.
 type selection struct {
 	name  string
 	args  url.Values // the parameters of a member
-	scope string     // the condition of a member that a scope has made
-	exact bool       // scope says which; "" is then the one without a scope
+	scope string     // the condition of a binding that an authorizer's scope has made
+	exact bool       // scope counts; "" then means the binding without a scope
 }
 
-// selectBy reads a selection from the query. Parameters may have any name but
-// those that the API uses itself: token, the reserved ones, and scope where the
-// binding has no such parameter.
+// selectBy reads a selection from the query. Parameters may have any name except those
+// that the API uses itself: token, the reserved ones, and scope if the binding has no
+// such parameter.
 func (p *Plugin) selectBy(name string, query url.Values, reserved ...string) (selection, error) {
 	s := selection{name: name, args: make(url.Values)}
 	if name != everything && !slices.Contains(p.names(), name) {
@@ -55,9 +55,9 @@ func (p *Plugin) paramsOf(name string) []string {
 	return nil
 }
 
-// views returns the bindings that are selected: without parameters all that bear
-// the name, so every member of a family that is alive. A member with parameters
-// comes alive when it is not. They stay alive until release is called.
+// views returns the selected bindings. Without parameters these are all bindings with
+// the name, including every member of a family that is alive. With parameters it is one
+// member, which is created if necessary. They stay alive until release is called.
 func (p *Plugin) views(ctx context.Context, s selection) (views []*live.View, release func(), err error) {
 	release = func() {}
 	id := ""

@@ -10,14 +10,14 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// serve returns the handler of everything under the group. It dispatches by hand,
-// so that whatever is asked for without a credential is answered 401, and so that
-// names with encoded slashes arrive whole.
+// serve returns the handler of everything under the group. It dispatches by hand, so
+// that every request without a credential gets 401, and names with encoded slashes
+// arrive whole.
 func (p *Plugin) serve(files map[string]pageFile) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()
 		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer") // the first address has the token
+		h.Set("Referrer-Policy", "no-referrer") // the first address may hold the token
 		h.Set("Cache-Control", "no-store")
 		r, path := c.Request(), segments(c)
 		by := p.guard.admits(r)
@@ -43,7 +43,7 @@ func (p *Plugin) serve(files map[string]pageFile) echo.HandlerFunc {
 		if !safe(r.Method) {
 			return methodNotAllowed(c, "GET, HEAD").write(c)
 		}
-		if by == byQuery && path[0] == "" { // the token is not to stay in the address
+		if by == byQuery && path[0] == "" { // the token must not stay in the address
 			h.Set("Location", "./")
 			return c.NoContent(http.StatusSeeOther)
 		}

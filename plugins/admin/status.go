@@ -28,14 +28,14 @@ type process struct {
 	Started    time.Time `json:"started"`
 	Uptime     float64   `json:"uptime"`
 	Goroutines int       `json:"goroutines"`
-	// Heap is what the program's objects take, Memory what Go has from the system,
-	// both in bytes.
+	// Heap is the memory of the program's objects, Memory the memory that Go has from
+	// the system, both in bytes.
 	Heap   uint64 `json:"heap"`
 	Memory uint64 `json:"memory"`
 	GCs    uint32 `json:"gcs"`
 }
 
-// status takes the status. Lists are never null.
+// status returns the current status. Lists are never null.
 func (p *Plugin) status() report {
 	st := report{Registry: p.reg.Status(), Now: time.Now()}
 	st.Bindings, st.Families, st.Sources = list0(st.Bindings), list0(st.Families), list0(st.Sources)
@@ -50,7 +50,7 @@ func (p *Plugin) status() report {
 		Started: p.started, Uptime: time.Since(p.started).Seconds(), Goroutines: runtime.NumGoroutine(),
 		Heap: mem.HeapAlloc, Memory: mem.Sys - mem.HeapReleased, GCs: mem.NumGC,
 	}
-	st.Process.Host, _ = os.Hostname() // it is left out where it is not known
+	st.Process.Host, _ = os.Hostname() // left out if it is unknown
 	if info, ok := debug.ReadBuildInfo(); ok {
 		st.Process.Program, st.Process.Version = info.Path, info.Main.Version
 	}

@@ -12,16 +12,16 @@ import (
 // writeTimeout is how long a client may leave a stream unread.
 const writeTimeout = 10 * time.Second
 
-// share is how many times longer than it takes to build a status a stream waits
-// before the next one.
+// share limits a stream to one part in so many of a CPU: it waits at least share times
+// as long as the last status took to build.
 const share = 10
 
 var errManyStreams = errors.New("too many live streams are open; poll the status instead")
 
-// stream serves GET api/stream: an event "status" at once and every
-// [Config].Every, with the body of api/status. A client that reads slowly gets
-// fewer: each is built when the one before has been written. The stream ends when
-// the registry stops, and when the client does not read for ten seconds.
+// stream serves GET api/stream: an event "status" at once and every [Config].Every,
+// with the body of api/status. A client that reads slowly gets fewer, because each is
+// built after the one before has been written. The stream ends when the registry stops,
+// or when the client does not read for ten seconds.
 func (p *Plugin) stream(c echo.Context) error {
 	if c.Request().Method == http.MethodHead {
 		c.Response().Header().Set("Content-Type", "text/event-stream")
@@ -53,7 +53,7 @@ func (p *Plugin) stream(c echo.Context) error {
 			return err
 		}
 		took := time.Since(begun)
-		// Where no deadline can be set the server's own WriteTimeout holds.
+		// If no deadline can be set, the server's own WriteTimeout applies.
 		_ = control.SetWriteDeadline(time.Now().Add(writeTimeout))
 		if _, err := c.Response().Write(append(append([]byte("event: status\ndata: "), body...), "\n\n"...)); err != nil {
 			return nil // the client has gone

@@ -11,8 +11,8 @@
 //
 // # Liveness
 //
-// 200 as long as the program answers. The handler does not look at the database: to
-// restart the program would not bring the database back.
+// 200 as long as the program answers. The handler ignores the database, because
+// restarting the program would not bring the database back.
 //
 // # Readiness
 //
@@ -34,20 +34,19 @@ import (
 
 // Config tunes the handlers. The zero value of each field means its default.
 type Config struct {
-	// Delay is how long Drain waits between the moment at which readiness turns to 503
-	// and the first stream that it ends, so that whoever distributes clients has
-	// noticed. It should be a little more than the period of the probe. The default is
-	// 5 seconds; negative means not to wait.
+	// Delay is how long Drain waits after readiness turns to 503 until it ends the
+	// first stream, so that the load balancer has noticed. It should be a little longer
+	// than the period of the probe. The default is 5 seconds; negative means not to
+	// wait.
 	Delay time.Duration
 
-	// Spread is the time over which Drain ends what is open, so that clients do not
-	// come back all at once. The default is 5 seconds; negative means that all end at
-	// once, with the registry's Shutdown.
+	// Spread is the time over which Drain ends open streams and connections, so that
+	// clients do not come back all at once. The default is 5 seconds; negative means
+	// that all end at once, with the registry's Shutdown.
 	Spread time.Duration
 
-	// Errors adds the errors themselves to the body of readiness. They are the
-	// database's words, for those who run the program: leave it off where clients can
-	// reach the path.
+	// Errors adds the errors themselves to the body of readiness. They quote the
+	// database, for operators: leave it off if clients can reach the path.
 	Errors bool
 }
 
@@ -84,7 +83,7 @@ func New(reg *core.Registry, cfg ...Config) *Health {
 func (h *Health) Live() http.Handler {
 	return probe(func(w http.ResponseWriter) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = w.Write([]byte("ok\n")) // who has gone need not be told
+		_, _ = w.Write([]byte("ok\n")) // a client that has gone needs no answer
 	})
 }
 
@@ -115,13 +114,12 @@ func probe(answer func(http.ResponseWriter)) http.Handler {
 	})
 }
 
-// Drain turns readiness to 503, waits for [Config].Delay, and has the transports end
-// what is open, spread over [Config].Spread; see [core.Registry.Drain]. Then it is time
-// for [core.Registry.Shutdown]. It returns early, with the context's error, when that
-// ends first: leave Shutdown time of its own. A registry that does not run is no
-// error.
+// Drain turns readiness to 503, waits for [Config].Delay, and ends open streams and
+// connections, spread over [Config].Spread; see [core.Registry.Drain]. Call
+// [core.Registry.Shutdown] next. If the context ends first, Drain returns its error:
+// leave Shutdown time of its own. Drain returns nil if the registry does not run.
 func (h *Health) Drain(ctx context.Context) error {
-	if h.reg.Drain(ctx, 0) != nil { // it says not ready
+	if h.reg.Drain(ctx, 0) != nil { // turns readiness to 503
 		return nil
 	}
 	log := h.reg.Logger()
@@ -151,7 +149,7 @@ func (h *Health) drain(ctx context.Context) error {
 	return nil
 }
 
-// open returns how many streams, connections and waiting requests are open.
+// open returns the number of open streams, connections and waiting requests.
 func (h *Health) open() (n int) {
 	for _, t := range h.reg.Status().Transports {
 		n += t.Open

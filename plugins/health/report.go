@@ -6,9 +6,9 @@ import (
 	"github.com/binderyhq/bindery/core/status"
 )
 
-// Report is what readiness says.
+// Report is the answer of the readiness probe.
 type Report struct {
-	// Ready is the answer's status: 200, or 503.
+	// Ready means the status 200; otherwise it is 503.
 	Ready bool `json:"-"`
 	// Status says the same in a word: "ready", "stale" (ready, and some bindings may be
 	// out of date), "loading" (or not started), "draining", or "stopped".
@@ -17,13 +17,13 @@ type Report struct {
 	// may be out of date.
 	Loading []string `json:"loading,omitempty"`
 	Stale   []string `json:"stale,omitempty"`
-	// Why has a reason for each of these, in words that anybody may read.
+	// Why gives a reason for each of these, without internal details.
 	Why map[string]string `json:"why,omitempty"`
-	// Errors has their errors, with [Config].Errors.
+	// Errors holds their errors, if [Config].Errors is set.
 	Errors map[string]string `json:"errors,omitempty"`
 }
 
-// Report returns what readiness says now.
+// Report returns the current state.
 func (h *Health) Report() Report {
 	ready := h.reg.Ready()
 	r := Report{Ready: ready.Ready, Loading: ready.Loading, Stale: ready.Stale}
@@ -63,7 +63,7 @@ func (h *Health) Report() Report {
 	return r
 }
 
-// why says why a binding is not current, without the words of a database.
+// why returns the reason why a binding is not current, without quoting the database.
 func why(b status.Binding, sources []status.Source) string {
 	blind := ""
 	for _, s := range sources {

@@ -1,5 +1,6 @@
-// Package jsclient serves Bindery's JavaScript client to browsers. So a page always has
-// the client that fits its server, and needs neither a package manager nor another host.
+// Package jsclient serves Bindery's JavaScript client to browsers. A page therefore
+// always has the client of its server's release, and needs neither a package manager
+// nor another host.
 //
 // # Setup
 //

@@ -21,7 +21,7 @@ var files embed.FS
 // tarball is the name under which the whole package is served.
 const tarball = "bindery.tgz"
 
-// file is a file as it is served.
+// file is a file to serve.
 type file struct {
 	name    string // below the group, or a route's pattern
 	kind    string // Content-Type
@@ -29,13 +29,13 @@ type file struct {
 	forever bool // the name holds a hash of the content
 }
 
-// served returns every file that the plugin serves: the modules and their types
-// under their names in the package, so that what they import is found, the entry
-// as bindery.js too, and the package itself.
+// served returns every file that the plugin serves: the modules and their types under
+// their names in the package, so that imports find them, the entry also as bindery.js,
+// and the package itself.
 //
-// The entry imports its parts from a folder whose name holds a hash of them, so
-// that a browser asks for the entry alone again. The parts of another release, which
-// a page may ask for while two of them answer, are those of this one.
+// The entry imports its parts from a folder whose name is a hash of them. So a browser
+// checks only the entry again. During a deploy a page may ask for the parts of another
+// release; it gets those of this one.
 func served() ([]file, error) {
 	all, err := embedded()
 	if err != nil {
@@ -46,7 +46,7 @@ func served() ([]file, error) {
 	for _, f := range all {
 		kind := contentType(f.name)
 		if kind == "" {
-			continue // of use to npm alone
+			continue // only npm uses it
 		}
 		body := f.body
 		if rest, part := strings.CutPrefix(f.name, "lib/"); part {
@@ -81,7 +81,7 @@ func embedded() ([]packed, error) {
 	return all, err
 }
 
-// releaseOf names the modules by their content.
+// releaseOf returns a hash of the modules, which names their folder.
 func releaseOf(all []packed) string {
 	h := sha256.New()
 	for _, f := range all {
@@ -93,9 +93,9 @@ func releaseOf(all []packed) string {
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:9])
 }
 
-// contentType returns the type of a module or of its types, "" for other files.
-// Package mime is not asked: it takes .ts for a video, and its answers depend on
-// the machine's tables.
+// contentType returns the media type of a module or of its types, "" for other files.
+// It does not use package mime, which takes .ts for a video and depends on the
+// machine's tables.
 func contentType(name string) string {
 	switch path.Ext(name) {
 	case ".js":
@@ -112,9 +112,9 @@ type packed struct {
 	body []byte
 }
 
-// pack returns the files as npm installs them: a compressed tarball with one
-// folder. The same files give the same bytes, since npm's lock files hold their
-// hash: the archive bears no times and no owners.
+// pack returns the files as npm installs them: a compressed tarball with one folder.
+// The archive has no times and no owners, so that equal files give equal bytes: npm's
+// lock files hold their hash.
 func pack(files []packed) ([]byte, error) {
 	var out bytes.Buffer
 	zip, err := gzip.NewWriterLevel(&out, gzip.BestCompression)

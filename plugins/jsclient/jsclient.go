@@ -18,9 +18,9 @@ import (
 
 // Config tunes the plugin. The zero value of each field means its default.
 type Config struct {
-	// CacheControl is the header Cache-Control of the files. The default is
-	// "no-cache": a cache may keep them and has to ask whether they still hold;
-	// and a year for the modules behind the entry, whose names change with them.
+	// CacheControl is the header Cache-Control of all files. By default a cache may
+	// keep the entry but must check it each time ("no-cache"), and may keep the modules
+	// behind it for a year, because their names change with their content.
 	CacheControl string
 }
 
@@ -34,7 +34,7 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// Validate returns what is wrong with the configuration.
+// Validate returns every error in the configuration.
 func (c Config) Validate() error {
 	if strings.ContainsAny(c.CacheControl, "\r\n") {
 		return fmt.Errorf("config: CacheControl %q has more than one line", c.CacheControl)
@@ -42,8 +42,8 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// Plugin serves the client. It is made by [New] and given to
-// [core.Registry.Use]. It has nothing that runs.
+// Plugin serves the client. It is made by [New] and given to [core.Registry.Use]. It
+// starts no goroutine.
 type Plugin struct {
 	group *echo.Group
 	cfg   Config
@@ -52,9 +52,8 @@ type Plugin struct {
 
 var _ core.Plugin = (*Plugin)(nil)
 
-// New returns a plugin whose files appear under the group. At most one
-// configuration may be given. What is wrong with it is reported by
-// [core.Registry.Start].
+// New returns a plugin whose files appear under the group. At most one configuration
+// may be given. [core.Registry.Start] reports errors in it.
 func New(group *echo.Group, cfg ...Config) *Plugin {
 	p := &Plugin{group: group}
 	p.extra = len(cfg) > 1
@@ -68,7 +67,7 @@ func New(group *echo.Group, cfg ...Config) *Plugin {
 // Name returns "jsclient".
 func (*Plugin) Name() string { return "jsclient" }
 
-// Validate returns what is wrong with the configuration, see [driver.Validator].
+// Validate returns every error in the configuration, see [driver.Validator].
 func (p *Plugin) Validate() error {
 	if p.group == nil {
 		return errors.New("jsclient: the group is nil")
@@ -99,7 +98,7 @@ func (p *Plugin) Start(context.Context, *core.Registry) error {
 	return nil
 }
 
-// Shutdown has nothing to end, see [core.Plugin].
+// Shutdown does nothing, see [core.Plugin].
 func (*Plugin) Shutdown(context.Context) error { return nil }
 
 // handler serves one file. It may be called concurrently.
@@ -116,7 +115,7 @@ func (p *Plugin) handler(f file) echo.HandlerFunc {
 		h.Set("ETag", etag)
 		h.Set("Cache-Control", cacheControl)
 		h.Set("X-Content-Type-Options", "nosniff")
-		// The zero time leaves Last-Modified out: embedded files have none.
+		// The zero time omits Last-Modified, because embedded files have no time.
 		http.ServeContent(c.Response(), c.Request(), f.name, time.Time{}, bytes.NewReader(f.body))
 		return nil
 	}

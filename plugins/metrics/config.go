@@ -17,16 +17,15 @@ type Config struct {
 	// that of ReadBuckets.
 	PublishBuckets []float64
 
-	// OmitProcess leaves out the metrics of Go's runtime and of the process,
-	// whose names begin with go_ and process_: where the program shows them
-	// elsewhere.
+	// OmitProcess leaves out the metrics of Go's runtime and of the process, whose
+	// names begin with go_ and process_. Set it if the program exports them elsewhere.
 	OmitProcess bool
 
-	// Collectors are the program's own metrics, which are shown beside these.
+	// Collectors are the program's own metrics, to be exported beside these.
 	Collectors []prometheus.Collector
 
-	// MaxScrapes bounds how many scrapes are answered at a time; more are
-	// answered 503. The default is 4.
+	// MaxScrapes bounds the scrapes that are answered at a time; further ones get 503.
+	// The default is 4.
 	MaxScrapes int
 }
 
@@ -44,7 +43,7 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// Validate returns everything that is wrong with the configuration.
+// Validate returns every error in the configuration.
 func (c Config) Validate() error {
 	var errs []error
 	for name, buckets := range map[string][]float64{"ReadBuckets": c.ReadBuckets, "PublishBuckets": c.PublishBuckets} {

@@ -104,7 +104,7 @@ func (c *statusCollector) sources() {
 			return 1
 		}
 		return 0
-	}).put = func(a, b float64) float64 { return min(a, b) } // of two sources of one name, both watch
+	}).put = func(a, b float64) float64 { return min(a, b) } // two sources of one name: watching if both are
 	add(counter, "bindery_source_reports_total", "Reports of the source.", func(s status.Source) float64 { return float64(s.Reports) })
 	add(counter, "bindery_source_failures_total", "Times that the source lost sight.", func(s status.Source) float64 { return float64(s.Failures) })
 	add(counter, "bindery_source_found_total", "Rows that differed and that this source was the first to report.", func(s status.Source) float64 { return float64(s.Found) })

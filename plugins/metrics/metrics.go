@@ -16,8 +16,8 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// Plugin serves the metrics. It is made by [New] and given to [core.Registry.Use].
-// It has nothing that runs.
+// Plugin serves the metrics. It is made by [New] and given to [core.Registry.Use]. It
+// starts no goroutine.
 type Plugin struct {
 	group *echo.Group
 	cfg   Config
@@ -32,8 +32,8 @@ var (
 )
 
 // New returns a plugin whose metrics appear at the group's own path. At most one
-// configuration may be given. What is wrong with it is reported by
-// [core.Registry.Start]. Nothing is registered with Prometheus' global registry.
+// configuration may be given. [core.Registry.Start] reports errors in it. New registers
+// nothing with Prometheus' global registry.
 func New(group *echo.Group, cfg ...Config) *Plugin {
 	p := &Plugin{group: group}
 	p.extra = len(cfg) > 1
@@ -50,7 +50,7 @@ func New(group *echo.Group, cfg ...Config) *Plugin {
 // Name returns "metrics".
 func (*Plugin) Name() string { return "metrics" }
 
-// Validate returns what is wrong with the configuration, see [driver.Validator].
+// Validate returns every error in the configuration, see [driver.Validator].
 func (p *Plugin) Validate() error {
 	if p.group == nil {
 		return errors.New("metrics: the group is nil")
@@ -81,7 +81,7 @@ func (p *Plugin) Start(_ context.Context, reg *core.Registry) error {
 	}
 	handler := echo.WrapHandler(promhttp.HandlerFor(shown, promhttp.HandlerOpts{
 		EnableOpenMetrics: true,
-		// One collector that fails, of the program's for one, hides no other.
+		// A failing collector, such as one of the program's, hides no other.
 		ErrorHandling:       promhttp.ContinueOnError,
 		ErrorLog:            logger{reg.Logger()},
 		MaxRequestsInFlight: p.cfg.MaxScrapes,
@@ -108,11 +108,11 @@ func (p *Plugin) Published(v *live.View, e *live.Event) { p.seen.published(v, e)
 // Shutdown has nothing to end, see [core.Plugin].
 func (*Plugin) Shutdown(context.Context) error { return nil }
 
-// logger writes what promhttp has to say to the registry's log.
+// logger writes promhttp's messages to the registry's log.
 type logger struct{ log *slog.Logger }
 
-// Println is called for each family of metrics that cannot be sent, too, once the
-// client that asked for them has gone. That is nobody's fault here.
+// Println is also called for each family of metrics that cannot be sent because the
+// client has gone. That is no error of this program.
 func (l logger) Println(v ...any) {
 	if text, ok := v[0].(string); ok && strings.HasPrefix(text, "error encoding and sending") {
 		l.log.Debug("metrics: a scrape was not sent to its end", slog.String("id", "metrics-scrape-cut"), slog.String("err", fmt.Sprint(v...)))

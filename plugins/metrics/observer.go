@@ -23,7 +23,7 @@ type observer struct {
 	prune  int // the length of tokens at which ended views are forgotten
 }
 
-// minPrune is the fewest views that are looked through for ended ones.
+// minPrune is the number of views from which on ended views are looked for.
 const minPrune = 256
 
 func newObserver(cfg Config) *observer {
@@ -95,8 +95,8 @@ func (o *observer) published(v *live.View, e *live.Event) {
 	}
 }
 
-// changed reports whether the token is another one than the view had: who reads
-// anew, or touches, announces the version that there is.
+// changed reports whether the token differs from the view's last one. A whole read, or
+// Touch, may announce the version that the view already has.
 func (o *observer) changed(v *live.View, token string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -8,16 +8,16 @@ import (
 	"github.com/binderyhq/bindery/core/status"
 )
 
-// statusCollector shows what the registry's status tells, asked for once a scrape.
+// statusCollector exports the registry's status, which it asks for once per scrape.
 type statusCollector struct {
 	status   func() status.Registry
 	families []*family
 	delivery *prometheus.Desc
 }
 
-// family is one metric: its series at a scrape. Values with equal labels are put
-// together, since names of sources and of transports need not be unique, and
-// members of a family have its name.
+// family is one metric: its series at a scrape. Values with equal labels are combined,
+// because sources or transports may share a name, and members of a family have its
+// name.
 type family struct {
 	desc   *prometheus.Desc
 	kind   prometheus.ValueType
@@ -25,7 +25,7 @@ type family struct {
 	values func(st status.Registry, set setter)
 }
 
-// setter takes a value and those of the labels.
+// setter sets the value of the series with these labels.
 type setter func(value float64, labels ...string)
 
 func sum(a, b float64) float64 { return a + b }
@@ -90,7 +90,7 @@ func (f *family) collect(st status.Registry, to chan<- prometheus.Metric) {
 	}
 }
 
-// collectDelivery shows the histograms that the transports keep.
+// collectDelivery exports the histograms that the transports keep.
 func (c *statusCollector) collectDelivery(st status.Registry, to chan<- prometheus.Metric) {
 	merged := map[string]status.Histogram{}
 	for _, t := range st.Transports {

@@ -63,8 +63,8 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// Plugin makes spans. It is made by [New] and given to [core.Registry.Use]. It has
-// nothing that runs.
+// Plugin makes spans. It is made by [New] and given to [core.Registry.Use]. It starts
+// no goroutine.
 type Plugin struct {
 	tracer trace.Tracer // nil: no provider was given
 	cfg    Config
@@ -80,7 +80,7 @@ var (
 )
 
 // New returns a plugin that makes spans with the provider. At most one configuration
-// may be given. What is wrong is reported by [core.Registry.Start].
+// may be given. [core.Registry.Start] reports errors in the arguments.
 func New(provider trace.TracerProvider, cfg ...Config) *Plugin {
 	p := &Plugin{extra: len(cfg) > 1}
 	if provider != nil {
@@ -96,10 +96,10 @@ func New(provider trace.TracerProvider, cfg ...Config) *Plugin {
 // Name returns "tracing".
 func (*Plugin) Name() string { return "tracing" }
 
-// Start checks what New was given, see [core.Plugin].
+// Start checks the arguments of New, see [core.Plugin].
 func (p *Plugin) Start(context.Context, *core.Registry) error { return p.Validate() }
 
-// Validate returns what is wrong with the configuration, see [driver.Validator].
+// Validate returns every error in the configuration, see [driver.Validator].
 func (p *Plugin) Validate() error {
 	if p.tracer == nil {
 		return errors.New("tracing: the provider is nil")
@@ -110,8 +110,7 @@ func (p *Plugin) Validate() error {
 	return nil
 }
 
-// Shutdown does nothing: the provider is the program's, to be shut down after the
-// registry.
+// Shutdown does nothing. The program shuts the provider down after the registry.
 func (*Plugin) Shutdown(context.Context) error { return nil }
 
 // Reported makes the spans of reports, see [core.ReportObserver].
@@ -130,7 +129,7 @@ func (p *Plugin) Reported(by driver.Source, changes []driver.Change) {
 	}
 }
 
-// batch is what the context of a sampled batch holds.
+// batch is the value in the context of a sampled batch.
 type batch struct {
 	span trace.Span
 
@@ -138,7 +137,7 @@ type batch struct {
 	delivered map[delivery]int // guarded by mu
 }
 
-// delivery tells apart what deliveries are counted by.
+// delivery is the key by which deliveries are counted.
 type delivery struct {
 	transport string
 	event     *live.Event
@@ -229,8 +228,8 @@ func (p *Plugin) Delivered(d core.Delivery) {
 	span.End()
 }
 
-// maxEvents bounds the events of one batch whose deliveries are counted: merged ones
-// are many where clients lag in many ways.
+// maxEvents bounds the events of one batch whose deliveries are counted. Clients that
+// lag in many ways get many merged events.
 const maxEvents = 64
 
 // counts reports whether the delivery is among the first ones of its event.

@@ -12,16 +12,17 @@ type Config struct {
 	// written. The default is 5 seconds.
 	Quiet time.Duration
 
-	// MaxDelay bounds how long a binding that keeps changing goes without being
-	// written. The default is 5 minutes.
+	// MaxDelay bounds how long a binding that keeps changing goes without a snapshot.
+	// The default is 5 minutes.
 	MaxDelay time.Duration
 
-	// MinInterval is the least time between two snapshots of one binding. Where
-	// writing one takes long it is fifty times that. The default is 30 seconds.
+	// MinInterval is the shortest time between two snapshots of one binding. If writing
+	// takes long, it is at least fifty times as long as the write took. The default is
+	// 30 seconds.
 	MinInterval time.Duration
 
-	// MaxBytes bounds all snapshots together, in bytes. A binding for which there is
-	// no room is not kept, and its old snapshot is removed. The default is 1 GiB.
+	// MaxBytes bounds all snapshots together, in bytes. If a binding does not fit, its
+	// old snapshot is removed and none is written. The default is 1 GiB.
 	MaxBytes int64
 }
 
@@ -41,7 +42,7 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// Validate returns everything that is wrong with the configuration.
+// Validate returns every error in the configuration.
 func (c Config) Validate() error {
 	var errs []error
 	for _, d := range []struct {

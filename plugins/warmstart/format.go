@@ -32,8 +32,8 @@ import (
 //	blobs      all keys, then places, JSON, models
 //	checksum   16 bytes, XXH3-128 of all before
 //
-// Order keys, models and order are there where flags say so. Rows are found by adding up
-// lengths, so a reader makes nothing of them but slices of the file.
+// Order keys, models and order are present if the flags say so. A reader finds rows by
+// adding up lengths, and the rows are slices of the file.
 const (
 	magic         = "BNDSNAP\n"
 	formatVersion = 1
@@ -44,7 +44,7 @@ const (
 const (
 	flagNumbered uint32 = 1 << iota
 	flagValues
-	flagOrdered // places and order are there
+	flagOrdered // places and order are present
 	flagModels
 	flagsKnown = flagNumbered | flagValues | flagOrdered | flagModels
 )
@@ -52,7 +52,7 @@ const (
 // maxText bounds the token and the name.
 const maxText = 1024
 
-// Why a file is not used.
+// Reasons not to use a file.
 var (
 	errFormat   = errors.New("it is no snapshot of this format")
 	errDamaged  = errors.New("it is damaged or truncated")
@@ -61,13 +61,13 @@ var (
 	errTooLarge = errors.New("it is larger than MaxBytes allows")
 )
 
-// databaseID stands for a database in files, without telling a password that its name
-// may hold.
+// databaseID identifies a database in files. It is a hash, because the name may hold a
+// password.
 type databaseID [sha256.Size]byte
 
 func idOf(database string) databaseID { return sha256.Sum256([]byte(database)) }
 
-// header is what a file says about itself.
+// header is the beginning of a file.
 type header struct {
 	flags    uint32
 	database databaseID
@@ -131,11 +131,11 @@ func decode(b []byte, database databaseID, name string) (live.Saved, error) {
 	return h.saved, err
 }
 
-// parts are the kinds of what a row consists of.
+// parts is the number of parts of a row.
 const parts = 4 // key, place, JSON, model
 
-// readRows reads what follows the header. The checksum was right, but nothing here
-// trusts it: whatever the bytes are, no more is taken than they amount to.
+// readRows reads the part after the header. The checksum was right, but readRows does
+// not rely on it: it never allocates more than the length of the file justifies.
 func (h *header) readRows(b []byte) error {
 	b = b[h.rest:]
 	if len(b) < 8+8*parts {
@@ -282,7 +282,7 @@ func (f *file) size() int64 {
 	return int64(n + perRow*uint64(len(f.saved.Rows)))
 }
 
-// write writes the file, which it builds up as it goes.
+// write writes the file piece by piece.
 func (f *file) write(w io.Writer) error {
 	sum := xxh3.New()
 	out := writer{w: io.MultiWriter(w, sum)}
@@ -356,7 +356,7 @@ type writer struct {
 	err error
 }
 
-// writeAt is how much is gathered.
+// writeAt is the number of gathered bytes at which they are written.
 const writeAt = 256 << 10
 
 func (w *writer) bytes(b []byte)  { w.buf = append(w.buf, b...); w.full() }

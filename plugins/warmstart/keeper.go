@@ -13,10 +13,10 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// share is the part of its time that writing one binding may take: one in so many.
+// share bounds the time for writing one binding to one part in so many.
 const share = 50
 
-// keeper writes snapshots when it is time.
+// keeper writes snapshots when they are due.
 type keeper struct {
 	reg   *core.Registry
 	cfg   Config
@@ -30,17 +30,17 @@ type keeper struct {
 	kept map[string]*kept
 }
 
-// kept is what is known about one binding.
+// kept is the state of one binding.
 type kept struct {
 	view  *live.View // nil until it changes
-	first time.Time  // of the changes that are not written; zero: there are none
-	last  time.Time  // likewise
+	first time.Time  // time of the first unwritten change; zero: none
+	last  time.Time  // time of the last unwritten change
 
-	// The keeper's goroutine's own once it runs.
-	token     string // of the file; "" when there is none that is of use
+	// Only the keeper's goroutine uses these once it runs.
+	token     string // of the file; "" if there is no usable one
 	size      int64  // of the file
 	notBefore time.Time
-	failure   string // of the last attempt, to log each once
+	failure   string // of the last attempt, so that each is logged once
 	unvalued  string // likewise, why Go values are not kept
 	noRoom    bool   // that was logged
 }
@@ -60,7 +60,7 @@ func (k *keeper) of(binding string) *kept {
 	return one
 }
 
-// has notes that there is a file, and whether it is of use.
+// has notes that a file exists, and whether it can be used.
 func (k *keeper) has(binding, token string, size int64, useful bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -90,8 +90,7 @@ func (k *keeper) changed(v *live.View) {
 
 func (k *keeper) start() { go k.run() }
 
-// run writes snapshots that are due until stop is called, and then those that are
-// left.
+// run writes the snapshots that are due until stop is called. stop writes the rest.
 func (k *keeper) run() {
 	defer close(k.done)
 	timer := time.NewTimer(0)
@@ -123,8 +122,8 @@ func (k *keeper) run() {
 	}
 }
 
-// next returns the binding that is to be written first, and how long that is until
-// then; "" when none has changed.
+// next returns the binding to write first, and how long to wait before that; "" if no
+// binding has changed.
 func (k *keeper) next(now time.Time) (name string, wait time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -148,7 +147,7 @@ func (k *keeper) next(now time.Time) (name string, wait time.Duration) {
 	return name, at.Sub(now)
 }
 
-// stop ends the goroutine, and writes what has changed.
+// stop ends the goroutine, and writes the bindings that have changed.
 func (k *keeper) stop(ctx context.Context) error {
 	select {
 	case <-k.done: // the registry is stopping
@@ -166,7 +165,7 @@ func (k *keeper) stop(ctx context.Context) error {
 			errs = append(errs, err)
 		}
 	}
-	return errors.Join(errs...) // what there was no time for has its old snapshot, and was logged
+	return errors.Join(errs...) // bindings without a new snapshot keep their old one; this was logged
 }
 
 // save writes a binding, if it has changed.
@@ -174,7 +173,7 @@ func (k *keeper) save(ctx context.Context, name string) error {
 	k.mu.Lock()
 	one := k.kept[name]
 	first := one.first
-	one.first = time.Time{} // what changes from now on is another change
+	one.first = time.Time{} // a change from now on is another one
 	k.mu.Unlock()
 	if first.IsZero() {
 		return nil
@@ -186,7 +185,7 @@ func (k *keeper) save(ctx context.Context, name string) error {
 	if err != nil {
 		text = err.Error()
 		k.mu.Lock()
-		if one.first.IsZero() { // it is still to be written
+		if one.first.IsZero() { // no change since, but this one is still unwritten
 			one.first = first
 		}
 		k.mu.Unlock()
@@ -207,7 +206,7 @@ func (k *keeper) write(ctx context.Context, name string, one *kept) error {
 		return fmt.Errorf("warmstart: writing binding %q: %w", name, err)
 	}
 	if view.Version().Token == one.token {
-		return nil // it has come back to what it was
+		return nil // it is back at the version in the file
 	}
 	saved, unvalued, err := k.reg.Saved(view)
 	switch {
@@ -230,7 +229,8 @@ func (k *keeper) write(ctx context.Context, name string, one *kept) error {
 	return nil
 }
 
-// tellUnvalued logs, once, why Go code will have to wait for the database.
+// tellUnvalued logs, once, why Go code will have to wait for the database after a
+// restart.
 func (k *keeper) tellUnvalued(name string, one *kept, why error) {
 	text := ""
 	if why != nil {
@@ -243,7 +243,7 @@ func (k *keeper) tellUnvalued(name string, one *kept, why error) {
 	one.unvalued = text
 }
 
-// total returns the size of all files but that of the binding.
+// total returns the size of all files except that of the binding.
 func (k *keeper) total(but string) (bytes int64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -255,8 +255,8 @@ func (k *keeper) total(but string) (bytes int64) {
 	return bytes
 }
 
-// drop gives up a binding for which there is no room. An older snapshot of it would
-// grow older and older.
+// drop gives up a binding for which there is no room. It removes the old snapshot,
+// which would only grow older.
 func (k *keeper) drop(name string, one *kept, size int64) error {
 	err := k.store.remove(name)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {

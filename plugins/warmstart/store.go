@@ -13,14 +13,14 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// What files are called.
+// Suffixes of the files.
 const (
 	suffix     = ".snapshot"
 	tempSuffix = ".snapshot.tmp"
 )
 
-// tempAge is the age at which a file that was never finished is taken for that of a
-// process that died.
+// tempAge is the age from which an unfinished file is taken for one of a process that
+// died.
 const tempAge = time.Hour
 
 // store is the directory of the snapshots of one database.
@@ -32,7 +32,7 @@ type store struct {
 
 func (s *store) path(binding string) string { return filepath.Join(s.dir, binding+suffix) }
 
-// prepare makes the directory, and removes what processes that died have left.
+// prepare makes the directory, and removes the unfinished files of processes that died.
 func (s *store) prepare(now time.Time) error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return fmt.Errorf("the directory of snapshots: %w", err)
@@ -52,9 +52,9 @@ func (s *store) prepare(now time.Time) error {
 	return nil
 }
 
-// names returns the names of the bindings that there are files of.
+// names returns the names of the bindings that have files.
 func (s *store) names() []string {
-	entries, _ := os.ReadDir(s.dir) // none can be read: there are none
+	entries, _ := os.ReadDir(s.dir) // an unreadable directory has no files
 	var names []string
 	for _, e := range entries {
 		if name, ok := strings.CutSuffix(e.Name(), suffix); ok {
@@ -64,7 +64,7 @@ func (s *store) names() []string {
 	return names
 }
 
-// found reports whether there is a file that says that it is of the database.
+// found reports whether a file names this database in its header.
 func (s *store) found() bool {
 	for _, name := range s.names() {
 		f, err := os.Open(s.path(name))
@@ -81,8 +81,8 @@ func (s *store) found() bool {
 	return false
 }
 
-// read returns what was saved of a binding, and the size of its file. The error wraps
-// [os.ErrNotExist] when there is no file.
+// read returns the saved rows of a binding, and the size of its file. The error wraps
+// [os.ErrNotExist] if there is no file.
 func (s *store) read(binding string) (live.Saved, int64, error) {
 	info, err := os.Stat(s.path(binding))
 	if err != nil {
@@ -99,8 +99,8 @@ func (s *store) read(binding string) (live.Saved, int64, error) {
 	return saved, int64(len(b)), err
 }
 
-// write writes the file of a binding, or leaves the old one as it is. The context
-// ends the writing.
+// write replaces the file of a binding. If it fails, or the context ends, the old file
+// stays.
 func (s *store) write(ctx context.Context, f *file) (err error) {
 	temp, err := os.CreateTemp(s.dir, f.name+".*"+tempSuffix)
 	if err != nil {
@@ -130,7 +130,7 @@ func (s *store) write(ctx context.Context, f *file) (err error) {
 	return err
 }
 
-// sync makes the directory's entries last. Windows has no such thing.
+// sync makes the directory's entries durable. Windows needs no such call.
 func (s *store) sync() error {
 	if runtime.GOOS == "windows" {
 		return nil

@@ -32,12 +32,11 @@ var (
 	_ core.PublishObserver = (*Plugin)(nil)
 )
 
-// New returns a plugin that keeps snapshots in the directory, which it makes where it
-// is missing. The database is whatever tells the program's databases apart, such as
-// its address: snapshots of another one are not used. Only a hash of it is written
-// down, so it may hold a password, but then a new password is another database. At
-// most one configuration may be given. What is wrong with it is reported by
-// [core.Registry.Start].
+// New returns a plugin that keeps snapshots in the directory, which it creates if
+// needed. database tells the program's databases apart, and may be an address:
+// snapshots of another database are not used. Only its hash is written, so it may hold
+// a password, but a new password then means another database. At most one configuration
+// may be given. [core.Registry.Start] reports errors in it.
 func New(dir, database string, cfg ...Config) *Plugin {
 	p := &Plugin{dir: dir, named: database, extra: len(cfg) > 1}
 	if len(cfg) > 0 {
@@ -51,12 +50,12 @@ func New(dir, database string, cfg ...Config) *Plugin {
 // Name returns "warmstart".
 func (*Plugin) Name() string { return "warmstart" }
 
-// Found reports whether the directory has snapshots of the database: then the program
-// need not wait for its database before [core.Registry.Start]. It reads the beginnings
-// of files and may be called before Start.
+// Found reports whether the directory has snapshots of the database. If so, the program
+// need not wait for its database before [core.Registry.Start]. Found reads only the
+// beginnings of files, and may be called before Start.
 func (p *Plugin) Found() bool { return p.store.found() }
 
-// Validate returns what is wrong with the configuration, see [driver.Validator].
+// Validate returns every error in the configuration, see [driver.Validator].
 func (p *Plugin) Validate() error {
 	if p.extra {
 		return errors.New("warmstart: more than one configuration is given")
@@ -70,7 +69,7 @@ func (p *Plugin) Validate() error {
 	return nil
 }
 
-// Start has bindings serve what was saved, and begins to watch them, see
+// Start makes bindings serve their saved rows, and begins to watch them, see
 // [core.Plugin].
 func (p *Plugin) Start(_ context.Context, reg *core.Registry) error {
 	if err := p.Validate(); err != nil {
@@ -85,7 +84,7 @@ func (p *Plugin) Start(_ context.Context, reg *core.Registry) error {
 	return nil
 }
 
-// restore gives all bindings what was saved of them, several at a time.
+// restore gives all bindings their saved rows, several at a time.
 func (p *Plugin) restore(reg *core.Registry) {
 	var restoring sync.WaitGroup
 	known := make(map[string]bool)
@@ -127,13 +126,13 @@ func (p *Plugin) ignored(log *slog.Logger, binding string, why error) {
 
 // Published notes that a binding has changed, see [core.PublishObserver].
 func (p *Plugin) Published(v *live.View, _ *live.Event) {
-	if declared, ok := p.reg.Lookup(v.Name()); ok && declared == v { // and no member of it
+	if declared, ok := p.reg.Lookup(v.Name()); ok && declared == v { // not a member of a family
 		p.keep.changed(v)
 	}
 }
 
-// Shutdown writes what has changed since it was written, as far as the context lets
-// it. What it does not get to keeps its old snapshot, which is no error.
+// Shutdown writes the bindings that have changed since their last snapshot, until the
+// context ends. The others keep their old snapshot, which is no error.
 func (p *Plugin) Shutdown(ctx context.Context) error {
 	if p.keep == nil {
 		return nil

@@ -1,6 +1,6 @@
 package clienttest
 
-// batchCases cut batches in two. Over polls a batch is one answer, of which half
+// batchCases cut batches in two. Over polls a batch is one answer, and half of it
 // arrives.
 var batchCases = []Case{
 	{

@@ -1,6 +1,6 @@
 package clienttest
 
-// memberCases are about members of families.
+// memberCases test members of families.
 var memberCases = []Case{
 	{
 		Name: "member", Rule: "A member of a family is asked for by its parameters, and bears them.",

@@ -1,7 +1,8 @@
 package clienttest
 
-// nonsenseCases say what no server should. A client may ask anew, or connect anew;
-// it must not show what is wrong, and has to come to the truth.
+// nonsenseCases send messages that no server should. A client may ask again or
+// reconnect. It must not show wrong rows, and must reach the server's version in the
+// end.
 var nonsenseCases = []Case{
 	nonsense("nonsense: an event before any sync", func(r *rig, v1 version) [][]message {
 		return [][]message{version{"x", named("a", "b")}.from(version{})}
@@ -71,8 +72,8 @@ var nonsenseCases = []Case{
 	},
 }
 
-// nonsense is a case that sends something and then expects the client to ask anew.
-// At the beginning it may as well ignore it: then the sync comes by itself.
+// nonsense is a case that sends nonsense and then expects the client to ask again. At
+// the beginning the client may also ignore it, because the sync comes anyway.
 func nonsense(name string, what func(r *rig, v1 version) [][]message, beginning bool) Case {
 	return Case{
 		Name: name, Rule: "Nonsense is not shown. The client asks for the rows anew, and comes to the truth.",
@@ -88,7 +89,8 @@ func nonsense(name string, what func(r *rig, v1 version) [][]message, beginning 
 					if err != nil {
 						return err
 					}
-					// It may ignore it, and the sync comes by itself; or ask anew.
+					// The client may ignore the nonsense, and gets the sync; or it asks
+					// again.
 					_ = r.cur.link.send(v2.sync(2, "id"))
 					return r.converge(v2)
 				})

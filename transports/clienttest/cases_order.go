@@ -1,7 +1,7 @@
 package clienttest
 
-// orderCases are about the order of rows. Events carry no positions: a client that
-// shows an order sorts.
+// orderCases test the order of rows. Events carry no positions, so a client that shows
+// an order must sort.
 var orderCases = []Case{
 	{
 		Name: "order: creates and updates", Rule: "Page 1 of a sync bears the order; rows that come or change go to their places.",

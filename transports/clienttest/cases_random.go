@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// randomCases play histories that nobody thought of.
+// randomCases play random histories.
 var randomCases = []Case{random(1), random(2), random(3), random(4)}
 
 func random(seed uint64) Case {
@@ -16,7 +16,7 @@ func random(seed uint64) Case {
 	}
 }
 
-// play lets a history run: changes, merged changes, syncs, cuts anywhere.
+// play plays a history: changes, merged changes, syncs, and breaks at any point.
 func (r *rig) play(rnd *rand.Rand, length int) error {
 	order := []string{"n", "id"}
 	v := r.has("v0", randomRows(rnd, nil)...)
@@ -25,7 +25,7 @@ func (r *rig) play(rnd *rand.Rand, length int) error {
 	}
 	for i := 1; i <= length; i++ {
 		w := v
-		for range 1 + rnd.IntN(3) { // several commits, of which the client is told the last
+		for range 1 + rnd.IntN(3) { // several commits; the client is told only the last
 			w = version{fmt.Sprintf("v%d", i), randomRows(rnd, w.rows)}
 		}
 		r.has(w.token, w.rows...)
@@ -45,7 +45,7 @@ func (r *rig) play(rnd *rand.Rand, length int) error {
 			}
 			continue
 		}
-		// The connection breaks, perhaps after a part of it.
+		// The connection breaks, perhaps after part of the batch.
 		if err := r.ready(); err != nil {
 			return err
 		}
@@ -61,7 +61,7 @@ func (r *rig) play(rnd *rand.Rand, length int) error {
 		if err != nil {
 			return fmt.Errorf("after %d changes: %w", i, err)
 		}
-		// A break may have overtaken what was sent before it.
+		// The break may have discarded messages that were sent before it.
 		held, known := r.known[j.version]
 		list = w.sync(1+rnd.IntN(4), order...)
 		if since := w.from(held); known && len(since) > 0 && rnd.IntN(2) == 0 {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// refusalCases are about errors. Over SSE and polls they come as an answer
-// (application/problem+json), over WebSocket and in a stream as a message.
+// refusalCases test errors. Over SSE and polls an error is an answer
+// (application/problem+json), over WebSocket and within a stream a message.
 var refusalCases = []Case{
 	refusal("refused: 404", http.StatusNotFound),
 	refusal("refused: 403", http.StatusForbidden),
@@ -55,7 +55,7 @@ func refusal(name string, status int) Case {
 	}
 }
 
-// closed waits until the client says that it was refused.
+// closed waits until the client shows that it was refused.
 func (r *rig) closed(status int) error {
 	s, err := r.await(fmt.Sprintf("closed by %d", status), func(s State) bool { return s.Status == Refused })
 	if err != nil {
@@ -64,8 +64,8 @@ func (r *rig) closed(status int) error {
 	if s.Problem != status {
 		return fmt.Errorf("the client says that status %d closed it, it was %d", s.Problem, status)
 	}
-	// Time proves nothing, but it gives a client occasion to do wrong. A request more
-	// may have been under way, and another one may ask why.
+	// A test cannot prove that nothing happens, so it watches for a while. One more
+	// request may already have been sent, and another may ask for the reason.
 	before := r.server.refusals()
 	select {
 	case <-time.After(patience):
@@ -77,7 +77,7 @@ func (r *rig) closed(status int) error {
 	return nil
 }
 
-// patience is how long a client is watched that should do nothing.
+// patience is how long the test watches that a client does nothing.
 const patience = 100 * time.Millisecond
 
 func (s *server) refusals() int {
@@ -86,7 +86,7 @@ func (s *server) refusals() int {
 	return s.refused
 }
 
-// refuseTimes refuses so many requests more, and then serves.
+// refuseTimes refuses the next n joins, and then serves again.
 func (s *server) refuseTimes(n int, p *problem) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,6 +1,6 @@
 package clienttest
 
-// resumeCases are about connections that come back.
+// resumeCases test clients that reconnect.
 var resumeCases = []Case{
 	{
 		Name: "resume: ok", Rule: "The client shows its version; it is current: nothing is sent again.",

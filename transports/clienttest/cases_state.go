@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// stateCases are about syncs and changes as they should be.
+// stateCases test correct syncs and changes.
 var stateCases = []Case{
 	{
 		Name: "sync", Rule: "A sync replaces all that the client holds.",

@@ -1,7 +1,7 @@
-// Package clienttest holds clients of the protocol (docs/protocol.md) to its
-// rules: it plays a server to them, over WebSocket, Server-Sent Events and polls,
-// which says everything that a server may say, breaks connections at the worst
-// moments, and now and then says what no server should.
+// Package clienttest tests clients against the rules of the protocol
+// (docs/protocol.md). It acts as a server over WebSocket, Server-Sent Events and polls.
+// This server sends everything that a real one may send, breaks connections at the
+// worst moments, and sometimes sends messages that no server should.
 //
 // # Setup
 //
@@ -16,17 +16,17 @@
 //		})
 //	}
 //
-// [Check] does the same without package testing. Both run every case on every
-// transport that the harness names. A case that a client cannot pass by design is
-// named in Harness.Lacks, with the reason.
+// [Check] does the same without package testing. Both run every case on every transport
+// that the harness names. Name a case that the client cannot pass by design in
+// Harness.Lacks, with the reason.
 //
-// # What is held
+// # What is checked
 //
-// Every state that a client shows with a version has exactly the rows of that
-// version, in its order. It gets to the version that the server has, whatever
-// happened on the way, and resumes from the version that it shows. Each case says
-// in its Rule which sentence of the protocol it is about.
+// Every state that a client shows with a version has exactly the rows of that version,
+// in its order. The client reaches the server's version, whatever happens on the way,
+// and resumes from the version that it shows. The Rule of each case says which rule of
+// the protocol it tests.
 //
-// The server is plain net/http and knows nothing of Bindery's own packages, so
-// that the suite tests a client against the protocol and not against Bindery.
+// The server uses plain net/http and none of Bindery's packages. So the suite tests a
+// client against the protocol and not against Bindery.
 package clienttest

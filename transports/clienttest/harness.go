@@ -19,30 +19,29 @@ const (
 	Poll      Transport = "poll"      // GET /api/NAME?since=VERSION&wait=SECONDS
 )
 
-// Harness makes the clients that are tried.
+// Harness makes the clients under test.
 type Harness struct {
-	// Transports are those that the client speaks; at least one.
+	// Transports are the transports that the client supports; at least one.
 	Transports []Transport
 
-	// Open starts a client that follows a binding. From then on until Close
-	// returns, the client calls show with every state that it shows, in order and
-	// never concurrently; show returns at once. The context bounds the opening
-	// alone. Opening need not wait for a connection. Waits before the client
-	// connects again should be short, some milliseconds.
+	// Open starts a client that follows a binding. Until Close returns, the client
+	// calls show with every state that it shows, in order and never concurrently; show
+	// returns at once. The context bounds only Open, which need not wait for a
+	// connection. The client should wait only some milliseconds before it reconnects.
 	Open func(ctx context.Context, f Follow, show func(State)) (Client, error)
 
-	// Lacks names cases that the client does not pass, with the reason. They are
-	// skipped, and reported when they pass after all.
+	// Lacks names cases that the client does not pass, with the reason. Run skips such
+	// a case, unless the client passes it: then it reports that. Check leaves it out.
 	Lacks map[string]string
 
 	// Timeout bounds one case. The default is a minute.
 	Timeout time.Duration
 }
 
-// Follow says what a client is to follow.
+// Follow says which binding a client must follow, and how.
 type Follow struct {
 	Base      string            // the server's URL, with a slash at its end
-	Transport Transport         // the only one to be used
+	Transport Transport         // the only one to use
 	Binding   string            // the binding's name
 	Params    map[string]string // of a member of a family; nil for none
 	Key       []string          // the columns of the rows' key
@@ -61,7 +60,7 @@ type Status string
 const (
 	Connecting Status = "connecting" // no rows yet
 	Live       Status = "live"       // current as far as the server has told
-	Stale      Status = "stale"      // rows that may be old: there is no connection
+	Stale      Status = "stale"      // rows that may be old, because the connection is lost
 	Refused    Status = "closed"     // the server refused for good
 )
 
@@ -73,10 +72,10 @@ type State struct {
 	Problem int               `json:"problem"` // HTTP status of what closed it, else 0
 }
 
-// Case is one thing that a client has to get right.
+// Case tests one rule for clients.
 type Case struct {
 	Name string
-	Rule string      // the sentence of the protocol that it is about
+	Rule string      // the rule of the protocol that it tests
 	On   []Transport // empty for all
 	run  func(*rig) error
 }
@@ -119,13 +118,13 @@ func Run(t *testing.T, h Harness) {
 	}
 }
 
-// Check runs every case, and returns what went wrong, each finding with the name of
-// its transport and case.
+// Check runs every case, and returns all failures, each with the name of its transport
+// and case.
 func Check(ctx context.Context, h Harness) error {
 	return check(ctx, h, func(Case) bool { return true })
 }
 
-// CheckCase runs the case with the name alone, as Check does.
+// CheckCase runs only the case with this name, as Check does.
 func CheckCase(ctx context.Context, h Harness, name string) error {
 	return check(ctx, h, func(c Case) bool { return c.Name == name })
 }
@@ -173,7 +172,7 @@ func (c Case) on(t Transport) bool {
 	return len(c.On) == 0
 }
 
-// try runs one case, within its time.
+// try runs one case within its timeout.
 func (h Harness) try(ctx context.Context, tr Transport, c Case) error {
 	timeout := h.Timeout
 	if timeout == 0 {

@@ -12,7 +12,7 @@ type (
 	message map[string]any
 )
 
-// version is what the server has at one moment.
+// version is the server's state at one moment.
 type version struct {
 	token string
 	rows  []row // in order
@@ -20,12 +20,12 @@ type version struct {
 
 const lastModified = "2026-11-25T12:00:00.123456Z"
 
-// of returns a message that leads to the version.
+// of returns a message with the token of the version.
 func (v version) of(action string, payload any) message {
 	return message{"event": binding, "action": action, "payload": payload, "version": v.token, "last_modified": lastModified}
 }
 
-// sync returns the pages of a sync, each of so many rows.
+// sync returns the pages of a sync, each of size rows.
 func (v version) sync(size int, order ...string) []message {
 	var out []message
 	for i := 0; ; i += size {
@@ -46,10 +46,10 @@ func (v version) sync(size int, order ...string) []message {
 	return together(out)
 }
 
-// ok says that the version is current.
+// ok returns the message that confirms the version as current.
 func (v version) ok() []message { return []message{v.of("sync", "ok")} }
 
-// from returns the batch that leads here from another version, by the column id.
+// from returns the batch that leads from version w to this one, by the column id.
 func (v version) from(w version) []message {
 	before, after := byID(w.rows), byID(v.rows)
 	var creates, updates, deletes []row
@@ -79,7 +79,7 @@ func (v version) from(w version) []message {
 	return together(out)
 }
 
-// together makes the messages one batch: all but the last say that more follow.
+// together makes the messages one batch: all but the last have more set.
 func together(list []message) []message {
 	for i, m := range list {
 		delete(m, "more")
@@ -90,7 +90,7 @@ func together(list []message) []message {
 	return list
 }
 
-// as returns the messages with other fields.
+// as returns copies of the messages with these fields set.
 func as(list []message, fields message) []message {
 	out := make([]message, len(list))
 	for i, m := range list {
@@ -108,11 +108,11 @@ func byID(rows []row) map[string]row {
 	return out
 }
 
-// text returns a value as JSON. Maps have their members in order.
+// text returns a value as JSON. The members of maps are sorted.
 func text(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // the suite's own values can be marshalled
+		panic(err) // the suite's own values always marshal
 	}
 	return string(b)
 }

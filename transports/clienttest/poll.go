@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// servePoll answers a request for what has come since a version. A request for the
-// list itself follows nothing, and is refused.
+// servePoll answers a request for the changes since a version. It refuses a request for
+// the list itself, because that follows nothing.
 func (s *server) servePoll(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	if p := s.refusal(); p != nil {

@@ -11,7 +11,8 @@ import (
 
 const binding = "products"
 
-// rig is one case's server and client, and what the client has shown.
+// rig holds the server and client of one case, and the states that the client has
+// shown.
 type rig struct {
 	ctx    context.Context
 	h      Harness
@@ -20,8 +21,8 @@ type rig struct {
 	client Client
 	member map[string]string // the member that is followed; nil for the binding itself
 
-	cur  *join  // what messages go to
-	told string // version that the client was told last
+	cur  *join  // the request that gets the messages
+	told string // the version that the client was told last
 
 	known map[string]version // by token
 
@@ -58,7 +59,7 @@ func (r *rig) note(s State) {
 	r.news = make(chan struct{})
 }
 
-// end closes the client, and holds every state that it showed against its version.
+// end closes the client, and compares every state that it showed with its version.
 func (r *rig) end() error {
 	var errs []error
 	if r.client != nil {
@@ -87,7 +88,7 @@ func (r *rig) end() error {
 	return errors.Join(errs...)
 }
 
-// is reports how what was shown differs from the version.
+// is returns an error that says how the shown state differs from the version.
 func (v version) is(s State) error {
 	var want, got []any
 	if err := json.Unmarshal([]byte(text(v.rows)), &want); err != nil {
@@ -106,14 +107,14 @@ func (v version) is(s State) error {
 	return nil
 }
 
-// has makes a version known, so that it may be shown.
+// has registers a version that the client may show.
 func (r *rig) has(token string, rows ...row) version {
 	v := version{token, rows}
 	r.known[token] = v
 	return v
 }
 
-// await waits until the state that is shown last satisfies the condition.
+// await waits until the last state shown satisfies the condition.
 func (r *rig) await(what string, ok func(State) bool) (State, error) {
 	for {
 		r.mu.Lock()
@@ -143,8 +144,8 @@ func (r *rig) shows(v version) error {
 	return v.is(s)
 }
 
-// still reports whether the client shows the version now. What it may show a moment
-// later is held against the versions in the end, as everything is.
+// still reports whether the client shows the version now. States shown later are
+// compared with their versions at the end, like all others.
 func (r *rig) still(v version) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -166,8 +167,8 @@ func (r *rig) join() (*join, error) {
 				return nil, fmt.Errorf("the client asked for the member %v, it was to follow %v", j.params, r.member)
 			}
 			if _, known := r.known[j.version]; !known {
-				// Polls name some version always, others none: nothing that leads
-				// anywhere.
+				// Some poll clients always name a version, others none. Neither is an
+				// error.
 				if r.tr != Poll && j.version != "" {
 					return nil, fmt.Errorf("the client resumes from %q, which the server never had", j.version)
 				}
@@ -188,7 +189,7 @@ func nonNil(m map[string]string) map[string]string {
 	return m
 }
 
-// joinFrom waits for a request that names the version; none when that is empty.
+// joinFrom waits for a request that names the version, or none if token is "".
 func (r *rig) joinFrom(token string) error {
 	j, err := r.join()
 	if err != nil {
@@ -200,7 +201,7 @@ func (r *rig) joinFrom(token string) error {
 	return nil
 }
 
-// tell sends a batch. A poll that was answered has to be followed by the next.
+// tell sends a batch. Over polls it first waits for the next request.
 func (r *rig) tell(list []message) error {
 	if err := r.ready(); err != nil {
 		return err
@@ -210,7 +211,7 @@ func (r *rig) tell(list []message) error {
 	return err
 }
 
-// ready makes sure that there is a request to be answered.
+// ready waits for a request to answer, if there is none.
 func (r *rig) ready() error {
 	if r.cur != nil {
 		return nil
@@ -247,7 +248,7 @@ func (r *rig) begin(v version, order ...string) error {
 	return r.shows(v)
 }
 
-// cut breaks the connection that is in use, and waits for the client to notice.
+// cut breaks the current connection, and waits until the client notices.
 func (r *rig) cut() error {
 	if err := r.ready(); err != nil {
 		return err
@@ -257,7 +258,7 @@ func (r *rig) cut() error {
 	return nil
 }
 
-// steps runs one function after the other, until one fails.
+// steps runs the functions one after the other, until one fails.
 func steps(list ...func() error) error {
 	for i, step := range list {
 		if err := step(); err != nil {
@@ -284,7 +285,7 @@ func (r *rig) converge(v version) error {
 			if j.version == v.token {
 				list = v.ok()
 			}
-			_ = j.link.send(list) // if it is over by now, another request follows
+			_ = j.link.send(list) // if that connection is over, another request follows
 		case <-news:
 		case <-r.ctx.Done():
 			return fmt.Errorf("the client never shows version %s", v.token)
@@ -304,7 +305,7 @@ func (r *rig) doBegin(v version, order ...string) func() error {
 	return func() error { return r.begin(v, order...) }
 }
 
-// doHalf sends messages that are not all of a batch.
+// doHalf sends the first messages of a batch and leaves out the rest.
 func (r *rig) doHalf(list []message) func() error {
 	return func() error {
 		if err := r.ready(); err != nil {
@@ -322,8 +323,8 @@ func (r *rig) doRefuse(p *problem) func() error {
 	}
 }
 
-// doCatchUp answers the next request with what leads from its version, whichever
-// that is: the client has to be at the version then.
+// doCatchUp answers the next request with the change from its version, whichever that
+// is. The client must then reach v.
 func (r *rig) doCatchUp(v version, order ...string) func() error {
 	return func() error {
 		j, err := r.join()

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// server plays a server to one client. What it says is decided by the case: each
-// request to follow a binding becomes a join, which the case answers.
+// server acts as a server for one client. Each request to follow a binding becomes a
+// join, which the case answers.
 type server struct {
 	http  *http.Server
 	addr  string
@@ -23,14 +23,14 @@ type server struct {
 	mu       sync.Mutex // guards what follows
 	down     bool       // connections are closed at once
 	conns    map[net.Conn]struct{}
-	refusing *problem // what joins are refused with; nil for none
+	refusing *problem // the answer to joins; nil to serve them
 	refused  int      // requests refused
-	times    int      // how many joins more are refused; 0 for all
-	plain    int      // requests that follow nothing
+	times    int      // how many more joins are refused; 0 for all
+	plain    int      // requests that do not follow a binding
 	left     int      // times that a client left the binding over a WebSocket
 }
 
-// problem is an error as the protocol has them.
+// problem is an error of the protocol.
 type problem struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
@@ -49,11 +49,11 @@ type join struct {
 	link    link
 }
 
-// link is how a join is answered.
+// link sends the answer to a join.
 type link interface {
 	// send sends messages. Over polls it ends the request.
 	send(list []message) error
-	// half sends messages that are not all of a batch, and leaves the rest open.
+	// half sends the first messages of a batch, and leaves the connection open.
 	half(list []message) error
 	// raw sends text as it is.
 	raw(text string) error
@@ -80,7 +80,7 @@ func serve() (*server, error) {
 	return s, nil
 }
 
-// end stops serving. Nothing remains.
+// end stops serving and closes all connections.
 func (s *server) end() {
 	s.mu.Lock()
 	s.down = true
@@ -90,7 +90,7 @@ func (s *server) end() {
 	<-s.done
 }
 
-// setDown has connections closed as soon as they come, or served again.
+// setDown makes the server close new connections at once, or serve them again.
 func (s *server) setDown(down bool) {
 	s.mu.Lock()
 	s.down = down
@@ -108,7 +108,7 @@ func (s *server) cutAll() {
 	}
 }
 
-// cut closes a connection without a word.
+// cut closes a connection by a reset.
 func cut(c net.Conn) {
 	if tcp, ok := c.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
@@ -137,7 +137,7 @@ func (s *server) refusal() *problem {
 	return p
 }
 
-// admit hands a join to the case. It is false when nobody takes it: the case is over.
+// admit hands a join to the case. It returns false if the case is over.
 func (s *server) admit(ctx context.Context, j *join) bool {
 	select {
 	case s.joins <- j:
@@ -147,7 +147,7 @@ func (s *server) admit(ctx context.Context, j *join) bool {
 	}
 }
 
-// nameAndParams takes a binding's name apart that may bear a member's parameters.
+// nameAndParams splits an id into the binding's name and a member's parameters.
 func nameAndParams(id string, query map[string][]string) (string, map[string]string) {
 	name, rest, _ := strings.Cut(id, "?")
 	params := map[string]string{}
@@ -172,7 +172,7 @@ func writeProblem(w http.ResponseWriter, p *problem) {
 
 var errOver = errors.New("the connection is over")
 
-// listener notes the connections, so that they can be cut.
+// listener keeps track of the connections, so that they can be cut.
 type listener struct {
 	net.Listener
 	s *server

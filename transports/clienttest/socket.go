@@ -15,7 +15,7 @@ import (
 	"sync"
 )
 
-// The server's half of WebSockets (RFC 6455), as much as the protocol needs.
+// The server's side of WebSockets (RFC 6455), as far as the protocol needs it.
 
 const (
 	opText  = 1
@@ -26,7 +26,7 @@ const (
 	maxFrame = 1 << 20
 )
 
-// serveSocket makes the request a WebSocket and reads what the client asks for.
+// serveSocket upgrades the request to a WebSocket and reads the client's messages.
 func (s *server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	key := r.Header.Get("Sec-WebSocket-Key")
 	if key == "" || !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
@@ -61,7 +61,7 @@ func (s *server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// asked acts on a client's message. It is false when the case is over.
+// asked handles a client's message. It returns false if the case is over.
 func (s *server) asked(r *http.Request, l *socketLink, payload []byte) bool {
 	var m struct {
 		Event      string         `json:"event"`
@@ -140,7 +140,7 @@ func (l *socketLink) send(list []message) error {
 
 func (l *socketLink) half(list []message) error { return l.send(list) }
 
-// goodbye closes with the code for a server that goes away.
+// goodbye closes the connection with the code of a server that shuts down.
 func (l *socketLink) goodbye() { _ = l.frame(opClose, binary.BigEndian.AppendUint16(nil, 1001)) }
 
 func (l *socketLink) cut() { _ = l.conn.Close() }

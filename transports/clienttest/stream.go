@@ -16,8 +16,8 @@ func unescape(s string) string {
 	return s
 }
 
-// serveStream answers a request for an event stream. The stream begins when the
-// case first sends something.
+// serveStream answers a request for an event stream. The stream begins with the case's
+// first message.
 func (s *server) serveStream(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	version := query.Get("version")
@@ -101,7 +101,7 @@ func (l *streamLink) cut() {
 	if l.ended {
 		return
 	}
-	// An aborted handler would end the answer properly: take the connection away.
+	// Aborting the handler would end the answer properly, so close the connection.
 	_ = http.NewResponseController(l.w).Flush()
 	if c, _, err := http.NewResponseController(l.w).Hijack(); err == nil {
 		_ = c.Close()

@@ -1,11 +1,11 @@
 // Package graceful lets HTTP servers end within the time that a supervisor gives
 // a program.
 //
-// The registry's Shutdown comes first: it ends streams, for which
-// [http.Server.Shutdown] would wait, and WebSockets, of which that does not know.
-// What is left are connections that clients have opened and not used. Browsers
-// and connection pools keep such ones ready; the server's Shutdown waits five
-// seconds for a request to come on them. [CloseUnused] does away with that.
+// Call the registry's Shutdown first. It ends event streams, for which
+// [http.Server.Shutdown] would wait, and WebSockets, which the server does not know.
+// Only connections without a request remain. Browsers and connection pools keep such
+// connections ready, and the server's Shutdown waits five seconds for their first
+// request. [CloseUnused] removes this wait.
 package graceful
 
 import (
@@ -14,10 +14,10 @@ import (
 	"sync"
 )
 
-// CloseUnused has each server close, as soon as its Shutdown is called, the
-// connections on which no request has come. Call it before the servers serve; with Echo, for both of its servers, Server and TLSServer. A
-// ConnState function that a server has is called as before; one that is set
-// later undoes this.
+// CloseUnused makes each server close the connections without a request as soon as its
+// Shutdown is called. Call it before the servers serve; with Echo, for both of its
+// servers, Server and TLSServer. It keeps calling a ConnState function that the server
+// already has. Setting ConnState later undoes it.
 func CloseUnused(servers ...*http.Server) {
 	for _, srv := range servers {
 		u := &unused{open: make(map[net.Conn]struct{}), next: srv.ConnState}
@@ -35,8 +35,8 @@ type unused struct {
 	closed bool
 }
 
-// track is called by the server whenever a connection changes its state; new is
-// the first.
+// track is the server's ConnState function. It is called for every change of a
+// connection's state, first for StateNew.
 func (u *unused) track(c net.Conn, state http.ConnState) {
 	u.note(c, state)
 	if u.next != nil {

@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// Shutdown shuts the servers down at the same time, and cuts off who is late.
+// Shutdown shuts the servers down at the same time, and closes the connections of
+// clients that are late.
 //
-// [http.Server.Shutdown] waits for every request to be answered, and for the body
-// of one that was answered without reading it: one client that stops halfway
-// keeps it waiting until the context ends, when it fails. Shutdown waits so
-// for three quarters of the time that the context has left, or until the context ends where that
-// has no deadline. Then it closes the connections that are left, says so in the
-// log, and returns nil: that is how such clients end. It
-// returns an error when a server cannot be shut down or closed for another reason.
+// [http.Server.Shutdown] waits for every request, and for a body that the handler did
+// not read. One client that stops halfway makes it wait until the context ends, and
+// then fail. Shutdown therefore waits for three quarters of the time until the
+// context's deadline, or until a context without deadline ends. Then it closes the
+// remaining connections and logs a warning. That is not an error. It returns an error
+// only if a server cannot be shut down or closed for another reason.
 //
-// The registry's Shutdown comes first, see the package's documentation.
+// Call the registry's Shutdown first, see the package's documentation.
 func Shutdown(ctx context.Context, servers ...*http.Server) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc

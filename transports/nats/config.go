@@ -15,32 +15,33 @@ import (
 
 // Config tunes the transport. The zero value of each field means its default.
 type Config struct {
-	// Stream is the name of the JetStream stream, Prefix what its subjects begin
-	// with. The defaults are "BINDERY" and "bindery". Followers name the same.
+	// Stream is the name of the JetStream stream, Prefix the first part of its
+	// subjects. The defaults are "BINDERY" and "bindery". Followers use the same names.
 	Stream, Prefix string
-	// Storage and Replicas are those of a stream that is made. The defaults are
-	// files, and one.
+	// Storage and Replicas are settings of the stream, which is created or updated. The
+	// defaults are files and one replica.
 	Storage  jetstream.StorageType
 	Replicas int
 
-	// Bindings names the bindings to be published. The default is all that have no
+	// Bindings names the bindings to publish. The default is all bindings without
 	// parameters. Members names members of families, as "shelf?venue=store".
 	Bindings, Members []string
-	// Context stands for the stream's readers when the authorizer is asked. The
-	// default is the background.
+	// Context identifies the readers of the stream to the authorizer. Only its values
+	// count. The default is the background context.
 	Context context.Context //nolint:containedctx // it says who reads
-	// HiddenOrder publishes also bindings whose rows do not show by what they are
-	// ordered, see sse.Config.
+	// HiddenOrder also publishes bindings whose rows do not show the columns that they
+	// are ordered by, see sse.Config.
 	HiddenOrder bool
 
-	// Beat is how often the publisher shows that it lives. The default is 2
-	// seconds. Another node goes on in its place after three without.
+	// Beat is how often the publisher shows that it is alive. The default is 2 seconds.
+	// Another node takes over after three intervals without a beat.
 	Beat time.Duration
-	// AckTimeout bounds the wait for the server to keep one message. The default is
-	// 5 seconds.
+	// AckTimeout bounds the wait until the server has stored one message. The default
+	// is 5 seconds.
 	AckTimeout time.Duration
-	// MinSnapshot is how many bytes of changes are kept before the first new
-	// snapshot, also where the last one is smaller. The default is 1 MiB.
+	// MinSnapshot is how many bytes of changes are published at least before a new
+	// snapshot. If the last snapshot is larger, its size counts instead. The default is
+	// 1 MiB.
 	MinSnapshot int
 
 	// PageRows and MessageBytes bound one message. The defaults are 1,000 rows and

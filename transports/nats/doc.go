@@ -1,53 +1,55 @@
-// Package nats publishes bindings over NATS JetStream, for other nodes that follow
-// them (sources/jetsource): a stream holds, for each binding, a snapshot and the
-// changes since. It serves no clients by itself.
+// Package nats publishes bindings over NATS JetStream, for other nodes that follow them
+// (sources/jetsource). For each binding the stream holds a snapshot and the changes
+// since. The package serves no clients by itself.
 //
 // # Setup
 //
 //	conn, err := nats.Connect("nats://127.0.0.1:4222")
 //	reg.Serve(binderynats.New(conn))
 //
-// The server needs JetStream. The stream is made when it is not there.
+// The server needs JetStream. The transport creates the stream, or updates its
+// settings.
 //
 // # Delivery
 //
-// The messages are those of the wire, with what followers are told (docs/protocol.md),
-// on the subject PREFIX.BINDING.log. A snapshot is a sync. When the changes since the
-// last one have grown larger than it another one follows, and everything before the
-// one before is purged; so a late node reads a snapshot at most, and twice as much of
-// changes. PREFIX.BINDING.at says where the last snapshot begins.
+// The messages have the form that followers get (docs/protocol.md), on the subject
+// PREFIX.BINDING.log. A snapshot is a sync. When the changes since the last snapshot
+// have grown larger than it, another snapshot follows, and everything before the
+// previous one is purged. PREFIX.BINDING.at says where the last snapshot begins. A new
+// follower reads that snapshot and the changes since.
 //
-// A node that comes back publishes on from the version that stands in the stream:
-// nothing when nothing has changed.
+// A node that comes back resumes from the last version in the stream. If nothing has
+// changed, it publishes nothing.
 //
 // # Ordering
 //
 // A binding's messages are in the order of its versions. Each is published only if the
-// one before it is the last of its subject, so two nodes that publish the same
-// binding never mix: the one that was later stands by, and goes on when nothing is heard
-// of the other. Beats tell who publishes, and up to where, on PREFIX.BINDING.beat; they
-// are not kept.
+// message before it is still the last of its subject, so two nodes that publish the
+// same binding never mix. The second node stands by, and takes over when it hears
+// nothing of the first. Beats on PREFIX.BINDING.beat tell who publishes, and the last
+// version that was published. They are not stored.
 //
 // # Back-pressure
 //
-// One message is under way for a binding. When the server is slow or away, changes are
-// merged meanwhile, as for any client that lags.
+// Each binding has one message in flight. While the server is slow or away, changes are
+// merged, as for any client that lags.
 //
 // # Shutdown
 //
-// Publishing ends after the current batch, or with the share of the time. A batch that
-// was cut is not applied by anybody, and the next publisher begins with a snapshot.
+// Publishing ends at once, even in the middle of a batch. Followers do not apply such a
+// batch, and the next publisher begins with a snapshot. Shutdown waits for the
+// publishers until its context ends.
 //
 // # Errors
 //
-// A server that is away is tried again, with back-off; the log says so once. A row that
-// is longer than the server's max_payload cannot be published: the binding's followers
-// are stale then.
+// If the server is away, the publisher tries again with back-off; the log says so once.
+// A row longer than the server's max_payload cannot be published. The binding's
+// followers are then stale.
 //
 // # Limits
 //
-// Bindings are published, and those members of families that [Config].Members names.
-// The registry's authorizer is asked with [Config].Context: who may read the stream sees
-// what that may see. Bindings whose rows do not show by what they are ordered are left
-// out unless [Config].HiddenOrder says otherwise.
+// The transport publishes bindings, and the members of families that [Config].Members
+// names. It asks the registry's authorizer with [Config].Context: everybody who may
+// read the stream sees what that context may see. It leaves out bindings whose rows do
+// not show the columns that they are ordered by, unless [Config].HiddenOrder is set.
 package nats

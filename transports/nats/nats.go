@@ -27,7 +27,7 @@ type Transport struct {
 	cfg   Config
 	extra bool // more than one configuration is given
 	enc   *wire.Encoder
-	id    string // of this publisher among all
+	id    string // tells this publisher from others
 
 	reg    *core.Registry
 	js     jetstream.JetStream
@@ -43,9 +43,9 @@ var (
 	_ core.StatusReporter = (*Transport)(nil)
 )
 
-// New returns a transport that publishes over the connection, which stays the
-// caller's. At most one configuration may be given. What is wrong with it is reported
-// by [core.Registry.Start].
+// New returns a transport that publishes over the connection. The caller closes the
+// connection after the registry's Shutdown. At most one configuration may be given.
+// [core.Registry.Start] reports errors in it.
 func New(conn *natsgo.Conn, cfg ...Config) *Transport {
 	t := &Transport{conn: conn, extra: len(cfg) > 1, id: nuid.Next(), ended: make(chan struct{})}
 	if len(cfg) > 0 {
@@ -59,7 +59,7 @@ func New(conn *natsgo.Conn, cfg ...Config) *Transport {
 // Name implements [core.Transport].
 func (*Transport) Name() string { return "nats" }
 
-// Validate returns what is wrong with the configuration, see [driver.Validator].
+// Validate returns every error in the configuration, see [driver.Validator].
 func (t *Transport) Validate() error {
 	switch {
 	case t.conn == nil:
@@ -106,12 +106,13 @@ func (t *Transport) Shutdown(ctx context.Context) error {
 	}
 }
 
-// Stats counts what was published since the program started.
+// Stats counts publications since the program started.
 type Stats struct {
 	// Publishing is how many bindings this node publishes now.
 	Publishing int
-	// Messages counts those that the server has kept, Bytes their length, Snapshots
-	// the syncs among them, Failures the times that publishing had to begin anew.
+	// Messages counts the messages that the server has stored, Bytes their length,
+	// Snapshots the syncs among them. Failures counts how often publishing had to begin
+	// anew.
 	Messages, Bytes, Snapshots, Failures uint64
 }
 
@@ -120,12 +121,12 @@ func (t *Transport) Stats() Stats {
 	return Stats{int(t.publishing.Load()), t.messages.Load(), t.bytes.Load(), t.snapshots.Load(), t.failures.Load()}
 }
 
-// Status returns the counters as all transports tell them, see [core.StatusReporter].
+// Status returns the counters that all transports have, see [core.StatusReporter].
 func (t *Transport) Status() status.Transport {
 	return status.Transport{Open: int(t.publishing.Load()), Dropped: t.failures.Load()}
 }
 
-// run publishes what there is, until ctx is done: bindings come and go.
+// run starts and stops publishers as bindings come and go, until ctx is done.
 func (t *Transport) run(ctx context.Context) {
 	var publishers sync.WaitGroup
 	defer publishers.Wait()
@@ -158,7 +159,7 @@ func (t *Transport) run(ctx context.Context) {
 	}
 }
 
-// wanted returns the ids of what is to be published.
+// wanted returns the ids of the bindings and members to publish.
 func (t *Transport) wanted() []string {
 	ids := slices.Clone(t.cfg.Members)
 	for _, v := range t.reg.Views() {
@@ -174,7 +175,7 @@ func (t *Transport) wanted() []string {
 
 func (t *Transport) publisher(id string) *publisher {
 	name, query, _ := strings.Cut(id, "?")
-	values, _ := url.ParseQuery(query) // what is wrong with it the registry says
+	values, _ := url.ParseQuery(query) // Registry.Open reports a malformed one
 	return &publisher{
 		t: t, id: id, binding: name, args: core.QueryArgs(values), subjects: wire.SubjectsOf(t.cfg.Prefix, id),
 		log: t.reg.Logger().With(slog.String("binding", id)),

@@ -27,9 +27,9 @@ type publisher struct {
 	subjects wire.Subjects
 	log      *slog.Logger
 
-	seq      uint64 // of the subject's last message
-	token    string // of the version that stands there; "" where none does
-	snapshot uint64 // where the last snapshot begins
+	seq      uint64 // of the last message on the subject
+	token    string // of the last version in the stream; "" for none
+	snapshot uint64 // sequence number at which the last snapshot begins
 	size     int    // of the last snapshot, in bytes
 	since    int    // bytes of changes after it
 }
@@ -72,7 +72,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// publish waits until nobody else publishes the binding, and then does, until
+// publish waits until nobody else publishes the binding. Then it publishes it until
 // something fails.
 func (p *publisher) publish(ctx context.Context) error {
 	grant, err := p.t.reg.Open(ctx, p.binding, p.args)
@@ -99,7 +99,7 @@ func (p *publisher) publish(ctx context.Context) error {
 	}
 }
 
-// standBy waits until nothing is heard of another publisher.
+// standBy waits until no other publisher has sent a beat for three intervals.
 func (p *publisher) standBy(ctx context.Context) error {
 	sub, err := p.t.conn.SubscribeSync(p.subjects.Beat)
 	if err != nil {
@@ -125,7 +125,7 @@ func (p *publisher) standBy(ctx context.Context) error {
 	}
 }
 
-// begin makes the stream, and finds out what stands in it.
+// begin creates or updates the stream, and reads the last version in it.
 func (p *publisher) begin(ctx context.Context) error {
 	cfg := p.t.cfg
 	ctx, cancel := context.WithTimeout(ctx, cfg.AckTimeout)
@@ -146,19 +146,19 @@ func (p *publisher) begin(ctx context.Context) error {
 	}
 	p.seq = last.Sequence
 	if m, err := wire.Decode(last.Data); err == nil && !m.More {
-		p.token = m.Version // of a batch that was cut nothing stands
+		p.token = m.Version // a batch that was cut leads to no version
 	}
 	var at wire.SnapshotAt
 	if msg, err := stream.GetLastMsgForSubject(ctx, p.subjects.At); err == nil && json.Unmarshal(msg.Data, &at) == nil {
 		p.snapshot, p.size = at.Seq, at.Bytes
 	} else {
-		p.token = "" // a snapshot has to come
+		p.token = "" // begin with a snapshot
 	}
 	return nil
 }
 
-// follow publishes what leads on from what stands in the stream. again says that it is
-// to go on from a snapshot that it has just published.
+// follow publishes the changes since the last version in the stream. again is true
+// after a new snapshot: publishing then goes on from there.
 func (p *publisher) follow(ctx context.Context, grant *core.Grant) (again bool, err error) {
 	sub := grant.Subscribe(ctx, live.SubscribeOptions{Version: p.token})
 	defer sub.Close()
@@ -198,7 +198,7 @@ func (p *publisher) follow(ctx context.Context, grant *core.Grant) (again bool, 
 				if err != nil || snap == nil {
 					return false, err
 				}
-				// What is sent next leads on from the snapshot.
+				// The next events lead on from the snapshot.
 				return true, p.send(ctx, view, snap.SyncEvent())
 			}
 		case <-beats.C:
@@ -209,7 +209,8 @@ func (p *publisher) follow(ctx context.Context, grant *core.Grant) (again bool, 
 	}
 }
 
-// beat tells who publishes, and up to where. Nobody needs each of them.
+// beat says who publishes, and the last version that was published. A lost beat does no
+// harm.
 func (p *publisher) beat(view *live.View) {
 	state := status.Stale
 	if p.t.reg.StatusOf(view).State == status.Live {
@@ -223,7 +224,7 @@ func (p *publisher) beat(view *live.View) {
 // send publishes the messages of one event.
 func (p *publisher) send(ctx context.Context, view *live.View, e *live.Event) error {
 	if e.Kind == live.Confirmed && e.Version.Token == p.token {
-		return nil // that stands there
+		return nil // the stream has this version
 	}
 	batch := p.t.enc.Batch(view, e)
 	first, size := uint64(0), 0
@@ -246,8 +247,8 @@ func (p *publisher) send(ctx context.Context, view *live.View, e *live.Event) er
 	return p.noteSnapshot(ctx, first, size)
 }
 
-// noteSnapshot says where the snapshot begins, and lets go of what stands before the
-// one before: a node that has just begun to read that one comes to its end.
+// noteSnapshot says where the snapshot begins, and purges everything before the
+// previous snapshot. A node that is still reading the previous one can finish.
 func (p *publisher) noteSnapshot(ctx context.Context, first uint64, size int) error {
 	p.t.snapshots.Add(1)
 	raw, err := json.Marshal(wire.SnapshotAt{Seq: first, Bytes: size})
@@ -269,7 +270,7 @@ func (p *publisher) noteSnapshot(ctx context.Context, first uint64, size int) er
 	return stream.Purge(ctx, jetstream.WithPurgeSubject(p.subjects.Log), jetstream.WithPurgeSequence(before))
 }
 
-// keep publishes one message and waits until the server has it.
+// keep publishes one message and waits until the server has stored it.
 func (p *publisher) keep(ctx context.Context, subject string, data []byte, header natsgo.Header, opts ...jetstream.PublishOpt) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.t.cfg.AckTimeout)
 	defer cancel()

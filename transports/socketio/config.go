@@ -27,8 +27,8 @@ type Config struct {
 	//
 	// An error refuses the client: its connect_error has the message "Unauthorized" and
 	// the problem as data. The error itself is logged. Auth may be called from any
-	// goroutine, and holds up only the requests of its own client. The default keeps who
-	// the first request says.
+	// goroutine, and holds up only the requests of its own client. Without Auth the
+	// context of the first request goes to the authorizer.
 	Auth func(ctx context.Context, namespace string, auth json.RawMessage) (context.Context, error)
 
 	// Origins are the origins whose pages may connect, beside the server's own (that of
@@ -112,8 +112,8 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// atLeastAMillisecond returns an error for a positive time that clients would be told is
-// zero: they are told milliseconds.
+// atLeastAMillisecond returns an error for a positive time below one millisecond.
+// Clients are told whole milliseconds and would read zero.
 func atLeastAMillisecond(field string, value time.Duration) error {
 	if value > 0 && value < time.Millisecond {
 		return fmt.Errorf("config: %s %v is less than a millisecond", field, value)
@@ -121,7 +121,7 @@ func atLeastAMillisecond(field string, value time.Duration) error {
 	return nil
 }
 
-// shared points to the options that WebSocket has too.
+// shared points to the options that WebSocket has as well.
 func (c *Config) shared() duplex.Settings {
 	return duplex.Settings{
 		Origins: &c.Origins, MaxConnections: &c.MaxConnections, MaxJoins: &c.MaxJoins, MaxRequestBytes: &c.MaxRequestBytes,

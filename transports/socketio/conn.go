@@ -14,43 +14,43 @@ import (
 	"github.com/binderyhq/bindery/transports/socketio/internal/engineio"
 )
 
-// conn is one session of Engine.IO. Its messages are carried by the poll that is
-// open, if one is, or by a WebSocket.
+// conn is one session of Engine.IO. The open poll or a WebSocket carries its messages.
 type conn struct {
 	t       *Transport
 	sid     string
 	session session.Session
-	unhook  func() bool // from the HTTP server's end
+	unhook  func() bool // removes the hook on the HTTP server's shutdown
 
-	reading sync.Mutex // held while packets of the client are acted on
-	skip    int        // attachments that are still to come; guarded by reading
+	reading sync.Mutex // held while packets of the client are handled
+	skip    int        // attachments that are still to come and are skipped; guarded by reading
 
 	mu         sync.Mutex // guards what follows; may be held when the session's lock is taken
 	over       bool
 	poll       *poll // the open one, or nil
 	last       *poll // the one before it, whose answer may still be written
-	posting    bool  // a request with packets is being read
-	link       *link // the WebSocket that the session is on, nil while it polls
-	probe      *link // the one that it may change to, or nil
+	posting    bool  // a POST with packets is being read
+	link       *link // the WebSocket in use, nil while the session polls
+	probe      *link // a WebSocket that the session may be upgraded to, or nil
 	namespaces map[string]*namespace
 	heartbeat  *time.Timer
-	pinged     bool // the answer to a ping is awaited
-	connected  bool // to a namespace, once
+	pinged     bool // a ping has not been answered yet
+	connected  bool // the client has connected to a namespace at least once
 	connecting *time.Timer
 
-	serving sync.WaitGroup // requests, from when they belong to the session
+	serving sync.WaitGroup // requests that belong to the session
 }
 
 func (t *Transport) newConn(r *http.Request) *conn {
 	var id [15]byte
 	_, _ = rand.Read(id[:]) // never fails
 	c := &conn{t: t, sid: base64.RawURLEncoding.EncodeToString(id[:]), namespaces: make(map[string]*namespace)}
-	// The session outlives its first request and keeps what middleware said of it.
+	// The session outlives its first request, and keeps the values that middleware put
+	// into the request's context.
 	c.session.Init(context.WithoutCancel(r.Context()), t.server.Hub)
 	return c
 }
 
-// handshake returns what the client is told first.
+// handshake returns the encoded Open packet, the first one that a client gets.
 func (c *conn) handshake(upgrades []string) []byte {
 	return engineio.Handshake{
 		SID: c.sid, Upgrades: upgrades,
@@ -58,8 +58,8 @@ func (c *conn) handshake(upgrades []string) []byte {
 	}.Packet().Append(nil)
 }
 
-// begin starts the session, on a WebSocket or without one. It says why not when it
-// cannot begin; a link is to leave in either case.
+// begin starts the session, on the link or, if that is nil, by polling. It returns the
+// problem if the session is refused. In either case the caller calls leave for a link.
 func (c *conn) begin(r *http.Request, l *link) *problem.Problem {
 	c.start(r, l)
 	p := c.t.admit(c)
@@ -69,7 +69,7 @@ func (c *conn) begin(r *http.Request, l *link) *problem.Problem {
 	return p
 }
 
-// start starts the session's clocks.
+// start starts the timers of the session.
 func (c *conn) start(r *http.Request, l *link) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -85,8 +85,8 @@ func (c *conn) start(r *http.Request, l *link) {
 	c.session.Reply(c.handshake(nil))
 }
 
-// enterLocked has the end of the session wait for a request. It is false when there is
-// nothing to wait for any more.
+// enterLocked counts a request that the end of the session waits for. It returns false
+// if the session is over.
 func (c *conn) enterLocked() bool {
 	if c.over {
 		return false
@@ -97,11 +97,11 @@ func (c *conn) enterLocked() bool {
 
 func (c *conn) leave() { c.serving.Done() }
 
-// stop has the session complete what is under way and end.
+// stop makes the session complete the batches under way and end.
 func (c *conn) stop() {
 	c.session.Stop()
-	// The client comes back for the rest of a batch, and without one at its
-	// leisure: nothing waits for that.
+	// A client in the middle of a batch polls again for the rest. A session with
+	// nothing under way ends now, because its client may not poll again for long.
 	if c.session.EndIdle() {
 		c.end(farewell{poll: shuttingDown})
 	}
@@ -109,13 +109,13 @@ func (c *conn) stop() {
 
 // farewell says how a session ends.
 type farewell struct {
-	poll outcome // of an open poll
-	from *link   // which closes by itself, nil for none
-	code int     // what the WebSocket is closed with, 0 to close it without a word
+	poll outcome // the answer to an open poll
+	from *link   // the link that closes by itself, nil for none
+	code int     // the WebSocket's close code; 0 closes it without a close message
 	why  string
 }
 
-// end ends the session, once.
+// end ends the session. Further calls do nothing.
 func (c *conn) end(f farewell) {
 	c.session.End()
 	c.mu.Lock()
@@ -156,7 +156,7 @@ func (c *conn) end(f farewell) {
 	}()
 }
 
-// cut ends the session without a word.
+// cut ends the session at once, without a close message.
 func (c *conn) cut() {
 	c.mu.Lock()
 	polls := [...]*poll{c.poll, c.last}

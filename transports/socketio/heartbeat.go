@@ -8,7 +8,7 @@ import (
 	"github.com/binderyhq/bindery/transports/socketio/internal/engineio"
 )
 
-// beat pings the client, or ends the session of one that has not answered.
+// beat pings the client. It ends the session if the last ping was not answered.
 func (c *conn) beat() {
 	c.mu.Lock()
 	if c.over {
@@ -28,7 +28,7 @@ func (c *conn) beat() {
 	c.session.Reply([]byte{byte(engineio.Ping)})
 }
 
-// pong notes that the client has answered.
+// pong notes that the client has answered the ping.
 func (c *conn) pong() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -38,9 +38,9 @@ func (c *conn) pong() {
 	}
 }
 
-// alive notes that something has come from the client. The answer to a ping may be
-// behind requests that wait until the client has taken the answers to others: while
-// these are worked off, it lives.
+// alive notes that the client has sent something. Its pong may be queued behind
+// requests that wait until it takes earlier answers. While those requests are handled,
+// the client counts as alive.
 func (c *conn) alive() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -49,7 +49,7 @@ func (c *conn) alive() {
 	}
 }
 
-// unconnected ends the session of a client that wants nothing.
+// unconnected ends the session of a client that has connected to no namespace in time.
 func (c *conn) unconnected() {
 	c.mu.Lock()
 	idle := !c.connected
@@ -59,8 +59,8 @@ func (c *conn) unconnected() {
 	}
 }
 
-// stuck ends the session of a client that does not do its part. It has to come
-// back, so no poll is told that the session was closed.
+// stuck ends the session of a client that does not read, poll or answer. An open poll
+// does not get a close packet, because the client should reconnect.
 func (c *conn) stuck(why string) {
 	c.t.stuck.Add(1)
 	c.log().Info("socketio: ended a session whose client does not read, poll or answer", slog.String("id", "socketio-client-stuck"),

@@ -13,14 +13,14 @@ import (
 	"github.com/binderyhq/bindery/transports/socketio/internal/engineio"
 )
 
-// link is a WebSocket connection: the one that the session is on, or one that it
-// may change to. It is a [session.Carrier] and a [socket.Handler].
+// link is a WebSocket connection of a session: the one in use, or one that the session
+// may be upgraded to. It is a [session.Carrier] and a [socket.Handler].
 type link struct {
 	conn   *conn
 	socket socket.Conn
 	ended  atomic.Bool
-	probed bool        // the client has tried it; of the goroutine that reads
-	expiry *time.Timer // of the probe; guarded by conn.mu
+	probed bool        // the probe was answered; only the reading goroutine uses it
+	expiry *time.Timer // closes the link if the upgrade takes too long; guarded by conn.mu
 }
 
 var (
@@ -28,10 +28,10 @@ var (
 	_ socket.Handler  = (*link)(nil)
 )
 
-// probe is what the client tries a link with.
+// probe is the data of the ping with which a client tests a link.
 const probe = "probe"
 
-// probeAnswer is the packet that answers it.
+// probeAnswer is the packet that answers the probe.
 const probeAnswer = string(engineio.Pong) + probe
 
 // Write sends one message of the session.
@@ -40,7 +40,8 @@ func (l *link) Write(msg []byte) { l.socket.Write(msg) }
 // Finish closes the connection when the server is shutting down.
 func (l *link) Finish() { l.socket.Close(gorilla.CloseGoingAway, "the server is shutting down") }
 
-// Opened lets the session send, or waits for the probe.
+// Opened lets a link in use send. For an upgrade it limits the time that may pass until
+// then.
 func (l *link) Opened() {
 	l.conn.t.server.Hub.Meter().Responded(http.StatusSwitchingProtocols)
 	c := l.conn
@@ -57,14 +58,14 @@ func (l *link) Opened() {
 	})
 }
 
-// active reports whether the session is on this link.
+// active reports whether the session uses this link.
 func (l *link) active() bool {
 	l.conn.mu.Lock()
 	defer l.conn.mu.Unlock()
 	return l.conn.link == l
 }
 
-// Text acts on a packet.
+// Text handles a packet.
 func (l *link) Text(msg []byte) {
 	p, err := engineio.Decode(msg)
 	switch {
@@ -82,7 +83,7 @@ func (l *link) Text(msg []byte) {
 	}
 }
 
-// Binary takes an attachment, of which none is expected on a link that is tried.
+// Binary handles an attachment. A link that is not in use yet must get none.
 func (l *link) Binary(msg []byte) {
 	if !l.active() {
 		l.socket.Fail(gorilla.CloseUnsupportedData, "not the next step of an upgrade")
@@ -105,12 +106,12 @@ func (l *link) fail(err error) {
 
 // Sent lets the session send the next message.
 func (l *link) Sent(msg []byte) {
-	if string(msg) != probeAnswer { // which was none of the session's
+	if string(msg) != probeAnswer { // the session did not send the answer to the probe
 		l.conn.session.Sent()
 	}
 }
 
-// Ended ends the session that was on this link. One that still polls goes on.
+// Ended ends the session if it uses this link. A session that still polls goes on.
 func (l *link) Ended() bool {
 	first := l.ended.CompareAndSwap(false, true)
 	c := l.conn
@@ -129,8 +130,8 @@ func (l *link) Ended() bool {
 	return first
 }
 
-// prober makes the link the one that the session may change to. It is false when
-// the session cannot.
+// prober makes the link the one that the session may be upgraded to. It returns false
+// if the session cannot be upgraded.
 func (c *conn) prober(l *link) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -141,7 +142,7 @@ func (c *conn) prober(l *link) bool {
 	return c.enterLocked()
 }
 
-// hush ends an open poll: the client waits for its end before it changes.
+// hush ends an open poll, because the client upgrades only when its poll has ended.
 func (c *conn) hush() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -150,7 +151,8 @@ func (c *conn) hush() {
 	}
 }
 
-// upgrade has the session go on over the link.
+// upgrade moves the session to the link. It returns false if that is not possible any
+// more.
 func (c *conn) upgrade(l *link) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

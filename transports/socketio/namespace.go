@@ -13,15 +13,15 @@ import (
 	"github.com/binderyhq/bindery/transports/socketio/internal/packet"
 )
 
-// namespace is one that the client is connected to.
+// namespace is a namespace that the client is connected to.
 type namespace struct {
 	name    string
 	channel session.Channel
-	cancel  context.CancelFunc // ends the channel's context; nil for the session's own
+	cancel  context.CancelFunc // ends the channel's context; nil if that is the session's context
 	unhook  []func() bool
 }
 
-// release gives back what the namespace holds, except for its channel.
+// release frees the namespace's context and hooks. It leaves the channel alone.
 func (ns *namespace) release() {
 	if ns == nil {
 		return
@@ -34,7 +34,7 @@ func (ns *namespace) release() {
 	}
 }
 
-// leave releases a namespace that the client has left, or that left the client.
+// leave closes the channel and releases the namespace. It ignores nil.
 func (ns *namespace) leave() {
 	if ns != nil {
 		ns.channel.Close()
@@ -42,7 +42,8 @@ func (ns *namespace) leave() {
 	}
 }
 
-// connect connects the client to a namespace, anew when it is connected already.
+// connect connects the client to a namespace. A new connection replaces an older one to
+// the same namespace.
 func (c *conn) connect(name string, auth json.RawMessage) {
 	enc := c.t.encs[name]
 	if enc == nil {
@@ -59,7 +60,7 @@ func (c *conn) connect(name string, auth json.RawMessage) {
 	ns := &namespace{name: name}
 	within := c.session.Context()
 	if c.t.cfg.Auth != nil {
-		// What the application returns need not end with the session.
+		// The context that Config.Auth returns may outlive the session.
 		within, ns.cancel = context.WithCancel(ctx)
 		ns.unhook = append(ns.unhook, context.AfterFunc(c.session.Context(), ns.cancel))
 	}
@@ -79,7 +80,7 @@ func (c *conn) connect(name string, auth json.RawMessage) {
 
 	var id [15]byte
 	_, _ = rand.Read(id[:]) // never fails
-	// Not the session's id, which is a secret.
+	// The session's own id stays out of it, because it is a secret.
 	c.session.Reply(message(packet.Packet{
 		Type: packet.Connect, Namespace: name, Data: []byte(`{"sid":"` + base64.RawURLEncoding.EncodeToString(id[:]) + `"}`),
 	}))
@@ -101,7 +102,8 @@ func (c *conn) refuse(name, reason string) {
 	c.session.Reply(message(packet.Packet{Type: packet.ConnectError, Namespace: name, Data: []byte(reason)}))
 }
 
-// who asks the application who asks.
+// who asks Config.Auth for the context that identifies the client. A panic of Auth
+// becomes an error.
 func (c *conn) who(name string, auth json.RawMessage) (ctx context.Context, err error) {
 	if c.t.cfg.Auth == nil {
 		return c.session.Context(), nil
@@ -119,8 +121,9 @@ func (c *conn) who(name string, auth json.RawMessage) (ctx context.Context, err 
 	return ctx, err
 }
 
-// left takes the namespace out, if it is this one or ns is nil, and returns it. It
-// stays known: what the client sends meanwhile has crossed with its end.
+// left removes the namespace and returns it, or nil if the client is not connected to
+// it. If ns is not nil, left removes only ns. The name stays in the map, because the
+// client may have sent events before it learned of the end.
 func (c *conn) left(name string, ns *namespace) *namespace {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -132,10 +135,10 @@ func (c *conn) left(name string, ns *namespace) *namespace {
 	return have
 }
 
-// disconnect is the client's wish to leave a namespace.
+// disconnect handles the client's request to leave a namespace.
 func (c *conn) disconnect(name string) { c.left(name, nil).leave() }
 
-// dismiss disconnects the client from a namespace.
+// dismiss disconnects the client from a namespace and tells it so.
 func (c *conn) dismiss(ns *namespace) {
 	if c.left(ns.name, ns) == nil {
 		return

@@ -16,28 +16,28 @@ import (
 type outcome byte
 
 const (
-	gone         outcome = iota // the session has ended; a client that still wants it comes back
-	closed                      // the session was closed, because of what the client did
-	nothing                     // the client is to go on elsewhere
-	shuttingDown                // the server is
+	gone         outcome = iota // the session has ended; the client should begin another
+	closed                      // the session was closed because the client broke the protocol
+	nothing                     // a noop packet: the client goes on over WebSocket, or has closed the session
+	shuttingDown                // the server is shutting down
 )
 
-// noopDelay is how long a poll may stay open that begins while the client is
-// changing to WebSocket. It waits for it to end, so it must not be long; a client
-// that has not heard yet that it may change polls again at once.
+// noopDelay bounds a poll that begins during an upgrade. The client waits for the poll
+// to end before it upgrades, so the bound is short. A client that has not noticed yet
+// that it may upgrade polls again at once.
 const noopDelay = 50 * time.Millisecond
 
 // poll is a GET request that waits for messages. It is the session's
 // [session.Carrier] for one answer.
 type poll struct {
-	first   chan []byte  // the message that it was given
-	outcome chan outcome // or what to answer without
+	first   chan []byte  // the session's message; at most one
+	outcome chan outcome // how to end without a message
 	written chan struct{}
 	ctrl    *http.ResponseController
 
 	mu   sync.Mutex // guards what follows, and the setting of deadlines
 	late bool       // writing fails from now on
-	over bool       // nothing may touch the request any more
+	over bool       // the request must not be touched any more
 }
 
 var _ session.Carrier = (*poll)(nil)
@@ -50,12 +50,13 @@ func newPoll(w http.ResponseWriter) *poll {
 }
 
 // Write answers with the message.
-func (p *poll) Write(msg []byte) { p.first <- msg } // there is room: it is given one
+func (p *poll) Write(msg []byte) { p.first <- msg } // never blocks: a poll gets one message
 
 // Finish answers that the server is shutting down.
 func (p *poll) Finish() { p.answer(shuttingDown) }
 
-// answer answers without a message, unless there is one. The first outcome counts.
+// answer ends the poll without a message, unless it has one. Only the first outcome
+// counts.
 func (p *poll) answer(o outcome) {
 	select {
 	case p.outcome <- o:
@@ -63,7 +64,7 @@ func (p *poll) answer(o outcome) {
 	}
 }
 
-// cut makes a write under way, and all later ones, fail.
+// cut makes the write under way fail, and every later one.
 func (p *poll) cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -73,7 +74,7 @@ func (p *poll) cut() {
 	}
 }
 
-// patience bounds the writing that follows. Zero: it is not bounded any more.
+// patience bounds the writing that follows. Zero removes the bound.
 func (p *poll) patience(timeout time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -82,11 +83,11 @@ func (p *poll) patience(timeout time.Duration) {
 		p.over = true
 		_ = p.ctrl.SetWriteDeadline(time.Time{}) // the connection serves other requests
 	case !p.late:
-		_ = p.ctrl.SetWriteDeadline(time.Now().Add(timeout)) // where it cannot be set the server's own counts
+		_ = p.ctrl.SetWriteDeadline(time.Now().Add(timeout)) // if this fails, the server's own timeout applies
 	}
 }
 
-// servePoll answers when there are messages.
+// servePoll waits for messages and answers with them.
 func (c *conn) servePoll(w http.ResponseWriter, r *http.Request) error {
 	p := newPoll(w)
 	if refused := c.beginPoll(p); refused != nil {
@@ -95,7 +96,7 @@ func (c *conn) servePoll(w http.ResponseWriter, r *http.Request) error {
 	defer c.leave()
 	defer close(p.written)
 	defer p.patience(0)
-	// A server's timeouts are made for answers that come at once.
+	// The server's own ReadTimeout would end a long poll.
 	_ = p.ctrl.SetReadDeadline(time.Time{})
 	var msg []byte
 	o := gone
@@ -103,13 +104,13 @@ func (c *conn) servePoll(w http.ResponseWriter, r *http.Request) error {
 	case msg = <-p.first:
 	case o = <-p.outcome:
 	case <-r.Context().Done():
-		// What it was given is lost, so the session is.
+		// A message that the poll has taken would be lost, so the session ends.
 		c.end(farewell{poll: gone})
 	}
 	c.session.Detach(p)
 	if msg == nil && o == nothing {
 		select {
-		case msg = <-p.first: // given meanwhile
+		case msg = <-p.first: // the session wrote it before Detach
 		default:
 		}
 	}
@@ -117,7 +118,7 @@ func (c *conn) servePoll(w http.ResponseWriter, r *http.Request) error {
 	if msg != nil {
 		payload = c.gather(msg)
 	}
-	// The client polls again as soon as it has the answer.
+	// The client polls again as soon as it has the answer, so this poll ends first.
 	c.endPoll(p)
 	p.patience(c.t.cfg.WriteTimeout)
 	if payload == nil {
@@ -137,10 +138,10 @@ func (c *conn) servePoll(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		c.end(farewell{poll: gone})
 	}
-	return nil // it has been answered as far as it goes
+	return nil // the answer has begun, so no error can follow
 }
 
-// beginPoll makes the poll the session's carrier, or says why not.
+// beginPoll makes the poll the session's carrier, or returns the refusal.
 func (c *conn) beginPoll(p *poll) *refusal {
 	c.mu.Lock()
 	switch {
@@ -160,11 +161,11 @@ func (c *conn) beginPoll(p *poll) *refusal {
 	before := c.last
 	c.mu.Unlock()
 	if before != nil {
-		<-before.written // a client that has not read the answer gets no other
+		<-before.written // no further answer while the one before is being written
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.link != nil { // it has changed to WebSocket meanwhile
+	if c.link != nil { // it was upgraded to WebSocket meanwhile
 		p.answer(nothing)
 		return nil
 	}
@@ -183,7 +184,8 @@ func (c *conn) endPoll(p *poll) {
 	}
 }
 
-// gather returns the message and those that go with it.
+// gather returns the message and those to send along with it, about MessageBytes in
+// all.
 func (c *conn) gather(msg []byte) [][]byte {
 	payload := [][]byte{msg}
 	for size := len(msg); size < c.t.cfg.MessageBytes; size += len(msg) + 1 {
@@ -203,7 +205,7 @@ func (c *conn) writeOutcome(w http.ResponseWriter, r *http.Request, o outcome) e
 	case closed:
 		return writePayload(w, []byte{byte(engineio.Close)})
 	case shuttingDown:
-		// Not a close packet: some clients take that for the end.
+		// No close packet: after one, some clients do not reconnect.
 		c.end(farewell{poll: shuttingDown})
 		return problem.ShuttingDown().Write(w, r)
 	default:

@@ -12,8 +12,8 @@ import (
 	"github.com/binderyhq/bindery/transports/socketio/internal/engineio"
 )
 
-// servePost acts on the packets of a request. The answer comes when all are: a
-// client that has not taken the answers to earlier ones waits.
+// servePost handles the packets of a request, and answers when all are handled. This
+// takes longer while the client does not take earlier answers.
 func (c *conn) servePost(w http.ResponseWriter, r *http.Request) error {
 	c.mu.Lock()
 	over, upgraded, overlap := c.over, c.link != nil, c.posting
@@ -59,14 +59,14 @@ func (c *conn) enter() bool {
 	return c.enterLocked()
 }
 
-// readBody reads a payload, within bounds of size and time.
+// readBody reads a payload, within the bounds on size and time.
 func (c *conn) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *problem.Problem) {
 	limit := c.t.cfg.MaxRequestBytes
 	if r.ContentLength > limit {
 		return nil, problem.TooLarge(limit)
 	}
 	ctrl := http.NewResponseController(w)
-	_ = ctrl.SetReadDeadline(time.Now().Add(c.t.cfg.WriteTimeout)) // where it cannot be set the server's own counts
+	_ = ctrl.SetReadDeadline(time.Now().Add(c.t.cfg.WriteTimeout)) // if this fails, the server's own timeout applies
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	_ = ctrl.SetReadDeadline(time.Time{})
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
@@ -78,7 +78,7 @@ func (c *conn) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *proble
 	return body, nil
 }
 
-// receivePayload acts on the packets of a payload, of none when one is malformed.
+// receivePayload handles the packets of a payload, or none of them if one is malformed.
 func (c *conn) receivePayload(body []byte) error {
 	if err := engineio.Check(body); err != nil {
 		return &violation{gorilla.CloseProtocolError, err.Error()}

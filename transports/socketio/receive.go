@@ -15,10 +15,9 @@ import (
 // errClosed says that the client has closed the session.
 var errClosed = errors.New("socketio: the client has closed the session")
 
-// violation says how the client has broken the protocol, after which the session
-// ends.
+// violation says how the client has broken the protocol. It ends the session.
 type violation struct {
-	code   int // of WebSocket
+	code   int // WebSocket close code
 	reason string
 }
 
@@ -29,11 +28,11 @@ func broken(reason string) *violation { return &violation{gorilla.CloseProtocolE
 // maxAttachments bounds the attachments of one packet, which are skipped.
 const maxAttachments = 16
 
-// message returns a packet as the message of Engine.IO that bears it.
+// message returns the Engine.IO message that carries the packet.
 func message(p packet.Packet) []byte { return p.Append([]byte{byte(engineio.Message)}) }
 
-// receive acts on a packet. It may wait: the client's next ones then stay in the
-// network. It returns errClosed or a [*violation].
+// receive handles a packet. It may wait for room in the queue of answers; the client's
+// next packets then stay in the network. It returns nil, errClosed or a [*violation].
 func (c *conn) receive(p engineio.Packet) error {
 	c.reading.Lock()
 	defer c.reading.Unlock()
@@ -65,7 +64,7 @@ func (c *conn) receive(p engineio.Packet) error {
 	return c.act(packet)
 }
 
-// act acts on a packet of Socket.IO.
+// act handles a packet of Socket.IO.
 func (c *conn) act(p packet.Packet) error {
 	if c.skip = p.Attachments; c.skip > maxAttachments {
 		return broken("too many attachments")
@@ -79,12 +78,12 @@ func (c *conn) act(p packet.Packet) error {
 		return c.event(p)
 	case packet.ConnectError:
 		return broken("a packet that only servers send")
-	default: // acknowledges what was never asked
+	default: // an acknowledgement, although the server never asks for one
 	}
 	return nil
 }
 
-// event acts on a request for a binding.
+// event handles a request for a binding.
 func (c *conn) event(p packet.Packet) error {
 	c.mu.Lock()
 	ns, known := c.namespaces[p.Namespace]
@@ -96,7 +95,7 @@ func (c *conn) event(p packet.Packet) error {
 	case !known:
 		return broken("an event in a namespace that was not connected to")
 	case ns == nil:
-		return nil // it was left; this has crossed with that
+		return nil // the client sent the event before it learned that it had left
 	}
 	name, arg, err := p.Event()
 	if err != nil {
@@ -111,11 +110,11 @@ func (c *conn) event(p packet.Packet) error {
 	return nil
 }
 
-// accepted is what an accepted request is acknowledged with.
+// accepted is the acknowledgement of an accepted request.
 var accepted = json.RawMessage(`[{"status":200}]`)
 
-// acknowledge returns what makes the acknowledgement that the event asks for, nil
-// when it does not.
+// acknowledge returns a function that encodes the acknowledgement for an event. It
+// returns nil if the event asks for none.
 func acknowledge(p packet.Packet) func(*problem.Problem) []byte {
 	if !p.HasID {
 		return nil

@@ -5,13 +5,13 @@ import (
 	"strconv"
 )
 
-// refusal is what Engine.IO's servers answer a bad request with: 400 and a code.
+// refusal is the answer of Engine.IO servers to a bad request: status 400 and a code.
 type refusal struct {
 	code    int
 	message string
 }
 
-// The refusals, with the codes of Engine.IO.
+// The refusals, with Engine.IO's codes.
 var (
 	unknownTransport   = refusal{0, "Transport unknown"}
 	unknownSID         = refusal{1, "Session ID unknown"}

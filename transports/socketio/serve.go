@@ -43,7 +43,7 @@ func (t *Transport) serve(c echo.Context) error {
 	return t.servePolling(w, r, q)
 }
 
-// allowOrigin lets the page that asks, whose origin is allowed, read the answer.
+// allowOrigin lets a page of an allowed origin read the answer.
 func allowOrigin(h http.Header, r *http.Request) {
 	h.Add("Vary", "Origin")
 	if o := r.Header.Get("Origin"); o != "" {
@@ -52,7 +52,7 @@ func allowOrigin(h http.Header, r *http.Request) {
 	}
 }
 
-// preflight answers a browser that asks whether a page may send a request.
+// preflight answers a browser's preflight request (CORS).
 func preflight(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Methods", "GET, POST")
@@ -76,7 +76,7 @@ func (t *Transport) servePolling(w http.ResponseWriter, r *http.Request, q url.V
 	c := t.lookup(sid)
 	switch {
 	case c == nil && (t.draining.Load() || t.server.Registry.Stopping().Err() != nil):
-		return problem.ShuttingDown().Write(w, r) // it may have ended for that
+		return problem.ShuttingDown().Write(w, r) // the shutdown may have ended this session
 	case c == nil:
 		return unknownSID.write(w)
 	case r.Method == http.MethodGet:
@@ -96,8 +96,8 @@ func (t *Transport) handshake(w http.ResponseWriter, r *http.Request) error {
 	return writePayload(w, c.handshake([]string{overWebSocket}))
 }
 
-// serveWebSocket begins a session on WebSocket, or tries to upgrade one that
-// polls, and serves the connection until it ends.
+// serveWebSocket begins a session on WebSocket, or opens a link for the upgrade of a
+// session that polls. It serves the connection until that ends.
 func (t *Transport) serveWebSocket(w http.ResponseWriter, r *http.Request, q url.Values) error {
 	var l *link
 	if sid := q.Get("sid"); sid == "" {
@@ -119,7 +119,7 @@ func (t *Transport) serveWebSocket(w http.ResponseWriter, r *http.Request, q url
 	}
 	defer l.conn.leave()
 	defer l.Ended()
-	// The session's end closes the connection, not the context's.
+	// The connection ends with the session, not with the request's context.
 	t.server.Sockets.Serve(l.conn.session.Context(), w, r, &l.socket, l)
 	return nil
 }
@@ -129,7 +129,7 @@ func writePayload(w http.ResponseWriter, payload ...[]byte) error {
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=UTF-8")
 	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff") // it bears what others wrote
+	h.Set("X-Content-Type-Options", "nosniff") // the payload holds text that users wrote
 	w.WriteHeader(http.StatusOK)
 	for i, p := range payload {
 		if i > 0 {

@@ -23,7 +23,7 @@ import (
 type Transport struct {
 	group  *echo.Group
 	cfg    Config
-	wrong  error                    // with the arguments of New
+	wrong  error                    // error of New's arguments, for Validate
 	encs   map[string]*wire.Encoder // by namespace
 	server *duplex.Server[*conn]
 
@@ -42,7 +42,7 @@ var (
 )
 
 // New returns a transport that clients reach at the group's own path. At most one
-// configuration may be given. [core.Registry.Start] reports what is wrong with it.
+// configuration may be given. [core.Registry.Start] reports errors in it.
 func New(group *echo.Group, cfg ...Config) *Transport {
 	t := &Transport{group: group, bySID: make(map[string]*conn)}
 	t.cfg, t.wrong = serving.Config(group, cfg)
@@ -66,7 +66,7 @@ func (t *Transport) encoder(namespace string) *wire.Encoder {
 // Name returns "socketio".
 func (*Transport) Name() string { return "socketio" }
 
-// Validate returns what is wrong with the configuration, see [driver.Validator].
+// Validate returns every error in the configuration, see [driver.Validator].
 func (t *Transport) Validate() error {
 	if t.wrong != nil {
 		return fmt.Errorf("socketio: %w", t.wrong)
@@ -80,15 +80,15 @@ func (t *Transport) Mount(reg *core.Registry) error {
 		return err
 	}
 	t.server.Mount(reg)
-	// Clients ask with a slash at the end. All methods come here, because Engine.IO has
-	// its own answer to those that it does not support.
+	// Stock clients add a slash to the path. All methods are routed here, because
+	// Engine.IO has its own answer to unsupported ones.
 	serve := t.server.Hub.Meter().Count(t.serve)
 	t.group.Any("", serve)
 	t.group.Any("/", serve)
 	return nil
 }
 
-// Drain ends the open sessions, spread over the time, see [core.Drainer].
+// Drain ends the open sessions one after the other within the time, see [core.Drainer].
 func (t *Transport) Drain(ctx context.Context, over time.Duration) error {
 	t.draining.Store(true)
 	return t.server.Drain(ctx, over)
@@ -106,8 +106,8 @@ func (t *Transport) Status() status.Transport {
 	return st
 }
 
-// admit counts the session among the open ones, so that requests can find it, or
-// returns the problem to refuse it with.
+// admit adds the session to the open ones, so that requests can find it. It returns the
+// problem if the session is refused.
 func (t *Transport) admit(c *conn) *problem.Problem {
 	if p := t.server.Admit(c); p != nil {
 		return p

@@ -12,17 +12,17 @@ import (
 	"github.com/binderyhq/bindery/transports/internal/problem"
 )
 
-// feed is what a stream carries of one binding.
+// feed is one binding on a stream.
 type feed struct {
 	to    target
 	grant *core.Grant
 	sub   *live.Subscription // nil when the binding has ended for this client
-	token string             // of the last version sent in full
-	begun bool               // the subscription has told something
-	state status.State       // that a follower was told last
+	token string             // of the last version that was sent in full
+	begun bool               // the subscription has returned an event
+	state status.State       // the state that a follower was told last
 }
 
-// open asks for leave to follow the target, and adds it to the stream.
+// open opens the target for the client and adds it to the stream.
 func (s *stream) open(ctx context.Context, to target) *problem.Problem {
 	g, p := s.ask(ctx, to)
 	if p != nil {
@@ -38,8 +38,8 @@ func (s *stream) open(ctx context.Context, to target) *problem.Problem {
 	return nil
 }
 
-// ask asks for leave to follow the target. What is not for the client goes to
-// the log.
+// ask opens the target's binding for the client. It logs errors that the client must
+// not see.
 func (s *stream) ask(ctx context.Context, to target) (*core.Grant, *problem.Problem) {
 	g, err := s.t.reg.Open(ctx, to.binding, to.args)
 	if err == nil {
@@ -57,7 +57,7 @@ func (s *stream) ask(ctx context.Context, to target) (*core.Grant, *problem.Prob
 	return nil, p
 }
 
-// subscribe begins the subscriptions, each at its token.
+// subscribe begins the subscriptions, each at its own token.
 func (s *stream) subscribe(ctx context.Context, tokens []string) {
 	for i, f := range s.feeds {
 		f.token = tokens[i]
@@ -70,7 +70,7 @@ func (f *feed) subscribe(ctx context.Context, s *stream) {
 	f.sub = s.t.meter.Subscribe(ctx, f.grant, live.SubscribeOptions{Version: f.token, Notify: s.notify})
 }
 
-// close gives back what the stream holds. It is called once, at its end.
+// close releases the stream's subscriptions and grants. It is called once, at the end.
 func (s *stream) close() {
 	for _, f := range s.feeds {
 		f.end()
@@ -86,8 +86,8 @@ func (f *feed) end() {
 	f.grant.Close()
 }
 
-// ended deals with the end of a subscription: the client is told, or it goes on
-// with what may be seen from now on, by a sync.
+// ended handles the end of a subscription. Either it tells the client, or the feed goes
+// on with the rows that the client may see from now on, beginning with a sync.
 func (s *stream) ended(ctx context.Context, f *feed, why error) error {
 	subject := wire.SubjectOf(f.grant.View())
 	f.end()
@@ -113,7 +113,7 @@ func (f *feed) revoked() bool {
 	return errors.As(err, &denied) || errors.Is(err, live.ErrScopeChanged)
 }
 
-// allEnded reports whether all bindings have.
+// allEnded reports whether every binding of the stream has ended.
 func (s *stream) allEnded() bool {
 	for _, f := range s.feeds {
 		if f.sub != nil {

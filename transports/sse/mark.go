@@ -8,15 +8,15 @@ import (
 	"github.com/binderyhq/bindery/transports/internal/problem"
 )
 
-// headerMark bears a mark, in both directions.
+// headerMark is the header for a mark, in requests and in answers.
 const headerMark = "Bindery-Mark"
 
-// markWait bounds how long a stream, or the answer to HEAD, is held for a mark.
+// markWait bounds how long a stream, or the answer to HEAD, waits for a mark.
 const markWait = 5 * time.Second
 
-// reach holds the request until all its bindings show everything that the mark covers:
-// what the stream begins with, and what HEAD answers for, is at least that. Then the
-// answer bears the mark.
+// reach waits until all bindings of the request show everything that the mark covers.
+// The stream, or the answer to HEAD, then begins no earlier than that. The answer
+// carries the mark.
 func (s *stream) reach(ctx context.Context, mark string) *problem.Problem {
 	if mark == "" {
 		return nil

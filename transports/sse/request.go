@@ -24,7 +24,7 @@ const (
 	paramReplica = wire.ReplicaParam
 )
 
-// lastEventID is the header in which EventSource says where it was.
+// lastEventID is the header in which EventSource sends the last id that it received.
 const lastEventID = "Last-Event-ID"
 
 func (t *Transport) serveOne(c echo.Context) error {
@@ -72,8 +72,8 @@ type target struct {
 	args    core.Args
 }
 
-// parseTarget reads what [live.View.ID] makes: a binding's name, followed for a
-// family's member by its parameters as the query of a URL.
+// parseTarget parses an id as [live.View.ID] formats it: the name of a binding,
+// followed for a member of a family by the parameters as a URL query.
 func parseTarget(id string) (target, error) {
 	name, query, _ := strings.Cut(id, "?")
 	values, err := url.ParseQuery(query)
@@ -83,7 +83,7 @@ func parseTarget(id string) (target, error) {
 	return target{name, core.QueryArgs(values)}, nil
 }
 
-// serve answers with a stream of the bindings, or with what is wrong.
+// serve answers with a stream of the bindings, or with a problem.
 func (t *Transport) serve(c echo.Context, targets []target, own url.Values) error {
 	replica, err := parseReplica(own)
 	if err != nil {
@@ -125,7 +125,8 @@ func (t *Transport) serve(c echo.Context, targets []target, own url.Values) erro
 	return s.run(ctx)
 }
 
-// parseReplica reports whether a follower asks for what [wire.Replica] has.
+// parseReplica reports whether the request asks for the fields that followers get, see
+// [wire.Replica].
 func parseReplica(own url.Values) (bool, error) {
 	switch own.Get(paramReplica) {
 	case "":
@@ -136,8 +137,8 @@ func parseReplica(own url.Values) (bool, error) {
 	return false, problem.BadParameter(paramReplica, "must be 1, or left out")
 }
 
-// parseQuery returns the request's own parameters, of which all but "event" may
-// be given once, and the arguments that name a family's member.
+// parseQuery returns the request's own parameters and the arguments that name a member
+// of a family. Each own parameter except "event" may be given once.
 func parseQuery(r *http.Request, names ...string) (own url.Values, args core.Args, err error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -161,9 +162,8 @@ func parseQuery(r *http.Request, names ...string) (own url.Values, args core.Arg
 // has no dot.
 const idSeparator = "."
 
-// parseID returns the tokens of an id, one for each of n bindings. An id that
-// belongs to other bindings does no harm: tokens of two bindings differ, so
-// the result is a sync.
+// parseID returns the tokens of an id, one for each of n bindings. An id of other
+// bindings does no harm: no two bindings share a token, so the client gets a sync.
 func parseID(id string, n int) []string {
 	tokens := make([]string, n)
 	for i := range tokens {

@@ -26,7 +26,7 @@ import (
 type Transport struct {
 	group *echo.Group
 	cfg   Config
-	wrong error // with the arguments of New
+	wrong error // error of New's arguments, for Validate
 	enc   *wire.Encoder
 
 	replicas *wire.Encoder // for followers
@@ -50,8 +50,7 @@ var (
 )
 
 // New returns a transport whose streams appear under the group. At most one
-// configuration may be given. What is wrong with it is reported by
-// [core.Registry.Start].
+// configuration may be given. [core.Registry.Start] reports errors in it.
 func New(group *echo.Group, cfg ...Config) *Transport {
 	t := &Transport{group: group}
 	t.cfg, t.wrong = serving.Config(group, cfg)
@@ -66,7 +65,7 @@ func New(group *echo.Group, cfg ...Config) *Transport {
 // Name returns "sse".
 func (*Transport) Name() string { return "sse" }
 
-// Validate returns what is wrong with the configuration, see [driver.Validator].
+// Validate returns every error in the configuration, see [driver.Validator].
 func (t *Transport) Validate() error {
 	if t.wrong != nil {
 		return fmt.Errorf("sse: %w", t.wrong)
@@ -94,7 +93,7 @@ func (t *Transport) Mount(reg *core.Registry) error {
 			prefix = before
 		}
 	}
-	t.prefix.Store(prefix) // who sees it finds all routes there
+	t.prefix.Store(prefix) // set last: whoever reads it finds all routes installed
 	return nil
 }
 
@@ -107,17 +106,17 @@ func (t *Transport) MonitorURL(binding string) string {
 	return prefix + url.PathEscape(binding)
 }
 
-// Drain ends the streams that are open, spread over the time, see [core.Drainer].
+// Drain ends the open streams one after the other within the time, see [core.Drainer].
 func (t *Transport) Drain(ctx context.Context, over time.Duration) error {
 	return t.streams.Drain(ctx, over)
 }
 
-// Shutdown waits for the streams, which the registry's stopping has told to
-// end, see the package's documentation. It returns when
-// none is left, or with the context's error when that ends first.
+// Shutdown waits until all streams have ended. The registry has told them to end when
+// it began to stop; see the package's documentation. It returns the context's error if
+// the context ends first.
 func (t *Transport) Shutdown(ctx context.Context) error { return t.streams.Shutdown(ctx) }
 
-// Status returns the counters as all transports tell them, see [core.StatusReporter].
+// Status returns the counters that all transports have, see [core.StatusReporter].
 func (t *Transport) Status() status.Transport {
 	st := t.meter.Status()
 	t.streams.Report(&st)
@@ -125,7 +124,7 @@ func (t *Transport) Status() status.Transport {
 	return st
 }
 
-// warnOfGathering says once that clients poll where they should be sent to.
+// warnOfGathering logs once that middleware holds events back, so that clients poll.
 func (t *Transport) warnOfGathering(w http.ResponseWriter) {
 	t.warnGathering.Do(func() {
 		t.reg.Logger().Warn("sse: a response writer of middleware cannot be flushed: its streams end after one event, and clients come back for the next; keep that middleware off the event streams", slog.String("id", "sse-unflushable"),

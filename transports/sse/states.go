@@ -7,12 +7,12 @@ import (
 	"github.com/binderyhq/bindery/core/wire"
 )
 
-// statesEvery is how often it is looked whether a binding that a follower has is
-// stale. Followers are few.
+// statesEvery is how often a follower's bindings are checked for staleness. Followers
+// are few.
 const statesEvery = 500 * time.Millisecond
 
-// watchStates returns a channel that ticks when it is time to look at states. Only
-// followers are told of these.
+// watchStates returns a channel that ticks when states must be checked. It never ticks
+// for ordinary clients, who are not told the states.
 func (s *stream) watchStates() (tick <-chan time.Time, stop func()) {
 	if s.enc != s.t.replicas {
 		return nil, func() {}
@@ -21,8 +21,7 @@ func (s *stream) watchStates() (tick <-chan time.Time, stop func()) {
 	return ticker.C, ticker.Stop
 }
 
-// tellStates tells a follower which bindings have become stale, and which are current
-// again.
+// tellStates tells a follower which bindings have become stale or current.
 func (s *stream) tellStates() error {
 	if s.enc != s.t.replicas {
 		return nil
@@ -33,7 +32,7 @@ func (s *stream) tellStates() error {
 			continue
 		}
 		state := s.t.reg.StatusOf(f.grant.View()).State
-		if state == status.Restored { // rows of an earlier run
+		if state == status.Restored { // the rows come from an earlier run of the program
 			state = status.Stale
 		}
 		if state == f.state || state != status.Live && state != status.Stale {

@@ -35,17 +35,17 @@ type stream struct {
 
 	feeds    []*feed
 	begun    bool // the first event was sent
-	gathered bool // what is written goes out when the response ends
+	gathered bool // middleware holds events back until the response ends
 
 	wake chan struct{} // something may be there to send, or the end has come
 
 	lastSent time.Time // when something was last written
 	deadline time.Time // of writing; zero for none
 
-	stopped atomic.Bool // it is to end after the current batch
+	stopped atomic.Bool // end after the current batch
 	late    atomic.Bool // writing fails from now on
 	mu      sync.Mutex  // guards what follows, and the setting of deadlines
-	over    bool        // nothing may touch the connection any more
+	over    bool        // the connection must not be touched any more
 }
 
 func newStream(t *Transport, c echo.Context) *stream {
@@ -62,8 +62,8 @@ func newStream(t *Transport, c echo.Context) *stream {
 	}
 }
 
-// stepOut has the stream written around middleware that would compress it, or
-// keep a copy of all of it.
+// stepOut makes the stream bypass middleware that would compress it or keep a copy of
+// it.
 func stepOut(res *echo.Response) {
 	if below, peeled := outer.Peel(res.Writer, outer.Compresses|outer.Copies); peeled {
 		res.Writer = below
@@ -71,17 +71,17 @@ func stepOut(res *echo.Response) {
 	}
 }
 
-// cut makes a write under way, and all later ones, fail.
+// cut makes the write under way fail, and every later one.
 func (s *stream) cut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.late.Store(true)
 	if !s.over {
-		_ = s.ctrl.SetWriteDeadline(time.Now()) // what cannot be cut ends by itself
+		_ = s.ctrl.SetWriteDeadline(time.Now()) // without deadlines the stream ends by itself
 	}
 }
 
-// stop has the stream end after the current batch.
+// stop makes the stream end after the current batch.
 func (s *stream) stop() {
 	s.stopped.Store(true)
 	s.notify()
@@ -90,7 +90,7 @@ func (s *stream) stop() {
 func (s *stream) notify() {
 	select {
 	case s.wake <- struct{}{}:
-	default: // it will look at all subscriptions anyway
+	default: // a wake-up is pending, and it looks at all subscriptions
 	}
 }
 
@@ -98,12 +98,12 @@ func (s *stream) notify() {
 // bindings have ended.
 func (s *stream) run(ctx context.Context) error {
 	defer func() {
-		_ = s.setDeadline(time.Time{}) // what ends the response is still to be written
+		_ = s.setDeadline(time.Time{}) // the response's last bytes are still to be written
 		s.mu.Lock()
 		s.over = true
 		s.mu.Unlock()
 	}()
-	// The server's timeouts are made for answers that end.
+	// The server's own ReadTimeout would end a long stream.
 	_ = s.ctrl.SetReadDeadline(time.Time{})
 	setHeader(s.out.Header())
 	s.out.WriteHeader(http.StatusOK)
@@ -119,8 +119,8 @@ func (s *stream) run(ctx context.Context) error {
 		defer timer.Stop()
 		enough = timer.C
 	}
-	// Of the registry's end Mount's function tells. A channel for each end in
-	// the select below would cost more than all else here does.
+	// Mount's function notifies the streams when the registry stops. Another channel
+	// for each of these ends in the select below would be its largest cost.
 	defer context.AfterFunc(s.ending, s.notify)()
 	var heartbeat <-chan time.Time
 	var timer *time.Timer
@@ -145,7 +145,8 @@ func (s *stream) run(ctx context.Context) error {
 		case <-s.wake:
 		case <-states:
 		case <-heartbeat:
-			// Set only here, and not with every event: mostly there were some.
+			// The timer is not reset with every event. When it fires, there usually
+			// were events meanwhile.
 			silent := time.Since(s.lastSent)
 			if silent >= s.t.cfg.Heartbeat {
 				if err := s.beat(); err != nil {
@@ -166,9 +167,9 @@ func (s *stream) run(ctx context.Context) error {
 // first.
 const maxPatience = 5 * time.Second
 
-// patience returns how long a stream whose events are gathered waits for the
-// first. Middleware that gathers often does so to answer in the handler's place
-// when it takes too long, and EventSource does not come back after that.
+// patience returns how long a stream whose events are gathered waits for the first.
+// Such middleware often has a timeout, after which it answers in the handler's place.
+// EventSource does not reconnect after that answer.
 func (s *stream) patience(ctx context.Context) time.Duration {
 	if end, ok := ctx.Deadline(); ok {
 		return min(maxPatience, time.Until(end)/2)
@@ -190,8 +191,8 @@ func (s *stream) beat() error {
 // errEnded ends a stream in good order.
 var errEnded = errors.New("sse: the stream has ended")
 
-// sendAvailable sends one batch of each binding that has one. It is called again
-// when there are more: a subscription notifies of all that comes after its poll.
+// sendAvailable sends one batch of each binding that has one. If there are more, it is
+// called again: a subscription notifies of every event after its last poll.
 func (s *stream) sendAvailable(ctx context.Context) error {
 	for _, f := range s.feeds {
 		if f.sub == nil {
@@ -244,7 +245,7 @@ func (s *stream) sendBatch(f *feed, b *wire.Batch) error {
 	return nil
 }
 
-// id returns the id that resumes the stream where it is.
+// id returns the id that resumes the stream at this point.
 func (s *stream) id() string {
 	if len(s.feeds) == 1 {
 		return s.feeds[0].token
@@ -263,8 +264,8 @@ const shortEvent = 4 << 10
 // scratch holds buffers for heads of events, and for short events as a whole.
 var scratch = sync.Pool{New: func() any { return new([shortEvent]byte) }}
 
-// send writes one event, for which there is time from now on, until it is
-// flushed; an empty id leaves the client's last one in force.
+// send writes and flushes one event, within a new WriteTimeout. An empty id keeps the
+// client's last id.
 func (s *stream) send(m wire.Message, id string) error {
 	if err := s.begin(); err != nil {
 		return err
@@ -301,9 +302,8 @@ func (s *stream) send(m wire.Message, id string) error {
 	return err
 }
 
-// begin gives the writing that follows its time: WriteTimeout, and up to a
-// quarter more, so that a stream which writes often need not set a deadline each
-// time.
+// begin starts the time for the writing that follows: WriteTimeout, and up to a quarter
+// more, so that a stream that writes often need not set a deadline each time.
 func (s *stream) begin() error {
 	s.lastSent = time.Now()
 	timeout := s.t.cfg.WriteTimeout
@@ -313,13 +313,13 @@ func (s *stream) begin() error {
 	return s.setDeadline(s.lastSent.Add(timeout + timeout/4))
 }
 
-// flush sends what was written, within the time that its writing was given.
-// Over HTTP/2 a deadline that passes ends a stream that has nothing to write,
-// so there is none afterwards; over HTTP/1 the next writing sets its own.
+// flush sends what was written before its deadline. Over HTTP/2 a deadline that passes
+// ends even an idle stream, so flush removes it; over HTTP/1 the next event sets
+// another.
 func (s *stream) flush() error {
 	switch err := s.ctrl.Flush(); {
 	case errors.Is(err, http.ErrNotSupported):
-		// A stream of one event at a time: the client comes back for the next.
+		// The stream ends after this event, and the client comes back for the next.
 		s.gathered = true
 		s.t.warnOfGathering(s.out.Writer)
 	case err != nil:
@@ -344,9 +344,9 @@ func (s *stream) setDeadline(at time.Time) error {
 	return nil
 }
 
-// failed notes why the stream ends. The response has begun, so there is nobody
-// to give an error to: the client sees the connection end, and resumes at the
-// last id that it was given.
+// failed ends the stream. It counts and logs a client that does not read. The response
+// has begun, so no error can be sent: the client sees the connection end, and resumes
+// at its last id.
 func (s *stream) failed(err error) error {
 	switch {
 	case errors.Is(err, errEnded):

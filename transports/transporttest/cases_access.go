@@ -12,16 +12,17 @@ import (
 	"github.com/binderyhq/bindery/core/filter"
 )
 
-// secret is what no client may ever read.
+// secret is a text that no client may ever read.
 const secret = "the authorizer's own words"
 
-// rights is an authorizer: what each principal may. Others are unknown to it.
+// rights is an authorizer that holds the right of each principal. It does not know
+// others.
 type rights struct {
 	mu sync.Mutex
 	of map[string]right // guarded by mu
 }
 
-// right is what one principal may, or why it cannot be told.
+// right is the decision for one principal, or the error of asking.
 type right struct {
 	decision core.Decision
 	err      error
@@ -40,7 +41,7 @@ func (a *rights) Authorize(ctx context.Context, _ core.Access) (core.Decision, e
 	return r.decision, r.err
 }
 
-// change has the principal have another right from now on.
+// change gives the principal another right from now on.
 func (a *rights) change(principal string, r right) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -51,7 +52,7 @@ func within(owner string) right {
 	return right{decision: core.AllowWhere(filter.Eq("owner", owner))}
 }
 
-// usual are the rights of the principals of these cases.
+// usual returns the rights of the principals in these cases.
 func usual() *rights {
 	return &rights{of: map[string]right{
 		"root": {decision: core.Allow()},
@@ -62,14 +63,14 @@ func usual() *rights {
 	}}
 }
 
-// sees says which rows each of those may see who may see any.
+// sees says which rows each principal with any rights may see.
 var sees = map[string]func(item) bool{
 	"root": func(item) bool { return true },
 	"ann":  func(it item) bool { return it.Owner == owners[0] },
 	"bob":  func(it item) bool { return it.Owner == owners[1] },
 }
 
-// as returns a client of the principal's: of the member when params are given.
+// as returns a client of the principal, of the member if params are given.
 func (r *rig) as(principal, binding string, params map[string]string) *follower {
 	f := r.newFollower(binding)
 	f.who, f.params = principal, params
@@ -83,7 +84,7 @@ func (r *rig) as(principal, binding string, params map[string]string) *follower 
 	return f
 }
 
-// guarded is a case with an authorizer of its own.
+// guarded is a case that has its own authorizer.
 func guarded(name, text string, families bool, run func(ctx context.Context, r *rig, a *rights) error) rule {
 	return rule{
 		name: name, rule: text,
@@ -207,7 +208,7 @@ func accessCases() []rule {
 					if err := r.reg.Reauthorize(ctx); err != nil {
 						return fmt.Errorf("the suite: %w", err)
 					}
-					ann.may, ann.at = sees[now], -1 // the scope's own history
+					ann.may, ann.at = sees[now], -1 // the scope has its own history
 					if err := r.put(ctx, item{ID: 1, Name: r.name(), Owner: owners[0]}, item{ID: 2, Name: r.name(), Owner: owners[1]}); err != nil {
 						return err
 					}
@@ -236,7 +237,7 @@ func accessCases() []rule {
 					return fmt.Errorf("a new client: %w; want ErrUnavailable, without %q", err, secret)
 				}
 				if !r.can.Streams {
-					a.change("ann", within(owners[0])) // each request is a new one
+					a.change("ann", within(owners[0])) // each request of such a client is a new one
 				}
 				if err := r.put(ctx, item{ID: 1, Name: r.name(), Owner: owners[0]}); err != nil {
 					return err

@@ -28,8 +28,8 @@ var bindingCases = []rule{
 			f := r.newFollower(items)
 			refused, first := make(chan struct{}, 1), make(chan error, 1)
 			go func() {
-				// The rows that the first batch shows are compared with the
-				// binding's, so it cannot be an empty state.
+				// The rows of the first batch are compared with the binding's, so they
+				// cannot be those of an empty state.
 				first <- f.comeAgain(ctx, refused)
 			}()
 			err := eventually(ctx, "a client of a binding that has not loaded waits, or is told to come again", func() bool {
@@ -114,7 +114,7 @@ var bindingCases = []rule{
 	},
 }
 
-// refuses checks that there is nothing to follow under the name.
+// refuses checks that no binding of that name can be followed.
 func (r *rig) refuses(ctx context.Context, name string) error {
 	c, err := r.connect(ctx, name, "")
 	if err == nil {
@@ -127,8 +127,8 @@ func (r *rig) refuses(ctx context.Context, name string) error {
 	return nil
 }
 
-// comeAgain connects and takes the first batch, coming again as long as the
-// binding is not available.
+// comeAgain connects and takes the first batch. It tries again while the binding is not
+// available.
 func (f *follower) comeAgain(ctx context.Context, refused chan<- struct{}) error {
 	var err error
 	again := func() bool {

@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// What is written past a client that does not read, in rows of slowRow bytes:
-// far more than the sockets between may hold.
+// Writes made while a client does not read, in rows of slowRow bytes: far more than the
+// sockets in between can hold.
 const (
 	slowRow    = 64 << 10
 	slowWrites = 200
@@ -105,8 +105,8 @@ var clientCases = []rule{
 	},
 }
 
-// catchUp follows to the current version. A client that did not read may have
-// been disconnected meanwhile; then it comes back.
+// catchUp follows up to the current version. A client that did not read may have been
+// disconnected; then it reconnects.
 func (f *follower) catchUp(ctx context.Context) error {
 	token := f.r.token(f.binding)
 	err := f.until(ctx, token)
@@ -116,8 +116,8 @@ func (f *follower) catchUp(ctx context.Context) error {
 	return err
 }
 
-// comeAndGo follows the binding, vanishing and coming back now and then, until
-// all was written and it is current.
+// comeAndGo follows the binding, and sometimes disconnects and comes back, until
+// everything was written and it is current.
 func (r *rig) comeAndGo(ctx context.Context, binding string, seed uint64, written <-chan struct{}) error {
 	f, err := r.follow(ctx, binding)
 	if err != nil {
@@ -133,7 +133,7 @@ func (r *rig) comeAndGo(ctx context.Context, binding string, seed uint64, writte
 				return err
 			}
 		}
-		if f.version == r.token(binding) { // perhaps nothing more comes
+		if f.version == r.token(binding) { // perhaps nothing more will come
 			_ = eventually(ctx, "there is something new", func() bool { return isClosed(written) || f.version != r.token(binding) })
 			continue
 		}

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// owners are those of the rows that there are before the start.
+// owners are the owners of the rows that exist before the start.
 var owners = []string{"ann", "bob & co"}
 
 // ofOwner names the member of the family that shows the owner's visible rows.
@@ -16,7 +16,7 @@ func ofOwner(owner string) map[string]string {
 	return map[string]string{"owner": owner, "visible": "true"}
 }
 
-// member returns a client of that member.
+// member returns a client of the owner's member.
 func (r *rig) member(owner string) *follower {
 	f := r.newFollower(owned)
 	f.params = ofOwner(owner)
@@ -37,7 +37,7 @@ func start(ctx context.Context, all ...*follower) error {
 	return nil
 }
 
-// show takes batches until all clients hold what they may.
+// show takes batches until each client holds the rows that it may see.
 func show(ctx context.Context, all ...*follower) error {
 	for _, f := range all {
 		if err := f.untilShows(ctx); err != nil {
@@ -47,8 +47,8 @@ func show(ctx context.Context, all ...*follower) error {
 	return nil
 }
 
-// trade makes transactions in which rows change hands, and demands after each
-// that every client has come to hold what it may, and was shown nothing else.
+// trade makes transactions that move rows between owners. After each it checks that
+// every client holds the rows that it may see, and was shown no others.
 func (r *rig) trade(ctx context.Context, seed uint64, all ...*follower) error {
 	rnd := randomness(seed)
 	for range 12 {
@@ -103,7 +103,7 @@ func familyCases() []rule {
 				if err := r.put(ctx, item{ID: 501, Name: r.name(), Visible: true, Owner: owners[0]}); err != nil {
 					return err
 				}
-				// A version of another member is none of this one.
+				// The versions of another member mean nothing to this one.
 				other.drop()
 				other.version, f.version = f.version, other.version
 				other.rows, f.rows, other.at, f.at = nil, nil, -1, -1
@@ -188,8 +188,8 @@ func familyCases() []rule {
 	}
 }
 
-// refused returns the error of a request that is refused, in whatever step, and
-// in all ways in which it can be made.
+// refused returns the error of a request that is refused, at whichever step, and for
+// every way to make the request.
 func (r *rig) refused(ctx context.Context, q Request) error {
 	c, err := r.connectTo(ctx, q)
 	if err == nil {
@@ -216,8 +216,7 @@ func (r *rig) pageOf(ctx context.Context, q Request, page int) (Page, error) {
 	return r.Harness.(Asker).PageOf(ctx, q, page)
 }
 
-// pagesShow demands that the pages show all rows that may be shown, and no
-// others.
+// pagesShow checks that the pages show all rows that may be shown, and no others.
 func (r *rig) pagesShow(ctx context.Context, q Request, may func(item) bool) error {
 	if !r.can.Pages {
 		return nil

@@ -93,7 +93,7 @@ var markCases = []rule{
 	},
 }
 
-// canMark checks that the harness's clients are what the abilities say.
+// canMark checks that the harness's clients match its abilities.
 func (r *rig) canMark() error {
 	c, err := r.connect(context.Background(), items, "")
 	if err != nil {
@@ -105,8 +105,8 @@ func (r *rig) canMark() error {
 	return nil
 }
 
-// marks has a change be there that nobody has reported, makes a mark, and asks about
-// it; the change is reported while the client waits.
+// marks makes a mark while a change is committed but not reported, and asks about the
+// mark. The change is reported while the client waits.
 func (f *follower) marks(ctx context.Context, change driver.Change) error {
 	f.r.source.Sink().Lost(errors.New("blind, for the sake of the case"))
 	mark, err := f.r.reg.Mark(ctx)
@@ -133,7 +133,7 @@ func (f *follower) marks(ctx context.Context, change driver.Change) error {
 	return nil
 }
 
-// foreignMark returns a mark of another registry.
+// foreignMark returns the mark of another registry.
 func foreignMark(ctx context.Context) (string, error) {
 	other := core.Config{Logger: slog.New(slog.DiscardHandler)}.NewRegistry()
 	if err := other.Start(ctx); err != nil {

@@ -105,8 +105,8 @@ var resumeCases = []rule{
 		rule:  "versions are content: a client that comes to another node, or to one that was restarted, resumes when the rows are the same",
 		setup: setup{rows: 20},
 		run: func(ctx context.Context, r *rig) error {
-			// The rows go to a third state and back, as they do not on a node
-			// that has loaded them just now.
+			// The rows change to a third state and back. A node that has just loaded
+			// them has no such history.
 			f, err := r.follow(ctx, items)
 			if err != nil {
 				return err
@@ -149,7 +149,7 @@ var resumeCases = []rule{
 					if err := r.write(ctx, rnd); err != nil {
 						return err
 					}
-					for range rnd.IntN(3) { // no more messages than must come
+					for range rnd.IntN(3) { // no more messages than are certain to come
 						if f.version == r.token(items) && len(f.pending) == 0 {
 							break
 						}

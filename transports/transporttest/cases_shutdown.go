@@ -10,8 +10,8 @@ import (
 	"github.com/binderyhq/bindery/core"
 )
 
-// shutdownTimeout is what a shutdown may take: usual for programs that are
-// restarted by a supervisor.
+// shutdownTimeout bounds a shutdown, as a supervisor that restarts programs usually
+// does.
 const shutdownTimeout = 10 * time.Second
 
 var shutdownCases = []rule{
@@ -124,7 +124,8 @@ var shutdownCases = []rule{
 					for {
 						last := isClosed(over)
 						if f := r.newFollower(items); f.connect(ctx) == nil {
-							// It ends in good order, or is told that it is late.
+							// The connection ends in good order, or the client is told
+							// that it is too late.
 							if err := f.toTheEndOrLate(ctx, r, begun, &told); err != nil {
 								errs[i] = err
 								return
@@ -161,11 +162,11 @@ func (r *rig) shutdown(ctx context.Context) error {
 	return nil
 }
 
-// readToTheEnd has clients read on, each until its connection ends; the function
-// that it returns waits for that.
+// readToTheEnd makes clients read on, each until its connection ends. The function that
+// it returns waits for all of them.
 //
-// Every other client has read no more than the beginning of its first batch, and
-// goes on when the channel is closed.
+// Every other client reads only the beginning of its first batch, and goes on when the
+// channel is closed.
 func (r *rig) readToTheEnd(ctx context.Context, clients int, goOn <-chan struct{}) (ends func() error, err error) {
 	errs := make([]error, clients)
 	var wg sync.WaitGroup
@@ -187,7 +188,7 @@ func (r *rig) readToTheEnd(ctx context.Context, clients int, goOn <-chan struct{
 			}
 			err := f.toTheEnd(ctx)
 			if broken := (*brokenError)(nil); !r.can.Streams && errors.As(err, &broken) {
-				err = nil // it had no connection that could end; asking again fails
+				err = nil // it had no connection to end; its next request fails
 			}
 			if err != nil {
 				errs[i] = fmt.Errorf("while everything is shut down: %w", err)
@@ -216,8 +217,8 @@ func (r *rig) closed(ctx context.Context) error {
 	return nil
 }
 
-// toTheEndOrLate takes messages until the connection ends, in good order or
-// because it came too late to be served. It says once when it has begun.
+// toTheEndOrLate takes messages until the connection ends, in good order or because it
+// came too late to be served. It signals once when the first message has come.
 func (f *follower) toTheEndOrLate(ctx context.Context, r *rig, begun chan<- struct{}, told *bool) error {
 	for {
 		done, err := f.message(ctx)

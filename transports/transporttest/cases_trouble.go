@@ -10,8 +10,8 @@ import (
 	"github.com/binderyhq/bindery/core/status"
 )
 
-// unreadable begins the names of rows that the binding of the trouble cases
-// cannot show.
+// unreadable is the prefix of names of rows that the binding of these cases cannot
+// show.
 const unreadable = "unreadable"
 
 var troubleCases = []rule{

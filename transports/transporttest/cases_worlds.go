@@ -10,9 +10,8 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// worldCases hold two worlds against each other that differ in the rows of
-// another tenant's alone: whoever may not see these rows must not be able to tell
-// the worlds apart.
+// worldCases compare two worlds that differ only in the rows of another tenant. A
+// client that may not see these rows must not be able to tell the worlds apart.
 var worldCases = []rule{{
 	name:    "two worlds",
 	rule:    "rows that a client may not see make no difference to any answer: to reads, changes, versions and writes, of rows that are elsewhere or nowhere",
@@ -21,8 +20,8 @@ var worldCases = []rule{{
 	compare: compareWorlds,
 }}
 
-// otherWorld changes rows that are not ann's: some are gone, some otherwise, and
-// there are others.
+// otherWorld changes the rows that are not ann's: it removes some, changes some, and
+// adds others.
 func otherWorld(rows []item) (out []item) {
 	for _, it := range rows {
 		switch {
@@ -61,7 +60,7 @@ func compareWorlds(ctx context.Context, one, other *rig) error {
 	return errors.Join(errs...)
 }
 
-// world notes what ann is told.
+// world records everything that ann is told.
 type world struct {
 	*rig
 	transcript []string
@@ -71,7 +70,7 @@ func (w *world) note(about string, args ...any) {
 	w.transcript = append(w.transcript, about+": "+fmt.Sprint(args...))
 }
 
-// tell asks for everything that ann can ask for.
+// tell makes every request that ann can make.
 func (w *world) tell(ctx context.Context, number int) error {
 	var open []Client
 	for _, q := range []Request{
@@ -110,7 +109,8 @@ func (w *world) tell(ctx context.Context, number int) error {
 			w.note(about+" page", p.Pages, texts(p.Rows), kindOf(err))
 		}
 	}
-	// What the others do is nothing to her, and what comes after is the same.
+	// Writes of others do not reach her, and later messages are the same in both
+	// worlds.
 	if err := w.othersWrite(ctx, number); err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (w *world) tell(ctx context.Context, number int) error {
 	return w.tellWrites(ctx)
 }
 
-// othersWrite changes rows that are not ann's, in each world others.
+// othersWrite changes rows that are not ann's, differently in each world.
 func (w *world) othersWrite(ctx context.Context, number int) error {
 	bob := item{Name: w.name(), Visible: true, Owner: owners[1]}
 	for i := range 3 + 2*number {
@@ -140,7 +140,7 @@ func (w *world) othersWrite(ctx context.Context, number int) error {
 	return w.remove(ctx, 2+number*6)
 }
 
-// first connects and notes the first batch, or the refusal.
+// first connects and records the first batch, or the refusal.
 func (w *world) first(ctx context.Context, about string, q Request) (c Client, version string, err error) {
 	c, err = w.connectTo(ctx, q)
 	if err != nil {
@@ -159,7 +159,7 @@ func (w *world) first(ctx context.Context, about string, q Request) (c Client, v
 	return c, version, err
 }
 
-// batch takes one batch and notes it.
+// batch takes one batch and records it.
 func (w *world) batch(ctx context.Context, about string, c Client) (version string, err error) {
 	for {
 		m, err := c.Next(ctx)
@@ -173,7 +173,7 @@ func (w *world) batch(ctx context.Context, about string, c Client) (version stri
 	}
 }
 
-// kindOf returns what an error of a harness's says, without its own words.
+// kindOf returns the kind of a harness's error, without its text.
 func kindOf(err error) string {
 	var param *ParameterError
 	for _, known := range []error{ErrRefused, ErrUnavailable, ErrForbidden, ErrUnauthenticated, ErrUnsupported, io.EOF} {
@@ -198,9 +198,9 @@ func texts[T ~[]byte](rows []T) string {
 	return b.String()
 }
 
-// tellWrites writes, where the harness can: rows of her own, of others and of
-// nobody, well and badly. Left out is a new row of her own under a key that
-// somebody else has: that it is taken cannot be kept from her.
+// tellWrites makes valid and invalid writes, if the harness can write: to rows of her
+// own, of others, and to missing rows. It leaves out the insert of a new row under a
+// key that somebody else has, because the conflict cannot be hidden from her.
 func (w *world) tellWrites(ctx context.Context) error {
 	writer, ok := w.Harness.(Writer)
 	if !ok {

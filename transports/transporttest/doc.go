@@ -1,40 +1,39 @@
-// Package transporttest holds transports to what Bindery promises its clients.
-// It is made for the transports of this module and for those that users write;
-// it needs nothing beyond the standard library and package core.
+// Package transporttest tests transports against Bindery's promises to clients. It
+// serves the transports of this module and those that users write. It needs only the
+// standard library and Bindery's core.
 //
 // # Setup
 //
-// Write a [Harness]: it makes the transport, serves it, and connects clients
-// that translate what they receive into [Message]s. Then
+// Write a [Harness]. It makes the transport, serves it, and connects clients that
+// translate what they receive into [Message]s. Then
 //
 //	func TestConformance(t *testing.T) { transporttest.Run(t, newHarness) }
 //
-// [Check] is the same without a testing.T. Run the tests with -race, and with
-// a check for leaked goroutines in TestMain: the suite ends everything that it
-// begins, and so what is left is the transport's.
+// [Check] is the same without a testing.T. Run the tests with -race, and with a check
+// for leaked goroutines in TestMain: the suite ends everything that it starts, so any
+// that are left are the transport's.
 //
 // # What is checked
 //
-//   - A client begins with the whole state, and is told of every change, in
-//     order, without gap or repetition. After each batch it holds exactly what
-//     the binding held at the version that the batch names: no half
-//     transaction is ever seen.
-//   - A client that comes back with a version loses nothing, whether that is
-//     current, in the log, too old, or not a version at all; wherever the
-//     connection broke.
-//   - A client that does not read holds up nobody, and is not sent everything
-//     that it missed once it reads again.
+//   - A client first gets the whole state and then every change, in order,
+//     without gap or repetition. After each batch it holds exactly the binding's
+//     rows at the version that the batch names: it never sees half a transaction.
+//   - A client that comes back with a version loses nothing, wherever the
+//     connection broke: the version may be current, in the log, too old, or not a
+//     version at all.
+//   - A client that does not read holds up nobody. When it reads again it gets the
+//     changes merged, not one by one.
 //   - Clients that vanish leave no subscription behind.
-//   - Bindings that are unknown, not loaded yet, added late or removed.
-//   - A family's member is a binding of its own; wrong parameters are named.
-//   - The authorizer is asked. What it does not allow is not shown: not in
-//     states, changes, deletes and pages, not to who resumes from a version of
-//     somebody else, and not to who is connected when rights are withdrawn.
-//   - Shutdown ends open connections between batches and before its deadline,
-//     also when a client does not read, when others come at the same time, and
-//     when the HTTP server is shut down first.
+//   - Bindings may be unknown, not loaded yet, added late or removed.
+//   - A family's member is a separate binding; errors name the wrong parameters.
+//   - The authorizer is asked. Clients do not see rows that it does not allow: in
+//     states, changes, deletes and pages, when they resume from somebody else's
+//     version, or when rights are withdrawn while they are connected.
+//   - Shutdown ends open connections between batches and before its deadline, even
+//     if a client does not read, others connect at the same time, or the HTTP
+//     server is shut down first.
 //   - Nobody modifies the bytes that the engine handed out.
 //
-// What a transport does not do, it declares in [Abilities], and the suite
-// checks that as well.
+// If a transport lacks an ability, it says so in [Abilities]. The suite checks that as
+// well.
 package transporttest

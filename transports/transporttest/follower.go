@@ -11,15 +11,14 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// follower is a client that applies what it is told, and notices whatever
-// breaks a promise.
+// follower is a client that applies its messages, and reports every broken promise.
 type follower struct {
 	r       *rig
 	binding string
 	params  map[string]string
 	several map[string][]string // parameters that have several values
-	who     string              // asks, "" for nobody in particular
-	may     func(item) bool     // what it may be shown; nil for everything
+	who     string              // the principal, "" for none
+	may     func(item) bool     // whether it may be shown a row; nil for all rows
 	client  Client              // nil while not connected
 
 	rows    map[int]string // compact JSON by id
@@ -27,7 +26,7 @@ type follower struct {
 	at      int            // position of version in the history, -1 before the first batch
 	pending []Message      // of the batch under way
 
-	marked string // the mark that was answered last
+	marked string // the last mark that was answered
 
 	first                   bool // the next batch is the first of the connection
 	syncs, changes, current int  // batches
@@ -47,8 +46,8 @@ func (r *rig) follow(ctx context.Context, binding string) (*follower, error) {
 	return f, f.batch(ctx)
 }
 
-// connect connects, or comes back with the version that it has. What was under
-// way is lost, as it is with a connection.
+// connect connects, or reconnects with the version that it has. It drops an incomplete
+// batch, as a lost connection does.
 func (f *follower) connect(ctx context.Context) (err error) {
 	f.drop()
 	f.client, err = f.r.connectTo(ctx, Request{Binding: f.binding, Params: f.params, Repeated: f.several, Version: f.version, Principal: f.who})
@@ -56,7 +55,7 @@ func (f *follower) connect(ctx context.Context) (err error) {
 	return err
 }
 
-// drop vanishes.
+// drop disconnects without a goodbye.
 func (f *follower) drop() {
 	f.pending = nil
 	if f.client != nil {
@@ -65,8 +64,8 @@ func (f *follower) drop() {
 	}
 }
 
-// message takes one message; complete says that it ended a batch. The error is
-// [io.EOF] when the connection has ended between batches.
+// message takes one message; complete says that it ended a batch. The error is [io.EOF]
+// if the connection ended between batches.
 func (f *follower) message(ctx context.Context) (complete bool, err error) {
 	if f.client == nil {
 		return false, errors.New("the client is not connected")
@@ -105,7 +104,7 @@ func (f *follower) message(ctx context.Context) (complete bool, err error) {
 	return true, nil
 }
 
-// mayBeShown is about every row that comes, also when it is not applied.
+// mayBeShown checks every row that arrives, even if it is not applied.
 func (f *follower) mayBeShown(action Action, raw json.RawMessage) error {
 	if f.may == nil || action == Delete {
 		return nil // a delete shows the key of a row that the client has
@@ -120,7 +119,7 @@ func (f *follower) mayBeShown(action Action, raw json.RawMessage) error {
 	return nil
 }
 
-// brokenError says that a connection ended otherwise than in good order.
+// brokenError says that a connection did not end in good order.
 type brokenError struct {
 	binding string
 	pending int // messages of a batch that was under way
@@ -144,7 +143,7 @@ func (e *brokenError) Error() string {
 	}
 }
 
-// knownError reports whether a client's error is one that this package defines.
+// knownError reports whether an error is one that this package defines.
 func knownError(err error) bool {
 	for _, known := range []error{ErrRefused, ErrUnavailable, ErrForbidden, ErrUnauthenticated, ErrUnsupported} {
 		if errors.Is(err, known) {
@@ -182,8 +181,8 @@ func (f *follower) until(ctx context.Context, version string) error {
 	return nil
 }
 
-// untilShows takes batches until the client holds the rows of the table that it
-// may be shown.
+// untilShows takes batches until the client holds all rows of the table that it may be
+// shown.
 func (f *follower) untilShows(ctx context.Context) error {
 	for {
 		want := make(map[int]item)
@@ -327,13 +326,13 @@ func (f *follower) change(batch []Message) error {
 	return nil
 }
 
-// compare compares what the client holds with what the binding held at that
-// version, which is looked for from the position on.
+// compare compares the client's rows with the binding's at that version. It looks for
+// the version from the position on.
 func (f *follower) compare(ctx context.Context, from int) error {
 	at, snap, ok := f.r.history.find(f.binding, f.version, from)
 	if !ok {
-		// Plugins see a version a moment after subscribers do. Once all has been
-		// flushed, or everything has ended, they have seen it.
+		// Plugins see a version a moment after subscribers do, but no later than the
+		// end of Flush or of the registry.
 		_ = f.r.reg.Flush(ctx)
 		at, snap, ok = f.r.history.find(f.binding, f.version, from)
 	}

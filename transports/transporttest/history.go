@@ -12,8 +12,8 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// history is a plugin that notes every version of every binding, and what the
-// bytes were that the engine handed out.
+// history is a plugin that records every version of every binding, and a hash of the
+// bytes that the engine handed out.
 type history struct {
 	mu       sync.Mutex // guards what follows
 	versions map[string][]*live.Snapshot
@@ -45,7 +45,7 @@ func (*history) Shutdown(context.Context) error { return nil }
 
 // Published implements [core.PublishObserver].
 func (h *history) Published(v *live.View, _ *live.Event) {
-	s := v.Snapshot() // the version published: nobody else publishes meanwhile
+	s := v.Snapshot() // the version just published: nobody else publishes meanwhile
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.versions[v.Name()] = append(h.versions[v.Name()], s)
@@ -69,7 +69,7 @@ func (h *history) find(binding, token string, from int) (at int, s *live.Snapsho
 	return 0, nil, false
 }
 
-// decode is [decode] of a row of a version, once for all clients.
+// decode is the function decode for a row of a version, cached for all clients.
 func (h *history) decode(r live.Row) (id int, text string, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -83,11 +83,11 @@ func (h *history) decode(r live.Row) (id int, text string, err error) {
 	return d.id, d.text, nil
 }
 
-// bodiesChecked is how many of the latest bodies of each binding are checked:
-// the older ones have seen nothing that these have not.
+// bodiesChecked is how many of the latest bodies of each binding are checked. Older
+// ones went to the same clients, so checking them would find nothing more.
 const bodiesChecked = 20
 
-// unmodified says which bytes are not what they were.
+// unmodified returns an error that names the bytes that were modified.
 func (h *history) unmodified() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

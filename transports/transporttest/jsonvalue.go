@@ -11,9 +11,9 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// sameJSON reports whether two texts are the same JSON value (RFC 8259): the order of
-// an object's members, how characters are escaped and how a number is written make
-// no difference. A transport may encode rows again.
+// sameJSON reports whether two texts are the same JSON value (RFC 8259). The order of
+// an object's members, the escaping of characters and the spelling of numbers make no
+// difference, because a transport may encode rows again.
 func sameJSON(a, b string) bool {
 	if a == b {
 		return true
@@ -23,7 +23,7 @@ func sameJSON(a, b string) bool {
 	return err == nil && other == nil && equalJSON(x, y)
 }
 
-// jsonValue reads a text that is one JSON value, with its numbers as they stand.
+// jsonValue decodes a text that is one JSON value. It keeps the spelling of numbers.
 func jsonValue(text string) (v any, err error) {
 	dec := json.NewDecoder(bytes.NewReader([]byte(text)))
 	dec.UseNumber()

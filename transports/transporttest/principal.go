@@ -9,35 +9,35 @@ import (
 	"strings"
 )
 
-// PrincipalHeader is the header in which a harness over HTTP says who asks.
+// PrincipalHeader is the header in which a harness over HTTP names the principal.
 const PrincipalHeader = "Transporttest-Principal"
 
 type principalKey struct{}
 
-// Identify puts who asks, as [PrincipalHeader] says it, into the request's
-// context, as the middleware of an application does.
+// Identify puts the principal of [PrincipalHeader] into the request's context, as an
+// application's middleware does.
 func Identify(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(w, r.WithContext(WithPrincipal(r.Context(), r.Header.Get(PrincipalHeader))))
 	})
 }
 
-// WithPrincipal returns a context to which the principal belongs.
+// WithPrincipal returns a context with the principal.
 func WithPrincipal(ctx context.Context, principal string) context.Context {
 	return context.WithValue(ctx, principalKey{}, principal)
 }
 
-// Principal returns to whom the context belongs, "" for nobody in particular.
+// Principal returns the context's principal, "" for none.
 func Principal(ctx context.Context) string {
 	principal, _ := ctx.Value(principalKey{}).(string)
 	return principal
 }
 
-// Refusal translates an HTTP answer that is no success into the errors of this
-// package: 404 is [ErrRefused], 503 is [ErrUnavailable], 403 is
-// [ErrForbidden], 401 with a challenge is [ErrUnauthenticated], and 400 is a
-// [*ParameterError] if the body is a problem (RFC 9457) whose member "errors"
-// names a parameter. It reads the body, which is in the error's text.
+// Refusal translates an HTTP answer without success into the errors of this package:
+// 404 is [ErrRefused], 503 is [ErrUnavailable], 403 is [ErrForbidden], 401 with a
+// challenge is [ErrUnauthenticated], and 400 is a [*ParameterError] if the body is a
+// problem (RFC 9457) whose member "errors" names a parameter. It reads the body and
+// quotes it in the error.
 func Refusal(resp *http.Response) error {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	if resp.StatusCode == http.StatusUnauthorized && resp.Header.Get("WWW-Authenticate") == "" {

@@ -37,15 +37,15 @@ const (
 
 const shortLog = 4
 
-// setup is how a case wants its rig.
+// setup describes the rig that a case needs.
 type setup struct {
-	rows int  // there before the start
-	held bool // the table cannot be read until rig.release
+	rows int  // number of rows before the start
+	held bool // the table cannot be read until rig.release is called
 
 	authorizer core.Authorizer // nil for none
 	families   bool            // only for transports with Abilities.Families
 	writable   bool
-	seed       func([]item) []item // makes other rows of those that there would be; nil: leaves them
+	seed       func([]item) []item // changes the rows before the start; nil: leaves them
 }
 
 // rig is a running registry that serves the harness's transport.
@@ -60,7 +60,7 @@ type rig struct {
 
 	mu      sync.Mutex // guards what follows
 	clients []Client
-	next    int // distinguishes what is written
+	next    int // makes names unique
 }
 
 func newRig(ctx context.Context, h Harness, s setup) (*rig, error) {
@@ -108,10 +108,10 @@ func (r *rig) bind(name string, opts ...core.Option) *core.Binding[item] {
 	return core.Bind[item](name, r.table, opts...)
 }
 
-// endTimeout bounds the ending of a rig, when the case's own time may be over.
+// endTimeout bounds the end of a rig, even if the case's own time is over.
 const endTimeout = 60 * time.Second
 
-// end ends everything and says what it finds.
+// end ends everything and returns the errors that it finds.
 func (r *rig) end() error {
 	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
 	defer cancel()
@@ -137,7 +137,7 @@ func (r *rig) closeClients() {
 	}
 }
 
-// connect connects a client that is closed at the end at the latest.
+// connect connects a client. The rig closes it at the end, if nobody has before.
 func (r *rig) connect(ctx context.Context, binding, version string) (Client, error) {
 	return r.connectTo(ctx, Request{Binding: binding, Version: version})
 }
@@ -146,7 +146,7 @@ func (r *rig) connectTo(ctx context.Context, q Request) (c Client, err error) {
 	if q.Params == nil && q.Repeated == nil && q.Principal == "" {
 		c, err = r.Connect(ctx, q.Binding, q.Version)
 	} else {
-		c, err = r.Harness.(Asker).ConnectTo(ctx, q) // looked at by rule.inRig
+		c, err = r.Harness.(Asker).ConnectTo(ctx, q) // rule.inRig has checked that
 	}
 	if err != nil {
 		return nil, fmt.Errorf("connecting to %q: %w", q.Binding, err)
@@ -157,7 +157,7 @@ func (r *rig) connectTo(ctx context.Context, q Request) (c Client, err error) {
 	return c, nil
 }
 
-// view returns the binding of that name, which there is.
+// view returns the binding of that name, which must exist.
 func (r *rig) view(name string) *live.View {
 	v, _ := r.reg.Lookup(name)
 	return v
@@ -165,12 +165,12 @@ func (r *rig) view(name string) *live.View {
 
 func (r *rig) token(name string) string { return r.view(name).Version().Token }
 
-// put writes rows in one transaction and returns when they show.
+// put writes rows in one transaction, and returns when the bindings show them.
 func (r *rig) put(ctx context.Context, rows ...item) error {
 	return r.report(ctx, r.table.Put(rows...))
 }
 
-// remove removes rows in one transaction and returns when that shows.
+// remove removes rows in one transaction, and returns when the bindings show that.
 func (r *rig) remove(ctx context.Context, ids ...int) error {
 	keys := make([]driver.Key, len(ids))
 	for i, id := range ids {
@@ -194,8 +194,8 @@ func (r *rig) name() string {
 	return fmt.Sprintf("name %d <&>  \"é\"", r.next)
 }
 
-// write makes a transaction: several rows come, change, become visible or
-// invisible, and go. It leads each binding to a version that it never had.
+// write makes a transaction: several rows appear, change, become visible or invisible,
+// and go. Each binding gets a version that it never had before.
 func (r *rig) write(ctx context.Context, rnd *rand.Rand) error {
 	name := r.name()
 	c := r.table.Put(item{ID: 60, Name: name, Visible: true})
@@ -206,7 +206,7 @@ func (r *rig) write(ctx context.Context, rnd *rand.Rand) error {
 			c.Keys = append(c.Keys, driver.KeyOf(it.ID))
 		}
 		for range rnd.IntN(3) {
-			id := 41 + rnd.IntN(10) // of those above, none goes
+			id := 41 + rnd.IntN(10) // none of the rows above, which must stay
 			k := driver.KeyOf(id)
 			if _, ok := rows[k]; ok {
 				delete(rows, k)
@@ -234,8 +234,8 @@ func eventually(ctx context.Context, what string, condition func() bool) error {
 	return nil
 }
 
-// subscribers waits until the binding has that number of them, and does what
-// may help it on in between.
+// subscribers waits until the binding has enough subscribers. It calls meanwhile
+// between its checks, to help.
 func (r *rig) subscribers(ctx context.Context, binding string, enough func(n int) bool, meanwhile func() error) error {
 	v := r.view(binding)
 	var failed error

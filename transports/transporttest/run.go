@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// CaseTimeout is what a case may take: a watchdog, far longer than any needs.
+// CaseTimeout bounds each case. It is a watchdog, far longer than any case needs.
 const CaseTimeout = 60 * time.Second
 
-// Run checks the transport, each rule in a subtest.
+// Run checks the transport, with a subtest for each rule.
 func Run(t *testing.T, newHarness Maker) {
 	t.Helper()
 	for _, c := range cases {
@@ -24,8 +24,8 @@ func Run(t *testing.T, newHarness Maker) {
 	}
 }
 
-// Check checks the transport and returns all that is wrong, each error
-// beginning with the name of the case that found it.
+// Check checks the transport and returns all failures. Each begins with the name of its
+// case.
 func Check(newHarness Maker) error { return checkWithin(newHarness, CaseTimeout) }
 
 func checkWithin(newHarness Maker, timeout time.Duration) error {
@@ -44,14 +44,14 @@ type rule struct {
 	rule  string // what it guards, and why
 	setup setup
 	run   func(context.Context, *rig) error
-	guard func(*setup) func(context.Context, *rig) error // instead of run: adds an authorizer that run knows
+	guard func(*setup) func(context.Context, *rig) error // instead of run: adds an authorizer, and returns a run that uses it
 
-	// Instead of run: compares two rigs, the second of which has other rows.
+	// Instead of run: compares two rigs. The second one has other rows.
 	compare func(ctx context.Context, one, other *rig) error
 	other   func([]item) []item
 }
 
-// cases is every rule, the plain ones first.
+// cases are all rules, the plain ones first.
 var cases = func() (all []rule) {
 	for _, group := range [][]rule{stateCases, resumeCases, pageCases, markCases, clientCases, bindingCases, troubleCases, familyCases(), accessCases(), worldCases, shutdownCases} {
 		all = append(all, group...)
@@ -59,8 +59,8 @@ var cases = func() (all []rule) {
 	return all
 }()
 
-// check runs the case. When it hangs in spite of its context, it is left to
-// itself and the goroutines are in the error.
+// check runs the case. If the case hangs in spite of its context, check abandons it,
+// and its error lists the goroutines.
 func (c rule) check(newHarness Maker, timeout time.Duration) error {
 	done := make(chan error, 1)
 	go func() {
@@ -107,7 +107,7 @@ func (c rule) inRig(ctx context.Context, newHarness Maker) (err error) {
 	return errors.Join(err, r.end())
 }
 
-// compareIn makes the second rig.
+// compareIn makes the second rig, and compares the two.
 func (c rule) compareIn(ctx context.Context, newHarness Maker, one *rig) error {
 	h, err := newHarness()
 	if err != nil {

@@ -8,10 +8,10 @@ import (
 	"sync"
 )
 
-// OpenStream makes a client for harnesses whose transport streams over HTTP: it
-// asks for the URL, as the principal (see [Identify]), and next reads the next
-// message from the answer's body. What is no success is a [Refusal]; the context
-// bounds the beginning alone. What next returns Next does.
+// OpenStream makes a client for a harness whose transport streams over HTTP. It
+// requests the URL as the principal (see [Identify]). The client's Next calls next to
+// read a message from the answer's body, and returns its result. An answer without
+// success becomes a [Refusal]. ctx bounds only the start.
 func OpenStream(ctx context.Context, client *http.Client, url, principal string, next func(body *bufio.Reader) (Message, error)) (Client, error) {
 	life, vanish := context.WithCancel(context.Background())
 	stop := context.AfterFunc(ctx, vanish)

@@ -16,11 +16,11 @@ type Config struct {
 	// always allowed. The default is none.
 	Origins []string
 
-	// Bearer finds the user of the token in a handshake. It returns a context, made from
-	// the request's, with which the authorizer is asked on that connection. An error
-	// refuses the handshake with 401. Bearer is called concurrently, and again when a
-	// client comes back with another token. It is not called for a handshake without a
-	// token, which is nobody's.
+	// Bearer finds the user of the token in a handshake. It returns a context, made
+	// from the request's, with which the authorizer is asked on that connection. An
+	// error refuses the handshake with 401. Bearer is called concurrently, and again
+	// when a client comes back with another token. It is not called for a handshake
+	// without a token.
 	//
 	// Pages offer the token as the subprotocol "bindery.bearer." followed by the token in
 	// base64url without padding, beside the subprotocol "bindery". Other clients may use
@@ -81,7 +81,7 @@ func (c Config) WithDefaults() Config {
 // Validate returns everything that is wrong with the configuration.
 func (c Config) Validate() error { return c.shared().Validate() }
 
-// shared points to the options that Socket.IO has too.
+// shared points to the options that Socket.IO has as well.
 func (c *Config) shared() duplex.Settings {
 	return duplex.Settings{
 		Origins: &c.Origins, MaxConnections: &c.MaxConnections, MaxJoins: &c.MaxJoins, MaxRequestBytes: &c.MaxRequestBytes,

@@ -44,8 +44,8 @@ func (c *conn) Opened() {
 	c.session.Attach(c)
 }
 
-// Text acts on a request. It may wait: the client's next requests then stay in the
-// network.
+// Text handles a request. It may wait for room in the queue of answers; the client's
+// next requests then stay in the network.
 func (c *conn) Text(msg []byte) {
 	if !c.session.AwaitRoom() {
 		return
@@ -54,7 +54,7 @@ func (c *conn) Text(msg []byte) {
 	c.channel.Handle(r, p, nil)
 }
 
-// Binary refuses a message that is no text.
+// Binary refuses a binary message.
 func (c *conn) Binary([]byte) {
 	c.socket.Fail(gorilla.CloseUnsupportedData, "binary messages are not understood")
 }
@@ -65,10 +65,10 @@ func (c *conn) Sent([]byte) { c.session.Sent() }
 // Ended ends the session.
 func (c *conn) Ended() bool { return c.session.End() }
 
-// stop has the connection complete what is under way and close.
+// stop makes the connection complete the batches under way and close.
 func (c *conn) stop() { c.session.Stop() }
 
-// cut closes the connection without a word.
+// cut closes the connection at once, without a close message.
 func (c *conn) cut() {
 	c.socket.Cut()
 	c.session.End()

@@ -23,7 +23,7 @@ import (
 type Transport struct {
 	group  *echo.Group
 	cfg    Config
-	wrong  error // with the arguments of New
+	wrong  error // error of New's arguments, for Validate
 	enc    *wire.Encoder
 	server *duplex.Server[*conn]
 }
@@ -35,7 +35,7 @@ var (
 )
 
 // New returns a transport that clients reach at the group's own path. At most one
-// configuration may be given. [core.Registry.Start] reports what is wrong with it.
+// configuration may be given. [core.Registry.Start] reports errors in it.
 func New(group *echo.Group, cfg ...Config) *Transport {
 	t := &Transport{group: group}
 	t.cfg, t.wrong = serving.Config(group, cfg)
@@ -47,7 +47,7 @@ func New(group *echo.Group, cfg ...Config) *Transport {
 // Name returns "websocket".
 func (*Transport) Name() string { return "websocket" }
 
-// Validate returns what is wrong with the configuration, see [driver.Validator].
+// Validate returns every error in the configuration, see [driver.Validator].
 func (t *Transport) Validate() error {
 	if t.wrong != nil {
 		return fmt.Errorf("websocket: %w", t.wrong)
@@ -65,7 +65,8 @@ func (t *Transport) Mount(reg *core.Registry) error {
 	return nil
 }
 
-// Drain ends the open connections, spread over the time, see [core.Drainer].
+// Drain ends the open connections one after the other within the time, see
+// [core.Drainer].
 func (t *Transport) Drain(ctx context.Context, over time.Duration) error {
 	return t.server.Drain(ctx, over)
 }
@@ -87,8 +88,8 @@ func (t *Transport) serve(c echo.Context) error {
 		}
 		return c.NoContent(http.StatusNoContent)
 	}
-	// A plain request is told, too, whether its token is good, because browsers do not
-	// tell pages why a handshake failed.
+	// A plain request learns as well whether its token is valid, because browsers do
+	// not tell pages why a handshake failed.
 	r, p := t.authenticate(r)
 	if p != nil {
 		return p.Write(w, c.Request())

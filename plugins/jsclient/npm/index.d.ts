@@ -1,11 +1,11 @@
-// The types need no DOM library: where the platform's own are there (DOM, or Node's),
-// events and event targets are these.
+// The types need no DOM library. If the platform's types are present (DOM, or Node's),
+// events and event targets are those.
 
 type Global = typeof globalThis;
 type PlatformEvent = Global extends { Event: { prototype: infer E extends object } } ? E : { readonly type: string };
 type ListenerOptions = boolean | { once?: boolean; passive?: boolean; capture?: boolean; signal?: any };
 
-/** The part of an AbortSignal that is used. */
+/** The part of an AbortSignal that the client uses. */
 export interface Signal {
   readonly aborted: boolean;
   readonly reason?: any;
@@ -13,7 +13,7 @@ export interface Signal {
   removeEventListener(type: "abort", listener: (event: any) => void): void;
 }
 
-/** An EventTarget, whose events are named. */
+/** An EventTarget with typed events. */
 declare class Target<Events> {
   addEventListener<K extends keyof Events>(type: K, listener: (event: Events[K]) => void, options?: ListenerOptions): void;
   addEventListener(type: string, listener: ((event: any) => void) | { handleEvent(event: any): void } | null, options?: ListenerOptions): void;
@@ -46,29 +46,29 @@ export class BinderyError extends Error {
 export type Param = string | number | bigint | boolean;
 
 /**
- * Parameters of a member of a family: lists for those that may have several values.
- * What is null or undefined is not given.
+ * Parameters of a member of a family. A parameter that may have several values is a
+ * list. null and undefined count as not given.
  */
 export type Params = Readonly<Record<string, Param | readonly Param[] | null | undefined>>;
 
-/** A value of a key, the values of a key of several columns, or an object that has them. */
+/** The value of a key; for a key of several columns an array of their values, or an object with them. */
 export type Key<T> = string | number | boolean | readonly unknown[] | Partial<T>;
 
 /** The messages of the protocol. */
 export interface Message<T = any> {
   event: string;
   action: "sync" | "create" | "update" | "delete" | "page" | "leave" | "mark" | "error";
-  /** Rows; keys of deleted rows; "ok" of a sync that found nothing new; the problem of an error. */
+  /** Rows; keys of deleted rows; "ok" in a sync that confirms the version; the problem in an error. */
   payload?: T[] | Partial<T>[] | "ok" | Problem;
   params?: Params;
   page?: number;
   pages?: number;
-  /** The columns of the order, a leading "-" for descending. */
+  /** The columns of the order; a leading "-" means descending. */
   order?: string[];
   version?: string;
   last_modified?: string;
   more?: boolean;
-  /** The mark whose place in the stream this is. */
+  /** The mark that the stream has reached. */
   mark?: string;
 }
 
@@ -77,49 +77,61 @@ type HeaderList = Record<string, string> | Iterable<readonly [string, string]>;
 
 /** Options of {@link connect}. Times are in milliseconds. */
 export interface ClientOptions {
-  /** Use this transport alone. "poll" is for bindings behind a shared cache: it asks the REST endpoints for what has changed. */
+  /**
+   * Use only this transport. "poll" is for bindings behind a shared cache: it asks the
+   * REST endpoints for changes.
+   */
   transport?: "websocket" | "sse" | "poll";
-  /** How many seconds the server may hold a poll, 0 for none. 20 */
+  /** How many seconds the server may hold a poll; 0 for not at all. Default: 20. */
   pollWait?: number;
-  /** How long to wait between polls that the server does not hold. 2,000 */
+  /** Milliseconds between polls that the server does not hold. Default: 2,000. */
   pollInterval?: number;
-  /** Path of the WebSocket endpoint, relative to the base, or false to use none. "ws" */
+  /** Path of the WebSocket endpoint, relative to the base, or false to use none. Default: "ws". */
   websocket?: string | false;
-  /** Path of the event streams, relative to the base, or false to use none. "events" */
+  /** Path of the event streams, relative to the base, or false to use none. Default: "events". */
   sse?: string | false;
-  /** Path of the REST endpoints, for writes, relative to the base, or false for none. "api" */
+  /** Path of the REST endpoints, for writes, relative to the base, or false for none. Default: "api". */
   rest?: string | false;
-  /** How long the answer to a request may take. 30,000 */
+  /** Timeout of a request. Default: 30,000. */
   requestTimeout?: number;
-  /** How long a write that was answered is laid over the server's rows at most. 10,000 */
+  /** How long an answered write may cover the server's rows at most. Default: 10,000. */
   settleTimeout?: number;
-  /** Send cookies to event streams of another origin. WebSockets always bear them. false */
+  /** Send cookies to event streams of another origin. WebSockets always send them. Default: false. */
   withCredentials?: boolean;
   /**
-   * A bearer token, or a function that brings one for each connection. It goes with
-   * a WebSocket as a subprotocol and with requests in Authorization. `status` is 401
-   * or 403 after the server refused the one before, else 0.
+   * A bearer token, or a function that returns one for each connection. WebSockets send
+   * it as a subprotocol, requests in Authorization. `status` is 401 or 403 after the
+   * server refused the previous token, else 0.
    */
   token?: string | ((why: { status: number }) => Awaitable<string | null | undefined>);
-  /** Headers, or a function that brings them, likewise. WebSockets cannot bear any: they are used only if there is a token too, or `websocket` is given. */
+  /** Headers, or a function that returns them, as for `token`. WebSockets cannot send any: they are used only with a token, or if `websocket` is given. */
   headers?: HeaderList | ((why: { status: number }) => Awaitable<HeaderList | null | undefined>);
-  /** How often in a row the functions are asked anew after 401 or 403, with back-off. 5 */
+  /** How many times in a row the functions are called again after 401 or 403, with back-off. Default: 5. */
   renewals?: number;
-  /** Longest wait before the first reconnect; it doubles with each. The wait is a random part of it. 500 */
+  /**
+   * Longest wait before the first reconnect. It doubles with each attempt; the wait is
+   * a random part of it. Default: 500.
+   */
   backoff?: number;
-  /** What it does not exceed. 15,000 */
+  /** Upper bound of the longest wait. Default: 15,000. */
   maxBackoff?: number;
-  /** How long a connection may take to open. 10,000 */
+  /** Timeout of opening a connection. Default: 10,000. */
   openTimeout?: number;
-  /** How long a WebSocket may be silent before the server is asked for a sign of life; a stream is opened again after twice that. 30,000 */
+  /**
+   * How long a WebSocket may be silent before the client probes the server. A stream is
+   * reopened after twice that. Default: 30,000.
+   */
   quietTimeout?: number;
-  /** How long the sign of life may take. 5,000 */
+  /** Timeout of the probe's answer. Default: 5,000. */
   probeTimeout?: number;
-  /** How many WebSockets in a row may fail to open before SSE is tried. 2 */
+  /** How many WebSockets in a row may fail to open before SSE is tried. Default: 2. */
   fallbackAfter?: number;
-  /** How long SSE is used before a WebSocket that failed beside it is tried again; doubles up to 64 times. 5,000 */
+  /**
+   * How long SSE is used before a WebSocket is tried again after one failed beside it;
+   * doubles up to 64 times. Default: 5,000.
+   */
   upgradeInterval?: number;
-  /** Constructors for where the platform has none, such as that of the package ws. Without EventSource, fetch is used. */
+  /** Constructors for platforms without them, such as that of the package ws. Without EventSource, fetch is used. */
   WebSocket?: unknown;
   EventSource?: unknown;
   fetch?: (url: string, init?: any) => Promise<any>;
@@ -137,30 +149,36 @@ export interface ClientOptions {
 export interface CollectionOptions {
   /** Parameters, when the binding is a family. */
   params?: Params;
-  /** The key's columns. Without it they are inferred, and fetched anew should that have been wrong. */
+  /** The key's columns. By default they are inferred; after a wrong guess the rows are fetched again. */
   key?: readonly string[];
   /** Closes the collection. */
   signal?: Signal;
-  /** Rows that came with the page. They show at once, as "stale", and the server is asked for what has changed since. */
+  /**
+   * Rows that came with the page. They show at once, as "stale", and the client asks
+   * for changes since their version.
+   */
   initial?: { rows: readonly object[]; version: string; order?: readonly string[]; lastModified?: string };
-  /** How long the binding is still followed after its last collection was closed, in milliseconds. 0 */
+  /** How many milliseconds the binding is followed after its last collection was closed. Default: 0. */
   linger?: number;
 }
 
 export interface WriteOptions {
-  /** Show the effect before the server has answered. true */
+  /** Show the effect before the server has answered. Default: true. */
   optimistic?: boolean;
   signal?: Signal;
 }
 
 export interface ChangeOptions extends WriteOptions {
-  /** The row's tag (ETag) that has to hold still; or true: write only if the row is as the collection shows it. */
+  /**
+   * The row's tag (ETag), which must still be current; or true: write only if the row
+   * is as the collection shows it.
+   */
   ifMatch?: string | boolean;
 }
 
-/** Brings the row as the server has it, or a {@link BinderyError} with the problem. */
+/** Resolves with the row as the server has it; rejects with a {@link BinderyError} that holds the problem. */
 export interface Written<R> extends Promise<R> {
-  /** Resolves when the write is not laid over the server's rows any more: they include it, or it was refused. */
+  /** Resolves when the write no longer covers the server's rows: they include it, or it was refused. */
   readonly settled: Promise<void>;
 }
 
@@ -174,7 +192,7 @@ export interface JoinOptions {
   disconnect?: boolean;
 }
 
-/** Connects to the server at the base URL ("/" if left out), at the first collection or join. */
+/** Creates a client of the server at the base URL (default "/"). It connects at the first collection or join. */
 export function connect(base?: string | { readonly href: string }, options?: ClientOptions): Client;
 
 export type ClientStatus = "idle" | "connecting" | "live" | "waiting" | "closed";
@@ -184,33 +202,36 @@ interface ClientEvents {
   error: ProblemEvent;
 }
 
-/** One connection to a server, shared by everything that it is asked for. */
+/** One connection to a server, shared by all collections and joins. */
 export class Client extends Target<ClientEvents> {
   constructor(base?: string | { readonly href: string }, options?: ClientOptions);
-  /** Changes are dispatched as "status". "waiting" is for the next attempt to connect. */
+  /** Changes are dispatched as "status" events. "waiting" means waiting for the next attempt to connect. */
   readonly status: ClientStatus;
   readonly transport: "websocket" | "sse" | "poll" | null;
   /** Opens a live collection of the binding's rows. Collections of one binding share its rows. */
   collection<T extends object = any>(name: string, options?: CollectionOptions): Collection<T>;
-  /** Returns the state that collections of the binding show now, or null where there is none. */
+  /** Returns the state that collections of the binding show now, or null if there are none. */
   peek<T = any>(name: string, options?: { params?: Params }): State<T> | null;
   /**
    * Calls fn with each message of the binding of that name, batch by complete batch. Returns a
-   * function that ends it. The client's own events, "status" and "error", come by addEventListener.
+   * function that stops this. For the client's own events, "status" and "error", use addEventListener.
    */
   on<T = any>(event: string, fn: (message: Message<T>) => void): () => void;
   off(event: string, fn: (message: Message) => void): this;
-  /** Joins a binding, leaves it or looks at a page. What it brings goes to the functions given to on. */
+  /** Joins a binding, leaves it or looks at a page. The messages go to the functions given to on. */
   emit(event: string, options?: JoinOptions): this;
-  /** Reconnects now if that is being waited for; else asks the server for a sign of life. */
+  /** Reconnects now if the client waits to reconnect; otherwise probes the server. */
   wake(): void;
-  /** Connects anew and resumes: after a login or logout, when cookies say who asks. */
+  /** Reconnects and resumes. Call it after a login or logout if cookies identify the user. */
   reconnect(): void;
   /** Ends the connection and every collection, for good. */
   close(): void;
 }
 
-/** "connecting": no rows yet. "live". "stale": rows that may be old, while there is no connection. "closed": for good. */
+/**
+ * "connecting": no rows yet. "live". "stale": the rows may be old, because the
+ * connection is lost. "closed": for good.
+ */
 export type Status = "connecting" | "live" | "stale" | "closed";
 
 export interface State<T> {
@@ -218,11 +239,11 @@ export interface State<T> {
   readonly status: Status;
   /** The version's token, "" before the first. */
   readonly version: string;
-  /** When the rows changed last, RFC 3339; "" before the first version. */
+  /** When the rows last changed, RFC 3339; "" before the first version. */
   readonly lastModified: string;
   /** Why the server closed the collection, or null. */
   readonly error: BinderyError | null;
-  /** How many writes are under way, or laid over the server's rows. */
+  /** The number of writes that are under way or still cover the server's rows. */
   readonly pending: number;
 }
 
@@ -231,9 +252,9 @@ export interface ChangeEvent<T = any> extends PlatformEvent {}
 export class ChangeEvent<T = any> {
   readonly created: readonly T[];
   readonly updated: readonly T[];
-  /** The updated rows as they were, in the same places. */
+  /** The updated rows before the change, in the same places. */
   readonly previous: readonly T[];
-  /** The deleted rows as they were. */
+  /** The deleted rows before the change. */
   readonly deleted: readonly T[];
   readonly version: string;
 }
@@ -250,16 +271,16 @@ interface CollectionEvents<T> {
   error: ProblemEvent;
 }
 
-/** The rows of a binding, in its order, always current. It is also a store as Svelte has them. */
+/** The rows of a binding, in its order, always current. It is also a Svelte store. */
 export class Collection<T extends object = any> extends Target<CollectionEvents<T>> implements Iterable<T> {
   private constructor();
   readonly name: string;
   readonly params: Params | undefined;
-  /** Resolves with the first version; rejects when the collection is closed before. */
+  /** Resolves with the first version; rejects if the collection is closed before. */
   readonly ready: Promise<this>;
-  /** Everything below in one frozen object, another one after each change. */
+  /** All properties below in one frozen object; a new object after each change. */
   readonly state: State<T>;
-  /** Frozen, and another array for each version with other rows. */
+  /** Frozen; a new array for each version with other rows. */
   readonly rows: readonly T[];
   readonly size: number;
   readonly version: string;
@@ -269,21 +290,24 @@ export class Collection<T extends object = any> extends Target<CollectionEvents<
   [Symbol.iterator](): Iterator<T>;
   get(key: Key<T>): T | undefined;
   has(key: Key<T>): boolean;
-  /** How many writes are under way, or laid over the server's rows. */
+  /** The number of writes that are under way or still cover the server's rows. */
   readonly pending: number;
-  /** Creates a row. It shows at once, and is taken back when the server refuses. */
+  /** Creates a row. It shows at once, and disappears if the server refuses it. */
   create(row: Partial<T>, options?: WriteOptions): Written<T>;
-  /** Changes columns of the row with the key (JSON merge patch), likewise. */
+  /**
+   * Changes columns of the row with the key (JSON merge patch). It shows at once, and
+   * is undone if the server refuses it.
+   */
   update(key: Key<T>, columns: Partial<T>, options?: ChangeOptions): Written<T>;
-  /** Removes the row with the key, likewise. */
+  /** Removes the row with the key. It disappears at once, and comes back if the server refuses it. */
   remove(key: Key<T>, options?: ChangeOptions): Written<null>;
-  /** Waits for a condition, a version, or until the rows include every commit up to a mark. */
+  /** Waits for a condition, for a version, or until the rows include every commit up to a mark. */
   waitFor(what: ((collection: this) => unknown) | { version: string } | { mark: string }, options?: { signal?: Signal; timeout?: number }): Promise<this>;
-  /** Calls fn for the events of a type. Returns a function that ends it. */
+  /** Calls fn for the events of a type. Returns a function that stops this. */
   on<K extends keyof CollectionEvents<T>>(type: K, fn: (event: CollectionEvents<T>[K]) => void): () => void;
-  /** Calls fn with the state now and whenever it changes. Returns a function that ends it. */
+  /** Calls fn with the state now and after each change. Returns a function that stops this. */
   subscribe(fn: (state: State<T>) => void): () => void;
-  /** The binding is left with its last collection. */
+  /** Closes the collection. The client leaves the binding when its last collection is closed. */
   close(): void;
 }
 

@@ -1,9 +1,9 @@
 // Bindery's client: live collections that never lose their place.
 //
-// The promise: a version is shown whole or not at all. The messages of a batch
-// are held until its last, applied at once, and only then is the version
-// remembered; a connection lost in the middle leaves nothing half done, and the
-// next one resumes from the version that is shown.
+// The promise: a version is shown whole or not at all. The client holds the messages of
+// a batch until the last one, applies them together, and only then remembers the
+// version. A connection lost in the middle leaves nothing half done: the next one
+// resumes from the version that is shown.
 //
 //   client.js       what is followed over one connection; joins.js, join.js: batches
 //   store.js        rows as they show: replica.js (the server's, by key.js, in order.js
@@ -13,8 +13,8 @@
 //   socketlink.js, httplink.js: streamlink.js (eventstream.js), polllink.js; rest.js
 //   credentials.js  who asks; renewal.js
 //
-// Every module is named here, so that a browser asks for all of them at once and
-// not for one level after the other.
+// Every module is imported here, so that a browser requests all of them at once and not
+// one level after the other.
 
 import "./lib/backoff.js";
 import "./lib/compare.js";

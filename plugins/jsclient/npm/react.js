@@ -7,11 +7,11 @@ const nothing = Object.freeze({ rows: Object.freeze([]), status: "connecting", v
 
 /**
  * Returns the collection's state: {rows, status, version, lastModified, error,
- * pending}. On a server, and while it hydrates, it is that of `initial`, or empty.
+ * pending}. On a server, and during hydration, it is that of `initial`, or empty.
  */
 export function useBinding(client, name, options = {}) {
   const { params, key } = options;
-  // Parameters are usually written in place, and so a new object each time.
+  // Parameters are usually written inline, and so are a new object each time.
   const which = JSON.stringify([params, key], (_, value) => (typeof value === "bigint" ? String(value) : value));
   const store = useMemo(() => new BindingStore(client, name, options), [client, name, which]);
   return useSyncExternalStore(store.subscribe, store.state, store.serverState);
@@ -21,7 +21,7 @@ class BindingStore {
   #client;
   #name;
   #options;
-  #collection = null; // while somebody subscribes
+  #collection = null; // while a component subscribes
   #first;
 
   constructor(client, name, { params, key, initial, linger = 10_000 }) {
@@ -43,8 +43,8 @@ class BindingStore {
     };
   };
 
-  // state is asked for before anybody subscribes, too: what other components show,
-  // or showed a moment ago, is there at the first render.
+  // state is also called before any component subscribes. The first render then shows
+  // the rows that other components show, or did a moment ago.
   state = () => this.#collection?.state ?? this.#client?.peek(this.#name, this.#options) ?? this.#first;
 
   serverState = () => this.#first;

@@ -1,13 +1,13 @@
-// An adapter for TanStack DB: a binding as a collection of its own kind, for live
-// queries and joins in the page.
+// An adapter for TanStack DB: a binding as a TanStack collection, for live queries and
+// joins in the page.
 //
-// TanStack shows writes before they are confirmed, and takes them back; so this
-// client shows nothing by itself. A mutation is over when the binding's rows include
-// it: the optimistic row and the server's change places at once.
+// TanStack itself shows writes before they are confirmed, and undoes them, so this
+// client does not. A mutation ends when the binding's rows include it: the server's
+// change then replaces the optimistic row at once.
 
 /**
- * Returns the options for createCollection of @tanstack/db. `key` names the column
- * of the key, or several of them.
+ * Returns the options for createCollection of @tanstack/db. `key` names the column of
+ * the key, or its columns.
  */
 export function bindingCollectionOptions({ client, binding, params, key = "id", id, initial, linger, ifMatch, generatedKey = false, ...rest }) {
   const columns = Array.isArray(key) ? [...key] : [key];
@@ -17,7 +17,7 @@ export function bindingCollectionOptions({ client, binding, params, key = "id", 
     const own = live ? null : open();
     try {
       const all = mutations.map((m) => send(live ?? own, m));
-      await Promise.all(all); // a refusal rejects, and TanStack takes the row back
+      await Promise.all(all); // a refusal rejects, and TanStack removes the row
       await Promise.all(all.map((written) => written.settled));
     } finally {
       own?.close();
@@ -51,7 +51,7 @@ const keyOf = (row, columns) => columns.map((column) => row[column]);
 
 const without = (row, columns) => Object.fromEntries(Object.entries(row).filter(([name]) => !columns.includes(name)));
 
-// follow writes what the collection shows into TanStack's.
+// follow copies the collection's rows and changes into TanStack's collection.
 function follow(collection, { begin, write, commit, markReady, markError }) {
   let ready = false;
   const become = () => {

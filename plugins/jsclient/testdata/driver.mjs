@@ -1,6 +1,6 @@
-// Runs what it is told on standard input, a line of JSON each, as a page runs
-// scripts: {"id": 1, "body": "…"}. The body is that of an async function; what it
-// returns, or throws, is a line of standard output.
+// Runs scripts from standard input as a page would, one line of JSON each: {"id": 1,
+// "body": "…"}. The body is that of an async function. Its result, or its exception,
+// becomes a line on standard output.
 
 import { createRequire, register } from "node:module";
 import { createInterface } from "node:readline";
@@ -9,12 +9,12 @@ import { pathToFileURL } from "node:url";
 const AsyncFunction = (async () => {}).constructor;
 const tell = (answer) => process.stdout.write(`${JSON.stringify(answer)}\n`);
 
-globalThis.report = (name, value) => tell({ id: -1, name, value }); // what nobody asked for
+globalThis.report = (name, value) => tell({ id: -1, name, value }); // messages without a request
 globalThis.bindery = await import("../npm/index.js");
 if (process.env.BINDERY_NODE_MODULES) {
   const from = pathToFileURL(`${process.env.BINDERY_NODE_MODULES}/x.mjs`).href;
   globalThis.requireFrom = createRequire(from);
-  // What the adapters import is found there too.
+  // Modules that the adapters import are found there too.
   register(`data:text/javascript,${encodeURIComponent(`
     export const resolve = (name, context, next) => next(name, name.startsWith("react") ? { ...context, parentURL: ${JSON.stringify(from)} } : context);
   `)}`);

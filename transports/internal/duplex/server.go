@@ -12,8 +12,8 @@ import (
 	"github.com/binderyhq/bindery/transports/internal/socket"
 )
 
-// Server is the inside of a transport whose connections are sessions on WebSockets, at
-// least in the end.
+// Server is the common part of WebSocket and Socket.IO, whose connections are sessions
+// on WebSockets. Socket.IO's may begin with polls.
 type Server[C comparable] struct {
 	*serving.Connections[C]
 	Hub      *session.Hub
@@ -22,7 +22,7 @@ type Server[C comparable] struct {
 	Registry *core.Registry // set by Mount
 }
 
-// NewServer returns a server with the settings, which have their defaults. pings is how
+// NewServer returns a server. The settings already have their defaults. pings is how
 // often sockets are pinged; negative means never. stop makes a connection complete its
 // batch and end; cut makes it end at once.
 func NewServer[C comparable](transport string, s Settings, pings time.Duration, subprotocols []string, stop, cut func(C)) *Server[C] {

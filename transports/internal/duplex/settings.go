@@ -1,5 +1,5 @@
-// Package duplex has what WebSocket and Socket.IO have in common: their options, and
-// the parts that serve sessions in both directions.
+// Package duplex has the common part of WebSocket and Socket.IO: their options, and the
+// types that serve sessions in both directions.
 package duplex
 
 import (
@@ -39,7 +39,7 @@ func (s Settings) SetDefaults() {
 
 func set[T comparable](field *T, value T) { *field = cmp.Or(*field, value) }
 
-// Validate returns everything that is wrong.
+// Validate returns every error in the settings.
 func (s Settings) Validate() error {
 	errs := []error{
 		NotNegative("HandshakeTimeout", *s.HandshakeTimeout), NotNegative("WriteTimeout", *s.WriteTimeout),

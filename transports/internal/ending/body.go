@@ -12,18 +12,19 @@ import (
 
 // Errors of reading a limited body.
 var (
-	// ErrSlowBody: the body did not come within its time.
+	// ErrSlowBody means that the body did not arrive within its time.
 	ErrSlowBody = errors.New("ending: the body has not come in time")
-	// ErrBodyCut: what limits the body has ended, as at a shutdown.
+	// ErrBodyCut means that a context of [LimitBody] is done, as at a shutdown.
 	ErrBodyCut = errors.New("ending: no more of the body is read")
 )
 
-// Linger is how long the HTTP server may go on reading what a handler has left of
-// a body. It reads on to use the connection again, and waits for a client that
+// Linger is how long the HTTP server may read the rest of a body that a handler left
+// unread. The server reads it to reuse the connection, and would wait for a client that
 // sends nothing.
 const Linger = time.Second
 
-// Body is the body of a request, read within a time. It is made by [LimitBody].
+// Body is the body of a request with a limited time for reading. It is made by
+// [LimitBody].
 type Body struct {
 	body    io.ReadCloser
 	control *http.ResponseController
@@ -36,14 +37,14 @@ type Body struct {
 	released bool
 }
 
-// LimitBody limits the reading of the request's body, also by the HTTP server
-// after the handler has returned: to the timeout, and until one of the contexts is
-// done. The request's body returns [ErrSlowBody] or [ErrBodyCut] then. The caller
-// calls End when it has answered. It returns nil, of which End is harmless, for a
-// request without a body.
+// LimitBody limits the reading of the request's body, including what the HTTP server
+// reads after the handler has returned: to the timeout, and until one of the contexts
+// is done. Reading then returns [ErrSlowBody] or [ErrBodyCut]. The caller calls End
+// after it has answered. For a request without a body LimitBody returns nil, on which
+// End does nothing.
 //
-// A connection's read deadline does it. Where a writer hides that, a goroutine
-// reads instead, and stays behind when the time is over.
+// LimitBody sets the connection's read deadline. If a writer hides that, a goroutine
+// reads instead. It is left behind when the time is over.
 func LimitBody(w http.ResponseWriter, r *http.Request, timeout time.Duration, until ...context.Context) *Body {
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		return nil
@@ -86,13 +87,13 @@ func (b *Body) Read(p []byte) (n int, err error) {
 	}
 	switch {
 	case errors.Is(err, io.EOF):
-		// From now on the server reads in the background, to learn that the
-		// client has gone. A deadline would end the request.
+		// From now on the server reads in the background, to notice that the client has
+		// gone. A deadline would then end the request.
 		b.release(time.Time{})
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		b.mu.Lock()
 		if err = b.why; err == nil {
-			err = ErrSlowBody // the deadline was faster than the timer, or it is the server's
+			err = ErrSlowBody // the connection's deadline came before the timer, or it is the server's
 		}
 		b.mu.Unlock()
 	}
@@ -102,7 +103,8 @@ func (b *Body) Read(p []byte) (n int, err error) {
 // Close implements [io.Closer].
 func (b *Body) Close() error { return b.body.Close() }
 
-// End lets go of the body. What was not read of it may follow for a moment.
+// End stops limiting the body. The HTTP server may read an unread rest for up to
+// Linger.
 func (b *Body) End() {
 	if b == nil {
 		return
@@ -117,7 +119,7 @@ func (b *Body) End() {
 	b.release(time.Now().Add(Linger))
 }
 
-// release stops the limits and leaves this deadline, once.
+// release stops the limits and sets the last deadline, once.
 func (b *Body) release(deadline time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -133,7 +135,7 @@ func (b *Body) release(deadline time.Time) {
 	}
 }
 
-// asyncRead is a read on a goroutine of its own, into memory of its own.
+// asyncRead is a read on its own goroutine, into its own memory.
 type asyncRead struct {
 	buf  []byte
 	n    int
@@ -141,8 +143,8 @@ type asyncRead struct {
 	done chan struct{}
 }
 
-// readAsync reads without a deadline. A read that was given up is never looked
-// at again.
+// readAsync reads without a deadline. It ignores the result of a read that was given
+// up.
 func (b *Body) readAsync(p []byte) (int, error) {
 	select {
 	case <-b.over:
@@ -162,8 +164,8 @@ func (b *Body) readAsync(p []byte) (int, error) {
 	}
 }
 
-// readGuarded turns a panic of the application's reader into an error: on this
-// goroutine nobody would recover it.
+// readGuarded turns a panic of the application's reader into an error. Nobody would
+// recover it on this goroutine.
 func readGuarded(r io.Reader, p []byte) (n int, err error) {
 	defer func() {
 		if recover() != nil {
@@ -173,12 +175,12 @@ func readGuarded(r io.Reader, p []byte) (n int, err error) {
 	return r.Read(p)
 }
 
-// discardLimit bounds a body that is read for nothing, in bytes.
+// discardLimit bounds a body that is read and ignored, in bytes.
 const discardLimit = 64 << 10
 
-// Discard reads a body that means nothing, so that the HTTP server has none to
-// read when the answer begins: it would wait for it. It returns [ErrSlowBody] for
-// a body that does not come at once, or is long; such a request is refused.
+// Discard reads and ignores a body. Otherwise the HTTP server would wait for it before
+// the answer begins. It returns [ErrSlowBody] for a body that is long or does not
+// arrive at once; the caller refuses such a request.
 func Discard(w http.ResponseWriter, r *http.Request) error {
 	b := LimitBody(w, r, Linger)
 	if b == nil {
@@ -191,17 +193,17 @@ func Discard(w http.ResponseWriter, r *http.Request) error {
 	return ErrSlowBody
 }
 
-// Leave limits what the HTTP server reads of a body that the handler leaves,
-// unless it is limited already. It is called before the handler answers.
+// Leave limits the time in which the HTTP server reads a body that the handler leaves
+// unread, unless the body is limited already. Call it before answering.
 func Leave(w http.ResponseWriter, r *http.Request) {
 	if _, limited := r.Body.(*Body); !limited {
 		LimitBody(w, r, Linger).End()
 	}
 }
 
-// CloseConnection has the connection closed after the answer, since the rest of a
-// body stands before the next request. HTTP/2 needs no such thing. It is called
-// before the handler answers.
+// CloseConnection closes the connection after the answer, because an unread rest of the
+// body stands before the next request. HTTP/2 does not need that. Call it before
+// answering.
 func CloseConnection(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor == 1 {
 		w.Header().Set("Connection", "close")

@@ -1,6 +1,6 @@
-// Package ending ends what a transport keeps open: [Open] holds it, and tells,
-// waits and cuts at the transport's Shutdown; [Servers] tells it that the HTTP
-// server which serves it is being shut down.
+// Package ending ends the streams and connections of a transport. [Open] holds them; at
+// the transport's Shutdown it tells them to end, waits, and cuts those that do not.
+// [Servers] tells when the HTTP server of a request is being shut down.
 //
 // [http.Server.Shutdown] waits for open event streams without telling them, and
 // forgets hijacked connections. The application may run several servers over one
@@ -13,7 +13,7 @@ import (
 	"sync"
 )
 
-// Servers knows the servers whose requests were seen. The zero value is ready
+// Servers knows the servers of the requests that it has seen. The zero value is ready
 // to use. Methods may be called from any goroutine.
 type Servers struct {
 	mu   sync.Mutex // guards what follows

@@ -10,14 +10,14 @@ import (
 
 // Errors of Enter.
 var (
-	// ErrClosed: the transport is being shut down.
+	// ErrClosed means that the transport is being shut down.
 	ErrClosed = errors.New("ending: nobody is let in any more")
-	// ErrFull: as many are in as may be.
+	// ErrFull means that the limit is reached.
 	ErrFull = errors.New("ending: too many are in")
 )
 
-// Open is what a transport has open: long-lived answers or connections, bounded
-// in number, which its Shutdown ends and waits for. Methods may be called from
+// Open holds the open members of a transport: long-lived answers or connections,
+// bounded in number, which its Shutdown ends and waits for. Methods may be called from
 // any goroutine.
 type Open[T comparable] struct {
 	limit   int
@@ -29,14 +29,14 @@ type Open[T comparable] struct {
 	idle    chan struct{} // closed when closed is set and there are no members
 }
 
-// NewOpen returns an Open that lets in as many as the limit says at a time, any
-// number when that is negative.
+// NewOpen returns an Open with at most limit members at a time; a negative limit means
+// no bound.
 func NewOpen[T comparable](limit int) *Open[T] {
 	return &Open[T]{limit: limit, members: make(map[T]struct{}), idle: make(chan struct{})}
 }
 
-// Enter lets the member in, who is to Leave, or returns [ErrClosed] or
-// [ErrFull].
+// Enter adds the member, or returns [ErrClosed] or [ErrFull]. The member later calls
+// Leave.
 func (o *Open[T]) Enter(m T) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -51,7 +51,7 @@ func (o *Open[T]) Enter(m T) error {
 	return nil
 }
 
-// Leave takes the member out. Leaving twice is harmless.
+// Leave removes the member. A second call does nothing.
 func (o *Open[T]) Leave(m T) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -61,7 +61,7 @@ func (o *Open[T]) Leave(m T) {
 	}
 }
 
-// Len returns how many are in.
+// Len returns the number of members.
 func (o *Open[T]) Len() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -71,8 +71,8 @@ func (o *Open[T]) Len() int {
 // Refused returns how often Enter has returned [ErrFull].
 func (o *Open[T]) Refused() uint64 { return o.refused.Load() }
 
-// Close lets nobody in any more, and calls tell, which may be nil, for each who
-// is in. Closing again tells those who are still in.
+// Close admits no more members, and calls tell, which may be nil, for each member. A
+// second Close tells the members that are left.
 func (o *Open[T]) Close(tell func(T)) {
 	o.mu.Lock()
 	if !o.closed {
@@ -85,8 +85,8 @@ func (o *Open[T]) Close(tell func(T)) {
 	}
 }
 
-// Spread calls tell for each who is in at the call, one after the other, evenly over
-// the time. It returns after the last, or with the context's error.
+// Spread calls tell for each present member, one after the other, evenly over the time.
+// It returns after the last, or with the context's error.
 func (o *Open[T]) Spread(ctx context.Context, over time.Duration, tell func(T)) error {
 	var list []T
 	o.Each(func(m T) { list = append(list, m) }) // in no order
@@ -102,7 +102,7 @@ func (o *Open[T]) Spread(ctx context.Context, over time.Duration, tell func(T)) 
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		// Who is due by now, with many clients several at a time.
+		// Members that are due by now. With many members these are several at a time.
 		due := int(int64(len(list)) * int64(time.Since(begun)) / int64(over))
 		for ; told < len(list) && told <= due; told++ {
 			tell(list[told])
@@ -112,9 +112,9 @@ func (o *Open[T]) Spread(ctx context.Context, over time.Duration, tell func(T)) 
 	return nil
 }
 
-// Drain returns when nobody is left, after Close. When that has not come to be
-// within the patience it calls cut for each who is left, and waits on; it
-// returns the context's error when that ends first.
+// Drain waits until no member is left; call Close first. After the patience it calls
+// cut for each remaining member, and waits on. It returns the context's error if that
+// ends first.
 func (o *Open[T]) Drain(ctx context.Context, patience time.Duration, cut func(T)) error {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
@@ -133,7 +133,7 @@ func (o *Open[T]) Drain(ctx context.Context, patience time.Duration, cut func(T)
 	}
 }
 
-// Each calls fn for each who is in. Who enters meanwhile may be left out.
+// Each calls fn for each member. It may leave out members that enter meanwhile.
 func (o *Open[T]) Each(fn func(T)) {
 	o.mu.Lock()
 	list := make([]T, 0, len(o.members))
@@ -146,8 +146,8 @@ func (o *Open[T]) Each(fn func(T)) {
 	}
 }
 
-// tellLocked tells Drain when nobody is left, or will come. It is called after
-// each change that may bring that about; afterwards there is none.
+// tellLocked tells Drain when no member is left and none can enter. It is called after
+// each change that may lead there; after that there are no more changes.
 func (o *Open[T]) tellLocked() {
 	if o.closed && len(o.members) == 0 {
 		close(o.idle)

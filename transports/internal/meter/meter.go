@@ -1,4 +1,4 @@
-// Package meter counts what a transport does, for [core.StatusReporter].
+// Package meter counts the activity of a transport, for [core.StatusReporter].
 package meter
 
 import (
@@ -15,16 +15,16 @@ import (
 	"github.com/binderyhq/bindery/core/status"
 )
 
-// bounds are the upper bounds of the buckets of delays. They reach from a change
-// that is at once in memory to a client that has been behind for a minute.
+// bounds are the upper bounds of the buckets of delays, from a change that is delivered
+// at once to a client that is a minute behind.
 var bounds = [...]time.Duration{
 	500 * time.Microsecond, time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond, 10 * time.Millisecond,
 	25 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond,
 	time.Second, 2500 * time.Millisecond, 5 * time.Second, 10 * time.Second, 60 * time.Second,
 }
 
-// The statuses that are told apart are those of HTTP, RFC 9110 section 15; others
-// count as 500.
+// The HTTP statuses that are counted separately (RFC 9110, section 15). Others count as
+// 500.
 const (
 	firstStatus = 100
 	lastStatus  = 599
@@ -44,7 +44,7 @@ type Meter struct {
 	delayed     atomic.Int64 // all delays together, in nanoseconds
 }
 
-// Status returns the counters. What a meter does not count is left zero.
+// Status returns the counters. Counters that a meter does not have are left zero.
 func (m *Meter) Status() status.Transport {
 	st := status.Transport{
 		Subscribers: int(m.subscribers.Load()),
@@ -63,7 +63,7 @@ func (m *Meter) Status() status.Transport {
 	return st
 }
 
-// Body counts a body that was built.
+// Body counts a body that was encoded.
 func (m *Meter) Body() { m.bodies.Add(1) }
 
 // Responded counts an answer.
@@ -74,9 +74,9 @@ func (m *Meter) Responded(code int) {
 	m.responses[code-firstStatus].Add(1)
 }
 
-// Count makes a handler that counts its answers, when it returns. An answer that
-// has not begun then is left out, since the connection was taken over, unless the
-// handler has failed: then it is the application's error handler that answers.
+// Count wraps a handler and counts its answers when it returns. It leaves out an answer
+// that has not begun, because the handler has taken over the connection. After an error
+// the application's error handler will answer, so that answer counts.
 func (m *Meter) Count(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		done := false
@@ -101,7 +101,7 @@ func (m *Meter) ended(c echo.Context, err error) {
 	}
 }
 
-// statusOf returns what Echo's own error handler answers.
+// statusOf returns the status that Echo's default error handler answers with.
 func statusOf(err error) int {
 	var he *echo.HTTPError
 	if errors.As(err, &he) {
@@ -110,8 +110,8 @@ func statusOf(err error) int {
 	return http.StatusInternalServerError
 }
 
-// CountEarly is Count for handlers of streams: it counts when the header is
-// written, and not after hours.
+// CountEarly is Count for handlers of streams. It counts when the header is written,
+// which may be hours before the end.
 func (m *Meter) CountEarly(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		c.Response().Before(func() { m.Responded(c.Response().Status) })
@@ -129,26 +129,26 @@ func (m *Meter) Subscribe(ctx context.Context, g *core.Grant, opts live.Subscrib
 
 func (m *Meter) left() { m.subscribers.Add(-1) }
 
-// Delivery is an event that is about to be written to a client. The zero value is
-// one of which nothing is to be told.
+// Delivery is an event that is about to be written to a client. The zero value is not
+// measured, and plugins are not told of it.
 type Delivery struct {
 	reported time.Time // zero: the delay is not measured
 
-	// Of an event that plugins follow; else nil.
+	// Set for an event that plugins follow; else nil.
 	view  *live.View
 	event *live.Event
 	began time.Time
 }
 
-// IsZero reports whether nothing is to be told of the delivery.
+// IsZero reports whether the delivery is neither measured nor told to plugins.
 func (d *Delivery) IsZero() bool { return d.reported.IsZero() && d.event == nil }
 
-// Followed reports whether plugins are to be told of the delivery, see [Meter.Tell].
+// Followed reports whether plugins must be told of the delivery, see [Delivery.Tell].
 func (d *Delivery) Followed() bool { return d.event != nil }
 
-// Due counts a subscription's event; first says that none came before. It returns
-// the delivery that is then to be noted. The delay is measured but for the first: the
-// time for which a client was away is none.
+// Due counts an event of a subscription, and returns its delivery; first says that it
+// is the subscription's first event. The delay of the first is not measured, because it
+// would include the time for which the client was away.
 func (m *Meter) Due(v *live.View, e *live.Event, first bool) (d Delivery) {
 	switch {
 	case first && e.Kind == live.Synced:
@@ -169,14 +169,14 @@ func (m *Meter) Due(v *live.View, e *live.Event, first bool) (d Delivery) {
 	return d
 }
 
-// Tell tells plugins that the event was written to a client. No lock is held.
+// Tell tells plugins that the event was written to a client. The caller holds no lock.
 func (d *Delivery) Tell(reg *core.Registry, transport string) {
 	if d.event != nil {
 		reg.Delivered(transport, d.view, d.event, d.began)
 	}
 }
 
-// Delivered counts a change that was written to a client now.
+// Delivered counts a change that has just been written to a client.
 func (m *Meter) Delivered(of Delivery) {
 	if of.reported.IsZero() {
 		return

@@ -8,8 +8,7 @@ import (
 	"strings"
 )
 
-// Check returns what is wrong with an origin of a configuration: it is "*" or of
-// the form scheme://host[:port].
+// Check returns an error unless the origin is "*" or has the form scheme://host[:port].
 func Check(o string) error {
 	if o == "*" {
 		return nil
@@ -20,23 +19,23 @@ func Check(o string) error {
 	return nil
 }
 
-// Allowed reports whether the request may open a connection: if it comes from no
-// page, from one of the server's own, or from one of these origins, of which "*"
-// stands for all but "null". Browsers let any page connect to any server and send
-// the user's cookies along, so the server has to look at where the page came from.
+// Allowed reports whether the request may open a connection: it does not come from a
+// page, or the page has the server's own origin or one of these; "*" allows all but
+// "null". Browsers let any page connect to any server and send the user's cookies
+// along, so the server must check the page's origin.
 func Allowed(r *http.Request, origins []string) bool {
 	given := r.Header.Values("Origin")
 	if len(given) == 0 {
-		return true // no browser's page
+		return true // not a page in a browser
 	}
 	if len(given) > 1 {
 		return false
 	}
 	origin, err := url.Parse(given[0])
 	if err != nil || origin.Scheme == "" || origin.Host == "" {
-		return false // "null" above all: a sandboxed or local page
+		return false // mostly "null": a sandboxed or local page
 	}
-	// The scheme is left alone: behind a proxy that ends TLS it is not known.
+	// The scheme is not compared: behind a proxy that ends TLS it is unknown.
 	if sameHost(origin.Scheme, origin.Host, r.Host) {
 		return true
 	}

@@ -1,12 +1,12 @@
-// Package outer looks at what middleware has put between a handler and the
-// server's own [http.ResponseWriter].
+// Package outer inspects the middleware between a handler and the server's own
+// [http.ResponseWriter].
 //
-// Compressing middleware spoils answers that are compressed already, or that
-// bear a strong tag: some of it compresses whatever has a Content-Encoding, and
-// all of it leaves the tag of the plain body on the compressed one. Middleware
-// that keeps a copy of each answer keeps a stream for as long as it lasts. A
-// handler cannot ask a writer for such habits, so they are told by its type:
-// its name, and what it holds.
+// Compressing middleware spoils answers that are compressed already or have a strong
+// ETag: some of it compresses even answers with a Content-Encoding, and all of it
+// leaves the ETag of the plain body on the compressed one. Middleware that copies each
+// answer keeps a whole stream in memory. A handler cannot ask a writer for these
+// habits, so this package recognises them by the writer's type: its name, and its
+// fields.
 package outer
 
 import (
@@ -16,23 +16,23 @@ import (
 	"sync"
 )
 
-// Habits are what a writer does with an answer, beside passing it on.
+// Habits are the side effects of a writer on an answer.
 type Habits uint8
 
 // The habits that matter.
 const (
-	// Compresses: in a content coding of its own choice.
+	// Compresses: the writer compresses answers, in a content coding of its choice.
 	Compresses Habits = 1 << iota
-	// Copies: all that is written, into memory.
+	// Copies: the writer keeps a copy of the whole answer in memory.
 	Copies
 )
 
-// depth bounds how many writers around each other are looked at.
+// depth bounds how many nested writers are inspected.
 const depth = 32
 
-// Peel takes writers off that have one of the habits, from the handler's side,
-// and returns the one to write to. A writer stays when it does not show what it
-// wraps, and so does everything behind a writer without these habits.
+// Peel removes writers with one of the habits, from the handler's side, and returns the
+// writer to use. It stops at a writer without these habits, and at one that hides the
+// writer it wraps.
 func Peel(w http.ResponseWriter, habits Habits) (below http.ResponseWriter, peeled bool) {
 	for range depth {
 		if terminal(w) || habitsOf(reflect.ValueOf(w))&habits == 0 {
@@ -47,8 +47,8 @@ func Peel(w http.ResponseWriter, habits Habits) (below http.ResponseWriter, peel
 	return w, peeled
 }
 
-// Find returns the habits of all writers from w to the server's, as far as they
-// can be seen.
+// Find returns the habits of all writers from w to the server's, as far as they are
+// visible.
 func Find(w http.ResponseWriter) Habits {
 	if w == nil || terminal(w) {
 		return 0
@@ -56,15 +56,15 @@ func Find(w http.ResponseWriter) Habits {
 	return find(reflect.ValueOf(w), depth)
 }
 
-// Own reports whether the writer is a server's own: it wraps no other, and the
-// header is out once it was written.
+// Own reports whether the writer is a server's own: it wraps no other, so a header that
+// was written is out.
 func Own(w http.ResponseWriter) bool { return terminal(w) }
 
 // terminals remembers for each type of writer whether it is a server's own.
 var terminals sync.Map // reflect.Type -> bool
 
-// terminal reports whether the writer wraps no other. Most requests have no
-// other, so this is what they pay.
+// terminal reports whether the writer wraps no other. For most requests this is the
+// only check.
 func terminal(w http.ResponseWriter) bool {
 	t := reflect.TypeOf(w)
 	if is, ok := terminals.Load(t); ok {
@@ -95,9 +95,9 @@ func elem(t reflect.Type) reflect.Type {
 
 var responseWriter = reflect.TypeFor[http.ResponseWriter]()
 
-// unwrap returns the writer that w wraps, nil when it does not show it: by the
-// method that [http.ResponseController] asks for, or embedded as people do who
-// write a wrapper of ten lines.
+// unwrap returns the writer that w wraps, or nil if w hides it. It uses the method
+// Unwrap, as [http.ResponseController] does, or an embedded field, which short wrappers
+// often have.
 func unwrap(w http.ResponseWriter) http.ResponseWriter {
 	if u, ok := w.(interface{ Unwrap() http.ResponseWriter }); ok {
 		return u.Unwrap()
@@ -118,8 +118,7 @@ func unwrap(w http.ResponseWriter) http.ResponseWriter {
 	return nil
 }
 
-// strct returns the struct that v is or leads to, the zero Value when there is
-// none.
+// strct returns the struct that v is or leads to, or the zero Value.
 func strct(v reflect.Value) reflect.Value {
 	for range depth {
 		switch v.Kind() {
@@ -134,7 +133,8 @@ func strct(v reflect.Value) reflect.Value {
 	return reflect.Value{}
 }
 
-// find looks at the writer and at those that it holds, shown or not.
+// find returns the habits of the writer and of those in its fields, whether it unwraps
+// to them or not.
 func find(v reflect.Value, left int) Habits {
 	habits := habitsOf(v)
 	s := strct(v)
@@ -186,14 +186,14 @@ func habitsOf(v reflect.Value) Habits {
 	return habits
 }
 
-// packageName returns the path of the type's package from its last element but
-// one on: github.com/klauspost/compress/zstd is known by either.
+// packageName returns the last two elements of the type's package path:
+// github.com/klauspost/compress/zstd is recognised by either.
 func packageName(t reflect.Type) string {
 	parts := strings.Split(t.PkgPath(), "/")
 	return strings.Join(parts[max(0, len(parts)-2):], "/")
 }
 
-// named tells the habits of what bears the name.
+// named returns the habits that a name suggests.
 func named(name string) Habits {
 	name = strings.ToLower(name)
 	var habits Habits

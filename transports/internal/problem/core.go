@@ -7,10 +7,10 @@ import (
 	"github.com/binderyhq/bindery/core/live"
 )
 
-// Of returns what a client is told of an error of core's about the binding of
-// that name, as [core.Registry.Open], a [core.Grant] and its subscriptions return
-// them. It is false for an error that clients are not told: then the problem says
-// that the server cannot do this now, and the error is for the log.
+// Of returns the problem for an error of package core about the binding of that name,
+// as [core.Registry.Open], a [core.Grant] and its subscriptions return it. It returns
+// false for an error that clients must not see: the problem then says that the server
+// cannot do this now, and the caller logs the error.
 func Of(binding string, err error) (*Problem, bool) {
 	var argument *core.ArgumentError
 	var denied *core.DeniedError

@@ -74,7 +74,7 @@ func BadHandshake(status int, detail string) *Problem {
 	return &Problem{Type: TypeBadHandshake, Title: "Bad handshake", Status: status, Detail: detail}
 }
 
-// UnknownBinding says that there is no binding of that name.
+// UnknownBinding says that no binding has that name.
 func UnknownBinding(name string) *Problem {
 	return &Problem{
 		Type: TypeUnknownBinding, Title: "Unknown binding", Status: http.StatusNotFound,
@@ -82,7 +82,7 @@ func UnknownBinding(name string) *Problem {
 	}
 }
 
-// NotFound says that there is nothing at a path, or no row of a key.
+// NotFound says that a path leads to nothing, or that no row has the key.
 func NotFound(detail string) *Problem {
 	return &Problem{Type: TypeNotFound, Title: "Not found", Status: http.StatusNotFound, Detail: detail}
 }
@@ -140,7 +140,7 @@ func TooMany(detail string) *Problem {
 	return &Problem{Type: TypeTooMany, Title: "Too many", Status: http.StatusTooManyRequests, Detail: detail}
 }
 
-// Internal says that the server failed, and nothing more.
+// Internal says that the server failed, without details.
 func Internal() *Problem {
 	return &Problem{Type: TypeInternal, Title: "Internal error", Status: http.StatusInternalServerError}
 }
@@ -162,8 +162,8 @@ func ShuttingDown() *Problem {
 	}
 }
 
-// OverBudget says that the server has no memory left for another member of the
-// binding, or that the client or its tenant has its share.
+// OverBudget says that the server has no memory left for another member of the binding,
+// or that the client or its tenant has used up its share.
 func OverBudget(binding string) *Problem {
 	return &Problem{
 		Type: TypeOverBudget, Title: "No memory is left for this", Status: http.StatusServiceUnavailable,
@@ -172,7 +172,7 @@ func OverBudget(binding string) *Problem {
 	}
 }
 
-// Crowded says that what all clients are sending leaves no memory for this body.
+// Crowded says that the bodies that clients are sending leave no memory for this one.
 func Crowded() *Problem {
 	return &Problem{
 		Type: TypeOverBudget, Title: "No memory is left for this", Status: http.StatusServiceUnavailable,

@@ -9,13 +9,13 @@ import (
 	"github.com/binderyhq/bindery/core"
 )
 
-// notReachedRetry is when a client should ask for a mark again: it has waited
-// already.
+// notReachedRetry is when a client should ask for a mark again. It is short, because
+// the client has waited already.
 const notReachedRetry = time.Second
 
-// OfMark returns what a client is told of an error of waiting for a mark in the
-// binding of that name, as [core.Grant.Reach] returns it. It is as [Of] for all other
-// errors.
+// OfMark returns the problem for an error of [core.Grant.Reach], which waits for a mark
+// in the binding of that name. For errors that are not about marks it does the same as
+// [Of].
 func OfMark(binding string, err error) (*Problem, bool) {
 	switch {
 	case errors.Is(err, core.ErrMalformedMark):
@@ -29,7 +29,7 @@ func OfMark(binding string, err error) (*Problem, bool) {
 	}
 }
 
-// MalformedMark says that a text is no mark.
+// MalformedMark says that a text is not a mark.
 func MalformedMark() *Problem {
 	return &Problem{
 		Type: TypeMalformedMark, Title: "Malformed mark", Status: http.StatusBadRequest,
@@ -37,8 +37,8 @@ func MalformedMark() *Problem {
 	}
 }
 
-// ForeignMark says that a mark was made by another node, or another process, and
-// means nothing here.
+// ForeignMark says that another node or process made the mark, so it means nothing
+// here.
 func ForeignMark() *Problem {
 	return &Problem{
 		Type: TypeForeignMark, Title: "Foreign mark", Status: http.StatusBadRequest,
@@ -46,7 +46,7 @@ func ForeignMark() *Problem {
 	}
 }
 
-// NotReached says that the binding does not show yet all that a mark covers.
+// NotReached says that the binding does not show everything yet that a mark covers.
 func NotReached() *Problem {
 	return &Problem{
 		Type: TypeNotReached, Title: "Not reached", Status: http.StatusServiceUnavailable,

@@ -1,8 +1,8 @@
-// Package problem is the vocabulary of errors that clients see, the same over
-// every transport: problem details as in RFC 9457.
+// Package problem has the errors that clients see, the same over every transport:
+// problem details as in RFC 9457.
 //
-// A [Problem] is made for the client. What went wrong inside (a driver's
-// message, a host name, a query) goes to the log and never into a Problem.
+// A [Problem] is made for the client. Internal details (a driver's message, a host
+// name, a query) go to the log and never into a Problem.
 package problem
 
 import (
@@ -21,8 +21,8 @@ const ContentType = "application/problem+json"
 // are URNs, since there is nothing to be fetched.
 type Type string
 
-// The types of problems. Where a type goes with one status only, the function
-// of its name makes it.
+// The types of problems. A type that has only one status is made by the function of the
+// same name.
 const (
 	TypeBadParameter        Type = "urn:bindery:problem:bad-parameter"
 	TypeMalformedBody       Type = "urn:bindery:problem:malformed-body"
@@ -52,31 +52,31 @@ const (
 	TypeUnavailable         Type = "urn:bindery:problem:unavailable"
 )
 
-// Problem is one error as clients see it. It marshals to the JSON that
-// RFC 9457 describes and is an error itself. A Problem that has been handed
-// out is not modified any more: [Problem.With] and its like return copies.
+// Problem is one error as clients see it. It marshals to the JSON of RFC 9457, and is
+// an error itself. Do not modify a Problem that was handed out: [Problem.With] and
+// [Problem.WithErrors] return copies.
 type Problem struct {
 	// Type says what kind of problem it is.
 	Type Type `json:"type"`
-	// Title says the same to people. It depends on nothing but the type.
+	// Title says the same in words for people. It depends only on the type.
 	Title string `json:"title"`
-	// Status is the HTTP status code, also where no HTTP answer is made.
+	// Status is the HTTP status code, also over transports without HTTP answers.
 	Status int `json:"status"`
-	// Detail explains this occurrence, "" when there is nothing to add.
+	// Detail explains this occurrence; "" for none.
 	Detail string `json:"detail,omitempty"`
 	// Instance is a URI reference of this occurrence, "" for none.
 	Instance string `json:"instance,omitempty"`
-	// Errors lists what is wrong with the single fields of a request.
+	// Errors lists the invalid fields of a request.
 	Errors []FieldError `json:"errors,omitempty"`
-	// RetryAfter tells the client when trying again makes sense. It is
-	// rounded up to full seconds; 0 says nothing.
+	// RetryAfter tells the client when to try again. It is rounded up to full seconds;
+	// 0 says nothing.
 	RetryAfter time.Duration `json:"-"`
-	// Challenge tells the client how to authenticate, "" for nothing. It is the
-	// value of the header WWW-Authenticate.
+	// Challenge tells the client how to authenticate. It is the value of the header
+	// WWW-Authenticate; "" for none.
 	Challenge string `json:"-"`
 }
 
-// FieldError says what is wrong with one field, or one parameter, of a request.
+// FieldError describes the error in one field, or one parameter, of a request.
 type FieldError struct {
 	Field  string `json:"field"`
 	Detail string `json:"detail"`
@@ -114,10 +114,10 @@ func (p *Problem) JSON() []byte {
 	return b
 }
 
-// Write answers the request with the problem. It does not send the body in
-// answer to HEAD. Answers are never stored: a 404 would otherwise be cacheable.
+// Write answers the request with the problem, without the body if the method is HEAD.
+// The answer may not be stored: caches would keep a 404 otherwise.
 //
-// A body that the handler has not read does not keep the server waiting for long.
+// Write bounds the time that the server waits for a body that the handler has not read.
 func (p *Problem) Write(w http.ResponseWriter, r *http.Request) error {
 	ending.Leave(w, r)
 	body := p.JSON()

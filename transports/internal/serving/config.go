@@ -1,6 +1,6 @@
-// Package serving has what all transports do that serve long-lived connections below a
-// group of Echo: it checks the arguments of their constructors, and admits, drains and
-// ends their connections.
+// Package serving has the common part of all transports with long-lived connections
+// below an Echo group: it checks the arguments of their constructors, and admits,
+// drains and ends their connections.
 package serving
 
 import (
@@ -17,7 +17,7 @@ type Configuration[C any] interface {
 }
 
 // Config returns the configuration that a constructor was given, with its defaults. The
-// error tells everything that is wrong with the group and the configurations; the
+// error joins everything that is wrong with the group and the configurations; the
 // transport returns it from Mount, so that [core.Registry.Start] reports it.
 func Config[C Configuration[C]](group *echo.Group, given []C) (C, error) {
 	var cfg C

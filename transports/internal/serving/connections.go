@@ -16,8 +16,8 @@ import (
 type Kind[C comparable] struct {
 	Transport    string        // its name
 	Noun         string        // what clients and logs call the connections: "event streams"
-	Max          int           // that are open at a time; negative: any number
-	DrainTimeout time.Duration // for them to end by themselves at the shutdown
+	Max          int           // open at a time; negative: no bound
+	DrainTimeout time.Duration // for connections to end by themselves at the shutdown
 	Stop         func(C)       // makes a connection complete its batch and end; it does not block
 	Cut          func(C)       // makes a connection end at once
 }
@@ -54,21 +54,20 @@ func (o *Connections[C]) Admit(c C) *problem.Problem {
 	return nil
 }
 
-// Leave takes a connection out.
+// Leave removes a connection.
 func (o *Connections[C]) Leave(c C) { o.open.Leave(c) }
 
 // Each calls the function for each open connection.
 func (o *Connections[C]) Each(fn func(C)) { o.open.Each(fn) }
 
-// Drain stops the connections that are open, one after the other, evenly over the
-// time.
+// Drain stops the open connections one after the other, evenly over the time.
 func (o *Connections[C]) Drain(ctx context.Context, over time.Duration) error {
 	return o.open.Spread(ctx, over, o.kind.Stop)
 }
 
-// Shutdown admits no more connections, stops those that are open, and cuts those that
-// have not ended within the DrainTimeout: their clients do not read. It returns when none
-// is left, or with an error when the context ends first.
+// Shutdown admits no more connections, stops the open ones, and cuts those that have
+// not ended within DrainTimeout, because their clients do not read. It returns when
+// none is left, or with an error if the context ends first.
 func (o *Connections[C]) Shutdown(ctx context.Context) error {
 	o.open.Close(o.kind.Stop)
 	if err := o.open.Drain(ctx, o.kind.DrainTimeout, o.kind.Cut); err != nil {

@@ -15,16 +15,16 @@ import (
 // Channel is one client on a session, and the bindings that it has joined.
 type Channel struct {
 	session *Session
-	ctx     context.Context // says who asks
+	ctx     context.Context // identifies the client to the authorizer
 	enc     *wire.Encoder
 
 	// Guarded by the session's mu.
 	closed bool
-	joins  map[string]*join // by what View.ID returns
+	joins  map[string]*join // by View.ID
 }
 
 // Open opens the channel on the session. The context identifies the client to the
-// authorizer. It ends when the session has ended or the channel is closed, or before.
+// authorizer. It must end no later than the session or the channel.
 func (c *Channel) Open(ctx context.Context, s *Session, enc *wire.Encoder) {
 	c.session, c.ctx, c.enc = s, core.WithClient(ctx), enc
 	c.joins = make(map[string]*join)
@@ -33,8 +33,8 @@ func (c *Channel) Open(ctx context.Context, s *Session, enc *wire.Encoder) {
 	s.channels = append(s.channels, c)
 }
 
-// Close leaves all that the channel has joined. Nothing of it is sent any more but
-// answers that wait already.
+// Close ends all joins of the channel. After it only answers that are already queued
+// are sent.
 func (c *Channel) Close() {
 	s := c.session
 	s.mu.Lock()
@@ -55,18 +55,19 @@ func (c *Channel) closeLocked() {
 	}
 }
 
-// Handle carries out a request, or refuses it with the problem that decoding has found.
-// Errors go to the client as messages. done, which may be nil, turns the outcome, nil for
-// success, into a further answer. It is called with the session's lock held.
+// Handle carries out a request. If p, the problem found by decoding, is not nil, it
+// refuses the request instead. Errors go to the client as messages. done may be nil;
+// otherwise it gets the outcome, nil for success, and returns a further answer. It is
+// called with the session's lock held.
 //
-// It may wait for the authorizer and for a member's rows. [Session.AwaitRoom] is
-// called before.
+// Handle may wait for the authorizer and for a member's rows. Call [Session.AwaitRoom]
+// first.
 func (c *Channel) Handle(r Request, p *problem.Problem, done func(*problem.Problem) []byte) {
 	s := c.session
 	var g *core.Grant
 	var shown *live.Snapshot
 	if p == nil && !r.disconnect && r.mark == nil {
-		// Without the lock: the authorizer is asked, who may take its time.
+		// Without the lock, because the authorizer may take its time.
 		if r.page > 0 {
 			g, shown, p = c.look(r.event, core.JSONArgs(r.params))
 		} else {
@@ -94,7 +95,7 @@ func (c *Channel) Handle(r Request, p *problem.Problem, done func(*problem.Probl
 	s.pump()
 }
 
-// Tell sends the client an error about the event, and answers as Handle does.
+// Tell sends the client an error about the event. done is as in Handle.
 func (c *Channel) Tell(event string, p *problem.Problem, done func(*problem.Problem) []byte) {
 	c.Handle(Request{event: event}, p, done)
 }
@@ -103,7 +104,7 @@ func (c *Channel) errorLocked(subject wire.Subject, p *problem.Problem) {
 	c.sendLocked(subject, wire.ErrorMessage(subject, p.JSON()))
 }
 
-// tellLocked tells the client why its request is not carried out.
+// tellLocked tells the client why its request was refused.
 func (c *Channel) tellLocked(r Request, p *problem.Problem) {
 	if r.mark == nil {
 		c.errorLocked(r.subject(), p)
@@ -112,7 +113,7 @@ func (c *Channel) tellLocked(r Request, p *problem.Problem) {
 	c.sendLocked(r.subject(), wire.MarkErrorMessage(r.subject(), *r.mark, p.JSON()))
 }
 
-// sendLocked puts an answer, which bears no frame yet, in line.
+// sendLocked frames an answer and queues it.
 func (c *Channel) sendLocked(subject wire.Subject, m wire.Message) {
 	c.session.replyLocked(c.enc.Frame(subject, m).JSON)
 }
@@ -129,7 +130,7 @@ func (c *Channel) look(event string, args core.Args) (*core.Grant, *live.Snapsho
 		if shown, err := g.Snapshot(); err == nil {
 			return g, shown, nil
 		}
-		g.Close() // meanwhile the client has come to see something else
+		g.Close() // meanwhile the client's rows have changed
 	}
 	return nil, nil, problem.Unavailable("what may be seen here is changing")
 }
@@ -153,8 +154,8 @@ func (c *Channel) open(event string, args core.Args) (*core.Grant, *problem.Prob
 	return g, nil
 }
 
-// awaitRows waits for a moment for the rows of a member, which may have come alive
-// just now.
+// awaitRows waits for a moment for the rows of a member that may have been created just
+// now.
 func (c *Channel) awaitRows(g *core.Grant) {
 	wait := c.session.hub.limits.LoadWait
 	v := g.View()
@@ -171,8 +172,8 @@ func (c *Channel) awaitRows(g *core.Grant) {
 	}
 }
 
-// refuseLocked answers a request that is refused. A client that may not join a binding
-// any more loses the join that it has.
+// refuseLocked answers a request that is refused. A client that may not read a binding
+// any more loses its join.
 func (c *Channel) refuseLocked(r Request, p *problem.Problem) {
 	if p.Status == http.StatusForbidden || p.Status == http.StatusUnauthorized {
 		if j := c.joinOfLocked(r); j != nil {
@@ -191,8 +192,8 @@ func (c *Channel) joinOfLocked(r Request) *join {
 	return c.joins[id]
 }
 
-// actLocked carries out a request. It takes over the grant, which is nil when the
-// client leaves. The snapshot is of a look.
+// actLocked carries out a request. It takes over the grant, which is nil for a leave.
+// shown is the snapshot for a look at a page.
 func (c *Channel) actLocked(r Request, g *core.Grant, shown *live.Snapshot) *problem.Problem {
 	switch {
 	case r.disconnect:

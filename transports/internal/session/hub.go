@@ -10,7 +10,7 @@ import (
 	"github.com/binderyhq/bindery/transports/internal/meter"
 )
 
-// Hub is what the sessions of one transport share.
+// Hub holds the state that the sessions of one transport share.
 type Hub struct {
 	transport string // its name, for the log
 	limits    Limits
@@ -24,8 +24,8 @@ type Hub struct {
 type Limits struct {
 	// Joins bounds the bindings that a session has joined, over all channels.
 	Joins int
-	// LoadWait bounds how long a look at a page waits for the rows of a member
-	// that has come alive with it; not positive: not at all.
+	// LoadWait bounds how long a look at a page waits for the rows of a member that it
+	// has created; zero or less means not to wait.
 	LoadWait time.Duration
 }
 
@@ -39,16 +39,15 @@ func NewHub(transport string, limits Limits) *Hub {
 // Mount sets the registry whose bindings are served, before the first session.
 func (h *Hub) Mount(reg *core.Registry) { h.reg = reg }
 
-// Stop waits until the hub's goroutines have ended. It is called when no session
-// is left.
+// Stop waits until the hub's goroutines have ended. Call it when no session is left.
 func (h *Hub) Stop() { h.wakeup.stop() }
 
-// Held counts the times that a client's requests were not read until it had taken
-// the answers to earlier ones.
+// Held counts how often a client's requests had to wait until it took the answers to
+// earlier ones.
 func (h *Hub) Held() uint64 { return h.held.Load() }
 
 // Meter returns the counters of the transport. The hub counts subscriptions and
-// deliveries; the rest is the transport's to count.
+// deliveries; the transport counts the rest.
 func (h *Hub) Meter() *meter.Meter { return &h.meter }
 
 // Status returns the counters of the sessions.

@@ -21,9 +21,9 @@ type join struct {
 	batch  *wire.Batch    // under way, nil when there is none
 	at     int            // of the next message in the batch
 	due    meter.Delivery // of the batch
-	begun  bool           // the subscription has told something
-	leads  live.Version   // that the batch leads to
-	stands live.Version   // the last one sent in full; the zero value: none
+	begun  bool           // the subscription has returned an event
+	leads  live.Version   // the version that the batch leads to
+	stands live.Version   // the last version sent in full; the zero value: none
 	marks  []*markRequest // not answered yet
 	again  *afresh        // begin anew after the batch; nil: do not
 
@@ -32,7 +32,7 @@ type join struct {
 	next   *join
 }
 
-// afresh is how to begin a join anew.
+// afresh holds the grant and token with which a join begins anew.
 type afresh struct {
 	grant *core.Grant
 	token string
@@ -53,7 +53,7 @@ func (c *Channel) joinLocked(r Request, g *core.Grant) *problem.Problem {
 			s.turns.add(j)
 			return nil
 		}
-		s.leaveLocked(j) // a binding of that name that was removed, or another scope
+		s.leaveLocked(j) // a removed binding of that name, or another scope
 	}
 	if s.joined >= s.hub.limits.Joins {
 		g.Close()
@@ -67,7 +67,7 @@ func (c *Channel) joinLocked(r Request, g *core.Grant) *problem.Problem {
 }
 
 func (s *Session) subscribeLocked(j *join, token string) {
-	j.begun = false // so that no mark is answered before it has told something
+	j.begun = false // no mark is answered before the new subscription returns an event
 	j.sub = s.hub.meter.Subscribe(j.channel.ctx, j.grant, live.SubscribeOptions{Version: token, Notify: func() {
 		if s.turns.addAndWake(j) {
 			s.hub.wakeup.add(s)
@@ -128,7 +128,8 @@ func (s *Session) endedLocked(j *join, why error) {
 // reopen asks the authorizer again what the client may see, which may take long, and
 // starts the join afresh with the new grant.
 func (s *Session) reopen(j *join) {
-	// Not by what the client sent, which may be long and would have to be kept.
+	// From the view, because the client's own request may be long and would have to be
+	// kept.
 	v := j.grant.View()
 	g, p := j.channel.open(v.Name(), core.ParamArgs(v.Params()))
 	s.mu.Lock()

@@ -21,13 +21,13 @@ const maxMarks = 64
 type markRequest struct {
 	subject wire.Subject // in the client's own words
 	mark    string
-	grant   *core.Grant // that is asked
+	grant   *core.Grant // the grant that is asked
 	reached bool
-	seq     uint64 // of the first version that is known to show it, once reached
+	seq     uint64 // of the first version known to include it, once reached
 }
 
-// markLocked has the client told when the stream of what it has joined shows
-// everything that a mark covers.
+// markLocked answers the client once the stream of its join shows everything that the
+// mark covers.
 func (c *Channel) markLocked(r Request) *problem.Problem {
 	s := c.session
 	j := c.joinOfLocked(r)
@@ -60,7 +60,7 @@ func (s *Session) awaitMark(j *join, m *markRequest, grant *core.Grant) {
 	err := grant.Reach(ctx, m.mark)
 	s.mu.Lock()
 	switch {
-	case j.left, s.ended, m.grant != grant: // nobody asks any more, or another is asked
+	case j.left, s.ended, m.grant != grant: // no longer wanted, or asked of another grant
 	case err == nil:
 		s.markReachedLocked(j, m)
 	default:
@@ -76,8 +76,8 @@ func (s *Session) awaitMark(j *join, m *markRequest, grant *core.Grant) {
 	s.pump()
 }
 
-// markReachedLocked notes that the binding shows what the mark covers; the stream of
-// the join follows.
+// markReachedLocked notes that the binding shows what the mark covers. The client gets
+// the answer when the stream of the join has come that far.
 func (s *Session) markReachedLocked(j *join, m *markRequest) {
 	m.reached = true
 	if snap := m.grant.View().Snapshot(); snap != nil {
@@ -86,8 +86,7 @@ func (s *Session) markReachedLocked(j *join, m *markRequest) {
 	s.turns.add(j)
 }
 
-// remarkLocked asks anew about the marks of a join that has come to show something
-// else.
+// remarkLocked asks again about the marks of a join that has another grant now.
 func (s *Session) remarkLocked(j *join) {
 	for _, m := range j.marks {
 		m.grant, m.reached = j.grant, false
@@ -95,9 +94,9 @@ func (s *Session) remarkLocked(j *join) {
 	}
 }
 
-// markedLocked returns the answer to a mark that the stream of the join has come to
-// show, or nil. That the stream is current says that it shows the binding's newest
-// version.
+// markedLocked returns the answer to a mark that the stream of the join has reached, or
+// nil. current says that the stream has no more to send; markedLocked then checks that
+// it shows the binding's newest version.
 func (s *Session) markedLocked(j *join, current bool) []byte {
 	if len(j.marks) == 0 || !j.begun || j.stands.Token == "" {
 		return nil

@@ -24,7 +24,7 @@ type Request struct {
 // names none.
 func (r Request) Event() string { return r.event }
 
-// subject is what the request is about, in the client's own words.
+// subject returns the binding and parameters of the request as the client spelled them.
 func (r Request) subject() wire.Subject { return wire.Subject{Binding: r.event, Params: r.said} }
 
 // Decode reads a message that names its event in a field. Together with a problem it
@@ -55,7 +55,7 @@ func DecodeArgument(event string, arg []byte) (Request, *problem.Problem) {
 	return r, p
 }
 
-// take reads the fields, that of the event if it is named by one.
+// take reads the fields. If named, a field names the event.
 func (r *Request) take(fields map[string]json.RawMessage, named bool) *problem.Problem {
 	take := func(name, kind string, into any) *problem.Problem {
 		raw, ok := fields[name]

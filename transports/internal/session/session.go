@@ -10,30 +10,30 @@ import (
 	"github.com/binderyhq/bindery/transports/internal/meter"
 )
 
-// The bounds of the answers that wait to be sent. A request is read when both
-// leave room; its answer may then go over the bytes.
+// Bounds of the queue of answers. A request is read while the queue is below both. Its
+// answer may then exceed the bytes.
 const (
 	maxReplies    = 64
 	maxReplyBytes = 256 << 10
 )
 
-// Carrier brings a session's messages to the client. Its methods are called with
-// the session's lock held: they neither block nor call the session.
+// Carrier sends a session's messages to the client. Its methods are called with the
+// session's lock held: they must neither block nor call the session.
 type Carrier interface {
 	// Write takes over one message, whose bytes it must not modify. There is
 	// no other call until [Session.Sent].
 	Write(msg []byte)
-	// Finish says that the session was stopped and has completed what was
-	// under way. Nothing is written after it.
+	// Finish says that the session was stopped and has completed the batches under way.
+	// Nothing is written after it.
 	Finish()
 }
 
 // Session is one client's connection. Messages go out one at a time: pump hands the
-// next one to the carrier. It is called when there is news, and when a message was
-// sent.
+// next one to the carrier. It is called when there is something new, and after each
+// message was sent.
 type Session struct {
-	// What each delivery touches stands together, since of many sessions little
-	// is in the processor's cache.
+	// Fields that each delivery touches stand together, because with many sessions
+	// little of each is in the processor's cache.
 
 	hub   *Hub
 	next  *Session // guarded by wakeup.mu
@@ -42,25 +42,25 @@ type Session struct {
 	mu       sync.Mutex // guards what follows; not held while writing
 	inFlight bool       // the carrier has a message
 	stopping bool       // complete what is under way and finish
-	ended    bool       // nothing is sent any more
-	carrier  Carrier    // nil: there is none now
+	ended    bool       // nothing is sent after this
+	carrier  Carrier    // nil: none at the moment
 	replies  [][]byte
 	replyLen int              // bytes of replies
 	joined   int              // joins of all channels
 	marking  int              // marks that they wait for
-	due      []meter.Delivery // of what was given to the carrier
+	due      []meter.Delivery // deliveries of the messages given to the carrier
 	channels []*Channel
 	room     *sync.Cond // of mu: replies have room, or the session has ended
 
 	// Not guarded by mu.
 	ctx       context.Context
 	cancel    context.CancelFunc
-	reopening sync.WaitGroup // joins whose scope has changed
+	reopening sync.WaitGroup // joins that ask the authorizer again after their scope changed
 	asking    sync.WaitGroup // about marks
 }
 
-// Init makes the session ready. Its context, see [Session.Context], is within the
-// one given.
+// Init makes the session ready. Its context, see [Session.Context], is derived from
+// ctx.
 func (s *Session) Init(ctx context.Context, h *Hub) {
 	s.hub = h
 	s.ctx, s.cancel = context.WithCancel(core.WithClient(ctx))
@@ -71,8 +71,9 @@ func (s *Session) Init(ctx context.Context, h *Hub) {
 // Context returns a context that is done when the session has ended.
 func (s *Session) Context() context.Context { return s.ctx }
 
-// AwaitRoom waits until the queue of answers has room for another request. It is false
-// when the session answers no more requests. One goroutine at a time carries out requests.
+// AwaitRoom waits until the queue of answers has room for another request. It returns
+// false if the session answers no more requests. Only one goroutine at a time may carry
+// out requests.
 func (s *Session) AwaitRoom() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,8 +90,8 @@ func (s *Session) fullLocked() bool {
 	return !s.ended && (len(s.replies) >= maxReplies || s.replyLen >= maxReplyBytes)
 }
 
-// Reply sends a message of the transport's own, after the answers that wait and
-// before all else. The transport bounds how many there are.
+// Reply queues a message of the transport's own: after the waiting answers, before all
+// else. The transport must bound the number of such messages.
 func (s *Session) Reply(msg []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -106,17 +107,17 @@ func (s *Session) replyLocked(msg []byte) {
 	s.replyLen += len(msg)
 }
 
-// Attach gives the session the carrier of its messages, in place of the one that
-// it had. What that was given counts as sent.
+// Attach gives the session a carrier in place of the one that it had. A message that
+// the old one was given counts as sent.
 func (s *Session) Attach(c Carrier) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.carrier, s.inFlight, s.due = c, false, s.due[:0] // nobody says when it was written
+	s.carrier, s.inFlight, s.due = c, false, s.due[:0] // nobody will say when those were written
 	s.pumpLocked()
 }
 
-// Detach takes the carrier away, if it is this one: its methods are not called any
-// more. It may have been given a message before.
+// Detach removes the carrier, if it is this one: its methods are not called any more.
+// It may already have been given a message.
 func (s *Session) Detach(c Carrier) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -135,8 +136,8 @@ func (s *Session) Sent() {
 	s.tell(followed)
 }
 
-// Delivered says that the messages given so far were written, for a carrier that
-// has been detached. [Session.Sent] says so, too.
+// Delivered says that the messages given so far were written, for a carrier that was
+// detached. [Session.Sent] includes this.
 func (s *Session) Delivered() {
 	s.mu.Lock()
 	followed := s.deliveredLocked()
@@ -144,7 +145,8 @@ func (s *Session) Delivered() {
 	s.tell(followed)
 }
 
-// deliveredLocked counts what was written, and returns of what plugins are to be told.
+// deliveredLocked counts the deliveries, and returns those that plugins must be told
+// of.
 func (s *Session) deliveredLocked() (followed []meter.Delivery) {
 	for _, d := range s.due {
 		s.hub.meter.Delivered(d)
@@ -174,8 +176,8 @@ func (s *Session) Take() []byte {
 	return s.nextLocked()
 }
 
-// pump hands the next message to the carrier, unless that has one. Any goroutine
-// may call it but a publishing one.
+// pump hands the next message to the carrier, unless it has one. Do not call it on a
+// goroutine that publishes.
 func (s *Session) pump() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -199,8 +201,8 @@ func (s *Session) pumpLocked() {
 
 // nextLocked returns the message to send next, or nil.
 func (s *Session) nextLocked() []byte {
-	// Answers first: a join's messages must not overtake the confirmation
-	// of the leave before it. Who floods us with requests delays nobody else.
+	// Answers first: a join's messages must not overtake the confirmation of the leave
+	// before it. A client that floods the session with requests delays only itself.
 	if len(s.replies) > 0 {
 		msg := s.replies[0]
 		s.replies[0] = nil
@@ -213,8 +215,8 @@ func (s *Session) nextLocked() []byte {
 	}
 	for j := s.turns.take(); j != nil; j = s.turns.take() {
 		if msg := s.turnLocked(j); msg != nil {
-			// Of what came after its poll a subscription notifies, but the
-			// turn that this gave may have been used for the rest of a batch.
+			// A subscription notifies of events after its last poll. But the turn for
+			// those may have been used for the rest of a batch.
 			if j.batch != nil || j.at > 1 {
 				s.turns.add(j)
 			}
@@ -227,8 +229,8 @@ func (s *Session) nextLocked() []byte {
 	return nil
 }
 
-// turnLocked returns the next message of the join, or nil when there is none
-// until its subscription notifies.
+// turnLocked returns the next message of the join, or nil if there is none until its
+// subscription notifies.
 func (s *Session) turnLocked(j *join) []byte {
 	if j.left || j.sub == nil {
 		return nil
@@ -266,7 +268,7 @@ func (s *Session) turnLocked(j *join) []byte {
 	if j.at == j.batch.Len() {
 		j.stands = j.leads
 		if len(j.marks) > 0 {
-			s.turns.add(j) // it may show what they cover by now
+			s.turns.add(j) // it may have reached some of them
 		}
 		j.batch = nil
 		if !j.due.IsZero() {
@@ -276,8 +278,8 @@ func (s *Session) turnLocked(j *join) []byte {
 	return msg
 }
 
-// Stop has the session complete what is under way and finish. Without a carrier
-// it does so when it is given one.
+// Stop makes the session complete the batches under way and finish. Without a carrier
+// it does so when it gets one.
 func (s *Session) Stop() {
 	s.mu.Lock()
 	s.stopping = true
@@ -285,8 +287,8 @@ func (s *Session) Stop() {
 	s.pump()
 }
 
-// EndIdle ends a session that is stopping, has no carrier and nothing under way.
-// It reports whether it has.
+// EndIdle ends a session that is stopping, and has neither a carrier nor a batch under
+// way. It reports whether it did.
 func (s *Session) EndIdle() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -304,8 +306,8 @@ func (s *Session) EndIdle() bool {
 	return true
 }
 
-// End has nothing be sent any more, and releases the goroutine that reads. It
-// reports whether the session had not ended yet.
+// End stops all sending, and releases the goroutine that reads. It reports whether the
+// session had not ended yet.
 func (s *Session) End() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -321,9 +323,8 @@ func (s *Session) endLocked() {
 	s.room.Signal()
 }
 
-// Release ends the session and gives back what it holds. It returns when no
-// goroutine of the session's is left, and is not called with a lock held that the
-// authorizer may wait for.
+// Release ends the session and frees its resources. It waits for the session's
+// goroutines, so do not hold a lock that the authorizer may wait for.
 func (s *Session) Release() {
 	s.mu.Lock()
 	s.endLocked()

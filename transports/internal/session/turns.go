@@ -2,24 +2,24 @@ package session
 
 import "sync"
 
-// turns is the order in which a session's joins send: those that may have
-// something, each at most once. It has a lock of its own, since publishers come
-// here while the session may be busy building a message.
+// turns is the queue of the joins that may have something to send, each at most once.
+// It has its own lock, because publishers add joins while the session may be encoding a
+// message.
 type turns struct {
 	mu          sync.Mutex // guards what follows and the joins' places
 	first, last *join
-	awaited     bool // the session is about to be pumped by a wakeup
+	awaited     bool // a wakeup is about to pump the session
 }
 
-// add lets the join have its turn.
+// add queues the join.
 func (t *turns) add(j *join) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.addLocked(j)
 }
 
-// addAndWake is add for who cannot pump the session. It reports whether the
-// session must be woken for that.
+// addAndWake is add for callers that cannot pump the session. It reports whether the
+// session must be woken.
 func (t *turns) addAndWake(j *join) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -2,11 +2,10 @@ package session
 
 import "sync"
 
-// wakeup runs sessions that have something to send on a few shared goroutines.
-// Subscriptions notify on the goroutine that publishes, which must not be held
-// up by polling and by building messages; and a goroutine for each connection
-// would cost more than the rest of an idle one. The goroutines come when there
-// is work and go when there is none.
+// wakeup pumps sessions that have something to send, on a few shared goroutines.
+// Subscriptions notify on the goroutine that publishes, which must not be held up by
+// polling and encoding. A goroutine for each connection would cost more than the rest
+// of an idle one. The goroutines start when there is work and end when there is none.
 type wakeup struct {
 	max int // goroutines
 
@@ -17,8 +16,8 @@ type wakeup struct {
 	wg          sync.WaitGroup
 }
 
-// add has the session's pump called soon. The caller sees to it that a session
-// is not added again before woken was called on its turns.
+// add makes a goroutine pump the session soon. The caller does not add a session again
+// before turns.woken was called.
 func (w *wakeup) add(s *Session) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -37,7 +36,7 @@ func (w *wakeup) add(s *Session) {
 	}
 }
 
-// take returns the session to pump next, or nil when the goroutine is to end.
+// take returns the session to pump next, or nil if the goroutine must end.
 func (w *wakeup) take() *Session {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -60,7 +59,7 @@ func (w *wakeup) run() {
 	}
 }
 
-// stop waits until no goroutine runs. What is added later is ignored.
+// stop waits until no goroutine runs. Later calls of add do nothing.
 func (w *wakeup) stop() {
 	w.mu.Lock()
 	w.stopped = true

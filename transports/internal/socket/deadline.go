@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// lazyHijacker hands out, at the handshake, a connection whose deadline for
-// writing is not moved for each message: gorilla and melody set it anew every
-// time, which costs a twentieth of a delivery.
+// lazyHijacker makes the handshake use a connection whose write deadline is not moved
+// for each message. Gorilla and melody set it every time, which costs a twentieth of a
+// delivery.
 type lazyHijacker struct {
 	http.ResponseWriter
 	timeout time.Duration // of a write
@@ -31,7 +31,7 @@ func (h lazyHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return &lazyConn{Conn: conn, lazy: lazyDeadline{timeout: h.timeout}}, rw, nil
 }
 
-// lazyConn is a connection of any kind.
+// lazyConn is a connection that is not plain TCP.
 type lazyConn struct {
 	net.Conn
 	lazy lazyDeadline
@@ -44,8 +44,8 @@ func (c *lazyConn) SetDeadline(t time.Time) error {
 	return c.Conn.SetDeadline(t)
 }
 
-// lazyTCPConn is one that can write several buffers by one system call, which a
-// wrapper of the interface would hide.
+// lazyTCPConn is a TCP connection. It can write several buffers in one system call,
+// which a wrapper of net.Conn would hide.
 type lazyTCPConn struct {
 	*net.TCPConn
 	lazy lazyDeadline
@@ -60,13 +60,12 @@ func (c *lazyTCPConn) SetDeadline(t time.Time) error {
 	return c.TCPConn.SetDeadline(t)
 }
 
-// lazyDeadline sets the deadline of a write up to a quarter of the timeout later
-// than asked, and then leaves it where it is for as long as it is not too early.
-// Deadlines that are nearer than usual, as those of close messages, are set as
-// they are.
+// lazyDeadline sets a write deadline up to a quarter of the timeout later than asked,
+// and keeps it until it would be too early. It sets a deadline exactly if that is
+// nearer than usual, as for close messages.
 type lazyDeadline struct {
 	timeout time.Duration
-	at      atomic.Int64 // the deadline that is set, in nanoseconds since 1970; 0: none, or not known
+	at      atomic.Int64 // the current deadline, in nanoseconds since 1970; 0: none or unknown
 }
 
 func (l *lazyDeadline) set(t time.Time, apply func(time.Time) error) error {

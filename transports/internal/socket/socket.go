@@ -1,6 +1,5 @@
-// Package socket is WebSocket connections as the streaming transports need them:
-// melody's, one message in flight, closed with a code that says why, and with
-// deadlines that are moved seldom.
+// Package socket serves WebSocket connections for the transports. They are melody's,
+// with one message in flight, close codes that say why, and deadlines that move seldom.
 package socket
 
 import (
@@ -21,36 +20,36 @@ import (
 	"github.com/binderyhq/bindery/transports/internal/problem"
 )
 
-// Config tunes the connections. Numbers are not zero.
+// Config tunes the connections. All numbers must be set.
 type Config struct {
 	// MaxMessageBytes bounds one message of the client.
 	MaxMessageBytes int64
 	// HandshakeTimeout bounds the writing of the handshake's answer.
 	HandshakeTimeout time.Duration
-	// WriteTimeout bounds the writing of one message, up to a quarter longer.
+	// WriteTimeout bounds the writing of one message, which may take a quarter longer.
 	WriteTimeout time.Duration
-	// PingInterval is how often the client is pinged. It is disconnected when
-	// nothing has answered for two intervals and WriteTimeout. Negative: it is
-	// not, for protocols that have heartbeats of their own.
+	// PingInterval is how often the client is pinged. A client that has not answered
+	// for two intervals and WriteTimeout is disconnected. Negative means no pings, for
+	// protocols that have their own heartbeats.
 	PingInterval time.Duration
-	// Subprotocols are those that a handshake may select, nil for none.
+	// Subprotocols are the subprotocols that a handshake may select, nil for none.
 	Subprotocols []string
 }
 
-// Handler is what is done with a connection.
+// Handler handles the events of a connection.
 type Handler interface {
 	// Opened is called once, before anything is read or written.
 	Opened()
-	// Text is called for each text message, one after the other, on the
-	// goroutine that reads: further ones stay in the network meanwhile. The text
-	// is UTF-8.
+	// Text is called for each text message, one after the other, on the goroutine that
+	// reads: while it runs, further messages stay in the network. The text is valid
+	// UTF-8.
 	Text(msg []byte)
 	// Binary is called for each binary message, as Text is.
 	Binary(msg []byte)
 	// Sent is called when a message of [Conn.Write] was written.
 	Sent(msg []byte)
-	// Ended is called when nothing can be sent any more, on any goroutine and
-	// more than once. It reports whether that was not known before.
+	// Ended is called when nothing can be sent any more, on any goroutine and perhaps
+	// more than once. It returns true the first time.
 	Ended() bool
 }
 
@@ -64,8 +63,8 @@ type Conn struct {
 	off bool            // was cut
 }
 
-// Write gives a text message to the goroutine that writes. There is no other
-// Write until Handler.Sent. It does not block.
+// Write hands a text message to the goroutine that writes. The next Write must wait for
+// Handler.Sent. It does not block.
 func (c *Conn) Write(msg []byte) {
 	_ = c.ws.Write(msg) // melody's buffer has room; a closed session ends by itself
 }
@@ -75,8 +74,7 @@ func (c *Conn) Close(code int, reason string) {
 	_ = c.ws.CloseWithMsg(melody.FormatCloseMessage(code, reason))
 }
 
-// Fail closes the connection with a code at once. It is called on the goroutine
-// that reads.
+// Fail closes the connection with a code at once. Call it on the goroutine that reads.
 func (c *Conn) Fail(code int, reason string) {
 	c.handler.Ended()
 	conn := c.ws.WebsocketConnection()
@@ -86,8 +84,8 @@ func (c *Conn) Fail(code int, reason string) {
 	_ = conn.Close()
 }
 
-// Kick closes the connection at once, for a client that may not read. It sends the
-// code only if that takes next to no time.
+// Kick closes the connection at once, for a client that may not read. It sends the code
+// only if that takes almost no time.
 func (c *Conn) Kick(code int, reason string) {
 	c.mu.Lock()
 	ws := c.ws
@@ -98,7 +96,7 @@ func (c *Conn) Kick(code int, reason string) {
 	c.Cut()
 }
 
-// Cut closes the connection without a word. What waits for it fails.
+// Cut closes the connection at once, without a close message. Pending writes fail.
 func (c *Conn) Cut() {
 	c.mu.Lock()
 	ws := c.ws
@@ -122,13 +120,12 @@ func (c *Conn) opened(ws *melody.Session) {
 	c.handler.Opened()
 }
 
-// closeTimeout bounds the telling of a client why its connection is closed, and
-// the waiting for it to close in turn.
+// closeTimeout bounds the sending of a close message, and the wait for the client to
+// close in turn.
 const closeTimeout = time.Second
 
-// linger reads on for a moment after a close message was sent. To close at once
-// while the client is still sending would reset the connection, and with it lose
-// the message.
+// linger reads on for a moment after a close message was sent. Closing at once while
+// the client still sends would reset the connection and lose the message.
 func (c *Conn) linger() {
 	conn := c.ws.WebsocketConnection().NetConn()
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {
@@ -138,9 +135,9 @@ func (c *Conn) linger() {
 	_, _ = io.Copy(io.Discard, io.LimitReader(conn, 1<<20))
 }
 
-// connContext is the context of a handshake's request, by which a melody session
-// leads to ours. Its own keys would take a lock and a look into a map at every
-// delivery, which is measurable.
+// connContext is the context of a handshake's request. It leads from a melody session
+// to its Conn. Melody's own keys would cost a lock and a map lookup for each delivery,
+// which is measurable.
 type connContext struct {
 	context.Context
 	conn *Conn
@@ -148,7 +145,7 @@ type connContext struct {
 
 func connOf(ws *melody.Session) *Conn { return ws.Request.Context().(*connContext).conn }
 
-// Server makes connections of requests.
+// Server turns requests into connections.
 type Server struct {
 	cfg    Config
 	name   string       // of the transport, for the log
@@ -167,16 +164,16 @@ func NewServer(name string, cfg Config) *Server {
 // Mount sets the log, before the first connection.
 func (s *Server) Mount(log *slog.Logger) { s.log = log }
 
-// Stuck counts the connections that were ended because the client did not read
-// or answer.
+// Stuck counts the connections that were ended because their clients did not read or
+// answer.
 func (s *Server) Stuck() uint64 { return s.stuck.Load() }
 
-// Serve makes the request, which has [IsUpgrade] and whose origin was looked at,
-// the connection, and serves it until that ends. A handshake that fails is
-// answered. The context takes the place of the request's.
+// Serve upgrades the request and serves the connection until it ends. The caller has
+// checked [IsUpgrade] and the origin. Serve answers a handshake that fails. The context
+// replaces the request's.
 func (s *Server) Serve(ctx context.Context, w http.ResponseWriter, r *http.Request, c *Conn, h Handler) {
 	c.handler = h
-	// An error has been answered; it is a handshake's, see newMelody.
+	// An error is one of the handshake, and has been answered, see newMelody.
 	_ = s.melody.HandleRequest(lazyHijacker{w, s.cfg.WriteTimeout}, r.WithContext(&connContext{ctx, c}))
 }
 
@@ -189,25 +186,24 @@ const version = "13"
 // never is longer than any connection lives.
 const never = 1 << 61 * time.Nanosecond // 73 years
 
-// newMelody sets melody up. Its own queue drops messages when it is full, so no
-// more than one is ever put there; the second place is for the close message.
+// newMelody sets melody up. Melody drops messages when its queue is full, so at most
+// one is ever queued; the second place is for the close message.
 func (s *Server) newMelody() *melody.Melody {
 	m := melody.New()
 	m.Config.MessageBufferSize = 2
 	m.Config.MaxMessageSize = s.cfg.MaxMessageBytes
 	m.Config.WriteWait = s.cfg.WriteTimeout
 	m.Config.PingPeriod = s.cfg.PingInterval
-	// Reading may be held up by as long as a write takes.
+	// Pongs are read late while the reading goroutine waits for a write.
 	m.Config.PongWait = 2*s.cfg.PingInterval + s.cfg.WriteTimeout
 	if s.cfg.PingInterval < 0 {
 		m.Config.PingPeriod, m.Config.PongWait = never, never
 	}
-	// With 0 the buffers that the HTTP server has for the connection anyway
-	// are used.
+	// With 0 the buffers of the HTTP server's connection are used.
 	m.Upgrader.ReadBufferSize, m.Upgrader.WriteBufferSize = 0, 0
 	m.Upgrader.HandshakeTimeout = s.cfg.HandshakeTimeout
 	m.Upgrader.Subprotocols = s.cfg.Subprotocols
-	// Where the page came from was looked at before.
+	// The caller has checked the origin.
 	m.Upgrader.CheckOrigin = func(*http.Request) bool { return true }
 	m.Upgrader.Error = func(w http.ResponseWriter, r *http.Request, status int, reason error) {
 		if r.Header.Get("Sec-Websocket-Version") != version { // RFC 6455, section 4.4
@@ -222,7 +218,7 @@ func (s *Server) newMelody() *melody.Melody {
 	m.HandleDisconnect(func(ws *melody.Session) { connOf(ws).handler.Ended() })
 	m.HandleMessage(func(ws *melody.Session, msg []byte) {
 		c := connOf(ws)
-		if !utf8.Valid(msg) { // melody does not look
+		if !utf8.Valid(msg) { // melody does not check
 			c.Fail(gorilla.CloseInvalidFramePayloadData, "text that is not UTF-8")
 			return
 		}
@@ -234,8 +230,8 @@ func (s *Server) newMelody() *melody.Melody {
 	return m
 }
 
-// broken is called with every error of the connection, on its reading or
-// writing goroutine, after which that ends.
+// broken is called for every error of the connection, on the goroutine that reads or
+// the one that writes. That goroutine then ends.
 func (s *Server) broken(c *Conn, err error) {
 	var netErr net.Error // gorilla hides that a deadline was exceeded behind an error of its own
 	switch {
@@ -249,8 +245,8 @@ func (s *Server) broken(c *Conn, err error) {
 	c.handler.Ended()
 }
 
-// timedOut ends the connection of a client that does not take what it is sent,
-// or whose pongs are missing. Only the second can still be told why.
+// timedOut ends the connection of a client that does not read or does not answer pings.
+// Only the second can still be told why.
 func (s *Server) timedOut(c *Conn) {
 	if !c.handler.Ended() {
 		return

@@ -16,8 +16,8 @@ import (
 	"github.com/binderyhq/bindery/core/coretest/installed"
 )
 
-// patience bounds each step in a tab, and lifetime the whole browser: with wide
-// margins, since a machine that runs many tests is slow.
+// patience bounds each step in a tab, and lifetime the whole browser. Both have wide
+// margins, because a machine that runs many tests is slow.
 const (
 	patience = 60 * time.Second
 	lifetime = 5 * time.Minute
@@ -29,8 +29,8 @@ type Browser struct {
 	width, height int64
 }
 
-// New starts a browser whose windows have the size, in CSS pixels. Without
-// Chromium the test ends: see package installed.
+// New starts a browser with windows of this size, in CSS pixels. Without Chromium it
+// ends the test, see package installed.
 func New(t *testing.T, width, height int) *Browser {
 	t.Helper()
 	path := installed.Program(t, "apt-get install chromium", "chromium", "chromium-browser", "google-chrome")
@@ -50,7 +50,7 @@ func New(t *testing.T, width, height int) *Browser {
 	return &Browser{ctx: browser, width: int64(width), height: int64(height)}
 }
 
-// Person is somebody with cookies of their own.
+// Person is a user with separate cookies.
 type Person struct {
 	b  *Browser
 	id cdp.BrowserContextID
@@ -66,7 +66,7 @@ func (b *Browser) NewPerson(t *testing.T) *Person {
 	return &Person{b: b, id: id}
 }
 
-// NewTab opens a tab of somebody whose cookies all tabs made so share.
+// NewTab opens a tab. All tabs made this way share their cookies.
 func (b *Browser) NewTab(t *testing.T) context.Context {
 	t.Helper()
 	tab, end := chromedp.NewContext(b.ctx)
@@ -97,14 +97,14 @@ func (b *Browser) open(t *testing.T, tab context.Context) context.Context {
 			t.Errorf("the page threw: %s", e.ExceptionDetails.Error())
 		}
 	})
-	// The tab opens with this context, and not with one that ends.
+	// The tab must start with a context that does not end here.
 	if err := chromedp.Run(tab, chromedp.EmulateViewport(b.width, b.height), page.BringToFront()); err != nil {
 		t.Fatalf("opening a tab: %v", err)
 	}
 	return tab
 }
 
-// Do runs actions in a tab. The tab comes to the front first: one in the
+// Do runs actions in a tab. It first brings the tab to the front, because a tab in the
 // background draws nothing.
 func Do(t *testing.T, tab context.Context, actions ...chromedp.Action) {
 	t.Helper()
@@ -115,17 +115,17 @@ func Do(t *testing.T, tab context.Context, actions ...chromedp.Action) {
 	}
 }
 
-// Press clicks the element that a JavaScript expression gives, once it is there, shows
-// and can be clicked. [chromedp.Click] clicks at a place of the screen, where a page
-// that moves meanwhile has something else.
+// Press clicks the element that a JavaScript expression returns, as soon as it exists,
+// is visible and enabled. [chromedp.Click] clicks at a position, where a page that
+// moves may have another element by then.
 func Press(t *testing.T, tab context.Context, element string) {
 	t.Helper()
 	Shows(t, tab, element, `(e => e && !e.disabled && e.checkVisibility())(`+element+`)`)
 	Do(t, tab, chromedp.Evaluate(element+`.click()`, nil))
 }
 
-// Shows waits until a JavaScript expression is true in the tab. what names it
-// in the failure, which quotes the page.
+// Shows waits until a JavaScript expression is true in the tab. what describes it in
+// the failure, which quotes the page.
 func Shows(t *testing.T, tab context.Context, what, expression string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(tab, patience)

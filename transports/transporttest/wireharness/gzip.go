@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// TutorialGzip is middleware that compresses as many tutorials show it: its writer
-// embeds the one behind it, and cannot be flushed.
+// TutorialGzip is compressing middleware as in many tutorials: its writer embeds the
+// one behind it, and cannot be flushed.
 func TutorialGzip(next http.Handler) http.Handler {
 	return withGzip(next, func(w http.ResponseWriter, gz io.Writer) http.ResponseWriter { return embedding{gz, w} })
 }
@@ -20,7 +20,7 @@ type embedding struct {
 
 func (w embedding) Write(b []byte) (int, error) { return w.Writer.Write(b) }
 
-// HidingGzip is middleware that compresses, and whose writer hides the one behind it.
+// HidingGzip is compressing middleware whose writer hides the one behind it.
 func HidingGzip(next http.Handler) http.Handler {
 	return withGzip(next, func(w http.ResponseWriter, gz io.Writer) http.ResponseWriter { return &hiding{w, gz} })
 }

@@ -1,6 +1,6 @@
-// Package wireharness has what the conformance tests of this module's transports have in
-// common: a server for the suite, and the translation of messages of core/wire into those
-// of transporttest.
+// Package wireharness has the common part of the conformance tests of this module's
+// transports: a server for the suite, and the translation of messages of core/wire into
+// those of transporttest.
 package wireharness
 
 import (
@@ -50,8 +50,8 @@ func (s Server) Close() error {
 // Reader translates the messages of one client about one binding.
 type Reader struct{ begun bool }
 
-// Message translates a message. It returns [io.EOF] for one that tells of the end of the
-// binding, and the refusal for any other error message.
+// Message translates a message. It returns [io.EOF] if the binding has been removed,
+// and the refusal for any other error message.
 func (r *Reader) Message(m wiretest.Message) (transporttest.Message, error) {
 	out := transporttest.Message{Action: transporttest.Action(m.Action), Version: m.Version, More: m.More}
 	switch {

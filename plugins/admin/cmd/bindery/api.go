@@ -11,10 +11,10 @@ import (
 	"strings"
 )
 
-// mostBytes bounds an answer.
+// mostBytes bounds the body of an answer.
 const mostBytes = 64 << 20
 
-// api reaches an admin.
+// api calls the API of an admin.
 type api struct {
 	base  *url.URL
 	token string
@@ -31,8 +31,8 @@ func newAPI(address, token string) (api, error) {
 	return api{base: &url.URL{Scheme: u.Scheme, User: u.User, Host: u.Host, Path: strings.TrimSuffix(u.Path, "/")}, token: token}, nil
 }
 
-// call makes a request and returns the body of its answer. Path has parts that are
-// encoded here.
+// call makes a request and returns the body of the answer. It encodes the parts of the
+// path.
 func (a api) call(ctx context.Context, method string, path []string, query url.Values) ([]byte, error) {
 	u := a.base.JoinPath("api")
 	for _, part := range path {
@@ -46,7 +46,7 @@ func (a api) call(ctx context.Context, method string, path []string, query url.V
 	if a.token != "" {
 		r.Header.Set("Authorization", "Bearer "+a.token)
 	}
-	// A redirect could lead elsewhere, and turns POST into GET.
+	// A redirect could lead elsewhere, and turns POST into GET, so none is followed.
 	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	defer client.CloseIdleConnections()
 	res, err := client.Do(r)
@@ -68,7 +68,7 @@ func (a api) call(ctx context.Context, method string, path []string, query url.V
 	return body, nil
 }
 
-// refusal puts an answer in words.
+// refusal returns an error that describes a failed answer.
 func refusal(res *http.Response, u *url.URL, body []byte) error {
 	var problem struct{ Title, Detail string }
 	if json.Unmarshal(body, &problem) != nil || problem.Title == "" {

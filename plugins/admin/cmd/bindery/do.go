@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// do asks, prints the answer and returns the exit code.
+// do makes the request, prints the answer and returns the exit code.
 func (c command) do(ctx context.Context, out io.Writer) (int, error) {
 	query := url.Values{}
 	for _, p := range c.params {
@@ -50,7 +50,8 @@ func (c command) do(ctx context.Context, out io.Writer) (int, error) {
 	return code, nil
 }
 
-// read reads an answer: it returns the exit code and what prints the table.
+// read decodes an answer. It returns the exit code and a function that prints the
+// table.
 func (c command) read(body []byte) (code int, print func(io.Writer) error, err error) {
 	switch c.verb {
 	case "list":

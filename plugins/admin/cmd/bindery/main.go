@@ -1,13 +1,13 @@
-// Command bindery asks the admin of a running program how its bindings are, and
-// acts on them.
+// Command bindery shows the bindings of a running program, and acts on them, over the
+// program's admin API.
 //
 //	bindery [flags] list
 //	bindery [flags] bump|clear|sync|verify NAME|'*' [parameter=value …]
 //	bindery [flags] explain NAME KEY [parameter=value …]
 //
-// It exits with 0 when all went well, 1 when it did not, 2 when it was called
-// wrongly, and 3 when the answer is no: verify has found rows that differ, or the
-// row that explain is about is not in the binding.
+// It exits with 0 on success, 1 on failure, 2 if it was called wrongly, and 3 if the
+// answer is no: verify found rows that differ, or the row that explain asks about is
+// not in the binding.
 package main
 
 import (

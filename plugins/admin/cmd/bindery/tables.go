@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// named says which binding a line is about.
+// named identifies the binding of a line.
 type named struct {
 	Name   string                     `json:"name"`
 	Params map[string]json.RawMessage `json:"params"`
@@ -47,7 +47,7 @@ type source struct {
 	Error    string `json:"error"`
 }
 
-// title is the source's name, and that of the source which does the work for it.
+// title returns the source's name, with that of the source which works for it.
 func (s source) title() string {
 	if s.Via == "" {
 		return s.Name
@@ -116,7 +116,7 @@ func (st statusAnswer) print(out io.Writer) error {
 	return nil
 }
 
-// printTransports prints who is connected, by transport.
+// printTransports prints the connections of each transport.
 func (st statusAnswer) printTransports(out io.Writer) error {
 	if len(st.Transports) == 0 {
 		return nil
@@ -139,7 +139,7 @@ func printSources(out io.Writer, sources []source) error {
 	return w.Flush()
 }
 
-// operationAnswer is what an operation did.
+// operationAnswer is the answer to an operation.
 type operationAnswer struct {
 	verb     string
 	Bindings []struct {
@@ -186,7 +186,7 @@ func (a operationAnswer) print(out io.Writer) error {
 	return w.Flush()
 }
 
-// explainAnswer says why a row is in, or is not.
+// explainAnswer says why a row is in the binding, or is not.
 type explainAnswer struct {
 	In  bool `json:"in"`
 	Why []struct {
@@ -234,7 +234,7 @@ func yes(b bool) string {
 	return "no"
 }
 
-// size writes a number of bytes for people.
+// size formats a number of bytes for people.
 func size(n int) string {
 	f, unit := float64(n), 0
 	for ; f >= 1024 && unit < 4; unit++ {

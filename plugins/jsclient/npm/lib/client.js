@@ -14,16 +14,16 @@ import { Rest } from "./rest.js";
 import { Store } from "./store.js";
 import { Writes } from "./writes.js";
 
-const patience = 3; // batches in a row that make no sense, after each of which the rows are fetched at once
+const patience = 3; // nonsensical batches in a row after which the rows are fetched again at once
 
-const ofMark = /:(malformed-mark|foreign-mark|not-reached)$/; // types of problems that concern a mark alone
+const ofMark = /:(malformed-mark|foreign-mark|not-reached)$/; // types of problems that are about a mark only
 
-/** Connects to the server at the base URL, at the first collection or join. */
+/** Creates a client of the server at the base URL. It connects at the first collection or join. */
 export function connect(base, options) {
   return new Client(base, options);
 }
 
-/** One connection to a server, shared by everything that it is asked for. */
+/** One connection to a server, shared by all collections and joins. */
 export class Client extends EventTarget {
   #settings;
   #env;
@@ -72,7 +72,7 @@ export class Client extends EventTarget {
       if (initial?.version) join.store.begin(initial);
       this.#link?.join(join);
     } else if (!join.store) {
-      join.store = new Store(name, key); // it was joined by emit: there are no rows yet
+      join.store = new Store(name, key); // emit has joined it, so there are no rows yet
       this.#afresh(join);
     } else if (key && !join.store.declareKey(key)) {
       this.#afresh(join);
@@ -80,12 +80,12 @@ export class Client extends EventTarget {
     return new Collection(join, { released: () => this.#release(join, linger), writes: () => this.#writesOf(join), env: this.#env, signal });
   }
 
-  /** Returns the state that collections of the binding show now, or null where there is none. */
+  /** Returns the state that collections of the binding show now, or null if there are none. */
   peek(name, { params } = {}) {
     return this.#joins.get(name, sendable(params))?.store?.state ?? null;
   }
 
-  /** Calls fn with each message of the event. Returns a function that ends it. */
+  /** Calls fn with each message of the event. Returns a function that stops this. */
   on(event, fn) {
     if (!this.#handlers.has(event)) this.#handlers.set(event, new Set());
     this.#handlers.get(event).add(fn);
@@ -100,8 +100,8 @@ export class Client extends EventTarget {
   }
 
   /**
-   * Joins a binding, leaves it ({disconnect: true}) or looks at a page
-   * ({page: 2}). What it brings goes to the functions given to on.
+   * Joins a binding, leaves it ({disconnect: true}) or looks at a page ({page: 2}). The
+   * messages go to the functions given to on.
    */
   emit(event, { params: given, version, page, disconnect } = {}) {
     this.#check(event);
@@ -127,17 +127,17 @@ export class Client extends EventTarget {
     return this;
   }
 
-  /** Reconnects now, if that is being waited for; else asks for a sign of life. */
+  /** Reconnects now if the client waits to reconnect; otherwise probes the server. */
   wake() {
     this.#connection.wake();
   }
 
-  /** Connects anew and resumes: after a login or logout, when it is cookies that say who asks. */
+  /** Reconnects and resumes: for a login or logout, if cookies identify the user. */
   reconnect() {
     this.#connection.reopen();
   }
 
-  /** Ends the connection and every collection. A closed client stays closed. */
+  /** Ends the connection and all collections. A closed client stays closed. */
   close() {
     if (this.status === "closed") return;
     this.#connection.close();
@@ -179,8 +179,8 @@ export class Client extends EventTarget {
     this.#joins.remove(join);
   }
 
-  // #release is called when a collection was closed. The binding is left a moment
-  // later at the earliest, since who closes one often opens it again at once.
+  // #release is called when a collection was closed. It leaves the binding no earlier
+  // than a moment later, because a page often opens the same collection again at once.
   #release(join, linger) {
     const leave = () => {
       if (!join.store || join.store.collections.size > 0) return;
@@ -219,14 +219,14 @@ export class Client extends EventTarget {
     this.#link?.join(join);
   }
 
-  // #confused fetches the rows anew after a batch that made no sense. A server that
-  // sends nothing else is not hammered.
+  // #confused fetches the rows again after a batch that made no sense. If the server
+  // keeps sending nonsense, the client waits longer each time.
   #confused(join) {
     join.confusions++;
     if (join.confusions <= patience) this.#afresh(join);
     else {
       join.held = [];
-      join.version = ""; // what comes meanwhile is of no use
+      join.version = ""; // messages until then are ignored
       this.#rejoinLater(join, join.confusions - patience);
     }
   }
@@ -244,7 +244,7 @@ export class Client extends EventTarget {
     queueMicrotask(() => this.#tell({ event, action: "error", payload: problem, ...(params && { params }) }));
   }
 
-  // --- What the connection brings ----------------------------------------------
+  // --- Messages of the connection -----------------------------------------------
 
   #tell(message) {
     for (const fn of [...(this.#handlers.get(message.event) ?? [])]) call(fn, message);
@@ -256,7 +256,7 @@ export class Client extends EventTarget {
 
   #dropped() {
     for (const join of this.#joins.all.values()) {
-      this.#env.clearTimeout(join.retryTimer); // it is joined anew with all the others
+      this.#env.clearTimeout(join.retryTimer); // it joins again together with all the others
       join.lost();
     }
     this.#joins.dropped();
@@ -277,7 +277,7 @@ export class Client extends EventTarget {
       if (message.event !== pingName) this.#tell(message);
       return;
     }
-    if (join === null) return; // of a join that is over
+    if (join === null) return; // the join is over
     switch (message.action) {
       case "sync":
       case "create":
@@ -293,22 +293,22 @@ export class Client extends EventTarget {
         this.#tell(message);
         break;
       case "error":
-        if (join && typeof message.mark === "string") join.store?.writes?.confirmation.unreachable(message.mark); // the rows go on
+        if (join && typeof message.mark === "string") join.store?.writes?.confirmation.unreachable(message.mark); // the rows are still followed
         else if (join) this.#problem(join, message.payload ?? {});
         else {
           this.dispatchEvent(new ProblemEvent(new BinderyError(message.payload ?? {})));
           this.#tell(message);
         }
     }
-    // What later protocols add is none of our business.
+    // Actions of later protocols are ignored.
   }
 
-  // #problem handles what the server says instead of serving the join.
+  // #problem handles an error that the server sends instead of serving the join.
   #problem(join, problem) {
     const err = new BinderyError(problem);
     if (!this.#joins.has(join)) return;
     if (ofMark.test(err.type)) {
-      join.store?.writes?.confirmation.unreachable(); // which mark is not said; the rows go on
+      join.store?.writes?.confirmation.unreachable(); // the problem does not name the mark; the rows are still followed
       return;
     }
     if (isDenial(err.status) && this.#connection.renewal.want(join, problem)) {
@@ -332,7 +332,7 @@ export class Client extends EventTarget {
       this.#forget(join);
       this.#link?.refused(join);
     } else {
-      this.#leave(join); // the client gives up, the server does not know
+      this.#leave(join); // the client gives up; the server does not know that
     }
     this.#tellProblem(join, err);
     join.store?.end(err);

@@ -1,4 +1,4 @@
-// The rows of a binding, as users hold them.
+// The rows of a binding, as the application uses them.
 
 import { BinderyError } from "./errors.js";
 import { ChangeEvent, ProblemEvent, call } from "./events.js";
@@ -8,7 +8,7 @@ export class Collection extends EventTarget {
   #join;
   #store; // null once closed
   #state;
-  #index = null; // rows by key once closed
+  #index = null; // rows by key, once closed
   #writes; // returns the writes of the binding
   #env;
   #detach;
@@ -25,13 +25,13 @@ export class Collection extends EventTarget {
       this.#detach = (err) => {
         this.#store.collections.delete(this);
         signal?.removeEventListener("abort", abort);
-        reject(err); // without effect once it was ready
+        reject(err); // no effect if it is ready already
         released();
       };
       this.#becomeReady = () => resolve(this);
       if (this.#state.version) resolve(this);
     });
-    this.ready.catch(() => {}); // who does not wait for it need not handle it
+    this.ready.catch(() => {}); // a caller that does not use ready need not handle the rejection
     const abort = () => this.#end(signal.reason);
     this.#store.collections.set(this, {
       update: (state, change, became) => this.#update(state, change, became),
@@ -50,7 +50,7 @@ export class Collection extends EventTarget {
     return this.#join.params;
   }
 
-  /** Rows, status, version and error in one frozen object, a new one for each change. */
+  /** Rows, status, version and error in one frozen object; a new object after each change. */
   get state() {
     return this.#state;
   }
@@ -69,17 +69,17 @@ export class Collection extends EventTarget {
     return this.#state.version;
   }
 
-  /** When the rows changed last, RFC 3339; "" before the first version. */
+  /** When the rows last changed, RFC 3339; "" before the first version. */
   get lastModified() {
     return this.#state.lastModified;
   }
 
-  /** "connecting" (no rows yet), "live", "stale" (rows that may be old) or "closed". */
+  /** "connecting" (no rows yet), "live", "stale" (the rows may be old) or "closed". */
   get status() {
     return this.#state.status;
   }
 
-  /** Why the collection was closed by the server, or null. */
+  /** Why the server closed the collection, or null. */
   get error() {
     return this.#state.error;
   }
@@ -88,7 +88,7 @@ export class Collection extends EventTarget {
     return this.#state.rows[Symbol.iterator]();
   }
 
-  /** The row of the key: a value, an array for a key of several columns, or an object that has them. */
+  /** The row with the key: a value, an array for a key of several columns, or an object with them. */
   get(key) {
     return this.#store ? this.#store.get(key) : this.#index(key);
   }
@@ -97,13 +97,13 @@ export class Collection extends EventTarget {
     return this.get(key) !== undefined;
   }
 
-  /** Calls fn for events of the type ("change", "status", "error"). Returns a function that ends it. */
+  /** Calls fn for events of the type ("change", "status", "error"). Returns a function that stops this. */
   on(type, fn) {
     this.addEventListener(type, fn);
     return () => this.removeEventListener(type, fn);
   }
 
-  /** The contract of Svelte's stores: calls fn with the state now and whenever it changes. */
+  /** The contract of Svelte's stores: calls fn with the state now and after each change. */
   subscribe(fn) {
     let last = this.#state;
     const tell = () => {
@@ -119,34 +119,35 @@ export class Collection extends EventTarget {
     };
   }
 
-  /** How many writes are under way, or laid over the rows of the server. */
+  /** The number of writes that are under way or still cover the server's rows. */
   get pending() {
     return this.#state.pending;
   }
 
   /**
-   * Creates a row. It shows at once, and is taken back when the server refuses. The
-   * promise brings the row as the server has it, or the problem; its property
-   * `settled` is a promise that resolves when the server's own rows show it.
+   * Creates a row. It shows at once, and disappears if the server refuses it. The
+   * promise resolves with the row as the server has it, or rejects with the problem.
+   * Its property `settled` is a promise that resolves when the server's own rows
+   * include the write.
    */
   create(row, options) {
     return this.#write().create(row, options);
   }
 
-  /** Changes columns of the row with the key, likewise. */
+  /** Changes columns of the row with the key. It shows at once, and is undone if the server refuses it. */
   update(key, columns, options) {
     return this.#write().update(key, columns, options);
   }
 
-  /** Removes the row with the key, likewise. */
+  /** Removes the row with the key. It disappears at once, and comes back if the server refuses it. */
   remove(key, options) {
     return this.#write().remove(key, options);
   }
 
   /**
-   * Waits until a function of the collection returns true, or the rows are live and
-   * of a version ({version}), or they include every commit up to a mark ({mark}).
-   * It rejects when the collection is closed, the signal aborts or the time is over.
+   * Waits until a function of the collection returns true, or the rows are live and at
+   * a version ({version}), or they include every commit up to a mark ({mark}). It
+   * rejects if the collection is closed, the signal aborts or the timeout passes.
    */
   waitFor(what, { signal, timeout } = {}) {
     if (what === null || (typeof what !== "function" && typeof what?.version !== "string" && typeof what?.mark !== "string")) {
@@ -187,7 +188,10 @@ export class Collection extends EventTarget {
     });
   }
 
-  /** Lets the rows go stale for good. The binding is left with its last collection. */
+  /**
+   * Closes the collection; its rows stay as they are. The client leaves the binding
+   * when its last collection is closed.
+   */
   close() {
     this.#end(new BinderyError({ title: "The collection was closed" }));
   }
@@ -201,8 +205,8 @@ export class Collection extends EventTarget {
     return this.#writes();
   }
 
-  // #update may find the collection closed, before or between events: by a
-  // listener, of this collection or of another one of the binding.
+  // #update may find the collection closed, before or between its events: by a listener
+  // of this collection or of another one of the binding.
   #update(state, change, became) {
     if (!this.#store) return;
     const before = this.#state;

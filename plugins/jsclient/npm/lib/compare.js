@@ -1,5 +1,5 @@
-// How values compare: as the server sorts them, and whether it may take two
-// spellings for the same value.
+// Comparison of values: in the order of the server, and whether the server may read two
+// spellings as the same value.
 
 const decimal = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 const instant = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)$/;
@@ -22,7 +22,7 @@ function compareTexts(a, b) {
   if (tb) {
     const d = Date.parse(ta[1] + ta[3]) - Date.parse(tb[1] + tb[3]);
     if (d !== 0) return d;
-    // A Date has milliseconds, the server more.
+    // A Date has milliseconds; the server has more digits.
     const digits = Math.max(ta[2]?.length ?? 0, tb[2]?.length ?? 0);
     const fa = (ta[2] ?? "").padEnd(digits, "0");
     const fb = (tb[2] ?? "").padEnd(digits, "0");
@@ -37,10 +37,10 @@ function compareTexts(a, b) {
   return a.length - b.length;
 }
 
-// Surrogates stand for code points above all others, but not as UTF-16 units.
+// Surrogates stand for the highest code points, but UTF-16 units sort them lower.
 const codePointRank = (unit) => (unit >= 0xe000 ? unit - 0x800 : unit >= 0xd800 ? unit + 0x2000 : unit);
 
-// compareDecimals compares exactly where floats would round.
+// compareDecimals compares exactly, even where floats would round.
 export function compareDecimals(a, b) {
   const d = Number(a) - Number(b);
   if (d !== 0 && !Number.isNaN(d)) return d;

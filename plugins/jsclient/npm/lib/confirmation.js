@@ -1,4 +1,4 @@
-// Whether the rows that a collection shows include a write, or a mark.
+// Finds out whether the rows of a collection include a write, or a mark.
 
 import { BinderyError } from "./errors.js";
 import { tokenOf } from "./rest.js";
@@ -10,8 +10,8 @@ export class Confirmation {
   #store;
   #rest;
   #env;
-  #askMark; // sends a mark into the stream; false where it cannot
-  #marks = new Map(); // mark → Set of functions that are told of its place in the stream
+  #askMark; // sends a mark into the stream; returns false if it cannot
+  #marks = new Map(); // mark → Set of functions to call when the stream reaches it
 
   constructor(join, { rest, env, askMark }) {
     this.#join = join;
@@ -21,7 +21,7 @@ export class Confirmation {
     this.#askMark = askMark;
   }
 
-  /** Notes that what came before in the stream includes every commit up to the mark. */
+  /** Notes that the stream has reached the mark: earlier messages include every commit up to it. */
   reached(mark) {
     const waiting = this.#marks.get(mark);
     this.#marks.delete(mark);
@@ -35,12 +35,12 @@ export class Confirmation {
 
   /** Waits until the rows include all that is visible now. It resolves with whether they do. */
   async now(signal) {
-    await this.#pause(signal); // a batch may tell of it by itself
+    await this.#pause(signal); // a batch may bring it in the meantime
     return this.#sameVersion(null, signal);
   }
 
-  // #placeInStream asks the stream to say when it has passed the mark. It resolves
-  // with false where the stream cannot, or is lost.
+  // #placeInStream asks the stream to say when it has reached the mark. It resolves
+  // with false if the stream cannot say, or is lost.
   #placeInStream(mark, signal) {
     return new Promise((resolve) => {
       if (signal.aborted || !this.#askMark(mark)) {
@@ -60,7 +60,7 @@ export class Confirmation {
     });
   }
 
-  /** Notes that the stream will not say where a mark stands: all of them when none is given. */
+  /** Notes that the stream will not reach a mark, or any mark if none is given. */
   unreachable(mark) {
     for (const [known, waiting] of mark === undefined ? [...this.#marks] : [[mark, this.#marks.get(mark) ?? []]]) {
       this.#marks.delete(known);
@@ -68,9 +68,9 @@ export class Confirmation {
     }
   }
 
-  // #sameVersion waits until the rows are those of a version that includes the mark,
-  // or all that is visible now. The server says which version that is; where the
-  // rows have gone past it unseen, it is asked again.
+  // #sameVersion waits until the rows are at the version that includes the mark, or the
+  // newest. It asks the server which version that is, and asks again if the rows may
+  // have passed it unseen.
   async #sameVersion(mark, signal) {
     while (!signal.aborted) {
       let token = "";
@@ -79,7 +79,7 @@ export class Confirmation {
         token = tokenOf(answer.headers.get("etag"));
       } catch (err) {
         if (signal.aborted) return false;
-        if (err instanceof BinderyError && err.status >= 400 && err.status < 500) return false; // it may not be asked
+        if (err instanceof BinderyError && err.status >= 400 && err.status < 500) return false; // the client may not ask
       }
       const { state } = this.#store;
       if (token !== "" && state.status === "live" && state.version === token) return true;

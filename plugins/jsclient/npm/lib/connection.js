@@ -1,8 +1,8 @@
-// The connection to a server: which transport, when to try again.
+// The connection to a server: which transport to use, and when to try again.
 //
-// A link is one attempt at a transport. It calls opened once, lost at most once
-// and never after close, and reads the joins when it opens. Its join, leave and
-// page return whether the server was asked; leave, whether it will confirm.
+// A link is one attempt at a transport. It calls opened once, lost at most once and
+// never after close, and reads the joins when it opens. Its join, leave and page return
+// whether it asked the server; for leave, whether the server will confirm.
 
 import { Backoff } from "./backoff.js";
 import { anonymous } from "./credentials.js";
@@ -13,8 +13,8 @@ import { Renewal } from "./renewal.js";
 import { SocketLink } from "./socketlink.js";
 import { StreamLink } from "./streamlink.js";
 
-const stableAfter = 5_000; // a connection that lived as long has proved itself: back-off begins anew
-const trialAfter = 1_000; // a stream that takes so long to open gets a WebSocket beside it
+const stableAfter = 5_000; // after this time a connection has proved itself, and back-off begins anew
+const trialAfter = 1_000; // a stream that has not opened after this time gets a WebSocket beside it
 
 export class Connection {
   link = null; // in use or being opened
@@ -30,21 +30,21 @@ export class Connection {
   #backoff;
   #life;
   #trial = null; // a WebSocket that may replace an event stream
-  #trialAt = 0; // when it began
+  #trialAt = 0; // when the trial began
   #trialTimer = null;
-  #trials = 0; // that failed beside an open stream, in a row
+  #trials = 0; // trials in a row that failed beside an open stream
   #unopened = 0; // WebSockets in a row that did not open
   #retryTimer = null;
   #credentials;
   #given = anonymous; // the credentials of the link
-  #asking = null; // identifies what is waited for before there is a link
+  #asking = null; // identifies the promise that is awaited before a link exists
   #suspended = false; // the page lies in the browser's back-forward cache
 
   /**
-   * locate returns the addresses of the server, urlOf that of a join for polls. The events are status, message
-   * (its text, or itself), dropped (nothing is connected), replaced (another link goes
-   * on), refused (a join, with the problem), given up (likewise, for good) and
-   * failed (a function of the application).
+   * locate returns the addresses of the server, urlOf that of a join for polls. The
+   * events are status, message (its text, or the parsed one), dropped (nothing is
+   * connected), replaced (another link takes over), refused (a join, with the problem),
+   * given up (likewise, for good) and failed (a function of the application).
    */
   constructor(locate, urlOf, settings, env, credentials, joins, events) {
     this.#urlOf = urlOf;
@@ -63,7 +63,7 @@ export class Connection {
     });
     this.#life = new PageLife(env, {
       wake: () => this.wake(),
-      // Other links cannot be probed, only opened again: not for each change of tabs.
+      // Other links cannot be probed, only reopened, and not at each change of tabs.
       shown: (hidden) => (this.link?.kind === "websocket" || this.status === "waiting" || hidden > settings.quietTimeout) && this.wake(),
       suspend: () => this.#suspend(),
       resume: () => this.#resume(),
@@ -76,7 +76,7 @@ export class Connection {
     if (this.status === "idle" && !this.#suspended) this.#connect();
   }
 
-  /** Ends a wait, or asks for a sign of life. */
+  /** Ends a wait, or probes the server. */
   wake() {
     if (this.status === "waiting") {
       this.#backoff.reset();
@@ -86,7 +86,7 @@ export class Connection {
     }
   }
 
-  /** Connects anew, as somebody else perhaps: who asks is settled when a connection opens. */
+  /** Reconnects, perhaps as another user: the user is determined when a connection opens. */
   reopen() {
     if (this.status === "idle" || this.status === "closed") return;
     this.#backoff.reset();
@@ -116,9 +116,8 @@ export class Connection {
     });
   }
 
-  // #await calls one of the functions with what a promise comes to, unless
-  // something else has happened to the connection by then. A promise that takes
-  // too long has failed.
+  // #await calls done or failed with the outcome of a promise, unless the connection
+  // has changed by then. A promise that takes too long has failed.
   #await(promise, done, failed) {
     const asking = (this.#asking = {});
     const end = (fn) => (value) => {
@@ -140,8 +139,8 @@ export class Connection {
     if (this.link.kind === "sse") this.#planTrial(trialAfter);
   }
 
-  // #streamFirst: a stream is used where there is no WebSocket, and after some that
-  // did not open. Beside it a WebSocket is tried all the same.
+  // #streamFirst: a stream is used if there is no WebSocket, or after several did not
+  // open. Beside the stream a WebSocket is tried all the same.
   #streamFirst() {
     if (!this.#urls.socket || !this.#urls.stream) return !this.#urls.socket;
     return this.#unopened >= this.#settings.fallbackAfter;
@@ -171,7 +170,7 @@ export class Connection {
   #opened(link) {
     if (link.kind === "websocket") this.#unopened = 0;
     if (link === this.#trial) {
-      // The stream is no longer needed. All that it brought in full counts.
+      // The stream is not needed any more. Its complete batches count.
       this.#trial = null;
       this.link.close();
       this.#events.replaced();
@@ -179,7 +178,7 @@ export class Connection {
     }
     if (link !== this.link) return;
     this.#setStatus("live", true);
-    // WebSockets failed before, but perhaps because nothing answered. Now something does.
+    // WebSockets failed before, perhaps because no server answered. Now one does.
     if (link === this.link && link.kind === "sse" && !this.#trial) this.#planTrial(this.#trialDelay());
   }
 
@@ -187,13 +186,13 @@ export class Connection {
     if (link === this.#trial) {
       this.#trial = null;
       const { openedAt } = this.link;
-      if (openedAt && this.#trialAt >= openedAt) this.#trials++; // it failed where a stream works
+      if (openedAt && this.#trialAt >= openedAt) this.#trials++; // it failed while a stream works
       this.#planTrial(openedAt ? this.#trialDelay() : trialAfter);
       return;
     }
     if (link !== this.link) return;
     if (!link.openedAt) {
-      // Where neither opens, they take turns.
+      // If neither opens, they take turns.
       if (link.kind === "sse") this.#unopened = this.#settings.fallbackAfter - 1;
       else this.#unopened++;
     }
@@ -202,8 +201,8 @@ export class Connection {
     else this.#retry();
   }
 
-  // #inquire finds out whether it was for want of credentials that a WebSocket did
-  // not open, which pages are not told: it asks the same URL without the upgrade.
+  // #inquire finds out whether a WebSocket did not open for want of credentials.
+  // Browsers do not tell pages, so it requests the same URL without the upgrade.
   #inquire() {
     this.#drop();
     if (this.status === "closed") return;
@@ -227,14 +226,14 @@ export class Connection {
     this.#setStatus("waiting");
   }
 
-  // #moveOn goes on without the joins that were given up.
+  // #moveOn continues without the joins that were given up.
   #moveOn() {
     if (this.link || this.#asking || this.status === "closed") return;
     if (this.#joins.size > 0) this.#connect();
     else this.#setStatus("idle");
   }
 
-  // #drop ends whatever there is of a connection.
+  // #drop ends any connection or attempt.
   #drop() {
     this.#asking = null;
     this.#env.clearTimeout(this.#retryTimer);
@@ -247,8 +246,8 @@ export class Connection {
     this.#events.dropped();
   }
 
-  // #trialDelay: at once at first, so that a restart leaves nobody on a stream. Then
-  // ever more seldom.
+  // #trialDelay returns the wait before the next trial. The first is immediate, so that
+  // after a restart no client stays on a stream. Later ones are ever rarer.
   #trialDelay() {
     return this.#trials === 0 ? 0 : this.#settings.upgradeInterval * 2 ** Math.min(this.#trials - 1, 6);
   }

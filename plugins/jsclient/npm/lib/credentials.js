@@ -1,6 +1,6 @@
-// Who asks: a token, or headers, that functions of the application bring.
+// Credentials: a token, or headers, from functions of the application.
 
-/** The subprotocol that is spoken, and what bears a token beside it. */
+/** The subprotocol, and the prefix of the one that carries a token beside it. */
 const subprotocol = "bindery";
 const bearerPrefix = `${subprotocol}.bearer.`;
 
@@ -13,15 +13,15 @@ export class Credentials {
     this.#headers = headers;
   }
 
-  /** Whether there is anything to ask for. */
+  /** Whether the application gave any credentials. */
   get any() {
     return this.#token !== undefined || this.#headers !== undefined;
   }
 
   /**
-   * Asks the functions. status is that of the refusal which made what they brought
-   * before worthless, 0 otherwise. The answer is {headers, protocols, text}; answers
-   * with the same text are the same.
+   * Asks the functions for credentials. status is that of the refusal of the previous
+   * ones, 0 for none. The answer is {headers, protocols, text}; answers with the same
+   * text are the same.
    */
   async ask(status = 0) {
     const [token, more] = await Promise.all([valueOf(this.#token, status), valueOf(this.#headers, status)]);
@@ -36,7 +36,7 @@ export class Credentials {
   }
 }
 
-/** What is known of a client that nobody gave a token: nothing. */
+/** The credentials of a client without any. */
 export const anonymous = Object.freeze({ headers: Object.freeze({}), protocols: Object.freeze([]), text: "" });
 
 const valueOf = (given, status) => (typeof given === "function" ? given({ status }) : given);

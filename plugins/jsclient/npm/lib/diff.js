@@ -1,8 +1,8 @@
 // How one list of rows became another.
 
 /**
- * Returns the change between two lists of rows. Rows of equal keys are the same
- * row; optimistic rows that have no key yet are known by identity.
+ * Returns the change between two lists of rows. Rows with equal keys are the same row;
+ * optimistic rows without a key yet are compared by identity.
  */
 export function diff(before, after, encode) {
   const change = { created: [], updated: [], previous: [], deleted: [] };
@@ -29,5 +29,5 @@ function index(rows, encode) {
   return byKey;
 }
 
-/** Optimistic rows whose key the server has yet to make. */
+/** Optimistic rows whose key the server has yet to generate. */
 export const keyless = new WeakSet();

@@ -1,26 +1,26 @@
-// Options, their defaults, and what the platform brings.
+// Options, their defaults, and the platform's functions.
 
 /** Defaults of the options that are numbers; times are in milliseconds. */
 export const defaults = {
   backoff: 500, // longest wait before the first reconnect, doubled each time
-  maxBackoff: 15_000, // which it does not exceed
+  maxBackoff: 15_000, // upper bound of that wait
   openTimeout: 10_000, // for a connection to open
-  quietTimeout: 30_000, // without a message before asking whether anybody is there
-  probeTimeout: 5_000, // for the answer to that
+  quietTimeout: 30_000, // of silence before the server is probed
+  probeTimeout: 5_000, // for the answer to the probe
   fallbackAfter: 2, // WebSockets in a row that did not open before SSE is tried
   upgradeInterval: 5_000, // before a WebSocket that failed beside a stream is tried again, doubled up to 64 times
   requestTimeout: 30_000, // for the answer to a request
-  settleTimeout: 10_000, // after which an answered write is not laid over the rows any more, come what may
+  settleTimeout: 10_000, // after which an answered write stops covering the server's rows in any case
   pollWait: 20, // seconds for which the server may hold a poll, 0 for none
   pollInterval: 2_000, // between polls that the server does not hold
   renewals: 5, // times in a row that the functions token and headers are asked anew after 401 or 403
 };
 
-/** Returns the options with their defaults. What is undefined counts as left out. */
+/** Returns the options with their defaults. undefined counts as left out. */
 export function settle(options) {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  // A WebSocket cannot bear headers: unless there is a token too, or it is asked
-  // for, whoever gives headers means requests.
+  // A WebSocket cannot carry headers. With headers, unless there is also a token or the
+  // WebSocket is requested, the client uses plain requests only.
   const websocket = given.headers === undefined || given.token !== undefined ? "ws" : false;
   const settings = { ...defaults, websocket, sse: "events", rest: "api", withCredentials: false, ...given };
   const { transport } = settings;
@@ -32,7 +32,7 @@ export function settle(options) {
   return settings;
 }
 
-/** Returns what the platform has, where the options do not replace it. */
+/** Returns the platform's functions, unless the options replace them. */
 export function environment(options) {
   const clock = options.clock ?? {};
   const pick = (name) => (name in options ? options[name] : globalThis[name]);
@@ -50,9 +50,9 @@ export function environment(options) {
 }
 
 /**
- * Returns the addresses of the server's endpoints, null for those that cannot be
- * used. It throws where none can: at the first use and not when a client is made,
- * since a module that a server renders has no page and needs no connection.
+ * Returns the addresses of the server's endpoints, null for those that cannot be used.
+ * It throws if none can. That happens at the first use and not when a client is made,
+ * because a module that is rendered on a server has no page and needs no connection.
  */
 export function endpoints(base, settings, env) {
   const here = globalThis.document?.baseURI ?? globalThis.location?.href;

@@ -1,8 +1,8 @@
-// What goes wrong, in the words of the server.
+// Errors, in the server's words.
 
 /**
- * A problem that the server reported (RFC 9457), or one of the client itself.
- * `status` is the HTTP status, 0 where there is none.
+ * A problem that the server reported (RFC 9457), or one of the client itself. `status`
+ * is the HTTP status, 0 for none.
  */
 export class BinderyError extends Error {
   constructor(problem, options) {
@@ -16,13 +16,13 @@ export class BinderyError extends Error {
   }
 }
 
-/** Reads the problem of an answer that is no success. */
+/** Reads the problem of an answer without success. */
 export async function problemOf(answer, status = answer.status) {
   try {
     const problem = await answer.json();
     if (problem && typeof problem.title === "string") return { ...problem, status: problem.status ?? status };
   } catch {
-    // A proxy answered, in its own way.
+    // A proxy answered, in its own format.
   }
   return { type: "about:blank", title: answer.statusText || "Refused", status };
 }

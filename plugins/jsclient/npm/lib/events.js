@@ -1,6 +1,6 @@
-// What clients and collections dispatch.
+// The events of clients and collections.
 
-/** What a collection dispatches as "change": how one version became the next. */
+/** The "change" event of a collection: how one version became the next. */
 export class ChangeEvent extends Event {
   constructor(change) {
     super("change");
@@ -12,7 +12,7 @@ export class ChangeEvent extends Event {
   }
 }
 
-/** What clients and collections dispatch as "error". */
+/** The "error" event of clients and collections. */
 export class ProblemEvent extends Event {
   constructor(error) {
     super("error");

@@ -1,18 +1,18 @@
-// An event stream over fetch, for where EventSource falls short: it bears no
-// headers, does not say why it was refused, and Node has none.
+// An event stream over fetch. EventSource cannot send headers, does not say why it was
+// refused, and is missing in Node.
 
 import { problemOf } from "./errors.js";
 
-// A proxy's page, a login form: perhaps the server itself answers the next time.
+// A proxy's page or a login form: the server itself may answer the next time.
 const notStream = { type: "about:blank", title: "Not an event stream", status: 502 };
 
 const maxLength = 64 << 20; // characters of one event
 
-/** Behaves as an EventSource that never reconnects, as far as a stream link looks. */
+/** Behaves like an EventSource that never reconnects, as far as a stream link uses it. */
 export class EventStream extends EventTarget {
   readyState = 0; // 0 opening, 1 open, 2 refused or closed
   onopen = null;
-  onheartbeat = null; // called for bytes of any kind, comments too
+  onheartbeat = null; // called for all bytes, including comments
   problem = null; // why it was refused
   #aborter = new AbortController();
 
@@ -66,10 +66,10 @@ export class EventStream extends EventTarget {
   }
 }
 
-/** Takes an event stream apart (HTML, section 9.2.6). Ids and retries are of no use here. */
+/** Parses an event stream (HTML, section 9.2.6). It ignores ids and retries. */
 export class Parser {
   #emit;
-  #rest = ""; // of a line that is not complete
+  #rest = ""; // of an incomplete line
   #type = "";
   #data = null; // lines
   #length = 0; // of #data

@@ -1,6 +1,6 @@
-// What links over plain HTTP have in common: event streams and polls.
+// The common part of links over plain HTTP: event streams and polls.
 
-// HTTPLink is a link whose bindings are each asked for by address. A subclass has
+// HTTPLink is a link that asks for each binding by its address. A subclass has
 // join(join), leave(join), probe() and shut(), which ends all requests.
 export class HTTPLink {
   openedAt = 0;
@@ -17,13 +17,13 @@ export class HTTPLink {
     this.headers = headers;
   }
 
-  // refused is called for a join that the server has dropped, but which would be
-  // asked for again.
+  // refused is called for a join that the server has dropped, but the link would ask
+  // for again.
   refused(join) {
     this.leave(join);
   }
 
-  // There is nothing to ask pages and marks over: they are asked for by REST.
+  // Pages and marks cannot be asked for here; the client uses REST.
   page() {
     return false;
   }

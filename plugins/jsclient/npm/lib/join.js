@@ -1,16 +1,16 @@
-// What a client knows of a binding that it follows, whatever the connection.
+// The client's state of a binding that it follows, over any connection.
 
 import { BinderyError } from "./errors.js";
 
 // Join is a binding, or a member of a family, that the client follows.
 export class Join {
-  held = []; // messages of a batch that is not complete
+  held = []; // messages of an incomplete batch
   store = null; // for collections
   raw = false; // joined by emit
-  refusals = 0; // in a row, that may go better later
-  confusions = 0; // batches in a row that made no sense
+  refusals = 0; // temporary refusals in a row
+  confusions = 0; // nonsensical batches in a row
   retryTimer = null;
-  lingerTimer = null; // the binding is left when it ends
+  lingerTimer = null; // at its end the binding is left
   #events;
 
   constructor(event, params, version, events) {
@@ -25,15 +25,15 @@ export class Join {
       this.#events.confused();
       return;
     }
-    // The first page of a sync begins anew whatever was under way.
+    // The first page of a sync discards an incomplete batch.
     const whole = message.action === "sync" && Array.isArray(message.payload);
     if (message.action === "sync" && (message.page ?? 1) === 1) this.held = [];
     const previous = this.held[this.held.length - 1];
     if (previous && (previous.version !== message.version || (whole && message.page !== previous.page + 1))) {
-      this.#events.confused(); // not a batch as the protocol has them
+      this.#events.confused(); // not a valid batch
       return;
     }
-    if (!previous && this.version === "" && !whole) return; // of before this join
+    if (!previous && this.version === "" && !whole) return; // from before this join
     if (!previous && whole && (message.page ?? 1) !== 1) return;
     this.held.push(message);
     if (message.more) return;
@@ -58,7 +58,7 @@ export class Join {
     for (const m of batch) this.#events.message(m);
   }
 
-  // lost notes that nothing keeps the rows current any more.
+  // lost notes that the rows are not kept current any more.
   lost() {
     this.held = [];
     this.store?.stale();
@@ -69,7 +69,7 @@ export class Join {
     return { event: this.event, ...(this.params && { params: this.params }), ...(this.version && { version: this.version }) };
   }
 }
-// wellFormed tells messages that change rows from what only looks like them.
+// wellFormed reports whether a message that changes rows is valid.
 function wellFormed({ action, payload, version }) {
   if (typeof version !== "string" || version === "") return false;
   if (action === "sync" && payload === "ok") return true;

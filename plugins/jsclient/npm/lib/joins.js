@@ -1,11 +1,11 @@
-// What a client has joined, and what it has left while the server has not said so.
+// The joins of a client, and the leaves that the server has not confirmed yet.
 
 import { alike, identity } from "./names.js";
 
 export class Joins {
   all = new Map(); // identity → Join
-  #leaving = new Map(); // identity → {event, params, count}: leaves that are not confirmed
-  #left; // called with {event, params} of what the server need not confirm any more
+  #leaving = new Map(); // identity → {event, params, count}: unconfirmed leaves
+  #left; // called with {event, params} when the server need not confirm a leave any more
 
   constructor(left) {
     this.#left = left;
@@ -19,7 +19,7 @@ export class Joins {
     this.all.set(identity(join.event, join.params), join);
   }
 
-  /** Whether the join is not over. */
+  /** Whether the join is still followed. */
   has(join) {
     return this.get(join.event, join.params) === join;
   }
@@ -28,12 +28,12 @@ export class Joins {
     if (this.has(join)) this.all.delete(identity(join.event, join.params));
   }
 
-  /** Notes that the join was left; asked, whether the server will confirm it. */
+  /** Notes that the join was left. asked says whether the server will confirm it. */
   leave(join, asked) {
     const id = identity(join.event, join.params);
     const known = this.#leaving.get(id);
     if (asked) {
-      // Until the server confirms it, what comes still belongs to this join.
+      // Until the server confirms the leave, messages still belong to this join.
       if (known) known.count++;
       else this.#leaving.set(id, { event: join.event, params: join.params, count: 1 });
     } else if (!known) {
@@ -41,7 +41,7 @@ export class Joins {
     }
   }
 
-  /** Notes that a connection is over: the server has forgotten all of it. */
+  /** Notes that a connection is over: the server has forgotten its joins. */
   dropped() {
     const leaving = [...this.#leaving.values()];
     this.#leaving.clear();
@@ -49,8 +49,8 @@ export class Joins {
   }
 
   /**
-   * Returns the join that a message is for, undefined for none. What still comes of a
-   * join that was left is for nobody; a leave settles one that is not confirmed.
+   * Returns the join that a message is for, undefined for none. Messages of a join that
+   * was left are for none; the message "leave" confirms one leave.
    */
   of(message) {
     const id = this.#identify(message);
@@ -60,8 +60,8 @@ export class Joins {
     return null;
   }
 
-  // #identify returns the identity of the join that a message is for. The server
-  // spells parameters in its own way: 1.50 and 1.5 may be the same to it.
+  // #identify returns the identity of the join that a message is for. The server may
+  // spell parameters differently: 1.50 and 1.5 can be the same value.
   #identify({ event, params }) {
     const id = identity(event, params);
     if (this.all.has(id) || this.#leaving.has(id)) return id;

@@ -1,9 +1,9 @@
-// Keys: which columns tell rows apart, and their values as one text.
+// Keys: the columns that identify rows, and their values as one text.
 
-// guessKey returns the columns that tell the rows apart, if any do. The
-// columns of a total order contain the key, at its end unless they were ordered
-// by anyway. A wrong guess does no harm: sooner or later a batch contradicts it,
-// and before it is applied the rows are fetched anew.
+// guessKey returns columns that identify the rows, or null. The columns of a total
+// order contain the key, at the end unless the order names its columns anyway. A wrong
+// guess does no harm: sooner or later a batch contradicts it, and the rows are fetched
+// again before that batch is applied.
 export function guessKey(order, rows, refuted) {
   const columns = order ? order.map(columnOf) : ["id"];
   const tails = columns.map((_, i) => columns.slice(columns.length - 1 - i));

@@ -4,19 +4,19 @@ import { compareDecimals, compareValues, isDecimal } from "./compare.js";
 import { columnOf } from "./key.js";
 
 /**
- * Rows that are being created. The server fills in what they lack, and mostly with
- * something new: the next number of a key, the time of now. So they are sorted as
- * if it were greater than what any other row has.
+ * Rows that are being created. The server fills in missing columns, usually with
+ * something new: the next number of a key, or the current time. So a missing column
+ * sorts above the values of all other rows.
  */
 export const drafts = new WeakSet();
 
 const lacks = (row, name) => (row[name] === undefined && drafts.has(row) ? 1 : 0);
 
-// Order compares rows as the server does: null below everything, numbers by
-// size, text by code points (which is the order of its UTF-8 bytes), RFC 3339
-// times by instant. JSON does not tell decimals that are sent as text from other
-// text, nor where NULLs were placed: that is learned from the rows of a sync,
-// which come in order. What a draft lacks is above everything.
+// Order compares rows as the server does: null below everything, numbers by size, text
+// by code points (the order of its UTF-8 bytes), RFC 3339 times by instant. JSON does
+// not distinguish decimals sent as text from other text, nor does it say where NULLs
+// sort. Order learns both from the rows of a sync, which are in order. A draft's
+// missing column is above everything.
 export class Order {
   #columns;
 
@@ -57,8 +57,8 @@ function compareIn(column, a, b) {
   return column.sign * (column.numeric && isDecimal(a) && isDecimal(b) ? compareDecimals(a, b) : compareValues(a, b));
 }
 
-// place returns the rows with the fresh ones, which are in order, among the kept
-// ones, which are in order as well. Binary search finds each place.
+// place merges the fresh rows into the kept ones. Both are in order; binary search
+// finds each place.
 export function place(kept, fresh, compare) {
   const rows = [];
   let from = 0;

@@ -1,8 +1,8 @@
-// What happens to the page and the machine: sleep, tabs, the network, the
-// browser's back-forward cache.
+// Events of the page and the machine: sleep, tabs, the network, the browser's
+// back-forward cache.
 
-const tick = 5_000; // how often the clock is looked at
-const slept = 10_000; // a tick that comes so late means that the machine slept
+const tick = 5_000; // how often the clock is checked
+const slept = 10_000; // a tick this late means that the machine slept
 
 export class PageLife {
   #env;
@@ -12,9 +12,8 @@ export class PageLife {
   #unlisten = [];
 
   /**
-   * Calls wake when the connection may have died unnoticed, shown with the time
-   * that the page was hidden for, suspend and resume around a stay in the
-   * back-forward cache.
+   * Calls wake when the connection may have died unnoticed, shown with how long the
+   * page was hidden, and suspend and resume around a stay in the back-forward cache.
    */
   constructor(env, events) {
     this.#env = env;
@@ -25,7 +24,7 @@ export class PageLife {
       if (document.visibilityState === "hidden") this.#hiddenAt = now();
       else events.shown(now() - this.#hiddenAt);
     });
-    // A page with open connections may not lie in the back-forward cache.
+    // Browsers keep pages with open connections out of the back-forward cache.
     this.#on(window, "pagehide", () => events.suspend());
     this.#on(window, "pageshow", () => events.resume());
   }
@@ -37,8 +36,8 @@ export class PageLife {
   }
 
   /**
-   * Looks at the clock while there is a connection: a machine that slept finds its
-   * connections dead and is not told, but its timers come late.
+   * Checks the clock while there is a connection. A machine that slept is not told that
+   * its connections died, but its timers are late.
    */
   watchClock() {
     const { now, setTimeout } = this.#env;

@@ -1,13 +1,13 @@
-// Polls: each binding asks for what has come since its version, and the server holds
-// the request until there is something. All clients at one version ask for the same
-// URL, so that a cache in front answers them with one request of its own.
+// Polls: each binding asks for changes since its version, and the server holds the
+// request until there are some. All clients at one version request the same URL, so a
+// shared cache can answer all of them with one request of its own.
 
 import { mayPass, problemOf } from "./errors.js";
 import { HTTPLink } from "./httplink.js";
 
-const maxHeld = 4; // requests at a time: a browser has six connections to a host
-const soon = 1_000; // an answer without news that comes earlier was not held
-const fromNothing = "0"; // the version of no rows: the same for everybody, and in no log
+const maxHeld = 4; // requests at a time; a browser has six connections to a host
+const soon = 1_000; // an answer without changes that comes earlier was not held
+const fromNothing = "0"; // stands for no rows: the same for all clients, and in no log
 
 export class PollLink extends HTTPLink {
   kind = "poll";
@@ -28,7 +28,7 @@ export class PollLink extends HTTPLink {
     if (this.over) return false;
     this.#polls.set(join, { aborter: new AbortController(), timer: null, answered: false });
     this.#queue.push(join);
-    // After whatever else is joined or left in the same breath.
+    // Later, after other joins and leaves of the same task.
     queueMicrotask(() => this.#next());
     return true;
   }
@@ -43,7 +43,7 @@ export class PollLink extends HTTPLink {
     return false;
   }
 
-  // probe asks again: a request that is held may hang on a connection that is dead.
+  // probe asks again, because a held request may hang on a dead connection.
   probe() {
     for (const join of [...this.#polls.keys()]) this.join(join);
   }
@@ -56,8 +56,8 @@ export class PollLink extends HTTPLink {
     while (!this.over && this.#held < maxHeld && this.#queue.length > 0) this.#ask(this.#queue.shift());
   }
 
-  // #wait returns how long the server may hold a request, in seconds. Where there are
-  // more bindings than requests, each gets its turn sooner.
+  // #wait returns how long the server may hold a request, in seconds. With more
+  // bindings than requests it is shorter, so that each gets its turn.
   #wait() {
     const { pollWait } = this.settings;
     return this.#polls.size <= maxHeld ? pollWait : Math.min(pollWait, Math.max(1, Math.floor((pollWait * maxHeld) / this.#polls.size)));
@@ -67,14 +67,14 @@ export class PollLink extends HTTPLink {
     const poll = this.#polls.get(join);
     const current = () => !this.over && this.#polls.get(join) === poll;
     const { fetch, now, setTimeout } = this.env;
-    // The first is not held: whether the rows are current shows at once.
+    // The first poll is not held, to find out at once whether the rows are current.
     const wait = poll.answered ? this.#wait() : 0;
     const url = this.#urlOf(join);
     url.searchParams.append("since", join.version || fromNothing);
     if (wait > 0) url.searchParams.append("wait", String(wait));
     const asked = now();
-    // Tabs that ask for the same may be served one after the other, by the cache that
-    // they share: hence twice.
+    // A shared cache may serve tabs with the same request one after the other, so allow
+    // twice the wait.
     poll.timer = setTimeout(() => current() && this.fail(), 2_000 * wait + this.settings.openTimeout);
     this.#held++;
     let answer;
@@ -94,7 +94,7 @@ export class PollLink extends HTTPLink {
       return;
     }
     if (problem) {
-      this.leave(join); // it is joined again later where that may help
+      this.leave(join); // the client joins it again later if that may help
       if (!this.openedAt && mayPass(problem.status)) this.fail();
       else this.events.refused(join, problem);
     } else if (!Array.isArray(messages)) {
@@ -110,7 +110,7 @@ export class PollLink extends HTTPLink {
     this.#next();
   }
 
-  // #again asks for what comes next, after a while where the server does not hold
+  // #again asks for the next changes, after a pause if the server does not hold
   // requests.
   #again(join, poll, early) {
     const ask = () => {

@@ -1,4 +1,4 @@
-// Better credentials, after the server refused those that it was shown.
+// New credentials, after the server refused the current ones.
 
 import { Backoff } from "./backoff.js";
 
@@ -9,12 +9,12 @@ export class Renewal {
   #events;
   #backoff;
   #denied = new Map(); // Join → problem: waiting for better credentials
-  #count = 0; // times in a row that they were asked for
+  #count = 0; // requests for them in a row
   #timer = null;
 
   /**
    * The events are brought (credentials that differ from those in use), given up (a
-   * join, with the problem), over (nobody waits any more) and failed (a function of
+   * join, with the problem), over (no join waits any more) and failed (a function of
    * the application). inUse returns the credentials in use.
    */
   constructor(settings, env, credentials, inUse, events) {
@@ -26,13 +26,13 @@ export class Renewal {
     this.#backoff = new Backoff(settings, env);
   }
 
-  /** The status of a refusal that has not been overcome, 0 for none. */
+  /** The status of the last refusal that still holds, 0 for none. */
   get status() {
     const [problem] = this.#denied.values();
     return problem?.status ?? 0;
   }
 
-  /** Has better credentials asked for, for the join. It returns false where there is nobody to ask. */
+  /** Requests new credentials for the join. It returns false if there is no function to ask. */
   want(join, problem) {
     if (!this.#credentials.any) return false;
     this.#denied.set(join, problem);
@@ -45,7 +45,7 @@ export class Renewal {
     if (this.#denied.delete(join) && this.#denied.size === 0) this.#end();
   }
 
-  /** Stops asking: a connection is being opened anyway, and will ask. */
+  /** Stops asking, because a new connection is being opened and will ask. */
   pause() {
     this.#env.clearTimeout(this.#timer);
     this.#timer = null;
@@ -56,8 +56,8 @@ export class Renewal {
     this.#end();
   }
 
-  // #later asks after a while. What works goes on meanwhile. The same credentials
-  // again are of no use.
+  // #later asks after a pause; other joins continue meanwhile. Unchanged credentials
+  // are not used.
   #later() {
     if (this.#count >= this.#settings.renewals) {
       this.#giveUp();

@@ -1,4 +1,4 @@
-// The rows of a binding as the server has told them, by key and in order.
+// The rows of a binding as the server sent them, by key and in order.
 
 import { BinderyError } from "./errors.js";
 import { encodeKey, guessKey } from "./key.js";
@@ -7,10 +7,10 @@ import { Order, place } from "./order.js";
 export class Replica {
   rows = Object.freeze([]); // in order
   key; // columns, null until known
-  declared; // key was declared or told by the server, not guessed
+  declared; // the key was declared, or learned from the server, and not guessed
   order = null;
   #name;
-  #refuted = new Set(); // keys that were guessed wrong
+  #refuted = new Set(); // keys that were wrong guesses
   #byKey = new Map(); // encoded key → row
 
   constructor(name, key) {
@@ -20,8 +20,8 @@ export class Replica {
   }
 
   /**
-   * Makes the columns the key. It returns false when the rows that are held
-   * contradict it, so that they have to be fetched anew.
+   * Sets the key's columns. It returns false if the current rows contradict them and
+   * must be fetched again.
    */
   declare(key) {
     if (this.declared && this.key.join() !== [...key].join()) {
@@ -30,7 +30,7 @@ export class Replica {
     return this.#rekey([...key]);
   }
 
-  /** Returns the encoded key of a row, or of a key as users give it; null while the columns are not known. */
+  /** Returns the encoded key of a row, or of a key given by the application; null while the columns are unknown. */
   encode(key) {
     return this.key ? encodeKey(this.key, key) : null;
   }
@@ -39,15 +39,15 @@ export class Replica {
     return this.#byKey.get(encoded);
   }
 
-  /** Begins with rows that came another way, such as with the page. */
+  /** Starts with rows from elsewhere, such as from the page. */
   begin(rows, order) {
     this.#replace(rows, order ?? null);
   }
 
   /**
-   * Applies a batch, whole or not at all. It returns how the rows have changed, or
-   * null when they have to be fetched anew, because the key had been guessed wrong.
-   * `touched` tells whether the batch told of an encoded key.
+   * Applies a batch, whole or not at all. It returns how the rows have changed, or null
+   * if they must be fetched again, because the guessed key was wrong. `touched` tells
+   * whether the batch contained an encoded key.
    */
   apply(batch) {
     const [first] = batch;
@@ -71,7 +71,7 @@ export class Replica {
       }
       let now = row;
       if (!old) change.created.push(row);
-      // An equal row stays the same object, so that nothing is drawn again.
+      // An equal row stays the same object, so that it is not drawn again.
       else if (JSON.stringify(old) === JSON.stringify(row)) now = old;
       else {
         change.updated.push(row);
@@ -90,7 +90,7 @@ export class Replica {
 
   #modify(batch) {
     for (const m of batch) {
-      // A delete shows the key columns alone: who has seen one need not guess.
+      // A delete has exactly the key's columns, so after one the key is known.
       if (m.action === "delete" && !this.declared && m.payload.length > 0 && !this.#rekey(Object.keys(m.payload[0]))) return null;
     }
     const { key } = this;
@@ -128,8 +128,8 @@ export class Replica {
     return new BinderyError({ title: "Ambiguous key", detail });
   }
 
-  // #arrange returns the rows in order after the change: the untouched ones are
-  // in order already, the others go where binary search finds their place.
+  // #arrange returns the rows in order after the change. Unchanged rows are in order
+  // already; binary search finds the places of the others.
   #arrange({ created, updated, previous, deleted }) {
     if (!this.order) {
       const now = new Map(previous.map((row, i) => [row, updated[i]]));
@@ -142,8 +142,8 @@ export class Replica {
     return place(kept, [...created, ...updated].sort(compare), compare);
   }
 
-  // #rekey makes the columns the key for good. It returns false when rows that
-  // are held have not all of them, or share them.
+  // #rekey sets the key's columns for good. It returns false if current rows lack one
+  // of them, or share a key.
   #rekey(key) {
     this.declared = true;
     if (this.key && this.key.length === key.length && key.every((c) => this.key.includes(c))) return true;

@@ -10,7 +10,7 @@ export class Rest {
   #env;
   #credentials;
 
-  /** locate returns the address of the REST endpoints, or null where there are none. */
+  /** locate returns the address of the REST endpoints, or null if there are none. */
   constructor(locate, settings, env, credentials) {
     this.#locate = locate;
     this.#settings = settings;
@@ -29,9 +29,9 @@ export class Rest {
   }
 
   /**
-   * Sends a request. It resolves with the answer if that is a success, and throws
-   * a BinderyError otherwise. A refusal for want of credentials is tried once more,
-   * with others.
+   * Sends a request. It resolves with a successful answer, and throws a BinderyError
+   * otherwise. After a refusal for want of credentials it tries once more, with other
+   * ones.
    */
   async send(method, url, { headers = {}, body, signal } = {}) {
     const given = await this.#ask(0);
@@ -75,7 +75,7 @@ export class Rest {
 
 const pathPart = (value) => encodeURIComponent(String(value));
 
-/** Returns the token that an ETag holds, without the suffix of a content coding; "" for none. */
+/** Returns the token in an ETag, without the suffix of a content coding; "" for none. */
 export function tokenOf(etag) {
   const m = /^(?:W\/)?"([\w-]+?)(?:-(?:gzip|br|zstd|deflate))?"$/.exec(etag ?? "");
   return m ? m[1] : "";

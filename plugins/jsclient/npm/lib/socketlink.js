@@ -1,10 +1,10 @@
 // One WebSocket, for all bindings.
 
-export const pingName = "bindery:ping"; // leaving is always confirmed, also what was never joined
+export const pingName = "bindery:ping"; // a leave is always confirmed, even of a binding that was never joined
 
-// A link is one connection. It calls opened once, lost at most once and never
-// after close, and reads the joins when it opens. join, leave and page return
-// whether the server was asked; leave, whether it will confirm.
+// A link is one connection. It calls opened once, lost at most once and never after
+// close, and reads the joins when it opens. join, leave and page return whether it
+// asked the server; for leave, whether the server will confirm.
 
 export class SocketLink {
   kind = "websocket";
@@ -25,7 +25,7 @@ export class SocketLink {
     try {
       this.#socket = protocols.length > 0 ? new env.WebSocket(String(url), protocols) : new env.WebSocket(String(url));
     } catch {
-      this.#wait(0, () => this.fail()); // the page's policy forbids it
+      this.#wait(0, () => this.fail()); // the page's policy forbids the connection
       return;
     }
     this.#socket.onopen = () => {
@@ -56,13 +56,13 @@ export class SocketLink {
     return this.#send({ event, ...(params && { params }), page });
   }
 
-  // mark asks for the place in the stream that a mark has.
+  // mark asks the stream to say when it has reached the mark.
   mark({ event, params }, mark) {
     return this.#send({ event, ...(params && { params }), mark });
   }
 
-  // probe asks for a sign of life: a browser is not told of a network that
-  // went silent.
+  // probe asks the server for an answer, because a browser does not notice a network
+  // that went silent.
   probe() {
     if (this.#probing || !this.openedAt) return;
     this.#probing = true;

@@ -1,5 +1,5 @@
-// The rows of a join as its collections show them: those of the server, and over
-// them the writes that are under way.
+// The rows of a join as its collections show them: the server's rows, covered by the
+// writes that are under way.
 
 import { diff } from "./diff.js";
 import { Replica } from "./replica.js";
@@ -11,20 +11,20 @@ export class Store {
   state = empty;
   replica;
   writes = null; // Writes, once there are any
-  #laid = null; // {rows, over}: what is shown while writes are under way
-  #waiting = new Set(); // functions that are told of each version
+  #laid = null; // {rows, over}: the rows shown while writes are under way
+  #waiting = new Set(); // functions to call with each version
 
   constructor(name, key) {
     this.replica = new Replica(name, key);
   }
 
-  /** Shows rows that came another way, until the server says whether they are current. */
+  /** Shows rows from elsewhere, until the server says whether they are current. */
   begin({ rows, version, order, lastModified = "" }) {
     this.replica.begin(rows, order);
     this.state = Object.freeze({ ...empty, rows: this.replica.rows, status: "stale", version, lastModified });
   }
 
-  /** Returns false when the rows that are held contradict the key, so that they have to be fetched anew. */
+  /** Returns false if the current rows contradict the key and must be fetched again. */
   declareKey(key) {
     return this.replica.declare(key);
   }
@@ -35,7 +35,7 @@ export class Store {
     return this.#laid?.over.has(id) ? this.#laid.over.get(id) : this.replica.byKey(id);
   }
 
-  /** Returns a get for the rows as they are now. */
+  /** Returns a get function for the current rows. */
   frozenIndex() {
     const { rows } = this.state;
     const { key, encode } = { key: this.replica.key, encode: (k) => this.replica.encode(k) };
@@ -43,7 +43,7 @@ export class Store {
     return (k) => byKey?.get(encode(k));
   }
 
-  /** Applies a batch. It returns false when the rows have to be fetched anew. */
+  /** Applies a batch. It returns false if the rows must be fetched again. */
   apply(batch) {
     const change = this.replica.apply(batch);
     if (!change) return false;
@@ -54,7 +54,7 @@ export class Store {
     return true;
   }
 
-  /** Shows the writes as they are now. */
+  /** Shows the current writes. */
   relay() {
     this.#show({}, null);
   }
@@ -71,14 +71,14 @@ export class Store {
     for (const c of [...this.collections.values()]) c.end(err, quiet);
   }
 
-  /** Calls fn with each version that is applied. Returns a function that ends it. */
+  /** Calls fn with each version that is applied. Returns a function that stops this. */
   onVersion(fn) {
     this.#waiting.add(fn);
     return () => this.#waiting.delete(fn);
   }
 
   // #show makes the next state. Without writes under way the change is that of the
-  // batch; else it is found by comparing what was shown with what is.
+  // batch. Otherwise it is the difference between the old and the new shown rows.
   #show(more, change) {
     const before = this.state;
     const wasLaid = this.#laid !== null;

@@ -5,15 +5,15 @@ import { EventStream } from "./eventstream.js";
 import { HTTPLink } from "./httplink.js";
 import { nameOf, texts } from "./names.js";
 
-const maxStreamBindings = 50; // on one event stream; the server's own bound is 64 unless configured
-const maxStreamNames = 2_000; // characters that they take in its URL
+const maxStreamBindings = 50; // on one event stream; the server's default bound is 64
+const maxStreamNames = 2_000; // characters of their names in its URL
 
-// StreamLink carries bindings together on one event stream, since browsers allow
-// six to a server over HTTP/1.
+// StreamLink puts several bindings on one event stream, because browsers allow six
+// connections to a server over HTTP/1.
 //
-// EventSource would reconnect by itself, but not with jitter, not to another
-// transport, and not from the version that was applied: so the first break
-// ends it, and the client opens the next.
+// EventSource would reconnect by itself, but without jitter, never to another
+// transport, and not from the version that was applied. So the first break ends it, and
+// the client opens the next.
 export class StreamLink extends HTTPLink {
   kind = "sse";
   #url;
@@ -26,8 +26,7 @@ export class StreamLink extends HTTPLink {
     for (const join of joins.values()) this.join(join);
   }
 
-  // join opens the stream of the join's group anew, so that it names the
-  // version held by each.
+  // join reopens the stream of the join's group, so that it names each join's version.
   join(join) {
     const group = this.#groupOf(join) ?? [...this.#groups].find((g) => this.#hasRoom(g, join)) ?? this.#newGroup();
     group.joins.add(join);
@@ -55,7 +54,7 @@ export class StreamLink extends HTTPLink {
     return false;
   }
 
-  // probe opens the streams again: there is nothing to ask over them.
+  // probe reopens the streams, because a stream cannot carry a question.
   probe() {
     for (const group of this.#groups) this.#reopen(group);
   }
@@ -76,7 +75,7 @@ export class StreamLink extends HTTPLink {
     for (const join of group.joins) join.held = [];
   }
 
-  // #reopen waits for whatever else is joined or left in the same breath.
+  // #reopen waits for other joins and leaves of the same task.
   #reopen(group) {
     if (this.over) return;
     this.#shut(group);
@@ -101,8 +100,8 @@ export class StreamLink extends HTTPLink {
       this.env.clearTimeout(group.timer);
       group.timer = this.env.setTimeout(fn, delay);
     };
-    // Heartbeats are comments, which an EventSource does not show: on one that is
-    // quiet for long only a new one tells whether the server is there.
+    // Heartbeats are comments, which EventSource hides. After a long silence only a new
+    // stream tells whether the server is there.
     const listen = () => wait(2 * this.settings.quietTimeout, () => this.#reopen(group));
     wait(this.settings.openTimeout, () => this.fail());
     source.onheartbeat = () => group.source === source && listen();
@@ -120,7 +119,7 @@ export class StreamLink extends HTTPLink {
     for (const action of ["sync", "create", "update", "delete"]) source.addEventListener(action, receive);
     source.addEventListener("error", (e) => {
       if (group.source !== source) return;
-      // A message of the type "error" has data, a broken stream has not.
+      // A message of the type "error" has data; a broken stream has none.
       if (typeof e.data === "string") receive(e);
       else if (!opened && source.readyState === 2) this.#refuse(group, source.problem);
       else this.fail();
@@ -134,8 +133,8 @@ export class StreamLink extends HTTPLink {
     return new EventStream(url, { fetch, headers: this.headers, withCredentials });
   }
 
-  // #refuse handles a stream that did not begin. The problem is null where an
-  // EventSource hides it.
+  // #refuse handles a stream that did not begin. The problem is null if an EventSource
+  // hides it.
   #refuse(group, problem) {
     if (!problem || (group.joins.size > 1 && !mayPass(problem.status))) this.#diagnose(group);
     else if (mayPass(problem.status)) this.fail();
@@ -159,8 +158,8 @@ export class StreamLink extends HTTPLink {
     return String(url);
   }
 
-  // #diagnose finds out why a stream was refused, which an EventSource does
-  // not say: which of its bindings is to blame, if it is one of them.
+  // #diagnose finds out why a stream was refused, which EventSource does not say, and
+  // which of its bindings is the cause, if any.
   async #diagnose(group) {
     this.#shut(group);
     const { fetch } = this.env;
@@ -176,13 +175,13 @@ export class StreamLink extends HTTPLink {
         if (head.status < 400 || mayPass(head.status)) continue;
         const answer = await fetch(url, init);
         if (answer.ok) {
-          await answer.body?.cancel(); // it has come to life
+          await answer.body?.cancel(); // it is available now
           continue;
         }
         refused.push([join, await problemOf(answer, head.status)]);
       }
     } catch {
-      failing = true; // as when the server is away
+      failing = true; // as if the server were away
     }
     if (this.over) return;
     if (refused.length === 0) {
@@ -194,8 +193,8 @@ export class StreamLink extends HTTPLink {
     for (const [join, problem] of refused) this.events.refused(join, problem);
   }
 
-  // #split asks for each join alone, where they are refused together and none by
-  // itself: a server may take two of them for the same.
+  // #split asks for each join separately, if they are refused together but not alone:
+  // the server may read two of them as the same.
   #split(group) {
     this.#shut(group);
     this.#groups.delete(group);

@@ -1,5 +1,5 @@
-// One write: what is asked of the server, and what is shown until its rows tell
-// the same.
+// One write: the request to the server, and what is shown until the server's rows
+// include it.
 
 import { alikeValues } from "./compare.js";
 import { keyless } from "./diff.js";
@@ -9,23 +9,23 @@ const maxSeen = 16;
 const maxCreated = 4_096;
 
 /**
- * A write is sent, then answered, then settled: the rows of the server include it,
- * and it is not laid over them any more. A write that fails is dropped.
+ * A write is sent, then answered, then settled: the server's rows include it, and it no
+ * longer covers them. A write that fails is dropped.
  */
 export class Write {
   answered = false;
-  row = null; // as the server answered it, null for a removal
-  mark = null; // names the point in the history of commits by which it is visible
-  shown = true; // laid over the rows
-  seen = []; // what batches told of its row since it was sent: JSON, "" for its absence
-  twin = null; // the encoded key of a row that looks like the one being created
-  created = new Set(); // encoded keys of rows that came since: one of them may be the row created here
+  row = null; // the server's answer, null for a removal
+  mark = null; // a mark: rows that reach it include the write
+  shown = true; // it covers the server's rows
+  seen = []; // the row in batches since the write was sent: JSON, "" for its absence
+  twin = null; // the encoded key of a row that resembles the one being created
+  created = new Set(); // encoded keys of rows that came since; one of them may be the created row
   superseded = []; // earlier writes of the row, which settle with this one
-  aborter = new AbortController(); // of what waits for it to settle
+  aborter = new AbortController(); // ends what waits for the write to settle
   #settle;
-  #merged = null; // {from, row}: an update over the row that it was made of
+  #merged = null; // {from, row}: the updated row, and the row that it was made from
 
-  /** The kind is "create", "update" or "remove"; key and values as they were given. */
+  /** The kind is "create", "update" or "remove"; key and values are as the application gave them. */
   constructor(kind, key, values) {
     this.kind = kind;
     this.key = key;
@@ -40,30 +40,30 @@ export class Write {
     for (const w of this.superseded) w.settle();
   }
 
-  /** Notes what a batch told of the row. */
+  /** Notes the row's state in a batch. */
   observe(row) {
     this.seen.push(row ? JSON.stringify(row) : "");
     if (this.seen.length > maxSeen) this.seen.shift();
   }
 
-  /** Notes that a row came, of which it may turn out that it is the one created here. */
+  /** Notes a new row, which may turn out to be the one created here. */
   meet(id) {
     if (this.created.size < maxCreated) this.created.add(id);
   }
 
-  /** Whether batches told of the row as the answer has it, or that it left the binding. */
+  /** Whether batches contained the row as the answer has it, or showed that it left the binding. */
   get told() {
-    if (this.kind === "create") return this.seen.length > 0; // any word will do: it did not exist before
+    if (this.kind === "create") return this.seen.length > 0; // any message is enough, because the row did not exist before
     if (this.kind === "remove") return this.seen.at(-1) === "";
     return this.seen.includes(JSON.stringify(this.row)) || (this.kind === "update" && this.seen.at(-1) === "");
   }
 
-  /** Shows a row that is to be created. */
+  /** The row to show for a create. */
   get optimistic() {
     return (this.#merged ??= { row: Object.freeze({ ...this.values }) }).row;
   }
 
-  /** Shows the update over a row, the same object for the same row. */
+  /** Returns the row with the update applied; the same object for the same row. */
   over(row) {
     if (this.#merged?.from !== row) this.#merged = { from: row, row: mergePatch(row, this.values) };
     return this.#merged.row;
@@ -76,7 +76,7 @@ export class Write {
     if (row) this.key = row;
   }
 
-  /** Whether a row of the server may be the one that is being created: it has every value that was given. */
+  /** Whether a row of the server may be the one being created: it has every given value. */
   resembles(row) {
     return Object.entries(this.values).every(([name, value]) => name in row && alike(row[name], value));
   }
@@ -89,8 +89,8 @@ function alike(a, b) {
   return alikeValues(String(a), String(b));
 }
 
-// mergePatch applies a JSON merge patch (RFC 7396). For a column null is a value;
-// within one it removes the member.
+// mergePatch applies a JSON merge patch (RFC 7396). At the top level null is a value of
+// a column; deeper it removes the member.
 function mergePatch(target, patch, column = true) {
   if (patch === null || typeof patch !== "object" || Array.isArray(patch)) return patch;
   const out = target !== null && typeof target === "object" && !Array.isArray(target) ? { ...target } : {};
@@ -102,13 +102,13 @@ function mergePatch(target, patch, column = true) {
 }
 
 /**
- * Lays writes over the rows of the server, in the order in which they were made.
- * It returns the rows, and by encoded key what replaces a row: another, or
- * undefined where there is none.
+ * Applies the writes to the server's rows, in the order in which they were made. It
+ * returns the rows, and a map from the encoded key to the replacement of a row;
+ * undefined means removed.
  */
 export function lay(replica, writes) {
   const over = new Map();
-  const fresh = []; // whose key the server has yet to make
+  const fresh = []; // rows whose key the server has yet to generate
   const at = (id) => (over.has(id) ? over.get(id) : replica.byKey(id));
   for (const w of writes) {
     const id = idOf(replica, w);
@@ -137,7 +137,7 @@ export function lay(replica, writes) {
   return { over, rows: Object.freeze(place(kept, [...changed, ...fresh].sort(compare), compare)) };
 }
 
-/** Returns the encoded key of the row that is written, null while it has none. */
+/** Returns the encoded key of the written row, null while it has none. */
 export function idOf(replica, write) {
   if (replica.key === null || write.key === null) return null;
   const { key } = write;

@@ -1,15 +1,15 @@
 // The writes that are under way in one binding or member.
 //
-// A write goes to the REST endpoint, and its effect shows at once. When the answer
-// is there, the row that the server made shows instead. The write is settled, and
-// nothing lies over the server's rows any more, when these are known to include it:
+// A write goes to the REST endpoint, and its effect shows at once. After the answer the
+// server's row shows instead. The write is settled, and no longer covers the server's
+// rows, when these are known to include it:
 //
-//   - by the mark of the answer, where the server gives one;
-//   - else when a batch told of the row as the answer had it;
+//   - by the mark in the answer, if the server gives one;
+//   - else when a batch has contained the row as the answer has it;
 //   - else when the collection shows the version that the binding had after the
 //     answer: the server answers a write when the binding shows it.
 //
-// Writes of one row are sent one after the other, as they were made.
+// Writes to one row are sent one after the other, in the order in which they were made.
 
 import { Confirmation } from "./confirmation.js";
 import { BinderyError } from "./errors.js";
@@ -18,16 +18,16 @@ import { Write, idOf, lay } from "./write.js";
 const maxPending = 1_000; // writes under way
 
 export class Writes {
-  confirmation; // that the server's rows include a write
+  confirmation; // finds out whether the server's rows include a write
   #join;
   #store;
   #rest;
   #env;
   #settings;
   #list = []; // Write, in order
-  #tails = new Map(); // encoded key → promise of the last write of the row
+  #tails = new Map(); // encoded key → promise of the last write to the row
 
-  /** askMark sends a mark into the stream, and returns false where it cannot. */
+  /** askMark sends a mark into the stream; it returns false if it cannot. */
   constructor(join, { rest, env, settings, askMark }) {
     this.confirmation = new Confirmation(join, { rest, env, askMark });
     this.#join = join;
@@ -37,7 +37,7 @@ export class Writes {
     this.#settings = settings;
   }
 
-  /** How many writes are not settled. */
+  /** The number of writes that are not settled. */
   get pending() {
     return this.#list.length;
   }
@@ -78,7 +78,7 @@ export class Writes {
     });
   }
 
-  /** Notes what a batch told of, before it is shown. */
+  /** Notes the changes of a batch before they are shown. */
   observe(change) {
     const { replica } = this.#store;
     for (const w of this.#list) {
@@ -114,8 +114,8 @@ export class Writes {
     return Object.assign(written, { settled: write.settled });
   }
 
-  // #answered shows what the server made of the write, in the place of what it made
-  // of earlier ones to the row.
+  // #answered shows the server's row for the write, in place of the rows of earlier
+  // writes to it.
   #answered(write, row, mark) {
     const { replica } = this.#store;
     write.answer(row, mark);
@@ -133,13 +133,14 @@ export class Writes {
     }
   }
 
-  // #isTold: the rows of the server are known to include the answered write. A mark
-  // is exact where a row may have been the same before; one that was created was not.
+  // #isTold: the server's rows are known to include the answered write. A row may have
+  // been the same before, so only the mark is certain; a created row did not exist
+  // before.
   #isTold(write) {
     return write.told && (!write.mark || write.kind === "create");
   }
 
-  // #inTurn sends the write when those of the same row before it are answered.
+  // #inTurn sends the write when earlier writes to the same row are answered.
   #inTurn(write, send) {
     const id = idOf(this.#store.replica, write);
     const before = id !== null && this.#tails.get(id);
@@ -159,8 +160,8 @@ export class Writes {
     this.#store.relay();
   }
 
-  // #confirm drops the write when the rows include it, or when that cannot be found
-  // out in time: the server's rows are right sooner or later.
+  // #confirm drops the write when the rows include it, or when that cannot be found out
+  // in time: the server's rows will be right sooner or later.
   async #confirm(write) {
     const { signal } = write.aborter;
     const timer = this.#env.setTimeout(() => write.aborter.abort(), this.#settings.settleTimeout);
@@ -177,8 +178,8 @@ export class Writes {
     });
   }
 
-  // #condition returns the headers for a write that depends on the row as it was
-  // seen: with true, the row's tag is fetched, and the row compared.
+  // #condition returns the headers for a write that depends on the row as it was seen.
+  // With true it fetches the row's tag and compares the row.
   async #condition(ifMatch, key, seen, signal) {
     if (ifMatch === undefined || ifMatch === false) return {};
     if (typeof ifMatch === "string") return { "If-Match": ifMatch };
@@ -190,8 +191,8 @@ export class Writes {
     return tag ? { "If-Match": tag } : {};
   }
 
-  // #keyParts returns the values of the key, in the order of its columns. The order
-  // of several columns has to be known: mixed up they name another row.
+  // #keyParts returns the values of the key in the order of its columns. That order
+  // must be known: in another order the values name another row.
   #keyParts(key) {
     const { replica } = this.#store;
     let parts;

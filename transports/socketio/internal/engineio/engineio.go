@@ -46,7 +46,7 @@ type Packet struct {
 	Binary bool
 }
 
-// Errors of decoding. What is wrong with a payload wraps one of them.
+// Errors of decoding. The error for a payload wraps one of them.
 var (
 	ErrEmpty   = errors.New("engineio: an empty packet")
 	ErrType    = errors.New("engineio: an unknown packet type")
@@ -67,9 +67,9 @@ func Decode(text []byte) (Packet, error) {
 	return Packet{Type: Type(text[0]), Data: text[1:]}, nil
 }
 
-// Payload yields the packets of the body of a polling request. It ends after the
-// first error, which names the packet by its number from 1. Nothing is kept, so a
-// body of many small packets takes no more memory than itself.
+// Payload yields the packets of the body of a polling request. It ends after the first
+// error, which gives the number of the packet, counted from 1. It keeps no list, so a
+// body of many small packets needs no further memory.
 func Payload(body []byte) iter.Seq2[Packet, error] {
 	return func(yield func(Packet, error) bool) {
 		for n := 1; ; n++ {
@@ -87,7 +87,7 @@ func Payload(body []byte) iter.Seq2[Packet, error] {
 	}
 }
 
-// Check returns what is wrong with a payload, nil when all of it can be read.
+// Check returns the first error in a payload, or nil if all its packets can be read.
 func Check(body []byte) error {
 	for _, err := range Payload(body) {
 		if err != nil {
@@ -111,7 +111,7 @@ func decodePolled(text []byte) (Packet, error) {
 	return Packet{Type: Message, Data: data[:n], Binary: true}, nil
 }
 
-// Append appends the packet as text, as a payload has it.
+// Append appends the packet in its text form, which payloads use.
 func (p Packet) Append(b []byte) []byte {
 	if p.Binary {
 		return base64.StdEncoding.AppendEncode(append(b, 'b'), p.Data)

@@ -5,17 +5,16 @@ import (
 	"time"
 )
 
-// Handshake is what the server tells a client first, as the data of an Open
-// packet.
+// Handshake is the server's first message to a client: the data of an Open packet.
 type Handshake struct {
 	// SID names the session in the client's next requests.
 	SID string
 	// Upgrades are the transports that the client may change to.
 	Upgrades []string
-	// The server pings at PingInterval. Who has not heard of the other for
-	// PingInterval and PingTimeout gives up. Clients read milliseconds.
+	// The server pings at PingInterval. A side that has heard nothing for PingInterval
+	// plus PingTimeout gives up. Clients read milliseconds.
 	PingInterval, PingTimeout time.Duration
-	// MaxPayload bounds a payload of the client's, in bytes.
+	// MaxPayload bounds one payload of the client, in bytes.
 	MaxPayload int64
 }
 

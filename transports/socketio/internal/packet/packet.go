@@ -17,13 +17,13 @@ type Type byte
 
 // The types of packets.
 const (
-	Connect      Type = '0' // the client enters a namespace; the server's answer that it has
+	Connect      Type = '0' // the client enters a namespace, or the server confirms that
 	Disconnect   Type = '1' // either side leaves a namespace
 	Event        Type = '2'
 	Ack          Type = '3' // the answer to an event that has an id
-	ConnectError Type = '4' // the server's answer that the client may not enter
+	ConnectError Type = '4' // the server refuses a Connect
 	BinaryEvent  Type = '5' // an event whose attachments follow as binary messages
-	BinaryAck    Type = '6' // likewise
+	BinaryAck    Type = '6' // an Ack whose attachments follow as binary messages
 )
 
 // Main is the namespace that packets without one belong to.
@@ -34,15 +34,15 @@ type Packet struct {
 	Type Type
 	// Namespace begins with a slash.
 	Namespace string
-	// HasID says that the packet has an ID: that of an event asks for an
-	// acknowledgement, which has the same.
+	// HasID says that the packet has an ID. An event with an ID asks for an
+	// acknowledgement with the same ID.
 	HasID bool
 	ID    uint64
-	// Attachments is the number of binary messages that follow, of the binary
-	// types.
+	// Attachments is the number of binary messages that follow a BinaryEvent or
+	// BinaryAck.
 	Attachments int
-	// Data is valid JSON, nil for none: an object of Connect and ConnectError,
-	// an array of the others. It shares memory with what was decoded.
+	// Data is valid JSON, nil for none: an object in Connect and ConnectError, an array
+	// in the other types. It shares memory with the text that was decoded.
 	Data json.RawMessage
 }
 
@@ -54,8 +54,8 @@ var (
 	ErrData        = errors.New("packet: data that does not go with the packet's type")
 )
 
-// The bounds of the numbers in a packet, in digits: those of ids are what
-// JavaScript counts exactly.
+// Bounds of the numbers in a packet. An ID is at most the largest integer that
+// JavaScript holds exactly.
 const (
 	maxID                = 1<<53 - 1
 	maxIDDigits          = 16
@@ -74,7 +74,7 @@ func Decode(text []byte) (Packet, error) {
 		if !found || !number(digits, maxAttachmentsDigits) {
 			return Packet{}, ErrAttachments
 		}
-		p.Attachments, _ = strconv.Atoi(string(digits)) // it is a number
+		p.Attachments, _ = strconv.Atoi(string(digits)) // only digits, so there is no error
 		rest = after
 	}
 	if len(rest) > 0 && rest[0] == '/' {
@@ -97,12 +97,12 @@ func Decode(text []byte) (Packet, error) {
 	return p, nil
 }
 
-// number reports whether the text is a number of at most so many digits.
+// number reports whether the text consists of one to so many digits.
 func number(text []byte, digits int) bool {
 	return len(text) > 0 && len(text) <= digits && len(bytes.Trim(text, "0123456789")) == 0
 }
 
-// sound reports whether the data goes with the type.
+// sound reports whether the data has the form that the type requires.
 func (p Packet) sound() bool {
 	kind := byte(0)
 	if len(p.Data) > 0 {
@@ -126,8 +126,8 @@ func (p Packet) sound() bool {
 	}
 }
 
-// reserved are names that Socket.IO's libraries use for events of their own, and
-// so do not let pass as names of others.
+// reserved holds the names of the events that Socket.IO's libraries emit themselves.
+// Clients cannot use these names for other events.
 var reserved = map[string]bool{
 	"connect": true, "connect_error": true, "disconnect": true, "disconnecting": true, "newListener": true, "removeListener": true,
 }
@@ -182,7 +182,7 @@ func (p Packet) Append(b []byte) []byte {
 	return append(b, p.Data...)
 }
 
-// CheckNamespace returns what is wrong with a namespace's name.
+// CheckNamespace returns an error if a namespace's name is invalid.
 func CheckNamespace(name string) error {
 	if name == "" || name[0] != '/' {
 		return fmt.Errorf("namespace %q does not begin with a slash", name)

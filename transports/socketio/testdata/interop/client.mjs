@@ -1,5 +1,5 @@
-// Stock socket.io-client, told what to do by lines of JSON on stdin; it reports
-// what comes as lines of JSON on stdout.
+// A stock socket.io-client. It takes commands as lines of JSON on stdin, and reports
+// what it receives as lines of JSON on stdout.
 import { io } from "socket.io-client";
 import readline from "node:readline";
 
@@ -7,7 +7,7 @@ const clients = new Map();
 const tell = (report) => process.stdout.write(JSON.stringify(report) + "\n");
 
 const commands = {
-  // Opens a client that emits what "join" lists at every connect, as pages do.
+  // Opens a client that emits the events in "join" at every connect, as pages do.
   open({ id, url, transports, auth, headers, join = [], resume = false }) {
     const socket = io(url, {
       transports, auth, extraHeaders: headers, forceNew: true,
@@ -42,8 +42,8 @@ const commands = {
     clients.get(id).disconnect();
     clients.delete(id);
   },
-  // Opens many clients at once, spread over the transports, and tells when all are
-  // at a version.
+  // Opens many clients, spread over the transports, and reports when all have reached a
+  // version.
   crowd({ id, url, n, ways, event }) {
     const crowd = Array.from({ length: n }, (_, i) => {
       const socket = io(url, { transports: ways[i % ways.length], forceNew: true });
