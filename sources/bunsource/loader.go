@@ -154,7 +154,7 @@ func (l *Loader[T]) query(ctx context.Context, m *model.Model, q driver.Query) (
 					inOrder = keys
 				}
 			} else if len(part) == 0 {
-				continue // there is nothing to look at
+				continue // no rows for mixed.check
 			}
 			rows = append(rows, part...)
 			if err := l.mixed.check(ctx, conn, m, st); err != nil {
@@ -184,7 +184,7 @@ func (l *Loader[T]) query(ctx context.Context, m *model.Model, q driver.Query) (
 	return rows, errors.Join(bad...)
 }
 
-// arrange puts the rows in the order of their keys.
+// arrange sorts rows into the order of keys.
 func (l *Loader[T]) arrange(m *model.Model, rows []*T, keys []driver.Key) {
 	rank := make(map[driver.Key]int, len(keys))
 	for i, k := range keys {
