@@ -112,8 +112,7 @@ func (w *watch) greet(ctx context.Context) {
 	}
 }
 
-// connected reports whether the source watches, or only silent peers keep it from
-// watching.
+// connected reports whether no peer is missed.
 func (w *watch) connected() bool {
 	_, missed := w.peers.count()
 	return missed == 0
