@@ -65,7 +65,7 @@ func (t Trouble) MarshalJSON() ([]byte, error) {
 func (b Binding) MarshalJSON() ([]byte, error) {
 	out := struct {
 		Name        string      `json:"name"`
-		Params      live.Params `json:"params,omitempty"`
+		Params      live.Params `json:"params"`
 		Scoped      bool        `json:"scoped,omitempty"`
 		Scope       string      `json:"scope,omitempty"`
 		Table       string      `json:"table"`
@@ -76,7 +76,7 @@ func (b Binding) MarshalJSON() ([]byte, error) {
 		Age         *float64    `json:"age,omitempty"`
 		State       State       `json:"state"`
 		Since       time.Time   `json:"since"`
-		Error       string      `json:"error,omitempty"`
+		Error       string      `json:"error"`
 		Trouble     []Trouble   `json:"trouble"`
 		Troubled    int         `json:"troubled"`
 		Subscribers int         `json:"subscribers"`

@@ -50,7 +50,7 @@ func TestJSON(t *testing.T) {
 	want := map[string][]map[string]any{
 		"bindings": {
 			{
-				"name": "new", "table": "products", "rows": 0.0, "bytes": 0.0, "state": "loading", "since": "2024-05-06T07:08:09Z",
+				"name": "new", "params": map[string]any{}, "error": "", "table": "products", "rows": 0.0, "bytes": 0.0, "state": "loading", "since": "2024-05-06T07:08:09Z",
 				"trouble": []any{}, "troubled": 0.0, "subscribers": 0.0, "events": 0.0, "syncs": 0.0, "merges": 0.0,
 			},
 			{

@@ -196,8 +196,10 @@ func (e *Engine) Detach(ctx context.Context, v *rowset.Member) error {
 		e.mu.Unlock()
 		return nil
 	}
-	run.Remove(v)
+	// Retracted first: the batch that takes the binding out of the feed forgets what no
+	// declaration uses.
 	idle := run.Retract(v)
+	run.Remove(v)
 	if idle {
 		e.feeds = slices.DeleteFunc(e.feeds, func(r *feedRun) bool { return r == run })
 	}
