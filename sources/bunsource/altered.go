@@ -15,8 +15,8 @@ import (
 )
 
 // SchemaChanged implements [driver.SchemaChecker]. It asks the database for the columns
-// of the model's tables, as [Loader.Prepare] does, and compares them with what that has
-// learned. A table or a column that is missing now is a change.
+// of the model's tables, and compares them with the answer that [Loader.Prepare] got. A
+// table or a column that is missing now is a change.
 func (l *Loader[T]) SchemaChanged(ctx context.Context) (changed bool, err error) {
 	m := l.refined.Load()
 	if m == nil {
@@ -34,13 +34,12 @@ func (l *Loader[T]) SchemaChanged(ctx context.Context) (changed bool, err error)
 
 var _ driver.SchemaChecker = (*Loader[struct{}])(nil)
 
-// explainPatience bounds the question whether a read has failed because the table is
-// another than was learned.
+// explainPatience bounds the question whether the table was altered.
 const explainPatience = 2 * time.Second
 
-// explain adds driver.ErrSchemaChanged to the error of a read that has failed because the
-// table is another than was learned. Errors that only might be due to that (a condition
-// that was always wrong fails alike) make it ask the database.
+// explain adds driver.ErrSchemaChanged to the error of a read that failed because the
+// table was altered. If the error may have another cause (a condition that was always
+// wrong fails alike), it asks the database.
 func (l *Loader[T]) explain(ctx context.Context, m *model.Model, err error) error {
 	certain, perhaps := outdated(err)
 	if !certain && perhaps && ctx.Err() == nil {
@@ -50,7 +49,7 @@ func (l *Loader[T]) explain(ctx context.Context, m *model.Model, err error) erro
 			// A transaction of Postgres answers nothing after an error.
 			ctx = context.WithValue(ctx, snapshotKey{m.DB.DB}, (*snapshot)(nil))
 		}
-		certain, _ = l.SchemaChanged(ctx) // who cannot ask does not know
+		certain, _ = l.SchemaChanged(ctx) // without an answer it stays uncertain
 	}
 	if !certain {
 		return err
@@ -65,8 +64,8 @@ func (e *alteredError) Error() string { return e.cause.Error() }
 
 func (e *alteredError) Unwrap() []error { return []error{e.cause, driver.ErrSchemaChanged} }
 
-// outdated reports whether the error certainly, or perhaps, says that a table is another
-// than it was.
+// outdated reports whether the error certainly, or perhaps, means that a table was
+// altered.
 func outdated(err error) (certain, perhaps bool) {
 	var coded interface{ SQLState() string }
 	if errors.As(err, &coded) {

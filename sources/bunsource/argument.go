@@ -38,7 +38,7 @@ func (l *Loader[T]) CheckLiteral(ctx context.Context, column string, v value.Val
 	literal := string(m.DB.QueryGen().AppendValue(nil, reflect.ValueOf(v.String())))
 	typ := m.Columns[i].Facts.SQLType
 	cast := "CAST(" + literal + " AS " + typ + ")"
-	if typ == "cidr" { // which is compared as an inet, and that reads less
+	if typ == "cidr" { // compared as an inet, which accepts fewer spellings
 		cast += ", CAST(" + literal + " AS inet)"
 	}
 	err = m.DB.DB.QueryRowContext(withoutHooks(ctx), "SELECT ("+cast+") IS NULL").Scan(&null)

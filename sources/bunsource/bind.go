@@ -16,8 +16,8 @@ import (
 )
 
 // Bind declares a binding over the table of the Bun model T. It does no input
-// or output; what is wrong with the model or the options is reported when the
-// registry starts.
+// or output; the registry reports mistakes in the model or the options when it
+// starts.
 //
 // Bindings of one model over one db share their reads: a change of a row that
 // concerns a thousand of them is read once.
@@ -82,11 +82,11 @@ func sharedLoader[T any](db *bun.DB, relations ...string) *Loader[T] {
 // tables in a subquery, but then a change of those is not noticed. Joins,
 // relations, columns, orders and limits are refused when the registry starts.
 //
-// Bindery does not understand the conditions. Which rows meet them is asked of
-// the database, for each binding by itself; [core.Where] is cheaper where it
+// Bindery does not understand the conditions. It asks the database which rows
+// meet them, with a query for each binding; [core.Where] is cheaper where it
 // suffices. The function is called for every read, from any goroutine, and
-// must always add the same conditions: their text is part of what makes the
-// binding's versions.
+// must always add the same conditions: the binding's version tokens depend on
+// their text.
 func Where(apply func(*bun.SelectQuery) *bun.SelectQuery) core.Option {
 	return core.ForLoader(driver.Terms{Where: sqlgen.NewCondition(apply)})
 }

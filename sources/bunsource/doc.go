@@ -26,51 +26,50 @@
 // # Delivery
 //
 // modernc.org/sqlite shows each row that a statement changes, before and after.
-// On a database opened with it, the hooks go by these rows: they report exact
-// keys, whatever the statement is, and see what the database does by itself,
-// such as triggers, foreign keys that cascade and rows displaced by REPLACE.
+// On a database opened with it, the hooks read these rows: they report exact
+// keys for any statement, and see what the database does by itself: triggers,
+// foreign keys that cascade, rows displaced by REPLACE.
 //
 // With every other driver (Postgres, MySQL, and other drivers for SQLite, or a
-// connector that wraps modernc.org/sqlite) they go by the text of statements. A
-// statement is reported by key where its text, with its arguments, proves
-// which keys it touches: an INSERT with the keys among its values; an UPDATE or
-// DELETE whose conditions, joined by AND, bind the key to values (WherePK and
-// Bulk do); and whatever returns its key in RETURNING, as Bun's INSERT does for
-// keys that the database makes. Otherwise the whole table is reported, and for
-// text that is not understood (CALL, DO, most DDL), every table. A statement that
-// changed no row is not reported. Text is understood as SQLite, Postgres and
-// MySQL write it; with any other dialect each write reports every table.
+// connector that wraps modernc.org/sqlite) the hooks parse the statements. They
+// report keys if text and arguments prove which keys the statement touches:
+// an INSERT with the keys among its values; an UPDATE or DELETE whose conditions,
+// joined by AND, bind the key to values (WherePK and Bulk do); and any statement
+// with its key in RETURNING, as in Bun's INSERT for generated keys. Otherwise they
+// report the whole table, and for text that they do not understand (CALL, DO, most
+// DDL), every table. A statement that changed no row is not reported. The hooks
+// understand SQLite, Postgres and MySQL; with any other dialect each write
+// reports every table.
 //
-// What a transaction writes is gathered and announced just before the commit,
-// and confirmed when the commit has returned; so is a statement of its own
-// that may change more than one row. A rollback reports nothing. Where the
-// answer to a commit is lost, it is taken to have happened, and is reported
-// again several times in the minute that follows.
+// The hooks gather a transaction's writes, announce them just before the commit,
+// and confirm them when the commit has returned. They treat a statement outside a
+// transaction likewise if it may change more than one row. A rollback reports
+// nothing. If the answer to a commit is lost, the hooks assume that it succeeded,
+// and report its writes several more times within a minute.
 //
 // # Reading one's own writes
 //
-// A write through Bun returns when the bindings that it concerns have caught
-// up, within [HooksConfig].WaitTimeout and the write's context; see
+// A write through Bun returns when the affected bindings have caught up, or at
+// the latest after [HooksConfig].WaitTimeout or when its context ends; see
 // [HooksConfig].Async. It does not wait inside a transaction, nor while it
-// holds the pool's last connection, which the engine needs to read. Writes
+// holds the pool's last connection, because the engine needs one to read. Writes
 // to the *sql.DB without Bun do not wait.
 //
 // # Limits
 //
-// The hooks do not see other processes. Where they go by the text of statements,
-// they see what this process sends, and not what the database does by itself:
-// triggers, foreign keys with ON DELETE CASCADE or SET NULL, and rules. Of functions
-// that a statement calls they ask the catalogue of Postgres and MySQL whether they may
-// write; what others define is known ten seconds later. Nor do they know what a view shows: a bound
-// view is updated by writes to its tables only if it is said to depend on them
-// ([core.DependsOn]), and a bound table not by writes to a view of it or to one
-// of its partitions. Add a source that sees such changes: pollsource for any
-// database.
+// The hooks do not see other processes. Where they parse statements, they miss
+// what the database does by itself: triggers, foreign keys with ON DELETE CASCADE
+// or SET NULL, and rules. They ask the catalogue of Postgres and MySQL every ten
+// seconds which functions may write; a function that another process has just
+// defined is unknown until then. They do not know which tables a view reads: declare
+// them with [core.DependsOn], or writes to them do not update a bound view. A write
+// to a view of a bound table, or to one of its partitions, does not update the
+// binding. Add a source that sees such changes: pollsource for any database.
 //
-// Where they go by rows, a program must not register its own pre-update, commit
-// or rollback hook on a connection: it would replace theirs. Keys of computed
-// columns are reported as the whole table. Text keys with a NUL character are
-// not seen, for the driver cuts them there.
+// Where they read rows, a program must not register its own pre-update, commit
+// or rollback hook on a connection: it would replace theirs. If the key is a computed
+// column, they report the whole table. They miss text keys with a NUL character,
+// because the driver cuts the text there.
 //
 // [Bun]: https://bun.uptrace.dev
 package bunsource

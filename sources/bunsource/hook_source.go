@@ -21,22 +21,22 @@ const DefaultWaitTimeout = 2 * time.Second
 
 // HooksConfig configures [Hooks]. The zero value is what most programs want.
 type HooksConfig struct {
-	// Async lets writes return without waiting for the bindings that they
-	// concern. By default a program that has written through Bun reads its own
-	// write.
+	// Async lets writes return without waiting for the affected bindings. By
+	// default they wait, so that a program that has written through Bun reads its
+	// own write.
 	Async bool
 
-	// WaitTimeout bounds that wait; the context of the write does as well. The
-	// write has been made in any case: when the wait ends early it returns as
-	// if nothing were wrong, and a warning is logged. 0 means
-	// [DefaultWaitTimeout]; less is refused.
+	// WaitTimeout bounds that wait, as the write's context does. The write itself
+	// has succeeded by then: after the timeout it returns without an error, and
+	// the source logs a warning. 0 means [DefaultWaitTimeout]; a negative value is
+	// an error.
 	WaitTimeout time.Duration
 
-	// Database names the database of a *bun.DB that [Open] has not made, as
-	// [Named] does. It must be set before anything is bound on it.
+	// Database names the database, as [Named] does, for a *bun.DB that [Open] has
+	// not made. Call Hooks with it before the first Bind over the *bun.DB.
 	Database string
 
-	// Logger takes the warnings. nil means [slog.Default].
+	// Logger gets the warnings. nil means [slog.Default].
 	Logger *slog.Logger
 }
 
@@ -47,7 +47,7 @@ type HookSource struct {
 	tracker *tracker
 	db      *bun.DB
 	cfg     HooksConfig
-	err     error // what is wrong with the configuration
+	err     error // the mistakes in the configuration
 
 	count  atomic.Uint64 // the waits that ended too early
 	streak atomic.Bool   // the last one did
@@ -61,13 +61,13 @@ var (
 	_ driver.Validator = (*HookSource)(nil)
 )
 
-// Hooks returns the source of what is written through db, and through the
-// *sql.DB inside it if that has a wrapped driver ([Open], [OpenConnector],
-// [WrapConnector]). At most one config is given.
+// Hooks returns a source that reports writes through db, and through the *sql.DB
+// inside it if that has a wrapped driver ([Open], [OpenConnector],
+// [WrapConnector]). It takes at most one config.
 //
-// A *bun.DB that was made elsewhere gets a query hook, and should not be in
-// use yet. Without the driver wrapper the hook alone has limits, see the
-// package's documentation; a warning is logged when it begins to watch.
+// Hooks adds a query hook to a *bun.DB that was made elsewhere, which should not be
+// in use yet. Without the driver wrapper the hook alone has limits, see the
+// package's documentation; the source logs a warning when it begins to watch.
 func Hooks(db *bun.DB, cfg ...HooksConfig) *HookSource {
 	s := &HookSource{tracker: trackerOf(db.DB), db: db}
 	if len(cfg) > 1 {
@@ -107,8 +107,8 @@ func (s *HookSource) Scope() driver.Scope { return driver.Scope{Database: s.trac
 // Validate implements [driver.Validator].
 func (s *HookSource) Validate() error { return s.err }
 
-// Watch implements [driver.Source]. It fails only for a configuration that
-// cannot work.
+// Watch implements [driver.Source]. Its only error is a permanent one, for a wrong
+// configuration.
 func (s *HookSource) Watch(ctx context.Context, sink driver.Sink) error {
 	if s.err != nil {
 		return driver.Permanent(s.err)
@@ -132,11 +132,11 @@ func (s *HookSource) Watch(ctx context.Context, sink driver.Sink) error {
 	return nil
 }
 
-// Timeouts returns how many writes have returned before the bindings that they
-// concern had caught up. It may be called at any time.
+// Timeouts returns how many writes have returned before the affected bindings had
+// caught up. It may be called at any time, from any goroutine.
 func (s *HookSource) Timeouts() uint64 { return s.count.Load() }
 
-// wait waits for a receipt, as long as the source allows.
+// wait waits for a receipt, for at most WaitTimeout.
 func (s *HookSource) wait(ctx context.Context, r driver.Receipt) {
 	bounded, cancel := context.WithTimeout(ctx, s.cfg.WaitTimeout)
 	defer cancel()

@@ -13,12 +13,11 @@ import (
 	"github.com/binderyhq/bindery/sources/internal/sqltext"
 )
 
-// writersEvery is how often the database is asked which of its functions may write.
+// writersEvery is how often the source asks which functions may write.
 const writersEvery = 10 * time.Second
 
-// watchWriters keeps the tracker informed of the functions that may write when a
-// statement calls them, until ctx is done. Where the database does not answer, what was
-// known stands.
+// watchWriters tells the tracker which functions may write when a statement calls
+// them, until ctx is done. If the database does not answer, the last answer stands.
 func (s *HookSource) watchWriters(ctx context.Context) {
 	ticker := time.NewTicker(writersEvery)
 	defer ticker.Stop()
@@ -33,7 +32,7 @@ func (s *HookSource) watchWriters(ctx context.Context) {
 	}
 }
 
-// writersPatience bounds the question.
+// writersPatience bounds one such question.
 const writersPatience = 5 * time.Second
 
 func (s *HookSource) learnWriters(ctx context.Context) {
@@ -48,13 +47,13 @@ func (s *HookSource) learnWriters(ctx context.Context) {
 type definition struct {
 	name   string
 	body   string // its text
-	opaque bool   // its text does not tell what it does, so it may write
+	opaque bool   // its text does not show its effects, so it may write
 	how    sqltext.Mention
 }
 
-// postgresDefinitions are the functions that programs and extensions have made, and the
-// views. Functions in C are left out, but for those that run SQL elsewhere: they are those
-// of extensions, and write no rows. An aggregate does what its functions do.
+// postgresDefinitions selects the functions of programs and extensions, and the views.
+// It leaves out functions in C, which write no rows, except dblink's, which run SQL
+// elsewhere. The text of an aggregate is the names of its functions.
 const postgresDefinitions = `
 SELECT p.proname, CASE WHEN p.prokind IN ('f', 'w') THEN pg_get_functiondef(p.oid)
 		ELSE (SELECT concat_ws(' ', g.aggtransfn, g.aggfinalfn, g.aggcombinefn) FROM pg_aggregate g WHERE g.aggfnoid = p.oid) END,
@@ -68,17 +67,17 @@ SELECT c.relname, pg_get_viewdef(c.oid), false, 2
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('v', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')`
 
-// mysqlDefinitions are the stored functions. What they say of the data that they modify
-// binds nobody.
+// mysqlDefinitions selects the stored functions. All count as writers, because MySQL
+// does not enforce declarations such as READS SQL DATA.
 const mysqlDefinitions = `
 SELECT routine_name, '', true, 0 FROM information_schema.routines WHERE routine_type = 'FUNCTION'
 	AND routine_schema NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema')`
 
-// verbs are the words without which a body in SQL or PL/pgSQL writes nothing itself.
+// verbs matches the words of which a body in SQL or PL/pgSQL needs one to write.
 var verbs = regexp.MustCompile(`(?i)\b(INSERT|UPDATE|DELETE|MERGE|TRUNCATE|COPY|EXECUTE|CALL|CREATE|ALTER|DROP|REFRESH)\b`)
 
-// writers asks which functions may write, and which views call them. Those of SQLite that
-// are of the program write nothing.
+// writers asks which functions may write, and which views call them. In SQLite it finds
+// none: the program's own functions write nothing.
 func writers(ctx context.Context, db *bun.DB) (map[string]sqltext.Mention, error) {
 	query := ""
 	switch db.Dialect().Name() {
@@ -100,7 +99,7 @@ func writers(ctx context.Context, db *bun.DB) (map[string]sqltext.Mention, error
 			found[name] = d.how
 		}
 	}
-	var calling []*definition // of which it is not known yet
+	var calling []*definition // they may call a writer
 	for i := range all {
 		d := &all[i]
 		// The statement that defines it begins with CREATE.

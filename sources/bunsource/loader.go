@@ -22,18 +22,17 @@ import (
 // [NewLoader] only to combine the parts yourself.
 //
 // Every time in a row is in UTC, whatever zone the database, the driver or the
-// process has. Soft-deleted rows are not there, as in any select of Bun's. A row
-// holds the columns of its table, and of relations those that were asked for,
-// see [Loader.WithRelations]. Fields marked scanonly are not columns.
+// process has. Soft-deleted rows are left out, as in any select of Bun's. A row
+// holds the columns of its table, and the relations that [Loader.WithRelations]
+// names. Fields marked scanonly are not columns.
 //
-// Reads go to the database of the *bun.DB, also where a resolver would send
-// selects to a replica, which may not have what has just been reported. They
+// Reads go to the database of the *bun.DB, even if a resolver would send
+// selects to a replica: a replica may lag behind the reported change. They
 // pass Bun's query hooks and the model's select hooks like any other select.
 //
-// Filters are evaluated in memory where possible. They are not on a column that may
-// be NULL when its field cannot tell NULL from the zero value (a string, for
-// example): the database then evaluates them. Declare such columns NOT NULL, or use
-// a pointer.
+// Filters are evaluated in memory where possible. The database evaluates a filter
+// on a column that may be NULL if its field cannot tell NULL from the zero value (a
+// string, for example). Declare such columns NOT NULL, or use a pointer.
 //
 // A row that cannot be scanned (a text in an integer column of SQLite, an
 // infinite timestamp of Postgres) fails by itself: the others are returned with
@@ -43,10 +42,10 @@ import (
 type Loader[T any] struct {
 	db        *bun.DB
 	relations []string                     // see [model.RelationPaths]
-	describe  func() (*model.Model, error) // by the Go type alone, once
+	describe  func() (*model.Model, error) // from the Go type alone, once
 	refined   atomic.Pointer[model.Model]  // since Prepare
 
-	preparing sync.Mutex // held while the database is asked
+	preparing sync.Mutex // held while refine asks the database
 	mixed     mixedColumns
 }
 
@@ -59,9 +58,8 @@ var (
 )
 
 // NewLoader returns a loader of T's rows from db. T is a struct, a model of
-// Bun's with a primary key; what is wrong with it is reported by
-// [Loader.Schema], which the registry asks at Start. Bindings that are to share
-// reads share a loader.
+// Bun's with a primary key. [Loader.Schema], which the registry calls at Start,
+// reports mistakes in T. Bindings share reads only if they share a loader.
 func NewLoader[T any](db *bun.DB) *Loader[T] { return newLoader[T](db, nil) }
 
 func newLoader[T any](db *bun.DB, relations []string) *Loader[T] {
@@ -104,9 +102,8 @@ func (l *Loader[T]) Value(row *T, column int) value.Value {
 	return m.Columns[column].Read(reflect.ValueOf(row).Elem())
 }
 
-// Load reads the rows that have the keys, or all rows when keys is nil. As many
-// keys as it takes are asked for in one statement; where they need several,
-// these share a read-only transaction.
+// Load reads the rows that have the keys, or all rows when keys is nil. Many keys
+// may need several statements; these share a read-only transaction.
 func (l *Loader[T]) Load(ctx context.Context, keys []driver.Key) ([]*T, error) {
 	return l.Query(ctx, driver.Query{Keys: keys})
 }
@@ -115,9 +112,9 @@ func (l *Loader[T]) Load(ctx context.Context, keys []driver.Key) ([]*T, error) {
 //
 // A limited query is ordered by the database as the engine orders in memory:
 // text by its bytes, NULL where the order says. A column that Go cannot order
-// (JSON, for example) is an error. A column with a collation is ordered by that,
-// in queries without a limit too. Its name is one identifier, whatever is in it:
-// a collation of Postgres's must be found by the search path.
+// (JSON, for example) is an error. An order with a collation is the database's, in
+// queries without a limit too. The collation's name is quoted as one identifier, so
+// Postgres must find it by the search path, without a schema.
 func (l *Loader[T]) Query(ctx context.Context, q driver.Query) ([]*T, error) {
 	m, err := l.model()
 	if err != nil {
@@ -136,7 +133,7 @@ func (l *Loader[T]) query(ctx context.Context, m *model.Model, q driver.Query) (
 		return nil, err
 	}
 	var rows []*T
-	var inOrder []driver.Key // what is read in two steps comes in no order
+	var inOrder []driver.Key // a read in two steps loses the order
 	var bad []error          // each a *driver.RowError
 	err = withConn(ctx, m, len(statements) > 1 || m.ShowsMany(), func(ctx context.Context, conn bun.IConn) error {
 		if m.ShowsMany() && q.Keys == nil {
@@ -157,7 +154,7 @@ func (l *Loader[T]) query(ctx context.Context, m *model.Model, q driver.Query) (
 					inOrder = keys
 				}
 			} else if len(part) == 0 {
-				continue // there is nothing to look at
+				continue // no rows for mixed.check
 			}
 			rows = append(rows, part...)
 			if err := l.mixed.check(ctx, conn, m, st); err != nil {
@@ -187,7 +184,7 @@ func (l *Loader[T]) query(ctx context.Context, m *model.Model, q driver.Query) (
 	return rows, errors.Join(bad...)
 }
 
-// arrange puts the rows in the order of their keys.
+// arrange sorts rows into the order of keys.
 func (l *Loader[T]) arrange(m *model.Model, rows []*T, keys []driver.Key) {
 	rank := make(map[driver.Key]int, len(keys))
 	for i, k := range keys {
@@ -198,8 +195,8 @@ func (l *Loader[T]) arrange(m *model.Model, rows []*T, keys []driver.Key) {
 	})
 }
 
-// withKeys drops rows that the database took for one of the keys (of equal
-// text in another case, for one) without their having it.
+// withKeys drops rows whose key is none of keys. The database may find such rows,
+// for example when its collation ignores case.
 func (l *Loader[T]) withKeys(m *model.Model, rows []*T, keys []driver.Key) []*T {
 	asked := make(map[driver.Key]struct{}, len(keys))
 	for _, k := range keys {
@@ -211,8 +208,8 @@ func (l *Loader[T]) withKeys(m *model.Model, rows []*T, keys []driver.Key) []*T 
 	})
 }
 
-// first merges the answers of several statements, each of which is the
-// beginning of its own.
+// first merges the answers of several statements, each ordered and limited, and
+// returns the first rows of all.
 func (l *Loader[T]) first(m *model.Model, rows []*T, order []driver.Order, limit int) []*T {
 	columns := sqlgen.ColumnsOf(m, order)
 	type ordered struct {

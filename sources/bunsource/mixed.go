@@ -15,9 +15,9 @@ import (
 	"github.com/binderyhq/bindery/sources/bunsource/internal/sqlgen"
 )
 
-// mixedColumns are the columns of a loader's table in which SQLite was found to
-// hold values of another storage class than the type asks for. They never
-// become exact again, because such values come and go.
+// mixedColumns are the columns in which SQLite once held a value of a storage class
+// other than the type's. They never become exact again, because such values come
+// and go.
 type mixedColumns struct {
 	mu    sync.Mutex
 	found map[string]bool
@@ -26,8 +26,8 @@ type mixedColumns struct {
 // check looks at the rows of a statement that was read over the connection. When
 // an exact column holds a value of another storage class, it returns an error that
 // wraps [driver.ErrSchemaChanged], since Go and SQLite compare such values
-// differently. Rows that come later are looked at when they are read, which they
-// are before any binding decides about them.
+// differently. Every row is checked when it is read, before any binding decides
+// about it.
 func (c *mixedColumns) check(ctx context.Context, conn bun.IConn, m *model.Model, st sqlgen.Statement) error {
 	var names, tests, maxima []string
 	for i := range m.Columns {
@@ -69,8 +69,8 @@ func (c *mixedColumns) check(ctx context.Context, conn bun.IConn, m *model.Model
 	return fmt.Errorf("columns %q hold values of another storage class than their types: %w", mixed, driver.ErrSchemaChanged)
 }
 
-// mark returns the model with what was found, which that the database tells of
-// its rows now may lack. The model is not in use yet.
+// mark marks the columns found so far in a newly described model, which is not in use
+// yet. Its own look at the table may have missed values that are gone for now.
 func (c *mixedColumns) mark(m *model.Model) *model.Model {
 	c.mu.Lock()
 	defer c.mu.Unlock()

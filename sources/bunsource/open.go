@@ -11,7 +11,7 @@ import (
 	"github.com/binderyhq/bindery/sources/internal/wrapdriver"
 )
 
-// Option is what [Open] and [OpenConnector] can be told beyond what they need.
+// Option is an optional setting of [Open] and [OpenConnector].
 type Option func(*openConfig)
 
 type openConfig struct {

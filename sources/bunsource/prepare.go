@@ -11,16 +11,15 @@ import (
 )
 
 // Prepare asks the database for the types and collations of the table's
-// columns, which [Loader.Schema] then reflects: only now is it known what Go
-// may decide in the database's place. The error says that the database does not
+// columns. [Loader.Schema] then reflects them, and says which comparisons Go
+// makes exactly as the database does. The error says that the database does not
 // answer, or names the table or the columns that do not exist (yet).
 //
-// It asks anew whenever it is called. Of SQLite columns that were found to hold
-// values of another storage class it is remembered that they may: such values come
-// and go.
-// When the table is altered later, see [Loader.SchemaChanged].
+// Each call asks again. A SQLite column that once held values of another storage
+// class stays marked as inexact, because such values come and go. For tables that
+// are altered later see [Loader.SchemaChanged].
 //
-// Of a view the warnings name the tables that it reads and that are not declared.
+// For a view, the warnings name the tables that it reads but that are not declared.
 func (l *Loader[T]) Prepare(ctx context.Context, declared []driver.Table) (warnings []error, err error) {
 	if err := l.refine(ctx); err != nil || len(declared) == 0 {
 		return nil, err
@@ -54,6 +53,6 @@ func (l *Loader[T]) refine(ctx context.Context) error {
 		return fmt.Errorf("bunsource: preparing table %q: %w", m.Schema.Table, err)
 	}
 	l.refined.Store(l.mixed.mark(refined))
-	trackerOf(l.db.DB).Forget() // what proves keys is known only now
+	trackerOf(l.db.DB).Forget() // statements judged without the key columns' types
 	return nil
 }

@@ -19,29 +19,29 @@ import (
 // which should be indexed.
 //
 // Children come in the order of their keys. Where several rows meet a has-one
-// relation, the one with the least key is shown. Filters and the order of the
-// binding are those of its own table; so are the columns that clients write. A
-// condition given to [Where] may name what belongs-to relations join, and must
-// then name the table of its own columns too.
+// relation, the one with the least key is shown. The binding's filters and order,
+// and clients' writes, use columns of its own table only. A condition given to
+// [Where] may name the tables that belongs-to relations join, and must then qualify
+// the columns of its own table too.
 //
 // Every related model needs a primary key, as does the junction model of a
-// many-to-many relation, which Bun wants registered ((*bun.DB).RegisterModel) before
-// the binding is declared. Changes of tables that
-// only a join_on condition names are not noticed.
+// many-to-many relation. Register junction models with (*bun.DB).RegisterModel before
+// the binding is declared. If only a join_on condition names a table, its changes are
+// not noticed.
 func Relation(names ...string) core.Option {
 	return core.ForLoader(driver.Terms{Relations: names})
 }
 
 var _ driver.RelationLoader[struct{}] = (*Loader[struct{}])(nil)
 
-// WithRelations returns the loader whose rows show related rows too; see
-// [Relation] for the names. There is one for each set of names.
+// WithRelations returns a loader whose rows show related rows too; see
+// [Relation] for the names. Calls with the same names return the same loader.
 func (l *Loader[T]) WithRelations(names ...string) driver.Loader[T] {
 	return sharedLoader[T](l.db, slices.Concat(l.relations, names)...)
 }
 
-// Related implements [driver.RelationLoader]. A junction whose own key is not made of
-// the keys that it links is opaque: rows do not show it.
+// Related implements [driver.RelationLoader]. A junction is opaque if its key has
+// columns beyond the keys that it links: then shown rows do not tell its key.
 func (l *Loader[T]) Related() []driver.Related {
 	m, err := l.model()
 	if err != nil {

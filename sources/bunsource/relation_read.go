@@ -12,9 +12,8 @@ import (
 	"github.com/binderyhq/bindery/sources/bunsource/internal/sqlgen"
 )
 
-// chunks returns the statements that read the rows a statement names by their
-// keys, some at a time; see [model.MaxParents]. Which rows these are is asked of the
-// database first, on the same connection.
+// chunks splits a statement into statements that read its rows by key, at most
+// [model.MaxParents] at a time. It first reads the keys, on the same connection.
 func (l *Loader[T]) chunks(ctx context.Context, conn bun.IConn, m *model.Model, st sqlgen.Statement) ([]sqlgen.Statement, []driver.Key, error) {
 	st.Bare = true
 	rows, err := l.read(ctx, conn, m, st)
@@ -29,13 +28,13 @@ func (l *Loader[T]) chunks(ctx context.Context, conn bun.IConn, m *model.Model, 
 	return statements, keys, err
 }
 
-// read runs one statement. Where a join repeats rows it keeps one of each, and
-// reads on until there are as many as the statement's limit.
+// read runs one statement. If a join repeats rows, it keeps one of each, and
+// reads on until it has as many as the statement's limit.
 func (l *Loader[T]) read(ctx context.Context, conn bun.IConn, m *model.Model, st sqlgen.Statement) ([]*T, error) {
 	ambiguous := slices.ContainsFunc(m.Relations, func(h model.Relation) bool { return h.Ambiguous() })
 	limit := st.Limit
 	if ambiguous && limit > 0 {
-		st.Limit++ // so that the rows of the last key are all there
+		st.Limit++ // so that it gets all rows of the last key
 	}
 	for {
 		var rows []*T

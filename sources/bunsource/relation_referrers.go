@@ -13,11 +13,11 @@ import (
 	"github.com/binderyhq/bindery/sources/bunsource/internal/sqlgen"
 )
 
-// Referrers implements [driver.RelationLoader]. It takes one statement for as many keys
-// as one takes, and none where the keys tell the referrers by themselves.
+// Referrers implements [driver.RelationLoader]. It needs no statement if the keys
+// contain the referrers' keys, and otherwise one for each batch of keys.
 //
-// Rows are found through foreign keys alone, not through the conditions that
-// Bun adds (soft deletes, join_on), so it may find more than show them.
+// It searches by foreign keys alone, without the conditions that Bun adds (soft
+// deletes, join_on), so it may find rows that do not show the related ones.
 // Index the foreign keys: without an index the database searches the whole table.
 func (l *Loader[T]) Referrers(ctx context.Context, related int, keys []driver.Key, limit int) ([]driver.Key, error) {
 	m, err := l.model()

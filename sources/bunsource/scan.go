@@ -15,10 +15,10 @@ import (
 
 var _ driver.Scanner[struct{}] = (*Loader[struct{}])(nil)
 
-// Scan implements [driver.Scanner]. Each piece is one statement, which reads on
-// from the last key in the order that the database has for the key's columns,
-// so that their index is used. Tables whose keys can be written in several ways
-// (times in SQLite, for one) are not read in pieces.
+// Scan implements [driver.Scanner]. Each piece continues after the last key of the
+// piece before, in the database's own order of the key columns, so that their
+// index is used. Tables whose keys can be written in several ways (times in SQLite,
+// for one) are not read in pieces: the error is [errors.ErrUnsupported].
 func (l *Loader[T]) Scan(ctx context.Context, q driver.Query, size int, visit func([]*T) error) error {
 	m, err := l.model()
 	if err != nil {
@@ -55,25 +55,25 @@ func (l *Loader[T]) Scan(ctx context.Context, q driver.Query, size int, visit fu
 	return errors.Join(unread...)
 }
 
-// maxUnreadPieces bounds the pieces with rows that cannot be read; beyond it
-// the table as a whole cannot be.
+// maxUnreadPieces bounds the pieces with rows that cannot be read. With more, the
+// read of the table fails.
 const maxUnreadPieces = 100
 
 // piece reads the first rows for which the condition holds, in the order of the
-// keys. last is the key to read on from, "" when there are no more rows. Rows that
-// cannot be read are returned as RowErrors, beside the others.
+// keys. The next piece begins after last, which is "" when there are no more rows.
+// Rows that cannot be read are returned as RowErrors, beside the others.
 func (l *Loader[T]) piece(ctx context.Context, m *model.Model, q driver.Query, condition string, size int) (rows []*T, last driver.Key, err error) {
 	statements, err := sqlgen.Statements(m, q)
 	if err != nil {
 		return nil, "", err
 	}
-	st := statements[0] // of a query without keys there is one
+	st := statements[0] // a query without keys has one
 	if condition != "" {
 		st.Where = append(st.Where, sqlgen.Clause{Query: "?", Args: []any{bun.Safe(condition)}})
 	}
 	for i, column := range m.Keys {
 		st.Order = append(st.Order, sqlgen.KeyColumn(m, i))
-		if m.Schema.Columns[column].Nullable { // NULL cannot be read on from; the engine asks for such rows by key
+		if m.Schema.Columns[column].Nullable { // no piece can continue after NULL; the engine asks for such rows by key
 			st.Where = append(st.Where, sqlgen.Clause{Query: "?", Args: []any{bun.Safe(sqlgen.KeyColumn(m, i) + " IS NOT NULL")}})
 		}
 	}

@@ -25,8 +25,8 @@ type snapshot struct {
 }
 
 // Snapshot opens a read-only transaction that sees one state of the database.
-// Whatever any loader over the same *sql.DB reads with the snapshot's context is
-// read in that transaction. It holds one connection until it is closed, or ctx is
+// All loaders over the same *sql.DB read in that transaction when they are given
+// the snapshot's context. It holds one connection until it is closed, or ctx is
 // done.
 //
 // On SQLite in rollback-journal mode an open snapshot keeps writers waiting, and
@@ -46,17 +46,17 @@ func (l *Loader[T]) Snapshot(ctx context.Context) (driver.Snapshot, error) {
 func openSnapshot(ctx context.Context, m *model.Model) (*snapshot, error) {
 	opts := &sql.TxOptions{ReadOnly: true}
 	// A transaction sees the state at its first read, not at its BEGIN. So it
-	// is made to read something at once, as small a thing as will do.
+	// reads something small at once.
 	var first string
 	gen := m.DB.QueryGen()
 	table := m.Schema.Table
-	if len(m.Schema.Depends) > 0 { // of a query, which is no table itself
+	if len(m.Schema.Depends) > 0 { // a query is no table, but reads some
 		table = m.Schema.Depends[0]
 	}
 	switch m.DB.Dialect().Name() {
 	case dialect.SQLite:
 		first = "SELECT EXISTS (SELECT 1 FROM sqlite_master)"
-		if s := table.Schema; s != "" { // which may be an attached database
+		if s := table.Schema; s != "" { // it may be an attached database
 			first = gen.FormatQuery("SELECT EXISTS (SELECT 1 FROM ?.sqlite_master)", bun.Ident(s))
 		}
 	case dialect.PG:
@@ -115,9 +115,8 @@ func (s *snapshot) Scalar(ctx context.Context, statement string) (text string, e
 	return text, err
 }
 
-// withConn calls read with a connection: that of the context's snapshot, or
-// else that of a snapshot of its own if the read takes several statements, or
-// else any of the pool.
+// withConn calls read with a connection: the one of the context's snapshot; without
+// one, a new snapshot's if the read takes several statements, or any of the pool.
 func withConn(ctx context.Context, m *model.Model, several bool, read func(context.Context, bun.IConn) error) error {
 	s, _ := ctx.Value(snapshotKey{m.DB.DB}).(*snapshot)
 	switch {

@@ -18,7 +18,7 @@ import (
 type SQL struct {
 	// Query builds the query with the db that it is given, as for
 	// db.NewSelect().…Scan(ctx, &rows). It is called for every read, from any
-	// goroutine, and must always build the same query. Either it or Text is set.
+	// goroutine, and must always build the same query. Set it or Text, not both.
 	Query func(db bun.IDB) *bun.SelectQuery
 
 	// Text is the query as SQL, with Bun's placeholders for Args.
@@ -31,44 +31,43 @@ type SQL struct {
 
 	// DependsOn names the tables that the query reads: each is a model (a nil
 	// pointer will do, (*Product)(nil)), a name with or without its schema
-	// ("sales.orders"), or a [driver.Table]. There is at least one, here, not among
-	// the options of the binding. A view is named by the tables that it reads.
+	// ("sales.orders"), or a [driver.Table]. At least one is required, here: the
+	// binding's options do not count. For a view, name the tables that it reads.
 	DependsOn []any
 }
 
 // BindSQL declares a binding over the rows of a query. T is any struct that Bun
-// can scan them into; fields tagged scanonly are columns too. Nothing is read or
-// asked before the registry starts, which reports what is wrong with T, the
-// query's declaration and the options.
+// can scan them into; fields tagged scanonly are columns too. BindSQL does not
+// touch the database; the registry reports mistakes in T, the query's declaration
+// and the options when it starts.
 //
-// The query is run when the binding loads, and again whenever one of its tables
-// changes: one run at a time, at the pace of [core.Tuning].MinInterval. What differs
-// becomes the event. So each change costs one run of the query, however small the
-// change is. Time alone starts none: a query that uses the clock or a random function
-// shows what it gave when it last ran.
+// The query runs when the binding loads, and again whenever one of its tables
+// changes: one run at a time, at most once in [core.Tuning].MinInterval. The
+// differences become the event. So even the smallest change costs one run of the
+// query. Time alone starts no run: a query that uses the clock or a random function
+// keeps the result of its last run.
 //
-// Filters, order and limit of the binding are applied in memory, to what the
-// query gives. An ORDER BY of the query's own matters to its own LIMIT alone.
-// Such a binding is not writable.
+// The binding's filters, order and limit are applied to the result in memory. An
+// ORDER BY of the query's own matters only to its own LIMIT. Such a binding is not
+// writable.
 //
-// Before the first run the database is asked which tables the query reads
-// (Postgres, SQLite, MySQL, each by EXPLAIN), and a warning is logged for each that
-// DependsOn does not name. Two rows of one key, or a key that is NULL, are errors
-// that the binding's status shows, while it serves what it had before.
+// Before the first run Bindery asks Postgres, SQLite or MySQL by EXPLAIN which
+// tables the query reads, and logs a warning for each that DependsOn does not name.
+// Two rows with one key, or a NULL key, are errors: the binding's status shows them,
+// and the binding keeps serving its rows from before.
 func BindSQL[T any](db *bun.DB, name string, query SQL, opts ...core.Option) *core.Binding[T] {
 	return core.Bind[T](name, newSQLLoader[T](db, name, query), opts...)
 }
 
 // BindSQLFamily declares a family over the rows of a query, see [core.Family] and
 // [BindSQL]. Its parameters are those of its filter; the query has none. One run of
-// the query serves all members that are alive, and each that comes alive costs
-// one more.
+// the query serves all open members; each newly opened member costs one more run.
 func BindSQLFamily[T any](db *bun.DB, name string, query SQL, opts ...core.Option) *core.Family[T] {
 	return core.BindFamily[T](name, newSQLLoader[T](db, name, query), opts...)
 }
 
 // TableOf returns the table of a Bun model as the engine names it, for
-// [core.DependsOn]. It is the zero value for what is no model, which Start
+// [core.DependsOn]. If T is no model it returns the zero value, which Start
 // reports.
 func TableOf[T any](db *bun.DB) driver.Table {
 	t, err := dependencyOf(db, (*T)(nil))
@@ -78,8 +77,8 @@ func TableOf[T any](db *bun.DB) driver.Table {
 	return t
 }
 
-// newSQLModel describes the rows of a query. Like newModel it makes errors of
-// Bun's panics.
+// newSQLModel describes the rows of a query. Like [model.New] it turns Bun's panics
+// into errors.
 func newSQLModel(db *bun.DB, typ reflect.Type, name string, query SQL) (m *model.Model, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -93,7 +92,7 @@ func newSQLModel(db *bun.DB, typ reflect.Type, name string, query SQL) (m *model
 		return nil, sqlError(name, fmt.Errorf("its rows need a struct, not a %s", typ.Kind()))
 	}
 	m = &model.Model{DB: db, Table: db.Table(typ), Limits: model.LimitsOf(db.Dialect().Name())}
-	// A name with a space is that of no other binding, and hardly of a table.
+	// The space keeps it apart from tables, which hardly have one in their names.
 	m.Schema.Table = driver.Table{Database: databaseName(db), Name: "query " + name}
 	m.AddColumns(typ, model.ScannedFields(m.Table))
 	for i := range m.Columns {

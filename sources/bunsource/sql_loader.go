@@ -17,8 +17,8 @@ import (
 	"github.com/binderyhq/bindery/sources/bunsource/internal/readtables"
 )
 
-// sqlLoader reads the rows of a query. It does not implement core.Querier: what
-// the binding asks beyond the query is done in memory.
+// sqlLoader reads the rows of a query. It does not implement driver.Querier, so the
+// engine filters, orders and limits its rows in memory.
 type sqlLoader[T any] struct {
 	db       *bun.DB
 	query    SQL
@@ -56,7 +56,7 @@ func (l *sqlLoader[T]) Value(row *T, column int) value.Value {
 	return m.Columns[column].Read(reflect.ValueOf(row).Elem())
 }
 
-// Load runs the query. It runs all of it for some keys as well.
+// Load runs the whole query, and then drops rows that are not of the keys.
 func (l *sqlLoader[T]) Load(ctx context.Context, keys []driver.Key) ([]*T, error) {
 	m, err := l.describe()
 	if err != nil {
@@ -114,9 +114,9 @@ func (l *sqlLoader[T]) text() (string, error) {
 	return string(b), err
 }
 
-// Prepare asks the database whether it understands the query, and whether its
-// rows have a key. The warnings name tables that it reads and that are not
-// declared.
+// Prepare asks the database whether it understands the query, and whether the
+// result has the key's columns. The warnings name tables that the query reads but
+// that are not declared.
 func (l *sqlLoader[T]) Prepare(ctx context.Context, declared []driver.Table) (warnings []error, err error) {
 	m, err := l.describe()
 	if err != nil {
@@ -137,8 +137,8 @@ func (l *sqlLoader[T]) Prepare(ctx context.Context, declared []driver.Table) (wa
 	return warnings, nil
 }
 
-// checkResult looks at the columns that the query gives: a key column that Bun
-// is given nothing for would look the same in every row.
+// checkResult returns an error if the query's result lacks a key column. Bun would
+// leave that field zero, so that all rows had the same key.
 func checkResult(m *model.Model, ctx context.Context, conn bun.IConn, text string) (err error) {
 	// On lines of its own, since the text may end in a comment.
 	rows, err := conn.QueryContext(ctx, "SELECT * FROM (\n"+text+"\n) AS bindery LIMIT 0")
@@ -171,8 +171,8 @@ func (l *sqlLoader[T]) Snapshot(ctx context.Context) (driver.Snapshot, error) {
 	return s, nil
 }
 
-// warnUndeclared returns warnings for tables that the query reads and that are
-// not declared. That it cannot be found out is a warning, too.
+// warnUndeclared returns a warning for each table that the query reads but that is
+// not declared. If the database cannot tell, it returns that as a warning.
 func warnUndeclared(ctx context.Context, m *model.Model, query string, declared []driver.Table) (warnings []error) {
 	var missing []driver.Table
 	err := withConn(withoutHooks(ctx), m, true, func(ctx context.Context, conn bun.IConn) (err error) {

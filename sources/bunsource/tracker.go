@@ -35,8 +35,8 @@ func newTracker(wrapped bool) *tracker {
 // entry goes when its *sql.DB does.
 var trackers sync.Map // weak.Pointer[sql.DB] -> *tracker
 
-// trackerOf returns the tracker of a *sql.DB, and makes one where there is
-// none. A wrapped driver holds its own.
+// trackerOf returns the tracker of a *sql.DB, and makes one if it has none. A
+// wrapped driver holds its own.
 func trackerOf(db *sql.DB) *tracker {
 	if d, ok := db.Driver().(*wrapdriver.Driver); ok {
 		if t, ours := d.Observer().(*tracker); ours {
@@ -54,18 +54,18 @@ func trackerOf(db *sql.DB) *tracker {
 	return t.(*tracker)
 }
 
-// databaseName returns the name that the user gave the database, "" for the
-// usual one. It is asked of the *sql.DB, so every copy of a *bun.DB
-// (WithQueryHook, WithNamedArg) has the same.
+// databaseName returns the name that the user gave the database, "" by default. The
+// name belongs to the *sql.DB, so every copy of a *bun.DB (WithQueryHook,
+// WithNamedArg) has the same.
 func databaseName(db *bun.DB) string {
 	if db == nil {
-		return "" // which is reported elsewhere
+		return "" // describing the model reports it
 	}
 	return trackerOf(db.DB).UseDatabase()
 }
 
-// withoutHooks returns a context whose statements are not looked at: the
-// loader's own, which only read.
+// withoutHooks returns a context for the loader's own statements, which the hooks
+// ignore because they only read.
 func withoutHooks(ctx context.Context) context.Context { return commits.Bypass(ctx) }
 
 // addHook adds the query hook to a *bun.DB that has none.
@@ -78,8 +78,8 @@ func (t *tracker) addHook(db *bun.DB) {
 	db.AddQueryHook(t.hook) //nolint:staticcheck // SA1019: see above
 }
 
-// isHooked reports whether the *bun.DB has the hook, and takes it that it has
-// from now on.
+// isHooked reports whether the *bun.DB has the hook, and notes that it has from now
+// on.
 func (t *tracker) isHooked(db *bun.DB) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -100,8 +100,8 @@ func (t *tracker) isHooked(db *bun.DB) bool {
 //		…
 //	})
 //
-// What is done with it is not seen. So every table is reported when the
-// connection is used again or given back, whichever comes first.
+// The hooks do not see what the program does with it. So they report every table
+// when the connection is used again or given back, whichever comes first.
 func Unwrap(driverConn any) any {
 	if c, ok := driverConn.(*wrapdriver.Conn); ok {
 		if _, ours := c.Observer().(*tracker); ours {

@@ -11,8 +11,8 @@ import (
 	"github.com/binderyhq/bindery/sources/bunsource/internal/sqlgen"
 )
 
-// maxUnreadable bounds the rows that an error names one by one. When more rows fail,
-// they are hardly the cause.
+// maxUnreadable bounds the rows that an error names one by one. If more fail, the
+// cause is hardly in the rows.
 const maxUnreadable = 1000
 
 // readAround retries a failed statement without the rows that cannot be scanned. It

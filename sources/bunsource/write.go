@@ -29,22 +29,22 @@ var (
 // a database handle.
 type transactionKey struct{ db *sql.DB }
 
-// Transactions that collide with others are tried again this often, after a
-// wait that doubles from firstRetry.
+// How often Transact runs a transaction that collides with others, and the first
+// wait between two attempts, which doubles each time.
 const (
 	transactAttempts = 6
-	alteredAttempts  = 3 // a statement may have been prepared, and a trigger planned, before an ALTER
+	alteredAttempts  = 3 // after an ALTER, a prepared statement and a planned trigger may each fail once
 	firstRetry       = 10 * time.Millisecond
 )
 
-// Transact implements [driver.Writer]. What the function reads through any loader
-// over the same *sql.DB it reads in the transaction. A transaction that the
-// database ends in favour of another (a deadlock, a serialization failure, a
-// busy SQLite file) is run again, a few times; and so is one with a statement or a trigger
-// that was prepared before the table was altered, which only running it tells.
+// Transact implements [driver.Writer]. In fn, all loaders over the same *sql.DB read
+// in the transaction. Transact runs fn again, a few times, if the database ends the
+// transaction in favour of another (a deadlock, a serialization failure, a
+// busy SQLite file), or if a statement or a trigger was prepared before the table was
+// altered, which shows only when it runs.
 func (l *Loader[T]) Transact(ctx context.Context, fn func(ctx context.Context) error) error {
 	wait := firstRetry
-	discard := false // the plans that the session has made for its functions
+	discard := false // first discard the session's cached plans
 	for attempt := 1; ; attempt++ {
 		var own error
 		var last written
@@ -90,8 +90,8 @@ func (l *Loader[T]) transaction(ctx context.Context) (bun.Tx, *model.Model, erro
 	return tx, m, err
 }
 
-// Lock implements [driver.Writer]. On SQLite, which knows no locks of rows, it
-// makes the transaction the one writer.
+// Lock implements [driver.Writer]. SQLite has no row locks: there Lock makes the
+// transaction the only writer.
 func (l *Loader[T]) Lock(ctx context.Context, key driver.Key) error {
 	tx, m, err := l.transaction(ctx)
 	if err != nil {
@@ -99,7 +99,7 @@ func (l *Loader[T]) Lock(ctx context.Context, key driver.Key) error {
 	}
 	ctx = withoutHooks(ctx) // it writes nothing
 	if m.DB.Dialect().Name() == dialect.SQLite {
-		// No row, and so no trigger; but a write.
+		// It changes no row and fires no trigger, but takes the write lock.
 		pk := m.Table.PKs[0].SQLName
 		_, err := tx.NewRaw("UPDATE ? SET ? = ? WHERE 0", m.Table.SQLName, pk, pk).Exec(ctx)
 		return writeError(m, "locking a row of", err)
@@ -153,7 +153,7 @@ func (l *Loader[T]) Insert(ctx context.Context, row *T, columns []string) (drive
 	return m.KeyOf(reflect.ValueOf(row).Elem()), nil
 }
 
-// insertDefaults inserts a row of nothing but defaults.
+// insertDefaults inserts a row in which every column has its default.
 func (l *Loader[T]) insertDefaults(ctx context.Context, tx bun.Tx, m *model.Model, row *T, pks []string) (driver.Key, error) {
 	if m.DB.Dialect().Name() == dialect.MySQL {
 		res, err := tx.NewRaw("INSERT INTO ? () VALUES ()", m.Table.SQLName).Exec(ctx)
@@ -177,9 +177,8 @@ func (l *Loader[T]) insertDefaults(ctx context.Context, tx bun.Tx, m *model.Mode
 	return m.KeyOf(reflect.ValueOf(row).Elem()), nil
 }
 
-// Update implements [driver.Writer]. The model's own hooks run, as in Insert. On
-// SQLite, whose UPDATE knows no DEFAULT, the columns of defaults stay as they
-// are.
+// Update implements [driver.Writer]. The model's own hooks run, as in Insert.
+// SQLite's UPDATE has no DEFAULT: there the columns in defaults keep their values.
 func (l *Loader[T]) Update(ctx context.Context, key driver.Key, row *T, columns, defaults []string) error {
 	return l.UpdateDocuments(ctx, key, row, columns, defaults, nil)
 }
@@ -242,8 +241,8 @@ func (l *Loader[T]) Delete(ctx context.Context, key driver.Key) error {
 
 // withHooked adds the columns that the model's BeforeAppendModel hook changes,
 // and takes them out of zeroes: the hook has the last word. Bun runs the hook
-// only when it writes the statement out, too late to know them, so it is tried
-// on a copy.
+// only when it writes the statement, when the list of columns is already fixed. So
+// withHooked runs the hook on a copy first.
 func withHooked(m *model.Model, ctx context.Context, row any, columns []string, zeroes map[string]bun.Safe, q bun.Query) ([]string, error) {
 	was := reflect.ValueOf(row).Elem()
 	copied := reflect.New(was.Type())
@@ -269,9 +268,9 @@ func withHooked(m *model.Model, ctx context.Context, row any, columns []string, 
 	return columns, nil
 }
 
-// literalZeroes returns how to write the named columns that are zero or nil in Go.
-// A client that names a column means this value, or NULL, where Bun might write
-// DEFAULT. The zero of a nullzero field means NULL if the column allows it.
+// literalZeroes returns the literals of the named columns that are zero or nil in
+// Go. Bun might write DEFAULT for them, but a client that names a column means the
+// value, or NULL. The zero of a nullzero field means NULL if the column allows it.
 func literalZeroes(m *model.Model, strct reflect.Value, columns []string) map[string]bun.Safe {
 	values := make(map[string]bun.Safe)
 	gen := m.DB.QueryGen()

@@ -46,7 +46,7 @@ func (l *Loader[T]) Documents(ctx context.Context, key driver.Key, columns []str
 	return documents, nil
 }
 
-// documentText returns the column as text. SQLite may have the text in a BLOB.
+// documentText returns SQL for the column as text. SQLite may hold it as a BLOB.
 func documentText(m *model.Model, column string) string {
 	c := m.Columns[m.Schema.Column(column)]
 	if m.DB.Dialect().Name() == dialect.MySQL {

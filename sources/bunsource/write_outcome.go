@@ -22,13 +22,13 @@ import (
 type written struct {
 	m     *model.Model
 	strct reflect.Value // the row, invalid for a delete
-	named []string      // the columns that the statement names: the client's, and those that hooks fill in
+	named []string      // the statement's columns: the client's and the hooks'
 }
 
 // writtenKey is the context key of a transaction's *written.
 type writtenKey struct{ db *sql.DB }
 
-// note remembers what is about to be written.
+// note remembers the write that is about to run.
 func (l *Loader[T]) note(ctx context.Context, m *model.Model, row *T, named []string) {
 	last, ok := ctx.Value(writtenKey{l.db.DB}).(*written)
 	if !ok {
@@ -57,7 +57,7 @@ func outcome(m *model.Model, doing string, res sql.Result, err error) error {
 		return writeError(m, doing, err)
 	}
 	if m.DB.Dialect().Name() == dialect.MySQL {
-		return nil // which does not count rows that it leaves as they are, and has nothing that skips one
+		return nil // MySQL does not count unchanged rows, and cannot skip one
 	}
 	if m.DB.Dialect().Name() == dialect.SQLite && !m.Columns[0].Facts.Known {
 		return nil // a view: SQLite does not count what its triggers write
@@ -68,7 +68,7 @@ func outcome(m *model.Model, doing string, res sql.Result, err error) error {
 	return nil
 }
 
-// writeError tells what the client can mend from what it cannot.
+// writeError separates errors that the client can fix from all others.
 func writeError(m *model.Model, doing string, err error) error {
 	if err == nil {
 		return nil
@@ -79,8 +79,8 @@ func writeError(m *model.Model, doing string, err error) error {
 	return fmt.Errorf("bunsource: %s table %q: %w", doing, m.Schema.Table, err)
 }
 
-// refusal turns the error of a transaction that has ended into one for clients. own
-// is the error of its function, err that of the transaction.
+// refusal turns the error of an ended transaction into an error for clients. own
+// is the error of its function, err the transaction's.
 func (l *Loader[T]) refusal(ctx context.Context, last written, own, err error) error {
 	var v *violationError
 	switch {
@@ -136,8 +136,7 @@ func fieldOf(m *model.Model, column string) string {
 	return strings.Join(m.Schema.Columns[i].Path, ".")
 }
 
-// culpritTimeout bounds the search for the column that a refused write is
-// refused for.
+// culpritTimeout bounds the search for the column that caused a refusal.
 const culpritTimeout = time.Second
 
 // culprit asks the database which column caused the violation. It returns "" when
@@ -151,8 +150,8 @@ func culprit(m *model.Model, ctx context.Context, v *violationError, last writte
 	return ""
 }
 
-// unreadable returns the one column whose type does not read what was to be
-// written there. Postgres does not name it in its error.
+// unreadable returns the only column whose type cannot read its value. Postgres
+// does not name it in its error.
 func unreadable(m *model.Model, ctx context.Context, last written) string {
 	found := ""
 	gen := m.DB.QueryGen()
@@ -174,8 +173,8 @@ func unreadable(m *model.Model, ctx context.Context, last written) string {
 	return found
 }
 
-// onlyReference returns the one column among those named that refers to another
-// table. SQLite does not say which reference it misses.
+// onlyReference returns the only named column that refers to another table. SQLite
+// does not say which reference failed.
 func onlyReference(m *model.Model, ctx context.Context, named []string) string {
 	ctx, cancel := context.WithTimeout(withoutHooks(ctx), culpritTimeout)
 	defer cancel()
@@ -204,8 +203,8 @@ func onlyReference(m *model.Model, ctx context.Context, named []string) string {
 	return found[0]
 }
 
-// misread reports whether the error may be that of a statement that was prepared for
-// the table as it was before an ALTER.
+// misread reports whether the error may come from a statement that was prepared
+// before the table was altered.
 func misread(err error) bool {
 	var invalid *driver.InvalidError
 	var objection *violationError
@@ -216,9 +215,9 @@ func misread(err error) bool {
 	return certain || perhaps
 }
 
-// misplanned reports whether the error is that of a trigger of Postgres's, in
-// PL/pgSQL, which has planned an expression in this session for a column that has
-// another type by now. It would fail so for as long as the session lasts.
+// misplanned reports whether the error comes from a PL/pgSQL trigger whose plan,
+// cached in this session, is for a column's former type. The trigger keeps failing
+// until the session discards its plans.
 func misplanned(err error) bool {
 	var coded interface{ SQLState() string }
 	return errors.As(err, &coded) && coded.SQLState() == "42804" && strings.Contains(err.Error(), "when preparing the plan")
@@ -230,7 +229,7 @@ func collided(err error) bool {
 	var invalid *driver.InvalidError
 	var objection *violationError
 	if errors.As(err, &invalid) || errors.As(err, &objection) {
-		return false // whose words may be anything
+		return false // their text is not the database's
 	}
 	var coded interface{ SQLState() string }
 	if errors.As(err, &coded) {

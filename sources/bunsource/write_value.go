@@ -16,8 +16,8 @@ import (
 	"github.com/binderyhq/bindery/sources/bunsource/internal/model"
 )
 
-// checkValues refuses values that the named columns cannot hold, where the
-// database would not, or would not say which column it is about.
+// checkValues refuses values that the named columns cannot hold, if the
+// database would accept them, or would not name the column.
 func checkValues(m *model.Model, strct reflect.Value, columns []string) error {
 	var problems []driver.FieldError
 	for _, name := range columns {
@@ -70,7 +70,7 @@ func problemOf(m *model.Model, i int, v value.Value) string {
 		}
 	}
 	if match := textType.FindStringSubmatch(declared); match != nil && isText {
-		// Blanks at the end do not count.
+		// Postgres cuts off blanks beyond the limit.
 		if limit, err := strconv.Atoi(match[1]); err == nil && utf8.RuneCountInString(strings.TrimRight(text, " ")) > limit {
 			return dberror.DetailTooLong
 		}
@@ -85,7 +85,7 @@ func numericProblem(v value.Value, precisionText, scaleText string) string {
 	scale, _ := strconv.Atoi(scaleText)         // 0 when there is none
 	v, err := value.Convert(v, value.KindFloat)
 	if err != nil {
-		return "" // a decimal that no float can be is judged by the database
+		return "" // the database judges decimals that no float can hold
 	}
 	f, _ := v.Any().(float64)
 	// Rounded to the scale, as it will be stored.

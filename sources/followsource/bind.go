@@ -8,16 +8,16 @@ import (
 	"github.com/binderyhq/bindery/sources/internal/replicate"
 )
 
-// Bind declares a binding whose rows are those of the origin's binding with the same
-// name. T is what a row's JSON is decoded into: a struct, or [json.RawMessage] for
-// programs that do not look. Of the options [core.Tune] alone has an effect.
+// Bind declares a binding with the rows of the origin's binding of the same name. A
+// row's JSON is decoded into T: a struct, or [json.RawMessage] for programs that do not
+// read rows. The only option with an effect is [core.Tune].
 func Bind[T any](o *Origin, name string, opts ...core.Option) *core.Binding[T] {
 	return core.Bind[T](name, newLoader[T](o, name), opts...)
 }
 
-// BindFamily declares a family whose members are those of the origin's family with
-// the same name. The options declare its parameters: [core.Where] with a filter in
-// which they are compared with fields of T, as at the origin.
+// BindFamily declares a family with the members of the origin's family of the same
+// name. Its options declare the parameters: [core.Where] with a filter that compares
+// them with fields of T, as at the origin.
 func BindFamily[T any](o *Origin, name string, opts ...core.Option) *core.Family[T] {
 	return core.BindFamily[T](name, newLoader[T](o, name), opts...)
 }

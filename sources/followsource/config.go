@@ -14,21 +14,21 @@ type Config struct {
 	// Header returns the follower's own credential, as headers of each request;
 	// see [client.Config].Header.
 	Header func(ctx context.Context) (http.Header, error)
-	// HTTP makes the requests. The default is a client of its own for each binding.
+	// HTTP makes the requests. By default each binding has its own client.
 	HTTP *http.Client
 
 	// MinWait and MaxWait bound the waits before connecting again, see
 	// [client.Config]. The defaults are 100 milliseconds and 10 seconds.
 	MinWait, MaxWait time.Duration
-	// Silence is how long an origin may say nothing, not even a heartbeat, before
-	// the connection is given up. The default is 45 seconds; negative waits for ever.
+	// Silence is how long an origin may send nothing, not even a heartbeat, before
+	// the follower reconnects. The default is 45 seconds; negative waits for ever.
 	Silence time.Duration
 	// MaxEvent and MaxBytes bound one event and one batch, in bytes of JSON. The
 	// defaults are 64 MiB and 1 GiB.
 	MaxEvent, MaxBytes int
 }
 
-// WithDefaults returns a copy in which every zero field has its default, but for
+// WithDefaults returns a copy in which every zero field has its default, except
 // HTTP.
 func (c Config) WithDefaults() Config {
 	if c.MinWait == 0 {
@@ -42,7 +42,7 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// Validate returns everything that is wrong with the configuration.
+// Validate returns all mistakes in the configuration.
 func (c Config) Validate() error { return c.WithDefaults().client(nil).Validate() }
 
 // client returns the configuration of a stream.

@@ -1,6 +1,6 @@
-// Package followsource binds what another Bindery node serves: a binding whose rows
-// are that node's binding, followed over its event streams. It is served on by any
-// transport, so origins and followers form a tree.
+// Package followsource binds the bindings of another Bindery node, the origin: it
+// follows them over the origin's event streams. Any transport can serve them further,
+// so origins and followers form a tree.
 //
 // # Setup
 //
@@ -10,41 +10,40 @@
 //		followsource.BindFamily[Product](origin, "shelf", core.Where(filter.Eq("venue", filter.Param("venue")))),
 //	)
 //
-// Rows are decoded into T for programs that read them; clients are sent the origin's
+// Rows are decoded into T for programs that read them; clients get the origin's
 // bytes. Key, order and columns are the origin's, and need not be declared. A family
-// declares its parameters, as at the origin, with the types that T's fields have; its
-// members are opened at the origin when somebody asks for them, and left when nobody
-// does. [driver.Loader]s of this package are [core.Replicator]s: no source watches
-// them, and nothing else of a declaration has a meaning here (no further filter, no
-// limit, no serializer; not writable).
+// declares its parameters, as at the origin, with the types of T's fields. It opens a
+// member at the origin when a client opens it here, and leaves it when nobody uses it
+// any more. The loaders of this package are [core.Replicator]s: no source watches
+// them, and other options (filters, limits, serializers, writes) do not apply.
 //
 // # Delivery
 //
-// The follower keeps the origin's versions: it is told each row's key and place and
-// the binding's fingerprint, computes the token of what it holds at every version, and
-// compares it with the origin's. Where they differ nothing is shown: it asks for
-// everything anew, and counts ([status.Origin].Mismatches). So tokens are the origin's, and
-// clients go from origin to follower and back without a sync. A version that a follower
-// shows is one that the origin has had; it may skip some, as every client may.
+// The follower keeps the origin's versions. It gets each row's key and place and the
+// binding's fingerprint, computes the token of every version, and compares it with the
+// origin's. If they differ it does not show the version, asks for all rows again, and
+// counts a mismatch ([status.Origin].Mismatches). So tokens are the origin's, and
+// clients can move between origin and follower without a sync. A follower shows only
+// versions that the origin has had; it may skip some, as every client may.
 //
-// An origin that restarts sends nothing where nothing has changed. After a sync the
-// follower's own clients are sent what differs.
+// An origin that restarts sends nothing if nothing has changed. After a sync the
+// follower sends its own clients only the differences.
 //
-// Marks are the origin's: the follower asks it by HEAD, and then has its stream begun
-// anew with the mark, so that what it shows from then on is at least what the mark
+// Marks are the origin's. The follower asks the origin by HEAD, and then restarts its
+// stream with the mark, so that from then on it shows at least everything that the mark
 // covers. Concurrent marks of one binding wait for each other. A mark that the origin
 // does not understand is foreign here too.
 //
 // # Ordering
 //
-// Versions of one binding come in the origin's order. Two bindings are followed on
-// connections of their own.
+// Versions of one binding come in the origin's order. Each binding has its own
+// connection, so there is no order between bindings.
 //
 // # Back-pressure
 //
-// The origin keeps no queue for a follower: one that lags is sent merged changes, or a
-// sync. A batch is bounded by [Config].MaxBytes, and what a registry holds by its
-// memory budget.
+// The origin keeps no queue for a follower: a slow one gets merged changes, or a
+// sync. [Config].MaxBytes bounds a batch, and the registry's memory budget bounds the
+// rows.
 //
 // # Shutdown
 //
@@ -53,17 +52,17 @@
 // # Errors
 //
 // While the origin is away, or refuses, the binding is stale and its status says why;
-// its rows are served on. It connects again with a back-off that is spread. What the
-// origin says of a member's parameters (400) or of the follower's rights to it (401,
-// 403) is told to whoever asked for the member.
+// its rows are still served. The follower reconnects with back-off and jitter. If the
+// origin rejects a member's parameters (400) or the follower's rights to it (401, 403),
+// the client that opens the member gets that error.
 //
 // # Limits
 //
 // A follower sees what its own credential may see ([Config].Header), and its clients
 // see that at most. An authorizer at the follower allows or denies; it cannot confine
-// (core.AllowWhere), nor can clients filter, since the origin's filters are not known here.
-// A binding whose rows do not show by what they are ordered is followed only if the
-// origin says so (sse.Config.HiddenOrder). Each binding and member takes a stream of
-// the origin's, and a binding in the order of a collation is sent whole at each change.
+// (core.AllowWhere), nor can clients filter, because the follower does not know the
+// origin's filters. If rows do not show the columns that order them, the origin must
+// allow following (sse.Config.HiddenOrder). Each binding and member takes one stream of
+// the origin, and a binding ordered by a collation is sent whole at each change.
 // Rows are held encoded and decoded, as at the origin.
 package followsource

@@ -34,7 +34,7 @@ func (l *loader[T]) Replicate(ctx context.Context, to *core.Replica) error {
 		var refused *wire.Problem
 		if errors.As(err, &refused) {
 			err = l.origin.refusal(to.View(), refused)
-			if f.asked { // for a mark, and that may be why
+			if f.asked { // the request had a mark, which may be the cause
 				to.Marked(fmt.Errorf("%w: %w", core.ErrForeignMark, err))
 				continue
 			}
@@ -43,7 +43,7 @@ func (l *loader[T]) Replicate(ctx context.Context, to *core.Replica) error {
 	}
 }
 
-// follower counts what its stream has seen.
+// follower is a replicate.Follower that counts its stream's work.
 type follower[T any] struct {
 	*replicate.Follower[T]
 	origin  *Origin
@@ -51,8 +51,8 @@ type follower[T any] struct {
 	counted client.Counts
 
 	to    *core.Replica
-	mark  string // that the first connection is to lead up to
-	asked bool   // the connection in use bears it
+	mark  string // the first connection asks for rows up to this mark
+	asked bool   // the present connection's request has the mark
 }
 
 // header adds the mark to the headers of the first connection.
@@ -105,7 +105,8 @@ func (f *follower[T]) Step(s *wire.Step) error {
 	return err
 }
 
-// refusal says what an origin's refusal means for who has asked for the binding.
+// refusal translates an origin's refusal into an error for the caller who opened the
+// binding.
 func (o *Origin) refusal(v *live.View, p *wire.Problem) error {
 	switch p.Status {
 	case http.StatusBadRequest:

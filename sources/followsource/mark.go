@@ -14,11 +14,11 @@ import (
 	"github.com/binderyhq/bindery/core/wire"
 )
 
-// headerMark bears a mark, in both directions.
+// headerMark is the header for a mark, in requests and answers.
 const headerMark = "Bindery-Mark"
 
-// askAgainAfter is the pause before an origin is asked again that has not reached a
-// mark.
+// askAgainAfter is the pause before the follower asks an origin again that has not
+// reached a mark.
 const askAgainAfter = 50 * time.Millisecond
 
 var _ core.MarkReplicator = (*loader[struct{}])(nil)
@@ -53,7 +53,7 @@ func (l *loader[T]) Reach(ctx context.Context, view *live.View, mark string) err
 		case err == nil && header.Get(headerMark) == mark:
 			return nil
 		case err == nil, errors.As(err, &p) && p.Status == http.StatusBadRequest:
-			// It knows no marks, or not this one.
+			// The origin knows no marks, or not this one.
 			return fmt.Errorf("followsource: origin %q: %w", l.origin.name(), core.ErrForeignMark)
 		case ctx.Err() != nil:
 			return fmt.Errorf("followsource: origin %q: %w: %w", l.origin.name(), ctx.Err(), errNotReached)

@@ -11,12 +11,12 @@ import (
 	"github.com/binderyhq/bindery/sources/internal/replicate"
 )
 
-// Origin is a node whose bindings are followed. It may be used for any number of
-// bindings, and from any goroutine.
+// Origin is a node whose bindings are followed. It serves any number of bindings, and
+// may be used from any goroutine.
 type Origin struct {
 	events string
 	cfg    Config
-	err    error // with the arguments of New; Start reports it
+	err    error // the mistakes in New's arguments; Start reports them
 
 	counts replicate.Counts
 
@@ -24,8 +24,8 @@ type Origin struct {
 }
 
 // New returns the origin whose event streams have the address
-// ("http://origin:8080/events"). It does no input or output. At most one
-// configuration may be given; what is wrong is reported by [core.Registry.Start].
+// ("http://origin:8080/events"). It does no input or output. It takes at most one
+// configuration. [core.Registry.Start] reports mistakes in the arguments.
 func New(events string, cfg ...Config) *Origin {
 	o := &Origin{events: events}
 	if len(cfg) > 0 {
@@ -42,7 +42,7 @@ func New(events string, cfg ...Config) *Origin {
 	return o
 }
 
-// name names the origin as a database: without what may be secret.
+// name returns the origin's name as a database: its address without secrets.
 func (o *Origin) name() string {
 	u, err := url.Parse(o.events)
 	if err != nil {
@@ -51,7 +51,7 @@ func (o *Origin) name() string {
 	return u.Scheme + "://" + u.Host + u.EscapedPath()
 }
 
-// check returns what is wrong with the arguments of New.
+// check returns the mistakes in the arguments of New.
 func (o *Origin) check() error {
 	if o.err == nil {
 		return nil
@@ -59,8 +59,7 @@ func (o *Origin) check() error {
 	return fmt.Errorf("followsource: origin %q: %w", o.name(), o.err)
 }
 
-// Status implements [core.Origin]: the counters of streams that have ended, and of those
-// that are open.
+// Status implements [core.Origin]: the counters over ended and open streams.
 func (o *Origin) Status() status.Origin {
 	return status.Origin{
 		Name:  o.name(),
@@ -69,7 +68,7 @@ func (o *Origin) Status() status.Origin {
 	}
 }
 
-// count adds what a stream has seen since the last time.
+// count adds the growth of a stream's counters since the last call.
 func (o *Origin) count(last *client.Counts, now client.Counts) {
 	o.connects.Add(now.Connects - last.Connects)
 	o.failures.Add(now.Failures - last.Failures)

@@ -1,6 +1,6 @@
-// Package jetsource binds what another Bindery node publishes over NATS JetStream
-// (transports/nats): followsource, with a stream in between. The origin sends each
-// change once, whatever the number of followers, and need not be there when one
+// Package jetsource binds the bindings that another Bindery node publishes over NATS
+// JetStream (transports/nats). It is like followsource, with a stream in between: the
+// origin sends each change once for all followers, and need not run when a follower
 // starts.
 //
 // # Setup
@@ -8,24 +8,24 @@
 //	origin := jetsource.New(conn)
 //	reg.Add(jetsource.Bind[Product](origin, "products"))
 //
-// Declarations are those of sources/followsource. Members of a family can be had that
-// the origin publishes (its Config.Members).
+// Declare bindings as with sources/followsource. A family has only the members that the
+// origin publishes (its Config.Members).
 //
 // # Delivery
 //
-// A follower reads the last snapshot and the changes since, or, when it was there
-// before and the stream reaches back, what has come since its position. It computes
-// each version's token and compares it; where they differ it begins anew with the
-// snapshot, and counts. Tokens are the origin's.
+// A follower reads the last snapshot and the changes since. If it ran before, and the
+// stream reaches back to its position, it reads only the changes since then. It computes
+// each version's token and compares it with the origin's; if they differ it counts a
+// mismatch and begins again with the snapshot. Tokens are the origin's.
 //
 // # Ordering
 //
-// That of the stream, which is that of the origin's versions.
+// The stream has the order of the origin's versions.
 //
 // # Back-pressure
 //
-// The server keeps what a follower has not read yet, up to the second last snapshot.
-// Who is later than that begins with the last one.
+// The server keeps messages back to the second last snapshot. A slower follower begins
+// again with the last snapshot.
 //
 // # Shutdown
 //
@@ -33,10 +33,10 @@
 //
 // # Errors
 //
-// The binding is stale while the server is away, while no publisher is heard, and
-// while the publisher says that its own rows may be old. It heals by itself.
+// The binding is stale while the server is away, while no publisher sends, and
+// while the publisher's own rows are stale. It recovers by itself.
 //
 // # Limits
 //
-// Who may read the stream sees all that is published there: NATS has the rights.
+// Everyone who may read the stream sees all published bindings: restrict access in NATS.
 package jetsource

@@ -17,8 +17,8 @@ import (
 	"github.com/binderyhq/bindery/sources/internal/replicate"
 )
 
-// positions are where views stand in the stream: a view that is followed anew goes on
-// from there.
+// positions are the views' positions in the stream, from which Replicate continues when
+// it is called again.
 type positions struct {
 	mu  sync.Mutex
 	all map[*live.View]uint64 // guarded by mu
@@ -30,7 +30,7 @@ func (p *positions) of(v *live.View) uint64 {
 	return p.all[v]
 }
 
-// set notes where the view stands, and forgets views that have ended.
+// set notes the view's position, and drops views that have ended.
 func (p *positions) set(v *live.View, seq uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -65,11 +65,10 @@ func (l *loader[T]) Replicate(ctx context.Context, to *core.Replica) error {
 		}
 		l.origin.resyncs.Add(1)
 		l.positions.set(f.view, 0)
-		if f.seq <= nonsense { // nothing has been gained by the snapshot: again after a while
+		if f.seq <= nonsense { // the snapshot did not help: retry later
 			return err
 		}
-		// What stands in the stream after the position makes no sense: begin with
-		// the snapshot.
+		// The messages after the position are malformed: begin with the snapshot.
 		nonsense = f.seq
 		f.gather.Drop()
 		f.fresh = true
@@ -84,13 +83,13 @@ type following[T any] struct {
 	applier  *replicate.Follower[T]
 	gather   wire.Gatherer
 
-	fresh bool   // to begin with the snapshot, whatever is held
-	from  string // the version that is held, as the messages go by
+	fresh bool   // begin with the snapshot, even if rows are held
+	from  string // the version after the messages read so far
 	seq   uint64 // the last message of the stream that was taken
 	beat  wire.Beat
 }
 
-// begin returns where in the stream to begin.
+// begin returns the position in the stream to begin at.
 func (f *following[T]) begin(ctx context.Context, stream jetstream.Stream) (uint64, error) {
 	info, err := stream.Info(ctx)
 	if err != nil {
@@ -194,7 +193,8 @@ func (f *following[T]) follow(ctx context.Context, js jetstream.JetStream) error
 	}
 }
 
-// level says that the binding is current when it stands where the publisher does.
+// level takes over the publisher's state once the binding has the publisher's last
+// message.
 func (f *following[T]) level() {
 	if f.beat.Seq > 0 && f.seq >= f.beat.Seq {
 		f.applier.State(f.beat.State)

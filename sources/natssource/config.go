@@ -10,41 +10,41 @@ import (
 
 // Config tunes a relay. The zero value of each field means its default.
 type Config struct {
-	// Relays tells whether what the named source of this node reports is
-	// published. The default publishes what every source reports; leave out
-	// sources that all nodes have and that see every node's commits.
+	// Relays says whether this node publishes the reports of the named source. The
+	// default publishes the reports of every source. Leave out sources that all
+	// nodes have and that see every node's commits.
 	Relays func(source string) bool
 
-	// Heartbeat is how often a node tells its last number. A message that was
-	// lost is found within this time, and a node that is silent for
-	// five times as long is missed. The default is 500 milliseconds. It
-	// must be alike on all nodes.
+	// Heartbeat is how often a node sends its last number. Within this time the
+	// others notice a lost message. A node that is silent for five times as long
+	// counts as missed. The default is 500 milliseconds. It must be the same on
+	// all nodes.
 	Heartbeat time.Duration
 
 	// Forget is how long a node may be missed before it counts as dead. Until
-	// then the bindings are stale, since it may be writing without being
-	// heard. The default is 10 seconds, and the least 5 heartbeats.
+	// then the bindings are stale, because the node may be writing unheard. The
+	// default is 10 seconds, the minimum 5 heartbeats.
 	Forget time.Duration
 
 	// MaxKeys bounds the keys of one table in one message; beyond it the whole
-	// table is published. A message that would be larger than the server
-	// takes is published so as well. The default is 10,000.
+	// table is published. So are all tables of a message that is too large for the
+	// server. The default is 10,000.
 	MaxKeys int
 
-	// Pending bounds the messages that were received and not reported yet;
-	// more are dropped, and found by their numbers. The default is 4,096.
+	// Pending bounds the received but unreported messages. Beyond it messages are
+	// dropped, which the source notices by their numbers. The default is 4,096.
 	Pending int
 
-	// MaxPeers bounds the other nodes that are told apart. What more
-	// nodes publish is reported as whole tables. The default is 256.
+	// MaxPeers bounds the other nodes whose numbers are remembered. Messages of
+	// further nodes are reported as whole tables. The default is 256.
 	MaxPeers int
 
-	// Logger is told of peers that come and go and of what was lost. The
-	// default is slog.Default().
+	// Logger gets a line when a peer comes, goes or loses messages. The default is
+	// slog.Default().
 	Logger *slog.Logger
 }
 
-// silentBeats is how many heartbeats a peer may leave out before it is missed.
+// silentBeats is how many heartbeats a peer may skip before it is missed.
 const silentBeats = 5
 
 // WithDefaults returns a copy in which every zero field has its default.
@@ -63,7 +63,7 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// Validate returns everything that is wrong with the configuration.
+// Validate returns all mistakes in the configuration.
 func (c Config) Validate() error {
 	var errs []error
 	if c.Heartbeat < 0 {

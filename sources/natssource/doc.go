@@ -1,11 +1,11 @@
 // Package natssource lets the nodes of one application see each other's
-// commits at once, over NATS. A [Relay] publishes what the sources of its own
-// node report, as keys of rows, and reports what other nodes have published.
-// The rows themselves never travel: each node reads its own from the database.
+// commits at once, over NATS. A [Relay] publishes the reports of its own node's
+// sources, as keys of rows, and reports what other nodes have published.
+// Rows never travel: each node reads them from the database.
 //
 // It is for nodes that share one database whose changes they cannot follow by
 // themselves: a SQLite file, or a Postgres whose log the role may not read.
-// Where each node follows the log, nothing need be relayed.
+// Nodes that follow the log need no relay.
 //
 // # Setup
 //
@@ -13,19 +13,18 @@
 //	reg.Watch(bunsource.Hooks(db), relay)
 //	reg.Use(relay.Publisher())
 //
-// Core NATS suffices; JetStream would only keep what nobody needs: a node that
-// missed a message reads its tables again, and the database is the truth.
-// Connect with nats.MaxReconnects(-1), so that the connection comes back by
-// itself. All nodes of one subject must name their tables and databases alike.
+// Core NATS suffices, without JetStream: a node that missed a message reads its tables
+// again. Connect with nats.MaxReconnects(-1), so that the connection comes back by
+// itself. All nodes of one subject must use the same names for tables and databases.
 //
 // # Delivery
 //
-// Each relay numbers its messages and tells its last number with every
-// heartbeat. A receiver that finds a number missing, however it was lost (a
-// slow consumer, a full buffer, a server that restarted), reads all tables
-// again. A node that falls silent without a word of farewell makes the source
-// lost until it speaks again, at most for [Config.Forget]: its commits may go
-// unreported. After that it counts as dead, and all tables are read once more.
+// Each relay numbers its messages and sends its last number with every
+// heartbeat. A receiver that misses a number, for whatever reason (a slow consumer,
+// a full buffer, a server restart), reads all tables again. If a node falls silent
+// without a farewell, its commits may go unreported: the source is lost until the node
+// speaks again, for at most [Config.Forget]. After that the node counts as dead, and
+// all tables are read once more.
 //
 // # Ordering
 //
@@ -35,23 +34,22 @@
 // # Transactions
 //
 // The keys of one commit travel in one message and are read together. But they
-// arrive after the commit, so a node that reads one of these rows in between,
-// for reasons of its own, may show a part of that commit for a moment. Follow
-// the database's log where that matters.
+// arrive after the commit. A node that reads one of these rows in between, for another
+// reason, may show a part of that commit for a moment. If that matters, follow the
+// database's log.
 //
 // # Marks
 //
-// A [Relay] is a [driver.Marker]: a mark of one node names the numbers of all nodes
-// that it has heard, and another has reached it when it has reported as much. A mark
-// has room for the numbers of about 18 nodes; beyond that a node's marks are its own.
-// They are foreign to nodes that have not heard the one that made it.
+// A [Relay] is a [driver.Marker]. A mark holds the last number of every node that its
+// maker has heard; another node has reached it when it has reported all of these. A mark
+// has room for about 18 nodes; with more, a node's marks are valid only on itself. A
+// mark is foreign to nodes that have not heard its maker.
 //
 // # Back-pressure
 //
-// What waits to be published is one set of keys, bounded by [Config.MaxKeys];
-// beyond it whole tables are published. What waits to be reported is bounded by
-// [Config.Pending] messages; beyond it messages are dropped, which the numbers
-// find.
+// [Config.MaxKeys] bounds the keys that wait to be published; beyond it whole tables
+// are. [Config.Pending] bounds the messages that wait to be reported; beyond it
+// messages are dropped, which the numbers show.
 //
 // # Shutdown
 //

@@ -30,9 +30,9 @@ func hashOf(node string) (h nodeHash) {
 // MarkKind implements [driver.Marker].
 func (*Relay) MarkKind() string { return "nats" }
 
-// Mark implements [driver.Marker]. The part names everything that this node has
-// reported and everything that it has heard from the others: their numbers. Where
-// these do not fit it is an error, rather than a part that says too little.
+// Mark implements [driver.Marker]. The part holds this node's last number and the
+// last numbers that it has reported of the others. If they do not fit, Mark returns an
+// error rather than a part that promises too little.
 func (r *Relay) Mark(context.Context) ([]byte, error) {
 	known := r.peers.numbers().known
 	known[hashOf(r.node)] = r.out.covering()
@@ -49,14 +49,14 @@ func (r *Relay) Mark(context.Context) ([]byte, error) {
 	return part, nil
 }
 
-// Reach implements [driver.Marker]. A node that is not known here may only just have
-// come, so the others are asked to speak before it is called foreign.
+// Reach implements [driver.Marker]. An unknown node in the mark may be new, so Reach
+// first asks all nodes for their numbers. If it stays unknown, the mark is foreign.
 func (r *Relay) Reach(ctx context.Context, part []byte) error {
 	want, err := parseMark(part)
 	if err != nil {
 		return err
 	}
-	delete(want, hashOf(r.node)) // whatever it has reported, its own feeds know
+	delete(want, hashOf(r.node)) // this node's own feeds have its reports
 	var asked time.Time
 	for {
 		now := r.peers.numbers()
@@ -64,8 +64,8 @@ func (r *Relay) Reach(ctx context.Context, part []byte) error {
 		var patience <-chan time.Time
 		switch {
 		case now.greeting:
-			// What is heard now may be lost, and read when the source says that it
-			// watches.
+			// Messages may be lost now; tables are read in full when the source begins
+			// to watch.
 		case stranger && !now.begun:
 			return errNotHearing
 		case stranger && asked.IsZero():
@@ -94,18 +94,18 @@ func (r *Relay) Reach(ctx context.Context, part []byte) error {
 
 var errNotHearing = errors.New("natssource: the other nodes have not been heard yet")
 
-// askAll has the other nodes tell their numbers, unless they were asked a moment ago.
+// askAll asks the other nodes for their numbers, unless it did so a moment ago.
 func (r *Relay) askAll() {
 	now := time.Now().UnixNano()
 	if last := r.hello.Load(); now-last < int64(greetingTime/2) || !r.hello.CompareAndSwap(last, now) {
 		return
 	}
-	_ = r.send(message{Kind: kindHello}) // whoever is not reached by it stays unknown
+	_ = r.send(message{Kind: kindHello}) // a node that misses it stays unknown
 }
 
-// compare reports whether one of the nodes is not known, and whether less is known of
-// one of the others than is wanted. What is known of a node that has gone counts when
-// it is enough.
+// compare reports whether one of the wanted nodes is unknown (stranger), and whether the
+// number of a known one is too low (short). A node that has gone counts as known if its
+// number suffices.
 func (n numbers) compare(want map[nodeHash]uint64) (stranger, short bool) {
 	for node, seq := range want {
 		have, ok := n.known[node]

@@ -76,8 +76,8 @@ func (c change) decoded() (driver.Change, error) {
 
 func (m message) encoded() ([]byte, error) { return json.Marshal(m) }
 
-// decode reads a message. A message whose node can be told is returned beside the
-// error, so that its sender is known to have said something unreadable.
+// decode reads a message. If only the rest is unreadable, it returns the message's node
+// beside the error.
 func decode(data []byte) (message, []driver.Change, error) {
 	var m message
 	if err := json.Unmarshal(data, &m); err != nil {
@@ -119,8 +119,8 @@ func clipped(s string) string {
 	return s
 }
 
-// size returns how long the message is on the wire, in bytes, give or take the
-// names that send fills in.
+// size returns the length of the message on the wire, in bytes, without the names that
+// send fills in.
 func (m message) size() (int, error) {
 	data, err := m.encoded()
 	return len(data) + maxNodeID, err

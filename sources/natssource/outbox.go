@@ -14,7 +14,7 @@ type outbox struct {
 
 	mu     sync.Mutex // guards what follows
 	tables map[driver.Table]*keySet
-	order  []driver.Table // as they came
+	order  []driver.Table // in order of arrival
 	sent   uint64         // number of the last message that was taken
 	merged uint64         // tables published whole for having too many keys
 }

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// peers remembers the other nodes. A peer is known from its first
-// message to its farewell, or until it has been silent for too long; its last
-// number is remembered for a while longer, for marks that name it.
+// peers remembers the other nodes, each from its first message to its farewell, or
+// until it has been silent for too long. It keeps a node's last number for a while
+// longer, for marks that hold it.
 type peers struct {
 	max            int
 	silent, forget time.Duration
@@ -32,7 +32,7 @@ type departed struct {
 	seq  uint64
 }
 
-// maxDeparted bounds the nodes that are remembered after they have gone.
+// maxDeparted bounds the remembered nodes that have gone.
 const maxDeparted = 64
 
 func newPeers(c Config) *peers {
@@ -47,12 +47,12 @@ type verdict int
 
 const (
 	expected verdict = iota // nothing is missing
-	repeated                // it has been seen
+	repeated                // it was received before
 	missing                 // something before it was lost
-	unknown                 // too many peers: nothing is known about what came before
+	unknown                 // too many peers: this one's earlier numbers are not known
 )
 
-// heard notes that the node has spoken. With report set, seq is the number of
+// heard notes a message of the node. With report set, seq is the number of
 // the message itself; else it is the last number that the node has used.
 func (p *peers) heard(node string, seq uint64, report bool, now time.Time) (v verdict, isNew bool) {
 	p.mu.Lock()
@@ -86,7 +86,7 @@ func (p *peers) heard(node string, seq uint64, report bool, now time.Time) (v ve
 	return v, isNew
 }
 
-// reported notes that everything up to the number has been handed to the engine.
+// reported notes that all messages up to the number have been reported to the engine.
 func (p *peers) reported(node string, seq uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -116,8 +116,8 @@ func (p *peers) departLocked(node string) {
 	p.tellLocked()
 }
 
-// check looks for peers that have fallen silent. It returns the one that is
-// newly missed or still so, and those that count as dead from now on.
+// check looks for silent peers. It returns one that is missed, "" for none, and those
+// that count as dead from now on.
 func (p *peers) check(now time.Time) (missed string, dead []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -137,7 +137,7 @@ func (p *peers) check(now time.Time) (missed string, dead []string) {
 	return missed, dead
 }
 
-// excuse gives every peer a new term: this node was not listening.
+// excuse restarts every peer's silence, because this node was not listening.
 func (p *peers) excuse(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -169,8 +169,8 @@ func (p *peers) count() (known, missed int) {
 	return len(p.known), missed
 }
 
-// numbers is what has been reported of each peer, and of those that have gone, by the
-// short names of marks.
+// numbers holds the last reported number of each peer, and of those that have gone, by
+// the short names that marks use.
 type numbers struct {
 	known, gone map[nodeHash]uint64
 	begun       bool            // the others have been asked once

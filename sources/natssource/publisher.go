@@ -10,8 +10,8 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 )
 
-// Publisher publishes what the sources of this node report. It is a plugin:
-// see [Relay.Publisher].
+// Publisher publishes the reports of this node's sources. It is a plugin, see
+// [Relay.Publisher].
 type Publisher struct {
 	relay *Relay
 
@@ -25,14 +25,13 @@ var (
 	_ core.ReportObserver = (*Publisher)(nil)
 )
 
-// Publisher returns the plugin that publishes for this node. Each call returns
-// another one; a registry uses one.
+// Publisher returns a new plugin that publishes for this node. A registry uses one.
 func (r *Relay) Publisher() *Publisher { return &Publisher{relay: r} }
 
 // Name implements [core.Plugin].
 func (p *Publisher) Name() string { return "natssource" }
 
-// Validate returns what is wrong with the relay's configuration, see
+// Validate returns all mistakes in the relay's configuration, see
 // [driver.Validator].
 func (p *Publisher) Validate() error { return p.relay.Validate() }
 
@@ -49,8 +48,8 @@ func (p *Publisher) Start(_ context.Context, _ *core.Registry) error {
 	return nil
 }
 
-// Shutdown implements [core.Plugin]. What was reported before is published
-// first, and the other nodes are told that this one leaves.
+// Shutdown implements [core.Plugin]. It publishes earlier reports, and then tells the
+// other nodes that this one leaves.
 func (p *Publisher) Shutdown(ctx context.Context) error {
 	p.mu.Lock()
 	cancel, done := p.cancel, p.done
@@ -65,7 +64,7 @@ func (p *Publisher) Shutdown(ctx context.Context) error {
 		return ctx.Err()
 	}
 	if !p.relay.conn.IsConnected() {
-		return nil // nobody hears it; the others will miss this node
+		return nil // the farewell is lost; the others will miss this node
 	}
 	return p.relay.conn.FlushWithContext(ctx)
 }
@@ -98,8 +97,8 @@ func (p *Publisher) run(ctx context.Context, done chan struct{}) {
 	}
 }
 
-// publish sends what has been gathered. What the connection refuses, or the
-// server never gets, is found by the others: its number is missing.
+// publish sends the gathered changes. If the connection refuses a message, or the
+// server never gets it, the others notice that its number is missing.
 func (p *Publisher) publish() {
 	r := p.relay
 	seq, changes := r.out.take()

@@ -14,8 +14,8 @@ import (
 )
 
 // Relay connects this node with the others that use the same subject. It is a
-// [driver.Source] of what they publish; [Relay.Publisher] publishes what this
-// node's own sources report. All methods may be called from any goroutine.
+// [driver.Source] that reports what they publish; [Relay.Publisher] publishes the
+// reports of this node's own sources. All methods may be called from any goroutine.
 type Relay struct {
 	conn    *nats.Conn
 	subject string
@@ -80,10 +80,10 @@ func (r *Relay) Validate() error {
 // Stats counts what a relay has done since it was made.
 type Stats struct {
 	// Published counts the reports sent, Refused those that the connection
-	// did not take: peers find them by their numbers.
+	// refused: peers miss their numbers.
 	Published, Refused uint64
 	// Received counts the messages of other nodes, Unreadable those
-	// that could not be read, Gaps the times that a number was missing.
+	// that could not be decoded, Gaps how often a number was missing.
 	Received, Unreadable, Gaps uint64
 	// Peers is how many other nodes are known, Missed how many of them are
 	// silent.

@@ -18,12 +18,11 @@ type watch struct {
 	sink     driver.Sink
 	inbox    chan *nats.Msg
 	watching bool
-	greeting bool // what was lost before is read in any case
+	greeting bool // all tables will be read anyway
 }
 
-// greetingTime is how long the answers of the other nodes are awaited before
-// the source says that it watches. A node whose answer comes later costs a
-// reading of all tables.
+// greetingTime is how long the source waits for the other nodes' answers before it
+// watches. A later answer costs a read of all tables.
 const greetingTime = 50 * time.Millisecond
 
 func (w *watch) run(ctx context.Context) error {
@@ -70,8 +69,8 @@ func (w *watch) run(ctx context.Context) error {
 	}
 }
 
-// begin says that from now on nothing goes unheard: the server has taken the
-// subscription, and the others are asked how far they are.
+// begin makes the source watch: it waits until the server has the subscription, and
+// asks the others for their numbers.
 func (w *watch) begin(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, silentBeats*w.cfg.Heartbeat+time.Second)
 	defer cancel()
@@ -94,8 +93,8 @@ func (w *watch) begin(ctx context.Context) error {
 	return nil
 }
 
-// greet takes the others' answers. Whatever their numbers are, the commits
-// behind them are older than the reading that follows.
+// greet takes the others' answers. It accepts any number, because the commits up to it
+// are older than the full read that follows.
 func (w *watch) greet(ctx context.Context) {
 	w.greeting = true
 	defer func() { w.greeting = false }()
@@ -113,14 +112,13 @@ func (w *watch) greet(ctx context.Context) {
 	}
 }
 
-// connected reports whether nothing but silence of peers keeps the source from
-// watching.
+// connected reports whether no peer is missed.
 func (w *watch) connected() bool {
 	_, missed := w.peers.count()
 	return missed == 0
 }
 
-// lose says that commits of other nodes may go unheard.
+// lose tells the sink that other nodes' commits may go unreported.
 func (w *watch) lose(err error) {
 	w.watching = false
 	w.sink.Lost(err)
@@ -182,7 +180,7 @@ func (w *watch) receive(data []byte) {
 	}
 }
 
-// look says who is missed, and gives up those who have been missed for long.
+// look tells the sink which peer is missed, and drops peers that count as dead.
 func (w *watch) look() {
 	missed, dead := w.peers.check(time.Now())
 	for _, node := range dead {

@@ -10,12 +10,12 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 )
 
-// BestSource watches in the best way that the server, the role and the tables
-// allow. Its methods may be called from any goroutine.
+// BestSource watches in the best way that server, role and tables allow. Its methods
+// may be called from any goroutine.
 type BestSource struct {
 	dsn   string
 	cfg   BestConfig
-	given error // what is wrong with the configuration
+	given error // the mistakes in the configuration
 	ways  []way // the best first; the last is always possible
 
 	mu     sync.Mutex // guards what follows
@@ -30,22 +30,22 @@ var (
 	_ driver.Chooser   = (*BestSource)(nil)
 )
 
-// NewBest returns a source that follows the log of the database that dsn names
-// ([New]) where the server has one and the role may, that else reads what triggers
-// record ([NewTriggers]) where they are installed for every bound table, and that
-// else leaves the watching to otherwise, which polls as a rule:
+// NewBest returns a source that tries three ways to watch the database of dsn, the
+// best first. It follows the log ([New]) if the server has one and the role may. It
+// reads what triggers record ([NewTriggers]) if they are installed for every bound
+// table. If neither works it uses otherwise, usually a source that polls:
 //
 //	pgsource.NewBest(dsn, pollsource.New(time.Second, pollsource.XMin(db, 0)))
 //
 // It chooses when it begins to watch, and again after each failure. While it uses a
-// lesser way it asks now and then whether a better one has become possible, and goes
-// over to it without a gap. What it has chosen, and why, is logged.
+// lesser way it checks every [BestConfig].LookInterval whether a better one has become
+// possible, and switches without a gap. It logs each choice and the reason.
 //
-// otherwise watches the same tables, and does not depend on how the others fare. At
-// most one configuration is given; without one everything has its default.
+// otherwise must watch the same tables, and must not depend on the other two. NewBest
+// takes at most one configuration; without one everything has its default.
 //
-// NewBest does no input or output. What is wrong with its arguments is found by
-// [BestSource.Validate].
+// NewBest does no input or output. [BestSource.Validate] reports mistakes in its
+// arguments.
 func NewBest(dsn string, otherwise driver.Source, cfg ...BestConfig) *BestSource {
 	s := &BestSource{dsn: dsn}
 	if len(cfg) > 0 {
@@ -71,8 +71,8 @@ func NewBest(dsn string, otherwise driver.Source, cfg ...BestConfig) *BestSource
 	return s
 }
 
-// Validate implements [driver.Validator]. It returns everything that is wrong
-// with what the source was made of.
+// Validate implements [driver.Validator]. It returns all mistakes in the source's
+// configuration.
 func (s *BestSource) Validate() error {
 	errs := []error{checkSetup("pgsource: setting up", s.dsn, false, s.given)}
 	if last := s.ways[len(s.ways)-1].source; last != nil {
@@ -98,8 +98,8 @@ func (s *BestSource) Chosen() driver.Source {
 	return s.chosen
 }
 
-// Watch implements [driver.Source]. It ends when the way that it uses fails: the
-// registry then calls it again.
+// Watch implements [driver.Source]. It returns when the way in use fails; the registry
+// then calls it again.
 func (s *BestSource) Watch(ctx context.Context, sink driver.Sink) error {
 	if err := s.Validate(); err != nil {
 		return driver.Permanent(err)
@@ -113,8 +113,8 @@ func (s *BestSource) Watch(ctx context.Context, sink driver.Sink) error {
 	return err
 }
 
-// choose notes the way that is used from now on, nil for none, and logs it where it
-// is another one than before, or for another reason.
+// choose sets the way in use, nil for none. It logs the choice if the way or the
+// reason has changed.
 func (s *BestSource) choose(w *way, why string) {
 	s.mu.Lock()
 	if w == nil {
@@ -135,8 +135,8 @@ func (s *BestSource) choose(w *way, why string) {
 	s.mu.Unlock()
 }
 
-// checkLog finds out, without changing anything, whether the log can be followed at
-// all: the server has one, and the role may.
+// checkLog checks, without changing anything, that the server has a log and that the
+// role may follow it.
 func (s *BestSource) checkLog(ctx context.Context) error {
 	conn, err := connect(ctx, s.dsn, false)
 	if err != nil {
@@ -163,7 +163,7 @@ func (s *BestSource) checkLog(ctx context.Context) error {
 	return nil
 }
 
-// awayError says that the server cannot be asked, so that nothing can be chosen.
+// awayError says that the server does not answer, so that no way can be chosen.
 type awayError struct{ error }
 
 func (e *awayError) Unwrap() error { return e.error }

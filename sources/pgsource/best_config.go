@@ -12,8 +12,8 @@ import (
 // BestConfig tunes a source made by [NewBest]. The zero value of each field means
 // its default.
 type BestConfig struct {
-	// Database and Tables are those of [Config], for every way of watching; those of
-	// Log and Triggers must be empty.
+	// Database and Tables are as in [Config], for all ways of watching. Leave them
+	// empty in Log and Triggers.
 	Database string
 	Tables   []driver.Table
 
@@ -22,11 +22,11 @@ type BestConfig struct {
 	Log      Config
 	Triggers TriggerConfig
 
-	// LookInterval is how often it is asked whether a better way has become
-	// possible, while a lesser one is used. The default is one minute.
+	// LookInterval is how often the source checks whether a better way has become
+	// possible, while it uses a lesser one. The default is one minute.
 	LookInterval time.Duration
 
-	// Logger is told which way was chosen and why, at the level INFO. The default is
+	// Logger gets each choice and its reason, at level INFO. The default is
 	// slog.Default.
 	Logger *slog.Logger
 }
@@ -43,7 +43,7 @@ func (c BestConfig) WithDefaults() BestConfig {
 	return c
 }
 
-// Validate returns everything that is wrong with the configuration.
+// Validate returns all mistakes in the configuration.
 func (c BestConfig) Validate() error {
 	var errs []error
 	if c.LookInterval < 0 {

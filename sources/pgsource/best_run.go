@@ -17,7 +17,7 @@ import (
 type way struct {
 	name   string
 	source driver.Source
-	check  func(context.Context) error // nil: to try it is the check
+	check  func(context.Context) error // nil: only trying it tells
 }
 
 // bestRun is one call of [BestSource.Watch]. It belongs to the goroutine of that
@@ -27,8 +27,8 @@ type bestRun struct {
 	sink driver.Sink
 }
 
-// run watches in the best way, and in better ones as they become possible, until one
-// that was in use fails.
+// run watches in the best way, and switches to better ones as they become possible. It
+// returns when the way in use fails.
 func (r *bestRun) run(ctx context.Context) error {
 	used, at, err := r.better(ctx, nil, len(r.src.ways))
 	if err != nil {
@@ -52,7 +52,7 @@ func (r *bestRun) run(ctx context.Context) error {
 		found, index, err := r.better(ctx, used, at)
 		switch {
 		case err != nil:
-			continue // the way in use notices by itself where the server is away
+			continue // the way in use notices by itself if the server is away
 		case found != nil:
 			used, at = found, index
 		}
@@ -60,8 +60,8 @@ func (r *bestRun) run(ctx context.Context) error {
 }
 
 // better tries the ways before the given index, the best first, beside the one in
-// use, and returns the first that watches: the one in use has ended by then. It
-// returns nil where none does.
+// use. It returns the first that watches, after the one in use has ended, or nil if
+// none does.
 func (r *bestRun) better(ctx context.Context, used *attempt, before int) (found *attempt, index int, err error) {
 	var passed []string
 	for i := range r.src.ways[:before] {
@@ -82,7 +82,7 @@ func (r *bestRun) better(ctx context.Context, used *attempt, before int) (found 
 		}
 		a := r.attempt(ctx, w, why, used)
 		if i == len(r.src.ways)-1 {
-			a.takeOver() // whatever it says, there is nothing else
+			a.takeOver() // the last way: there is no other to try
 			return a, i, nil
 		}
 		var usedDone chan struct{}
@@ -120,7 +120,7 @@ func (r *bestRun) better(ctx context.Context, used *attempt, before int) (found 
 	return nil, 0, nil
 }
 
-// why says why a way is used: what speaks against the better ones.
+// why returns the reason for using a way: why the better ones do not work.
 func (r *bestRun) why(index int, passed []string) string {
 	if index == 0 {
 		return "wal_level is logical, and the role may replicate"
@@ -128,16 +128,16 @@ func (r *bestRun) why(index int, passed []string) string {
 	return strings.Join(passed, "; ")
 }
 
-// attempt is a way that was begun.
+// attempt is one try to watch in a way.
 type attempt struct {
 	run      *bestRun
 	way      *way
 	why      string
-	previous *attempt // which it takes over from, nil for none
+	previous *attempt // the one that it replaces, nil for none
 
 	cancel context.CancelFunc
 	once   sync.Once
-	taking atomic.Bool   // it ends the previous one
+	taking atomic.Bool   // it is ending the previous one
 	took   chan struct{} // closed when it has taken over
 	done   chan struct{} // closed when its Watch has returned
 	err    error         // what Watch returned, valid when done
@@ -173,8 +173,8 @@ func (a *attempt) stop() {
 	<-a.done
 }
 
-// takeOver makes the attempt the way in use: the previous one ends. Whatever is
-// committed meanwhile the attempt reports afterwards.
+// takeOver makes this attempt the way in use and ends the previous one. The attempt
+// reports whatever is committed meanwhile.
 func (a *attempt) takeOver() {
 	a.once.Do(func() {
 		a.taking.Store(true)
@@ -187,7 +187,7 @@ func (a *attempt) takeOver() {
 }
 
 // attemptSink is the sink of an attempt. It takes over when the attempt first
-// watches. That an attempt is lost before is nobody's concern but its own.
+// watches. Before that it does not pass on that the attempt is lost.
 type attemptSink struct {
 	driver.Sink
 	attempt *attempt

@@ -14,14 +14,14 @@ import (
 )
 
 // captured is a bound table, and the capture that records its changes: its
-// own, or that of a table which it is a partition or child of.
+// own, or its parent's if it is a partition or child.
 type captured struct {
 	table   driver.Table
 	oid     string
 	capture string
-	// shape is another one after each statement that changes rows without
-	// firing triggers: those that alter the table, or attach, detach and drop
-	// what is below it.
+	// shape differs after each statement that changes rows without firing
+	// triggers: one that alters the table, or attaches, detaches or drops a
+	// partition or child.
 	shape string
 	// positions are those of the binding's key columns in the recorded keys.
 	positions []int
@@ -31,7 +31,7 @@ func (c *captured) same(o *captured) bool {
 	return c.table == o.table && c.oid == o.oid && c.capture == o.capture && c.shape == o.shape && slices.Equal(c.positions, o.positions)
 }
 
-// checkOutbox finds out whether there is an outbox that can be read.
+// checkOutbox returns an error unless there is an outbox that the role may read.
 func (s *TriggerSource) checkOutbox(ctx context.Context, conn *pgconn.PgConn) error {
 	if v := serverVersion(conn); v < oldest {
 		return fmt.Errorf("the server is Postgres %d: %d is the oldest that will do", v, oldest)
@@ -63,8 +63,8 @@ const (
 	codeInvalidSchema  = "3F000"
 )
 
-// captureQuery takes a table's oid. A capture records the changes of all that is
-// below its table, too.
+// captureQuery takes a table's oid. A capture also records changes of its table's
+// partitions and children.
 const captureQuery = `
 WITH RECURSIVE above(oid, distance) AS (
 	SELECT $1::oid, 0
@@ -78,8 +78,8 @@ FROM above JOIN %[1]s.captures c ON c.relation = above.oid
 ORDER BY above.distance, c.n LIMIT 1`
 
 // lookUpAll finds the captures of the bound tables. Its error names every table
-// that cannot be watched, and what mends it. Tables that were there before may be
-// missing: nobody can read them.
+// that cannot be watched, and the remedy. A table that existed before may be
+// missing: no binding can read it either.
 func (s *TriggerSource) lookUpAll(ctx context.Context, conn *pgconn.PgConn, schemas []driver.Schema, existed tableSet) ([]*captured, error) {
 	var all []*captured
 	var errs []error
@@ -157,7 +157,7 @@ func newCaptureRoutes(all []*captured) *captureRoutes {
 	return r
 }
 
-// add adds what a record says: keys in JSON, "" for the whole table.
+// add adds a record's changes: its keys in JSON, or "" for the whole table.
 func (r *captureRoutes) add(all rowlog.Changes, capture string, keys []byte, limit int) error {
 	targets := slices.DeleteFunc(slices.Clone(r.by[capture]), func(c *captured) bool { return all.Of(c.table).Whole() })
 	if len(targets) == 0 {
@@ -196,7 +196,7 @@ func (r *captureRoutes) add(all rowlog.Changes, capture string, keys []byte, lim
 	return nil
 }
 
-// setWhole makes the changes those of all tables, in full.
+// setWhole adds every table as a whole.
 func (r *captureRoutes) setWhole(all rowlog.Changes) {
 	for _, t := range r.all {
 		all.Of(t).SetWhole()

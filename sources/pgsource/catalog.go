@@ -28,13 +28,13 @@ type relation struct {
 
 func (r *relation) sql() string { return quoteIdent(r.Schema) + "." + quoteIdent(r.Name) }
 
-// bound is a bound table as the catalog has it. Its relations are those whose
-// changes concern it: its own, first; its partitions and its children.
+// bound is a bound table in the catalog. Its relations are those whose changes concern
+// it: itself first, then its partitions and children.
 type bound struct {
 	table     driver.Table
 	key       []string
 	relations []relation
-	added     bool // it was not published before it was looked up
+	added     bool // lookUp found it unpublished
 }
 
 // relationsQuery takes the table's oid and the publication; the verb is for
@@ -107,14 +107,14 @@ func resolve(ctx context.Context, conn *pgconn.PgConn, t driver.Table) (oid stri
 	return found[0][0], nil
 }
 
-// checkIdentity finds out whether the log will tell the key of every row that
-// is updated or deleted. A table must pass before it is published: without an
-// identity Postgres would refuse to update it from then on.
+// checkIdentity returns an error unless the log tells the key of every row that
+// is updated or deleted. A table must pass before it is published: Postgres refuses
+// updates of published tables without a replica identity.
 func (b *bound) checkIdentity() error {
 	for i := range b.relations {
 		r := &b.relations[i]
 		switch {
-		case r.Kind == "p": // identities are those of the partitions
+		case r.Kind == "p": // its partitions have identities
 			continue
 		case r.Kind != "r":
 			return fmt.Errorf("%s is a %s, whose changes Postgres does not log: say which tables it is made of (core.DependsOn), or watch it with another source",
@@ -123,7 +123,7 @@ func (b *bound) checkIdentity() error {
 			return fmt.Errorf("%s is not logged; mend it with: ALTER TABLE %[1]s SET LOGGED", r.sql())
 		}
 		mend := "ALTER TABLE " + r.sql() + " REPLICA IDENTITY FULL"
-		if len(r.Primary) > 0 && contains(r.Primary, b.key) { // a table that is only depended on has no key to hold
+		if len(r.Primary) > 0 && contains(r.Primary, b.key) { // if bindings only depend on the table, b.key is empty
 			mend = "ALTER TABLE " + r.sql() + " REPLICA IDENTITY DEFAULT"
 		}
 		why := ""
@@ -147,7 +147,7 @@ func (b *bound) checkIdentity() error {
 	return nil
 }
 
-// unlisted returns the statements' objects that are missing in the publication.
+// unlisted returns the tables that the publication lacks, as SQL.
 func (b *bound) unlisted() []string {
 	var missing []string
 	for i := range b.relations {
@@ -156,7 +156,7 @@ func (b *bound) unlisted() []string {
 			continue
 		}
 		if i == 0 {
-			return []string{r.sql()} // and, by that, all that are below it
+			return []string{r.sql()} // this publishes its partitions too
 		}
 		if !b.partitioned() { // partitions follow their table
 			missing = append(missing, "ONLY "+r.sql())
@@ -190,7 +190,7 @@ func kindName(relkind string) string {
 	}
 }
 
-// contains reports whether all of the names are among those that are had.
+// contains reports whether had contains all of the names.
 func contains(had, names []string) bool {
 	return !slices.ContainsFunc(names, func(n string) bool { return !slices.Contains(had, n) })
 }

@@ -2,11 +2,11 @@ package pgsource
 
 import "github.com/binderyhq/bindery/sources/internal/rowlog"
 
-// commit is a transaction that the log says is committed, with what it changed.
+// commit is a transaction that is committed according to the log, with its changes.
 type commit struct {
 	xid     uint32
 	changes rowlog.Changes
-	// unsettled: it is not known to be a commit, nor to change anything. It is
-	// forgotten when the transaction's commit comes after all.
+	// unsettled: the transaction may commit or not, and may change nothing. It is
+	// dropped when its commit arrives.
 	unsettled bool
 }

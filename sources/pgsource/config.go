@@ -10,47 +10,46 @@ import (
 
 // Config tunes a source. The zero value of each field means its default.
 type Config struct {
-	// Database is the name of the database, as core.Table.Database spells it.
-	// The default, "", is the usual one of programs with a single database.
+	// Database is the name of the database, as [driver.Table].Database spells it.
+	// The default, "", suits programs with a single database.
 	Database string
 
 	// Tables are the tables to watch; the default is every bound table of the
-	// database. A Schema left empty matches any, a Database left empty is
-	// that of the field above. A registry in which one of them is not bound
-	// does not start.
+	// database. An empty Schema matches any, an empty Database means the field
+	// above. The registry does not start if one of them is not bound.
 	Tables []driver.Table
 
 	// Publication is the name of the publication to read, "bindery" by
-	// default. Where it does not exist it is created, and where it lacks a
-	// bound table that is added, as far as the role may; where it may not, the
-	// source is lost and says which statement its owner is to run. Tables are
-	// never taken out of it, nor is it dropped: other programs may read it too.
+	// default. The source creates it if it does not exist, and adds bound tables
+	// that it lacks. If the role may not do so, the source is lost, and its error
+	// names the statement that the owner must run. The source never removes tables
+	// from it or drops it, because other programs may read it too.
 	Publication string
-	// FixedPublication forbids the source to create or change the publication.
+	// FixedPublication keeps the source from creating or changing the publication.
 	FixedPublication bool
 
-	// MaxKeys bounds the keys that are remembered of each table before they are
-	// reported, in one transaction and in all those that are not visible
-	// yet; beyond it the whole table is reported. The default is 10,000.
+	// MaxKeys bounds the unreported keys of each table, in one transaction and in
+	// all transactions that are not visible yet. Beyond it the whole table is
+	// reported. The default is 10,000.
 	MaxKeys int
 
-	// ReceiveTimeout bounds the silence of the server, which is asked for a
-	// sign of life three times as often. After it the connection counts as
-	// lost. The default is 30 seconds.
+	// ReceiveTimeout is how long the server may be silent before the connection
+	// counts as lost. The source pings it three times as often. The default is
+	// 30 seconds.
 	ReceiveTimeout time.Duration
 
-	// StartTimeout bounds how long it may take until changes stream: the server
-	// first waits for the end of all transactions that were writing when
-	// it was asked. The default is one minute.
+	// StartTimeout bounds the wait until changes stream: the server first waits
+	// until all transactions that are writing have ended. The default is one
+	// minute.
 	StartTimeout time.Duration
 
-	// AuditInterval is how often it is checked that the watched tables are
+	// AuditInterval is how often the source checks that the watched tables are
 	// still published. The default is 30 seconds.
 	AuditInterval time.Duration
 
-	// SchemaInterval is how often it is checked whether a watched table was altered,
-	// or another one has taken its place, of which the log does not tell. It takes one
-	// small query. The default is one second.
+	// SchemaInterval is how often the source checks whether a watched table was
+	// altered or replaced, which the log does not tell. Each check is one small query.
+	// The default is one second.
 	SchemaInterval time.Duration
 }
 
@@ -84,7 +83,7 @@ func setDuration(d *time.Duration, def time.Duration) {
 	}
 }
 
-// Validate returns everything that is wrong with the configuration.
+// Validate returns all mistakes in the configuration.
 func (c Config) Validate() error {
 	errs := []error{checkNamed(c.Tables)}
 	if c.MaxKeys < 0 {

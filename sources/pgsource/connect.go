@@ -10,8 +10,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// farewell bounds what is said to a server when a session has ended: without an
-// answer it notices by itself, later.
+// farewell bounds the closing of a connection. A server that does not answer
+// notices the end later by itself.
 const farewell = 2 * time.Second
 
 // sessionParams make values look the same whatever the role's settings are.
@@ -23,15 +23,15 @@ var sessionParams = map[string]string{
 	"TimeZone":                    "UTC",
 	"extra_float_digits":          "3",
 	"standard_conforming_strings": "on",
-	// One statement is one snapshot, and fails for no other transaction's sake.
+	// Each statement has one snapshot, and no serialization failures.
 	"default_transaction_isolation": "read committed",
-	// Commits of the source itself are flushed, and do not wait for standbys.
+	// The source's own commits are flushed, but do not wait for standbys.
 	"synchronous_commit": "local",
 }
 
 // connect opens a connection. With replication it takes replication commands.
 func connect(ctx context.Context, dsn string, replication bool) (*pgconn.PgConn, error) {
-	cfg, err := pgconn.ParseConfig(dsn) // whose error does not show the password
+	cfg, err := pgconn.ParseConfig(dsn) // its error does not show the password
 	if err != nil {
 		return nil, err
 	}
@@ -43,14 +43,14 @@ func connect(ctx context.Context, dsn string, replication bool) (*pgconn.PgConn,
 	}
 	if replication {
 		cfg.RuntimeParams["replication"] = "database"
-		// Making a slot waits for the transactions that are under way, and is
-		// bounded by StartTimeout, whatever the role's own limits are.
+		// Creating a slot waits for running transactions. StartTimeout bounds it, not
+		// the role's own limits.
 		cfg.RuntimeParams["lock_timeout"] = "0"
 		cfg.RuntimeParams["statement_timeout"] = "0"
 	}
-	// When the connection is given up, pgx opens another one to cancel the
-	// statement under way: otherwise a slot that is being created would outlive the
-	// source. That must not take long if the server does not answer.
+	// When the connection is given up, pgx opens another one to cancel the running
+	// statement: otherwise a slot under creation would outlive the source. That must
+	// not take long if the server does not answer.
 	var opened atomic.Bool
 	dial := cfg.DialFunc
 	cfg.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -70,12 +70,12 @@ func connect(ctx context.Context, dsn string, replication bool) (*pgconn.PgConn,
 	return conn, err
 }
 
-// closeConn closes a connection that nobody uses any more, and waits until
-// nothing of it is left.
+// closeConn closes a connection that nobody uses any more, and waits for its
+// goroutines.
 func closeConn(conn *pgconn.PgConn) {
 	ctx, cancel := context.WithTimeout(context.Background(), farewell)
 	defer cancel()
-	_ = conn.Close(ctx) // it is of no further use, broken or not
+	_ = conn.Close(ctx) // it may be broken already
 	select {
 	case <-conn.CleanupDone():
 		return
@@ -112,7 +112,7 @@ func exec(ctx context.Context, conn *pgconn.PgConn, sql string) error {
 	return err
 }
 
-// querySnapshot asks which transactions a read that begins now would show.
+// querySnapshot asks which transactions are visible to a read that begins now.
 func querySnapshot(ctx context.Context, conn *pgconn.PgConn) (snapshot, error) {
 	rows, err := query(ctx, conn, snapshotQuery)
 	if err != nil {
@@ -124,8 +124,8 @@ func querySnapshot(ctx context.Context, conn *pgconn.PgConn) (snapshot, error) {
 	return parseSnapshot(rows[0][0])
 }
 
-// querySnapshotAt is querySnapshot with a position of the log of after the snapshot,
-// see [positionQuery].
+// querySnapshotAt is querySnapshot with a position of the log that is taken after the
+// snapshot, see [positionQuery].
 func querySnapshotAt(ctx context.Context, conn *pgconn.PgConn) (snapshot, uint64, error) {
 	rows, err := query(ctx, conn, snapshotQuery+", "+positionQuery)
 	if err == nil && len(rows) != 1 {
@@ -142,9 +142,9 @@ func querySnapshotAt(ctx context.Context, conn *pgconn.PgConn) (snapshot, uint64
 	return s, position, err
 }
 
-// queryRunning is querySnapshot for who is to wait for what had not ended. A
-// snapshot does not list transactions behind the last one that has ended: so one
-// of its own ends before.
+// queryRunning is querySnapshot for callers that wait for all running transactions. A
+// snapshot does not list transactions that began after the last one that has ended,
+// so queryRunning first ends a transaction of its own.
 func queryRunning(ctx context.Context, conn *pgconn.PgConn) (snapshot, error) {
 	if _, err := query(ctx, conn, "SELECT txid_current()"); err != nil {
 		return snapshot{}, fmt.Errorf("asking for a transaction id: %w", err)

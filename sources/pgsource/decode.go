@@ -7,14 +7,14 @@ import (
 	"fmt"
 )
 
-// The messages of pgoutput, protocol version 1, that are of interest here. What
-// a row is, the database is asked: no more of it is decoded than its key.
+// The messages of pgoutput, protocol version 1, that this package needs. It decodes
+// only the keys of rows: loaders read the rows from the database.
 type (
 	beginMessage struct {
 		xid uint32
 	}
 	commitMessage struct {
-		end uint64 // the position behind the commit's record
+		end uint64 // the position after the commit's record
 	}
 	relationMessage struct {
 		id           uint32
@@ -26,14 +26,14 @@ type (
 	// decoder's memory and the message's, until the next message is decoded.
 	rowMessage struct {
 		relation uint32
-		old, new []field // nil where the message has none
+		old, new []field // nil if the message has none
 	}
 	truncateMessage struct {
 		relations []uint32
 	}
 )
 
-// columnType is a column's type as the log tells it: the oid, and the modifier.
+// columnType is a column's type in the log: its oid and modifier.
 type columnType struct{ oid, modifier uint32 }
 
 // field is one column's value.
@@ -46,7 +46,7 @@ const (
 	fieldNull      = 'n'
 	fieldUnchanged = 'u' // stored out of line, not changed and not sent
 	fieldText      = 't'
-	fieldBinary    = 'b' // never, as it is not asked for
+	fieldBinary    = 'b' // never: the source does not ask for it
 )
 
 var errShort = errors.New("it ends too early")
@@ -56,7 +56,7 @@ type decoder struct {
 	old, new []field
 }
 
-// decode returns one of the messages above, or nil for one of no interest.
+// decode returns one of the messages above, or nil for any other.
 func (d *decoder) decode(data []byte) (any, error) {
 	if len(data) == 0 {
 		return nil, errors.New("empty message")
@@ -110,7 +110,7 @@ func (d *decoder) decode(data []byte) (any, error) {
 	return msg, nil
 }
 
-// tuples reads the tuples that are left, of the kinds that are allowed.
+// tuples reads the remaining tuples, of the allowed kinds.
 func (d *decoder) tuples(r *reader, m *rowMessage, allowed string) {
 	for len(r.rest) > 0 && r.err == nil {
 		kind := r.byte()
@@ -130,7 +130,7 @@ func (d *decoder) tuples(r *reader, m *rowMessage, allowed string) {
 	}
 }
 
-// reader reads big-endian numbers and strings; after an error all is zero.
+// reader reads big-endian numbers and strings. After an error it returns zeroes.
 type reader struct {
 	rest []byte
 	err  error

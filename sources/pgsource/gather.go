@@ -9,7 +9,7 @@ import (
 	"github.com/binderyhq/bindery/sources/internal/rowlog"
 )
 
-// gatherer puts the messages of the log together to commits. It belongs to the
+// gatherer assembles the messages of the log into commits. It belongs to the
 // goroutine that receives them.
 type gatherer struct {
 	routes  *atomic.Pointer[routes]
@@ -18,12 +18,12 @@ type gatherer struct {
 
 	decoder decoder
 	senders map[uint32]*sender
-	open    *commit // the transaction whose messages are coming
+	open    *commit // the transaction that is being received
 	key     []byte  // reused
 }
 
 // take takes one message. At the end of a transaction it returns the commit and
-// the position behind it; what it changed may be nothing that is bound.
+// the position after it. The commit may change no bound table.
 func (g *gatherer) take(data []byte) (done *commit, end uint64, err error) {
 	msg, err := g.decoder.decode(data)
 	if err != nil {
@@ -33,7 +33,7 @@ func (g *gatherer) take(data []byte) (done *commit, end uint64, err error) {
 	case beginMessage:
 		g.open = &commit{xid: m.xid, changes: make(rowlog.Changes)}
 		return nil, 0, nil
-	case relationMessage: // inside of a transaction, as a rule
+	case relationMessage: // usually inside a transaction
 		g.describe(m)
 		return nil, 0, nil
 	case nil:
@@ -58,9 +58,9 @@ func (g *gatherer) take(data []byte) (done *commit, end uint64, err error) {
 	return nil, 0, nil
 }
 
-// describe remembers how a relation's rows look. One that looks different from
-// before was altered, which may have changed every row of it. One that nobody
-// knows may be a new partition of a bound table.
+// describe remembers a relation's columns. If they differ from before, the table was
+// altered, which may have changed every row. An unknown relation may be a new
+// partition of a bound table.
 func (g *gatherer) describe(m relationMessage) {
 	if g.senders == nil {
 		g.senders = make(map[uint32]*sender)
@@ -72,11 +72,11 @@ func (g *gatherer) describe(m relationMessage) {
 		asked = g.ask()
 	}
 	if was != nil && slices.Equal(was.columns, m.columns) && slices.Equal(was.types, m.types) {
-		return // told again, as after an ANALYZE
+		return // sent again, as after an ANALYZE
 	}
 	g.senders[m.id] = &sender{id: m.id, columns: m.columns, types: m.types, asked: asked}
 	if was != nil && g.open != nil {
-		_ = g.whole(m.id) // which cannot fail, as it is described
+		_ = g.whole(m.id) // cannot fail: m.id is described now
 	}
 }
 
@@ -111,9 +111,9 @@ func (g *gatherer) row(m rowMessage) error {
 	return err
 }
 
-// note adds the key of one version of the row, if there is one. What was stored
-// out of line and not sent is as in the other version. It reports false where
-// the key is not told.
+// note adds the key of one version of the row, if there is one. A value that was
+// stored out of line and not sent is the same as in the other version. note reports
+// false if the message lacks the key.
 func (g *gatherer) note(set *rowlog.Set, positions []int, row, other []field) bool {
 	if row == nil {
 		return true

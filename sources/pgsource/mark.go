@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// markKind is the kind of marks' parts that name a position in the log of Postgres.
+// markKind is the kind of mark parts that hold a position in the log of Postgres.
 // Both sources of this package understand them.
 const markKind = "pg"
 
@@ -23,17 +23,16 @@ type identity struct {
 	database uint32 // its OID in the cluster
 }
 
-// identityQuery asks for what a role without any rights may know. The timeline is in
-// the name of the log's file; a server in recovery has none of its own.
+// identityQuery needs no rights. The timeline is in the name of the log's file; a
+// server in recovery has none of its own.
 const identityQuery = `SELECT (SELECT system_identifier FROM pg_control_system())::text,
 	CASE WHEN pg_is_in_recovery() THEN '0' ELSE substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) END,
 	(SELECT oid FROM pg_database WHERE datname = current_database())::text`
 
-// positionQuery asks for a position behind the records of all that was committed
-// before the question.
+// positionQuery asks for a position after the records of all earlier commits.
 const positionQuery = `CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END::text`
 
-// queryIdentity returns nil where the server does not tell: then no other node
+// queryIdentity returns nil if the server does not tell: then no other node
 // understands this one's marks.
 func queryIdentity(ctx context.Context, conn *pgconn.PgConn) (*identity, error) {
 	rows, err := query(ctx, conn, identityQuery)
@@ -69,7 +68,8 @@ func (id *identity) part(position uint64) []byte {
 	return binary.AppendUvarint(b, position)
 }
 
-// position returns the position that the part names, or [driver.ErrForeign].
+// position returns the position in the part. The error is [driver.ErrForeign] for a
+// part of another database.
 func (id *identity) position(part []byte) (uint64, error) {
 	if id == nil || len(part) < 8 || binary.BigEndian.Uint64(part) != id.system {
 		return 0, driver.ErrForeign
@@ -138,7 +138,7 @@ func (s *Source) Reach(ctx context.Context, part []byte) error {
 	return st.reach(ctx, position)
 }
 
-// Look implements [driver.Looker]: it asks for the position of the log, and reports
+// Look implements [driver.Looker]: it asks for the log's position, and reports
 // everything up to it.
 func (s *Source) Look(ctx context.Context) error {
 	st, err := s.streaming(ctx)
@@ -151,7 +151,7 @@ func (s *Source) Look(ctx context.Context) error {
 	return st.reach(ctx, st.written.Load())
 }
 
-// streaming returns the stream, once what was committed before it is being read.
+// streaming returns the stream, after the sink was told that the source watches.
 func (s *Source) streaming(ctx context.Context) (*stream, error) {
 	s.mu.Lock()
 	st := s.current
@@ -169,9 +169,9 @@ func (s *Source) streaming(ctx context.Context) (*stream, error) {
 	}
 }
 
-// reach returns when everything up to the position has been reported that had been
-// committed, and could be seen, before the call. It returns [driver.ErrForeign] for a
-// position that the server has not reached itself: it has lost what was there.
+// reach returns when the source has reported every commit up to the position that was
+// visible before the call. It returns [driver.ErrForeign] for a position beyond the
+// server's own: the server has lost what was there.
 func (st *stream) reach(ctx context.Context, position uint64) error {
 	if st.position() < position {
 		signal(st.pings) // for await, beside the question
@@ -190,15 +190,15 @@ func (st *stream) reach(ctx context.Context, position uint64) error {
 	if st.isIdle() {
 		return nil
 	}
-	// Of what is here some may not be visible yet, and some never will. Another
-	// look at what is visible now reports all that was so before the call.
+	// Some received commits may not be visible yet, or never will be. A look at the
+	// snapshot reports all that were visible before the call.
 	if err := st.looks.Await(ctx); err != nil {
 		return fmt.Errorf("pgsource: %w", err)
 	}
 	return nil
 }
 
-// isIdle reports whether all that has been received has been reported.
+// isIdle reports whether every received commit has been reported.
 func (st *stream) isIdle() bool {
 	st.reporting.Lock()
 	defer st.reporting.Unlock()
@@ -210,8 +210,8 @@ func (st *stream) isIdle() bool {
 // MarkKind implements [driver.Marker].
 func (*TriggerSource) MarkKind() string { return markKind }
 
-// Mark implements [driver.Marker]: the part is a position of the log, which those who
-// follow it understand too.
+// Mark implements [driver.Marker]: the part is a position of the log, which [Source]
+// understands too.
 func (s *TriggerSource) Mark(ctx context.Context) ([]byte, error) {
 	se, err := s.reading(ctx)
 	if err != nil {
@@ -224,8 +224,8 @@ func (s *TriggerSource) Mark(ctx context.Context) ([]byte, error) {
 	return se.identity.part(position), nil
 }
 
-// Reach implements [driver.Marker]. Whatever was committed before the server's log was
-// where it is now has its records in the outbox.
+// Reach implements [driver.Marker]. It compares the position with the server's own,
+// and reads the outbox, which has the records of all earlier commits.
 func (s *TriggerSource) Reach(ctx context.Context, part []byte) error {
 	se, err := s.reading(ctx)
 	if err != nil {
@@ -251,7 +251,7 @@ func (s *TriggerSource) Look(ctx context.Context) error {
 	return se.catchUp(ctx)
 }
 
-// reading returns the session, once what was committed before it is being read.
+// reading returns the session, after the sink was told that the source watches.
 func (s *TriggerSource) reading(ctx context.Context) (*outboxSession, error) {
 	s.mu.Lock()
 	se := s.current
@@ -269,8 +269,8 @@ func (s *TriggerSource) reading(ctx context.Context) (*outboxSession, error) {
 	}
 }
 
-// position returns a position of the log of after the call, when a read of the outbox
-// that began later has been reported.
+// position returns a position of the log that was taken after the call began. It
+// returns when a later read of the outbox has been reported.
 func (se *outboxSession) position(ctx context.Context) (uint64, error) {
 	se.asksPosition.Store(true)
 	if err := se.catchUp(ctx); err != nil {

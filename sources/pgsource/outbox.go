@@ -14,45 +14,43 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Outbox is what [NewTriggers] reads in a database: a schema with a table in
-// which triggers record the keys of changed rows. Only its methods install and
-// remove it, or the text that [Outbox.SQL] returns. The zero value of each field
-// means its default.
+// Outbox describes a schema with a table in which triggers record the keys of changed
+// rows, for [NewTriggers]. Install and remove it only by its methods or by the
+// text that [Outbox.SQL] returns. The zero value of each field means its default.
 type Outbox struct {
 	// Schema is the name of the schema, and of the channel of NOTIFY: letters,
 	// digits and underscores, at most 40. The default is "bindery". The schema
 	// holds nothing else.
 	Schema string
 
-	// Readers are the roles that [NewTriggers] connects as, if they are not the
-	// one that installs. They are granted what they need and nothing else.
-	// Writers need no rights on the outbox.
+	// Readers are the roles that [NewTriggers] connects as, if other than the
+	// installing role. Install grants them the rights to read the outbox. Writers
+	// need no rights on it.
 	Readers []string
 
-	// MaxKeys is how many rows of one statement are recorded by their keys;
-	// beyond it the whole table is. The default is 1,000. Triggers for each row
-	// do not know the statement, and record all.
+	// MaxKeys bounds the keys that are recorded for one statement; beyond it the
+	// whole table is recorded. The default is 1,000. Row triggers do not know the
+	// statement, and record every key.
 	MaxKeys int
 
 	// Retention is how long a record is kept after its transaction has ended. A
-	// source that has not read for longer finds that out, and reports
-	// whole tables. The default is ten minutes. Of more than 100,000 records,
-	// old ones are deleted sooner.
+	// source that has not read for longer notices that, and reports whole tables.
+	// The default is ten minutes. Beyond 100,000 records, old ones are deleted
+	// sooner.
 	Retention time.Duration
 
-	// Silent says that the triggers shall not notify: readers then look at
-	// their PollInterval only, and when a batch is read. Transactions that notify
-	// commit one after the other, on the whole server, and Postgres does not let
-	// them PREPARE TRANSACTION.
+	// Silent keeps the triggers from notifying: sources then read the outbox only
+	// at their PollInterval, and when a batch is read. Without it, all writing
+	// transactions on the server commit one after the other, and cannot PREPARE
+	// TRANSACTION, because they notify.
 	Silent bool
 
-	// RowTriggers has rows recorded one by one, also where a trigger for each
-	// statement would do. It is needed for tables that logical replication
-	// writes to, since that fires no others.
+	// RowTriggers installs row triggers instead of statement triggers. Tables that
+	// logical replication writes to need them, because it fires no others.
 	RowTriggers bool
 
-	// LockTimeout bounds the wait for the lock on each table, since all
-	// who write to the table wait behind it. The default is three seconds.
+	// LockTimeout bounds the wait for the lock on each table, because all writers
+	// to the table queue behind it. The default is three seconds.
 	LockTimeout time.Duration
 }
 
@@ -63,7 +61,7 @@ const (
 	defaultRetention   = 10 * time.Minute
 	defaultLockTimeout = 3 * time.Second
 
-	// outboxCredit is how many records are made without anybody reading.
+	// outboxCredit is how many records triggers make while nobody reads.
 	outboxCredit = 100_000
 	// tidyRows is how many records are deleted at once.
 	tidyRows = 10_000
@@ -87,7 +85,7 @@ func (o Outbox) WithDefaults() Outbox {
 	return o
 }
 
-// Validate returns everything that is wrong with the fields.
+// Validate returns all mistakes in the fields.
 func (o Outbox) Validate() error {
 	o = o.WithDefaults()
 	errs := []error{checkOutboxSchema(o.Schema)}
@@ -116,12 +114,12 @@ func checkOutboxSchema(name string) error {
 }
 
 // SQL returns the statements by which [Outbox.Install] installs the outbox and
-// has the tables recorded, for those who keep such things among their
-// migrations. They belong into one transaction. Running them again is
-// harmless: what is as it should be is not touched, nor locked.
+// its triggers on the tables, for use in a migration. Run them in one transaction.
+// Running them again is harmless: they neither change nor lock tables that are set
+// up already.
 //
-// More tables are added by calling the function watch, which takes the key
-// columns too where they are not the primary key, and removed by unwatch:
+// The function watch adds a table; it takes the key columns too if they are not the
+// primary key. The function unwatch removes one:
 //
 //	SELECT bindery.watch('products');
 //	SELECT bindery.watch('public.log', key_columns => '{day,nr}', for_each_row => true);
@@ -158,15 +156,14 @@ func (o Outbox) SQL(tables ...driver.Table) (string, error) {
 	return b.String(), nil
 }
 
-// Install installs the outbox, or brings it up to date, and has the tables'
-// changes recorded, in one transaction. It connects as dsn says, to the database
-// of the tables, as a role that may create the schema and owns the tables (or
-// is a member of the roles that do). Tables that were installed before stay
-// installed; a Database is ignored, a table without Schema is looked for in the
-// search_path.
+// Install installs or updates the outbox and its triggers on the tables, in one
+// transaction. dsn names the tables' database, and a role that may create the schema
+// and owns the tables (or is a member of roles that do). Tables that were installed
+// before stay installed. Install ignores Database, and looks for a table without
+// Schema in the search_path.
 //
-// It may run while others write, and while sources read. A table whose triggers
-// change is locked for writers; see LockTimeout.
+// It may run while others write, and while sources read. If it changes a table's
+// triggers, it locks the table for writers; see LockTimeout.
 func (o Outbox) Install(ctx context.Context, dsn string, tables ...driver.Table) error {
 	o = o.WithDefaults()
 	script, err := o.SQL(tables...)
@@ -179,8 +176,8 @@ func (o Outbox) Install(ctx context.Context, dsn string, tables ...driver.Table)
 	return nil
 }
 
-// Unwatch ends the recording of the tables' changes, in one transaction. Sources
-// that watch one of them are lost then. What is not installed, or does not
+// Unwatch removes the triggers from the tables, in one transaction. Sources that
+// watch one of them are then lost. A table that is not installed, or does not
 // exist, is no error.
 func (o Outbox) Unwatch(ctx context.Context, dsn string, tables ...driver.Table) error {
 	return o.remove(ctx, dsn, func(schema string) string {
@@ -192,9 +189,9 @@ func (o Outbox) Unwatch(ctx context.Context, dsn string, tables ...driver.Table)
 	})
 }
 
-// Uninstall removes all that Install has made, of all tables, in one transaction. What
-// others have put into the schema makes that fail. Sources that read the outbox
-// are lost then. What is not installed is no error.
+// Uninstall removes the schema and the triggers of all tables, in one transaction. It
+// fails if the schema holds objects of others. Sources that read the outbox are then
+// lost. It is no error if there is no outbox.
 func (o Outbox) Uninstall(ctx context.Context, dsn string) error {
 	return o.remove(ctx, dsn, func(schema string) string {
 		return fmt.Sprintf(`PERFORM %[1]s.unwatch(relation) FROM %[1]s.captures;
@@ -206,8 +203,8 @@ DROP SCHEMA %[1]s;
 	})
 }
 
-// remove runs statements of PL/pgSQL, if there is an outbox. They are made with
-// the quoted name of its schema.
+// remove runs PL/pgSQL statements, if there is an outbox. statements gets the quoted
+// name of its schema.
 func (o Outbox) remove(ctx context.Context, dsn string, statements func(schema string) string) error {
 	o = o.WithDefaults()
 	if err := o.Validate(); err != nil {
@@ -227,7 +224,7 @@ func (o Outbox) run(ctx context.Context, dsn, statements string) error {
 	if err != nil {
 		return err
 	}
-	defer closeConn(conn) // which rolls back what has not been committed
+	defer closeConn(conn) // rolls back an open transaction
 	if v := serverVersion(conn); v < oldest {
 		return fmt.Errorf("the server is Postgres %d: %d is the oldest that will do", v, oldest)
 	}
@@ -242,7 +239,7 @@ func (o Outbox) run(ctx context.Context, dsn, statements string) error {
 
 const codeLockNotAvailable = "55P03"
 
-// tableSQL returns the name as statements have it.
+// tableSQL returns the table's name as SQL.
 func tableSQL(t driver.Table) string {
 	if t.Schema == "" {
 		return quoteIdent(t.Name)

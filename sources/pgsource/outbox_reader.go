@@ -12,26 +12,26 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// outboxReader reads the records of transactions that became visible since it
-// last did. It has no position in the outbox, since records are not made in the
-// order in which their transactions commit: it has a snapshot, and looks for
-// the records of those transactions which that did not show. It is used by
-// one goroutine at a time.
+// outboxReader reads the records of transactions that became visible since its last
+// read. It has no position in the outbox, because records are not in the order in
+// which their transactions commit. Instead it keeps its last snapshot, and looks for
+// records of transactions that were invisible in it. It is used by one goroutine at a
+// time.
 type outboxReader struct {
 	conn    *pgconn.PgConn
 	schema  string // quoted
 	maxKeys int
 
-	last       snapshot // what it showed has been reported
+	last       snapshot // everything visible in it has been reported
 	generation int64    // of the captures
 	lapses     int64    // how often credit had run out
 	used       int64    // of the credit
 	lapsed     bool     // it has run out, and new credit was not given yet
-	// Transactions below it may have gone without a record.
+	// Transactions with lower ids may have made no records.
 	below uint64
 }
 
-// outboxState is what a read finds beside records.
+// outboxState is the outbox's state, which each read returns beside records.
 type outboxState struct {
 	Snapshot   string  `json:"snapshot"`
 	Floor      string  `json:"floor"`
@@ -39,26 +39,27 @@ type outboxState struct {
 	Gauge      []int64 `json:"gauge"`
 }
 
-// stateQuery begins readQuery, and is a query of its own. All of a statement is
-// of the one snapshot that it returns; but the gauge is of after that.
+// stateQuery is a query, and the beginning of readQuery. It returns the statement's
+// snapshot. Everything else is read in that snapshot, except the gauge, which may be
+// newer.
 const stateQuery = `
 SELECT 0 AS capture, json_build_object('snapshot', pg_current_snapshot()::text, 'floor', floor::text,
 	'generation', generation, 'gauge', %[1]s.gauge())::text AS keys
 FROM %[1]s.settings`
 
-// readQuery takes the end of the last snapshot, and what was running in it: the
-// transactions that it does not show are the latter, and those from its end on.
+// readQuery takes the xmax of the last snapshot and the transactions that were running
+// in it. These, and all from xmax on, were invisible in it.
 const readQuery = stateQuery + `
 UNION ALL SELECT capture, to_json(keys)::text FROM %[1]s.outbox
 	WHERE xid >= $1::xid8 AND pg_visible_in_snapshot(xid, pg_current_snapshot())
 UNION ALL SELECT capture, to_json(keys)::text FROM %[1]s.outbox
 	WHERE xid = ANY ($2::xid8[])`
 
-// begin makes the present the place to read on from.
+// begin makes the reader start from now.
 func (r *outboxReader) begin(ctx context.Context) error {
-	// In this order. Transactions that began to write before there was credit
+	// The order matters. Transactions that began to write before there was credit
 	// have lower ids than the credit's own transaction. Those that have ended are
-	// in the snapshot; the others are noticed when they end.
+	// in the snapshot; the reader notices when the others end.
 	r.lapsed = true
 	if err := r.attend(ctx); err != nil {
 		return err
@@ -79,7 +80,7 @@ func (r *outboxReader) begin(ctx context.Context) error {
 	return err
 }
 
-// attend gives new credit, if it is time to.
+// attend renews the triggers' credit when it is due.
 func (r *outboxReader) attend(ctx context.Context) error {
 	if !r.lapsed && r.used <= outboxCredit/4 {
 		return nil
@@ -103,9 +104,9 @@ func (r *outboxReader) attend(ctx context.Context) error {
 	return nil
 }
 
-// read returns what has become visible since it was last called, and whether
-// the captures have changed meanwhile. It looks at the routes after it has taken
-// the snapshot: when routes are added, their tables are read afterwards, and that
+// read returns the changes that have become visible since the last call, and whether
+// the captures have changed meanwhile. It loads the routes after it has taken
+// the snapshot: a table whose routes are added later is then read in full, and that
 // read shows at least what the snapshot shows.
 func (r *outboxReader) read(ctx context.Context, routes *atomic.Pointer[captureRoutes]) (all rowlog.Changes, moved bool, err error) {
 	result := r.conn.ExecParams(ctx, fmt.Sprintf(readQuery, r.schema), [][]byte{

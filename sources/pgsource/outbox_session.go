@@ -14,16 +14,16 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// outboxSession reads the outbox from when it is opened on until something
-// fails. Three goroutines share it: one listens to what wakes the second, which
-// reads, and one looks after the tables. The first that fails ends all.
+// outboxSession reads the outbox from its opening until something fails. Three
+// goroutines share it: one listens for notifications and wakes the second, which
+// reads; the third audits the tables. The first that fails ends all.
 type outboxSession struct {
 	src       *TriggerSource
 	sink      driver.Sink
 	listening *pgconn.PgConn
 	reader    *outboxReader   // the reading goroutine's own once it runs
 	tables    []*captured     // the audit's own once it runs
-	known     tableSet        // tables that were there once; likewise
+	known     tableSet        // tables that have existed; likewise
 	changed   <-chan struct{} // closed when other tables are bound
 
 	routes atomic.Pointer[captureRoutes]
@@ -33,9 +33,9 @@ type outboxSession struct {
 
 	looks        *ondemand.Run // reads of the outbox
 	identity     *identity     // nil: it is not known
-	asksPosition atomic.Bool   // somebody waits for the log's position before a read
+	asksPosition atomic.Bool   // a caller waits for the log's position before a read
 	written      atomic.Uint64 // that position
-	watched      chan struct{} // closed when the sink has been told of the watching
+	watched      chan struct{} // closed after Sink.Watching
 }
 
 // follow reads the outbox until ctx is done or something fails.
@@ -79,10 +79,10 @@ func (se *outboxSession) close() {
 	}
 }
 
-// open connects, and finds out where to begin.
+// open connects, looks the tables up, and makes the reader begin.
 func (se *outboxSession) open(ctx context.Context) error {
 	cfg := &se.src.cfg
-	// These are many questions, and nobody is kept waiting by them.
+	// This takes many queries, but nobody waits for them.
 	return ask(ctx, max(cfg.AnswerTimeout, defaultAnswerTimeout), func(ctx context.Context) error {
 		conn, err := connect(ctx, se.src.dsn, false)
 		if err != nil {
@@ -92,7 +92,7 @@ func (se *outboxSession) open(ctx context.Context) error {
 		if err := se.src.checkOutbox(ctx, conn); err != nil {
 			return err
 		}
-		// The planner may know nothing of the outbox: what is new is found by index.
+		// The planner may lack statistics of the outbox, so force it to use the index.
 		if err := exec(ctx, conn, "SET enable_seqscan = off; SET jit = off"); err != nil {
 			return err
 		}
@@ -118,8 +118,8 @@ func (se *outboxSession) open(ctx context.Context) error {
 	})
 }
 
-// listen waits for notifications. What they say does not matter: which of them
-// were sent by whom, and that none was lost, is nothing to rely on.
+// listen waits for notifications. It ignores their content and sender, and does not
+// rely on getting all of them.
 func (se *outboxSession) listen(ctx context.Context) error {
 	for {
 		waiting, cancel := context.WithTimeout(ctx, se.src.cfg.AnswerTimeout)
@@ -132,7 +132,7 @@ func (se *outboxSession) listen(ctx context.Context) error {
 		case err == nil:
 			signal(se.wake)
 		case quiet && !se.listening.IsClosed():
-			// A connection that broke would be silent for ever.
+			// A broken connection would be silent for ever.
 			err = ask(ctx, se.src.cfg.AnswerTimeout, func(ctx context.Context) error { return exec(ctx, se.listening, "SELECT 1") })
 			if err != nil {
 				return unlessDone(ctx, fmt.Errorf("listening: %w", err))
@@ -144,7 +144,7 @@ func (se *outboxSession) listen(ctx context.Context) error {
 	}
 }
 
-// unlessDone returns the error, or nil where it only says that ctx is done.
+// unlessDone returns the error, or nil if it only says that ctx is done.
 func unlessDone(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil
@@ -195,7 +195,7 @@ func (se *outboxSession) readOnce(ctx context.Context) error {
 	return se.reader.attend(ctx)
 }
 
-// catchUp returns when a read has been reported that began after the call.
+// catchUp returns when a read that began after the call has been reported.
 func (se *outboxSession) catchUp(ctx context.Context) error {
 	err := se.looks.Await(ctx)
 	if errors.Is(err, ondemand.ErrNotWatching) {
@@ -228,7 +228,7 @@ func (se *outboxSession) audit(ctx context.Context) error {
 
 func (se *outboxSession) lookAfterTables(ctx context.Context, tidy bool) error {
 	patience := se.src.cfg.AnswerTimeout
-	// A connection of its own, so that reports need not wait.
+	// Its own connection, so that reports need not wait.
 	var conn *pgconn.PgConn
 	err := ask(ctx, patience, func(ctx context.Context) (err error) {
 		conn, err = connect(ctx, se.src.dsn, false)
@@ -256,7 +256,7 @@ func (se *outboxSession) lookAfterTables(ctx context.Context, tidy bool) error {
 			fresh = append(fresh, driver.Change{Table: c.table})
 		}
 	}
-	for _, c := range se.tables { // nobody else tells of a table that is gone
+	for _, c := range se.tables { // only this reports a table that is gone
 		if !slices.ContainsFunc(tables, func(o *captured) bool { return o.table == c.table }) {
 			fresh = append(fresh, driver.Change{Table: c.table})
 		}
@@ -265,8 +265,8 @@ func (se *outboxSession) lookAfterTables(ctx context.Context, tidy bool) error {
 	for _, c := range tables {
 		se.known.add(c.table)
 	}
-	// Records of a read that does not know the new routes are of transactions
-	// that the report below covers.
+	// If a read does not know the new routes, the report below covers its
+	// transactions.
 	se.routes.Store(newCaptureRoutes(tables))
 	if len(fresh) > 0 {
 		se.sink.Report(fresh...)

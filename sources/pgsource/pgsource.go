@@ -11,8 +11,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Source reports what the log of a Postgres server says was committed. Its
-// methods may be called from any goroutine.
+// Source reports commits from the log of a Postgres server. Its methods may be called
+// from any goroutine.
 type Source struct {
 	dsn   string
 	cfg   Config
@@ -29,14 +29,12 @@ var (
 	_ driver.Follower  = (*Source)(nil)
 )
 
-// New returns a source that follows the database that dsn names, in any form
-// that pgx reads, by logical replication. It must be the database that the
-// bindings read, and tables without a schema are found by the same search_path.
-// The connection takes no pooler in between. At most one configuration is given; without one
-// everything has its default.
+// New returns a source that follows the database of dsn by logical replication. dsn
+// has any form that pgx reads. It must name the database that the bindings read,
+// without a pooler in between, and its search_path must find the same tables. New takes
+// at most one configuration; without one everything has its default.
 //
-// New does no input or output. What is wrong with its arguments is found by
-// [Source.Validate].
+// New does no input or output. [Source.Validate] reports mistakes in its arguments.
 func New(dsn string, cfg ...Config) *Source {
 	s := &Source{dsn: dsn}
 	s.extra = len(cfg) > 1
@@ -48,18 +46,18 @@ func New(dsn string, cfg ...Config) *Source {
 	return s
 }
 
-// Validate implements [driver.Validator]. It returns everything that is wrong
-// with what the source was made of.
+// Validate implements [driver.Validator]. It returns all mistakes in the source's DSN
+// and configuration.
 func (s *Source) Validate() error {
 	return checkSetup("pgsource: setting up", s.dsn, s.extra, s.cfg.Validate())
 }
 
-// checkSetup joins what is wrong with a source's configuration and its DSN.
+// checkSetup joins the mistakes in a source's configuration and its DSN.
 func checkSetup(doing, dsn string, extra bool, cfg error) error {
 	if extra {
 		cfg = errors.Join(cfg, errors.New("more than one configuration is given"))
 	}
-	_, err := pgconn.ParseConfig(dsn) // whose error does not show the password
+	_, err := pgconn.ParseConfig(dsn) // its error does not show the password
 	if err := errors.Join(cfg, err); err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
@@ -75,8 +73,8 @@ func (s *Source) Scope() driver.Scope {
 }
 
 // Watch implements [driver.Source]. It follows the log through one connection
-// until that fails: the registry then calls it again, and what was missed in
-// between is read again.
+// until that fails. The registry then calls it again, and reads all tables in full
+// because of the gap.
 func (s *Source) Watch(ctx context.Context, sink driver.Sink) error {
 	if err := s.Validate(); err != nil {
 		return driver.Permanent(err)
@@ -90,8 +88,8 @@ func (s *Source) Watch(ctx context.Context, sink driver.Sink) error {
 
 var errNotStreaming = errors.New("pgsource: catching up: changes do not stream")
 
-// CatchUp implements [driver.Follower]: it returns when all that the snapshot
-// shows has been reported.
+// CatchUp implements [driver.Follower]: it returns when every commit that the
+// snapshot shows has been reported.
 func (s *Source) CatchUp(ctx context.Context, snapshot driver.Snapshot) error {
 	s.mu.Lock()
 	st := s.current
@@ -111,8 +109,7 @@ func (s *Source) setCurrent(st *stream) {
 	s.current = st
 }
 
-// tablesIn returns a copy of the tables, in the database unless they say
-// another one.
+// tablesIn returns a copy of the tables, with an empty Database replaced by database.
 func tablesIn(database string, tables []driver.Table) []driver.Table {
 	tables = slices.Clone(tables)
 	for i := range tables {

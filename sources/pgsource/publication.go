@@ -22,11 +22,11 @@ func serverVersion(conn *pgconn.PgConn) int {
 	if digits < 0 {
 		digits = len(v)
 	}
-	major, _ := strconv.Atoi(v[:digits]) // 0 is too old, and says so
+	major, _ := strconv.Atoi(v[:digits]) // on an error 0, which is too old
 	return major
 }
 
-// checkServer finds out whether the server can be followed at all.
+// checkServer returns an error unless the server can be followed.
 func checkServer(ctx context.Context, conn *pgconn.PgConn) error {
 	if v := serverVersion(conn); v < oldest {
 		return fmt.Errorf("the server is Postgres %d: %d is the oldest that will do", v, oldest)
@@ -43,9 +43,9 @@ func checkServer(ctx context.Context, conn *pgconn.PgConn) error {
 	return nil
 }
 
-// prepare looks the tables up, and has the publication publish them. Its error
-// names every table that cannot be watched, and what mends it. Tables that were there
-// before may be missing: nobody can read them, and so nobody misses their changes.
+// prepare looks the tables up, and adds them to the publication. Its error names every
+// table that cannot be watched, and the remedy. A table that existed before may be
+// missing: no binding can read it either.
 func (s *Source) prepare(ctx context.Context, conn *pgconn.PgConn, schemas []driver.Schema, existed tableSet) ([]*bound, error) {
 	if err := s.ensurePublication(ctx, conn); err != nil {
 		return nil, err
@@ -82,7 +82,7 @@ func (s *Source) prepareTable(ctx context.Context, conn *pgconn.PgConn, schema d
 		return nil, err
 	}
 	if viaRoot && b.partitions() {
-		// Postgres would keep to itself when a partition is truncated.
+		// Postgres would not tell when a partition is truncated.
 		return nil, fmt.Errorf("publication %q hides partitions; mend it with: %sSET (publish_via_partition_root = false)",
 			s.cfg.Publication, s.alter())
 	}
@@ -104,8 +104,8 @@ func (s *Source) prepareTable(ctx context.Context, conn *pgconn.PgConn, schema d
 	return b, nil
 }
 
-// change runs a statement on the publication, if that is allowed. Another
-// process may have run the same meanwhile.
+// change runs a statement on the publication, unless FixedPublication is set. Another
+// process may have run the same statement meanwhile.
 func (s *Source) change(ctx context.Context, conn *pgconn.PgConn, statement string) error {
 	if s.cfg.FixedPublication {
 		return fmt.Errorf("publication %q lacks it; mend it with: %s", s.cfg.Publication, statement)
@@ -125,7 +125,7 @@ func (s *Source) change(ctx context.Context, conn *pgconn.PgConn, statement stri
 
 const (
 	codeDuplicateObject       = "42710"
-	codeUniqueViolation       = "23505" // two that create the same at the same moment
+	codeUniqueViolation       = "23505" // two processes create the same at once
 	codeInsufficientPrivilege = "42501"
 )
 
@@ -144,8 +144,8 @@ func (s *Source) ensurePublication(ctx context.Context, conn *pgconn.PgConn) err
 // alter begins the statement that changes the publication.
 func (s *Source) alter() string { return "ALTER PUBLICATION " + quoteIdent(s.cfg.Publication) + " " }
 
-// checkOptions finds out whether the publication leaves out a kind of change,
-// and whether it gives changes of partitions as those of their root.
+// checkOptions returns an error if the publication leaves out a kind of change. viaRoot
+// says that it publishes changes of partitions as changes of their root.
 func (s *Source) checkOptions(ctx context.Context, conn *pgconn.PgConn) (viaRoot bool, err error) {
 	rows, err := query(ctx, conn, `SELECT (pubinsert AND pubupdate AND pubdelete AND pubtruncate)::text, pubviaroot::text
 		FROM pg_publication WHERE pubname = $1`, s.cfg.Publication)
@@ -161,9 +161,9 @@ func (s *Source) checkOptions(ctx context.Context, conn *pgconn.PgConn) (viaRoot
 	return rows[0][1] == "true", nil
 }
 
-// checkFilters finds out whether the publication leaves out rows.
+// checkFilters returns an error if the publication leaves out rows.
 func (s *Source) checkFilters(ctx context.Context, conn *pgconn.PgConn, all []*bound) error {
-	// By way of JSON, since the column came with Postgres 15.
+	// Through JSON, because the column exists only since Postgres 15.
 	filtered, err := query(ctx, conn, `SELECT c.oid::text, format('%I.%I', t.schemaname, t.tablename)
 		FROM pg_publication_tables t JOIN pg_namespace n ON n.nspname = t.schemaname
 		JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename

@@ -7,12 +7,12 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 )
 
-// routes say which bound tables the changes of a relation concern, as the
-// catalog had it at one time. They are immutable.
+// routes say which bound tables the changes of a relation concern, according to one
+// read of the catalog. They are immutable.
 type routes struct {
 	byOID map[uint32][]route
-	// growing are the tables that may get relations that are not among them:
-	// those with partitions or children.
+	// growing are the tables with partitions or children: they may get further
+	// relations, which the routes do not know.
 	growing []driver.Table
 	// answered: questions up to this one were asked before the catalog was read.
 	answered uint64
@@ -45,16 +45,16 @@ type sender struct {
 	id      uint32
 	columns []string
 	types   []columnType
-	// asked is the number of the question that it raised: whether it concerns
-	// a bound table. Until there is an answer it may, see [routes.growing].
+	// asked is the number of the catalog read that tells whether the relation
+	// concerns a bound table. Until then it may, see [routes.growing].
 	asked uint64
 
-	by      *routes // those that the targets were made of
+	by      *routes // the targets come from these
 	targets []target
 }
 
-// target is a bound table that a sender's changes concern, and where its key
-// columns are in the sender's rows; nil where they are not.
+// target is a bound table that a sender's changes concern, and the positions of its
+// key columns in the sender's rows; nil if they are missing.
 type target struct {
 	table     driver.Table
 	positions []int

@@ -18,7 +18,7 @@ import (
 
 // session follows the log through one replication connection. Four goroutines
 // share it: one receives, one writes to the same connection, one asks on an
-// ordinary connection what has become visible, and one looks after the tables.
+// ordinary connection which commits are visible, and one audits the tables.
 // The first that fails ends all.
 type session struct {
 	src     *Source
@@ -27,7 +27,7 @@ type session struct {
 	log     *pgconn.PgConn // the replication connection
 	asking  *pgconn.PgConn
 	tables  []*bound // as last looked up; the audit's own once it runs
-	known   tableSet // tables that were there once; likewise
+	known   tableSet // tables that have existed; likewise
 	shapes  shapeWatch
 	changed <-chan struct{} // closed when other tables are bound
 }
@@ -66,9 +66,9 @@ func (s *Source) follow(parent context.Context, sink driver.Sink) error {
 // surrenderWait bounds how long a session that failed waits for the bindings.
 const surrenderWait = 250 * time.Millisecond
 
-// surrender has all tables read in full before it is known that nobody watches
-// any more: a read of single keys would show parts of transactions whose other
-// keys have not been received.
+// surrender has all tables read in full before Watch reports the failure: a read of
+// single keys would show parts of transactions whose other keys have not been
+// received.
 func surrender(ctx context.Context, sink driver.Sink) {
 	ctx, cancel := context.WithTimeout(ctx, surrenderWait)
 	defer cancel()
@@ -78,7 +78,7 @@ func surrender(ctx context.Context, sink driver.Sink) {
 		list = append(list, driver.Change{Table: schemas[i].Table})
 	}
 	if len(list) > 0 {
-		_ = sink.Report(list...).Wait(ctx) // they will be read, if later
+		_ = sink.Report(list...).Wait(ctx) // after an error they are read later
 	}
 }
 
@@ -103,7 +103,7 @@ func (se *session) open(ctx context.Context) error {
 	if err := checkServer(starting, se.asking); err != nil {
 		return err
 	}
-	// Before any binding reads: what is altered from now on is another shape.
+	// Before any binding reads: any later ALTER changes the shape.
 	if err := se.shapes.begin(starting, se.asking, schemas); err != nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func (se *session) receiveLog(ctx context.Context) error {
 	for {
 		_ = se.log.Conn().SetReadDeadline(time.Now().Add(se.src.cfg.ReceiveTimeout))
 		if ctx.Err() != nil {
-			return nil // also if the deadline that ends the session was overwritten
+			return nil // even if another deadline has replaced the one that ends the session
 		}
 		msg, err := se.log.ReceiveMessage(context.Background())
 		switch {
@@ -220,8 +220,8 @@ func (se *session) takeLog(g *gatherer, data []byte) error {
 }
 
 // writeStatus tells the server how far the log was received, so that it may
-// throw that away, and asks it to answer. What has been received and not been
-// reported is lost with the session: then everything is read again anyway.
+// discard that part, and asks it to answer. If the session ends, received but
+// unreported commits are lost: the registry then reads everything again anyway.
 func (se *session) writeStatus(ctx context.Context) error {
 	ticker := time.NewTicker(se.src.cfg.ReceiveTimeout / 3)
 	defer ticker.Stop()
@@ -244,8 +244,8 @@ func (se *session) writeStatus(ctx context.Context) error {
 	}
 }
 
-// The waits between two questions whether a commit is visible yet. As a rule the
-// first answer is yes.
+// The waits between two checks whether a commit is visible yet. Usually it is at the
+// first check.
 const (
 	firstLook = 500 * time.Microsecond
 	lastLook  = 100 * time.Millisecond
@@ -260,7 +260,7 @@ func (se *session) askVisible(ctx context.Context) error {
 	timer := time.NewTimer(lastLook)
 	timer.Stop()
 	defer timer.Stop()
-	// An idle connection that broke would be noticed by the next commit only.
+	// Without it, only the next commit would show that an idle connection is broken.
 	idle := time.NewTicker(se.src.cfg.ReceiveTimeout)
 	defer idle.Stop()
 	looking := time.NewTicker(se.src.cfg.SchemaInterval)
@@ -283,7 +283,7 @@ func (se *session) askVisible(ctx context.Context) error {
 		case <-se.stream.looks.Asked():
 			asked = true
 		}
-		select { // the same look answers both
+		select { // one look answers both
 		case <-se.stream.looks.Asked():
 			asked = true
 		default:
@@ -342,7 +342,7 @@ func ask(ctx context.Context, patience time.Duration, question func(context.Cont
 
 // audit checks the tables when further ones are bound, when the log names unknown
 // ones, and at an interval: the log does not say that a table was recreated or
-// taken out of the publication.
+// removed from the publication.
 func (se *session) audit(ctx context.Context) error {
 	ticker := time.NewTicker(se.src.cfg.AuditInterval)
 	defer ticker.Stop()
@@ -369,8 +369,8 @@ func (se *session) lookAfterTables(ctx context.Context) error {
 	questions := se.stream.questions.Load()
 	starting, cancel := context.WithTimeout(ctx, se.src.cfg.StartTimeout)
 	defer cancel()
-	// A connection of its own: a change of the publication may wait for locks,
-	// and reports shall not wait for it.
+	// Its own connection: a change of the publication may wait for locks, and must
+	// not delay reports.
 	conn, err := connect(starting, se.src.dsn, false)
 	if err != nil {
 		return err
@@ -420,8 +420,8 @@ func (s *tableSet) add(tables ...driver.Table) {
 	}
 }
 
-// lookTwice looks again when something was found wrong: a table may just have
-// been made anew while it was looked up.
+// lookTwice looks again after an error: a table may have been recreated during the
+// first look.
 func lookTwice[T any](ctx context.Context, look func() (T, error)) (T, error) {
 	found, err := look()
 	if err == nil || ctx.Err() != nil {

@@ -10,11 +10,11 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 )
 
-// shapeOf is the SQL expression of the shape of the relations r of pg_class: a text that
-// is another one after each statement that changes how rows look, or all of them at once,
-// without a message in the log and without firing triggers. Such statements alter columns
-// and types, put other files or other tables in a table's place, redefine views and
-// policies. It reads the catalogue alone, and so waits for no lock of a table.
+// shapeOf is the SQL expression for the shape of the relations r of pg_class. The shape
+// is a text that differs after each statement that changes rows without a message in the
+// log and without firing triggers: statements that alter columns and types, replace a
+// table or its file, or redefine views and policies. It reads only the catalogue, and
+// so waits for no table locks.
 const shapeOf = `md5(string_agg(concat_ws(' ', r.oid, r.relfilenode, r.relkind, r.relrowsecurity, r.relforcerowsecurity,
 	(SELECT string_agg(w.ev_action::text, ';' ORDER BY w.rulename) FROM pg_rewrite w WHERE w.ev_class = r.oid), (
 	SELECT string_agg(concat_ws(' ', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef, a.attcollation, a.attmissingval, t.typnotnull, (
@@ -62,15 +62,15 @@ type shapeWatch struct {
 	last shapes
 }
 
-// begin takes the shapes that there are.
+// begin remembers the present shapes.
 func (w *shapeWatch) begin(ctx context.Context, conn *pgconn.PgConn, schemas []driver.Schema) error {
 	found, err := queryShapes(ctx, conn, schemas)
 	w.last = found
 	return err
 }
 
-// next takes the shapes that there are now, and returns the tables of which they are
-// others than before. One that was not looked at before is among them.
+// next remembers the shapes found, and returns the tables whose shapes differ from
+// before, including tables without an earlier shape.
 func (w *shapeWatch) next(found shapes, schemas []driver.Schema) (altered []driver.Table) {
 	for i := range schemas {
 		t := schemas[i].Table
@@ -82,8 +82,8 @@ func (w *shapeWatch) next(found shapes, schemas []driver.Schema) (altered []driv
 	return altered
 }
 
-// lookAtShapes reports the tables that were altered, and has the audit look after them:
-// another table may have taken the place of one.
+// lookAtShapes reports altered tables, and wakes the audit: a table may have been
+// replaced by another.
 func (se *session) lookAtShapes(ctx context.Context) error {
 	schemas, _ := se.sink.Tables()
 	if len(schemas) == 0 {

@@ -10,8 +10,8 @@ import (
 // snapshot says which transactions a snapshot of the database shows. Ids
 // have 64 bits: they count on when those of 32 bits begin anew.
 type snapshot struct {
-	xmin, xmax uint64   // below xmin all have ended; from xmax on none is shown
-	running    []uint64 // between them these had not ended, ascending
+	xmin, xmax uint64   // all below xmin have ended; none from xmax on is visible
+	running    []uint64 // those between them that had not ended, ascending
 }
 
 // snapshotQuery works on every version that has logical replication;
@@ -48,9 +48,9 @@ func parseSnapshot(text string) (snapshot, error) {
 }
 
 // ended reports whether the transaction had ended when the snapshot was taken:
-// if it was committed, the snapshot shows it. The log tells ids by their lower
-// 32 bits; the full one is that nearest to the snapshot's own, since Postgres
-// never lets ids in use be 2^31 apart.
+// if it was committed, the snapshot shows it. The log has only the lower 32 bits of
+// ids. The full id is the nearest to the snapshot's own, because Postgres keeps ids
+// in use less than 2^31 apart.
 func (s *snapshot) ended(xid uint32) bool {
 	full := s.xmax&^uint64(1<<32-1) | uint64(xid)
 	switch {

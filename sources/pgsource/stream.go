@@ -15,7 +15,7 @@ import (
 	"github.com/jackc/pglogrepl"
 )
 
-// stream is what one session has received of the log, and has yet to report.
+// stream holds the commits that one session has received but not yet reported.
 type stream struct {
 	sink    driver.Sink
 	maxKeys int
@@ -23,31 +23,31 @@ type stream struct {
 	routes    atomic.Pointer[routes]
 	questions atomic.Uint64 // raised by relations that the routes do not know
 
-	wake  chan struct{} // capacity 1: there is something to look after
-	pings chan struct{} // capacity 1: the server is to say how far it is
-	asks  chan struct{} // capacity 1: there is a question
+	wake  chan struct{} // capacity 1: the audit is due
+	pings chan struct{} // capacity 1: ask the server for its position
+	asks  chan struct{} // capacity 1: ask which commits are visible
 	ended chan struct{} // closed when the session is over
 
-	looks    *ondemand.Run // at the position of the log and at what is visible
+	looks    *ondemand.Run // at the log's position and the visible commits
 	written  atomic.Uint64 // the position at the last look
 	identity *identity     // nil: it is not known
-	watched  chan struct{} // closed when the sink has been told of the watching
+	watched  chan struct{} // closed after Sink.Watching
 
 	// reporting is held from the moment commits are taken out of pending until
-	// they are reported: who then finds nothing pending knows that nothing is
-	// on its way either. It is taken before mu. The sink does not block.
+	// they are reported. So a holder that finds pending empty knows that every
+	// commit has been reported. It is taken before mu. The sink does not block.
 	reporting sync.Mutex
 
 	mu       sync.Mutex    // guards what follows
 	received uint64        // all commits up to this position are here
 	pending  []commit      // in the order of the log
 	keys     int           // in pending
-	progress chan struct{} // if somebody waits: closed when received moves
-	nudge    bool          // somebody waits for what the server has not flushed
+	progress chan struct{} // nil unless await waits; closed when received moves
+	nudge    bool          // await waits for records that the server has not flushed
 }
 
-// maxPending bounds the commits that wait to become visible. There can be no
-// more of them than server processes, unless something is very wrong.
+// maxPending bounds the commits that wait to become visible. Normally there are at
+// most as many as server processes.
 const maxPending = 1 << 16
 
 func newStream(sink driver.Sink, maxKeys int, start uint64) *stream {
@@ -65,8 +65,8 @@ func signal(c chan struct{}) {
 	}
 }
 
-// receive takes over that all commits up to the position have been received,
-// the last of which may be new.
+// receive notes that all commits up to the position have been received. c is the last
+// of them, nil if it is not new.
 func (st *stream) receive(c *commit, position uint64) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -96,9 +96,9 @@ func (st *stream) receive(c *commit, position uint64) error {
 	return nil
 }
 
-// settle has whole tables reported once each of the transactions has ended that
-// the snapshot does not show yet: their changes may not come through the log.
-// With streamed, they do if their commit does.
+// settle reports whole tables whenever a transaction ends that was invisible in the
+// snapshot, because its changes may not come through the log. With streamed, a
+// transaction whose commit arrives needs no such report.
 func (st *stream) settle(s *snapshot, tables []driver.Table, streamed bool) {
 	if len(tables) == 0 {
 		return
@@ -115,8 +115,8 @@ func (st *stream) settle(s *snapshot, tables []driver.Table, streamed bool) {
 	signal(st.wake)
 }
 
-// forgetUnsettled drops what was noted only in case that the commit does not
-// come. The caller holds mu.
+// forgetUnsettled drops the transaction's unsettled entry, because its commit has
+// arrived. The caller holds mu.
 func (st *stream) forgetUnsettled(xid uint32) {
 	for i := range st.pending {
 		if c := &st.pending[i]; c.unsettled && c.xid == xid {
@@ -126,7 +126,7 @@ func (st *stream) forgetUnsettled(xid uint32) {
 	}
 }
 
-// ask has the catalog read again, and returns the question's number.
+// ask requests another read of the catalog, and returns the request's number.
 func (st *stream) ask() uint64 {
 	n := st.questions.Add(1)
 	signal(st.asks)
@@ -141,7 +141,7 @@ func (st *stream) position() uint64 {
 }
 
 // waiting returns how many commits are not known to be visible yet, and whether
-// to nudge the server, which it says once.
+// to nudge the server. It returns each nudge once.
 func (st *stream) waiting() (commits int, nudge bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -149,8 +149,8 @@ func (st *stream) waiting() (commits int, nudge bool) {
 	return len(st.pending), nudge
 }
 
-// reportEnded reports what was committed by transactions that the snapshot
-// shows. When it returns, none of them is left, and left are the others.
+// reportEnded reports the commits that the snapshot shows, and returns how many
+// others are pending.
 func (st *stream) reportEnded(s *snapshot) (left int) {
 	st.reporting.Lock()
 	defer st.reporting.Unlock()
@@ -183,12 +183,13 @@ func (st *stream) reportEnded(s *snapshot) (left int) {
 	return left
 }
 
-// The snapshot's own question: which commits it shows, and a position behind all
-// of their records. A record is inserted in the log before its transaction
-// becomes visible, so the position is asked after the snapshot was taken.
+// catchUpQuery runs in a loader's snapshot. It returns the transactions that the
+// snapshot shows, and a position after all of their records. A record is inserted in
+// the log before its transaction becomes visible, so any position taken after the
+// snapshot will do.
 const catchUpQuery = "SELECT pg_current_wal_insert_lsn()::text || ' ' || (" + snapshotQuery + ")"
 
-// catchUp returns when all that the snapshot shows has been reported.
+// catchUp returns when every commit that the snapshot shows has been reported.
 func (st *stream) catchUp(ctx context.Context, snapshot driver.Snapshot) error {
 	text, err := driver.Scalar(ctx, snapshot, catchUpQuery)
 	if err != nil {
@@ -206,15 +207,15 @@ func (st *stream) catchUp(ctx context.Context, snapshot driver.Snapshot) error {
 	if err := st.await(ctx, uint64(position)); err != nil {
 		return err
 	}
-	// Not all commits up to the position need be in the snapshot. The others
-	// stay, to be reported when they are visible.
+	// The snapshot need not show all commits up to the position. The others stay
+	// pending until they are visible.
 	st.reportEnded(&s)
 	return nil
 }
 
-// Waiting for a position begins with asking for it, after firstPing again, and
-// so on, at growing intervals up to lastPing. An idle server tells its position
-// at once, unless it has not flushed it: then, at lastPing, it is nudged.
+// await pings the server for its position at once, again after firstPing, and then at
+// growing intervals up to lastPing. An idle server answers at once with its flushed
+// position. If that does not suffice, await has the server nudged at lastPing.
 const (
 	firstPing = time.Millisecond
 	lastPing  = 4 * time.Millisecond

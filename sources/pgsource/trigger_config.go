@@ -11,36 +11,33 @@ import (
 // TriggerConfig tunes a source made by [NewTriggers]. The zero value of each
 // field means its default.
 type TriggerConfig struct {
-	// Database is the name of the database, as core.Table.Database spells it.
-	// The default, "", is the usual one of programs with a single database.
+	// Database is the name of the database, as [driver.Table].Database spells it.
+	// The default, "", suits programs with a single database.
 	Database string
 
 	// Tables are the tables to watch; the default is every bound table of the
-	// database. A Schema left empty matches any, a Database left empty is
-	// that of the field above. A registry in which one of them is not bound
-	// does not start.
+	// database. An empty Schema matches any, an empty Database means the field
+	// above. The registry does not start if one of them is not bound.
 	Tables []driver.Table
 
-	// Outbox is the schema that the outbox was installed in, as Outbox.Schema
-	// says. The default is "bindery".
+	// Outbox is the outbox's schema, see [Outbox].Schema. The default is "bindery".
 	Outbox string
 
-	// MaxKeys bounds the keys of each table that are reported at once; beyond it
-	// the whole table is. The default is 10,000.
+	// MaxKeys bounds the keys of each table in one report; beyond it the whole
+	// table is reported. The default is 10,000.
 	MaxKeys int
 
-	// PollInterval is how often the outbox is read though nobody has notified.
-	// It is how late a change is found whose notification was lost, or whose
-	// triggers are silent. The default is one second.
+	// PollInterval is how often the source reads the outbox without a
+	// notification. It bounds the delay of a change whose notification was lost,
+	// or whose triggers are silent. The default is one second.
 	PollInterval time.Duration
 
-	// AnswerTimeout bounds each question to the server, and how long a
-	// connection may have been silent before it is tried. The default is 30
-	// seconds.
+	// AnswerTimeout bounds each query. A listening connection that was silent for
+	// this long is tested. The default is 30 seconds.
 	AnswerTimeout time.Duration
 
-	// AuditInterval is how often it is checked that the triggers are in place,
-	// and how often old records are deleted. The default is 30 seconds.
+	// AuditInterval is how often the source checks that the triggers are in place,
+	// and deletes old records. The default is 30 seconds.
 	AuditInterval time.Duration
 }
 
@@ -63,7 +60,7 @@ func (c TriggerConfig) WithDefaults() TriggerConfig {
 	return c
 }
 
-// Validate returns everything that is wrong with the configuration.
+// Validate returns all mistakes in the configuration.
 func (c TriggerConfig) Validate() error {
 	c = c.WithDefaults()
 	errs := []error{checkNamed(c.Tables), checkOutboxSchema(c.Outbox)}

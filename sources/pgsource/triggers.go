@@ -9,15 +9,15 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 )
 
-// TriggerSource reports what triggers have recorded in an outbox. Its methods
-// may be called from any goroutine.
+// TriggerSource reports the changes that triggers have recorded in an outbox. Its
+// methods may be called from any goroutine.
 type TriggerSource struct {
 	dsn   string
 	cfg   TriggerConfig
 	extra bool // more than one configuration is given
 
 	mu      sync.Mutex     // guards what follows
-	current *outboxSession // nil while the outbox is not read
+	current *outboxSession // nil while no session reads the outbox
 }
 
 var (
@@ -27,15 +27,14 @@ var (
 	_ driver.Follower  = (*TriggerSource)(nil)
 )
 
-// NewTriggers returns a source that reads what triggers record of the changes in
-// the database that dsn names, in any form that pgx reads. It needs no
-// wal_level, but an [Outbox] that was installed before. It must be the
-// database that the bindings read, and tables without a schema are found by the
-// same search_path. At most one configuration is given; without
-// one everything has its default.
+// NewTriggers returns a source that reads the changes that triggers record in the
+// database of dsn. It works with any wal_level, but needs an installed [Outbox]. dsn
+// has any form that pgx reads. It must name the database that the bindings read, and
+// its search_path must find the same tables. NewTriggers takes at most one
+// configuration; without one everything has its default.
 //
-// NewTriggers does no input or output. What is wrong with its arguments is found
-// by [TriggerSource.Validate].
+// NewTriggers does no input or output. [TriggerSource.Validate] reports mistakes in
+// its arguments.
 func NewTriggers(dsn string, cfg ...TriggerConfig) *TriggerSource {
 	s := &TriggerSource{dsn: dsn}
 	s.extra = len(cfg) > 1
@@ -47,8 +46,8 @@ func NewTriggers(dsn string, cfg ...TriggerConfig) *TriggerSource {
 	return s
 }
 
-// Validate implements [driver.Validator]. It returns everything that is wrong
-// with what the source was made of.
+// Validate implements [driver.Validator]. It returns all mistakes in the source's DSN
+// and configuration.
 func (s *TriggerSource) Validate() error {
 	return checkSetup("pgsource: setting up triggers", s.dsn, s.extra, s.cfg.Validate())
 }
@@ -61,8 +60,8 @@ func (s *TriggerSource) Scope() driver.Scope {
 	return driver.Scope{Database: s.cfg.Database, Tables: s.cfg.Tables}
 }
 
-// Watch implements [driver.Source]. It reads the outbox until something fails: the
-// registry then calls it again, and what was missed in between is read again.
+// Watch implements [driver.Source]. It reads the outbox until something fails. The
+// registry then calls it again, and reads all tables in full because of the gap.
 func (s *TriggerSource) Watch(ctx context.Context, sink driver.Sink) error {
 	if err := s.Validate(); err != nil {
 		return driver.Permanent(err)
@@ -76,10 +75,9 @@ func (s *TriggerSource) Watch(ctx context.Context, sink driver.Sink) error {
 
 var errNotReading = errors.New("pgsource: catching up: the outbox is not being read")
 
-// CatchUp implements [driver.Follower]: it returns when all that the snapshot
-// shows has been reported. The records are of the same transactions as the
-// changes, so it suffices to read the outbox once more; the snapshot is not
-// questioned.
+// CatchUp implements [driver.Follower]: it returns when every commit that the
+// snapshot shows has been reported. A record is in the same transaction as its
+// change, so one more read of the outbox suffices; CatchUp does not use the snapshot.
 func (s *TriggerSource) CatchUp(ctx context.Context, _ driver.Snapshot) error {
 	s.mu.Lock()
 	se := s.current

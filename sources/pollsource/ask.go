@@ -9,12 +9,12 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 )
 
-// Look implements [driver.Looker]: the check is asked out of turn. Those who ask at the
-// same time share an answer, and one follows another after a rest three times as
-// long as it took, so that looks take a quarter of the time at most.
+// Look implements [driver.Looker]: it runs the check at once. Concurrent callers share
+// an answer. After each look the source rests three times as long as it took, so that
+// looks take a quarter of the time at most.
 //
-// A source without a check has nothing to ask: it reads everything at its interval
-// and no sooner.
+// A source without a check only reads everything at its interval; Look does not make it
+// poll sooner.
 func (s *Source) Look(ctx context.Context) error {
 	if s.check == (always{}) {
 		return fmt.Errorf("pollsource: looking without a check: %w", errors.ErrUnsupported)
@@ -25,11 +25,11 @@ func (s *Source) Look(ctx context.Context) error {
 	return nil
 }
 
-// settleTries is how often a look for somebody who asks is repeated, a millisecond
-// later, because commits under way may hide others.
+// settleTries is how often a look on request is repeated, a millisecond later, if
+// running commits may hide others.
 const settleTries = 10
 
-// answer looks at everything because somebody has asked, and reports what it finds.
+// answer looks at everything on request, and reports what it finds.
 func (r *run) answer(ctx context.Context) (changed <-chan struct{}) {
 	begun, n := time.Now(), r.asking.Begin()
 	changed = r.regroup()
@@ -52,14 +52,14 @@ func (r *run) answer(ctx context.Context) (changed <-chan struct{}) {
 		r.compareAll()
 	}
 	r.tell(ctx)
-	if r.watching { // else nobody could tell, and those who wait ask again
+	if r.watching { // else there is no answer, and waiting callers ask again
 		r.asking.Done(n)
 	}
 	return changed
 }
 
-// compareAll reports that anything may have been committed: writers are so busy that
-// nobody can tell.
+// compareAll has all tables compared, because constant commits leave the looks
+// unsettled.
 func (r *run) compareAll() {
 	var changes []driver.Change
 	for _, g := range r.groups {

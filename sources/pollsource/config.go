@@ -10,30 +10,28 @@ import (
 
 // Config tunes a source. The zero value of each field means its default.
 type Config struct {
-	// Database is the name of the database, as core.Table.Database spells it.
-	// The default, "", is the usual one of programs with a single database;
-	// for a source without a [Check] and without Tables it means every
-	// database.
+	// Database is the name of the database, as [driver.Table].Database spells it.
+	// The default, "", suits programs with a single database; for a source without
+	// a [Check] and without Tables it means every database.
 	Database string
 
 	// Tables are the tables to watch; the default is every bound table of the
-	// database. A Schema left empty matches any, a Database left empty is
-	// that of the field above. A registry in which one of them is not bound
-	// does not start.
+	// database. An empty Schema matches any, an empty Database means the field
+	// above. The registry does not start if one of them is not bound.
 	Tables []driver.Table
 
 	// MaxInterval lets the interval grow while nothing changes: it doubles
-	// with each poll that finds nothing, up to this, and is back at its start
-	// with the first change. The default is not to grow. It takes a check to
-	// know that nothing changed: without one it is refused.
+	// with each poll that finds nothing, up to this, and returns to its start
+	// with the first change. By default it does not grow. MaxInterval needs a
+	// check: without one it is an error.
 	MaxInterval time.Duration
 
-	// FullPass bounds how long a table goes without being compared: at
-	// the first poll after that time it is, whatever the check finds. It mends
-	// what the check cannot see, within that time. [DataVersion] and [XMin] need
-	// none while nothing is committed. The default is one minute for [XMin] and 10
-	// minutes for the others; negative means never. Without a check
-	// every poll is a full pass, and a time given here is refused.
+	// FullPass is the longest time between two comparisons of a table: the first
+	// poll after it compares the table, whatever the check finds. So changes that
+	// the check cannot see are found within that time. [DataVersion] and [XMin]
+	// make no full pass while nothing is committed. The default is one minute for
+	// [XMin] and 10 minutes for the others; negative means never. Without a check
+	// every poll is a full pass, and setting FullPass is an error.
 	FullPass time.Duration
 
 	// Jitter shortens each wait at random, by up to this fraction of it, so
@@ -41,9 +39,9 @@ type Config struct {
 	// 1; the default is 0.1, and negative means none.
 	Jitter float64
 
-	// Timeout bounds each look of a check: all statements that look at one
-	// table, or at one database where the check looks at that. One that takes
-	// longer counts as failed. The default is 30 seconds.
+	// Timeout bounds each look of a check: all its statements for one table, or
+	// for one database if the check looks at that. A look that takes longer counts
+	// as failed. The default is 30 seconds.
 	Timeout time.Duration
 }
 
@@ -52,8 +50,8 @@ const (
 	defaultTimeout = 30 * time.Second
 )
 
-// WithDefaults returns a copy in which every zero field has its default, but
-// for FullPass, whose default is the check's.
+// WithDefaults returns a copy in which every zero field has its default, except
+// FullPass, whose default depends on the check.
 func (c Config) WithDefaults() Config {
 	if c.Jitter == 0 {
 		c.Jitter = defaultJitter
@@ -64,7 +62,7 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// Validate returns everything that is wrong with the configuration.
+// Validate returns all mistakes in the configuration.
 func (c Config) Validate() error {
 	var errs []error
 	for i, t := range c.Tables {

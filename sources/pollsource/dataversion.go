@@ -15,42 +15,38 @@ import (
 	"github.com/binderyhq/bindery/sources/internal/wrapdriver"
 )
 
-// DataVersion returns a check for SQLite that costs next to nothing: it asks
-// for PRAGMA data_version, which differs when another connection, of this
-// process or another one, has committed anything to the database file. Which
-// tables were written it does not say, so all that the source covers are
-// compared with what is held of them.
+// DataVersion returns a check for SQLite that costs next to nothing: it reads
+// PRAGMA data_version, which changes when another connection, of this
+// process or another one, has committed anything to the database file. It does not
+// say which tables were written, so all tables of the source are compared.
 //
 // The check can tell this process's commits from those of others when the database
 // was opened by bunsource.Open (or another wrapper that counts them) on
 // modernc.org/sqlite. SQLite counts all commits in its files; the wrapper counts its
-// own, if they certainly changed rows. Then what this process writes
-// sets off nothing here; bunsource.Hooks reports it, by key. Without a wrapper, or
-// with another driver, every commit of the process is taken for somebody
-// else's. So is a change of the schema, and every commit in
-// memory, on Windows, and wherever the files cannot be read.
+// own, if they certainly changed rows. Then this process's writes cause no comparison;
+// bunsource.Hooks reports them by key. Every commit of the process counts as another's
+// without a wrapper, with another driver, in memory, on Windows, and if the files
+// cannot be read. A change of the schema always does.
 //
-// In WAL mode the rows that others have changed are looked up in the log, and read at
-// once (not those of tables WITHOUT ROWID); the comparison follows at its pace.
-// When the log does not tell all rows of a table that have changed, none is shown
-// before the comparison ends, so that transactions stay whole: after a checkpoint has come
-// between, a change of the schema, or a long row that was overwritten only in the pages
-// on which it goes on.
+// In WAL mode the check looks up in the log which rows others have changed. They are
+// read at once (except in tables WITHOUT ROWID), and the comparison follows later.
+// The log may lack some changed rows of a table: after a checkpoint, after a change of
+// the schema, or if a long row was overwritten only in its overflow pages. Then none
+// is shown before the comparison ends, so that transactions stay whole.
 //
-// Besides, the directory of the database is watched: when its files are written
-// the check looks at once. The interval remains for file systems that tell
-// nothing (those of networks, for one).
+// The check also watches the database's directory, and looks at once when the files
+// are written. On file systems without such notifications (network file systems, for
+// one) only the interval applies.
 //
-// The number has a meaning only for the connection that it is asked on. So the
-// check keeps a connection of the pool for itself as long as the source
-// watches, and one more for each attached database whose tables are bound. A
-// pool of one connection would have none left, and is refused: open a
-// second *sql.DB for the source, or allow more with SetMaxOpenConns. An idle
-// connection holds no lock and no snapshot. The database's file, and -shm beside
-// it, stay open until the process ends: to close them would take the locks from
-// SQLite's own connections.
+// The number has a meaning only on one connection. So the check keeps a connection of
+// the pool as long as the source watches, and one more for each attached database whose
+// tables are bound. A pool of one connection would have none left, and is an error:
+// open a second *sql.DB for the source, or allow more with SetMaxOpenConns. The
+// connection is idle between looks, and holds no lock and no snapshot. The check keeps
+// the database's file and its -shm file open until the process ends, because closing
+// them would release the locks of SQLite's own connections.
 //
-// A table without a Schema is taken to be in the main database.
+// A table without a Schema belongs to the main database.
 func DataVersion(db *bun.DB) Check { return &dataVersionCheck{db} }
 
 type dataVersionCheck struct{ db *bun.DB }
@@ -82,7 +78,7 @@ func (c *dataVersionCheck) watch(t driver.Schema) watcher {
 	return w
 }
 
-// commitsOf returns what counts the commits of a pool, nil where nothing does.
+// commitsOf returns the ledger that counts a pool's commits, nil if there is none.
 func commitsOf(db *sql.DB) *sqlitefile.Ledger {
 	wrapped, ok := db.Driver().(*wrapdriver.Driver)
 	if !ok {
@@ -113,9 +109,8 @@ type dataVersionWatcher struct {
 	wake   func()
 }
 
-// look asks for the number. Where own commits are counted it asks only when others
-// have committed. Asking takes a lock, so that commit has ended then, and is
-// visible.
+// look reads the number. If own commits are counted, it does so only when others have
+// committed. Reading takes a lock, so the commit has ended by then, and is visible.
 func (w *dataVersionWatcher) look(ctx context.Context) (finding, error) {
 	first := w.conn == nil
 	if first {
@@ -131,7 +126,7 @@ func (w *dataVersionWatcher) look(ctx context.Context) (finding, error) {
 	}
 	files, err := w.others.Look()
 	if err != nil {
-		return finding{}, err // whoever begins anew finds out what has become of them
+		return finding{}, err // the next watcher opens the files again
 	}
 	if w.log != nil {
 		w.log.Looked(files)
@@ -151,7 +146,7 @@ func (w *dataVersionWatcher) logOf(tables []driver.Schema) {
 	}
 }
 
-// changeLog returns what tells which rows have changed, nil where nothing does.
+// changeLog returns the log that tells which rows have changed, nil if there is none.
 func (w *dataVersionWatcher) changeLog() driver.ChangeLog {
 	if w.log == nil {
 		return nil
@@ -162,7 +157,7 @@ func (w *dataVersionWatcher) changeLog() driver.ChangeLog {
 // wakeBy implements [waking].
 func (w *dataVersionWatcher) wakeBy(wake func()) { w.wake = wake }
 
-// open takes a connection, and begins to watch the files where there are any.
+// open takes a connection, and begins to watch the files if there are any.
 func (w *dataVersionWatcher) open(ctx context.Context) error {
 	conn, err := w.db.Conn(ctx)
 	if err != nil {
@@ -177,8 +172,8 @@ func (w *dataVersionWatcher) open(ctx context.Context) error {
 	if path == "" {
 		return nil // in memory
 	}
-	// Asked first: it makes SQLite recover what has to be recovered, and with it
-	// the WAL index.
+	// Look first: that makes SQLite recover the database if needed, and with it the
+	// WAL index.
 	if _, err := w.comparing.look(ctx); err != nil {
 		return err
 	}
@@ -188,7 +183,7 @@ func (w *dataVersionWatcher) open(ctx context.Context) error {
 	commits := commitsOf(w.db)
 	counter, err := sqlitefile.NewCounter(path)
 	if err == nil { // files can be read
-		// Without an error: the journal has another mode, or it is read.
+		// A nil log without an error means another journal mode.
 		if w.log, _ = sqlitelog.New(rowsOf(conn), w.schema, path); w.log != nil {
 			w.log.About(w.tables)
 		}
@@ -203,7 +198,7 @@ func (w *dataVersionWatcher) open(ctx context.Context) error {
 	return nil
 }
 
-// rowsOf returns what runs statements on the connection.
+// rowsOf returns a function that runs statements on the connection.
 func rowsOf(conn *sql.Conn) sqlitelog.Query {
 	return func(ctx context.Context, statement string) (all [][]any, err error) {
 		rows, err := conn.QueryContext(ctx, statement)
@@ -224,7 +219,7 @@ func rowsOf(conn *sql.Conn) sqlitelog.Query {
 				return nil, err
 			}
 			for i, v := range row {
-				if b, ok := v.([]byte); ok { // as some drivers have text
+				if b, ok := v.([]byte); ok { // some drivers return text so
 					row[i] = string(b)
 				}
 			}

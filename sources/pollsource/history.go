@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// maxMarks bounds a history; it is even. Beyond it every second mark is dropped, which
-// makes the bound that it gives older, and so no less safe.
+// maxMarks bounds a history; it is even. Beyond it every second mark is dropped. Then
+// lower may return an older watermark, which is as safe.
 const maxMarks = 128
 
 // mark is the highest watermark of a table, as it was read once.
@@ -15,17 +15,15 @@ type mark struct {
 	start, end time.Time
 	// high is nil when the table had no watermark.
 	high any
-	// oldest and newest are, of the transactions that were running then and
-	// had an id, because they had begun to write, those with the lowest and
-	// the highest id. Where none is known oldest is above every id, and newest
-	// below.
+	// oldest and newest are the lowest and the highest id of the transactions
+	// that were writing then; only those have ids. If none is known, oldest is
+	// above every id and newest below.
 	oldest, newest int64
 }
 
-// history is the marks of the last polls, oldest first. It answers from which
-// watermark on rows may have been committed since the last poll, by the
-// readings alone: watermarks are compared by the database and nobody else, so
-// they may be of any type and format.
+// history holds the marks of the last polls, oldest first. From them it finds the
+// watermark from which on rows may have been committed since the last poll. Only the
+// database compares watermarks, so they may be of any type and format.
 type history struct{ marks []mark }
 
 func (h *history) add(m mark) {
@@ -41,7 +39,7 @@ func (h *history) add(m mark) {
 
 // lower returns a watermark below which no row can have been committed since
 // the last poll began. settled is false while the history is too short to be
-// certain; the oldest watermark there is is returned then.
+// certain; lower then returns the oldest known watermark.
 //
 // A row that was committed since then belongs to a transaction that was writing
 // at the last mark or began to write later. In either case it was not writing

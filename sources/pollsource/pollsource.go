@@ -11,8 +11,8 @@ import (
 	"github.com/binderyhq/bindery/sources/internal/ondemand"
 )
 
-// Source reports what may have changed at an interval, and when it is asked. Its
-// methods may be called from any goroutine.
+// Source looks for changes at an interval and on request, and reports them. Its methods
+// may be called from any goroutine.
 type Source struct {
 	interval time.Duration
 	check    Check
@@ -29,23 +29,21 @@ var (
 	_ driver.Looker    = (*Source)(nil)
 )
 
-// Every returns a source that has every bound table read in full, and compared
-// with what its bindings hold, at the interval. It is what to put beside a
-// faster source, as an audit:
+// Every returns a source that has every bound table read in full at the interval, and
+// compared with its bindings' rows. Use it beside a faster source, as an audit:
 //
 //	reg.Watch(bunsource.Hooks(db), pollsource.Every(time.Minute))
 //
 // It is short for New(interval, nil).
 func Every(interval time.Duration) *Source { return New(interval, nil) }
 
-// New returns a source that asks the check at the interval what may have
-// changed, and reports that. The interval is above 0 and counts from the end
-// of a poll to the begin of the next. A nil check reports every table whole,
-// each time. At most one configuration is given; without one everything has its
-// default.
+// New returns a source that runs the check at the interval, and reports its findings.
+// The interval must be above 0; it counts from the end of a poll to the start of the
+// next. With a nil check each poll has every table compared. New takes at most one
+// configuration; without one everything has its default.
 //
-// New does no input or output. What is wrong with its arguments is found by
-// [Source.Validate], and when the source is to watch: it is then given up.
+// New does no input or output. [Source.Validate] reports mistakes in its arguments;
+// Watch returns them as a permanent error.
 func New(interval time.Duration, check Check, cfg ...Config) *Source {
 	s := &Source{interval: interval, check: check}
 	s.extra = len(cfg) > 1
@@ -69,8 +67,8 @@ func New(interval time.Duration, check Check, cfg ...Config) *Source {
 	return s
 }
 
-// Validate returns everything that is wrong with what the source was made of.
-// It does no input or output.
+// Validate implements [driver.Validator]. It returns all mistakes in the arguments of
+// [New]. It does no input or output.
 func (s *Source) Validate() error {
 	var errs []error
 	if s.extra {
@@ -105,15 +103,15 @@ func (s *Source) Validate() error {
 // Name implements [driver.Source].
 func (*Source) Name() string { return "pollsource" }
 
-// Scope implements [driver.Scoper]. A source that only reads everything again
-// needs no database, so without a name of one it sees them all.
+// Scope implements [driver.Scoper]. A source without a check, a Database and Tables
+// sees every database.
 func (s *Source) Scope() driver.Scope {
 	return driver.Scope{Database: s.cfg.Database, Any: s.cfg.Database == "" && s.check == (always{}), Tables: s.cfg.Tables}
 }
 
-// Watch implements [driver.Source]. It returns when ctx is done, and before that
-// only an error of [Source.Validate], which is permanent. Everything else that
-// goes wrong is told to the sink and tried again.
+// Watch implements [driver.Source]. It returns when ctx is done, or at once with a
+// permanent error of [Source.Validate]. It reports all other errors to the sink, and
+// retries.
 func (s *Source) Watch(ctx context.Context, sink driver.Sink) error {
 	if err := s.Validate(); err != nil {
 		return driver.Permanent(err)

@@ -14,20 +14,20 @@ import (
 // tablePlaceholder stands for the table in a query, as it does in Bun's.
 const tablePlaceholder = "?TableName"
 
-// Query returns a check that runs a query for one row, and takes it that
-// tables have changed, somewhere, when the row differs from the one before.
-// What it sees depends on the query: max(updated_at) misses deletes, and rows
-// whose transaction began before and ended after that of another row; count(*)
-// misses updates. What it misses waits for the full pass, see Config.FullPass.
+// Query returns a check that runs a query for one row. When the row differs from the
+// one before, any row of the table may have changed. The query decides what the check
+// misses: max(updated_at) misses deletes, and rows whose transaction began before and
+// ended after another row's; count(*) misses updates. The full pass finds these, see
+// Config.FullPass.
 //
 // A query that contains ?TableName is asked for each table, with the table's
 // quoted name in its place:
 //
 //	pollsource.Query(db, "SELECT count(*), max(updated_at) FROM ?TableName")
 //
-// Any other is asked once for all tables that the source covers, and all of
-// them are read when the answer differs. There are no other placeholders. A
-// query that returns more than one row fails.
+// Any other query runs once for all tables of the source, and all of them are compared
+// when the row differs. There are no other placeholders. A query that returns more than
+// one row fails.
 func Query(db *bun.DB, query string) Check { return &queryCheck{db, query} }
 
 type queryCheck struct {
@@ -58,13 +58,12 @@ func (c *queryCheck) watch(t driver.Schema) watcher {
 	return &comparing{ask: func(ctx context.Context) (string, error) { return printOf(ctx, c.db.DB, query) }}
 }
 
-// Probe returns a check that calls the function for each table, and takes it
-// that the table has changed, somewhere, when it returns another text than
-// before. The function is called from one goroutine at a time for each source
-// that has the check; it minds its context, which ends with the source or
-// after Config.Timeout. Its error means that changes may go unnoticed until it
-// returns none. What the text does not show waits for the full pass, see
-// Config.FullPass.
+// Probe returns a check that calls the function for each table. When the returned text
+// differs from the one before, any row of the table may have changed. Each source with
+// the check calls the function from one goroutine at a time. The function must obey its
+// context, which ends with the source or after Config.Timeout. While it returns an
+// error, the source is lost. The full pass finds changes that the text does not show,
+// see Config.FullPass.
 func Probe(ask func(ctx context.Context, table driver.Schema) (string, error)) Check {
 	return &probeCheck{ask}
 }
@@ -80,7 +79,7 @@ func (c *probeCheck) validate() error {
 	return nil
 }
 
-// group tells schemas apart by all that the function may look at.
+// group distinguishes schemas by everything that the function may use.
 func (*probeCheck) group(t driver.Schema) string { return keyGroup(t) + fmt.Sprintf(" %+v", t.Columns) }
 
 func (*probeCheck) fullPass() time.Duration { return defaultFullPass }

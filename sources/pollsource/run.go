@@ -23,31 +23,30 @@ type run struct {
 	sink   driver.Sink
 
 	groups   []*group
-	begun    bool // a first poll has been made
+	begun    bool // the first poll has been made
 	watching bool
-	lost     string        // the text last told to the sink as the reason why not
+	lost     string        // the error last reported to the sink, while not watching
 	wait     time.Duration // before the next poll, without jitter
 
-	took      time.Duration // by the looks that were answered last
+	took      time.Duration // the time of the last successful looks
 	unsettled bool          // by then commits were under way that may hide others
 
 	asking *ondemand.Run   // from the first Watching on
 	asked  <-chan struct{} // of asking; never receives before
-	rested time.Time       // when it may look again because somebody asks
+	rested time.Time       // when it may look on request again
 
-	woken    chan struct{} // capacity 1: some group is to be looked at out of turn
+	woken    chan struct{} // capacity 1: a group is to be looked at before the next poll
 	followed int           // looks since it was told so last
 }
 
-// After a watcher was told of a change it is looked at at once, and again after
-// waits that double from followUp, so many times: files are written a moment before
-// the commit can be seen.
+// When a watcher learns of a change, the run looks at once, and a few more times after
+// waits that double, because files are written a moment before the commit is visible.
 const (
 	followUp     = time.Millisecond
 	maxFollowUps = 6
 )
 
-// group is what one watcher looks at.
+// group is the tables that share one watcher.
 type group struct {
 	name    string
 	tables  []driver.Schema  // at least one
@@ -92,8 +91,7 @@ func (r *run) loop(ctx context.Context) error {
 		case <-rest.C:
 			changed = r.answer(ctx)
 		case <-changed:
-			// The interval goes on: what is bound more often than it ticks
-			// must not hold up the rest.
+			// The interval goes on: frequent new tables must not delay the others.
 			changed = r.admit(ctx)
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -110,7 +108,7 @@ func (r *run) poll(ctx context.Context) (changed <-chan struct{}) {
 	case news:
 		r.wait = interval
 	case answers == 0 && len(r.groups) > 0:
-		// Nobody answers: the first retry comes after one interval.
+		// Every look failed: the first retry comes after one interval.
 		if r.watching || !r.begun {
 			r.wait = interval
 		} else {
@@ -131,12 +129,12 @@ func (r *run) poll(ctx context.Context) (changed <-chan struct{}) {
 	return changed
 }
 
-// restShare is how many times as long as the looks of a poll have taken the next
-// poll waits at least: polls take a quarter of the time at most.
+// restShare times the duration of a poll's looks is the least wait before the next
+// poll, so that polls take a quarter of the time at most.
 const restShare = 3
 
-// followUp looks at the groups whose watchers were told of a change. It reports
-// whether there are any in which nothing was found.
+// followUp looks at the groups whose watchers have learned of a change. It reports
+// whether it found nothing in some of them.
 func (r *run) followUp(ctx context.Context) (again bool) {
 	var woken []*group
 	for _, g := range r.groups {
@@ -160,7 +158,7 @@ func (r *run) followUp(ctx context.Context) (again bool) {
 	return !news
 }
 
-// admit looks at what has been bound since the last poll, for the first time.
+// admit looks for the first time at tables that were bound since the last poll.
 func (r *run) admit(ctx context.Context) (changed <-chan struct{}) {
 	changed = r.regroup()
 	var fresh []*group
@@ -200,8 +198,8 @@ func (r *run) regroup() (changed <-chan struct{}) {
 	return changed
 }
 
-// look looks at the groups and reports what it finds; with wait it waits until
-// that shows. It returns how many answered, and whether any of them had news.
+// look looks at the groups and reports its findings; with wait it waits until bindings
+// show them. It returns how many looks succeeded, and whether any had news.
 func (r *run) look(ctx context.Context, groups []*group, wait bool) (answers int, news bool) {
 	var changes []driver.Change
 	r.took, r.unsettled = 0, false
@@ -297,9 +295,8 @@ func (r *run) lookAt(ctx context.Context, g *group) (finding, error) {
 }
 
 // report reports and waits for the engine to catch up, but no longer than an
-// interval: where reading takes long, polls become rarer, and one table that
-// cannot be read does not keep the others waiting.
-// Whoever asks for a look ends the wait.
+// interval. So polls become rarer if reading takes long, but a table that
+// cannot be read does not block the others. A requested look ends the wait.
 func (r *run) report(ctx context.Context, changes []driver.Change) {
 	receipt := r.sink.Report(changes...)
 	ctx, cancel := context.WithTimeout(ctx, r.source.interval)
@@ -317,7 +314,7 @@ func (r *run) report(ctx context.Context, changes []driver.Change) {
 	<-waited
 }
 
-// tell tells the sink whether everything is watched, where that has changed.
+// tell tells the sink whether everything is watched, if that has changed.
 func (r *run) tell(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
@@ -360,8 +357,7 @@ func (r *run) close() {
 	}
 }
 
-// drop gives the watcher up. That it could not be closed has no consequence
-// that anybody could see to.
+// drop discards the watcher. It ignores the error of closing it.
 func (g *group) drop() {
 	if g.watcher != nil {
 		_ = g.watcher.close()

@@ -16,11 +16,11 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// Statements run on the *sql.DB beneath Bun: polls are nothing for query hooks
-// to log or count, and a resolver must not send them to a replica.
+// Statements run on the *sql.DB beneath Bun, so that query hooks do not log or count
+// polls, and a resolver does not send them to a replica.
 
-// checkDB returns what makes the database unfit for a check of that name. No
-// dialects means that any will do.
+// checkDB returns an error if the database does not suit the named check. Without
+// dialects, any will do.
 func checkDB(check string, db *bun.DB, dialects ...dialect.Name) error {
 	switch {
 	case db == nil:
@@ -35,7 +35,7 @@ func checkDB(check string, db *bun.DB, dialects ...dialect.Name) error {
 	return nil
 }
 
-// quote writes a name as an identifier, whatever is in it.
+// quote writes any name as an identifier.
 func quote(db *bun.DB, name string) string {
 	q := string(db.Dialect().IdentQuote())
 	return q + strings.ReplaceAll(name, q, q+q) + q
@@ -49,8 +49,8 @@ func quoteTable(db *bun.DB, t driver.Table) string {
 	return quote(db, t.Schema) + "." + quote(db, t.Name)
 }
 
-// quoteColumns writes columns of the alias t. They bear the alias because
-// SQLite takes a quoted name that is no column for a text.
+// quoteColumns writes columns with the alias t, because SQLite reads a quoted name
+// that is no column as a text.
 func quoteColumns(db *bun.DB, names ...string) string {
 	quoted := make([]string, len(names))
 	for i, n := range names {
@@ -78,10 +78,9 @@ func tableGroup(t driver.Schema) string {
 	return fmt.Sprintf("%q.%q.%q", t.Table.Database, t.Table.Schema, t.Table.Name)
 }
 
-// readKeys runs a query whose first columns are the key of the schema, and
-// hands over the rows one by one: the key, and the other columns, which are
-// the function's only during the call. known is false where the values are
-// none that the key columns can have.
+// readKeys runs a query whose first columns are the key of the schema. It passes each
+// row to the function: the key, and the other columns, which are valid only during the
+// call. known is false if the key columns' kinds cannot express the values.
 func readKeys(ctx context.Context, db queryer, schema *driver.Schema, query string, args []any, others int,
 	each func(key driver.Key, known bool, others []any),
 ) (err error) {
@@ -109,8 +108,7 @@ func readKeys(ctx context.Context, db queryer, schema *driver.Schema, query stri
 // maxPrint is the length in bytes beyond which an answer is kept as its hash.
 const maxPrint = 256
 
-// printOf runs a query for one row and returns what tells its answer from
-// every other.
+// printOf runs a query for one row and returns a text that identifies its answer.
 func printOf(ctx context.Context, q queryer, query string) (print string, err error) {
 	rows, err := q.QueryContext(ctx, query)
 	if err != nil {

@@ -18,15 +18,15 @@ import (
 // default.
 type WatermarkConfig struct {
 	// Overlap is how much older than its commit a row's watermark may be. It
-	// covers the length of transactions, and how far the clocks that give the
-	// watermarks are apart. On Postgres it need only cover the time from the
-	// begin of a transaction to its first write: from then on the
-	// transaction is waited for. The default is one minute.
+	// covers the length of transactions, and differences between the clocks that
+	// set watermarks. On Postgres it need only cover the time from the
+	// begin of a transaction to its first write, because the check waits for
+	// writing transactions. The default is one minute.
 	Overlap time.Duration
 
-	// MaxRows bounds the rows within the overlap that are remembered, at
-	// about 200 bytes each; while there are more the whole table is reported
-	// at every poll. The default is [DefaultMaxRows].
+	// MaxRows bounds the rows within the overlap that the check remembers, at
+	// about 200 bytes each. While there are more, every poll reports the whole
+	// table. The default is [DefaultMaxRows].
 	MaxRows int
 }
 
@@ -43,7 +43,7 @@ func (c WatermarkConfig) WithDefaults() WatermarkConfig {
 	return c
 }
 
-// Validate returns everything that is wrong with the configuration.
+// Validate returns all mistakes in the configuration.
 func (c WatermarkConfig) Validate() error {
 	var errs []error
 	if c.Overlap < 0 {
@@ -58,15 +58,14 @@ func (c WatermarkConfig) Validate() error {
 // Watermark returns a check for Postgres and SQLite that reads the keys of the
 // rows with the highest values of a column, which every write must raise: a
 // time of change, or a number from a sequence. Only rows that changed are
-// read, and with an index on the column little else is. A nil config has all
-// defaults.
+// read, and with an index on the column little else is. Watermark takes at most one
+// config; without one everything has its default.
 //
 // A row that is committed late, when rows with higher watermarks have been
-// seen already, is found as long as WatermarkConfig.Overlap covers it. One
-// exception is a transaction that was running when the source began to watch:
-// its rows are found when the overlap has passed, by reading the whole table.
-// Rows that a transaction beyond the overlap left behind, deleted rows and those
-// whose watermark is NULL wait for the full pass, see Config.FullPass.
+// seen already, is found if WatermarkConfig.Overlap covers the delay. If its
+// transaction was running when the source began to watch, it is found only when the
+// overlap has passed, by reading the whole table. Only the full pass finds later rows,
+// deleted rows and rows whose watermark is NULL, see Config.FullPass.
 //
 // Writes that are a second or more apart must have different watermarks. Rows that
 // share a watermark are read again a little later, and once more at the end of the
@@ -74,8 +73,7 @@ func (c WatermarkConfig) Validate() error {
 // the full pass, as long as its row exists.
 //
 // A table that bindings only depend on ([core.DependsOn]) is reported as a whole
-// when any of this happens to a row of it; in SQLite it must not be one WITHOUT
-// ROWID.
+// when the check finds a row; in SQLite it must not be WITHOUT ROWID.
 func Watermark(db *bun.DB, column string, cfg ...WatermarkConfig) Check {
 	c := &watermarkCheck{db: db, column: column, now: time.Now}
 	c.extra = len(cfg) > 1
@@ -150,11 +148,11 @@ const runningPostgres = `SELECT coalesce(min(id), 9223372036854775807) AS oldest
 type watermarkWatcher struct {
 	*watermarkCheck
 	schema           driver.Schema
-	keyless          bool   // rows are told apart by where they are
+	keyless          bool   // rows are identified by their addresses
 	mark, above, all string // statements
 
 	history history
-	settled bool // whatever ran at the first look is accounted for
+	settled bool // all transactions of the first look are accounted for
 	seen    map[driver.Key]sighting
 	round   bool // of the scan under way
 }
@@ -168,7 +166,7 @@ type sighting struct {
 	aged      bool      // read at the end of the overlap
 }
 
-// tick is the time in which clocks may give the same watermark twice: a
+// tick is the time in which clocks may set the same watermark twice: a
 // second, and as much again for rounding.
 const tick = 2 * time.Second
 
@@ -250,8 +248,8 @@ func (w *watermarkWatcher) scan(ctx context.Context, lower any) (found finding, 
 // known, so its rows are identified by their addresses.
 var addressed = driver.Schema{Columns: []driver.Column{{Name: "address", Kind: value.KindText}}, Key: []string{"address"}}
 
-// rowAddress is where the database keeps a row of the table t. A row that moves
-// looks like two: one that is gone, and a new one.
+// rowAddress returns SQL for a row's place in the table t. A row that moves looks like
+// a deleted row and a new one.
 func rowAddress(db *bun.DB) string {
 	if db.Dialect().Name() == dialect.PG {
 		return "concat_ws(' ', t.tableoid, t.ctid)"

@@ -21,33 +21,32 @@ import (
 // DefaultMaxRows is what a MaxRows of 0 means.
 const DefaultMaxRows = 100_000
 
-// XMin returns a check for Postgres (11 and later) that goes by xmin, the
-// transaction that wrote a row as it is. Rows that are new, changed or gone since
-// the poll before are found, whoever wrote them and however long their transaction
-// took, and only they are read. xmin is compared for equality and by age, so neither
-// freezing nor the wraparound of transaction ids matters.
+// XMin returns a check for Postgres (11 and later) that uses xmin, the transaction
+// that wrote a row's current version. It finds rows that are new, changed or gone since
+// the poll before, by any writer and after any length of transaction, and only they are
+// read. It compares xmin for equality and by age, so neither freezing nor the
+// wraparound of transaction ids matters.
 //
-// A poll first asks for the server's snapshot: as long as that is the one of
-// before nothing was committed, and nothing else is asked. Otherwise the server
-// counts the table's rows, adds up hashes of their keys, and sends the keys
-// of rows that were written since. Where count and sum show that rows have gone,
-// all keys are read and compared with those remembered, about 100 bytes a row. Of
-// a table with more rows than maxRows (0 means [DefaultMaxRows]) none are
-// remembered: there the whole table is compared when rows have gone, or when more
-// than 10,000 rows were written, or so many new and old ones together that the sum
-// does not tell them apart. Tables with keys that the key columns' kinds cannot
-// express are compared when anything was written.
+// A poll first asks for the server's snapshot: if it is unchanged, nothing was
+// committed, and the poll ends. Otherwise the server counts the table's rows, adds up
+// hashes of their keys, and sends the keys of rows that were written since. If count
+// and sum show that rows have gone, the check reads all keys and compares them with
+// those remembered, about 100 bytes a row. It remembers none for a table with more rows
+// than maxRows (0 means [DefaultMaxRows]): there the whole table is compared when rows
+// have gone, when more than 10,000 rows were written, or when so many new and old rows
+// were written that the sum cannot tell them apart. Tables with keys that the key
+// columns' kinds cannot express are compared when anything was written.
 //
-// The server scans the table for a poll, without sorting. After a poll that took
-// long the next one waits three times as long, so that polls take a quarter of the
-// time at most.
+// The server scans the table for a poll, without sorting. The wait after a poll is at
+// least three times as long as it took, so that polls take a quarter of the time at
+// most.
 //
-// A row that others insert and delete between two polls is seen by neither. A
-// binding may hold it all the same, because its key or the whole table was read
-// meanwhile. So the keys of rows that bindings came to hold are compared with those
-// that the poll has found, and what was not found is read again. The full pass, see
-// Config.FullPass, is left for rows that other rows show; there is none while nothing
-// is committed. So it is for bindings that load, where keys are not remembered.
+// Two polls miss a row that others insert and delete between them. A binding may hold
+// it all the same, if its key or the whole table was read meanwhile. So the check
+// compares the keys of rows that are new in bindings with those that the poll has
+// found, and has the missing ones read again. The full pass, see Config.FullPass, covers
+// related rows and, if keys are not remembered, bindings that load. There is none while
+// nothing is committed.
 //
 // It works on tables, partitioned ones too. Views and foreign tables have no
 // xmin to go by.
@@ -103,9 +102,9 @@ type xminWatcher struct {
 	maxRows                   int
 	print, sums, keys, recent string
 	form                      string // the statement that asks how the table is defined
-	formed                    string // its last answer, "" at first
+	formed                    string // the answer to form, "" at first
 
-	snapshot string // of the look before, "" at first
+	snapshot string // at the look before, "" at first
 	rows     int64
 	sum      *big.Int // of the hashes of the keys
 
@@ -113,8 +112,8 @@ type xminWatcher struct {
 	round  bool                   // of the scan under way
 	repeat map[driver.Key]uint32  // without seen: the rows found last, and their xmin
 
-	// hopeless says that the table's keys cannot be compared, and never will be.
-	// Then the whole table is: last is its fingerprint.
+	// hopeless says that the table's keys can never be compared. Then the whole
+	// table is: last is its fingerprint.
 	hopeless bool
 	last     string
 
@@ -161,7 +160,7 @@ func (w *xminWatcher) look(ctx context.Context) (found finding, err error) {
 			return finding{}, err
 		}
 	}
-	if w.hopeless { // perhaps since just now
+	if w.hopeless { // it may have just been set
 		print, err := printOf(ctx, tx, w.print)
 		if err != nil {
 			return finding{}, err
@@ -173,7 +172,7 @@ func (w *xminWatcher) look(ctx context.Context) (found finding, err error) {
 	if err != nil {
 		return finding{}, err
 	}
-	if w.formed != "" && form != w.formed { // rows may be others though nobody has written any
+	if w.formed != "" && form != w.formed { // an ALTER changes rows without writing them
 		found.whole, found.changed = true, true
 	}
 	w.formed = form
@@ -184,9 +183,9 @@ func (w *xminWatcher) look(ctx context.Context) (found finding, err error) {
 	return w.addVanished(found), nil
 }
 
-// addVanished adds the keys of rows that bindings came to hold and that are not
-// among those found. They are asked for after the look: what was read into a binding
-// later is read once more for nothing.
+// addVanished adds the keys of rows that are new in bindings but not among those
+// found. It runs after the look; rows read into a binding since then are needlessly
+// read once more.
 func (w *xminWatcher) addVanished(found finding) finding {
 	if w.held == nil {
 		return found
@@ -220,8 +219,8 @@ func (w *xminWatcher) addVanished(found finding) finding {
 	return found
 }
 
-// formOf returns the statement that asks how the table is defined: which one it is, and
-// its columns and their types.
+// formOf returns the statement that asks for the table's definition: its oid, columns
+// and types.
 func formOf(db *bun.DB, t driver.Table) string {
 	return db.QueryGen().FormatQuery(`SELECT coalesce(md5(string_agg(concat_ws(' ', c.oid, c.relrowsecurity,
 		a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attcollation, (
@@ -300,7 +299,7 @@ func (w *xminWatcher) compare(ctx context.Context, tx *sql.Tx) (finding, error) 
 	return finding{keys: keys, changed: len(keys) > 0}, nil
 }
 
-// begin remembers the keys there are, unless they are too many.
+// begin remembers all keys, unless there are too many.
 func (w *xminWatcher) begin(ctx context.Context, tx *sql.Tx) error {
 	w.seen, w.repeat = nil, nil
 	if w.rows > int64(w.maxRows) {
@@ -331,11 +330,11 @@ func (w *xminWatcher) written(ctx context.Context, tx *sql.Tx) (recent []changed
 	return recent, err
 }
 
-// maxGuess bounds the rows among which those that are new are guessed.
+// maxGuess bounds the rows among which explained guesses the new ones.
 const maxGuess = 12
 
-// explained reports whether the rows written account for how count and sum have
-// moved, with none gone.
+// explained reports whether the written rows alone account for the changes of count
+// and sum, so that no row is gone.
 func (w *xminWatcher) explained(recent []changed, more int64, moved *big.Int) bool {
 	if len(recent) > maxRecent {
 		return false
@@ -354,7 +353,7 @@ func (w *xminWatcher) explained(recent []changed, more int64, moved *big.Int) bo
 		n, sum := sumOf(keep)
 		return n == more && sum.Cmp(moved) == 0
 	}
-	if w.seen != nil { // it is known which are new
+	if w.seen != nil { // the new ones are known
 		return fits(func(i int) bool { _, old := w.seen[recent[i].key]; return !old })
 	}
 	if fits(func(int) bool { return false }) || fits(func(int) bool { return true }) {
@@ -394,9 +393,9 @@ func (w *xminWatcher) news(recent []changed) []driver.Key {
 	return slices.Clip(keys)
 }
 
-// scan reads all keys and returns those of rows that differ from what was
-// seen. ok is false where there are too many rows, or such without a proper
-// key: nothing is remembered then.
+// scan reads all keys and returns those of rows that differ from the remembered ones.
+// ok is false if there are too many rows, or some without a proper key: then nothing is
+// remembered.
 func (w *xminWatcher) scan(ctx context.Context, q queryer) (differ []driver.Key, ok bool, err error) {
 	if w.seen == nil {
 		w.seen = make(map[driver.Key]version)

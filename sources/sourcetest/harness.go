@@ -20,8 +20,8 @@ const InitialRows = 5
 // Rows have an ID, from which the harness makes their key, and a value. The
 // suite does not look into keys or rows: it compares what Read returns.
 //
-// [Transactor], [Bulker], [Outsider], [Breaker] and [driver.Snapshotter] are what
-// a harness adds where its source has to do with such things.
+// A harness also implements [Transactor], [Bulker], [Outsider], [Breaker] and
+// [driver.Snapshotter] if they apply to its source.
 type Harness interface {
 	// Source returns the source under test, the same one each time. It is
 	// not being watched yet.
@@ -30,11 +30,11 @@ type Harness interface {
 	Schemas() []driver.Schema
 	// Abilities declares what the source can do.
 	Abilities() Abilities
-	// Write makes all the writes in one commit, in the way the source watches,
-	// and returns when it is made.
+	// Write makes all the writes in one commit, in a way that the source watches,
+	// and returns after the commit.
 	Write(ctx context.Context, writes ...Write) error
-	// Read reads all tables as anyone would who begins to read now: not on a
-	// connection that a write holds.
+	// Read reads all tables as a new reader would, not on a connection that a
+	// write holds.
 	Read(ctx context.Context) (Rows, error)
 	// Close releases everything. It is called once, after Watch has returned.
 	Close() error
@@ -68,26 +68,24 @@ type Write struct {
 	To    int // the new ID, of a rekey
 }
 
-// Abilities declares what a source can do. The zero value is what every
-// source can.
+// Abilities declares a source's optional abilities. The zero value declares none.
 type Abilities struct {
-	// Within is how soon the source reports, and how soon it says that it is
-	// watching, stops, or has found a broken link: with a wide margin, since
-	// it is how long the suite waits before it calls that a failure. Zero
-	// means 10 seconds.
+	// Within bounds the time in which the source reports a change, begins to
+	// watch, stops, or notices a broken link. The suite fails after it, so allow a
+	// wide margin. Zero means 10 seconds.
 	Within time.Duration
 
 	// Keys says that writes of single rows are reported by key; a comparison of
 	// the table (driver.Change.Compare) may come beside them. Without it the
 	// source reports whole tables.
 	Keys bool
-	// KeyChanges says that rows can change their keys, and that both are
-	// reported.
+	// KeyChanges says that rows can change their keys, and that the source reports
+	// the old and the new key.
 	KeyChanges bool
-	// Bulk says that statements which change many rows are seen. It needs a
+	// Bulk says that the source sees statements that change many rows. It needs a
 	// [Bulker].
 	Bulk bool
-	// OtherProcesses says that what others write is seen. It needs an
+	// OtherProcesses says that the source sees writes of others. It needs an
 	// [Outsider].
 	OtherProcesses bool
 	// WholeTransactions says that a commit of several rows is announced before
@@ -123,8 +121,8 @@ type Bulker interface {
 	Bulk(ctx context.Context, delta int) error
 }
 
-// Outsider is implemented by harnesses that can write as somebody else: another
-// process, or whoever goes past what the source watches.
+// Outsider is implemented by harnesses that can write as another process does, or
+// past the connections that the source watches.
 type Outsider interface {
 	WriteOutside(ctx context.Context, writes ...Write) error
 }

@@ -11,9 +11,8 @@ import (
 
 var _ driver.Looker = (*Source)(nil)
 
-// Look implements [driver.Looker]: it looks whether others have committed. With
-// [Config].Interval below 0 the source watches for nobody else, and has nothing to
-// look at.
+// Look implements [driver.Looker]: it checks whether others have committed. With
+// [Config].Interval below 0 the source does not watch for others, and Look does nothing.
 func (s *Source) Look(ctx context.Context) error {
 	if s.cfg.Interval < 0 {
 		return fmt.Errorf("sqlitesource: looking for what others commit: %w", errors.ErrUnsupported)
@@ -24,15 +23,14 @@ func (s *Source) Look(ctx context.Context) error {
 	return nil
 }
 
-// askTries is how often a look for somebody who asks is repeated, askPause later,
-// because it saw nothing or commits under way may hide others.
+// askTries is how often a look on request is repeated, askPause later, if it failed or
+// running commits may hide others.
 const (
 	askTries = 10
 	askPause = time.Millisecond
 )
 
-// answer looks because somebody has asked. What it cannot tell for certain it has
-// compared.
+// answer looks on request. If a look stays uncertain, it has all tables compared.
 func (w *foreignWatch) answer(ctx context.Context) {
 	n := w.asking.Begin()
 	w.look(ctx)
@@ -47,7 +45,7 @@ func (w *foreignWatch) answer(ctx context.Context) {
 		w.look(ctx)
 	}
 	switch {
-	case ctx.Err() != nil, w.blind: // in the latter case those who wait ask again
+	case ctx.Err() != nil, w.blind: // if blind, waiting callers ask again
 		return
 	case w.busy || !w.suspect.IsZero():
 		w.report()

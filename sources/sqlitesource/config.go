@@ -16,37 +16,36 @@ const (
 
 // Config tunes a source. The zero value of each field means its default.
 type Config struct {
-	// Database is the name of the database, as core.Table.Database spells it.
-	// The default, "", is the usual one of programs with a single database.
+	// Database is the name of the database, as [driver.Table].Database spells it.
+	// The default, "", suits programs with a single database.
 	Database string
 
-	// Interval is how often the source asks whether somebody else has
-	// written, where the file system does not tell it at once. The default is
-	// [DefaultInterval]; negative means never, for databases that nobody else
-	// writes.
+	// Interval is how often the source checks whether others have written, beside
+	// the file system's notifications. The default is [DefaultInterval]; negative
+	// means never, for databases that nobody else writes.
 	Interval time.Duration
 
 	// Audit is for databases whose files do not tell whose a commit is: those in
-	// memory, and all on Windows. It is for how long a commit that may be somebody
-	// else's, or just one of this process, is left at that before every bound table
-	// is compared. The default is [DefaultAudit]; negative means for ever.
-	// It takes effect with the resolution of Interval.
+	// memory, and all on Windows. It is how long the source waits, after a commit
+	// that may be another process's, before it has every bound table compared. The
+	// default is [DefaultAudit]; negative means for ever. It takes effect with the
+	// resolution of Interval.
 	Audit time.Duration
 
-	// Async lets writes return without waiting for the bindings that they
-	// concern. By default a program reads its own writes. A write
+	// Async lets writes return without waiting for the affected bindings. By
+	// default they wait, so that a program reads its own writes. A write
 	// holds its connection while it waits, and the engine needs another one to
-	// read. So with a pool of a single connection the first wait ends by the
-	// timeout, and from then on there is none.
+	// read. So with a pool of a single connection the first wait times out, and
+	// later writes do not wait.
 	Async bool
 
-	// WaitTimeout bounds that wait; the context of the write, or of its
-	// transaction, does as well. The write has been made in any case: when the
-	// wait ends early it returns as if nothing were wrong, and a warning is
-	// logged. The default is [DefaultWaitTimeout]; less than 0 is refused.
+	// WaitTimeout bounds that wait, as the context of the write or its transaction
+	// does. The write itself has succeeded by then: after the timeout it returns
+	// without an error, and the source logs a warning. The default is
+	// [DefaultWaitTimeout]; a negative value is an error.
 	WaitTimeout time.Duration
 
-	// Logger takes the warnings. nil means [slog.Default].
+	// Logger gets the warnings. nil means [slog.Default].
 	Logger *slog.Logger
 }
 
@@ -67,7 +66,7 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// Validate returns everything that is wrong with the configuration.
+// Validate returns all mistakes in the configuration.
 func (c Config) Validate() error {
 	var errs []error
 	if c.WaitTimeout < 0 {

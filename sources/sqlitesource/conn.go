@@ -24,8 +24,8 @@ func (o observer) Open(ctx context.Context, conn *wrapdriver.Conn, inner sqldriv
 	return &session{Session: s, source: o.source}, nil
 }
 
-// Commits counts what the connections commit, for checks that tell the commits of
-// others from these.
+// Commits counts the connections' commits, so that a check can tell other processes'
+// commits from these.
 func (o observer) Commits() *sqlitefile.Ledger { return &o.source.hooks.Commits }
 
 // session counts the connections that are open.
@@ -41,9 +41,9 @@ func (s *session) Closed() {
 }
 
 // Unwrap returns the driver's own connection, from what [sql.Conn.Raw] hands
-// out: for a backup, for example. Anything else is returned as it is. What is
-// done with it cannot be told for certain, so every table is reported when the
-// connection is used again or given back.
+// out: for a backup, for example. Anything else is returned as it is. The source may
+// miss what the program does with it, so it reports every table when the connection is
+// used again or given back.
 func Unwrap(driverConn any) any {
 	if c, ok := driverConn.(*wrapdriver.Conn); ok {
 		if _, ours := c.Observer().(observer); ours {
@@ -53,7 +53,7 @@ func Unwrap(driverConn any) any {
 	return driverConn
 }
 
-// wait waits for receipts, as long as the configuration allows.
+// wait waits for receipts, for at most WaitTimeout.
 func (s *Source) wait(ctx context.Context, waits []fanout.Awaited) {
 	if len(waits) == 0 || s.alone.Load() && s.live.Load() == 1 {
 		return
@@ -65,8 +65,8 @@ func (s *Source) wait(ctx context.Context, waits []fanout.Awaited) {
 			continue // it shows, the writer does not wait any longer, or the registry has been shut down
 		}
 		s.timeouts.Add(1)
-		// The engine reads on another connection. There being none after all
-		// this time, the pool most likely allows no second one.
+		// The engine reads on another connection. If there is still none, the pool
+		// most likely allows only one.
 		if s.live.Load() == 1 && !s.alone.Swap(true) {
 			s.cfg.Logger.WarnContext(ctx, "sqlitesource: writes do not wait for their bindings: the pool seems to have a single connection", slog.String("id", "sqlitesource-single-connection"),
 				slog.String("database", s.cfg.Database))

@@ -17,15 +17,14 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// foreignWatch finds out that others have committed. SQLite counts commits in its
-// files, and the source those of its own connections: what is left is somebody
-// else's. The files are looked at when they are written, and at the interval.
+// foreignWatch notices commits of others. SQLite counts all commits in its files, and
+// the source counts those of its own connections; the difference is the others'. It
+// looks at the files when they are written, and at the interval.
 //
-// Where the files do not tell (in memory, on Windows) it asks a connection of its
-// own for PRAGMA data_version, which differs when any other connection has
-// committed, of this process or not. It is another process's commit for certain
-// when this process has made none since the last look; otherwise it may be, which
-// is remembered and settled by comparing everything after a while.
+// If the files do not tell (in memory, on Windows) it reads PRAGMA data_version on its
+// own connection, which changes when any other connection, of any process, has
+// committed. If this process has not committed since the last look, another has.
+// Otherwise another may have; then everything is compared after Config.Audit.
 type foreignWatch struct {
 	source *Source
 	sink   driver.Sink
@@ -33,18 +32,18 @@ type foreignWatch struct {
 	conn     inner // nil when it must be opened anew
 	logConn  inner // for the log
 	versions []dataVersion
-	finished uint64    // of this process's commits, before the last look
-	foreign  bool      // the files tell of somebody's commit that is not reported yet
+	finished uint64    // this process's finished commits, before the last look
+	foreign  bool      // the files show an unreported commit of others
 	suspect  time.Time // since when something may be unreported; zero: nothing
 	lost     bool
-	blind    bool // the last look saw nothing, because of an error
-	busy     bool // at the last look commits of this process were under way, that may hide others'
+	blind    bool // the last look failed
+	busy     bool // at the last look, running commits of this process may have hidden others'
 
 	asking *ondemand.Run
 
-	files  []*sqlitefile.Watch // of all databases of the connection, or none
-	log    *sqlitelog.Log      // of the only one of them; nil: nothing tells which rows were written
-	bound  <-chan struct{}     // is closed when the log is to be about other tables
+	files  []*sqlitefile.Watch // for all databases of the connection, or empty
+	log    *sqlitelog.Log      // if there is only one database; nil: nothing tells which rows were written
+	bound  <-chan struct{}     // closed when the log needs other tables
 	alarms []*sqlitefile.Alarm
 	rings  chan struct{} // capacity 1
 }
@@ -76,7 +75,7 @@ func (w *foreignWatch) open(ctx context.Context) error {
 	}
 	in, ok := made.(inner)
 	if !ok || !sqlitehooks.Offers(made) {
-		_ = made.Close() // it is not used
+		_ = made.Close() // it stays unused
 		return driver.Permanent(fmt.Errorf("sqlitesource: watching: a connection of type %T has no hooks: the driver is not modernc.org/sqlite", made))
 	}
 	w.conn = in
@@ -85,8 +84,7 @@ func (w *foreignWatch) open(ctx context.Context) error {
 		w.close()
 		return fmt.Errorf("sqlitesource: asking for data_version: %w", err)
 	}
-	// SQLite has recovered what had to be recovered by now, and the WAL index
-	// with it.
+	// By now SQLite has recovered the database if needed, and with it the WAL index.
 	if err := w.openFiles(ctx); err != nil {
 		w.close()
 		return fmt.Errorf("sqlitesource: asking where the database is: %w", err)
@@ -112,7 +110,7 @@ func (w *foreignWatch) openFiles(ctx context.Context) error {
 			telling = false
 			continue
 		}
-		if alarm, err := sqlitefile.NewAlarm(path, w.ring); err == nil { // or the interval remains
+		if alarm, err := sqlitefile.NewAlarm(path, w.ring); err == nil { // else only the interval applies
 			w.alarms = append(w.alarms, alarm)
 		}
 		f, err := sqlitefile.NewWatch(counter, &w.source.hooks.Commits, name, w.ring)
@@ -122,7 +120,7 @@ func (w *foreignWatch) openFiles(ctx context.Context) error {
 		}
 		w.files = append(w.files, f)
 	}
-	if !telling { // all of them or none: a commit of one is not told from that of another
+	if !telling { // all or none: own commits are not counted per database
 		w.closeFiles()
 	}
 	if len(w.files) == 1 {
@@ -136,7 +134,7 @@ func (w *foreignWatch) openLog(ctx context.Context, databases [][]sqldriver.Valu
 	at := slices.IndexFunc(databases, func(row []sqldriver.Value) bool { return row[0] != "temp" })
 	schema, _ := databases[at][0].(string)
 	path, _ := databases[at][1].(string)
-	// A connection of its own: batches ask the log while the watch looks.
+	// Its own connection, because batches ask the log while the watch looks.
 	made, err := w.source.inner.Connect(ctx)
 	if err != nil {
 		return err
@@ -156,13 +154,13 @@ func (w *foreignWatch) openLog(ctx context.Context, databases [][]sqldriver.Valu
 		return all, err
 	}
 	if w.log, err = sqlitelog.New(query, schema, path); err != nil {
-		return conn.Close() // the journal has another mode
+		return conn.Close() // another journal mode
 	}
 	w.logConn = conn
 	return nil
 }
 
-// changeLog returns what tells which rows have changed, nil where nothing does.
+// changeLog returns the log that tells which rows have changed, nil if there is none.
 func (w *foreignWatch) changeLog() driver.ChangeLog {
 	if w.log == nil {
 		return nil
@@ -242,15 +240,15 @@ func (w *foreignWatch) run(ctx context.Context) error {
 	}
 }
 
-// look looks once, and tells the sink what it finds. It reports whether that was
-// anything.
+// look looks once, and reports its findings to the sink. news says whether there were
+// any.
 func (w *foreignWatch) look(ctx context.Context) (news bool) {
 	w.busy = false
 	news, err := w.compare(ctx)
 	w.blind = err != nil
 	switch {
 	case ctx.Err() != nil || isLocked(err):
-		// Nobody can read now. The next look sees what this one would have.
+		// The database is locked. The next look finds what this one would have.
 	case err != nil:
 		w.close()
 		if !w.lost {

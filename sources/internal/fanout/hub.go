@@ -20,8 +20,8 @@ type Hub struct {
 
 	mu       sync.Mutex // guards what follows, and replacing the pointers above
 	database string
-	nameSeen bool // somebody has asked for the name and relies on it
-	changes  int  // counts what makes the bound tables out of date
+	nameSeen bool // UseDatabase has returned the name, so it is fixed
+	changes  int  // counts events that outdate the bound tables
 }
 
 // NewHub returns a hub for the database with that name, as [driver.Table] spells
@@ -35,9 +35,9 @@ func NewHub(database string) *Hub {
 // Attachment is one sink, while its source watches.
 type Attachment struct {
 	Sink driver.Sink
-	// Async says that nobody waits for this sink.
+	// Async says that writers do not wait for this sink.
 	Async bool
-	// Wait waits for a receipt of the sink on the source's terms; nil with Async.
+	// Wait waits for a receipt of the sink as the source is configured; nil with Async.
 	Wait func(context.Context, driver.Receipt)
 
 	late late
@@ -48,7 +48,7 @@ func NewAttachment(sink driver.Sink) *Attachment {
 	return &Attachment{Sink: sink, late: late{wake: make(chan struct{}, 1)}}
 }
 
-// Attach adds a sink, which hears of every commit that ends from now on.
+// Attach adds a sink. It gets every commit that ends from now on.
 func (h *Hub) Attach(a *Attachment) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -57,8 +57,7 @@ func (h *Hub) Attach(a *Attachment) {
 	h.outdated()
 }
 
-// Detach takes a sink away. Announcements that are open stay so until they are
-// confirmed.
+// Detach removes a sink. Open announcements stay open until they are confirmed.
 func (h *Hub) Detach(a *Attachment) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -77,8 +76,8 @@ func (h *Hub) Database() string {
 	return h.database
 }
 
-// UseDatabase returns the database's name to somebody who keeps it: from now on
-// it cannot be changed.
+// UseDatabase returns the database's name to a caller that keeps it. From now on the
+// name cannot change.
 func (h *Hub) UseDatabase() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -101,21 +100,21 @@ func (h *Hub) SetDatabase(name string) bool {
 	return true
 }
 
-// Forget has the bound tables asked for anew: a loader has learned more about
-// its columns.
+// Forget discards the cached bound tables, because a loader has learned more about its
+// columns.
 func (h *Hub) Forget() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.outdated()
 }
 
-// outdated forgets the bound tables. The caller holds the lock.
+// outdated discards the cached bound tables. The caller holds mu.
 func (h *Hub) outdated() {
 	h.changes++
 	h.bound.Store(nil)
 }
 
-// Tables returns what is bound now.
+// Tables returns the tables bound now.
 func (h *Hub) Tables() *Tables {
 	if was := h.bound.Load(); was != nil && was.fresh() {
 		return was
@@ -132,15 +131,15 @@ func (h *Hub) Tables() *Tables {
 	return b
 }
 
-// Announced is a commit under way, as all sinks have been told of it. A nil
-// *Announced is one that nobody was told of.
+// Announced is a running commit that was announced to all sinks. It is nil for a commit
+// that was not announced.
 type Announced struct {
 	sinks []*Attachment
 	anns  []driver.Announcement
 }
 
-// Announce announces changes to all sinks. It returns nil when there is nothing
-// to announce, or nobody to hear it.
+// Announce announces changes to all sinks. It returns nil if there are no changes or
+// no sinks.
 func (h *Hub) Announce(changes []driver.Change) *Announced {
 	sinks := *h.sinks.Load()
 	if len(changes) == 0 || len(sinks) == 0 {
@@ -153,8 +152,8 @@ func (h *Hub) Announce(changes []driver.Change) *Announced {
 	return a
 }
 
-// AnnounceCommit is [Hub.Announce] for everything that one commit makes visible.
-// It leaves out a commit of which no reader can see a part.
+// AnnounceCommit is [Hub.Announce] for all changes of one commit. It does not announce
+// a commit of which no reader can see a part.
 func (h *Hub) AnnounceCommit(b *Tables, changes []driver.Change) *Announced {
 	if b.Single(changes) {
 		return nil
@@ -162,7 +161,7 @@ func (h *Hub) AnnounceCommit(b *Tables, changes []driver.Change) *Announced {
 	return h.Announce(changes)
 }
 
-// Withdraw says that nothing came of the announcement.
+// Withdraw ends the announcement: the commit did not happen.
 func (a *Announced) Withdraw() {
 	if a == nil {
 		return
@@ -179,10 +178,10 @@ type Awaited struct {
 	*Attachment
 }
 
-// Confirm reports changes that are committed and visible, and returns what the
-// writer should wait for. a is what was announced of them, or nil; without
-// changes it is withdrawn. A sink that came after the announcement gets a report.
-// The context is the writer's, nil when nobody knows it.
+// Confirm reports changes that are committed and visible, and returns the receipts that
+// the writer should wait for. a is their announcement, or nil; without changes it is
+// withdrawn. A sink that was attached after the announcement gets a report. writer is
+// the writer's context, nil if unknown.
 func (h *Hub) Confirm(writer context.Context, a *Announced, changes []driver.Change) []Awaited {
 	if len(changes) == 0 {
 		a.Withdraw()
@@ -218,9 +217,9 @@ func (h *Hub) ReportAll() []Awaited {
 	return h.Confirm(context.Background(), nil, h.Tables().Everything())
 }
 
-// ReportLater has changes reported several times in the minute that follows: it
-// is not known whether, or when, they become visible. Attachments do it while
-// their [Attachment.Run] runs.
+// ReportLater has changes reported several times within a minute, because it is not
+// known whether, or when, they become visible. Attachments do it while their
+// [Attachment.Run] runs.
 func (h *Hub) ReportLater(changes []driver.Change) {
 	if len(changes) == 0 {
 		return
@@ -230,7 +229,7 @@ func (h *Hub) ReportLater(changes []driver.Change) {
 	}
 }
 
-// clone returns a copy that shares no slice: each sink owns what it is given.
+// clone returns a deep copy, because each sink owns its changes.
 func clone(changes []driver.Change) []driver.Change {
 	out := slices.Clone(changes)
 	for i := range out {

@@ -9,13 +9,12 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 )
 
-// lateSteps are the times between the reports of a change of which nobody
-// says when it becomes visible: the server may still make a commit whose
-// answer was lost, and only a wrapped driver shows when the rows of a writing
-// db.Query are closed.
+// lateSteps are the times between the reports of a change whose commit cannot be
+// observed: the server may still make a commit whose answer was lost, and only a
+// wrapped driver shows when the rows of a writing db.Query are closed.
 var lateSteps = [...]time.Duration{100 * time.Millisecond, time.Second, 10 * time.Second, time.Minute}
 
-// late are such changes of one sink. New ones start the steps anew for all.
+// late holds such changes of one sink. A new change restarts the steps for all.
 type late struct {
 	mu     sync.Mutex
 	tables []driver.Table

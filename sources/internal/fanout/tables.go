@@ -19,8 +19,8 @@ type Tables struct {
 	read     time.Time
 }
 
-// freshFor is for how long the list of bound tables is kept although no binding
-// comes or goes: a loader may have learned more about its columns.
+// freshFor bounds the age of the list of bound tables while no binding comes or goes,
+// because a loader may have learned more about its columns.
 const freshFor = time.Second
 
 func newTables(database string, sinks []*Attachment) *Tables {
@@ -43,8 +43,8 @@ func compare(x, y *driver.Schema) int {
 	return cmp.Or(cmp.Compare(x.Table.Name, y.Table.Name), cmp.Compare(x.Table.Schema, y.Table.Schema))
 }
 
-// fresh reports whether no binding has come or gone, and no loader can have
-// learned much, since the list was made.
+// fresh reports whether the list is younger than freshFor, and no binding has come or
+// gone since.
 func (b *Tables) fresh() bool {
 	for _, c := range b.changed {
 		select {
@@ -72,8 +72,8 @@ func (b *Tables) add(s *driver.Schema) {
 }
 
 // merged returns the schema of a table that two registries bind: the one with
-// fewer columns, so that only what both know counts; of a key that they see
-// differently, none. Other rows show the table's rows if one of them says so.
+// fewer columns, so that both know all of them, and without a key if their keys
+// differ. The table counts as shown by other rows if either schema says so.
 func merged(x, y *driver.Schema) *driver.Schema {
 	m := *x
 	if len(y.Columns) < len(x.Columns) {
@@ -86,13 +86,13 @@ func merged(x, y *driver.Schema) *driver.Schema {
 	return &m
 }
 
-// Schemas returns the bound tables, each once, in an order that depends on their
-// names alone. The caller changes nothing of it.
+// Schemas returns the bound tables, each once, sorted by name. The caller must not
+// modify the result.
 func (b *Tables) Schemas() []*driver.Schema { return b.schemas }
 
-// Match returns the bound tables that a table of an SQL text may be. Names
-// match in any case, and a schema left out on either side matches any: to report
-// too much costs one read.
+// Match returns the bound tables that a name in SQL text may mean. Names match in any
+// case, and a schema missing on either side matches any: reporting too much only costs
+// a read.
 func (b *Tables) Match(schema, name string) []*driver.Schema {
 	all := b.byName[strings.ToLower(name)]
 	if schema == "" {
@@ -112,8 +112,8 @@ func (b *Tables) Everything() []driver.Change {
 	return []driver.Change{{Table: driver.Table{Database: b.database}}}
 }
 
-// Single reports whether the changes are those of one row that no other row
-// shows. No reader can see a part of them.
+// Single reports whether only one row changes, and no other rows show it. Then no
+// reader can see a part of the changes.
 func (b *Tables) Single(changes []driver.Change) bool {
 	return len(changes) == 1 && len(changes[0].Keys) == 1 && !b.shown(changes[0].Table)
 }

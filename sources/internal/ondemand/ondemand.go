@@ -1,5 +1,5 @@
-// Package ondemand has sources look for changes when somebody asks, beside whenever
-// they look by themselves. Those who ask at the same time share a look.
+// Package ondemand makes sources look for changes on request, beside the looks that
+// they make by themselves. Concurrent callers share a look.
 package ondemand
 
 import (
@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// ErrNotWatching means that the source does not watch, so that nobody can look. It is
-// worth asking again.
+// ErrNotWatching means that the source does not watch now, so that it cannot look. The
+// caller may retry.
 var ErrNotWatching = errors.New("ondemand: the source does not watch now")
 
-// Looks are the watches of one source: as a rule one, several where several
-// registries share the source. The zero value is ready to use. Its methods may be
-// called from any goroutine.
+// Looks are the watches of one source: several if several registries share the source,
+// usually one. The zero value is ready to use. Its methods may be called from any
+// goroutine.
 type Looks struct {
 	mu   sync.Mutex
 	runs map[*Run]struct{} // guarded by mu
@@ -34,13 +34,13 @@ type Run struct {
 	progress chan struct{} // closed when done moves, then replaced
 }
 
-// NewRun returns a watch of its own, that is none of a Looks.
+// NewRun returns a watch that belongs to no Looks.
 func NewRun() *Run {
 	return &Run{asked: make(chan struct{}, 1), left: make(chan struct{}), progress: make(chan struct{})}
 }
 
-// Join begins a watch. The source joins when what it has missed before will be read:
-// once [driver.Sink.Watching] has been called.
+// Join begins a watch. The source calls it after [driver.Sink.Watching], because
+// everything missed before is then read.
 func (l *Looks) Join() *Run {
 	r := NewRun()
 	r.looks = l
@@ -53,7 +53,7 @@ func (l *Looks) Join() *Run {
 	return r
 }
 
-// Leave ends the watch. Nobody may look any more.
+// Leave ends the watch. Waiting callers get [ErrNotWatching].
 func (r *Run) Leave() {
 	if r.looks != nil {
 		r.looks.mu.Lock()
@@ -63,10 +63,10 @@ func (r *Run) Leave() {
 	close(r.left)
 }
 
-// Asked receives when somebody waits for a look.
+// Asked receives when a caller waits for a look.
 func (r *Run) Asked() <-chan struct{} { return r.asked }
 
-// Begin says that a look begins, asked for or not, and returns its number.
+// Begin notes that a look begins, requested or not, and returns its number.
 func (r *Run) Begin() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -74,8 +74,8 @@ func (r *Run) Begin() uint64 {
 	return r.begun
 }
 
-// Done says that the look of that number has reported all that it found. One that
-// has failed is not done, and those who wait wait for the next.
+// Done notes that the look with that number has reported all its findings. It is not
+// called for a failed look: callers then wait for the next.
 func (r *Run) Done(n uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -86,11 +86,10 @@ func (r *Run) Done(n uint64) {
 	}
 }
 
-// askAgain is how long after a question another look is asked for, as long as
-// somebody waits.
+// askAgain is the time after which a waiting caller requests another look.
 const askAgain = 100 * time.Millisecond
 
-// Await has the run look, and returns when a look is done that began after the call.
+// Await requests a look, and returns when a look that began after the call is done.
 // The error is the context's, or [ErrNotWatching].
 func (r *Run) Await(ctx context.Context) error {
 	r.mu.Lock()
@@ -118,7 +117,7 @@ func (r *Run) Await(ctx context.Context) error {
 	}
 }
 
-// AskAgain gives back a question that was received and not answered.
+// AskAgain puts back a request that was received but not answered.
 func (r *Run) AskAgain() { r.ask() }
 
 func (r *Run) ask() {
@@ -128,8 +127,8 @@ func (r *Run) ask() {
 	}
 }
 
-// Look has every watch of the source look, and returns when each has done so since
-// the call. The error is the context's, or [ErrNotWatching].
+// Look requests a look of every watch of the source, and returns when each has made
+// one that began after the call. The error is the context's, or [ErrNotWatching].
 func (l *Looks) Look(ctx context.Context) error {
 	l.mu.Lock()
 	runs := make([]*Run, 0, len(l.runs))

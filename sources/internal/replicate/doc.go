@@ -1,4 +1,4 @@
-// Package replicate keeps a binding as another node has it, whichever way that node's
-// messages come: a [Loader] declares it, and a [Follower] applies each batch to a
+// Package replicate keeps a copy of another node's binding, over any transport of that
+// node's messages. A [Loader] declares the binding. A [Follower] applies each batch to a
 // [core.Replica], computes the version's token, and compares it with the origin's.
 package replicate

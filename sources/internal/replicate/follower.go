@@ -14,37 +14,37 @@ import (
 	"github.com/binderyhq/bindery/core/wire"
 )
 
-// Counts count what was applied, over all bindings of an origin.
+// Counts counts applied batches, over all bindings of an origin.
 type Counts struct {
 	// Steps counts the batches that led to a version, Syncs those of them that
 	// brought all rows, Mismatches the versions whose token was not the origin's.
 	Steps, Syncs, Mismatches atomic.Uint64
 }
 
-// Follower applies what comes of a binding to a replica. It is the handler of a
-// stream (client.Handler, client.StateHandler), and is used by one goroutine.
+// Follower applies a binding's batches to a replica. It is the handler of a stream
+// (client.Handler, client.StateHandler), and is used by one goroutine.
 type Follower[T any] struct {
 	to     *core.Replica
 	table  driver.Table
 	origin string // its name in errors
 	counts *Counts
 
-	anew     bool              // all rows are wanted
-	stale    bool              // the origin says that its own rows may be old
-	print    *live.Fingerprint // of what the replica holds; nil: nothing was told yet
+	anew     bool              // it needs all rows again
+	stale    bool              // the origin's own rows are stale
+	print    *live.Fingerprint // the replica's; nil: not received yet
 	numbered bool              // places are numbers
 }
 
-// New returns a follower that publishes to the replica. Rows are those of the table,
-// which has the origin's name as its database.
+// New returns a follower that publishes to the replica. The table's Database is the
+// origin's name.
 func New[T any](to *core.Replica, table driver.Table, counts *Counts) *Follower[T] {
 	return &Follower[T]{to: to, table: table, origin: table.Database, counts: counts, anew: to.Anew()}
 }
 
-// Heard says that what the replica holds is all that its origin has.
+// Heard notes that the replica has everything that its origin has.
 func (f *Follower[T]) Heard() { f.current() }
 
-// Version returns the version that the replica holds, "" when all rows are wanted.
+// Version returns the replica's version, "" if it needs all rows again.
 func (f *Follower[T]) Version() string {
 	s := f.to.View().Snapshot()
 	if s == nil || f.anew {
@@ -56,15 +56,14 @@ func (f *Follower[T]) Version() string {
 	return s.Version().Token
 }
 
-// Lost says that the origin is not heard.
+// Lost notes that the connection to the origin is lost.
 func (f *Follower[T]) Lost(err error) {
-	f.stale = false // it says so again if it is
+	f.stale = false // the origin repeats it if it is
 	f.to.Stale(fmt.Errorf("replicate: origin %q: %w", f.origin, err))
 }
 
-// Step applies a batch. A [*wire.MalformedError] says that it makes no sense, and
-// that all rows are to be asked for; any other error that the binding cannot be
-// followed.
+// Step applies a batch. After a [*wire.MalformedError] the caller must ask for all rows
+// again. Any other error means that the binding cannot be followed.
 func (f *Follower[T]) Step(s *wire.Step) error {
 	if s.Confirmed {
 		f.current()
@@ -98,7 +97,7 @@ func (f *Follower[T]) Step(s *wire.Step) error {
 	return nil
 }
 
-// State takes what the origin says of its own rows: "live", or "stale".
+// State takes the state of the origin's own rows: "live" or "stale".
 func (f *Follower[T]) State(state string) {
 	f.stale = state != status.Live.String()
 	if f.to.View().Snapshot() != nil && !f.anew {
@@ -106,7 +105,7 @@ func (f *Follower[T]) State(state string) {
 	}
 }
 
-// current says that the replica is as current as its origin.
+// current tells the replica that it is as current as its origin.
 func (f *Follower[T]) current() {
 	if f.stale {
 		f.to.Stale(fmt.Errorf("replicate: origin %q: %w", f.origin, errOriginStale))
@@ -119,9 +118,9 @@ var errOriginStale = errors.New("its own rows may be out of date")
 
 var errEnded = errors.New("replicate: the binding has ended")
 
-// edit makes the version that the step leads to. A sync is compared with what the
-// replica holds, so that its own subscribers are sent the difference; it begins with
-// nothing where the origin's binding has become another.
+// edit makes the next version from the step. It compares a sync with the replica's
+// rows, so that subscribers get only the difference. It begins empty if the origin's
+// binding was redefined.
 func (f *Follower[T]) edit(s *wire.Step, at time.Time) (*live.Edit, *wire.Description, error) {
 	from := f.to.View().Snapshot()
 	var described *wire.Description
@@ -135,7 +134,7 @@ func (f *Follower[T]) edit(s *wire.Step, at time.Time) (*live.Edit, *wire.Descri
 			return nil, nil, &wire.MalformedError{Detail: err.Error()}
 		}
 		if f.print = print; from != nil && from.Fingerprint().String() == print.String() {
-			f.print = from.Fingerprint() // rows that are held are rows of the sync
+			f.print = from.Fingerprint() // the held rows belong to the sync's binding
 		}
 		f.numbered = described.Numbered
 	}
@@ -163,8 +162,8 @@ func (f *Follower[T]) edit(s *wire.Step, at time.Time) (*live.Edit, *wire.Descri
 	return edit, described, nil
 }
 
-// takeOthers takes the rows out that are not in the sync. Where places are numbers it
-// takes all: one row's new number may be another's old one.
+// takeOthers removes the rows that are not in the sync. If places are numbers it
+// removes all, because a row's new number may be another row's old one.
 func (f *Follower[T]) takeOthers(edit *live.Edit, s *wire.Step) {
 	keep := make(map[driver.Key]struct{})
 	for _, m := range s.Messages {
@@ -186,8 +185,8 @@ func (f *Follower[T]) takeOthers(edit *live.Edit, s *wire.Step) {
 	}
 }
 
-// put does to the edit what the message says of its i-th row. from is what the
-// replica holds, nil for nothing.
+// put applies the message's i-th row to the edit. from has the replica's rows; nil means
+// none.
 func (f *Follower[T]) put(edit *live.Edit, m *wire.Received, i int, raw json.RawMessage, from *live.Snapshot, at time.Time) error {
 	key := m.Replica.Keys[i]
 	if m.Action == wire.Delete {

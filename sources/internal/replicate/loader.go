@@ -10,14 +10,14 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// Loader is the part of a [driver.Loader] that all have whose rows come from another
-// node: it describes rows of T. Whoever embeds it is a core.Replicator.
+// Loader is the common part of the [driver.Loader]s whose rows come from another
+// node: it describes rows of T. A type that embeds it must be a core.Replicator.
 type Loader[T any] struct {
 	*driver.Description[T] // nil: T is no struct
 
-	// Table has the binding's name, and as its database the origin's.
+	// Table has the binding's name, and the origin's name as its Database.
 	Table driver.Table
-	// Err is what is wrong with the origin. Start reports it.
+	// Err has the mistakes in the origin's configuration. Start reports it.
 	Err error
 }
 
@@ -27,8 +27,7 @@ var _ driver.Loader[struct{}] = (*Loader[struct{}])(nil)
 func NewLoader[T any](origin, binding string, err error) *Loader[T] {
 	l := &Loader[T]{Table: driver.Table{Database: origin, Name: binding}, Err: err}
 	if reflect.TypeFor[T]().Kind() == reflect.Struct {
-		// The key is the origin's, once it has told. Until then any column stands
-		// for it.
+		// Until the origin has sent its key, any column stands for it.
 		d := driver.Describe[T](l.Table)
 		if s, err := d.Schema(); err == nil && len(s.Columns) > 0 {
 			d = driver.Describe[T](l.Table, s.Columns[0].Name)
@@ -38,7 +37,7 @@ func NewLoader[T any](origin, binding string, err error) *Loader[T] {
 	return l
 }
 
-// Schema implements [driver.Loader]. It is T's until the origin has told its own.
+// Schema implements [driver.Loader]. It describes T.
 func (l *Loader[T]) Schema() (driver.Schema, error) {
 	if l.Err != nil {
 		return driver.Schema{}, l.Err

@@ -1,5 +1,5 @@
-// Package rowlog gathers what a database's log tells of changed rows: keys by
-// table, as texts, which become keys of bindings when they are reported.
+// Package rowlog gathers the changed rows of a database's log: keys by table, as
+// texts. They become keys of bindings when they are reported.
 package rowlog
 
 import (
@@ -21,13 +21,12 @@ type Set struct {
 	keys  map[Key]struct{}
 }
 
-// Key is a key as the log has it: the texts of the key columns, each behind
-// its length. It is made a [driver.Key] only when it is reported, since the kinds of
-// the columns may not be known before: a loader learns them before it first
-// reads.
+// Key is a key from the log: the texts of the key columns, each after its length. It
+// becomes a [driver.Key] only when it is reported, because the columns' kinds may be
+// unknown before: a loader learns them before its first read.
 type Key string
 
-// Of returns the set of a table, and makes an empty one where there is none.
+// Of returns the set of a table, and adds an empty one if there is none.
 func (c Changes) Of(t driver.Table) *Set {
 	set := c[t]
 	if set == nil {
@@ -59,7 +58,7 @@ func (s *Set) Add(key []byte, limit int) {
 	if s.whole {
 		return
 	}
-	if _, ok := s.keys[Key(key)]; ok { // which allocates nothing
+	if _, ok := s.keys[Key(key)]; ok { // allocates nothing
 		return
 	}
 	if len(s.keys) >= limit {
@@ -118,9 +117,9 @@ func (k Key) parts() []string {
 	return parts
 }
 
-// Report makes the changes what a sink takes, for those tables that are bound.
-// Call it right before reporting, with the schemas of that moment: a table whose
-// columns' kinds are learned later is read in full then.
+// Report converts the changes of bound tables for a sink. Call it right before
+// reporting, with the schemas of that moment: a table whose columns' kinds are learned
+// later is then read in full.
 func (c Changes) Report(schemas []driver.Schema) []driver.Change {
 	var list []driver.Change
 	for i := range schemas {
@@ -131,8 +130,8 @@ func (c Changes) Report(schemas []driver.Schema) []driver.Change {
 	return list
 }
 
-// Encode returns the keys, or nil for the whole table. That is reported too
-// where a key cannot be told from the log.
+// Encode returns the keys, or nil for the whole table. It returns nil too if the log
+// does not determine a key.
 func (s *Set) Encode(schema *driver.Schema) []driver.Key {
 	if s.whole || len(schema.Key) == 0 {
 		return nil
@@ -173,9 +172,9 @@ func (s *Set) Encode(schema *driver.Schema) []driver.Key {
 
 var errAmbiguous = errors.New("the log's text need not be the loader's")
 
-// columnValue returns what MakeKey takes for a column's text. Opaque values have
-// many texts, of which the loader knows another; and the text of a float4 is
-// another number than its value.
+// columnValue converts a column's text for MakeKey. It returns an error for opaque
+// values, whose text may differ from the loader's, and for floats, because the text of
+// a float4 is a different number than its value.
 func columnValue(text string, kind value.Kind) (any, error) {
 	switch kind {
 	case value.KindNull, value.KindOpaque, value.KindFloat:

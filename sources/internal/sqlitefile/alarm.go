@@ -17,8 +17,8 @@ type Alarm struct {
 
 // NewAlarm watches the directory of the database file, and calls ring, from one
 // goroutine, each time that the files have been written. ring must not block. A
-// commit may become visible a moment later. The error says that the system does
-// not offer it, or has no watch left.
+// commit may become visible a moment later. The error says that the system cannot
+// watch files, or has no watch left.
 func NewAlarm(path string, ring func()) (*Alarm, error) {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -53,7 +53,7 @@ func NewAlarm(path string, ring func()) (*Alarm, error) {
 	return a, nil
 }
 
-// Close ends the watching, and returns when nothing of it runs any more.
+// Close ends the watching, and returns when its goroutine has ended.
 func (a *Alarm) Close() {
 	_ = a.watcher.Close() // only its events ended
 	a.done.Wait()

@@ -18,7 +18,8 @@ type changes struct {
 // page of a tree.
 const maxPages = 0x02000000
 
-// keys returns the keys of the rows that differ. So many commits lie between the states.
+// keys returns the keys of the rows that differ. commits is the number of commits between
+// the states.
 func (c *changes) keys(of []Table, commits uint32) (map[uint32][][]any, error) {
 	l := c.is.log
 	if n := l.commitsBetween(c.was.upTo, c.is.upTo); n != commits {
@@ -36,7 +37,7 @@ func (c *changes) keys(of []Table, commits uint32) (map[uint32][][]any, error) {
 	if err := c.sameSchema(); err != nil {
 		return nil, err
 	}
-	rest := make(pageSet, len(c.changed)) // pages of which nobody knows yet whose they are
+	rest := make(pageSet, len(c.changed)) // pages whose owner is not known yet
 	for number := range c.changed {
 		rest[number] = true
 	}
@@ -94,7 +95,7 @@ func (c *changes) sameSchema() error {
 type tableChanges struct {
 	Table
 	rows   map[int64][]string // their cells, before and now
-	leaves []page             // those that were written, as they are now
+	leaves []page             // the written leaf pages, in their present state
 }
 
 // key returns the key of a row that has the number and the cell.
@@ -185,7 +186,7 @@ type tree struct{ interior, leaves []uint32 }
 // leavesBut returns the leaves that the other tree has not.
 func (t tree) leavesBut(o tree) (only []uint32) {
 	if len(t.leaves) == len(o.leaves) && len(t.leaves) > 0 && &t.leaves[0] == &o.leaves[0] {
-		return nil // it is the same
+		return nil // both trees are equal
 	}
 	others := make(pageSet, len(o.leaves))
 	for _, number := range o.leaves {

@@ -9,9 +9,9 @@ import (
 	"sync"
 )
 
-// Reading is what a Counter shows at some moment.
+// Reading is one reading of a Counter.
 type Reading struct {
-	// Commits is the number. It wraps around.
+	// Commits is the number of commits. It wraps around.
 	Commits uint32
 	// Series identifies the count: numbers of two series cannot be compared. A new
 	// one begins when the journal mode changes and when the file is replaced.
@@ -22,9 +22,8 @@ type Reading struct {
 // may be called from any goroutine.
 type Counter struct{ database, index *file }
 
-// NewCounter returns the counter of the database file. It opens nothing.
-// ErrUnsupported is returned where files cannot be read beside SQLite: on
-// Windows an open file could not be deleted.
+// NewCounter returns the counter of the database file. It opens nothing. On Windows
+// the error is ErrUnsupported, because there an open file could not be deleted.
 func NewCounter(path string) (*Counter, error) {
 	if runtime.GOOS == "windows" || path == "" {
 		return nil, fmt.Errorf("sqlitefile: counting the commits of %q: %w", path, errors.ErrUnsupported)
@@ -66,9 +65,9 @@ func (c *Counter) Read() (Reading, error) {
 
 // file is a file that is read beside SQLite.
 //
-// It is never closed as long as its path leads to it. POSIX drops all locks that
-// a process has on a file when the process closes any descriptor of it, and among
-// these are the locks of SQLite's own connections.
+// It stays open as long as its path leads to it. When a process closes any descriptor
+// of a file, POSIX drops all its locks on that file, including those of SQLite's own
+// connections.
 type file struct {
 	path string
 
@@ -127,7 +126,7 @@ func (f *file) open() error {
 		return err // the descriptor stays open, as above
 	}
 	if f.opened != nil {
-		_ = f.opened.Close() // nobody finds this file any more, so its locks are nobody's
+		_ = f.opened.Close() // the path leads elsewhere now, so nobody needs its locks
 	}
 	f.opened, f.info = opened, info
 	f.series++

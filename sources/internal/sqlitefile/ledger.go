@@ -3,7 +3,7 @@ package sqlitefile
 import "sync"
 
 // Ledger counts the commits of a pool of connections. The zero value is ready to
-// use, and costs next to nothing while nobody watches. Its methods may be called
+// use, and costs next to nothing without a Watch. Its methods may be called
 // from any goroutine.
 type Ledger struct {
 	mu      sync.Mutex        // guards what follows
@@ -12,8 +12,8 @@ type Ledger struct {
 	watches map[*Watch]struct{}
 }
 
-// Begin says that a statement or a commit begins by which the pool may commit.
-// Every Begin is followed by one End.
+// Begin notes that a statement or a commit begins that may commit. Call End once for
+// each Begin.
 func (l *Ledger) Begin() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -26,11 +26,10 @@ func (l *Ledger) Begin() {
 	}
 }
 
-// End says that it is over, and which schemas it has written to for certain:
-// "main", or the names of attached databases. A commit that is not certain to have
-// been made, or to have changed a row, is left out: it is then taken for
-// somebody else's, which costs a comparison, whereas one too many would hide
-// somebody else's.
+// End notes its end, and the schemas that it has certainly written to: "main", or the
+// names of attached databases. Leave out a commit that may have failed, or may have
+// changed no row. It then counts as another's, which costs a comparison; a commit
+// counted wrongly would hide another's.
 func (l *Ledger) End(wrote ...string) {
 	l.mu.Lock()
 	var alarmed []*Watch
@@ -55,23 +54,22 @@ func (l *Ledger) End(wrote ...string) {
 
 // Watch compares the counter of one file with the commits of one ledger.
 type Watch struct {
-	ledger  *Ledger // nil: nobody's commits are known
+	ledger  *Ledger // nil: all commits count as others'
 	schema  string
 	counter *Counter
 	alarm   func()
 
 	// The ledger's mutex guards what follows.
-	base   Reading // up to here everything is told
-	before Reading // when the commits under way began
+	base   Reading // Look has returned everything up to here
+	before Reading // when the running commits began
 	own    uint32  // commits of the pool since base
 	err    error   // of a reading, since base
 }
 
-// NewWatch begins to watch: Look reports what others commit to the file from now
-// on. schema is the name by which the ledger's connections know the file. alarm is
-// called, from any goroutine and without a lock, when a commit of the pool shows
-// that somebody else has committed; it must not block. With a nil ledger all commits
-// count as those of others.
+// NewWatch begins to watch: Look reports others' commits to the file from now on.
+// schema is the file's name in the ledger's connections. alarm is called, from any
+// goroutine and without a lock, when a commit of the pool shows that others have
+// committed; it must not block. With a nil ledger all commits count as others'.
 func NewWatch(counter *Counter, ledger *Ledger, schema string, alarm func()) (*Watch, error) {
 	if ledger == nil {
 		ledger = &Ledger{}
@@ -105,8 +103,8 @@ func (w *Watch) open() {
 	}
 }
 
-// close takes what the counter has moved by for the pool's own commits, but for
-// what is more than these.
+// close attributes the counter's growth to the pool's own commits, at most made of it.
+// others says that others have, or may have, committed since base.
 func (w *Watch) close(made uint32) (others bool) {
 	after, err := w.counter.Read()
 	if err != nil {
@@ -120,19 +118,19 @@ func (w *Watch) close(made uint32) (others bool) {
 	return after.Series != w.base.Series || after.Commits-w.base.Commits != w.own
 }
 
-// Finding is what has been committed to a file since it was asked for last.
+// Finding says who has committed to a file since the last Look.
 type Finding struct {
-	// Foreign says that somebody else has committed, Own that the pool has.
+	// Foreign says that others have committed, Own that the pool has.
 	Foreign, Own bool
-	// Settled is false while a commit of the pool is under way. Then a later Look
-	// reports what others have committed beside it.
+	// Settled is false while a commit of the pool is running. Then a later Look
+	// reports others' commits beside it.
 	Settled bool
-	// Commits is the count up to which it was looked, see [Reading.Commits].
+	// Commits is the counter's value at this Look, see [Reading.Commits].
 	Commits uint32
 }
 
-// Look returns what has been committed since it was called last. An error says
-// that the files could not be read: then anything may have been committed.
+// Look returns who has committed since its last call. After an error, which says that
+// the files could not be read, anything may have been committed.
 func (w *Watch) Look() (found Finding, err error) {
 	w.ledger.mu.Lock()
 	defer w.ledger.mu.Unlock()

@@ -9,8 +9,8 @@ import (
 )
 
 // Log reads from a database's write-ahead log which rows have been changed between two
-// positions. It takes no lock of SQLite's: it notices when a checkpoint, or a new log, has
-// come between, and then returns [ErrGap]. Its methods may be called from any goroutine.
+// positions. It takes none of SQLite's locks. If a checkpoint, or a new log, has come
+// between, it returns [ErrGap]. Its methods may be called from any goroutine.
 type Log struct {
 	database, log, index *file
 
@@ -30,12 +30,12 @@ const (
 	logMagic    = 0x377f0682 // or one more
 )
 
-// Bounds of what is read for one call of Changed.
+// Bounds of one call of Changed.
 const (
-	maxFrames  = 1 << 16 // of a log, beyond which it is not followed
+	maxFrames  = 1 << 16 // frames of a log
 	maxRows    = 10_000
 	maxVisited = 1 << 13 // interior pages of a table
-	maxChained = 1 << 14 // pages on which long rows go on
+	maxChained = 1 << 14 // overflow pages
 	maxTrunks  = 1 << 10 // pages that list free pages
 	maxDepth   = 16
 	maxTries   = 3
@@ -49,7 +49,7 @@ func NewLog(path string) *Log {
 	return &Log{database: fileOf(path), log: fileOf(path + "-wal"), index: fileOf(path + "-shm")}
 }
 
-// Position returns the log's end, behind the last commit that readers can see.
+// Position returns the log's end, after the last commit that readers can see.
 func (l *Log) Position() (Position, error) {
 	x, err := readIndex(l.index)
 	return x.Position, err
@@ -61,21 +61,21 @@ type Table struct {
 	Root uint32
 	// Key has the positions of the key's columns in the rows as they are stored.
 	Key []int
-	// Number says that the key is one column of the type INTEGER. It is stored as NULL
-	// then where it is the number of the row.
+	// Number says that the key is one column of the type INTEGER. It may then be an
+	// alias of the rowid, which is stored as NULL.
 	Number bool
 }
 
 // Changed returns the keys of the rows that were changed after the position, by the root
 // page of their table: the values of the key's columns, each an int64, a float64, a string,
-// a []byte or nil. A key may be told twice. It covers every commit that was visible when it was
-// called, and perhaps later ones. Some of the rows may be as they were.
+// a []byte or nil. A key may occur twice, and some of the rows may be unchanged. The result
+// covers every commit that was visible at the call, and perhaps later ones.
 //
-// The error is [ErrGap] when other rows of these tables may have changed: the log has
-// begun anew since, or a checkpoint has written over what the pages were before, or a
-// page was written of which nobody knows to which row it belongs, as when a long row was
-// overwritten only in pages on which it goes on. It is ErrGap, too, when the schema was
-// changed, and when a key goes on in another page.
+// The error is [ErrGap] if other rows of these tables may have changed: the log has
+// been restarted, a checkpoint has overwritten the earlier pages, or a written page
+// cannot be attributed to a row, such as when a long row was overwritten only in overflow
+// pages. It is ErrGap, too, if the schema was changed, or a key extends to an overflow
+// page.
 func (l *Log) Changed(after Position, tables []Table) (map[uint32][][]any, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -103,7 +103,7 @@ func (l *Log) Changed(after Position, tables []Table) (map[uint32][][]any, error
 		case err2 != nil:
 			return nil, err2
 		case then.salts != now.salts || then.series != now.series || then.backfilled > now.end:
-			// What was read may have been written over meanwhile.
+			// The pages may have been overwritten while they were read.
 			if try < maxTries {
 				continue
 			}
@@ -167,7 +167,7 @@ func (l *Log) commitsBetween(after, upTo uint32) uint32 {
 	return uint32(last - first)
 }
 
-// state is the database as it is with the log's frames up to one of them.
+// state is the database with the log's frames up to one of them.
 type state struct {
 	log  *Log
 	upTo uint32

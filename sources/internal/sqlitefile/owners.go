@@ -7,14 +7,14 @@ import (
 
 // Whose a page is.
 //
-// A page that was written belongs to one of the tables looked at, to another tree, to a
-// long row or a long entry of an index that goes on there, or to nobody: it is free, or
-// it keeps SQLite's books of other pages. A row of the tables looked at has changed
-// without a trace in its own leaf page when only a page was written on which it goes on.
-// So each such page must be found to be somebody else's, or that row is told, too.
+// A written page belongs to one of the given tables, to another tree, or, as an overflow
+// page, to a long row or index entry. Or it is free, or part of SQLite's bookkeeping. If
+// only a row's overflow pages were written, its own leaf page does not show the change.
+// So the owner of each written page must be found: it is not of these tables, or its row
+// is reported too.
 
-// attribute finds out whose the rest of the written pages are, and adds the rows of the
-// tables that go on there. The error is [ErrGap] when it does not find out for all.
+// attribute finds the owners of the remaining written pages, and adds the rows of the
+// tables whose overflow pages are among them. The error is [ErrGap] if a page remains.
 func (c *changes) attribute(rest pageSet, tables []*tableChanges) error {
 	var trees []page
 	for number := range rest {
@@ -85,7 +85,7 @@ func (c *changes) attribute(rest pageSet, tables []*tableChanges) error {
 			return nil
 		}
 		if free[p.number] {
-			continue // what it says is out of date
+			continue // its content is out of date
 		}
 		chains, err := p.chains()
 		if err != nil {
@@ -103,17 +103,17 @@ func (c *changes) attribute(rest pageSet, tables []*tableChanges) error {
 	return nil
 }
 
-// chain is where a long row goes on: so many pages, from the first on.
+// chain is the overflow pages of a long row: the first, and how many.
 type chain struct{ first, pages uint32 }
 
-// chainWalk takes pages out of the rest on which rows go on.
+// chainWalk removes rows' overflow pages from the rest.
 type chainWalk struct {
 	state   *state
 	rest    pageSet
 	visited int
 }
 
-// follow reports whether the row goes on in one of the rest's pages.
+// follow reports whether one of the row's overflow pages is in the rest.
 func (w *chainWalk) follow(more chain) (met bool, err error) {
 	next := more.first
 	for range more.pages {

@@ -79,8 +79,8 @@ func (p page) children(to []uint32) ([]uint32, error) {
 	return to, nil
 }
 
-// rows calls visit with the number of each row of a table's leaf page, its cell, and where
-// it goes on.
+// rows calls visit with the rowid of each row of a table's leaf page, its cell, and its
+// overflow pages.
 func (p page) rows(visit func(id int64, cell []byte, more chain)) error {
 	if p.kind() != leafTable {
 		return errDamaged
@@ -111,8 +111,8 @@ func (p page) rows(visit func(id int64, cell []byte, more chain)) error {
 	return nil
 }
 
-// payload returns where that part of a payload ends that lies in the page, which holds
-// most bytes of one, and where it goes on.
+// payload returns the end of the payload's part in this page, and its overflow pages. A
+// page holds at most most bytes of a payload.
 func (p page) payload(at int, length uint64, most int) (end int, more chain, err error) {
 	local := p.local(length, uint64(most))
 	if end = at + local; length > 1<<32 || end > len(p.data) {
@@ -126,8 +126,8 @@ func (p page) payload(at int, length uint64, most int) (end int, more chain, err
 	return end, more, nil
 }
 
-// local returns how many bytes of a payload, and of the number of the page on which it
-// goes on, lie in a cell.
+// local returns how many bytes of a payload, and of the number of its first overflow
+// page, lie in a cell.
 func (p page) local(payload, most uint64) int {
 	if payload <= most {
 		return int(payload)
@@ -140,7 +140,7 @@ func (p page) local(payload, most uint64) int {
 	return int(n) + 4
 }
 
-// chains returns where the long rows or entries of a page of any tree go on.
+// chains returns the overflow pages of the long rows or entries of a page of any tree.
 func (p page) chains() (chains []chain, err error) {
 	if p.kind() == interiorTable {
 		return nil, nil

@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// Position is a place in a database's write-ahead log: behind a commit.
+// Position is a place in a database's write-ahead log, after a commit.
 type Position struct {
 	series uint64  // the WAL index's file
 	change uint32  // commits counted by then; it wraps around
@@ -17,7 +17,7 @@ type Position struct {
 // Commits returns the count of commits at the position, see [Reading.Commits].
 func (p Position) Commits() uint32 { return p.change }
 
-// Within reports whether the position is not before from and not behind to.
+// Within reports whether the position is neither before from nor after to.
 func (p Position) Within(from, to Position) bool {
 	return p.series == from.series && p.series == to.series && p.change-from.change <= to.change-from.change
 }

@@ -9,9 +9,9 @@ import (
 	"sync/atomic"
 )
 
-// Conn is a connection that is observed. database/sql never uses a connection,
-// its statements, rows and transactions concurrently, so none of them locks;
-// only Uses may be called from any goroutine.
+// Conn is an observed connection. database/sql never uses a connection,
+// its statements, rows and transactions concurrently, so none of them locks.
+// Only Uses may be called from any goroutine.
 type Conn struct {
 	inner    sqldriver.Conn
 	observer Observer
@@ -27,7 +27,7 @@ type Conn struct {
 	ping     sqldriver.Pinger
 
 	uses atomic.Uint64 // counts how often the connection came back to the pool
-	raw  bool          // somebody has the driver's connection in hand
+	raw  bool          // Unwrap has handed out the driver's connection
 }
 
 var (
@@ -54,27 +54,27 @@ func newConn(ctx context.Context, inner sqldriver.Conn, o Observer) (*Conn, erro
 	c.ping, _ = inner.(sqldriver.Pinger)
 	session, err := o.Open(ctx, c, inner)
 	if err != nil {
-		_ = inner.Close() // it is not used
+		_ = inner.Close() // it stays unused
 		return nil, err
 	}
 	c.session = session
 	return c, nil
 }
 
-// Observer returns who observes the connection.
+// Observer returns the connection's observer.
 func (c *Conn) Observer() Observer { return c.observer }
 
 // Uses counts how often the connection has gone back to the pool, or was closed.
 // It may be called from any goroutine.
 func (c *Conn) Uses() uint64 { return c.uses.Load() }
 
-// Unwrap returns the driver's own connection. What is done with it is not seen.
+// Unwrap returns the driver's own connection, whose use is not observed.
 func (c *Conn) Unwrap() sqldriver.Conn {
 	c.raw = true
 	return c.inner
 }
 
-// settle tells the session when the driver's connection was handed out.
+// settle tells the session if Unwrap was called since the last settle.
 func (c *Conn) settle() {
 	if c.raw {
 		c.raw = false
@@ -89,8 +89,8 @@ type run struct {
 	done bool
 }
 
-// start has the session look at a text that is about to run, and returns nil
-// when it wants to know nothing.
+// start shows the session a text that is about to run. It returns nil if the session
+// does not observe it.
 func (c *Conn) start(ctx context.Context, text string, args []sqldriver.NamedValue) *run {
 	c.settle()
 	s := c.session.Statement(ctx, text, false)
@@ -220,7 +220,7 @@ func (c *Conn) prepareInner(ctx context.Context, query string) (sqldriver.Stmt, 
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
-		_ = inner.Close() // the context's error is the one to tell
+		_ = inner.Close() // the context's error matters more
 		return nil, err
 	}
 	return inner, nil
@@ -261,7 +261,7 @@ func (c *Conn) beginInner(ctx context.Context, opts sqldriver.TxOptions) (sqldri
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
-		_ = inner.Rollback() // the context's error is the one to tell
+		_ = inner.Rollback() // the context's error matters more
 		return nil, err
 	}
 	return inner, nil

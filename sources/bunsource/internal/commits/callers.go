@@ -8,17 +8,16 @@ import (
 	"github.com/binderyhq/bindery/sources/internal/sqltext"
 )
 
-// callers know which statements may write though they only select, because of the
-// functions that they call.
+// callers finds SELECTs that may write because they call functions that write.
 type callers struct {
 	writers atomic.Pointer[map[string]sqltext.Mention] // nil: nobody has asked the database yet
-	wide    atomic.Int64                               // until then, in Unix nanoseconds, any function may be new
+	wide    atomic.Int64                               // until this time, in Unix nanoseconds, any function may be new
 	defined chan struct{}                              // capacity 1
 }
 
-// wideFor is how long any function counts as one that may write, after the program has
-// defined some: they are there when that is committed, and the database is asked now and
-// then.
+// wideFor is how long any unknown function counts as one that may write, after the
+// program has defined some. It covers the time until their transaction commits and the
+// database is asked again.
 const wideFor = 15 * time.Second
 
 // SetWriters says which functions may write, and which views call them.
@@ -47,7 +46,7 @@ func (c *callers) noteDefinition(p *sqltext.Text) {
 // call reports whether the text may call a function that writes.
 func (c *callers) call(query string, d sqltext.Dialect) bool {
 	if d != sqltext.Postgres && d != sqltext.MySQL {
-		return false // functions of SQLite write nothing, and of other databases nothing is known
+		return false // SQLite's functions do not write, and other databases' are not known
 	}
 	names := c.writers.Load()
 	if names == nil {
@@ -59,7 +58,7 @@ func (c *callers) call(query string, d sqltext.Dialect) bool {
 	return sqltext.Mentions(query, d, *names)
 }
 
-// OnlyReads reports whether a text does nothing but read.
+// OnlyReads reports whether a text only reads.
 func (t *Tracker) OnlyReads(query string) bool {
 	d := t.Dialect()
 	return sqltext.OnlyReads(query, d) && !t.callers.call(query, d)

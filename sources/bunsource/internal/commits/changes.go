@@ -14,9 +14,9 @@ import (
 // beyond it every table is reported.
 const maxTables = 256
 
-// ChangeSet gathers what a transaction has written. It keeps tables as the
-// statements spell them: which bound tables that means is asked when the
-// Changes are reported, for a binding may have been added since.
+// ChangeSet gathers a transaction's writes. It keeps tables as the statements spell
+// them. [ChangeSet.Changes] looks for the bound tables, because a binding may have
+// been added since the write.
 //
 // The zero value is empty. A ChangeSet is not safe for concurrent use.
 type ChangeSet struct {
@@ -25,7 +25,7 @@ type ChangeSet struct {
 }
 
 // tableChanges are the changes of one table: all of it, or the keys by bound
-// table. A bound table that is not among them may have changed anywhere.
+// table. In a bound table without an entry, any row may have changed.
 type tableChanges struct {
 	whole bool
 	keys  map[driver.Table]map[driver.Key]struct{}
@@ -123,8 +123,7 @@ func (c *ChangeSet) AddEffect(e *keyproof.Effect) {
 	})
 }
 
-// Changes returns what the set means for the tables bound now. Every call
-// makes slices of its own.
+// Changes returns the changes of the tables bound now, in new slices.
 func (c *ChangeSet) Changes(b *fanout.Tables) []driver.Change {
 	if c.any {
 		return b.Everything()

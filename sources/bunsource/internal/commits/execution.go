@@ -17,13 +17,13 @@ import (
 // execution is a writing statement that runs on a connection.
 type execution struct {
 	session *session
-	writer  context.Context //nolint:containedctx // of the statement, for its values
+	writer  context.Context //nolint:containedctx // the statement's, for its values
 	p       *sqltext.Text
-	rec     *StatementRecord // what the query hook put into the context, or nil
-	bound   *fanout.Tables   // what was bound when eff was found out
+	rec     *StatementRecord // from the query hook, in the context; or nil
+	bound   *fanout.Tables   // the bound tables when eff was made
 	eff     keyproof.Effect
 	ann     *fanout.Announced
-	ending  *commit // of a text that may commit a transaction
+	ending  *commit // if the text may commit a transaction
 	inTx    bool    // it belongs to the open transaction
 	counts  bool    // it may commit, and is counted
 	open    bool    // its rows are not closed
@@ -34,8 +34,8 @@ type execution struct {
 	rowsEnd bool // the first result was read to its end
 }
 
-// start notes that a statement is about to run, and announces what it may
-// commit.
+// start notes that a statement is about to run, and announces the changes that it
+// may commit.
 func (s *session) start(writer context.Context, p *sqltext.Text, rec *StatementRecord, args []sqldriver.NamedValue) *execution {
 	rec.reached(s.conn)
 	bound := s.tracker.Tables()
@@ -94,12 +94,12 @@ func (x *execution) finish(res sqldriver.Result, err error) {
 	ran := x.open
 	x.ended, x.open, x.err = true, false, err
 	if x.counts {
-		x.session.tracker.Commits().End() // what it wrote is not known for certain
+		x.session.tracker.Commits().End() // it may not have written
 	}
 	t := &x.session.tx
 	t.running = slices.DeleteFunc(t.running, func(y *execution) bool { return x == y })
 	if err != nil && wrapdriver.Skipped(err) && !ran && x.ending == nil {
-		x.ann.Withdraw() // it did not run: database/sql goes another way
+		x.ann.Withdraw() // it did not run: database/sql tries another way
 		x.flushHeld()
 		return
 	}
@@ -135,8 +135,8 @@ func (x *execution) finishControl() {
 	}
 }
 
-// flushHeld reports the statements that were transactions of their own, once
-// no other on the connection has its rows open: SQLite commits them together.
+// flushHeld reports the statements outside transactions, once no other on the
+// connection has open rows: SQLite commits them together.
 func (x *execution) flushHeld() {
 	t := &x.session.tx
 	if slices.ContainsFunc(t.running, func(y *execution) bool { return !y.inTx && !y.p.Control }) {
@@ -149,13 +149,13 @@ func (x *execution) flushHeld() {
 	}
 }
 
-// report reports a statement that was a transaction of its own.
+// report reports a statement outside a transaction.
 func (x *execution) report() {
 	c := x.session
 	b := c.tracker.Tables()
 	changes := ChangesOf(&x.eff, b)
 	if b != x.bound {
-		var now ChangeSet // something may have been bound meanwhile
+		var now ChangeSet // more tables may be bound by now
 		now.AddEffect(&x.eff)
 		changes = now.Changes(b)
 	}
@@ -170,8 +170,8 @@ func (x *execution) report() {
 	x.rec.committed(out)
 }
 
-// InDoubt reports whether the error leaves it open what the database does with
-// the statement, or when: the connection is lost, or nobody waited.
+// InDoubt reports whether, after this error, the database may still run or may have
+// run the statement: the connection was lost, or the caller stopped waiting.
 func InDoubt(err error) bool {
 	var network net.Error
 	return errors.Is(err, wrapdriver.ErrUnseen) || errors.Is(err, sqldriver.ErrBadConn) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||

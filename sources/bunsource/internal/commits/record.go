@@ -14,15 +14,15 @@ type (
 	bypassKey struct{} // context key of the mark that Bypass leaves
 )
 
-// Bypass returns a context whose statements are not looked at: the loader's own,
-// which only read.
+// Bypass returns a context for the loader's own statements, which the hooks ignore
+// because they only read.
 func Bypass(ctx context.Context) context.Context { return context.WithValue(ctx, bypassKey{}, true) }
 
 // Bypassed reports whether the context comes from [Bypass].
 func Bypassed(ctx context.Context) bool { return ctx.Value(bypassKey{}) != nil }
 
-// Statement is what a query hook puts into the context of a statement, so that
-// the wrapped connection tells it what to wait for. It embeds a StatementRecord.
+// Statement is a query hook's record in a statement's context. Through it the wrapped
+// connection tells the hook which reports to wait for. It embeds a StatementRecord.
 type Statement interface{ statement() *StatementRecord }
 
 // Transaction is the same for a transaction. It embeds a TxRecord.
@@ -50,31 +50,31 @@ func TransactionOf(ctx context.Context) Transaction {
 	return t
 }
 
-// StatementRecord is what a query hook and the wrapper know together of one
-// statement. A nil *StatementRecord is that of a statement without a hook.
+// StatementRecord is shared by the query hook and the wrapper, for one statement. It
+// is nil for a statement without a hook.
 type StatementRecord struct {
-	// Text is the statement as it is executed. It tells the statement from others
-	// that are given the same context, by the hooks of a model for example.
+	// Text is the statement as it is executed. It distinguishes the statement from
+	// others with the same context, such as those of a model's hooks.
 	Text string
 	outcome
 }
 
 func (r *StatementRecord) statement() *StatementRecord { return r }
 
-// TxRecord is what a query hook and the wrapper know together of a transaction.
+// TxRecord is shared by the query hook and the wrapper, for one transaction.
 type TxRecord struct{ outcome }
 
 func (r *TxRecord) transaction() *TxRecord { return r }
 
-// outcome is what the wrapper has to say to the hook.
+// outcome is the wrapper's part of a record, for the hook.
 type outcome struct {
 	mu    sync.Mutex
 	conn  *wrapdriver.Conn // the connection that ran it: the wrapper was there
 	uses  uint64           // conn.Uses at that time
-	waits []fanout.Awaited // what it has committed
+	waits []fanout.Awaited // the reports of its commits
 }
 
-// maxWaits bounds what is kept for a hook that does not come.
+// maxWaits bounds the reports kept for a hook that never takes them.
 const maxWaits = 64
 
 // note notes the connection. It reports false when another was noted before.
@@ -125,7 +125,7 @@ func (r *StatementRecord) reached(c *wrapdriver.Conn) {
 	}
 }
 
-// committed takes what the statement's commit is waited for with.
+// committed keeps the reports of the statement's commit, for the hook to wait for.
 func (r *StatementRecord) committed(waits []fanout.Awaited) {
 	if r != nil {
 		r.add(waits)
@@ -153,7 +153,7 @@ func recordOf(ctx context.Context, text string) (rec *StatementRecord, bypass bo
 }
 
 // txRecordOf returns the record of the transaction that begins on the
-// connection, or nil when the context is that of another one, around it.
+// connection, or nil if the context belongs to an outer transaction.
 func txRecordOf(ctx context.Context, c *wrapdriver.Conn) *TxRecord {
 	if t := TransactionOf(ctx); t != nil {
 		if rec := t.transaction(); rec.note(c) {

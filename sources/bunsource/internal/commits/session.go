@@ -13,7 +13,7 @@ type session struct {
 	tracker *Tracker
 	conn    *wrapdriver.Conn
 	tx      txState
-	read    read // the one that runs; they do not last
+	read    read // reused: one runs at a time
 }
 
 func newSession(t *Tracker, conn *wrapdriver.Conn) *session {
@@ -32,7 +32,7 @@ func (s *session) Statement(ctx context.Context, text string, prepared bool) wra
 	p := s.tracker.Parse(text)
 	switch {
 	case p == nil && prepared:
-		return nil // it has nothing to tell
+		return nil // nothing to observe
 	case p == nil:
 		s.read.rec = rec
 		return &s.read
@@ -55,8 +55,8 @@ func (*session) Acquired(context.Context) {}
 // Released implements [wrapdriver.Session].
 func (*session) Released() {}
 
-// Bypassed implements [wrapdriver.Session]: nobody saw what was done, so every
-// table is reported.
+// Bypassed implements [wrapdriver.Session]. The wrapper has missed statements, so it
+// reports every table.
 func (s *session) Bypassed() {
 	if s.tx.phase != txNone {
 		s.tx.pending.addAny()
@@ -94,7 +94,7 @@ func (*read) NextResult() {}
 // Done implements [wrapdriver.Call].
 func (r *read) Done(_ sqldriver.Result, err error) { r.session.tx.afterRead(err) }
 
-// statement is a text that writes, or does something about transactions.
+// statement is a text that writes, or begins or ends transactions or savepoints.
 type statement struct {
 	session  *session
 	p        *sqltext.Text
@@ -114,8 +114,8 @@ func (s *statement) Start(ctx context.Context, args []sqldriver.NamedValue) wrap
 	return s.session.start(ctx, s.p, rec, args)
 }
 
-// Close implements [wrapdriver.Statement]. Rows of a prepared statement may be
-// open still, so that its text is left to the garbage collector.
+// Close implements [wrapdriver.Statement]. A prepared statement may still have open
+// rows, so its text is left to the garbage collector.
 func (s *statement) Close() {
 	if !s.prepared {
 		s.p.Release()
@@ -138,7 +138,7 @@ func (t *driverTx) Committing() {
 // Committed implements [wrapdriver.Tx].
 func (t *driverTx) Committed(err error) {
 	s := t.session
-	s.tracker.Commits().End() // what it wrote is not known for certain
+	s.tracker.Commits().End() // it may not have written
 	out := t.ending.done(s.tracker, err)
 	s.tx.ended(err)
 	t.rec.committed(out)

@@ -50,8 +50,8 @@ func NewTracker(wrapped bool) *Tracker {
 	return t
 }
 
-// Commits counts what the connections commit, for checks that tell the commits of
-// others to a SQLite file from these.
+// Commits counts the connections' commits, so that a check can tell other processes'
+// commits to a SQLite file from these.
 func (t *Tracker) Commits() *sqlitefile.Ledger { return &t.rows.Commits }
 
 // Wrapped reports whether the driver is wrapped.
@@ -60,8 +60,8 @@ func (t *Tracker) Wrapped() bool { return t.wrapped }
 // Dialect returns the dialect of the database's SQL.
 func (t *Tracker) Dialect() sqltext.Dialect { return t.dialect.Load().name }
 
-// Open implements [wrapdriver.Observer]. Where the driver shows the rows that
-// change, the session goes by these; elsewhere by the text of statements.
+// Open implements [wrapdriver.Observer]. The session observes changed rows if the
+// driver shows them, and otherwise parses the statements.
 func (t *Tracker) Open(ctx context.Context, conn *wrapdriver.Conn, inner sqldriver.Conn) (wrapdriver.Session, error) {
 	if s, ok := t.rows.Open(ctx, conn, inner); ok {
 		return s, nil
@@ -69,7 +69,7 @@ func (t *Tracker) Open(ctx context.Context, conn *wrapdriver.Conn, inner sqldriv
 	return newSession(t, conn), nil
 }
 
-// rowStatement says who takes what a statement's commit is waited for with.
+// rowStatement returns the function that takes the reports of a statement's commit.
 func (*Tracker) rowStatement(ctx context.Context, text string, conn *wrapdriver.Conn) (func([]fanout.Awaited), bool) {
 	rec, bypass := recordOf(ctx, text)
 	if bypass {
@@ -87,7 +87,7 @@ func (*Tracker) rowTransaction(ctx context.Context, conn *wrapdriver.Conn) (func
 	return txRecordOf(ctx, conn).committed, true
 }
 
-// SetDialect says what Bun knows of the database.
+// SetDialect sets the database's dialect and Bun's tables.
 func (t *Tracker) SetDialect(d schema.Dialect) {
 	t.dialect.Store(&dialectInfo{name: textDialectOf(d.Name()), tables: d.Tables()})
 }
@@ -119,7 +119,7 @@ func (t *Tracker) Parse(query string) *sqltext.Text {
 	return p
 }
 
-// EffectOf returns what a parsed statement may change in the tables bound.
+// EffectOf returns the effect of a parsed statement on the bound tables.
 func EffectOf(p *sqltext.Text, b *fanout.Tables, args []sqldriver.NamedValue) keyproof.Effect {
 	return keyproof.Of(p, func(t sqltext.Table) []*driver.Schema { return b.Match(t.Schema, t.Name) }, args)
 }
@@ -133,7 +133,7 @@ func ChangesOf(e *keyproof.Effect, b *fanout.Tables) []driver.Change {
 }
 
 // AutoIncrements reports whether Bun's model of the table says that the
-// database makes its key.
+// database generates its key.
 func (t *Tracker) AutoIncrements(table driver.Table) bool {
 	tables := t.dialect.Load().tables
 	if tables == nil {

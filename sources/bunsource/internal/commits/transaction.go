@@ -15,8 +15,8 @@ type txPhase uint8
 
 const (
 	txNone  txPhase = iota
-	txOpen          // what is written is gathered until the commit
-	txDoubt         // not known: writes are reported at once, and again at the commit
+	txOpen          // writes are gathered until the commit
+	txDoubt         // perhaps open: writes are reported at once, and again at the commit
 )
 
 // txState is the transaction of one connection, and the statements that run
@@ -26,14 +26,14 @@ type txState struct {
 
 	phase      txPhase
 	pending    ChangeSet
-	writer     context.Context //nolint:containedctx // of its beginning, for its values; nil when that was a statement
-	begun      *TxRecord       // what Bun's BEGIN has put into its context, or nil
+	writer     context.Context //nolint:containedctx // BeginTx's, for its values; nil if a statement began it
+	begun      *TxRecord       // the record in the context of Bun's BEGIN, or nil
 	running    []*execution    // begun and not finished: their rows are open
 	held       []*execution    // finished, but committed only when running ones are
 	savepoints []string        // with bySavepoint: those that are set
 	// bySavepoint: the transaction was begun by a savepoint, and ends with it.
 	bySavepoint bool
-	// blind: no statement tells any more whether a transaction is open, as after
+	// blind: statements no longer tell whether a transaction is open, as after
 	// MySQL's SET autocommit.
 	blind bool
 }
@@ -41,7 +41,7 @@ type txState struct {
 // begin notes that the driver has begun a transaction.
 func (t *txState) begin(writer context.Context, rec *TxRecord) {
 	if t.phase != txNone {
-		// The one before has ended, unseen; with Postgres it may still be open.
+		// The transaction before has ended unseen; in Postgres it may still be open.
 		t.report(&t.pending)
 	}
 	t.enter()
@@ -63,7 +63,7 @@ func (t *txState) leave() {
 	t.pending.Clear()
 }
 
-// closed notes that the connection is gone, and with it what is open on it.
+// closed notes that the connection is gone, with its open transaction and rows.
 func (t *txState) closed() {
 	for _, x := range slices.Clone(t.running) {
 		x.finish(nil, wrapdriver.ErrUnseen)
@@ -98,7 +98,7 @@ func (t *txState) ended(err error) {
 	t.leave()
 }
 
-// report reports changes at once, without anyone waiting for it.
+// report reports changes at once. Nobody waits for the report.
 func (t *txState) report(c *ChangeSet) {
 	t.tracker.Confirm(t.writer, nil, c.Changes(t.tracker.Tables()))
 }
@@ -107,10 +107,10 @@ func (t *txState) report(c *ChangeSet) {
 type commit struct {
 	changes ChangeSet
 	ann     *fanout.Announced
-	writer  context.Context //nolint:containedctx // of who has begun it
+	writer  context.Context //nolint:containedctx // that of whoever has begun it
 }
 
-// announce announces everything that a commit now would make visible.
+// announce announces every change that a commit would make visible now.
 func (t *txState) announce(more *keyproof.Effect) *commit {
 	c := &commit{writer: t.writer}
 	c.changes.Merge(&t.pending)
@@ -127,7 +127,7 @@ func (t *txState) announce(more *keyproof.Effect) *commit {
 	return c
 }
 
-// done reports the commit. Whatever the error is it may have happened.
+// done reports the commit. With any error it may still have happened.
 func (c *commit) done(t *Tracker, err error) []fanout.Awaited {
 	b := t.Tables()
 	out := t.Confirm(c.writer, c.ann, c.changes.Changes(b))
@@ -157,8 +157,7 @@ func (t *txState) mayCommit(p *sqltext.Text) bool {
 	return false
 }
 
-// after takes over what the ops of a text that has run have made of the
-// transaction. The error is that of the text.
+// after updates the transaction's state after a text has run. err is the text's.
 func (t *txState) after(p *sqltext.Text, err error) {
 	if err != nil {
 		switch {

@@ -1,3 +1,3 @@
-// Package dberror tells from a database's error what was wrong with a value that was
-// written: taken, missing, too long, out of range. It imports no driver.
+// Package dberror recognises from a database's error why it refused a written value:
+// taken, missing, too long, out of range. It imports no driver.
 package dberror

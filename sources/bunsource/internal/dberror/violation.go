@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Violation is what a row did wrong in the database's eyes.
+// Violation says why the database refused a row.
 type Violation struct {
 	Column string // "" when the database does not say
 	Detail string // for clients: never the driver's own words
@@ -30,10 +30,9 @@ const (
 	DetailForm      = "is not of the column's type"
 )
 
-// Of recognises the errors of the databases that are due to what was
-// written. Drivers are not imported for it: Postgres drivers tell the SQLSTATE
-// by a method, the others by numbers, and by their text, which begins alike in
-// all versions.
+// Of recognises database errors that the written values caused. It needs no driver
+// imports: Postgres drivers have a method for the SQLSTATE, the others have numbers
+// and texts, whose beginnings are the same in all versions.
 func Of(err error) (Violation, bool) {
 	var coded interface{ SQLState() string }
 	if errors.As(err, &coded) {
@@ -48,7 +47,7 @@ func Of(err error) (Violation, bool) {
 		v := Violation{Detail: known.detail}
 		switch {
 		case len(m) > 1 && (known.detail == DetailCheck || strings.Contains(m[0], "for key")):
-			v.Rule = m[1] // an index has a name of its own, which is often the column's
+			v.Rule = m[1] // the index's name, which is often the column's
 		case len(m) > 1:
 			v.Column = m[1]
 		}
@@ -90,8 +89,8 @@ var textViolations = []struct {
 	{regexp.MustCompile(`Error 3105\b.*column '([^']+)'`), detailMade},
 }
 
-// sqliteDetail reads SQLite's result codes, for what has no text of its own: a
-// trigger's RAISE has the text that it is given.
+// sqliteDetail reads SQLite's result codes, for errors without a fixed text: RAISE in
+// a trigger sets any text.
 func sqliteDetail(err error) (string, bool) {
 	const (
 		sqliteTooBig     = 18
@@ -158,9 +157,8 @@ var postgresDetails = map[string]string{
 	"54000": DetailTooLong, // of an index's entry, for one
 }
 
-// postgresClasses are the classes of SQLSTATEs that Postgres and the SQL
-// standard have. Any other is an application's own, for what its functions
-// raise.
+// postgresClasses are the SQLSTATE classes of Postgres and the SQL standard.
+// Applications choose any other for errors that their functions raise.
 const postgresClasses = " 00 01 02 03 08 09 0A 0B 0F 0L 0P 0Z 10 20 21 22 23 24 25 26 27 28 2B 2D 2F 34 38 39 3B 3D 3F 40 42 44 53 54 55 57 58 72 F0 HV P0 XX "
 
 var postgresKeyDetail = regexp.MustCompile(`^Key \("?([^",)]+)"?\)=`)
@@ -194,8 +192,8 @@ func postgresViolation(state string, err error) (Violation, bool) {
 	return v, true
 }
 
-// errorField returns a string field of the driver's error, whatever its type,
-// or of one that it wraps.
+// errorField returns a string field of the driver's error, of any type, or of an
+// error that it wraps.
 func errorField(err error, name string) string {
 	for ; err != nil; err = errors.Unwrap(err) {
 		v := reflect.Indirect(reflect.ValueOf(err))

@@ -4,11 +4,11 @@ import (
 	"strings"
 )
 
-// Affinity is what SQLite makes of values that are stored in a column.
+// Affinity says how SQLite converts values that are stored in a column.
 type Affinity uint8
 
 const (
-	AffinityBlob Affinity = iota // it takes them as they are
+	AffinityBlob Affinity = iota // not at all
 	AffinityText
 	AffinityNumeric
 	AffinityInteger

@@ -11,22 +11,21 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// Facts is what the database says about a column.
+// Facts holds the database's answers about a column.
 type Facts struct {
 	// SQLType is the type: as declared in SQLite, as format_type has it in
 	// Postgres (a domain's base type), as COLUMN_TYPE in MySQL.
 	SQLType string
 	// Collation is the name of the column's collation, "" for none.
 	Collation string
-	// Deterministic says that the collation finds no two different texts equal.
+	// Deterministic says that under the collation different texts are never equal.
 	Deterministic bool
-	// FoldsASCII says that lower() is known to change the letters of ASCII alone.
+	// FoldsASCII says that lower() changes only the letters of ASCII.
 	FoldsASCII bool
 	// Mixed says that SQLite holds values of another storage class than the type
 	// asks for.
 	Mixed bool
-	// Known says that the above was learned from the database; before, all is
-	// empty.
+	// Known says that the database was asked. The other fields are empty before.
 	Known bool
 }
 
@@ -49,7 +48,7 @@ func Traits(d dialect.Name, f *schema.Field, db Facts) (value.Kind, filter.Exact
 	sqlType := db.SQLType
 	if !db.Known {
 		sqlType, _ = f.Tag.Option("type")
-		if sqlType == "" && f.IndirectType.Kind() != reflect.Struct { // of structs Bun only guesses
+		if sqlType == "" && f.IndirectType.Kind() != reflect.Struct { // for structs Bun only guesses
 			sqlType = f.DiscoveredSQLType
 		}
 	}
@@ -76,8 +75,8 @@ type exactColumn struct {
 	kind value.Kind
 	// typ is the Go type of the values, without pointers and Null wrappers.
 	typ reflect.Type
-	// checked says that a number that typ cannot hold is an error when it is
-	// read. Bun's own reading truncates.
+	// checked says that reading a number that typ cannot hold is an error. Bun's own
+	// reading truncates.
 	checked bool
 	facts   Facts
 	base    string
@@ -164,8 +163,8 @@ func (c *exactColumn) postgres() filter.Exactness {
 // mysqlIntegerBits are the sizes of MySQL's integers.
 var mysqlIntegerBits = map[string]int{"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 
-// mysql is certain of integers only: what its texts compare as, and its times
-// read as, depends on settings of server and connection.
+// mysql is certain of integers only: how MySQL compares texts and reads times depends
+// on settings of server and connection.
 func (c *exactColumn) mysql() filter.Exactness {
 	base, unsigned := strings.CutSuffix(c.base, " unsigned")
 	bits, integer := mysqlIntegerBits[base]
@@ -192,8 +191,8 @@ func exactIf(exact bool) filter.Exactness {
 	return 0
 }
 
-// holdsInt reports whether the Go type holds every signed integer of the size,
-// or makes it an error to read one that it does not hold.
+// holdsInt reports whether the Go type holds every signed integer of the size, or
+// returns an error when it reads one that it cannot hold.
 func (c *exactColumn) holdsInt(bits int) bool {
 	switch c.typ.Kind() {
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:

@@ -19,7 +19,7 @@ import (
 var opaqueTags = []string{"array", "hstore", "composite", "multirange", "msgpack", "json_use_number"}
 
 // columnKind returns the kind that suits both the Go type and the type in the
-// database, of which the latter may be unknown.
+// database. base is "" if the latter is unknown.
 func columnKind(d dialect.Name, f *schema.Field, base string) value.Kind {
 	for _, tag := range opaqueTags {
 		if f.Tag.HasOption(tag) {
@@ -34,7 +34,7 @@ func columnKind(d dialect.Name, f *schema.Field, base string) value.Kind {
 	stored := storedKind(d, base)
 	natural, ok := naturalKind(typ)
 	if !ok {
-		natural = stored // of a type that is NULL when it is zero
+		natural = stored // the type's zero is NULL
 		if stored == value.KindNull {
 			natural = value.KindText
 		}
@@ -76,8 +76,8 @@ func naturalKind(typ reflect.Type) (value.Kind, bool) {
 	return v.Kind(), true
 }
 
-// storedKind returns the kind of a type of the database, or KindNull if a text
-// in Go is rightly a text.
+// storedKind returns the kind of a database type, or KindNull if a Go text for it is
+// a text.
 func storedKind(d dialect.Name, base string) value.Kind {
 	switch base {
 	case "json", "jsonb", "hstore", "xml", "tsvector":
@@ -101,7 +101,7 @@ func storedKind(d dialect.Name, base string) value.Kind {
 	}
 	if d == dialect.SQLite {
 		switch base {
-		case "date", "datetime", "timestamp": // which drivers read as times, and so spell anew
+		case "date", "datetime", "timestamp": // drivers read them as times, and spell them anew
 			return value.KindTime
 		}
 	}

@@ -15,23 +15,23 @@ import (
 	"github.com/binderyhq/bindery/sources/internal/sqltext"
 )
 
-// Without the driver wrapper the hook knows a transaction by its context
-// alone. A statement given that context is reported at the commit; any other
-// may be part of any transaction that is open, so it is reported at once and
-// again whenever one of them has ended.
+// Without the driver wrapper the hook knows a transaction only by its context. It
+// reports a statement with that context at the commit. Any other statement may belong
+// to any open transaction, so the hook reports it at once and again whenever one of
+// them has ended.
 
 // aloneStmt is a writing statement that only the hook sees.
 type aloneStmt struct {
-	bound  *fanout.Tables // what was bound when eff was found out
+	bound  *fanout.Tables // the bound tables when eff was made
 	eff    keyproof.Effect
 	ann    *fanout.Announced
-	tx     *txRecord // whose context it has, or nil
+	tx     *txRecord // its context's transaction, or nil
 	model  *modelKey // where a generated key will be, or nil
 	ends   bool      // the text may end a transaction
 	answer bool      // it has RETURNING
 	done   bool
 
-	cleanup runtime.Cleanup // in case nobody says that it has run
+	cleanup runtime.Cleanup // in case AfterQuery is never called
 }
 
 // aloneTx is a transaction that only the hook sees.
@@ -72,7 +72,8 @@ func (t *aloneTx) leave(a *aloneStmt) bool {
 	return true
 }
 
-// gathered returns a copy of what the transaction has written. end ends it.
+// gathered returns a copy of the transaction's changes. With end it ends the
+// transaction.
 func (t *aloneTx) gathered(end bool) *commits.ChangeSet {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -88,8 +89,8 @@ func (t *aloneTx) gathered(end bool) *commits.ChangeSet {
 	return c
 }
 
-// strayChanges are changes of statements whose transaction is not known, while
-// transactions are open that may be theirs.
+// strayChanges are changes of statements whose transaction is not known. They are
+// kept while a transaction is open that may be theirs.
 type strayChanges struct {
 	mu      sync.Mutex
 	last    uint64              // the youngest transaction
@@ -219,7 +220,7 @@ func (h *Hook) judge(e *bun.QueryEvent) *aloneStmt {
 func (h *Hook) after(ctx context.Context, rec *stmtRecord) []fanout.Awaited {
 	t, e := h.tracker, rec.event
 	if rec.alone == nil && t.Wrapped() {
-		// It went to another database handle, by a ConnResolver, or never left.
+		// A ConnResolver sent it to another database handle, or it was never sent.
 		rec.alone = h.judge(e)
 	}
 	a := rec.alone
@@ -257,10 +258,10 @@ func (h *Hook) after(ctx context.Context, rec *stmtRecord) []fanout.Awaited {
 // changes returns the changes of the statement.
 func (a *aloneStmt) changes() []driver.Change { return commits.ChangesOf(&a.eff, a.bound) }
 
-// learn takes from the event what the text did not say.
+// learn refines the effect with the event's result.
 func (h *Hook) learn(a *aloneStmt, e *bun.QueryEvent) {
-	// What Bun has scanned it counts itself, which tells nothing when there
-	// was nothing to scan.
+	// Bun counts the rows that it has scanned itself. Without rows to scan its
+	// count means nothing.
 	if _, scanned := e.Result.(sqldriver.RowsAffected); !scanned || a.answer {
 		a.eff.Learn(h.tracker.AutoIncrements, e.Result)
 	}
@@ -316,8 +317,8 @@ func (h *Hook) afterEnd(ctx context.Context, tx *txRecord, rec *stmtRecord) []fa
 	return waits
 }
 
-// Idle reports whether no transaction is open that the hook alone follows, and no
-// change is kept for the end of one.
+// Idle reports whether the hook follows no open transaction by itself, and keeps no
+// changes for the end of one.
 func (h *Hook) Idle() bool {
 	h.stray.mu.Lock()
 	defer h.stray.mu.Unlock()

@@ -1,6 +1,5 @@
-// Package hooks is Bun's query hook: it waits for the bindings that a write
-// concerns, and where the driver is not wrapped it finds out by itself what is
-// written.
+// Package hooks is the query hook for Bun: it waits until the affected bindings show
+// a write. If the driver is not wrapped, it also finds out by itself what is written.
 package hooks
 
 import (
@@ -15,11 +14,11 @@ import (
 // Hook is the query hook of all *bun.DB over one *sql.DB. What it does depends
 // on the driver:
 //
-// With a wrapped driver the wrapper sees everything that matters, and in the
-// right order. The hook puts a record into the context, by which the wrapper
-// tells it what to wait for, and waits when Bun is done with the statement.
+// A wrapped driver sees all writes, in the right order. The hook puts a record into
+// the context, in which the wrapper leaves the reports to wait for, and waits when
+// Bun is done with the statement.
 //
-// Without one the hook does what it can by itself, see alone.go.
+// Without a wrapper the hook does what it can by itself, see alone.go.
 type Hook struct {
 	tracker *commits.Tracker
 	stray   strayChanges // without the wrapper
@@ -30,19 +29,19 @@ var _ bun.QueryHook = (*Hook)(nil)
 // New returns the hook of a tracker.
 func New(t *commits.Tracker) *Hook { return &Hook{tracker: t} }
 
-// stmtRecord is what the hook knows of one statement.
+// stmtRecord is the hook's record of one statement.
 type stmtRecord struct {
 	commits.StatementRecord
 	event *bun.QueryEvent
 	alone *aloneStmt // without the wrapper
 }
 
-// txRecord is what the hook knows of a transaction that Bun has begun. It is in
-// the context that Bun keeps for it.
+// txRecord is the hook's record of a transaction that Bun has begun. It is in
+// the context that Bun keeps for the transaction.
 type txRecord struct {
 	commits.TxRecord
 	event *bun.QueryEvent
-	outer *txRecord // that of the context it was begun with, or nil
+	outer *txRecord // from the context it was begun with, or nil
 	alone *aloneTx  // without the wrapper
 }
 
@@ -65,8 +64,8 @@ func (h *Hook) BeforeQuery(ctx context.Context, e *bun.QueryEvent) context.Conte
 		if rec := txRecordOf(ctx); rec != nil && rec.event == e {
 			return ctx // the hook was added twice
 		}
-		// BEGIN may also be text that somebody executes on a connection. Which it
-		// was shows when the statement has ended.
+		// A program may also execute BEGIN as text. That shows only when the
+		// statement has ended.
 		return commits.WithTransaction(ctx, &txRecord{event: e, outer: txRecordOf(ctx)})
 	}
 	if h.tracker.OnlyReads(e.Query) {
@@ -116,7 +115,7 @@ func (h *Hook) AfterQuery(ctx context.Context, e *bun.QueryEvent) {
 	}
 }
 
-// wait waits until the bindings concerned have caught up with a write, so that its
+// wait waits until the affected bindings have caught up with a write, so that its
 // writer reads it.
 func (h *Hook) wait(ctx context.Context, db *bun.DB, waits []fanout.Awaited, held bool) {
 	if len(waits) == 0 {

@@ -13,16 +13,16 @@ import (
 	"github.com/binderyhq/bindery/sources/internal/sqltext"
 )
 
-// modelKey is where Bun puts the keys that the database makes: the key field
-// of the model of an INSERT. It serves where the rows themselves are not seen.
+// modelKey finds the generated keys of an INSERT in its model, where Bun puts them.
+// It is for drivers that do not show the rows.
 type modelKey struct {
 	field *schema.Field
 	value reflect.Value // the struct, or the slice
 }
 
-// modelKeyOf returns the key of a model that is inserted into the table, if
-// all of it is still to be made: only then is a key that is there afterwards
-// certain to be the database's answer. It returns nil otherwise.
+// modelKeyOf returns the key of a model that is inserted into the table. It returns
+// nil if a part of the key is set already: then a key in the model need not be the
+// database's answer.
 func modelKeyOf(model bun.Model, table sqltext.Table) *modelKey {
 	tm, ok := model.(bun.TableModel)
 	if !ok || len(tm.Table().PKs) != 1 || !strings.EqualFold(tm.Table().Name, table.Name) {

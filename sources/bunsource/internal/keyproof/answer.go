@@ -17,8 +17,8 @@ type answer struct {
 	failed  bool
 }
 
-// generates reports whether an INSERT of one row leaves the key, an integer,
-// to the database, which tells the driver its last number.
+// generates reports whether an INSERT of one row has the database generate an integer
+// key, which the driver then returns as LastInsertId.
 func (r *keyReader) generates() bool {
 	if r.w.Verb != sqltext.Insert || r.w.Columns.Empty() || len(r.key) != 1 || r.key[0].Kind != value.KindInt {
 		return false
@@ -47,8 +47,8 @@ func (r *keyReader) generates() bool {
 	return r.Is(at+1, ",") || r.Is(at+1, ")")
 }
 
-// answer finds the key among the columns of RETURNING. Only plain columns
-// count: what an expression returns under a column's name is not the column.
+// answer finds the key among the columns of RETURNING. Only plain columns count: an
+// expression may bear a column's name.
 func (r *keyReader) answer() *answer {
 	for i := range r.key {
 		if k := r.key[i].Kind; k == value.KindFloat || k == value.KindOpaque {
@@ -70,7 +70,7 @@ func (r *keyReader) answer() *answer {
 		end := at
 		for end < s.Hi && (r.Depth(end) != depth || !r.Is(end, ",")) {
 			if r.Depth(end) == depth && r.Is(end, "*") && (end == at || r.Is(end-1, ".")) {
-				return nil // stands for columns that are not counted here
+				return nil // a star: the number of its columns is not known here
 			}
 			end++
 		}
@@ -158,7 +158,7 @@ func (e *Effect) TakeRow(names func() []string, row []sqldriver.Value) {
 }
 
 // Settle takes over the keys of an answer. ended says that it was read to its
-// end; of a statement that changes one row, the one is enough.
+// end. For a statement that changes one row, one key suffices.
 func (e *Effect) Settle(ended bool) {
 	for b := range e.bound {
 		if b.answer != nil && !b.answer.failed && (ended || b.one && len(b.answer.keys) == 1) {

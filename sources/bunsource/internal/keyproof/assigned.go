@@ -15,7 +15,7 @@ func (r *keyReader) assigned() (at int, ok bool) {
 		return 0, false
 	}
 	for i := range r.key {
-		if r.key[i].Computed { // out of columns that may be among the assigned
+		if r.key[i].Computed { // perhaps from assigned columns
 			return s.Hi, true
 		}
 	}
@@ -38,7 +38,7 @@ func (r *keyReader) assigned() (at int, ok bool) {
 				last += 2
 			}
 			if !r.Is(last+1, "=") {
-				return s.Hi, true // an element or a field of the column, or nothing known
+				return s.Hi, true // an element or a field of the column, or unknown syntax
 			}
 			if r.keyColumn(last) >= 0 {
 				return last + 2, true
@@ -52,8 +52,8 @@ func (r *keyReader) assigned() (at int, ok bool) {
 	return 0, false
 }
 
-// mayBeKey reports whether an assignment to the name at the token may be one to
-// a key column: it is one, or it is spelled in a way that is not read here.
+// mayBeKey reports whether the name at the token may be a key column's: it is, or
+// its spelling is not understood.
 func (r *keyReader) mayBeKey(at int) bool {
 	if !r.IsName(at) || r.keyColumn(at) >= 0 {
 		return true

@@ -1,5 +1,5 @@
-// Package keyproof says which rows a statement may change, by key where its
-// text and its arguments prove them, and learns more from the statement's
+// Package keyproof finds the rows that a statement may change: their keys, if text
+// and arguments prove them, or the whole table. It refines this with the database's
 // answer.
 package keyproof
 
@@ -12,14 +12,14 @@ import (
 	"github.com/binderyhq/bindery/sources/internal/sqltext"
 )
 
-// Effect is what a statement may change. It is made before the statement runs
-// by [Of]; [Effect.Learn], [Effect.TakeRow] and [Effect.Settle] make it more
+// Effect says which tables and rows a statement may change. [Of] makes it before the
+// statement runs; [Effect.Learn], [Effect.TakeRow] and [Effect.Settle] make it more
 // precise when the database answers. It is not safe for concurrent use.
 type Effect struct {
 	any    bool
 	tables []tableEffect
-	// counted: the rows that the database counts are those of the one write of
-	// the statement, so that a count of none means that nothing changed.
+	// counted: the statement has a single write, so that a count of 0 rows means
+	// that nothing changed.
 	counted bool
 }
 
@@ -37,8 +37,8 @@ type boundEffect struct {
 	generated bool    // one row was inserted, with a key that the database makes
 }
 
-// Of returns what a parsed text may change. match returns the bound tables that
-// a table's name may mean. Nothing of p or args is kept.
+// Of returns the effect of a parsed text. match returns the bound tables that
+// a table's name may mean. Of does not keep p or args.
 func Of(p *sqltext.Text, match func(sqltext.Table) []*driver.Schema, args []sqldriver.NamedValue) Effect {
 	e := Effect{}
 	writes := 0
@@ -56,7 +56,7 @@ func Of(p *sqltext.Text, match func(sqltext.Table) []*driver.Schema, args []sqld
 			e.tables = append(e.tables, te)
 		}
 	}
-	// With several writes in one text the answer is not that of a certain one.
+	// With several writes in one text, the answer may belong to any of them.
 	alone := writes == 1 && len(p.Ops) == 1 && p.Statements == 1
 	w := &sqltext.Write{}
 	if alone {
@@ -109,9 +109,9 @@ func (e *Effect) Counted() bool { return e.counted }
 // Writes reports whether anything may change, bound or not.
 func (e *Effect) Writes() bool { return e.any || len(e.tables) > 0 }
 
-// Each calls f for each bound table that may change, with its name as the
-// statement spells it; known says that only rows with the keys may. Of a name
-// that nothing bound has, s is nil. Any is not told.
+// Each calls f for each table that may change, with its name as the statement spells
+// it. known says that only rows with the keys may change. s is nil if no bound table
+// has the name. Each does not cover [Effect.Any].
 func (e *Effect) Each(f func(name sqltext.Table, s *driver.Schema, keys []driver.Key, known bool)) {
 	for i := range e.tables {
 		t := &e.tables[i]
@@ -140,8 +140,8 @@ func (e *Effect) Changes() []driver.Change {
 	return out
 }
 
-// Atomic reports whether at most one row changes, in one table whose rows no
-// others show, so that no reader can see a part of it.
+// Atomic reports whether at most one row changes, and rows of other tables do not
+// show it. Then no reader can see half of the change.
 func (e *Effect) Atomic() bool {
 	if e.any || len(e.tables) != 1 || len(e.tables[0].bound) != 1 {
 		return false
@@ -150,9 +150,9 @@ func (e *Effect) Atomic() bool {
 	return b.one && !b.schema.Shown
 }
 
-// Learn takes from the driver's result what the text did not say: that no row
-// changed, or the key that the database has made. autoIncrements reports
-// whether the database makes the keys of a table.
+// Learn learns from the driver's result that no row changed, or which key the
+// database has generated. autoIncrements reports whether the database generates the
+// keys of a table.
 func (e *Effect) Learn(autoIncrements func(driver.Table) bool, res sql.Result) {
 	if res == nil || !e.counted {
 		return
@@ -181,8 +181,8 @@ func (e *Effect) Learn(autoIncrements func(driver.Table) bool, res sql.Result) {
 	}
 }
 
-// SetKeys gives the keys of each bound table whose keys are not known, where
-// keys says so.
+// SetKeys sets the keys of bound tables whose keys are not known, if keys returns
+// them.
 func (e *Effect) SetKeys(keys func(*driver.Schema) ([]driver.Key, bool)) {
 	for b := range e.bound {
 		if b.known {
@@ -194,7 +194,7 @@ func (e *Effect) SetKeys(keys func(*driver.Schema) ([]driver.Key, bool)) {
 	}
 }
 
-// nothing makes the effect none: the database says that no row changed.
+// nothing clears the effect: the database says that no row changed.
 func (e *Effect) nothing() {
 	for b := range e.bound {
 		b.keys, b.known = nil, true

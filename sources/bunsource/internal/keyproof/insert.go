@@ -95,8 +95,8 @@ func (r *keyReader) tupleKey(s sqltext.Span, places []int, row []any, stored boo
 	return key, err == nil
 }
 
-// conflictsOnKey reports whether the conflict's columns are those of the key,
-// and equality of keys is the same in Go as in the database.
+// conflictsOnKey reports whether the conflict's columns are the key, and keys are
+// equal in Go exactly if they are in the database.
 func (r *keyReader) conflictsOnKey() bool {
 	if r.w.OnTarget.Empty() || !r.exact() {
 		return false

@@ -15,7 +15,7 @@ import (
 // floats by their size.
 func (r *keyReader) numberLiteral(text string, k value.Kind, stored bool) (any, bool) {
 	if stored && r.Dialect == sqltext.MySQL && text == "0" {
-		return nil, false // asks for a generated key
+		return nil, false // 0 may ask for a generated key
 	}
 	switch k {
 	case value.KindInt, value.KindBool:
@@ -32,8 +32,8 @@ func (r *keyReader) numberLiteral(text string, k value.Kind, stored bool) (any, 
 	return converted(text, k)
 }
 
-// stringLiteral reads a string literal, as the value that the database makes
-// of it in a column of the kind.
+// stringLiteral reads a string literal as the value that the database stores for it
+// in the column.
 func (r *keyReader) stringLiteral(text string, c driver.Column, stored bool) (any, bool) {
 	switch c.Kind {
 	case value.KindInt:
@@ -45,7 +45,7 @@ func (r *keyReader) stringLiteral(text string, c driver.Column, stored bool) (an
 			// write the value in their own way.
 			return nil, false
 		case isUnusualUUID(text):
-			return nil, false // a uuid column would answer in the usual form
+			return nil, false // a uuid column would return the usual form
 		}
 		return text, true
 	case value.KindBytes:
@@ -102,8 +102,8 @@ func decodeHex(text string) (any, bool) {
 	return b, err == nil
 }
 
-// isUnusualUUID reports whether Postgres may take the text for a UUID, but
-// writes it in another way.
+// isUnusualUUID reports whether Postgres may accept the text as a UUID, but would
+// spell it differently.
 func isUnusualUUID(text string) bool {
 	const digits, longest = 32, 41
 	if len(text) < digits || len(text) > longest {
@@ -129,8 +129,8 @@ func isUnusualUUID(text string) bool {
 }
 
 // literal reads a literal or an argument as a value of a key column, if the
-// database is certain to take it for the same value. stored says that it is
-// stored in the column, and not only compared with it.
+// database certainly reads the same value. stored says that the statement stores it
+// in the column, and does not only compare it.
 func (r *keyReader) literal(s sqltext.Span, c driver.Column, stored bool) (any, bool) {
 	negative := !s.Empty() && r.Is(s.Lo, "-")
 	if negative {

@@ -13,8 +13,7 @@ import (
 // the whole table is reported.
 const MaxKeys = 4096
 
-// proof is what the text of a write proves about the rows it changes in one
-// table.
+// proof says which rows of one table a write changes, as its text proves.
 type proof struct {
 	keys  []driver.Key // with known: every row that changes has one of these keys
 	known bool
@@ -49,7 +48,7 @@ func newKeyReader(p *sqltext.Text, w *sqltext.Write, s *driver.Schema, args []sq
 	return r, true
 }
 
-// prove says which rows of a table the write changes.
+// prove finds the rows of the table that the write changes.
 func (r *keyReader) prove() proof {
 	if r.w.Replace {
 		return proof{}
@@ -64,8 +63,8 @@ func (r *keyReader) prove() proof {
 	}
 }
 
-// exact reports whether a key that the database takes for equal to a literal
-// is so in Go. Integers always are, whatever the column's own type is.
+// exact reports whether keys that the database finds equal to a literal are equal in
+// Go too. Integers always are, with any type of the column.
 func (r *keyReader) exact() bool {
 	for i := range r.key {
 		if r.key[i].Kind != value.KindInt && r.key[i].Exact&filter.ExactEqual == 0 {

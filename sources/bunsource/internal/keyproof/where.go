@@ -22,7 +22,7 @@ func (r *keyReader) proveWhere() proof {
 	if !assigned {
 		return proof{keys: keys, known: true, one: len(keys) <= 1}
 	}
-	// The key itself changes: the new key counts as well, if it can be read.
+	// The statement changes the key itself, so the new key counts too, if it can be read.
 	if len(r.key) > 1 || at >= r.w.Set.Hi || r.w.Ignore {
 		return proof{}
 	}

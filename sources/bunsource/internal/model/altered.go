@@ -36,8 +36,8 @@ func (m *Model) Altered(ctx context.Context, conn bun.IConn) (bool, error) {
 	return false, nil
 }
 
-// describedLike reports whether the database has said the same of the columns of both
-// models, which are of one type. What was found out from rows is not compared.
+// describedLike reports whether the database describes the columns of both models
+// alike. The models are of one Go type. Facts learned from rows are not compared.
 func (m *Model) describedLike(o *Model) bool {
 	for i := range m.Columns {
 		a, b := m.Columns[i].Facts, o.Columns[i].Facts

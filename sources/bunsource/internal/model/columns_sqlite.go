@@ -69,8 +69,8 @@ func (m *Model) inspectSQLite(ctx context.Context, conn bun.IConn) ([]TableColum
 	return columns, err
 }
 
-// sqliteClasses are the storage classes that the affinities ask for. A column of
-// another affinity than these is never exact but for booleans, which are integers.
+// sqliteClasses are the storage classes that the affinities ask for. Of columns with
+// other affinities only booleans are exact; their values are integers.
 var sqliteClasses = map[exact.Affinity]string{
 	exact.AffinityInteger: "integer", exact.AffinityNumeric: "integer", exact.AffinityReal: "real", exact.AffinityText: "text", exact.AffinityBlob: "blob",
 }

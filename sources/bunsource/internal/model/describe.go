@@ -14,13 +14,13 @@ import (
 type State struct {
 	exact.Facts
 	NotNull bool
-	// Default: the database fills the column in when an insert leaves it out.
+	// Default: the database fills the column if an insert leaves it out.
 	Default bool
-	// Generated: nobody else may.
+	// Generated: only the database may fill the column.
 	Generated bool
 	// Computed: an update may change the column without naming it.
 	Computed bool
-	// Loose: SQLite would store values of any storage class.
+	// Loose: SQLite accepts values of any storage class.
 	Loose bool
 	// RowID: it is the number by which SQLite keeps the row, and always an integer.
 	RowID bool
@@ -31,7 +31,7 @@ func (m *Model) Describe(i int, state State) {
 	c, pub := &m.Columns[i], &m.Schema.Columns[i]
 	c.Facts = state.Facts
 	pub.Kind, pub.Exact = exact.Traits(m.DB.Dialect().Name(), c.Field, c.Facts)
-	if state == (State{}) { // not asked yet: as the model's tags have it
+	if state == (State{}) { // not asked yet: the model's tags say it
 		pub.Nullable = !c.Field.NotNull
 		pub.Default = c.Field.AutoIncrement || c.Field.Identity || c.Field.SQLDefault != ""
 	} else {
@@ -54,8 +54,8 @@ func (m *Model) Describe(i int, state State) {
 	m.describeLiterals(i)
 }
 
-// Refine returns the model as it is in the light of what the database says
-// about the table's columns. The error names the columns that the table lacks.
+// Refine returns the model with the database's description of the columns. The
+// error names the columns that the table lacks.
 func (m *Model) Refine(found []TableColumn) (*Model, error) {
 	r := *m
 	r.Schema.Columns = slices.Clone(m.Schema.Columns)

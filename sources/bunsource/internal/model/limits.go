@@ -6,8 +6,7 @@ import (
 
 // BatchLimits bound one statement.
 type BatchLimits struct {
-	// Params bounds the keys, counted as if each of their columns were a
-	// parameter, whether it is sent as one or as text.
+	// Params bounds the number of the keys' columns, sent as parameters or as text.
 	Params int
 	// Bytes bounds the keys as they stand in the statement; the last one may
 	// exceed it.

@@ -16,14 +16,14 @@ import (
 	"github.com/binderyhq/bindery/sources/bunsource/internal/exact"
 )
 
-// How an argument that the database would refuse is wrong, in words for clients.
+// Messages for clients whose argument the database would refuse.
 const (
 	ArgumentForm  = "must be a value of the column's type"
 	ArgumentRange = "is out of the range of the column's type"
 )
 
-// describeLiterals says how the column reads what clients compare it with, and
-// what its type in the database refuses.
+// describeLiterals says how the column reads the values that clients compare it
+// with, and which of them its type in the database refuses.
 func (m *Model) describeLiterals(i int) {
 	c, pub := &m.Columns[i], &m.Schema.Columns[i]
 	pub.Parse, pub.Check, pub.Asked = nil, nil, false
@@ -48,15 +48,15 @@ func (m *Model) describeLiterals(i int) {
 	}
 	switch {
 	case !postgres:
-	case !c.Facts.Known: // it takes a look at the table to know
+	case !c.Facts.Known: // only the table's description tells
 		pub.Asked = pub.Kind != value.KindOpaque
 	default:
 		pub.Check, pub.Asked = postgresCheck(declared)
 	}
 }
 
-// textParser returns how the field's own type reads text, nil when it has no
-// reading of its own. The value is what a row with that field has.
+// textParser returns a function that reads text as the field's own type does, nil if
+// the type has no such method. The value is the one that a row with the field has.
 func textParser(f *schema.Field, kind value.Kind) func(string) (value.Value, error) {
 	typ := f.StructField.Type
 	if typ.Kind() == reflect.Pointer {
@@ -73,7 +73,7 @@ func textParser(f *schema.Field, kind value.Kind) func(string) (value.Value, err
 	leaf := leafReader(typ, kind)
 	return func(text string) (val value.Value, err error) {
 		defer func() {
-			if recover() != nil { // the type's own, over what it was given
+			if recover() != nil { // the type's method may panic over a client's text
 				err = driver.Invalid("", ArgumentForm)
 			}
 		}()
@@ -93,10 +93,9 @@ func textParser(f *schema.Field, kind value.Kind) func(string) (value.Value, err
 	}
 }
 
-// textReader returns how a type reads the text that rows show of it: by its
-// UnmarshalText, or by its UnmarshalJSON, a string where it reads one and else a
-// number or the like. It is nil for types that have neither. own says that text is
-// the type's own form.
+// textReader returns a function that reads a type's text as rows show it: by
+// UnmarshalText, or by UnmarshalJSON, first as a string, else as a number or the like.
+// It is nil for types that have neither. own says that text is the type's own form.
 func textReader(typ reflect.Type) (read func(into any, text string) error, own bool) {
 	switch ptr := reflect.PointerTo(typ); {
 	case ptr.Implements(reflect.TypeFor[encoding.TextUnmarshaler]()):
@@ -150,8 +149,8 @@ func ParseUUID(text string) (value.Value, error) {
 	return value.Text(string(out)), nil
 }
 
-// postgresCheck returns what a type of Postgres's refuses, as far as Go knows, and
-// whether only Postgres knows.
+// postgresCheck returns a check for values that a Postgres type refuses, as far as Go
+// knows; asked says that only Postgres can tell.
 func postgresCheck(declared string) (check func(value.Value) string, asked bool) {
 	name, _, _ := strings.Cut(declared, "(")
 	name = strings.TrimSpace(name)
@@ -192,9 +191,9 @@ func checkYear(v value.Value) string {
 	return ""
 }
 
-// RefusedAsKnown says why column i, of which the type is known by now, refuses a
-// value that was read when it was not. A type of the program's own has read it by
-// itself.
+// RefusedAsKnown says why column i refuses a value that was parsed before the
+// column's type was known; "" if it does not. A type of the program's own has parsed
+// the value by itself.
 func (m *Model) RefusedAsKnown(i int, v value.Value) string {
 	c := &m.Schema.Columns[i]
 	var err error

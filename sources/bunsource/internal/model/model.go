@@ -22,7 +22,7 @@ type Model struct {
 	DB      *bun.DB
 	Table   *schema.Table
 	Schema  driver.Schema
-	Columns []Column // parallel to schema.Columns
+	Columns []Column // parallel to Schema.Columns
 	Keys    []int    // the positions of the key columns, in key order
 	times   []timeField
 	Limits  BatchLimits
@@ -100,8 +100,8 @@ func modelError(typ reflect.Type, cause error) error {
 	return fmt.Errorf("bunsource: reading model %q: %w", typ, cause)
 }
 
-// TableOf names a Bun table as the engine does. A schema is only told where
-// the model's tag does: an unqualified name is the connection's to resolve.
+// TableOf names a Bun table as the engine does. It has a schema only if the model's
+// tag has one: the connection resolves an unqualified name.
 func TableOf(t *schema.Table) driver.Table {
 	name := driver.Table{Name: t.Name}
 	if s, n, ok := strings.Cut(t.Name, "."); ok && !strings.Contains(n, ".") {
@@ -110,8 +110,8 @@ func TableOf(t *schema.Table) driver.Table {
 	return name
 }
 
-// ExactKeys reports whether a row that the database finds by a key is certain
-// to have that key, to the byte.
+// ExactKeys reports whether every row that the database finds by a key has exactly
+// that key, byte for byte.
 func (m *Model) ExactKeys() bool {
 	for _, i := range m.Keys {
 		if m.Schema.Columns[i].Exact&filter.ExactEqual == 0 {

@@ -10,8 +10,8 @@ import (
 	"github.com/uptrace/bun/schema"
 )
 
-// RelationPaths returns the names and what they lead through, each once, in
-// order: "Album.Artist" shows the album too.
+// RelationPaths returns the names and all their prefixes, each once, sorted:
+// "Album.Artist" shows the album too.
 func RelationPaths(names []string) []string {
 	paths := make(map[string]bool)
 	for _, name := range names {
@@ -28,16 +28,16 @@ func RelationPaths(names []string) []string {
 // Relation is one step from rows to the rows that they show.
 type Relation struct {
 	Path     string // the names of the fields from the loader's model, with dots
-	Parent   int    // the relation before, by its position in model.relations; -1: none
+	Parent   int    // the relation before, by its position in Model.Relations; -1: none
 	relation *schema.Relation
 	Target   *Model
 	Junction *Model // of many-to-many, or nil
-	// The columns that are compared, by their positions: those of the parent's
-	// model with those of the target's or, of many-to-many, with those of
-	// the junction (near), and others of it (far) with those of the target's.
+	// The positions of the columns that the join compares: Base (of the parent)
+	// with Join (of the target). In many-to-many, Base with Near and Far with Join,
+	// where Near and Far are columns of the junction.
 	Base, Near, Far, Join []int
-	// Link says where the parts of the junction's key are found in the rows that
-	// it links; nil if they are not all there.
+	// Link says where the linked rows hold the parts of the junction's key; nil if
+	// they lack one.
 	Link []linkPart
 }
 
@@ -62,8 +62,8 @@ type RelatedTable struct {
 	Junction bool
 }
 
-// MaxParents is how many rows are read at once where each shows any number of
-// others: Bun names every one of them in the statements that read the others.
+// MaxParents bounds the rows of one read if each shows any number of others: Bun
+// lists their keys in the statements that read the others.
 const MaxParents = 500
 
 // Relate adds the relations of the paths, which are sorted, to the model.
@@ -164,8 +164,8 @@ func ContainsAll(given, columns []int) bool {
 	return true
 }
 
-// ShowsMany reports whether a row shows any number of others, by which reading
-// it takes several statements.
+// ShowsMany reports whether a row shows any number of others. Then a read takes
+// several statements.
 func (m *Model) ShowsMany() bool {
 	return slices.ContainsFunc(m.Relations, func(h Relation) bool { return h.many() })
 }
@@ -178,8 +178,8 @@ func (m *Model) ParentOf(h *Relation) *Model {
 	return m.Relations[h.Parent].Target
 }
 
-// Inline reports whether the rows that the relation leads to are read by the same
-// statement: there is one of them for each row.
+// Inline reports whether the same statement reads the related rows, because each row
+// has at most one.
 func (m *Model) Inline(h *Relation) bool {
 	for ; ; h = &m.Relations[h.Parent] {
 		if h.many() {

@@ -8,7 +8,8 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 )
 
-// LinkKey returns the key of the junction's row that links the two.
+// LinkKey returns the key of the junction's row that links parent and target. It
+// reports false if there can be none.
 func (h *Relation) LinkKey(from *Model, parent, target reflect.Value) (driver.Key, bool) {
 	if h.Link == nil {
 		return "", false
@@ -78,7 +79,7 @@ func indirect(v reflect.Value) (reflect.Value, bool) {
 	return v, true
 }
 
-// Choice returns the keys of the rows that are shown where there may be
+// Choice returns the keys of the related rows that are shown where a join may find
 // several.
 func (m *Model) Choice(row reflect.Value) []driver.Key {
 	var keys []driver.Key

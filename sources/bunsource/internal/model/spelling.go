@@ -28,14 +28,14 @@ func IsCanonicalUUID(s string) bool {
 	return true
 }
 
-// describeSpelling says how the column spells values of which the database reads
-// several spellings as one, and has rows spelled so too: a driver or a type of
-// the program's may write another spelling than the database.
+// describeSpelling says how the column spells values that the database accepts in
+// several spellings. Rows are spelled so too, because a driver or a type of the
+// program's may spell values differently from the database.
 func (m *Model) describeSpelling(i int) {
 	c, pub := &m.Columns[i], &m.Schema.Columns[i]
 	pub.Canonical, pub.Ambiguous = nil, false
 	if m.UUIDTexts(i) {
-		pub.Canonical = spellUUID // which is how the Go type shows any of its forms
+		pub.Canonical = spellUUID // the Go type shows every form so
 		return
 	}
 	if m.DB.Dialect().Name() != dialect.PG || !c.Facts.Known {
@@ -62,7 +62,7 @@ var pgAmbiguous = map[string]bool{
 	"path": true, "polygon": true, "circle": true, "tsrange": true, "tstzrange": true, "daterange": true,
 }
 
-// pgSpellings are types of Postgres's of which a Go text may be another spelling.
+// pgSpellings has the Postgres types whose values a Go text may spell differently.
 var pgSpellings = map[string]func(value.Value) value.Value{
 	"uuid":                   spellUUID,
 	"character":              spellPadded,

@@ -21,13 +21,13 @@ const (
 	nullsTold NullReading = iota
 	// NullsAsZero: the field holds its zero value, and is read as that.
 	NullsAsZero
-	// ZeroAsNull: the zero value is read as NULL, since that is what the
-	// field's writer means by it (nullzero, bun.NullTime).
+	// ZeroAsNull: the zero value is read as NULL, because Bun writes it as NULL
+	// (nullzero, bun.NullTime).
 	ZeroAsNull
 )
 
-// columnReader returns how to read a column from a struct, in the column's
-// kind, and what it makes of NULL.
+// reader returns a function that reads a column from a struct, in the column's
+// kind, and says what it makes of NULL.
 func reader(f *schema.Field, kind value.Kind, nullable bool) (func(reflect.Value) value.Value, NullReading) {
 	typ := f.StructField.Type
 	leaf := leafReader(typ, kind)
@@ -76,7 +76,7 @@ func fieldAt(v reflect.Value, index []int) (reflect.Value, bool) {
 	return v, true
 }
 
-// leafReader returns how to read a field of the type as a value of the kind.
+// leafReader returns a function that reads a field of the type as the kind.
 // The common pairs need no allocation; everything else goes through
 // [value.Convert].
 func leafReader(typ reflect.Type, kind value.Kind) func(reflect.Value) value.Value {
@@ -161,10 +161,10 @@ func nullTimeValue(t *bun.NullTime, kind value.Kind) value.Value {
 	return convertField(t.Time, kind)
 }
 
-// convertField converts what has no faster way. A value that the column's kind
-// cannot hold (a text in a column of decimals, as SQLite allows) keeps the kind
-// that is natural to it, and one without any kind is taken as its text: a row
-// must not get lost over a column that nobody may ask for.
+// convertField converts values that have no faster way. A value that the column's
+// kind cannot hold (a text in a column of decimals, as SQLite allows) keeps its
+// natural kind; a value without any kind becomes its text. So a row is not lost
+// because of a column that nobody may ask for.
 func convertField(v any, kind value.Kind) value.Value {
 	if val, err := value.Convert(v, kind); err == nil {
 		return val

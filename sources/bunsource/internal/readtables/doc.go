@@ -1,3 +1,3 @@
 // Package readtables finds the tables that a query reads, so that a binding can warn
-// of those that its declaration forgot.
+// of tables missing from its declaration.
 package readtables

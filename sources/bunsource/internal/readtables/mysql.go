@@ -36,7 +36,7 @@ func undeclaredMySQL(m *model.Model, ctx context.Context, conn bun.IConn, query 
 		if declares(declared, t) || declares(missing, t) {
 			continue
 		}
-		// The note is a text for people: what looks like a table must be one.
+		// The note is a text for people, so a name may only look like a table.
 		found := false
 		ask := m.DB.QueryGen().FormatQuery("SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = ?", t.Schema, t.Name)
 		if err := scanAll(ctx, conn, ask, func(*sql.Rows) error { found = true; return nil }); err != nil {

@@ -12,10 +12,9 @@ import (
 	"github.com/binderyhq/bindery/sources/bunsource/internal/model"
 )
 
-// undeclaredTables takes the names that a plan shows and those declared. A
-// partition counts as declared where a table is that it belongs to, and is
-// named by the topmost. What only inherits is a table of its own: its changes
-// are reported under its own name.
+// undeclaredTables takes the tables of a plan and the declared ones. A partition
+// counts as declared if a table above it is, and is named by the topmost. A table
+// that only inherits counts by itself: its changes are reported under its own name.
 const undeclaredTables = `
 WITH RECURSIVE shown AS (
 	SELECT DISTINCT to_regclass(name)::oid AS oid FROM unnest(ARRAY[?]::text[]) AS name),

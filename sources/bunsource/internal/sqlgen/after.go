@@ -12,8 +12,8 @@ import (
 	"github.com/binderyhq/bindery/sources/bunsource/internal/model"
 )
 
-// Scans reports whether the table can be read on from a key: whether every value
-// of a key has one form in which the database compares it.
+// Scans reports whether a read can continue after a key: whether the database
+// compares every key value in a single form.
 func Scans(m *model.Model) bool {
 	for _, column := range m.Keys {
 		if comparesAsNumber(m, column) || m.UUIDTexts(column) && len(m.Keys) > 1 {
@@ -28,8 +28,8 @@ func Scans(m *model.Model) bool {
 	return true
 }
 
-// After returns a condition that holds for the rows behind the key in the order
-// of the key's columns.
+// After returns a condition for the rows that follow the key in the order of the
+// key's columns.
 func After(m *model.Model, key driver.Key) (string, error) {
 	vals, err := keyValues(m, key)
 	if err != nil {

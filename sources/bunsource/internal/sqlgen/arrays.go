@@ -31,8 +31,8 @@ type arrayWriter struct {
 	count  int
 }
 
-// arrayTypes returns the SQL types of the key columns as far as arrays need
-// them; false while they are needed and not known.
+// arrayTypes returns the SQL types of the key columns where arrays need them. It
+// reports false if one that is needed is not known yet.
 func arrayTypes(m *model.Model) ([]string, bool) {
 	types := make([]string, len(m.Keys))
 	for i, k := range m.Keys {
@@ -79,7 +79,7 @@ func (w *arrayWriter) flush() {
 		b.Args[i] = "{" + w.arrays[i].String() + "}"
 		columns[i] = KeyColumn(w.m, i)
 		params[i] = fmt.Sprintf("$%d", i+1)
-		if len(columns) > 1 { // one alone is of its column's type
+		if len(columns) > 1 { // a single array gets its type from its column
 			params[i] += "::" + arrayType(w.types[i]) + "[]"
 		}
 	}
@@ -98,8 +98,8 @@ func (w *arrayWriter) finish() []KeyBatch {
 }
 
 // arrayElement writes a value as an element of an array literal. It reports
-// false for what a column of the type cannot hold: Postgres would refuse the
-// whole array over it.
+// false for a value that a column of the type cannot hold: Postgres would refuse the
+// whole array because of it.
 func arrayElement(v value.Value, sqlType string) (string, bool) {
 	base := exact.BaseType(sqlType)
 	if kind, ok := pgKinds[base]; ok {
@@ -150,15 +150,15 @@ var pgKinds = map[string]value.Kind{
 	"date": value.KindTime, "timestamp with time zone": value.KindTime, "timestamp without time zone": value.KindTime,
 }
 
-// arrayType returns the type of an array's elements for a cast. Without its
-// modifiers, which would have the cast cut and round.
+// arrayType returns the type of an array's elements for a cast. It drops modifiers,
+// because with them the cast would cut and round.
 func arrayType(sqlType string) string {
 	open, length := strings.IndexByte(sqlType, '('), strings.IndexByte(sqlType, ')')
 	if open >= 0 && length > open {
 		sqlType = strings.TrimSpace(sqlType[:open]) + sqlType[length+1:]
 	}
 	if sqlType == "character" {
-		return "bpchar" // character alone is one of them
+		return "bpchar" // character alone means character(1)
 	}
 	return sqlType
 }

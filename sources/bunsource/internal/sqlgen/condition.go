@@ -14,7 +14,8 @@ import (
 	"github.com/uptrace/bun/schema"
 )
 
-// Condition is what Where passes to the loader through the engine.
+// Condition carries the function given to bunsource.Where through the engine to the
+// loader.
 type Condition struct {
 	apply func(*bun.SelectQuery) *bun.SelectQuery
 	Text  string
@@ -24,7 +25,7 @@ type Condition struct {
 // String implements [driver.Condition].
 func (c *Condition) String() string { return c.Text }
 
-// Validate has a wrong condition reported when the registry starts.
+// Validate returns Err. The registry calls it when it starts.
 func (c *Condition) Validate() error { return c.Err }
 
 func NewCondition(apply func(*bun.SelectQuery) *bun.SelectQuery) *Condition {
@@ -45,8 +46,8 @@ func NewCondition(apply func(*bun.SelectQuery) *bun.SelectQuery) *Condition {
 	return &Condition{apply: apply, Text: text}
 }
 
-// The models that conditions are written out for. A condition is used with
-// many models, and its text must be known before the first; so the text names
+// The models for which a condition's text is written. A condition serves many
+// models, and its text must be known before the first; so the text names
 // the columns as the function does, and the table as "row".
 type (
 	plainRow struct {
@@ -60,9 +61,8 @@ type (
 	}
 )
 
-// conditionText returns the WHERE clause that the function makes. Everything
-// else that it might do to a query shows in the text before the clause or
-// after it, and is an error.
+// conditionText returns the WHERE clause that the function adds. It returns an error
+// if the function changes any other part of the query.
 func conditionText(apply func(*bun.SelectQuery) *bun.SelectQuery, model any) (text string, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -97,15 +97,15 @@ func conditionText(apply func(*bun.SelectQuery) *bun.SelectQuery, model any) (te
 	return clause, nil
 }
 
-// textDB writes queries that no database will see.
+// textDB writes queries as text. It has no database.
 var textDB = sync.OnceValue(func() *bun.DB {
 	d := &textDialect{}
 	d.tables = schema.NewTables(d)
 	return bun.NewDB(nil, d)
 })
 
-// textDialect is plain SQL. Its name must be none that Bun knows: that of
-// no dialect makes Bun leave out all values.
+// textDialect is plain SQL. Its Name must be one that Bun does not know. With
+// dialect.Invalid Bun would omit all values.
 type textDialect struct {
 	schema.BaseDialect
 	tables *schema.Tables

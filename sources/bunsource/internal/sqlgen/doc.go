@@ -2,6 +2,6 @@
 // conditions for filters and keys, orders, and the search for rows that refer to
 // others. It runs nothing.
 //
-// What it writes must mean to the database what it means to the engine: literals
-// reach the database unaltered, and rows come in the engine's order.
+// The database must read the SQL as the engine means it: literals reach the database
+// unaltered, and rows come in the engine's order.
 package sqlgen

@@ -39,14 +39,13 @@ func Where(m *model.Model, e filter.Expr) (query string, args []any, err error) 
 type whereColumn struct {
 	name string
 	kind value.Kind
-	// sqlType is the column's type in the database, "" when it is not known
-	// (yet). Knowing it lets literals be typed, and makes the difference for
-	// columns of the type uuid or date, which are exact only with it.
+	// sqlType is the column's type in the database, "" while it is not known.
+	// Literals get it as their type; columns of the type uuid or date are exact
+	// only if it is known.
 	sqlType string
-	// deterministic says that its collation is known to find no two different texts
-	// equal.
+	// deterministic says that under its collation different texts are never equal.
 	deterministic bool
-	// spell spells a literal as rows have it, nil for as it is.
+	// spell spells a literal as rows do; nil leaves it as it is.
 	spell func(value.Value) value.Value
 	// uuids says that SQLite holds uuids in any of their forms.
 	uuids bool
@@ -133,9 +132,9 @@ func (w *whereWriter) expr(e filter.Expr) error {
 	}
 }
 
-// join halves long lists: a filter may be an OR of those of many bindings, and
-// databases limit how deep an expression is nested (SQLite: 1000), to which a
-// chain of n terms counts as n.
+// join halves long lists, because a filter may be an OR of many bindings' filters.
+// Databases limit the depth of an expression (SQLite: 1000), and a chain of n terms
+// is n deep.
 func (w *whereWriter) join(exprs []filter.Expr, op, empty string) error {
 	switch len(exprs) {
 	case 0:
@@ -273,7 +272,7 @@ func (w *whereWriter) in(c whereColumn, values []value.Value) {
 	case c.uuids:
 		var forms []string
 		for _, v := range values {
-			forms = append(forms, sqliteUUIDs(v)...) // no row has what is no uuid
+			forms = append(forms, sqliteUUIDs(v)...) // none for a text that is no uuid
 		}
 		if forms == nil {
 			w.settled(c, false)
@@ -315,9 +314,9 @@ func (w *whereWriter) in(c whereColumn, values []value.Value) {
 	w.write(")")
 }
 
-// truthTest writes a condition on a column of booleans, given the booleans
-// that meet it. Databases without a type for them keep numbers, and every
-// number but 0 is true, as it is to Go.
+// truthTest writes a condition on a column of booleans; meets says which booleans
+// meet it. Databases without the type keep numbers, and every number but 0 is true,
+// as in Go.
 func (w *whereWriter) truthTest(c whereColumn, meets func(row value.Value) bool) {
 	onFalse, onTrue := meets(value.Bool(false)), meets(value.Bool(true))
 	if onFalse == onTrue {

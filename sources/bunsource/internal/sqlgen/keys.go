@@ -23,12 +23,11 @@ import (
 	"github.com/binderyhq/bindery/sources/bunsource/internal/model"
 )
 
-// maxDisjuncts bounds what must be written as an OR of conditions, whose depth
-// databases limit (SQLite: 1000).
+// maxDisjuncts bounds the conditions joined by OR, because databases limit the depth
+// of an expression (SQLite: 1000).
 const maxDisjuncts = 200
 
-// KeyBatch is a condition that holds for the rows of some keys, with the
-// arguments that it refers to.
+// KeyBatch is a condition that selects the rows of some keys, with its arguments.
 type KeyBatch struct {
 	Cond string
 	Args []any
@@ -76,8 +75,8 @@ func RowCondition(m *model.Model, key driver.Key) (bun.Safe, error) {
 	return "", nil
 }
 
-// keyValues opens a key and gives its parts the kinds of their columns; nil if
-// they are none of these kinds.
+// keyValues opens a key and converts its parts to the kinds of their columns. It
+// returns nil if one does not convert.
 func keyValues(m *model.Model, key driver.Key) ([]value.Value, error) {
 	vals, err := key.Values()
 	if err != nil {
@@ -273,7 +272,7 @@ func KeyColumn(m *model.Model, i int) string {
 }
 
 // comparesAsNumber reports whether column i holds numbers that SQLite keeps as
-// texts, so that 1.50 and 1.5 are not equal to it.
+// texts, where 1.50 and 1.5 would differ.
 func comparesAsNumber(m *model.Model, i int) bool {
 	c := m.Columns[i]
 	if m.DB.Dialect().Name() != dialect.SQLite || m.Schema.Columns[i].Kind != value.KindDecimal || !c.Facts.Known {
@@ -283,8 +282,8 @@ func comparesAsNumber(m *model.Model, i int) bool {
 	return a == exact.AffinityText || a == exact.AffinityBlob
 }
 
-// literals returns the ways in which the database may hold the value in
-// column i; nil if it cannot hold it.
+// literals returns literals for all forms in which column i may hold the value; nil
+// if it cannot hold it.
 func literals(m *model.Model, i int, v value.Value) []string {
 	d := m.DB.Dialect()
 	one := func(b []byte) []string { return []string{string(b)} }
@@ -353,8 +352,8 @@ func floatLiterals(m *model.Model, i int, f float64) []string {
 	return []string{exact, strconv.FormatFloat(f, 'e', -1, 32)}
 }
 
-// textLiteral writes a text exactly. What Bun would alter or refuse (NUL, bytes
-// that are no UTF-8) is written in hexadecimal where the database can hold it.
+// textLiteral writes a text exactly. Bun would alter or refuse NUL and invalid UTF-8:
+// such a text is written in hexadecimal if the database can hold it.
 func textLiteral(d schema.Dialect, s string) []string {
 	if utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 {
 		return []string{string(d.AppendString(nil, s))}

@@ -23,16 +23,15 @@ type literal struct {
 	// operand is what to compare with the literal, %s being the column; ""
 	// is the column itself.
 	operand string
-	// beyond is -1 or +1 where the value is less or greater than everything
-	// that the column can hold; there is no SQL for it then.
+	// beyond is -1 or +1 if the value is less or greater than every value that
+	// the column can hold. query is then empty.
 	beyond int
 	// between says that the column can hold values less and greater than this
-	// one, but not this one; the SQL is of the greatest that is less.
+	// one, but not this one. query is then the greatest one that is less.
 	between bool
 }
 
-// literalFor writes a value, of the column's kind, for a comparison with the
-// column.
+// literalFor writes a value of the column's kind for a comparison with it.
 func literalFor(d dialect.Name, c whereColumn, v value.Value) literal {
 	switch v.Kind() {
 	case value.KindInt:
@@ -55,8 +54,8 @@ func intLiteral(d dialect.Name, c whereColumn, i int64) literal {
 	if d == dialect.PG {
 		switch typ := exact.BaseType(c.sqlType); {
 		case i == math.MinInt64 && (typ == "" || exact.PGIntegers[typ]):
-			// Without the minus the digits are no bigint, and the comparison
-			// would be one of numerics, which uses no index.
+			// The digits without the minus exceed a bigint, so Postgres would
+			// compare numerics, and use no index.
 			return literal{query: "bigint '" + s + "'"}
 		case typ != "" && !exact.PGNumbers[typ]:
 			return literal{query: "'" + s + "'"} // of the column's own type
@@ -86,8 +85,8 @@ func floatLiteral(d dialect.Name, c whereColumn, v value.Value) literal {
 	return specialNumber(d, f)
 }
 
-// specialNumber writes an infinity where the database has it. No database but
-// Postgres has NaN, which is greater than everything.
+// specialNumber writes an infinity if the database has them. Only Postgres has NaN,
+// which is greater than every other number.
 func specialNumber(d dialect.Name, f float64) literal {
 	switch {
 	case math.IsNaN(f):
@@ -103,10 +102,9 @@ func specialNumber(d dialect.Name, f float64) literal {
 	}
 }
 
-// SQLiteFloat writes a finite float so that SQLite computes exactly it. Not
-// every version of SQLite reads decimals as the nearest float64; integers and
-// powers of two, which it multiplies and divides as the processor does, leave
-// nothing to round.
+// SQLiteFloat writes a finite float so that SQLite computes exactly that float. Not
+// every version of SQLite reads decimals as the nearest float64. So it is written as
+// an integer times or divided by powers of two, which needs no rounding.
 func SQLiteFloat(f float64) string {
 	if f == 0 {
 		return "0.0"
@@ -154,8 +152,8 @@ func decimalLiteral(d dialect.Name, c whereColumn, v value.Value) literal {
 	return l
 }
 
-// stringLiteral writes a text exactly. Bun refuses NUL and replaces bytes that
-// are no UTF-8, so such texts are compared in another way.
+// stringLiteral writes a text exactly. Bun refuses NUL and replaces invalid UTF-8, so
+// such texts are compared as hexadecimal.
 func stringLiteral(d dialect.Name, c whereColumn, s string) literal {
 	plain := utf8.ValidString(s) && strings.IndexByte(s, 0) < 0
 	if d == dialect.PG && exact.BaseType(c.sqlType) == "uuid" {
@@ -184,7 +182,7 @@ func stringLiteral(d dialect.Name, c whereColumn, s string) literal {
 	}
 }
 
-// What Postgres's types can hold. Beyond it, literals are errors.
+// The limits of Postgres's types. Literals beyond them are errors.
 var (
 	pgFirstTime  = time.Date(-4713, 11, 24, 0, 0, 0, 0, time.UTC)
 	pgTimesEnd   = time.Date(294277, 1, 1, 0, 0, 0, 0, time.UTC)

@@ -16,8 +16,8 @@ import (
 )
 
 // orderBy returns the terms of an ORDER BY that orders rows as the engine
-// does in memory. Where a plain column would do that, it is a plain column, so
-// that the database can use an index.
+// does in memory. A term is a plain column wherever possible, so that the database can
+// use an index.
 func orderBy(m *model.Model, order []driver.Order) ([]string, error) {
 	var terms []string
 	for _, o := range order {
@@ -51,7 +51,7 @@ func orderTerm(m *model.Model, i int, expr string, o driver.Order) []string {
 		return []string{expr + dir} // there are none
 	}
 	name := m.DB.Dialect().Name()
-	lowest := name != dialect.PG && name != dialect.Oracle // where the database puts them by itself
+	lowest := name != dialect.PG && name != dialect.Oracle // the database puts NULLs first by itself
 	if first == (lowest != o.Desc) {
 		return []string{expr + dir}
 	}
@@ -68,7 +68,7 @@ func orderTerm(m *model.Model, i int, expr string, o driver.Order) []string {
 func orderExprs(m *model.Model, i int) ([]string, error) {
 	c, pub := m.Columns[i], m.Schema.Columns[i]
 	if slices.Contains(m.Schema.Key, pub.Name) {
-		// SQLite lets most keys be NULL. No row of a binding's is: then an index
+		// SQLite lets most keys be NULL, but no binding has such a row. So an index
 		// that ends with the key gives the order.
 		pub.Nullable = false
 	}
@@ -95,9 +95,9 @@ func Collated(order []driver.Order) bool {
 	return slices.ContainsFunc(order, func(o driver.Order) bool { return o.Collation != "" })
 }
 
-// collate returns what to order text by, under a collation of the database's.
-// Column i is taken for what Go takes it for, so that a row whose field is as
-// it was stands where it stood.
+// collate returns the terms that order text under one of the database's collations.
+// They treat NULL and the zero value of column i as Go does, so that a row whose field
+// is unchanged keeps its place.
 func collate(m *model.Model, i int, collation string) ([]string, error) {
 	c, pub, name := m.Columns[i], m.Schema.Columns[i], m.DB.Dialect().Name()
 	if pub.Kind != value.KindText {
@@ -105,7 +105,7 @@ func collate(m *model.Model, i int, collation string) ([]string, error) {
 	}
 	col := c.SQL
 	if name == dialect.PG {
-		col = "(" + col + ")::text" // which a text column is as it is, see orderPostgres
+		col = "(" + col + ")::text" // no change to a text column, see orderPostgres
 	}
 	expr := withNulls(m, col, "''", c, pub)
 	if collation != driver.ColumnCollation {
@@ -171,8 +171,8 @@ func unorderable(c model.Column, pub driver.Column) error {
 	return fmt.Errorf("ordering by column %q of type %q: Go does not order such values as the database does", pub.Name, c.Facts.SQLType)
 }
 
-// withNulls makes of a column what Go makes of it: a field that cannot tell
-// shows NULL as zero, or zero as NULL.
+// withNulls treats NULL as Go does: a field that cannot tell them apart shows NULL as
+// zero, or zero as NULL.
 func withNulls(m *model.Model, col, zero string, c model.Column, pub driver.Column) string {
 	switch {
 	case zero == "" || !pub.Nullable && c.Facts.Known:
@@ -228,7 +228,7 @@ func compareOrdered(a, b value.Value, o driver.Order) int {
 	return c
 }
 
-// ColumnsOf returns the positions of an order's columns, which exist.
+// ColumnsOf returns the positions of an order's columns. They must exist.
 func ColumnsOf(m *model.Model, order []driver.Order) []int {
 	cols := make([]int, len(order))
 	for i, o := range order {

@@ -16,8 +16,8 @@ type SearchStart struct {
 	At   *model.Model
 	By   []int // columns of at
 	Keys []driver.Key
-	// climbed says what lies behind: nothing, the far side of a junction, or
-	// the whole relation.
+	// reached says how far the search has come: nowhere, past the far side of a
+	// junction, or past the whole relation.
 	reached reached
 }
 
@@ -29,9 +29,9 @@ const (
 	fromParent
 )
 
-// SearchFrom begins as near to the loader's rows as the keys by themselves lead:
-// the key of an album is what its tracks have as their foreign key. So rows
-// that point to one that is not there (any more) are found as well.
+// SearchFrom begins as near to the loader's rows as the keys alone allow: an
+// album's key is the foreign key of its tracks. So it also finds rows that refer to
+// a row that does not exist (any more).
 func SearchFrom(m *model.Model, t model.RelatedTable, keys []driver.Key) (SearchStart, error) {
 	h := &m.Relations[t.Relation]
 	from := m.ParentOf(h)
@@ -60,8 +60,8 @@ func SearchFrom(m *model.Model, t model.RelatedTable, keys []driver.Key) (Search
 	return SearchStart{At: next, By: by, Keys: slices.Compact(moved), reached: where}, nil
 }
 
-// keyFrom makes a key of the columns by out of those parts of another model's
-// key that they are joined with. It reports false when no row has it.
+// keyFrom makes a key of the columns by from the parts of another model's key that
+// they are joined with. It reports false if no row can have it.
 func keyFrom(m *model.Model, by []int, vals []value.Value, keys, joined []int) (driver.Key, bool) {
 	if vals == nil {
 		return "", false
@@ -109,9 +109,9 @@ func ReferringTo(m *model.Model, to int, start SearchStart, cond string) string 
 	}
 }
 
-// joinedWith returns the condition on m's rows that they are joined with rows of
-// another model that meet a condition. Names in it are those of the other's
-// own query, so that a table may be related to itself.
+// joinedWith returns a condition on m's rows: that they join rows of the other model
+// for which cond holds. The names in cond belong to a query of the other's own, so
+// that a table may be related to itself.
 func joinedWith(m *model.Model, columns []int, other *model.Model, joined []int, cond string) string {
 	return fmt.Sprintf("%s IN (SELECT %s FROM %s AS %s WHERE %s)",
 		tuple(m, columns, true), tuple(other, joined, false), other.Table.SQLNameForSelects, other.Table.SQLAlias, cond)

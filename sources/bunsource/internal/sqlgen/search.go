@@ -10,9 +10,8 @@ import (
 )
 
 // search writes a search for a text, see [filter.Search]. Without Fold it compares
-// bytes, whatever the column's collation: that is what lets Go decide. Where a
-// column is certain to compare so by itself its collation is left alone, so that the
-// database can use an index.
+// bytes under any collation, so that Go can decide too. If the column's own collation
+// certainly compares bytes, it sets no other, so that the database can use an index.
 func (w *whereWriter) search(e *filter.Search) error {
 	c, err := w.find(e.Column)
 	if err != nil {
@@ -33,8 +32,8 @@ func (w *whereWriter) search(e *filter.Search) error {
 	return nil
 }
 
-// likeEscape escapes in patterns. It is no backslash, which string literals may
-// escape with themselves, depending on settings of the server.
+// likeEscape is the escape character of patterns. A backslash would not do: string
+// literals may escape it too, depending on the server's settings.
 const likeEscape = "!"
 
 var likeEscaper = strings.NewReplacer(likeEscape, likeEscape+likeEscape, "%", likeEscape+"%", "_", likeEscape+"_")
@@ -48,8 +47,8 @@ func likePattern(text string, prefix bool) string {
 	return pattern
 }
 
-// sqliteSearch uses no LIKE: in SQLite that ignores the case of ASCII's letters, or
-// not, depending on a PRAGMA.
+// sqliteSearch does not use LIKE: whether SQLite's LIKE ignores the case of ASCII
+// letters depends on a PRAGMA.
 func (w *whereWriter) sqliteSearch(c whereColumn, e *filter.Search, text string) {
 	if e.Prefix && !e.Fold && exact.SQLiteAffinity(c.sqlType) == exact.AffinityText {
 		w.sqlitePrefix(c, text)
@@ -68,7 +67,7 @@ func (w *whereWriter) sqliteSearch(c whereColumn, e *filter.Search, text string)
 	w.write(map[bool]string{true: ") = 1", false: ") > 0"}[e.Prefix])
 }
 
-// sqlitePrefix writes an interval, for which an index serves.
+// sqlitePrefix writes an interval, so that SQLite can use an index.
 func (w *whereWriter) sqlitePrefix(c whereColumn, prefix string) {
 	w.write("(")
 	w.ident(c)
@@ -91,15 +90,15 @@ func (w *whereWriter) pgSearch(c whereColumn, e *filter.Search, text string) {
 		w.write("::text") // a uuid, an enumeration, a citext that ignores case
 	}
 	if !c.deterministic {
-		// LIKE is an error under a collation that finds different texts equal.
+		// LIKE is an error under a nondeterministic collation.
 		w.write(map[bool]string{true: ` COLLATE "default"`, false: ` COLLATE "C"`}[e.Fold])
 	}
 	w.write(map[bool]string{true: " ILIKE ", false: " LIKE "}[e.Fold])
 	w.write("? ESCAPE '"+likeEscape+"'", likePattern(text, e.Prefix))
 }
 
-// mysqlSearch compares in a character set that has every character, and under a
-// collation that tells all of them apart.
+// mysqlSearch compares in a character set with every character, under a collation
+// that distinguishes all of them.
 func (w *whereWriter) mysqlSearch(c whereColumn, e *filter.Search, text string) {
 	lower, end := "", ""
 	if e.Fold {

@@ -8,8 +8,7 @@ import (
 	"github.com/binderyhq/bindery/core/value"
 )
 
-// sqliteTime compares a column that holds times as texts, in whatever form and
-// zone.
+// sqliteTime compares a column that holds times as texts, in any form and zone.
 func (w *whereWriter) sqliteTime(c whereColumn, op filter.Op, v value.Value) {
 	w.template(c, sqliteTimeIs(op, v.Any().(time.Time)))
 }
@@ -22,7 +21,7 @@ func (w *whereWriter) sqliteTimeIn(c whereColumn, values []value.Value) {
 	w.template(c, halved(conditions, " OR "))
 }
 
-// template writes a condition in which the column stands for [sqliteColumn].
+// template writes a condition, with the column in place of [SQLiteColumn].
 func (w *whereWriter) template(c whereColumn, condition string) {
 	for i, part := range strings.Split(condition, SQLiteColumn) {
 		if i > 0 {

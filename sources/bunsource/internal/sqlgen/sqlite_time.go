@@ -12,8 +12,8 @@ import (
 const SQLiteColumn = "{column}"
 
 // SQLite has no type for times: programs store texts, each in its own form and
-// zone. Its functions read most of them, but to the millisecond, and they round. So
-// the second is read from the text without its fraction, the fraction for itself.
+// zone. Its functions read most of them, but round to the millisecond. So the seconds
+// are read from the text without its fraction, and the fraction separately.
 var (
 	// sqliteZone is what follows the fraction: Go writes " +0200 CEST" and
 	// Postgres "+02" where SQLite reads "+02:00".
@@ -29,16 +29,16 @@ func withRest(expr string) string {
 	return strings.ReplaceAll(expr, "{zone}", "ltrim(substr({column}, 20), '.0123456789')")
 }
 
-// sqliteTimeIs returns a condition on a column of times: it compares instants, to
-// the nanosecond, in whatever form, and is unknown for NULL. A text that is no
-// time equals none; the order to one is unknown.
+// sqliteTimeIs returns a condition on a column of times. It compares instants in any
+// form, to the nanosecond, and is unknown for NULL. A text that is no time equals
+// none, and comparing its order is unknown.
 func sqliteTimeIs(op filter.Op, t time.Time) string {
 	t = t.UTC()
 	second, fraction := t.Unix(), t.Nanosecond()
 	switch op {
 	case filter.OpEq, filter.OpNe:
-		// Whatever the zone, the text begins with a day at most one away: so an
-		// index is used.
+		// In any zone the text begins with a date at most one day away. This lets
+		// SQLite use an index.
 		equal := fmt.Sprintf("({column} >= '%s' AND {column} < '%s' AND coalesce((%s, %s) = (%d, %d), {column} IS NULL AND NULL))",
 			t.AddDate(0, 0, -1).Format(time.DateOnly), t.AddDate(0, 0, 2).Format(time.DateOnly), SQLiteSecond, SQLiteFraction, second, fraction)
 		if t.Year() < 1 || t.Year() > 9998 {

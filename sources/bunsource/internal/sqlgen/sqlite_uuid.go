@@ -8,8 +8,8 @@ import (
 	"github.com/binderyhq/bindery/sources/bunsource/internal/model"
 )
 
-// sqliteUUIDs returns the literals for the forms in which SQLite may hold the uuid,
-// nil for what is none.
+// sqliteUUIDs returns literals for all forms in which SQLite may hold the uuid, nil if
+// the value is no uuid.
 func sqliteUUIDs(v value.Value) []string {
 	canonical := v.String()
 	if !model.IsCanonicalUUID(canonical) {
@@ -23,8 +23,8 @@ func sqliteUUIDs(v value.Value) []string {
 	return append(forms, "X'"+digits+"'")
 }
 
-// sqliteUUIDIs returns a condition on a column of uuids: it compares uuids, in
-// whatever form. Equality uses an index.
+// sqliteUUIDIs returns a condition on a column of uuids. It compares uuids in any
+// form. Equality uses an index.
 func sqliteUUIDIs(op filter.Op, v value.Value) string {
 	switch op {
 	case filter.OpEq:

@@ -11,10 +11,9 @@ import (
 	"github.com/binderyhq/bindery/sources/bunsource/internal/model"
 )
 
-// Statement is one SELECT of a query: what the query says, and the keys that
-// this statement is for.
+// Statement is one SELECT of a query, for some of its keys.
 type Statement struct {
-	Keys  *KeyBatch // nil: of any key
+	Keys  *KeyBatch // nil: any key
 	Where []Clause
 	apply func(*bun.SelectQuery) *bun.SelectQuery // nil: none
 	Order []string
@@ -79,7 +78,7 @@ func Statements(m *model.Model, q driver.Query) ([]Statement, error) {
 func (st *Statement) Build(m *model.Model, conn bun.IConn, dest any) *bun.SelectQuery {
 	q := m.DB.NewSelect().Model(dest)
 	for i := range m.Relations {
-		// The conditions of a binding may name what is joined.
+		// The binding's conditions may name joined tables.
 		if h := &m.Relations[i]; !st.Bare && st.Expr == "" || st.apply != nil && m.Inline(h) {
 			q = q.Relation(h.Path)
 		}
@@ -115,9 +114,9 @@ func (st *Statement) Build(m *model.Model, conn bun.IConn, dest any) *bun.Select
 	return q
 }
 
-// argsConn gives a query that Bun has written, and runs without arguments, the
-// arguments that a part of it refers to. The queries that read what is related
-// to its rows come after it and have none.
+// argsConn adds arguments to the first query that runs over it. Bun runs queries
+// without arguments, but the condition on keys refers to some. The queries for
+// related rows follow, and have none.
 type argsConn struct {
 	bun.IConn
 	args []any
