@@ -22,7 +22,7 @@ func KeyOf(values ...any) Key {
 	for _, v := range values {
 		val, err := value.Of(v)
 		if err != nil {
-			panic(fmt.Sprintf("core.KeyOf: %v", err))
+			panic(fmt.Sprintf("driver.KeyOf: %v", err))
 		}
 		enc = val.AppendOrdered(enc)
 	}

@@ -238,7 +238,6 @@ func (f *Feed) readInBackground(ctx context.Context, b *backgroundRead) {
 	defer cancel()
 	fail := func(views []*rowset.Member, err error) {
 		f.noteOutdated(err)
-		f.noteOutdated(err)
 		if cause := context.Cause(ctx); cause != nil && errors.Is(err, ctx.Err()) {
 			err = cause
 		}
