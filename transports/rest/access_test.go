@@ -228,10 +228,14 @@ func TestRightsOfWhoWaits(t *testing.T) {
 }
 
 // The 304 of a binding as a whole costs what it did before there were members.
-func TestNotModifiedOfAWholeBindingAllocatesNothing(t *testing.T) {
+func TestNotModifiedOfAWholeBindingAllocatesLittle(t *testing.T) {
 	s := newShop(t, 10)
 	ask := asker(t, s.Echo, 304, "/api/products", "If-None-Match", s.Do("GET", "/api/products").Header.Get("ETag"))
-	if got := testing.AllocsPerRun(200, ask); got > 2 { // the race detector makes pools forget, of which there are two
+	most := 2.0 // one is the exchange
+	if raced {
+		most = 10
+	}
+	if got := testing.AllocsPerRun(200, ask); got > most {
 		t.Errorf("%v allocations", got)
 	}
 }

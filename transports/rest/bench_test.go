@@ -52,9 +52,9 @@ func TestNotModifiedAllocations(t *testing.T) {
 			tag := s.Do("GET", c.target).Header.Get("ETag")
 			return testing.AllocsPerRun(200, asker(t, s.Echo, 304, c.target, "If-None-Match", tag))
 		}
-		// The race detector makes pools forget now and then, which shows as one
-		// allocation more on average; one per row would show as thousands.
-		if small, large := count(c.small), count(c.large); large > small+2 {
+		// The race detector makes pools forget now and then, which shows as some
+		// allocations more on average; one per row would show as thousands.
+		if small, large := count(c.small), count(c.large); large > small+10 {
 			t.Errorf("%s: %v allocations with %d rows, %v with %d", c.target, small, c.small, large, c.large)
 		}
 	}
