@@ -17,7 +17,7 @@ func TestConnectionsAreCounted(t *testing.T) {
 			s := subject.make(t)
 			defer s.end()
 			if s.counted == nil {
-				t.Skip("it has no registry")
+				return // plain melody and the bare hub count nothing
 			}
 			server := httptest.NewServer(s.handler)
 			defer server.Close()
