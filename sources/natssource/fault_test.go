@@ -198,7 +198,7 @@ func TestFarewell(t *testing.T) {
 // names has been reported there, and never before.
 func TestMarksCrossNodes(t *testing.T) {
 	s := natstest.Start(t)
-	a, b, c := newNode(t, s, patient), newNode(t, s, patient), newNode(t, s, patient)
+	a, b, c := newNode(t, s, steady), newNode(t, s, steady), newNode(t, s, steady)
 	a.pub.Reported(local, []driver.Change{changeOf(1)})
 	b.awaitKey(1)
 	mark, err := b.relay.Mark(b.ctx) // names what b has heard of a
@@ -211,7 +211,7 @@ func TestMarksCrossNodes(t *testing.T) {
 	if !c.sink.Record().Covers(table, driver.KeyOf(1)) {
 		t.Error("the mark was reached before the report")
 	}
-	d := newNode(t, natstest.Start(t), patient)
+	d := newNode(t, natstest.Start(t), steady)
 	d.pub.Reported(local, []driver.Change{changeOf(1)})
 	foreign, err := d.relay.Mark(d.ctx)
 	if err != nil {

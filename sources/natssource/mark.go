@@ -20,11 +20,6 @@ const maxMark = 144
 // A part is a list of nodes, each with its number (uvarint).
 type nodeHash [5]byte
 
-// strangerTime is how long Reach waits for an answer of a node that is unknown here. It
-// is longer than greetingTime, since a live node that answers late would make a mark of
-// its own foreign, and marks of unknown nodes are rare.
-const strangerTime = 500 * time.Millisecond
-
 // hashOf returns the short name of a node in marks.
 func hashOf(node string) (h nodeHash) {
 	sum := sha256.Sum256([]byte(node))
@@ -63,11 +58,10 @@ func (r *Relay) Reach(ctx context.Context, part []byte) error {
 	}
 	delete(want, hashOf(r.node)) // this node's own feeds have its reports
 	var asked time.Time
-	var patience *time.Timer // nil until the others have been asked
 	for {
 		now := r.peers.numbers()
 		stranger, short := now.compare(want)
-		var over <-chan time.Time
+		var patience <-chan time.Time
 		switch {
 		case now.greeting:
 			// Messages may be lost now; tables are read in full when the source begins
@@ -75,20 +69,23 @@ func (r *Relay) Reach(ctx context.Context, part []byte) error {
 		case stranger && !now.begun:
 			return errNotHearing
 		case stranger && asked.IsZero():
-			asked, patience = time.Now(), time.NewTimer(strangerTime)
-			defer patience.Stop()
+			asked = time.Now()
 			r.askAll()
-			over = patience.C
-		case stranger && time.Since(asked) >= strangerTime:
-			return fmt.Errorf("natssource: a mark names a node of which nothing is known here: %w", driver.ErrForeign)
+			fallthrough
 		case stranger:
-			over = patience.C
+			left := greetingTime - time.Since(asked)
+			if left <= 0 {
+				return fmt.Errorf("natssource: a mark names a node of which nothing is known here: %w", driver.ErrForeign)
+			}
+			timer := time.NewTimer(left)
+			defer timer.Stop()
+			patience = timer.C
 		case !short:
 			return nil
 		}
 		select {
 		case <-now.moved:
-		case <-over:
+		case <-patience:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
