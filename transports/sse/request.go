@@ -22,13 +22,14 @@ const (
 	paramEvent   = "event"
 	paramVersion = "version"
 	paramReplica = wire.ReplicaParam
+	paramMark    = "mark"
 )
 
 // lastEventID is the header in which EventSource sends the last id that it received.
 const lastEventID = "Last-Event-ID"
 
 func (t *Transport) serveOne(c echo.Context) error {
-	own, args, err := parseQuery(c.Request(), paramVersion, paramReplica)
+	own, args, err := parseQuery(c.Request(), paramVersion, paramReplica, paramMark)
 	if err != nil {
 		return refuse(c, err)
 	}
@@ -40,7 +41,7 @@ func (t *Transport) serveOne(c echo.Context) error {
 }
 
 func (t *Transport) serveSeveral(c echo.Context) error {
-	own, args, err := parseQuery(c.Request(), paramEvent, paramVersion, paramReplica)
+	own, args, err := parseQuery(c.Request(), paramEvent, paramVersion, paramReplica, paramMark)
 	if err != nil {
 		return refuse(c, err)
 	}
@@ -48,7 +49,7 @@ func (t *Transport) serveSeveral(c echo.Context) error {
 	switch {
 	case len(args) > 0:
 		unknown := slices.Sorted(maps.Keys(args))[0]
-		err = problem.BadParameter(unknown, "is unknown; there are: "+paramEvent+", "+paramReplica+", "+paramVersion)
+		err = problem.BadParameter(unknown, "is unknown; there are: "+strings.Join([]string{paramEvent, paramMark, paramReplica, paramVersion}, ", "))
 	case len(events) == 0:
 		err = problem.BadParameter(paramEvent, "is missing: name a binding, or several by repeating it")
 	case len(events) > t.cfg.MaxBindings:
@@ -108,7 +109,7 @@ func (t *Transport) serve(c echo.Context, targets []target, own url.Values) erro
 	if id := c.Request().Header.Get(lastEventID); id != "" {
 		position = id
 	}
-	if p := s.reach(ctx, c.Request().Header.Get(headerMark)); p != nil {
+	if p := s.reach(ctx, c.Request().Header[headerMark], own[paramMark]); p != nil {
 		return refuse(c, p)
 	}
 	if c.Request().Method == http.MethodHead {
