@@ -25,7 +25,7 @@ import (
 type Binding[T any] struct {
 	// View is the binding without its row type, as transports see it.
 	*live.View
-	own *publisher
+	own *binding
 }
 
 // Bind declares a binding over a loader. It does no I/O; [Registry.Start] reports problems.
@@ -34,16 +34,16 @@ func Bind[T any](name string, loader driver.Loader[T], opts ...Option) *Binding[
 	return &Binding[T]{View: v.View, own: v}
 }
 
-// publisher implements [Bindable]. It returns nil for a nil binding.
-func (b *Binding[T]) publisher() *publisher {
+// untyped implements [Bindable]. It returns nil for a nil binding.
+func (b *Binding[T]) untyped() *binding {
 	if b == nil {
 		return nil
 	}
 	return b.own
 }
 
-// declare makes the publisher of a declaration.
-func declare[T any](name string, loader driver.Loader[T], opts []Option) *publisher {
+// declare makes the binding of a declaration.
+func declare[T any](name string, loader driver.Loader[T], opts []Option) *binding {
 	s := new(settings)
 	for _, o := range opts {
 		if o != nil {
@@ -58,7 +58,7 @@ func declare[T any](name string, loader driver.Loader[T], opts []Option) *publis
 		r = untyped.New(withRelations(loader, s))
 	}
 	s.tune()
-	v := newPublisher(name, nil, r, &s.Spec)
+	v := newBinding(name, nil, r, &s.Spec)
 	v.family = newFamily(v)
 	if by, ok := loader.(Replicator); ok {
 		v.rows = newReplica(v, by)

@@ -23,7 +23,7 @@ type Grant struct {
 	scope  filter.Expr // from the authorizer's decision, nil for no bounds
 	narrow filter.Expr // the client's filters, nil for none
 	lease  *memberLease
-	view   *publisher
+	view   *binding
 }
 
 // View returns the binding, confined to what the client may see. It may not have loaded
@@ -88,7 +88,7 @@ func (r *Registry) Open(ctx context.Context, binding string, args Args, filters 
 }
 
 // open is Open for checked arguments and filters.
-func (r *Registry) open(ctx context.Context, v *publisher, params live.Params, narrow filter.Expr) (*Grant, error) {
+func (r *Registry) open(ctx context.Context, v *binding, params live.Params, narrow filter.Expr) (*Grant, error) {
 	authorizer := r.authorizer
 	access := Access{Binding: v.Name(), Params: params, Action: ActionRead}
 	round := r.subscribers.Round()
@@ -122,7 +122,7 @@ func (r *Registry) open(ctx context.Context, v *publisher, params live.Params, n
 
 // named returns the binding or family with that name. It still finds bindings while
 // Shutdown has not ended them, so that transports can drain.
-func (r *Registry) named(binding string) (*publisher, error) {
+func (r *Registry) named(binding string) (*binding, error) {
 	r.mu.Lock()
 	v, phase := r.byName[binding], r.phase
 	r.mu.Unlock()

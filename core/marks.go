@@ -115,7 +115,7 @@ func (r *Registry) Reach(ctx context.Context, mark string, views ...*live.View) 
 	if err := p.running(); err != nil {
 		return err
 	}
-	bindings, err := r.publishers(views)
+	bindings, err := r.chosen(views)
 	if err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func parseMark(text string) (marks.Mark, error) {
 const maxReaching = 10_000
 
 // reach waits until the binding has reached the mark.
-func (r *Registry) reach(ctx context.Context, v *publisher, text string) error {
+func (r *Registry) reach(ctx context.Context, v *binding, text string) error {
 	m, err := parseMark(text)
 	if err != nil {
 		return err
@@ -196,7 +196,7 @@ func (r *Registry) reach(ctx context.Context, v *publisher, text string) error {
 	return fmt.Errorf("core: waiting for a mark in binding %q: %w", v.Name(), err)
 }
 
-func (r *Registry) reachIn(ctx context.Context, v *publisher, m marks.Mark, text string) error {
+func (r *Registry) reachIn(ctx context.Context, v *binding, m marks.Mark, text string) error {
 	own := m.Node == r.marks.node
 	if own && m.Number > r.marks.number.Load() {
 		return driver.ErrForeign // this node has not made it

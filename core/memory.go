@@ -41,7 +41,7 @@ func newBudget(cfg Config) *budget.Budget {
 
 // account counts a binding's memory in the budget, once the binding belongs to a registry.
 type account struct {
-	v        *publisher
+	v        *binding
 	holder   atomic.Pointer[budget.Holder]
 	reserved atomic.Int64 // for a member that has not loaded yet
 
@@ -116,17 +116,17 @@ func (a *account) close() {
 
 // joinBudget adds the binding to the registry's budget, and reserves memory until it has
 // loaded.
-func (v *publisher) joinBudget(s *shared, reserve int64, parties ...*budget.Party) {
+func (v *binding) joinBudget(s *shared, reserve int64, parties ...*budget.Party) {
 	v.account.holder.Store(s.budget.Join(v, parties...))
 	v.account.reserved.Store(reserve)
 	v.account.Add(live.Members, int(reserve))
 }
 
 // Evict implements [budget.Owner].
-func (v *publisher) Evict() bool { return v.Base != nil && v.family.members.Evict(v.id) }
+func (v *binding) Evict() bool { return v.Base != nil && v.family.members.Evict(v.id) }
 
 // end ends the binding and removes it from the budget.
-func (v *publisher) end(why error) {
+func (v *binding) end(why error) {
 	v.Publisher.End(why)
 	v.account.close()
 }

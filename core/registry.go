@@ -28,8 +28,8 @@ type Registry struct {
 
 	mu         sync.Mutex // guards what follows
 	phase      phase
-	views      []*publisher // in order of registration
-	byName     map[string]*publisher
+	views      []*binding // in order of registration
+	byName     map[string]*binding
 	transports []registered[Transport]
 	sources    []registered[driver.Source]
 	plugins    []registered[Plugin]
@@ -98,10 +98,10 @@ type registered[T any] struct {
 }
 
 // Bindable is a [*Binding] or a [*Family] of any type.
-type Bindable interface{ publisher() *publisher }
+type Bindable interface{ untyped() *binding }
 
 func newRegistry(cfg Config) *Registry {
-	r := &Registry{shared: newShared(cfg.WithDefaults()), byName: make(map[string]*publisher), startEnded: make(chan struct{}), stopped: make(chan struct{}), marks: newMarks(), resolves: make(chan struct{}, maxResolves)}
+	r := &Registry{shared: newShared(cfg.WithDefaults()), byName: make(map[string]*binding), startEnded: make(chan struct{}), stopped: make(chan struct{}), marks: newMarks(), resolves: make(chan struct{}, maxResolves)}
 	r.stopping, r.stop = context.WithCancel(context.Background())
 	if err := cfg.Validate(); err != nil {
 		r.problems = append(r.problems, err)
@@ -120,7 +120,7 @@ func (r *Registry) Add(bindings ...Bindable) error {
 	if r.phase == collecting {
 		defer r.mu.Unlock()
 		for _, b := range bindings {
-			if v := viewOf(b); v != nil {
+			if v := untypedOf(b); v != nil {
 				r.views = append(r.views, v)
 				continue
 			}
@@ -138,11 +138,11 @@ func (r *Registry) Add(bindings ...Bindable) error {
 }
 
 // addRunning checks bindings, calling their loaders, and adds them if there is no problem.
-func (r *Registry) addRunning(bindings []Bindable, others []*publisher) error {
-	var views []*publisher
+func (r *Registry) addRunning(bindings []Bindable, others []*binding) error {
+	var views []*binding
 	var errs []error
 	for _, b := range bindings {
-		if v := viewOf(b); v != nil {
+		if v := untypedOf(b); v != nil {
 			views = append(views, v)
 			continue
 		}
@@ -177,7 +177,7 @@ func (r *Registry) addRunning(bindings []Bindable, others []*publisher) error {
 }
 
 // members returns the rowset members of the bindings.
-func members(views []*publisher) []*rowset.Member {
+func members(views []*binding) []*rowset.Member {
 	out := make([]*rowset.Member, len(views))
 	for i, v := range views {
 		out[i] = v.Member
@@ -185,12 +185,12 @@ func members(views []*publisher) []*rowset.Member {
 	return out
 }
 
-// viewOf returns the binding's publisher, nil for a nil binding of any type.
-func viewOf(b Bindable) *publisher {
+// untypedOf returns the binding without its type, nil for a nil binding of any type.
+func untypedOf(b Bindable) *binding {
 	if b == nil {
 		return nil
 	}
-	return b.publisher()
+	return b.untyped()
 }
 
 // Remove ends the binding. Its subscribers are told, and requests no longer find it. When
@@ -210,7 +210,7 @@ func (r *Registry) Remove(ctx context.Context, name string) error {
 		return err
 	}
 	delete(r.byName, name)
-	r.views = slices.DeleteFunc(slices.Clone(r.views), func(o *publisher) bool { return o == v })
+	r.views = slices.DeleteFunc(slices.Clone(r.views), func(o *binding) bool { return o == v })
 	r.removed = append(slices.DeleteFunc(r.removed, func(f *family) bool { return !f.watchers.Running() }), v.family)
 	r.mu.Unlock()
 	v.family.end(fmt.Errorf("core: binding %q: %w", name, live.ErrRemoved))
@@ -276,11 +276,11 @@ func (r *Registry) Views() []*live.View {
 	return views
 }
 
-func (r *Registry) bindings() []*publisher {
+func (r *Registry) bindings() []*binding {
 	r.mu.Lock()
 	declared := slices.Clone(r.views)
 	r.mu.Unlock()
-	all := make([]*publisher, 0, len(declared))
+	all := make([]*binding, 0, len(declared))
 	for _, v := range declared {
 		if !v.Spec.Family {
 			all = append(all, v)
@@ -326,22 +326,22 @@ func (r *Registry) Changed() <-chan struct{} { return r.came.Next() }
 // Stopping returns a context that is done as soon as Shutdown begins.
 func (r *Registry) Stopping() context.Context { return r.stopping }
 
-// publishers returns the publishers of the views, or all when the list is empty. The error
+// chosen returns the bindings of the views, or all when the list is empty. The error
 // wraps [ErrUnknownBinding] when a view is not in the registry.
-func (r *Registry) publishers(views []*live.View) ([]*publisher, error) {
+func (r *Registry) chosen(views []*live.View) ([]*binding, error) {
 	if len(views) == 0 {
 		return r.bindings(), nil
 	}
-	found := make([]*publisher, len(views))
+	found := make([]*binding, len(views))
 	for i, v := range views {
-		if found[i] = r.publisherOf(v); found[i] == nil {
+		if found[i] = r.bindingOf(v); found[i] == nil {
 			return nil, fmt.Errorf("core: binding %q: %w", v.ID(), ErrUnknownBinding)
 		}
 	}
 	return found, nil
 }
 
-func (r *Registry) publisherOf(v *live.View) *publisher {
+func (r *Registry) bindingOf(v *live.View) *binding {
 	r.mu.Lock()
 	declared := r.byName[v.Name()]
 	r.mu.Unlock()

@@ -92,7 +92,7 @@ func (r *Replica) Current() { r.rows.Current() }
 func (r *Replica) Stale(why error) { r.rows.Stale(why) }
 
 // newReplica returns the upkeep of a binding whose rows the replicator publishes.
-func newReplica(v *publisher, by Replicator) *replication.Replica {
+func newReplica(v *binding, by Replicator) *replication.Replica {
 	source := &replication.Source{
 		Replicate: func(ctx context.Context, to *replication.Replica) error { return by.Replicate(ctx, &Replica{to}) },
 	}
@@ -114,7 +114,7 @@ func foreign(err error) error {
 
 // refusedByOrigin ends a member that the origin refuses as unknown or denied. It returns
 // false for any other error.
-func (v *publisher) refusedByOrigin(err error) bool {
+func (v *binding) refusedByOrigin(err error) bool {
 	var argument *ArgumentError
 	var denied *DeniedError
 	if !errors.As(err, &argument) && !errors.As(err, &denied) {

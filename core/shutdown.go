@@ -75,7 +75,7 @@ func (r *Registry) Shutdown(ctx context.Context) error {
 
 // functions returns the OnChange functions that may still run, by binding, including those
 // of removed bindings.
-func (r *Registry) functions(views []*publisher) []lifecycle.Part {
+func (r *Registry) functions(views []*binding) []lifecycle.Part {
 	r.mu.Lock()
 	families := slices.Clone(r.removed)
 	r.mu.Unlock()

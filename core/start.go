@@ -36,7 +36,7 @@ func (r *Registry) check() error {
 }
 
 // report describes what the registry has assembled.
-func (r *Registry) report(views []*publisher) *assembly.Report {
+func (r *Registry) report(views []*binding) *assembly.Report {
 	out := &assembly.Report{Authorizer: r.authorizer != nil}
 	for _, v := range views {
 		out.Bindings = append(out.Bindings, assembly.Binding{Member: v.Member, Watched: v.rows.Watched()})
@@ -158,7 +158,7 @@ func (r *Registry) assemble(ctx context.Context) error {
 	}
 	r.load(views)
 	r.report(views).Log(r.cfg.Logger)
-	if err := waitAll(ctx, r.stopping, r.cfg.LoadWait, unrestored(views), func(v *publisher) <-chan struct{} { return v.firstTry() }); err != nil {
+	if err := waitAll(ctx, r.stopping, r.cfg.LoadWait, unrestored(views), func(v *binding) <-chan struct{} { return v.firstTry() }); err != nil {
 		return fmt.Errorf("core: waiting for bindings to load: %w", err)
 	}
 	return nil
@@ -210,7 +210,7 @@ func (r *Registry) startPlugins(ctx context.Context) error {
 }
 
 // startSources lets the sources watch and waits until they do.
-func (r *Registry) startSources(ctx context.Context, views []*publisher) error {
+func (r *Registry) startSources(ctx context.Context, views []*binding) error {
 	sources := make([]driver.Source, len(r.sources))
 	for i, s := range r.sources {
 		sources[i] = s.it
@@ -253,8 +253,8 @@ func waitAll[T any](ctx, stopping context.Context, bound time.Duration, items []
 
 // unrestored returns all bindings if none was restored. Otherwise it returns those without
 // rows, except families, which load on demand.
-func unrestored(views []*publisher) []*publisher {
-	var without []*publisher
+func unrestored(views []*binding) []*binding {
+	var without []*binding
 	restored := false
 	for _, v := range views {
 		switch {
@@ -273,12 +273,12 @@ func unrestored(views []*publisher) []*publisher {
 
 // awaited returns the sources that Start waits for: those of bindings that have no rows to
 // serve yet.
-func awaited(runs []*engine.Source, views []*publisher) []*engine.Source {
+func awaited(runs []*engine.Source, views []*binding) []*engine.Source {
 	without := unrestored(views)
 	if len(without) == len(views) {
 		return runs
 	}
 	return slices.DeleteFunc(slices.Clone(runs), func(run *engine.Source) bool {
-		return !slices.ContainsFunc(without, func(v *publisher) bool { return slices.ContainsFunc(v.rows.Watched(), run.Covers) })
+		return !slices.ContainsFunc(without, func(v *binding) bool { return slices.ContainsFunc(v.rows.Watched(), run.Covers) })
 	})
 }

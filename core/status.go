@@ -37,7 +37,7 @@ func (r *Registry) Status() status.Registry {
 }
 
 // originsOf returns the status of each node that these bindings follow, once.
-func originsOf(declared []*publisher) (all []status.Origin) {
+func originsOf(declared []*binding) (all []status.Origin) {
 	seen := make(map[Origin]bool)
 	for _, v := range declared {
 		if o := v.origin; o != nil && !seen[o] {
@@ -64,7 +64,7 @@ func transportStatus(t Transport) status.Transport {
 // StatusOf returns the status of a binding. For a view that is not in the registry the
 // state is [status.Ended].
 func (r *Registry) StatusOf(view *live.View) status.Binding {
-	if v := r.publisherOf(view); v != nil {
+	if v := r.bindingOf(view); v != nil {
 		return v.status()
 	}
 	return status.Binding{State: status.Ended, Err: view.Err()}

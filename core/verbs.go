@@ -45,7 +45,7 @@ func (r *Registry) Clear(ctx context.Context, views ...*live.View) error {
 }
 
 func (r *Registry) reload(ctx context.Context, forget bool, views []*live.View) error {
-	bindings, err := r.publishers(views)
+	bindings, err := r.chosen(views)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (r *Registry) reload(ctx context.Context, forget bool, views []*live.View) 
 // Touch sets the time of change of these bindings to now, or of every binding when the list
 // is empty; see [Binding.Touch].
 func (r *Registry) Touch(views ...*live.View) error {
-	bindings, err := r.publishers(views)
+	bindings, err := r.chosen(views)
 	errs := []error{err}
 	for _, v := range bindings {
 		errs = append(errs, v.touch())
@@ -78,7 +78,7 @@ func (r *Registry) Touch(views ...*live.View) error {
 // empty, a few at a time; see [Binding.Verify]. It returns the drift of each binding that
 // has drifted, by [live.View.ID], and joins the errors.
 func (r *Registry) Verify(ctx context.Context, views ...*live.View) (map[string]status.Drift, error) {
-	bindings, err := r.publishers(views)
+	bindings, err := r.chosen(views)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ const maxVerifying = 16
 // Explain does for a view what [Binding.Explain] does. It returns [ErrUnknownBinding] for a
 // view that is not in the registry.
 func (r *Registry) Explain(ctx context.Context, view *live.View, key driver.Key) (status.Explain, error) {
-	bindings, err := r.publishers([]*live.View{view})
+	bindings, err := r.chosen([]*live.View{view})
 	if err != nil {
 		return status.Explain{}, err
 	}
@@ -131,7 +131,7 @@ func (r *Registry) Explain(ctx context.Context, view *live.View, key driver.Key)
 // The error wraps [ErrUnknownBinding] when the view is not in the registry, and
 // [live.ErrNotLoaded] when it has not been read from the database yet.
 func (r *Registry) Saved(view *live.View) (s live.Saved, unvalued, err error) {
-	v := r.publisherOf(view)
+	v := r.bindingOf(view)
 	if v == nil {
 		return live.Saved{}, nil, fmt.Errorf("core: binding %q: %w", view.ID(), ErrUnknownBinding)
 	}
@@ -148,23 +148,23 @@ func (r *Registry) Saved(view *live.View) (s live.Saved, unvalued, err error) {
 // before the first load.
 //
 // Call it only from a plugin's Start, see [Plugin], concurrently for several bindings if
-// you like. At other times the error wraps [ErrStarted], even before Start, or
-// [live.ErrClosed]. It wraps [ErrUnknownBinding] when the view is not in the registry, and
-// [live.ErrOtherDeclaration] when the binding or the type of its rows has changed since. It
-// may also be one of the errors of [live.Publisher.Restore]. After an error the binding
-// loads as usual.
+// you like. The error wraps [ErrNotStarted] before [Registry.Start], [ErrStarted] when the
+// plugins have started, and [live.ErrClosed] after Shutdown. It wraps [ErrUnknownBinding]
+// when the view is not in the registry, and [live.ErrOtherDeclaration] when the binding or
+// the type of its rows has changed since. It may also be one of the errors of
+// [live.Publisher.Restore]. After an error the binding loads as usual.
 func (r *Registry) Restore(view *live.View, s live.Saved) error {
 	r.mu.Lock()
 	p := r.phase
 	r.mu.Unlock()
 	switch p {
 	case starting:
-	case closing:
-		return live.ErrClosed
+	case collecting:
+		return fmt.Errorf("core: restoring a binding before Start: %w", ErrNotStarted)
 	default:
-		return fmt.Errorf("core: restoring a binding: %w", ErrStarted)
+		return p.refusal("restoring a binding")
 	}
-	v := r.publisherOf(view)
+	v := r.bindingOf(view)
 	if v == nil {
 		return fmt.Errorf("core: binding %q: %w", view.ID(), ErrUnknownBinding)
 	}
