@@ -2,14 +2,9 @@ package core
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
-	"time"
 
 	"github.com/binderyhq/bindery/core/filter"
-	"github.com/binderyhq/bindery/core/internal/assembly"
-	"github.com/binderyhq/bindery/core/internal/authorizing"
 	"github.com/binderyhq/bindery/core/live"
 )
 
@@ -111,94 +106,4 @@ type DeniedError struct {
 // Error names the binding and the action.
 func (e *DeniedError) Error() string {
 	return fmt.Sprintf("core: binding %q: the authorizer does not allow to %s", e.Access.Binding, e.Access.Action)
-}
-
-// Authorize sets the authorizer; without one everything is allowed. Call it once, before
-// Start, which reports a nil or second authorizer. Later calls return an error that wraps
-// [ErrStarted], or [live.ErrClosed].
-func (r *Registry) Authorize(a Authorizer) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err := r.phase.refusal("setting an authorizer"); err != nil {
-		return err
-	}
-	switch at := assembly.CallSite(); {
-	case a == nil:
-		r.problems = append(r.problems, fmt.Errorf("core: nil authorizer set at %s", at))
-	case r.authorizer != nil:
-		r.problems = append(r.problems, fmt.Errorf("core: a second authorizer set at %s", at))
-	default:
-		r.authorizer = a
-	}
-	return nil
-}
-
-// ask returns the scope within which the authorizer allows the access, nil for no bounds.
-// It gives up after [Config.AuthorizeTimeout].
-func (r *Registry) ask(ctx context.Context, authorizer Authorizer, a Access) (filter.Expr, error) {
-	d, err := authorizing.Ask(&r.questions, ctx, r.stopping, r.cfg.AuthorizeTimeout, func(ctx context.Context) (Decision, error) {
-		return authorizer.Authorize(ctx, a)
-	})
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("core: authorizing to %s binding %q: %w", a.Action, a.Binding, err)
-	case !d.allowed:
-		return nil, &DeniedError{Access: a, Challenge: d.challenge}
-	}
-	return d.scope, nil
-}
-
-// recheck asks the authorizer about every subscription.
-func (r *Registry) recheck(ctx context.Context) error {
-	return r.subscribers.Recheck(ctx, func(ctx context.Context, right authorizing.Right[Access]) (end, err error) {
-		scope, err := r.ask(ctx, r.authorizer, right.Access)
-		var denied *DeniedError
-		switch {
-		case errors.As(err, &denied):
-			return err, nil
-		case err != nil:
-			return nil, err
-		case textOf(scope) != right.Scope:
-			return scopeChanged(right.Access), nil
-		}
-		return nil, nil
-	})
-}
-
-// Reauthorize asks the authorizer again about every subscription that it has allowed, and
-// ends those that it no longer allows: nothing published after Reauthorize has returned
-// reaches them. Call it when somebody's rights have changed. It also happens regularly, see
-// [Config.ReauthorizeEvery].
-//
-// It returns the context's error when that ends first; some subscriptions then have not
-// been rechecked. So a handler whose client may hang up passes a context without
-// cancellation, see [context.WithoutCancel]. When the authorizer fails for a subscription,
-// the subscription goes on, and Reauthorize returns the errors, joined.
-func (r *Registry) Reauthorize(ctx context.Context) error {
-	if r.authorizer == nil {
-		return nil
-	}
-	r.subscribers.NextRound()
-	return r.recheck(ctx)
-}
-
-func scopeChanged(a Access) error {
-	return fmt.Errorf("core: binding %q: %w", a.Binding, live.ErrScopeChanged)
-}
-
-// reauthorize asks again at the interval until ctx is done. It may miss a subscription that
-// begins meanwhile, until the next time.
-func (r *Registry) reauthorize(ctx context.Context, every time.Duration) {
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return
-		}
-		if err := r.recheck(ctx); err != nil && ctx.Err() == nil {
-			r.cfg.Logger.Warn("core: the authorizer failed for streams that are open; they go on", slog.String("id", "core-authorizer-failed"), slog.Any("error", err))
-		}
-	}
 }
