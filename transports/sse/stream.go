@@ -124,8 +124,9 @@ func (s *stream) run(ctx context.Context) error {
 	defer context.AfterFunc(s.ending, s.notify)()
 	var heartbeat <-chan time.Time
 	var timer *time.Timer
-	if s.t.cfg.Heartbeat > 0 {
-		timer = time.NewTimer(s.t.cfg.Heartbeat)
+	beat := s.heartbeat()
+	if beat > 0 {
+		timer = time.NewTimer(beat)
 		defer timer.Stop()
 		heartbeat = timer.C
 	}
@@ -148,19 +149,33 @@ func (s *stream) run(ctx context.Context) error {
 			// The timer is not reset with every event. When it fires, there usually
 			// were events meanwhile.
 			silent := time.Since(s.lastSent)
-			if silent >= s.t.cfg.Heartbeat {
+			if silent >= beat {
 				if err := s.beat(); err != nil {
 					return s.failed(err)
 				}
 				silent = 0
 			}
-			timer.Reset(s.t.cfg.Heartbeat - silent)
+			timer.Reset(beat - silent)
 		case <-enough:
 			return nil
 		case <-ctx.Done():
 			return nil
 		}
 	}
+}
+
+// followerHeartbeat is the longest silence of a follower's stream. It is short because a
+// follower serves others: it must notice soon that it hears nothing, and say that it is
+// stale.
+const followerHeartbeat = 2 * time.Second
+
+// heartbeat returns how long the stream may be silent, not above 0 for ever.
+func (s *stream) heartbeat() time.Duration {
+	beat := s.t.cfg.Heartbeat
+	if s.enc == s.t.replicas && (beat <= 0 || beat > followerHeartbeat) {
+		return followerHeartbeat
+	}
+	return beat
 }
 
 // maxPatience bounds how long a stream whose events are gathered waits for the
