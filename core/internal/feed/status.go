@@ -3,6 +3,7 @@ package feed
 import (
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/binderyhq/bindery/core/internal/backlog"
@@ -101,7 +102,8 @@ func (f *Feed) TroubledRows(v *rowset.Member) (some []status.Trouble, count int)
 		if len(some) == backlog.MaxNamedRows {
 			break
 		}
-		some = append(some, status.Trouble{Key: key, Reason: rows.Errs[key].Error()})
+		reason, _, _ := strings.Cut(rows.Errs[key].Error(), "\n") // the stack of a panic follows
+		some = append(some, status.Trouble{Key: key, Reason: reason})
 	}
 	return some, rows.Count
 }
