@@ -174,3 +174,9 @@ func (g *Grant) HasReached(text string) (bool, error) {
 func (g *Grant) Reach(ctx context.Context, mark string) error {
 	return g.reg.marks.reach(ctx, g.view, mark)
 }
+
+// Lineage names the run of versions that the binding shows, with letters, digits, "-", "_"
+// and dots. While it stays the same, what is shown later is newer. Another text means that
+// the rows may be older than those before it: the registry is another one, or the binding
+// follows another node than before.
+func (g *Grant) Lineage() string { return g.reg.marks.lineage(g.view) }

@@ -3,9 +3,11 @@ package core
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -106,12 +108,18 @@ func (m *marking) has(v *binding, text string) (bool, error) {
 	return v.reached.Has(m.node, of, text), nil
 }
 
+// lineage names the binding's run of versions, see [Grant.Lineage].
+func (m *marking) lineage(v *binding) string {
+	return base64.RawURLEncoding.EncodeToString(m.node[:]) + "." + strconv.FormatUint(v.reached.Run(), 10)
+}
+
 // reach waits until the binding has reached the mark.
 func (m *marking) reach(ctx context.Context, v *binding, text string) error {
 	of, err := parseMark(text)
 	if err != nil {
 		return err
 	}
+	run := v.reached.Run()
 	if v.reached.Has(m.node, of, text) {
 		return nil
 	}
@@ -127,7 +135,7 @@ func (m *marking) reach(ctx context.Context, v *binding, text string) error {
 	err = m.await(ctx, v, of, text)
 	switch {
 	case err == nil:
-		v.reached.Add(m.node, of, text)
+		v.reached.Add(run, m.node, of, text)
 		return nil
 	case errors.Is(err, driver.ErrForeign):
 		m.foreign.Add(1)
