@@ -119,7 +119,7 @@ func (s *shop) stream(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-cache, no-store, no-transform") // and no proxy compresses it
-	w.Header().Set("X-Accel-Buffering", "no") // nginx would gather events
+	w.Header().Set("X-Accel-Buffering", "no")                           // nginx would gather events
 	flush := http.NewResponseController(w).Flush
 	if flush() != nil {
 		return
