@@ -104,7 +104,7 @@ func (f *family) parse(args Args) (live.Params, error) {
 
 // narrow checks a client's filters and combines them into one expression, nil for none. The
 // error is an *ArgumentError.
-func (v *publisher) narrow(filters []filter.Expr) (filter.Expr, error) {
+func (v *binding) narrow(filters []filter.Expr) (filter.Expr, error) {
 	schema := v.Schema()
 	by, wrong := arguments.Filter(&schema, v.Spec.Serializer != nil, filters)
 	if wrong != nil {

@@ -15,7 +15,6 @@ import (
 	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
-	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/status"
 )
 
@@ -208,50 +207,17 @@ func (p *pausedScan) Scan(ctx context.Context, q driver.Query, size int, visit f
 // comparison finds, show as a whole, beside own ones that are announced; own
 // transactions are whole too, and in the end everything is as in the database.
 func TestForeignTransactionsAreWhole(t *testing.T) {
-	const each, amount = 20, 100
-	r := newItems(t, core.Config{})
-	for i := range 2 * each {
-		r.table.Put(item{ID: i, Price: amount, Live: i < each})
-	}
-	b := core.Bind("accounts", r.table)
-	var mu sync.Mutex
-	versions, torn := 0, ""
-	_ = r.reg.Use(&observer{on: func(v *live.View, _ *live.Event) {
-		sum := map[bool]int{}
-		for it := range b.All() {
-			sum[it.Live] += it.Price
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		if versions++; sum[true] != each*amount || sum[false] != each*amount {
-			torn = fmt.Sprintf("version %d shows totals of %v, want %d each", v.Version().Seq, sum, each*amount)
-		}
-	}})
-	r.start(t, b)
-	ctx, cancel := context.WithCancel(r.ctx)
+	b := newBanks(t)
+	ctx, cancel := context.WithCancel(b.ctx)
 	defer cancel()
-	move := func(rng *rand.Rand, base int) []driver.Key {
-		from, to := base+rng.IntN(each), base+rng.IntN(each)
-		return []driver.Key{key(from), key(to)}
-	}
-	transfer := func(keys []driver.Key, n int) {
-		r.table.Edit(func(rows map[driver.Key]item) {
-			from, to := rows[keys[0]], rows[keys[1]]
-			if keys[0] == keys[1] {
-				return
-			}
-			from.Price, to.Price = from.Price-n, to.Price+n
-			rows[keys[0]], rows[keys[1]] = from, to
-		})
-	}
 	var work sync.WaitGroup
 	for w := range 3 {
 		work.Go(func() { // own
 			rng := rand.New(rand.NewPCG(1, uint64(w)))
 			for ctx.Err() == nil {
-				c := driver.Change{Table: r.table.Name(), Keys: move(rng, 0)}
-				a := r.source.Sink().Announce(c)
-				transfer(c.Keys, rng.IntN(5))
+				c := driver.Change{Table: b.table.Name(), Keys: b.own(rng)}
+				a := b.source.Sink().Announce(c)
+				b.transfer(c.Keys, rng.IntN(5), func() {})
 				runtime.Gosched()
 				receipt := a.Confirm()
 				if rng.IntN(2) == 0 {
@@ -263,38 +229,26 @@ func TestForeignTransactionsAreWhole(t *testing.T) {
 	work.Go(func() { // others
 		rng := rand.New(rand.NewPCG(2, 2))
 		for ctx.Err() == nil {
-			transfer(move(rng, each), rng.IntN(5))
+			b.transfer(b.foreign(rng), rng.IntN(5), func() {})
 			time.Sleep(time.Duration(rng.IntN(300)) * time.Microsecond)
 		}
 	})
 	work.Go(func() {
 		for ctx.Err() == nil {
-			_ = r.source.Sink().Report(driver.Change{Table: r.table.Name(), Compare: true}).Wait(ctx)
+			_ = b.source.Sink().Report(driver.Change{Table: b.table.Name(), Compare: true}).Wait(ctx)
 		}
 	})
 	wait(t, "enough has been seen", func() bool {
-		mu.Lock()
-		n := versions
-		mu.Unlock()
-		st := r.stats()
-		return n >= 300 && st.Comparisons >= 30 && st.ComparedFound >= 30
+		st := b.stats()
+		return b.seen() >= 300 && st.Comparisons >= 30 && st.ComparedFound >= 30
 	})
 	cancel()
 	work.Wait()
-	if err := r.reg.Flush(r.ctx); err != nil {
+	if err := b.reg.Flush(b.ctx); err != nil {
 		t.Fatal(err)
 	}
-	r.compare(t)
-	for _, it := range r.table.Rows() {
-		if got, _ := b.Get(key(it.ID)); got != it {
-			t.Errorf("in the end row %d is %+v, want %+v", it.ID, got, it)
-		}
-	}
-	st := r.stats()
-	r.stop(t)
-	if torn != "" {
-		t.Errorf("%s (%d versions, %+v)", torn, versions, st)
-	}
+	b.compare(t)
+	b.end(t)
 }
 
 // TestCompareConverges: own and foreign writes of the same rows, side by side with

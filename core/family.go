@@ -16,7 +16,7 @@ import (
 // that they are compared with, and those of [OrderParam] and [LimitParam].
 //
 // All methods may be called from any goroutine.
-type Family[T any] struct{ proto *publisher }
+type Family[T any] struct{ proto *binding }
 
 // BindFamily declares a family over a loader. It does no I/O; [Registry.Start] reports
 // problems.
@@ -25,7 +25,7 @@ func BindFamily[T any](name string, loader driver.Loader[T], opts ...Option) *Fa
 	return &Family[T]{declare(name, loader, opts)}
 }
 
-func (f *Family[T]) publisher() *publisher {
+func (f *Family[T]) untyped() *binding {
 	if f == nil {
 		return nil
 	}

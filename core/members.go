@@ -11,6 +11,7 @@ import (
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/internal/budget"
 	"github.com/binderyhq/bindery/core/internal/lease"
+	"github.com/binderyhq/bindery/core/internal/replication"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/internal/signal"
 	"github.com/binderyhq/bindery/core/live"
@@ -20,13 +21,13 @@ import (
 // family holds everything made from one declaration: the binding itself, and its members,
 // one for each set of parameters and scope.
 type family struct {
-	proto    *publisher            // the declaration; the binding itself unless there are parameters
+	proto    *binding              // the declaration; the binding itself unless there are parameters
 	whole    memberLease           // of the binding itself
 	grant    atomic.Pointer[Grant] // of the binding itself, shared by all
 	watchers signal.Group          // OnChange functions of all bindings
 
 	shared  atomic.Pointer[shared] // nil until Start
-	members *lease.Pool[string, *publisher]
+	members *lease.Pool[string, *binding]
 	refused atomic.Uint64 // members refused by the budget
 	size    atomic.Int64  // of members that loaded lately, in bytes: a moving average
 	rows    atomic.Int64  // of members that loaded lately: a moving average
@@ -35,8 +36,8 @@ type family struct {
 // memberLease keeps a member alive until it is released. For the binding itself, without
 // parameters and scope, release does nothing.
 type memberLease struct {
-	view  *publisher
-	lease *lease.Lease[string, *publisher] // nil: the binding itself
+	view  *binding
+	lease *lease.Lease[string, *binding] // nil: the binding itself
 }
 
 // ofMember reports whether the lease is of a member, not of the binding itself.
@@ -48,12 +49,12 @@ func (l *memberLease) release() {
 	}
 }
 
-func newFamily(proto *publisher) *family {
+func newFamily(proto *binding) *family {
 	f := &family{proto: proto}
 	f.whole = memberLease{view: proto}
-	f.members = lease.New[string](lease.Config[*publisher]{
+	f.members = lease.New[string](lease.Config[*binding]{
 		Max: f.max(), IdleAfter: f.idleAfter(),
-		End: func(v *publisher) {
+		End: func(v *binding) {
 			v.end(fmt.Errorf("core: binding %q: %w", v.ID(), live.ErrRemoved))
 			v.rows.Leave()
 			f.shared.Load().came.Tell()
@@ -116,7 +117,7 @@ func (f *family) open(ctx context.Context, params live.Params, scope filter.Expr
 			return nil, fmt.Errorf("core: binding %q: %w: %w", f.proto.Name(), ErrBudget, err)
 		}
 	}
-	l, err := f.members.Open(id, tenant, func() (*publisher, error) {
+	l, err := f.members.Open(id, tenant, func() (*binding, error) {
 		v, err := f.newMember(params, scope)
 		if err != nil {
 			return nil, err
@@ -149,12 +150,15 @@ func memberID(params live.Params, scope filter.Expr) string {
 	return string(b)
 }
 
-func (f *family) newMember(params live.Params, scope filter.Expr) (*publisher, error) {
-	v := newPublisher(f.proto.Name(), params, f.proto.Loader, f.proto.Spec)
+func (f *family) newMember(params live.Params, scope filter.Expr) (*binding, error) {
+	v := newBinding(f.proto.Name(), params, f.proto.Loader, f.proto.Spec)
 	v.family, v.Scope, v.Base = f, scope, f.proto.Member
 	var err error
 	if v.rows, err = f.proto.rows.Derive(v.Member, scope != nil, v.refusedByOrigin); err != nil {
 		return nil, fmt.Errorf("core: binding %q: %w", f.proto.Name(), err)
+	}
+	if followed, ok := v.rows.(*replication.Replica); ok {
+		followed.Rewinds = v.reached.Forget
 	}
 	v.Filter = filter.Bind(v.Filter, params.Values)
 	if all, ok := v.Filter.(*filter.Conjunction); ok && len(all.Exprs) == 0 {
@@ -206,7 +210,7 @@ func (f *family) end(why error) {
 }
 
 // refuse ends a member because there is no memory for it.
-func (f *family) refuse(v *publisher) {
+func (f *family) refuse(v *binding) {
 	f.refused.Add(1)
 	f.members.Remove(v.id)
 	v.end(fmt.Errorf("core: binding %q: %w", v.ID(), ErrBudget))
@@ -215,8 +219,8 @@ func (f *family) refuse(v *publisher) {
 }
 
 // alive returns the existing members, in order of creation.
-func (f *family) alive() []*publisher {
-	return slices.SortedFunc(slices.Values(f.members.All()), func(a, b *publisher) int { return rowset.BySeq(a.Member, b.Member) })
+func (f *family) alive() []*binding {
+	return slices.SortedFunc(slices.Values(f.members.All()), func(a, b *binding) int { return rowset.BySeq(a.Member, b.Member) })
 }
 
 func (f *family) status() status.Family {

@@ -254,6 +254,9 @@ func TestRestoreRefuses(t *testing.T) {
 	r := newItems(t, core.Config{})
 	r.table.Put(item{ID: 1, Name: "one"}, item{ID: 2, Name: "two"})
 	b := core.Bind("all", r.table)
+	if err := r.reg.Restore(b.View, live.Saved{}); !errors.Is(err, core.ErrNotStarted) || errors.Is(err, core.ErrStarted) {
+		t.Errorf("before Start: %v", err)
+	}
 	r.start(t, b)
 	good, _, err := r.reg.Saved(b.View)
 	if err != nil {

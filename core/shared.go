@@ -42,7 +42,7 @@ func newShared(cfg Config) *shared {
 }
 
 // attach makes the declared bindings part of the registry. load then loads them.
-func (s *shared) attach(declared []*publisher) {
+func (s *shared) attach(declared []*binding) {
 	s.host.Attach(upkeepOf(declared))
 	for _, v := range declared {
 		if !v.Spec.Family {
@@ -53,7 +53,7 @@ func (s *shared) attach(declared []*publisher) {
 }
 
 // load starts reading the bindings.
-func (s *shared) load(declared []*publisher) {
+func (s *shared) load(declared []*binding) {
 	for _, v := range declared {
 		if !v.Spec.Family {
 			v.rows.Begin()

@@ -170,12 +170,12 @@ func TestOtherOrigins(t *testing.T) {
 	insert(t, db, ticket("Printer", "acme"))
 
 	w := ask(a.echo, "OPTIONS", "/live/api/open/1", "", "Origin", deskOrigin,
-		"Access-Control-Request-Method", "PATCH", "Access-Control-Request-Headers", "if-match")
-	if w.Code != 204 || !strings.Contains(w.Header().Get("Access-Control-Allow-Headers"), "If-Match") {
+		"Access-Control-Request-Method", "PATCH", "Access-Control-Request-Headers", "if-match, bindery-mark")
+	if w.Code != 204 || !strings.Contains(w.Header().Get("Access-Control-Allow-Headers"), "Bindery-Mark") {
 		t.Errorf("preflight: %d %v", w.Code, w.Header())
 	}
 	w = ask(a.echo, "GET", "/live/api/open", "", append(a.as("Ada"), "Origin", deskOrigin)...)
-	if w.Code != 200 || !strings.Contains(w.Header().Get("Access-Control-Expose-Headers"), "ETag") {
+	if w.Code != 200 || !strings.Contains(w.Header().Get("Access-Control-Expose-Headers"), "Bindery-Mark, Content-Location, ETag,") {
 		t.Errorf("list: %d %v", w.Code, w.Header())
 	}
 

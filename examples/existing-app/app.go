@@ -31,8 +31,7 @@ func newApp(db *bun.DB, tokenKey []byte) *app {
 	e.Use(middleware.CORSWithConfig(middleware.CORSConfig{
 		AllowOrigins:     []string{deskOrigin},
 		AllowCredentials: true,
-		AllowHeaders:     []string{"Authorization", "Content-Type", "If-Match", "If-None-Match", "Prefer", "Last-Event-ID"},
-		ExposeHeaders:    []string{"ETag", "Link", "Location", "Preference-Applied", "X-Total-Count"},
+		AllowHeaders:     []string{"Authorization", "Content-Type", "If-Match", "If-None-Match", "Prefer", "Last-Event-ID", "Bindery-Mark"},
 	}))
 	// endregion
 	// region csrf

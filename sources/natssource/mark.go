@@ -50,7 +50,8 @@ func (r *Relay) Mark(context.Context) ([]byte, error) {
 }
 
 // Reach implements [driver.Marker]. An unknown node in the mark may be new, so Reach
-// first asks all nodes for their numbers. If it stays unknown, the mark is foreign.
+// first asks all nodes for their numbers. If it stays unknown for as long as a silent
+// node is not missed, and at least for a second, the mark is foreign.
 func (r *Relay) Reach(ctx context.Context, part []byte) error {
 	want, err := parseMark(part)
 	if err != nil {
@@ -58,10 +59,11 @@ func (r *Relay) Reach(ctx context.Context, part []byte) error {
 	}
 	delete(want, hashOf(r.node)) // this node's own feeds have its reports
 	var asked time.Time
+	var patience *time.Timer // nil until the others have been asked
 	for {
 		now := r.peers.numbers()
 		stranger, short := now.compare(want)
-		var patience <-chan time.Time
+		var over <-chan time.Time
 		switch {
 		case now.greeting:
 			// Messages may be lost now; tables are read in full when the source begins
@@ -69,27 +71,31 @@ func (r *Relay) Reach(ctx context.Context, part []byte) error {
 		case stranger && !now.begun:
 			return errNotHearing
 		case stranger && asked.IsZero():
-			asked = time.Now()
+			// One timer, however often a number moves meanwhile.
+			asked, patience = time.Now(), time.NewTimer(r.strangerTime())
+			defer patience.Stop()
 			r.askAll()
-			fallthrough
+			over = patience.C
+		case stranger && time.Since(asked) >= r.strangerTime():
+			return fmt.Errorf("natssource: a mark names a node of which nothing is known here: %w", driver.ErrForeign)
 		case stranger:
-			left := greetingTime - time.Since(asked)
-			if left <= 0 {
-				return fmt.Errorf("natssource: a mark names a node of which nothing is known here: %w", driver.ErrForeign)
-			}
-			timer := time.NewTimer(left)
-			defer timer.Stop()
-			patience = timer.C
+			over = patience.C
 		case !short:
 			return nil
 		}
 		select {
 		case <-now.moved:
-		case <-patience:
+		case <-over:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// strangerTime is how long a node that a mark names may take to be heard. A foreign mark
+// is given up by its client, so a node that is only slow must not be taken for a stranger.
+func (r *Relay) strangerTime() time.Duration {
+	return max(time.Second, silentBeats*r.cfg.Heartbeat)
 }
 
 var errNotHearing = errors.New("natssource: the other nodes have not been heard yet")
@@ -100,7 +106,7 @@ func (r *Relay) askAll() {
 	if last := r.hello.Load(); now-last < int64(greetingTime/2) || !r.hello.CompareAndSwap(last, now) {
 		return
 	}
-	_ = r.send(message{Kind: kindHello}) // a node that misses it stays unknown
+	_ = r.send(message{Kind: kindHello}) // a node that misses it is heard by its next beat
 }
 
 // compare reports whether one of the wanted nodes is unknown (stranger), and whether the

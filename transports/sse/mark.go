@@ -16,10 +16,17 @@ const markWait = 5 * time.Second
 
 // reach waits until all bindings of the request show everything that the mark covers.
 // The stream, or the answer to HEAD, then begins no earlier than that. The answer
-// carries the mark.
-func (s *stream) reach(ctx context.Context, mark string) *problem.Problem {
-	if mark == "" {
+// carries the mark. The header counts where the URL has one as well.
+func (s *stream) reach(ctx context.Context, header, parameter []string) *problem.Problem {
+	if len(header) == 0 {
+		header = parameter
+	}
+	if len(header) == 0 {
 		return nil
+	}
+	mark := ""            // malformed
+	if len(header) == 1 { // as is one that is given twice
+		mark = header[0]
 	}
 	ctx, cancel := context.WithTimeout(ctx, markWait)
 	defer cancel()

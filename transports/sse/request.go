@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -22,13 +23,14 @@ const (
 	paramEvent   = "event"
 	paramVersion = "version"
 	paramReplica = wire.ReplicaParam
+	paramMark    = "mark"
 )
 
 // lastEventID is the header in which EventSource sends the last id that it received.
 const lastEventID = "Last-Event-ID"
 
 func (t *Transport) serveOne(c echo.Context) error {
-	own, args, err := parseQuery(c.Request(), paramVersion, paramReplica)
+	own, args, err := parseQuery(c.Request(), paramVersion, paramReplica, paramMark)
 	if err != nil {
 		return refuse(c, err)
 	}
@@ -40,7 +42,7 @@ func (t *Transport) serveOne(c echo.Context) error {
 }
 
 func (t *Transport) serveSeveral(c echo.Context) error {
-	own, args, err := parseQuery(c.Request(), paramEvent, paramVersion, paramReplica)
+	own, args, err := parseQuery(c.Request(), paramEvent, paramVersion, paramReplica, paramMark)
 	if err != nil {
 		return refuse(c, err)
 	}
@@ -48,7 +50,7 @@ func (t *Transport) serveSeveral(c echo.Context) error {
 	switch {
 	case len(args) > 0:
 		unknown := slices.Sorted(maps.Keys(args))[0]
-		err = problem.BadParameter(unknown, "is unknown; there are: "+paramEvent+", "+paramReplica+", "+paramVersion)
+		err = problem.BadParameter(unknown, "is unknown; there are: "+strings.Join([]string{paramEvent, paramMark, paramReplica, paramVersion}, ", "))
 	case len(events) == 0:
 		err = problem.BadParameter(paramEvent, "is missing: name a binding, or several by repeating it")
 	case len(events) > t.cfg.MaxBindings:
@@ -108,11 +110,12 @@ func (t *Transport) serve(c echo.Context, targets []target, own url.Values) erro
 	if id := c.Request().Header.Get(lastEventID); id != "" {
 		position = id
 	}
-	if p := s.reach(ctx, c.Request().Header.Get(headerMark)); p != nil {
+	if p := s.reach(ctx, c.Request().Header[headerMark], own[paramMark]); p != nil {
 		return refuse(c, p)
 	}
 	if c.Request().Method == http.MethodHead {
 		setHeader(c.Response().Header())
+		s.tellPlace(c.Response().Header())
 		c.Response().WriteHeader(http.StatusOK)
 		return nil
 	}
@@ -123,6 +126,20 @@ func (t *Transport) serve(c echo.Context, targets []target, own url.Values) erro
 	defer t.reg.Connected()()
 	s.subscribe(ctx, parseID(position, len(targets)))
 	return s.run(ctx)
+}
+
+// tellPlace sets the ETag of an answer to HEAD: the id of a stream that has come to what
+// its bindings show now. With a mark, whoever has that id has everything it covers.
+func (s *stream) tellPlace(h http.Header) {
+	tokens := make([]string, len(s.feeds))
+	for i, f := range s.feeds {
+		shown := f.grant.View().Snapshot()
+		if shown == nil {
+			return // it has not loaded
+		}
+		tokens[i] = shown.Version().Token
+	}
+	h.Set("ETag", strconv.Quote(strings.Join(tokens, idSeparator)))
 }
 
 // parseReplica reports whether the request asks for the fields that followers get, see
@@ -197,6 +214,8 @@ func refuseMethod(c echo.Context) error {
 
 func setHeader(h http.Header) {
 	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-cache, no-store")
+	// A proxy that compresses a stream may keep events back until it has enough to
+	// compress. no-transform forbids that (RFC 9111, section 5.2.2.6).
+	h.Set("Cache-Control", "no-cache, no-store, no-transform")
 	h.Set("X-Accel-Buffering", "no") // nginx would gather events
 }

@@ -31,7 +31,7 @@ func TestSyncThenChanges(t *testing.T) {
 	r := s.open("/events/things", "")
 	defer r.close()
 	for header, want := range map[string]string{
-		"Content-Type": "text/event-stream", "Cache-Control": "no-cache, no-store", "X-Accel-Buffering": "no",
+		"Content-Type": "text/event-stream", "Cache-Control": "no-cache, no-store, no-transform", "X-Accel-Buffering": "no",
 	} {
 		if got := r.resp.Header.Get(header); got != want {
 			t.Errorf("%s: %q, want %q", header, got, want)
@@ -181,6 +181,26 @@ func TestHeartbeat(t *testing.T) {
 		}
 		if e.comment {
 			n++
+		}
+	}
+}
+
+// A follower hears something every two seconds, also from a node that sends its clients
+// no heartbeats.
+func TestHeartbeatOfFollowers(t *testing.T) {
+	t.Parallel()
+	for _, often := range []time.Duration{-1, time.Hour} {
+		s := serve(t, sse.Config{Heartbeat: often}, "things")
+		r := s.open("/events/things?replica=1", "")
+		defer r.close()
+		for {
+			e, err := r.next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.comment {
+				break
+			}
 		}
 	}
 }

@@ -38,13 +38,14 @@ type Feed struct {
 	tried    chan struct{}        // closed after the first batch, whether it succeeded or not
 
 	// The goroutine's own.
-	pools     []*concern.Pool // in order of first use
-	lanes     map[lane]bool   // of background reads under way
-	nextDue   time.Time       // when the next background read may begin; zero: none waits for its time
-	notBefore time.Time       // earliest time of the next batch, see pause
-	lastRows  int             // rows found by the last read of bindings in full
-	wholeRead time.Duration   // how long the last read of the whole table took; mu guards it, too
-	askedAt   time.Time       // when loaders were last asked whether the table was altered
+	pools        []*concern.Pool // in order of first use
+	lanes        map[lane]bool   // of background reads under way
+	nextDue      time.Time       // when the next background read may begin; zero: none waits for its time
+	notBefore    time.Time       // earliest time of the next batch, see pause
+	lastRows     int             // rows found by the last read of bindings in full
+	troubledTook time.Duration   // how long the last read of members in trouble took
+	wholeRead    time.Duration   // how long the last read of the whole table took; mu guards it, too
+	askedAt      time.Time       // when loaders were last asked whether the table was altered
 
 	mu              sync.Mutex                        // guards what follows
 	members         map[*rowset.Member]struct{}       // bindings, loaded or not
@@ -62,6 +63,7 @@ type Feed struct {
 	relatedRead     map[driver.Table]uint64           // the last batch that covered changes of the related table
 	queryAfter      map[*rowset.Member]time.Time      // earliest time of the binding's next query
 	slowQueries     map[*rowset.Member]bool           // slow bindings that writers do not wait for
+	slowAsked       map[*rowset.Member]*slowAnswer    // see noteSlow
 	touches         []*rowset.Member                  // get a new time of change in the next batch
 	asked           bool                              // Reload was called: ends the wait after a failed batch
 	troubles        backlog.Troubles
@@ -110,6 +112,7 @@ func New(table driver.Table, host Host) *Feed {
 		relatedRead:     make(map[driver.Table]uint64),
 		queryAfter:      make(map[*rowset.Member]time.Time),
 		slowQueries:     make(map[*rowset.Member]bool),
+		slowAsked:       make(map[*rowset.Member]*slowAnswer),
 		lanes:           make(map[lane]bool),
 		pending:         backlog.Pending{MaxKeys: host.MaxBatchKeys},
 		journal:         backlog.Journal{MaxKeys: maxJournal},
@@ -389,6 +392,7 @@ func (f *Feed) batch(ctx context.Context) error {
 		f.publish(m)
 	}
 	f.noteTroubles(number, &w, out)
+	f.noteSlow(number, out.slow)
 	observed(out.result(len(out.failed)+w.newAside(), nil))
 
 	f.mu.Lock()
@@ -410,6 +414,9 @@ func (f *Feed) batch(ctx context.Context) error {
 	}
 	f.leaveUnsettledLocked(&w, &out)
 	f.finishRequestsLocked(&w)
+	for _, p := range w.starts {
+		f.compareAgainLocked(p.opened)
+	}
 	for _, m := range out.steps {
 		if _, full := out.inFull[m.step.Member]; full || w.starts[m.step.Member] != nil {
 			f.lags.Read(m.step.Member, f.waiting[m.step.Member] != nil)

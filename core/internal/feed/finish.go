@@ -70,6 +70,7 @@ func (s *delivery) makeReady(v *rowset.Member, l *laterStep) {
 type startingPoint struct {
 	number  uint64 // of the first batch whose changes it may lack
 	last    uint64 // the last batch that had begun when the read ended
+	opened  uint64 // how many comparisons had opened their snapshots before the read began
 	request *fullRead
 	step    *rowset.Step // nil: later is set
 	later   *laterStep
@@ -78,7 +79,6 @@ type startingPoint struct {
 // finish publishes a background read. Only the feed's goroutine calls it, between two
 // batches.
 func (f *Feed) finish(b *backgroundRead) {
-	defer f.compareAgain(b)
 	if b.lane == troubledLane {
 		f.finishTroubled(b)
 		return
@@ -110,7 +110,7 @@ func (f *Feed) finish(b *backgroundRead) {
 		logs = append(logs, f.backgroundFailedLocked(b, v, f.cannotShow(v, rows), rows))
 	}
 	for _, v := range b.views {
-		p := &startingPoint{number: b.number, last: b.last, request: b.requests[v], step: steps[v], later: b.later[v]}
+		p := &startingPoint{number: b.number, last: b.last, opened: b.opened, request: b.requests[v], step: steps[v], later: b.later[v]}
 		if since, ok := f.isCurrentLocked(v, p); ok {
 			current = append(current, v)
 			newer[v] = setOf(slices.Values(since))
@@ -158,15 +158,19 @@ func (f *Feed) finish(b *backgroundRead) {
 			delete(f.underway, v)
 		}
 		f.lags.Read(v, f.waiting[v] != nil)
-		if isQuery(v) {
+		if f.isQueriedLocked(v) {
 			f.queryAfter[v] = time.Now().Add(min(b.out.took, maxRest))
-			if delete(f.slowQueries, v); b.out.took >= slowWait {
+			if b.out.took >= slowWait {
 				f.slowQueries[v] = true
+			} else {
+				delete(f.slowQueries, v)
+				f.noteQuickLocked(v)
 			}
 		}
 	}
 	f.journal.Add(f.batches, backlog.Read{Members: read}, f.oldestLocked())
 	logs = append(logs, f.noteOmittedLocked(out)...)
+	f.compareAgainLocked(b.opened)
 	f.countTroublesLocked()
 	f.progressLocked()
 	f.mu.Unlock()
@@ -180,13 +184,13 @@ func (f *Feed) finish(b *backgroundRead) {
 	}
 }
 
-// compareAgain requests another comparison of the table if one has begun since the
-// background read began. That one may see a commit that the read does not, and it skips the
-// read's bindings, because they were loaded after it began.
-func (f *Feed) compareAgain(b *backgroundRead) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if b.opened != f.compared.opened {
+// compareAgainLocked requests another comparison of the table if one has begun since a
+// background read began, before which opened comparisons had begun. That one may see a
+// commit that the read does not, and it skips the read's bindings, because they were loaded
+// after it began. The read has just been published, and nobody knows that yet: whoever waits
+// for it finds the new request.
+func (f *Feed) compareAgainLocked(opened uint64) {
+	if opened != f.compared.opened {
 		f.compared.auditor.Request(audit.NewTicket((*backlog.Reporter)(nil)))
 	}
 }
@@ -296,7 +300,10 @@ func (f *Feed) isCurrentLocked(v *rowset.Member, p *startingPoint) (since []driv
 	}
 	since, known := f.sinceLocked(v, p.number)
 	switch {
-	case isQuery(v): // its answer is one state of the database
+	case f.askedSinceLocked(v, p.number): // a batch has read rows for it since
+		f.againLocked(v, r)
+		return nil, false
+	case f.isQueriedLocked(v): // its answer is one state of the database
 		if !v.Unread() && f.journal.LastWhole(v.Loader.Identity()) >= p.number {
 			delete(f.underway, v) // a later batch has read the whole table
 			return nil, false
@@ -405,7 +412,7 @@ func (f *Feed) finishRequestsLocked(w *work) {
 // changed.
 func (f *Feed) requeryAfterLocked(out *outcome) {
 	for v := range f.underway { // first reads: these are in no pool yet
-		if isQuery(v) && v.Unread() && !out.covered.Empty() {
+		if f.isQueriedLocked(v) && v.Unread() && !out.covered.Empty() {
 			f.requeryLocked(v)
 		}
 	}
@@ -415,7 +422,7 @@ func (f *Feed) requeryAfterLocked(out *outcome) {
 			continue
 		}
 		for v := range pl.Asked {
-			if _, full := out.inFull[v]; isQuery(v) && !full {
+			if _, full := out.inFull[v]; f.isQueriedLocked(v) && !full {
 				f.requeryLocked(v)
 			}
 		}

@@ -29,7 +29,10 @@ type mark struct {
 
 func (m mark) wait(ctx context.Context) error {
 	if m.ticket != nil {
-		return m.ticket.Wait(ctx)
+		if err := m.ticket.Wait(ctx); err != nil {
+			return err
+		}
+		return m.feed.waitAnswered(ctx, m.feed.requested(), nil)
 	}
 	err := m.feed.wait(ctx, m.seq)
 	switch {
@@ -117,10 +120,25 @@ const (
 )
 
 func (m mark) waitForWriter(ctx context.Context) error {
-	if m.ticket != nil {
-		return m.ticket.Wait(ctx)
+	if m.ticket == nil {
+		return m.feed.waitForWriter(ctx, m.seq)
 	}
-	return m.feed.waitForWriter(ctx, m.seq)
+	if err := m.ticket.Wait(ctx); err != nil {
+		return err
+	}
+	return m.feed.waitForRefills(ctx)
+}
+
+// waitForRefills waits for the reads in full that a comparison has requested, of loaded
+// bindings that are not known to be slow. It waits for lateAfter at most.
+func (f *Feed) waitForRefills(ctx context.Context) error {
+	patience, cancel := context.WithTimeout(ctx, lateAfter)
+	defer cancel()
+	err := f.waitAnswered(patience, f.requested(), func(v *rowset.Member) bool { return !v.Unread() && !f.slowQueries[v] })
+	if err != nil && ctx.Err() == nil && patience.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 // waitForWriter is waitAwaited with statistics. It returns an error at once while the feed
@@ -165,9 +183,9 @@ func (f *Feed) waitAwaited(ctx context.Context, seq uint64) error {
 	if err := f.waitUntil(ctx, func() bool { return !f.lags.Lacks(seq) }); err != nil {
 		return err
 	}
-	quick := func(v *rowset.Member) bool { return isQuery(v) && !f.slowQueries[v] }
+	quick := func(v *rowset.Member) bool { return f.isQueriedLocked(v) && !f.slowQueries[v] }
 	f.mu.Lock()
-	number, queried := f.requests, !f.answeredLocked(f.requests, isQuery)
+	number, queried := f.requests, !f.answeredLocked(f.requests, f.isQueriedLocked)
 	f.mu.Unlock()
 	if !queried {
 		return nil
@@ -181,14 +199,14 @@ func (f *Feed) waitAwaited(ctx context.Context, seq uint64) error {
 		f.mu.Lock()
 		for _, open := range []map[*rowset.Member]*fullRead{f.waiting, f.underway} {
 			for v := range open {
-				if isQuery(v) {
+				if f.isQueriedLocked(v) {
 					f.slowQueries[v] = true
 				}
 			}
 		}
 		f.mu.Unlock()
 	}
-	return f.waitAnswered(ctx, number, func(v *rowset.Member) bool { return isQuery(v) && v.Spec.Awaited })
+	return f.waitAnswered(ctx, number, func(v *rowset.Member) bool { return f.isQueriedLocked(v) && v.Spec.Awaited })
 }
 
 // Written waits until the row that was written through the binding shows, even if that
@@ -201,7 +219,7 @@ func (f *Feed) Written(ctx context.Context, v *rowset.Member, key driver.Key) {
 		keys = nil // every read is a full read
 	}
 	m := f.Report(keys, nil)
-	if mode.Lagging || (Receipt{m}).Wait(ctx) != nil || !isQuery(v) {
+	if mode.Lagging || (Receipt{m}).Wait(ctx) != nil || !f.isQueried(v) {
 		return
 	}
 	_ = f.waitAnswered(ctx, f.requested(), func(o *rowset.Member) bool { return o == v })

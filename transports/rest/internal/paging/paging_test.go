@@ -40,13 +40,14 @@ func TestCursors(t *testing.T) {
 	s := resttest.NewShop(t, 0, nil, nil)
 	s.Open("named", core.OrderBy("-name", "id"))
 	s.Open("hidden", core.OrderBy("name"), core.Columns("id"))
+	long := strings.Repeat("x", maxWhole)
 	if !HasCursors(s.View("named")) || HasCursors(s.View("hidden")) {
 		t.Error("cursors are for bindings whose rows show what they are ordered by")
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		s.Delete(1, 2, 3, 4, 5, 6)
 		for id := range int64(6) {
-			s.Put(resttest.Product{ID: id + 1, Name: rapid.StringMatching("[ab]").Draw(rt, "name")})
+			s.Put(resttest.Product{ID: id + 1, Name: rapid.SampledFrom([]string{"a", "b", long, long + "a", long + "b", long[1:]}).Draw(rt, "name")})
 		}
 		v := s.View("named")
 		before := v.Snapshot()
@@ -65,8 +66,12 @@ func TestCursors(t *testing.T) {
 			}
 			i++
 		}
-		if rapid.Bool().Draw(rt, "deleted") {
+		deleted := rapid.Bool().Draw(rt, "deleted")
+		if deleted {
 			s.Delete(row.ID)
+		}
+		if len(cursor) > 2000 {
+			rt.Fatalf("a cursor of %d characters", len(cursor))
 		}
 		place, ok := ParseCursor(cursor)
 		if !ok {
@@ -77,6 +82,17 @@ func TestCursors(t *testing.T) {
 		for r := range after.Page(OffsetAfter(after, place), 10) {
 			got = append(got, string(r.JSON()))
 		}
+		if place.digest != "" && deleted { // rows that begin alike may come again
+			if len(got) < len(rest) || strings.Join(got[len(got)-len(rest):], "") != strings.Join(rest, "") {
+				rt.Fatalf("after row %d, which has gone: %d rows, want %d at the end", at, len(got), len(rest))
+			}
+			for _, again := range got[:len(got)-len(rest)] {
+				if !strings.Contains(again, long[1:]) {
+					rt.Fatalf("after row %d, which has gone: %.20s does not begin like it", at, again)
+				}
+			}
+			return
+		}
 		if strings.Join(got, "") != strings.Join(rest, "") {
 			rt.Fatalf("after row %d: %v, want %v", at, got, rest)
 		}
@@ -84,7 +100,7 @@ func TestCursors(t *testing.T) {
 }
 
 func TestParseCursor(t *testing.T) {
-	if place, ok := ParseCursor(""); !ok || place != "" {
+	if place, ok := ParseCursor(""); !ok || place != (Place{}) {
 		t.Error("the empty cursor is not the beginning")
 	}
 	for _, bad := range []string{"!", "a", "YQ", "YQ==", "AAAAAA", "zzzzzzzz", strings.Repeat("a", maxCursor+4)} {

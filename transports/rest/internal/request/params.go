@@ -33,8 +33,8 @@ const (
 type List struct {
 	Paged bool
 	paging.Window
-	Cursor bool   // the page begins after a row, and Offset is 0
-	After  string // the place of that row, "" for the beginning of the list
+	Cursor bool         // the page begins after a row, and Offset is 0
+	After  paging.Place // of that row
 
 	Changes bool          // since a version
 	Since   string        // the version's token

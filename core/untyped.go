@@ -17,9 +17,9 @@ import (
 	"github.com/binderyhq/bindery/core/status"
 )
 
-// publisher is the registry's side of a binding: its rows, the upkeep that keeps them
-// current, and its family.
-type publisher struct {
+// binding is a [Binding] without the type of its rows, as the registry holds it: its rows,
+// the upkeep that keeps them current, and its family.
+type binding struct {
 	*rowset.Member
 	family *family     // the declaration it comes from, with all members
 	rows   upkeep.Rows // kept by a feed, or by another node
@@ -30,15 +30,15 @@ type publisher struct {
 	id      string // of a family's member; see memberID
 }
 
-func newPublisher(name string, params live.Params, r untyped.Loader, s *rowset.Spec) *publisher {
-	v := &publisher{}
+func newBinding(name string, params live.Params, r untyped.Loader, s *rowset.Spec) *binding {
+	v := &binding{}
 	v.account.v = v
 	v.Member = rowset.NewMember(name, params, r, s, &v.account)
 	return v
 }
 
 // reload has all rows read again, and waits until the result shows.
-func (v *publisher) reload(ctx context.Context, how backlog.Reload) error {
+func (v *binding) reload(ctx context.Context, how backlog.Reload) error {
 	wait, err := v.rows.Reload(how)
 	if err == nil {
 		err = wait(ctx, true)
@@ -49,7 +49,7 @@ func (v *publisher) reload(ctx context.Context, how backlog.Reload) error {
 	return nil
 }
 
-func (v *publisher) touch() error {
+func (v *binding) touch() error {
 	if err := v.rows.Touch(); err != nil {
 		return fmt.Errorf("core: binding %q: %w", v.Name(), err)
 	}
@@ -57,7 +57,7 @@ func (v *publisher) touch() error {
 }
 
 // compare compares the binding with the database, see [Binding.Verify].
-func (v *publisher) compare(ctx context.Context) (status.Drift, error) {
+func (v *binding) compare(ctx context.Context) (status.Drift, error) {
 	drift, err := v.rows.Verify(ctx)
 	if err != nil {
 		return status.Drift{}, fmt.Errorf("core: verifying binding %q: %w", v.Name(), err)
@@ -66,7 +66,7 @@ func (v *publisher) compare(ctx context.Context) (status.Drift, error) {
 }
 
 // write carries out a client's write, see [Binding.Write].
-func (v *publisher) write(ctx context.Context, w live.Write, bounds writing.Bounds) (live.Row, error) {
+func (v *binding) write(ctx context.Context, w live.Write, bounds writing.Bounds) (live.Row, error) {
 	if !v.Spec.Rules.Writable {
 		return live.Row{}, fmt.Errorf("core: binding %q: %w", v.Name(), live.ErrNotWritable)
 	}
@@ -74,7 +74,7 @@ func (v *publisher) write(ctx context.Context, w live.Write, bounds writing.Boun
 }
 
 // explain says why a row is in the binding or not, see [Binding.Explain].
-func (v *publisher) explain(ctx context.Context, key driver.Key) (status.Explain, error) {
+func (v *binding) explain(ctx context.Context, key driver.Key) (status.Explain, error) {
 	out, err := v.rows.Explain(ctx, key)
 	if err != nil {
 		return status.Explain{}, fmt.Errorf("core: explaining a row of binding %q: %w", v.Name(), err)
@@ -82,7 +82,7 @@ func (v *publisher) explain(ctx context.Context, key driver.Key) (status.Explain
 	return out, nil
 }
 
-func (v *publisher) status() status.Binding {
+func (v *binding) status() status.Binding {
 	counts := v.Counts()
 	st := status.Binding{
 		Name: v.Name(), Params: v.Params(), Scoped: v.Scope != nil, Table: v.Schema().Table,
@@ -107,7 +107,7 @@ func (v *publisher) status() status.Binding {
 
 // firstTry returns a channel that is closed when the binding has loaded or the first
 // attempt has failed. A family itself has nothing to load.
-func (v *publisher) firstTry() <-chan struct{} {
+func (v *binding) firstTry() <-chan struct{} {
 	if v.Spec.Family {
 		return closedChannel
 	}
@@ -120,7 +120,7 @@ var closedChannel = func() chan struct{} {
 	return c
 }()
 
-func (v *publisher) logger() *slog.Logger {
+func (v *binding) logger() *slog.Logger {
 	if s := v.family.shared.Load(); s != nil {
 		return s.cfg.Logger
 	}
@@ -128,7 +128,7 @@ func (v *publisher) logger() *slog.Logger {
 }
 
 // now returns the time by the registry's clock.
-func (v *publisher) now() time.Time {
+func (v *binding) now() time.Time {
 	if s := v.family.shared.Load(); s != nil {
 		return s.cfg.Now()
 	}
@@ -136,7 +136,7 @@ func (v *publisher) now() time.Time {
 }
 
 // upkeepOf returns the upkeep of the bindings.
-func upkeepOf(views []*publisher) []upkeep.Rows {
+func upkeepOf(views []*binding) []upkeep.Rows {
 	out := make([]upkeep.Rows, len(views))
 	for i, v := range views {
 		out[i] = v.rows
