@@ -351,6 +351,104 @@ func TestUnreadableRowAtStart(t *testing.T) {
 	}
 }
 
+// brittle is what a binding does with wares that it cannot show.
+func brittle() core.Option {
+	return core.Serialize(func(w ware) ware {
+		if w.Note == "poison" {
+			panic("cannot show it")
+		}
+		return w
+	})
+}
+
+// TestStatusNamesAllBadRows: whatever is wrong with them, whenever they went bad, and
+// however the binding is read again.
+func TestStatusNamesAllBadRows(t *testing.T) {
+	for _, tells := range []bool{true, false} {
+		for _, anew := range []bool{true, false} {
+			t.Run(fmt.Sprintf("loader tells which: %v, read in full: %v", tells, anew), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					r := newItems(t, core.Config{})
+					ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+					defer cancel()
+					r.ctx = ctx
+					s := &damaged{store: newStore(), tells: tells}
+					for id := range 20 {
+						s.Put(ware{ID: id})
+					}
+					s.set()
+					shown := core.Bind("shown", s, brittle())
+					r.start(t, shown)
+					defer r.stop(t)
+					s.set(5)
+					r.report(t, s.Put(ware{ID: 5, Note: "unreadable"}))
+					if anew {
+						go func() { _ = shown.Resync(ctx) }()
+						synctest.Wait()
+					}
+					s.set(5, 9)
+					r.report(t, s.Put(ware{ID: 7, Note: "poison"}), s.Put(ware{ID: 9, Note: "unreadable"}), s.Put(ware{ID: 8, Note: "poison"}))
+					time.Sleep(time.Minute) // it is tried again
+					want := []driver.Key{key(5), key(7), key(8), key(9)}
+					if st := shown.Status(); st.Troubled != len(want) || !slices.Equal(troubledKeys(st.Trouble), want) {
+						t.Errorf("%d rows, %v; want %v", st.Troubled, troubledKeys(st.Trouble), want)
+					}
+					s.set(9)
+					r.report(t, s.Put(ware{ID: 5}), s.Put(ware{ID: 7}))
+					synctest.Wait()
+					want = []driver.Key{key(8), key(9)}
+					if st := shown.Status(); st.Troubled != len(want) || !slices.Equal(troubledKeys(st.Trouble), want) {
+						t.Errorf("as soon as some are mended: %v; want %v", troubledKeys(st.Trouble), want)
+					}
+					s.set()
+					r.report(t, s.Put(ware{ID: 8}), s.Put(ware{ID: 9}))
+					synctest.Wait()
+					if st := shown.Status(); st.State != status.Live || st.Troubled != 0 {
+						t.Errorf("as soon as all are mended: %v, %d rows", st.State, st.Troubled)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestMendedRowsAreTriedAtOnce: a binding that must be read in full is tried again when one
+// of its bad rows is reported, or when another has found one mended, and not only when its
+// back-off has passed.
+func TestMendedRowsAreTriedAtOnce(t *testing.T) {
+	for how, pause := range map[string]time.Duration{"key": 0, "whole table": 100 * time.Millisecond, "nobody": time.Minute} {
+		t.Run(how, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newItems(t, core.Config{})
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				r.ctx = ctx
+				s := &damaged{store: newStore(), tells: true}
+				s.Put(ware{ID: 1}, ware{ID: 2, Shelf: 2}, ware{ID: 3})
+				s.set(2)
+				all, some := core.Bind("all", s), core.Bind("some", s, core.Where(filter.Eq("shelf", 2)))
+				r.start(t, all, some)
+				defer r.stop(t)
+				time.Sleep(10 * time.Minute) // its back-off is 30 seconds now
+				s.set()
+				begun := time.Now()
+				switch how {
+				case "key":
+					r.report(t, s.Put(ware{ID: 2, Shelf: 2}))
+				case "whole table":
+					r.report(t, driver.Change{Table: s.Name()})
+				}
+				<-all.Loaded()
+				took := time.Since(begun)
+				<-some.Loaded()
+				if took > pause || time.Since(begun) != took {
+					t.Errorf("they loaded after %v and %v", took, time.Since(begun))
+				}
+			})
+		})
+	}
+}
+
 // TestOmitUnreadable: a binding may go on without the rows that it cannot show.
 func TestOmitUnreadable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -3,9 +3,11 @@ package core
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -146,6 +148,15 @@ func (g *Grant) HasReached(text string) (bool, error) {
 	return reached.Has(g.reg.marks.node, m, text), nil
 }
 
+// Lineage names the run of versions that the binding shows, with letters, digits, "-", "_"
+// and dots. While it stays the same, what is shown later is newer. Another text means that
+// the rows may be older than those before it: the registry is another one, or the binding
+// follows another node than before.
+func (g *Grant) Lineage() string {
+	node := base64.RawURLEncoding.EncodeToString(g.reg.marks.node[:])
+	return node + "." + strconv.FormatUint(g.view.reached.Run(), 10)
+}
+
 // Reach waits until the binding shows everything that the mark covers, as [Registry.Reach]
 // does. Call it before Close; a call under way goes on after Close.
 func (g *Grant) Reach(ctx context.Context, mark string) error {
@@ -169,6 +180,7 @@ func (r *Registry) reach(ctx context.Context, v *binding, text string) error {
 	if err != nil {
 		return err
 	}
+	run := v.reached.Run()
 	if v.reached.Has(r.marks.node, m, text) {
 		return nil
 	}
@@ -184,7 +196,7 @@ func (r *Registry) reach(ctx context.Context, v *binding, text string) error {
 	err = r.reachIn(ctx, v, m, text)
 	switch {
 	case err == nil:
-		v.reached.Add(r.marks.node, m, text)
+		v.reached.Add(run, r.marks.node, m, text)
 		return nil
 	case errors.Is(err, driver.ErrForeign):
 		r.marks.foreign.Add(1)

@@ -85,6 +85,13 @@ func (r *Replica) Describe(d live.Description) { r.rows.Describe(d) }
 // after it. It returns false when the binding has ended.
 func (r *Replica) Publish(e *live.Edit, at time.Time) bool { return r.rows.Publish(e, at) }
 
+// From says whose versions are published from now on, by a text that stays the same while
+// later versions are newer ([Grant.Lineage] at the other node), "" for unknown. With another
+// one than before the view may go back to older rows, so marks that were reached are asked
+// about again. Call it before the first version of a connection is published. A Replicator
+// that never calls it says that its versions never go back.
+func (r *Replica) From(lineage string) { r.rows.From(lineage) }
+
 // Current says that the view is up to date.
 func (r *Replica) Current() { r.rows.Current() }
 
@@ -101,7 +108,9 @@ func newReplica(v *binding, by Replicator) *replication.Replica {
 			return foreign(marker.Reach(ctx, view, mark))
 		}
 	}
-	return replication.New(v.Member, source)
+	rows := replication.New(v.Member, source)
+	rows.Rewinds = v.reached.Forget
+	return rows
 }
 
 // foreign converts ErrForeignMark to driver.ErrForeign.

@@ -3,7 +3,8 @@ package status
 // Origin is the status of following another node: the totals of all bindings since the
 // program started. Counters that the follower does not keep are zero.
 type Origin struct {
-	// Name names the origin, without secrets.
+	// Name names the origin, without secrets. It is the Database of the tables of the
+	// bindings that follow it.
 	Name string `json:"name"`
 	// Steps counts the batches that led to a version, Syncs those of them with all rows.
 	Steps uint64 `json:"steps"`

@@ -170,7 +170,7 @@ func openCurve(b *testing.B, kind string, rows int) *curve {
 			b.Fatal(err)
 		}
 	}
-	c.shop = newShop(database, nil, settings{adminToken: adminToken})
+	c.shop = newShop(database, nil, settings{adminToken: adminToken, rows: rows})
 	begun := time.Now()
 	if err := c.shop.registry.Start(b.Context()); err != nil {
 		b.Fatal(err)

@@ -156,6 +156,9 @@ func TestFollowers(t *testing.T) {
 	origin.kill()
 	for _, n := range nodes[1:] {
 		n.eventually("stale", func() bool { return n.readiness() == "stale" })
+		if _, _, body := n.do("GET", "readyz", nil); !strings.Contains(string(body), `"products":"the node that it follows cannot be reached`) {
+			t.Errorf("readyz says %s", body)
+		}
 		if code, header, _ := n.do("GET", "api/products", nil); code != http.StatusOK || tokenOf(header) != token {
 			t.Errorf("while the origin is away: %d %s", code, tokenOf(header))
 		}

@@ -43,7 +43,7 @@ func newShop(database *database, others *nodes, s settings) *shop {
 		// One binding for each venue that somebody asks for.
 		bunsource.BindFamily[Product](db, "shelf",
 			core.Where(filter.Eq("active", true), ofVenue())),
-		bindVenues(db),
+		bindVenues(db, s.rows),
 	)
 	reg.Watch(bunsource.Hooks(db))
 	reg.Watch(database.others...)

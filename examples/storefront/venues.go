@@ -17,13 +17,18 @@ type Venue struct {
 	MaxPrice Price  `bun:"max_price" json:"max_price"`
 }
 
-// countEvery is how often the products on sale are counted while they change: to
-// count them takes the longer the more there are. It is less than the five seconds
-// that a request waits for its mark at most.
-const countEvery = 4 * time.Second
+// countEvery returns how often the products on sale are counted while they change.
+// To count a million takes some tenths of a second, so they are counted the less often
+// the more there are. The longest wait is below the five seconds that a request waits
+// for its mark.
+func countEvery(rows int) time.Duration {
+	const row, atLeast, atMost = 4 * time.Microsecond, 500 * time.Millisecond, 4 * time.Second
+	return min(max(time.Duration(rows)*row, atLeast), atMost)
+}
 
-// bindVenues binds a query. Any will do; what it reads must be said.
-func bindVenues(db *bun.DB) *core.Binding[Venue] {
+// bindVenues binds a query. Any will do; what it reads must be said. rows is about how
+// many products there are.
+func bindVenues(db *bun.DB, rows int) *core.Binding[Venue] {
 	return bunsource.BindSQL[Venue](db, "venues", bunsource.SQL{
 		Query: func(db bun.IDB) *bun.SelectQuery {
 			return db.NewSelect().Model((*Product)(nil)).
@@ -35,5 +40,5 @@ func bindVenues(db *bun.DB) *core.Binding[Venue] {
 				Group("venue")
 		},
 		DependsOn: []any{(*Product)(nil)},
-	}, core.Tune(core.Tuning{MinInterval: countEvery}))
+	}, core.Tune(core.Tuning{MinInterval: countEvery(rows)}))
 }

@@ -2,6 +2,7 @@ package health
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/binderyhq/bindery/core/status"
 )
@@ -52,7 +53,7 @@ func (h *Health) Report() Report {
 			continue // it was removed
 		}
 		b := h.reg.StatusOf(view)
-		r.Why[name] = why(b, all.Sources)
+		r.Why[name] = why(b, all)
 		if h.cfg.Errors && b.Err != nil {
 			if r.Errors == nil {
 				r.Errors = make(map[string]string)
@@ -64,9 +65,9 @@ func (h *Health) Report() Report {
 }
 
 // why returns the reason why a binding is not current, without quoting the database.
-func why(b status.Binding, sources []status.Source) string {
+func why(b status.Binding, all status.Registry) string {
 	blind := ""
-	for _, s := range sources {
+	for _, s := range all.Sources {
 		if !s.Watching && blind == "" {
 			blind = s.Name
 		}
@@ -86,7 +87,14 @@ func why(b status.Binding, sources []status.Source) string {
 		return "it has just become current"
 	case blind != "":
 		return fmt.Sprintf("source %q does not see changes", blind)
+	case followed(b, all.Origins):
+		return "the node that it follows cannot be reached, or is stale itself"
 	default:
 		return "the database cannot be read, or is being compared"
 	}
+}
+
+// followed reports whether the binding's rows come from one of the nodes.
+func followed(b status.Binding, origins []status.Origin) bool {
+	return slices.ContainsFunc(origins, func(o status.Origin) bool { return o.Name == b.Table.Database })
 }

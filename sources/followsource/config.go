@@ -1,6 +1,7 @@
 package followsource
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -21,7 +22,8 @@ type Config struct {
 	// [client.Config]. The defaults are 100 milliseconds and 10 seconds.
 	MinWait, MaxWait time.Duration
 	// Silence is how long an origin may send nothing, not even a heartbeat, before
-	// the follower reconnects. The default is 45 seconds; negative waits for ever.
+	// the follower reconnects, and is stale. Heartbeats come every 2 seconds. The default
+	// is 12 seconds, longer than an origin takes to answer; negative waits for ever.
 	Silence time.Duration
 	// MaxEvent and MaxBytes bound one event and one batch, in bytes of JSON. The
 	// defaults are 64 MiB and 1 GiB.
@@ -37,8 +39,9 @@ func (c Config) WithDefaults() Config {
 	if c.MaxWait == 0 {
 		c.MaxWait = max(10*time.Second, c.MinWait)
 	}
+	c.Silence = cmp.Or(c.Silence, 12*time.Second)
 	full := c.client(nil).WithDefaults()
-	c.Silence, c.MaxEvent, c.MaxBytes = full.Silence, full.MaxEvent, full.MaxBytes
+	c.MaxEvent, c.MaxBytes = full.MaxEvent, full.MaxBytes
 	return c
 }
 

@@ -76,10 +76,13 @@ func New(conn *nats.Conn, cfg ...Config) *Origin {
 	return o
 }
 
+// name returns the origin's name, which is the database of its bindings' tables.
+func (o *Origin) name() string { return "jetstream:" + o.cfg.Stream + "/" + o.cfg.Prefix }
+
 // Status implements [core.Origin].
 func (o *Origin) Status() status.Origin {
 	return status.Origin{
-		Name:  "jetstream " + o.cfg.Stream + "/" + o.cfg.Prefix,
+		Name:  o.name(),
 		Steps: o.counts.Steps.Load(), Syncs: o.counts.Syncs.Load(), Mismatches: o.counts.Mismatches.Load(),
 		Resyncs: o.resyncs.Load(), Snapshots: o.snapshots.Load(),
 	}
@@ -124,5 +127,5 @@ func newLoader[T any](o *Origin, binding string) *loader[T] {
 	if o == nil {
 		return &loader[T]{Loader: replicate.NewLoader[T]("", binding, errors.New("jetsource: its origin is nil"))}
 	}
-	return &loader[T]{Loader: replicate.NewLoader[T]("jetstream:"+o.cfg.Stream, binding, o.err), origin: o}
+	return &loader[T]{Loader: replicate.NewLoader[T](o.name(), binding, o.err), origin: o}
 }

@@ -205,6 +205,9 @@ func (p *publisher) follow(ctx context.Context, grant *core.Grant) (again bool, 
 			p.beat(view)
 		case err := <-failed:
 			return false, err
+		case <-ctx.Done():
+			// The reader may have ended with an event in its hands, and says nothing then.
+			return false, ctx.Err()
 		}
 	}
 }

@@ -1,15 +1,17 @@
 package rest
 
 import (
-	"context"
-	"io"
+	"bufio"
+	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
-	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/binderyhq/bindery/core/status"
+	"github.com/binderyhq/bindery/core/wire/wiretest"
 )
 
 // held starts a request that waits and returns where its answer will come, once
@@ -153,51 +155,69 @@ func TestWaitEndsWithTheRegistry(t *testing.T) {
 	}
 }
 
-// The client's end ends the waiting; a WriteTimeout does not, and still counts
-// afterwards.
+// A WriteTimeout does not end the waiting, and counts again afterwards; the client's
+// end does end it.
 func TestWaitOnARealServer(t *testing.T) {
-	s := newShop(t, 1)
-	server := httptest.NewUnstartedServer(s.Echo)
-	server.Config.WriteTimeout = 900 * time.Millisecond
-	server.Start()
-	defer server.Close()
-	client := server.Client()
-	ask := func(ctx context.Context, wait int) (*http.Response, error) {
-		r, err := http.NewRequestWithContext(ctx, "GET", server.URL+"/api/products", nil)
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t, 1)
+		network := wiretest.ListenPipes()
+		server := &http.Server{Handler: s.Echo, WriteTimeout: 5 * time.Second}
+		closed := make(chan time.Time, 2) // when connections were
+		server.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateClosed {
+				closed <- time.Now()
+			}
+		}
+		served := make(chan error, 1)
+		go func() { served <- server.Serve(network) }()
+		defer func() {
+			_ = server.Close()
+			<-served
+		}()
+		dial := func() net.Conn {
+			c, err := network.Dial(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+		ask := func(c net.Conn, wait int) {
+			if _, err := fmt.Fprintf(c, "GET /api/products HTTP/1.1\r\nHost: x\r\nIf-None-Match: \"%s\"\r\nPrefer: wait=%d\r\n\r\n", s.Version(), wait); err != nil {
+				t.Fatal(err)
+			}
+		}
+
+		c := dial()
+		begun := time.Now()
+		ask(c, 60)
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Header.Set("If-None-Match", `"`+s.Version()+`"`)
-		r.Header.Set("Prefer", "wait="+strconv.Itoa(wait))
-		return client.Do(r)
-	}
-	// One second is longer than the WriteTimeout.
-	res, err := ask(t.Context(), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, _ = io.Copy(io.Discard, res.Body)
-	_ = res.Body.Close()
-	if res.StatusCode != 304 {
-		t.Errorf("status %d", res.StatusCode)
-	}
-
-	ctx, cancel := context.WithCancel(t.Context())
-	failed := make(chan error, 1)
-	go func() {
-		res, err := ask(ctx, 60)
-		if err == nil {
-			_ = res.Body.Close()
+		if took := time.Since(begun); res.StatusCode != http.StatusNotModified || took != 60*time.Second {
+			t.Errorf("status %d after %v", res.StatusCode, took)
 		}
-		failed <- err
-	}()
-	s.Until("the request is held", func() bool { return s.waiting() == 1 })
-	cancel()
-	if err := <-failed; err == nil {
-		t.Error("answered a request that was cancelled")
-	}
-	s.Until("nobody waits", func() bool { return s.waiting() == 0 })
-	if v, _ := s.Reg.Lookup("products"); s.Reg.StatusOf(v).State != status.Live || v.Counts().Subscribers != 0 {
-		t.Errorf("status %+v", s.Reg.StatusOf(v))
-	}
+
+		// The client does not read its answer.
+		begun = time.Now()
+		ask(c, 60)
+		if took := (<-closed).Sub(begun); took != 65*time.Second {
+			t.Errorf("an answer that nobody reads is given up after %v", took)
+		}
+
+		c = dial()
+		ask(c, 60)
+		synctest.Wait()
+		if n := s.waiting(); n != 1 {
+			t.Fatalf("%d wait", n)
+		}
+		_ = c.Close()
+		synctest.Wait()
+		if n := s.waiting(); n != 0 {
+			t.Errorf("%d wait for a client that has gone", n)
+		}
+		if v := s.View("products"); s.Reg.StatusOf(v).State != status.Live || v.Counts().Subscribers != 0 {
+			t.Errorf("status %+v", s.Reg.StatusOf(v))
+		}
+	})
 }

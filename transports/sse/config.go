@@ -13,7 +13,8 @@ import (
 type Config struct {
 	// Heartbeat is how long a stream may be silent before a comment line is sent. The
 	// comment keeps proxies from closing the stream, and finds clients that have vanished.
-	// The default is 15 seconds; negative sends none.
+	// The default is 15 seconds; negative sends none. Streams of followers (docs/protocol.md)
+	// are never silent for longer than 2 seconds.
 	Heartbeat time.Duration
 
 	// Retry is how long clients wait before they reconnect. Each is told a time between

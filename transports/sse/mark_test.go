@@ -2,6 +2,7 @@ package sse_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/binderyhq/bindery/core/wire/wiretest"
@@ -18,6 +19,16 @@ func TestMarks(t *testing.T) {
 	mark, err := s.Reg.Mark(t.Context())
 	if err != nil {
 		t.Fatal(err)
+	}
+	place := func(path string) string {
+		id := ""
+		for _, name := range []string{"things", "others"} {
+			if strings.Contains(path, name) {
+				view, _ := s.Reg.Lookup(name)
+				id += "." + view.Snapshot().Version().Token
+			}
+		}
+		return `"` + id[1:] + `"`
 	}
 	for _, c := range []struct {
 		path   string
@@ -51,6 +62,9 @@ func TestMarks(t *testing.T) {
 			_ = res.Body.Close()
 			if res.StatusCode != c.status || res.Header.Get("Bindery-Mark") != c.bears {
 				t.Errorf("%s %s with %q: %d, %q", method, c.path, c.header, res.StatusCode, res.Header.Get("Bindery-Mark"))
+			}
+			if tag := res.Header.Get("ETag"); method == http.MethodHead && res.StatusCode == http.StatusOK && tag != place(c.path) {
+				t.Errorf("%s %s: ETag %s, want %s", method, c.path, tag, place(c.path))
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -114,6 +115,7 @@ func (t *Transport) serve(c echo.Context, targets []target, own url.Values) erro
 	}
 	if c.Request().Method == http.MethodHead {
 		setHeader(c.Response().Header())
+		s.tellPlace(c.Response().Header())
 		c.Response().WriteHeader(http.StatusOK)
 		return nil
 	}
@@ -124,6 +126,20 @@ func (t *Transport) serve(c echo.Context, targets []target, own url.Values) erro
 	defer t.reg.Connected()()
 	s.subscribe(ctx, parseID(position, len(targets)))
 	return s.run(ctx)
+}
+
+// tellPlace sets the ETag of an answer to HEAD: the id of a stream that has come to what
+// its bindings show now. With a mark, whoever has that id has everything it covers.
+func (s *stream) tellPlace(h http.Header) {
+	tokens := make([]string, len(s.feeds))
+	for i, f := range s.feeds {
+		shown := f.grant.View().Snapshot()
+		if shown == nil {
+			return // it has not loaded
+		}
+		tokens[i] = shown.Version().Token
+	}
+	h.Set("ETag", strconv.Quote(strings.Join(tokens, idSeparator)))
 }
 
 // parseReplica reports whether the request asks for the fields that followers get, see

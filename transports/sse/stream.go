@@ -29,9 +29,10 @@ type stream struct {
 	out  *echo.Response
 	ctrl *http.ResponseController
 
-	enc    *wire.Encoder
-	ending context.Context // of the server
-	http2  bool
+	enc     *wire.Encoder
+	ending  context.Context // of the server
+	http2   bool
+	lineage string // what a follower was told of whose versions it gets
 
 	feeds    []*feed
 	begun    bool // the first event was sent
@@ -106,6 +107,10 @@ func (s *stream) run(ctx context.Context) error {
 	// The server's own ReadTimeout would end a long stream.
 	_ = s.ctrl.SetReadDeadline(time.Time{})
 	setHeader(s.out.Header())
+	if s.enc == s.t.replicas {
+		s.lineage = s.lineages()
+		s.out.Header().Set(wire.HeaderLineage, s.lineage)
+	}
 	s.out.WriteHeader(http.StatusOK)
 	if err := s.begin(); err != nil {
 		return s.failed(err)
@@ -124,14 +129,18 @@ func (s *stream) run(ctx context.Context) error {
 	defer context.AfterFunc(s.ending, s.notify)()
 	var heartbeat <-chan time.Time
 	var timer *time.Timer
-	if s.t.cfg.Heartbeat > 0 {
-		timer = time.NewTimer(s.t.cfg.Heartbeat)
+	beat := s.heartbeat()
+	if beat > 0 {
+		timer = time.NewTimer(beat)
 		defer timer.Stop()
 		heartbeat = timer.C
 	}
 	states, stop := s.watchStates()
 	defer stop()
 	for {
+		if s.enc == s.t.replicas && s.lineages() != s.lineage {
+			return nil // what comes may be older: the follower learns it by connecting again
+		}
 		if err := s.tellStates(); err != nil {
 			return s.failed(err)
 		}
@@ -148,19 +157,33 @@ func (s *stream) run(ctx context.Context) error {
 			// The timer is not reset with every event. When it fires, there usually
 			// were events meanwhile.
 			silent := time.Since(s.lastSent)
-			if silent >= s.t.cfg.Heartbeat {
+			if silent >= beat {
 				if err := s.beat(); err != nil {
 					return s.failed(err)
 				}
 				silent = 0
 			}
-			timer.Reset(s.t.cfg.Heartbeat - silent)
+			timer.Reset(beat - silent)
 		case <-enough:
 			return nil
 		case <-ctx.Done():
 			return nil
 		}
 	}
+}
+
+// followerHeartbeat is the longest silence of a follower's stream. It is short because a
+// follower serves others: it must notice soon that it hears nothing, and say that it is
+// stale.
+const followerHeartbeat = 2 * time.Second
+
+// heartbeat returns how long the stream may be silent, not above 0 for ever.
+func (s *stream) heartbeat() time.Duration {
+	beat := s.t.cfg.Heartbeat
+	if s.enc == s.t.replicas && (beat <= 0 || beat > followerHeartbeat) {
+		return followerHeartbeat
+	}
+	return beat
 }
 
 // maxPatience bounds how long a stream whose events are gathered waits for the

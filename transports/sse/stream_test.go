@@ -185,6 +185,26 @@ func TestHeartbeat(t *testing.T) {
 	}
 }
 
+// A follower hears something every two seconds, also from a node that sends its clients
+// no heartbeats.
+func TestHeartbeatOfFollowers(t *testing.T) {
+	t.Parallel()
+	for _, often := range []time.Duration{-1, time.Hour} {
+		s := serve(t, sse.Config{Heartbeat: often}, "things")
+		r := s.open("/events/things?replica=1", "")
+		defer r.close()
+		for {
+			e, err := r.next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.comment {
+				break
+			}
+		}
+	}
+}
+
 // What another's client makes of the stream.
 func TestSecondJudge(t *testing.T) {
 	s := serve(t, sse.Config{PageRows: 2, Heartbeat: time.Millisecond}, "things")

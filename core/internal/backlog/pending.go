@@ -158,6 +158,23 @@ func (p *Pending) OnlySource() *Reporter {
 	return only
 }
 
+// Reports reports whether a source has reported one of the rows: not only the engine, which
+// reads rows again on its own account.
+func (p *Pending) Reports(rows *RowFailures) bool {
+	if rows == nil {
+		return false
+	}
+	if p.Whole && p.WholeBy != nil {
+		return true
+	}
+	for k := range rows.Errs {
+		if p.Keys[k] != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // HasAny reports whether the key of one of the rows is pending.
 func (p *Pending) HasAny(rows *RowFailures) bool {
 	if rows == nil {

@@ -29,6 +29,7 @@ type Trouble struct {
 	Reading  bool          // a background read is under way
 	Joining  bool          // it takes part in the batch under way, as a trial
 	Again    *Reload       // a request that came during the background read
+	changed  bool          // a row to blame may have changed during the background read
 	Healed   chan struct{} // closed when it takes part again
 }
 
@@ -59,6 +60,29 @@ func (t *Trouble) Ask(how Reload) {
 		t.Again = &Reload{}
 	}
 	*t.Again = t.Again.And(how) // the read under way may miss what this is about
+}
+
+// Changed says that a row to blame may have changed. The member is retried after the pause,
+// if not sooner.
+func (t *Trouble) Changed(pause time.Duration) {
+	t.changed = t.Reading // the read under way may miss the change
+	if due := time.Now().Add(pause); due.Before(t.Due) {
+		t.Due = due
+	}
+}
+
+// ReadAgain decides, after a read in full has failed, when to retry: at once if somebody
+// asked for it meanwhile, after the pause if a row to blame changed meanwhile, and else by
+// the back-off.
+func (t *Trouble) ReadAgain(pause time.Duration) {
+	changed := t.changed
+	t.changed = false
+	switch {
+	case t.Again != nil:
+		t.How, t.Again, t.Due = t.How.And(*t.Again), nil, time.Time{}
+	case changed:
+		t.Changed(pause)
+	}
 }
 
 // Add puts a member in trouble, or updates its trouble.
@@ -203,6 +227,19 @@ func (r *RowFailures) Drop(key driver.Key) {
 		r.bytes -= costOf(key) + len(err.Error())
 		r.Count--
 	}
+}
+
+// HasAny reports whether it remembers one of the keys.
+func (r *RowFailures) HasAny(keys map[driver.Key]struct{}) bool {
+	if r == nil {
+		return false
+	}
+	for k := range r.Errs {
+		if _, ok := keys[k]; ok {
+			return true
+		}
+	}
+	return false
 }
 
 // Size estimates the size of the keys and errors in bytes.

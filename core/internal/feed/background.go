@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/internal/backlog"
+	"github.com/binderyhq/bindery/core/internal/badrows"
 	"github.com/binderyhq/bindery/core/internal/concern"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/internal/untyped"
@@ -48,8 +50,8 @@ type backgroundRead struct {
 	last   uint64 // the last batch that had begun when the read ended
 	opened uint64 // how many comparisons had opened their snapshots before it began
 	hows   map[*rowset.Member]backlog.Reload
-	// suspects are the rows that put members in trouble. They are read first: if they
-	// still fail, reading the others is pointless.
+	// suspects are the rows that put members in trouble. For large members they are read
+	// first: if they still fail, reading the others is pointless.
 	suspects map[*rowset.Member][]driver.Key
 	// requests are the requests that the read answers. Members in trouble have none.
 	requests map[*rowset.Member]*fullRead
@@ -262,7 +264,7 @@ func (f *Feed) readInBackground(ctx context.Context, b *backgroundRead) {
 	for _, pl := range poolsOf(b.views) {
 		full := make(map[*rowset.Member]struct{})
 		for v := range pl.InMemory {
-			if keys := b.suspects[v]; len(keys) == 0 || s.probe(ctx, pl, v, keys) {
+			if keys := b.suspects[v]; len(keys) == 0 || !v.Unread() && v.Snapshot().Len() <= maxTried || s.probe(ctx, pl, v, keys) {
 				full[v] = struct{}{}
 			}
 		}
@@ -276,6 +278,9 @@ func (f *Feed) readInBackground(ctx context.Context, b *backgroundRead) {
 				if err != nil {
 					for _, v := range r.full {
 						delete(s.steps, v)
+					}
+					if v := r.only(); v != nil && b.lane == troubledLane && s.blameHeld(ctx, pl, v, b.suspects[v]) {
+						continue
 					}
 					fail(r.full, err)
 				}
@@ -369,6 +374,39 @@ func (s *delivery) probe(ctx context.Context, pl *concern.Pool, v *rowset.Member
 		}
 		s.failed[v] = rows
 		return false
+	}
+	return true
+}
+
+// blameHeld finds the rows because of which a binding could not be read in full, where the
+// loader does not tell: it reads the rows that the binding holds, and those known to be bad,
+// by key. It reports whether it found any.
+func (s *delivery) blameHeld(ctx context.Context, pl *concern.Pool, v *rowset.Member, suspects []driver.Key) bool {
+	snap := v.Snapshot()
+	if snap == nil || snap.Len() > maxTried || ctx.Err() != nil {
+		return false
+	}
+	keys := slices.Clone(suspects)
+	for r := range snap.Rows() {
+		keys = append(keys, r.Key())
+	}
+	bad, there := badrows.Find(ctx, loadOf(pl), keys, false)
+	if !there || len(bad) == 0 {
+		return false
+	}
+	for k, err := range bad {
+		s.fail(v, k, err)
+	}
+	keys = slices.DeleteFunc(keys, func(k driver.Key) bool { return bad[k] != nil })
+	if rows, err := pl.Loader.Load(ctx, keys); err == nil && len(keys) > 0 {
+		found, _ := v.Shape.Load().TakeUp(pl.Loader, rows)
+		_ = guardRow(func() {
+			for i := range found {
+				if v.Shape.Load().Holds(pl.Loader, found[i].Row) {
+					s.try(v, &found[i])
+				}
+			}
+		})
 	}
 	return true
 }

@@ -263,14 +263,16 @@ func (s *delivery) giveKey(r plannedRead, key driver.Key, c *rowset.Fetched) err
 	}
 	get := func(column int) value.Value { return r.pool.Loader.Value(row, column) }
 	move := func(v *rowset.Member) {
-		if s.skips(v) {
-			return
-		}
 		found := c
 		if c != nil && r.keyed && !v.Shape.Load().Meets(get) {
 			found = nil
 		}
 		switch {
+		case s.isLeftOut(v):
+		case s.failed[v] != nil:
+			if found != nil {
+				s.try(v, found)
+			}
 		case s.isFrozen(v):
 			if found != nil || !v.Untouched(key, nil) {
 				s.skip(v)
@@ -296,14 +298,20 @@ func (s *delivery) giveKey(r plannedRead, key driver.Key, c *rowset.Fetched) err
 	})
 }
 
-// skips reports whether the binding gets no single rows: because it gets all its rows, has
-// failed, or was set aside.
-func (s *delivery) skips(v *rowset.Member) bool {
-	if _, full := s.inFull[v]; full || s.failed[v] != nil {
-		return true
-	}
+// isLeftOut reports whether the binding gets no single rows, because it gets all its rows or
+// was set aside.
+func (s *delivery) isLeftOut(v *rowset.Member) bool {
+	_, full := s.inFull[v]
 	_, aside := s.w.aside[v]
-	return aside
+	return full || aside
+}
+
+// try finds out whether a binding that has failed can show a further row, so that its status
+// names all rows that have to be mended.
+func (s *delivery) try(v *rowset.Member, c *rowset.Fetched) {
+	if _, err := c.Encoded(v.Loader, v.Shape.Load().Encoder); err != nil {
+		s.fail(v, c.Key, err)
+	}
 }
 
 // isFrozen reports whether the batch makes no step of the binding.
@@ -391,6 +399,11 @@ func (s *delivery) choose(r plannedRead, found []rowset.Fetched) (rows map[*rows
 // read.
 func (s *delivery) fill(r plannedRead, v *rowset.Member, all []*rowset.Fetched, unreadable int) {
 	if s.failed[v] != nil {
+		if reach := v.Reach(); len(all) <= maxTried && (reach == 0 || len(all) <= reach) {
+			for _, c := range all {
+				s.try(v, c)
+			}
+		}
 		return
 	}
 	if l := s.later[v]; l != nil {
@@ -419,6 +432,11 @@ func (s *delivery) fill(r plannedRead, v *rowset.Member, all []*rowset.Fetched, 
 		s.fail(v, "", err)
 	}
 }
+
+// maxTried bounds the rows of a binding that has failed already which are encoded only to
+// find further bad ones. Loaded bindings with no more rows are read in full at each retry;
+// of others, only the rows known to be bad are read until these are well.
+const maxTried = 24_000
 
 // guardRow turns a panic of the application's code into an error.
 func guardRow(look func()) error {

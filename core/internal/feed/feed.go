@@ -38,13 +38,14 @@ type Feed struct {
 	tried    chan struct{}        // closed after the first batch, whether it succeeded or not
 
 	// The goroutine's own.
-	pools     []*concern.Pool // in order of first use
-	lanes     map[lane]bool   // of background reads under way
-	nextDue   time.Time       // when the next background read may begin; zero: none waits for its time
-	notBefore time.Time       // earliest time of the next batch, see pause
-	lastRows  int             // rows found by the last read of bindings in full
-	wholeRead time.Duration   // how long the last read of the whole table took; mu guards it, too
-	askedAt   time.Time       // when loaders were last asked whether the table was altered
+	pools        []*concern.Pool // in order of first use
+	lanes        map[lane]bool   // of background reads under way
+	nextDue      time.Time       // when the next background read may begin; zero: none waits for its time
+	notBefore    time.Time       // earliest time of the next batch, see pause
+	lastRows     int             // rows found by the last read of bindings in full
+	troubledTook time.Duration   // how long the last read of members in trouble took
+	wholeRead    time.Duration   // how long the last read of the whole table took; mu guards it, too
+	askedAt      time.Time       // when loaders were last asked whether the table was altered
 
 	mu              sync.Mutex                        // guards what follows
 	members         map[*rowset.Member]struct{}       // bindings, loaded or not
@@ -402,6 +403,9 @@ func (f *Feed) batch(ctx context.Context) error {
 	}
 	f.leaveUnsettledLocked(&w, &out)
 	f.finishRequestsLocked(&w)
+	for _, p := range w.starts {
+		f.compareAgainLocked(p.opened)
+	}
 	for _, m := range out.steps {
 		if _, full := out.inFull[m.step.Member]; full || w.starts[m.step.Member] != nil {
 			f.lags.Read(m.step.Member, f.waiting[m.step.Member] != nil)

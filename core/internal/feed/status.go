@@ -3,6 +3,7 @@ package feed
 import (
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/binderyhq/bindery/core/internal/backlog"
@@ -60,7 +61,7 @@ func (f *Feed) State(v *rowset.Member) (status.State, time.Time, error) {
 		return status.Stale, f.compared.since, f.compared.failure
 	case !watched:
 		return status.Stale, since, lost
-	case len(f.compared.mending) > 0:
+	case len(f.compared.mending) > 0 || f.mendsLocked(v):
 		return status.Stale, since, errMending
 	}
 	for _, at := range []time.Time{f.since, f.compared.since} {
@@ -69,6 +70,16 @@ func (f *Feed) State(v *rowset.Member) (status.State, time.Time, error) {
 		}
 	}
 	return status.Live, since, nil
+}
+
+// mendsLocked reports whether the binding is yet to be read to make up for missed changes.
+func (f *Feed) mendsLocked(v *rowset.Member) bool {
+	for _, r := range []*fullRead{f.waiting[v], f.underway[v]} {
+		if r != nil && r.how.Mends {
+			return true
+		}
+	}
+	return false
 }
 
 // Trouble returns why the binding is in trouble, and a channel that is closed when that
@@ -101,7 +112,8 @@ func (f *Feed) TroubledRows(v *rowset.Member) (some []status.Trouble, count int)
 		if len(some) == backlog.MaxNamedRows {
 			break
 		}
-		some = append(some, status.Trouble{Key: key, Reason: rows.Errs[key].Error()})
+		reason, _, _ := strings.Cut(rows.Errs[key].Error(), "\n") // the stack of a panic follows
+		some = append(some, status.Trouble{Key: key, Reason: reason})
 	}
 	return some, rows.Count
 }

@@ -97,11 +97,15 @@ func (f *Feed) noteTroubles(number uint64, w *work, out outcome) {
 			logs = append(logs, log)
 		}
 	}
+	f.rowsChangedLocked(&out.covered)
+	var recovered []*backlog.Trouble
 	for v, t := range f.troubles.Waiting {
 		if t.Joining && out.failed[v] == nil && w.aside[v] == nil && !out.compared {
+			recovered = append(recovered, t)
 			logs = append(logs, f.recoveredLocked(v))
 		}
 	}
+	f.rowsMendedLocked(recovered)
 	for v, a := range w.aside {
 		if a != nil {
 			put(v, a.err, nil, a.how, a.full)
@@ -149,6 +153,54 @@ func (f *Feed) journalLocked(number uint64, out *outcome) {
 // cannotShow returns the error of a binding that cannot show some rows.
 func (f *Feed) cannotShow(v *rowset.Member, rows *backlog.RowFailures) error {
 	return fmt.Errorf("core: %s: %w", v.Describe(), rows.Err())
+}
+
+// rowsChangedLocked has the members in trouble retried soon whose rows to blame a source has
+// reported in what a batch has read. Members that took part in the batch have just been
+// tried.
+func (f *Feed) rowsChangedLocked(covered *work) {
+	for _, t := range f.troubles.Waiting {
+		if t.Joining {
+			continue
+		}
+		if covered.Reports(t.Rows) {
+			t.Changed(f.troubledPause(covered.Whole))
+		}
+		for _, more := range covered.resolved {
+			if more.Reports(t.Rows) {
+				t.Changed(f.troubledPause(more.Whole))
+			}
+		}
+	}
+}
+
+// troubledPause returns how long a member in trouble waits after its rows may have changed.
+// A report of the whole table may come at any rate, and the read in full may be slow: it then
+// takes at most half of the time.
+func (f *Feed) troubledPause(whole bool) time.Duration {
+	if !whole {
+		return 0
+	}
+	return max(backlog.FirstBackoff, f.troubledTook)
+}
+
+// rowsMendedLocked has the members in trouble retried at once that wait because of rows that
+// others, which have recovered, can show again.
+func (f *Feed) rowsMendedLocked(recovered []*backlog.Trouble) {
+	mended := make(map[driver.Key]struct{})
+	for _, t := range recovered {
+		for _, k := range t.Rows.Keys() {
+			mended[k] = struct{}{}
+		}
+	}
+	if len(mended) == 0 {
+		return
+	}
+	for _, t := range f.troubles.Waiting {
+		if t.Rows.HasAny(mended) {
+			t.Changed(0)
+		}
+	}
 }
 
 // recoveredLocked ends a member's trouble.
@@ -269,6 +321,8 @@ func (f *Feed) finishTroubled(m *backgroundRead) {
 	f.mu.Lock()
 	var logs []func()
 	f.stats.Reads++
+	f.troubledTook = m.out.took
+	var recovered []*backlog.Trouble
 	for _, mv := range moves {
 		v := mv.step.Member
 		t := asked[v]
@@ -280,15 +334,18 @@ func (f *Feed) finishTroubled(m *backgroundRead) {
 		case len(since[v].keys) > 0: // the next batch reads the rows that it missed meanwhile
 			t.Full, t.Missed = false, m.number
 		default:
+			recovered = append(recovered, t)
 			logs = append(logs, f.recoveredLocked(v))
 		}
 	}
+	f.rowsMendedLocked(recovered)
 	if len(moves) > 0 {
 		f.troubles.AtOnce = min(2*f.troubles.AtOnce, backlog.MaxTroubledReads)
 	}
 	for v, rows := range m.out.failed {
 		if t := asked[v]; t != nil {
 			f.troubles.Add(v, f.cannotShow(v, rows), rows, backlog.Reload{}, false, f.host.Now())
+			t.ReadAgain(f.troubledPause(true))
 			if log := f.troubleLogLocked(v, t); log != nil {
 				logs = append(logs, log)
 			}
@@ -299,6 +356,7 @@ func (f *Feed) finishTroubled(m *backgroundRead) {
 		f.troubles.Failed(e.views, e.err)
 		for _, v := range e.views {
 			if t := asked[v]; t != nil {
+				t.ReadAgain(f.troubledPause(true))
 				if log := f.troubleLogLocked(v, t); log != nil {
 					logs = append(logs, log)
 				}
@@ -314,6 +372,7 @@ func (f *Feed) finishTroubled(m *backgroundRead) {
 	m.out.covered = work{}
 	m.ended(m.out.result(len(m.out.failed), joinErrors(m.errs)))
 	logs = append(logs, f.noteOmittedLocked(m.out)...)
+	f.compareAgainLocked(m.opened)
 	f.mu.Unlock()
 	for _, log := range logs {
 		log()

@@ -52,7 +52,8 @@ func (s *delivery) giveNameless(r plannedRead, rows []rowset.Keyless) {
 	}
 }
 
-// readers returns the bindings that the statement's rows are for.
+// readers returns the bindings that the statement's rows are for, those too that have failed
+// already.
 func (s *delivery) readers(r plannedRead) []*rowset.Member {
 	if v := r.only(); v != nil {
 		return []*rowset.Member{v}
@@ -61,12 +62,12 @@ func (s *delivery) readers(r plannedRead) []*rowset.Member {
 	if r.keyed {
 		views = views[:len(views):len(views)]
 		for v := range r.pool.InMemory {
-			if !s.skips(v) && !s.isFrozen(v) {
+			if !s.isLeftOut(v) && !s.isFrozen(v) {
 				views = append(views, v)
 			}
 		}
 		for _, v := range r.starts {
-			if !s.skips(v) && !slices.Contains(views, v) {
+			if !s.isLeftOut(v) && !slices.Contains(views, v) {
 				views = append(views, v)
 			}
 		}

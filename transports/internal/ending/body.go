@@ -26,15 +26,17 @@ const Linger = time.Second
 // Body is the body of a request with a limited time for reading. It is made by
 // [LimitBody].
 type Body struct {
-	body    io.ReadCloser
-	control *http.ResponseController
-	cuts    []func() bool
-	over    chan struct{} // closed when why is set
-	async   bool          // the connection has no deadlines
+	body     io.ReadCloser
+	control  *http.ResponseController
+	deadline time.Time
+	cuts     []func() bool
+	over     chan struct{} // closed when why is set
+	async    bool          // the connection has no deadlines
 
 	mu       sync.Mutex // guards what follows
 	why      error
 	released bool
+	tooLate  error // set with released
 }
 
 // LimitBody limits the reading of the request's body, including what the HTTP server
@@ -52,9 +54,8 @@ func LimitBody(w http.ResponseWriter, r *http.Request, timeout time.Duration, un
 	if srv, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok && srv.ReadTimeout > 0 {
 		timeout = min(timeout, srv.ReadTimeout) // which the deadline replaces
 	}
-	b := &Body{body: r.Body, control: http.NewResponseController(w), over: make(chan struct{})}
-	deadline := time.Now().Add(timeout)
-	b.async = b.control.SetReadDeadline(deadline) != nil
+	b := &Body{body: r.Body, control: http.NewResponseController(w), deadline: time.Now().Add(timeout), over: make(chan struct{})}
+	b.async = b.control.SetReadDeadline(b.deadline) != nil
 	timer := time.AfterFunc(timeout, func() { b.cut(ErrSlowBody) })
 	b.cuts = append(b.cuts, timer.Stop)
 	for _, ctx := range until {
@@ -87,9 +88,11 @@ func (b *Body) Read(p []byte) (n int, err error) {
 	}
 	switch {
 	case errors.Is(err, io.EOF):
-		// From now on the server reads in the background, to notice that the client has
-		// gone. A deadline would then end the request.
-		b.release(time.Time{})
+		// The server now reads in the background, to notice that the client has gone. A
+		// deadline would end the request, and one that has passed has ended it.
+		if late := b.finish(); late != nil {
+			return n, late
+		}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		b.mu.Lock()
 		if err = b.why; err == nil {
@@ -98,6 +101,15 @@ func (b *Body) Read(p []byte) (n int, err error) {
 		b.mu.Unlock()
 	}
 	return n, err
+}
+
+// finish stops the limits at the end of the body. It returns the error of a body that
+// has come too late.
+func (b *Body) finish() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.releaseLocked(time.Time{})
+	return b.tooLate
 }
 
 // Close implements [io.Closer].
@@ -123,6 +135,10 @@ func (b *Body) End() {
 func (b *Body) release(deadline time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.releaseLocked(deadline)
+}
+
+func (b *Body) releaseLocked(deadline time.Time) {
 	if b.released {
 		return
 	}
@@ -130,8 +146,13 @@ func (b *Body) release(deadline time.Time) {
 	for _, stop := range b.cuts {
 		stop()
 	}
-	if !b.async {
-		_ = b.control.SetReadDeadline(deadline)
+	if b.async {
+		return
+	}
+	_ = b.control.SetReadDeadline(deadline)
+	// Asked after the deadline was taken back, so that none can pass unseen.
+	if b.tooLate = b.why; b.tooLate == nil && !time.Now().Before(b.deadline) {
+		b.tooLate = ErrSlowBody
 	}
 }
 

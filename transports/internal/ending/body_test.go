@@ -9,9 +9,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httptrace"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/binderyhq/bindery/core/wire/wiretest"
@@ -115,28 +115,89 @@ func TestLimitEndsWithTheBody(t *testing.T) {
 	})
 }
 
+// pipeServer serves the handler over pipes, inside a bubble.
+func pipeServer(t *testing.T, h http.HandlerFunc) *wiretest.Pipes {
+	network, served := wiretest.ListenPipes(), make(chan error, 1)
+	srv := &http.Server{Handler: h}
+	go func() { served <- srv.Serve(network) }()
+	t.Cleanup(func() {
+		_ = srv.Close()
+		<-served
+	})
+	return network
+}
+
 // The connection is used again after a body that was read, also beyond the time
 // that the body had.
 func TestConnectionIsUsedAgain(t *testing.T) {
-	const timeout = 20 * time.Millisecond
-	srv, seen := bodyServer(t, false, timeout, t.Context(), nil)
-	for i := range 3 {
-		reused := false
-		trace := &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { reused = c.Reused }}
-		req, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), http.MethodPost, srv.URL, strings.NewReader("whole"))
+	synctest.Test(t, func(t *testing.T) {
+		const timeout = time.Second
+		network := pipeServer(t, func(w http.ResponseWriter, r *http.Request) {
+			defer LimitBody(w, r, timeout).End()
+			if b, err := io.ReadAll(r.Body); err != nil || string(b) != "whole" {
+				t.Errorf("%q, %v", b, err)
+			}
+			time.Sleep(2 * timeout)
+			if err := r.Context().Err(); err != nil {
+				t.Errorf("the request has ended: %v", err)
+			}
+		})
+		c, err := network.Dial(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		resp, err := srv.Client().Do(req)
-		if err != nil {
-			t.Fatal(err)
+		defer func() { _ = c.Close() }()
+		answers := bufio.NewReader(c)
+		for range 3 {
+			if _, err := io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nwhole"); err != nil {
+				t.Fatal(err)
+			}
+			resp, err := http.ReadResponse(answers, nil)
+			if err != nil || resp.StatusCode != http.StatusOK {
+				t.Fatalf("%+v, %v", resp, err)
+			}
+			time.Sleep(2 * timeout)
 		}
-		_, _ = io.Copy(io.Discard, resp.Body)
-		_ = resp.Body.Close()
-		if got := <-seen; got.err != nil || reused != (i > 0) {
-			t.Errorf("%+v, on a connection used before: %v", got, reused)
-		}
-		time.Sleep(2 * timeout)
+	})
+}
+
+// A body that is read when its time is over is late, even if all of it has come
+// meanwhile: the server ends such a request by itself, and a write would be given up
+// halfway.
+func TestBodyThatIsReadLate(t *testing.T) {
+	for _, want := range []error{ErrSlowBody, ErrBodyCut} {
+		synctest.Test(t, func(t *testing.T) {
+			until, cancel := context.WithCancel(t.Context())
+			network := pipeServer(t, func(w http.ResponseWriter, r *http.Request) {
+				timeout := time.Second
+				if want == ErrBodyCut {
+					timeout = time.Hour
+					cancel()
+				}
+				defer LimitBody(w, r, timeout, until).End()
+				time.Sleep(time.Second)
+				for range 2 {
+					if _, err := io.ReadAll(r.Body); !errors.Is(err, want) {
+						t.Errorf("%v, want %v", err, want)
+					}
+				}
+				CloseConnection(w, r)
+				w.WriteHeader(http.StatusRequestTimeout)
+			})
+			defer cancel()
+			c, err := network.Dial(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = c.Close() }()
+			if _, err := io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nwhole"); err != nil {
+				t.Fatal(err)
+			}
+			resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil || resp.StatusCode != http.StatusRequestTimeout {
+				t.Errorf("%+v, %v", resp, err)
+			}
+		})
 	}
 }
 

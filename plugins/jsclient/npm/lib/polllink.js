@@ -8,11 +8,12 @@ import { HTTPLink } from "./httplink.js";
 const maxHeld = 4; // requests at a time; a browser has six connections to a host
 const soon = 1_000; // an answer without changes that comes earlier was not held
 const fromNothing = "0"; // stands for no rows: the same for all clients, and in no log
+const maxLeft = 256; // remembered versions of a join
 
 export class PollLink extends HTTPLink {
   kind = "poll";
   #urlOf;
-  #polls = new Map(); // Join → {aborter, timer, answered}: asking, or waiting for its turn
+  #polls = new Map(); // Join → {aborter, timer, answered, left}: asking, or waiting for its turn
   #queue = []; // joins whose turn has not come
   #held = 0;
 
@@ -26,7 +27,7 @@ export class PollLink extends HTTPLink {
   join(join) {
     this.leave(join);
     if (this.over) return false;
-    this.#polls.set(join, { aborter: new AbortController(), timer: null, answered: false });
+    this.#polls.set(join, { aborter: new AbortController(), timer: null, answered: false, left: new Left() });
     this.#queue.push(join);
     // Later, after other joins and leaves of the same task.
     queueMicrotask(() => this.#next());
@@ -68,7 +69,7 @@ export class PollLink extends HTTPLink {
     const current = () => !this.over && this.#polls.get(join) === poll;
     const { fetch, now, setTimeout } = this.env;
     // The first poll is not held, to find out at once whether the rows are current.
-    const wait = poll.answered ? this.#wait() : 0;
+    const wait = (poll.answered ? this.#wait() : 0) + poll.left.times(join.version, now());
     const url = this.#urlOf(join);
     url.searchParams.append("since", join.version || fromNothing);
     if (wait > 0) url.searchParams.append("wait", String(wait));
@@ -103,6 +104,7 @@ export class PollLink extends HTTPLink {
       this.opened();
       const before = join.version;
       for (const message of messages) if (current()) this.events.message(this, message);
+      if (join.version !== before) poll.left.add(before, answer.headers, now());
       const early = poll.answered && join.version === before && now() - asked < soon;
       poll.answered = true;
       if (current()) this.#again(join, poll, early);
@@ -119,5 +121,31 @@ export class PollLink extends HTTPLink {
     };
     if (early || this.#wait() === 0) poll.timer = this.env.setTimeout(ask, this.settings.pollInterval);
     else ask();
+  }
+}
+
+// Left remembers the versions that a join has left, for as long as caches may keep the
+// answers that led it away. When the rows become what they were, such an answer would
+// lead round in a circle, without a request to the server. So each time a version is left
+// its next request is held for a second longer: that is another address, and still the
+// same for all clients.
+class Left {
+  #all = new Map(); // version → {times, until}, the one left last at the end
+
+  times(version, now) {
+    const known = this.#all.get(version);
+    return known && known.until > now ? known.times : 0;
+  }
+
+  add(version, headers, now) {
+    const age = /(?:^|[\s,])max-age=(\d+)/i.exec(headers.get("cache-control") ?? "");
+    if (!version || !age || !(age[1] > 0)) return;
+    const times = this.times(version, now) + 1;
+    this.#all.delete(version);
+    this.#all.set(version, { times, until: now + 1_000 * age[1] });
+    for (const [old, { until }] of this.#all) {
+      if (until > now && this.#all.size <= maxLeft) break;
+      this.#all.delete(old);
+    }
   }
 }

@@ -10,7 +10,7 @@ function begin(options) {
   const polls = [];
   world.serve = (url, init) => new Promise((resolve, reject) => {
     const poll = { url, name: url.pathname.split("/").pop(), since: url.searchParams.get("since"), wait: url.searchParams.get("wait"), init };
-    poll.answer = (...messages) => (polls.splice(polls.indexOf(poll), 1), resolve(Response.json(messages)), settle());
+    poll.answer = (...messages) => (polls.splice(polls.indexOf(poll), 1), resolve(Response.json(messages, { headers: poll.headers })), settle());
     poll.refuse = (...args) => (polls.splice(polls.indexOf(poll), 1), resolve(refusal(...args)), settle());
     poll.fail = () => (polls.splice(polls.indexOf(poll), 1), reject(new TypeError("network error")), settle());
     init.signal.addEventListener("abort", () => {
@@ -153,4 +153,51 @@ test("a transport can be named", () => {
   }
   assert.throws(() => connect("http://shop.test/", { transport: "carrier pigeon" }), /no transport/);
   assert.throws(() => connect("http://shop.test/", { transport: "poll", rest: false }).collection("x"), /polls need/);
+});
+
+test("polls: rows that become what they were do not lead round in a circle", async () => {
+  const { world, client, polls } = begin();
+  const products = client.collection("products");
+  const update = (to) => message("update", "products", to, [{ id: 1, price: to }]);
+  // cache answers as a cache that clients share: by the address.
+  const stored = new Map();
+  const origin = []; // addresses that the cache did not have
+  const answer = async (to) => {
+    const poll = polls[0];
+    poll.headers = { "cache-control": "public, max-age=30" };
+    if (!stored.has(poll.url.href)) {
+      if (!to) return false;
+      origin.push(poll.url.search);
+      stored.set(poll.url.href, to);
+    }
+    await poll.answer(update(stored.get(poll.url.href)));
+    return true;
+  };
+  await settle();
+  await polls[0].answer(sync("products", "a", [{ id: 1, price: "a" }]));
+  for (const to of ["b", "a", "b", "a"]) assert.ok(await answer(to));
+  for (let n = 0; await answer(null); n++) assert.ok(n < 10, "the client goes round in a circle");
+  assert.equal(products.get(1).price, "a");
+  assert.deepEqual(origin, ["?since=a&wait=20", "?since=b&wait=20", "?since=a&wait=21", "?since=b&wait=21"]);
+  assert.equal(polls[0].url.search, "?since=a&wait=22");
+
+  // Whoever comes later goes the same way, by what the cache has.
+  const late = begin();
+  late.client.collection("products");
+  await settle();
+  await late.polls[0].answer(sync("products", "a", [{ id: 1, price: "a" }]));
+  for (let n = 0; stored.has(late.polls[0].url.href); n++) {
+    assert.ok(n < 10, "the client goes round in a circle");
+    const poll = late.polls[0];
+    poll.headers = { "cache-control": "public, max-age=30" };
+    await poll.answer(update(stored.get(poll.url.href)));
+  }
+  assert.equal(late.polls[0].url.search, "?since=a&wait=22");
+  late.client.close();
+
+  // When caches keep nothing of it any more the address is the usual one.
+  world.time += 30_000;
+  await polls[0].answer(ok("products", "a"));
+  assert.equal(polls[0].url.search, "?since=a&wait=20");
+  client.close();
 });
