@@ -51,7 +51,7 @@ function unchanged(transports, history) {
 function answers(t) {
   const of = (test) => Object.entries(t.responses).reduce((n, [status, times]) => (test(Number(status)) ? n + times : n), 0);
   const failed = of((status) => status >= 500);
-  return `${count(of(() => true))} answers, of these ${count(of((status) => status === 304))} 304 · ${count(t.bodies)} ${t.bodies === 1 ? "body" : "bodies"} built` + (failed ? ` · ${count(failed)} failed` : "");
+  return `${count(of((status) => status === 304))} of ${count(of(() => true))} answers were 304 · ${count(t.bodies)} ${t.bodies === 1 ? "body" : "bodies"} built` + (failed ? ` · ${count(failed)} failed` : "");
 }
 
 // fill keeps as many items as there are things, and updates each.
