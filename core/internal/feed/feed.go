@@ -63,6 +63,7 @@ type Feed struct {
 	relatedRead     map[driver.Table]uint64           // the last batch that covered changes of the related table
 	queryAfter      map[*rowset.Member]time.Time      // earliest time of the binding's next query
 	slowQueries     map[*rowset.Member]bool           // slow bindings that writers do not wait for
+	slowAsked       map[*rowset.Member]*slowAnswer    // see noteSlow
 	touches         []*rowset.Member                  // to be given a new time of change
 	touchesAsked    uint64                            // number of the last touch
 	touchesDone     uint64                            // number of the last touch that is published
@@ -113,6 +114,7 @@ func New(table driver.Table, host Host) *Feed {
 		relatedRead:     make(map[driver.Table]uint64),
 		queryAfter:      make(map[*rowset.Member]time.Time),
 		slowQueries:     make(map[*rowset.Member]bool),
+		slowAsked:       make(map[*rowset.Member]*slowAnswer),
 		lanes:           make(map[lane]bool),
 		pending:         backlog.Pending{MaxKeys: host.MaxBatchKeys},
 		journal:         backlog.Journal{MaxKeys: maxJournal},
@@ -382,6 +384,7 @@ func (f *Feed) batch(ctx context.Context) error {
 		f.publish(m)
 	}
 	f.noteTroubles(number, &w, out)
+	f.noteSlow(number, out.slow)
 	observed(out.result(len(out.failed)+w.newAside(), nil))
 
 	f.mu.Lock()
