@@ -60,9 +60,11 @@ type shop struct {
 }
 
 // newShop makes a shop of 25 products. It pings its clients often: python's sometimes
-// closes without saying so, and then does not end before its poll is answered.
+// closes without saying so, and then does not end before its poll is answered. In all
+// else they have the time that a busy machine takes.
 func newShop(t *testing.T, cfg socketio.Config) *shop {
-	cfg.PingInterval, cfg.PingTimeout = cmp.Or(cfg.PingInterval, 500*time.Millisecond), cmp.Or(cfg.PingTimeout, 10*time.Second)
+	cfg.PingInterval, cfg.PingTimeout = cmp.Or(cfg.PingInterval, 500*time.Millisecond), cmp.Or(cfg.PingTimeout, 20*time.Second)
+	cfg.HandshakeTimeout, cfg.WriteTimeout, cfg.ConnectTimeout = time.Minute, time.Minute, 2*time.Minute
 	s := &shop{t: t, cfg: cfg, addr: "127.0.0.1:0", table: coretest.NewTable[wiretest.Item]("products", "id")}
 	s.table.Put(items(1, 25, "")...)
 	return s
