@@ -63,6 +63,7 @@ type Feed struct {
 	relatedRead     map[driver.Table]uint64           // the last batch that covered changes of the related table
 	queryAfter      map[*rowset.Member]time.Time      // earliest time of the binding's next query
 	slowQueries     map[*rowset.Member]bool           // slow bindings that writers do not wait for
+	slowAsked       map[*rowset.Member]*slowAnswer    // see noteSlow
 	touches         []*rowset.Member                  // get a new time of change in the next batch
 	asked           bool                              // Reload was called: ends the wait after a failed batch
 	troubles        backlog.Troubles
@@ -111,6 +112,7 @@ func New(table driver.Table, host Host) *Feed {
 		relatedRead:     make(map[driver.Table]uint64),
 		queryAfter:      make(map[*rowset.Member]time.Time),
 		slowQueries:     make(map[*rowset.Member]bool),
+		slowAsked:       make(map[*rowset.Member]*slowAnswer),
 		lanes:           make(map[lane]bool),
 		pending:         backlog.Pending{MaxKeys: host.MaxBatchKeys},
 		journal:         backlog.Journal{MaxKeys: maxJournal},
@@ -390,6 +392,7 @@ func (f *Feed) batch(ctx context.Context) error {
 		f.publish(m)
 	}
 	f.noteTroubles(number, &w, out)
+	f.noteSlow(number, out.slow)
 	observed(out.result(len(out.failed)+w.newAside(), nil))
 
 	f.mu.Lock()

@@ -183,9 +183,9 @@ func (f *Feed) waitAwaited(ctx context.Context, seq uint64) error {
 	if err := f.waitUntil(ctx, func() bool { return !f.lags.Lacks(seq) }); err != nil {
 		return err
 	}
-	quick := func(v *rowset.Member) bool { return isQuery(v) && !f.slowQueries[v] }
+	quick := func(v *rowset.Member) bool { return f.isQueriedLocked(v) && !f.slowQueries[v] }
 	f.mu.Lock()
-	number, queried := f.requests, !f.answeredLocked(f.requests, isQuery)
+	number, queried := f.requests, !f.answeredLocked(f.requests, f.isQueriedLocked)
 	f.mu.Unlock()
 	if !queried {
 		return nil
@@ -199,14 +199,14 @@ func (f *Feed) waitAwaited(ctx context.Context, seq uint64) error {
 		f.mu.Lock()
 		for _, open := range []map[*rowset.Member]*fullRead{f.waiting, f.underway} {
 			for v := range open {
-				if isQuery(v) {
+				if f.isQueriedLocked(v) {
 					f.slowQueries[v] = true
 				}
 			}
 		}
 		f.mu.Unlock()
 	}
-	return f.waitAnswered(ctx, number, func(v *rowset.Member) bool { return isQuery(v) && v.Spec.Awaited })
+	return f.waitAnswered(ctx, number, func(v *rowset.Member) bool { return f.isQueriedLocked(v) && v.Spec.Awaited })
 }
 
 // Written waits until the row that was written through the binding shows, even if that
@@ -219,7 +219,7 @@ func (f *Feed) Written(ctx context.Context, v *rowset.Member, key driver.Key) {
 		keys = nil // every read is a full read
 	}
 	m := f.Report(keys, nil)
-	if mode.Lagging || (Receipt{m}).Wait(ctx) != nil || !isQuery(v) {
+	if mode.Lagging || (Receipt{m}).Wait(ctx) != nil || !f.isQueried(v) {
 		return
 	}
 	_ = f.waitAnswered(ctx, f.requested(), func(o *rowset.Member) bool { return o == v })

@@ -26,6 +26,7 @@ type work struct {
 	// aside; it is nil for members that were in trouble before.
 	aside      map[*rowset.Member]*setAside
 	frozen     map[*rowset.Member]struct{} // bindings that make no step before they are read in full
+	queried    map[*rowset.Member]struct{} // bindings that follow by their query, see noteSlow
 	unreadable map[driver.Key]error        // rows known to be unreadable
 	unproven   bool                        // the database may be to blame instead of the members set aside
 	repeated   bool                        // a failed keyed read was retried
@@ -130,6 +131,7 @@ func (f *Feed) take() (work, uint64) {
 
 		following: following,
 		frozen:    f.lags.Frozen(),
+		queried:   f.followingLocked(),
 	}
 	if w.logs = f.logs.Take(); len(w.logs) > 0 {
 		w.undisturbed = false
