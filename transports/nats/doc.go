@@ -23,7 +23,7 @@
 //
 // Followers ask on PREFIX.BINDING.mark where in the stream a mark is reached. The
 // publisher answers once the binding shows what the mark covers and that is published, or
-// after 5 seconds that it does not. It holds at most 64 questions about one binding.
+// after a second that it does not, and is asked again. It holds at most 64 questions about one binding.
 //
 // # Ordering
 //
