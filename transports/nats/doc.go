@@ -30,8 +30,9 @@
 // A binding's messages are in the order of its versions. Each is published only if the
 // message before it is still the last of its subject, so two nodes that publish the
 // same binding never mix. The second node stands by, and takes over when it hears
-// nothing of the first. Beats on PREFIX.BINDING.beat tell who publishes, and the last
-// version that was published. They are not stored.
+// nothing of the first. If each has taken the other for gone, one of them stands by again.
+// Beats on PREFIX.BINDING.beat tell who publishes, and the last version that was published.
+// They are not stored.
 //
 // # Back-pressure
 //
