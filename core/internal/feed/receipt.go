@@ -21,6 +21,7 @@ type Receipt []mark
 type mark struct {
 	feed    *Feed
 	seq     uint64         // number of the last report to wait for
+	touch   uint64         // number of the last touch to wait for
 	member  *rowset.Member // the binding to read in full; nil: none
 	request uint64         // number of the request to read it
 	all     bool           // wait for all requests to read in full, too
@@ -41,6 +42,9 @@ func (m mark) wait(ctx context.Context) error {
 	case m.member != nil:
 		return m.feed.waitAnswered(ctx, m.request, func(v *rowset.Member) bool { return v == m.member })
 	case m.all:
+		if err := m.feed.waitUntil(ctx, func() bool { return m.feed.touchesDone >= m.touch }); err != nil {
+			return err
+		}
 		return m.feed.waitAnswered(ctx, m.feed.requested(), nil)
 	}
 	return nil

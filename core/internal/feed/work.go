@@ -15,7 +15,6 @@ type work struct {
 	backlog.Pending
 	reloads     map[*rowset.Member]backlog.Reload
 	leaving     []*rowset.Member
-	touches     []*rowset.Member
 	seq         uint64    // the last report that the batch covers
 	since       time.Time // when the first report that it covers came
 	writers     writers
@@ -124,7 +123,6 @@ func (f *Feed) take() (work, uint64) {
 		reloads:     make(map[*rowset.Member]backlog.Reload),
 		starts:      starts,
 		leaving:     f.leaving,
-		touches:     f.touches,
 		seq:         f.reported,
 		announces:   f.announces,
 		undisturbed: len(f.announced) == 0 && len(following) == 0,
@@ -147,7 +145,7 @@ func (f *Feed) take() (work, uint64) {
 	for v, p := range starts {
 		w.requests[v] = p.request
 	}
-	f.leaving, f.touches = nil, nil
+	f.leaving = nil
 	f.reading, f.asked = true, false
 	w.aside = f.asideLocked()
 	w.since, f.reportedAt = f.reportedAt, time.Time{}
@@ -167,7 +165,6 @@ func (f *Feed) putBack(w work) {
 		f.reportedAt = w.since
 	}
 	f.writers = w.writers.join(f.writers)
-	f.touches = append(w.touches, f.touches...)
 	for v, a := range w.aside {
 		if _, member := f.members[v]; member && a != nil && a.full && w.requests[v] == nil {
 			f.requestLocked(v, a.how, time.Time{})
