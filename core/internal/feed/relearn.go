@@ -48,6 +48,12 @@ func (f *Feed) noteOutdated(err error) bool {
 	return true
 }
 
+// Relearned reports whether err says that a loader's schema is out of date, and the next
+// batch has prepared the loader again.
+func (f *Feed) Relearned(ctx context.Context, err error) bool {
+	return f.noteOutdated(err) && Receipt{f.Barrier()}.Wait(ctx) == nil
+}
+
 // maxRelearns bounds how often a batch begins again because of an outdated schema. After
 // that the batch fails, and is retried with back-off.
 const maxRelearns = 3
