@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/filter"
-	"github.com/binderyhq/bindery/core/internal/assembly"
 	"github.com/binderyhq/bindery/core/internal/authorizing"
 	"github.com/binderyhq/bindery/core/live"
 )
@@ -113,45 +112,58 @@ func (e *DeniedError) Error() string {
 	return fmt.Sprintf("core: binding %q: the authorizer does not allow to %s", e.Access.Binding, e.Access.Action)
 }
 
-// Authorize sets the authorizer; without one everything is allowed. Call it once, before
-// Start, which reports a nil or second authorizer. Later calls return an error that wraps
-// [ErrStarted], or [live.ErrClosed].
-func (r *Registry) Authorize(a Authorizer) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err := r.phase.refusal("setting an authorizer"); err != nil {
-		return err
-	}
-	switch at := assembly.CallSite(); {
-	case a == nil:
-		r.problems = append(r.problems, fmt.Errorf("core: nil authorizer set at %s", at))
-	case r.authorizer != nil:
-		r.problems = append(r.problems, fmt.Errorf("core: a second authorizer set at %s", at))
-	default:
-		r.authorizer = a
-	}
-	return nil
+// authorization asks the authorizer, and asks it again about subscriptions that go on.
+type authorization struct {
+	authorizer Authorizer // fixed at Start; nil: everything is allowed
+	timeout    time.Duration
+	stopping   context.Context // done when Shutdown begins
+
+	questions   authorizing.Questions           // those that are open
+	subscribers authorizing.Subscribers[Access] // subscriptions that were allowed
 }
+
+// required reports whether there is an authorizer.
+func (a *authorization) required() bool { return a.authorizer != nil }
 
 // ask returns the scope within which the authorizer allows the access, nil for no bounds.
 // It gives up after [Config.AuthorizeTimeout].
-func (r *Registry) ask(ctx context.Context, authorizer Authorizer, a Access) (filter.Expr, error) {
-	d, err := authorizing.Ask(&r.questions, ctx, r.stopping, r.cfg.AuthorizeTimeout, func(ctx context.Context) (Decision, error) {
-		return authorizer.Authorize(ctx, a)
+func (a *authorization) ask(ctx context.Context, access Access) (filter.Expr, error) {
+	d, err := authorizing.Ask(&a.questions, ctx, a.stopping, a.timeout, func(ctx context.Context) (Decision, error) {
+		return a.authorizer.Authorize(ctx, access)
 	})
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("core: authorizing to %s binding %q: %w", a.Action, a.Binding, err)
+		return nil, fmt.Errorf("core: authorizing to %s binding %q: %w", access.Action, access.Binding, err)
 	case !d.allowed:
-		return nil, &DeniedError{Access: a, Challenge: d.challenge}
+		return nil, &DeniedError{Access: access, Challenge: d.challenge}
 	}
 	return d.scope, nil
 }
 
+// round returns the number of the current round of answers; outdated reports whether an
+// answer of that round may no longer hold, because reask was called after it.
+func (a *authorization) round() uint64              { return a.subscribers.Round() }
+func (a *authorization) outdated(since uint64) bool { return a.required() && a.round() != since }
+
+// subscribe begins a subscription that lasts while the authorizer allows the access with
+// this scope.
+func (a *authorization) subscribe(ctx context.Context, view *live.View, access Access, scope filter.Expr, opts live.SubscribeOptions) *live.Subscription {
+	return a.subscribers.Subscribe(ctx, view, authorizing.Right[Access]{Access: access, Scope: textOf(scope)}, opts)
+}
+
+// reask makes all answers outdated, and asks about every subscription.
+func (a *authorization) reask(ctx context.Context) error {
+	if !a.required() {
+		return nil
+	}
+	a.subscribers.NextRound()
+	return a.recheck(ctx)
+}
+
 // recheck asks the authorizer about every subscription.
-func (r *Registry) recheck(ctx context.Context) error {
-	return r.subscribers.Recheck(ctx, func(ctx context.Context, right authorizing.Right[Access]) (end, err error) {
-		scope, err := r.ask(ctx, r.authorizer, right.Access)
+func (a *authorization) recheck(ctx context.Context) error {
+	return a.subscribers.Recheck(ctx, func(ctx context.Context, right authorizing.Right[Access]) (end, err error) {
+		scope, err := a.ask(ctx, right.Access)
 		var denied *DeniedError
 		switch {
 		case errors.As(err, &denied):
@@ -165,30 +177,9 @@ func (r *Registry) recheck(ctx context.Context) error {
 	})
 }
 
-// Reauthorize asks the authorizer again about every subscription that it has allowed, and
-// ends those that it no longer allows: nothing published after Reauthorize has returned
-// reaches them. Call it when somebody's rights have changed. It also happens regularly, see
-// [Config.ReauthorizeEvery].
-//
-// It returns the context's error when that ends first; some subscriptions then have not
-// been rechecked. So a handler whose client may hang up passes a context without
-// cancellation, see [context.WithoutCancel]. When the authorizer fails for a subscription,
-// the subscription goes on, and Reauthorize returns the errors, joined.
-func (r *Registry) Reauthorize(ctx context.Context) error {
-	if r.authorizer == nil {
-		return nil
-	}
-	r.subscribers.NextRound()
-	return r.recheck(ctx)
-}
-
-func scopeChanged(a Access) error {
-	return fmt.Errorf("core: binding %q: %w", a.Binding, live.ErrScopeChanged)
-}
-
-// reauthorize asks again at the interval until ctx is done. It may miss a subscription that
+// recheckEvery rechecks at the interval until ctx is done. It may miss a subscription that
 // begins meanwhile, until the next time.
-func (r *Registry) reauthorize(ctx context.Context, every time.Duration) {
+func (a *authorization) recheckEvery(ctx context.Context, every time.Duration, log *slog.Logger) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
@@ -197,8 +188,20 @@ func (r *Registry) reauthorize(ctx context.Context, every time.Duration) {
 		case <-ctx.Done():
 			return
 		}
-		if err := r.recheck(ctx); err != nil && ctx.Err() == nil {
-			r.cfg.Logger.Warn("core: the authorizer failed for streams that are open; they go on", slog.String("id", "core-authorizer-failed"), slog.Any("error", err))
+		if err := a.recheck(ctx); err != nil && ctx.Err() == nil {
+			log.Warn("core: the authorizer failed for streams that are open; they go on", slog.String("id", "core-authorizer-failed"), slog.Any("error", err))
 		}
 	}
+}
+
+func scopeChanged(a Access) error {
+	return fmt.Errorf("core: binding %q: %w", a.Binding, live.ErrScopeChanged)
+}
+
+// textOf returns the scope as text, "" for none.
+func textOf(scope filter.Expr) string {
+	if scope == nil {
+		return ""
+	}
+	return scope.String()
 }

@@ -15,7 +15,7 @@ func CheckHeld(ctx context.Context, r *Registry) error {
 	var errs []error
 	for _, f := range r.eng.Feeds() {
 		// A comparison that nobody waits for any more may still be publishing.
-		if err := f.Everything().Flush(ctx); err != nil {
+		if err := f.WaitForAll(ctx, nil); err != nil {
 			return err
 		}
 		errs = append(errs, f.CheckHeld(ctx))

@@ -150,7 +150,7 @@ func (f *following) reopen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	g, err := old.reg.open(ctx, v, old.access.Params, old.narrow)
+	g, err := newGrant(ctx, old.reg, v, old.access.Params, old.narrow)
 	if err != nil {
 		return err
 	}

@@ -2,12 +2,9 @@ package core
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
-	"github.com/binderyhq/bindery/core/internal/arguments"
-	"github.com/binderyhq/bindery/core/internal/authorizing"
 	"github.com/binderyhq/bindery/core/internal/onerow"
 	"github.com/binderyhq/bindery/core/internal/writing"
 	"github.com/binderyhq/bindery/core/live"
@@ -33,7 +30,7 @@ func (g *Grant) View() *live.View { return g.view.View }
 
 // Personal reports whether an authorizer gave the grant. What it shows to one client must
 // then not be shown to another, for example by a shared cache.
-func (g *Grant) Personal() bool { return g.reg.authorizer != nil }
+func (g *Grant) Personal() bool { return g.reg.rights.required() }
 
 // Snapshot returns the rows that the grant shows, nil before they have loaded. It returns
 // [live.ErrScopeChanged] once [Registry.Reauthorize] has been called since the grant was
@@ -50,7 +47,7 @@ func (g *Grant) Snapshot() (*live.Snapshot, error) {
 
 // isStale reports whether Reauthorize has been called since the authorizer was asked.
 func (g *Grant) isStale() bool {
-	return g.reg.authorizer != nil && g.reg.subscribers.Round() != g.round
+	return g.reg.rights.outdated(g.round)
 }
 
 // Member reports whether the binding was made for parameters or for a scope. It may have
@@ -60,42 +57,14 @@ func (g *Grant) Member() bool { return g.lease.ofMember() }
 // Close gives the grant back. Close its subscriptions first. Closing twice is harmless.
 func (g *Grant) Close() { g.lease.release() }
 
-// Open grants the client identified by the context permission to read a binding, or the
-// member of a family that the arguments select.
-//
-// Filters narrow the rows to those for which all of them are true, on top of the binding's
-// own filter and of the authorizer's scope. They come from the client, so Open refuses long
-// ones, and ones with columns that clients do not see, with an [*ArgumentError]. Clients
-// with equal scopes and filters share one member, see [Tuning].MaxMembers.
-//
-// The error is one of [ErrUnknownBinding], [*ArgumentError], [*DeniedError],
-// [ErrTooManyMembers], [ErrBudget], [ErrNotStarted] and [live.ErrClosed], or another when
-// the authorizer fails.
-func (r *Registry) Open(ctx context.Context, binding string, args Args, filters ...filter.Expr) (*Grant, error) {
-	v, err := r.named(binding)
-	if err != nil {
-		return nil, err
-	}
-	params, err := v.family.parse(args)
-	if err != nil {
-		return nil, err
-	}
-	narrow, err := v.narrow(filters)
-	if err != nil {
-		return nil, err
-	}
-	return r.open(ctx, v, params, narrow)
-}
-
-// open is Open for checked arguments and filters.
-func (r *Registry) open(ctx context.Context, v *binding, params live.Params, narrow filter.Expr) (*Grant, error) {
-	authorizer := r.authorizer
+// newGrant is [Registry.Open] for checked arguments and filters.
+func newGrant(ctx context.Context, r *Registry, v *binding, params live.Params, narrow filter.Expr) (*Grant, error) {
 	access := Access{Binding: v.Name(), Params: params, Action: ActionRead}
-	round := r.subscribers.Round()
+	round := r.rights.round()
 	var scope filter.Expr
-	if authorizer != nil {
+	if r.rights.required() {
 		var err error
-		if scope, err = r.ask(ctx, authorizer, access); err != nil {
+		if scope, err = r.rights.ask(ctx, access); err != nil {
 			return nil, err
 		}
 	}
@@ -107,7 +76,7 @@ func (r *Registry) open(ctx context.Context, v *binding, params live.Params, nar
 	if err != nil {
 		return nil, err
 	}
-	if l.ofMember() || authorizer != nil {
+	if l.ofMember() || r.rights.required() {
 		return &Grant{reg: r, access: access, round: round, scope: scope, narrow: narrow, lease: l, view: l.view}, nil
 	}
 	// This grant keeps nothing alive and does not depend on the client, so all clients
@@ -120,87 +89,13 @@ func (r *Registry) open(ctx context.Context, v *binding, params live.Params, nar
 	return g, nil
 }
 
-// named returns the binding or family with that name. It still finds bindings while
-// Shutdown has not ended them, so that transports can drain.
-func (r *Registry) named(binding string) (*binding, error) {
-	r.mu.Lock()
-	v, phase := r.byName[binding], r.phase
-	r.mu.Unlock()
-	var err error
-	switch {
-	case phase == collecting, phase == refused:
-		err = ErrNotStarted
-	case phase == closing && (v == nil || v.Err() != nil):
-		err = live.ErrClosed
-	case v == nil:
-		err = ErrUnknownBinding
-	default:
-		return v, nil
-	}
-	return nil, fmt.Errorf("core: binding %q: %w", arguments.Clip(binding), err)
-}
-
-// MemberID returns the [live.View.ID] of the binding, or of the family's member that the
-// arguments select, whether or not that member exists. It does not ask the authorizer and
-// creates nothing. The error is one of [ErrUnknownBinding], [*ArgumentError],
-// [ErrNotStarted] and [live.ErrClosed].
-func (r *Registry) MemberID(binding string, args Args) (string, error) {
-	v, err := r.named(binding)
-	if err != nil {
-		return "", err
-	}
-	params, err := v.family.parse(args)
-	if err != nil {
-		return "", err
-	}
-	return params.ID(v.Name()), nil
-}
-
-// Hold returns the binding, or the member of a family that the arguments select, once it
-// has loaded. It creates the member if necessary, and keeps it alive until release is
-// called; calling release twice is harmless.
-//
-// Hold does not ask the authorizer: it is for the program itself and for its operators.
-// Clients come through [Registry.Open]. The error is one of [ErrUnknownBinding],
-// [*ArgumentError], [ErrTooManyMembers], [ErrBudget], [ErrNotStarted], [live.ErrRemoved]
-// and [live.ErrClosed], or the context's. While the database is away Hold waits, so give
-// the context a deadline.
-func (r *Registry) Hold(ctx context.Context, binding string, args Args) (view *live.View, release func(), err error) {
-	v, err := r.named(binding)
-	if err != nil {
-		return nil, nil, err
-	}
-	params, err := v.family.parse(args)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := v.family.askAbout(ctx, params, nil); err != nil {
-		return nil, nil, err
-	}
-	l, err := v.family.open(ctx, params, nil, "")
-	if err != nil {
-		return nil, nil, err
-	}
-	select {
-	case <-l.view.Loaded():
-		return l.view.View, l.release, nil
-	case <-l.view.Done():
-		err = l.view.Err()
-	case <-ctx.Done():
-		err = ctx.Err()
-	}
-	l.release()
-	return nil, nil, fmt.Errorf("core: loading binding %q: %w", l.view.ID(), err)
-}
-
 // Write carries out a client's write as [Binding.Write] does, if the authorizer allows it.
 // Beside that method's errors it returns a [*DeniedError], and [live.ErrScopeChanged] as
 // [Grant.Snapshot] does. When the authorizer's decision has a scope, the row must be within
 // it before and after the write. If [Registry.Reauthorize] is called during the write,
 // Write returns the zero Row, since the client may no longer see the row.
 func (g *Grant) Write(ctx context.Context, w live.Write) (live.Row, error) {
-	authorizer := g.reg.authorizer
-	if authorizer == nil {
+	if !g.reg.rights.required() {
 		return g.view.write(ctx, w, writing.Bounds{})
 	}
 	a := g.access
@@ -212,7 +107,7 @@ func (g *Grant) Write(ctx context.Context, w live.Write) (live.Row, error) {
 	default:
 		a.Action = ActionUpdate
 	}
-	scope, err := g.reg.ask(ctx, authorizer, a)
+	scope, err := g.reg.rights.ask(ctx, a)
 	if err != nil {
 		return live.Row{}, err
 	}
@@ -232,22 +127,15 @@ func (g *Grant) Write(ctx context.Context, w live.Write) (live.Row, error) {
 // authorizer. If [Registry.Reauthorize] was called after the grant was given, the
 // subscription ends at once with [live.ErrScopeChanged].
 func (g *Grant) Subscribe(ctx context.Context, opts live.SubscribeOptions) *live.Subscription {
-	if g.reg.authorizer == nil {
+	if !g.reg.rights.required() {
 		return g.view.Subscribe(opts)
 	}
-	s := g.reg.subscribers.Subscribe(ctx, g.view.View, authorizing.Right[Access]{Access: g.access, Scope: textOf(g.scope)}, opts)
+	s := g.reg.rights.subscribe(ctx, g.view.View, g.access, g.scope, opts)
 	if g.isStale() {
 		// Reauthorize may have missed this subscription.
 		s.End(scopeChanged(g.access))
 	}
 	return s
-}
-
-func textOf(e filter.Expr) string {
-	if e == nil {
-		return ""
-	}
-	return e.String()
 }
 
 // maxResolves bounds the concurrent database queries of [Grant.Resolve]. Further calls
@@ -273,3 +161,22 @@ func (g *Grant) Resolve(ctx context.Context, key driver.Key) driver.Key {
 		return key
 	}
 }
+
+// HasReached reports whether the binding is known to show everything that the mark covers.
+// It asks no source and does not wait; after false, call [Grant.Reach]. The error is
+// [ErrMalformedMark].
+func (g *Grant) HasReached(text string) (bool, error) {
+	return g.reg.marks.has(g.view, text)
+}
+
+// Reach waits until the binding shows everything that the mark covers, as [Registry.Reach]
+// does. Call it before Close; a call under way goes on after Close.
+func (g *Grant) Reach(ctx context.Context, mark string) error {
+	return g.reg.marks.reach(ctx, g.view, mark)
+}
+
+// Lineage names the run of versions that the binding shows, with letters, digits, "-", "_"
+// and dots. While it stays the same, what is shown later is newer. Another text means that
+// the rows may be older than those before it: the registry is another one, or the binding
+// follows another node than before.
+func (g *Grant) Lineage() string { return g.reg.marks.lineage(g.view) }

@@ -33,6 +33,11 @@ type fatalTester interface {
 
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
+// patience is how long a rig lives at most. It tells a hang from a slow machine: the
+// longest tests take a few seconds on a quiet one, and with the race detector on a busy
+// one more than a minute.
+const patience = 5 * time.Minute
+
 // rig is a running registry over one table in memory.
 type rig struct {
 	table  *coretest.Table[item]
@@ -46,7 +51,7 @@ func newItems(t fatalTester, cfg core.Config) *rig {
 	if cfg.Logger == nil {
 		cfg.Logger = quiet()
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	_ = cancel // ends with the test binary at the latest
 	return &rig{table: coretest.NewTable[item]("items", "id"), source: &coretest.Source{}, reg: cfg.NewRegistry(), ctx: ctx}
 }

@@ -187,7 +187,7 @@ func TestMarkWaits(t *testing.T) {
 				t.Fatalf("%s: reached without the second commit: %v", name, err)
 			default:
 			}
-			if st := node.reg.MarkStatus(); st.Waiting != 1 || st.Asked != 1 {
+			if st := node.reg.Status().Marks; st.Waiting != 1 || st.Asked != 1 {
 				t.Errorf("%s: %+v", name, st)
 			}
 			node.reader.allow(1)
@@ -200,8 +200,8 @@ func TestMarkWaits(t *testing.T) {
 			if has, err := g.HasReached(mark); !has || err != nil {
 				t.Errorf("%s: forgotten: %v, %v", name, has, err)
 			}
-			if err := node.reg.Reach(node.ctx, mark); err != nil || node.reg.MarkStatus().Asked != 1 {
-				t.Errorf("%s: what was reached is asked about again: %v, %+v", name, err, node.reg.MarkStatus())
+			if err := node.reg.Reach(node.ctx, mark); err != nil || node.reg.Status().Marks.Asked != 1 {
+				t.Errorf("%s: what was reached is asked about again: %v, %+v", name, err, node.reg.Status().Marks)
 			}
 			g.Close()
 		}
@@ -237,7 +237,7 @@ func TestMarkErrors(t *testing.T) {
 		if err := plain.reg.Reach(plain.ctx, ofPlain); err != nil {
 			t.Errorf("its own: %v", err)
 		}
-		if st := a.reg.MarkStatus(); st.Foreign != 2 || st.Waiting != 0 {
+		if st := a.reg.Status().Marks; st.Foreign != 2 || st.Waiting != 0 {
 			t.Errorf("%+v", st)
 		}
 
@@ -249,7 +249,7 @@ func TestMarkErrors(t *testing.T) {
 		if err := a.reg.Reach(ctx, late); !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != 5*time.Second {
 			t.Errorf("beyond the bound: %v after %v", err, time.Since(begun))
 		}
-		if st := a.reg.MarkStatus(); st.Unreached != 1 {
+		if st := a.reg.Status().Marks; st.Unreached != 1 {
 			t.Errorf("%+v", st)
 		}
 		waiting := make(chan error, 1)

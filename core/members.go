@@ -11,6 +11,7 @@ import (
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/internal/budget"
 	"github.com/binderyhq/bindery/core/internal/lease"
+	"github.com/binderyhq/bindery/core/internal/replication"
 	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/internal/signal"
 	"github.com/binderyhq/bindery/core/live"
@@ -155,6 +156,9 @@ func (f *family) newMember(params live.Params, scope filter.Expr) (*binding, err
 	var err error
 	if v.rows, err = f.proto.rows.Derive(v.Member, scope != nil, v.refusedByOrigin); err != nil {
 		return nil, fmt.Errorf("core: binding %q: %w", f.proto.Name(), err)
+	}
+	if followed, ok := v.rows.(*replication.Replica); ok {
+		followed.Rewinds = v.reached.Forget
 	}
 	v.Filter = filter.Bind(v.Filter, params.Values)
 	if all, ok := v.Filter.(*filter.Conjunction); ok && len(all.Exprs) == 0 {

@@ -2,7 +2,6 @@ package core
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -129,31 +128,6 @@ func (v *binding) Evict() bool { return v.Base != nil && v.family.members.Evict(
 func (v *binding) end(why error) {
 	v.Publisher.End(why)
 	v.account.close()
-}
-
-// connectionSize is the estimated memory, in bytes, for a connection on which a client
-// waits for changes: buffers, goroutines, subscriptions. See BenchmarkFanOut.
-const connectionSize = 28 << 10
-
-// Reserve counts memory that a transport is about to use for a client's input, such as the
-// body of a request, until release is called. It returns an error that wraps [ErrBudget]
-// when there is no room, or when the input of all clients has used up its share of the
-// memory: bodies leave room for bindings. Any goroutine may call it. Calling release again
-// is harmless.
-func (r *Registry) Reserve(bytes int) (release func(), err error) {
-	release, err = r.budget.Reserve(int(live.Clients), int64(bytes), &r.requests)
-	if err != nil {
-		return nil, fmt.Errorf("core: %w: %w", ErrBudget, err)
-	}
-	return release, nil
-}
-
-// Connected counts the memory of a client's connection until closed is called. Connections
-// are never refused for memory, since transports bound their number; members and bodies
-// make room for them. Transports call it for each connection, or request, that waits for
-// changes. Any goroutine may call it.
-func (r *Registry) Connected() (closed func()) {
-	return r.budget.Keep(int(live.Clients), connectionSize, nil)
 }
 
 // parties holds a budget party for each scope, so that all members of a tenant count

@@ -233,7 +233,7 @@ func TestDatabaseAwayLater(t *testing.T) {
 
 func awaitState(t *testing.T, v interface{ Status() status.Binding }, want status.State) {
 	t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); v.Status().State != want; {
+	for deadline := time.Now().Add(patience); v.Status().State != want; {
 		if time.Now().After(deadline) {
 			t.Fatalf("state %v, want %v", v.Status().State, want)
 		}

@@ -159,7 +159,7 @@ func TestExactnessIsWithdrawn(t *testing.T) {
 				}
 				expected := fmt.Sprint(notes(s.first(e.keep, order, limit)))
 				// Nobody waits for bindings whose loader could not be prepared.
-				for deadline := time.Now().Add(60 * time.Second); ; runtime.Gosched() {
+				for deadline := time.Now().Add(patience); ; runtime.Gosched() {
 					got := fmt.Sprint(notes(slices.Collect(e.binding.All())))
 					if got == expected {
 						break

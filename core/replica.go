@@ -27,14 +27,24 @@ type Replicator interface {
 	Replicate(ctx context.Context, to *Replica) error
 }
 
-// MarkReplicator is implemented by a [Replicator] whose node knows about marks. Without it
-// every mark is foreign to the loader's bindings.
+// MarkReplicator is implemented by a [Replicator] whose node knows about marks. Without it,
+// and without [MarkAwaiter], every mark is foreign to the loader's bindings.
 type MarkReplicator interface {
 	// Reach waits until the other node's binding shows everything that the mark covers. The
 	// context bounds the wait. It returns [ErrForeignMark] when that node cannot tell.
 	// After success the registry calls Replicate anew, with the mark in [Replica.Mark], so
 	// that it publishes at least that state.
 	Reach(ctx context.Context, view *live.View, mark string) error
+}
+
+// MarkAwaiter is implemented by a [Replicator] that waits by itself until its view shows
+// what a mark covers. Replicate is then not called anew, and marks do not wait for each
+// other.
+type MarkAwaiter interface {
+	// AwaitMark waits until the view shows everything that the mark covers. It is called
+	// concurrently, also with Replicate. The context bounds the wait. It returns
+	// [ErrForeignMark] when the other node cannot tell.
+	AwaitMark(ctx context.Context, view *live.View, mark string) error
 }
 
 // OriginReporter is implemented by a [Replicator] that reports the state of its origin.
@@ -85,6 +95,13 @@ func (r *Replica) Describe(d live.Description) { r.rows.Describe(d) }
 // after it. It returns false when the binding has ended.
 func (r *Replica) Publish(e *live.Edit, at time.Time) bool { return r.rows.Publish(e, at) }
 
+// From says whose versions are published from now on, by a text that stays the same while
+// later versions are newer ([Grant.Lineage] at the other node), "" for unknown. With another
+// one than before the view may go back to older rows, so marks that were reached are asked
+// about again. Call it before the first version of a connection is published. A Replicator
+// that never calls it says that its versions never go back.
+func (r *Replica) From(lineage string) { r.rows.From(lineage) }
+
 // Current says that the view is up to date.
 func (r *Replica) Current() { r.rows.Current() }
 
@@ -101,7 +118,14 @@ func newReplica(v *binding, by Replicator) *replication.Replica {
 			return foreign(marker.Reach(ctx, view, mark))
 		}
 	}
-	return replication.New(v.Member, source)
+	if awaiter, ok := by.(MarkAwaiter); ok {
+		source.Await = func(ctx context.Context, view *live.View, mark string) error {
+			return foreign(awaiter.AwaitMark(ctx, view, mark))
+		}
+	}
+	rows := replication.New(v.Member, source)
+	rows.Rewinds = v.reached.Forget
+	return rows
 }
 
 // foreign converts ErrForeignMark to driver.ErrForeign.

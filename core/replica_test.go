@@ -55,7 +55,7 @@ func quietRegistry() *core.Registry {
 
 func stopped(t *testing.T, reg *core.Registry) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := reg.Shutdown(ctx); err != nil {
 		t.Error(err)

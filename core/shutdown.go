@@ -45,8 +45,8 @@ func (r *Registry) Shutdown(ctx context.Context) error {
 	}
 	underWay := r.phase == starting
 	r.phase = closing
-	views := slices.Clone(r.views)
 	r.mu.Unlock()
+	r.bindings.close()
 	defer close(r.stopped)
 	r.stop()
 	parts := r.stage.Close()
@@ -55,7 +55,7 @@ func (r *Registry) Shutdown(ctx context.Context) error {
 	}
 
 	errs := lifecycle.Stop(ctx, lifecycle.Transports, parts[lifecycle.Transports])
-	for _, v := range views {
+	for _, v := range r.bindings.declared() {
 		v.family.end(live.ErrClosed)
 	}
 	for _, end := range r.eng.Stop() {
@@ -67,7 +67,7 @@ func (r *Registry) Shutdown(ctx context.Context) error {
 	}
 	errs = append(errs, lifecycle.Stop(ctx, lifecycle.Sources, parts[lifecycle.Sources])...)
 	errs = append(errs, lifecycle.Stop(ctx, lifecycle.Feeds, parts[lifecycle.Feeds])...)
-	errs = append(errs, lifecycle.Stop(ctx, lifecycle.Functions, r.functions(views))...)
+	errs = append(errs, lifecycle.Stop(ctx, lifecycle.Functions, functions(&r.bindings))...)
 	errs = append(errs, lifecycle.Stop(ctx, lifecycle.Plugins, parts[lifecycle.Plugins])...)
 	r.stopErr = errors.Join(errs...)
 	return r.stopErr
@@ -75,11 +75,9 @@ func (r *Registry) Shutdown(ctx context.Context) error {
 
 // functions returns the OnChange functions that may still run, by binding, including those
 // of removed bindings.
-func (r *Registry) functions(views []*binding) []lifecycle.Part {
-	r.mu.Lock()
-	families := slices.Clone(r.removed)
-	r.mu.Unlock()
-	for _, v := range views {
+func functions(c *catalog) []lifecycle.Part {
+	families := c.left()
+	for _, v := range c.declared() {
 		families = append(families, v.family)
 	}
 	var parts []lifecycle.Part

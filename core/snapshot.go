@@ -94,7 +94,7 @@ func (r Snapshot[T]) Get(key ...any) (row T, ok bool) {
 	if r.s == nil {
 		return row, false
 	}
-	k, err := r.view.Schema().KeyFor(key...)
+	k, err := r.view.Schema().MakeKey(key...)
 	if err != nil {
 		return row, false
 	}

@@ -11,47 +11,8 @@ import (
 	"github.com/binderyhq/bindery/core/internal/assembly"
 	"github.com/binderyhq/bindery/core/internal/engine"
 	"github.com/binderyhq/bindery/core/internal/lifecycle"
-	"github.com/binderyhq/bindery/core/internal/untyped"
 	"github.com/binderyhq/bindery/core/live"
 )
-
-// check returns all problems of the registered parts. These no longer change once Start has
-// begun.
-func (r *Registry) check() error {
-	bindings := members(r.views)
-	errs := append(slices.Clone(r.problems), assembly.CheckBindings(bindings, nil)...)
-	for _, s := range r.sources {
-		errs = append(errs, assembly.CheckSource(s.it, s.at, bindings)...)
-	}
-	for _, t := range r.transports {
-		errs = append(errs, assembly.CheckPart("transport", t.it, t.at)...)
-	}
-	for _, p := range r.plugins {
-		errs = append(errs, assembly.CheckPart("plugin", p.it, p.at)...)
-	}
-	if len(errs) == 0 {
-		return nil
-	}
-	return &StartError{Problems: errs}
-}
-
-// report describes what the registry has assembled.
-func (r *Registry) report(views []*binding) *assembly.Report {
-	out := &assembly.Report{Authorizer: r.authorizer != nil}
-	for _, v := range views {
-		out.Bindings = append(out.Bindings, assembly.Binding{Member: v.Member, Watched: v.rows.Watched()})
-	}
-	for _, s := range r.eng.Sources() {
-		out.Sources = append(out.Sources, s)
-	}
-	for _, t := range r.transports {
-		out.Transports = append(out.Transports, t.it.Name())
-	}
-	for _, p := range r.plugins {
-		out.Plugins = append(out.Plugins, p.it.Name())
-	}
-	return out
-}
 
 // StartError holds all problems that Start found before it started anything.
 type StartError struct {
@@ -101,14 +62,14 @@ func (r *Registry) Start(ctx context.Context) error {
 		r.mu.Unlock()
 		return err
 	case r.stopping.Err() == nil:
-		stopping, done := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+		stopping, done := context.WithTimeout(context.WithoutCancel(ctx), lifecycle.RollbackTimeout)
 		defer done()
 		return errors.Join(err, r.Shutdown(stopping))
 	}
 	// Shutdown was called meanwhile, and stops what was recorded.
 	select {
 	case <-r.stopped:
-	case <-time.After(rollbackTimeout):
+	case <-time.After(lifecycle.RollbackTimeout):
 	}
 	if !errors.Is(err, live.ErrClosed) {
 		err = fmt.Errorf("%w: %w", live.ErrClosed, err)
@@ -116,33 +77,22 @@ func (r *Registry) Start(ctx context.Context) error {
 	return err
 }
 
-// rollbackTimeout bounds how long a failed Start takes to stop what it has started.
-const rollbackTimeout = 5 * time.Second
-
 // assemble checks and starts everything.
 func (r *Registry) assemble(ctx context.Context) error {
-	if err := r.check(); err != nil {
+	if err := r.parts.check(r.bindings.declared()); err != nil {
 		return err
 	}
-	r.mu.Lock()
-	if r.phase == closing {
-		r.mu.Unlock()
-		return live.ErrClosed
+	if err := r.bindings.open(r.attach); err != nil {
+		return err
 	}
-	for _, v := range r.views {
-		r.byName[v.Name()] = v
-	}
-	views := slices.Clone(r.views)
-	r.attach(views)
-	r.mu.Unlock()
-
 	if err := r.startTransports(ctx); err != nil {
 		return err
 	}
 	if err := r.startPlugins(ctx); err != nil {
 		return err
 	}
-	if err := r.startSources(ctx, views); err != nil {
+	declared := r.bindings.declared()
+	if err := r.startSources(ctx, declared); err != nil {
 		return err
 	}
 	r.mu.Lock()
@@ -153,38 +103,23 @@ func (r *Registry) assemble(ctx context.Context) error {
 	r.phase = started
 	r.mu.Unlock()
 	r.eng.Background(r.sweep)
-	if r.authorizer != nil && r.cfg.ReauthorizeEvery > 0 {
-		r.eng.Background(func(ctx context.Context) { r.reauthorize(ctx, r.cfg.ReauthorizeEvery) })
+	if r.rights.required() && r.cfg.ReauthorizeEvery > 0 {
+		r.eng.Background(func(ctx context.Context) { r.rights.recheckEvery(ctx, r.cfg.ReauthorizeEvery, r.cfg.Logger) })
 	}
-	r.load(views)
-	r.report(views).Log(r.cfg.Logger)
-	if err := waitAll(ctx, r.stopping, r.cfg.LoadWait, unrestored(views), func(v *binding) <-chan struct{} { return v.firstTry() }); err != nil {
+	r.load(declared)
+	report := r.parts.report(declared, r.eng.Sources())
+	report.Authorizer = r.rights.required()
+	report.Log(r.cfg.Logger)
+	if err := waitAll(ctx, r.stopping, r.cfg.LoadWait, unrestored(declared), func(v *binding) <-chan struct{} { return v.firstTry() }); err != nil {
 		return fmt.Errorf("core: waiting for bindings to load: %w", err)
 	}
 	return nil
 }
 
-// launch starts one part and records it. If Shutdown has begun meanwhile it does not know
-// the part, so launch stops the part at once.
-func (r *Registry) launch(ctx context.Context, phase lifecycle.Phase, doing string, p lifecycle.Part, start func() error) error {
-	if r.stage.IsClosed() {
-		return live.ErrClosed
-	}
-	if _, err := untyped.Guard("starting", func() (struct{}, error) { return struct{}{}, start() }); err != nil {
-		return fmt.Errorf("core: %s: %w", doing, err)
-	}
-	if r.stage.Push(phase, p) {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
-	defer cancel()
-	return errors.Join(append([]error{live.ErrClosed}, lifecycle.StopOne(ctx, p)...)...)
-}
-
 func (r *Registry) startTransports(ctx context.Context) error {
-	for _, t := range r.transports {
+	for _, t := range r.parts.transports {
 		name := t.it.Name()
-		err := r.launch(ctx, lifecycle.Transports, fmt.Sprintf("mounting transport %q (%s)", name, t.at),
+		err := r.stage.Launch(ctx, lifecycle.Transports, fmt.Sprintf("mounting transport %q (%s)", name, t.at),
 			lifecycle.Part{Name: fmt.Sprintf("transport %q", name), Stop: t.it.Shutdown}, func() error { return t.it.Mount(r) })
 		if err != nil {
 			return err
@@ -197,10 +132,10 @@ func (r *Registry) startTransports(ctx context.Context) error {
 }
 
 func (r *Registry) startPlugins(ctx context.Context) error {
-	for _, p := range r.plugins {
+	for _, p := range r.parts.plugins {
 		name := p.it.Name()
 		r.observers.add(p.it)
-		err := r.launch(ctx, lifecycle.Plugins, fmt.Sprintf("starting plugin %q (%s)", name, p.at),
+		err := r.stage.Launch(ctx, lifecycle.Plugins, fmt.Sprintf("starting plugin %q (%s)", name, p.at),
 			lifecycle.Part{Name: fmt.Sprintf("plugin %q", name), Stop: p.it.Shutdown}, func() error { return p.it.Start(ctx, r) })
 		if err != nil {
 			return err
@@ -211,8 +146,8 @@ func (r *Registry) startPlugins(ctx context.Context) error {
 
 // startSources lets the sources watch and waits until they do.
 func (r *Registry) startSources(ctx context.Context, views []*binding) error {
-	sources := make([]driver.Source, len(r.sources))
-	for i, s := range r.sources {
+	sources := make([]driver.Source, len(r.parts.sources))
+	for i, s := range r.parts.sources {
 		sources[i] = s.it
 	}
 	runs := r.eng.Register(sources)
@@ -222,7 +157,7 @@ func (r *Registry) startSources(ctx context.Context, views []*binding) error {
 		}
 		r.eng.Launch(run)
 	}
-	r.report(views).Warn(r.cfg.Logger)
+	r.parts.report(views, runs).Warn(r.cfg.Logger)
 	if err := waitAll(ctx, r.stopping, r.cfg.WatchWait, awaited(runs, views), func(s *engine.Source) <-chan struct{} { return s.FirstTry() }); err != nil {
 		return fmt.Errorf("core: waiting for sources to watch: %w", err)
 	}
@@ -281,4 +216,59 @@ func awaited(runs []*engine.Source, views []*binding) []*engine.Source {
 	return slices.DeleteFunc(slices.Clone(runs), func(run *engine.Source) bool {
 		return !slices.ContainsFunc(without, func(v *binding) bool { return slices.ContainsFunc(v.rows.Watched(), run.Covers) })
 	})
+}
+
+// registered is a registered part and where it was registered.
+type registered[T any] struct {
+	it T
+	at string // file and line
+}
+
+// parts are what was registered beside bindings. They no longer change once Start has
+// begun.
+type parts struct {
+	transports []registered[Transport]
+	sources    []registered[driver.Source]
+	plugins    []registered[Plugin]
+	problems   []error // found at registration, for Start to report
+}
+
+// problem records a problem for Start to report.
+func (p *parts) problem(err error) { p.problems = append(p.problems, err) }
+
+// check returns all problems of the parts and the bindings.
+func (p *parts) check(bindings []*binding) error {
+	declared := members(bindings)
+	errs := append(slices.Clone(p.problems), assembly.CheckBindings(declared, nil)...)
+	for _, s := range p.sources {
+		errs = append(errs, assembly.CheckSource(s.it, s.at, declared)...)
+	}
+	for _, t := range p.transports {
+		errs = append(errs, assembly.CheckPart("transport", t.it, t.at)...)
+	}
+	for _, one := range p.plugins {
+		errs = append(errs, assembly.CheckPart("plugin", one.it, one.at)...)
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return &StartError{Problems: errs}
+}
+
+// report describes the parts, the bindings, and what each source sees of them.
+func (p *parts) report(bindings []*binding, sources []*engine.Source) *assembly.Report {
+	out := &assembly.Report{}
+	for _, v := range bindings {
+		out.Bindings = append(out.Bindings, assembly.Binding{Member: v.Member, Watched: v.rows.Watched()})
+	}
+	for _, s := range sources {
+		out.Sources = append(out.Sources, s)
+	}
+	for _, t := range p.transports {
+		out.Transports = append(out.Transports, t.it.Name())
+	}
+	for _, one := range p.plugins {
+		out.Plugins = append(out.Plugins, one.it.Name())
+	}
+	return out
 }

@@ -11,12 +11,12 @@ import (
 // same moment.
 func (r *Registry) Status() status.Registry {
 	var st status.Registry
-	for _, v := range r.bindings() {
+	for _, v := range r.bindings.living() {
 		st.Bindings = append(st.Bindings, v.status())
 	}
+	declared := r.bindings.declared()
 	r.mu.Lock()
-	declared := slices.Clone(r.views)
-	transports := slices.Clone(r.transports)
+	transports := slices.Clone(r.parts.transports)
 	r.mu.Unlock()
 	for _, t := range transports {
 		st.Transports = append(st.Transports, transportStatus(t.it))
@@ -32,7 +32,7 @@ func (r *Registry) Status() status.Registry {
 		st.Tables = append(st.Tables, f.Status())
 	}
 	st.Memory = r.memoryStatus()
-	st.Marks = r.MarkStatus()
+	st.Marks = r.marks.status()
 	return st
 }
 
@@ -64,7 +64,7 @@ func transportStatus(t Transport) status.Transport {
 // StatusOf returns the status of a binding. For a view that is not in the registry the
 // state is [status.Ended].
 func (r *Registry) StatusOf(view *live.View) status.Binding {
-	if v := r.bindingOf(view); v != nil {
+	if v := r.bindings.of(view); v != nil {
 		return v.status()
 	}
 	return status.Binding{State: status.Ended, Err: view.Err()}
@@ -87,10 +87,9 @@ type Readiness struct {
 func (r *Registry) Ready() Readiness {
 	r.mu.Lock()
 	running, draining := r.phase == started, r.draining
-	views := r.views
 	r.mu.Unlock()
 	st := Readiness{Ready: running && !draining, Draining: draining}
-	for _, v := range views {
+	for _, v := range r.bindings.declared() {
 		if v.Spec.Family {
 			continue // it loads on demand
 		}

@@ -58,6 +58,9 @@ func (f *following) once(ctx context.Context) error {
 		return err
 	}
 	s.counts.connects.Add(1)
+	if h, ok := f.h.(LineageHandler); ok && s.cfg.Replica {
+		h.Lineage(resp.Header.Get(wire.HeaderLineage))
+	}
 	f.denied = false
 	f.gather = wire.Gatherer{MaxBytes: s.cfg.MaxBytes}
 	return whyEnded(ctx, f.read(wire.NewEventReader(&watched{resp.Body, quiet}, s.cfg.MaxEvent), from))

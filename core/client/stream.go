@@ -57,6 +57,15 @@ type StateHandler interface {
 	State(state string)
 }
 
+// LineageHandler is implemented by handlers that follow a whole binding ([Config].Replica)
+// and need to know whether versions may be older than those of the connection before.
+type LineageHandler interface {
+	// Lineage is called at the beginning of a connection, before its first step, with the
+	// text by which the server names its run of versions, "" if it names none. Versions
+	// under another text may be older than those before.
+	Lineage(text string)
+}
+
 // NewStream returns a stream of the binding with that name, from the address of the
 // server's event streams. It does no I/O.
 func NewStream(events, binding string, cfg Config) (*Stream, error) {

@@ -27,7 +27,7 @@ func TestKeysOfSpelledColumns(t *testing.T) {
 		"its own text":  func() (Key, error) { return s.ParseKey("item-7", "AB") },
 		"text of a key": func() (Key, error) { return s.ParseKey(want.Parts()...) },
 		"MakeKey":       func() (Key, error) { return s.MakeKey(int32(7), "Ab") },
-		"KeyFor":        func() (Key, error) { return s.KeyFor("7", []byte("aB")) },
+		"other types":   func() (Key, error) { return s.MakeKey("7", []byte("aB")) },
 		"Adopt": func() (Key, error) {
 			k, ok := s.Adopt(KeyOf("7", "AB"))
 			if !ok {

@@ -157,13 +157,14 @@ func (s Schema) Column(name string) int {
 
 // MakeKey builds the key of a row from the values of its key columns, in key order. It
 // converts values to the columns' kinds and to the spelling used in rows, so that an int32,
-// an int64 and "7" from a log all give the same key. The error names the column.
+// an int64 and "7" from a log all give the same key. The error names the column whose value
+// does not fit.
 func (s Schema) MakeKey(values ...any) (Key, error) {
 	if len(values) != len(s.Key) {
 		return "", fmt.Errorf("driver: table %q has a key of %d columns (%s), got %d values",
 			s.Table, len(s.Key), strings.Join(s.Key, ", "), len(values))
 	}
-	var enc []byte
+	enc := make([]byte, 0, 16*len(values))
 	for i, v := range values {
 		val, err := s.convertPart(i, v)
 		if err != nil {
@@ -263,27 +264,6 @@ func (s Schema) Adopt(k Key) (Key, bool) {
 	}
 	adopted, err := s.MakeKey(parts...)
 	return adopted, err == nil
-}
-
-// KeyFor builds a key from Go values, one for each key column in key order, converted to
-// the columns' kinds. The error names a value that does not fit.
-func (s Schema) KeyFor(values ...any) (Key, error) {
-	if len(values) != len(s.Key) {
-		return "", fmt.Errorf("driver: a key of table %q has %d values, given are %d", s.Table, len(s.Key), len(values))
-	}
-	enc := make([]byte, 0, 16*len(values))
-	for i, given := range values {
-		c := s.Column(s.Key[i])
-		if c < 0 {
-			return "", fmt.Errorf("driver: table %q has no key column %q", s.Table, s.Key[i])
-		}
-		v, err := s.Columns[c].Convert(given)
-		if err != nil {
-			return "", fmt.Errorf("driver: key column %q of table %q: %w", s.Key[i], s.Table, err)
-		}
-		enc = v.AppendOrdered(enc)
-	}
-	return Key(enc), nil
 }
 
 // Spelled returns the filter with its literals in the spelling used in rows, see

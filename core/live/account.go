@@ -130,7 +130,7 @@ func (p *Publisher) settle(from, to *Snapshot, keys []driver.Key, all bool) {
 func (v *View) DropBodies() {
 	if s := v.current.Load(); s != nil {
 		for _, c := range s.caches() {
-			c.Drop()
+			c.drop()
 		}
 	}
 	v.mu.Lock()
@@ -140,6 +140,6 @@ func (v *View) DropBodies() {
 	}
 	v.mu.Unlock()
 	for _, e := range events {
-		e.Cache().Drop()
+		e.Cache().drop()
 	}
 }

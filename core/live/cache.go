@@ -66,8 +66,8 @@ func (c *Cache) Bytes() int {
 	return charge.bytes
 }
 
-// Drop empties the cache. Values that callers already have stay valid.
-func (c *Cache) Drop() {
+// drop empties the cache. Values that callers already have stay valid.
+func (c *Cache) drop() {
 	c.mu.Lock()
 	charge := c.charge
 	c.kept, c.charge = nil, nil

@@ -60,12 +60,6 @@ func (e *Edit) Get(key driver.Key) (Row, bool) {
 	return Row{r, e.print}, ok
 }
 
-// First returns the first row in the binding's order.
-func (e *Edit) First() (Row, bool) {
-	r := e.ordered.Min()
-	return Row{r, e.print}, r != nil
-}
-
 // Last returns the last row in the binding's order.
 func (e *Edit) Last() (Row, bool) {
 	r := e.ordered.Max()

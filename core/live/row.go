@@ -98,10 +98,6 @@ func (r Row) OrderKey() string {
 	return r.e.place
 }
 
-// Numbered reports whether the order key is a number that depends on history, and so is not
-// part of the row's content; see [Content].Numbered.
-func (r Row) Numbered() bool { return r.e != nil && r.e.unplaced }
-
 // Token identifies the row's content as [Version.Token] identifies a snapshot's.
 func (r Row) Token() string {
 	if r.e == nil {

@@ -84,11 +84,8 @@ func (b Binding) MarshalJSON() ([]byte, error) {
 		Merges      uint64      `json:"merges"`
 	}{
 		Name: b.Name, Params: b.Params, Scoped: b.Scoped, Scope: b.Scope, Table: b.Table.String(), Rows: b.Rows, Bytes: b.Bytes,
-		State: b.State, Since: b.Since, Error: textOf(b.Err), Trouble: b.Trouble, Troubled: b.Troubled,
+		State: b.State, Since: b.Since, Error: textOf(b.Err), Trouble: listed(b.Trouble), Troubled: b.Troubled,
 		Subscribers: b.Subscribers, Events: b.Events, Syncs: b.Syncs, Merges: b.Merges,
-	}
-	if out.Trouble == nil {
-		out.Trouble = []Trouble{}
 	}
 	if b.Version != (live.Version{}) {
 		age := b.Age.Seconds()
@@ -103,14 +100,3 @@ func textOf(err error) string {
 	}
 	return err.Error()
 }
-
-// Drift is the difference between a binding's rows and the database's.
-type Drift struct {
-	// Missing are the keys of rows that the binding should have held, Extra those of rows
-	// that it should not have held, and Different those of rows that it held with other
-	// content.
-	Missing, Extra, Different []driver.Key
-}
-
-// Len returns the number of rows that differed.
-func (d Drift) Len() int { return len(d.Missing) + len(d.Extra) + len(d.Different) }

@@ -15,18 +15,11 @@ type Explain struct {
 
 // MarshalJSON encodes empty lists as arrays too.
 func (e Explain) MarshalJSON() ([]byte, error) {
-	out := struct {
+	return json.Marshal(struct {
 		In      bool     `json:"in"`
 		Why     []Reason `json:"why"`
 		Sources []Source `json:"sources"`
-	}{e.In, e.Why, e.Sources}
-	if out.Why == nil {
-		out.Why = []Reason{}
-	}
-	if out.Sources == nil {
-		out.Sources = []Source{}
-	}
-	return json.Marshal(out)
+	}{e.In, listed(e.Why), listed(e.Sources)})
 }
 
 // Reason is one of the parts that decide about a row. Filter, Limit, Row or Binding says

@@ -1,5 +1,7 @@
 package status
 
+import "encoding/json"
+
 // Family is the status of a family, or of the members that a binding has for an
 // authorizer's scopes.
 type Family struct {
@@ -17,4 +19,11 @@ type Family struct {
 	Retired uint64 `json:"retired"`
 	Evicted uint64 `json:"evicted"`
 	Refused uint64 `json:"refused"`
+}
+
+// MarshalJSON encodes an empty list of parameters as an array too.
+func (f Family) MarshalJSON() ([]byte, error) {
+	type plain Family
+	f.Params = listed(f.Params)
+	return json.Marshal(plain(f))
 }

@@ -1,5 +1,7 @@
 package status
 
+import "encoding/json"
+
 // Registry is the status of everything in a registry. Lists are in order of registration.
 type Registry struct {
 	// Bindings are all bindings. A family is replaced by its existing members, and a
@@ -18,4 +20,20 @@ type Registry struct {
 	Memory Memory `json:"memory"`
 	// Marks holds the counters of marks.
 	Marks Marks `json:"marks"`
+}
+
+// MarshalJSON encodes empty lists as arrays too.
+func (r Registry) MarshalJSON() ([]byte, error) {
+	type plain Registry
+	r.Bindings, r.Families, r.Sources = listed(r.Bindings), listed(r.Families), listed(r.Sources)
+	r.Tables, r.Transports = listed(r.Tables), listed(r.Transports)
+	return json.Marshal(plain(r))
+}
+
+// listed returns the list, and an empty one for nil, which JSON encodes as null.
+func listed[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
 }

@@ -90,3 +90,29 @@ func TestStateNames(t *testing.T) {
 		}
 	}
 }
+
+// TestEmptyJSON: lists are arrays, and keys texts, whatever is in them.
+func TestEmptyJSON(t *testing.T) {
+	for want, st := range map[string]any{
+		`{"missing":["7,a%2Cb"],"extra":[],"different":[]}`: status.Drift{Missing: []driver.Key{driver.KeyOf(7, "a,b")}},
+		`{"in":false,"why":[],"sources":[]}`:                status.Explain{},
+	} {
+		if got, err := json.Marshal(st); err != nil || string(got) != want {
+			t.Errorf("%T: %s (%v), want %s", st, got, err, want)
+		}
+	}
+	got, err := json.Marshal(status.Registry{Families: []status.Family{{Name: "scoped"}}})
+	var st map[string]any
+	if err != nil || json.Unmarshal(got, &st) != nil {
+		t.Fatal(err)
+	}
+	for _, list := range []string{"bindings", "sources", "tables", "transports"} {
+		if all, ok := st[list].([]any); !ok || len(all) != 0 {
+			t.Errorf("%s: %v", list, st[list])
+		}
+	}
+	family := st["families"].([]any)[0].(map[string]any)
+	if params, ok := family["params"].([]any); !ok || len(params) != 0 {
+		t.Errorf("params: %v", family["params"])
+	}
+}

@@ -218,3 +218,7 @@ func decodeBytes(name string, raw json.RawMessage, want int) ([]string, error) {
 // ReplicaParam is the parameter of an event stream's URL by which a follower requests, with
 // the value 1, the data of [Replica].
 const ReplicaParam = "replica"
+
+// HeaderLineage is the header of a follower's stream that names the run of versions which
+// it carries, see core.Grant.Lineage.
+const HeaderLineage = "Bindery-Lineage"

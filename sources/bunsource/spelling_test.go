@@ -364,7 +364,6 @@ func foundByKeys(t *testing.T, all *live.View, text, stored string) {
 	for name, make := range map[string]func() (driver.Key, error){
 		"ParseKey": func() (driver.Key, error) { return schema.ParseKey(text) },
 		"MakeKey":  func() (driver.Key, error) { return schema.MakeKey(text) },
-		"KeyFor":   func() (driver.Key, error) { return schema.KeyFor(text) },
 	} {
 		if key, err := make(); err != nil {
 			t.Errorf("%s %q: %v", name, text, err)

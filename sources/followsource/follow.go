@@ -80,9 +80,14 @@ func (f *follower[T]) header(own func(context.Context) (http.Header, error)) fun
 var (
 	_ client.Handler      = (*follower[struct{}])(nil)
 	_ client.StateHandler = (*follower[struct{}])(nil)
+
+	_ client.LineageHandler = (*follower[struct{}])(nil)
 )
 
 func (f *follower[T]) count() { f.origin.count(&f.counted, f.stream.Counts()) }
+
+// Lineage implements [client.LineageHandler].
+func (f *follower[T]) Lineage(text string) { f.to.From(text) }
 
 // Lost implements [client.Handler].
 func (f *follower[T]) Lost(err error) {

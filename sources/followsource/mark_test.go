@@ -78,3 +78,47 @@ func TestMarks(t *testing.T) {
 	last.stop()
 	middle.stop()
 }
+
+// TestMarksAfterAnotherOrigin: a mark that was reached is not answered for good when another
+// node answers at the origin's address, whose rows are older, nor down the tree.
+func TestMarksAfterAnotherOrigin(t *testing.T) {
+	origin, table, source := newShop(t, nil)
+	other, _, _ := newShop(t, nil)
+	follow := func(of *node) (*node, *core.Binding[shelved]) {
+		reg, all := quiet(), followsource.Bind[shelved](followsource.New(of.events(), quick), "all")
+		_ = reg.Add(all)
+		return serve(t, reg, ""), all
+	}
+	middle, mid := follow(origin)
+	last, leaf := follow(middle)
+	<-mid.Loaded()
+	<-leaf.Loaded()
+	_ = source.Report(t.Context(), table.Put(shelved{100, "store", 100}))
+	mark, err := origin.reg.Mark(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time it is remembered
+		for _, n := range []*node{middle, last} {
+			if res, body := get(t, n, "/api/all", "Bindery-Mark", mark); res.StatusCode != http.StatusOK || !strings.Contains(body, `{"id":100,`) {
+				t.Fatalf("%d %s", res.StatusCode, body)
+			}
+		}
+	}
+	address := origin.addr
+	origin.stop()
+	older, _ := other.reg.Lookup("all")
+	again := listen(t, other.reg, other.http.Config.Handler, address)
+	reaches(t, last.reg, leaf.View, older.Version().Token)
+	for _, n := range []*node{middle, last} {
+		if res, body := get(t, n, "/api/all", "Bindery-Mark", mark); res.StatusCode != http.StatusBadRequest || !strings.Contains(body, "foreign-mark") {
+			t.Errorf("with the mark of a node that is gone: %d %s", res.StatusCode, body)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+	last.stop()
+	middle.stop()
+	other.stop()
+	again.http.CloseClientConnections()
+	again.http.Close()
+}

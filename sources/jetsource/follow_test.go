@@ -82,12 +82,16 @@ func (w *world) stop(reg *core.Registry) {
 	}
 }
 
+// beat is how often a publisher shows that it is alive. Another one takes over when it
+// has heard none for three beats of its own.
+const beat = 30 * time.Millisecond
+
 // publisher starts a registry that publishes the table.
-func (w *world) publisher(conn *nats.Conn) (*core.Registry, *core.Binding[item], *binderynats.Transport, *coretest.Source) {
+func (w *world) publisher(conn *nats.Conn, beat time.Duration) (*core.Registry, *core.Binding[item], *binderynats.Transport, *coretest.Source) {
 	w.t.Helper()
 	reg, b, source := w.registry(), core.Bind("things", w.table, core.OrderBy("-name")), &coretest.Source{}
 	family := core.BindFamily("shelf", w.table, core.Where(filter.Eq("venue", filter.Param("venue"))))
-	tr := binderynats.New(conn, binderynats.Config{Beat: 30 * time.Millisecond, MinSnapshot: 1, PageRows: 4, AckTimeout: time.Second, Members: []string{"shelf?venue=store"}})
+	tr := binderynats.New(conn, binderynats.Config{Beat: beat, MinSnapshot: 1, PageRows: 4, AckTimeout: time.Second, Members: []string{"shelf?venue=store"}})
 	_, _, _, _ = reg.Add(b, family), reg.Watch(source), reg.Use(&w.was), reg.Serve(tr)
 	if err := reg.Start(w.t.Context()); err != nil {
 		w.t.Fatal(err)
@@ -143,7 +147,7 @@ func TestFollowersOverJetStream(t *testing.T) {
 	w := newWorld(t)
 	conn := w.server.Connect(t)
 	w.write(nil, 1, 20, "a")
-	pub, b, tr, source := w.publisher(conn)
+	pub, b, tr, source := w.publisher(conn, beat)
 	<-b.Loaded()
 	var seen versions
 	reg, early, origin := w.follower(w.server.Connect(t), &seen)
@@ -192,8 +196,9 @@ func TestFollowersOverJetStream(t *testing.T) {
 		t.Errorf("after the server came back: %+v, before %+v", s, before)
 	}
 
-	// A second publisher stands by, and goes on when the first has gone.
-	pub2, b2, tr2, source2 := w.publisher(w.server.Connect(t))
+	// A second publisher stands by, and goes on when the first has gone. It is patient: on
+	// a busy machine the first may be silent for long.
+	pub2, b2, tr2, source2 := w.publisher(w.server.Connect(t), 40*beat)
 	<-b2.Loaded()
 	w.write(source, 3, 4, "one of two")
 	w.write(source2, 3, 4, "one of two")
@@ -211,7 +216,7 @@ func TestFollowersOverJetStream(t *testing.T) {
 	w.stop(pub2)
 	w.eventually("stale", func() bool { return early.Status().State == status.Stale })
 	before = origin.Status()
-	_, b3, _, _ := w.publisher(conn)
+	_, b3, _, _ := w.publisher(conn, beat)
 	<-b3.Loaded()
 	w.reaches(reg, early, b3.Version().Token)
 	if s := origin.Status(); s != before {
@@ -238,7 +243,7 @@ func TestNonsenseInTheStream(t *testing.T) {
 	w := newWorld(t)
 	conn := w.server.Connect(t)
 	w.write(nil, 1, 5, "a")
-	pub, b, _, _ := w.publisher(conn)
+	pub, b, _, _ := w.publisher(conn, beat)
 	<-b.Loaded()
 	reg, follower, origin := w.follower(conn, nil)
 	w.reaches(reg, follower, b.Version().Token)
@@ -256,7 +261,7 @@ func TestNonsenseInTheStream(t *testing.T) {
 	if follower.Len() != 5 {
 		t.Errorf("it shows %d rows", follower.Len())
 	}
-	_, b2, _, source := w.publisher(conn)
+	_, b2, _, source := w.publisher(conn, beat)
 	<-b2.Loaded()
 	w.write(source, 1, 3, "b")
 	w.reaches(reg, follower, b2.Version().Token)

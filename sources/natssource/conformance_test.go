@@ -46,7 +46,15 @@ type pair struct {
 	t       *testing.T
 }
 
+// config misses nodes soon. That is for tests of silence alone, since on a busy machine
+// any node may be silent for as long.
 var config = natssource.Config{Heartbeat: 20 * time.Millisecond, Forget: time.Second}
+
+// steady finds lost messages soon, and seldom misses a node.
+var steady = natssource.Config{Heartbeat: 200 * time.Millisecond, Forget: 10 * time.Second}
+
+// patient misses no node that a test runs.
+var patient = natssource.Config{Heartbeat: time.Minute, Forget: time.Hour}
 
 func newPair(t *testing.T) (sourcetest.Harness, error) {
 	dsn := "file:" + filepath.Join(t.TempDir(), "test.db") + "?_pragma=busy_timeout(60000)&_txlock=immediate&_pragma=journal_mode(WAL)"
@@ -62,14 +70,14 @@ func newPair(t *testing.T) (sourcetest.Harness, error) {
 	writing, reading := p.server.Connect(t), p.server.Connect(t)
 	p.conns = []*nats.Conn{writing, reading}
 	p.SQL = &sourcetest.SQL{
-		Subject: natssource.New(reading, "test.changes", config), Watched: db.DB, Other: other, Schema: sourcetest.SQLSchema("", ""),
+		Subject: natssource.New(reading, "test.changes", steady), Watched: db.DB, Other: other, Schema: sourcetest.SQLSchema("", ""),
 		Can: sourcetest.Abilities{Keys: true, KeyChanges: true, Bulk: true},
 	}
 	if err := p.Create(context.Background()); err != nil {
 		return nil, err
 	}
 	hooks := bunsource.Hooks(db)
-	relay := natssource.New(writing, "test.changes", config)
+	relay := natssource.New(writing, "test.changes", steady)
 	p.Subject = reader{p.Subject.(*natssource.Relay), relay}
 	p.writer = relay.Publisher()
 	if err := p.writer.Start(context.Background(), nil); err != nil {

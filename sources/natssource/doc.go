@@ -43,7 +43,8 @@
 // A [Relay] is a [driver.Marker]. A mark holds the last number of every node that its
 // maker has heard; another node has reached it when it has reported all of these. A mark
 // has room for about 18 nodes; with more, a node's marks are valid only on itself. A
-// mark is foreign to nodes that have not heard its maker.
+// mark is foreign to nodes that have not heard its maker within five heartbeats, and at
+// least a second, of being asked.
 //
 // # Back-pressure
 //

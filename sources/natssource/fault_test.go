@@ -90,7 +90,7 @@ func whole(r *coretest.Record) (n int) {
 
 func TestKeysTravel(t *testing.T) {
 	s := natstest.Start(t)
-	a, b := newNode(t, s, config), newNode(t, s, config)
+	a, b := newNode(t, s, patient), newNode(t, s, patient)
 	a.pub.Reported(local, []driver.Change{changeOf(1, 2)})
 	b.awaitKey(1)
 	b.awaitKey(2)
@@ -109,7 +109,7 @@ func TestKeysTravel(t *testing.T) {
 
 func TestTooManyKeysAreTheWholeTable(t *testing.T) {
 	s := natstest.Start(t)
-	cfg := config
+	cfg := patient
 	cfg.MaxKeys = 3
 	a, b := newNode(t, s, cfg), newNode(t, s, cfg)
 	a.pub.Reported(local, []driver.Change{changeOf(1, 2, 3, 4)})
@@ -135,7 +135,7 @@ func TestServerRestart(t *testing.T) {
 // TestLostMessage: a last message that never arrives is found by the next beat.
 func TestLostMessage(t *testing.T) {
 	s := natstest.Start(t)
-	b := newNode(t, s, config)
+	b := newNode(t, s, patient)
 	other := s.Connect(t)
 	say := func(text string) {
 		if err := other.Publish("things.changes", []byte(text)); err != nil {
@@ -173,7 +173,7 @@ func TestDeadNode(t *testing.T) {
 // TestFarewell: a node that shuts down is not missed.
 func TestFarewell(t *testing.T) {
 	s := natstest.Start(t)
-	b, a := newNode(t, s, config), newNode(t, s, config)
+	b, a := newNode(t, s, patient), newNode(t, s, patient)
 	a.pub.Reported(local, []driver.Change{changeOf(1)})
 	b.awaitKey(1)
 	if err := a.pub.Shutdown(a.ctx); err != nil {
@@ -186,7 +186,7 @@ func TestFarewell(t *testing.T) {
 	if err := b.relay.Reach(b.ctx, mark); err != nil { // its number outlives it
 		t.Error(err)
 	}
-	c := newNode(t, s, config)
+	c := newNode(t, s, patient)
 	c.pub.Reported(local, []driver.Change{changeOf(2)})
 	b.awaitKey(2)
 	if r := b.sink.Record(); len(r.Losses) > 0 {
@@ -198,7 +198,7 @@ func TestFarewell(t *testing.T) {
 // names has been reported there, and never before.
 func TestMarksCrossNodes(t *testing.T) {
 	s := natstest.Start(t)
-	a, b, c := newNode(t, s, config), newNode(t, s, config), newNode(t, s, config)
+	a, b, c := newNode(t, s, steady), newNode(t, s, steady), newNode(t, s, steady)
 	a.pub.Reported(local, []driver.Change{changeOf(1)})
 	b.awaitKey(1)
 	mark, err := b.relay.Mark(b.ctx) // names what b has heard of a
@@ -211,7 +211,7 @@ func TestMarksCrossNodes(t *testing.T) {
 	if !c.sink.Record().Covers(table, driver.KeyOf(1)) {
 		t.Error("the mark was reached before the report")
 	}
-	d := newNode(t, natstest.Start(t), config)
+	d := newNode(t, natstest.Start(t), steady)
 	d.pub.Reported(local, []driver.Change{changeOf(1)})
 	foreign, err := d.relay.Mark(d.ctx)
 	if err != nil {

@@ -50,7 +50,8 @@ func (r *Relay) Mark(context.Context) ([]byte, error) {
 }
 
 // Reach implements [driver.Marker]. An unknown node in the mark may be new, so Reach
-// first asks all nodes for their numbers. If it stays unknown, the mark is foreign.
+// first asks all nodes for their numbers. If it stays unknown for as long as a silent
+// node is not missed, and at least for a second, the mark is foreign.
 func (r *Relay) Reach(ctx context.Context, part []byte) error {
 	want, err := parseMark(part)
 	if err != nil {
@@ -73,7 +74,7 @@ func (r *Relay) Reach(ctx context.Context, part []byte) error {
 			r.askAll()
 			fallthrough
 		case stranger:
-			left := greetingTime - time.Since(asked)
+			left := r.strangerTime() - time.Since(asked)
 			if left <= 0 {
 				return fmt.Errorf("natssource: a mark names a node of which nothing is known here: %w", driver.ErrForeign)
 			}
@@ -92,6 +93,12 @@ func (r *Relay) Reach(ctx context.Context, part []byte) error {
 	}
 }
 
+// strangerTime is how long a node that a mark names may take to be heard. A foreign mark
+// is given up by its client, so a node that is only slow must not be taken for a stranger.
+func (r *Relay) strangerTime() time.Duration {
+	return max(time.Second, silentBeats*r.cfg.Heartbeat)
+}
+
 var errNotHearing = errors.New("natssource: the other nodes have not been heard yet")
 
 // askAll asks the other nodes for their numbers, unless it did so a moment ago.
@@ -100,7 +107,7 @@ func (r *Relay) askAll() {
 	if last := r.hello.Load(); now-last < int64(greetingTime/2) || !r.hello.CompareAndSwap(last, now) {
 		return
 	}
-	_ = r.send(message{Kind: kindHello}) // a node that misses it stays unknown
+	_ = r.send(message{Kind: kindHello}) // a node that misses it is heard by its next beat
 }
 
 // compare reports whether one of the wanted nodes is unknown (stranger), and whether the

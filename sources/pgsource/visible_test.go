@@ -197,7 +197,12 @@ func testReportsAndSnapshotsUnderLoad(t *testing.T, watch func(*rig, ...driver.S
 			}
 		})
 	}
-	for range 30 {
+	enough := func() bool { // which takes more than 30 looks where the writers get little of the machine
+		mu.Lock()
+		defer mu.Unlock()
+		return len(reported) >= 100
+	}
+	for n := 0; n < 30 || n < 3000 && !enough(); n++ {
 		snap := openSnapshot(t, r.dsn)
 		if err := r.source().CatchUp(t.Context(), snap); err != nil {
 			t.Fatal(err)

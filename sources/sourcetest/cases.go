@@ -419,7 +419,9 @@ func caseStartUp(ctx context.Context, p *probe) error {
 		stop := make(chan struct{})
 		failed := make(chan error, 1)
 		begun := make(chan struct{})
+		wrote, ended := make(chan struct{}), make(chan struct{})
 		go func() {
+			defer close(ended)
 			begin := sync.OnceFunc(func() { close(begun) })
 			for i := 0; ; i++ {
 				if err := p.h.Write(ctx, Write{Kind: Update, ID: 1 + i%InitialRows, Value: 1000*round + i + 1}); err != nil {
@@ -432,6 +434,7 @@ func caseStartUp(ctx context.Context, p *probe) error {
 				case <-stop:
 					failed <- nil
 					return
+				case wrote <- struct{}{}:
 				default:
 				}
 			}
@@ -441,6 +444,14 @@ func caseStartUp(ctx context.Context, p *probe) error {
 		p.sink.watching = 0
 		p.sink.mu.Unlock()
 		w, err := p.startWatching(ctx)
+		// A source that says Watching too early misses what is written right after that.
+		// The second of two writes has begun by then.
+		for range 2 {
+			select {
+			case <-wrote:
+			case <-ended:
+			}
+		}
 		close(stop)
 		if err = errors.Join(err, <-failed); err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/binderyhq/bindery/core/driver"
@@ -67,9 +68,11 @@ func TestMarksOfBrokenSources(t *testing.T) {
 		{"takes anything", func() *looking { return &looking{memory: newMemory(0, impatient), gullible: true} }, "foreign mark", "driver.ErrForeign"},
 		{"looks without a link", func() *looking { return &looking{memory: newMemory(neverHeals, impatient), hasty: true} }, "look without a link", "without a link"},
 	} {
-		err := check(func() (Harness, error) { return c.make(), nil }, c.fails)
-		if err == nil || !strings.Contains(err.Error(), c.saying) {
-			t.Errorf("%s: %v", c.name, err)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			err := check(func() (Harness, error) { return c.make(), nil }, c.fails)
+			if err == nil || !strings.Contains(err.Error(), c.saying) {
+				t.Errorf("%s: %v", c.name, err)
+			}
+		})
 	}
 }

@@ -45,9 +45,6 @@ const (
 	panics
 )
 
-// atLast is closed when all tests have run: for ever, as far as they can tell.
-var atLast = make(chan struct{})
-
 // memory is a table in memory, and a source that watches it: correct but for
 // its faults.
 type memory struct {
@@ -64,10 +61,12 @@ type memory struct {
 	broken  chan struct{}
 	calls   int
 	shared  []driver.Key
+
+	atLast chan struct{} // closed by letGo
 }
 
 func newMemory(faults fault, can Abilities) *memory {
-	m := &memory{faults: faults, can: can, rows: map[int]int{}, broken: make(chan struct{})}
+	m := &memory{faults: faults, can: can, rows: map[int]int{}, broken: make(chan struct{}), atLast: make(chan struct{})}
 	m.schema = driver.Schema{Table: driver.Table{Name: "memory"}, Key: []string{"id"}, Columns: []driver.Column{{Name: "id", Kind: value.KindInt}}}
 	for i := range InitialRows {
 		m.rows[i+1] = 0
@@ -76,6 +75,10 @@ func newMemory(faults fault, can Abilities) *memory {
 }
 
 var everything = Abilities{Within: 5 * time.Second, Keys: true, KeyChanges: true, Bulk: true, OtherProcesses: true, WholeTransactions: true}
+
+// letGo ends what the source has left behind. It comes after the suite's judgement: as
+// far as the suite can tell, leaks and hangs are for ever.
+func (m *memory) letGo() { close(m.atLast) }
 
 func (m *memory) has(f fault) bool { return m.faults&f != 0 }
 
@@ -119,12 +122,12 @@ func (m *memory) Watch(ctx context.Context, sink driver.Sink) error {
 	case m.has(panics):
 		panic("no watching today")
 	case m.has(hangs):
-		<-atLast
+		<-m.atLast
 	case m.has(onlyOnce) && calls > 1:
 		<-ctx.Done()
 		return ctx.Err()
 	case m.has(leaks):
-		go func() { <-atLast }()
+		go func() { <-m.atLast }()
 	}
 	select {
 	case <-broken:

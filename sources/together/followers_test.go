@@ -79,6 +79,14 @@ func (s *versionsSeen) Published(v *live.View, e *live.Event) {
 	}
 }
 
+// noted reports whether a version has been audited.
+func (s *versionsSeen) noted(name, token string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.had[name][token]
+	return ok
+}
+
 func (n *branchNode) start() {
 	n.t.Helper()
 	e := echo.New()
@@ -189,6 +197,9 @@ func TestBankAtFollowers(t *testing.T) {
 	for _, name := range names {
 		eventually(t, "all nodes show the same "+name, func() error {
 			want, _ := origin.reg.Lookup(name)
+			if !origin.noted(name, want.Version().Token) {
+				return errors.New("the origin has not noted its last version") // clients may see it before
+			}
 			for i, n := range nodes[1:] {
 				v, ok := n.reg.Lookup(name)
 				if !ok || v.Version().Token != want.Version().Token || n.reg.StatusOf(v).State != status.Live {

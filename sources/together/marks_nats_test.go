@@ -16,10 +16,11 @@ import (
 	"github.com/binderyhq/bindery/sources/sourcetest/natstest"
 )
 
-// joined returns what a node takes to join the others over NATS.
+// joined returns what a node takes to join the others over NATS. A node is forgotten
+// late: on a busy machine one that works may be silent for seconds.
 func joined(conn *nats.Conn) (*natssource.Relay, []core.Plugin) {
 	relay := natssource.New(conn, "marks.changes", natssource.Config{
-		Heartbeat: 50 * time.Millisecond, Forget: time.Second,
+		Heartbeat: 50 * time.Millisecond, Forget: time.Minute,
 		Relays: func(source string) bool { return source == "bunsource" },
 	})
 	return relay, []core.Plugin{relay.Publisher()}

@@ -3,9 +3,11 @@ package nats_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -155,5 +157,45 @@ func TestLongRow(t *testing.T) {
 	eventually(t, "a failure", func() bool { return tr.Stats().Failures > 0 })
 	if s := tr.Stats(); s.Messages > 0 || s.Publishing > 0 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// TestShutdownBesideChanges: whatever comes at the moment of the shutdown, the publishers
+// end. There are many of them, so that some are between two messages then.
+func TestShutdownBesideChanges(t *testing.T) {
+	conn := natstest.StartJetStream(t).Connect(t)
+	for range 5 {
+		table := coretest.NewTable[item]("things", "id")
+		reg := core.Config{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}.NewRegistry()
+		tr, source := binderynats.New(conn, binderynats.Config{Beat: 5 * time.Millisecond}), &coretest.Source{}
+		_, _ = reg.Watch(source), reg.Serve(tr)
+		const bindings = 30
+		for i := range bindings {
+			_ = reg.Add(core.Bind(fmt.Sprint("things", i), table))
+		}
+		if err := reg.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		writing, stop := context.WithCancel(t.Context())
+		var writer sync.WaitGroup
+		writer.Go(func() {
+			for n := 0; writing.Err() == nil; n++ {
+				_ = source.Report(writing, table.Put(item{ID: n % 5, Rank: n}))
+			}
+		})
+		eventually(t, "it publishes", func() bool { return tr.Stats().Publishing == bindings && tr.Stats().Messages > 3*bindings })
+		ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+		if err := tr.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+		stop()
+		writer.Wait()
+		if err := reg.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		if t.Failed() {
+			return
+		}
 	}
 }

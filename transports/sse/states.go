@@ -1,6 +1,7 @@
 package sse
 
 import (
+	"strings"
 	"time"
 
 	"github.com/binderyhq/bindery/core/status"
@@ -47,4 +48,14 @@ func (s *stream) tellStates() error {
 		return nil
 	}
 	return s.flush()
+}
+
+// lineages names the runs of versions that the stream's bindings show, see
+// [core.Grant.Lineage].
+func (s *stream) lineages() string {
+	all := make([]string, len(s.feeds))
+	for i, f := range s.feeds {
+		all[i] = f.grant.Lineage()
+	}
+	return strings.Join(all, "+")
 }

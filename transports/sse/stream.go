@@ -29,9 +29,10 @@ type stream struct {
 	out  *echo.Response
 	ctrl *http.ResponseController
 
-	enc    *wire.Encoder
-	ending context.Context // of the server
-	http2  bool
+	enc     *wire.Encoder
+	ending  context.Context // of the server
+	http2   bool
+	lineage string // what a follower was told of whose versions it gets
 
 	feeds    []*feed
 	begun    bool // the first event was sent
@@ -106,6 +107,10 @@ func (s *stream) run(ctx context.Context) error {
 	// The server's own ReadTimeout would end a long stream.
 	_ = s.ctrl.SetReadDeadline(time.Time{})
 	setHeader(s.out.Header())
+	if s.enc == s.t.replicas {
+		s.lineage = s.lineages()
+		s.out.Header().Set(wire.HeaderLineage, s.lineage)
+	}
 	s.out.WriteHeader(http.StatusOK)
 	if err := s.begin(); err != nil {
 		return s.failed(err)
@@ -133,6 +138,9 @@ func (s *stream) run(ctx context.Context) error {
 	states, stop := s.watchStates()
 	defer stop()
 	for {
+		if s.enc == s.t.replicas && s.lineages() != s.lineage {
+			return nil // what comes may be older: the follower learns it by connecting again
+		}
 		if err := s.tellStates(); err != nil {
 			return s.failed(err)
 		}

@@ -19,8 +19,9 @@ type Feed interface {
 	// tickets.
 	Open(ctx context.Context, tickets []*Ticket) (Pass, error)
 
-	// Audited is called with the outcome of each attempt.
-	Audited(Outcome)
+	// Audited is called with the outcome of each attempt. After a failed one, again says
+	// that the feed has removed the cause, so that the next attempt need not wait.
+	Audited(ctx context.Context, out Outcome) (again bool)
 }
 
 // Pass is an open snapshot. It knows what the feed has read since.
@@ -55,6 +56,9 @@ type Outcome struct {
 	Parts   uint64 // batches needed to publish them, beyond the first of each reading
 	Tickets []*Ticket
 	Err     error // why it will be retried; nil: it succeeded
+	// Failed is the reading whose statement has failed, or was not answered in time. It is
+	// nil when the attempt failed for another reason.
+	Failed Reading
 }
 
 // Config tunes an auditor. All fields are required.
@@ -136,7 +140,7 @@ func (a *Auditor) Run(ctx context.Context, ended error) {
 				}
 				return
 			}
-			a.feed.Audited(out)
+			again := a.feed.Audited(ctx, out)
 			if out.Err == nil {
 				for _, t := range tickets {
 					t.finish(nil)
@@ -145,6 +149,9 @@ func (a *Auditor) Run(ctx context.Context, ended error) {
 				continue
 			}
 			a.putBack(tickets)
+			if again {
+				continue
+			}
 			timer := time.NewTimer(wait/2 + rand.N(wait/2+1))
 			wait = min(2*wait, a.cfg.MaxWait)
 			select {
@@ -184,9 +191,10 @@ func (a *Auditor) end(err error) {
 // attempt makes one comparison. It returns a panic, of a loader's code, as an error.
 func (a *Auditor) attempt(ctx context.Context, tickets []*Ticket) (out Outcome) {
 	out.Tickets = tickets
+	var reading Reading
 	defer func() {
 		if p := recover(); p != nil {
-			out.Err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			out.Err, out.Failed = fmt.Errorf("panic: %v\n%s", p, debug.Stack()), reading
 		}
 	}()
 	if out.Err = a.cfg.Limiter.Acquire(ctx); out.Err != nil {
@@ -205,11 +213,15 @@ func (a *Auditor) attempt(ctx context.Context, tickets []*Ticket) (out Outcome) 
 	}
 	defer pass.Close()
 	for _, r := range pass.Readings() {
-		if err := a.compare(ctx, pass, r, stall, &out); err != nil {
+		reading = r
+		if own, err := a.compare(ctx, pass, r, stall, &out); err != nil {
 			if pass.Superseded() {
 				return out
 			}
 			out.Err = because(ctx, err)
+			if own {
+				out.Failed = r
+			}
 			return out
 		}
 	}
@@ -219,8 +231,9 @@ func (a *Auditor) attempt(ctx context.Context, tickets []*Ticket) (out Outcome) 
 // errSuperseded ends a comparison that has nothing left to find.
 var errSuperseded = errors.New("everything has been read since")
 
-// compare compares one reading, and publishes what differs.
-func (a *Auditor) compare(ctx context.Context, pass Pass, r Reading, stall *time.Timer, out *Outcome) error {
+// compare compares one reading, and publishes what differs. own says that the error is the
+// reading's own, and not the pass's or the feed's.
+func (a *Auditor) compare(ctx context.Context, pass Pass, r Reading, stall *time.Timer, out *Outcome) (own bool, err error) {
 	var rows []Row
 	var doubtful []driver.Key
 	at := make(map[driver.Key]int) // in rows
@@ -244,18 +257,22 @@ func (a *Auditor) compare(ctx context.Context, pass Pass, r Reading, stall *time
 		clear(at)
 		return err
 	}
+	own = true
 	begun := time.Now()
 	c := comparison{
 		reading: r,
 		rest: func(ctx context.Context) error {
 			if pass.Superseded() {
+				own = false
 				return errSuperseded
 			}
 			if err := pass.Blocks(); err != nil {
+				own = false
 				return err
 			}
 			stall.Stop()
 			if err := a.cfg.Limiter.Rest(ctx, time.Since(begun)); err != nil {
+				own = false
 				return err
 			}
 			stall.Reset(a.cfg.Stall)
@@ -269,6 +286,7 @@ func (a *Auditor) compare(ctx context.Context, pass Pass, r Reading, stall *time
 			}
 			if len(rows) == a.cfg.MaxRows {
 				if err := flush(); err != nil {
+					own = false
 					return err
 				}
 			}
@@ -284,12 +302,12 @@ func (a *Auditor) compare(ctx context.Context, pass Pass, r Reading, stall *time
 			return nil
 		},
 	}
-	err := c.run(ctx)
+	err = c.run(ctx)
 	out.Rows += c.rows
 	if err != nil {
-		return err
+		return own, err
 	}
-	return flush()
+	return false, flush()
 }
 
 // because returns the cause for which the context ended, or err if it has not

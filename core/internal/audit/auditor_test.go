@@ -20,6 +20,7 @@ type feed struct {
 	published  [][]Row
 	reread     []driver.Key
 	outcomes   []Outcome
+	again      func(Outcome) bool
 	superseded func() bool
 	blocks     func() error
 }
@@ -31,7 +32,11 @@ func (f *feed) Open(context.Context, []*Ticket) (Pass, error) {
 	}
 	return f, nil
 }
-func (f *feed) Audited(o Outcome)   { f.outcomes = append(f.outcomes, o) }
+
+func (f *feed) Audited(_ context.Context, o Outcome) bool {
+	f.outcomes = append(f.outcomes, o)
+	return f.again != nil && f.again(o)
+}
 func (f *feed) Readings() []Reading { return []Reading{f.reading} }
 func (f *feed) Superseded() bool    { return f.superseded != nil && f.superseded() }
 func (f *feed) Blocks() error {
@@ -243,4 +248,52 @@ func TestSlots(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// failing is a reading whose statement fails.
+type failing struct{ *table }
+
+var errStatement = errors.New("no such column")
+
+func (failing) Scan(context.Context, func([]Row) error) ([]driver.Key, error) {
+	return nil, errStatement
+}
+
+// TestAuditorNamesWhatFails: the outcome names the reading whose statement has failed or
+// panicked, and no reading if the feed did. The feed can have the comparison begin again at
+// once.
+func TestAuditorNamesWhatFails(t *testing.T) {
+	for name, c := range map[string]struct {
+		reading Reading
+		blocks  func() error
+		named   bool
+	}{
+		"a statement": {reading: failing{different(1)}, named: true},
+		"a panic":     {reading: failing{nil}, named: true},
+		"the feed":    {reading: different(1), blocks: func() error { return errors.New("blocked") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				bad, begun := c.reading, time.Now()
+				f := &feed{reading: bad, blocks: c.blocks}
+				f.again = func(o Outcome) bool {
+					if o.Err == nil {
+						return false
+					}
+					if named := o.Failed == bad; named != c.named {
+						t.Errorf("the outcome names the reading: %v (%v)", named, o.Err)
+					}
+					f.reading, f.blocks = different(0), nil
+					return true
+				}
+				a := start(t, f, Config{})
+				if err := a.Request(NewTicket("a")).Wait(t.Context()); err != nil {
+					t.Error(err)
+				}
+				if len(f.outcomes) != 2 || time.Since(begun) > 0 {
+					t.Errorf("%d attempts in %v", len(f.outcomes), time.Since(begun))
+				}
+			})
+		})
+	}
 }

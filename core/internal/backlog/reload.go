@@ -10,6 +10,7 @@ type Reload struct {
 	Forget bool            // begin with no rows
 	Audits []*Verification // get the differences found
 	By     *Reporter       // is credited with the changes; nil: whoever has reported them
+	Mends  bool            // it makes up for changes that a source has missed
 }
 
 // And returns a reload that serves both requests.
@@ -18,7 +19,7 @@ func (r Reload) And(o Reload) Reload {
 	if by == nil {
 		by = o.By
 	}
-	return Reload{Forget: r.Forget || o.Forget, Audits: append(r.Audits, o.Audits...), By: by}
+	return Reload{Forget: r.Forget || o.Forget, Audits: append(r.Audits, o.Audits...), By: by, Mends: r.Mends || o.Mends}
 }
 
 // Verification gets the result of one Verify.

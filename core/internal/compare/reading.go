@@ -24,9 +24,6 @@ type Set struct {
 	// Asked is the set's only binding, if the database decides which rows it holds;
 	// otherwise nil.
 	Asked *rowset.Member
-	// Limited says that Asked has a limit, so that the database must also say which
-	// rows are within it.
-	Limited bool
 
 	ctx      context.Context // carries the snapshot
 	bindings []*rowset.Member
@@ -41,16 +38,23 @@ type Set struct {
 
 var _ audit.Reading = (*Set)(nil)
 
-// Sets groups the bindings by how their rows are read: one set for all bindings of a loader
-// whose membership is decided in memory, and one for each other binding. All reads use ctx,
-// which carries the snapshot.
+// Requeried reports whether a binding has to run its query again instead of being compared:
+// it has a limit, and only the database can say which rows are within it.
+func Requeried(v *rowset.Member) bool {
+	return v.Spec.Limit > 0 && (!v.ByRow() || v.Shape.Load().Collated)
+}
+
+// Sets groups bindings, of which none is [Requeried], by how their rows are read: one set for all
+// bindings of a loader whose membership is decided in memory, and after these one for each
+// other binding. All reads use ctx, which carries the snapshot.
 func Sets(ctx context.Context, bindings map[*rowset.Member]struct{}) (sets []*Set) {
 	byLoader := make(map[any]*Set)
+	var asked []*Set
 	for _, v := range rowset.InOrder(bindings) {
-		if alone := v.Spec.Limit > 0 && v.Shape.Load().Collated; alone || !v.ByRow() {
-			s := &Set{ctx: ctx, Loader: v.Loader, Asked: v, Limited: v.Spec.Limit > 0}
+		if !v.ByRow() {
+			s := &Set{ctx: ctx, Loader: v.Loader, Asked: v}
 			s.enter(v)
-			sets = append(sets, s)
+			asked = append(asked, s)
 			continue
 		}
 		id := v.Loader.Identity()
@@ -62,8 +66,11 @@ func Sets(ctx context.Context, bindings map[*rowset.Member]struct{}) (sets []*Se
 		}
 		s.enter(v)
 	}
-	return sets
+	return append(sets, asked...)
 }
+
+// Members returns the bindings that are compared with the set.
+func (s *Set) Members() []*rowset.Member { return s.bindings }
 
 func (s *Set) enter(v *rowset.Member) {
 	s.bindings = append(s.bindings, v)
@@ -85,15 +92,6 @@ func (s *Set) Bindings() []audit.Binding {
 // Scan implements [audit.Reading].
 func (s *Set) Scan(_ context.Context, visit func([]audit.Row) error) ([]driver.Key, error) {
 	var q driver.Query
-	if v := s.Asked; s.Limited {
-		q = driver.Query{Filter: v.Filter, Where: v.Spec.Where, Order: v.Shape.Load().OrderBy, Limit: v.Reach()}
-		rows, err := s.Loader.Query(s.ctx, q)
-		unread, err := unreadRows(err)
-		if err != nil {
-			return nil, err
-		}
-		return unread, visit(s.rowsOf(rows))
-	}
 	switch {
 	case s.Asked != nil:
 		q.Filter, q.Where = s.Asked.Filter, s.Asked.Spec.Where
@@ -188,9 +186,6 @@ func (h *heldBy) Holds(row audit.Row) (held, same bool) {
 	}
 	if r := holding.Get(row.Key); !r.IsZero() {
 		return true, h.set.equal(r.Value(), row.Value)
-	}
-	if h.set.Limited {
-		return false, false
 	}
 	return false, h.v.Untouched(row.Key, &rowset.Fetched{Key: row.Key, Row: row.Value})
 }

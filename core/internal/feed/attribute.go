@@ -7,6 +7,7 @@ import (
 	"github.com/binderyhq/bindery/core/internal/audit"
 	"github.com/binderyhq/bindery/core/internal/backlog"
 	"github.com/binderyhq/bindery/core/internal/concern"
+	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/live"
 	"github.com/binderyhq/bindery/core/status"
 )
@@ -62,5 +63,8 @@ func (w *work) unreported(p *concern.Pool, rows []live.Row) (keys []driver.Key) 
 
 // Verify compares a loaded binding with the database, and stores the differences in a.
 func (f *Feed) Verify(ctx context.Context, a *backlog.Verification) error {
-	return f.compared.auditor.Request(audit.NewTicket(a)).Wait(ctx)
+	if err := f.compared.auditor.Request(audit.NewTicket(a)).Wait(ctx); err != nil {
+		return err
+	}
+	return f.waitAnswered(ctx, f.requested(), func(v *rowset.Member) bool { return v == a.Member })
 }

@@ -36,16 +36,54 @@ type pass struct {
 	members      map[*rowset.Member]struct{} // loaded then
 }
 
-// begin notes that the snapshot is open, and which members are compared: the loaded ones
-// that do not have to be read in full anyway. The caller holds the feed's mutex.
-func (p *pass) begin(begun uint64, members map[*rowset.Member]struct{}, troubles *backlog.Troubles) {
-	p.begun = begun
-	p.members = make(map[*rowset.Member]struct{}, len(members))
-	for v := range members {
-		if t := troubles.Waiting[v]; !v.Unread() && (t == nil || !t.Full) {
+// beginLocked notes that the snapshot is open, and which members are compared: the loaded
+// ones that do not have to be read in full anyway. Those that must run their query do so in
+// the background, so that a slow one holds up nobody.
+func (p *pass) beginLocked() {
+	f := p.feed
+	p.begun = f.batches
+	p.members = make(map[*rowset.Member]struct{}, len(f.members))
+	for v := range f.members {
+		switch t := f.troubles.Waiting[v]; {
+		case v.Unread() || t != nil && t.Full:
+		case !compare.Requeried(v):
 			p.members[v] = struct{}{}
+		default:
+			p.requeryLocked(v)
 		}
 	}
+}
+
+// requeryLocked has a member run its query again, if the comparison concerns it.
+func (p *pass) requeryLocked(v *rowset.Member) {
+	how, others := backlog.Reload{By: p.by()}, false
+	for _, t := range p.tickets {
+		switch k := t.Kind.(type) {
+		case *backlog.Verification:
+			if k.Member == v {
+				how.Audits = append(how.Audits, k)
+			}
+		case mended:
+			how.Mends, others = true, true
+		default:
+			others = true
+		}
+	}
+	f := p.feed
+	if len(how.Audits) == 0 && !others {
+		return
+	}
+	due := f.queryAfter[v]
+	if len(how.Audits) > 0 {
+		due = time.Time{}
+	}
+	if t := f.troubles.Waiting[v]; t != nil {
+		t.Ask(how)
+		f.troubles.Next = time.Time{}
+	} else {
+		f.requestLocked(v, how, due)
+	}
+	f.kick()
 }
 
 // age says whether the feed may hold a newer row than a comparison has read.
@@ -147,17 +185,12 @@ type found struct {
 	set  *compare.Set
 	rows []audit.Row
 	done chan error // of capacity 1
-
-	unsettled []*rowset.Member // windows that must be read in full; set before done
 }
 
 // Publish implements [audit.Pass].
 func (p *pass) Publish(ctx context.Context, r audit.Reading, rows []audit.Row) error {
 	n := &found{pass: p, set: r.(*compare.Set), rows: rows, done: make(chan error, 1)}
 	f := p.feed
-	if n.set.Limited {
-		return p.rereadQuery(ctx, n.set.Asked)
-	}
 	f.mu.Lock()
 	f.compared.found = append(f.compared.found, n) // never more than one: the auditor waits
 	f.mu.Unlock()
@@ -167,11 +200,6 @@ func (p *pass) Publish(ctx context.Context, r audit.Reading, rows []audit.Row) e
 	for {
 		select {
 		case err := <-n.done:
-			for _, v := range n.unsettled {
-				if err == nil {
-					err = p.rereadQuery(ctx, v)
-				}
-			}
 			return err
 		case <-ctx.Done():
 			return ctx.Err()
@@ -211,37 +239,6 @@ func (p *pass) Blocks() error {
 	}
 	return nil
 }
-
-// rereadQuery has a binding read in full, and waits for that. It is for bindings whose rows
-// a comparison cannot settle.
-func (p *pass) rereadQuery(ctx context.Context, v *rowset.Member) error {
-	how := backlog.Reload{By: p.by()}
-	for _, t := range p.tickets {
-		if a, ok := t.Kind.(*backlog.Verification); ok && a.Member == v {
-			how.Audits = append(how.Audits, a)
-		}
-	}
-	f := p.feed
-	f.mu.Lock()
-	if _, member := f.members[v]; !member || f.troubles.Waiting[v] != nil {
-		f.mu.Unlock()
-		return nil // it was removed, or will be read in full anyway
-	}
-	number := f.requestLocked(v, how, time.Time{})
-	f.mu.Unlock()
-	f.kick()
-	// The query may wait for a statement that waits for the comparison's snapshot.
-	ctx, cancel := context.WithTimeoutCause(ctx, rereadWait, errBlocked)
-	defer cancel()
-	err := f.waitAnswered(ctx, number, func(o *rowset.Member) bool { return o == v })
-	if err != nil && ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return err
-}
-
-// rereadWait is how long a comparison waits for a query, with its snapshot open.
-const rereadWait = 10 * time.Second
 
 // publishFound publishes what a comparison has found. Only the feed's goroutine calls it.
 func (f *Feed) publishFound(ctx context.Context) {
@@ -302,7 +299,6 @@ func (n *found) publish(ctx context.Context) error {
 		f.lags.Note(v, f.applied+1, f.applied, true)
 	}
 	f.stats.Refills += uint64(len(out.unsettled))
-	n.unsettled = out.unsettled
 	f.mu.Unlock()
 	f.noteTroubles(number, &covered, out)
 	return nil

@@ -13,6 +13,7 @@ import (
 	"github.com/binderyhq/bindery/core/internal/backlog"
 	"github.com/binderyhq/bindery/core/internal/changelog"
 	"github.com/binderyhq/bindery/core/internal/compare"
+	"github.com/binderyhq/bindery/core/internal/rowset"
 	"github.com/binderyhq/bindery/core/live"
 )
 
@@ -130,22 +131,39 @@ func (f *Feed) Mends() (r Receipt) {
 	return r
 }
 
-// Everything returns a receipt for everything reported so far, and for all comparisons
-// requested so far.
-func (f *Feed) Everything() Receipt {
-	all := Receipt{f.Barrier()}
-	for _, t := range f.compared.auditor.Open() {
-		all = append(all, mark{feed: f, ticket: t})
+// WaitForAll waits until the member shows everything reported so far, and what all
+// comparisons requested so far find. It does not wait for reads of other bindings in full. A
+// nil member stands for all.
+func (f *Feed) WaitForAll(ctx context.Context, v *rowset.Member) error {
+	of := func(o *rowset.Member) bool { return v == nil || o == v }
+	f.mu.Lock()
+	reported := f.reported
+	f.mu.Unlock()
+	if err := f.wait(ctx, reported); err != nil {
+		return err
 	}
-	return all
+	// A read in full that a comparison has overtaken requests another comparison when it
+	// ends, so these reads come first. Comparisons request reads in full, too.
+	if err := f.waitAnswered(ctx, f.requested(), of); err != nil {
+		return err
+	}
+	for _, t := range f.compared.auditor.Open() {
+		if err := t.Wait(ctx); err != nil {
+			return err
+		}
+	}
+	return f.waitAnswered(ctx, f.requested(), of)
 }
 
 // errMending is why bindings are stale until missed changes are made up for.
 var errMending = errors.New("core: a source had lost its sight; the table is being compared with the database")
 
 // Audited implements [audit.Feed].
-func (f *Feed) Audited(out audit.Outcome) {
+func (f *Feed) Audited(ctx context.Context, out audit.Outcome) (again bool) {
 	f.noteOutdated(out.Err)
+	if out.Failed != nil && f.setAsideIncomparable(ctx, out.Failed.(*compare.Set), out.Err) {
+		return true
+	}
 	f.mu.Lock()
 	st := &f.stats
 	st.Compared += out.Rows
@@ -175,6 +193,7 @@ func (f *Feed) Audited(out audit.Outcome) {
 	case err == nil && before != nil:
 		f.host.Logger.Info("core: comparing succeeds again", slog.String("id", "core-compare-healed"), slog.String("table", f.Table.String()))
 	}
+	return false
 }
 
 // Open implements [audit.Feed].
@@ -210,7 +229,7 @@ func (f *Feed) Open(ctx context.Context, tickets []*audit.Ticket) (audit.Pass, e
 		undisturbed := !busy && begun == f.batches
 		last := try >= openAttempts
 		if undisturbed || last {
-			p.begin(f.batches, f.members, &f.troubles)
+			p.beginLocked()
 			if p.by() != nil {
 				f.compared.opened++
 			}

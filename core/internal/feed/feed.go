@@ -411,6 +411,9 @@ func (f *Feed) batch(ctx context.Context) error {
 	}
 	f.leaveUnsettledLocked(&w, &out)
 	f.finishRequestsLocked(&w)
+	for _, p := range w.starts {
+		f.compareAgainLocked(p.opened)
+	}
 	for _, m := range out.steps {
 		if _, full := out.inFull[m.step.Member]; full || w.starts[m.step.Member] != nil {
 			f.lags.Read(m.step.Member, f.waiting[m.step.Member] != nil)

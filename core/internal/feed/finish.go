@@ -70,6 +70,7 @@ func (s *delivery) makeReady(v *rowset.Member, l *laterStep) {
 type startingPoint struct {
 	number  uint64 // of the first batch whose changes it may lack
 	last    uint64 // the last batch that had begun when the read ended
+	opened  uint64 // how many comparisons had opened their snapshots before the read began
 	request *fullRead
 	step    *rowset.Step // nil: later is set
 	later   *laterStep
@@ -78,7 +79,6 @@ type startingPoint struct {
 // finish publishes a background read. Only the feed's goroutine calls it, between two
 // batches.
 func (f *Feed) finish(b *backgroundRead) {
-	defer f.compareAgain(b)
 	if b.lane == troubledLane {
 		f.finishTroubled(b)
 		return
@@ -110,7 +110,7 @@ func (f *Feed) finish(b *backgroundRead) {
 		logs = append(logs, f.backgroundFailedLocked(b, v, f.cannotShow(v, rows), rows))
 	}
 	for _, v := range b.views {
-		p := &startingPoint{number: b.number, last: b.last, request: b.requests[v], step: steps[v], later: b.later[v]}
+		p := &startingPoint{number: b.number, last: b.last, opened: b.opened, request: b.requests[v], step: steps[v], later: b.later[v]}
 		if since, ok := f.isCurrentLocked(v, p); ok {
 			current = append(current, v)
 			newer[v] = setOf(slices.Values(since))
@@ -167,6 +167,7 @@ func (f *Feed) finish(b *backgroundRead) {
 	}
 	f.journal.Add(f.batches, backlog.Read{Members: read}, f.oldestLocked())
 	logs = append(logs, f.noteOmittedLocked(out)...)
+	f.compareAgainLocked(b.opened)
 	f.countTroublesLocked()
 	f.progressLocked()
 	f.mu.Unlock()
@@ -180,13 +181,13 @@ func (f *Feed) finish(b *backgroundRead) {
 	}
 }
 
-// compareAgain requests another comparison of the table if one has begun since the
-// background read began. That one may see a commit that the read does not, and it skips the
-// read's bindings, because they were loaded after it began.
-func (f *Feed) compareAgain(b *backgroundRead) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if b.opened != f.compared.opened {
+// compareAgainLocked requests another comparison of the table if one has begun since a
+// background read began, before which opened comparisons had begun. That one may see a
+// commit that the read does not, and it skips the read's bindings, because they were loaded
+// after it began. The read has just been published, and nobody knows that yet: whoever waits
+// for it finds the new request.
+func (f *Feed) compareAgainLocked(opened uint64) {
+	if opened != f.compared.opened {
 		f.compared.auditor.Request(audit.NewTicket((*backlog.Reporter)(nil)))
 	}
 }

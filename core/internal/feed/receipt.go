@@ -29,7 +29,10 @@ type mark struct {
 
 func (m mark) wait(ctx context.Context) error {
 	if m.ticket != nil {
-		return m.ticket.Wait(ctx)
+		if err := m.ticket.Wait(ctx); err != nil {
+			return err
+		}
+		return m.feed.waitAnswered(ctx, m.feed.requested(), nil)
 	}
 	err := m.feed.wait(ctx, m.seq)
 	switch {
@@ -117,10 +120,25 @@ const (
 )
 
 func (m mark) waitForWriter(ctx context.Context) error {
-	if m.ticket != nil {
-		return m.ticket.Wait(ctx)
+	if m.ticket == nil {
+		return m.feed.waitForWriter(ctx, m.seq)
 	}
-	return m.feed.waitForWriter(ctx, m.seq)
+	if err := m.ticket.Wait(ctx); err != nil {
+		return err
+	}
+	return m.feed.waitForRefills(ctx)
+}
+
+// waitForRefills waits for the reads in full that a comparison has requested, of loaded
+// bindings that are not known to be slow. It waits for lateAfter at most.
+func (f *Feed) waitForRefills(ctx context.Context) error {
+	patience, cancel := context.WithTimeout(ctx, lateAfter)
+	defer cancel()
+	err := f.waitAnswered(patience, f.requested(), func(v *rowset.Member) bool { return !v.Unread() && !f.slowQueries[v] })
+	if err != nil && ctx.Err() == nil && patience.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 // waitForWriter is waitAwaited with statistics. It returns an error at once while the feed

@@ -61,7 +61,7 @@ func (f *Feed) State(v *rowset.Member) (status.State, time.Time, error) {
 		return status.Stale, f.compared.since, f.compared.failure
 	case !watched:
 		return status.Stale, since, lost
-	case len(f.compared.mending) > 0:
+	case len(f.compared.mending) > 0 || f.mendsLocked(v):
 		return status.Stale, since, errMending
 	}
 	for _, at := range []time.Time{f.since, f.compared.since} {
@@ -70,6 +70,16 @@ func (f *Feed) State(v *rowset.Member) (status.State, time.Time, error) {
 		}
 	}
 	return status.Live, since, nil
+}
+
+// mendsLocked reports whether the binding is yet to be read to make up for missed changes.
+func (f *Feed) mendsLocked(v *rowset.Member) bool {
+	for _, r := range []*fullRead{f.waiting[v], f.underway[v]} {
+		if r != nil && r.how.Mends {
+			return true
+		}
+	}
+	return false
 }
 
 // Trouble returns why the binding is in trouble, and a channel that is closed when that

@@ -372,6 +372,7 @@ func (f *Feed) finishTroubled(m *backgroundRead) {
 	m.out.covered = work{}
 	m.ended(m.out.result(len(m.out.failed), joinErrors(m.errs)))
 	logs = append(logs, f.noteOmittedLocked(m.out)...)
+	f.compareAgainLocked(m.opened)
 	f.mu.Unlock()
 	for _, log := range logs {
 		log()

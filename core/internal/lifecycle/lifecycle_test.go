@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/binderyhq/bindery/core/internal/lifecycle"
+	"github.com/binderyhq/bindery/core/live"
 )
 
 // TestStageForgetsNothing starts parts while the stage closes: each is either on the
@@ -101,8 +102,30 @@ func TestShares(t *testing.T) {
 }
 
 func TestStopPanics(t *testing.T) {
-	errs := lifecycle.StopOne(t.Context(), lifecycle.Part{Name: "it", Stop: func(context.Context) error { panic("oops") }})
+	errs := lifecycle.Stop(t.Context(), lifecycle.Plugins, []lifecycle.Part{{Name: "it", Stop: func(context.Context) error { panic("oops") }}})
 	if err := errors.Join(errs...); err == nil || !strings.Contains(err.Error(), "shutting down it: panic in Shutdown: oops") {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+// TestLaunch: what has started is known to whoever closes the stage, or was stopped.
+func TestLaunch(t *testing.T) {
+	var s lifecycle.Stage
+	stopped := 0
+	part := lifecycle.Part{Name: "it", Stop: func(context.Context) error { stopped++; return nil }}
+	if err := s.Launch(t.Context(), lifecycle.Plugins, "starting it", part, func() error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	err := s.Launch(t.Context(), lifecycle.Plugins, "starting it", part, func() error { panic("oops") })
+	if err == nil || !strings.Contains(err.Error(), "core: starting it: panic in starting: oops") {
+		t.Errorf("after a panic: %v", err)
+	}
+	var known lifecycle.Parts
+	err = s.Launch(t.Context(), lifecycle.Plugins, "starting it", part, func() error { known = s.Close(); return nil })
+	if !errors.Is(err, live.ErrClosed) || stopped != 1 || len(known[lifecycle.Plugins]) != 1 {
+		t.Errorf("closed meanwhile: %v, %d stopped, %d known", err, stopped, len(known[lifecycle.Plugins]))
+	}
+	if err := s.Launch(t.Context(), lifecycle.Plugins, "starting it", part, func() error { stopped++; return nil }); !errors.Is(err, live.ErrClosed) || stopped != 1 {
+		t.Errorf("on a closed stage: %v, %d calls", err, stopped)
 	}
 }

@@ -38,9 +38,6 @@ func Stop(ctx context.Context, p Phase, parts []Part) []error {
 	}
 }
 
-// StopOne stops one part, within the time that the context has.
-func StopOne(ctx context.Context, one Part) []error { return stopTogether(ctx, []Part{one}) }
-
 // WaitFor returns a [Part].Stop for something that was told to end: it waits until done
 // is closed.
 func WaitFor(done <-chan struct{}) func(context.Context) error {

@@ -6,14 +6,15 @@ import (
 )
 
 // Reached remembers marks that a binding is known to have reached. What was reached once
-// is reached for good, also when the binding comes into trouble later. The zero value is
-// ready to use; its methods may be called concurrently.
+// is reached for good, also when the binding comes into trouble later; see [Reached.Forget]
+// for the exception. The zero value is ready to use; its methods may be called
+// concurrently.
 type Reached struct {
 	last atomic.Pointer[string] // the text of one of them: many clients may ask for the same
+	own  atomic.Uint64          // the highest number of the node's own
+	runs atomic.Uint64          // calls of Forget
 
-	own atomic.Uint64 // the highest number of the node's own
-
-	mu     sync.Mutex          // guards what follows
+	mu     sync.Mutex          // guards what follows, and changes of the above
 	others map[string]struct{} // by their text
 }
 
@@ -21,19 +22,33 @@ type Reached struct {
 // are more, all are forgotten: finding out again costs one question.
 const maxOthers = 64
 
-// Add remembers the mark, whose text is given. node names this node.
-func (s *Reached) Add(node Node, m Mark, text string) {
-	defer s.last.Store(&text)
-	if m.Node == node {
-		for {
-			was := s.own.Load()
-			if was >= m.Number || s.own.CompareAndSwap(was, m.Number) {
-				return
-			}
-		}
-	}
+// Run returns the number of times that marks were forgotten.
+func (s *Reached) Run() uint64 { return s.runs.Load() }
+
+// Forget forgets all marks. It is called before the binding may show older rows than it
+// has shown.
+func (s *Reached) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.runs.Add(1)
+	s.last.Store(nil)
+	s.own.Store(0)
+	s.others = nil
+}
+
+// Add remembers the mark, whose text is given. node names this node. run is the value of
+// Run when the caller began to find out; the mark is not remembered if it has changed.
+func (s *Reached) Add(run uint64, node Node, m Mark, text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if run != s.runs.Load() {
+		return
+	}
+	s.last.Store(&text)
+	if m.Node == node {
+		s.own.Store(max(s.own.Load(), m.Number))
+		return
+	}
 	if s.others == nil || len(s.others) >= maxOthers {
 		s.others = make(map[string]struct{})
 	}

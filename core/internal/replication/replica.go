@@ -24,11 +24,18 @@ type Source struct {
 	// Reach waits until the other node shows everything that the mark covers. nil: the
 	// other node does not know marks.
 	Reach func(ctx context.Context, view *live.View, mark string) error
+	// Await, if not nil, is called in place of Reach, and waits until the view shows
+	// everything that the mark covers.
+	Await func(ctx context.Context, view *live.View, mark string) error
 }
 
 // Replica is the rows of a binding that another node publishes. Only [Source].Replicate may
 // call the methods that publish; the others may be called concurrently.
 type Replica struct {
+	// Rewinds is called before the view may show older rows than it has shown. It is set
+	// before Begin, and must not block.
+	Rewinds func()
+
 	member *rowset.Member
 	by     *Source
 	base   *Replica         // the family or binding that it is a member of; nil: it was declared
@@ -53,6 +60,8 @@ type Replica struct {
 	// wanted counts requests of reloads. serving is its value when the current call of
 	// Replicate began, and shown the number of requests that are answered.
 	wanted, serving, shown uint64
+
+	lineage *string // see From; nil: it was not called
 
 	mark   string     // the mark that Replicate must reach; "": none
 	marked chan error // gets the result
@@ -91,6 +100,18 @@ func (r *Replica) Marked(err error) {
 	if r.marked != nil {
 		r.marked <- err
 		r.mark, r.marked = "", nil
+	}
+}
+
+// From says whose versions are published from now on; "" is unknown. While it stays the
+// same, later versions are newer.
+func (r *Replica) From(lineage string) {
+	r.mu.Lock()
+	before := r.lineage
+	r.lineage = &lineage
+	r.mu.Unlock()
+	if before != nil && (*before != lineage || lineage == "") && r.Rewinds != nil {
+		r.Rewinds()
 	}
 }
 

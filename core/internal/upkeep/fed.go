@@ -239,14 +239,19 @@ func (r *Fed) Reach(ctx context.Context, m marks.Mark, _ string, own bool) error
 	if err := in.Engine.Ask(ctx, in.feed.Table, m, own); err != nil {
 		return err
 	}
-	wait := in.feed.Everything()
 	if r.member.Unread() { // restored rows may lack everything since
-		wait = append(wait, in.feed.Reload(r.member, backlog.Reload{})...)
+		in.feed.Reload(r.member, backlog.Reload{})
 	}
-	if err := wait.Flush(ctx); err != nil {
-		return err
+	for {
+		// The read that ends a trouble may be older than what was reported meanwhile.
+		before, _ := in.feed.Trouble(r.member)
+		if err := in.feed.WaitForAll(ctx, r.member); err != nil {
+			return err
+		}
+		if err := r.whenWell(ctx); err != nil || before == nil {
+			return err
+		}
 	}
-	return r.whenWell(ctx)
 }
 
 // Status implements [Rows].

@@ -3,6 +3,7 @@ package natstest
 
 import (
 	"net"
+	"strconv"
 	"testing"
 	"time"
 
@@ -36,18 +37,42 @@ func StartJetStream(t testing.TB) *Server {
 	return s
 }
 
+// patience tells a server, or a connection to it, that does not start from a machine
+// that does much else.
+const patience = time.Minute
+
 func (s *Server) start(t testing.TB) {
 	t.Helper()
+	if s.run == nil && s.opts.Port != server.RANDOM_PORT {
+		s.awaitPort(t)
+	}
 	run, err := server.NewServer(&s.opts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	run.Start()
-	if !run.ReadyForConnections(10 * time.Second) {
+	if !run.ReadyForConnections(patience) {
 		t.Fatal("the NATS server does not start")
 	}
 	s.run, s.url = run, run.ClientURL()
 	s.opts.Port = run.Addr().(*net.TCPAddr).Port // kept over restarts
+}
+
+// awaitPort waits until the port of before is free. The system may have given it to
+// somebody who connects, if only to a client that tries to reach the server meanwhile.
+func (s *Server) awaitPort(t testing.TB) {
+	t.Helper()
+	addr := net.JoinHostPort(s.opts.Host, strconv.Itoa(s.opts.Port))
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		l, err := net.Listen("tcp", addr)
+		if err == nil {
+			_ = l.Close()
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
 }
 
 // URL returns the address for clients. It stays the same over restarts.
@@ -72,7 +97,7 @@ func (s *Server) Restart(t testing.TB) {
 // ends.
 func (s *Server) Connect(t testing.TB, opts ...nats.Option) *nats.Conn {
 	t.Helper()
-	opts = append([]nats.Option{nats.MaxReconnects(-1), nats.ReconnectWait(20 * time.Millisecond), nats.ReconnectJitter(0, 0)}, opts...)
+	opts = append([]nats.Option{nats.MaxReconnects(-1), nats.ReconnectWait(20 * time.Millisecond), nats.ReconnectJitter(0, 0), nats.Timeout(patience)}, opts...)
 	conn, err := nats.Connect(s.url, opts...)
 	if err != nil {
 		t.Fatal(err)

@@ -182,13 +182,13 @@ export class Writes {
   // With true it fetches the row's tag and compares the row.
   async #condition(ifMatch, key, seen, signal) {
     if (ifMatch === undefined || ifMatch === false) return {};
-    if (typeof ifMatch === "string") return { "If-Match": ifMatch };
+    if (typeof ifMatch === "string") return { "If-Match": strong(ifMatch) };
     const answer = await this.#rest.send("GET", this.#rest.url(this.#join, key), { signal });
     if (JSON.stringify(await answer.json()) !== JSON.stringify(seen)) {
       throw new BinderyError({ type: "urn:bindery:problem:precondition-failed", title: "Precondition failed", status: 412, detail: "the row has changed since it was shown" });
     }
     const tag = answer.headers.get("etag");
-    return tag ? { "If-Match": tag } : {};
+    return tag ? { "If-Match": strong(tag) } : {};
   }
 
   // #keyParts returns the values of the key in the order of its columns. That order
@@ -216,5 +216,9 @@ async function rowOf(answer) {
     throw new BinderyError({ title: "The answer to a write is no row", status: answer.status }, { cause });
   }
 }
+
+// strong returns the tag as the server made it. A proxy that compresses (gzip of nginx)
+// weakens it, and a weak one never matches; it names the same content all the same.
+const strong = (tag) => tag.replace(/^W\/(?=")/, "");
 
 const markOf = (answer) => answer.headers.get("bindery-mark");
