@@ -18,7 +18,10 @@ import (
 	"github.com/binderyhq/bindery/examples/custom-plugin/auditlog"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	stopWithin = time.Minute
+	goleak.VerifyTestMain(m)
+}
 
 // sink is what the log writes to.
 type sink struct {
