@@ -27,14 +27,24 @@ type Replicator interface {
 	Replicate(ctx context.Context, to *Replica) error
 }
 
-// MarkReplicator is implemented by a [Replicator] whose node knows about marks. Without it
-// every mark is foreign to the loader's bindings.
+// MarkReplicator is implemented by a [Replicator] whose node knows about marks. Without it,
+// and without [MarkAwaiter], every mark is foreign to the loader's bindings.
 type MarkReplicator interface {
 	// Reach waits until the other node's binding shows everything that the mark covers. The
 	// context bounds the wait. It returns [ErrForeignMark] when that node cannot tell.
 	// After success the registry calls Replicate anew, with the mark in [Replica.Mark], so
 	// that it publishes at least that state.
 	Reach(ctx context.Context, view *live.View, mark string) error
+}
+
+// MarkAwaiter is implemented by a [Replicator] that waits by itself until its view shows
+// what a mark covers. Replicate is then not called anew, and marks do not wait for each
+// other.
+type MarkAwaiter interface {
+	// AwaitMark waits until the view shows everything that the mark covers. It is called
+	// concurrently, also with Replicate. The context bounds the wait. It returns
+	// [ErrForeignMark] when the other node cannot tell.
+	AwaitMark(ctx context.Context, view *live.View, mark string) error
 }
 
 // OriginReporter is implemented by a [Replicator] that reports the state of its origin.
@@ -106,6 +116,11 @@ func newReplica(v *binding, by Replicator) *replication.Replica {
 	if marker, ok := by.(MarkReplicator); ok {
 		source.Reach = func(ctx context.Context, view *live.View, mark string) error {
 			return foreign(marker.Reach(ctx, view, mark))
+		}
+	}
+	if awaiter, ok := by.(MarkAwaiter); ok {
+		source.Await = func(ctx context.Context, view *live.View, mark string) error {
+			return foreign(awaiter.AwaitMark(ctx, view, mark))
 		}
 	}
 	rows := replication.New(v.Member, source)

@@ -285,7 +285,11 @@ func (p *proxy) check(t *testing.T, n *node) {
 		}
 	}
 
-	stream := get("/events/products")
+	// Browsers accept compressed streams. A proxy that compresses one may keep events back.
+	stream := get("/events/products", "Accept-Encoding", "gzip, deflate, br, zstd")
+	if coding := stream.Header.Get("Content-Encoding"); coding != "" {
+		t.Fatalf("the event stream is compressed: %s", coding)
+	}
 	lines := bufio.NewScanner(stream.Body)
 	lines.Buffer(nil, 1<<20)
 	event := func() string {

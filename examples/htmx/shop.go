@@ -118,8 +118,8 @@ func (s *shop) stream(w http.ResponseWriter, r *http.Request) {
 		known = last
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("Cache-Control", "no-cache, no-store")
-	w.Header().Set("X-Accel-Buffering", "no") // nginx would gather events
+	w.Header().Set("Cache-Control", "no-cache, no-store, no-transform") // and no proxy compresses it
+	w.Header().Set("X-Accel-Buffering", "no")                           // nginx would gather events
 	flush := http.NewResponseController(w).Flush
 	if flush() != nil {
 		return

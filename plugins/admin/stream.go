@@ -34,6 +34,7 @@ func (p *Plugin) stream(c echo.Context) error {
 	defer p.streams.Add(-1)
 	h := c.Response().Header()
 	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store, no-transform") // a proxy that compresses may keep events back
 	h.Set("X-Accel-Buffering", "no")
 	c.Response().WriteHeader(http.StatusOK)
 	control := http.NewResponseController(c.Response())

@@ -18,6 +18,11 @@
 // each version's token and compares it with the origin's; if they differ it counts a
 // mismatch and begins again with the snapshot. Tokens are the origin's.
 //
+// Marks are the origin's. The follower asks the publisher, over core NATS, up to where the
+// stream has everything that the mark covers, and waits until it has come to that. While
+// nobody publishes, no mark is reached. A mark that the publisher does not understand is
+// foreign here too.
+//
 // # Ordering
 //
 // The stream has the order of the origin's versions.
@@ -39,4 +44,5 @@
 // # Limits
 //
 // Everyone who may read the stream sees all published bindings: restrict access in NATS.
+// A follower needs leave to publish on PREFIX.*.mark.
 package jetsource

@@ -17,40 +17,10 @@ import (
 	"github.com/binderyhq/bindery/sources/internal/replicate"
 )
 
-// positions are the views' positions in the stream, from which Replicate continues when
-// it is called again.
-type positions struct {
-	mu  sync.Mutex
-	all map[*live.View]uint64 // guarded by mu
-}
-
-func (p *positions) of(v *live.View) uint64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.all[v]
-}
-
-// set notes the view's position, and drops views that have ended.
-func (p *positions) set(v *live.View, seq uint64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.all == nil {
-		p.all = make(map[*live.View]uint64)
-	}
-	if _, known := p.all[v]; !known {
-		for other := range p.all {
-			if other.Err() != nil {
-				delete(p.all, other)
-			}
-		}
-	}
-	p.all[v] = seq
-}
-
 // Replicate implements [core.Replicator].
 func (l *loader[T]) Replicate(ctx context.Context, to *core.Replica) error {
 	f := &following[T]{
-		loader: l, view: to.View(), subjects: wire.SubjectsOf(l.origin.cfg.Prefix, to.View().ID()),
+		loader: l, to: to, view: to.View(), subjects: wire.SubjectsOf(l.origin.cfg.Prefix, to.View().ID()),
 		applier: replicate.New[T](to, l.Table, &l.origin.counts), gather: wire.Gatherer{MaxBytes: l.origin.cfg.MaxBytes},
 	}
 	js, err := jetstream.New(l.origin.conn, jetstream.WithDefaultTimeout(l.origin.cfg.Timeout))
@@ -64,7 +34,7 @@ func (l *loader[T]) Replicate(ctx context.Context, to *core.Replica) error {
 			return err
 		}
 		l.origin.resyncs.Add(1)
-		l.positions.set(f.view, 0)
+		l.positions.set(f.view, position{})
 		if f.seq <= nonsense { // the snapshot did not help: retry later
 			return err
 		}
@@ -83,6 +53,9 @@ type following[T any] struct {
 	applier  *replicate.Follower[T]
 	gather   wire.Gatherer
 
+	to      *core.Replica
+	lineage string // of the messages taken last
+
 	fresh bool   // begin with the snapshot, even if rows are held
 	from  string // the version after the messages read so far
 	seq   uint64 // the last message of the stream that was taken
@@ -96,7 +69,7 @@ func (f *following[T]) begin(ctx context.Context, stream jetstream.Stream) (uint
 		return 0, err
 	}
 	f.from = f.applier.Version()
-	if at := f.loader.positions.of(f.view); at > 0 && f.from != "" && !f.fresh && at+1 >= info.State.FirstSeq && at <= info.State.LastSeq {
+	if at := f.loader.positions.of(f.view).seq; at > 0 && f.from != "" && !f.fresh && at+1 >= info.State.FirstSeq && at <= info.State.LastSeq {
 		f.seq = at
 		return at + 1, nil
 	}
@@ -197,6 +170,10 @@ func (f *following[T]) follow(ctx context.Context, js jetstream.JetStream) error
 // message.
 func (f *following[T]) level() {
 	if f.beat.Seq > 0 && f.seq >= f.beat.Seq {
+		if f.seq == f.beat.Seq { // else the beat is of a publisher who was replaced
+			f.publishedBy(f.beat.Lineage)
+			f.note()
+		}
 		f.applier.State(f.beat.State)
 	}
 }
@@ -215,10 +192,22 @@ func (f *following[T]) take(msg jetstream.Msg) error {
 	if err != nil || step == nil {
 		return err
 	}
+	f.publishedBy(msg.Headers().Get(wire.HeaderLineage))
 	if err := f.applier.Step(step); err != nil {
 		return err
 	}
 	f.from, f.seq, f.fresh = step.Last().Version, meta.Sequence.Stream, false
-	f.loader.positions.set(f.view, f.seq)
+	f.note()
 	return nil
+}
+
+// publishedBy notes whose versions the view shows from now on.
+func (f *following[T]) publishedBy(lineage string) {
+	f.lineage = lineage
+	f.to.From(lineage)
+}
+
+// note notes the view's position.
+func (f *following[T]) note() {
+	f.loader.positions.set(f.view, position{f.seq, f.lineage})
 }

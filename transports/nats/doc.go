@@ -21,6 +21,10 @@
 // A node that comes back resumes from the last version in the stream. If nothing has
 // changed, it publishes nothing.
 //
+// Followers ask on PREFIX.BINDING.mark where in the stream a mark is reached. The
+// publisher answers once the binding shows what the mark covers and that is published, or
+// after 5 seconds that it does not. It holds at most 64 questions about one binding.
+//
 // # Ordering
 //
 // A binding's messages are in the order of its versions. Each is published only if the

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	natsgo "github.com/nats-io/nats.go"
@@ -27,11 +28,14 @@ type publisher struct {
 	subjects wire.Subjects
 	log      *slog.Logger
 
-	seq      uint64 // of the last message on the subject
-	token    string // of the last version in the stream; "" for none
-	snapshot uint64 // sequence number at which the last snapshot begins
-	size     int    // of the last snapshot, in bytes
-	since    int    // bytes of changes after it
+	seq      uint64        // of the last message on the subject
+	token    string        // of the last version in the stream; "" for none
+	lineage  string        // of the versions that it publishes
+	reached  chan question // marks that the binding has reached
+	asked    []question    // those that are answered when everything is published
+	snapshot uint64        // sequence number at which the last snapshot begins
+	size     int           // of the last snapshot, in bytes
+	since    int           // bytes of changes after it
 }
 
 // maxBackoff bounds the waits after failures.
@@ -91,6 +95,20 @@ func (p *publisher) publish(ctx context.Context) error {
 	}
 	p.t.publishing.Add(1)
 	defer p.t.publishing.Add(-1)
+	questions := make(chan *natsgo.Msg, maxAsked)
+	asking, err := p.t.conn.ChanSubscribe(p.subjects.Mark, questions)
+	if err != nil {
+		return err
+	}
+	p.lineage, p.reached, p.asked = grant.Lineage(), make(chan question), nil
+	answering, stop := context.WithCancel(ctx)
+	var answers sync.WaitGroup
+	answers.Go(func() { p.answerMarks(answering, grant, questions) })
+	defer func() {
+		_ = asking.Unsubscribe()
+		stop()
+		answers.Wait()
+	}()
 	for {
 		again, err := p.follow(ctx, grant)
 		if err != nil || !again {
@@ -160,57 +178,62 @@ func (p *publisher) begin(ctx context.Context) error {
 // follow publishes the changes since the last version in the stream. again is true
 // after a new snapshot: publishing then goes on from there.
 func (p *publisher) follow(ctx context.Context, grant *core.Grant) (again bool, err error) {
-	sub := grant.Subscribe(ctx, live.SubscribeOptions{Version: p.token})
+	wake := make(chan struct{}, 1)
+	sub := grant.Subscribe(ctx, live.SubscribeOptions{Version: p.token, Notify: func() {
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
+	}})
 	defer sub.Close()
-	view := grant.View()
 	beats := time.NewTicker(p.t.cfg.Beat)
 	defer beats.Stop()
-	events := make(chan *live.Event)
-	failed := make(chan error, 1)
-	reading, stop := context.WithCancel(ctx)
-	read := make(chan struct{})
-	go func() {
-		defer close(read)
-		for {
-			e, err := sub.Next(reading)
-			if err != nil {
-				failed <- err
-				return
-			}
-			select {
-			case events <- e:
-			case <-reading.Done():
-				return
-			}
-		}
-	}()
-	defer func() { stop(); <-read }()
+	p.beat(grant.View())
 	for {
+		if again, err := p.sendAvailable(ctx, grant, sub); again || err != nil {
+			return again, err
+		}
+		p.answerReached()
 		select {
-		case e := <-events:
-			e = p.t.enc.ForReplica(view, e, p.token)
-			if err := p.send(ctx, view, e); err != nil {
-				return false, err
-			}
-			p.beat(view)
-			if p.since > max(p.size, p.t.cfg.MinSnapshot) && p.token != "" {
-				snap, err := grant.Snapshot()
-				if err != nil || snap == nil {
-					return false, err
-				}
-				// The next events lead on from the snapshot.
-				return true, p.send(ctx, view, snap.SyncEvent())
-			}
+		case <-wake:
+		case q := <-p.reached:
+			p.asked = append(p.asked, q)
 		case <-beats.C:
-			p.beat(view)
-		case err := <-failed:
-			return false, err
+			p.beat(grant.View())
 		case <-ctx.Done():
-			// The reader may have ended with an event in its hands, and says nothing then.
 			return false, ctx.Err()
 		}
 	}
 }
+
+// sendAvailable publishes what there is. again is true after a new snapshot, from which the
+// next events lead on.
+func (p *publisher) sendAvailable(ctx context.Context, grant *core.Grant, sub *live.Subscription) (again bool, err error) {
+	view := grant.View()
+	for {
+		e, err := sub.Poll()
+		if e == nil || err != nil {
+			return false, err
+		}
+		if grant.Lineage() != p.lineage {
+			return false, errRewound
+		}
+		if err := p.send(ctx, view, p.t.enc.ForReplica(view, e, p.token)); err != nil {
+			return false, err
+		}
+		p.beat(view)
+		if p.since > max(p.size, p.t.cfg.MinSnapshot) && p.token != "" {
+			snap, err := grant.Snapshot()
+			if err != nil || snap == nil {
+				return false, err
+			}
+			return true, p.send(ctx, view, snap.SyncEvent())
+		}
+	}
+}
+
+// errRewound says that the binding's own origin is another node than before.
+var errRewound = errors.New("the binding follows another node now, whose rows may be older")
 
 // beat says who publishes, and the last version that was published. A lost beat does no
 // harm.
@@ -219,7 +242,7 @@ func (p *publisher) beat(view *live.View) {
 	if p.t.reg.StatusOf(view).State == status.Live {
 		state = status.Live
 	}
-	if raw, err := json.Marshal(wire.Beat{By: p.t.id, Seq: p.seq, Version: p.token, State: state.String()}); err == nil {
+	if raw, err := json.Marshal(wire.Beat{By: p.t.id, Lineage: p.lineage, Seq: p.seq, Version: p.token, State: state.String()}); err == nil {
 		_ = p.t.conn.Publish(p.subjects.Beat, raw)
 	}
 }
@@ -233,7 +256,7 @@ func (p *publisher) send(ctx context.Context, view *live.View, e *live.Event) er
 	first, size := uint64(0), 0
 	for i := range batch.Len() {
 		m := batch.Message(i)
-		seq, err := p.keep(ctx, p.subjects.Log, m.JSON, nil, jetstream.WithExpectLastSequencePerSubject(p.seq))
+		seq, err := p.keep(ctx, p.subjects.Log, m.JSON, natsgo.Header{wire.HeaderLineage: {p.lineage}}, jetstream.WithExpectLastSequencePerSubject(p.seq))
 		if err != nil {
 			return err
 		}

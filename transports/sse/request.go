@@ -214,6 +214,8 @@ func refuseMethod(c echo.Context) error {
 
 func setHeader(h http.Header) {
 	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-cache, no-store")
+	// A proxy that compresses a stream may keep events back until it has enough to
+	// compress. no-transform forbids that (RFC 9111, section 5.2.2.6).
+	h.Set("Cache-Control", "no-cache, no-store, no-transform")
 	h.Set("X-Accel-Buffering", "no") // nginx would gather events
 }

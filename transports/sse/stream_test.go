@@ -31,7 +31,7 @@ func TestSyncThenChanges(t *testing.T) {
 	r := s.open("/events/things", "")
 	defer r.close()
 	for header, want := range map[string]string{
-		"Content-Type": "text/event-stream", "Cache-Control": "no-cache, no-store", "X-Accel-Buffering": "no",
+		"Content-Type": "text/event-stream", "Cache-Control": "no-cache, no-store, no-transform", "X-Accel-Buffering": "no",
 	} {
 		if got := r.resp.Header.Get(header); got != want {
 			t.Errorf("%s: %q, want %q", header, got, want)

@@ -24,6 +24,9 @@ type Source struct {
 	// Reach waits until the other node shows everything that the mark covers. nil: the
 	// other node does not know marks.
 	Reach func(ctx context.Context, view *live.View, mark string) error
+	// Await, if not nil, is called in place of Reach, and waits until the view shows
+	// everything that the mark covers.
+	Await func(ctx context.Context, view *live.View, mark string) error
 }
 
 // Replica is the rows of a binding that another node publishes. Only [Source].Replicate may

@@ -115,9 +115,12 @@ func (r *Replica) Status(st *status.Binding) {
 	st.State, st.Since, st.Err = r.state, r.since, r.err
 }
 
-// Reach implements [upkeep.Rows]. It waits for the origin to reach the mark, and then
-// restarts Replicate, because the current call may publish older versions.
+// Reach implements [upkeep.Rows]. Unless the source waits for the view by itself, it waits
+// for the origin to reach the mark, and then restarts Replicate, because the current call may publish older versions.
 func (r *Replica) Reach(ctx context.Context, _ marks.Mark, text string, _ bool) error {
+	if r.by.Await != nil {
+		return guard("AwaitMark", func() error { return r.by.Await(ctx, r.member.View, text) })
+	}
 	if r.by.Reach == nil {
 		return driver.ErrForeign
 	}
