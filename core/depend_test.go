@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -388,6 +389,64 @@ func TestMinInterval(t *testing.T) {
 			t.Error("a report after a quiet time waited")
 		}
 	})
+}
+
+// TestTouchNeedsNoRead: a touch shows at once, also while a query's interval has not passed
+// or the database is away, and does not make the query run.
+func TestTouchNeedsNoRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, l := newTotalsRig(t, core.Config{})
+		away := &mayFail{totals: l}
+		b := core.Bind("totals", away, core.Tune(core.Tuning{MinInterval: time.Minute}))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		r.ctx = ctx
+		r.start(t, b)
+		defer r.stop(t)
+		touch := func(when string) {
+			t.Helper()
+			before, reads, begun := b.Version(), l.readCount(), time.Now()
+			if err := b.Touch(); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			now := b.Version()
+			if now.Token != before.Token || now.Seq != before.Seq+1 || l.readCount() != reads || !time.Now().Equal(begun) {
+				t.Errorf("%s: %+v after a touch, %+v before; %d reads, %d before", when, now, before, l.readCount(), reads)
+			}
+		}
+		touch("quiet")
+		if err := r.reg.Flush(ctx); err != nil {
+			t.Fatal(err)
+		}
+		r.report(t, l.sales.Put(sale{ID: 10, Item: 2, Amount: 1})) // within the interval
+		touch("with a report that waits")
+		if err := r.reg.Flush(ctx); err != nil || b.Len() != 2 {
+			t.Fatalf("%d rows, %v", b.Len(), err)
+		}
+		away.fails.Store(true)
+		time.Sleep(time.Minute)
+		r.report(t, l.sales.Put(sale{ID: 11, Item: 2, Amount: 1}))
+		synctest.Wait()
+		if st := r.reg.StatusOf(b.View); st.State != status.Stale {
+			t.Fatalf("it is %v", st.State)
+		}
+		touch("with the database away")
+		away.fails.Store(false)
+	})
+}
+
+// mayFail is a loader whose database may be away.
+type mayFail struct {
+	*totals
+	fails atomic.Bool
+}
+
+func (l *mayFail) Load(ctx context.Context, keys []driver.Key) ([]*total, error) {
+	if l.fails.Load() {
+		return nil, errors.New("away")
+	}
+	return l.totals.Load(ctx, keys)
 }
 
 // slow is a loader whose reads take time.

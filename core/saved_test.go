@@ -37,6 +37,108 @@ func (p *restorer) Start(_ context.Context, reg *core.Registry) error {
 	return nil
 }
 
+// TestRestoredLogGoesOn: after a restart a client resumes by events from each version that
+// the log reaches, while the database is away and when it is back; and again after the next
+// restart.
+func TestRestoredLogGoesOn(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		row := rapid.Custom(func(t *rapid.T) item {
+			return item{rapid.IntRange(1, 6).Draw(t, "id"), rapid.StringN(0, 1, -1).Draw(t, "name"), rapid.IntRange(0, 3).Draw(t, "price"), rapid.Bool().Draw(t, "live")}
+		})
+		tab := coretest.NewTable[item]("items", "id")
+		tab.Put(rapid.SliceOfN(row, 0, 6).Draw(t, "rows")...)
+		held := make(map[string]map[string]*client) // by binding and version
+		note := func(bindings []*core.Binding[item]) {
+			for _, b := range bindings {
+				c := &client{}
+				c.apply(t, b.Snapshot().SyncEvent())
+				if held[b.Name()] == nil {
+					held[b.Name()] = make(map[string]*client)
+				}
+				held[b.Name()][c.version] = c
+			}
+		}
+		// resume brings each client to the current version. It allows a sync if told.
+		resume := func(bindings []*core.Binding[item], syncs bool) {
+			for _, b := range bindings {
+				for version, c := range held[b.Name()] {
+					sub := b.Subscribe(live.SubscribeOptions{Version: version})
+					e, err := sub.Poll()
+					sub.Close()
+					if err != nil || e == nil || e.Kind == live.Synced && !syncs {
+						t.Fatalf("%s: from %s of %d versions: %+v, %v", b.Name(), version, len(held[b.Name()]), e, err)
+					}
+					c = &client{rows: maps.Clone(c.rows), version: c.version}
+					c.apply(t, e)
+					c.check(t, b.Snapshot())
+				}
+			}
+		}
+		change := func(r *rig, bindings []*core.Binding[item]) {
+			for range rapid.IntRange(1, 5).Draw(t, "batches") {
+				if rapid.IntRange(0, 3).Draw(t, "how") == 0 {
+					r.report(t, tab.Remove(key(rapid.IntRange(1, 6).Draw(t, "gone"))))
+				} else {
+					r.report(t, tab.Put(rapid.SliceOfN(row, 1, 3).Draw(t, "changed")...))
+				}
+				if rapid.IntRange(0, 5).Draw(t, "touch") == 0 {
+					_ = r.reg.Touch()
+					_ = r.reg.Flush(r.ctx)
+				}
+				note(bindings)
+			}
+		}
+		save := func(r *rig, bindings []*core.Binding[item]) *restorer {
+			if rapid.Bool().Draw(t, "stopped") { // as plugins that save at the shutdown
+				r.stop(t)
+			} else {
+				defer r.stop(t)
+			}
+			plugin := &restorer{saved: make(map[string]live.Saved)}
+			for _, b := range bindings {
+				s, _, err := r.reg.Saved(b.View)
+				if err != nil {
+					t.Fatal(err)
+				}
+				plugin.saved[b.Name()] = s
+			}
+			return plugin
+		}
+		run := newItems(t, core.Config{})
+		run.table = tab
+		bindings := keptBindings(tab)
+		run.start(t, bindables(bindings)...)
+		note(bindings)
+		change(run, bindings)
+		for range 2 {
+			plugin := save(run, bindings)
+			tab.Fail(errors.New("away"))
+			run = newItems(t, core.Config{LoadWait: time.Hour, WatchWait: time.Hour})
+			run.table = tab
+			bindings = keptBindings(tab)
+			_ = run.reg.Use(plugin)
+			run.start(t, bindables(bindings)...)
+			for _, b := range bindings {
+				if err := plugin.errs[b.Name()]; err != nil {
+					t.Fatal(err)
+				}
+			}
+			few := len(held["all"]) <= 6 // a sync takes less than many events
+			resume(bindings, !few)
+			tab.Put(rapid.SliceOfN(row, 0, 2).Draw(t, "behind its back")...)
+			tab.Fail(nil)
+			for _, b := range bindings {
+				_ = b.Resync(run.ctx)
+				wait(t, b.Name()+" to be live", func() bool { return b.Status().State == status.Live })
+			}
+			note(bindings)
+			resume(bindings, true)
+			change(run, bindings)
+		}
+		run.stop(t)
+	})
+}
+
 // secret has a field that JSON does not show.
 type secret struct {
 	ID   int       `json:"id"`
@@ -288,7 +390,16 @@ func TestRestoreRefuses(t *testing.T) {
 		"a row twice":   {change(func(s *live.Saved) { s.Rows[1] = s.Rows[0] }), nil, live.ErrDamaged},
 		"a short order": {change(func(s *live.Saved) { s.Order = []uint32{1} }), nil, live.ErrDamaged},
 		"a wild order":  {change(func(s *live.Saved) { s.Order = []uint32{1, 2} }), nil, live.ErrDamaged},
-		"as it is":      {good, nil, nil},
+		"a log that leads elsewhere": {change(func(s *live.Saved) {
+			s.Log = live.SavedLog{From: s.Token, Events: []live.SavedEvent{{Token: "elsewhere"}}}
+		}), nil, live.ErrDamaged},
+		"a log of another way": {change(func(s *live.Saved) {
+			s.Log = live.SavedLog{From: "elsewhere", Events: []live.SavedEvent{{Token: s.Token, Created: s.Rows[:1]}}}
+		}), nil, live.ErrDamaged},
+		"a log without digests": {change(func(s *live.Saved) {
+			s.Log = live.SavedLog{From: s.Token, Events: []live.SavedEvent{{Token: s.Token, Updated: s.Rows[:1]}}}
+		}), nil, live.ErrDamaged},
+		"as it is": {good, nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newItems(t, core.Config{})

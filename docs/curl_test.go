@@ -3,6 +3,7 @@ package docs
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
@@ -61,9 +62,16 @@ func TestCurl(t *testing.T) {
 	for _, m := range runnable.FindAllStringSubmatch(string(read(t, "docs/curl.md")), -1) {
 		commands++
 		want, script := m[1], strings.ReplaceAll(m[2], "http://127.0.0.1:8080", url)
-		out, _ := exec.CommandContext(t.Context(), "sh", "-c", script).CombinedOutput() // -m ends streams with an error
-		if !strings.Contains(string(out), want) {
-			t.Errorf("%s\ndoes not print %q, but\n%s", m[2], want, out)
+		const second = " -m 1 " // after which curl ends a stream; a busy machine needs longer to begin it
+		for seconds := 1; ; seconds = min(4*seconds, 60) {
+			out, _ := exec.CommandContext(t.Context(), "sh", "-c", strings.ReplaceAll(script, second, fmt.Sprintf(" -m %d ", seconds))).CombinedOutput() // -m is an error
+			if strings.Contains(string(out), want) {
+				break
+			}
+			if seconds == 60 || !strings.Contains(script, second) {
+				t.Errorf("%s\ndoes not print %q, but\n%s", m[2], want, out)
+				break
+			}
 		}
 	}
 	if commands < 8 {

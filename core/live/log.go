@@ -70,3 +70,12 @@ func (l *eventLog) reset() {
 	l.events, l.bytes = nil, 0
 	clear(l.after)
 }
+
+// release drops the values derived from the events, and no longer counts these. Nothing may
+// be appended afterwards.
+func (l *eventLog) release() {
+	for _, e := range l.events {
+		e.Cache().detach()
+	}
+	l.bytes = 0
+}

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -132,6 +133,18 @@ func (p *Publisher) Touch(now time.Time) (*Event, error) {
 // With anew set the log is reset and every subscriber gets a sync; otherwise keys are those
 // of the rows that may differ.
 func (p *Publisher) publish(next *Snapshot, e *Event, anew bool, keys []driver.Key) (*Event, bool) {
+	return p.publishAfter(nil, next, e, anew, keys)
+}
+
+// publishRestored makes the first snapshot current, together with the log that led to it.
+// It returns false if the view has ended.
+func (p *Publisher) publishRestored(next *Snapshot, log []*Event) bool {
+	_, ok := p.publishAfter(log, next, nil, true, nil)
+	return ok
+}
+
+// publishAfter is publish for a log that begins with these events when it is reset.
+func (p *Publisher) publishAfter(log []*Event, next *Snapshot, e *Event, anew bool, keys []driver.Key) (*Event, bool) {
 	v := p.v
 	if v.account != nil {
 		// The account already counts the caches shared with the current snapshot, unless a
@@ -159,6 +172,12 @@ func (p *Publisher) publish(next *Snapshot, e *Event, anew bool, keys []driver.K
 	switch {
 	case first, anew:
 		v.log.reset()
+		for _, earlier := range log {
+			if v.account != nil {
+				earlier.own.attach(v.account, false)
+			}
+			v.log.append(earlier)
+		}
 		e = next.SyncEvent()
 	case e != nil:
 		if v.account != nil {
@@ -203,7 +222,8 @@ func retire(s, next *Snapshot) {
 	}
 }
 
-// End ends the view and gives subscribers the reason. Only the first End counts.
+// End ends the view and gives subscribers the reason. Only the first End counts. After
+// [ErrClosed] the last version and its log remain, so that a plugin can save them.
 func (p *Publisher) End(why error) {
 	v := p.v
 	v.mu.Lock()
@@ -215,7 +235,11 @@ func (p *Publisher) End(why error) {
 	close(v.done)
 	armed := v.takeArmedLocked()
 	logged := v.log.bytes
-	v.log.reset()
+	if errors.Is(why, ErrClosed) {
+		v.log.release()
+	} else {
+		v.log.reset()
+	}
 	v.forgetMergedLocked()
 	v.mu.Unlock()
 	if v.account != nil {

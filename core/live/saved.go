@@ -29,6 +29,8 @@ type Saved struct {
 	// Order lists the positions in Rows of all rows, in the binding's order. It is nil when
 	// that is the order of keys.
 	Order []uint32
+	// Log is how the rows became what they are, as far as the log reaches back.
+	Log SavedLog
 }
 
 // SavedRow is one row of [Saved]. Its bytes must not be modified.
@@ -57,7 +59,7 @@ var (
 
 // Saved returns the snapshot in that form, except for the parts that only the binding's
 // loader can add: Declared is the fingerprint alone, Values is false, and no row has a
-// Model.
+// Model. The log, which the view has, is empty: see [View.SavedLog].
 func (s *Snapshot) Saved() Saved {
 	out := Saved{
 		Declared: s.print.raw, Token: s.version.Token, Modified: s.version.Modified,
@@ -101,10 +103,10 @@ func (r Row) Prove() { r.e.proven.Store(true) }
 
 // Restore makes the saved rows current, before the first load. value rebuilds a row's Go
 // value on first use; concurrent first uses may call it several times, and its result is
-// shared. The log starts empty at this version. The view owns the rows from now on.
+// shared. The log goes on from the saved one. The view owns the rows from now on.
 //
-// The error wraps [ErrDamaged] when the rows do not match the version that they were saved
-// as, [ErrLoaded], or the error with which the view has ended.
+// The error wraps [ErrDamaged] when the rows, or the events of the log, do not match the
+// versions that they were saved as, [ErrLoaded], or the error with which the view has ended.
 func (p *Publisher) Restore(print *Fingerprint, s Saved, value func(model []byte) any, now time.Time) error {
 	if p.v.current.Load() != nil {
 		return fmt.Errorf("live: binding %q: %w", p.v.name, ErrLoaded)
@@ -113,7 +115,11 @@ func (p *Publisher) Restore(print *Fingerprint, s Saved, value func(model []byte
 	if err != nil {
 		return fmt.Errorf("live: binding %q: %w", p.v.name, err)
 	}
-	if _, ok := p.publish(next, nil, true, nil); !ok {
+	log, err := restoredLog(next, s, value, now)
+	if err != nil {
+		return fmt.Errorf("live: binding %q: %w", p.v.name, err)
+	}
+	if !p.publishRestored(next, log) {
 		return fmt.Errorf("live: binding %q: %w", p.v.name, p.v.Err())
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/uptrace/bun"
 	"go.uber.org/goleak"
@@ -16,7 +17,10 @@ import (
 	"github.com/binderyhq/bindery/sources/bunsource"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	stopWithin = time.Minute
+	goleak.VerifyTestMain(m)
+}
 
 // open unpacks the database and serves its bindings until the test ends.
 func open(t *testing.T) (*bun.DB, *core.Registry) {

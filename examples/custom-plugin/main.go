@@ -35,6 +35,10 @@ type Note struct {
 	Text string `bun:"text,notnull" json:"text"`
 }
 
+// stopWithin bounds the way from a signal to the end of the program. Tests have more time,
+// since a busy machine may take some of it away.
+var stopWithin = 5 * time.Second
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -90,7 +94,7 @@ func run(ctx context.Context, addr string, audit io.Writer, serving func(url str
 	go func() { served <- e.Start("") }()
 	serving("http://"+e.Listener.Addr().String(), db)
 	<-ctx.Done()
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer cancel()
 	err = errors.Join(reg.Shutdown(end), graceful.Shutdown(end, e.Server))
 	if serr := <-served; !errors.Is(serr, http.ErrServerClosed) {

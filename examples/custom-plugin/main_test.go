@@ -17,7 +17,10 @@ import (
 	"github.com/binderyhq/bindery/examples/custom-plugin/auditlog"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	stopWithin = time.Minute
+	goleak.VerifyTestMain(m)
+}
 
 // entries returns what the log has written.
 func entries(t *testing.T, log *coretest.Output) (all []auditlog.Entry) {

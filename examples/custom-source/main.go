@@ -24,6 +24,10 @@ import (
 	"github.com/binderyhq/bindery/transports/sse"
 )
 
+// stopWithin bounds the way from a signal to the end of the program. Tests have more time,
+// since a busy machine may take some of it away.
+var stopWithin = 5 * time.Second
+
 func main() {
 	path := flag.String("file", "examples/custom-source/stock.csv", "the CSV `file` to serve")
 	addr := flag.String("addr", "127.0.0.1:8085", "the `address` to listen on")
@@ -66,7 +70,7 @@ func run(ctx context.Context, path, addr string, interval time.Duration, ready f
 	case err = <-ended: // it cannot serve
 	case <-ctx.Done():
 	}
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer cancel()
 	err = errors.Join(err, reg.Shutdown(end), graceful.Shutdown(end, e.Server)) // streams first: Echo would wait for them
 	if ctx.Err() != nil {

@@ -17,7 +17,10 @@ import (
 	"github.com/binderyhq/bindery/examples/custom-source/csvfile"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	stopWithin = time.Minute
+	goleak.VerifyTestMain(m)
+}
 
 // TestRun serves a copy of the file, and sees an edit of it by REST and as
 // server-sent events.

@@ -34,6 +34,10 @@ type Product struct {
 	Cents int64  `bun:"cents,notnull" json:"cents"`
 }
 
+// stopWithin bounds the way from a signal to the end of the program. Tests have more time,
+// since a busy machine may take some of it away.
+var stopWithin = 5 * time.Second
+
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8084", "address to listen on")
 	every := flag.Duration("every", time.Second, "how often a price changes")
@@ -82,7 +86,7 @@ func run(ctx context.Context, addr string, every time.Duration, ready func(url s
 	ready("http://" + listener.Addr().String())
 
 	err = changePrices(ctx, db, every, served)
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer cancel()
 	return errors.Join(err, reg.Shutdown(end), graceful.Shutdown(end, server))
 }

@@ -11,7 +11,10 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	stopWithin = time.Minute
+	goleak.VerifyTestMain(m)
+}
 
 // TestRun starts the program, follows its stream, comes back to it, and sees it
 // end.

@@ -9,12 +9,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/binderyhq/bindery/examples/internal/demo"
 	"github.com/gorilla/websocket"
 	"github.com/uptrace/bun"
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	demo.StopWithin = time.Minute
+	goleak.VerifyTestMain(m)
+}
 
 const document = "subscription Shelf($venue: String!, $search: String) {\n  shelf(venue: $venue, search: $search) { version products { id name cents } }\n}"
 

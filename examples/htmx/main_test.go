@@ -10,11 +10,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/binderyhq/bindery/examples/internal/demo"
 	"github.com/uptrace/bun"
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	demo.StopWithin = time.Minute
+	goleak.VerifyTestMain(m)
+}
 
 // serve runs the program, in which orders go on when the test says so.
 func serve(t *testing.T) (url string, db *bun.DB, stop func()) {

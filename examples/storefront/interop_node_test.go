@@ -72,7 +72,7 @@ func startScript(t *testing.T, name, npmPackage string) *script {
 	if err := os.Symlink(modules, filepath.Join(dir, "node_modules")); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	s := &script{t: t, cmd: exec.CommandContext(ctx, node, filepath.Join(dir, name))}
 	s.cmd.Stderr = &s.stderr
 	in, err := s.cmd.StdinPipe()

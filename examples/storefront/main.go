@@ -125,6 +125,9 @@ func run(ctx context.Context, s settings, serving func(url string)) (err error) 
 // serve starts the shop and serves until ctx is done, as run does.
 func (shop *shop) serve(ctx context.Context, s settings, serving func(url string)) error {
 	if err := shop.registry.Start(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // a signal came before it served; what had started is stopped
+		}
 		return fmt.Errorf("storefront: %w", err)
 	}
 	listener, err := net.Listen("tcp", s.addr)

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 
@@ -20,6 +22,12 @@ type nodes struct {
 // joinNodes joins the nodes that use the NATS server at the URL. A server that is
 // away is tried again and again; until it answers the bindings are stale.
 func joinNodes(url string) (*nodes, error) {
+	for one := range strings.SplitSeq(url, ",") {
+		// The client takes any address for one that is away.
+		if scheme, _, ok := strings.Cut(one, "://"); ok && !slices.Contains([]string{"nats", "tls", "ws", "wss"}, scheme) {
+			return nil, fmt.Errorf("storefront: -nats %q: want nats://HOST:PORT, or tls://, ws:// or wss://", url)
+		}
+	}
 	conn, err := nats.Connect(url, nats.Name("bindery storefront"), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true))
 	if err != nil {
 		return nil, fmt.Errorf("storefront: -nats %q: %w", url, err)

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/binderyhq/bindery/sources/sourcetest/natstest"
 )
@@ -52,7 +54,31 @@ func TestNodes(t *testing.T) {
 }
 
 func TestNodesURL(t *testing.T) {
-	if _, err := joinNodes("nats://[bad"); err == nil || !strings.Contains(err.Error(), "-nats") {
-		t.Errorf("a URL that is none: %v", err)
+	for _, url := range []string{"nats://[bad", "foo://127.0.0.1:4222", "nats://127.0.0.1:4222,http://127.0.0.1:4222"} {
+		if _, err := joinNodes(url); err == nil || !strings.Contains(err.Error(), "-nats") {
+			t.Errorf("%s is no URL of a server: %v", url, err)
+		}
+	}
+}
+
+// TestNodesWithoutServer: while the NATS server is away the shop serves, and says that its
+// rows may be old.
+func TestNodesWithoutServer(t *testing.T) {
+	r := openWith(t, settings{addr: "127.0.0.1:0", rows: 10, adminToken: adminToken, nats: "nats://127.0.0.1:1"})
+	code, _, body := r.do("GET", "readyz", nil)
+	if code != http.StatusOK || !strings.Contains(string(body), `"status":"stale"`) || !strings.Contains(string(body), "natssource") {
+		t.Errorf("readyz: %d %s", code, body)
+	}
+}
+
+// TestStoppedBeforeItServes: a signal while the shop starts ends it without an error.
+func TestStoppedBeforeItServes(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err := run(ctx, settings{addr: "127.0.0.1:0", rows: 10, adminToken: adminToken, drain: atOnce, stopWithin: time.Minute}, func(string) {
+		t.Error("it serves")
+	})
+	if err != nil {
+		t.Errorf("it ended with: %v", err)
 	}
 }

@@ -120,7 +120,7 @@ func (p *process) dial(text string) net.Conn {
 // TestSigterm: clients that stop halfway through whatever they were doing do not
 // keep the program from ending in order, within the time that supervisors give.
 func TestSigterm(t *testing.T) {
-	p := startProgram(t, buildProgram(t), "-rows", "200", "-drain", "1s", "-stop-within", "8s")
+	p := startProgram(t, buildProgram(t), "-rows", "200", "-drain", "3s", "-stop-within", "10s")
 	const many = 60
 
 	// Requests whose body does not come to its end, at paths of every kind.

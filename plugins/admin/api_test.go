@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -52,6 +53,26 @@ func TestStatus(t *testing.T) {
 	if w := d.do(200, "HEAD", "/admin/api/status", nil); w.Header().Get("Cache-Control") != "no-store" {
 		t.Errorf("Cache-Control %q", w.Header().Get("Cache-Control"))
 	}
+}
+
+// TestBumpWithoutDatabase: a bump needs no read.
+func TestBumpWithoutDatabase(t *testing.T) {
+	d := newDesk(t, admin.Config{Token: token})
+	d.table.Fail(errors.New("away"))
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_ = d.source.Report(ctx, d.table.Put(item{4, "b", true}))
+	for range 3 {
+		before := d.items.Version()
+		var done struct {
+			Bindings []struct{ Pending bool }
+		}
+		d.do(200, "POST", "/admin/api/bindings/*/bump", &done)
+		if now := d.items.Version(); len(done.Bindings) != 1 || done.Bindings[0].Pending || now.Token != before.Token || now.Seq == before.Seq {
+			t.Errorf("%+v; %+v before, %+v now", done, before, now)
+		}
+	}
+	d.table.Fail(nil)
 }
 
 // TestBump: the date moves, the token stays, and subscribers are told once.

@@ -3,6 +3,7 @@ package admin
 import (
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -23,6 +24,13 @@ type Config struct {
 	// origin, except those with "Authorization: Bearer", which no page of another
 	// origin can send unasked.
 	Guard echo.MiddlewareFunc
+
+	// Hosts are the names by which the admin is reached, without ports: "localhost",
+	// "127.0.0.1", "ops.example". Requests with another Host get 421. Set it if Guard goes
+	// by the client's address: a page can have its own name resolve to that of the admin
+	// (DNS rebinding), and the operator's browser then takes both for one origin. A token,
+	// and cookies of a login, are not sent to such a name. The default is any host.
+	Hosts []string
 
 	// Timeout bounds an operation (sync, clear, verify, explain). The default is
 	// one minute.
@@ -63,6 +71,11 @@ func (c Config) Validate() error {
 	}
 	if strings.ContainsFunc(c.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		errs = append(errs, errors.New("admin: Config.Token has characters other than printable ASCII without spaces"))
+	}
+	for _, host := range c.Hosts {
+		if host == "" || strings.ContainsAny(host, "/[]* ") || strings.Contains(host, ":") && net.ParseIP(host) == nil {
+			errs = append(errs, fmt.Errorf("admin: Config.Hosts has %q: want a name or an address, without port", host))
+		}
 	}
 	for name, d := range map[string]time.Duration{"Timeout": c.Timeout, "Every": c.Every} {
 		if d < 0 {

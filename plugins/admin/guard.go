@@ -4,26 +4,55 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
-// cookieName is the name of the cookie that stands for the token.
-const cookieName = "bindery_admin"
+// cookiePrefix begins the name of the cookie that stands for the token.
+const cookiePrefix = "bindery_admin_"
 
 // guard checks the credentials of requests.
 type guard struct {
-	open   bool // there is no token: the application's middleware has decided
-	token  [sha256.Size]byte
-	cookie string
+	open       bool // there is no token: the application's middleware has decided
+	token      [sha256.Size]byte
+	cookieName string
+	cookie     string
+	hosts      []string // in lower case; empty: any
 }
 
 func newGuard(cfg Config) guard {
 	// The cookie is not the token, so that whoever reads it cannot use the token
-	// elsewhere.
-	sum := sha256.Sum256([]byte("bindery admin cookie\x00" + cfg.Token))
-	return guard{open: cfg.Token == "", token: sha256.Sum256([]byte(cfg.Token)), cookie: base64.RawURLEncoding.EncodeToString(sum[:])}
+	// elsewhere. Its name depends on the token too: browsers send cookies to all ports of a
+	// host, so the admins of two programs there would log each other out.
+	derive := func(use string) string {
+		sum := sha256.Sum256([]byte("bindery admin " + use + "\x00" + cfg.Token))
+		return base64.RawURLEncoding.EncodeToString(sum[:])
+	}
+	g := guard{
+		open: cfg.Token == "", token: sha256.Sum256([]byte(cfg.Token)),
+		cookieName: cookiePrefix + derive("cookie name")[:8], cookie: derive("cookie"),
+	}
+	for _, host := range cfg.Hosts {
+		g.hosts = append(g.hosts, strings.ToLower(host))
+	}
+	return g
+}
+
+// serves reports whether the request was meant for this admin: its Host is one of
+// [Config].Hosts.
+func (g guard) serves(r *http.Request) bool {
+	if len(g.hosts) == 0 {
+		return true
+	}
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	return slices.Contains(g.hosts, strings.ToLower(strings.TrimSuffix(host, ".")))
 }
 
 // credential is the kind of credential that a request has.
@@ -54,7 +83,7 @@ func (g guard) admits(r *http.Request) credential {
 	if q := r.URL.Query(); q.Has("token") {
 		return g.check(q.Get("token"), byQuery)
 	}
-	for _, c := range r.CookiesNamed(cookieName) {
+	for _, c := range r.CookiesNamed(g.cookieName) {
 		if subtle.ConstantTimeCompare([]byte(c.Value), []byte(g.cookie)) == 1 {
 			return byCookie
 		}
@@ -75,7 +104,7 @@ func (g guard) check(token string, by credential) credential {
 // the page as the browser sees it, behind a proxy's prefix too (RFC 6265, 5.1.4).
 func (g guard) keep(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, &http.Cookie{
-		Name: cookieName, Value: g.cookie, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+		Name: g.cookieName, Value: g.cookie, HttpOnly: true, SameSite: http.SameSiteStrictMode,
 		Secure: r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https"),
 	})
 }
@@ -101,6 +130,13 @@ func ownOrigin(r *http.Request) bool {
 	}
 	trim := func(host string) string { return strings.TrimSuffix(strings.ToLower(host), port) }
 	return trim(origin.Host) == trim(r.Host)
+}
+
+// fromElsewhere reports whether a page of another origin has sent the browser here. The
+// browser then keeps the cookie back, also after a redirect, because it is SameSite=Strict.
+func fromElsewhere(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	return site == "cross-site" || site == "same-site"
 }
 
 // safe reports whether a method changes nothing (RFC 9110, 9.2.1).

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -151,5 +152,82 @@ func TestGuard(t *testing.T) {
 	}
 	if w := both.ask("GET", "/admin/api/status", "X-User", "root", "Authorization", "Bearer "+token); w.Code != 200 {
 		t.Errorf("with both guards: %d", w.Code)
+	}
+}
+
+// TestHosts: with a list of names, a request for another one learns nothing, even where
+// the application's guard has let it in.
+func TestHosts(t *testing.T) {
+	open := func(next echo.HandlerFunc) echo.HandlerFunc { return next }
+	d := newDesk(t, admin.Config{Guard: open, Hosts: []string{"Ops.example", "127.0.0.1", "::1"}})
+	for host, want := range map[string]int{
+		"ops.example": 200, "OPS.example:8080": 200, "ops.example.": 200, "127.0.0.1:80": 200, "[::1]:80": 200, "[::1]": 200,
+		"evil.example": 421, "ops.example.evil.example": 421, "": 421, "127.0.0.1.evil.example:80": 421,
+	} {
+		r := httptest.NewRequest("GET", "/admin/api/status", nil)
+		r.Host = host
+		w := httptest.NewRecorder()
+		d.echo.ServeHTTP(w, r)
+		if w.Code != want || want != 200 && strings.Contains(w.Body.String(), "items") {
+			t.Errorf("Host %q: %d, want %d: %s", host, w.Code, want, w.Body)
+		}
+		r = httptest.NewRequest("POST", "/admin/api/bindings/items/bump", nil)
+		r.Host = host
+		r.Header.Set("Sec-Fetch-Site", "same-origin") // as browsers see it
+		w = httptest.NewRecorder()
+		if d.echo.ServeHTTP(w, r); w.Code != want {
+			t.Errorf("POST to host %q: %d, want %d", host, w.Code, want)
+		}
+	}
+	for _, host := range []string{"", "http://ops.example", "ops.example:80", "*.example"} {
+		if err := (admin.Config{Token: token, Hosts: []string{host}}).Validate(); err == nil {
+			t.Errorf("the host %q is accepted", host)
+		}
+	}
+}
+
+// TestFromElsewhere: a link on another site opens the page too. Browsers do not send the
+// new cookie after a redirect that another site has begun.
+func TestFromElsewhere(t *testing.T) {
+	d := newDesk(t, admin.Config{Token: token})
+	w := d.ask("GET", "/admin/?token="+token, "Sec-Fetch-Site", "cross-site")
+	if cookieOf(t, w); w.Code != 200 || !strings.Contains(w.Body.String(), `content="0;url=./"`) || strings.Contains(w.Body.String(), token) {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	for _, site := range []string{"none", "same-origin"} {
+		if w := d.ask("GET", "/admin/?token="+token, "Sec-Fetch-Site", site); w.Code != http.StatusSeeOther {
+			t.Errorf("from %s: %d", site, w.Code)
+		}
+	}
+}
+
+// TestCookieNames: browsers send cookies to all ports of a host, so two programs there
+// need two names.
+func TestCookieNames(t *testing.T) {
+	one, other := newDesk(t, admin.Config{Token: token}), newDesk(t, admin.Config{Token: "another"})
+	a, b := cookieOf(t, one.ask("GET", "/admin/?token="+token)), cookieOf(t, other.ask("GET", "/admin/?token=another"))
+	if a.Name == b.Name || !strings.HasPrefix(a.Name, "bindery_admin") {
+		t.Errorf("the cookies are called %q and %q", a.Name, b.Name)
+	}
+	both := a.Name + "=" + a.Value + "; " + b.Name + "=" + b.Value
+	if w := one.ask("GET", "/admin/api/status", "Cookie", both); w.Code != 200 {
+		t.Errorf("with both cookies: %d", w.Code)
+	}
+	if w := one.ask("GET", "/admin/api/status", "Cookie", a.Name+"="+b.Value); w.Code != 401 {
+		t.Errorf("with the other's value: %d", w.Code)
+	}
+}
+
+// TestOptions: the methods are told to whoever may come in, and to no other origin.
+func TestOptions(t *testing.T) {
+	d := newDesk(t, admin.Config{Token: token})
+	for target, want := range map[string]string{"/admin/api/status": "GET, HEAD, OPTIONS", "/admin/": "GET, HEAD, OPTIONS", "/admin/api/bindings/items/bump": "POST, OPTIONS"} {
+		w := d.ask("OPTIONS", target, "Authorization", "Bearer "+token, "Origin", "http://evil.example", "Access-Control-Request-Method", "POST")
+		if w.Code != http.StatusNoContent || w.Header().Get("Allow") != want || w.Header().Get("Access-Control-Allow-Origin") != "" || w.Body.Len() > 0 {
+			t.Errorf("%s: %d %v %s", target, w.Code, w.Header(), w.Body)
+		}
+		if w := d.ask("OPTIONS", target, "Origin", "http://evil.example"); w.Code != 401 || w.Header().Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%s without the token: %d %v", target, w.Code, w.Header())
+		}
 	}
 }

@@ -23,8 +23,8 @@ const atOnce = 4
 // mostKeys bounds the keys that an answer lists for each kind of drift.
 const mostKeys = 100
 
-// flushTimeout bounds how long the answer to a bump waits for the date to move.
-const flushTimeout = 3 * time.Second
+// moveTimeout bounds how long the answer to a bump waits for the date to move.
+const moveTimeout = 3 * time.Second
 
 // outcome is what an operation did to one binding.
 type outcome struct {
@@ -36,8 +36,8 @@ type outcome struct {
 	Modified *time.Time  `json:"modified,omitempty"`
 	// Changed says that the content differs from before.
 	Changed bool `json:"changed"`
-	// Pending says that the date has not moved yet, because earlier reports must be
-	// read first: the database is slow or away.
+	// Pending says that the date has not moved yet, because a read of the table is under
+	// way and takes long.
 	Pending bool   `json:"pending,omitempty"`
 	Drift   *drift `json:"drift,omitempty"`
 	Error   string `json:"error,omitempty"`
@@ -131,9 +131,7 @@ func (p *Plugin) one(ctx context.Context, verb string, v *live.View) outcome {
 	pending := false
 	switch verb {
 	case "bump":
-		if err = p.reg.Touch(v); err == nil {
-			pending = !p.flushed(ctx)
-		}
+		pending, err = p.bump(ctx, v)
 	case "clear":
 		err = p.reg.Clear(ctx, v)
 	case "sync":
@@ -156,12 +154,26 @@ func (p *Plugin) one(ctx context.Context, verb string, v *live.View) outcome {
 	return o
 }
 
-// flushed waits until all reports so far are read, so that the dates moved by Touch
-// show. It returns false if they do not in time.
-func (p *Plugin) flushed(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+// bump moves the date of the version, and waits until it shows. pending means that it does
+// not in time.
+func (p *Plugin) bump(ctx context.Context, v *live.View) (pending bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, moveTimeout)
 	defer cancel()
-	return p.reg.Flush(ctx) == nil
+	before := v.Version()
+	sub := v.Subscribe(live.SubscribeOptions{Version: before.Token})
+	defer sub.Close()
+	if err := p.reg.Touch(v); err != nil {
+		return false, err
+	}
+	for v.Version().Seq == before.Seq {
+		switch _, err := sub.Next(ctx); {
+		case ctx.Err() != nil:
+			return true, nil
+		case err != nil:
+			return false, err
+		}
+	}
+	return false, nil
 }
 
 func driftOf(d status.Drift) *drift {

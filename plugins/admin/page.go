@@ -83,6 +83,15 @@ func writeLogin(c echo.Context, refused bool) error {
 		`<form method="get" autocomplete="off"><label>Token <input name="token" type="password" required autofocus></label> <button>Open</button></form></html>`)
 }
 
+// writeLanding has a browser that came from elsewhere go on to the page by itself: then it
+// sends the cookie along.
+func writeLanding(c echo.Context) error {
+	h := c.Response().Header()
+	h.Set("Content-Security-Policy", policy)
+	h.Set("X-Frame-Options", "DENY")
+	return c.HTML(http.StatusOK, `<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=./"><title>Bindery admin</title><p><a href="./">Go on</a></html>`)
+}
+
 // accepts reports whether the request names the media type. "*/*" does not count.
 func accepts(r *http.Request, kind string) bool {
 	for _, line := range r.Header.Values("Accept") {

@@ -61,6 +61,13 @@ func crossOrigin() *problem {
 	}
 }
 
+func wrongHost(host string) *problem {
+	return &problem{
+		Type: "urn:bindery:problem:wrong-host", Title: "Wrong host", Status: http.StatusMisdirectedRequest,
+		Detail: "the admin is not served as " + quote(host),
+	}
+}
+
 func unknownBinding(name string, known []string) *problem {
 	return &problem{
 		Type: urn + "unknown-binding", Title: "Unknown binding", Status: http.StatusNotFound,

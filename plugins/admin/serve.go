@@ -20,6 +20,9 @@ func (p *Plugin) serve(files map[string]pageFile) echo.HandlerFunc {
 		h.Set("Referrer-Policy", "no-referrer") // the first address may hold the token
 		h.Set("Cache-Control", "no-store")
 		r, path := c.Request(), segments(c)
+		if !p.guard.serves(r) {
+			return wrongHost(r.Host).write(c)
+		}
 		by := p.guard.admits(r)
 		if by == nothing || by == byRefused {
 			if safe(r.Method) && len(path) == 1 && path[0] == "" {
@@ -37,6 +40,9 @@ func (p *Plugin) serve(files map[string]pageFile) echo.HandlerFunc {
 		if by == byQuery && safe(r.Method) {
 			p.guard.keep(c.Response(), r)
 		}
+		if r.Method == http.MethodOptions {
+			return options(c, path)
+		}
 		if path[0] == "api" {
 			return p.api(c, path[1:])
 		}
@@ -44,6 +50,9 @@ func (p *Plugin) serve(files map[string]pageFile) echo.HandlerFunc {
 			return methodNotAllowed(c, "GET, HEAD").write(c)
 		}
 		if by == byQuery && path[0] == "" { // the token must not stay in the address
+			if fromElsewhere(r) {
+				return writeLanding(c)
+			}
 			h.Set("Location", "./")
 			return c.NoContent(http.StatusSeeOther)
 		}
@@ -52,6 +61,16 @@ func (p *Plugin) serve(files map[string]pageFile) echo.HandlerFunc {
 		}
 		return notFound("the admin has no page " + quote(strings.Join(path, "/"))).write(c)
 	}
+}
+
+// options answers OPTIONS (RFC 9110, 9.3.7). It allows no other origin anything.
+func options(c echo.Context, path []string) error {
+	allow := "GET, HEAD, OPTIONS"
+	if len(path) == 4 && path[0] == "api" && path[1] == "bindings" && slices.Contains(verbs, path[3]) {
+		allow = "POST, OPTIONS"
+	}
+	c.Response().Header().Set("Allow", allow)
+	return c.NoContent(http.StatusNoContent)
 }
 
 // segments returns the decoded parts of the path under the group, at least one.

@@ -252,7 +252,7 @@ func nodeBin(t *testing.T) string {
 // TestNode runs the client's own tests.
 func TestNode(t *testing.T) {
 	node := nodeBin(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, node, "--test", "npm/test/")
 	cmd.Env = append(os.Environ(), "NODE_OPTIONS=")

@@ -100,10 +100,7 @@ func (c *statusCollector) sources() {
 		})
 	}
 	add(gauge, "bindery_source_watching", "1 while the source reports every commit, else 0.", func(s status.Source) float64 {
-		if s.Watching {
-			return 1
-		}
-		return 0
+		return number(s.Watching)
 	}).put = func(a, b float64) float64 { return min(a, b) } // two sources of one name: watching if both are
 	add(counter, "bindery_source_reports_total", "Reports of the source.", func(s status.Source) float64 { return float64(s.Reports) })
 	add(counter, "bindery_source_failures_total", "Times that the source lost sight.", func(s status.Source) float64 { return float64(s.Failures) })

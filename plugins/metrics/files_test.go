@@ -23,6 +23,7 @@ func described(t *testing.T) map[string][]string {
 	descs := make(chan *prometheus.Desc, 1000)
 	newObserver(Config{}.WithDefaults()).Describe(descs)
 	newStatusCollector(func() status.Registry { return status.Registry{} }).Describe(descs)
+	newProgramCollector(nil).Describe(descs)
 	close(descs)
 	parts := regexp.MustCompile(`fqName: "([^"]+)".*variableLabels: \{([^}]*)\}`)
 	names := map[string][]string{}

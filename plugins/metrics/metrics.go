@@ -70,7 +70,7 @@ func (p *Plugin) Start(_ context.Context, reg *core.Registry) error {
 		return err
 	}
 	shown := prometheus.NewRegistry()
-	all := append([]prometheus.Collector{p.seen, newStatusCollector(reg.Status)}, p.cfg.Collectors...)
+	all := append([]prometheus.Collector{p.seen, newStatusCollector(reg.Status), newProgramCollector(reg.Ready)}, p.cfg.Collectors...)
 	if !p.cfg.OmitProcess {
 		all = append(all, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	}

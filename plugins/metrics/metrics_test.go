@@ -182,6 +182,11 @@ func TestValues(t *testing.T) {
 	s.want(t, 0, "bindery_source_found_total", "source", "coretest")
 	s.want(t, 1, "bindery_binding_state", "binding", "items", "state", "live")
 	s.want(t, 0, "bindery_binding_rows", "binding", "named")
+	s.want(t, 1, "bindery_ready")
+	s.want(t, 0, "bindery_draining")
+	if info := s["bindery_build_info"].GetMetric(); len(info) != 1 || len(info[0].GetLabel()) != 3 || info[0].GetGauge().GetValue() != 1 {
+		t.Errorf("the build is %v", info)
+	}
 
 	p.report(p.table.Put(item{3, "c"}, item{4, "d"}))
 	p.report(p.table.Put(item{1, "A"}))
@@ -336,6 +341,17 @@ func TestFailures(t *testing.T) {
 	}
 	p.table.Fail(nil)
 	p.eventually(1, "bindery_binding_state", "binding", "items", "state", "live")
+}
+
+// TestDraining shows that the program is about to end.
+func TestDraining(t *testing.T) {
+	p := newProgram(t)
+	if err := p.reg.Drain(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	s := p.scrape()
+	s.want(t, 0, "bindery_ready")
+	s.want(t, 1, "bindery_draining")
 }
 
 // TestOpenMetrics asks for the other format.

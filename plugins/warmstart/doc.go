@@ -10,9 +10,9 @@
 // the same version token. [core.Registry.Start] then does not wait for the database. The
 // state of these bindings is [status.Restored]; the registry is ready, and reports them as
 // stale. Once the database has been read, subscribers get the differences as events. A
-// client that holds the snapshot's version resumes without a sync. A client may hold a
-// later version, which was lost with the process: it gets a sync of the snapshot and then
-// the differences.
+// client that holds the snapshot's version, or an earlier one that the saved log reaches,
+// resumes without a sync. A client may hold a later version, which was lost with the
+// process: it gets a sync of the snapshot and then the differences.
 //
 // Go code reads the saved rows too. They are decoded from JSON on demand. If JSON does not
 // hold all of a row, such as a field with the tag "-", Go code finds no rows until the

@@ -1,6 +1,7 @@
 package warmstart
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -27,16 +28,19 @@ import (
 //	name       uint16 length, bytes, of the binding
 //	rows       uint64 number
 //	sizes      uint64 each of all keys, places, rows' JSON, models
+//	log        uint64 size of the log; not in version 1
 //	lengths    uint32 each of every key, then place, JSON, model
 //	order      uint32 each, positions of the rows in the binding's order
 //	blobs      all keys, then places, JSON, models
+//	log        how the rows became what they are, see log.go; not in version 1
 //	checksum   16 bytes, XXH3-128 of all before
 //
 // Order keys, models and order are present if the flags say so. A reader finds rows by
 // adding up lengths, and the rows are slices of the file.
 const (
 	magic         = "BNDSNAP\n"
-	formatVersion = 1
+	formatVersion = 2
+	oldestVersion = 1 // that can be read
 	checksumSize  = 16
 	fixedSize     = 8 + 4 + 4 + 32 + 16 + 8 + 4
 )
@@ -69,6 +73,7 @@ func idOf(database string) databaseID { return sha256.Sum256([]byte(database)) }
 
 // header is the beginning of a file.
 type header struct {
+	version  uint32
 	flags    uint32
 	database databaseID
 	name     string
@@ -81,8 +86,8 @@ func readHeader(b []byte) (h header, err error) {
 	if len(b) < fixedSize || string(b[:8]) != magic {
 		return h, errFormat
 	}
-	if v := binary.LittleEndian.Uint32(b[8:]); v != formatVersion {
-		return h, fmt.Errorf("%w: version %d, want %d", errFormat, v, formatVersion)
+	if h.version = binary.LittleEndian.Uint32(b[8:]); h.version < oldestVersion || h.version > formatVersion {
+		return h, fmt.Errorf("%w: version %d, want %d to %d", errFormat, h.version, oldestVersion, formatVersion)
 	}
 	h.flags = binary.LittleEndian.Uint32(b[12:])
 	copy(h.database[:], b[16:])
@@ -138,7 +143,11 @@ const parts = 4 // key, place, JSON, model
 // not rely on it: it never allocates more than the length of the file justifies.
 func (h *header) readRows(b []byte) error {
 	b = b[h.rest:]
-	if len(b) < 8+8*parts {
+	sizesEnd := 8 + 8*parts
+	if h.version > 1 {
+		sizesEnd += 8
+	}
+	if len(b) < sizesEnd {
 		return errDamaged
 	}
 	rows := binary.LittleEndian.Uint64(b)
@@ -153,9 +162,15 @@ func (h *header) readRows(b []byte) error {
 			return errDamaged
 		}
 	}
-	b = b[8+8*parts:]
+	log := uint64(0)
+	if h.version > 1 {
+		if log = binary.LittleEndian.Uint64(b[8+8*parts:]); log > uint64(len(b)) {
+			return errDamaged
+		}
+	}
+	b = b[sizesEnd:]
 	there := [parts]bool{true, h.flags&flagOrdered != 0, true, h.flags&flagModels != 0}
-	want := uint64(0)
+	want := log
 	for i := range there {
 		if there[i] {
 			want += 4*rows + sizes[i]
@@ -184,6 +199,13 @@ func (h *header) readRows(b []byte) error {
 	}
 	for i := range there {
 		blobs[i], b = b[:sizes[i]:sizes[i]], b[sizes[i]:]
+	}
+	if log > 0 {
+		// A copy: the log lives longer than the rows, and must not keep all of them.
+		var err error
+		if h.saved.Log, err = readLog(bytes.Clone(b)); err != nil {
+			return err
+		}
 	}
 	return h.split(n, lengths, blobs)
 }
@@ -241,6 +263,7 @@ type file struct {
 	saved    live.Saved
 	flags    uint32
 	sizes    [parts]uint64
+	log      []byte
 }
 
 func newFile(database databaseID, name string, s live.Saved) *file {
@@ -263,12 +286,15 @@ func newFile(database databaseID, name string, s live.Saved) *file {
 		f.sizes[2] += uint64(len(row.JSON))
 		f.sizes[3] += uint64(len(row.Model))
 	}
+	if len(s.Log.Events) > 0 {
+		f.log = appendLog(nil, &s.Log)
+	}
 	return f
 }
 
 // size returns the length of the file in bytes.
 func (f *file) size() int64 {
-	n := uint64(fixedSize + 2 + len(f.saved.Token) + 2 + len(f.name) + 8 + 8*parts + checksumSize)
+	n := uint64(fixedSize + 2 + len(f.saved.Token) + 2 + len(f.name) + 8 + 8*parts + 8 + len(f.log) + checksumSize)
 	perRow := uint64(8)
 	if f.flags&flagOrdered != 0 {
 		perRow += 8
@@ -301,6 +327,7 @@ func (f *file) write(w io.Writer) error {
 	for _, size := range f.sizes {
 		out.uint64(size)
 	}
+	out.uint64(uint64(len(f.log)))
 	f.each(func(part int, row *live.SavedRow) {
 		switch part {
 		case 0:
@@ -328,6 +355,7 @@ func (f *file) write(w io.Writer) error {
 			out.bytes(row.Model)
 		}
 	})
+	out.bytes(f.log)
 	out.flush()
 	if out.err != nil {
 		return out.err

@@ -3,6 +3,7 @@ package warmstart
 import (
 	"bytes"
 	"errors"
+	"os"
 	"reflect"
 	"testing"
 	"time"
@@ -41,7 +42,34 @@ func anySaved(t *rapid.T) live.Saved {
 		}
 		s.Rows = append(s.Rows, row)
 	}
+	if rapid.Bool().Draw(t, "log") {
+		s.Log = anyLog(t)
+	}
 	return s
+}
+
+// anyLog draws a log with at least one event.
+func anyLog(t *rapid.T) live.SavedLog {
+	log := live.SavedLog{From: rapid.StringN(0, 30, -1).Draw(t, "from")}
+	rows := func(what string) (rows []live.SavedRow) {
+		for range rapid.IntRange(0, 2).Draw(t, what) {
+			row := live.SavedRow{Key: driver.Key(rapid.StringN(0, 5, -1).Draw(t, "key")), OrderKey: rapid.StringN(0, 5, -1).Draw(t, "place"), JSON: []byte(rapid.StringN(0, 9, -1).Draw(t, "json"))}
+			if rapid.Bool().Draw(t, "model") {
+				row.Model = []byte(rapid.StringN(0, 9, -1).Draw(t, "model's JSON"))
+			}
+			rows = append(rows, row)
+		}
+		return rows
+	}
+	for range rapid.IntRange(1, 3).Draw(t, "events") {
+		e := live.SavedEvent{Token: rapid.StringN(0, 30, -1).Draw(t, "token"), Modified: time.Unix(rapid.Int64Range(-1e10, 1e10).Draw(t, "seconds"), 7).UTC()}
+		e.Created, e.Updated, e.Deleted = rows("created"), rows("updated"), rows("deleted")
+		for range e.Updated {
+			e.Before = append(e.Before, [16]byte(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "before")))
+		}
+		log.Events = append(log.Events, e)
+	}
+	return log
 }
 
 func encoded(t interface{ Fatal(...any) }, name string, s live.Saved) []byte {
@@ -74,6 +102,24 @@ func someSaved() live.Saved {
 	return live.Saved{
 		Token: "token", Modified: time.Unix(1, 2).UTC(), Values: true, Order: []uint32{1, 0},
 		Rows: []live.SavedRow{{Key: "a", OrderKey: "2a", JSON: []byte(`{"id":1}`), Model: []byte(`{"ID":1}`)}, {Key: "b", OrderKey: "1b", JSON: []byte(`{"id":2}`), Model: []byte(`{"ID":2}`)}},
+		Log: live.SavedLog{From: "before", Events: []live.SavedEvent{{
+			Token: "token", Modified: time.Unix(1, 2).UTC(), Before: [][16]byte{{1, 2}},
+			Updated: []live.SavedRow{{Key: "a", OrderKey: "2a", JSON: []byte(`{"id":1}`), Model: []byte(`{"ID":1}`)}},
+			Deleted: []live.SavedRow{{Key: "c", OrderKey: "3c", JSON: []byte(`{"id":3}`)}},
+		}}},
+	}
+}
+
+// TestOlderFormat: what a release before the log was kept has written is read.
+func TestOlderFormat(t *testing.T) {
+	file, err := os.ReadFile("testdata/version1.snapshot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := someSaved()
+	want.Log = live.SavedLog{}
+	if got, err := decode(file, idOf("a database"), "things"); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%#v, %v", got, err)
 	}
 }
 
@@ -132,6 +178,14 @@ func FuzzDecode(f *testing.F) {
 		total := 0
 		for _, row := range h.saved.Rows {
 			total += len(row.Key) + len(row.OrderKey) + len(row.JSON) + len(row.Model)
+		}
+		for _, e := range h.saved.Log.Events {
+			total += len(e.Token) + 16*len(e.Before)
+			for _, rows := range [][]live.SavedRow{e.Created, e.Updated, e.Deleted} {
+				for _, row := range rows {
+					total += len(row.Key) + len(row.OrderKey) + len(row.JSON) + len(row.Model)
+				}
+			}
 		}
 		if total > len(b) || len(h.saved.Rows) > len(b) || len(h.saved.Order) > len(b) {
 			t.Fatalf("%d bytes made %d rows of %d bytes, %d in order", len(b), len(h.saved.Rows), total, len(h.saved.Order))

@@ -367,3 +367,54 @@ func TestMisuse(t *testing.T) {
 		}
 	}
 }
+
+// TestClientsFromBeforeResume: after a restart a client resumes by events also from a
+// version that was replaced before the snapshot was written, such as one that a drain has
+// disconnected while others still wrote.
+func TestClientsFromBeforeResume(t *testing.T) {
+	dir := t.TempDir()
+	tab := coretest.NewTable[thing]("things", "id")
+	for i := range 20 {
+		tab.Put(thing{i, "old"})
+	}
+	s := open(t, tab, dir, "db", warmstart.Config{})
+	left := s.all.Version().Token
+	for _, c := range []struct {
+		id   int
+		name string
+	}{{1, "a"}, {2, "b"}, {1, "c"}, {99, "new"}} {
+		if err := s.source.Report(t.Context(), tab.Put(thing{c.id, c.name})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.source.Report(t.Context(), tab.Remove(tab.KeyOf(thing{ID: 5}))); err != nil {
+		t.Fatal(err)
+	}
+	s.close()
+	tab.Fail(errors.New("away"))
+	for range 2 { // restarts, of which the second saves nothing new
+		s = open(t, tab, dir, "db", warmstart.Config{})
+		sub := s.all.Subscribe(live.SubscribeOptions{Version: left})
+		e, err := sub.Poll()
+		sub.Close()
+		if err != nil || e == nil || e.Kind != live.Changed || e.From != left || e.Version.Token != s.all.Version().Token {
+			t.Fatalf("resuming from %s: %+v, %v", left, e, err)
+		}
+		told := fmt.Sprint(jsonOf(e.Created), jsonOf(e.Updated), jsonOf(e.Deleted))
+		if want := `[{"id":99,"name":"new"}] [{"id":1,"name":"c"} {"id":2,"name":"b"}] [{"id":5,"name":"old"}]`; told != want {
+			t.Errorf("told %s, want %s", told, want)
+		}
+		if was, ok := e.Updated[0].Value().(*thing); !ok || was.Name != "c" {
+			t.Errorf("the Go value is %#v", e.Updated[0].Value())
+		}
+		s.close()
+	}
+}
+
+func jsonOf(rows []live.Row) (out []string) {
+	for _, r := range rows {
+		out = append(out, string(r.JSON()))
+	}
+	slices.Sort(out)
+	return out
+}

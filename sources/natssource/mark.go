@@ -59,10 +59,11 @@ func (r *Relay) Reach(ctx context.Context, part []byte) error {
 	}
 	delete(want, hashOf(r.node)) // this node's own feeds have its reports
 	var asked time.Time
+	var patience *time.Timer // nil until the others have been asked
 	for {
 		now := r.peers.numbers()
 		stranger, short := now.compare(want)
-		var patience <-chan time.Time
+		var over <-chan time.Time
 		switch {
 		case now.greeting:
 			// Messages may be lost now; tables are read in full when the source begins
@@ -70,23 +71,21 @@ func (r *Relay) Reach(ctx context.Context, part []byte) error {
 		case stranger && !now.begun:
 			return errNotHearing
 		case stranger && asked.IsZero():
-			asked = time.Now()
+			// One timer, however often a number moves meanwhile.
+			asked, patience = time.Now(), time.NewTimer(r.strangerTime())
+			defer patience.Stop()
 			r.askAll()
-			fallthrough
+			over = patience.C
+		case stranger && time.Since(asked) >= r.strangerTime():
+			return fmt.Errorf("natssource: a mark names a node of which nothing is known here: %w", driver.ErrForeign)
 		case stranger:
-			left := r.strangerTime() - time.Since(asked)
-			if left <= 0 {
-				return fmt.Errorf("natssource: a mark names a node of which nothing is known here: %w", driver.ErrForeign)
-			}
-			timer := time.NewTimer(left)
-			defer timer.Stop()
-			patience = timer.C
+			over = patience.C
 		case !short:
 			return nil
 		}
 		select {
 		case <-now.moved:
-		case <-patience:
+		case <-over:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

@@ -72,6 +72,10 @@ func (w *watch) run(ctx context.Context) error {
 // begin makes the source watch: it waits until the server has the subscription, and
 // asks the others for their numbers.
 func (w *watch) begin(ctx context.Context) error {
+	if !w.conn.IsConnected() && !w.conn.IsClosed() {
+		w.lose(errors.New("there is no connection to NATS yet"))
+		return nil // the next status, or the next beat, tries again
+	}
 	ctx, cancel := context.WithTimeout(ctx, silentBeats*w.cfg.Heartbeat+time.Second)
 	defer cancel()
 	if err := w.conn.FlushWithContext(ctx); err != nil {

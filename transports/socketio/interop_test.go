@@ -60,9 +60,13 @@ type shop struct {
 }
 
 // newShop makes a shop of 25 products. It pings its clients often: python's sometimes
-// closes without saying so, and then does not end before its poll is answered.
+// closes without saying so, and then does not end before its poll is answered. It also
+// does not always answer that the server goes away, and then waits until the server has
+// given it up: WriteTimeout and PingTimeout must not be long. An upgrade has the time that
+// a busy machine takes.
 func newShop(t *testing.T, cfg socketio.Config) *shop {
 	cfg.PingInterval, cfg.PingTimeout = cmp.Or(cfg.PingInterval, 500*time.Millisecond), cmp.Or(cfg.PingTimeout, 10*time.Second)
+	cfg.HandshakeTimeout, cfg.ConnectTimeout = time.Minute, 2*time.Minute
 	s := &shop{t: t, cfg: cfg, addr: "127.0.0.1:0", table: coretest.NewTable[wiretest.Item]("products", "id")}
 	s.table.Put(items(1, 25, "")...)
 	return s

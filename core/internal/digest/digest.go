@@ -42,6 +42,11 @@ func (d Sum) Bytes() (b [16]byte) {
 	return b
 }
 
+// From returns the sum of which [Sum.Bytes] has returned b.
+func From(b [16]byte) Sum {
+	return Sum{hi: binary.BigEndian.Uint64(b[:8]), lo: binary.BigEndian.Uint64(b[8:])}
+}
+
 // TokenLength is the length of every token, in bytes.
 const TokenLength = 22
 
@@ -57,7 +62,7 @@ func Parse(token string) (Sum, error) {
 	if err != nil || len(b) != 16 {
 		return Sum{}, fmt.Errorf("%q is no token", token)
 	}
-	return Sum{hi: binary.BigEndian.Uint64(b[:8]), lo: binary.BigEndian.Uint64(b[8:])}, nil
+	return From([16]byte(b)), nil
 }
 
 // scratch keeps the buffers that Of joins its parts in.

@@ -46,7 +46,7 @@ func (p *pass) beginLocked() {
 	for v := range f.members {
 		switch t := f.troubles.Waiting[v]; {
 		case v.Unread() || t != nil && t.Full:
-		case !compare.Requeried(v):
+		case !compare.Requeried(v) && !f.slowAsked[v].follows():
 			p.members[v] = struct{}{}
 		default:
 			p.requeryLocked(v)

@@ -27,6 +27,7 @@ type delivery struct {
 	later   map[*rowset.Member]*laterStep           // bindings whose steps are made when the read is published
 	skipped map[*rowset.Member]struct{}             // frozen bindings that miss a row of this delivery
 	rows    int                                     // of the largest read of bindings in full
+	slow    []*rowset.Member                        // bindings whose statement for single keys was slow
 }
 
 // outcome is the outcome of one batch, or of one background read.
@@ -41,12 +42,14 @@ type outcome struct {
 	took      time.Duration // the reading alone
 	compared  bool          // it comes from a comparison, not from a batch
 	rows      int           // of the largest read of bindings in full
+	slow      []*rowset.Member
 }
 
 // readError is the error of one statement, with the read that it was for.
 type readError struct {
 	read plannedRead
 	err  error
+	slow bool // it took slowWait or more
 }
 
 func (e *readError) Error() string { return e.err.Error() }
@@ -85,7 +88,7 @@ func (f *Feed) execute(ctx context.Context, p plan, w work) (outcome, error) {
 
 // outcome returns the steps of the members that have not failed, and the failures.
 func (s *delivery) outcome() outcome {
-	out := outcome{steps: make([]readyStep, 0, len(s.steps)), failed: s.failed, omitted: s.omitted, inFull: s.inFull, skipped: s.skipped}
+	out := outcome{steps: make([]readyStep, 0, len(s.steps)), failed: s.failed, omitted: s.omitted, inFull: s.inFull, skipped: s.skipped, slow: s.slow}
 	for v, t := range s.steps {
 		if s.failed[v] == nil {
 			out.steps = append(out.steps, readyStep{step: t, how: s.howOf(v)})
@@ -106,12 +109,17 @@ func (s *delivery) run(ctx context.Context, p plan) error {
 		}
 	}
 	for _, r := range p.reads {
+		begun := time.Now()
 		got, err := r.run(ctx)
+		slow := r.asked != nil && r.newer == nil && time.Since(begun) >= slowWait
+		if slow {
+			s.slow = append(s.slow, r.asked)
+		}
 		if err == nil {
 			err = s.give(ctx, r, got)
 		}
 		if err != nil {
-			return &readError{r, err}
+			return &readError{r, err, slow}
 		}
 	}
 	return nil

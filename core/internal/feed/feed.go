@@ -63,7 +63,10 @@ type Feed struct {
 	relatedRead     map[driver.Table]uint64           // the last batch that covered changes of the related table
 	queryAfter      map[*rowset.Member]time.Time      // earliest time of the binding's next query
 	slowQueries     map[*rowset.Member]bool           // slow bindings that writers do not wait for
-	touches         []*rowset.Member                  // get a new time of change in the next batch
+	slowAsked       map[*rowset.Member]*slowAnswer    // see noteSlow
+	touches         []*rowset.Member                  // to be given a new time of change
+	touchesAsked    uint64                            // number of the last touch
+	touchesDone     uint64                            // number of the last touch that is published
 	asked           bool                              // Reload was called: ends the wait after a failed batch
 	troubles        backlog.Troubles
 	omissions       map[*rowset.Member]*omission // rows that bindings leave out
@@ -111,6 +114,7 @@ func New(table driver.Table, host Host) *Feed {
 		relatedRead:     make(map[driver.Table]uint64),
 		queryAfter:      make(map[*rowset.Member]time.Time),
 		slowQueries:     make(map[*rowset.Member]bool),
+		slowAsked:       make(map[*rowset.Member]*slowAnswer),
 		lanes:           make(map[lane]bool),
 		pending:         backlog.Pending{MaxKeys: host.MaxBatchKeys},
 		journal:         backlog.Journal{MaxKeys: maxJournal},
@@ -227,21 +231,12 @@ func (f *Feed) Reload(v *rowset.Member, how backlog.Reload) Receipt {
 	return Receipt{m}
 }
 
-// Touch has the next batch give the binding a new time of change.
-func (f *Feed) Touch(v *rowset.Member) {
-	f.mu.Lock()
-	f.touches = append(f.touches, v)
-	f.reported++ // a Flush waits for it
-	f.mu.Unlock()
-	f.kick()
-}
-
-// Barrier returns a mark for everything reported so far, and for all reads in full that are
-// requested by the time it shows.
+// Barrier returns a mark for everything reported and touched so far, and for all reads in
+// full that are requested by the time it shows.
 func (f *Feed) Barrier() mark {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return mark{feed: f, seq: f.reported, all: true}
+	return mark{feed: f, seq: f.reported, touch: f.touchesAsked, all: true}
 }
 
 // Close ends all waits, because of why. Call it only when Run does not run.
@@ -266,12 +261,14 @@ func (f *Feed) Run(ctx context.Context) {
 	backoff := backlog.NewBackoff()
 	tried := sync.OnceFunc(func() { close(f.tried) })
 	for f.sleep(ctx) {
+		f.publishTouches()
 		f.advanceBackground(ctx, &background)
 		if f.isIdle() {
 			tried()
 		}
 		for f.hasWork() {
 			f.publishFound(ctx)
+			f.publishTouches()
 			f.pause(ctx)
 			begun := time.Now()
 			err := f.batch(ctx)
@@ -297,7 +294,7 @@ func (f *Feed) Run(ctx context.Context) {
 }
 
 // rest waits before a failed batch is retried. Reload ends the wait early. Background reads
-// go on meanwhile. It returns false when ctx is done.
+// and touches go on meanwhile. It returns false when ctx is done.
 func (f *Feed) rest(ctx context.Context, d time.Duration, advanceBackground func()) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -316,6 +313,7 @@ func (f *Feed) rest(ctx context.Context, d time.Duration, advanceBackground func
 		case <-ctx.Done():
 			return false
 		}
+		f.publishTouches()
 		advanceBackground()
 		f.mu.Lock()
 		asked := f.asked
@@ -368,10 +366,6 @@ func (f *Feed) batch(ctx context.Context) error {
 	if len(w.leaving) > 0 {
 		f.forgetLoaders()
 	}
-	for _, v := range w.touches {
-		f.publishTouch(v)
-	}
-	w.touches = nil
 	before := ctx
 	ctx, observed := f.host.BatchBegins(ctx, Batch{Table: f.Table, Keys: len(w.Keys), Whole: w.Whole, Reloads: len(w.reloads) + len(w.starts), Reported: w.since, Writers: w.writers.known, MoreWriters: w.writers.more})
 	out, err := f.attempts(ctx, &w)
@@ -390,6 +384,7 @@ func (f *Feed) batch(ctx context.Context) error {
 		f.publish(m)
 	}
 	f.noteTroubles(number, &w, out)
+	f.noteSlow(number, out.slow)
 	observed(out.result(len(out.failed)+w.newAside(), nil))
 
 	f.mu.Lock()
@@ -460,18 +455,6 @@ func (f *Feed) publish(m readyStep) {
 	if event != nil {
 		f.host.Published(v.View, event)
 	}
-}
-
-// publishTouch sets the binding's time of change to now.
-func (f *Feed) publishTouch(v *rowset.Member) {
-	event, err := v.Publisher.Touch(f.host.Now())
-	if err != nil {
-		return // it has ended
-	}
-	if !v.Unread() {
-		v.Hold(v.Holding().Window)
-	}
-	f.host.Published(v.View, event)
 }
 
 // maxJournal bounds the keys and bindings in the journal of what batches have read.

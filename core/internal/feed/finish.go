@@ -158,10 +158,13 @@ func (f *Feed) finish(b *backgroundRead) {
 			delete(f.underway, v)
 		}
 		f.lags.Read(v, f.waiting[v] != nil)
-		if isQuery(v) {
+		if f.isQueriedLocked(v) {
 			f.queryAfter[v] = time.Now().Add(min(b.out.took, maxRest))
-			if delete(f.slowQueries, v); b.out.took >= slowWait {
+			if b.out.took >= slowWait {
 				f.slowQueries[v] = true
+			} else {
+				delete(f.slowQueries, v)
+				f.noteQuickLocked(v)
 			}
 		}
 	}
@@ -297,7 +300,10 @@ func (f *Feed) isCurrentLocked(v *rowset.Member, p *startingPoint) (since []driv
 	}
 	since, known := f.sinceLocked(v, p.number)
 	switch {
-	case isQuery(v): // its answer is one state of the database
+	case f.askedSinceLocked(v, p.number): // a batch has read rows for it since
+		f.againLocked(v, r)
+		return nil, false
+	case f.isQueriedLocked(v): // its answer is one state of the database
 		if !v.Unread() && f.journal.LastWhole(v.Loader.Identity()) >= p.number {
 			delete(f.underway, v) // a later batch has read the whole table
 			return nil, false
@@ -406,7 +412,7 @@ func (f *Feed) finishRequestsLocked(w *work) {
 // changed.
 func (f *Feed) requeryAfterLocked(out *outcome) {
 	for v := range f.underway { // first reads: these are in no pool yet
-		if isQuery(v) && v.Unread() && !out.covered.Empty() {
+		if f.isQueriedLocked(v) && v.Unread() && !out.covered.Empty() {
 			f.requeryLocked(v)
 		}
 	}
@@ -416,7 +422,7 @@ func (f *Feed) requeryAfterLocked(out *outcome) {
 			continue
 		}
 		for v := range pl.Asked {
-			if _, full := out.inFull[v]; isQuery(v) && !full {
+			if _, full := out.inFull[v]; f.isQueriedLocked(v) && !full {
 				f.requeryLocked(v)
 			}
 		}

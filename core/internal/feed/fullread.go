@@ -84,7 +84,3 @@ func (f *Feed) mustReadInBatchLocked() bool {
 	}
 	return false
 }
-
-// isQuery reports whether only the binding's own query tells which rows it holds: it has a
-// limit, and the database must evaluate its condition.
-func isQuery(v *rowset.Member) bool { return v.Spec.Limit > 0 && !v.ByRow() }

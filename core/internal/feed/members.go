@@ -53,6 +53,7 @@ func (f *Feed) Remove(v *rowset.Member) {
 		delete(f.startingPoints, v)
 		delete(f.queryAfter, v)
 		delete(f.slowQueries, v)
+		delete(f.slowAsked, v)
 		f.lags.Drop(v)
 		delete(f.learned.behind, v)
 		f.troubles.Remove(v)
@@ -110,12 +111,12 @@ func (f *Feed) prepare(ctx context.Context, reloads map[*rowset.Member]backlog.R
 			continue
 		}
 		if err := f.prepareLoader(ctx, v); err != nil {
-			return &readError{plannedRead{full: f.ofLoader(reloads, v.Loader.Identity())}, fmt.Errorf("preparing %s: %w", v.Describe(), err)}
+			return &readError{read: plannedRead{full: f.ofLoader(reloads, v.Loader.Identity())}, err: fmt.Errorf("preparing %s: %w", v.Describe(), err)}
 		}
 		// Prepare may have found out that filters are exact.
 		how, err := f.learn(v)
 		if err != nil {
-			return &readError{plannedRead{full: []*rowset.Member{v}}, err}
+			return &readError{read: plannedRead{full: []*rowset.Member{v}}, err: err}
 		}
 		reloads[v] = reloads[v].And(how)
 	}

@@ -53,10 +53,11 @@ func (f *Feed) pause(ctx context.Context) {
 		timer := time.NewTimer(rest)
 		select {
 		case <-timer.C:
-		case <-f.wake: // perhaps something urgent
+		case <-f.wake: // perhaps something urgent, or a touch
 		case <-ctx.Done():
 		}
 		timer.Stop()
+		f.publishTouches()
 		if ctx.Err() != nil {
 			return
 		}

@@ -148,7 +148,9 @@ func (p *plan) readPool(pl *concern.Pool, full map[*rowset.Member]struct{}, keys
 		}
 	}
 	for _, v := range rowset.InOrder(asked) {
-		if _, ok := full[v]; !ok && !w.without(v) && !isQuery(v) {
+		_, inFull := full[v]
+		_, queried := w.queried[v]
+		if !inFull && !w.without(v) && !isQuery(v) && !queried {
 			q := driver.Query{Filter: v.Filter, Where: v.Spec.Where, Keys: keys}
 			p.reads = append(p.reads, plannedRead{pool: pl, query: q, asked: v, keys: keys, unreadable: w.unreadable})
 		}

@@ -58,7 +58,7 @@ func (f *Feed) attempt(ctx context.Context, w work) (outcome, error) {
 	if cause := context.Cause(ctx); err != nil && cause != nil && errors.Is(err, ctx.Err()) {
 		var failed *readError
 		if errors.As(err, &failed) {
-			return out, &readError{failed.read, cause}
+			return out, &readError{failed.read, cause, failed.slow}
 		}
 		err = cause
 	}
@@ -84,6 +84,12 @@ func (f *Feed) narrow(ctx context.Context, w *work, failed *readError) bool {
 		}
 		w.unproven = w.unproven || !known
 		w.setAside(r.asked, failed.err, false)
+		if failed.slow {
+			f.mu.Lock()
+			number := f.batches
+			f.mu.Unlock()
+			f.noteSlow(number, []*rowset.Member{r.asked})
+		}
 	case r.keyed:
 		found, there := f.unreadable(ctx, r)
 		if !there || len(found) == 0 && w.repeated {

@@ -21,6 +21,7 @@ type Receipt []mark
 type mark struct {
 	feed    *Feed
 	seq     uint64         // number of the last report to wait for
+	touch   uint64         // number of the last touch to wait for
 	member  *rowset.Member // the binding to read in full; nil: none
 	request uint64         // number of the request to read it
 	all     bool           // wait for all requests to read in full, too
@@ -41,6 +42,9 @@ func (m mark) wait(ctx context.Context) error {
 	case m.member != nil:
 		return m.feed.waitAnswered(ctx, m.request, func(v *rowset.Member) bool { return v == m.member })
 	case m.all:
+		if err := m.feed.waitUntil(ctx, func() bool { return m.feed.touchesDone >= m.touch }); err != nil {
+			return err
+		}
 		return m.feed.waitAnswered(ctx, m.feed.requested(), nil)
 	}
 	return nil
@@ -183,9 +187,9 @@ func (f *Feed) waitAwaited(ctx context.Context, seq uint64) error {
 	if err := f.waitUntil(ctx, func() bool { return !f.lags.Lacks(seq) }); err != nil {
 		return err
 	}
-	quick := func(v *rowset.Member) bool { return isQuery(v) && !f.slowQueries[v] }
+	quick := func(v *rowset.Member) bool { return f.isQueriedLocked(v) && !f.slowQueries[v] }
 	f.mu.Lock()
-	number, queried := f.requests, !f.answeredLocked(f.requests, isQuery)
+	number, queried := f.requests, !f.answeredLocked(f.requests, f.isQueriedLocked)
 	f.mu.Unlock()
 	if !queried {
 		return nil
@@ -199,14 +203,14 @@ func (f *Feed) waitAwaited(ctx context.Context, seq uint64) error {
 		f.mu.Lock()
 		for _, open := range []map[*rowset.Member]*fullRead{f.waiting, f.underway} {
 			for v := range open {
-				if isQuery(v) {
+				if f.isQueriedLocked(v) {
 					f.slowQueries[v] = true
 				}
 			}
 		}
 		f.mu.Unlock()
 	}
-	return f.waitAnswered(ctx, number, func(v *rowset.Member) bool { return isQuery(v) && v.Spec.Awaited })
+	return f.waitAnswered(ctx, number, func(v *rowset.Member) bool { return f.isQueriedLocked(v) && v.Spec.Awaited })
 }
 
 // Written waits until the row that was written through the binding shows, even if that
@@ -219,7 +223,7 @@ func (f *Feed) Written(ctx context.Context, v *rowset.Member, key driver.Key) {
 		keys = nil // every read is a full read
 	}
 	m := f.Report(keys, nil)
-	if mode.Lagging || (Receipt{m}).Wait(ctx) != nil || !isQuery(v) {
+	if mode.Lagging || (Receipt{m}).Wait(ctx) != nil || !f.isQueried(v) {
 		return
 	}
 	_ = f.waitAnswered(ctx, f.requested(), func(o *rowset.Member) bool { return o == v })

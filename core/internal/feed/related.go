@@ -20,7 +20,7 @@ func (f *Feed) resolve(ctx context.Context, w *work) error {
 		}
 		found, err := p.Resolve(ctx, w.Related, f.host.MaxBatchKeys)
 		if err != nil {
-			return &readError{plannedRead{pool: p}, err}
+			return &readError{read: plannedRead{pool: p}, err: err}
 		}
 		w.resolved[p] = found
 	}

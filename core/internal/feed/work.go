@@ -15,7 +15,6 @@ type work struct {
 	backlog.Pending
 	reloads     map[*rowset.Member]backlog.Reload
 	leaving     []*rowset.Member
-	touches     []*rowset.Member
 	seq         uint64    // the last report that the batch covers
 	since       time.Time // when the first report that it covers came
 	writers     writers
@@ -26,6 +25,7 @@ type work struct {
 	// aside; it is nil for members that were in trouble before.
 	aside      map[*rowset.Member]*setAside
 	frozen     map[*rowset.Member]struct{} // bindings that make no step before they are read in full
+	queried    map[*rowset.Member]struct{} // bindings that follow by their query, see noteSlow
 	unreadable map[driver.Key]error        // rows known to be unreadable
 	unproven   bool                        // the database may be to blame instead of the members set aside
 	repeated   bool                        // a failed keyed read was retried
@@ -123,13 +123,13 @@ func (f *Feed) take() (work, uint64) {
 		reloads:     make(map[*rowset.Member]backlog.Reload),
 		starts:      starts,
 		leaving:     f.leaving,
-		touches:     f.touches,
 		seq:         f.reported,
 		announces:   f.announces,
 		undisturbed: len(f.announced) == 0 && len(following) == 0,
 
 		following: following,
 		frozen:    f.lags.Frozen(),
+		queried:   f.followingLocked(),
 	}
 	if w.logs = f.logs.Take(); len(w.logs) > 0 {
 		w.undisturbed = false
@@ -145,7 +145,7 @@ func (f *Feed) take() (work, uint64) {
 	for v, p := range starts {
 		w.requests[v] = p.request
 	}
-	f.leaving, f.touches = nil, nil
+	f.leaving = nil
 	f.reading, f.asked = true, false
 	w.aside = f.asideLocked()
 	w.since, f.reportedAt = f.reportedAt, time.Time{}
@@ -165,7 +165,6 @@ func (f *Feed) putBack(w work) {
 		f.reportedAt = w.since
 	}
 	f.writers = w.writers.join(f.writers)
-	f.touches = append(w.touches, f.touches...)
 	for v, a := range w.aside {
 		if _, member := f.members[v]; member && a != nil && a.full && w.requests[v] == nil {
 			f.requestLocked(v, a.how, time.Time{})

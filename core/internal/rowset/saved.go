@@ -33,7 +33,26 @@ func (v *Member) Saved(snap *live.Snapshot) (s live.Saved, unvalued error) {
 			s.Rows[i].Model = nil
 		}
 	}
+	s.Log = v.View.SavedLog(s.Token, v.logModel(plain || !s.Values))
 	return s, unvalued
+}
+
+// logModel returns what makes the models of rows in the log; nil if they need none.
+func (v *Member) logModel(none bool) func(live.Row) []byte {
+	if none {
+		return nil
+	}
+	return func(row live.Row) []byte {
+		was := row.Value()
+		if was == nil {
+			return nil // restored without its value, and not read since
+		}
+		model, err := v.Loader.Encode(was)
+		if err != nil { // unexpected: rows like it could be encoded
+			return nil
+		}
+		return model
+	}
 }
 
 // model returns JSON from which the row's Go value can be restored. The error names a field

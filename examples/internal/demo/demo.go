@@ -52,6 +52,10 @@ func Database[T any](ctx context.Context, name string, rows ...T) (*bun.DB, erro
 	return db, nil
 }
 
+// StopWithin bounds the time from the end of Serve's context to the end of Serve. Tests set
+// it before they start, since a busy machine may take some of it away.
+var StopWithin = 5 * time.Second
+
 // Serve serves HTTP until the context ends, and then shuts down first the registry,
 // because the server would wait for its streams, and then the server. ready is called
 // with the server's URL. On the way out ended, if it is not nil, is called between the
@@ -68,7 +72,7 @@ func Serve(ctx context.Context, reg *core.Registry, server *http.Server, addr st
 	case <-ctx.Done():
 	case err = <-served:
 	}
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), StopWithin)
 	defer cancel()
 	err = errors.Join(err, reg.Shutdown(end))
 	if ended != nil {

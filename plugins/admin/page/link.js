@@ -74,6 +74,6 @@ export async function operate(name, verb, query = "") {
     const keys = done.bindings.flatMap((b) => [...b.drift.missing_keys, ...b.drift.extra_keys, ...b.drift.changed_keys]).slice(0, 8);
     return { text: `${missing} missing, ${extra} extra, ${changed} changed${what}: mended. Keys: ${keys.join(", ")}`, kind: "bad" };
   }
-  if (verb === "bump") return { text: done.bindings.some((b) => b.pending) ? "The date moves when the database answers." : "The date of the version is now.", kind: "good" };
+  if (verb === "bump") return { text: done.bindings.some((b) => b.pending) ? "The date moves when the read under way ends." : "The date of the version is now.", kind: "good" };
   return { text: done[verb].changed ? `Read again: ${done[verb].changed} of ${n} had another content.` : `Read again: the content is the same${what}.`, kind: "good" };
 }

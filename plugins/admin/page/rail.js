@@ -14,8 +14,11 @@ export function showTiles(st, history) {
     ["Clients", count(sum(st.bindings, (b) => b.subscribers))],
     ["Changes/s", rate(rates.length ? sum(rates, (r) => r) : undefined)],
     ["Writers wait", waiting.length ? ms(Math.max(...waiting)) : "–", "the mean wait for the bindings, in the table where it is longest"],
+    ["Delivered in", ms(delivery(st.transports)), "from the report of a change until it is written to a client: half of all were faster"],
+    ["Answers 304", unchanged(st.transports, history), "of the answers to reads, those that sent nothing"],
     ["Memory", bytes(st.memory.total)],
   ]);
+  $("#columns").classList.toggle("long", st.bindings.length > 10);
   $("#tiles").firstElementChild.classList.toggle("bad", wrong > 0);
   const p = st.process;
   set($("#process"), [p.host, `up ${span(p.uptime)}`, `${bytes(p.heap)} heap`, `${count(p.goroutines)} goroutines`, p.go].filter(Boolean).join(" · "));
@@ -26,6 +29,29 @@ function wait(t, history) {
   const old = history.before?.tables.find((o) => o.table === t.table);
   if (old && t.waits > old.waits) return (t.wait_seconds - old.wait_seconds) / (t.waits - old.waits);
   return t.waits ? t.wait_seconds / t.waits : undefined;
+}
+
+// delivery is the time within which half of the deliveries were made, by the transport
+// where that took longest. A mean would be that of the slowest query.
+function delivery(transports) {
+  const halves = transports.filter((t) => t.delay.count).map((t) => t.delay.p50);
+  return halves.length ? Math.max(...halves) : undefined;
+}
+
+// unchanged is the share of answers that were 304, among these and 200: of late, or ever.
+function unchanged(transports, history) {
+  const of = (list, status) => sum(list, (t) => (t.name === "rest" ? t.responses[status] ?? 0 : 0));
+  const old = history.before?.transports ?? [];
+  let same = of(transports, 304) - of(old, 304), sent = of(transports, 200) - of(old, 200);
+  if (!history.before || same + sent <= 0) [same, sent] = [of(transports, 304), of(transports, 200)];
+  return same + sent ? `${Math.round((100 * same) / (same + sent))} %` : "–";
+}
+
+// answers writes what a transport of single answers has done.
+function answers(t) {
+  const of = (test) => Object.entries(t.responses).reduce((n, [status, times]) => (test(Number(status)) ? n + times : n), 0);
+  const failed = of((status) => status >= 500);
+  return `${count(of((status) => status === 304))} of ${count(of(() => true))} answers were 304 · ${count(t.bodies)} ${t.bodies === 1 ? "body" : "bodies"} built` + (failed ? ` · ${count(failed)} failed` : "");
 }
 
 // fill keeps as many items as there are things, and updates each.
@@ -72,7 +98,8 @@ export function showRail(st, history) {
   }));
   fill($("#transports"), st.transports, item, (li, t) => updateItem(li, {
     name: t.name, badge: `${count(t.open)} open`, state: "",
-    text: `${count(t.subscribers)} ${t.subscribers === 1 ? "subscription" : "subscriptions"} · ${count(t.resumed)} resumed, ${count(t.synced)} synced` + (t.polling ? ` · ${count(t.polling)} poll` : "") +
+    text: (t.name === "rest" ? answers(t) : `${count(t.subscribers)} ${t.subscribers === 1 ? "subscription" : "subscriptions"} · ${count(t.resumed)} resumed, ${count(t.synced)} synced`) + (t.polling ? ` · ${count(t.polling)} poll` : "") +
+      (t.delay.count ? ` · half within ${ms(t.delay.p50)}, 99 % within ${ms(t.delay.p99)}` : "") +
       (t.lagged ? ` · ${count(t.lagged)} merged for who lagged` : "") + (t.refused ? ` · ${count(t.refused)} refused` : "") + (t.dropped ? ` · ${count(t.dropped)} dropped` : ""),
   }));
   showMemory(st);

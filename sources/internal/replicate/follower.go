@@ -85,15 +85,16 @@ func (f *Follower[T]) Step(s *wire.Step) error {
 		f.to.Describe(described.Live(f.table))
 	}
 	edit.Reported(time.Now())
+	// Whoever sees the version finds it counted.
+	f.counts.Steps.Add(1)
+	if s.Sync {
+		f.counts.Syncs.Add(1)
+	}
 	if !f.to.Publish(edit, at) {
 		return errEnded
 	}
 	f.current()
 	f.anew = false
-	f.counts.Steps.Add(1)
-	if s.Sync {
-		f.counts.Syncs.Add(1)
-	}
 	return nil
 }
 

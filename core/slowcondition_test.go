@@ -1,0 +1,123 @@
+package core_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/driver"
+	"github.com/binderyhq/bindery/core/status"
+)
+
+// slowCondition is a store that takes long to evaluate the condition "slow", once it is told
+// how long.
+type slowCondition struct {
+	*store
+	takes atomic.Int64 // a [time.Duration]
+	byKey bool         // only where it is asked about keys
+}
+
+func (s *slowCondition) wait(ctx context.Context, q driver.Query) error {
+	if q.Where != condition("slow") || s.byKey && q.Keys == nil {
+		return nil
+	}
+	select {
+	case <-time.After(time.Duration(s.takes.Load())):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *slowCondition) Query(ctx context.Context, q driver.Query) ([]*ware, error) {
+	if err := s.wait(ctx, q); err != nil {
+		return nil, err
+	}
+	return s.store.Query(ctx, q)
+}
+
+func (s *slowCondition) Scan(ctx context.Context, q driver.Query, size int, visit func([]*ware) error) error {
+	if err := s.wait(ctx, q); err != nil {
+		return err
+	}
+	q.Where = nil // "slow" holds for all rows
+	return s.Table.Scan(ctx, q, size, visit)
+}
+
+// TestSlowConditionsHoldUpNobody: a binding whose condition the database takes long to
+// evaluate, or never answers, delays the writers of its table and the comparisons once. From
+// then on it follows at its own pace, and when the condition is quick again it is read by
+// key as before.
+func TestSlowConditionsHoldUpNobody(t *testing.T) {
+	for name, c := range map[string]struct {
+		takes time.Duration
+		byKey bool
+	}{
+		"slow":                  {takes: 3 * time.Second},
+		"slow by key":           {takes: 3 * time.Second, byKey: true},
+		"never answered":        {takes: time.Hour},
+		"never answered by key": {takes: time.Hour, byKey: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &slowCondition{store: newStore(), byKey: c.byKey}
+				s.Put(ware{ID: 1})
+				r := newItems(t, core.Config{ReadTimeout: 5 * time.Second})
+				slow := core.Bind("slow", s, core.ForLoader(driver.Terms{Where: condition("slow")}))
+				quick := core.Bind("quick", s)
+				r.start(t, slow, quick)
+				defer r.stop(t)
+				ctx := context.Background() // virtual time: it may take more than the rig allows
+				report := func(c driver.Change) {
+					t.Helper()
+					if err := r.source.Report(ctx, c); err != nil {
+						t.Fatal(err)
+					}
+				}
+				s.takes.Store(int64(c.takes))
+				report(s.Put(ware{ID: 2})) // it is found out
+				for id := 3; id < 40; id++ {
+					begun := time.Now()
+					change := s.Put(ware{ID: id})
+					if id%10 == 0 {
+						change = driver.Change{Table: s.Name(), Compare: true}
+					}
+					report(change)
+					if took := time.Since(begun); quick.Len() != id || took > lateCompare {
+						t.Fatalf("write %d: %d rows after %v", id, quick.Len(), took)
+					}
+					time.Sleep(time.Second)
+				}
+				switch st := slow.Status(); {
+				case c.takes < time.Minute || c.byKey:
+					time.Sleep(4 * 3 * time.Second)
+					if slow.Len() != 39 || slow.Status().State != status.Live {
+						t.Errorf("the slow one has %d rows and is %v: %v", slow.Len(), slow.Status().State, slow.Status().Err)
+					}
+				case st.State != status.Stale || st.Err == nil:
+					t.Errorf("the binding that is never answered is %v: %v", st.State, st.Err)
+				}
+
+				s.takes.Store(0)
+				for id := 40; id < 200; id++ {
+					report(s.Put(ware{ID: id}))
+					time.Sleep(time.Second)
+				}
+				queries, _ := s.asked()
+				report(s.Put(ware{ID: 200}))
+				if slow.Len() != 200 || slow.Status().State != status.Live {
+					t.Errorf("quick again, it has %d rows and is %v: %v", slow.Len(), slow.Status().State, slow.Status().Err)
+				}
+				if n, _ := s.asked(); n != queries+1 || s.queries[n-1].Keys == nil {
+					t.Errorf("it is not read by key again: %d queries", n-queries)
+				}
+			})
+		})
+	}
+}
+
+// lateCompare is more than a comparison waits for refills.
+const lateCompare = 1100 * time.Millisecond
