@@ -89,7 +89,7 @@ func (f *Feed) finish(b *backgroundRead) {
 	}
 	if _, own := b.lane.(reservedLane); !own && len(b.errs) == 0 {
 		f.mu.Lock()
-		f.wholeRead = b.out.took
+		f.wholeReads.note(b.out.took)
 		f.mu.Unlock()
 	}
 	steps := make(map[*rowset.Member]*rowset.Step, len(b.out.steps))
