@@ -42,6 +42,10 @@ func BindFamily[T any](db *bun.DB, name string, opts ...core.Option) *core.Famil
 // loaders holds the loaders that Bind made, so that it makes one per db, model
 // and set of relations. Its pointers are weak, so that it keeps neither loaders
 // nor databases alive.
+//
+// A loader that has asked the database about the table is not shared any more. It belongs
+// to a registry that has started, and a new binding belongs to another registry. By the
+// start of that one the table may have been dropped and made anew, with other types.
 var loaders sync.Map // loaderKey -> weak.Pointer[Loader[T]]
 
 type loaderKey struct {
@@ -60,7 +64,7 @@ func sharedLoader[T any](db *bun.DB, relations ...string) *Loader[T] {
 		if !loaded {
 			break
 		}
-		if l := was.(weak.Pointer[Loader[T]]).Value(); l != nil {
+		if l := was.(weak.Pointer[Loader[T]]).Value(); l != nil && l.refined.Load() == nil {
 			return l
 		}
 		if loaders.CompareAndSwap(key, was, ref) {

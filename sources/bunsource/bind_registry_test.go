@@ -28,6 +28,51 @@ type shopItem struct {
 	Note          *string `bun:"note"`
 }
 
+// A table that was dropped and made anew with other types is bound again, over the same
+// handle, by what it is now.
+func TestTableMadeAnewIsBoundAnew(t *testing.T) {
+	eachOpened(t, func(t *testing.T, db *bun.DB) {
+		type thing struct {
+			bun.BaseModel `bun:"table:things"`
+			ID            int64  `bun:",pk"`
+			Mark          string `bun:",notnull"`
+		}
+		for _, typ := range []string{"json", "text"} {
+			mustExec(t, db, "CREATE TABLE things (id bigint NOT NULL PRIMARY KEY, mark "+typ+" NOT NULL)")
+			mustExec(t, db, `INSERT INTO things VALUES (1, '"a"')`)
+			reg := core.NewRegistry()
+			if err := reg.Add(Bind[thing](db, "things")); err != nil {
+				t.Fatal(err)
+			}
+			if typ == "text" { // json cannot be compared
+				if err := reg.Add(BindFamily[thing](db, "marked", core.Where(filter.Eq("mark", filter.Param("note"))))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := reg.Start(t.Context()); err != nil {
+				t.Fatalf("with %s: %v", typ, err)
+			}
+			view, _ := reg.Lookup("things")
+			<-view.Loaded()
+			if typ == "text" {
+				g, err := reg.Open(t.Context(), "marked", core.Args{"note": `"a"`})
+				if err != nil {
+					t.Fatal(err)
+				}
+				<-g.View().Loaded()
+				if n := g.View().Len(); n != 1 {
+					t.Errorf("%d rows", n)
+				}
+				g.Close()
+			}
+			if err := reg.Shutdown(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			mustExec(t, db, "DROP TABLE things")
+		}
+	})
+}
+
 // eachOpened runs a test on databases whose commits are seen.
 func eachOpened(t *testing.T, test func(t *testing.T, db *bun.DB)) {
 	t.Helper()

@@ -323,7 +323,7 @@ func TestStatementText(t *testing.T) {
 		return where
 	}
 	// To the nanosecond: julianday, which reads fewer forms, ends at the millisecond.
-	second, fraction := strings.ReplaceAll(sqlgen.SQLiteSecond, sqlgen.SQLiteColumn, `"t"."at"`), strings.ReplaceAll(sqlgen.SQLiteFraction, sqlgen.SQLiteColumn, `"t"."at"`)
+	second, fraction := strings.ReplaceAll(sqlgen.SQLiteSecond, sqlgen.ColumnMark, `"t"."at"`), strings.ReplaceAll(sqlgen.SQLiteFraction, sqlgen.ColumnMark, `"t"."at"`)
 	for _, c := range []struct {
 		name string
 		db   *bun.DB

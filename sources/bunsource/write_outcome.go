@@ -62,8 +62,12 @@ func outcome(m *model.Model, doing string, res sql.Result, err error) error {
 	if m.DB.Dialect().Name() == dialect.SQLite && !m.Columns[0].Facts.Known {
 		return nil // a view: SQLite does not count what its triggers write
 	}
-	if n, err := res.RowsAffected(); err == nil && n == 0 {
+	switch n, err := res.RowsAffected(); {
+	case err == nil && n == 0:
 		return driver.ErrRefused
+	case err == nil && n > 1:
+		// The Go type shows different keys as one: a float64 of large integers, for one.
+		return driver.Invalid("", fmt.Sprintf("its key is that of %d rows", n))
 	}
 	return nil
 }

@@ -147,14 +147,14 @@ func (o *Row) isWithinLimit(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	all, _ := o.Shape.TakeUp(o.Member.Loader, rows)
-	place, before := "", 0
+	orderKey, before := "", 0
 	for i := range all {
 		if all[i].Key == o.Key {
-			place = o.Shape.OrderOf(o.Member.Loader, all[i].Row, all[i].Key)
+			orderKey = o.Shape.OrderOf(o.Member.Loader, all[i].Row, all[i].Key)
 		}
 	}
 	for i := range all {
-		if o.Shape.Holds(o.Member.Loader, all[i].Row) && o.Shape.OrderOf(o.Member.Loader, all[i].Row, all[i].Key) < place {
+		if o.Shape.Holds(o.Member.Loader, all[i].Row) && o.Shape.OrderOf(o.Member.Loader, all[i].Row, all[i].Key) < orderKey {
 			before++
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/filter"
 	"github.com/binderyhq/bindery/core/internal/rowset"
-	"github.com/binderyhq/bindery/core/value"
 )
 
 // NeedsResolve reports whether only the database can tell which row of the binding the key
@@ -49,12 +48,11 @@ func Resolve(ctx context.Context, v *rowset.Member, key driver.Key) driver.Key {
 	return found[0].Key
 }
 
-// comparesLoosely reports whether the database may find a row by a key that differs from
-// the row's in some bytes.
+// comparesLoosely reports whether the database may find a row by a key that is spelled
+// otherwise than the row's.
 func comparesLoosely(s *driver.Schema) bool {
 	for _, name := range s.Key {
-		c := &s.Columns[s.Column(name)]
-		if c.Kind == value.KindText && c.Canonical == nil && c.Exact&filter.ExactEqual == 0 {
+		if s.Columns[s.Column(name)].Exact&filter.ExactEqual == 0 {
 			return true
 		}
 	}

@@ -39,6 +39,9 @@ func columnKind(d dialect.Name, f *schema.Field, base string) value.Kind {
 			natural = value.KindText
 		}
 	}
+	if d == dialect.SQLite && stored == value.KindBytes && (typ.Kind() == reflect.String || IsNamed(typ, UUIDTypes)) {
+		return value.KindText // as rows show it, though it may be stored as bytes
+	}
 	// A text in Go may be the text of something else.
 	textual := natural == value.KindText || natural == value.KindBytes
 	if textual && stored != value.KindNull {

@@ -50,6 +50,7 @@ func (m *Model) Describe(i int, state State) {
 	if state.Loose && pub.Exact != 0 {
 		c.Class = sqliteClasses[exact.SQLiteAffinity(c.Facts.SQLType)]
 	}
+	c.Rounds = m.rounding(i)
 	m.describeSpelling(i)
 	m.describeLiterals(i)
 }

@@ -42,6 +42,9 @@ type Column struct {
 	// Class is the storage class that values must have for the column to be
 	// exact, where SQLite would store others too; "" otherwise.
 	Class string
+	// Rounds is the size in bits of the float that rows show rounded numbers as; 0 if
+	// they show the numbers as the database has them.
+	Rounds int
 	// Nulls says how NULL arrives in the Go field.
 	Nulls NullReading
 	// Read reads the column's value from the struct, which is addressable.

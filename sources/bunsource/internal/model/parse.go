@@ -8,6 +8,7 @@ import (
 
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/value"
+	"github.com/binderyhq/bindery/sources/bunsource/internal/exact"
 )
 
 // literalParser returns how the database reads texts as values of a column, where it
@@ -15,8 +16,9 @@ import (
 func literalParser(d dialect.Name, declared string, kind value.Kind) func(string) (value.Value, error) {
 	switch kind {
 	case value.KindInt:
-		if d == dialect.SQLite {
-			return parseSQLiteInt
+		switch base := exact.BaseType(declared); {
+		case d == dialect.SQLite, base == "numeric", base == "double precision", base == "real":
+			return parseWholeNumber
 		}
 		return numberParser(kind)
 	case value.KindFloat, value.KindDecimal:
@@ -52,9 +54,9 @@ func bareNumber(text string) string {
 	return text
 }
 
-// parseSQLiteInt reads an integer as a column of integers does, which takes 7.0 and
-// 7e0 for 7.
-func parseSQLiteInt(text string) (value.Value, error) {
+// parseWholeNumber reads an integer as SQLite's columns of integers do, and columns of
+// other numbers on Postgres, which take 7.0 and 7e0 for 7.
+func parseWholeNumber(text string) (value.Value, error) {
 	text = bareNumber(text)
 	v, err := value.Parse(value.KindInt, text)
 	if err == nil {

@@ -1,7 +1,9 @@
 package model
 
 import (
+	"bytes"
 	"encoding/hex"
+	"encoding/json"
 	"math"
 	"net/netip"
 	"reflect"
@@ -38,12 +40,17 @@ func (m *Model) describeSpelling(i int) {
 		pub.Canonical = spellUUID // the Go type shows every form so
 		return
 	}
+	if pub.Kind == value.KindFloat && exact.Payload(c.Field.StructField.Type).Kind() == reflect.Float32 {
+		pub.Canonical = spellReal // rows show no other numbers
+	}
 	if m.DB.Dialect().Name() != dialect.PG || !c.Facts.Known {
 		return
 	}
 	base := exact.BaseType(c.Facts.SQLType)
 	pub.Ambiguous = pgAmbiguous[base] || strings.HasSuffix(base, "[]")
 	switch {
+	case pub.Kind == value.KindOpaque && base == "jsonb":
+		pub.Canonical = spellJSON
 	case pub.Kind == value.KindText:
 		pub.Canonical = pgSpellings[base]
 	case pub.Kind == value.KindFloat && base == "real":
@@ -82,6 +89,51 @@ func spellUUID(v value.Value) value.Value {
 		return u
 	}
 	return v
+}
+
+// spellJSON writes a document without blanks, with its members sorted and its numbers in
+// one form. Postgres compares jsonb by what it says.
+func spellJSON(v value.Value) value.Value {
+	text, ok := v.Any().(string)
+	if !ok {
+		return v
+	}
+	var document any
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	if d.Decode(&document) != nil || d.More() {
+		return v
+	}
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	if e.Encode(plainNumbers(document)) != nil {
+		return v
+	}
+	spelled, err := value.Convert(strings.TrimSuffix(out.String(), "\n"), value.KindOpaque)
+	if err != nil {
+		return v
+	}
+	return spelled
+}
+
+// plainNumbers returns the document with each number in the form of [value.Value.String].
+func plainNumbers(document any) any {
+	switch d := document.(type) {
+	case json.Number:
+		if n, err := value.Parse(value.KindDecimal, d.String()); err == nil {
+			return json.Number(n.String())
+		}
+	case []any:
+		for i := range d {
+			d[i] = plainNumbers(d[i])
+		}
+	case map[string]any:
+		for name := range d {
+			d[name] = plainNumbers(d[name])
+		}
+	}
+	return document
 }
 
 // spellReal rounds a number as a real does, so that 1.1 is the 1.1 of a row.

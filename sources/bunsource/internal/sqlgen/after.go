@@ -16,11 +16,15 @@ import (
 // compares every key value in a single form.
 func Scans(m *model.Model) bool {
 	for _, column := range m.Keys {
-		if comparesAsNumber(m, column) || m.UUIDTexts(column) && len(m.Keys) > 1 {
+		if comparesAsNumber(m, column) || storesTextsAsBlobs(m.DB.Dialect().Name(), m.Columns[column].Facts.SQLType) || m.UUIDTexts(column) && len(m.Keys) > 1 {
 			return false
 		}
 		switch m.Schema.Columns[column].Kind {
-		case value.KindInt, value.KindText, value.KindBool:
+		case value.KindInt, value.KindText:
+		case value.KindBool:
+			if m.DB.Dialect().Name() == dialect.SQLite && m.Schema.Columns[column].Exact == 0 {
+				return false
+			}
 		default:
 			return false
 		}

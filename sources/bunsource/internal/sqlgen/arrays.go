@@ -2,6 +2,7 @@ package sqlgen
 
 import (
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"math"
 	"strings"
@@ -134,7 +135,7 @@ func arrayElement(v value.Value, sqlType string) (string, bool) {
 		}
 		return quoteElement(strings.Trim(l.query, "'")), true
 	default:
-		s := v.String()
+		s := arrayText(v.String(), sqlType)
 		if !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0 || base == "uuid" && !model.IsCanonicalUUID(s) {
 			return "", false
 		}
@@ -161,6 +162,50 @@ func arrayType(sqlType string) string {
 		return "bpchar" // character alone means character(1)
 	}
 	return sqlType
+}
+
+// isArray reports whether a Postgres type is one of arrays.
+func isArray(sqlType string) bool { return strings.HasSuffix(sqlType, "[]") }
+
+// arrayText returns the array as Postgres reads it, if the column holds arrays and the
+// text is JSON, which is how rows and keys show the slices of Go. It returns any other
+// text as it is.
+func arrayText(text, sqlType string) string {
+	if !isArray(sqlType) || !strings.HasPrefix(text, "[") {
+		return text
+	}
+	var elements []any
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	if d.Decode(&elements) != nil {
+		return text // "[0:1]={1,2}", for one
+	}
+	var b strings.Builder
+	writeArray(&b, elements)
+	return b.String()
+}
+
+func writeArray(b *strings.Builder, elements []any) {
+	b.WriteByte('{')
+	for i, e := range elements {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		switch e := e.(type) {
+		case nil:
+			b.WriteString("NULL")
+		case []any:
+			writeArray(b, e)
+		case string:
+			b.WriteString(quoteElement(e))
+		case json.Number, bool:
+			fmt.Fprint(b, e)
+		default:
+			document, _ := json.Marshal(e) // it was read from JSON
+			b.WriteString(quoteElement(string(document)))
+		}
+	}
+	b.WriteByte('}')
 }
 
 func quoteElement(s string) string {

@@ -27,7 +27,7 @@ func Where(m *model.Model, e filter.Expr) (query string, args []any, err error) 
 		if i < 0 {
 			return whereColumn{}, false
 		}
-		c := whereColumn{name: name, kind: m.Schema.Columns[i].Kind, spell: m.Schema.Columns[i].Canonical, uuids: m.UUIDTexts(i)}
+		c := whereColumn{name: name, kind: m.Schema.Columns[i].Kind, spell: m.Schema.Columns[i].Canonical, uuids: m.UUIDTexts(i), rounds: m.Columns[i].Rounds}
 		if facts := m.Columns[i].Facts; facts.Known {
 			c.sqlType, c.deterministic = facts.SQLType, facts.Deterministic
 		}
@@ -47,6 +47,8 @@ type whereColumn struct {
 	deterministic bool
 	// spell spells a literal as rows do; nil leaves it as it is.
 	spell func(value.Value) value.Value
+	// rounds is the size in bits of the float that rows show numbers rounded to, or 0.
+	rounds int
 	// uuids says that SQLite holds uuids in any of their forms.
 	uuids bool
 }
@@ -186,6 +188,8 @@ func (w *whereWriter) comparison(c whereColumn, op filter.Op, v value.Value) {
 		w.sqliteTime(c, op, v)
 	case c.uuids && sqliteUUIDs(v) != nil:
 		w.template(c, sqliteUUIDIs(op, v))
+	case c.rounds != 0 && w.rounded(c).is(op, floatOf(v)) != "":
+		w.template(c, w.rounded(c).is(op, floatOf(v)))
 	default:
 		w.compareLiteral(c, op, literalFor(w.dialect, c, v))
 	}
@@ -281,6 +285,9 @@ func (w *whereWriter) in(c whereColumn, values []value.Value) {
 		w.ident(c)
 		w.write(" IN (?)", bun.Safe(strings.Join(forms, ", ")))
 		return
+	case c.rounds != 0:
+		w.any(c, values)
+		return
 	}
 	// One list per operand; nearly always there is only one.
 	var operands []string
@@ -312,6 +319,30 @@ func (w *whereWriter) in(c whereColumn, values []value.Value) {
 		w.write(")")
 	}
 	w.write(")")
+}
+
+// any writes that the column equals one of the values, each in a comparison of its own.
+func (w *whereWriter) any(c whereColumn, values []value.Value) {
+	if len(values) == 1 {
+		w.comparison(c, filter.OpEq, values[0])
+		return
+	}
+	half := len(values) / 2 // see join
+	w.write("(")
+	w.any(c, values[:half])
+	w.write(" OR ")
+	w.any(c, values[half:])
+	w.write(")")
+}
+
+func (w *whereWriter) rounded(c whereColumn) rounded {
+	return rounded{w.dialect, c.sqlType, c.rounds}
+}
+
+// floatOf returns the number in a value of the kind float.
+func floatOf(v value.Value) float64 {
+	f, _ := v.Any().(float64)
+	return f
 }
 
 // truthTest writes a condition on a column of booleans; meets says which booleans

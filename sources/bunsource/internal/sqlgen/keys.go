@@ -101,7 +101,10 @@ type keyWriter interface {
 
 func newKeyWriter(m *model.Model) keyWriter {
 	maxKeys := m.Limits.Params / len(m.Keys)
-	if m.DB.Dialect().Name() == dialect.PG {
+	inArrays := !slices.ContainsFunc(m.Keys, func(i int) bool {
+		return m.Columns[i].Rounds != 0 || isArray(m.Columns[i].Facts.SQLType) // an array of arrays is one array of many elements
+	})
+	if m.DB.Dialect().Name() == dialect.PG && inArrays {
 		if types, ok := arrayTypes(m); ok {
 			return &arrayWriter{m: m, types: types, maxKeys: maxKeys}
 		}
@@ -123,9 +126,11 @@ type literalWriter struct {
 }
 
 func (w *literalWriter) add(key []value.Value) {
-	if w.m.DB.Dialect().Name() == dialect.SQLite && slices.ContainsFunc(key, func(v value.Value) bool { return v.Kind() == value.KindTime }) {
-		w.addTimes(key)
-		return
+	for i, v := range key {
+		if w.condition(i, v) != "" {
+			w.addConditions(key)
+			return
+		}
 	}
 	alternatives := make([][]string, len(key))
 	hasNull := false
@@ -147,16 +152,31 @@ func (w *literalWriter) add(key []value.Value) {
 	}
 }
 
-// addTimes adds a key with times that SQLite holds as texts of any form.
-func (w *literalWriter) addTimes(key []value.Value) {
+// condition returns a condition for the i-th part of a key when the column may hold the
+// value in more forms than can be listed: SQLite's times, and numbers that rows show
+// rounded. It returns "" for all others.
+func (w *literalWriter) condition(i int, v value.Value) string {
+	column := w.m.Keys[i]
+	switch sqlite := w.m.DB.Dialect().Name() == dialect.SQLite; {
+	case sqlite && v.Kind() == value.KindTime:
+		return sqliteTimeIs(filter.OpEq, v.Any().(time.Time))
+	case w.m.Columns[column].Rounds != 0 && v.Kind() == value.KindFloat:
+		return rounded{w.m.DB.Dialect().Name(), w.m.Columns[column].Facts.SQLType, w.m.Columns[column].Rounds}.is(filter.OpEq, floatOf(v))
+	}
+	return ""
+}
+
+// addConditions adds a key of which some part needs a condition.
+func (w *literalWriter) addConditions(key []value.Value) {
 	conditions := make([]string, len(key))
 	for i, v := range key {
 		column := KeyColumn(w.m, i)
+		condition := w.condition(i, v)
 		switch forms := literals(w.m, w.m.Keys[i], v); {
 		case v.IsNull():
 			conditions[i] = column + " IS NULL"
-		case v.Kind() == value.KindTime:
-			conditions[i] = strings.ReplaceAll(sqliteTimeIs(filter.OpEq, v.Any().(time.Time)), SQLiteColumn, column)
+		case condition != "":
+			conditions[i] = strings.ReplaceAll(condition, ColumnMark, column)
 		case forms == nil:
 			return
 		default:
@@ -294,8 +314,15 @@ func literals(m *model.Model, i int, v value.Value) []string {
 		if m.UUIDTexts(i) {
 			return sqliteUUIDs(v)
 		}
-		return textLiteral(d, v.String())
+		forms := textLiteral(d, v.String())
+		if storesTextsAsBlobs(d.Name(), m.Columns[i].Facts.SQLType) {
+			forms = append(forms, "X'"+hex.EncodeToString([]byte(v.String()))+"'")
+		}
+		return forms
 	case value.KindBool:
+		if d.Name() == dialect.SQLite && m.Schema.Columns[i].Exact == 0 {
+			return sqliteBools[v.Any().(bool)]
+		}
 		return one(d.AppendBool(nil, v.Any().(bool)))
 	case value.KindInt:
 		return one(strconv.AppendInt(nil, v.Any().(int64), 10))
@@ -311,7 +338,11 @@ func literals(m *model.Model, i int, v value.Value) []string {
 		}
 		return nil
 	case value.KindBytes:
-		return one(d.AppendBytes(nil, v.Any().([]byte)))
+		forms := one(d.AppendBytes(nil, v.Any().([]byte)))
+		if d.Name() == dialect.SQLite && m.Schema.Columns[i].Exact == 0 {
+			forms = append(forms, "CAST("+forms[0]+" AS TEXT)") // a text in a BLOB column
+		}
+		return forms
 	case value.KindTime:
 		t := v.Any().(time.Time)
 		switch d.Name() {
@@ -325,8 +356,21 @@ func literals(m *model.Model, i int, v value.Value) []string {
 		}
 		return one(d.AppendTime(nil, t))
 	default:
-		return textLiteral(d, v.String())
+		return textLiteral(d, arrayText(v.String(), m.Columns[i].Facts.SQLType))
 	}
+}
+
+// sqliteBools are the numbers and the texts that Bun reads as booleans. A column of a
+// table that is not STRICT may hold them all.
+var sqliteBools = map[bool][]string{
+	true:  {"1", "'1'", "'t'", "'T'", "'true'", "'TRUE'", "'True'"},
+	false: {"0", "'0'", "'f'", "'F'", "'false'", "'FALSE'", "'False'"},
+}
+
+// storesTextsAsBlobs reports whether the column may hold a text as a text or as a BLOB,
+// which SQLite does not compare as equal.
+func storesTextsAsBlobs(d dialect.Name, sqlType string) bool {
+	return d == dialect.SQLite && sqlType != "" && exact.SQLiteAffinity(sqlType) == exact.AffinityBlob
 }
 
 func floatLiterals(m *model.Model, i int, f float64) []string {

@@ -155,6 +155,7 @@ func decimalLiteral(d dialect.Name, c whereColumn, v value.Value) literal {
 // stringLiteral writes a text exactly. Bun refuses NUL and replaces invalid UTF-8, so
 // such texts are compared as hexadecimal.
 func stringLiteral(d dialect.Name, c whereColumn, s string) literal {
+	s = arrayText(s, c.sqlType)
 	plain := utf8.ValidString(s) && strings.IndexByte(s, 0) < 0
 	if d == dialect.PG && exact.BaseType(c.sqlType) == "uuid" {
 		if model.IsCanonicalUUID(s) {
@@ -166,6 +167,9 @@ func stringLiteral(d dialect.Name, c whereColumn, s string) literal {
 			l.operand, l.args = "convert_to(%s::text, 'UTF8')", []any{[]byte(s)}
 		}
 		return l
+	}
+	if storesTextsAsBlobs(d, c.sqlType) {
+		return literal{operand: "CAST(%s AS TEXT)", query: "CAST(? AS TEXT)", args: []any{[]byte(s)}}
 	}
 	if plain {
 		return literal{query: "?", args: []any{s}}

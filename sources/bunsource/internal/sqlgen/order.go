@@ -157,7 +157,7 @@ func orderSQLite(m *model.Model, c model.Column, pub driver.Column) ([]string, e
 	case value.KindTime:
 		// Texts of whatever form and zone are ordered by their instants; the last
 		// term is for those that SQLite does not read as times.
-		instant := strings.NewReplacer(SQLiteColumn, col)
+		instant := strings.NewReplacer(ColumnMark, col)
 		return []string{instant.Replace(SQLiteSecond), instant.Replace(SQLiteFraction), col}, nil
 	case value.KindInt, value.KindFloat, value.KindDecimal:
 		if !known || aff == exact.AffinityText || aff == exact.AffinityBlob {

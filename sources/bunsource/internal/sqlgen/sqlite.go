@@ -21,9 +21,9 @@ func (w *whereWriter) sqliteTimeIn(c whereColumn, values []value.Value) {
 	w.template(c, halved(conditions, " OR "))
 }
 
-// template writes a condition, with the column in place of [SQLiteColumn].
+// template writes a condition, with the column in place of [ColumnMark].
 func (w *whereWriter) template(c whereColumn, condition string) {
-	for i, part := range strings.Split(condition, SQLiteColumn) {
+	for i, part := range strings.Split(condition, ColumnMark) {
 		if i > 0 {
 			w.ident(c)
 		}

@@ -8,8 +8,8 @@ import (
 	"github.com/binderyhq/bindery/core/filter"
 )
 
-// SQLiteColumn stands for the column in the conditions of this file.
-const SQLiteColumn = "{column}"
+// ColumnMark stands for the column in conditions that are written as a whole.
+const ColumnMark = "{column}"
 
 // SQLite has no type for times: programs store texts, each in its own form and
 // zone. Its functions read most of them, but round to the millisecond. So the seconds

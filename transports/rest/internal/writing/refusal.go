@@ -84,7 +84,28 @@ func unacceptable(invalid *driver.InvalidError) *problem.Problem {
 		fields = append(fields, problem.FieldError{Field: f.Field, Detail: f.Detail})
 	}
 	if whole == nil {
-		whole = []string{"fields that are not acceptable: " + strconv.Itoa(len(fields))}
+		whole = named(fields)
 	}
 	return problem.Invalid(strings.Join(whole, "; "), fields...)
+}
+
+const (
+	maxNamed = 3  // fields in the detail; "errors" has them all
+	maxName  = 60 // characters of a field's name there, which a client may have made up
+)
+
+// named returns what is wrong with the first fields, for clients that show the detail
+// alone.
+func named(fields []problem.FieldError) (details []string) {
+	for i, f := range fields {
+		if i == maxNamed {
+			return append(details, "and "+strconv.Itoa(len(fields)-i)+" more")
+		}
+		name := f.Field
+		if runes := []rune(name); len(runes) > maxName {
+			name = string(runes[:maxName]) + "…"
+		}
+		details = append(details, strconv.Quote(name)+" "+f.Detail)
+	}
+	return details
 }
