@@ -84,7 +84,7 @@ func (p *publisher) publish(ctx context.Context) error {
 		return err
 	}
 	defer grant.Close()
-	if !p.t.cfg.HiddenOrder && !wire.ShowsPlaces(grant.View()) {
+	if !p.t.cfg.HiddenOrder && !wire.ShowsOrderKeys(grant.View()) {
 		return errors.New("the rows do not show by what they are ordered: see Config.HiddenOrder")
 	}
 	if err := p.standBy(ctx); err != nil {
