@@ -27,6 +27,13 @@ func (l *changeLog) add(keys ...driver.Key) {
 	l.commits = append(l.commits, keys)
 }
 
+// questions returns how often the log was asked.
+func (l *changeLog) questions() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.asked
+}
+
 func (l *changeLog) Position() (driver.Position, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -176,14 +183,11 @@ func TestCommitsInALogAreWhole(t *testing.T) {
 			time.Sleep(time.Duration(rng.IntN(300)) * time.Microsecond)
 		}
 	})
-	wait(t, "enough has been seen", func() bool { return b.seen() >= 1000 && b.stats().Comparisons >= 2 })
+	wait(t, "enough has been seen", func() bool { return b.seen() >= 300 && b.stats().Comparisons >= 2 && log.questions() >= 10 })
 	cancel()
 	work.Wait()
 	if err := b.source.Sink().Report(driver.Change{Table: b.table.Name(), Compare: true, Log: log}).Wait(b.ctx); err != nil {
 		t.Fatal(err)
 	}
 	b.end(t)
-	if log.asked < 10 {
-		t.Errorf("the log was asked %d times", log.asked)
-	}
 }

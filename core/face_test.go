@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,6 +42,9 @@ func TestGet(t *testing.T) {
 	}
 	if row, ok := b.At(driver.KeyOf(42)); !ok || row.Name != "answer" {
 		t.Errorf("At: %v, %v", row, ok)
+	}
+	if keys := slices.Collect(b.Keys()); !slices.Equal(keys, []driver.Key{driver.KeyOf(42)}) {
+		t.Errorf("Keys: %v", keys)
 	}
 	if row, ok := two.In(r.ctx).Get("blue", 7); !ok || row.Guest != "ann" {
 		t.Errorf("Get of two columns: %v, %v", row, ok)

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/binderyhq/bindery/core"
 	"github.com/binderyhq/bindery/core/driver"
@@ -145,4 +146,47 @@ func TestRefillsHoldUpNobody(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestOneSlowReadTearsNothing: that a small table took long to read once, as on a busy
+// machine, does not have batches go on with keys while the whole of it is to be read.
+func TestOneSlowReadTearsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGated()
+		g.Put(ware{ID: 1}, ware{ID: 2})
+		r := newItems(t, core.Config{})
+		all := core.Bind("all", g)
+		r.start(t, all)
+		defer r.stop(t)
+		whole := func(note string) driver.Receipt {
+			c := g.Put(ware{ID: 1, Note: note}, ware{ID: 2, Note: note})
+			c.Keys = nil
+			return r.source.Sink().Report(c)
+		}
+		time.AfterFunc(400*time.Millisecond, g.close(func(driver.Query) bool { return true }))
+		if err := whole("slow").Wait(r.ctx); err != nil {
+			t.Fatal(err)
+		}
+		release := g.close(func(driver.Query) bool { return true })
+		defer release()
+		receipts := []driver.Receipt{whole("bulk")}
+		synctest.Wait()
+		receipts = append(receipts, r.source.Sink().Report(g.Put(ware{ID: 1, Note: "one"})))
+		synctest.Wait()
+		one, _ := all.Get(1)
+		other, _ := all.Get(2)
+		if one.Note != "slow" || other.Note != "slow" {
+			t.Errorf("a part of the statement shows: %+v, %+v", one, other)
+		}
+		release()
+		for _, receipt := range receipts {
+			if err := receipt.Wait(r.ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		one, _ = all.Get(1)
+		if other, _ = all.Get(2); one.Note != "one" || other.Note != "bulk" {
+			t.Errorf("in the end: %+v, %+v", one, other)
+		}
+	})
 }

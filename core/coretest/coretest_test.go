@@ -3,6 +3,8 @@ package coretest_test
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -143,4 +145,17 @@ func TestSink(t *testing.T) {
 	}
 	cancel()
 	<-done
+}
+
+func TestOutput(t *testing.T) {
+	var out coretest.Output
+	log := slog.New(slog.NewTextHandler(&out, nil))
+	var writing sync.WaitGroup
+	for range 10 {
+		writing.Go(func() { log.Info("one", "id", "a"); log.Info("two", "id", "b"); _ = out.String() })
+	}
+	writing.Wait()
+	if a, all := out.Lines("id=a"), out.Lines(""); len(a) != 10 || len(all) != 20 {
+		t.Errorf("%d lines of %d: %s", len(a), len(all), &out)
+	}
 }

@@ -124,9 +124,9 @@ func replicaSize(r live.Row) int {
 // placed reports whether the row's order key differs from its key.
 func placed(r live.Row) bool { return r.OrderKey() != string(r.Key()) }
 
-// ShowsPlaces reports whether clients see the columns that order the rows. If so, order
+// ShowsOrderKeys reports whether clients see the columns that order the rows. If so, order
 // keys ([Replica].OrderKeys) tell a follower no more than the rows do.
-func ShowsPlaces(v *live.View) bool {
+func ShowsOrderKeys(v *live.View) bool {
 	d := v.Description()
 	if d.OrderFields != nil {
 		return true

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -14,7 +13,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -24,6 +22,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/binderyhq/bindery/core/client"
+	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/coretest/installed"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 	"github.com/binderyhq/bindery/transports/transporttest/browsertest"
@@ -50,29 +49,11 @@ func TestMain(m *testing.M) {
 
 var built string // the storefront's binary
 
-// output is what the cluster says.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer // guarded by mu
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(b)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
-
 // cluster is one that runs.
 type cluster struct {
 	t   *testing.T
 	url string
-	out output
+	out coretest.Output
 }
 
 func start(t *testing.T, s settings) *cluster {

@@ -1,20 +1,19 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/uptrace/bun"
 	"go.uber.org/goleak"
 
+	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/examples/custom-plugin/auditlog"
 )
 
@@ -23,24 +22,10 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// sink is what the log writes to.
-type sink struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (s *sink) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.buf.Write(b)
-}
-
-// entries returns what was written.
-func (s *sink) entries(t *testing.T) (all []auditlog.Entry) {
+// entries returns what the log has written.
+func entries(t *testing.T, log *coretest.Output) (all []auditlog.Entry) {
 	t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for line := range strings.Lines(s.buf.String()) {
+	for line := range strings.Lines(log.String()) {
 		var e auditlog.Entry
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
 			t.Fatalf("%q: %v", line, err)
@@ -55,7 +40,7 @@ func (s *sink) entries(t *testing.T) (all []auditlog.Entry) {
 func TestRun(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	var log sink
+	var log coretest.Output
 	type open struct {
 		url string
 		db  *bun.DB
@@ -109,7 +94,7 @@ func TestRun(t *testing.T) {
 	}
 	var writers, versions [][]string
 	created := ""
-	for _, e := range log.entries(t) {
+	for _, e := range entries(t, &log) {
 		switch e.Kind {
 		case "write":
 			if e.Source != "bunsource" {

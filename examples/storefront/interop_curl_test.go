@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/coretest/installed"
 )
 
@@ -349,7 +350,7 @@ type following struct {
 	t      *testing.T
 	cmd    *exec.Cmd
 	lines  *bufio.Scanner
-	stderr output
+	stderr coretest.Output
 	cancel context.CancelFunc
 	ended  bool
 }

@@ -4,7 +4,6 @@ package main
 // others wrote: what two ends of our own agree upon proves little.
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -32,29 +31,11 @@ import (
 	"github.com/binderyhq/bindery/transports/websocket"
 )
 
-// output gathers what a program prints, while it is read.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer // guarded by mu
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
-
 // daemon is a server that the test runs in the foreground.
 type daemon struct {
 	t      *testing.T
 	socket string // the Unix socket that it listens at: no port to race for
-	log    output
+	log    coretest.Output
 	done   chan struct{} // closed when it has ended, after err was set
 	err    error
 }

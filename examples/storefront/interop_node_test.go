@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/coretest/installed"
 )
 
@@ -36,7 +37,7 @@ type script struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
 	lines  *bufio.Scanner
-	stderr output
+	stderr coretest.Output
 	end    func() // ends the script and waits for it
 }
 

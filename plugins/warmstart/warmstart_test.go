@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,30 +28,6 @@ type thing struct {
 	Name string `json:"name"`
 }
 
-// logs are what a logger has written, safe to read meanwhile.
-type logs struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logs) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-// with returns the lines that have the id.
-func (l *logs) with(id string) (lines []string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for line := range strings.Lines(l.buf.String()) {
-		if strings.Contains(line, "id="+id+" ") {
-			lines = append(lines, line)
-		}
-	}
-	return lines
-}
-
 // shop is a registry with two bindings of one table, and snapshots.
 type shop struct {
 	t      *testing.T
@@ -61,7 +36,7 @@ type shop struct {
 	all    *core.Binding[thing]
 	first  *core.Binding[thing]
 	fam    *core.Family[thing]
-	logs   logs
+	logs   coretest.Output
 }
 
 func open(t *testing.T, tab *coretest.Table[thing], dir, database string, cfg warmstart.Config) *shop {
@@ -136,8 +111,8 @@ func TestRestart(t *testing.T) {
 	if st := s.all.Status(); st.State != status.Restored {
 		t.Errorf("state %s", st.State)
 	}
-	if len(s.logs.with("warmstart-restored")) != 2 {
-		t.Errorf("logged: %s", s.logs.buf.String())
+	if len(s.logs.Lines("id=warmstart-restored ")) != 2 {
+		t.Errorf("logged: %s", s.logs.String())
 	}
 	sub := s.all.Subscribe(live.SubscribeOptions{Version: before.Token})
 	defer sub.Close()
@@ -196,7 +171,7 @@ func TestIgnored(t *testing.T) {
 				t.Error("it counts as found")
 			}
 			s := open(t, tab, dir, c.database, c.cfg)
-			if got := s.logs.with("warmstart-ignored"); len(got) != 1 || !strings.Contains(got[0], path) || !strings.Contains(got[0], c.why) {
+			if got := s.logs.Lines("id=warmstart-ignored "); len(got) != 1 || !strings.Contains(got[0], path) || !strings.Contains(got[0], c.why) {
 				t.Errorf("logged: %q, want %q and the file", got, c.why)
 			}
 			if s.all.Status().State != status.Live || s.all.Len() != 3 {
@@ -205,7 +180,7 @@ func TestIgnored(t *testing.T) {
 			s.close()
 			s = open(t, tab, dir, c.database, warmstart.Config{}) // the file was replaced, or removed
 			defer s.close()
-			if got := s.logs.with("warmstart-ignored"); len(got) != 0 {
+			if got := s.logs.Lines("id=warmstart-ignored "); len(got) != 0 {
 				t.Errorf("still: %q", got)
 			}
 		})
@@ -217,7 +192,7 @@ func TestIgnored(t *testing.T) {
 		}
 		s := open(t, tab, dir, "db", warmstart.Config{})
 		defer s.close()
-		if got := s.logs.with("warmstart-ignored"); len(got) != 1 || !strings.Contains(got[0], "gone.snapshot") {
+		if got := s.logs.Lines("id=warmstart-ignored "); len(got) != 1 || !strings.Contains(got[0], "gone.snapshot") {
 			t.Errorf("logged: %q", got)
 		}
 	})
@@ -319,8 +294,8 @@ func TestNoRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.close()
-	if got := files(t, dir); len(got) == 2 || len(s.logs.with("warmstart-no-room")) == 0 {
-		t.Errorf("files: %v, logged: %s", got, s.logs.buf.String())
+	if got := files(t, dir); len(got) == 2 || len(s.logs.Lines("id=warmstart-no-room ")) == 0 {
+		t.Errorf("files: %v, logged: %s", got, s.logs.String())
 	}
 }
 
@@ -338,7 +313,7 @@ func TestUnwritable(t *testing.T) {
 	if err := s.reg.Shutdown(context.Background()); err == nil || !strings.Contains(err.Error(), `"all"`) {
 		t.Errorf("Shutdown: %v", err)
 	}
-	if got := s.logs.with("warmstart-unwritten"); len(got) == 0 || !strings.Contains(got[0], "all.snapshot") {
+	if got := s.logs.Lines("id=warmstart-unwritten "); len(got) == 0 || !strings.Contains(got[0], "all.snapshot") {
 		t.Errorf("logged: %q", got)
 	}
 	again := open(t, tab, dir, "db", warmstart.Config{})

@@ -1,12 +1,10 @@
 package bunsource
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,6 +13,7 @@ import (
 	"github.com/uptrace/bun/dialect"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
 
+	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/core/live"
 )
@@ -157,7 +156,7 @@ func TestAsyncWritesDoNotWait(t *testing.T) {
 
 // A write whose bindings do not catch up returns, and says so once in a row.
 func TestWaitsEnd(t *testing.T) {
-	var log syncBuffer
+	var log coretest.Output
 	h := newHookDB(t, dialect.SQLite, true, HooksConfig{
 		WaitTimeout: time.Millisecond, Database: "",
 		Logger: slog.New(slog.NewTextHandler(&log, nil)),
@@ -201,23 +200,6 @@ func TestWaitsEnd(t *testing.T) {
 	if h.source.Timeouts() != 3 || warnings() != 2 {
 		t.Errorf("waits that others ended: counted %d, logged\n%s", h.source.Timeouts(), &log)
 	}
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 func TestHooksConfigIsChecked(t *testing.T) {
@@ -382,7 +364,7 @@ func TestHooksWarnOfDriversThatAreNotWrapped(t *testing.T) {
 	for name, wrapped := range map[string]bool{"opened by sql.Open": false, "opened by Open": true} {
 		t.Run(name, func(t *testing.T) {
 			db, _ := openHookDB(t, dialect.SQLite, wrapped)
-			var log syncBuffer
+			var log coretest.Output
 			source := Hooks(db, HooksConfig{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			for range 2 {
 				ctx, cancel := context.WithCancel(t.Context())

@@ -11,6 +11,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/driver"
 )
 
@@ -45,7 +46,7 @@ func TestLogNamesHiddenColumns(t *testing.T) {
 		mustExec(t, db, `CREATE TABLE guarded (id BIGINT PRIMARY KEY, name TEXT NOT NULL, owner TEXT NOT NULL, code TEXT UNIQUE, level BIGINT NOT NULL CHECK (level >= 0),
 			shelf_id BIGINT REFERENCES shelves (id), beyond TEXT NOT NULL DEFAULT 'x')`)
 		mustExec(t, db, `INSERT INTO guarded (id, name, owner, code, level) VALUES (1, 'a', 'ann', 'x', 1)`)
-		var log syncBuffer
+		var log coretest.Output
 		b := Bind[guarded](db, "guarded", core.Columns("id", "name"), core.Writable(core.WriteRules{ClientKeys: true}))
 		reg := core.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}.NewRegistry()
 		if err := errors.Join(reg.Add(b), reg.Watch(Hooks(db))); err != nil {

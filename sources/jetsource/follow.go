@@ -98,8 +98,18 @@ func (f *following[T]) follow(ctx context.Context, js jetstream.JetStream) error
 	if err != nil {
 		return fmt.Errorf("jetsource: the stream %q: %w", cfg.Stream, err)
 	}
-	beats := make(chan *nats.Msg, 16)
-	heard, err := f.loader.origin.conn.ChanSubscribe(f.subjects.Beat, beats)
+	beats := make(chan wire.Beat, 1) // the latest
+	heard, err := f.loader.origin.conn.Subscribe(f.subjects.Beat, func(m *nats.Msg) {
+		var b wire.Beat
+		if json.Unmarshal(m.Data, &b) != nil {
+			return
+		}
+		select {
+		case <-beats: // nobody has looked at it, and it is out of date
+		default:
+		}
+		beats <- b
+	})
 	if err != nil {
 		return fmt.Errorf("jetsource: %w", err)
 	}
@@ -149,11 +159,9 @@ func (f *following[T]) follow(ctx context.Context, js jetstream.JetStream) error
 				return err
 			}
 			f.level()
-		case b := <-beats:
-			if json.Unmarshal(b.Data, &f.beat) == nil {
-				silence.Reset(cfg.Silence)
-				f.level()
-			}
+		case f.beat = <-beats:
+			silence.Reset(cfg.Silence)
+			f.level()
 		case <-silence.C:
 			f.beat = wire.Beat{}
 			f.applier.Lost(errors.New("no publisher is heard"))

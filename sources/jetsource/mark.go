@@ -18,6 +18,10 @@ var _ core.MarkAwaiter = (*loader[struct{}])(nil)
 // has not reached the mark.
 const askAgainAfter = 50 * time.Millisecond
 
+// askWait is how long an answer may take. A publisher holds a question for a second; one
+// that takes longer was lost.
+const askWait = 2 * time.Second
+
 // AwaitMark implements [core.MarkAwaiter]. It asks the publisher up to where the stream has
 // everything that the mark covers, and waits until the view has come to that.
 func (l *loader[T]) AwaitMark(ctx context.Context, view *live.View, mark string) error {
@@ -52,7 +56,7 @@ func (l *loader[T]) AwaitMark(ctx context.Context, view *live.View, mark string)
 
 // ask asks the publisher once. It fails at once while nobody publishes.
 func (o *Origin) ask(ctx context.Context, subject, mark string) (answer wire.MarkAnswer, err error) {
-	ctx, cancel := context.WithTimeout(ctx, o.cfg.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, askWait)
 	defer cancel()
 	m, err := o.conn.RequestWithContext(ctx, subject, []byte(mark))
 	if err != nil {

@@ -119,3 +119,20 @@ func TestMarksOfAPublisherThatIsGone(t *testing.T) {
 		}
 	}
 }
+
+// TestTwoWhoPublish: publishers that have each taken the other for gone agree on one, also
+// while nothing changes.
+func TestTwoWhoPublish(t *testing.T) {
+	w := newWorld(t)
+	w.write(nil, 1, 5, "a")
+	conn := w.server.Connect(t)
+	// Neither hears the other in time: the second begins between two beats of the first.
+	_, b, one, _ := w.publisher(conn, 30*beat)
+	<-b.Loaded()
+	w.eventually("the first publishes", func() bool { return one.Stats().Publishing == 2 })
+	_, b2, two, _ := w.publisher(conn, beat)
+	<-b2.Loaded()
+	w.eventually("one of them stands by", func() bool {
+		return one.Stats().Failures+two.Stats().Failures >= 2 && one.Stats().Publishing+two.Stats().Publishing == 2
+	})
+}

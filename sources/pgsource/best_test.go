@@ -1,7 +1,6 @@
 package pgsource
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -10,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/sourcetest/pgtest"
 )
@@ -49,29 +49,11 @@ type bestRig struct {
 	*rig
 	best      *BestSource
 	otherwise *fallback
-	log       *logText
-}
-
-// logText is a log that grows while it is read.
-type logText struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logText) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
+	log       *coretest.Output
 }
 
 func newBestRig(r *rig, cfg BestConfig, schemas ...driver.Schema) *bestRig {
-	b := &bestRig{rig: r, otherwise: &fallback{}, log: &logText{}}
+	b := &bestRig{rig: r, otherwise: &fallback{}, log: &coretest.Output{}}
 	cfg.Logger = slog.New(slog.NewTextHandler(b.log, nil))
 	r.sink = newFakeSink(schemas...)
 	b.best = NewBest(r.dsn, b.otherwise, cfg)

@@ -1,17 +1,16 @@
 package sqlitesource_test
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"log/slog"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/binderyhq/bindery/core"
+	"github.com/binderyhq/bindery/core/coretest"
 	"github.com/binderyhq/bindery/core/driver"
 	"github.com/binderyhq/bindery/sources/sqlitesource"
 )
@@ -113,7 +112,7 @@ func TestWritersReadTheirOwnWrites(t *testing.T) {
 // TestPoolOfOne has a writer hold the only connection that the engine could
 // read by.
 func TestPoolOfOne(t *testing.T) {
-	var log buffer
+	var log coretest.Output
 	db, src, b := bound(t, sqlitesource.Config{WaitTimeout: 50 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(&log, nil))}, 1)
 	for i := range int64(20) {
 		if _, err := db.Exec(`INSERT INTO stocks VALUES (?, 1)`, i); err != nil {
@@ -131,23 +130,6 @@ func TestPoolOfOne(t *testing.T) {
 			t.Fatalf("the binding holds %d rows", b.Len())
 		}
 	}
-}
-
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 func BenchmarkUpdate(b *testing.B) {

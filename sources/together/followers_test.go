@@ -33,6 +33,7 @@ type branchNode struct {
 	bind func() []core.Bindable // and watch, for those who read the database
 	db   *bun.DB                // nil: it follows
 	addr string
+	also func() core.Transport // nil, or makes a transport beside event streams
 
 	reg  *core.Registry
 	http *httptest.Server
@@ -97,6 +98,9 @@ func (n *branchNode) start() {
 	}
 	must(n.t, n.reg.Use(n.versionsSeen))
 	must(n.t, n.reg.Serve(sse.New(e.Group("/events"), sse.Config{PageRows: 50, Heartbeat: 50 * time.Millisecond, Retry: time.Millisecond})))
+	if n.also != nil {
+		must(n.t, n.reg.Serve(n.also()))
+	}
 	must(n.t, n.reg.Start(n.t.Context()))
 	n.http = httptest.NewUnstartedServer(e)
 	if n.addr != "" {

@@ -23,15 +23,16 @@
 //
 // Followers ask on PREFIX.BINDING.mark where in the stream a mark is reached. The
 // publisher answers once the binding shows what the mark covers and that is published, or
-// after 5 seconds that it does not. It holds at most 64 questions about one binding.
+// after a second that it does not, and is asked again. It holds at most 64 questions about one binding.
 //
 // # Ordering
 //
 // A binding's messages are in the order of its versions. Each is published only if the
 // message before it is still the last of its subject, so two nodes that publish the
 // same binding never mix. The second node stands by, and takes over when it hears
-// nothing of the first. Beats on PREFIX.BINDING.beat tell who publishes, and the last
-// version that was published. They are not stored.
+// nothing of the first. If each has taken the other for gone, one of them stands by again.
+// Beats on PREFIX.BINDING.beat tell who publishes, and the last version that was published.
+// They are not stored.
 //
 // # Back-pressure
 //

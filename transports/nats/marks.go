@@ -14,9 +14,10 @@ import (
 )
 
 // markWait bounds how long a follower's question is held, maxAsked the questions about one
-// binding that are held at a time.
+// binding that are held at a time. The wait is short because a follower whose question was
+// lost asks again only when it cannot be held any more.
 const (
-	markWait = 5 * time.Second
+	markWait = time.Second
 	maxAsked = 64
 )
 

@@ -84,7 +84,7 @@ func (p *publisher) publish(ctx context.Context) error {
 		return err
 	}
 	defer grant.Close()
-	if !p.t.cfg.HiddenOrder && !wire.ShowsPlaces(grant.View()) {
+	if !p.t.cfg.HiddenOrder && !wire.ShowsOrderKeys(grant.View()) {
 		return errors.New("the rows do not show by what they are ordered: see Config.HiddenOrder")
 	}
 	if err := p.standBy(ctx); err != nil {
@@ -186,6 +186,19 @@ func (p *publisher) follow(ctx context.Context, grant *core.Grant) (again bool, 
 		}
 	}})
 	defer sub.Close()
+	yield := make(chan struct{}, 1)
+	heard, err := p.t.conn.Subscribe(p.subjects.Beat, func(m *natsgo.Msg) {
+		if p.precedes(m) {
+			select {
+			case yield <- struct{}{}:
+			default:
+			}
+		}
+	})
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = heard.Unsubscribe() }()
 	beats := time.NewTicker(p.t.cfg.Beat)
 	defer beats.Stop()
 	p.beat(grant.View())
@@ -200,10 +213,23 @@ func (p *publisher) follow(ctx context.Context, grant *core.Grant) (again bool, 
 			p.asked = append(p.asked, q)
 		case <-beats.C:
 			p.beat(grant.View())
+		case <-yield:
+			return false, errAnother
 		case <-ctx.Done():
 			return false, ctx.Err()
 		}
 	}
+}
+
+// errAnother says that another node publishes the binding too.
+var errAnother = errors.New("another node publishes it too: this one stands by")
+
+// precedes reports whether the beat is of another publisher that goes on while this one
+// stands by. Each may have taken the other for gone; while nothing changes, the server does
+// not tell them.
+func (p *publisher) precedes(beat *natsgo.Msg) bool {
+	var b wire.Beat
+	return json.Unmarshal(beat.Data, &b) == nil && b.By != "" && b.By < p.t.id
 }
 
 // sendAvailable publishes what there is. again is true after a new snapshot, from which the

@@ -43,7 +43,7 @@ func (s *stream) open(ctx context.Context, to target) *problem.Problem {
 func (s *stream) ask(ctx context.Context, to target) (*core.Grant, *problem.Problem) {
 	g, err := s.t.reg.Open(ctx, to.binding, to.args)
 	if err == nil {
-		if s.enc == s.t.replicas && !s.t.cfg.HiddenOrder && !wire.ShowsPlaces(g.View()) {
+		if s.enc == s.t.replicas && !s.t.cfg.HiddenOrder && !wire.ShowsOrderKeys(g.View()) {
 			g.Close()
 			return nil, problem.Forbidden("the rows do not show by what they are ordered, so the binding cannot be followed by other nodes")
 		}

@@ -88,33 +88,33 @@ func checkRelated(v *rowset.Member, all []*rowset.Member) (errs []error) {
 	return errs
 }
 
-// CheckPart returns what a transport or a plugin, registered at the place, says is
+// CheckPart returns what a transport or a plugin, registered at this place, says is
 // wrong with it.
-func CheckPart(kind string, part interface{ Name() string }, place string) []error {
+func CheckPart(kind string, part interface{ Name() string }, at string) []error {
 	v, ok := part.(driver.Validator)
 	if !ok {
 		return nil
 	}
 	if _, err := untyped.Guard("the "+kind, func() (struct{}, error) { return struct{}{}, v.Validate() }); err != nil {
-		return []error{fmt.Errorf("core: %s %q (%s): %w", kind, part.Name(), place, err)}
+		return []error{fmt.Errorf("core: %s %q (%s): %w", kind, part.Name(), at, err)}
 	}
 	return nil
 }
 
-// CheckSource returns what is wrong with a source that was registered at the place, where
+// CheckSource returns what is wrong with a source that was registered at this place, where
 // the bindings are all that there are.
-func CheckSource(s driver.Source, place string, bindings []*rowset.Member) []error {
-	problems, err := untyped.Guard("the source", func() ([]error, error) { return checkSource(s, place, bindings), nil })
+func CheckSource(s driver.Source, at string, bindings []*rowset.Member) []error {
+	problems, err := untyped.Guard("the source", func() ([]error, error) { return checkSource(s, at, bindings), nil })
 	if err != nil {
-		return []error{fmt.Errorf("core: source registered at %s: %w", place, err)}
+		return []error{fmt.Errorf("core: source registered at %s: %w", at, err)}
 	}
 	return problems
 }
 
-func checkSource(s driver.Source, place string, bindings []*rowset.Member) (errs []error) {
+func checkSource(s driver.Source, at string, bindings []*rowset.Member) (errs []error) {
 	if v, ok := s.(driver.Validator); ok {
 		if err := v.Validate(); err != nil {
-			errs = append(errs, fmt.Errorf("core: source %q (%s): %w", s.Name(), place, err))
+			errs = append(errs, fmt.Errorf("core: source %q (%s): %w", s.Name(), at, err))
 		}
 	}
 	scoped, ok := s.(driver.Scoper)
@@ -124,7 +124,7 @@ func checkSource(s driver.Source, place string, bindings []*rowset.Member) (errs
 	for _, named := range scoped.Scope().Tables {
 		one := driver.Scope{Tables: []driver.Table{named}}
 		if !slices.ContainsFunc(bindings, func(v *rowset.Member) bool { return slices.ContainsFunc(v.Tables(), one.Covers) }) {
-			errs = append(errs, fmt.Errorf("core: source %q (%s) watches table %q, which no binding reads", s.Name(), place, named))
+			errs = append(errs, fmt.Errorf("core: source %q (%s) watches table %q, which no binding reads", s.Name(), at, named))
 		}
 	}
 	return errs

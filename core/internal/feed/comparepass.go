@@ -234,7 +234,7 @@ func (p *pass) Blocks() error {
 	f := p.feed
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.inBatch && time.Since(f.batchBegun) > max(blockedWait, 4*f.wholeRead) {
+	if f.inBatch && time.Since(f.batchBegun) > max(blockedWait, 4*f.wholeReads.last[0]) {
 		return errBlocked
 	}
 	return nil

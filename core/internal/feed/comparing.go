@@ -118,7 +118,7 @@ func (f *Feed) isQuickLocked() bool {
 			rows += snap.Len()
 		}
 	}
-	return rows <= f.host.MaxBatchKeys && f.wholeRead <= comparingBurst
+	return rows <= f.host.MaxBatchKeys && f.wholeReads.within(comparingBurst)
 }
 
 // Mends returns a receipt for the pending comparisons that make up for missed changes.

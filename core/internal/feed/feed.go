@@ -44,7 +44,7 @@ type Feed struct {
 	notBefore    time.Time       // earliest time of the next batch, see pause
 	lastRows     int             // rows found by the last read of bindings in full
 	troubledTook time.Duration   // how long the last read of members in trouble took
-	wholeRead    time.Duration   // how long the last read of the whole table took; mu guards it, too
+	wholeReads   readTimes       // mu guards it, too
 	askedAt      time.Time       // when loaders were last asked whether the table was altered
 
 	mu              sync.Mutex                        // guards what follows
@@ -384,7 +384,7 @@ func (f *Feed) batch(ctx context.Context) error {
 		f.publish(m)
 	}
 	f.noteTroubles(number, &w, out)
-	f.noteSlow(number, out.slow)
+	f.noteSlow(number, out.slow, false)
 	observed(out.result(len(out.failed)+w.newAside(), nil))
 
 	f.mu.Lock()
@@ -396,7 +396,7 @@ func (f *Feed) batch(ctx context.Context) error {
 	case covered.anyWhole():
 		f.stats.Reads++
 		f.stats.WholeReads++
-		f.wholeRead = out.took
+		f.wholeReads.note(out.took)
 	default:
 		f.stats.Reads++
 		f.stats.BatchKeys += uint64(len(w.Keys))

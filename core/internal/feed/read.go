@@ -88,7 +88,7 @@ func (f *Feed) narrow(ctx context.Context, w *work, failed *readError) bool {
 			f.mu.Lock()
 			number := f.batches
 			f.mu.Unlock()
-			f.noteSlow(number, []*rowset.Member{r.asked})
+			f.noteSlow(number, []*rowset.Member{r.asked}, true)
 		}
 	case r.keyed:
 		found, there := f.unreadable(ctx, r)
@@ -200,7 +200,7 @@ func (f *Feed) catchUp(ctx context.Context, open driver.Snapshot, following []dr
 		return false
 	}
 	f.mu.Lock()
-	patience := max(f.host.CatchUpWait, 4*f.wholeRead)
+	patience := max(f.host.CatchUpWait, 4*f.wholeReads.last[0])
 	f.mu.Unlock()
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the source has not caught up within %v", patience))
 	defer cancel()
@@ -227,7 +227,7 @@ func (f *Feed) extend(ctx context.Context, w work) (work, error) {
 			unknown = append(unknown, a)
 		}
 	}
-	patience := max(f.host.AnnounceWait, 4*f.wholeRead)
+	patience := max(f.host.AnnounceWait, 4*f.wholeReads.last[0])
 	f.mu.Unlock()
 
 	var late []*Announcement

@@ -1,5 +1,3 @@
-// Package duplex has the common part of WebSocket and Socket.IO: their options, and the
-// types that serve sessions in both directions.
 package duplex
 
 import (

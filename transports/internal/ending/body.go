@@ -26,7 +26,8 @@ const Linger = time.Second
 // Body is the body of a request with a limited time for reading. It is made by
 // [LimitBody].
 type Body struct {
-	body     io.ReadCloser
+	request  *http.Request
+	body     io.ReadCloser // of the request, before LimitBody
 	control  *http.ResponseController
 	deadline time.Time
 	cuts     []func() bool
@@ -54,7 +55,7 @@ func LimitBody(w http.ResponseWriter, r *http.Request, timeout time.Duration, un
 	if srv, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok && srv.ReadTimeout > 0 {
 		timeout = min(timeout, srv.ReadTimeout) // which the deadline replaces
 	}
-	b := &Body{body: r.Body, control: http.NewResponseController(w), deadline: time.Now().Add(timeout), over: make(chan struct{})}
+	b := &Body{request: r, body: r.Body, control: http.NewResponseController(w), deadline: time.Now().Add(timeout), over: make(chan struct{})}
 	b.async = b.control.SetReadDeadline(b.deadline) != nil
 	timer := time.AfterFunc(timeout, func() { b.cut(ErrSlowBody) })
 	b.cuts = append(b.cuts, timer.Stop)
@@ -121,6 +122,7 @@ func (b *Body) End() {
 	if b == nil {
 		return
 	}
+	b.giveBack()
 	b.mu.Lock()
 	was := b.why
 	b.mu.Unlock()
@@ -129,6 +131,15 @@ func (b *Body) End() {
 		return
 	}
 	b.release(time.Now().Add(Linger))
+}
+
+// giveBack makes the body the server's own again. The server then sees that a client
+// waits for "100 Continue" before it sends a body, and answers without waiting for that
+// body; it would read one that it does not know. The connection's deadline stays.
+func (b *Body) giveBack() {
+	if b.request.Body == b {
+		b.request.Body = b.body
+	}
 }
 
 // release stops the limits and sets the last deadline, once.
@@ -215,9 +226,12 @@ func Discard(w http.ResponseWriter, r *http.Request) error {
 }
 
 // Leave limits the time in which the HTTP server reads a body that the handler leaves
-// unread, unless the body is limited already. Call it before answering.
+// unread, unless the body is limited already. Call it before answering; nobody reads the
+// body after that.
 func Leave(w http.ResponseWriter, r *http.Request) {
-	if _, limited := r.Body.(*Body); !limited {
+	if b, limited := r.Body.(*Body); limited {
+		b.giveBack()
+	} else {
 		LimitBody(w, r, Linger).End()
 	}
 }

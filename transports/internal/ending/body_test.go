@@ -288,6 +288,45 @@ func TestServerEndsDespiteUnreadBodies(t *testing.T) {
 	}
 }
 
+// A client that waits for "100 Continue" before it sends the body is answered at once,
+// and need not send it.
+func TestRefusalBeforeTheBody(t *testing.T) {
+	for name, handle := range map[string]http.HandlerFunc{
+		"left": func(w http.ResponseWriter, r *http.Request) {
+			Leave(w, r)
+			w.WriteHeader(http.StatusUnsupportedMediaType)
+		},
+		"limited": func(w http.ResponseWriter, r *http.Request) {
+			defer LimitBody(w, r, time.Minute).End()
+			w.WriteHeader(http.StatusUnsupportedMediaType)
+		},
+		"limited, answered early": func(w http.ResponseWriter, r *http.Request) {
+			defer LimitBody(w, r, time.Minute).End()
+			Leave(w, r)
+			w.WriteHeader(http.StatusUnsupportedMediaType)
+			_ = http.NewResponseController(w).Flush()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, err := pipeServer(t, handle).Dial(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = c.Close() }()
+				begun := time.Now()
+				if _, err := io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"); err != nil {
+					t.Fatal(err)
+				}
+				line, err := bufio.NewReader(c).ReadString('\n')
+				if err != nil || !strings.Contains(line, "415") || time.Since(begun) > 0 {
+					t.Errorf("%q, %v, after %v of the bubble's time", line, err, time.Since(begun))
+				}
+			})
+		})
+	}
+}
+
 func TestDiscard(t *testing.T) {
 	r := httptest.NewRequest(http.MethodGet, "/", strings.NewReader("nothing of interest"))
 	if err := Discard(httptest.NewRecorder(), r); err != nil {

@@ -1,0 +1,4 @@
+// Package buntest opens databases for tests of what is built on Bun, and waits.
+//
+// It is for tests: it imports testing.
+package buntest
