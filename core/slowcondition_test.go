@@ -48,7 +48,7 @@ func (s *slowCondition) Scan(ctx context.Context, q driver.Query, size int, visi
 }
 
 // TestSlowConditionsHoldUpNobody: a binding whose condition the database takes long to
-// evaluate, or never answers, delays the writers of its table and the comparisons once. From
+// evaluate, or never answers, delays the writers of its table twice at most, and the comparisons not at all. From
 // then on it follows at its own pace, and when the condition is quick again it is read by
 // key as before.
 func TestSlowConditionsHoldUpNobody(t *testing.T) {
@@ -79,7 +79,8 @@ func TestSlowConditionsHoldUpNobody(t *testing.T) {
 				}
 				s.takes.Store(int64(c.takes))
 				report(s.Put(ware{ID: 2})) // it is found out
-				for id := 3; id < 40; id++ {
+				report(s.Put(ware{ID: 3}))
+				for id := 4; id < 40; id++ {
 					begun := time.Now()
 					change := s.Put(ware{ID: id})
 					if id%10 == 0 {
@@ -101,14 +102,18 @@ func TestSlowConditionsHoldUpNobody(t *testing.T) {
 					t.Errorf("the binding that is never answered is %v: %v", st.State, st.Err)
 				}
 
-				s.takes.Store(0)
-				for id := 40; id < 200; id++ {
+				// It becomes quick enough, and is written to all the time meanwhile.
+				s.takes.Store(int64(slowRead))
+				for id := 40; id < 1000; id++ {
 					report(s.Put(ware{ID: id}))
-					time.Sleep(time.Second)
+					time.Sleep(30 * time.Millisecond)
 				}
+				s.takes.Store(0)
+				report(s.Put(ware{ID: 199}))
+				time.Sleep(10 * time.Second)
 				queries, _ := s.asked()
-				report(s.Put(ware{ID: 200}))
-				if slow.Len() != 200 || slow.Status().State != status.Live {
+				report(s.Put(ware{ID: 1000}))
+				if slow.Len() != 1000 || slow.Status().State != status.Live {
 					t.Errorf("quick again, it has %d rows and is %v: %v", slow.Len(), slow.Status().State, slow.Status().Err)
 				}
 				if n, _ := s.asked(); n != queries+1 || s.queries[n-1].Keys == nil {
@@ -118,6 +123,9 @@ func TestSlowConditionsHoldUpNobody(t *testing.T) {
 		})
 	}
 }
+
+// slowRead is less than a slow answer takes.
+const slowRead = 170 * time.Millisecond
 
 // lateCompare is more than a comparison waits for refills.
 const lateCompare = 1100 * time.Millisecond

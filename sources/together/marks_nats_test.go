@@ -55,8 +55,7 @@ func TestMarksOfNATSNodesThatGo(t *testing.T) {
 	a, b := openNATSNode(t, server, dsn), openNATSNode(t, server, dsn)
 	model := &markModel{writers: []*bun.DB{a.db}, committed: map[int64]int64{}}
 	must(t, model.write(t.Context(), 0, 1))
-	mark, err := a.reg.Mark(t.Context())
-	must(t, err)
+	mark := a.mark(t)
 	shutdown(t, a.reg)
 	must(t, b.check(t.Context(), mark, model.state()))
 	shutdown(t, b.reg)
@@ -72,8 +71,7 @@ func TestMarksWithoutNATS(t *testing.T) {
 	server, dsn := natstest.Start(t), sqliteDSN(t)
 	createCounters(t, openPlain(t, "sqlite", dsn))
 	a, b := openNATSNode(t, server, dsn), openNATSNode(t, server, dsn)
-	first, err := a.reg.Mark(t.Context())
-	must(t, err)
+	first := a.mark(t)
 	must(t, b.check(t.Context(), first, nil)) // they have heard each other
 	server.Stop()
 	eventually(t, "the loss is noticed", func() error {
@@ -86,8 +84,7 @@ func TestMarksWithoutNATS(t *testing.T) {
 	})
 	model := &markModel{writers: []*bun.DB{a.db}, committed: map[int64]int64{}}
 	must(t, model.write(t.Context(), 0, 1))
-	mark, err := a.reg.Mark(t.Context())
-	must(t, err)
+	mark := a.mark(t)
 	must(t, a.check(t.Context(), mark, model.state()))
 	short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()

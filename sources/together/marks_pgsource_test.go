@@ -56,8 +56,7 @@ func TestMarksOfPostgresPolls(t *testing.T) {
 	a := openMarkNode(t, hooked, nil, bunsource.Hooks(hooked), pollsource.New(time.Hour, pollsource.XMin(hooked, 0)))
 	b := openMarkNode(t, plain, nil, pollsource.New(time.Hour, pollsource.XMin(plain, 0)))
 	neverAWrongYes(t, []*bun.DB{hooked, plain}, a)
-	mark, err := a.reg.Mark(t.Context())
-	must(t, err)
+	mark := a.mark(t)
 	if err := b.reg.Reach(t.Context(), mark); !errors.Is(err, core.ErrForeignMark) {
 		t.Errorf("another node: %v", err)
 	}
@@ -75,8 +74,7 @@ func TestMarksOfOtherHistories(t *testing.T) {
 		return openMarkNode(t, plain, nil, pgsource.New(dsn))
 	}
 	a, elsewhere := open(dsn, true), open(otherDSN, true)
-	mark, err := a.reg.Mark(t.Context())
-	must(t, err)
+	mark := a.mark(t)
 	shutdown(t, a.reg)
 	again := open(dsn, false)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -102,12 +100,10 @@ func TestMarkBesideAnOpenTransaction(t *testing.T) {
 	must(t, err)
 	_, err = plain.NewUpdate().Model(&counter{ID: 2, Value: 8}).WherePK().Exec(t.Context())
 	must(t, err)
-	mark, err := a.reg.Mark(t.Context())
-	must(t, err)
+	mark := a.mark(t)
 	must(t, b.check(t.Context(), mark, map[int64]int64{2: 8}))
 	must(t, tx.Commit())
-	mark, err = a.reg.Mark(t.Context())
-	must(t, err)
+	mark = a.mark(t)
 	must(t, b.check(t.Context(), mark, map[int64]int64{1: 7, 2: 8}))
 }
 

@@ -34,8 +34,7 @@ func TestMarksOfSQLite(t *testing.T) {
 		db := bun.NewDB(sqldb, sqlitedialect.New())
 		neverAWrongYes(t, []*bun.DB{db, plain}, openMarkNode(t, db, nil, source))
 	})
-	mark, err := a.reg.Mark(t.Context())
-	must(t, err)
+	mark := a.mark(t)
 	if err := b.reg.Reach(t.Context(), mark); !errors.Is(err, core.ErrForeignMark) {
 		t.Errorf("another node: %v", err)
 	}

@@ -27,7 +27,8 @@ type delivery struct {
 	later   map[*rowset.Member]*laterStep           // bindings whose steps are made when the read is published
 	skipped map[*rowset.Member]struct{}             // frozen bindings that miss a row of this delivery
 	rows    int                                     // of the largest read of bindings in full
-	slow    []*rowset.Member                        // bindings whose statement for single keys was slow
+	slow    map[*rowset.Member]time.Duration        // how long slow statements took that asked about keys
+	keyed   time.Duration                           // how long the longest other read by key took
 }
 
 // outcome is the outcome of one batch, or of one background read.
@@ -39,10 +40,10 @@ type outcome struct {
 	inFull    map[*rowset.Member]struct{} // those that were read in full
 	unsettled []*rowset.Member
 	skipped   map[*rowset.Member]struct{}
-	took      time.Duration // the reading alone
-	compared  bool          // it comes from a comparison, not from a batch
-	rows      int           // of the largest read of bindings in full
-	slow      []*rowset.Member
+	took      time.Duration    // the reading alone
+	compared  bool             // it comes from a comparison, not from a batch
+	rows      int              // of the largest read of bindings in full
+	slow      []*rowset.Member // bindings about which the database was slow to answer
 }
 
 // readError is the error of one statement, with the read that it was for.
@@ -88,7 +89,7 @@ func (f *Feed) execute(ctx context.Context, p plan, w work) (outcome, error) {
 
 // outcome returns the steps of the members that have not failed, and the failures.
 func (s *delivery) outcome() outcome {
-	out := outcome{steps: make([]readyStep, 0, len(s.steps)), failed: s.failed, omitted: s.omitted, inFull: s.inFull, skipped: s.skipped, slow: s.slow}
+	out := outcome{steps: make([]readyStep, 0, len(s.steps)), failed: s.failed, omitted: s.omitted, inFull: s.inFull, skipped: s.skipped, slow: s.slowAnswers()}
 	for v, t := range s.steps {
 		if s.failed[v] == nil {
 			out.steps = append(out.steps, readyStep{step: t, how: s.howOf(v)})
@@ -111,15 +112,22 @@ func (s *delivery) run(ctx context.Context, p plan) error {
 	for _, r := range p.reads {
 		begun := time.Now()
 		got, err := r.run(ctx)
-		slow := r.asked != nil && r.newer == nil && time.Since(begun) >= slowWait
-		if slow {
-			s.slow = append(s.slow, r.asked)
+		took := time.Since(begun)
+		switch {
+		case r.newer != nil || !r.keyed && r.asked == nil:
+		case r.keyed:
+			s.keyed = max(s.keyed, took)
+		case took >= slowWait:
+			if s.slow == nil {
+				s.slow = make(map[*rowset.Member]time.Duration)
+			}
+			s.slow[r.asked] = took
 		}
 		if err == nil {
 			err = s.give(ctx, r, got)
 		}
 		if err != nil {
-			return &readError{r, err, slow}
+			return &readError{r, err, r.asked != nil && took >= slowWait}
 		}
 	}
 	return nil

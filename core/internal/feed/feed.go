@@ -384,7 +384,7 @@ func (f *Feed) batch(ctx context.Context) error {
 		f.publish(m)
 	}
 	f.noteTroubles(number, &w, out)
-	f.noteSlow(number, out.slow)
+	f.noteSlow(number, out.slow, false)
 	observed(out.result(len(out.failed)+w.newAside(), nil))
 
 	f.mu.Lock()

@@ -3,6 +3,7 @@ package feed
 import (
 	"bytes"
 	"errors"
+	"math"
 	"reflect"
 	"slices"
 	"time"
@@ -164,7 +165,6 @@ func (f *Feed) finish(b *backgroundRead) {
 				f.slowQueries[v] = true
 			} else {
 				delete(f.slowQueries, v)
-				f.noteQuickLocked(v)
 			}
 		}
 	}
@@ -299,6 +299,9 @@ func (f *Feed) isCurrentLocked(v *rowset.Member, p *startingPoint) (since []driv
 		return nil, false
 	}
 	since, known := f.sinceLocked(v, p.number)
+	if f.askAgainLocked(v) {
+		p.last = math.MaxUint64 // batches have read the keys, but not for this binding
+	}
 	switch {
 	case f.askedSinceLocked(v, p.number): // a batch has read rows for it since
 		f.againLocked(v, r)

@@ -88,7 +88,7 @@ func (f *Feed) narrow(ctx context.Context, w *work, failed *readError) bool {
 			f.mu.Lock()
 			number := f.batches
 			f.mu.Unlock()
-			f.noteSlow(number, []*rowset.Member{r.asked})
+			f.noteSlow(number, []*rowset.Member{r.asked}, true)
 		}
 	case r.keyed:
 		found, there := f.unreadable(ctx, r)
