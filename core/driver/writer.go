@@ -57,3 +57,14 @@ type DocumentWriter[T any] interface {
 	// are among the named ones, in place of the values in row.
 	UpdateDocuments(ctx context.Context, key Key, row *T, columns, defaults []string, documents map[string]json.RawMessage) error
 }
+
+// PartialLoader is implemented by Writers that can read a row without some of its columns. A
+// client can then mend a row that cannot be read, by a write of the columns to blame.
+// Without it, clients can only delete such a row.
+type PartialLoader[T any] interface {
+	// LoadWithout reads the row with the key, as the transaction sees it, but not the named
+	// columns: their fields keep their zero values, as related rows do. None of them is a
+	// key column. It returns nil when there is no such row, and a [*RowError] when the row
+	// cannot be read without these columns either.
+	LoadWithout(ctx context.Context, key Key, columns []string) (*T, error)
+}

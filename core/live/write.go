@@ -2,6 +2,7 @@ package live
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/binderyhq/bindery/core/driver"
 )
@@ -64,3 +65,23 @@ type MalformedError struct{ Detail string }
 
 // Error returns the detail, in words that a client may see.
 func (e *MalformedError) Error() string { return "live: malformed body: " + e.Detail }
+
+// UnreadableError says that the database has a row that cannot be read or shown, so that the
+// write was not carried out. A write that gives good values to the fields to blame mends the
+// row.
+type UnreadableError struct {
+	Key driver.Key
+	// Fields are those to blame, as far as that is known. Field is "" for columns that the
+	// binding does not show.
+	Fields []driver.FieldError
+	// Cause is for logs, and never shown to clients.
+	Cause error
+}
+
+// Error names the key and the cause.
+func (e *UnreadableError) Error() string {
+	return fmt.Sprintf("live: row %s cannot be read or shown as it is in the database: %v", e.Key, e.Cause)
+}
+
+// Unwrap returns the cause.
+func (e *UnreadableError) Unwrap() error { return e.Cause }

@@ -52,6 +52,8 @@ type definition struct {
 }
 
 // postgresDefinitions selects the functions of programs and extensions, and the views.
+// With 3 come the relations through which a statement writes to other tables than it names:
+// views, partitions and other children, tables with rules.
 // It leaves out functions in C, which write no rows, except dblink's, which run SQL
 // elsewhere. The text of an aggregate is the names of its functions.
 const postgresDefinitions = `
@@ -65,18 +67,28 @@ WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND p.prokind <> 'p'
 UNION ALL
 SELECT c.relname, pg_get_viewdef(c.oid), false, 2
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('v', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')`
+WHERE c.relkind IN ('v', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+UNION ALL
+SELECT c.relname, '', false, 3
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND (c.relkind = 'v'
+	OR c.relkind IN ('r', 'p', 'f') AND (c.relhasrules OR EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid)))`
 
-// mysqlDefinitions selects the stored functions. All count as writers, because MySQL
+// mysqlDefinitions selects the stored functions, and the views, which pass writes on. All
+// functions count as writers, because MySQL
 // does not enforce declarations such as READS SQL DATA.
 const mysqlDefinitions = `
 SELECT routine_name, '', true, 0 FROM information_schema.routines WHERE routine_type = 'FUNCTION'
-	AND routine_schema NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema')`
+	AND routine_schema NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema')
+UNION ALL
+SELECT table_name, '', false, 3 FROM information_schema.views
+	WHERE table_schema NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema')`
 
 // verbs matches the words of which a body in SQL or PL/pgSQL needs one to write.
 var verbs = regexp.MustCompile(`(?i)\b(INSERT|UPDATE|DELETE|MERGE|TRUNCATE|COPY|EXECUTE|CALL|CREATE|ALTER|DROP|REFRESH)\b`)
 
-// writers asks which functions may write, and which views call them. In SQLite it finds
+// writers asks which functions may write, which views call them, and which relations
+// pass writes on to other tables. In SQLite it finds
 // none: the program's own functions write nothing.
 func writers(ctx context.Context, db *bun.DB) (map[string]sqltext.Mention, error) {
 	query := ""
@@ -100,8 +112,13 @@ func writers(ctx context.Context, db *bun.DB) (map[string]sqltext.Mention, error
 		}
 	}
 	var calling []*definition // they may call a writer
+	var targets []string
 	for i := range all {
 		d := &all[i]
+		if d.how == sqltext.MentionedAsTarget {
+			targets = append(targets, strings.ToLower(d.name))
+			continue
+		}
 		// The statement that defines it begins with CREATE.
 		_, body, cut := strings.Cut(d.body, "\nAS ")
 		if !cut {
@@ -126,6 +143,11 @@ func writers(ctx context.Context, db *bun.DB) (map[string]sqltext.Mention, error
 			}
 		}
 		calling = rest
+	}
+	for _, name := range targets {
+		if _, writes := found[name]; !writes {
+			found[name] = sqltext.MentionedAsTarget
+		}
 	}
 	return found, nil
 }

@@ -98,7 +98,8 @@ func printRow(row any) string {
 	}
 }
 
-func bindStatements(t *testing.T, d dialect.Name, hidden bool) *boundStatements {
+// bindStatements makes the tables and starts their bindings. more adds to both.
+func bindStatements(t *testing.T, d dialect.Name, hidden bool, more ...func(*boundStatements)) *boundStatements {
 	t.Helper()
 	b := &boundStatements{reg: core.NewRegistry()}
 	b.db, b.plain = openHookDBAs(t, d, true, hidden, "_pragma=synchronous(OFF)")
@@ -140,6 +141,9 @@ func bindStatements(t *testing.T, d dialect.Name, hidden bool) *boundStatements 
 	bindTable[stmtName](t, b, "names")
 	bindTable[stmtMade](t, b, "made")
 	bindTable[stmtComputed](t, b, "computed")
+	for _, add := range more {
+		add(b)
+	}
 	must(t, b.reg, b.reg.Watch(Hooks(b.db, HooksConfig{Async: true})))
 	must(t, b.reg, b.reg.Start(t.Context()))
 	t.Cleanup(func() { must(t, b.reg, b.reg.Shutdown(context.Background())) })

@@ -2,7 +2,10 @@ package bunsource
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/uptrace/bun"
 
@@ -78,6 +81,45 @@ func (s *salvage[T]) halve(keys []driver.Key) {
 		s.halve(keys[:half])
 		s.halve(keys[half:])
 	}
+}
+
+// LoadWithout implements [driver.PartialLoader].
+func (l *Loader[T]) LoadWithout(ctx context.Context, key driver.Key, columns []string) (*T, error) {
+	_, m, err := l.transaction(ctx)
+	if err != nil {
+		return nil, err
+	}
+	batches, err := sqlgen.KeyBatches(m, []driver.Key{key})
+	if err != nil || len(batches) == 0 {
+		return nil, err
+	}
+	st := sqlgen.Statement{Keys: &batches[0]}
+	for _, c := range m.Schema.Columns {
+		if !slices.Contains(columns, c.Name) {
+			st.Only = append(st.Only, c.Name)
+		}
+	}
+	var rows []*T
+	err = withConn(withoutHooks(ctx), m, false, func(ctx context.Context, conn bun.IConn) (err error) {
+		if rows, err = l.read(ctx, conn, m, st); err == nil {
+			return nil
+		}
+		var bad []error
+		if rows, bad, _, err = l.readAround(ctx, conn, m, st, err); err != nil {
+			return err
+		}
+		return errors.Join(bad...)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("bunsource: reading a row of table %q: %w", m.Schema.Table, err)
+	}
+	for _, r := range rows {
+		m.Normalise(reflect.ValueOf(r).Elem())
+		if m.KeyOf(reflect.ValueOf(r).Elem()) == key {
+			return r, nil
+		}
+	}
+	return nil, nil
 }
 
 // runAround runs the query again row by row, after it has failed. It leaves out

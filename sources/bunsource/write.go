@@ -23,6 +23,7 @@ import (
 var (
 	_ driver.Writer[struct{}]         = (*Loader[struct{}])(nil)
 	_ driver.DocumentWriter[struct{}] = (*Loader[struct{}])(nil)
+	_ driver.PartialLoader[struct{}]  = (*Loader[struct{}])(nil)
 )
 
 // transactionKey is the context key of the transaction that Transact opened on

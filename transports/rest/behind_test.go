@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	chimiddleware "github.com/go-chi/chi/v5/middleware"
 	"github.com/klauspost/compress/gzhttp"
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
@@ -45,6 +46,7 @@ func TestBehindMiddleware(t *testing.T) {
 		"a tutorial's":          {around: wireharness.TutorialGzip},
 		"one that hides":        {around: wireharness.HidingGzip, weak: true},
 		"klauspost's":           {around: func(h http.Handler) http.Handler { return gzhttp.GzipHandler(h) }},
+		"chi's Compress":        {around: chimiddleware.Compress(5, "application/json")},
 		"TimeoutHandler":        {around: func(h http.Handler) http.Handler { return http.TimeoutHandler(h, time.Minute, "") }},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -61,6 +62,37 @@ func TestShownDifferently(t *testing.T) {
 	want(t, s.Do("GET", "/api/loud/7", "If-None-Match", res.Header.Get("ETag")), 304)
 	want(t, s.send("PATCH", "/api/loud/7", `{"name":"newer"}`, "If-Match", res.Header.Get("ETag")), 200)
 	want(t, s.send("PATCH", "/api/loud/7", `{"name":"newest"}`, "If-Match", res.Header.Get("ETag")), 412)
+}
+
+// TestRowThatCannotBeShown: a write to a row that the binding cannot show mends it, or says
+// why it was not carried out. What went wrong inside is not for clients.
+func TestRowThatCannotBeShown(t *testing.T) {
+	s := newShop(t, 2)
+	s.Open("brittle", core.Writable(), core.Serialize(func(p product) product {
+		if p.Name == "bad" {
+			panic("secret")
+		}
+		return p
+	}))
+	s.Put(product{ID: 1, Name: "bad"})
+	for _, res := range []*http.Response{
+		s.send("PATCH", "/api/brittle/1", `{}`),
+		s.send("PATCH", "/api/brittle/2", `{"name":"bad"}`),
+		s.send("POST", "/api/brittle", `{"id":9,"name":"bad"}`),
+	} {
+		want(t, res, 409)
+		if got := body(t, res); !strings.Contains(got, `:unreadable-row"`) || !strings.Contains(got, "the row ") || strings.Contains(got, "secret") {
+			t.Errorf("%s", got)
+		}
+	}
+	want(t, s.send("PATCH", "/api/brittle/1", `{"name":"good"}`, "If-Match", `"abc"`), 412)
+	want(t, s.send("PATCH", "/api/brittle/1", `{"name":"good"}`, "If-Match", "*"), 200)
+	if got := body(t, s.Do("GET", "/api/brittle/1")); !strings.Contains(got, `"name":"good"`) {
+		t.Errorf("after mending: %s", got)
+	}
+	s.Put(product{ID: 2, Name: "bad"})
+	want(t, s.send("DELETE", "/api/brittle/2", ""), 204)
+	want(t, s.Do("GET", "/api/brittle/9"), 404)
 }
 
 // tagToken returns the version token that an entity tag holds.

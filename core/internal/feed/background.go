@@ -279,7 +279,7 @@ func (f *Feed) readInBackground(ctx context.Context, b *backgroundRead) {
 					for _, v := range r.full {
 						delete(s.steps, v)
 					}
-					if v := r.only(); v != nil && b.lane == troubledLane && s.blameHeld(ctx, pl, v, b.suspects[v]) {
+					if v := r.only(); v != nil && b.lane == troubledLane && !errors.Is(err, driver.ErrSchemaChanged) && s.blameHeld(ctx, pl, v, b.suspects[v]) {
 						continue
 					}
 					fail(r.full, err)
@@ -393,6 +393,11 @@ func (s *delivery) blameHeld(ctx context.Context, pl *concern.Pool, v *rowset.Me
 	bad, there := badrows.Find(ctx, loadOf(pl), keys, false)
 	if !there || len(bad) == 0 {
 		return false
+	}
+	for _, err := range bad {
+		if errors.Is(err, driver.ErrSchemaChanged) {
+			return false // the schema is to blame
+		}
 	}
 	for k, err := range bad {
 		s.fail(v, k, err)

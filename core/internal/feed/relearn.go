@@ -48,6 +48,12 @@ func (f *Feed) noteOutdated(err error) bool {
 	return true
 }
 
+// Relearned reports whether err says that the schema of the member's loader is out of date,
+// and the loader has been prepared again since. Batches do not do that for a member in trouble.
+func (f *Feed) Relearned(ctx context.Context, v *rowset.Member, err error) bool {
+	return f.noteOutdated(err) && Receipt{f.Barrier()}.Wait(ctx) == nil && f.prepareLoader(ctx, v) == nil
+}
+
 // maxRelearns bounds how often a batch begins again because of an outdated schema. After
 // that the batch fails, and is retried with back-off.
 const maxRelearns = 3

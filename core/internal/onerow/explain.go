@@ -45,7 +45,7 @@ func (e *explaining) run(ctx context.Context) error {
 		e.why = append(e.why, status.Reason{Row: status.Absent})
 		return nil
 	}
-	for _, part := range conjuncts(v.Filter) {
+	for _, part := range Conjuncts(v.Filter) {
 		if err := e.part(ctx, part); err != nil {
 			return err
 		}
@@ -90,14 +90,15 @@ func (e *explaining) part(ctx context.Context, part filter.Expr) error {
 }
 
 // conjuncts takes a filter apart into the parts that must all hold.
-func conjuncts(e filter.Expr) []filter.Expr {
+// Conjuncts returns the parts that must all be true for the filter to be.
+func Conjuncts(e filter.Expr) []filter.Expr {
 	switch e := e.(type) {
 	case nil:
 		return nil
 	case *filter.Conjunction:
 		var parts []filter.Expr
 		for _, part := range e.Exprs {
-			parts = append(parts, conjuncts(part)...)
+			parts = append(parts, Conjuncts(part)...)
 		}
 		return parts
 	default:

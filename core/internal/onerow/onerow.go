@@ -56,6 +56,9 @@ func (o *Row) Meets(ctx context.Context, e filter.Expr) (bool, error) {
 	}
 	if o.Shape.Exact(e) || !o.Member.Loader.CanQuery() {
 		c, err := o.pick(o.Member.Loader.Load(ctx, []driver.Key{o.Key}))
+		if o.isUnreadable(err) && o.Member.Loader.CanQuery() {
+			return o.selects(ctx, driver.Query{Filter: e})
+		}
 		if c == nil || err != nil {
 			return false, err
 		}
@@ -65,8 +68,24 @@ func (o *Row) Meets(ctx context.Context, e filter.Expr) (bool, error) {
 		}
 		return one.Holds(o.Member.Loader, c.Row), nil
 	}
-	c, err := o.pick(o.Member.Loader.Query(ctx, driver.Query{Keys: []driver.Key{o.Key}, Filter: e}))
+	return o.selects(ctx, driver.Query{Filter: e})
+}
+
+// selects reports whether the database finds the row by the query, readable or not.
+func (o *Row) selects(ctx context.Context, q driver.Query) (bool, error) {
+	if q.Limit == 0 {
+		q.Keys = []driver.Key{o.Key}
+	}
+	c, err := o.pick(o.Member.Loader.Query(ctx, q))
+	if o.isUnreadable(err) {
+		return true, nil
+	}
 	return c != nil, err
+}
+
+// isUnreadable reports whether the error of a read says that this row cannot be read.
+func (o *Row) isUnreadable(err error) bool {
+	return slices.ContainsFunc(driver.RowErrors(err), func(e *driver.RowError) bool { return e.Key == o.Key })
 }
 
 // IsKey reports whether a row can have the key. A client's text may be no value of a type
@@ -94,16 +113,21 @@ func (o *Row) IsKey(ctx context.Context) (bool, error) {
 // IsMember reports whether the binding holds the row. It makes the same reads whether the
 // row lies outside of the binding or does not exist, so timing tells clients nothing.
 func (o *Row) IsMember(ctx context.Context) (bool, error) {
+	var in bool
+	var err error
 	if !o.Shape.InMemory {
-		c, err := o.pick(o.Member.Loader.Query(ctx, driver.Query{Keys: []driver.Key{o.Key}, Filter: o.Member.Filter, Where: o.Member.Spec.Where}))
-		if c == nil || err != nil {
-			return false, err
-		}
+		in, err = o.selects(ctx, driver.Query{Filter: o.Member.Filter, Where: o.Member.Spec.Where})
 	} else {
-		c, err := o.pick(o.Member.Loader.Load(ctx, []driver.Key{o.Key}))
-		if c == nil || err != nil || !o.Shape.Holds(o.Member.Loader, c.Row) {
-			return false, err
+		var c *rowset.Fetched
+		c, err = o.pick(o.Member.Loader.Load(ctx, []driver.Key{o.Key}))
+		if o.isUnreadable(err) && o.Member.Loader.CanQuery() {
+			in, err = o.selects(ctx, driver.Query{Filter: o.Member.Filter})
+		} else {
+			in = c != nil && o.Shape.Holds(o.Member.Loader, c.Row)
 		}
+	}
+	if !in || err != nil {
+		return false, err
 	}
 	return o.isWithinLimit(ctx)
 }
@@ -116,8 +140,7 @@ func (o *Row) isWithinLimit(ctx context.Context) (bool, error) {
 	}
 	q := driver.Query{Filter: o.Member.Filter, Where: o.Member.Spec.Where, Order: o.Shape.OrderBy, Limit: o.Member.Spec.Limit}
 	if o.Member.Loader.CanQuery() {
-		c, err := o.pick(o.Member.Loader.Query(ctx, q))
-		return c != nil, err
+		return o.selects(ctx, q)
 	}
 	rows, err := o.Member.Loader.Load(ctx, nil)
 	if err := o.aboutItsRow(err); err != nil {
@@ -138,11 +161,27 @@ func (o *Row) isWithinLimit(ctx context.Context) (bool, error) {
 	return before < o.Member.Spec.Limit, nil
 }
 
+// UnreadableError says that the row cannot be read, or not be shown.
+type UnreadableError struct {
+	Row any // the row, a *T, if only showing it fails
+	Err error
+}
+
+// Error returns the cause's text.
+func (e *UnreadableError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *UnreadableError) Unwrap() error { return e.Err }
+
 // Find returns the row as the transaction sees it, the zero Row if there is none, and
-// whether the binding holds it.
+// whether the binding holds it. The error is an [*UnreadableError] if the database has the
+// row, and it cannot be read or shown.
 func (o *Row) Find(ctx context.Context, now time.Time) (row live.Row, member bool, err error) {
 	r := o.Member.Loader
 	c, err := o.pick(r.Load(ctx, []driver.Key{o.Key}))
+	if o.isUnreadable(err) {
+		return live.Row{}, false, &UnreadableError{Err: err}
+	}
 	if c == nil || err != nil {
 		return live.Row{}, false, err
 	}
@@ -162,15 +201,14 @@ func (o *Row) Find(ctx context.Context, now time.Time) (row live.Row, member boo
 	}
 	js, err := c.Encoded(r, o.Shape.Encoder)
 	if err != nil {
-		return live.Row{}, false, fmt.Errorf("core: binding %q: %w", o.Member.Name(), err)
+		return live.Row{}, false, &UnreadableError{Row: c.Row, Err: fmt.Errorf("core: binding %q: %w", o.Member.Name(), err)}
 	}
 	return o.Shape.Row(c, o.Shape.OrderOf(r, c.Row, c.Key), js, live.Row{}, now), member, nil
 }
 
 // aboutItsRow returns the error, but nil if it is only about other rows.
 func (o *Row) aboutItsRow(err error) error {
-	bad := driver.RowErrors(err)
-	if bad == nil || slices.ContainsFunc(bad, func(e *driver.RowError) bool { return e.Key == o.Key }) {
+	if driver.RowErrors(err) == nil || o.isUnreadable(err) {
 		return err
 	}
 	return nil

@@ -3,6 +3,7 @@ package untyped
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	"github.com/binderyhq/bindery/core/driver"
 )
@@ -16,6 +17,9 @@ type Writer interface {
 	// Documents returns JSON as the database stores it, by column; nil if the loader
 	// cannot.
 	Documents(ctx context.Context, key driver.Key, columns []string) (map[string]json.RawMessage, error)
+	// LoadWithout reads a row without some of its columns, nil if there is none. The error
+	// wraps [errors.ErrUnsupported] if the loader cannot.
+	LoadWithout(ctx context.Context, key driver.Key, columns []string) (any, error)
 	Delete(ctx context.Context, key driver.Key) error
 	NewRow() any
 	CloneRow(row any) any
@@ -45,6 +49,18 @@ func (t typedWriter[T]) Documents(ctx context.Context, key driver.Key, columns [
 		return w.Documents(ctx, key, columns)
 	}
 	return nil, nil
+}
+
+func (t typedWriter[T]) LoadWithout(ctx context.Context, key driver.Key, columns []string) (any, error) {
+	w, ok := t.w.(driver.PartialLoader[T])
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	row, err := Guard("LoadWithout", func() (*T, error) { return w.LoadWithout(ctx, key, columns) })
+	if row == nil || err != nil {
+		return nil, err
+	}
+	return row, nil
 }
 
 func (t typedWriter[T]) Delete(ctx context.Context, key driver.Key) error {

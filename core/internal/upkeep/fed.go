@@ -189,6 +189,9 @@ func (r *Fed) Write(ctx context.Context, w live.Write, bounds writing.Bounds) (l
 		return live.Row{}, fmt.Errorf("core: binding %q: %w", r.member.Name(), live.ErrNotLoaded)
 	}
 	row, key, err := writing.Write(ctx, r.member, w, bounds, writing.Host{Logger: in.Logger, Now: in.Now})
+	if in.feed.Relearned(ctx, r.member, err) { // nothing was written
+		row, key, err = writing.Write(ctx, r.member, w, bounds, writing.Host{Logger: in.Logger, Now: in.Now})
+	}
 	if err != nil {
 		return live.Row{}, err
 	}

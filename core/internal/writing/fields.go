@@ -21,7 +21,9 @@ func (o *writing) checkShown(before live.Row) error {
 		return nil
 	}
 	shown := map[string]json.RawMessage{}
-	if err := json.Unmarshal(before.JSON(), &shown); err != nil {
+	if before.IsZero() {
+		shown = nil
+	} else if err := json.Unmarshal(before.JSON(), &shown); err != nil {
 		return fmt.Errorf("core: binding %q: taking a row apart: %w", o.Member.Name(), err)
 	}
 	var problems []driver.FieldError

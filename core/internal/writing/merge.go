@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/big"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,13 +33,15 @@ func (m *merger) merge(ctx context.Context, c *driver.Column, patch json.RawMess
 		if m.before, err = membersOf(m.row); err != nil {
 			return nil, err
 		}
-		if m.stored, err = m.read(ctx); err != nil {
-			return nil, err
+		if m.stored = m.o.documents; m.stored == nil {
+			if m.stored, err = m.read(ctx); err != nil {
+				return nil, err
+			}
 		}
 	}
 	shown := memberAt(m.before, pathOf(c))
 	stored, ok := m.stored[c.Name]
-	if !ok || !m.agrees(c, stored, shown) {
+	if !ok || !slices.Contains(m.o.replaced, c.Name) && !m.agrees(c, stored, shown) {
 		return mergePatch(shown, patch)
 	}
 	doc, err := mergePatch(stored, patch)

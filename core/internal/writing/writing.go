@@ -29,6 +29,9 @@ type writing struct {
 	fields  map[string]json.RawMessage // by column
 	asShown map[string]json.RawMessage // members that are no columns: they must equal the shown row's
 	result  live.Row
+
+	replaced  []string                   // columns that were not read, see mend
+	documents map[string]json.RawMessage // stored ones that are patched, by column; see mend
 }
 
 // Host is what a write needs beside the binding. All fields are required.
@@ -63,7 +66,7 @@ func Write(ctx context.Context, v *rowset.Member, w live.Write, bounds Bounds, h
 
 // run is the body of the transaction. The loader may call it more than once.
 func (o *writing) run(ctx context.Context) error {
-	o.result = live.Row{}
+	o.result, o.replaced, o.documents = live.Row{}, nil, nil
 	if o.w.Op == live.Insert {
 		return o.insert(ctx)
 	}
@@ -71,7 +74,11 @@ func (o *writing) run(ctx context.Context) error {
 		return err
 	}
 	before, member, err := o.Find(ctx, o.host.Now())
-	if err != nil {
+	var bad *onerow.UnreadableError
+	switch {
+	case errors.As(err, &bad):
+		return o.mend(ctx, bad)
+	case err != nil:
 		return err
 	}
 	if !member {
@@ -108,10 +115,15 @@ func (o *writing) insert(ctx context.Context) error {
 }
 
 func (o *writing) update(ctx context.Context, before live.Row) error {
-	if err := o.checkShown(before); err != nil {
+	return o.updateFrom(ctx, before, o.db.CloneRow(before.Value()))
+}
+
+// updateFrom changes row, the row as far as it was read, and writes it. shown is the row as
+// clients see it, the zero Row if they do not.
+func (o *writing) updateFrom(ctx context.Context, shown live.Row, row any) error {
+	if err := o.checkShown(shown); err != nil {
 		return err
 	}
-	row := o.db.CloneRow(before.Value())
 	change, err := o.decode(ctx, row)
 	if err != nil {
 		return err
@@ -145,7 +157,10 @@ func (o *writing) update(ctx context.Context, before live.Row) error {
 // after reads the written row and checks that it lies within all bounds.
 func (o *writing) after(ctx context.Context) error {
 	row, member, err := o.Find(ctx, o.host.Now())
+	var bad *onerow.UnreadableError
 	switch {
+	case errors.As(err, &bad):
+		return o.unreadable(ctx, bad)
 	case err != nil:
 		return err
 	case !member && !o.Member.Spec.Rules.RowsMayLeave:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"regexp"
 	"strings"
 	"sync/atomic"
 
@@ -100,8 +101,8 @@ func (s *statement) Start(ctx context.Context, _ []sqldriver.NamedValue) wrapdri
 	if !observe {
 		return nil
 	}
-	if attaches(s.text) {
-		s.rec.layout = nil
+	if attaches(s.text) || !s.single && defines.MatchString(s.text) {
+		s.rec.layout = nil // a text of several statements may end within a transaction, so it is not compared
 	}
 	return &call{statement: s, ctx: ctx, deliver: deliver}
 }
@@ -166,6 +167,9 @@ func (t *transaction) Committed(err error) {
 
 // RolledBack implements [wrapdriver.Tx].
 func (t *transaction) RolledBack(err error) { t.rec.release(t.ctx, err, false) }
+
+// defines matches texts that may change the schema.
+var defines = regexp.MustCompile(`(?i)\b(CREATE|ALTER|DROP)\b`)
 
 // attaches reports whether a text may attach a database, or detach one.
 func attaches(text string) bool {

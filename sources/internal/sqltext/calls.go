@@ -2,11 +2,11 @@ package sqltext
 
 import "strings"
 
-// Mentions reports whether the text calls one of the functions that may write, or reads
-// one of the views that call them. names are in lower case. It says true when it is not
-// sure.
+// Mentions reports whether the text calls one of the functions that may write, reads one
+// of the views that call them, or writes and names what passes writes on to other tables.
+// names are in lower case. It says true when it is not sure.
 func Mentions(src string, d Dialect, names map[string]Mention) bool {
-	if len(names) == 0 || !mayMention(src, names) {
+	if len(names) == 0 || len(names) <= maxSearched && !mayMention(src, names) {
 		return false
 	}
 	toks, ok := lex(nil, src, d)
@@ -23,7 +23,25 @@ func Mentions(src string, d Dialect, names map[string]Mention) bool {
 			continue
 		}
 		switch {
+		case how == MentionedAsTarget:
+			if p.writesSomething() {
+				return true
+			}
 		case how == MentionedAnywhere, p.Is(i+1, "("), how == MentionedAsField && p.Is(i-1, "."):
+			return true
+		}
+	}
+	return false
+}
+
+// maxSearched is up to how many names are searched for in the text before it is cut into
+// tokens. The tokens of a text cost the same however many names there are.
+const maxSearched = 32
+
+// writesSomething reports whether one of the tokens may be the verb of a write.
+func (p *Text) writesSomething() bool {
+	for i := range p.toks {
+		if p.isVerb(i, len(p.toks)) || p.Word(i, "TRUNCATE", "COPY") {
 			return true
 		}
 	}
@@ -33,11 +51,13 @@ func Mentions(src string, d Dialect, names map[string]Mention) bool {
 // Mention is how a text refers to what may write.
 type Mention uint8
 
-// The ways: name(…); that, or row.name; or the bare name.
+// The ways: name(…); that, or row.name; the bare name; or the bare name in a text that
+// writes.
 const (
 	MentionedAsCall Mention = iota
 	MentionedAsField
 	MentionedAnywhere
+	MentionedAsTarget
 )
 
 // mayMention reports whether one of the names stands anywhere in the text.

@@ -108,6 +108,12 @@ func PreconditionFailed() *Problem {
 	}
 }
 
+// Unreadable says that the row with the key in the path holds values that cannot be read or
+// shown, and in which fields, as far as clients see them.
+func Unreadable(detail string, errs ...FieldError) *Problem {
+	return &Problem{Type: TypeUnreadable, Title: "Unreadable row", Status: http.StatusConflict, Detail: detail, Errors: errs}
+}
+
 // TooLarge says that a body or a message is longer than limit bytes.
 func TooLarge(limit int64) *Problem {
 	return &Problem{

@@ -49,6 +49,7 @@ const (
 	TypeForeignMark         Type = "urn:bindery:problem:foreign-mark"
 	TypeNotReached          Type = "urn:bindery:problem:not-reached"
 	TypeNotJoined           Type = "urn:bindery:problem:not-joined"
+	TypeUnreadable          Type = "urn:bindery:problem:unreadable-row"
 	TypeUnavailable         Type = "urn:bindery:problem:unavailable"
 )
 

@@ -27,9 +27,10 @@ func (t *Tracker) SetWriters(names map[string]sqltext.Mention) { t.callers.write
 // views.
 func (t *Tracker) Defined() <-chan struct{} { return t.callers.defined }
 
-var defines = regexp.MustCompile(`(?is)\b(CREATE|ALTER|DROP)\b.*\b(FUNCTION|ROUTINE|AGGREGATE|VIEW|EXTENSION)\b`)
+var defines = regexp.MustCompile(`(?is)\b(CREATE|ALTER|DROP)\b.*\b(FUNCTION|ROUTINE|AGGREGATE|VIEW|EXTENSION|RULE|PARTITION|INHERITS?)\b`)
 
-// noteDefinition notes that a text may define functions or views.
+// noteDefinition notes that a text may define functions, views, or what else passes
+// writes on to other tables.
 func (c *callers) noteDefinition(p *sqltext.Text) {
 	for i := range p.Ops {
 		if p.Ops[i].Effect == sqltext.WriteAny && defines.MatchString(p.Source) {

@@ -18,8 +18,9 @@ type Statement struct {
 	apply func(*bun.SelectQuery) *bun.SelectQuery // nil: none
 	Order []string
 	Limit int
-	Bare  bool   // the key columns, no others and no related rows
-	Expr  string // this expression instead of columns
+	Bare  bool     // the key columns, no others and no related rows
+	Expr  string   // this expression instead of columns
+	Only  []string // these columns, and no related rows; nil: all
 }
 
 // Clause is SQL with Bun's placeholders.
@@ -79,7 +80,7 @@ func (st *Statement) Build(m *model.Model, conn bun.IConn, dest any) *bun.Select
 	q := m.DB.NewSelect().Model(dest)
 	for i := range m.Relations {
 		// The binding's conditions may name joined tables.
-		if h := &m.Relations[i]; !st.Bare && st.Expr == "" || st.apply != nil && m.Inline(h) {
+		if h := &m.Relations[i]; !st.Bare && st.Expr == "" && st.Only == nil || st.apply != nil && m.Inline(h) {
 			q = q.Relation(h.Path)
 		}
 	}
@@ -87,6 +88,8 @@ func (st *Statement) Build(m *model.Model, conn bun.IConn, dest any) *bun.Select
 		for _, k := range m.Schema.Key {
 			q = q.Column(k)
 		}
+	} else {
+		q = q.Column(st.Only...)
 	}
 	if st.Expr != "" {
 		q = q.ColumnExpr("?", bun.Safe(st.Expr))

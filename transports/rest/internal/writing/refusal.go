@@ -18,6 +18,7 @@ import (
 func (w *Writer) refusal(x *exchange.Exchange, err error) *problem.Problem {
 	var invalid *driver.InvalidError
 	var malformed *live.MalformedError
+	var unreadable *live.UnreadableError
 	switch {
 	case errors.As(err, &invalid):
 		return unacceptable(invalid)
@@ -26,6 +27,9 @@ func (w *Writer) refusal(x *exchange.Exchange, err error) *problem.Problem {
 			return problem.UnsupportedMediaType("bodies without a Content-Encoding")
 		}
 		return problem.MalformedBody(malformed.Detail)
+	case errors.As(err, &unreadable):
+		w.logFailure(x, err)
+		return notMended(unreadable)
 	case errors.Is(err, live.ErrNoRow):
 		return problem.NoRow()
 	case errors.Is(err, live.ErrPrecondition):
@@ -44,8 +48,27 @@ func (w *Writer) refusal(x *exchange.Exchange, err error) *problem.Problem {
 	if p, told := problem.Of(x.View.Name(), err); told {
 		return p
 	}
-	w.Registry.Logger().Error("rest: a write failed", slog.String("id", "rest-write-failed"), "binding", x.View.Name(), "method", x.R.Method, "err", err)
+	w.logFailure(x, err)
 	return problem.Unavailable("the write could not be carried out now")
+}
+
+func (w *Writer) logFailure(x *exchange.Exchange, err error) {
+	w.Registry.Logger().Error("rest: a write failed", slog.String("id", "rest-write-failed"), "binding", x.View.Name(), "method", x.R.Method, "err", err)
+}
+
+// notMended tells why a row was not written that cannot be read or shown, and what would mend
+// it. The database's message goes to the log alone.
+func notMended(bad *live.UnreadableError) *problem.Problem {
+	detail := "the row " + bad.Key.String() + ", as it is in the database or would be written, cannot be shown"
+	var fields []problem.FieldError
+	for _, f := range bad.Fields {
+		if f.Field == "" {
+			detail += "; " + f.Detail
+			continue
+		}
+		fields = append(fields, problem.FieldError{Field: f.Field, Detail: f.Detail + ": a write that gives this field another mends the row"})
+	}
+	return problem.Unreadable(detail, fields...)
 }
 
 // unacceptable tells what is wrong with a row. What concerns the row as a whole
