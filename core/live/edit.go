@@ -76,7 +76,7 @@ func (e *Edit) Each(visit func(Row) bool) {
 // rows may have the same order key: order keys end with the key, or are distinct numbers. A
 // second row at one order key would displace the first.
 func (e *Edit) Put(r Row) {
-	if e.ordered == e.rows && r.e.place != string(r.e.key) {
+	if e.ordered == e.rows && r.e.orderKey != string(r.e.key) {
 		e.split()
 	}
 	old := e.rows.Set(r.e)
@@ -85,8 +85,8 @@ func (e *Edit) Put(r Row) {
 		e.bytes -= len(old.json)
 	}
 	if e.ordered != e.rows {
-		if old != nil && old.place != r.e.place {
-			e.ordered.Delete(old.place)
+		if old != nil && old.orderKey != r.e.orderKey {
+			e.ordered.Delete(old.orderKey)
 		}
 		e.ordered.Set(r.e)
 	}
@@ -102,7 +102,7 @@ func (e *Edit) Take(key driver.Key) (Row, bool) {
 		return Row{}, false
 	}
 	if e.ordered != e.rows {
-		e.ordered.Delete(old.place)
+		e.ordered.Delete(old.orderKey)
 	}
 	e.sum = e.sum.Sub(old.sum(e.print))
 	e.bytes -= len(old.json)

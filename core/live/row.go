@@ -19,13 +19,13 @@ type Row struct {
 
 // entry is the content of a row. Members of a family that show the row share it.
 type entry struct {
-	key   driver.Key
-	place string // the order key: the order columns, then the key
-	json  []byte
-	value any // *T, or *deferred
-	stamp *digest.Stamp
-	// unplaced says that the order key is not part of the content.
-	unplaced bool
+	key      driver.Key
+	orderKey string // the order columns, then the key
+	json     []byte
+	value    any // *T, or *deferred
+	stamp    *digest.Stamp
+	// numbered says that the order key is not part of the content.
+	numbered bool
 	// restored says that an earlier run saved the row.
 	restored bool
 
@@ -36,22 +36,22 @@ type entry struct {
 // sum returns the digest of the row in a binding. It is recomputed each time: storing it
 // for each of many members would cost more memory than the time is worth.
 func (e *entry) sum(print *Fingerprint) digest.Sum {
-	place := e.place
-	if e.unplaced {
-		place = ""
+	orderKey := e.orderKey
+	if e.numbered {
+		orderKey = ""
 	}
-	return digest.Of(print.raw[:], []byte(e.key), []byte(place), e.json)
+	return digest.Of(print.raw[:], []byte(e.key), []byte(orderKey), e.json)
 }
 
 // shows reports whether clients see the two as the same.
 func (e *entry) shows(o *entry) bool {
-	return e == o || e.key == o.key && e.unplaced == o.unplaced && (e.unplaced || e.place == o.place) && bytes.Equal(e.json, o.json)
+	return e == o || e.key == o.key && e.numbered == o.numbered && (e.numbered || e.orderKey == o.orderKey) && bytes.Equal(e.json, o.json)
 }
 
 // cost returns the row's size in bytes: that of its Go value, estimated by the length of
 // its encoded form, and that of the encoded form.
 func (e *entry) cost() (row, encoding int) {
-	return entryOverhead + len(e.key) + len(e.place) + len(e.json), cap(e.json)
+	return entryOverhead + len(e.key) + len(e.orderKey) + len(e.json), cap(e.json)
 }
 
 // entryOverhead is the size of an entry without the data that it refers to, in bytes.
@@ -95,7 +95,7 @@ func (r Row) OrderKey() string {
 	if r.e == nil {
 		return ""
 	}
-	return r.e.place
+	return r.e.orderKey
 }
 
 // Token identifies the row's content as [Version.Token] identifies a snapshot's.
@@ -106,7 +106,7 @@ func (r Row) Token() string {
 	return r.e.sum(r.print).Token()
 }
 
-// Equal reports whether both rows show the same content: the same bytes, at the same place.
+// Equal reports whether both rows show the same content: the same bytes, with the same order key.
 // Their Go values may differ.
 func (r Row) Equal(o Row) bool {
 	if r.e == nil || o.e == nil {
@@ -184,7 +184,7 @@ type Content struct {
 // Row. If the content is the same the row keeps its time of change; otherwise it has
 // changed now.
 func (p *Fingerprint) Row(c Content, before Row, now time.Time) Row {
-	e := &entry{key: c.Key, place: c.OrderKey, json: c.JSON, value: c.Value, unplaced: c.Numbered}
+	e := &entry{key: c.Key, orderKey: c.OrderKey, json: c.JSON, value: c.Value, numbered: c.Numbered}
 	switch {
 	case before.e == nil:
 		e.stamp = digest.NewStamp(now, nil)
@@ -205,7 +205,7 @@ func (r Row) With(value any, json []byte) Row {
 		json = r.e.json
 	}
 	return Row{&entry{
-		key: r.e.key, place: r.e.place, json: json, stamp: r.e.stamp, unplaced: r.e.unplaced, value: value,
+		key: r.e.key, orderKey: r.e.orderKey, json: json, stamp: r.e.stamp, numbered: r.e.numbered, value: value,
 	}, r.print}
 }
 

@@ -70,11 +70,11 @@ func (s *Snapshot) Saved() Saved {
 		at = make(map[*entry]uint32, s.Len())
 	}
 	s.rows.Scan(func(e *entry) bool {
-		out.Numbered = out.Numbered || e.unplaced
+		out.Numbered = out.Numbered || e.numbered
 		if s.ordered != s.rows {
 			at[e] = uint32(len(out.Rows))
 		}
-		out.Rows = append(out.Rows, SavedRow{Key: e.key, OrderKey: e.place, JSON: e.json})
+		out.Rows = append(out.Rows, SavedRow{Key: e.key, OrderKey: e.orderKey, JSON: e.json})
 		return true
 	})
 	if s.ordered != s.rows {
@@ -142,9 +142,9 @@ func restored(print *Fingerprint, s Saved, value func([]byte) any, now time.Time
 		if i > 0 && from.Key <= s.Rows[i-1].Key {
 			return nil, fmt.Errorf("%w: row %d is not in the order of keys", ErrDamaged, i)
 		}
-		e.key, e.json, e.stamp, e.unplaced, e.restored = from.Key, from.JSON, stamp, s.Numbered, true
-		if e.place = string(from.Key); s.Order != nil {
-			e.place = from.OrderKey
+		e.key, e.json, e.stamp, e.numbered, e.restored = from.Key, from.JSON, stamp, s.Numbered, true
+		if e.orderKey = string(from.Key); s.Order != nil {
+			e.orderKey = from.OrderKey
 		}
 		if s.Values {
 			d := &values[i]
@@ -179,7 +179,7 @@ func (s *Snapshot) order(entries []entry, order []uint32) error {
 		return nil
 	}
 	if len(order) != len(entries) {
-		return fmt.Errorf("%w: %d of %d rows have a place", ErrDamaged, len(order), len(entries))
+		return fmt.Errorf("%w: %d of %d rows have an order key", ErrDamaged, len(order), len(entries))
 	}
 	s.ordered = newTree(true)
 	before := ""
@@ -188,10 +188,10 @@ func (s *Snapshot) order(entries []entry, order []uint32) error {
 			return fmt.Errorf("%w: there is no row %d", ErrDamaged, at)
 		}
 		e := &entries[at]
-		if i > 0 && e.place <= before {
-			return fmt.Errorf("%w: row %d is out of place", ErrDamaged, at)
+		if i > 0 && e.orderKey <= before {
+			return fmt.Errorf("%w: row %d is out of order", ErrDamaged, at)
 		}
-		before = e.place
+		before = e.orderKey
 		s.ordered.Set(e)
 	}
 	return nil

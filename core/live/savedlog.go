@@ -44,7 +44,7 @@ func (v *View) SavedLog(version string, model func(Row) []byte) SavedLog {
 	out := SavedLog{From: events[0].From, Events: make([]SavedEvent, len(events))}
 	saved := func(rows []Row) (out []SavedRow) {
 		for _, r := range rows {
-			row := SavedRow{Key: r.e.key, OrderKey: r.e.place, JSON: r.e.json}
+			row := SavedRow{Key: r.e.key, OrderKey: r.e.orderKey, JSON: r.e.json}
 			if model != nil {
 				row.Model = model(r)
 			}
@@ -125,7 +125,7 @@ func before(sum digest.Sum, e *Event) digest.Sum {
 }
 
 func restoredRow(print *Fingerprint, from *SavedRow, s Saved, stamp *digest.Stamp, value func([]byte) any) Row {
-	e := &entry{key: from.Key, place: from.OrderKey, json: from.JSON, stamp: stamp, unplaced: s.Numbered, restored: true}
+	e := &entry{key: from.Key, orderKey: from.OrderKey, json: from.JSON, stamp: stamp, numbered: s.Numbered, restored: true}
 	if s.Values {
 		d := &deferred{make: value, model: from.Model}
 		if d.model == nil {

@@ -18,7 +18,7 @@ type Snapshot struct {
 	sequence digest.Sum // zero unless the order is part of sum, see Edit.MarkOrder
 	stamp    *digest.Stamp
 	rows     *tree // by key
-	ordered  *tree // by place; the same tree as rows when rows are ordered by key
+	ordered  *tree // by order key; the same tree as rows when rows are ordered by key
 	bytes    int   // of all encoded rows
 	// valueless says that rows were restored without their Go values.
 	valueless bool

@@ -10,8 +10,8 @@ package live
 type tree struct {
 	root  *treeNode // nil: empty
 	owner *treeOwner
-	// byPlace orders the entries by their order keys; otherwise by their keys.
-	byPlace bool
+	// byOrderKey orders the entries by their order keys; otherwise by their keys.
+	byOrderKey bool
 	// scattered says that entries did not arrive in the tree's order, so that nodes are not
 	// full.
 	scattered bool
@@ -44,12 +44,12 @@ type treeFork struct {
 }
 
 // newTree returns an empty tree.
-func newTree(byPlace bool) *tree { return &tree{owner: &treeOwner{}, byPlace: byPlace} }
+func newTree(byOrderKey bool) *tree { return &tree{owner: &treeOwner{}, byOrderKey: byOrderKey} }
 
 // Copy returns a tree of the same entries that one goroutine may change. The original must
 // not change afterwards.
 func (t *tree) Copy() *tree {
-	return &tree{root: t.root, owner: &treeOwner{}, byPlace: t.byPlace}
+	return &tree{root: t.root, owner: &treeOwner{}, byOrderKey: t.byOrderKey}
 }
 
 // Len returns the number of entries.
@@ -62,8 +62,8 @@ func (t *tree) Len() int {
 
 // at returns the key or order key by which the tree orders the entry.
 func (t *tree) at(e *entry) string {
-	if t.byPlace {
-		return e.place
+	if t.byOrderKey {
+		return e.orderKey
 	}
 	return string(e.key)
 }
@@ -83,7 +83,7 @@ func (t *tree) Get(at string) (*entry, bool) {
 	return nil, false
 }
 
-// find returns the position of the child that holds an entry at that place.
+// find returns the position of the child that holds an entry with that key or order key.
 func (f *treeFork) find(at string) int {
 	lo, hi := 0, len(f.from)-1 // the last child that begins at or before it
 	for lo < hi {

@@ -84,13 +84,13 @@ func (m treeModel) sorted() []*entry {
 // TestTree compares a tree, and its copies of earlier, with maps.
 func TestTree(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		byPlace := rapid.Bool().Draw(t, "by place")
-		now := treeModel{newTree(byPlace), map[string]*entry{}}
+		byOrderKey := rapid.Bool().Draw(t, "by order key")
+		now := treeModel{newTree(byOrderKey), map[string]*entry{}}
 		var earlier []treeModel
 		named := func(n int) *entry {
 			at := fmt.Sprintf("%05d", n)
-			if byPlace {
-				return &entry{place: at, key: driver.Key(strings.Repeat("x", n%3))}
+			if byOrderKey {
+				return &entry{orderKey: at, key: driver.Key(strings.Repeat("x", n%3))}
 			}
 			return &entry{key: driver.Key(at)}
 		}

@@ -123,7 +123,7 @@ func (t *tree) own(n *treeNode) *treeNode {
 	return c
 }
 
-// Delete removes the entry at that place, and returns it, nil for none.
+// Delete removes the entry with that key or order key, and returns it, nil for none.
 func (t *tree) Delete(at string) *entry {
 	old, ok := t.Get(at)
 	if !ok {

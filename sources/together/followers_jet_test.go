@@ -105,8 +105,9 @@ func TestBankOverJetStream(t *testing.T) {
 		}
 	})
 	workDay(t, db)
-	// The networks take longer to come back than the tellers work.
-	for rnd := rand.New(rand.NewPCG(7, 13)); rnd.IntN(400) > 0; {
+	// Connections take longer to come back than the tellers work.
+	rnd := rand.New(rand.NewPCG(7, 13))
+	for range 60 {
 		_ = transfers["RunInTx"](t.Context(), db, rnd) // it may be refused
 	}
 	over()
