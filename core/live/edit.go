@@ -29,6 +29,7 @@ type Edit struct {
 
 	reported time.Time
 	within   context.Context // nil: none
+	current  func(*Snapshot) // nil: none
 }
 
 func newEdit(print *Fingerprint, from *Snapshot) *Edit {
@@ -153,6 +154,11 @@ func (e *Edit) Reported(at time.Time) { e.reported = at }
 
 // Within sets [Event.Context], without the cancellation of ctx.
 func (e *Edit) Within(ctx context.Context) { e.within = context.WithoutCancel(ctx) }
+
+// Current has fn called with the new snapshot when it has become the view's, before anybody
+// hears of it: those who wait for [View.Loaded] or a [Subscription] go on after the call. It
+// is not called if the edit changes nothing. fn must return soon, and must not publish.
+func (e *Edit) Current(fn func(*Snapshot)) { e.current = fn }
 
 // Touched returns the keys of the rows that were put or taken, each once, even when a row
 // has ended up unchanged. An edit that starts from nothing does not record them. The caller

@@ -90,7 +90,7 @@ func (p *Publisher) Publish(e *Edit, now time.Time) (*Event, bool) {
 			valued = &Event{Kind: Confirmed, From: next.version.Token, Version: next.version}
 			valued.measure()
 		}
-		return p.publish(next, valued, anew, e.touched)
+		return p.publish(next, valued, anew, e.touched, e.current)
 	}
 	var before Version
 	var prev *digest.Stamp
@@ -101,7 +101,7 @@ func (p *Publisher) Publish(e *Edit, now time.Time) (*Event, bool) {
 	next.version = Version{Token: e.sum.Token(), Seq: before.Seq + 1, Modified: next.stamp.Modified}
 	event.From, event.Version, event.Reported, event.within = before.Token, next.version, e.reported, e.within
 	event.measure()
-	return p.publish(next, event, anew, e.touched)
+	return p.publish(next, event, anew, e.touched, e.current)
 }
 
 // Touch sets the version's time of change to now, and tells subscribers that what they have
@@ -123,7 +123,7 @@ func (p *Publisher) Touch(now time.Time) (*Event, error) {
 	next.version = Version{Token: cur.version.Token, Seq: cur.version.Seq + 1, Modified: next.stamp.Modified}
 	e := &Event{Kind: Confirmed, From: cur.version.Token, Version: next.version}
 	e.measure()
-	if _, ok := p.publish(next, e, false, nil); !ok {
+	if _, ok := p.publish(next, e, false, nil, nil); !ok {
 		return nil, fmt.Errorf("live: binding %q: %w", v.name, v.Err())
 	}
 	return e, nil
@@ -131,20 +131,20 @@ func (p *Publisher) Touch(now time.Time) (*Event, error) {
 
 // publish makes the snapshot current. A nil event means that only Go code can see a change.
 // With anew set the log is reset and every subscriber gets a sync; otherwise keys are those
-// of the rows that may differ.
-func (p *Publisher) publish(next *Snapshot, e *Event, anew bool, keys []driver.Key) (*Event, bool) {
-	return p.publishAfter(nil, next, e, anew, keys)
+// of the rows that may differ. current is called when the snapshot is current; nil: nothing.
+func (p *Publisher) publish(next *Snapshot, e *Event, anew bool, keys []driver.Key, current func(*Snapshot)) (*Event, bool) {
+	return p.publishAfter(nil, next, e, anew, keys, current)
 }
 
 // publishRestored makes the first snapshot current, together with the log that led to it.
 // It returns false if the view has ended.
 func (p *Publisher) publishRestored(next *Snapshot, log []*Event) bool {
-	_, ok := p.publishAfter(log, next, nil, true, nil)
+	_, ok := p.publishAfter(log, next, nil, true, nil, nil)
 	return ok
 }
 
 // publishAfter is publish for a log that begins with these events when it is reset.
-func (p *Publisher) publishAfter(log []*Event, next *Snapshot, e *Event, anew bool, keys []driver.Key) (*Event, bool) {
+func (p *Publisher) publishAfter(log []*Event, next *Snapshot, e *Event, anew bool, keys []driver.Key, current func(*Snapshot)) (*Event, bool) {
 	v := p.v
 	if v.account != nil {
 		// The account already counts the caches shared with the current snapshot, unless a
@@ -199,6 +199,9 @@ func (p *Publisher) publishAfter(log []*Event, next *Snapshot, e *Event, anew bo
 		retire(before, next)
 	}
 	p.settling.Unlock()
+	if current != nil {
+		current(next)
+	}
 	if e == nil {
 		return nil, true
 	}

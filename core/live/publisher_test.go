@@ -380,3 +380,34 @@ func TestEndBesidePublish(t *testing.T) {
 		}
 	}
 }
+
+// TestCurrent: the function of an edit sees the new snapshot before the view counts as
+// loaded and before subscribers hear of it, and is not called if nothing changes.
+func TestCurrent(t *testing.T) {
+	view, pub := live.New(live.Options{Name: "things", LogEvents: 10, LogBytes: 1 << 20})
+	calls := 0
+	publish := func(rows state) {
+		edit, now := pub.Edit(print, false), time.Now()
+		rows.put(edit, now)
+		edit.Current(func(s *live.Snapshot) {
+			calls++
+			if s != view.Snapshot() {
+				t.Error("the snapshot is not the view's")
+			}
+			select {
+			case <-view.Loaded():
+				if calls == 1 {
+					t.Error("the view counts as loaded already")
+				}
+			default:
+			}
+		})
+		pub.Publish(edit, now)
+	}
+	publish(state{1: "a"})
+	publish(state{1: "a"})
+	publish(state{1: "b"})
+	if calls != 2 {
+		t.Errorf("%d calls for two changes", calls)
+	}
+}

@@ -218,8 +218,13 @@ func (t *Step) Each(visit func(driver.Key)) {
 // Publish publishes the result. Only the feed's goroutine calls it. It returns the event for
 // observers, nil if nothing changed, and false if the binding has ended.
 func (t *Step) Publish() (*live.Event, bool) {
+	held := false
+	t.Edit.Current(func(*live.Snapshot) { // whoever waits for the member to load finds it read
+		t.Member.Hold(t.Window)
+		held = true
+	})
 	e, ok := t.Member.Publisher.Publish(t.Edit, t.now)
-	if ok {
+	if ok && !held {
 		t.Member.Hold(t.Window)
 	}
 	return e, ok
