@@ -110,6 +110,7 @@ var unusualScripts = map[dialect.Name][]string{
 		"ATTACH ':memory:' AS side | CREATE TABLE side.parts (id INTEGER PRIMARY KEY, n INTEGER) | INSERT INTO side.parts VALUES (1, 1) | INSERT INTO main.parts SELECT id + 40, n FROM side.parts",
 		"CREATE TABLE parts_new (id INTEGER PRIMARY KEY, n INTEGER NOT NULL); INSERT INTO parts_new VALUES (90, 90); DROP TABLE parts; ALTER TABLE parts_new RENAME TO parts",
 		"UPDATE parts SET n = 91",
+		"BEGIN; CREATE TABLE parts_new (id INTEGER PRIMARY KEY, n INTEGER NOT NULL); INSERT INTO parts_new VALUES (92, 92); DROP TABLE parts; ALTER TABLE parts_new RENAME TO parts; COMMIT",
 		"ALTER TABLE parts ADD COLUMN m INTEGER DEFAULT 3; ALTER TABLE parts DROP COLUMN m; VACUUM",
 	},
 }

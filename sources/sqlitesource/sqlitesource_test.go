@@ -243,7 +243,7 @@ func TestSchemaChangesReportEverything(t *testing.T) {
 		t.Errorf("reported %q", got)
 	}
 	r.wants("late(k)", `UPDATE late SET v = 10`)
-	r.wants("* late(k)", `CREATE TABLE more (id); UPDATE late SET v = 11`)
+	r.wants("*", `CREATE TABLE more (id); UPDATE late SET v = 11`) // once, and at the end of the text
 }
 
 func TestViewsAndVirtualTablesAreReportedWhole(t *testing.T) {

@@ -61,7 +61,7 @@ func (h *Host) Open(ctx context.Context, conn *wrapdriver.Conn, inner sqldriver.
 
 // Statement implements [wrapdriver.Session].
 func (s *session) Statement(_ context.Context, text string, _ bool) wrapdriver.Statement {
-	return &statement{session: s, text: text, single: single(text)}
+	return &statement{session: s, text: text, alone: single(text) || !opens.MatchString(text)}
 }
 
 // Begin implements [wrapdriver.Session].
@@ -91,8 +91,8 @@ func (s *session) Closed() { s.rec.closed() }
 // statement is a text that runs once, or was prepared.
 type statement struct {
 	*session
-	text   string
-	single bool // it is one statement, for certain
+	text  string
+	alone bool // once it has committed, no transaction is open, for certain
 }
 
 // Start implements [wrapdriver.Statement].
@@ -101,8 +101,8 @@ func (s *statement) Start(ctx context.Context, _ []sqldriver.NamedValue) wrapdri
 	if !observe {
 		return nil
 	}
-	if attaches(s.text) || !s.single && defines.MatchString(s.text) {
-		s.rec.layout = nil // a text of several statements may end within a transaction, so it is not compared
+	if attaches(s.text) || !s.alone && defines.MatchString(s.text) {
+		s.rec.layout = nil // it may end within a transaction, where the schema cannot be compared
 	}
 	return &call{statement: s, ctx: ctx, deliver: deliver}
 }
@@ -143,7 +143,7 @@ func (c *call) NextResult() {}
 func (c *call) Done(_ sqldriver.Result, err error) { c.release(err) }
 
 func (c *call) release(err error) {
-	if waits := c.rec.release(c.ctx, err, err == nil && c.single); len(waits) > 0 {
+	if waits := c.rec.release(c.ctx, err, err == nil && c.alone); len(waits) > 0 {
 		c.deliver(waits)
 	}
 }
@@ -167,6 +167,9 @@ func (t *transaction) Committed(err error) {
 
 // RolledBack implements [wrapdriver.Tx].
 func (t *transaction) RolledBack(err error) { t.rec.release(t.ctx, err, false) }
+
+// opens matches texts that may begin a transaction, beside the one of a single statement.
+var opens = regexp.MustCompile(`(?i)\b(BEGIN|SAVEPOINT)\b`)
 
 // defines matches texts that may change the schema.
 var defines = regexp.MustCompile(`(?i)\b(CREATE|ALTER|DROP)\b`)
