@@ -61,7 +61,9 @@ func TestKeysAreExact(t *testing.T) {
 		{`SAVEPOINT a; DELETE FROM items WHERE id = 1; SAVEPOINT b; DELETE FROM items WHERE id = 2; ROLLBACK TO b; RELEASE a`, "items(1;2)"},
 		{`SELECT * FROM items`, ""},
 		{`BEGIN IMMEDIATE; COMMIT`, ""},
-		{`CREATE TEMP TABLE items (id); INSERT INTO temp.items VALUES (1); DROP TABLE temp.items`, ""},
+		// Several statements that also change the schema may end within a transaction, where
+		// it cannot be compared: each commit reports everything.
+		{`CREATE TEMP TABLE items (id); INSERT INTO temp.items VALUES (1); DROP TABLE temp.items`, "* *"},
 	} {
 		t.Run(c.statement, func(t *testing.T) {
 			r.t = t
@@ -243,7 +245,7 @@ func TestSchemaChangesReportEverything(t *testing.T) {
 		t.Errorf("reported %q", got)
 	}
 	r.wants("late(k)", `UPDATE late SET v = 10`)
-	r.wants("* late(k)", `CREATE TABLE more (id); UPDATE late SET v = 11`)
+	r.wants("* *", `CREATE TABLE more (id); UPDATE late SET v = 11`)
 }
 
 func TestViewsAndVirtualTablesAreReportedWhole(t *testing.T) {
