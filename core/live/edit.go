@@ -157,7 +157,7 @@ func (e *Edit) Within(ctx context.Context) { e.within = context.WithoutCancel(ct
 
 // Current has fn called with the new snapshot when it has become the view's, before anybody
 // hears of it: those who wait for [View.Loaded] or a [Subscription] go on after the call. It
-// is not called if the edit changes nothing. fn must return soon, and must not publish.
+// may not be called if the edit changes nothing. fn must return soon, and must not publish.
 func (e *Edit) Current(fn func(*Snapshot)) { e.current = fn }
 
 // Touched returns the keys of the rows that were put or taken, each once, even when a row

@@ -10,9 +10,13 @@ import (
 	"github.com/binderyhq/bindery/core/status"
 )
 
+// registry is a registry's status without its method for JSON, which would hide the other
+// fields of a report.
+type registry status.Registry
+
 // report is the body of api/status.
 type report struct {
-	status.Registry
+	registry
 	Process process   `json:"process"`
 	Now     time.Time `json:"now"`
 }
@@ -37,7 +41,7 @@ type process struct {
 
 // status returns the current status. Lists are never null.
 func (p *Plugin) status() report {
-	st := report{Registry: p.reg.Status(), Now: time.Now()}
+	st := report{registry: registry(p.reg.Status()), Now: time.Now()}
 	st.Bindings, st.Families, st.Sources = list0(st.Bindings), list0(st.Families), list0(st.Sources)
 	st.Tables, st.Transports = list0(st.Tables), list0(st.Transports)
 	for i := range st.Families {

@@ -8,12 +8,21 @@ import socketio
 
 lock = threading.Lock()
 clients = {}
+connected = set()  # the ids of clients that have told so, guarded by lock
 
 
 def tell(**report):
     with lock:
         sys.stdout.write(json.dumps(report, separators=(",", ":")) + "\n")
         sys.stdout.flush()
+
+
+def tell_disconnect(id):
+    with lock:
+        if id not in connected:
+            return
+        connected.remove(id)
+    tell(id=id, on="disconnect")
 
 
 def open_client(id, url, transports, auth=None, headers=None, join=(), resume=False, patience=60):
@@ -28,6 +37,8 @@ def open_client(id, url, transports, auth=None, headers=None, join=(), resume=Fa
 
     @client.event
     def connect():
+        with lock:
+            connected.add(id)
         tell(id=id, on="connect", over=client.transport())
         for event in join:
             if resume and event in versions:
@@ -37,7 +48,7 @@ def open_client(id, url, transports, auth=None, headers=None, join=(), resume=Fa
 
     @client.event
     def disconnect():
-        tell(id=id, on="disconnect")
+        tell_disconnect(id)
 
     @client.event
     def connect_error(data):
@@ -71,6 +82,7 @@ def binary(id, event):
 
 def close(id):
     clients.pop(id).disconnect()
+    tell_disconnect(id)  # a reconnection that has not quite ended makes it keep quiet
 
 
 commands = {"open": open_client, "emit": emit, "binary": binary, "close": close}
