@@ -3,26 +3,18 @@ what comes as lines of JSON on stdout. See client.mjs."""
 import json
 import sys
 import threading
+import time
 
 import socketio
 
 lock = threading.Lock()
 clients = {}
-connected = set()  # the ids of clients that have told so, guarded by lock
 
 
 def tell(**report):
     with lock:
         sys.stdout.write(json.dumps(report, separators=(",", ":")) + "\n")
         sys.stdout.flush()
-
-
-def tell_disconnect(id):
-    with lock:
-        if id not in connected:
-            return
-        connected.remove(id)
-    tell(id=id, on="disconnect")
 
 
 def open_client(id, url, transports, auth=None, headers=None, join=(), resume=False, patience=60):
@@ -37,8 +29,10 @@ def open_client(id, url, transports, auth=None, headers=None, join=(), resume=Fa
 
     @client.event
     def connect():
-        with lock:
-            connected.add(id)
+        # The thread that connects notes a moment later that it has. A connection that is
+        # lost in between raises no event, and is never opened anew.
+        while not client.connected:
+            time.sleep(0.001)
         tell(id=id, on="connect", over=client.transport())
         for event in join:
             if resume and event in versions:
@@ -48,7 +42,7 @@ def open_client(id, url, transports, auth=None, headers=None, join=(), resume=Fa
 
     @client.event
     def disconnect():
-        tell_disconnect(id)
+        tell(id=id, on="disconnect")
 
     @client.event
     def connect_error(data):
@@ -82,7 +76,6 @@ def binary(id, event):
 
 def close(id):
     clients.pop(id).disconnect()
-    tell_disconnect(id)  # a reconnection that has not quite ended makes it keep quiet
 
 
 commands = {"open": open_client, "emit": emit, "binary": binary, "close": close}
