@@ -133,7 +133,7 @@ func TestStockClientsAfterARestart(t *testing.T) {
 		for _, resume := range []bool{false, true} {
 			s := newShop(t, socketio.Config{})
 			s.open()
-			p.do("open", map[string]any{"id": 1, "url": s.url(), "transports": transports, "join": []string{"products"}, "resume": resume})
+			p.do("open", map[string]any{"id": 1, "url": s.url(), "transports": transports, "join": []string{"products"}, "resume": resume, "settle": true})
 			p.next("connect")
 			cl := &wiretest.Client{}
 			p.follow(s, cl)

@@ -17,7 +17,7 @@ def tell(**report):
         sys.stdout.flush()
 
 
-def open_client(id, url, transports, auth=None, headers=None, join=(), resume=False, patience=60):
+def open_client(id, url, transports, auth=None, headers=None, join=(), resume=False, settle=False, patience=60):
     # A first connection that fails is not tried again, so a busy machine is given time.
     client = socketio.Client(reconnection_delay=0.05, reconnection_delay_max=0.3, request_timeout=patience)
     versions = {}
@@ -31,7 +31,9 @@ def open_client(id, url, transports, auth=None, headers=None, join=(), resume=Fa
     def connect():
         # The thread that connects notes a moment later that it has. A connection that is
         # lost in between raises no event, and is never opened anew.
-        while not client.connected:
+        for _ in range(1000 if settle else 0):
+            if client.connected:
+                break
             time.sleep(0.001)
         tell(id=id, on="connect", over=client.transport())
         for event in join:
