@@ -17,7 +17,7 @@ import (
 // spoiled is a store that refuses the statements with the condition "bad", or never answers
 // them, once it is told to.
 type spoiled struct {
-	*gated
+	*hindered
 	refuses, hangs atomic.Bool
 }
 
@@ -35,19 +35,30 @@ func (r *spoiled) check(ctx context.Context, q driver.Query) error {
 	return nil
 }
 
-func (r *spoiled) Query(ctx context.Context, q driver.Query) ([]*ware, error) {
-	if err := r.check(ctx, q); err != nil {
-		return nil, err
-	}
-	return r.gated.Query(ctx, q)
+// hindered is a store that asks a function before it answers statements that may have a
+// condition of the loader's own. It evaluates none: each holds for all rows.
+type hindered struct {
+	*gated
+	before func(context.Context, driver.Query) error
 }
 
-func (r *spoiled) Scan(ctx context.Context, q driver.Query, size int, visit func([]*ware) error) error {
-	if err := r.check(ctx, q); err != nil {
+func hinder(before func(context.Context, driver.Query) error) *hindered {
+	return &hindered{newGated(), before}
+}
+
+func (h *hindered) Query(ctx context.Context, q driver.Query) ([]*ware, error) {
+	if err := h.before(ctx, q); err != nil {
+		return nil, err
+	}
+	return h.gated.Query(ctx, q)
+}
+
+func (h *hindered) Scan(ctx context.Context, q driver.Query, size int, visit func([]*ware) error) error {
+	if err := h.before(ctx, q); err != nil {
 		return err
 	}
-	q.Where = nil // "true" and "bad" alike hold for all rows
-	return r.Table.Scan(ctx, q, size, visit)
+	q.Where = nil
+	return h.Table.Scan(ctx, q, size, visit)
 }
 
 // TestComparisonsHaveSeparateFates: a binding whose statement fails or never ends while its
@@ -65,7 +76,8 @@ func TestComparisonsHaveSeparateFates(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := &spoiled{gated: newGated()}
+				s := &spoiled{}
+				s.hindered = hinder(s.check)
 				s.Put(ware{ID: 1}, ware{ID: 2})
 				r := newItems(t, core.Config{ReadTimeout: 2 * time.Second})
 				bad := []core.Option{core.ForLoader(driver.Terms{Where: condition("bad")})}
@@ -118,7 +130,8 @@ func TestComparisonsHaveSeparateFates(t *testing.T) {
 // when it shows that, and not when the read has ended.
 func TestReachWaitsForWhatAReadMissed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &spoiled{gated: newGated()}
+		s := &spoiled{}
+		s.hindered = hinder(s.check)
 		s.Put(ware{ID: 1})
 		r := newItems(t, core.Config{})
 		well := core.Bind("well", s, core.Where(filter.Eq("id", 1)))

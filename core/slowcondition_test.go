@@ -15,7 +15,7 @@ import (
 // slowCondition is a store that takes long to evaluate the condition "slow", once it is told
 // how long.
 type slowCondition struct {
-	*store
+	*hindered
 	takes atomic.Int64 // a [time.Duration]
 	byKey bool         // only where it is asked about keys
 }
@@ -30,21 +30,6 @@ func (s *slowCondition) wait(ctx context.Context, q driver.Query) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-func (s *slowCondition) Query(ctx context.Context, q driver.Query) ([]*ware, error) {
-	if err := s.wait(ctx, q); err != nil {
-		return nil, err
-	}
-	return s.store.Query(ctx, q)
-}
-
-func (s *slowCondition) Scan(ctx context.Context, q driver.Query, size int, visit func([]*ware) error) error {
-	if err := s.wait(ctx, q); err != nil {
-		return err
-	}
-	q.Where = nil // "slow" holds for all rows
-	return s.Table.Scan(ctx, q, size, visit)
 }
 
 // TestSlowConditionsHoldUpNobody: a binding whose condition the database takes long to
@@ -63,7 +48,8 @@ func TestSlowConditionsHoldUpNobody(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := &slowCondition{store: newStore(), byKey: c.byKey}
+				s := &slowCondition{byKey: c.byKey}
+				s.hindered = hinder(s.wait)
 				s.Put(ware{ID: 1})
 				r := newItems(t, core.Config{ReadTimeout: 5 * time.Second})
 				slow := core.Bind("slow", s, core.ForLoader(driver.Terms{Where: condition("slow")}))
